@@ -1,0 +1,16 @@
+-- One person's tasks. A backend with the account key reads and writes them through the SQL endpoint.
+CREATE TABLE people (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  email text NOT NULL UNIQUE CHECK (email = lower(email)),
+  joined_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE todos (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  owner_id uuid NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+  task text NOT NULL CHECK (task <> ''),
+  done boolean NOT NULL DEFAULT false,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX todos_owner_open ON todos (owner_id) WHERE NOT done;

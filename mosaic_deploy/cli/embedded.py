@@ -1,0 +1,109 @@
+"""Starting and asking the embedded platform: another process, known by its contract alone.
+
+`python -m mosaic_deploy.platform COMMAND` prints one JSON document; a running platform keeps `platform.json`
+in its home, so that finding it costs no process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.errors import PlatformFailed
+
+_NEEDED = ("obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
+_START_TIMEOUT = 180.0
+"""Seconds: the first start unpacks PostgreSQL, which a slow disk may stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Embedded({self.url!r})"
+
+
+def home() -> Path:
+    """Where the platform keeps everything: `MOSAIC_HOME`, else the usual place of the system."""
+    if chosen := os.environ.get("MOSAIC_HOME"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path("~/Library/Application Support/mosaic-deploy").expanduser()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path("~/.local/share").expanduser()) / "mosaic-deploy"
+
+
+def ensure_started() -> Embedded:
+    """The running platform, started first if need be. Raises PlatformFailed."""
+    found = _running()
+    if found is None:
+        found = control("start")
+    return Embedded(str(found["url"]), str(found["api_key"]))
+
+
+def control(*arguments: str) -> dict[str, Any]:
+    """Runs one command of the platform and returns its document. Raises PlatformFailed."""
+    _require_extra()
+    command = [sys.executable, "-m", "mosaic_deploy.platform", *arguments]
+    try:
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PlatformFailed(
+            f"the embedded platform did not answer to {arguments[0]!r} within {_START_TIMEOUT:.0f} s",
+            hint=f"its log is {home() / 'platform.log'}",
+        ) from None
+    return _document(ended)
+
+
+def _document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    try:
+        document = json.loads(ended.stdout)
+    except ValueError:
+        lines = (ended.stderr or ended.stdout).strip().splitlines()
+        said = lines[-1] if lines else f"exit code {ended.returncode}"
+        raise PlatformFailed(
+            f"the embedded platform failed: {said}", hint=f"its log is {home() / 'platform.log'}"
+        ) from None
+    error = document.get("error")
+    if error:
+        raise PlatformFailed(str(error.get("message")), hint=error.get("hint"))
+    assert isinstance(document, dict)
+    return document
+
+
+def _running() -> dict[str, Any] | None:
+    """The document of a platform that answers for this home, without starting a process."""
+    try:
+        document = json.loads((home() / "platform.json").read_text())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{document['url']}/healthz", timeout=2) as response:
+            health = json.load(response)
+    except (OSError, ValueError, KeyError):
+        return None
+    same = health.get("status") == "ok" and health.get("home_id") == document.get("home_id")
+    return document if same else None
+
+
+def _require_extra() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PlatformFailed(
+            f"the embedded platform needs packages that aren't installed: {', '.join(missing)}",
+            hint="pip install 'mosaic-deploy[local]'",
+        )

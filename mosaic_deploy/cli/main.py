@@ -1,0 +1,82 @@
+"""The command group, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.errors import Interrupted, MosaicError
+from mosaic_deploy.version import __version__
+
+COMMANDS = {
+    "validate": "mosaic_deploy.cli.validate:validate",
+    "plan": "mosaic_deploy.cli.plan:plan",
+    "apply": "mosaic_deploy.cli.apply:apply",
+    "status": "mosaic_deploy.cli.status:status",
+    "schema": "mosaic_deploy.cli.schema:schema",
+    "local": "mosaic_deploy.cli.local:local",
+}
+"""In the order of `--help`. Each is imported only when it is run."""
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mosaic-deploy", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Deploy a project to Mosaic from one mosaic.yaml: database, static files, storage and sign-in.
+
+    \b
+    Try it without an account:   mosaic-deploy apply --local examples/todo
+    With one:                    MOSAIC_API_KEY=mk_… mosaic-deploy apply
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; returns the process's exit code."""
+    screen = Screen()
+    try:
+        result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        screen.error(Interrupted("interrupted"))
+        return Interrupted.exit_code
+    except MosaicError as error:
+        screen.error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("MOSAIC_DEBUG"):
+            raise
+        screen.error(_defect(error))
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _defect(error: Exception) -> MosaicError:
+    return MosaicError(
+        f"a defect in mosaic-deploy: {type(error).__name__}: {error}",
+        hint="please report it with the output of the same command under MOSAIC_DEBUG=1",
+        mutation_state="unknown",
+    )

@@ -1,0 +1,83 @@
+"""Options that several commands share, so that they are spelled and explained once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from mosaic_deploy.cli.render.screen import Screen
+
+F = TypeVar("F", bound=Callable[..., object])
+FORMATS = ("text", "json", "ndjson")
+
+
+def _set_format(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    ctx.ensure_object(Screen).format = value
+    return value
+
+
+def _set_color(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    if value:
+        ctx.ensure_object(Screen).color = False
+    return value
+
+
+def output(command: F) -> F:
+    """`--output` and `--no-color`: the screen is set up before the command runs."""
+    command = click.option(
+        "--no-color",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_color,
+        help="No colours (also: NO_COLOR=1).",
+    )(command)
+    return click.option(
+        "--output",
+        "-o",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_format,
+        help="For people, or for programs: one JSON document, or one per line.",
+    )(command)
+
+
+def manifest(command: F) -> F:
+    """`PATH` and `--env`."""
+    command = click.option(
+        "--env",
+        "environment",
+        metavar="NAME",
+        default=lambda: os.environ.get("MOSAIC_ENV"),
+        help="Apply this entry of `environments` (also: MOSAIC_ENV).",
+    )(command)
+    return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(command)
+
+
+def target(command: F) -> F:
+    """`--local`, `--project` and `--timeout`."""
+    command = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up on a request that gets no answer for so long (SQL: at least 600).",
+    )(command)
+    command = click.option(
+        "--project",
+        "project_id",
+        metavar="ID",
+        help="The project's id (also: MOSAIC_PROJECT_ID, project.id in the manifest).",
+    )(command)
+    return click.option(
+        "--local",
+        is_flag=True,
+        help="Use the embedded platform on this machine, starting it if need be. Needs no account.",
+    )(command)

@@ -1,0 +1,123 @@
+"""Model values as JSON-ready documents: one shape for `json`, `ndjson` and whatever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mosaic_deploy.errors import Location, MosaicError, Problem
+from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.plan import Note, Plan, change_facts
+from mosaic_deploy.model.snapshot import Project
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.read import Live
+
+Document = dict[str, Any]
+FORMAT = 1
+"""The version of these shapes; it grows when a reader could break."""
+_FACTS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
+
+
+def plan_document(plan: Plan) -> Document:
+    return {
+        "type": "plan",
+        "project": asdict(plan.project),
+        "environment": plan.environment,
+        "summary": asdict(plan.counts),
+        "changes": [change_facts(change) for change in plan.changes],
+        "notes": [asdict(note) for note in plan.notes],
+        "fingerprint": plan.fingerprint,
+    }
+
+
+def event_document(event: Event) -> Document:
+    """An event's fields by name, with changes and errors in their own shapes."""
+    fields = {name: _value(getattr(event, name)) for name in event.__dataclass_fields__}
+    return {"type": event.type, **fields}
+
+
+def error_document(error: MosaicError) -> Document:
+    document: Document = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "location": _location(error.location),
+        "problems": [_problem(problem) for problem in error.problems],
+        "retryable": error.retryable,
+        "safe_to_retry": error.safe_to_retry,
+        "mutation_state": error.mutation_state,
+        "next_actions": [asdict(action) for action in error.next_actions],
+    }
+    facts = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None) is not None}
+    return {**document, **facts}
+
+
+def failure_document(failed: ApplyFailed) -> Document:
+    """What was done, what failed, what remains."""
+    return {
+        "done": list(failed.done),
+        "failed": failed.failed,
+        "remaining": list(failed.remaining),
+        "seconds": round(failed.seconds, 3),
+    }
+
+
+def status_document(live: Live, pending: Plan | MosaicError) -> Document:
+    snapshot = live.snapshot
+    problem = pending if isinstance(pending, MosaicError) else None
+    return {
+        "type": "status",
+        "project": asdict(snapshot.project),
+        "migrations": [
+            {"version": m.version, "file": m.file, "applied": m.applied} for m in snapshot.migrations or ()
+        ],
+        "static": {
+            "files": len(snapshot.static or ()),
+            "bytes": sum(o.size for o in (snapshot.static or {}).values()),
+        },
+        "storage": {
+            "files": len(snapshot.storage or ()),
+            "bytes": sum(o.size for o in (snapshot.storage or {}).values()),
+            "urls": {name: url for name, (_, url) in (live.assets or {}).items()},
+        },
+        "auth": snapshot.auth,
+        "last_deploy": live.facts.get("last"),
+        "lease": live.facts.get("lease"),
+        "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
+        "problem": error_document(problem) if problem else None,
+    }
+
+
+def _value(value: object) -> object:
+    match value:
+        case MosaicError():
+            found: object = error_document(value)
+        case _ if isinstance(value, Change):
+            found = change_facts(value)
+        case Note() | Project():
+            found = asdict(value)
+        case float():
+            found = round(value, 3)
+        case tuple():
+            found = list(value)
+        case _:
+            found = value
+    return found
+
+
+def _problem(problem: Problem) -> Document:
+    return {
+        "message": problem.message,
+        "field": problem.field or None,
+        "hint": problem.hint,
+        "location": _location(problem.location),
+    }
+
+
+def _location(location: Location | None) -> Mapping[str, object] | None:
+    if location is None:
+        return None
+    return {"file": location.file, "line": location.line, "column": location.column}

@@ -1,0 +1,75 @@
+"""`--output json`: exactly one document on stdout, also on failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mosaic_deploy.cli.render.documents import (
+    FORMAT,
+    Document,
+    error_document,
+    event_document,
+    failure_document,
+    plan_document,
+    status_document,
+)
+from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.live.read import Live
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.version import __version__
+
+
+class JsonView:
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+
+    def plan(self, plan: Plan, *, final: bool) -> None:
+        self._plan = plan
+        if final:
+            self._print(plan_document(plan))
+
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int:
+        last = deque(events, maxlen=1).pop()
+        if isinstance(last, ApplyFailed):
+            self._print(
+                {
+                    "type": "apply",
+                    **self._planned(),
+                    **failure_document(last),
+                    "error": error_document(last.error),
+                }
+            )
+            return last.error.exit_code
+        assert isinstance(last, ApplyDone)
+        self._print({**event_document(last), "type": "apply", **self._planned(), "error": None})
+        return 0
+
+    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
+        migrations = len(desired.migrations or ())
+        self._print(
+            {"type": "validate", "valid": True, "manifest": str(manifest.file), "migrations": migrations}
+        )
+
+    def status(self, live: Live, pending: Plan | MosaicError) -> None:
+        self._print(status_document(live, pending))
+
+    def platform(self, document: Mapping[str, Any]) -> None:
+        self._print({"type": "platform", **document})
+
+    def error(self, error: MosaicError) -> None:
+        self._print({"type": "error", **self._planned(), "error": error_document(error)})
+
+    def _planned(self) -> Document:
+        return {"plan": plan_document(self._plan)} if self._plan else {}
+
+    def _print(self, document: Document) -> None:
+        whole = {"mosaic_deploy": __version__, "format": FORMAT, **document}
+        sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,56 @@
+"""`--output ndjson`: a version line, then one document per line, each as soon as it is known."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mosaic_deploy.cli.render.documents import (
+    FORMAT,
+    Document,
+    error_document,
+    event_document,
+    plan_document,
+    status_document,
+)
+from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.live.read import Live
+from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.version import __version__
+
+
+class NdjsonView:
+    def __init__(self) -> None:
+        self._line({"type": "version", "mosaic_deploy": __version__, "format": FORMAT})
+
+    def plan(self, plan: Plan, *, final: bool) -> None:
+        self._line(plan_document(plan))
+
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int:
+        code = 0
+        for event in events:
+            self._line(event_document(event))
+            if isinstance(event, ApplyFailed):
+                code = event.error.exit_code
+        return code
+
+    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
+        self._line({"type": "validate", "valid": True, "manifest": str(manifest.file)})
+
+    def status(self, live: Live, pending: Plan | MosaicError) -> None:
+        self._line(status_document(live, pending))
+
+    def platform(self, document: Mapping[str, Any]) -> None:
+        self._line({"type": "platform", **document})
+
+    def error(self, error: MosaicError) -> None:
+        self._line({"type": "error", "error": error_document(error)})
+
+    def _line(self, document: Document) -> None:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+        sys.stdout.flush()

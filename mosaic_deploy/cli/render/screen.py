@@ -1,0 +1,79 @@
+"""What commands talk to: one view of three, chosen by `--output`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mosaic_deploy.errors import MosaicError
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.read import Live
+    from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.manifest import Manifest
+    from mosaic_deploy.model.plan import Plan
+    from mosaic_deploy.model.snapshot import Snapshot
+
+
+class View(Protocol):
+    """How one output format shows things. `apply` returns the exit code."""
+
+    def plan(self, plan: Plan, *, final: bool) -> None: ...
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
+    def valid(self, manifest: Manifest, desired: Snapshot) -> None: ...
+    def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
+    def platform(self, document: Mapping[str, Any]) -> None: ...
+    def error(self, error: MosaicError) -> None: ...
+
+
+class Screen:
+    """Set up by `--output` and `--no-color` before a command runs."""
+
+    def __init__(self) -> None:
+        self.format = "text"
+        self.color: bool | None = False if os.environ.get("NO_COLOR") else None
+        self._view: View | None = None
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            self._view = self._make()
+        return self._view
+
+    def _make(self) -> View:
+        if self.format == "json":
+            from mosaic_deploy.cli.render.json_view import JsonView
+
+            return JsonView()
+        if self.format == "ndjson":
+            from mosaic_deploy.cli.render.ndjson_view import NdjsonView
+
+            return NdjsonView()
+        from mosaic_deploy.cli.render.text_view import TextView
+
+        return TextView(self.color)
+
+    def plan(self, plan: Plan, *, final: bool) -> None:
+        """`final`: the plan is all the command will say."""
+        self.view.plan(plan, final=final)
+
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int:
+        return self.view.apply(plan, events)
+
+    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
+        self.view.valid(manifest, desired)
+
+    def status(self, live: Live, pending: Plan | MosaicError) -> None:
+        self.view.status(live, pending)
+
+    def platform(self, document: Mapping[str, Any]) -> None:
+        self.view.platform(document)
+
+    def error(self, error: MosaicError) -> None:
+        self.view.error(error)
+
+    def text(self, text: str) -> None:
+        """A payload that is text in every format."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")

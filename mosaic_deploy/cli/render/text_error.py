@@ -1,0 +1,68 @@
+"""Errors for people: where, what, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.errors import Location, MosaicError
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.event import ApplyFailed
+
+_STATES = {
+    "committed": "everything before it is applied and kept",
+    "partial": "what was done so far is applied and kept",
+    "unknown": "whether the last step took effect isn't known; running the command again finds out",
+}
+
+
+def error_lines(error: MosaicError) -> Iterator[str]:
+    where = f"{error.location}: " if error.location else ""
+    label = click.style(f"error[{error.code}]", fg="red", bold=True)
+    yield f"{label}: {where}{error.message}"
+    if error.location:
+        yield from _source_lines(error.location)
+    for problem in error.problems:
+        yield str(problem)
+        yield from _source_lines(problem.location)
+    yield from _database_lines(error)
+    if error.mutation_state in _STATES:
+        yield f"  state: {_STATES[error.mutation_state]}"
+    if error.hint:
+        yield f"  hint: {error.hint}"
+    for action in error.next_actions:
+        yield f"  next: {action.description}" + (f":  {action.command}" if action.command else "")
+
+
+def failure_lines(failed: ApplyFailed) -> Iterator[str]:
+    """What was done, what failed, what remains."""
+    yield f"Stopped after {failed.seconds:.1f} s: {len(failed.done)} done, {len(failed.remaining)} not begun."
+    if failed.failed:
+        yield click.style(f"  failed: {failed.failed}", fg="red")
+
+
+def _source_lines(location: Location) -> Iterator[str]:
+    """The offending line with a caret below it; long lines are cut around the place."""
+    if location.text is None or location.line is None:
+        return
+    column = location.column or 1
+    start = max(0, column - 80)
+    text = location.text[start : start + 120].replace("\t", " ")
+    number = f"{location.line:>5}"
+    yield f"{number} | {text}"
+    if location.column:
+        caret = click.style("^", fg="red", bold=True)
+        yield f"{'':5} | {' ' * (column - start - 1)}{caret}"
+
+
+def _database_lines(error: MosaicError) -> Iterator[str]:
+    for name, label in (("sqlstate", "SQLSTATE"), ("detail", "detail"), ("pg_hint", "PostgreSQL's hint")):
+        value = getattr(error, name, None)
+        if value:
+            yield f"  {label}: {value}"
+    request_id = getattr(error, "request_id", None)
+    if request_id:
+        yield f"  request: {request_id}"

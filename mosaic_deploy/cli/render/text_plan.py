@@ -1,0 +1,97 @@
+"""A plan that people can read at a glance: by kind, what and why, hazards as notes, counts last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import click
+
+from mosaic_deploy.model.change import Action, Change, Put
+from mosaic_deploy.model.plan import Note, Plan, Severity
+
+_SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
+_HEADINGS = {
+    "project": "Project",
+    "extension": "Database",
+    "migration": "Database",
+    "asset": "Storage",
+    "static": "Static files",
+    "auth": "Sign-in",
+}
+_MOST = 25
+"""Changes of one heading that are shown one by one; the rest is counted. `--output json` has them all."""
+_WIDEST = 48
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The whole plan as lines, styled; the last one is the summary."""
+    if not plan.empty:
+        yield click.style(_title(plan), bold=True)
+        for heading, changes in groupby(_grouped(plan.changes), key=lambda c: _HEADINGS[c.kind]):
+            yield ""
+            yield f"  {heading}"
+            yield from _change_lines(list(changes))
+    if plan.notes:
+        yield ""
+        yield from (_note_line(note) for note in plan.notes)
+    if not plan.empty or plan.notes:
+        yield ""
+    yield summary_line(plan)
+
+
+def summary_line(plan: Plan) -> str:
+    """`Plan: 3 to add, 1 to change, 0 to destroy.`, or that there is nothing to do."""
+    if plan.empty:
+        return f"No changes. {plan.project.url or plan.project.name} is up to date."
+    counts = plan.counts
+    return f"Plan: {counts.add} to add, {counts.change} to change, {counts.destroy} to destroy."
+
+
+def size_text(size: int) -> str:
+    """Bytes for people: `512 B`, `14.2 kB`, `3.1 MB`."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _title(plan: Plan) -> str:
+    project = plan.project
+    name = f"{project.name} ({project.id})" if project.id else f"{project.name} (new project)"
+    environment = f", environment {plan.environment}" if plan.environment else ""
+    return f"{name}{environment}{'  ' + project.url if project.url else ''}"
+
+
+def _grouped(changes: tuple[Change, ...]) -> list[Change]:
+    """By heading, in order of first appearance, so that each heading comes once."""
+    order = {heading: n for n, heading in enumerate(dict.fromkeys(_HEADINGS[c.kind] for c in changes))}
+    return sorted(changes, key=lambda c: order[_HEADINGS[c.kind]])
+
+
+def _change_lines(changes: list[Change]) -> Iterator[str]:
+    shown = changes if len(changes) <= _MOST + 1 else changes[:_MOST]
+    names = [_name(change) for change in shown]
+    width = min(_WIDEST, max(len(name) for name in names))
+    for change, name in zip(shown, names, strict=True):
+        sign, color = _SIGNS[change.action]
+        size = size_text(change.size) if isinstance(change, Put) else ""
+        line = f"    {sign} {name:<{width}}  {size:>9}  {change.reason}"
+        yield click.style(line.rstrip(), fg=color)
+    if rest := changes[len(shown) :]:
+        total = sum(change.size for change in rest if isinstance(change, Put))
+        yield f"    … and {len(rest)} more ({size_text(total)})"
+
+
+def _name(change: Change) -> str:
+    kind, _, name = change.address.partition(":")
+    shown = name.encode("unicode_escape").decode() if not name.isprintable() else name
+    return f"extension {shown}" if kind == "extension" else shown
+
+
+def _note_line(note: Note) -> str:
+    if note.severity is Severity.WARNING:
+        return click.style(f"  ! {note.message}", fg="yellow")
+    return f"  i {note.message}"

@@ -1,0 +1,103 @@
+"""`--output text`: for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mosaic_deploy.cli.render.text_error import error_lines, failure_lines
+from mosaic_deploy.errors import MosaicError
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.read import Live
+    from mosaic_deploy.model.event import ApplyDone, Event
+    from mosaic_deploy.model.manifest import Manifest
+    from mosaic_deploy.model.plan import Plan
+    from mosaic_deploy.model.snapshot import Snapshot
+
+
+class TextView:
+    """`color`: None for as the stream allows, False for never."""
+
+    def __init__(self, color: bool | None) -> None:
+        self._color = color
+
+    def plan(self, plan: Plan, *, final: bool) -> None:
+        from mosaic_deploy.cli.render.text_plan import plan_lines
+
+        for line in plan_lines(plan):
+            self._out(line)
+
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int:
+        from mosaic_deploy.cli.render.progress import follow
+        from mosaic_deploy.model.event import ApplyFailed
+
+        last = follow(events, color=self._color)
+        if isinstance(last, ApplyFailed):
+            for line in failure_lines(last):
+                self._err(line)
+            self.error(last.error)
+            return last.error.exit_code
+        self._applied(plan, last)
+        return 0
+
+    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
+        parts = [
+            _count(len(desired.migrations or ()), "migration"),
+            _count(len(desired.static or ()), "static file"),
+            _count(len(desired.storage or ()), "asset"),
+        ]
+        self._out(f"{manifest.file.name} is valid: {', '.join(parts)}.")
+
+    def status(self, live: Live, pending: Plan | MosaicError) -> None:
+        from mosaic_deploy.cli.render.text_plan import summary_line
+        from mosaic_deploy.cli.render.text_status import status_lines
+
+        for line in status_lines(live):
+            self._out(line)
+        if isinstance(pending, MosaicError):
+            self.error(pending)
+        else:
+            self._out(summary_line(pending))
+
+    def platform(self, document: Mapping[str, Any]) -> None:
+        for name, value in document.items():
+            if value is not None:
+                self._out(f"{name.replace('_', ' ') + ':':<16} {_plain(value)}")
+
+    def error(self, error: MosaicError) -> None:
+        for line in error_lines(error):
+            self._err(line)
+
+    def _applied(self, plan: Plan, end: ApplyDone) -> None:
+        from mosaic_deploy.cli.render.text_plan import size_text
+
+        counts = plan.counts
+        done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
+        cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
+        self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
+        if not plan.project.id:
+            self._out(
+                f"To keep this project whatever it is called, pin its id:  project: {{ id: {end.project.id} }}"
+            )
+        self._out(end.project.url)
+
+    def _out(self, line: str) -> None:
+        click.echo(line, color=self._color)
+
+    def _err(self, line: str) -> None:
+        sys.stdout.flush()
+        click.echo(line, err=True, color=self._color)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    return str(value)

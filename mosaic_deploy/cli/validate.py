@@ -1,0 +1,31 @@
+"""`mosaic-deploy validate`: everything that can be checked without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.source.manifest import read_manifest
+
+
+@click.command()
+@options.manifest
+@options.output
+@click.pass_obj
+def validate(screen: Screen, path: str, environment: str | None) -> None:
+    """Check the manifest, SQL and files. Needs no network and no key.
+
+    PATH is a folder with a mosaic.yaml, or a manifest.
+    """
+    from mosaic_deploy.diff.checks import check_pages
+    from mosaic_deploy.source.migrations import parse_migrations
+    from mosaic_deploy.source.snapshot import read_desired
+
+    manifest = read_manifest(Path(path), environment=environment or None)
+    desired = read_desired(manifest)
+    check_pages(manifest, desired.snapshot)
+    parse_migrations(desired.migrations)
+    screen.valid(manifest, desired.snapshot)

@@ -1,0 +1,177 @@
+"""From a plan to a live project, as a stream of events. Read `_steps` top to bottom: it is the order."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mosaic_deploy.deploy.migrations import apply_migrations
+from mosaic_deploy.deploy.objects import delete_objects, put_assets, put_static_files
+from mosaic_deploy.deploy.planning import Planned
+from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.deploy.settings import enable_extensions, set_auth
+from mosaic_deploy.deploy.verify import verify
+from mosaic_deploy.errors import Interrupted, MosaicError, NextAction
+from mosaic_deploy.live import ledger
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.lease import Claim, Heartbeat, acquire, release
+from mosaic_deploy.live.projects import await_running, create
+from mosaic_deploy.model.change import Change, CreateProject, Put
+from mosaic_deploy.model.event import (
+    ApplyDone,
+    ApplyFailed,
+    ApplyStarted,
+    ChangeDone,
+    ChangeFailed,
+    ChangeStarted,
+    Event,
+    ProjectReady,
+    Waiting,
+)
+from mosaic_deploy.model.snapshot import Project
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """`holder` names who deploys, for others to read; waits are seconds; `again` is the command that goes on."""
+
+    holder: str
+    again: str
+    lease_wait: float = 60.0
+    provision_wait: float = 300.0
+    parallelism: int = 8
+
+
+def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
+    """Applies exactly `planned.plan`. Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
+
+    Whatever is reported done is done and recorded; running the same command again goes on with the rest.
+    """
+    began = time.monotonic()
+    changes = planned.plan.changes
+    deploy_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    sizes = sum(change.size for change in changes if isinstance(change, Put))
+    yield ApplyStarted(len(changes), sizes, deploy_id)
+    done: list[Change] = []
+    started: Change | None = None
+    failing: Change | None = None
+    """Uploads run side by side: others may begin and end after the one that failed."""
+    project = planned.plan.project
+    try:
+        for event in _project_and_lease(api, planned, options, deploy_id):
+            if isinstance(event, ChangeStarted):
+                started = event.change
+            elif isinstance(event, ChangeFailed):
+                failing = failing or event.change
+            elif isinstance(event, ChangeDone):
+                done.append(event.change)
+                started = None if started == event.change else started
+            elif isinstance(event, ProjectReady):
+                project = event.project
+            yield event
+    except MosaicError as error:
+        yield _failed(error, changes, done, failing or started, options, began)
+    except KeyboardInterrupt:
+        interrupted = Interrupted("interrupted: what was under way was finished or left for the next run")
+        yield _failed(interrupted, changes, done, failing or started, options, began)
+    else:
+        traffic = api.traffic
+        addresses = tuple(change.address for change in done)
+        seconds = time.monotonic() - began
+        yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
+
+
+def _project_and_lease(api: Api, planned: Planned, options: ApplyOptions, deploy_id: str) -> Iterator[Event]:
+    project = yield from _project(api, planned, options)
+    plan = planned.plan
+    if plan.serial == 0:
+        api.sql(project.id, ledger.install())
+    claim = Claim(
+        project.id,
+        options.holder,
+        secrets.token_hex(16),
+        deploy_id,
+        plan.fingerprint,
+        plan.serial,
+        plan.environment,
+    )
+    yield from acquire(api, claim, wait=options.lease_wait)
+    with Heartbeat(api, claim) as heartbeat:
+        yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism))
+
+
+def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, Project]:
+    project = planned.plan.project
+    creation = next((change for change in planned.plan.changes if isinstance(change, CreateProject)), None)
+    began = time.monotonic()
+    if creation:
+        yield ChangeStarted(creation)
+        project = create(api, creation.name)
+    for event in await_running(api, project, timeout=options.provision_wait):
+        if isinstance(event, Waiting):
+            yield event
+        else:
+            project = event
+    if creation:
+        yield ChangeDone(creation, time.monotonic() - began)
+    yield ProjectReady(project, created=creation is not None)
+    return project
+
+
+def _recorded(run: Run) -> Iterator[Event]:
+    """The steps, with the deploy's end written to the ledger and the lease given back however they end."""
+    done: list[str] = []
+    status = "interrupted"
+    try:
+        for event in _steps(run):
+            if isinstance(event, ChangeDone):
+                done.append(event.change.address)
+            yield event
+        status = "done"
+    except MosaicError as error:
+        status = "failed"
+        _release(run, status, {"done": done, "error": {"code": error.code, "message": error.message}})
+        raise
+    finally:
+        if status != "failed":
+            _release(run, status, {"done": done})
+
+
+def _steps(run: Run) -> Iterator[Event]:
+    yield from enable_extensions(run)
+    yield from put_assets(run)
+    yield from apply_migrations(run)
+    yield from put_static_files(run)
+    yield from set_auth(run)
+    yield from delete_objects(run)
+    yield from verify(run)
+
+
+def _release(run: Run, status: str, report: dict[str, object]) -> None:
+    """Best effort: a lease that can't be given back runs out by itself, and the outcome isn't changed by it."""
+    try:
+        release(run.api, run.claim, status, report)
+    except MosaicError:
+        if status == "done":
+            raise
+
+
+def _failed(
+    error: MosaicError,
+    changes: Sequence[Change],
+    done: Sequence[Change],
+    failing: Change | None,
+    options: ApplyOptions,
+    began: float,
+) -> ApplyFailed:
+    finished = {change.address for change in done}
+    failed = failing.address if failing else None
+    remaining = tuple(c.address for c in changes if c.address not in finished and c.address != failed)
+    if done and error.mutation_state == "none":
+        error.mutation_state = "partial" if remaining or failed else "committed"
+    if not error.next_actions:
+        error.next_actions = (NextAction("go on from here", options.again),)
+    return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)

@@ -1,0 +1,93 @@
+"""Pending migrations: run in order, reported as they commit, failures told in the user's file and line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.errors import Location, MigrationFailed, NextAction
+from mosaic_deploy.live.migrate import Runner, StepFailed
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
+from mosaic_deploy.source.migrations import MigrationFile, Parsed, statement_location
+from mosaic_deploy.sql.batch import Session, Step
+from mosaic_deploy.sql.units import Carrier, Unit
+
+_NOTHING = Unit((), Carrier.BATCH)
+
+
+def apply_migrations(run: Run) -> Iterator[Event]:
+    """Applies pending migrations. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    changes = [change for change in run.changes if isinstance(change, ApplyMigration)]
+    if not changes:
+        return
+    parsed = {p.file.migration.version: p for p in run.planned.parsed}
+    steps = [step for change in changes for step in _steps(change, parsed[change.version])]
+    by_version = {change.version: change for change in changes}
+    began = time.monotonic()
+    yield ChangeStarted(changes[0])
+    runner = Runner(run.api, run.project.id, _session(run))
+    try:
+        for committed in runner.run(steps):
+            run.heartbeat.check()
+            seconds, began = time.monotonic() - began, time.monotonic()
+            finished = [by_version[step.version] for step in committed if step.number == step.units]
+            for change in finished:
+                yield ChangeDone(change, seconds / len(finished))
+    except StepFailed as failure:
+        change = by_version[failure.step.version]
+        yield ChangeStarted(change)
+        raise _failed(failure, parsed[change.version].file) from None
+
+
+def _session(run: Run) -> Session:
+    database = run.planned.desired.manifest.database
+    lock = database.lock_timeout if database else None
+    statement = database.statement_timeout if database else None
+    return Session(run.claim.token, run.claim.deploy_id, _milliseconds(lock), _milliseconds(statement))
+
+
+def _milliseconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
+
+
+def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
+    """The units that aren't committed yet; a file without statements is one empty unit: its ledger row."""
+    for number, unit in enumerate(parsed.units or (_NOTHING,), 1):
+        if number > change.from_unit:
+            yield Step(
+                version=change.version,
+                file=change.file,
+                checksum=change.checksum,
+                semantic=parsed.prefixes[number - 1],
+                source=parsed.file.text,
+                number=number,
+                units=change.units,
+                unit=unit,
+            )
+
+
+def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
+    where = _location(failure, file)
+    step = failure.step
+    undone = "nothing of it is committed"
+    if step.number > 1:
+        undone = f"its first {step.number - 1} of {step.units} parts are committed"
+    again = NextAction(f"correct {file.shown} and run the same command again")
+    return MigrationFailed(
+        f"{failure.message} ({undone})",
+        location=where,
+        sqlstate=failure.sqlstate,
+        detail=failure.detail,
+        pg_hint=failure.hint,
+        mutation_state="partial" if step.number > 1 else "none",
+        hint=again.description,
+    )
+
+
+def _location(failure: StepFailed, file: MigrationFile) -> Location:
+    if not failure.statement:
+        return Location(file.shown)
+    statement = failure.step.unit.statements[failure.statement - 1]
+    return statement_location(file, statement, failure.position - 1 if failure.position else 0)

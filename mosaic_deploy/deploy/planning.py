@@ -1,0 +1,151 @@
+"""From a manifest and an API to a plan. Reads only."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from mosaic_deploy.diff.checks import check_pages
+from mosaic_deploy.diff.migrations import unread
+from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.errors import NotFound
+from mosaic_deploy.live import endpoints
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.projects import choose, read_projects
+from mosaic_deploy.live.read import Live, read_live
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
+from mosaic_deploy.source.migrations import Parsed, parse_migrations
+from mosaic_deploy.source.snapshot import Desired, read_desired
+
+_PROVISIONING = "provisioning"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which project: `id` wins over `name`."""
+
+    id: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with what applying it needs: the sources of the bytes, and the parsed migrations."""
+
+    plan: Plan
+    desired: Desired
+    live: Live
+    parsed: tuple[Parsed, ...] = ()
+
+
+def plan(api: Api, manifest: Manifest, target: Target) -> Planned:
+    """What an apply would do. At most four requests, in at most two round trips, where nothing changes.
+
+    Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
+    """
+    desired, live = read_both(api, manifest, target)
+    return compare(api, desired, live)
+
+
+def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Live]:
+    """What is desired, from disk, and what is live, from the API."""
+    desired = read_desired(manifest)
+    check_pages(manifest, desired.snapshot)
+    return desired, _read_live(api, target, desired.snapshot)
+
+
+def compare(api: Api, desired: Desired, live: Live) -> Planned:
+    """The plan from both sides. Asks the API only where pruning depends on what it offers."""
+    parsed = _parse_needed(desired, live.snapshot)
+    complete = _with_meaning(desired.snapshot, parsed)
+    rules, notes = _rules(api, desired.manifest, live)
+    made = make_plan(complete, live.snapshot, rules, (*notes, *_atomicity(parsed)))
+    return Planned(made, replace(desired, snapshot=complete), live, parsed)
+
+
+def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
+    """Lists the projects, and reads the one meant; side by side where its id is known already."""
+    if target.id is None:
+        found = choose(read_projects(api), id=None, name=target.name)
+        return _read_project(api, found, target, desired)
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(read_projects, api)
+        try:
+            live = read_live(api, Project(target.id, target.name or ""), desired)
+        except NotFound:
+            live = None
+        project = choose(listing.result(), id=target.id, name=None)
+    if live is None or project is None or project.status == _PROVISIONING:
+        return _read_project(api, project, target, desired)
+    return replace(live, snapshot=replace(live.snapshot, project=project))
+
+
+def _read_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> Live:
+    if project is None:
+        return Live(Snapshot(Project("", target.name or "", status="absent")), ledger_exists=False)
+    if project.status == _PROVISIONING:
+        return Live(Snapshot(project), ledger_exists=False)
+    return read_live(api, project, desired)
+
+
+def _parse_needed(desired: Desired, live: Snapshot) -> tuple[Parsed, ...]:
+    """Parses pending and edited files only: an unchanged history of any length costs nothing."""
+    wanted = set(unread([file.migration for file in desired.migrations], live.migrations or ()))
+    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+
+
+def _with_meaning(desired: Snapshot, parsed: tuple[Parsed, ...]) -> Snapshot:
+    if desired.migrations is None:
+        return desired
+    read = {p.file.migration.version: p for p in parsed}
+    return replace(desired, migrations=tuple(_meant(m, read.get(m.version)) for m in desired.migrations))
+
+
+def _meant(migration: Migration, parsed: Parsed | None) -> Migration:
+    if parsed is None:
+        return migration
+    # A file without statements is still one unit: its row in the ledger.
+    units = max(1, len(parsed.units))
+    return replace(migration, semantic=parsed.semantic, units=units, prefixes=parsed.prefixes)
+
+
+def _atomicity(parsed: tuple[Parsed, ...]) -> tuple[Note, ...]:
+    """One note for each pending file that can't be applied as a whole or not at all, and why."""
+    return tuple(
+        Note(
+            "migration_not_atomic",
+            f"{p.file.migration.file} commits in {len(p.units)} parts: {_why(p)}",
+            Severity.INFO,
+            (f"migration:{p.file.migration.file}",),
+        )
+        for p in parsed
+        if len(p.units) > 1
+    )
+
+
+def _why(parsed: Parsed) -> str:
+    reasons = dict.fromkeys(unit.reason for unit in parsed.units if unit.reason)
+    return "; ".join(reasons) or "it has transactions of its own"
+
+
+def _rules(api: Api, manifest: Manifest, live: Live) -> tuple[Rules, tuple[Note, ...]]:
+    """Pruning as the manifest asks, where the platform can delete; a note where it can't."""
+    static = bool(manifest.static and manifest.static.prune)
+    assets = bool(manifest.storage and manifest.storage.prune)
+    if not (static or assets) or not live.ledger_exists:
+        return Rules(environment=manifest.environment), ()
+    notes = []
+    if static and not api.offers(endpoints.DELETE_FILE):
+        static = False
+        notes.append(_cannot_delete("static files"))
+    if assets and not api.offers(endpoints.DELETE_STORED):
+        assets = False
+        notes.append(_cannot_delete("stored objects"))
+    return Rules(static, assets, manifest.environment), tuple(notes)
+
+
+def _cannot_delete(what: str) -> Note:
+    message = f"the platform lists no way to delete {what}: files that are no longer in the folder stay live"
+    return Note("prune_impossible", message, Severity.WARNING)

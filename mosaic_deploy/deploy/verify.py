@@ -1,0 +1,51 @@
+"""Checks over HTTP after an apply: what a visitor would see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.errors import MosaicError, VerifyFailed
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.model.event import Event, Verified
+from mosaic_deploy.model.manifest import HttpCheck
+
+_PATIENCE = 10.0
+"""Seconds a check may need to pass: a platform may take a moment to serve what it has stored."""
+_PAUSE = 0.25
+
+
+def verify(run: Run) -> Iterator[Event]:
+    """Yields each check that passed. Raises VerifyFailed for the first that doesn't in time."""
+    for check in run.planned.desired.manifest.verify:
+        yield _await(run.api, run.project.url + check.path, check)
+
+
+def _await(api: Api, url: str, check: HttpCheck) -> Verified:
+    began = time.monotonic()
+    while True:
+        found, status = _ask(api, url, check)
+        waited = time.monotonic() - began
+        if found is None:
+            return Verified(url, status, waited)
+        if waited > _PATIENCE:
+            raise VerifyFailed(
+                f"{url}: {found}",
+                hint="everything in the plan was applied; correct the check or the page and apply again",
+                mutation_state="committed",
+            )
+        time.sleep(_PAUSE)
+
+
+def _ask(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
+    """What is wrong with the page (None if nothing), and its status."""
+    try:
+        response = api.fetch(url)
+    except MosaicError as error:
+        return error.message, 0
+    if response.status_code != check.status:
+        return f"status {response.status_code}, expected {check.status}", response.status_code
+    if check.contains is not None and check.contains not in response.text:
+        return f"the page doesn't contain {check.contains!r}", response.status_code
+    return None, response.status_code

@@ -1,0 +1,1 @@
+"""Desired and live compared, purely: two snapshots in, a plan out."""

@@ -1,0 +1,114 @@
+"""Migration history: what is pending, and where folder and ledger disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.snapshot import Migration
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    pending: tuple[ApplyMigration, ...]
+    notes: tuple[Note, ...]
+
+
+def unread(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]:
+    """Versions whose files must be parsed before `diff_history`: pending, or other bytes than applied."""
+    applied = {m.version: m for m in live}
+    return [m.version for m in desired if not _same_bytes(m, applied.get(m.version))]
+
+
+def diff_history(desired: Sequence[Migration], live: Sequence[Migration]) -> History:
+    """Pending migrations in order. Raises MigrationDiverged where history can't be followed.
+
+    A cosmetic edit of an applied file (same parse tree) and a renamed file are noted; another meaning, a
+    pending file before an applied one, and an applied one that is missing stop the plan.
+    """
+    applied = {m.version: m for m in live if m.units_done}
+    newest = max((m.order for m in applied.values() if m.applied), default=-1)
+    problems = [
+        *_edited(desired, applied),
+        *_out_of_order(desired, applied, newest),
+        *_missing(desired, applied),
+    ]
+    if problems:
+        raise MigrationDiverged(
+            "the migrations folder and the database's history disagree",
+            problems=problems,
+            hint="applied files must stay as they were; put further changes in a new migration",
+            next_actions=[NextAction("see both sides", "mosaic-deploy status")],
+        )
+    pending = tuple(_change(m, applied.get(m.version)) for m in desired if not _done(applied.get(m.version)))
+    return History(pending, tuple(_cosmetic(desired, applied)))
+
+
+def _same_bytes(wanted: Migration, found: Migration | None) -> bool:
+    return found is not None and found.applied and found.checksum == wanted.checksum
+
+
+def _done(found: Migration | None) -> bool:
+    return found is not None and found.applied
+
+
+def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
+    from_unit = found.units_done if found else 0
+    return ApplyMigration(
+        wanted.version, wanted.file, wanted.checksum, wanted.semantic, wanted.units, from_unit
+    )
+
+
+def _edited(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
+    return [
+        Problem("was edited after it was applied", Location(wanted.file), hint="restore it as it was applied")
+        for wanted in desired
+        if (found := applied.get(wanted.version)) and _differs(wanted, found)
+    ]
+
+
+def _differs(wanted: Migration, found: Migration) -> bool:
+    if wanted.checksum == found.checksum:
+        return False
+    if found.applied:
+        return wanted.semantic != found.semantic
+    return wanted.prefixes[found.units_done - 1 : found.units_done] != (found.semantic,)
+
+
+def _out_of_order(desired: Sequence[Migration], applied: dict[str, Migration], newest: int) -> list[Problem]:
+    return [
+        Problem(
+            f"is pending, but version {newest} is applied already",
+            Location(wanted.file),
+            hint="give it a number after the newest applied one",
+        )
+        for wanted in desired
+        if wanted.version not in applied and wanted.order < newest
+    ]
+
+
+def _missing(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
+    here = {m.version for m in desired}
+    return [
+        Problem("is applied, but no longer in the folder", Location(found.file), hint="restore the file")
+        for found in applied.values()
+        if found.version not in here
+    ]
+
+
+def _cosmetic(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Note]:
+    notes = []
+    for wanted in desired:
+        found = applied.get(wanted.version)
+        if found and found.applied and wanted.checksum != found.checksum:
+            message = f"{wanted.file} was edited after it was applied, in comments or layout only"
+            notes.append(
+                Note("migration_edited_cosmetic", message, Severity.WARNING, (f"migration:{wanted.file}",))
+            )
+        elif found and wanted.file != found.file:
+            message = f"{wanted.file} was applied as {found.file}"
+            notes.append(Note("migration_renamed", message, Severity.INFO, (f"migration:{wanted.file}",)))
+    return notes

@@ -1,0 +1,1 @@
+"""The API on one side, the model on the other."""

@@ -1,0 +1,100 @@
+"""Tolerant reading of the API's answers: every shape the platform's guides show, and close kin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.model.snapshot import Project
+
+Row = dict[str, Any]
+_WRAPPERS = ("data", "rows", "result", "results")
+
+
+def rows(answer: object) -> list[Row]:
+    """The rows of a `/sql` answer, under `rows` or `data`. Raises ResponseInvalid."""
+    if isinstance(answer, Mapping):
+        for name in ("rows", "data", "result"):
+            found = answer.get(name)
+            if isinstance(found, list):
+                return [row for row in found if isinstance(row, dict)]
+        if answer.get("success") is True:
+            return []
+    raise ResponseInvalid(f"the SQL endpoint's answer has neither rows nor data: {excerpt(answer)}")
+
+
+def project(item: object) -> Project:
+    """A project from `project_id`, `slug` or `id`. Raises ResponseInvalid."""
+    if isinstance(item, Mapping):
+        inner = item.get("project") or item.get("data")
+        if isinstance(inner, Mapping):
+            return project(inner)
+        found = item.get("project_id") or item.get("slug") or item.get("id")
+        if found:
+            texts = {key: str(item.get(key) or "") for key in ("name", "url", "status")}
+            return Project(str(found), texts["name"], texts["url"].rstrip("/"), texts["status"] or "running")
+    raise ResponseInvalid(f"expected a project with an id: {excerpt(item)}")
+
+
+def projects(answer: object) -> list[Project]:
+    """The projects of a listing, bare or under `projects` or `data`."""
+    return [project(item) for item in _items(answer, "projects")]
+
+
+def files(answer: object) -> dict[str, tuple[int | None, str]]:
+    """Filename → (size in bytes or None, url), from a listing under `files`, `objects`, `data` or bare."""
+    listed: dict[str, tuple[int | None, str]] = {}
+    for item in _items(answer, "files", "objects"):
+        if isinstance(item, str):
+            listed[item] = (None, "")
+        elif isinstance(item, Mapping):
+            name = item.get("filename") or item.get("name") or item.get("key") or item.get("path")
+            if isinstance(name, str):
+                listed[name.removeprefix("/")] = (_size(item.get("size")), str(item.get("url") or ""))
+    return listed
+
+
+def uploaded_size(answer: object) -> int | None:
+    """The `size` an upload's answer states, in bytes."""
+    return _size(answer.get("size")) if isinstance(answer, Mapping) else None
+
+
+def error_facts(body: object) -> dict[str, Any]:
+    """`message` and whatever PostgreSQL facts an error body holds, under `error`, `message` or `detail`."""
+    if not isinstance(body, Mapping):
+        return {"message": str(body or "").strip()}
+    inner = body.get("error")
+    nested = next((body[key] for key in ("error", "detail") if isinstance(body.get(key), Mapping)), body)
+    facts = dict(nested)
+    message = facts.get("message") or (inner if isinstance(inner, str) else None) or facts.get("detail")
+    text = message if isinstance(message, str) else json.dumps(message or body)
+    return {**facts, "message": text, "request_id": body.get("request_id") or facts.get("request_id")}
+
+
+def excerpt(value: object, length: int = 200) -> str:
+    """The beginning of an answer, for an error message."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= length else text[:length] + "…"
+
+
+def _items(answer: object, *names: str) -> list[Any]:
+    if isinstance(answer, list):
+        return answer
+    if isinstance(answer, Mapping):
+        for name in (*names, *_WRAPPERS):
+            found = answer.get(name)
+            if isinstance(found, list):
+                return found
+            if isinstance(found, Mapping):
+                return _items(found, *names)
+    raise ResponseInvalid(f"expected a list under {names[0]!r}: {excerpt(answer)}")
+
+
+def _size(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None

@@ -1,0 +1,218 @@
+"""The API as operations: retries, discovery, and the key, which goes to the API's host alone."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from mosaic_deploy import errors
+from mosaic_deploy.live import answers, discovery, endpoints
+from mosaic_deploy.live.endpoints import Operation
+from mosaic_deploy.live.refusals import is_sql_error, parse, refusal, unsuccessful
+from mosaic_deploy.live.wire import Wire, is_loopback
+
+ATTEMPTS = 5
+LONGEST_WAIT = 30.0
+"""Seconds. A `Retry-After` beyond this is reported instead of waited for."""
+
+
+_FRAMING = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
+
+
+class ApiKey:
+    """A key that doesn't print itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Raises Unauthorized for what can't travel in a header, without showing it."""
+        self._value = value.strip()
+        if any(not "!" <= character <= "~" for character in self._value):
+            raise errors.Unauthorized(
+                "the API key holds a blank, a line break or a character that no key has",
+                hint="copy it again from the dashboard into MOSAIC_API_KEY, without quotes",
+            )
+
+    def __repr__(self) -> str:
+        return "ApiKey(mk_…)"
+
+    __str__ = __repr__
+
+    def reveal(self) -> str:
+        return self._value
+
+    def redact(self, response: httpx.Response) -> httpx.Response:
+        """`response` without the key, should a server have echoed it anywhere."""
+        key = self._value.encode()
+        headers = response.headers.raw
+        if not key or not (key in response.content or any(key in value for _, value in headers)):
+            return response
+        shown = [(name, value.replace(key, b"mk_...")) for name, value in headers]
+        kept = [(name, value) for name, value in shown if name.lower() not in _FRAMING]
+        content = response.content.replace(key, "mk_…".encode())
+        return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)
+
+
+class Api:
+    """One account's API. Safe to use from several threads; raises errors.ApiError's children only.
+
+    `timeout` is seconds without an answer before a request counts as lost; SQL gets `sql_timeout`, because
+    a migration may take long.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: ApiKey,
+        *,
+        timeout: float = 30.0,
+        sql_timeout: float = 600.0,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._key = key
+        self._timeout = timeout
+        self._sql_timeout = sql_timeout
+        self._sleep = sleep
+        self._bound: dict[str, str] | None = None
+        self._asked = False
+        self._discovering = threading.Lock()
+        self._wire = Wire(loopback=is_loopback(self.url), transport=transport)
+        self.traffic = self._wire.traffic
+
+    def __repr__(self) -> str:
+        return f"Api({self.url!r})"
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def call(
+        self, operation: Operation, *, project: str = "", filename: str = "", body: object = None
+    ) -> Any:
+        """The parsed answer of one operation. Undocumented paths are corrected by discovery once."""
+        path = self._path(operation)
+        try:
+            return self._call(operation, path, project, filename, body)
+        except (errors.NotFound, errors.RequestRefused) as error:
+            if operation.documented or error.status not in (404, 405):
+                raise
+            listed = self._rediscover(operation, path)
+            if listed is None:
+                raise
+        return self._call(operation, listed, project, filename, body)
+
+    def sql(self, project: str, query: str) -> list[answers.Row]:
+        """The rows of `query`. Every statement this program sends may be sent again. Raises SqlFailed too."""
+        return answers.rows(self.call(endpoints.RUN_SQL, project=project, body={"query": query}))
+
+    def offers(self, operation: Operation) -> bool:
+        """Whether discovery lists an optional operation. Asks the platform at most once a day."""
+        with self._discovering:
+            if self._bindings() is None:
+                self._discover()
+        return operation.name in (self._bound or {})
+
+    def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
+        """PUTs to a presigned URL, once: the caller repeats, with a new URL. No key is sent."""
+        headers = {"Content-Length": str(size)}
+        response = self._wire.request("PUT", url, timeout=self._timeout, headers=headers, content=content)
+        self.traffic.add(bytes_sent=size)
+        if response.status_code >= 300:
+            raise refusal(response, "upload to storage")
+
+    def fetch(self, url: str) -> httpx.Response:
+        """GETs a page of the project's site as a visitor would: no key; redirects are answers."""
+        return self._wire.request("GET", url, timeout=self._timeout)
+
+    def _bindings(self) -> dict[str, str] | None:
+        if self._bound is None:
+            self._bound = discovery.read_bindings(self.url)
+        return self._bound
+
+    def _path(self, operation: Operation) -> str:
+        bound = None if operation.documented else self._bindings()
+        return (bound or {}).get(operation.name, operation.path)
+
+    def _discover(self) -> None:
+        discover = endpoints.DISCOVER
+        self._asked = True
+        try:
+            listing = self._call(discover, discover.path, "", "", None)
+        except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
+            listing = None  # a platform without a listing offers what its guide says, and no more
+        self._bound = endpoints.bind(listing)
+        discovery.write_bindings(self.url, self._bound)
+
+    def _rediscover(self, operation: Operation, refused: str) -> str | None:
+        """Another path than the `refused` one, asking the platform at most once; None where there is none."""
+        with self._discovering:
+            if not self._asked:
+                with contextlib.suppress(errors.ApiError):  # the refusal that led here says more
+                    self._discover()
+        found = self._path(operation)
+        return found if found != refused else None
+
+    def _call(self, operation: Operation, path: str, project: str, filename: str, body: object) -> Any:
+        where = path.format(id=quote(project, safe=""), filename=quote(filename, safe="/"), other="")
+        response = self._attempts(operation, f"{self.url}/v1/project{where}", body)
+        answer = parse(response)
+        if unsuccessful(response, answer):
+            raise refusal(response, operation.name, sql=operation is endpoints.RUN_SQL)
+        return answer
+
+    def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:
+        """Sends until the answer counts. A request whose answer was lost is sent again only if repeatable."""
+        for attempt in range(1, ATTEMPTS + 1):
+            wait = backoff(attempt)
+            try:
+                response = self._once(operation, url, body)
+            except (errors.Unreachable, errors.ResponseLost) as error:
+                lost = isinstance(error, errors.ResponseLost)
+                if attempt == ATTEMPTS or (lost and not operation.repeatable):
+                    raise
+            else:
+                asked = retry_after(response)
+                if attempt == ATTEMPTS or asked > LONGEST_WAIT or not _worth_repeating(operation, response):
+                    return response
+                wait = max(wait, asked)
+            self._sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _once(self, operation: Operation, url: str, body: object) -> httpx.Response:
+        timeout = self._sql_timeout if operation is endpoints.RUN_SQL else self._timeout
+        headers = {"X-API-Key": self._key.reveal()}
+        response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
+        return self._key.redact(response)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds before the next attempt: doubling from a quarter, with jitter, at most 8."""
+    return min(8.0, 0.25 * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+
+
+def retry_after(response: httpx.Response) -> float:
+    """Seconds the platform asks to wait; 0 where it doesn't say (or names a date)."""
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isdecimal() else 0.0
+
+
+def _worth_repeating(operation: Operation, response: httpx.Response) -> bool:
+    if response.status_code == 429:
+        return True
+    if response.status_code < 500 or not operation.repeatable:
+        return False
+    return not (operation is endpoints.RUN_SQL and is_sql_error(response))

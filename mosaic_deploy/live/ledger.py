@@ -1,0 +1,240 @@
+"""The tracking tables in the project's own database: their SQL, and reading what they say.
+
+Each text here is one statement, so it works where an endpoint allows one per call; each may be sent again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
+from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, Settings, State
+from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal, values
+
+VERSION = 1
+"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
+
+STATIC, ASSET = "static", "asset"
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
+COMMENT ON SCHEMA mosaic_deploy IS 'What mosaic-deploy has applied to this project. Not to be edited by hand.';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version integer NOT NULL,
+  serial bigint NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
+  version bigint PRIMARY KEY,
+  file text NOT NULL,
+  checksum text NOT NULL,
+  semantic text NOT NULL,
+  units integer NOT NULL,
+  units_done integer NOT NULL,
+  source bytea NOT NULL,
+  deploy_id text NOT NULL,
+  applied_by text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
+  kind text NOT NULL,
+  path text NOT NULL,
+  sha256 text NOT NULL,
+  size bigint NOT NULL,
+  state text NOT NULL,
+  deploy_id text NOT NULL,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (kind, path));
+CREATE TABLE IF NOT EXISTS mosaic_deploy.settings (
+  name text PRIMARY KEY,
+  value jsonb NOT NULL,
+  deploy_id text NOT NULL,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
+  id text PRIMARY KEY,
+  serial bigint NOT NULL,
+  status text NOT NULL,
+  holder text NOT NULL,
+  environment text,
+  plan text NOT NULL,
+  report jsonb,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  finished_at timestamptz);
+CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  holder text NOT NULL,
+  token text NOT NULL,
+  acquired_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL);
+"""
+
+
+def install() -> str:
+    """Creates what is missing. The lock keeps two first deploys from creating the schema at once."""
+    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({VERSION}) ON CONFLICT DO NOTHING;"
+    lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
+    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES}{seed}\nEND\n", "mosaic_install")
+
+
+def probe() -> str:
+    """Whether there is a ledger, and the database's extensions: asked where `read` finds no tables."""
+    return (
+        "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
+        f"({_EXTENSIONS})::text AS extensions"
+    )
+
+
+_EXTENSIONS = "SELECT pg_catalog.json_agg(extname) FROM pg_catalog.pg_extension"
+_MIGRATIONS_DIGEST = (
+    "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
+    "version || E'\\n' || file || E'\\n' || checksum || E'\\n', '' ORDER BY version), ''), 'UTF8')), 'hex') "
+    "FROM mosaic_deploy.migrations WHERE units_done >= units"
+)
+_PARTIAL = "EXISTS (SELECT FROM mosaic_deploy.migrations WHERE units_done < units)"
+_MIGRATION_ROWS = (
+    "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
+    "version::text, file, checksum, semantic, units, units_done) ORDER BY version), '[]') "
+    "FROM mosaic_deploy.migrations"
+)
+
+
+def read(digests: Mapping[str, str]) -> str:
+    """One row, one column: all the tables say, as JSON text.
+
+    `digests` are the desired ones by kind (`migrations`, `static`, `asset`); a kind that the ledger digests
+    to the same value comes back as null instead of its rows, so that a no-op costs the same for any size.
+    """
+    migrations = (
+        f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
+        f"THEN NULL ELSE ({_MIGRATION_ROWS}) END"
+    )
+    parts = {
+        "version": "l.version",
+        "serial": "l.serial",
+        "extensions": f"({_EXTENSIONS})",
+        "migrations": migrations,
+        STATIC: _objects(STATIC, digests),
+        ASSET: _objects(ASSET, digests),
+        "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
+        "last": "(SELECT pg_catalog.to_json(d) FROM mosaic_deploy.deploys d ORDER BY started_at DESC LIMIT 1)",
+        "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
+        "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
+    }
+    listed = ", ".join(f"'{name}', {expression}" for name, expression in parts.items())
+    return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
+
+
+def _objects(kind: str, digests: Mapping[str, str]) -> str:
+    digest = (
+        "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
+        "path || E'\\n' || sha256 || E'\\n' || size || E'\\n' || state || E'\\n', '' "
+        "ORDER BY path COLLATE \"C\"), ''), 'UTF8')), 'hex') "
+        f"FROM mosaic_deploy.objects WHERE kind = '{kind}'"
+    )
+    found = (
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state)), '[]') "
+        f"FROM mosaic_deploy.objects WHERE kind = '{kind}'"
+    )
+    return f"CASE WHEN ({digest}) = {literal(digests.get(kind, ''))} THEN NULL ELSE ({found}) END"
+
+
+def parse(
+    text: str, same_migrations: Iterable[Migration], same_static: Objects, same_storage: Objects
+) -> tuple[Ledger, dict[str, Any]]:
+    """The ledger from `read`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
+
+    Also returns the raw facts for status (`last`, `lease`). Raises LedgerNewer, ResponseInvalid.
+    """
+    facts = _decode(text)
+    if facts["version"] > VERSION:
+        raise LedgerNewer(
+            f"this project's ledger has layout {facts['version']}, this mosaic-deploy knows {VERSION}",
+            hint="upgrade mosaic-deploy: pip install -U mosaic-deploy",
+        )
+    rows = facts["migrations"]
+    found = Ledger(
+        serial=int(facts["serial"]),
+        extensions=extensions(facts["extensions"]),
+        migrations=_applied(same_migrations) if rows is None else tuple(_migration(row) for row in rows),
+        static=same_static if facts[STATIC] is None else _read_objects(facts[STATIC]),
+        storage=same_storage if facts[ASSET] is None else _read_objects(facts[ASSET]),
+        auth=facts["auth"],
+        exists=True,
+    )
+    return found, facts
+
+
+def extensions(found: object) -> frozenset[str]:
+    """Extension names from a JSON list or its text."""
+    listed = json.loads(found) if isinstance(found, str) else found
+    return frozenset(str(name) for name in listed) if isinstance(listed, list) else frozenset()
+
+
+def mark(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
+    """Upserts rows in the objects' states. Answers `held` (0 when the lease is lost)."""
+    facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
+    return (
+        f"WITH {_held(token)}, written AS ("
+        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        f"FROM held, {values(facts, 'p text, h text, s bigint, t text')} "
+        "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
+        "state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def forget(kind: str, paths: Iterable[str], token: str) -> str:
+    """Deletes rows of objects that are no longer live. Answers `held`."""
+    return (
+        f"WITH {_held(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
+        "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
+        f"{json_literal(list(paths))}::json)) RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
+    """Writes the declared auth settings. Answers `held`."""
+    return (
+        f"WITH {_held(token)}, written AS ("
+        "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
+        f"SELECT 'auth.magic_link', {json_literal(settings)}::jsonb, {literal(deploy_id)}, "
+        "pg_catalog.clock_timestamp() FROM held ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, "
+        "deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def _held(token: str) -> str:
+    return (
+        f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
+        "AND expires_at > pg_catalog.clock_timestamp())"
+    )
+
+
+def _decode(text: object) -> dict[str, Any]:
+    try:
+        facts = json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict) or not {"version", "serial", "migrations"} <= facts.keys():
+        raise ResponseInvalid("the SQL endpoint returned the ledger in a shape that can't be read")
+    return facts
+
+
+def _applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
+    return tuple(
+        Migration(m.version, m.file, m.checksum, m.semantic, m.units, units_done=m.units) for m in migrations
+    )
+
+
+def _migration(row: list[Any]) -> Migration:
+    version, file, checksum, semantic, units, done = row
+    return Migration(str(version), file, checksum, semantic, int(units), int(done))
+
+
+def _read_objects(rows: list[list[Any]]) -> dict[str, Object]:
+    return {path: Object(path, sha, int(size), State(state)) for path, sha, size, state in rows}

@@ -1,0 +1,124 @@
+"""What a refusal means: HTTP statuses and error bodies as our errors."""
+
+from __future__ import annotations
+
+import re
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from mosaic_deploy import errors
+from mosaic_deploy.live import answers
+from mosaic_deploy.sql.batch import MARK
+
+_ROTATED = (
+    "API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY and run the "
+    "same command again; what was done so far is kept"
+)
+_SQLSTATE = re.compile(r"(?=[A-Z]*[0-9])[0-9A-Z]{5}")
+_TOLD_SQLSTATE = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
+_POSTGRESQL_WORDS = re.compile(
+    r"\bSQLSTATE\b|\bERROR:|\bat or near \"|\bat end of input\b|\binvalid transaction termination\b"
+    r"|\b(relation|column|schema|type|function|table|index|constraint|role|operator|extension)\b.* "
+    r"(does not exist|already exists)\b|\bviolates .* constraint\b|\bpermission denied for\b"
+    rf"|{re.escape(MARK)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
+)
+"""What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
+
+
+def parse(response: httpx.Response) -> Any:
+    """The body's JSON; for a refusal without JSON its text, for 204 None.
+
+    Raises ResponseInvalid for any other answer without JSON.
+    """
+    if response.status_code == 204:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        if response.status_code >= 400:
+            return response.text
+    raise errors.ResponseInvalid(
+        f"{response.request.url.host} answered {response.status_code} without JSON: "
+        f"{answers.excerpt(response.text)}",
+        hint="is MOSAIC_API_URL the API's address?",
+    )
+
+
+def unsuccessful(response: httpx.Response, answer: object) -> bool:
+    """`success: false` is a refusal, whatever the status says."""
+    return response.status_code >= 400 or (isinstance(answer, Mapping) and answer.get("success") is False)
+
+
+def is_sql_error(response: httpx.Response) -> bool:
+    """Whether PostgreSQL itself answered: a platform may say so with 400, 422, 500 or even 200."""
+    if response.status_code in _NOT_POSTGRESQL:
+        return False
+    body = parse(response)
+    if response.status_code in (200, 400, 422) or _sqlstate(answers.error_facts(body)):
+        return True
+    return response.status_code == 500 and isinstance(body, Mapping) and body.get("success") is False
+
+
+def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
+    """The error that `response` to `operation` is. With `sql`, PostgreSQL's own errors become SqlFailed."""
+    facts = answers.error_facts(parse(response))
+    request_id = facts.get("request_id") or response.headers.get("x-request-id")
+    common: errors.ApiFacts = {
+        "status": response.status_code,
+        "request_id": str(request_id) if request_id else None,
+        "operation": operation,
+    }
+    if sql and is_sql_error(response):
+        return _sql_failed(facts, common)
+    return _refused(facts["message"] or response.reason_phrase, common)
+
+
+def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
+    status = common["status"] or 0
+    if status == 401:
+        rotated: errors.ApiFacts = {**common, "hint": _ROTATED}
+        return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
+    by_status: dict[int, type[errors.ApiError]] = {
+        403: errors.Forbidden,
+        404: errors.NotFound,
+        429: errors.RateLimited,
+    }
+    kind = by_status.get(status, errors.ServerFailed if status >= 500 else errors.RequestRefused)
+    return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
+
+
+def _sql_failed(facts: Mapping[str, Any], common: errors.ApiFacts) -> errors.SqlFailed:
+    position = str(facts.get("position") or "")
+    detail = _text(facts.get("detail"))
+    return errors.SqlFailed(
+        facts["message"],
+        sqlstate=_sqlstate(facts),
+        detail=detail if detail != facts["message"] else None,
+        pg_hint=_text(facts.get("hint")),
+        position=int(position) if position.isdecimal() else None,
+        **common,
+    )
+
+
+def _sqlstate(facts: Mapping[str, Any]) -> str | None:
+    """The SQLSTATE of error facts; a platform's own `code` (`internal_error`) is none."""
+    for code in (facts.get("sqlstate"), facts.get("code")):
+        if isinstance(code, str) and _SQLSTATE.fullmatch(code):
+            return code
+    told = _TOLD_SQLSTATE.search(facts["message"])
+    return told.group(1) if told else None
+
+
+def _sqlstate(facts: Mapping[str, Any]) -> str | None:
+    """The SQLSTATE, under its own name or as drivers name it; other codes of five letters don't occur."""
+    code = facts.get("sqlstate") or facts.get("code")
+    return code if isinstance(code, str) and _SQLSTATE.fullmatch(code) else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

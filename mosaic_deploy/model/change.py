@@ -1,0 +1,132 @@
+"""A change is data: it can be printed, compared and written to JSON; it owns nothing and does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Action(StrEnum):
+    ADD = "add"
+    CHANGE = "change"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateProject:
+    name: str
+    kind: ClassVar[str] = "project"
+    action: ClassVar[Action] = Action.ADD
+    reason: ClassVar[str] = "no project of this name"
+
+    @property
+    def address(self) -> str:
+        return f"project:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class EnableExtension:
+    name: str
+    kind: ClassVar[str] = "extension"
+    action: ClassVar[Action] = Action.ADD
+    reason: ClassVar[str] = "not installed in the database"
+
+    @property
+    def address(self) -> str:
+        return f"extension:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyMigration:
+    """`from_unit` is the number of units already committed by an earlier, interrupted run."""
+
+    version: str
+    file: str
+    checksum: str
+    semantic: str
+    units: int = 1
+    from_unit: int = 0
+    kind: ClassVar[str] = "migration"
+    action: ClassVar[Action] = Action.ADD
+
+    @property
+    def reason(self) -> str:
+        if self.from_unit:
+            return f"resumes after part {self.from_unit} of {self.units}"
+        return "pending"
+
+    @property
+    def address(self) -> str:
+        return f"migration:{self.file}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutStatic:
+    path: str
+    sha256: str
+    size: int
+    action: Action
+    reason: str
+    kind: ClassVar[str] = "static"
+
+    @property
+    def address(self) -> str:
+        return f"static:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStatic:
+    path: str
+    reason: str
+    kind: ClassVar[str] = "static"
+    action: ClassVar[Action] = Action.DESTROY
+
+    @property
+    def address(self) -> str:
+        return f"static:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutAsset:
+    path: str
+    sha256: str
+    size: int
+    action: Action
+    reason: str
+    kind: ClassVar[str] = "asset"
+
+    @property
+    def address(self) -> str:
+        return f"asset:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAsset:
+    path: str
+    reason: str
+    kind: ClassVar[str] = "asset"
+    action: ClassVar[Action] = Action.DESTROY
+
+    @property
+    def address(self) -> str:
+        return f"asset:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAuth:
+    """`settings` is the whole desired value as canonical JSON text: the change stays hashable."""
+
+    settings: str
+    action: Action
+    reason: str
+    kind: ClassVar[str] = "auth"
+
+    @property
+    def address(self) -> str:
+        return "auth:magic_link"
+
+
+Put = PutStatic | PutAsset
+Delete = DeleteStatic | DeleteAsset
+Change = CreateProject | EnableExtension | ApplyMigration | Put | Delete | SetAuth

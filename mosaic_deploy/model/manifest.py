@@ -1,0 +1,86 @@
+"""What a `mosaic.yaml` says, after interpolation, environment overrides and validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSpec:
+    """Which project: by `id` where it is known, else by `name`."""
+
+    name: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSpec:
+    """`migrations` is a folder relative to the manifest; timeouts are seconds, None for the server's own."""
+
+    extensions: tuple[str, ...] = ()
+    migrations: str | None = None
+    lock_timeout: float | None = None
+    statement_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaticSpec:
+    """`dir` is a folder relative to the manifest; patterns are gitignore's, relative to `dir`."""
+
+    dir: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """As StaticSpec; `prefix` is put before every name in storage (`images/`), empty or ending in a slash."""
+
+    dir: str
+    prefix: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MagicLinkSpec:
+    """Where a sign-in link may lead: absolute paths on the project's site."""
+
+    redirect_url: str
+    allowed_redirect_urls: tuple[str, ...] = ()
+
+    def settings(self) -> dict[str, object]:
+        """The settings as kept in the ledger and published; the default redirect is always allowed."""
+        allowed = dict.fromkeys((self.redirect_url, *self.allowed_redirect_urls))
+        return {"redirect_url": self.redirect_url, "allowed_redirect_urls": list(allowed)}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """One check after an apply: GET `path` on the project's site."""
+
+    path: str
+    status: int = 200
+    contains: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole manifest. `file` is where it was read; relative folders are below `root`."""
+
+    file: Path
+    project: ProjectSpec = field(default_factory=ProjectSpec)
+    database: DatabaseSpec | None = None
+    static: StaticSpec | None = None
+    storage: StorageSpec | None = None
+    magic_link: MagicLinkSpec | None = None
+    verify: tuple[HttpCheck, ...] = ()
+    environment: str | None = None
+
+    @property
+    def root(self) -> Path:
+        """The project folder: nothing outside it is ever read for deploying."""
+        return self.file.parent

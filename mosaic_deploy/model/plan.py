@@ -1,0 +1,78 @@
+"""A plan is data: what will be done, in order, and what should be known before it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from mosaic_deploy.model.change import Action, Change
+from mosaic_deploy.model.snapshot import Project
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the plan doesn't change but a reader should know: unmanaged files, what can't be done, …"""
+
+    code: str
+    message: str
+    severity: Severity = Severity.INFO
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    add: int = 0
+    change: int = 0
+    destroy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered changes with what they were derived from.
+
+    `desired` and `live` are fingerprints of the two snapshots; `serial` is the ledger's deploy counter that
+    an apply must still find.
+    """
+
+    project: Project
+    changes: tuple[Change, ...]
+    notes: tuple[Note, ...]
+    desired: str
+    live: str
+    serial: int
+    environment: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not self.changes
+
+    @property
+    def counts(self) -> Counts:
+        tally = Counter(change.action for change in self.changes)
+        return Counts(tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY])
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies exactly this plan: the same changes from the same desired and live states."""
+        facts = [self.desired, self.live, [change_facts(c) for c in self.changes]]
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def change_facts(change: Change) -> dict[str, object]:
+    """A change as JSON-ready facts, with its kind, address, action and reason."""
+    named = {
+        "kind": change.kind,
+        "address": change.address,
+        "action": str(change.action),
+        "reason": change.reason,
+    }
+    return {**asdict(change), **named}

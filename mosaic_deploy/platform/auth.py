@@ -1,0 +1,153 @@
+"""Sign-in by magic link: asked for with the API key, mailed, verified exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform import body, control, inbox, mail, redirects
+from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.control import Connection
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.names import checked_address
+from mosaic_deploy.platform.parts import Platform
+from mosaic_deploy.platform.projects import find_project, project_by_id
+
+TOKEN_MINUTES = 15
+MAILS_PER_DAY = 10
+_DAY = timedelta(days=1)
+
+
+async def send_magic_link(platform: Platform, request: Request) -> Response:
+    document = await body.read_json(request)
+    email = checked_address(body.text(document, "email").strip())
+    wanted = body.optional_text(document, "redirect_url")
+    project = await find_project(platform, request)
+    settings, site_url = project["auth_settings"], platform.site_url(project["id"])
+    if wanted is None:
+        wanted = redirects.default_redirect(settings, site_url)
+    redirect = redirects.checked_redirect(wanted, site_url, settings)
+    token = secrets.token_urlsafe(32)
+    link = redirects.sign_in_link(site_url, redirect, token, email)
+    message = mail.magic_link_mail(project["name"], email, link, TOKEN_MINUTES)
+    async with platform.pool.connection() as connection, connection.transaction():
+        await _count_mail(connection, project["id"])
+        await _remember_token(connection, project["id"], email, token)
+        await inbox.deliver(connection, project["id"], email, message, link)
+    return Json({"success": True, "message": "Magic link sent! Check your email."})
+
+
+async def verify_token(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    return await _verify(platform, request, project["id"])
+
+
+async def verify_on_site(platform: Platform, request: Request, project_id: str) -> Response:
+    """The same for a page of the site, which has no key: the token is the secret."""
+    # Only a page of this very origin may send JSON here without being asked back by the browser first.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Fault(415, "json_expected", "send the token as application/json")
+    if await project_by_id(platform, project_id) is None:
+        raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
+    return await _verify(platform, request, project_id)
+
+
+async def read_settings(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    return Json(project["auth_settings"])
+
+
+async def write_settings(platform: Platform, request: Request) -> Response:
+    """Replace the settings; the answer is what is stored now."""
+    document = await body.read_json(request)
+    project = await find_project(platform, request)
+    redirects.check_settings(document, platform.site_url(project["id"]))
+    if body.has_nul(document):
+        raise Fault(400, "settings_invalid", "the settings have a NUL character")
+    query = "UPDATE project SET auth_settings = %(settings)s WHERE id = %(id)s RETURNING auth_settings"
+    row = await control.fetch_one(platform.pool, query, {"settings": Jsonb(document), "id": project["id"]})
+    return Json(row["auth_settings"] if row else {})
+
+
+async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
+    """One UPDATE decides: of many at once, one finds the token unused."""
+    document = await body.read_json(request)
+    token, email = body.text(document, "token", limit=500), body.text(document, "email", limit=500)
+    parameters = {"hash": _hash(token), "project": project_id, "email": email.strip()}
+    used = await control.fetch_one(
+        platform.pool,
+        "UPDATE sign_in_token SET used_at = now() WHERE token_hash = %(hash)s AND project_id = %(project)s"
+        " AND lower(email) = lower(%(email)s) AND used_at IS NULL AND expires_at > now() RETURNING email",
+        parameters,
+    )
+    if used is None:
+        raise await _refusal(platform, parameters)
+    return Json({"success": True, "email": used["email"]})
+
+
+async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
+    row = await control.fetch_one(
+        platform.pool,
+        "SELECT used_at FROM sign_in_token WHERE token_hash = %(hash)s AND project_id = %(project)s"
+        " AND lower(email) = lower(%(email)s)",
+        parameters,
+    )
+    if row is None:
+        return Fault(401, "token_invalid", "this sign-in link is not valid")
+    if row["used_at"] is not None:
+        return Fault(401, "token_used", "this sign-in link was used already; ask for another one")
+    return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
+
+
+async def _count_mail(connection: Connection, project_id: str) -> None:
+    """Count one mail, or refuse it. The project's row is the lock, so that two can't both be the tenth."""
+    parameters = {"project": project_id, "day": _DAY, "count": MAILS_PER_DAY}
+    await control.rows(connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters)
+    sent = await control.rows(
+        connection,
+        "SELECT sent_at FROM mail_count WHERE project_id = %(project)s AND sent_at > now() - %(day)s"
+        " ORDER BY sent_at DESC LIMIT %(count)s",
+        parameters,
+    )
+    if len(sent) >= MAILS_PER_DAY:
+        raise _too_many(sent)
+    await control.rows(connection, "INSERT INTO mail_count (project_id) VALUES (%(project)s)", parameters)
+
+
+def _too_many(sent: list[DictRow]) -> Fault:
+    next_at: datetime = sent[-1]["sent_at"] + _DAY
+    seconds = max(1, math.ceil((next_at - datetime.now(UTC)).total_seconds()))
+    when = next_at.astimezone(UTC).isoformat(timespec="seconds")
+    return Fault(
+        429,
+        "mail_limit_reached",
+        f"the free tier sends {MAILS_PER_DAY} mails a day; the next one is possible at {when}",
+        details={"next_at": when},
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+async def _remember_token(connection: Connection, project_id: str, email: str, token: str) -> None:
+    await control.rows(
+        connection,
+        "INSERT INTO sign_in_token (token_hash, project_id, email, expires_at)"
+        " VALUES (%(hash)s, %(project)s, %(email)s, now() + %(life)s)",
+        {
+            "hash": _hash(token),
+            "project": project_id,
+            "email": email,
+            "life": timedelta(minutes=TOKEN_MINUTES),
+        },
+    )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,146 @@
+"""The control database: everything the platform knows, and how its schema has grown.
+
+Bytes of files are in the object store; each record names its object there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+DATABASE = "mosaic_control"
+TEMPLATE = "mosaic_template"
+
+Connection = psycopg.AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+
+# Each entry is applied once, in order, in a transaction. Entries are never edited, only added.
+SCHEMA = (
+    """
+    CREATE TABLE account (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      name text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE api_key (
+      key_hash bytea PRIMARY KEY,
+      account_id bigint NOT NULL REFERENCES account ON DELETE CASCADE,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      expires_at timestamptz
+    );
+    CREATE TABLE project (
+      id text PRIMARY KEY,
+      account_id bigint NOT NULL REFERENCES account ON DELETE CASCADE,
+      name text NOT NULL,
+      status text NOT NULL CHECK (status IN ('provisioning', 'running')),
+      database_password text NOT NULL,
+      storage_limit bigint NOT NULL,
+      auth_settings jsonb NOT NULL DEFAULT '{}',
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE static_file (
+      project_id text REFERENCES project ON DELETE CASCADE,
+      filename text COLLATE "C",
+      size bigint NOT NULL,
+      content_type text NOT NULL,
+      etag text NOT NULL,
+      object text NOT NULL,
+      updated_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (project_id, filename)
+    );
+    CREATE TABLE stored_file (LIKE static_file INCLUDING ALL);
+    ALTER TABLE stored_file ADD FOREIGN KEY (project_id) REFERENCES project ON DELETE CASCADE;
+    CREATE TABLE mail (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      project_id text NOT NULL REFERENCES project ON DELETE CASCADE,
+      sender text NOT NULL,
+      recipient text NOT NULL,
+      subject text NOT NULL,
+      text_body text NOT NULL,
+      html_body text NOT NULL,
+      message bytea NOT NULL,
+      link text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX ON mail (project_id, id);
+    CREATE TABLE mail_count (
+      project_id text NOT NULL REFERENCES project ON DELETE CASCADE,
+      sent_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX ON mail_count (project_id, sent_at);
+    CREATE TABLE sign_in_token (
+      token_hash bytea PRIMARY KEY,
+      project_id text NOT NULL REFERENCES project ON DELETE CASCADE,
+      email text NOT NULL,
+      expires_at timestamptz NOT NULL,
+      used_at timestamptz,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE ticket (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      account_id bigint NOT NULL REFERENCES account ON DELETE CASCADE,
+      project_id text,
+      subject text NOT NULL,
+      message text NOT NULL,
+      status text NOT NULL DEFAULT 'open',
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    """,
+)
+
+
+async def migrate(conninfo: str) -> None:
+    """Bring the schema up to date. Several processes may do it at once: one works, the others wait."""
+    connection = await psycopg.AsyncConnection.connect(conninfo)
+    async with connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(7701)")
+        await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version int PRIMARY KEY)")
+        row = await (
+            await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")
+        ).fetchone()
+        done: int = row[0] if row else 0
+        for version, statements in enumerate(SCHEMA[done:], start=done + 1):
+            await connection.execute(statements.encode())
+            await connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
+
+
+def open_pool(conninfo: str) -> Pool:
+    """The pool of the control database, still closed. Its connections autocommit and answer rows as dicts."""
+    return AsyncConnectionPool(
+        conninfo,
+        connection_class=Connection,
+        kwargs={"row_factory": dict_row, "autocommit": True},
+        min_size=1,
+        max_size=10,
+        max_idle=60,
+        timeout=20,
+        open=False,
+    )
+
+
+async def fetch(
+    pool: Pool, query: str | sql.Composed, parameters: dict[str, Any] | None = None
+) -> list[DictRow]:
+    """All rows of one statement in a transaction of its own."""
+    async with pool.connection() as connection:
+        return await rows(connection, query, parameters)
+
+
+async def fetch_one(
+    pool: Pool, query: str | sql.Composed, parameters: dict[str, Any] | None = None
+) -> DictRow | None:
+    found = await fetch(pool, query, parameters)
+    return found[0] if found else None
+
+
+async def rows(
+    connection: Connection, query: str | sql.Composed, parameters: dict[str, Any] | None = None
+) -> list[DictRow]:
+    """All rows of one statement on a connection of the caller's; none where the statement has no result."""
+    statement = query.encode() if isinstance(query, str) else query
+    cursor = await connection.execute(statement, parameters)
+    return await cursor.fetchall() if cursor.description else []

@@ -1,0 +1,182 @@
+"""The state folder: where it is, what is remembered in it, and its locks.
+
+<home>/state.json      private: keys, ports, where PostgreSQL's part lies (0600)
+<home>/platform.json   the running platform as `start` reports it (0600)
+<home>/platform.log    what the daemon says
+<home>/store/          bytes of static files and stored objects
+<home>/postgres/       installation, data and log of PostgreSQL, unless it had to go elsewhere
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.platform.faults import ProcessFault
+
+DEFAULT_PORT = 8787
+
+
+@dataclass(frozen=True)
+class State:
+    """What must be the same at the next start. Never printed."""
+
+    home_id: str
+    api_key: str
+    signing_key: str
+    postgres_password: str
+    postgres_folder: str
+    postgres_port: int = 0
+    port: int = 0
+
+
+def home_folder() -> Path:
+    """`MOSAIC_HOME`, else the platform's usual place. Absolute; need not exist."""
+    if given := os.environ.get("MOSAIC_HOME"):
+        return Path(given).expanduser().absolute()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "mosaic-deploy"
+    data = os.environ.get("XDG_DATA_HOME")
+    base = Path(data) if data and Path(data).is_absolute() else Path.home() / ".local" / "share"
+    return base / "mosaic-deploy"
+
+
+def create_home(home: Path) -> None:
+    """Make the folder; a root caller's stays passable, so that an unprivileged PostgreSQL can live in it."""
+    try:
+        if not home.exists():
+            home.mkdir(parents=True)
+            home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        probe = home / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ProcessFault(
+            "home_not_writable",
+            f"the state folder {home} can't be written: {error.strerror or error}",
+            "set MOSAIC_HOME to a folder you own",
+        ) from error
+
+
+def new_state(postgres_folder: Path) -> State:
+    return State(
+        home_id=secrets.token_hex(8),
+        api_key="mk_" + secrets.token_urlsafe(32),
+        signing_key=secrets.token_hex(32),
+        postgres_password=secrets.token_urlsafe(24),
+        postgres_folder=str(postgres_folder),
+    )
+
+
+def read_state(home: Path) -> State | None:
+    """None when the platform has never started here."""
+    document = _read_json(home / "state.json")
+    if document is None:
+        return None
+    known = {field.name for field in fields(State)}
+    try:
+        return State(**{name: value for name, value in document.items() if name in known})
+    except TypeError as error:
+        raise _damaged(home / "state.json") from error
+
+
+def write_state(home: Path, state: State) -> None:
+    write_private_json(home / "state.json", asdict(state))
+
+
+def read_platform(home: Path) -> dict[str, Any] | None:
+    """The last running platform's document, or None."""
+    return _read_json(home / "platform.json")
+
+
+def write_platform(home: Path, document: dict[str, Any]) -> None:
+    write_private_json(home / "platform.json", document)
+
+
+def write_private_json(path: Path, document: dict[str, Any]) -> None:
+    """Atomic for readers, and readable by the owner alone from the first byte."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(document, stream, indent=2)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+    if not isinstance(document, dict):
+        raise _damaged(path)
+    return document
+
+
+def _damaged(path: Path) -> ProcessFault:
+    return ProcessFault(
+        "state_damaged",
+        f"{path} can't be read",
+        "restore it from a backup, or start over with `mosaic-deploy local reset`",
+    )
+
+
+@contextmanager
+def locked(path: Path, *, wait: float) -> Iterator[bool]:
+    """Hold an exclusive lock on `path` for the block; yields False when it wasn't had within `wait` seconds.
+
+    The kernel releases it when the holder dies, so no lock is ever stale.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield _acquire(handle, time.monotonic() + wait)
+    finally:
+        os.close(handle)
+
+
+def hold_for_life(path: Path) -> bool:
+    """Take the lock until this process has ended; False when another one has it.
+
+    The handle is left open on purpose: with the lock gone, the process is gone too.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if _acquire(handle, time.monotonic()):
+        return True
+    os.close(handle)
+    return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock. Writes nothing."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _acquire(handle, time.monotonic())
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

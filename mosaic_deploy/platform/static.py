@@ -1,0 +1,94 @@
+"""Static files: put, listed and deleted through the API; `sites` serves them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from psycopg import errors
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform import body, records
+from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.names import checked_filename, static_type, url_path
+from mosaic_deploy.platform.parts import Platform
+from mosaic_deploy.platform.projects import find_project
+
+SIZE_LIMIT = 25 * 1024 * 1024
+
+
+async def put_file(platform: Platform, request: Request) -> Response:
+    """Text as it is, or bytes as base64 with `"encoding": "base64"`."""
+    document = await body.read_json(request)
+    filename = checked_filename(body.text(document, "filename"))
+    content_type = static_type(filename)
+    content = _content(document)
+    project = await find_project(platform, request)
+    record = {
+        "project_id": project["id"],
+        "filename": filename,
+        "size": len(content),
+        "content_type": content_type,
+        "etag": hashlib.sha256(content).hexdigest()[:32],
+        "object": records.new_key(project["id"], "static_file"),
+    }
+    await platform.store.put(record["object"], content)
+    try:
+        async with platform.pool.connection() as connection:
+            old = await records.put(connection, "static_file", record)
+    except errors.ForeignKeyViolation as error:
+        await platform.store.delete(record["object"])
+        raise Fault(404, "project_not_found", f"the project {project['id']} was deleted") from error
+    if old is not None:
+        await platform.store.delete(old)
+    url = f"{platform.site_url(project['id'])}/{url_path(filename)}"
+    return Json({"filename": filename, "url": url, "size": len(content)}, 201)
+
+
+async def list_files(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    base = platform.site_url(project["id"])
+    rows = await records.listed(platform.pool, "static_file", project["id"])
+    return Json({"files": [_described(row, base) for row in rows]})
+
+
+async def delete_file(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    filename = request.path_params["filename"]
+    old = await records.removed(platform.pool, "static_file", project["id"], filename)
+    if old is None:
+        raise Fault(404, "file_not_found", f"there is no static file {filename!r}")
+    await platform.store.delete(old)
+    return Json({"success": True, "filename": filename})
+
+
+def _content(document: dict[str, object]) -> bytes:
+    content = document.get("content")
+    if not isinstance(content, str):
+        raise Fault(400, "field_invalid", "`content` must be a string")
+    encoding = document.get("encoding")
+    if encoding in (None, "utf-8", "utf8", "text"):
+        decoded = content.encode("utf-8")
+    elif encoding == "base64":
+        try:
+            decoded = base64.b64decode(content, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Fault(400, "content_invalid", "`content` is not valid base64") from error
+    else:
+        raise Fault(400, "field_invalid", "`encoding` must be base64 or left out")
+    if len(decoded) > SIZE_LIMIT:
+        raise Fault(413, "file_too_large", f"a static file has at most {SIZE_LIMIT} bytes; use storage")
+    return decoded
+
+
+def _described(row: DictRow, base: str) -> dict[str, object]:
+    return {
+        "filename": row["filename"],
+        "size": row["size"],
+        "url": f"{base}/{url_path(row['filename'])}",
+        "updated_at": row["updated_at"].isoformat(),
+    }

@@ -1,0 +1,114 @@
+"""A quick yes: does a value keep to a schema, as far as can be told without importing jsonschema?
+
+`conforms` knows the keywords below and nothing else. True is a promise that jsonschema would accept the
+value too; False only means "ask jsonschema", whose verdict is the one that counts. Importing jsonschema takes
+several times longer than everything else that reading a manifest does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+
+class Unresolved(str):
+    """Text with a `${NAME}` that isn't looked up, because its environment isn't the chosen one.
+
+    It may come to be anything, so it conforms to everything.
+    """
+
+    __slots__ = ()
+
+
+ANNOTATIONS = frozenset(
+    {"$schema", "$id", "$defs", "title", "description", "examples", "default", "patternErrorMessage"}
+)
+
+
+def conforms(schema: Schema, value: object, root: Schema | None = None) -> bool:
+    """Whether `value` certainly keeps to `schema`; references are looked up in `root`."""
+    if isinstance(value, Unresolved):
+        return True
+    whole = schema if root is None else root
+    return all(keyword in ANNOTATIONS or _holds(keyword, schema, value, whole) for keyword in schema)
+
+
+def _holds(keyword: str, schema: Schema, value: Any, root: Schema) -> bool:
+    check = KEYWORDS.get(keyword)
+    return check is not None and check(schema[keyword], value, schema, root)
+
+
+def referenced(schema: Schema, root: Schema) -> Schema:
+    """What `$ref` leads to, or the schema itself. Only references inside the same file are known."""
+    while "$ref" in schema:
+        target: Any = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        schema = target
+    return schema
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+
+def _type(wanted: Any, value: Any, *_: Any) -> bool:
+    return any(_TYPES[name](value) for name in ([wanted] if isinstance(wanted, str) else wanted))
+
+
+def _patterns(patterns: Any, value: Any, _: Schema, root: Schema) -> bool:
+    return not isinstance(value, dict) or all(
+        conforms(schema, member, root)
+        for pattern, schema in patterns.items()
+        for key, member in value.items()
+        if re.search(pattern, key)
+    )
+
+
+def _additional(allowed: Any, value: Any, schema: Schema, _: Schema) -> bool:
+    if allowed is not False or not isinstance(value, dict):
+        return allowed is False
+    known, patterns = schema.get("properties", ()), schema.get("patternProperties", ())
+    return all(key in known or any(re.search(pattern, key) for pattern in patterns) for key in value)
+
+
+def _number(value: Any) -> bool:
+    return _TYPES["number"](value)
+
+
+KEYWORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
+    "$ref": lambda _, value, schema, root: conforms(referenced(schema, root), value, root),
+    "type": _type,
+    "const": lambda wanted, value, *_: type(wanted) is type(value) and wanted == value,
+    "anyOf": lambda options, value, _, root: any(conforms(option, value, root) for option in options),
+    "properties": lambda known, value, _, root: (
+        not isinstance(value, dict)
+        or all(conforms(known[key], value[key], root) for key in value if key in known)
+    ),
+    "patternProperties": _patterns,
+    "additionalProperties": _additional,
+    "required": lambda names, value, *_: not isinstance(value, dict) or all(name in value for name in names),
+    "items": lambda schema, value, _, root: (
+        not isinstance(value, list) or all(conforms(schema, item, root) for item in value)
+    ),
+    "uniqueItems": lambda _, value, *__: (
+        not isinstance(value, list)
+        or (all(isinstance(item, str) for item in value) and len(set(value)) == len(value))
+    ),
+    "minLength": lambda least, value, *_: not isinstance(value, str) or len(value) >= least,
+    "maxLength": lambda most, value, *_: not isinstance(value, str) or len(value) <= most,
+    "pattern": lambda pattern, value, *_: not isinstance(value, str) or re.search(pattern, value) is not None,
+    "minimum": lambda least, value, *_: not _number(value) or value >= least,
+    "maximum": lambda most, value, *_: not _number(value) or value <= most,
+}
+"""Keyword -> whether it certainly holds, given (its value, the instance, the schema it stands in, the root)."""

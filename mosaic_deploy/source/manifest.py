@@ -1,0 +1,160 @@
+"""Reads `mosaic.yaml`: from the file to a Manifest, or to all of its mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceUnreadable
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.schema_files import read_schema
+from mosaic_deploy.source.conformance import conforms
+from mosaic_deploy.source.dotenv import parse_dotenv
+from mosaic_deploy.source.interpolation import Placement
+from mosaic_deploy.source.manifest_file import find_manifest
+from mosaic_deploy.source.manifest_folders import folder_problems
+from mosaic_deploy.source.manifest_text import Refused, SourceText, read_source_text
+from mosaic_deploy.source.manifest_values import duration_problems, manifest_of
+from mosaic_deploy.source.overrides import overridden
+from mosaic_deploy.source.yaml_tree import Node, compose, described, shown
+
+SCHEMA = "mosaic.schema.json"
+
+
+def read_manifest(
+    path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Manifest:
+    """The manifest at `path`, a file or the folder that holds it, with one environment's overrides laid over it.
+
+    Variables come from `environ`, else from `.env` beside the manifest. ManifestMissing where there is none,
+    ManifestInvalid with every Problem by position, SourceUnreadable where the system doesn't let it be read.
+    Sends nothing, writes nothing.
+    """
+    file = find_manifest(path)
+    shown_as = _shown_as(file)
+    values, problems = parse_dotenv(file.parent, _shown_as(file.parent / ".env"))
+    reading = _Reading(file, environment, {**values, **environ}, problems)
+    try:
+        manifest = reading.manifest(read_source_text(file, shown_as))
+    except Refused as refused:
+        manifest = None
+        problems.append(refused.problem)
+    except OSError as error:
+        raise SourceUnreadable(f"{shown_as} can't be read: {error.strerror}") from None
+    if problems or manifest is None:
+        raise _invalid(shown_as, problems)
+    return manifest
+
+
+class _Reading:
+    """One reading of one manifest. Its mistakes are added to `problems`."""
+
+    def __init__(
+        self, file: Path, environment: str | None, variables: Mapping[str, str], problems: list[Problem]
+    ) -> None:
+        self.file = file
+        self.environment = environment
+        self.variables = variables
+        self.problems = problems
+        self.schema = read_schema(SCHEMA)
+
+    def manifest(self, source: SourceText) -> Manifest | None:
+        """The manifest, None or anything where there are problems. Refused where reading can't go on."""
+        tree = compose(source, self.problems)
+        if tree is None or tree.value is None:
+            raise Refused(
+                Problem("the manifest is empty", Location(source.file), hint='begin with "version: 1"')
+            )
+        if not isinstance(tree.value, dict):
+            where = source.location(tree.line, tree.column)
+            message = f"a manifest is a map of fields, and this is {described(tree.value)}"
+            raise Refused(Problem(message, where, hint='begin with "version: 1"'))
+        placement = Placement(source, self.schema, self.variables, self.environment)
+        whole = placement.place(tree)
+        self.problems += placement.problems
+        chosen = self.chosen(whole, source)
+        self.judge(whole, chosen, source)
+        wrong = {problem.field for problem in self.problems}
+        further = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
+        self.problems += [problem for problem in further if problem.field not in wrong]
+        return None if self.problems else manifest_of(plain(chosen), self.file, self.environment)
+
+    def chosen(self, whole: Node, source: SourceText) -> Node:
+        """The manifest without `environments`, and with the chosen one's overrides."""
+        assert isinstance(whole.value, dict)
+        fields = dict(whole.value)
+        environments = fields.pop("environments", None)
+        base = Node(fields, whole.line, whole.column, whole.span)
+        if self.environment is None:
+            return base
+        named = environments.value if environments and isinstance(environments.value, dict) else {}
+        if self.environment not in named:
+            self.problems.append(
+                _unknown_environment(
+                    self.environment, [each for each in named if each.isprintable()], environments, source
+                )
+            )
+            return base
+        override = named[self.environment]
+        return overridden(base, override) if isinstance(override.value, dict) else base
+
+    def judge(self, whole: Node, chosen: Node, source: SourceText) -> None:
+        """Adds what is wrong by the schema, in the whole file and in what was chosen from it."""
+        file_value, chosen_value = plain(whole), plain(chosen)
+        if conforms(self.schema, file_value) and (
+            self.environment is None or conforms(self.schema, chosen_value)
+        ):
+            return
+        from mosaic_deploy.source.verdict import Verdict, is_required
+
+        verdict = Verdict(self.schema, source)
+        for problem in verdict.problems(whole, file_value):
+            # What an override adds isn't missing; the chosen manifest is asked for it below.
+            if self.environment is None or not is_required(problem):
+                self.problems.append(problem)
+        if self.environment is not None:
+            self.problems += verdict.problems(chosen, chosen_value)
+
+
+def plain(node: Node) -> Any:
+    """A tree as lists, dicts and scalars."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+def _unknown_environment(
+    name: str, known: list[str], environments: Node | None, source: SourceText
+) -> Problem:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, 1)
+    meant = f'did you mean "{close[0]}"? ' if close else ""
+    known_ones = f"known: {', '.join(known)}" if known else "the manifest has no environments"
+    where = Location(source.file)
+    if environments is not None and environments.key_at:
+        where = source.location(*environments.key_at)
+    return Problem(f"no environment {shown(name)}", where, field="environments", hint=meant + known_ones)
+
+
+def _invalid(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
+    """The error for these problems: each once, in the order of their places, `.env` last."""
+    once = {(p.location.file, p.location.line, p.location.column, p.field, p.message): p for p in problems}
+    ordered = sorted(
+        once.values(),
+        key=lambda p: (p.location.file != shown_as, p.location.line or 0, p.location.column or 0, p.field),
+    )
+    count = "1 mistake" if len(ordered) == 1 else f"{len(ordered)} mistakes"
+    return ManifestInvalid(f"{count} in {shown_as}", problems=ordered)
+
+
+def _shown_as(file: Path) -> str:
+    """A path as users see it: from the current folder where it is below that, else as it was given."""
+    try:
+        return str(file.absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(file)

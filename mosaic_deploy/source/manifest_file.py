@@ -1,0 +1,65 @@
+"""Finds a manifest on disk, or says where it was looked for and how to get one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mosaic_deploy.errors import ManifestMissing, NextAction, SourceUnreadable
+
+NAMES = ("mosaic.yaml", "mosaic.yml")
+
+MINIMAL = """\
+version: 1
+project:
+  name: todo
+static:
+  dir: public
+"""
+
+
+def find_manifest(path: Path) -> Path:
+    """The manifest that `path` means: the file itself, or `mosaic.yaml` or `mosaic.yml` in the folder."""
+    try:
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return path
+        if path.exists():
+            raise SourceUnreadable(f"{path} is neither a file nor a folder")
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered, a NUL
+        raise SourceUnreadable(f"{path} can't be read: {getattr(error, 'strerror', error)}") from None
+    raise _missing(f"no manifest: {path} is not there", _near(path.parent, path.name))
+
+
+def _in_folder(folder: Path) -> Path:
+    for name in NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise _missing(f"no manifest in {folder}: looked for {' and '.join(NAMES)}", _near(folder, NAMES[0]))
+
+
+def _near(folder: Path, name: str) -> str | None:
+    """A file or folder of almost this name, or a manifest in a folder above."""
+    from difflib import get_close_matches
+
+    names = (
+        {entry.name.lower(): entry.name for entry in folder.iterdir() if entry.name.isprintable()}
+        if folder.is_dir()
+        else {}
+    )
+    if close := get_close_matches(name.lower(), names, 1, 0.8):
+        return f"did you mean {folder / names[close[0]]}?"
+    for above in folder.absolute().parents:
+        for each in NAMES:
+            if (above / each).is_file():
+                return f"there is one in a folder above: {above / each}"
+    return None
+
+
+def _missing(message: str, near: str | None) -> ManifestMissing:
+    hint = f"{near}\n" if near else ""
+    return ManifestMissing(
+        message,
+        hint=f"{hint}A manifest can be as short as this:\n\n{MINIMAL}",
+        next_actions=(NextAction("Show every field that a manifest can have", "mosaic-deploy schema"),),
+    )

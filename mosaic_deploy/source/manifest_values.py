@@ -1,0 +1,83 @@
+"""From a manifest's checked values to the model's dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.errors import Problem
+from mosaic_deploy.model.manifest import (
+    DatabaseSpec,
+    HttpCheck,
+    MagicLinkSpec,
+    Manifest,
+    ProjectSpec,
+    StaticSpec,
+    StorageSpec,
+)
+from mosaic_deploy.source.manifest_text import SourceText
+from mosaic_deploy.source.yaml_tree import Node
+
+Value = Mapping[str, Any]
+
+_UNITS = (("ms", 0.001), ("min", 60.0), ("h", 3600.0), ("s", 1.0))
+_SHORTEST = 0.001
+_LONGEST = 2_147_483  # PostgreSQL keeps milliseconds in 32 bits
+
+
+def manifest_of(value: Value, file: Path, environment: str | None) -> Manifest:
+    """The Manifest of a value that keeps to the schema."""
+    link = value.get("auth", {}).get("magic_link")
+    return Manifest(
+        file=file,
+        project=ProjectSpec(**value.get("project", {})),
+        database=_database(value["database"]) if "database" in value else None,
+        static=StaticSpec(**_tupled(value["static"])) if "static" in value else None,
+        storage=_storage(value["storage"]) if "storage" in value else None,
+        magic_link=MagicLinkSpec(**_tupled(link)) if link is not None else None,
+        verify=tuple(HttpCheck(**check) for check in value.get("verify", {}).get("http", ())),
+        environment=environment,
+    )
+
+
+def seconds(duration: str | float) -> float:
+    """`"500ms"`, `"2min"` or a number of seconds, in seconds."""
+    if not isinstance(duration, str):
+        return float(duration)
+    unit, factor = next((unit, factor) for unit, factor in _UNITS if duration.endswith(unit))
+    return float(duration.removesuffix(unit)) * factor
+
+
+def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
+    """Timeouts that PostgreSQL can't hold: what the schema can't say about text."""
+    database = tree.value.get("database") if isinstance(tree.value, dict) else None
+    fields = database.value if database is not None and isinstance(database.value, dict) else {}
+    for name in ("lock_timeout", "statement_timeout"):
+        node = fields.get(name)
+        found = _length(node) if node is not None else None
+        if node is not None and found is not None and found and not _SHORTEST <= found <= _LONGEST:
+            where = source.location(node.line, node.column)
+            hint = "0 means no limit"
+            yield Problem("must be 0, or between 1ms and 596h", where, field=node.field, hint=hint)
+
+
+def _length(node: Node) -> float | None:
+    try:
+        return seconds(node.value) if isinstance(node.value, (str, int, float)) else None
+    except (ValueError, StopIteration):
+        return None
+
+
+def _database(value: Value) -> DatabaseSpec:
+    timeouts = {name: seconds(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value}
+    return DatabaseSpec(**_tupled({**value, **timeouts}))
+
+
+def _storage(value: Value) -> StorageSpec:
+    prefix = value.get("prefix", "")
+    return StorageSpec(**_tupled({**value, "prefix": f"{prefix.rstrip('/')}/" if prefix else ""}))
+
+
+def _tupled(value: Value) -> dict[str, Any]:
+    return {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}

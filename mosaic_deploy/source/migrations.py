@@ -1,0 +1,214 @@
+"""Migration files: their names, their order, and what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksum
+from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
+
+_NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
+_LONGEST_VERSION = 18
+"""Digits: the ledger keeps versions as bigint."""
+_DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
+_NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
+_COPY_STDIN = re.compile(r"^[ \t]*copy\b[^;]*?\bfrom\s+stdin\b", re.IGNORECASE | re.MULTILINE)
+_META_COMMAND = re.compile(r"^[ \t]*\\[a-zA-Z!?]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFile:
+    """One file as read. `shown` is its path relative to the project folder, for messages."""
+
+    migration: Migration
+    shown: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file's statements as units, with the semantic checksum of its first one, two, … all units."""
+
+    file: MigrationFile
+    units: tuple[Unit, ...]
+    prefixes: tuple[str, ...]
+
+    @property
+    def semantic(self) -> str:
+        return self.prefixes[-1]
+
+
+def read_migrations(root: Path, folder: str) -> tuple[MigrationFile, ...]:
+    """The folder's migrations in numeric order, not yet parsed.
+
+    Raises MigrationInvalid with every misnamed or duplicate file, SourceUnreadable for one that can't be read,
+    SourceRefused for links that leave the project folder.
+    """
+    shown = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
+    if problems := [_leaves(name) for path, name in shown.items() if not _inside(path, root)]:
+        raise SourceRefused("some migrations can't be read", problems=problems)
+    problems = [_misnamed(name) for path, name in shown.items() if not _version(path.name)]
+    if problems:
+        raise MigrationInvalid("migration files need names that order them", problems=problems)
+    files = sorted((_read(path, name) for path, name in shown.items()), key=lambda f: f.migration.order)
+    if problems := list(_duplicates(files)):
+        raise MigrationInvalid("two migrations have the same version", problems=problems)
+    return tuple(files)
+
+
+def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
+    """Parses files. Raises MigrationInvalid with every file's first syntax error at once."""
+    parsed: list[Parsed] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            parsed.append(_parse(file))
+        except (SyntaxProblem, UnitProblem) as error:
+            problems.append(_problem(file, error))
+    if problems:
+        count = "a migration" if len(problems) == 1 else f"{len(problems)} migrations"
+        raise MigrationInvalid(f"{count} can't be read as PostgreSQL", problems=problems)
+    return tuple(parsed)
+
+
+def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
+    """Where in `file` the character `offset` of `statement` stands."""
+    line, column, text = line_and_column(file.text, statement.offset + offset)
+    return Location(file.shown, line, column, text)
+
+
+def _sql_files(folder: Path) -> list[Path]:
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
+    except OSError as error:
+        raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
+    # A link that leads nowhere is kept: reading it fails, and a migration isn't left out without a word.
+    up = [p for p in found if not p.name.lower().endswith(".down.sql")]
+    return sorted(p for p in up if p.is_file() or p.is_symlink())
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _leaves(shown: str) -> Problem:
+    return Problem("a link that leaves the project folder", Location(shown), hint="copy the file")
+
+
+def _version(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    if not match:
+        return None
+    version = match.group(1).lstrip("0") or "0"
+    return version if len(version) <= _LONGEST_VERSION else None
+
+
+def _read(path: Path, shown: str) -> MigrationFile:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceUnreadable(
+            f"{shown} can't be read: {error.strerror}", location=Location(shown)
+        ) from error
+    checksum = hashlib.sha256(content).hexdigest()
+    migration = Migration(_version(path.name) or "", path.name, checksum, semantic="")
+    return MigrationFile(migration, shown, _decode(content, shown))
+
+
+def _decode(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
+        where = Location(shown, line, column)
+        raise MigrationInvalid(
+            f"{shown} isn't UTF-8",
+            problems=[Problem("a byte that isn't UTF-8", where, hint="save the file as UTF-8")],
+        ) from error
+
+
+def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
+    for before, after in pairwise(files):
+        if before.migration.version == after.migration.version:
+            message = f"has the same version as {before.migration.file}"
+            yield Problem(message, Location(after.shown), hint="give one of them another number")
+
+
+def _misnamed(shown: str) -> Problem:
+    hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
+    return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
+
+
+def _parse(file: MigrationFile) -> Parsed:
+    text, options = _up_section(file.text)
+    statements = parse(text)
+    _refuse_copy_from_stdin(statements)
+    directives = " ".join([options, *_DIRECTIVE.findall(text)])
+    units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
+    return Parsed(file, tuple(units), _prefixes(units))
+
+
+def _prefixes(units: Sequence[Unit]) -> tuple[str, ...]:
+    if not units:
+        return (semantic_checksum([]),)
+    ends = range(1, len(units) + 1)
+    return tuple(semantic_checksum([s for unit in units[:end] for s in unit.statements]) for end in ends)
+
+
+def _up_section(text: str) -> tuple[str, str]:
+    """The text with everything outside dbmate's `migrate:up` section blanked, and that line's options.
+
+    Raises UnitProblem for statements that would be left out without a word, SyntaxProblem.
+    """
+    marks = list(_SECTION.finditer(text))
+    if not marks:
+        return text, ""
+    up = next((mark for mark in marks if mark.group(1) == "up"), None)
+    if up is None:
+        raise UnitProblem("-- migrate:down without -- migrate:up: what is to be applied?", marks[0].start())
+    if marks[0] is up and (lost := parse(text[: up.start()])):
+        raise UnitProblem("a statement before -- migrate:up is in no section", lost[0].offset)
+    down = next((mark for mark in marks if mark.start() > up.end()), None)
+    end = down.start() if down else len(text)
+    blanked = re.sub(r"[^\r\n]", " ", text[: up.start()])
+    return blanked + text[up.start() : end], up.group(2).strip()
+
+
+_NEEDS_PSQL = "COPY … FROM stdin needs psql; write the rows as INSERT … VALUES instead"
+
+
+def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
+    for statement in statements:
+        node = statement.node
+        if statement.kind == "CopyStmt" and node.get("is_from") and not node.get("filename"):
+            raise UnitProblem(_NEEDS_PSQL, statement.offset)
+
+
+def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:
+    meta = _META_COMMAND.search(file.text)
+    if (
+        isinstance(error, SyntaxProblem)
+        and meta
+        and (error.offset is None or abs(meta.end() - error.offset) < 200)
+    ):
+        line, column, text = line_and_column(file.text, meta.end() - 2)
+        hint = "remove the line, or write what it does as SQL"
+        return Problem(
+            "psql's own commands can't be run by the API", Location(file.shown, line, column, text), hint=hint
+        )
+    if error.offset is None:
+        return Problem(error.message, Location(file.shown))
+    copy = _COPY_STDIN.search(file.text, 0, error.offset) if isinstance(error, SyntaxProblem) else None
+    message, offset = (error.message, error.offset) if copy is None else (_NEEDS_PSQL, copy.start())
+    line, column, text = line_and_column(file.text, offset)
+    return Problem(message, Location(file.shown, line, column, text))

@@ -1,0 +1,118 @@
+"""What a plain YAML scalar means, and where YAML 1.1 and YAML 1.2 disagree about it.
+
+A value that both versions read alike becomes that value. One that they read differently, or that no field
+of a manifest can want, becomes a `Trap`: never a silent guess. `yes`, `no`, `on` and `off` are the
+exception: they become booleans, for where a boolean is wanted nothing else can be meant, and where text is
+wanted the wrong type shows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """A scalar that isn't safe to read. `reading` says what YAML makes of it."""
+
+    text: str
+    reading: str
+    number: str | None = None
+    """The same number written so that every reader agrees, where there is one."""
+
+
+Scalar = str | int | float | bool | None | Trap
+
+_WORDS: dict[str, bool | None] = {
+    spelling: value
+    for word, value in (
+        ("true", True), ("yes", True), ("on", True),
+        ("false", False), ("no", False), ("off", False),
+        ("null", None),
+    )
+    for spelling in (word, word.capitalize(), word.upper())
+} | {"~": None, "": None}  # fmt: skip
+
+_NUMERIC_START = frozenset("0123456789+-.")
+_LONGEST_NUMBER = 40
+"""Longer ones are no numbers that anybody means, and Python limits the digits that it converts."""
+
+
+def scalar_value(text: str) -> Scalar:
+    """The value of a plain (unquoted) scalar."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMERIC_START:
+        return text
+    if re.fullmatch(r"[-+]?(?:0|[1-9][0-9]{0,17})", text):
+        return int(text)
+    if re.fullmatch(r"[-+]?(?:[0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})", text):
+        return float(text)
+    return _trap(text) or text
+
+
+def _based(base: int, name: str) -> Callable[[str], Trap]:
+    def trap(text: str) -> Trap:
+        number = str(int(text.lstrip("+-")[2:].replace("_", ""), base))
+        readers = "in YAML" if base == 16 else "to some YAML readers and text to others"
+        return Trap(text, f"{text} is the {name} number {number} {readers}", number)
+
+    return trap
+
+
+def _octal(text: str) -> Trap:
+    digits = text.lstrip("+-0_").replace("_", "") or "0"
+    if set(digits) <= set("01234567"):
+        reading = f"{text} is the octal number {int(digits, 8)} in YAML 1.1 and {digits} in YAML 1.2"
+    else:
+        reading = f"{text} is text in YAML 1.1 and the number {digits} in YAML 1.2"
+    return Trap(text, reading, digits)
+
+
+def _sexagesimal(text: str) -> Trap:
+    total = 0
+    for part in text.lstrip("+-").partition(".")[0].split(":"):
+        total = total * 60 + int(part.replace("_", ""))
+    return Trap(text, f"{text} is the base-60 number {total} in YAML 1.1 and text in YAML 1.2")
+
+
+def _exponent(text: str) -> Trap:
+    number = f"{float(text):.15g}"
+    plain = number if number.replace(".", "").isdigit() else None
+    return Trap(text, f"{text} is text in YAML 1.1 and a number in YAML 1.2", plain)
+
+
+def _underscored(text: str) -> Trap:
+    number = text.replace("_", "").rstrip(".")
+    return Trap(text, f"{text} is the number {number} in YAML 1.1 and text in YAML 1.2", number)
+
+
+def _date(text: str) -> Trap:
+    return Trap(text, f"{text} is a date in YAML")
+
+
+def _no_number(text: str) -> Trap:
+    return Trap(text, f"{text} is not a number that a manifest can use")
+
+
+_TRAPS: tuple[tuple[str, Callable[[str], Trap]], ...] = (
+    (r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", _no_number),
+    (r"[-+]?0[xX][0-9a-fA-F_]*[0-9a-fA-F]_*", _based(16, "hexadecimal")),
+    (r"[-+]?0b[01_]*[01]_*", _based(2, "binary")),
+    (r"0o[0-7]+", _based(8, "octal")),
+    (r"[-+]?0[0-9_]+", _octal),
+    (r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", _sexagesimal),
+    (r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[-+0-9.:Zz \t]*)?", _date),
+    (r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+", _exponent),
+    (r"[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?|[-+]?[0-9]+\.[0-9]*_[0-9_]*", _underscored),
+    (r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", _no_number),
+)
+
+
+def _trap(text: str) -> Trap | None:
+    for shape, make in _TRAPS:
+        if re.fullmatch(shape, text):
+            return make(text) if len(text) <= _LONGEST_NUMBER else _no_number(f"{text[:_LONGEST_NUMBER]}…")
+    return None

@@ -1,0 +1,227 @@
+"""A migration file as a list of units; a unit is what can commit at once.
+
+Most files are one unit. A statement that PostgreSQL refuses to run inside a transaction is a unit of its own,
+and a file's own BEGIN … COMMIT bounds a unit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mosaic_deploy.sql.parse import Statement, Tree
+
+
+class Carrier(StrEnum):
+    """How a unit travels through the API."""
+
+    BATCH = "batch"
+    """Its statements are EXECUTEd inside one DO block, with others'."""
+    PLAIN = "plain"
+    """One call `BEGIN; …; COMMIT`: it holds a statement that EXECUTE can't carry."""
+    SOLO = "solo"
+    """One statement, outside any transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    statements: tuple[Statement, ...]
+    carrier: Carrier
+    reason: str = ""
+    """Why the unit isn't a plain part of one transaction, in words for the plan."""
+
+
+class UnitProblem(Exception):
+    """A file whose transaction control can't be followed. `offset` is in characters from 0."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+_BEGIN = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
+_COMMIT = frozenset({"TRANS_STMT_COMMIT"})
+_SAVEPOINTS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
+_NEVER_IN_TRANSACTION = {
+    "CreatedbStmt": "CREATE DATABASE",
+    "DropdbStmt": "DROP DATABASE",
+    "CreateTableSpaceStmt": "CREATE TABLESPACE",
+    "DropTableSpaceStmt": "DROP TABLESPACE",
+    "AlterSystemStmt": "ALTER SYSTEM",
+    "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
+    "DropSubscriptionStmt": "DROP SUBSCRIPTION",
+}
+_REINDEX_MANY = {
+    "REINDEX_OBJECT_SCHEMA": "REINDEX SCHEMA",
+    "REINDEX_OBJECT_SYSTEM": "REINDEX SYSTEM",
+    "REINDEX_OBJECT_DATABASE": "REINDEX DATABASE",
+}
+_TRANSACTION_WORD = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
+
+
+def split_units(statements: list[Statement], *, transaction: bool = True) -> list[Unit]:
+    """The units of a file, in order. `transaction=False` makes every statement a unit of its own.
+
+    Raises UnitProblem for a BEGIN that is never closed, a COMMIT or ROLLBACK without one, and ROLLBACK of
+    the whole transaction (a migration that undoes itself).
+    """
+    if not transaction:
+        return [
+            Unit((s,), Carrier.SOLO, "the file says transaction=false") for s in _without_control(statements)
+        ]
+    return _Splitter().run(statements)
+
+
+class _Splitter:
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+        self.open: list[Statement] = []
+        self.begun: Statement | None = None
+
+    def run(self, statements: list[Statement]) -> list[Unit]:
+        for statement in statements:
+            self._take(statement)
+        if self.begun:
+            raise UnitProblem("BEGIN is never closed by COMMIT", self.begun.offset)
+        self._close()
+        return self.units
+
+    def _take(self, statement: Statement) -> None:
+        if statement.kind == "TransactionStmt":
+            self._control(statement)
+        elif reason := outside_transaction(statement):
+            if self.begun:
+                raise UnitProblem(f"{reason}, but it stands between BEGIN and COMMIT", statement.offset)
+            self._close()
+            self.units.append(Unit((statement,), Carrier.SOLO, reason))
+        else:
+            self.open.append(statement)
+
+    def _control(self, statement: Statement) -> None:
+        kind = statement.node.get("kind")
+        if kind in _BEGIN:
+            if self.begun:
+                raise UnitProblem("BEGIN inside a transaction that is open already", statement.offset)
+            self._close()
+            self.begun = statement
+        elif kind in _COMMIT and self.begun:
+            self.begun = None
+            self._close()
+        elif kind in _SAVEPOINTS:
+            self.open.append(statement)
+        else:
+            raise UnitProblem(_control_message(kind), statement.offset)
+
+    def _close(self) -> None:
+        if self.open:
+            self.units.append(_transactional(tuple(self.open)))
+        self.open = []
+
+
+def _control_message(kind: object) -> str:
+    if kind in _COMMIT:
+        return "COMMIT without BEGIN"
+    if kind == "TRANS_STMT_ROLLBACK":
+        return "ROLLBACK: a migration can't undo itself"
+    return "two-phase transaction control can't be part of a migration"
+
+
+def _transactional(statements: tuple[Statement, ...]) -> Unit:
+    for statement in statements:
+        if reason := not_executable(statement):
+            return Unit(statements, Carrier.PLAIN, reason)
+    return Unit(statements, Carrier.BATCH)
+
+
+def _without_control(statements: list[Statement]) -> list[Statement]:
+    return [s for s in statements if s.kind != "TransactionStmt"]
+
+
+def outside_transaction(statement: Statement) -> str:
+    """Why PostgreSQL refuses the statement inside a transaction block, or an empty text."""
+    command = _concurrent_command(statement) or _whole_command(statement)
+    if command:
+        return f"{command} can't run in a transaction"
+    if statement.kind == "DoStmt" and _do_commits(statement):
+        return "a DO block with COMMIT or ROLLBACK inside can't run in a transaction"
+    if statement.kind == "CallStmt":
+        return "a called procedure may commit, so it can't run in a transaction"
+    return ""
+
+
+def _concurrent_command(statement: Statement) -> str:
+    kind, node = statement.kind, statement.node
+    if kind == "IndexStmt" and node.get("concurrent"):
+        return "CREATE INDEX CONCURRENTLY"
+    if kind == "DropStmt" and node.get("concurrent"):
+        return "DROP INDEX CONCURRENTLY"
+    if kind == "ReindexStmt" and _has_option(node, "concurrently"):
+        return "REINDEX CONCURRENTLY"
+    if kind == "AlterTableStmt" and _detaches_concurrently(node):
+        return "DETACH PARTITION CONCURRENTLY"
+    return ""
+
+
+def _whole_command(statement: Statement) -> str:
+    """The command's name where PostgreSQL never runs it in a transaction block."""
+    kind, node = statement.kind, statement.node
+    if kind == "VacuumStmt":
+        return "VACUUM" if node.get("is_vacuumcmd") else ""  # the parser's VacuumStmt is ANALYZE too
+    if kind == "ReindexStmt":
+        return _REINDEX_MANY.get(str(node.get("kind")), "")
+    if kind == "ClusterStmt":
+        return "" if "relation" in node else "CLUSTER of all tables"
+    if kind == "DiscardStmt":
+        return "DISCARD ALL" if node.get("target") == "DISCARD_ALL" else ""
+    return _NEVER_IN_TRANSACTION.get(kind, "")
+
+
+def _detaches_concurrently(node: Tree) -> bool:
+    commands = [item.get("AlterTableCmd", {}) for item in node.get("cmds", [])]
+    return any(c.get("def", {}).get("PartitionCmd", {}).get("concurrent") for c in commands)
+
+
+def not_executable(statement: Statement) -> str:
+    """Why PL/pgSQL's EXECUTE can't carry the statement, or an empty text."""
+    kind, node = statement.kind, statement.node
+    if kind == "SelectStmt" and _selects_into(node):
+        return "SELECT INTO can't be carried by EXECUTE"
+    if kind == "TransactionStmt":
+        return "savepoints can't be carried by EXECUTE"
+    if kind == "VariableSetStmt" and str(node.get("name", "")).upper() in {
+        "TRANSACTION",
+        "TRANSACTION SNAPSHOT",
+        "SESSION CHARACTERISTICS",
+    }:
+        return "SET TRANSACTION can't be carried by EXECUTE"
+    return ""
+
+
+def _selects_into(node: Tree) -> bool:
+    left = node.get("larg")
+    return "intoClause" in node or (isinstance(left, dict) and _selects_into(left))
+
+
+def _has_option(node: Tree, name: str) -> bool:
+    return any(item.get("DefElem", {}).get("defname") == name for item in node.get("params", []))
+
+
+def _do_commits(statement: Statement) -> bool:
+    """Whether a DO block ends transactions: PL/pgSQL's own parser tells a COMMIT from a word in a text."""
+    if not _TRANSACTION_WORD.search(_do_body(statement.node)):
+        return False
+    import pgparse  # loads a C library: only where SQL is read
+
+    try:
+        tree = json.dumps(pgparse.parse_pgsql(statement.text))
+    except (pgparse.PGQueryError, RecursionError):
+        return True  # another language, or types the parser would have to look up: the word decides
+    return '{"PLpgSQL_stmt_commit":' in tree or '{"PLpgSQL_stmt_rollback":' in tree
+
+
+def _do_body(node: Tree) -> str:
+    options = [item.get("DefElem", {}) for item in node.get("args", [])]
+    return " ".join(str(option.get("arg", {}).get("String", {}).get("sval", "")) for option in options)

@@ -1,0 +1,6 @@
+DO $$
+BEGIN
+  -- commit happens at the end
+  RAISE NOTICE 'no rollback here';
+END
+$$;

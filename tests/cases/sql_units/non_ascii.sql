@@ -1,0 +1,2 @@
+/* žluťoučký 🎉 */ INSERT INTO t VALUES ('🎉');
+VACUUM "tábor";

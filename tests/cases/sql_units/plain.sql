@@ -1,0 +1,3 @@
+-- users first
+CREATE TABLE users (id int);
+CREATE INDEX ON users (id);

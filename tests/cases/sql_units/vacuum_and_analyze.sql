@@ -1,0 +1,3 @@
+DELETE FROM t;
+ANALYZE t;
+VACUUM t;

@@ -1,0 +1,101 @@
+"""A project folder on disk, and deploys of it to the real embedded platform that must converge."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from mosaic_deploy import deploy
+from mosaic_deploy.deploy import ApplyOptions, Planned, Target
+from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
+from mosaic_deploy.source.manifest import read_manifest
+
+_numbers = itertools.count(1)
+OPTIONS = ApplyOptions(holder="tests", again="mosaic-deploy apply", lease_wait=0.0)
+
+
+@dataclass
+class Site:
+    """A project folder and the account it goes to. Every site has a project name of its own."""
+
+    root: Path
+    api: Api
+    name: str
+
+    def write(self, path: str, content: str | bytes) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return file
+
+    def manifest(self, **sections: object) -> None:
+        whole = {"version": 1, "project": {"name": self.name}, **sections}
+        self.write("mosaic.yaml", yaml.safe_dump(whole, allow_unicode=True))
+
+    def plan(self, api: Api | None = None) -> Planned:
+        manifest = read_manifest(self.root, environ={})
+        return deploy.plan(api or self.api, manifest, Target(manifest.project.id, manifest.project.name))
+
+    def run(self, planned: Planned | None = None, api: Api | None = None, **options: object) -> list[Event]:
+        chosen = ApplyOptions(**{**{f: getattr(OPTIONS, f) for f in OPTIONS.__slots__}, **options})
+        return list(deploy.apply(api or self.api, planned or self.plan(api), chosen))
+
+    def apply(self, **options: object) -> ApplyDone:
+        """Applies, and demands that a second plan is empty."""
+        last = self.run(**options)[-1]
+        assert isinstance(last, ApplyDone), last
+        again = self.plan()
+        assert again.plan.changes == ()
+        return last
+
+    def fails(self, **options: object) -> ApplyFailed:
+        last = self.run(**options)[-1]
+        assert isinstance(last, ApplyFailed), last
+        return last
+
+    @property
+    def project_id(self) -> str:
+        return self.plan().plan.project.id
+
+    def sql(self, query: str) -> list[dict[str, object]]:
+        return self.api.sql(self.project_id, query)
+
+    def get(self, path: str) -> httpx.Response:
+        url, headers = loopback_target(self.plan().plan.project.url + path)
+        return httpx.get(url, headers=headers)
+
+
+@pytest.fixture
+def api(platform) -> Iterator[Api]:
+    with Api(platform.url, ApiKey(platform.api_key)) as found:
+        yield found
+
+
+@pytest.fixture
+def site(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tmp_path / "site"
+    root.mkdir()
+    return Site(root, api, f"site {next(_numbers)} {tmp_path.name}")
+
+
+@pytest.fixture
+def api_over(platform) -> Iterator[Callable[[httpx.BaseTransport], Api]]:
+    """An Api whose requests pass through a transport of the test's own."""
+    made: list[Api] = []
+
+    def make(transport: httpx.BaseTransport) -> Api:
+        made.append(Api(platform.url, ApiKey(platform.api_key), transport=transport, sleep=lambda _: None))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,0 +1,170 @@
+"""The crash between any two requests: whatever was done is kept, and the next run ends where it should."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
+
+from mosaic_deploy.errors import LeaseHeld, PlanStale, ProjectAmbiguous, Unauthorized
+from mosaic_deploy.live import endpoints
+from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.projects import await_running
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
+
+
+def small(site, word: str) -> None:
+    site.write("sql/1_t.sql", "create table t (id int primary key);")
+    site.write("sql/2_i.sql", "insert into t values (1);")
+    site.write("www/index.html", f"<p>{word}")
+    site.write("www/style.css", f"/* {word} */")
+    site.write("pics/one.bin", f"asset {word}")
+    site.manifest(
+        database={"migrations": "sql"},
+        static={"dir": "www"},
+        storage={"dir": "pics"},
+        auth={"magic_link": {"redirect_url": "/"}},
+    )
+
+
+def free_lease(site) -> None:
+    """What a minute of waiting does to a dead deploy's lease."""
+    project = site.plan().plan.project
+    if project.id:
+        for _ in await_running(site.api, project, timeout=20):
+            pass
+        if site.sql("select to_regclass('mosaic_deploy.lease') as t")[0]["t"]:
+            site.sql("update mosaic_deploy.lease set expires_at = now() - interval '1 second'")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("point", range(14))
+def test_a_crash_at_any_write_then_go_on(site, api_over, point, after):
+    small(site, "first")
+    dying = Dying(point, is_write, after=after)
+    site.run(api=api_over(dying))
+    free_lease(site)
+    site.apply()
+    assert site.get("/").text == "<p>first"
+    assert site.sql("select id from t") == [{"id": 1}]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("point", range(9))
+def test_a_crash_during_an_upload_then_a_revert(site, api_over, point, after):
+    """Upload v2, crash, revert to v1: the tool must not believe that v1 is live."""
+    small(site, "v1")
+    site.apply()
+    small(site, "v2")
+    site.run(api=api_over(Dying(point, is_write, after=after)))
+    free_lease(site)
+    small(site, "v1")
+    if site.plan().plan.changes:
+        site.apply()
+    assert site.get("/").text == "<p>v1"
+    assert site.get("/style.css").text == "/* v1 */"
+    url = site.plan().live.assets["one.bin"][1]
+    assert site.get("/" + url.split("/", 3)[3]).text == "asset v1"
+
+
+def test_one_file_that_fails_does_not_throw_away_the_others(site, api_over):
+    for number in range(6):
+        site.write(f"www/{number}.txt", str(number))
+    site.manifest(static={"dir": "www"})
+
+    class Refusing(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/files") and b'"3.txt"' in request.content:
+                return httpx.Response(413, json={"error": "too large"}, request=request)
+            return super().handle_request(request)
+
+    events = site.run(api=api_over(Refusing()), parallelism=6)
+    failed = events[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.failed == "static:3.txt"
+    assert "too large" in failed.error.message
+    again = [e.change.address for e in site.run() if isinstance(e, ChangeDone)]
+    assert set(again).isdisjoint(failed.done)
+
+
+def test_a_second_deployer_waits_and_is_told_who_holds_the_lease(site):
+    small(site, "first")
+    site.apply()
+    site.sql(
+        "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        "values ('someone else', 't', now(), now() + interval '1 minute')"
+    )
+    small(site, "second")
+    failed = site.fails()
+    assert isinstance(failed.error, LeaseHeld)
+    assert "someone else" in failed.error.message
+    assert site.get("/").text == "<p>first"
+    free_lease(site)
+    site.apply()
+    assert site.get("/").text == "<p>second"
+
+
+def test_a_plan_is_refused_once_another_deploy_has_run(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    stale = site.plan()
+    site.apply()
+    failed = site.run(stale)[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert isinstance(failed.error, PlanStale)
+
+
+def test_a_deploy_that_lost_its_lease_writes_nothing_more(site, api_over):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+
+    class TakenOver(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, "pending"):
+                site.sql("update mosaic_deploy.lease set token = 'other', holder = 'other'")
+            return super().handle_request(request)
+
+    failed = site.run(api=api_over(TakenOver()))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.code == "lease_lost"
+    assert site.get("/").text == "<p>first"
+    assert site.sql("select holder from mosaic_deploy.lease") == [{"holder": "other"}]
+
+
+def test_a_lost_answer_to_create_project_makes_no_second_project(site, api_over):
+    small(site, "first")
+    losing = LosingAnswers(lambda r: r.method == "POST" and r.url.path.endswith("/projects"))
+    assert isinstance(site.run(api=api_over(losing))[-1], ApplyDone)
+    assert losing.lost == 1
+    named = [p for p in site.api.call(endpoints.LIST_PROJECTS)["projects"] if p["name"] == site.name]
+    assert len(named) == 1
+
+
+def test_two_projects_of_one_name_are_refused_with_both_ids(site):
+    small(site, "first")
+    ids = [site.api.call(endpoints.CREATE_PROJECT, body={"name": site.name})["project_id"] for _ in range(2)]
+    with pytest.raises(ProjectAmbiguous) as caught:
+        site.plan()
+    assert all(one in caught.value.message for one in ids)
+
+
+def test_a_key_that_rotated_during_a_deploy(site, platform):
+    small(site, "first")
+    planned = site.plan()
+
+    class Rotating(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/files") and request.method == "POST":
+                request.headers["x-api-key"] = "mk_old"
+            return super().handle_request(request)
+
+    with Api(platform.url, ApiKey(platform.api_key), transport=Rotating()) as api:
+        failed = site.run(planned, api=api)[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert isinstance(failed.error, Unauthorized)
+    assert "30 days" in str(failed.error.hint)
+    assert platform.api_key not in repr(failed)
+    assert "migration:2_i.sql" in failed.done
+    site.apply()

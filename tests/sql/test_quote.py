@@ -1,0 +1,82 @@
+"""Whatever is quoted comes back from PostgreSQL's parser as it was."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.sql.parse import parse
+from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal, literal, values
+
+ODD = [
+    "'",
+    "\\",
+    "$",
+    "$$",
+    "$mosaic$",
+    "$mosaic",
+    "$mosaic1$",
+    "mosaic$",
+    "--",
+    "/*",
+    "\n",
+    "é",
+    "🎉",
+    ";",
+    "E'",
+]
+texts = st.one_of(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    st.lists(st.sampled_from(ODD)).map("".join),
+)
+
+
+def constant(sql: str) -> str:
+    """The one text constant of `SELECT <sql>`."""
+    [statement] = parse(f"SELECT {sql}")
+    [target] = statement.node["targetList"]
+    return target["ResTarget"]["val"]["A_Const"]["sval"].get("sval", "")
+
+
+@given(texts)
+def test_literal_comes_back(text: str) -> None:
+    assert constant(literal(text)) == text
+
+
+@given(texts)
+def test_dollar_quote_comes_back(text: str) -> None:
+    assert constant(dollar_quote(text)) == text
+
+
+@given(texts, st.sampled_from(["mosaic", "m", "mosaic_sql"]))
+def test_dollar_quotes_nest(text: str, tag: str) -> None:
+    assert constant(constant(dollar_quote(dollar_quote(text, tag), tag))) == text
+
+
+@given(texts.filter(bool))
+def test_identifier_comes_back(text: str) -> None:
+    [statement] = parse(f"DROP TABLE {identifier(text)}")
+    [name] = statement.node["objects"][0]["List"]["items"]
+    # PostgreSQL cuts names at 63 bytes.
+    assert name["String"]["sval"].encode() == text.encode()[:63] or len(text.encode()) > 63
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner)
+    )
+)
+def test_json_literal_comes_back(value: object) -> None:
+    assert json.loads(constant(json_literal(value))) == value
+
+
+def test_nul_is_refused_where_text_cannot_hold_it() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        literal("a\0b")
+
+
+@given(st.lists(st.fixed_dictionaries({"p": texts})))
+def test_values_is_one_from_item(rows: list[dict[str, str]]) -> None:
+    [statement] = parse(f"SELECT r.p FROM {values(rows, 'p text')}")
+    assert [list(item) for item in statement.node["fromClause"]] == [["RangeFunction"]]
