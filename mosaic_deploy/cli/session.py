@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.errors import KeyMissing, Location, ManifestInvalid, NextAction, Problem, RequestRefused
+from mosaic_deploy.errors import KeyMissing, ManifestInvalid, NextAction, Problem, RequestRefused
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.dotenv import read_dotenv
 from mosaic_deploy.source.manifest import read_manifest
@@ -51,7 +51,8 @@ def open_session(
 
         platform = ensure_started()
         url, key = platform.url, platform.api_key
-        chosen = Target(project_id, _name(manifest, or_id=True))
+        # An id in the manifest is usually the hosted project's, which this machine doesn't know.
+        chosen = Target(project_id, _name(manifest, or_id=True), hint=manifest.project.id)
     else:
         url, key = _account(settings)
         chosen = _target(manifest, settings, project_id)
@@ -119,7 +120,9 @@ def _name(manifest: Manifest, *, or_id: bool) -> str:
     if name is None and or_id:
         name = manifest.root.resolve().name
     if name is None:
-        where = Location(manifest.file.name)
-        problem = Problem("missing", where, "project.name", "say which project: name or id")
-        raise ManifestInvalid("the manifest names no project", problems=[problem])
+        where = manifest.locate("project")
+        problem = Problem(
+            "no project is named", where, "project", "add project.name or project.id, or use --project"
+        )
+        raise ManifestInvalid("which project?", problems=[problem])
     return name

@@ -24,10 +24,11 @@ _PROVISIONING = "provisioning"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which project: `id` wins over `name`."""
+    """Which project: `id` wins over `name`. A `hint` is an id that may be another account's: used if it exists."""
 
     id: str | None
     name: str | None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ def compare(api: Api, desired: Desired, live: Live) -> Planned:
 def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
     """Lists the projects, and reads the one meant; side by side where its id is known already."""
     if target.id is None:
-        found = choose(read_projects(api), id=None, name=target.name)
+        listed = read_projects(api)
+        hinted = target.hint if any(project.id == target.hint for project in listed) else None
+        found = choose(listed, id=hinted, name=target.name)
         return _read_project(api, found, target, desired)
     with ThreadPoolExecutor(1) as pool:
         listing = pool.submit(read_projects, api)

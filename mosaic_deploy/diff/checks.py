@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from mosaic_deploy.errors import Location, ManifestInvalid, Problem
-from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.snapshot import Settings, Snapshot
+from mosaic_deploy.errors import ManifestInvalid, Problem
+from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
+from mosaic_deploy.model.snapshot import Snapshot
+
+_FIELD = "auth.magic_link"
 
 
 def check_pages(manifest: Manifest, desired: Snapshot) -> None:
     """Raises ManifestInvalid for sign-in links that lead to no page of this manifest."""
-    if manifest.static is None or desired.auth is None or desired.static is None:
+    if manifest.static is None or manifest.magic_link is None:
         return
-    hint = "add the page to the static folder, or correct the path"
+    hint = f"add the page to {manifest.static.dir}, or correct the path"
     problems = [
-        Problem(
-            f"no page of this manifest answers {path}", Location(manifest.file.name), "auth.magic_link", hint
-        )
-        for path in pages_missing(desired.auth, desired.static)
+        Problem(f"no page of this manifest answers {path}", manifest.locate(field), field, hint)
+        for field, path in _redirects(manifest.magic_link)
+        if not answered(path, desired.static or ())
     ]
     if problems:
         raise ManifestInvalid("a sign-in link would lead to a page that isn't there", problems=problems)
 
 
-def pages_missing(settings: Settings, static: Iterable[str]) -> list[str]:
-    """The redirect paths that no deployed page answers."""
-    pages = set(static)
-    allowed = settings.get("allowed_redirect_urls")
-    paths = [str(path) for path in allowed] if isinstance(allowed, list) else []
-    return [path for path in paths if not pages & set(_answers(path))]
+def answered(path: str, pages: Iterable[str]) -> bool:
+    """Whether hosting has a file for `path`: itself, as a page, or as a folder's index."""
+    bare = path.strip("/")
+    candidates = {bare, f"{bare}.html", f"{bare}/index.html"} if bare else {"index.html"}
+    return not candidates.isdisjoint(pages)
 
 
-def _answers(path: str) -> tuple[str, ...]:
-    """The files that hosting may serve for `path`."""
-    bare = path.split("?", 1)[0].split("#", 1)[0].strip("/")
-    if not bare:
-        return ("index.html",)
-    return (bare, f"{bare}.html", f"{bare}/index.html")
+def _redirects(link: MagicLinkSpec) -> Iterator[tuple[str, str]]:
+    """Each redirect path with the field it stands in."""
+    yield f"{_FIELD}.redirect_url", link.redirect_url
+    for index, path in enumerate(link.allowed_redirect_urls):
+        if path != link.redirect_url:
+            yield f"{_FIELD}.allowed_redirect_urls[{index}]", path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +25,6 @@ _POSTGRESQL_WORDS = re.compile(
     rf"|{re.escape(MARK)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
 )
 """What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
-_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
@@ -112,12 +110,6 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
             return code
     told = _TOLD_SQLSTATE.search(facts["message"])
     return told.group(1) if told else None
-
-
-def _sqlstate(facts: Mapping[str, Any]) -> str | None:
-    """The SQLSTATE, under its own name or as drivers name it; other codes of five letters don't occur."""
-    code = facts.get("sqlstate") or facts.get("code")
-    return code if isinstance(code, str) and _SQLSTATE.fullmatch(code) else None
 
 
 def _text(value: object) -> str | None:

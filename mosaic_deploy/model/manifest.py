@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from mosaic_deploy.errors import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ class Manifest:
     magic_link: MagicLinkSpec | None = None
     verify: tuple[HttpCheck, ...] = ()
     environment: str | None = None
+    locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
+    """Where each field was written, by dotted path (`verify.http[0].path`)."""
+
+    def locate(self, path: str) -> Location:
+        """Where `path` was written; the file as a whole where it wasn't."""
+        return self.locations.get(path) or Location(self.file.name)
 
     @property
     def root(self) -> Path:

@@ -6,6 +6,7 @@ pass through every folder above its own.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -84,4 +85,6 @@ def _passable(entry: os.stat_result, account: Account) -> bool:
 def delete_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.parent == SHARED_FOLDER and SHARED_FOLDER.is_dir() and not any(SHARED_FOLDER.iterdir()):
-        SHARED_FOLDER.rmdir()
+        # Another home may be moving in right now.
+        with contextlib.suppress(OSError):
+            SHARED_FOLDER.rmdir()

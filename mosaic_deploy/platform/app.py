@@ -93,6 +93,8 @@ class App:
     async def _operation(self, request: Request, path: str) -> Response:
         if path == API or path.startswith(API + "/"):
             self._check_key(request)
+            # Clients that join a base URL with an empty path ask for the discovery with a slash.
+            path = API if path == API + "/" else path
         found = self._table.match(request.method, path)
         if found is None:
             raise Fault(404, "not_found", f"there is nothing at {path}")

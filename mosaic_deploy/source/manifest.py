@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,10 @@ class _Reading:
         wrong = {problem.field for problem in self.problems}
         further = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
         self.problems += [problem for problem in further if problem.field not in wrong]
-        return None if self.problems else manifest_of(plain(chosen), self.file, self.environment)
+        if self.problems:
+            return None
+        manifest = manifest_of(plain(chosen), self.file, self.environment)
+        return replace(manifest, locations=dict(_locations(chosen, source)))
 
     def chosen(self, whole: Node, source: SourceText) -> Node:
         """The manifest without `environments`, and with the chosen one's overrides."""
@@ -125,6 +129,17 @@ def plain(node: Node) -> Any:
     if isinstance(node.value, list):
         return [plain(child) for child in node.value]
     return node.value
+
+
+def _locations(node: Node, source: SourceText, path: str = "") -> Iterator[tuple[str, Location]]:
+    """Where each field's value is, by dotted path; list members as `name[0]`."""
+    yield path, source.location(node.line, node.column)
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            yield from _locations(child, source, f"{path}.{key}" if path else key)
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            yield from _locations(child, source, f"{path}[{index}]")
 
 
 def _unknown_environment(

@@ -218,7 +218,9 @@ def _do_commits(statement: Statement) -> bool:
     try:
         tree = json.dumps(pgparse.parse_pgsql(statement.text))
     except (pgparse.PGQueryError, RecursionError):
-        return True  # another language, or types the parser would have to look up: the word decides
+        return True  # names or types that the parser would have to look up: the word decides
+    if '"PLpgSQL_stmt_block":' not in tree:
+        return True  # another language, whose bodies aren't read
     return '{"PLpgSQL_stmt_commit":' in tree or '{"PLpgSQL_stmt_rollback":' in tree
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 
 from mosaic_deploy.errors import LeaseHeld, PlanStale, ProjectAmbiguous, Unauthorized
 from mosaic_deploy.live import endpoints
 from mosaic_deploy.live.client import Api, ApiKey
 from mosaic_deploy.live.projects import await_running
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
+from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 
 
 def small(site, word: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.deploy.faults import LosingAnswers, is_sql
 
 from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid
 from mosaic_deploy.model.event import ApplyDone, ChangeDone
+from tests.deploy.faults import LosingAnswers, is_sql
 
 
 def history(site, **files: str) -> None:

@@ -75,10 +75,11 @@ def _change_lines(changes: list[Change]) -> Iterator[str]:
     shown = changes if len(changes) <= _MOST + 1 else changes[:_MOST]
     names = [_name(change) for change in shown]
     width = min(_WIDEST, max(len(name) for name in names))
+    sized = any(isinstance(change, Put) for change in shown)
     for change, name in zip(shown, names, strict=True):
         sign, color = _SIGNS[change.action]
-        size = size_text(change.size) if isinstance(change, Put) else ""
-        line = f"    {sign} {name:<{width}}  {size:>9}  {change.reason}"
+        size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
+        line = f"    {sign} {name:<{width}}  {size}{change.reason}"
         yield click.style(line.rstrip(), fg=color)
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))

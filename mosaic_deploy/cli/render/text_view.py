@@ -80,9 +80,8 @@ class TextView:
         cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
         self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
         if not plan.project.id:
-            self._out(
-                f"To keep this project whatever it is called, pin its id:  project: {{ id: {end.project.id} }}"
-            )
+            self._out("Pin the project in mosaic.yaml, so that no other of this name is ever meant:")
+            self._out(f"  project: {{ id: {end.project.id}, name: {_yaml_text(end.project.name)} }}")
         self._out(end.project.url)
 
     def _out(self, line: str) -> None:
@@ -95,6 +94,13 @@ class TextView:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _yaml_text(text: str) -> str:
+    """A JSON string is a YAML string, whatever is in it."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _plain(value: object) -> str:

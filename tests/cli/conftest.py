@@ -1,0 +1,55 @@
+"""The program as users run it: a process, with its streams and exit code."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+_numbers = itertools.count(1)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, platform) -> dict[str, str]:
+    """A newcomer's environment: no settings of ours but where the test run's platform lives."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))}
+    return {
+        **kept,
+        "MOSAIC_HOME": str(platform.home),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Runs `mosaic-deploy ARGUMENTS` in the test's folder."""
+
+    def call(*arguments: str, env: Mapping[str, str] | None = None, **options: object):
+        chosen = {"cwd": tmp_path, "input": "", "timeout": 100, **options}
+        command = [sys.executable, "-m", "mosaic_deploy", *arguments]
+        whole = {**environment, **(env or {})}
+        return subprocess.run(command, env=whole, capture_output=True, text=True, check=False, **chosen)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small project with a name of its own."""
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/index.html").write_text("<h1>hello")
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql/1_t.sql").write_text("create table t (id int);")
+    (tmp_path / "mosaic.yaml").write_text(
+        f"version: 1\nproject:\n  name: cli {next(_numbers)} {tmp_path.name}\n"
+        "static:\n  dir: public\ndatabase:\n  migrations: sql\n"
+    )
+    return tmp_path

@@ -1,0 +1,28 @@
+"""The embedded platform for all tests: started once per test run, a database per test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from started_platform import RunningPlatform, create_project, free_port, run_platform
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    home = tmp_path_factory.mktemp("mosaic home")
+    document = run_platform(home, "start", "--port", str(free_port()))
+    assert document["exit_code"] == 0, document
+    yield RunningPlatform(document["url"], document["api_key"], home)
+    # Reset stops it, and takes away what lies outside the temporary folder when root runs the tests.
+    assert run_platform(home, "reset")["exit_code"] == 0
+
+
+@pytest.fixture
+def project(platform: RunningPlatform) -> Callable[..., str]:
+    """Creates a project, waits until it runs, returns its id."""
+
+    def create(name: str = "Test") -> str:
+        return create_project(platform.url, platform.api_key, name)
+
+    return create

@@ -1,0 +1,55 @@
+"""Folder against ledger: each case in tests/cases/history says both sides and what follows, word for word.
+
+A migration is written `version file checksum semantic [done/units]`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.diff.migrations import diff_history, unread
+from mosaic_deploy.errors import MigrationDiverged
+from mosaic_deploy.model.snapshot import Migration
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "history").glob("*.json"))
+
+
+def migration(line: str) -> Migration:
+    version, file, checksum, semantic, *progress = line.split()
+    done, units = progress[0].split("/") if progress else ("0", "1")
+    return Migration(version, file, checksum, semantic, int(units), int(done))
+
+
+def outcome(case: dict[str, list[str]]) -> dict[str, list[str]]:
+    desired = [migration(line) for line in case["desired"]]
+    live = [migration(line) for line in case["live"]]
+    facts = {"unread": unread(desired, live)}
+    try:
+        history = diff_history(desired, live)
+    except MigrationDiverged as error:
+        return facts | {"problems": [str(problem) for problem in error.problems]}
+    return facts | {
+        "pending": [f"{c.address} {c.reason}" for c in history.pending],
+        "notes": [f"{n.severity} {n.code}: {n.message}" for n in history.notes],
+    }
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_history(path: Path) -> None:
+    case = json.loads(path.read_text())
+    assert outcome(case) == case["expected"]
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 10
+
+
+def test_a_diverged_history_says_what_to_do() -> None:
+    with pytest.raises(MigrationDiverged) as caught:
+        diff_history([], [Migration("1", "0001_a.sql", "c", "s", units_done=1)])
+    error = caught.value
+    assert error.message == "the migrations folder and the database's history disagree"
+    assert error.hint == "applied files must stay as they were; put further changes in a new migration"
+    assert [action.command for action in error.next_actions] == ["mosaic-deploy status"]
+    assert error.mutation_state == "none"

@@ -1,0 +1,272 @@
+"""What must hold of every plan: it leads from live to desired, in an order that keeps the site whole."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.model.change import (
+    Action,
+    ApplyMigration,
+    Change,
+    CreateProject,
+    DeleteAsset,
+    DeleteStatic,
+    EnableExtension,
+    PutAsset,
+    PutStatic,
+    SetAuth,
+)
+from mosaic_deploy.model.plan import Plan, Severity
+from mosaic_deploy.model.snapshot import Migration, Object, Project, Snapshot, State
+
+PROJECT = Project("pod-1", "app")
+PRUNE = Rules(prune_static=True, prune_assets=True)
+
+NAMES = ["index.html", "a.html", "sub/index.html", "INDEX.HTML", "app.js", "é.png", "z.css", "index.htm.txt"]
+CONTENTS = st.sampled_from([("a" * 64, 1), ("b" * 64, 2), ("c" * 64, 2)])
+"""Digests with their sizes: equal bytes are equally long."""
+MIGRATIONS = [Migration(str(n), f"{n:04}_x.sql", f"c{n}", f"s{n}", units=1 + n % 3) for n in (1, 2, 3, 10)]
+AUTH = st.none() | st.fixed_dictionaries({"redirect_url": st.sampled_from(["/a", "/b"])})
+EXTENSIONS = st.frozensets(st.sampled_from(["vector", "pgcrypto", "uuid-ossp"]))
+
+
+def objects(states: list[State]) -> st.SearchStrategy[dict[str, Object]]:
+    facts = st.tuples(CONTENTS, st.sampled_from(states))
+    return st.dictionaries(st.sampled_from(NAMES), facts).map(
+        lambda rows: {path: Object(path, *content, state) for path, (content, state) in rows.items()}
+    )
+
+
+@st.composite
+def desired_snapshots(draw: st.DrawFn) -> Snapshot:
+    return Snapshot(
+        project=PROJECT,
+        extensions=draw(EXTENSIONS),
+        migrations=draw(st.none() | st.just(tuple(MIGRATIONS))),
+        static=draw(st.none() | objects([State.LIVE])),
+        storage=draw(st.none() | objects([State.LIVE])),
+        auth=draw(AUTH),
+    )
+
+
+@st.composite
+def live_snapshots(draw: st.DrawFn) -> Snapshot:
+    """A state that deploys of any length, interrupted anywhere, may have left."""
+    count = draw(st.integers(0, len(MIGRATIONS)))
+    history = [replace(m, units_done=m.units) for m in MIGRATIONS[:count]]
+    if history and draw(st.booleans()):
+        history[-1] = replace(history[-1], units_done=draw(st.integers(0, history[-1].units)))
+    return Snapshot(
+        project=draw(st.just(PROJECT) | st.just(Project("", "app", status="absent"))),
+        extensions=draw(EXTENSIONS),
+        migrations=tuple(history),
+        static=draw(objects(list(State))),
+        storage=draw(objects(list(State))),
+        auth=draw(AUTH),
+        serial=draw(st.integers(0, 3)),
+    )
+
+
+def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
+    """A platform that does exactly what each change says."""
+    static, storage = dict(live.static or {}), dict(live.storage or {})
+    history = {m.version: m for m in live.migrations or ()}
+    units = {m.version: m for m in desired.migrations or ()}
+    for change in plan.changes:
+        match change:
+            case CreateProject():
+                live = replace(live, project=PROJECT)
+            case EnableExtension(name):
+                live = replace(live, extensions=live.extensions | {name})
+            case ApplyMigration(version, from_unit=first):
+                before = history.get(version)
+                assert first == (before.units_done if before else 0), "no unit twice, none left out"
+                history[version] = replace(units[version], units_done=change.units)
+            case PutStatic(path, sha256, size):
+                static[path] = Object(path, sha256, size)
+            case PutAsset(path, sha256, size):
+                storage[path] = Object(path, sha256, size)
+            case DeleteStatic(path):
+                del static[path]
+            case DeleteAsset(path):
+                del storage[path]
+            case SetAuth():
+                live = replace(live, auth=desired.auth)
+    return replace(live, static=static, storage=storage, migrations=tuple(history.values()))
+
+
+def managed(found: dict[str, Object] | None) -> dict[str, Object]:
+    """What a deploy answers for: strangers' files and rows of lost ones aside."""
+    gone = {State.UNMANAGED, State.MISSING}
+    return {path: o for path, o in (found or {}).items() if o.state not in gone}
+
+
+@given(desired_snapshots())
+def test_nothing_to_do_where_live_is_desired(desired: Snapshot) -> None:
+    applied = tuple(replace(m, units_done=m.units) for m in desired.migrations or ())
+    plan = make_plan(desired, replace(desired, migrations=applied), PRUNE)
+    assert (plan.changes, plan.notes) == ((), ())
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_a_plan_leads_from_live_to_desired(desired: Snapshot, live: Snapshot) -> None:
+    after = apply(make_plan(desired, live, PRUNE), live, desired)
+    assert after.project.id
+    assert after.extensions >= desired.extensions
+    if desired.static is not None:
+        assert managed(after.static) == desired.static
+    if desired.storage is not None:
+        assert managed(after.storage) == desired.storage
+    if desired.migrations is not None:
+        assert [m.version for m in after.migrations or () if m.applied] == [
+            m.version for m in desired.migrations
+        ]
+    if desired.auth is not None:
+        assert after.auth == desired.auth
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_what_the_manifest_leaves_out_is_left_alone(desired: Snapshot, live: Snapshot) -> None:
+    after = apply(make_plan(desired, live, PRUNE), live, desired)
+    for kind in ("static", "storage", "migrations", "auth"):
+        if getattr(desired, kind) is None:
+            assert getattr(after, kind) == getattr(live, kind)
+
+
+@given(desired_snapshots(), live_snapshots(), st.booleans())
+def test_planning_again_finds_nothing(desired: Snapshot, live: Snapshot, prune: bool) -> None:
+    rules = PRUNE if prune else Rules()
+    after = apply(make_plan(desired, live, rules), live, desired)
+    assert make_plan(desired, after, rules).changes == ()
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_nothing_is_deleted_unless_asked(desired: Snapshot, live: Snapshot) -> None:
+    plan = make_plan(desired, live, Rules())
+    assert plan.counts.destroy == 0
+    assert set(managed(live.static)) <= set(managed(apply(plan, live, desired).static))
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_strangers_files_are_never_deleted(desired: Snapshot, live: Snapshot) -> None:
+    strangers = {p for p, o in (live.static or {}).items() if o.state is State.UNMANAGED}
+    deleted = {c.path for c in make_plan(desired, live, PRUNE).changes if isinstance(c, DeleteStatic)}
+    assert not strangers & deleted
+
+
+def place(change: Change) -> tuple[int, int]:
+    """Where a change stands in the one order, written anew from the design."""
+    match change:
+        case CreateProject():
+            return (0, 0)
+        case EnableExtension():
+            return (1, 0)
+        case PutAsset():
+            return (2, 0)
+        case ApplyMigration(version):
+            return (3, int(version))
+        case PutStatic("index.html"):
+            return (4, 2)
+        case PutStatic(path):
+            return (4, 1 if path.lower().endswith(".html") else 0)
+        case SetAuth():
+            return (5, 0)
+        case DeleteStatic(path):
+            return (6, 0 if path.lower().endswith(".html") else 1)
+        case DeleteAsset():
+            return (7, 0)
+    raise AssertionError(change)
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_changes_are_in_the_one_order(desired: Snapshot, live: Snapshot) -> None:
+    places = [place(change) for change in make_plan(desired, live, PRUNE).changes]
+    assert places == sorted(places)
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_an_address_is_changed_once(desired: Snapshot, live: Snapshot) -> None:
+    addresses = [change.address for change in make_plan(desired, live, PRUNE).changes]
+    assert len(addresses) == len(set(addresses))
+
+
+def plan_of(live: Object | None, wanted: Object | None, rules: Rules = PRUNE) -> Plan:
+    desired = Snapshot(PROJECT, static={wanted.path: wanted} if wanted else {})
+    return make_plan(desired, Snapshot(PROJECT, static={live.path: live} if live else {}), rules)
+
+
+WANTED = Object("a.css", "a" * 64, 5)
+STATES = {
+    "new": (None, Action.ADD, "new"),
+    "content": (Object("a.css", "b" * 64, 5), Action.CHANGE, "content changed"),
+    "pending": (replace(WANTED, state=State.PENDING), Action.CHANGE, "an earlier upload was interrupted"),
+    "missing": (replace(WANTED, state=State.MISSING), Action.ADD, "drifted: no longer live"),
+    "drifted": (
+        replace(WANTED, state=State.DRIFTED, listed_size=7),
+        Action.CHANGE,
+        "drifted: live size 7, expected 5",
+    ),
+    "unmanaged": (
+        Object("a.css", "", 5, State.UNMANAGED),
+        Action.CHANGE,
+        "live already, but not deployed from here",
+    ),
+}
+
+
+@pytest.mark.parametrize(("live", "action", "reason"), STATES.values(), ids=STATES)
+def test_states_and_their_reasons(live: Object | None, action: Action, reason: str) -> None:
+    assert plan_of(live, WANTED).changes == (PutStatic("a.css", "a" * 64, 5, action, reason),)
+
+
+def test_every_state_has_a_case() -> None:
+    assert {live.state for live, _, _ in STATES.values() if live} == set(State)
+
+
+@pytest.mark.parametrize("state", [State.LIVE, State.PENDING, State.DRIFTED])
+def test_pruning_deletes_what_was_deployed_and_is_no_longer_wanted(state: State) -> None:
+    plan = plan_of(replace(WANTED, state=state), None)
+    assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", "no longer in the folder"),), ())
+
+
+def test_what_is_lost_already_is_not_deleted() -> None:
+    plan = plan_of(replace(WANTED, state=State.MISSING), None)
+    assert (plan.changes, plan.notes) == ((), ())
+
+
+def test_without_pruning_what_stays_is_noted() -> None:
+    [note] = plan_of(WANTED, None, Rules()).notes
+    assert (note.code, note.severity, note.addresses) == ("static_kept", Severity.WARNING, ("static:a.css",))
+    assert note.message == "1 file no longer in the folder stay live; static.prune: true removes them"
+
+
+@pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])
+def test_strangers_files_are_noted(rules: Rules) -> None:
+    strangers = {p: Object(p, "", 1, State.UNMANAGED) for p in ("b.png", "a.png")}
+    plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), rules)
+    [note] = plan.notes
+    assert (note.code, note.severity, note.addresses) == (
+        "asset_unmanaged",
+        Severity.INFO,
+        ("asset:a.png", "asset:b.png"),
+    )
+    assert note.message == "2 files live that no deploy from here has put there; left alone"
+
+
+def test_auth_names_what_changed() -> None:
+    old = {"redirect_url": "/a", "allowed_redirect_urls": ["/a"], "gone": 1}
+    new = {"redirect_url": "/b", "allowed_redirect_urls": ["/a"]}
+    [change] = make_plan(Snapshot(PROJECT, auth=new), Snapshot(PROJECT, auth=old), PRUNE).changes
+    assert (change.action, change.reason) == (Action.CHANGE, "gone, redirect_url changed")
+    [first] = make_plan(Snapshot(PROJECT, auth=new), Snapshot(PROJECT), PRUNE).changes
+    assert (first.action, first.reason) == (Action.ADD, "not set yet")
+
+
+def test_a_plan_remembers_what_it_was_made_from() -> None:
+    desired, live = Snapshot(PROJECT, static={"a": WANTED}), Snapshot(PROJECT, serial=7)
+    plan = make_plan(desired, live, Rules(environment="staging"))
+    assert (plan.desired, plan.live) == (desired.fingerprint(), live.fingerprint())
+    assert (plan.project, plan.serial, plan.environment) == (PROJECT, 7, "staging")

@@ -1,0 +1,146 @@
+"""Digests are recomputed here from their documented form; fingerprints tell any two states apart."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.model.change import Action, ApplyMigration, DeleteStatic, PutStatic
+from mosaic_deploy.model.plan import Counts, Note, Plan, change_facts
+from mosaic_deploy.model.snapshot import (
+    Migration,
+    Object,
+    Project,
+    Snapshot,
+    State,
+    migrations_digest,
+    objects_digest,
+)
+
+paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+objects = st.dictionaries(
+    paths, st.tuples(st.sampled_from(["a" * 64, "b" * 64]), st.integers(0, 2**40), st.sampled_from(State))
+).map(lambda rows: {path: Object(path, *facts) for path, facts in rows.items()})
+
+
+@given(objects)
+def test_objects_digest_as_documented(found: dict[str, Object]) -> None:
+    expected = hashlib.sha256()
+    for path in sorted(found, key=lambda p: p.encode("utf-8")):
+        o = found[path]
+        expected.update("\n".join([o.path, o.sha256, str(o.size), o.state.value, ""]).encode("utf-8"))
+    assert objects_digest(found) == expected.hexdigest()
+
+
+def test_objects_digest_orders_by_bytes_and_not_by_utf16() -> None:
+    found = {path: Object(path, "a", 1) for path in ("\U0001f389", "\uffee", "z")}
+    text = "".join(f"{path}\na\n1\nlive\n" for path in ("z", "\uffee", "\U0001f389"))
+    assert objects_digest(found) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_migrations_digest_as_documented() -> None:
+    history = tuple(Migration(v, f"{v}_x.sql", f"c{v}", "s") for v in ("10", "9", "100"))
+    text = "9\n9_x.sql\nc9\n10\n10_x.sql\nc10\n100\n100_x.sql\nc100\n"
+    assert migrations_digest(history) == hashlib.sha256(text.encode()).hexdigest()
+
+
+BASE = Snapshot(
+    project=Project("pod-1", "app", "https://pod-1.example", "running"),
+    extensions=frozenset({"vector"}),
+    migrations=(Migration("1", "0001_a.sql", "c1", "s1", 2, 2),),
+    static={"index.html": Object("index.html", "a" * 64, 1)},
+    storage={"a.png": Object("a.png", "b" * 64, 2)},
+    auth={"redirect_url": "/a"},
+    serial=3,
+)
+[ONE] = BASE.migrations or ()
+VARIANTS = {
+    "project": replace(BASE, project=Project("pod-2", "app")),
+    "extensions": replace(BASE, extensions=frozenset()),
+    "no migrations managed": replace(BASE, migrations=None),
+    "no migrations": replace(BASE, migrations=()),
+    "migration's version": replace(BASE, migrations=(replace(ONE, version="2"),)),
+    "migration's file": replace(BASE, migrations=(replace(ONE, file="0001_b.sql"),)),
+    "migration's bytes": replace(BASE, migrations=(replace(ONE, checksum="c2"),)),
+    "migration's progress": replace(BASE, migrations=(replace(ONE, units_done=1),)),
+    "static not managed": replace(BASE, static=None),
+    "no static": replace(BASE, static={}),
+    "static's bytes": replace(BASE, static={"index.html": Object("index.html", "c" * 64, 1)}),
+    "static's name": replace(BASE, static={"other.html": Object("other.html", "a" * 64, 1)}),
+    "static's state": replace(BASE, static={"index.html": Object("index.html", "a" * 64, 1, State.PENDING)}),
+    "storage not managed": replace(BASE, storage=None),
+    "no storage": replace(BASE, storage={}),
+    "storage's size": replace(BASE, storage={"a.png": Object("a.png", "b" * 64, 3)}),
+    "kinds swapped": replace(BASE, static=BASE.storage, storage=BASE.static),
+    "auth": replace(BASE, auth={"redirect_url": "/b"}),
+    "no auth": replace(BASE, auth=None),
+    "empty auth": replace(BASE, auth={}),
+    "serial": replace(BASE, serial=4),
+}
+
+
+def test_fingerprints_differ_when_any_fact_differs() -> None:
+    seen = {"the base": BASE.fingerprint()}
+    for name, variant in VARIANTS.items():
+        assert variant.fingerprint() not in seen.values(), name
+        seen[name] = variant.fingerprint()
+
+
+def test_equal_snapshots_have_equal_fingerprints() -> None:
+    again = replace(BASE, static=dict(BASE.static or {}), auth=dict(BASE.auth or {}))
+    assert again.fingerprint() == BASE.fingerprint()
+    by_other_order = {"b": Object("b", "x", 1), "a": Object("a", "y", 1)}
+    sorted_order = dict(sorted(by_other_order.items()))
+    assert (
+        replace(BASE, static=by_other_order).fingerprint() == replace(BASE, static=sorted_order).fingerprint()
+    )
+
+
+def test_a_new_project_is_known_by_its_name() -> None:
+    one, other = (Snapshot(Project("", name)) for name in ("a", "b"))
+    assert one.fingerprint() != other.fingerprint()
+
+
+@pytest.mark.parametrize(("done", "applied"), [(0, False), (1, False), (2, True)])
+def test_a_migration_is_applied_once_all_its_units_are(done: int, applied: bool) -> None:
+    assert Migration("1", "f", "c", "s", units=2, units_done=done).applied is applied
+
+
+PUT = PutStatic("a.html", "a" * 64, 1, Action.ADD, "new")
+PLAN = Plan(Project("p", "n"), (PUT, DeleteStatic("b.html", "gone")), (Note("n", "m"),), "d", "l", 1)
+
+
+def test_a_plan_counts_its_actions() -> None:
+    changed = replace(PUT, action=Action.CHANGE)
+    assert replace(PLAN, changes=(*PLAN.changes, changed)).counts == Counts(add=1, change=1, destroy=1)
+    assert not PLAN.empty
+    assert replace(PLAN, changes=()).empty
+
+
+def test_a_plan_is_known_by_what_it_does() -> None:
+    others = [
+        replace(PLAN, changes=PLAN.changes[::-1]),
+        replace(PLAN, changes=(replace(PUT, sha256="b" * 64), PLAN.changes[1])),
+        replace(PLAN, desired="x"),
+        replace(PLAN, live="x"),
+    ]
+    assert len({PLAN.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert replace(PLAN, notes=()).fingerprint == PLAN.fingerprint
+
+
+def test_change_facts_are_json_ready_and_named() -> None:
+    facts = change_facts(ApplyMigration("1", "0001_a.sql", "c", "s", 3, 1))
+    assert facts == {
+        "kind": "migration",
+        "address": "migration:0001_a.sql",
+        "action": "add",
+        "reason": "resumes after part 1 of 3",
+        "version": "1",
+        "file": "0001_a.sql",
+        "checksum": "c",
+        "semantic": "s",
+        "units": 3,
+        "from_unit": 1,
+    }

@@ -1,0 +1,204 @@
+"""Compiled statements are PostgreSQL whatever the migration holds, and marked failures are found."""
+
+import base64
+import json
+import re
+import zlib
+
+import pgparse
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.sql.batch import (
+    MARK,
+    Failure,
+    Session,
+    Step,
+    compile_batch,
+    compile_guard,
+    compile_plain,
+    compile_solo,
+    needs_plain,
+    read_failure,
+    record,
+)
+from mosaic_deploy.sql.parse import Statement, parse
+from mosaic_deploy.sql.units import Carrier, split_units
+
+ODD = [
+    "$",
+    "$$",
+    "$mosaic_sql$",
+    "$mosaic_batch$",
+    "$mosaic_sql",
+    "$mosaic_batch",
+    "'",
+    "\\",
+    "é🎉",
+    "\n",
+    ";",
+]
+odd_texts = st.lists(st.sampled_from(ODD), max_size=6).map("".join)
+names = odd_texts.map(lambda text: f"0001_{text}.sql")
+endings = st.sampled_from(["", " -- the end", "\n-- $mosaic_sql", " /* $mosaic_batch$ */", " -- 'é"])
+
+
+@st.composite
+def statements(draw: st.DrawFn) -> str:
+    """A statement that holds any text as a literal, with a comment at its end."""
+    text = draw(odd_texts)
+    quoted = "'" + text.replace("'", "''") + "'"
+    comment = draw(odd_texts).replace("\n", " ")
+    return f"SELECT {quoted} AS a -- {comment}" if draw(st.booleans()) else f"SELECT {quoted}{draw(endings)}"
+
+
+def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = "1") -> Step:
+    [unit] = split_units(parse(sql))
+    return Step(version, file, "c" * 64, "s" * 64, sql, number, number, unit)
+
+
+SESSION = Session(token="t'oken\\", deploy_id="d'1")
+
+
+def do_body(sql: str) -> str:
+    """The text between a DO block's quotes, as PostgreSQL's parser sees it."""
+    [statement] = parse(sql)
+    assert statement.kind == "DoStmt"
+    [option] = statement.node["args"]
+    return option["DefElem"]["arg"]["String"]["sval"]
+
+
+def executed(sql: str) -> list[str]:
+    """The texts that a batch EXECUTEs, by PL/pgSQL's own parser."""
+    tree = pgparse.parse_pgsql(sql)
+    queries = re.findall(r'"PLpgSQL_stmt_dynexecute": (\{.*?"parseMode": \d+\}\})', json.dumps(tree))
+    texts = [json.loads(query + "}")["query"]["PLpgSQL_expr"]["query"] for query in queries]
+    constants = [parse(f"SELECT {text}")[0].node["targetList"][0] for text in texts]
+    return [c["ResTarget"]["val"]["A_Const"]["sval"]["sval"] for c in constants]
+
+
+@given(st.lists(statements(), min_size=1, max_size=3), names, st.booleans())
+def test_a_batch_is_one_do_block_that_executes_the_statements(
+    written: list[str], file: str, commit: bool
+) -> None:
+    steps = [step(sql, file=file, version=str(n)) for n, sql in enumerate(written, 1)]
+    batch = compile_batch(steps, SESSION, commit=commit)
+    assert executed(batch) == [s.text for one in steps for s in one.unit.statements]
+    assert ("PLpgSQL_stmt_commit" in json.dumps(pgparse.parse_pgsql(batch))) is commit
+
+
+@given(st.lists(statements(), min_size=1, max_size=3), names)
+def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
+    one = step("\n;".join(written), file=file)
+    found = parse(compile_plain(one, Session("t", "d", "5s", "1min")))
+    kinds = [s.kind for s in found]
+    assert (kinds[0], kinds[1], kinds[-2], kinds[-1]) == (
+        "TransactionStmt",
+        "DoStmt",
+        "InsertStmt",
+        "TransactionStmt",
+    )
+    assert [s.text for s in found[4:-2]] == [s.text for s in one.unit.statements]
+    assert [s.node["name"] for s in found[2:4]] == ["lock_timeout", "statement_timeout"]
+
+
+def test_set_transaction_comes_before_the_guard() -> None:
+    one = step("SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+    kinds = [s.kind for s in parse(compile_plain(one, SESSION))]
+    assert kinds == [
+        "TransactionStmt",
+        "VariableSetStmt",
+        "DoStmt",
+        "SelectStmt",
+        "VariableSetStmt",
+        "InsertStmt",
+        "TransactionStmt",
+    ]
+
+
+@given(names, odd_texts, odd_texts)
+def test_record_is_one_insert_with_the_source_inside(file: str, token: str, source: str) -> None:
+    one = step("SELECT 1", file=file)
+    one = Step(**{**{f: getattr(one, f) for f in Step.__dataclass_fields__}, "source": source})
+    [statement] = parse(record(one, Session(token, token)))
+    assert statement.kind == "InsertStmt"
+    packed = re.search(r"decode\('([^']*)', 'base64'\)", statement.text)
+    assert packed
+    assert zlib.decompress(base64.b64decode(packed.group(1))).decode() == source
+    constants = re.findall(r'"sval": ("(?:[^"\\]|\\.)*")', json.dumps(statement.tree))
+    assert {file, token} <= {json.loads(text) for text in constants} | {""}
+
+
+@given(odd_texts)
+def test_a_guard_parses_with_any_token(token: str) -> None:
+    guard = compile_guard(step("VACUUM"), Session(token, "d"))
+    assert "RAISE EXCEPTION" in do_body(guard)
+    assert pgparse.parse_pgsql(guard)
+
+
+def test_a_solo_statement_goes_as_it_is() -> None:
+    assert compile_solo(step("-- before\nVACUUM t -- after\n;")) == "VACUUM t -- after"
+
+
+def test_an_empty_unit_still_writes_its_row() -> None:
+    [unit] = split_units(parse("SELECT 1"))
+    empty = Step("1", "0001_a.sql", "c", "s", "", 1, 1, type(unit)((), Carrier.BATCH))
+    batch = compile_batch([empty], SESSION)
+    assert executed(batch) == []
+    assert "INSERT INTO mosaic_deploy.migrations" in do_body(batch)
+
+
+def test_timed_units_travel_alone() -> None:
+    [unit] = split_units(parse("SELECT 1"))
+    [into] = split_units(parse("SELECT 1 INTO t"))
+    timed, untimed = Session("t", "d", statement_timeout="1s"), Session("t", "d", lock_timeout="1s")
+    assert [needs_plain(unit, untimed), needs_plain(unit, timed), needs_plain(into, untimed)] == [
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    "compiled", [compile_batch([step("SELECT 1")], SESSION), compile_guard(step("VACUUM"), SESSION)]
+)
+def test_an_echoed_query_is_no_failure(compiled: str) -> None:
+    """Some platforms put the whole query into their error; it must not read as one of our own marks."""
+    assert MARK not in compiled
+    assert read_failure(f"deadlock detected [SQL: {compiled}]") is None
+
+
+FACTS = {
+    "code": "statement_failed",
+    "version": "7",
+    "unit": 1,
+    "statement": 2,
+    "sqlstate": "42P01",
+    "message": 'é "x" }{',
+}
+MARKED = MARK + json.dumps(FACTS)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "ERROR:  {}\nCONTEXT:  PL/pgSQL function inline_code_block line 12 at RAISE\n",
+        "(psycopg.errors.UndefinedTable) {}\n[SQL: DO $$ BEGIN x := '{{}}'; END $$]",
+        "mosaic-deploy: {{}} then mosaic-deploy:{{broken then {} and mosaic-deploy:{{}}",
+        'mosaic-deploy:{{"code": "x"}} {}',
+        'mosaic-deploy:{{"code": "x", "version": "1", "unit": 1, "other": 1}} {}',
+    ],
+)
+def test_marked_failures_are_found_in_other_text(around: str) -> None:
+    assert read_failure(around.format(MARKED)) == Failure(**FACTS)
+
+
+@pytest.mark.parametrize("text", ["", "no mark", MARK, MARK + "{}", MARK + "{", MARK + "[]", MARKED[:-4]])
+def test_no_failure_is_made_up(text: str) -> None:
+    assert read_failure(text) is None
+
+
+def test_statements_compare_by_text_and_place() -> None:
+    assert parse("SELECT 1") == [Statement("SELECT 1", 0, {})]

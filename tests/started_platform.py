@@ -1,0 +1,63 @@
+"""The embedded platform as tests drive it: through its process contract and its API, like any program."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class RunningPlatform:
+    """`url` has no path; the API is at `{url}/v1/project`. `home` is its MOSAIC_HOME."""
+
+    url: str
+    api_key: str
+    home: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+
+def run_platform(home: Path, *arguments: str) -> dict[str, Any]:
+    """One command of the platform's process contract: its JSON document, with the exit code as `exit_code`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mosaic_deploy.platform", *arguments],
+        env={**os.environ, "MOSAIC_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.stdout, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return {**document, "exit_code": done.returncode}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def create_project(url: str, api_key: str, name: str) -> str:
+    with httpx.Client(base_url=f"{url}/v1/project", headers={"X-API-Key": api_key}) as client:
+        made = client.post("/projects", json={"name": name})
+        assert made.status_code == 201, made.text
+        project_id: str = made.json()["project_id"]
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            listed = client.get("/projects").json()["projects"]
+            if any(one["project_id"] == project_id and one["status"] == "running" for one in listed):
+                return project_id
+            time.sleep(0.02)
+    raise AssertionError(f"project {project_id} is not running")
