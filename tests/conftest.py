@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from started_platform import RunningPlatform, create_project, free_port, run_platform
+from started_platform import RunningPlatform, create_project, run_platform
+
+from mosaic_deploy.platform.ports import free_port
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -41,12 +40,6 @@ def run_platform(home: Path, *arguments: str) -> dict[str, Any]:
     assert done.stdout, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return {**document, "exit_code": done.returncode}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def create_project(url: str, api_key: str, name: str) -> str:

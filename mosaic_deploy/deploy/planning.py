@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,7 @@ def compare(api: Api, desired: Desired, live: Live) -> Planned:
     parsed = _parse_needed(desired, live.snapshot)
     complete = _with_meaning(desired.snapshot, parsed)
     rules, notes = _rules(api, desired.manifest, live)
-    made = make_plan(complete, live.snapshot, rules, (*notes, *_atomicity(parsed)))
+    made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(parsed)))
     return Planned(made, replace(desired, snapshot=complete), live, parsed)
 
 
@@ -114,18 +115,17 @@ def _meant(migration: Migration, parsed: Parsed | None) -> Migration:
     return replace(migration, semantic=parsed.semantic, units=units, prefixes=parsed.prefixes)
 
 
-def _atomicity(parsed: tuple[Parsed, ...]) -> tuple[Note, ...]:
-    """One note for each pending file that can't be applied as a whole or not at all, and why."""
-    return tuple(
-        Note(
-            "migration_not_atomic",
-            f"{p.file.migration.file} commits in {len(p.units)} parts: {_why(p)}",
-            Severity.INFO,
-            (f"migration:{p.file.migration.file}",),
-        )
-        for p in parsed
-        if len(p.units) > 1
-    )
+def _unit_notes(parsed: tuple[Parsed, ...]) -> Iterator[Note]:
+    """Pending files that can't be applied as a whole or not at all, and why; and a BEGIN that stays open."""
+    for p in parsed:
+        name = p.file.migration.file
+        address = (f"migration:{name}",)
+        if len(p.units) > 1:
+            message = f"{name} commits in {len(p.units)} parts: {_why(p)}"
+            yield Note("migration_not_atomic", message, Severity.INFO, address)
+        if p.units and p.units[-1].unclosed:
+            message = f"{name} has a BEGIN without COMMIT; it is committed at the end of the file"
+            yield Note("migration_begin_open", message, Severity.WARNING, address)
 
 
 def _why(parsed: Parsed) -> str:

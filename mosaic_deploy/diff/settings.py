@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 from mosaic_deploy.model.change import Action, SetAuth
 from mosaic_deploy.model.snapshot import Settings
 

@@ -57,7 +57,12 @@ def is_sql_error(response: httpx.Response) -> bool:
     if response.status_code in _NOT_POSTGRESQL:
         return False
     body = parse(response)
-    if response.status_code in (200, 400, 422) or _sqlstate(answers.error_facts(body)):
+    facts = answers.error_facts(body)
+    if (
+        response.status_code in (200, 400, 422)
+        or _sqlstate(facts)
+        or _POSTGRESQL_WORDS.search(facts["message"])
+    ):
         return True
     return response.status_code == 500 and isinstance(body, Mapping) and body.get("success") is False
 

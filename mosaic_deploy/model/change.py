@@ -30,7 +30,7 @@ class EnableExtension:
     name: str
     kind: ClassVar[str] = "extension"
     action: ClassVar[Action] = Action.ADD
-    reason: ClassVar[str] = "not installed in the database"
+    reason: ClassVar[str] = "named in database.extensions"
 
     @property
     def address(self) -> str:

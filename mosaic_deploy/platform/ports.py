@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
+
+_LASTING = range(20_000, 32_000)
 
 
 def bind(port: int) -> socket.socket:
@@ -28,13 +31,19 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
+    """A free port below those that systems give to outgoing connections: it will still be free next time."""
+    for port in random.sample(_LASTING, 50):
+        if is_free(port):
+            return port
     with bind(0) as opened:
         return int(opened.getsockname()[1])
 
 
 def bind_preferred(port: int) -> socket.socket:
-    """The port asked for where it is free, else another free one."""
-    try:
-        return bind(port)
-    except OSError:
-        return bind(0)
+    """The port asked for where it is free, else one of the next hundred, else any."""
+    for candidate in range(port, min(port + 100, 65536)):
+        try:
+            return bind(candidate)
+        except OSError:
+            continue
+    return bind(free_port())

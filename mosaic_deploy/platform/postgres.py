@@ -79,10 +79,13 @@ class Postgres:
         if self._adopt():
             return
         port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
-        try:
-            self._launch(port)
-        except _PortLost:
-            self._launch(free_port())
+        while True:
+            try:
+                self._launch(port)
+            except _PortLost:
+                port = free_port()
+            else:
+                return
 
     def alive(self) -> bool:
         """Whether the server still runs; reaps it when it was our child and has ended."""

@@ -48,6 +48,9 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
     (folder / "serve.pid").write_text(str(os.getpid()))
     # The folder we were started in may be unmounted or deleted; nothing here needs it.
     os.chdir(folder)
+    # libpq reads PGOPTIONS, PGSERVICE and their like; they are meant for other servers.
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
     asyncio.run(_run(folder, port, report))
 
 
@@ -58,6 +61,7 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
     if state is None:
         state = home.new_state(choose_folder(folder, account))
         home.write_state(folder, state)
+    state = _moved_along(state, folder)
     postgres_folder = Path(state.postgres_folder)
     create_folder(postgres_folder, account)
     installation = ensure_installation(postgres_folder)
@@ -73,6 +77,14 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
             await _listen(platform, listener, stop, lambda: _announce(folder, document, report), postgres)
     finally:
         postgres.stop()
+
+
+def _moved_along(state: State, folder: Path) -> State:
+    """A home that was moved or renamed takes along the PostgreSQL inside it."""
+    inside = folder / "postgres"
+    if (inside / "data").is_dir() and not (Path(state.postgres_folder) / "data").is_dir():
+        return replace(state, postgres_folder=str(inside))
+    return state
 
 
 def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:

@@ -75,9 +75,15 @@ def _raw_statements(sql: str) -> list[Tree]:
         return list(pgparse.parse(sql))
     except pgparse.PGQueryError as error:
         offset = error.position - 1 if error.position and error.position > 0 else None
-        raise SyntaxProblem(str(error.message), offset) from None
+        raise SyntaxProblem(_one_line(str(error.message)), offset) from None
     except RecursionError:
         raise SyntaxProblem("the statement is nested too deeply to be read", None) from None
+
+
+def _one_line(message: str) -> str:
+    """The message without the rest of the file, which an unterminated quote is `at or near` to."""
+    line, _, more = message.partition("\n")
+    return f'{line}…"' if more else line
 
 
 def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mosaic_deploy.sql.parse import Statement, Tree
@@ -31,6 +31,8 @@ class Unit:
     carrier: Carrier
     reason: str = ""
     """Why the unit isn't a plain part of one transaction, in words for the plan."""
+    unclosed: bool = False
+    """The file's BEGIN has no COMMIT: the end of the file commits, where psql would lose the work."""
 
 
 class UnitProblem(Exception):
@@ -65,8 +67,8 @@ _TRANSACTION_WORD = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 def split_units(statements: list[Statement], *, transaction: bool = True) -> list[Unit]:
     """The units of a file, in order. `transaction=False` makes every statement a unit of its own.
 
-    Raises UnitProblem for a BEGIN that is never closed, a COMMIT or ROLLBACK without one, and ROLLBACK of
-    the whole transaction (a migration that undoes itself).
+    Raises UnitProblem for a COMMIT without BEGIN, a BEGIN inside another, and ROLLBACK of the whole
+    transaction (a migration that undoes itself). A BEGIN that is never closed is committed by the file's end.
     """
     if not transaction:
         return [
@@ -84,9 +86,10 @@ class _Splitter:
     def run(self, statements: list[Statement]) -> list[Unit]:
         for statement in statements:
             self._take(statement)
-        if self.begun:
-            raise UnitProblem("BEGIN is never closed by COMMIT", self.begun.offset)
+        unclosed = self.begun is not None
         self._close()
+        if unclosed and self.units:
+            self.units[-1] = replace(self.units[-1], unclosed=True)
         return self.units
 
     def _take(self, statement: Statement) -> None:

@@ -18,7 +18,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def environment(tmp_path: Path, platform) -> dict[str, str]:
     """A newcomer's environment: no settings of ours but where the test run's platform lives."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))
+    }
     return {
         **kept,
         "MOSAIC_HOME": str(platform.home),

@@ -48,8 +48,14 @@ def test_everything_from_nothing(site):
 def test_pages_go_last_and_the_front_page_last_of_all(site):
     whole(site)
     done = [e.change.address for e in site.run() if isinstance(e, ChangeDone)]
-    order = [done.index(a) for a in ("asset:p/big picture.bin", "migration:1_people.sql", "static:a/style.css")]
-    order += [done.index("static:welcome.html"), done.index("static:index.html"), done.index("auth:magic_link")]
+    order = [
+        done.index(a) for a in ("asset:p/big picture.bin", "migration:1_people.sql", "static:a/style.css")
+    ]
+    order += [
+        done.index("static:welcome.html"),
+        done.index("static:index.html"),
+        done.index("auth:magic_link"),
+    ]
     assert order == sorted(order)
 
 
@@ -104,7 +110,9 @@ def test_drift_is_put_right(site):
     site.apply()
     project = site.project_id
     site.api.call(endpoints.DELETE_FILE, project=project, filename="index.html")
-    site.api.call(endpoints.PUT_FILE, project=project, body={"filename": "welcome.html", "content": "changed by hand"})
+    site.api.call(
+        endpoints.PUT_FILE, project=project, body={"filename": "welcome.html", "content": "changed by hand"}
+    )
     site.api.call(endpoints.DELETE_STORED, project=project, filename="p/big picture.bin")
     reasons = {c.address: c.reason for c in site.plan().plan.changes}
     assert reasons == {
@@ -133,7 +141,16 @@ def test_auth_settings_are_pushed_and_compared(site):
 
 
 def test_names_that_need_care(site):
-    names = ["a b.html", "it's.html", 'say "hi".html', "100%.html", "q?.html", "h#.html", "ünïcode/🎉.html", "a+b&c;.txt"]
+    names = [
+        "a b.html",
+        "it's.html",
+        'say "hi".html',
+        "100%.html",
+        "q?.html",
+        "h#.html",
+        "ünïcode/🎉.html",
+        "a+b&c;.txt",
+    ]
     for name in names:
         site.write(f"www/{name}", f"content of {name}")
         site.write(f"pics/{name}", f"asset {name}")

@@ -53,7 +53,12 @@ def test_a_failure_keeps_what_came_before_and_leaves_nothing_of_itself(site):
 
 
 def test_a_lost_answer_applies_nothing_twice(site, api_over):
-    history(site, m1_a="create table a (n int);", m2_b="insert into a values (1);", m3_c="insert into a values (2);")
+    history(
+        site,
+        m1_a="create table a (n int);",
+        m2_b="insert into a values (1);",
+        m3_c="insert into a values (2);",
+    )
     losing = LosingAnswers(lambda request: is_sql(request, "mosaic_batch"))
     last = site.run(api=api_over(losing))[-1]
     assert isinstance(last, ApplyDone)

@@ -107,7 +107,7 @@ def test_nothing_else_spells_a_path(room: str) -> None:
 
 
 def test_a_spelled_path_would_be_found() -> None:
-    assert spelled('"""/projects"""\nx = f"{url}/projects"\ny = "/sql"\nz = "/other"') == [
+    assert sorted(spelled('"""/projects"""\nx = f"{url}/projects"\ny = "/sql"\nz = "/other"')) == [
         "/projects",
         "/sql",
     ]

@@ -9,15 +9,20 @@ import httpx
 import pytest
 from started_platform import create_project
 
+# A connection per request: httpx, shared by many threads, may close a kept one that a thread has just taken.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=0)
+
 
 class Api(httpx.Client):
     """Paths below /v1/project go with the key; `root` is the platform's address."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        super().__init__(base_url=f"{url}/v1/project", headers={"X-API-Key": api_key}, timeout=60)
+        super().__init__(
+            base_url=f"{url}/v1/project", headers={"X-API-Key": api_key}, timeout=60, limits=_LIMITS
+        )
         self.root = url
         # Without the key, as a browser or a stranger asks. One client: each would load all certificates anew.
-        self.plain = httpx.Client(timeout=60)
+        self.plain = httpx.Client(timeout=60, limits=_LIMITS)
 
     def close(self) -> None:
         self.plain.close()

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from started_platform import create_project, free_port, run_platform
+from started_platform import create_project, run_platform
+
+from mosaic_deploy.platform.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +157,7 @@ def _taken_port(home: Path, first, project_id: str) -> None:
     _assert_kept(moved, project_id)
     assert run_platform(home, "stop")["status"] == "stopped"
     again = run_platform(home, "start")
-    assert again["port"] == moved["port"]
+    assert (again["port"], again["postgres_port"]) == (moved["port"], moved["postgres_port"])
     _assert_kept(again, project_id)
 
 

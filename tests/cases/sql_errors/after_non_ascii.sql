@@ -1,0 +1,2 @@
+-- žluťoučký kůň 🎉
+INSERT INTO t VALUES ('🎉🎉', 'é') RETURNNG id;

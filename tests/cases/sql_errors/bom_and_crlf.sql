@@ -1,0 +1,2 @@
+﻿CREATE TABLE a ();
+SELECT 1 FORM a WHERE x;

@@ -1,0 +1,3 @@
+CREATE TABLE a ();
+-- migrate:down
+DROP TABLE a;

@@ -1,0 +1,5 @@
+-- migrate:down
+this isn't read
+-- migrate:up
+CREATE TABLE a ();
+CREATE TABEL b ();

@@ -1,0 +1,177 @@
+"""Every text that is sent to the ledger is one statement, whatever names it carries."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
+from mosaic_deploy.live import lease, ledger
+from mosaic_deploy.live.lease import Claim
+from mosaic_deploy.model.snapshot import Ledger, Migration, Object, State
+from mosaic_deploy.sql.parse import Statement, parse
+
+ODD = [
+    "'",
+    "''",
+    "\\",
+    "\\'",
+    '"',
+    "$$",
+    "$mosaic$",
+    "é",
+    "🎉",
+    "--",
+    "/*",
+    ";",
+    "\n",
+    "\t",
+    "{}",
+    "%s",
+    ":a",
+    "?",
+]
+odd = st.lists(st.sampled_from(ODD), max_size=5).map("".join)
+
+
+def one(sql: str) -> Statement:
+    [statement] = parse(sql)
+    return statement
+
+
+def constants(statement: Statement) -> set[str]:
+    """Every text constant of a statement."""
+    found: set[str] = set()
+    waiting: list[object] = [statement.tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            constant = node.get("A_Const")
+            if isinstance(constant, dict) and "sval" in constant:
+                found.add(constant["sval"].get("sval", ""))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return found
+
+
+def test_install_and_probe_are_single_statements() -> None:
+    assert (one(ledger.install()).kind, one(ledger.probe()).kind) == ("DoStmt", "SelectStmt")
+
+
+@given(st.dictionaries(st.sampled_from(["migrations", "static", "asset"]), odd))
+def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
+    statement = one(ledger.read(digests))
+    [column] = statement.node["targetList"]
+    assert (statement.kind, column["ResTarget"]["name"]) == ("SelectStmt", "ledger")
+    assert set(digests.values()) <= constants(statement)
+
+
+@given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(State))), odd, odd)
+def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], token: str, deploy: str) -> None:
+    statement = one(ledger.mark(ledger.STATIC, objects, token, deploy))
+    rows = json.dumps(
+        [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects],
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    assert {rows, token, deploy} <= constants(statement)
+    assert [t["ResTarget"]["name"] for t in statement.node["targetList"]] == ["held", "written"]
+
+
+@given(st.lists(odd), odd)
+def test_forget_is_one_statement_that_carries_every_path(paths: list[str], token: str) -> None:
+    statement = one(ledger.forget(ledger.ASSET, paths, token))
+    assert {json.dumps(paths, separators=(",", ":"), ensure_ascii=False), token} <= constants(statement)
+
+
+@given(st.dictionaries(odd, odd | st.lists(odd)), odd, odd)
+def test_set_auth_is_one_statement(settings: dict[str, object], token: str, deploy: str) -> None:
+    statement = one(ledger.set_auth(settings, token, deploy))
+    text = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
+    assert {text, token, deploy} <= constants(statement)
+
+
+class Asked:
+    """Stands for the API: keeps the statements, answers each as told."""
+
+    def __init__(self, *answers: list[dict[str, object]]) -> None:
+        self.statements: list[str] = []
+        self._answers = list(answers)
+
+    def sql(self, project: str, query: str) -> list[dict[str, object]]:
+        self.statements.append(query)
+        return self._answers.pop(0) if self._answers else []
+
+
+TAKEN = [{"answer": json.dumps({"taken": True, "stale": False, "other": None})}]
+
+
+@given(odd, odd, odd, odd, st.none() | odd)
+def test_the_leases_texts_are_single_statements(
+    holder: str, token: str, deploy: str, plan: str, environment: str | None
+) -> None:
+    api = Asked(TAKEN)
+    claim = Claim("pod-1", holder, token, deploy, plan, 3, environment)
+    assert list(lease.acquire(api, claim, wait=0)) == []  # type: ignore[arg-type]
+    lease.release(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
+    acquisition, release = (one(text) for text in api.statements)
+    assert {holder, token, deploy, plan, *([environment] if environment else [])} <= constants(acquisition)
+    assert {
+        token,
+        deploy,
+        json.dumps({"done": [holder]}, separators=(",", ":"), ensure_ascii=False),
+    } <= constants(release)
+    assert token in constants(one(lease._renewal(claim)))
+
+
+# --- reading it ---
+
+ONE = Migration("1", "0001_a.sql", "c", "s", units=2)
+HOME = Object("index.html", "a" * 64, 3)
+
+
+def facts(**over: object) -> str:
+    given = {
+        "version": 1,
+        "serial": 4,
+        "extensions": ["vector"],
+        "migrations": None,
+        "static": None,
+        "asset": None,
+    }
+    return json.dumps({**given, "auth": None, "last": None, "lease": None, **over})
+
+
+def test_null_means_the_same_as_desired() -> None:
+    found, _ = ledger.parse(facts(), [ONE], {"index.html": HOME}, {})
+    applied = Migration("1", "0001_a.sql", "c", "s", units=2, units_done=2)
+    assert found == Ledger(4, frozenset({"vector"}), (applied,), {"index.html": HOME}, {}, None, exists=True)
+
+
+def test_rows_win_over_what_is_desired() -> None:
+    rows = facts(
+        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], asset=[]
+    )
+    found, _ = ledger.parse(rows, [ONE], {"index.html": HOME}, {"x": HOME})
+    assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1),)
+    assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, State.PENDING)}, {})
+
+
+def test_a_newer_ledger_is_refused() -> None:
+    with pytest.raises(LedgerNewer, match="layout 2, this mosaic-deploy knows 1"):
+        ledger.parse(facts(version=2), [], {}, {})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])
+def test_a_ledger_of_another_shape_is_told(text: object) -> None:
+    with pytest.raises(ResponseInvalid, match="can't be read"):
+        ledger.parse(text, [], {}, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "names"), [(None, set()), ('["a"]', {"a"}), (["a", "b"], {"a", "b"}), ("null", set())]
+)
+def test_extensions_as_list_or_text(found: object, names: set[str]) -> None:
+    assert ledger.extensions(found) == names

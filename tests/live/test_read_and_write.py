@@ -1,0 +1,130 @@
+"""Listings merged with the ledger, tolerant reading of answers, and how bytes travel."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.errors import ResponseInvalid, SourceChanged
+from mosaic_deploy.live import answers
+from mosaic_deploy.live.read import merge
+from mosaic_deploy.live.write import CHUNK, _checked_chunks, encode
+from mosaic_deploy.model.snapshot import Object, Project, State
+
+ROW = Object("a.css", "a" * 64, 5)
+
+
+@pytest.mark.parametrize(
+    ("row", "listed", "seen"),
+    [
+        (ROW, {"a.css": (5, "")}, ROW),
+        (ROW, {"a.css": (None, "")}, ROW),
+        (ROW, None, ROW),
+        (ROW, {}, Object("a.css", "a" * 64, 5, State.MISSING)),
+        (ROW, {"a.css": (6, "")}, Object("a.css", "a" * 64, 5, State.DRIFTED, listed_size=6)),
+        (Object("a.css", "a" * 64, 5, State.PENDING), {}, Object("a.css", "a" * 64, 5, State.PENDING)),
+        (None, {"a.css": (6, "")}, Object("a.css", "", 6, State.UNMANAGED)),
+        (None, {"a.css": (None, "")}, Object("a.css", "", 0, State.UNMANAGED)),
+    ],
+)
+def test_the_ledger_is_corrected_by_what_is_listed(
+    row: Object | None, listed: dict[str, tuple[int | None, str]] | None, seen: Object
+) -> None:
+    assert merge({"a.css": row} if row else {}, listed) == {"a.css": seen}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"project_id": "pod-1", "name": "n", "url": "https://u/", "status": "running"},
+        {"slug": "pod-1", "id": 7, "name": "n", "url": "https://u", "status": None},
+        {"id": "pod-1", "name": "n", "url": "https://u"},
+        {"success": True, "data": {"slug": "pod-1", "name": "n", "url": "https://u"}},
+        {"project": {"id": "pod-1", "name": "n", "url": "https://u"}},
+    ],
+)
+def test_projects_of_every_shape(item: object) -> None:
+    assert answers.project(item) == Project("pod-1", "n", "https://u", "running")
+
+
+@pytest.mark.parametrize("wrapped", ["projects", "data", None])
+def test_listings_of_every_wrapping(wrapped: str | None) -> None:
+    items = [{"id": "a"}, {"id": "b"}]
+    found = answers.projects({wrapped: items} if wrapped else items)
+    assert [project.id for project in found] == ["a", "b"]
+
+
+def test_files_of_every_shape() -> None:
+    listed = answers.files(
+        {
+            "files": [
+                {"filename": "a.css", "size": 3, "url": "u"},
+                {"name": "/b.css", "size": "4"},
+                {"key": "c.css", "size": True},
+                {"path": "d.css", "size": "²"},
+                "e.css",
+                {"size": 1},
+                None,
+            ]
+        }
+    )
+    assert listed == {
+        "a.css": (3, "u"),
+        "b.css": (4, ""),
+        "c.css": (None, ""),
+        "d.css": (None, ""),
+        "e.css": (None, ""),
+    }
+
+
+@pytest.mark.parametrize("answer", [None, 3, "text", {}, {"files": 3}, {"error": []}])
+def test_what_is_no_listing_is_told(answer: object) -> None:
+    with pytest.raises(ResponseInvalid, match="expected a list under 'files'"):
+        answers.files(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "text"),
+    [
+        ("a.html", "é\r\n".encode(), "é\r\n"),
+        ("A.CSS", b"", ""),
+        ("a.svg", b"\xef\xbb\xbf<svg/>", "\ufeff<svg/>"),
+        ("a.txt", b"caf\xe9", None),
+        ("a.png", b"plain text", None),
+        ("a.bin", b"\0\xff", None),
+    ],
+)
+def test_text_travels_as_it_is_and_the_rest_as_base64(path: str, content: bytes, text: str | None) -> None:
+    body = encode(path, content)
+    if text is None:
+        assert body.keys() == {"content", "encoding"}
+        assert body["encoding"] == "base64"
+        assert base64.b64decode(body["content"], validate=True) == content
+    else:
+        assert body == {"content": text}
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_chunks_are_the_file(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    file = tmp_path / "a"
+    file.write_bytes(content)
+    totals: list[int] = []
+    asset = Object("a", hashlib.sha256(content).hexdigest(), size)
+    assert b"".join(_checked_chunks(file, asset, totals.append)) == content
+    assert totals == sorted(totals)
+    assert totals[-1] == size
+
+
+@pytest.mark.parametrize("now", [b"y" * CHUNK * 2, b"x" * (CHUNK * 2 - 1), b"x" * CHUNK * 3, b""])
+def test_a_changed_file_never_arrives_whole(tmp_path: Path, now: bytes) -> None:
+    planned = b"x" * CHUNK * 2
+    asset = Object("a", hashlib.sha256(planned).hexdigest(), len(planned))
+    file = tmp_path / "a"
+    file.write_bytes(now)
+    arrived = b""
+    with pytest.raises(SourceChanged):
+        for chunk in _checked_chunks(file, asset, lambda _: None):
+            arrived += chunk
+    assert len(arrived) < max(1, len(now))

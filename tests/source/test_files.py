@@ -1,0 +1,155 @@
+"""Which files are deployed: tests/cases/files holds a tree, a selection, and what is found or refused of it.
+
+A tree maps names to contents; `-> target` makes a link, `|` a fifo, a name ending in `/` an empty folder.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mosaic_deploy.errors import SourceChanged, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.snapshot import Object
+from mosaic_deploy.source.files import (
+    NEVER,
+    SERVED,
+    LocalFile,
+    Selection,
+    read_files,
+    read_unchanged,
+    refuse_unserved,
+)
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "files").glob("*.json"))
+
+
+def plant(root: Path, tree: dict[str, str]) -> None:
+    for name, content in tree.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        elif content == "|":
+            os.mkfifo(path)
+        elif content.startswith("-> "):
+            path.symlink_to(content.removeprefix("-> "))
+        else:
+            path.write_text(content)
+
+
+def outcome(root: Path, case: dict[str, Any]) -> dict[str, list[str]]:
+    chosen = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in case["selection"].items()
+    }
+    try:
+        found = read_files(root, Selection(**{"dir": "public", **chosen}))
+    except SourceRefused as error:
+        return {"problems": [str(problem) for problem in error.problems]}
+    return {"found": [f"{name} < {file.source.relative_to(root).as_posix()}" for name, file in found.items()]}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_selection(path: Path, tmp_path: Path) -> None:
+    case = json.loads(path.read_text())
+    root = tmp_path / "project"
+    plant(root, {"public/": "", **case["tree"]})
+    expected = {key: case[key] for key in ("found", "problems") if key in case}
+    assert outcome(root, case) == expected
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 10
+
+
+def public(tmp_path: Path, **tree: str) -> dict[str, LocalFile]:
+    plant(tmp_path, {f"public/{name}": content for name, content in tree.items()})
+    return read_files(tmp_path, Selection("public"))
+
+
+def test_files_are_hashed(tmp_path: Path) -> None:
+    content = "é" * 1_500_000
+    [file] = public(tmp_path, **{"big.txt": content}).values()
+    assert file.object == Object("big.txt", hashlib.sha256(content.encode()).hexdigest(), 3_000_000)
+    assert file.source == tmp_path / "public" / "big.txt"
+
+
+def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
+    assert public(tmp_path, a="")["a"].object == Object("a", hashlib.sha256(b"").hexdigest(), 0)
+
+
+def test_files_come_in_order_of_name(tmp_path: Path) -> None:
+    found = public(tmp_path, **{"b.css": "", "a/z.css": "", "a.css": "", "Z.css": "", "é.css": ""})
+    assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("name", sorted(NEVER))
+def test_some_names_are_never_deployed_even_when_named(tmp_path: Path, name: str) -> None:
+    plant(tmp_path, {f"public/{name}": "x", "public/sub/a.css": "", f"public/sub/{name}/inside": "x"})
+    selection = Selection("public", include=(name, "sub/", "*"))
+    assert list(read_files(tmp_path, selection)) == ["sub/a.css"]
+
+
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path / "public") + b"/caf\xe9.css")).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(SourceRefused) as caught:
+        read_files(tmp_path, Selection("public"))
+    [problem] = caught.value.problems
+    assert str(problem) == "public/caf?.css a name that isn't valid UTF-8"
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable, match="public can't be read: No such file or directory"):
+        read_files(tmp_path, Selection("public"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.parametrize("name", ["a.css", "sub"])
+def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
+    plant(tmp_path, {"public/a.css": "", "public/sub/b.css": ""})
+    (tmp_path / "public" / name).chmod(0)
+    try:
+        with pytest.raises(SourceUnreadable, match=f"public/{name} can't be read: Permission denied"):
+            read_files(tmp_path, Selection("public"))
+    finally:
+        (tmp_path / "public" / name).chmod(0o700)
+
+
+def test_unchanged_files_are_read(tmp_path: Path) -> None:
+    [file] = public(tmp_path, a="content").values()
+    assert read_unchanged(file) == b"content"
+
+
+@pytest.mark.parametrize("change", ["other", "content and more", None])
+def test_a_file_that_changed_since_is_not_sent(tmp_path: Path, change: str | None) -> None:
+    [file] = public(tmp_path, a="content").values()
+    if change is None:
+        file.source.unlink()
+    else:
+        file.source.write_text(change)
+    with pytest.raises(SourceChanged, match="a changed on disk after the plan was made"):
+        read_unchanged(file)
+
+
+def test_what_hosting_does_not_serve_is_named_at_once(tmp_path: Path) -> None:
+    found = public(tmp_path, **{"a.woff2": "", "b.MAP": "", "LICENSE": "", "c.CSS": "", "d.html": ""})
+    with pytest.raises(SourceRefused) as caught:
+        refuse_unserved(found, tmp_path)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "public/LICENSE static hosting doesn't serve files without a suffix",
+        "public/a.woff2 static hosting doesn't serve .woff2",
+        "public/b.MAP static hosting doesn't serve .MAP",
+    ]
+    assert "static.exclude" in (caught.value.hint or "")
+
+
+def test_everything_the_guide_lists_is_served(tmp_path: Path) -> None:
+    guide = ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp"
+    assert set(guide.split()) == SERVED
+    refuse_unserved(public(tmp_path, **{f"a{suffix}": "" for suffix in SERVED}), tmp_path)

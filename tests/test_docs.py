@@ -1,0 +1,247 @@
+"""The documents say what the program does: nothing undocumented, nothing invented, no dead link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.errors import MosaicError, all_errors
+from mosaic_deploy.schema_files import read_schema
+from mosaic_deploy.source.manifest import read_manifest
+from tests.docs_markdown import PAGES, ROOT, Block, anchors, blocks, commands, links, read, sections
+
+FIRST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local]' && .venv/bin/mosaic-deploy apply --local --yes examples/todo"
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local,dev]' && .venv/bin/pytest"
+
+CLI, ERRORS, MANIFEST = (ROOT / "docs" / name for name in ("cli.md", "errors.md", "manifest.md"))
+_SHELL_NAMES = re.compile(
+    r"(?:environ|settings)(?:\.get\(|\[)\s*[\"']([A-Z][A-Z0-9_]+)|[\"'](MOSAIC_[A-Z_]+)[\"']"
+)
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)")
+_BASES = {"MosaicError", "SourceError", "MigrationError", "ApiError"}
+"""Never raised as they are: no user meets their codes. Except MosaicError's own `error`, a defect."""
+
+
+def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for each in command.list_commands(context):
+            child = command.get_command(context, each)
+            assert child is not None
+            yield from walk(child, f"{name} {each}")
+
+
+def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """(dotted path, schema, required) of every field; what an environment overrides are the same fields."""
+    for name, field in schema.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        yield here, field, name in schema.get("required", ())
+        yield from fields(field, here)
+        yield from fields(field.get("items", {}), f"{here}[]")
+
+
+def facts(schema: dict[str, Any], *, required: bool) -> str:
+    """The line that opens a field's section: type, bounds, default."""
+    parts = [_type(schema)]
+    if "const" in schema:
+        parts.append(f"always `{schema['const']}`")
+    if "minimum" in schema or "maximum" in schema:
+        parts.append(f"{schema['minimum']} to {schema['maximum']}")
+    if "maxLength" in schema:
+        parts.append(f"{schema['minLength']} to {schema['maxLength']} characters")
+    if required:
+        parts.append("required")
+    elif "default" in schema:
+        parts.append(f"default `{_yaml(schema['default'])}`")
+    else:
+        parts.append("optional")
+    return f"*{', '.join(parts)}*"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    kind = schema.get("type", "text")
+    if kind == "array":
+        return "list of maps" if schema["items"].get("type") == "object" else "list of texts"
+    names = {
+        "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "map",
+    }  # fmt: skip
+    return " or ".join(names[each] for each in ([kind] if isinstance(kind, str) else kind))
+
+
+def _yaml(value: object) -> str:
+    return (
+        {True: "true", False: "false", "": '""'}.get(value, str(value))
+        if isinstance(value, str | bool)
+        else str(value)
+    )
+
+
+COMMANDS = dict(walk(cli, "mosaic-deploy"))
+FIELDS = {path: (field, required) for path, field, required in fields(read_schema("mosaic.schema.json"))}
+CODES = [kind.code for kind in all_errors() if kind.__name__ not in _BASES] + [MosaicError.code]
+MANIFESTS = [
+    b
+    for page in PAGES
+    for b in blocks(page)
+    if b.language == "yaml" and re.search(r"^version: 1$", b.text, re.M)
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_in_cli_md(name: str) -> None:
+    found = sections(CLI)
+    assert name in found, f"docs/cli.md has no section `{name}`"
+    for parameter in COMMANDS[name].params:
+        words = (
+            parameter.opts
+            if isinstance(parameter, click.Option)
+            else [parameter.metavar or parameter.name.upper()]
+        )
+        for word in (each.strip("[]") for each in words):
+            assert f"`{word}" in found[name], f"docs/cli.md doesn't explain {word} under `{name}`"
+
+
+def test_cli_md_explains_no_command_that_is_not_there() -> None:
+    headings = {each for each in sections(CLI) if each.startswith("mosaic-deploy")}
+    assert headings <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", [each for each in COMMANDS if each != "mosaic-deploy"])
+def test_cli_md_explains_no_option_that_is_not_there(name: str) -> None:
+    rows = re.findall(r"^\| (`-.*?) \|", sections(CLI)[name], re.MULTILINE)
+    known = {word for parameter in COMMANDS[name].params for word in parameter.opts} | {"--help", "-h"}
+    assert {word.split()[0] for row in rows for word in re.findall(r"`(-[^`]+)`", row)} <= known
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_code_is_in_errors_md(code: str) -> None:
+    text = sections(ERRORS).get(code)
+    assert text, f"docs/errors.md has no section `{code}`"
+    for part in ("**Means.**", "**Causes.**", "**Do.**", "```"):
+        assert part in text, f"the section `{code}` lacks {part}"
+
+
+def test_errors_md_has_no_code_that_is_not_there() -> None:
+    headings = {each for each in sections(ERRORS) if re.fullmatch(r"[a-z]+(_[a-z]+)*", each)}
+    assert headings == set(CODES)
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_every_field_is_in_manifest_md_with_its_facts(path: str) -> None:
+    schema, required = FIELDS[path]
+    text = sections(MANIFEST).get(path)
+    assert text, f"docs/manifest.md has no section `{path}`"
+    assert text.lstrip().splitlines()[0] == facts(schema, required=required)
+    assert "```yaml" in text, f"the section `{path}` has no example"
+
+
+def test_manifest_md_has_no_field_that_is_not_there() -> None:
+    tops = {path.split(".")[0] for path in FIELDS}
+    headings = {each for each in sections(MANIFEST) if re.split(r"[.\[]", each)[0] in tops}
+    assert headings - {"environments.<name>"} == FIELDS.keys()
+
+
+def test_every_environment_variable_is_in_cli_md() -> None:
+    code = "".join(read(path) for path in (ROOT / "mosaic_deploy").rglob("*.py"))
+    names = {name for pair in _SHELL_NAMES.findall(code) for name in pair if name}
+    assert {"MOSAIC_API_KEY", "MOSAIC_HOME", "NO_COLOR", "CI"} <= names, "the search finds the ones we know"
+    text = sections(CLI)["Environment variables"]
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_every_room_is_in_architecture_md() -> None:
+    text = read(ROOT / "docs" / "architecture.md")
+    package = ROOT / "mosaic_deploy"
+    inside = (
+        p.name
+        for room in (package, package / "deploy", package / "live", package / "sql")
+        for p in room.iterdir()
+    )
+    rooms = {name for name in inside if name.endswith(".py") and not name.startswith("__")}
+    rooms |= {p.name + "/" for p in package.iterdir() if p.is_dir() and not p.name.startswith(("_", "."))}
+    assert [name for name in sorted(rooms - {"version.py", "schema_files.py"}) if name not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_relative_link_is_dead(page: Path) -> None:
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, fragment = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not fragment or fragment in anchors(target), f"{page.name} links to {link}"
+
+
+def test_the_readme_has_its_commands_word_for_word() -> None:
+    lines = read(ROOT / "README.md").splitlines()
+    assert FIRST in lines
+    marked = re.search(r"<!-- test-command -->\n```sh\n(.*?)\n```", read(ROOT / "README.md"), re.DOTALL)
+    assert marked
+    assert marked[1] == TESTS
+
+
+def test_contributing_has_the_test_command_word_for_word() -> None:
+    assert TESTS in read(ROOT / "CONTRIBUTING.md").splitlines()
+
+
+@pytest.mark.parametrize("block", MANIFESTS, ids=str)
+def test_every_manifest_in_the_documents_is_valid(block: Block, tmp_path: Path) -> None:
+    value = yaml.safe_load(block.text)
+    for one in (value, *(value.get("environments") or {}).values()):
+        for section, name in (("static", "dir"), ("storage", "dir"), ("database", "migrations")):
+            folder = ((one or {}).get(section) or {}).get(name)
+            if folder:
+                (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    file = tmp_path / "mosaic.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    variables = dict.fromkeys(_REFERENCE.findall(block.text), "word")
+    for environment in (None, *value.get("environments", {})):
+        read_manifest(file, environment=environment, environ=variables)
+
+
+def test_the_documents_show_manifests() -> None:
+    assert len(MANIFESTS) >= 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documents_exists(page: Path) -> None:
+    for where, arguments in commands(page):
+        if {"--help", "-h", "--version"} & set(arguments):
+            continue
+        try:
+            parse(arguments)
+        except click.ClickException as error:
+            pytest.fail(f"{where}: mosaic-deploy {' '.join(arguments)}: {error.message}")
+
+
+def parse(arguments: list[str]) -> None:
+    """Reads a command line as the program would, without running it."""
+    command: click.Command = cli
+    context: click.Context | None = None
+    rest = arguments
+    while isinstance(command, click.Group):
+        context = command.make_context(
+            "mosaic-deploy", rest[:0] or ["--"], parent=context, obj=Screen(), resilient_parsing=True
+        )
+        if not rest:
+            return
+        _, chosen, rest = command.resolve_command(context, rest)
+        assert chosen is not None
+        command = chosen
+    command.make_context(str(command.name), list(rest), parent=context, obj=Screen())
+
+
+def test_a_command_that_is_not_there_is_found() -> None:
+    for wrong in (["deploy"], ["plan", "--loca"], ["local", "strt"], ["plan", "--output", "xml"]):
+        with pytest.raises(click.ClickException):
+            parse(wrong)
