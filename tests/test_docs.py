@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ CLI, ERRORS, MANIFEST = (ROOT / "docs" / name for name in ("cli.md", "errors.md"
 _SHELL_NAMES = re.compile(
     r"(?:environ|settings)(?:\.get\(|\[)\s*[\"']([A-Z][A-Z0-9_]+)|[\"'](MOSAIC_[A-Z_]+)[\"']"
 )
-_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)")
+_WITHOUT_DEFAULT = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _BASES = {"MosaicError", "SourceError", "MigrationError", "ApiError"}
 """Never raised as they are: no user meets their codes. Except MosaicError's own `error`, a defect."""
 
@@ -54,6 +56,8 @@ def facts(schema: dict[str, Any], *, required: bool) -> str:
     parts = [_type(schema)]
     if "const" in schema:
         parts.append(f"always `{schema['const']}`")
+    if "enum" in schema:
+        parts.append(" or ".join(f"`{each}`" for each in schema["enum"]))
     if "minimum" in schema or "maximum" in schema:
         parts.append(f"{schema['minimum']} to {schema['maximum']}")
     if "maxLength" in schema:
@@ -204,7 +208,7 @@ def test_every_manifest_in_the_documents_is_valid(block: Block, tmp_path: Path) 
                 (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     file = tmp_path / "mosaic.yaml"
     file.write_text(block.text, encoding="utf-8")
-    variables = dict.fromkeys(_REFERENCE.findall(block.text), "word")
+    variables = dict.fromkeys(_WITHOUT_DEFAULT.findall(block.text), "word")
     for environment in (None, *value.get("environments", {})):
         read_manifest(file, environment=environment, environ=variables)
 
@@ -224,15 +228,40 @@ def test_every_command_in_the_documents_exists(page: Path) -> None:
             pytest.fail(f"{where}: mosaic-deploy {' '.join(arguments)}: {error.message}")
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "mosaic_deploy").rglob("*.py")), ids=lambda file: file.name)
+def test_every_command_that_the_program_suggests_exists(file: Path) -> None:
+    for where, arguments in suggestions(file):
+        try:
+            parse(arguments)
+        except click.ClickException as error:
+            pytest.fail(f"{where}: mosaic-deploy {' '.join(arguments)}: {error.message}")
+
+
+def suggestions(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """The commands in next actions and, between backticks, in messages; formatted values stand as `word`."""
+    for node in ast.walk(ast.parse(read(file))):
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            for command in re.findall(r"`mosaic-deploy ([^`]+)`", _text(node)):
+                yield f"{file.name}:{node.lineno}", shlex.split(command)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NextAction":
+            _, found, command = "".join(_text(one) for one in node.args[1:2]).partition("mosaic-deploy ")
+            if found:
+                yield f"{file.name}:{node.lineno}", shlex.split(command)
+
+
+def _text(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) for part in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else "word"
+
+
 def parse(arguments: list[str]) -> None:
     """Reads a command line as the program would, without running it."""
     command: click.Command = cli
     context: click.Context | None = None
     rest = arguments
     while isinstance(command, click.Group):
-        context = command.make_context(
-            "mosaic-deploy", rest[:0] or ["--"], parent=context, obj=Screen(), resilient_parsing=True
-        )
+        context = click.Context(command, parent=context, info_name=command.name, obj=Screen())
         if not rest:
             return
         _, chosen, rest = command.resolve_command(context, rest)

@@ -13,6 +13,7 @@ from mosaic_deploy.cli.session import command_line, holder, open_session
 @click.command()
 @options.manifest
 @options.target
+@options.history
 @click.option(
     "--yes",
     "-y",
@@ -46,6 +47,7 @@ def apply(
     local: bool,
     project_id: str | None,
     timeout: float,
+    allow_out_of_order: bool,
     yes: bool,
     dry_run: bool,
     lock_timeout: float,
@@ -60,7 +62,9 @@ def apply(
     from mosaic_deploy import deploy
 
     with session.api:
-        planned = deploy.plan(session.api, session.manifest, session.target)
+        planned = deploy.plan(
+            session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
+        )
         last = planned.plan.empty or dry_run
         screen.plan(planned.plan, final=last)
         if last:

@@ -81,3 +81,12 @@ def target(command: F) -> F:
         is_flag=True,
         help="Use the embedded platform on this machine, starting it if need be. Needs no account.",
     )(command)
+
+
+def history(command: F) -> F:
+    """`--allow-out-of-order`."""
+    return click.option(
+        "--allow-out-of-order",
+        is_flag=True,
+        help="Apply pending migrations also before versions that are applied already.",
+    )(command)

@@ -12,6 +12,7 @@ from mosaic_deploy.cli.session import open_session
 @click.command()
 @options.manifest
 @options.target
+@options.history
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
 )
@@ -24,6 +25,7 @@ def plan(
     local: bool,
     project_id: str | None,
     timeout: float,
+    allow_out_of_order: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would add, change and destroy, and why. Changes nothing.
@@ -34,6 +36,8 @@ def plan(
     from mosaic_deploy import deploy
 
     with session.api:
-        planned = deploy.plan(session.api, session.manifest, session.target)
+        planned = deploy.plan(
+            session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
+        )
     screen.plan(planned.plan, final=True)
     return 2 if detailed_exitcode and not planned.plan.empty else 0

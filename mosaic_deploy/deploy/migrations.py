@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.migrate import Runner, StepFailed
+from mosaic_deploy.live.solo import OutcomeUnknown
 from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Waiting
 from mosaic_deploy.source.migrations import MigrationFile, Parsed, statement_location
-from mosaic_deploy.sql.batch import Session, Step
+from mosaic_deploy.sql.batch import Session
+from mosaic_deploy.sql.step import Step
 from mosaic_deploy.sql.units import Carrier, Unit
 
 _NOTHING = Unit((), Carrier.BATCH)
@@ -27,10 +29,14 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     by_version = {change.version: change for change in changes}
     began = time.monotonic()
     yield ChangeStarted(changes[0])
-    runner = Runner(run.api, run.project.id, _session(run))
+    database = run.planned.desired.manifest.database
+    runner = Runner(run.api, run.project.id, _session(run), together=bool(database and database.together))
     try:
         for committed in runner.run(steps):
             run.heartbeat.check()
+            if isinstance(committed, Waiting):
+                yield committed
+                continue
             seconds, began = time.monotonic() - began, time.monotonic()
             finished = [by_version[step.version] for step in committed if step.number == step.units]
             for change in finished:
@@ -39,6 +45,9 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
         raise _failed(failure, parsed[change.version].file) from None
+    except OutcomeUnknown as unknown:
+        yield ChangeStarted(by_version[unknown.step.version])
+        raise _unknown(unknown, parsed[unknown.step.version].file) from None
 
 
 def _session(run: Run) -> Session:
@@ -61,6 +70,7 @@ def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
                 file=change.file,
                 checksum=change.checksum,
                 semantic=parsed.prefixes[number - 1],
+                before=parsed.prefixes[number - 2] if number > 1 else "",
                 source=parsed.file.text,
                 number=number,
                 units=change.units,
@@ -83,6 +93,23 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
         pg_hint=failure.hint,
         mutation_state="partial" if step.number > 1 else "none",
         hint=again.description,
+    )
+
+
+def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
+    step = unknown.step
+    return MigrationFailed(
+        f"part {step.number} of {step.units} was sent by an earlier run, its end isn't known, and running it "
+        "twice could do harm",
+        location=statement_location(file, step.unit.statements[0]),
+        mutation_state="unknown",
+        hint="look in the database whether it took effect, then say so",
+        next_actions=[
+            NextAction("if it did", f"mosaic-deploy migrate repair --applied {step.version}:{step.number}"),
+            NextAction(
+                "if it did not", f"mosaic-deploy migrate repair --not-applied {step.version}:{step.number}"
+            ),
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
-from mosaic_deploy.errors import NotFound
+from mosaic_deploy.errors import Location, MigrationInvalid, NotFound, Problem
 from mosaic_deploy.live import endpoints
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import choose, read_projects
@@ -19,6 +19,7 @@ from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
 from mosaic_deploy.source.snapshot import Desired, read_desired
+from mosaic_deploy.sql.units import Carrier
 
 _PROVISIONING = "provisioning"
 
@@ -33,6 +34,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the command line allows for this plan alone."""
+
+    allow_out_of_order: bool = False
+
+
+_DEFAULTS = PlanOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A plan with what applying it needs: the sources of the bytes, and the parsed migrations."""
 
@@ -42,13 +53,13 @@ class Planned:
     parsed: tuple[Parsed, ...] = ()
 
 
-def plan(api: Api, manifest: Manifest, target: Target) -> Planned:
+def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS) -> Planned:
     """What an apply would do. At most four requests, in at most two round trips, where nothing changes.
 
     Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
     """
     desired, live = read_both(api, manifest, target)
-    return compare(api, desired, live)
+    return compare(api, desired, live, options)
 
 
 def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Live]:
@@ -58,12 +69,15 @@ def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Li
     return desired, _read_live(api, target, desired.snapshot)
 
 
-def compare(api: Api, desired: Desired, live: Live) -> Planned:
+def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFAULTS) -> Planned:
     """The plan from both sides. Asks the API only where pruning depends on what it offers."""
     parsed = _parse_needed(desired, live.snapshot)
     complete = _with_meaning(desired.snapshot, parsed)
+    pending = _pending(parsed, live.snapshot)
+    _refuse_parts(desired.manifest, pending)
     rules, notes = _rules(api, desired.manifest, live)
-    made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(parsed)))
+    rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
+    made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
     return Planned(made, replace(desired, snapshot=complete), live, parsed)
 
 
@@ -98,6 +112,28 @@ def _parse_needed(desired: Desired, live: Snapshot) -> tuple[Parsed, ...]:
     """Parses pending and edited files only: an unchanged history of any length costs nothing."""
     wanted = set(unread([file.migration for file in desired.migrations], live.migrations or ()))
     return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+
+
+def _pending(parsed: tuple[Parsed, ...], live: Snapshot) -> tuple[Parsed, ...]:
+    done = {migration.version for migration in live.migrations or () if migration.applied}
+    return tuple(p for p in parsed if p.file.migration.version not in done)
+
+
+def _refuse_parts(manifest: Manifest, pending: tuple[Parsed, ...]) -> None:
+    """Raises MigrationInvalid where `transaction: all` is asked of files that must commit in between."""
+    if manifest.database is None or not manifest.database.together:
+        return
+    problems = [
+        Problem(f"can't be part of one transaction: {_why(p)}", Location(p.file.shown))
+        for p in pending
+        if len(p.units) > 1 or any(unit.carrier is Carrier.SOLO for unit in p.units)
+    ]
+    if problems:
+        raise MigrationInvalid(
+            "database.transaction is `all`, and some pending files must commit in between",
+            problems=problems,
+            hint="apply those on their own first, with transaction: each",
+        )
 
 
 def _with_meaning(desired: Snapshot, parsed: tuple[Parsed, ...]) -> Snapshot:
@@ -146,7 +182,7 @@ def _rules(api: Api, manifest: Manifest, live: Live) -> tuple[Rules, tuple[Note,
     if assets and not api.offers(endpoints.DELETE_STORED):
         assets = False
         notes.append(_cannot_delete("stored objects"))
-    return Rules(static, assets, manifest.environment), tuple(notes)
+    return Rules(static, assets, environment=manifest.environment), tuple(notes)
 
 
 def _cannot_delete(what: str) -> Note:

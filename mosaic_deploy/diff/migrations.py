@@ -23,7 +23,9 @@ def unread(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]
     return [m.version for m in desired if not _same_bytes(m, applied.get(m.version))]
 
 
-def diff_history(desired: Sequence[Migration], live: Sequence[Migration]) -> History:
+def diff_history(
+    desired: Sequence[Migration], live: Sequence[Migration], *, allow_out_of_order: bool = False
+) -> History:
     """Pending migrations in order. Raises MigrationDiverged where history can't be followed.
 
     A cosmetic edit of an applied file (same parse tree) and a renamed file are noted; another meaning, a
@@ -33,7 +35,7 @@ def diff_history(desired: Sequence[Migration], live: Sequence[Migration]) -> His
     newest = max((m.order for m in applied.values() if m.applied), default=-1)
     problems = [
         *_edited(desired, applied),
-        *_out_of_order(desired, applied, newest),
+        *([] if allow_out_of_order else _out_of_order(desired, applied, newest)),
         *_missing(desired, applied),
     ]
     if problems:
@@ -83,7 +85,7 @@ def _out_of_order(desired: Sequence[Migration], applied: dict[str, Migration], n
         Problem(
             f"is pending, but version {newest} is applied already",
             Location(wanted.file),
-            hint="give it a number after the newest applied one",
+            hint="give it a number after the newest applied one, or allow it with --allow-out-of-order",
         )
         for wanted in desired
         if wanted.version not in applied and wanted.order < newest

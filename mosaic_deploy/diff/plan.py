@@ -29,6 +29,7 @@ class Rules:
 
     prune_static: bool = False
     prune_assets: bool = False
+    allow_out_of_order: bool = False
     environment: str | None = None
 
 
@@ -38,7 +39,9 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
     Order: project, extensions, assets, migrations, files that pages refer to, pages, auth, deletions.
     """
     history = diff_history(
-        desired.migrations or (), live.migrations or () if desired.migrations is not None else ()
+        desired.migrations or (),
+        (live.migrations or ()) if desired.migrations is not None else (),
+        allow_out_of_order=rules.allow_out_of_order,
     )
     static = _objects(desired.static, live.static, prune=rules.prune_static)
     assets = _objects(desired.storage, live.storage, prune=rules.prune_assets)

@@ -115,9 +115,14 @@ class Api:
                 raise
         return self._call(operation, listed, project, filename, body)
 
-    def sql(self, project: str, query: str) -> list[answers.Row]:
-        """The rows of `query`. Every statement this program sends may be sent again. Raises SqlFailed too."""
-        return answers.rows(self.call(endpoints.RUN_SQL, project=project, body={"query": query}))
+    def sql(self, project: str, query: str, *, repeatable: bool = True) -> list[answers.Row]:
+        """The rows of `query`. Raises SqlFailed too.
+
+        Nearly every statement this program sends may be sent again when its answer is lost; the few that
+        may not say so.
+        """
+        operation = endpoints.RUN_SQL if repeatable else endpoints.RUN_SQL_ONCE
+        return answers.rows(self.call(operation, project=project, body={"query": query}))
 
     def offers(self, operation: Operation) -> bool:
         """Whether discovery lists an optional operation. Asks the platform at most once a day."""
@@ -171,7 +176,7 @@ class Api:
         response = self._attempts(operation, f"{self.url}/v1/project{where}", body)
         answer = parse(response)
         if unsuccessful(response, answer):
-            raise refusal(response, operation.name, sql=operation is endpoints.RUN_SQL)
+            raise refusal(response, operation.name, sql=operation.name == endpoints.RUN_SQL.name)
         return answer
 
     def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:
@@ -193,7 +198,7 @@ class Api:
         raise AssertionError("the last attempt returns or raises")
 
     def _once(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        timeout = self._sql_timeout if operation is endpoints.RUN_SQL else self._timeout
+        timeout = self._sql_timeout if operation.name == endpoints.RUN_SQL.name else self._timeout
         headers = {"X-API-Key": self._key.reveal()}
         response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
         return self._key.redact(response)
@@ -215,4 +220,4 @@ def _worth_repeating(operation: Operation, response: httpx.Response) -> bool:
         return True
     if response.status_code < 500 or not operation.repeatable:
         return False
-    return not (operation is endpoints.RUN_SQL and is_sql_error(response))
+    return not (operation.name == endpoints.RUN_SQL.name and is_sql_error(response))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ LIST_PROJECTS = Operation("list projects", "GET", "/projects")
 CREATE_PROJECT = Operation("create project", "POST", "/projects", repeatable=False)
 CREDENTIALS = Operation("credentials", "GET", "/{id}/credentials")
 RUN_SQL = Operation("run SQL", "POST", "/{id}/sql")
+RUN_SQL_ONCE = replace(RUN_SQL, repeatable=False)
 PUT_FILE = Operation("upload static file", "POST", "/{id}/files")
 LIST_FILES = Operation("list static files", "GET", "/{id}/files")
 DELETE_FILE = Operation(

@@ -33,10 +33,13 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   semantic text NOT NULL,
   units integer NOT NULL,
   units_done integer NOT NULL,
+  attempt integer NOT NULL DEFAULT 0,
   source bytea NOT NULL,
   deploy_id text NOT NULL,
   applied_by text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+COMMENT ON COLUMN mosaic_deploy.migrations.attempt IS
+  'the unit last begun outside a transaction: beyond units_done, its end is not known';
 COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   kind text NOT NULL,

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.errors import SqlFailed
-from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.client import Api, backoff
 from mosaic_deploy.live.lease import lease_lost
+from mosaic_deploy.live.solo import run_solo
+from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.sql.batch import (
-    FAILED,
     LEASE_LOST,
     SKIPPED,
     Failure,
     Session,
-    Step,
     compile_batch,
-    compile_guard,
     compile_plain,
-    compile_solo,
     needs_plain,
     read_failure,
-    record,
 )
+from mosaic_deploy.sql.step import Place, Step
 from mosaic_deploy.sql.units import Carrier
 
 MOST_STEPS = 100
 MOST_TEXT = 512 * 1024
 """A call's limits, in steps and in characters of SQL; one step larger than this goes alone."""
+LOCK_ATTEMPTS = 6
+"""How often a step is tried that doesn't get its lock within `lock_timeout`, with a growing pause between."""
+_LOCK_NOT_AVAILABLE = "55P03"
 _INVALID_TERMINATION = "2D000"
 
 
@@ -49,27 +51,55 @@ class StepFailed(Exception):
 
 @dataclass
 class Runner:
-    """Runs steps in order. `commits` turns false for an endpoint that wraps each call in a transaction."""
+    """Runs steps in order. `commits` turns false for an endpoint that wraps each call in a transaction.
+
+    With `together` all steps are one transaction: all are applied or none is.
+    """
 
     api: Api
     project: str
     session: Session
+    together: bool = False
+    sleep: Callable[[float], None] = time.sleep
     commits: bool = field(default=True, init=False)
 
-    def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
-        """Yields groups of steps once they are committed. Raises StepFailed, LeaseLost, ApiError."""
+    def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting]:
+        """Yields groups of steps once they are committed, and Waiting before a lock is tried for again.
+
+        Raises StepFailed, OutcomeUnknown, LeaseLost, ApiError.
+        """
         waiting = list(steps)
+        attempt = 1
         while waiting:
-            group = self._group(waiting)
-            if self._batched(group[0]):
-                done, failed = self._batch(group)
-            else:
-                done, failed = self._alone(group[0])
+            done, failed = self._next(waiting)
             if done:
                 yield done
-            if failed:
+                attempt = 1
+            if failed and (failed.sqlstate != _LOCK_NOT_AVAILABLE or attempt == LOCK_ATTEMPTS):
                 raise failed
+            if failed:
+                pause = backoff(attempt + 1)
+                yield Waiting(f"for a lock that {failed.step.file} needs", pause)
+                self.sleep(pause)
+                attempt += 1
             del waiting[: len(done)]
+
+    def _next(self, waiting: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
+        """One call's worth: the steps that are committed after it, and what stopped it."""
+        if self.together:
+            return self._all(waiting)
+        group = self._group(waiting)
+        return self._batch(group) if self._batched(group[0]) else self._alone(group[0])
+
+    def _all(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
+        if any(not self._batched(step) for step in steps):
+            return self._plain(steps)
+        try:
+            self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
+        except SqlFailed as error:
+            _, failed = self._failed(steps, error, read_failure(error.message))
+            return (), failed
+        return tuple(steps), None
 
     def _batched(self, step: Step) -> bool:
         return step.unit.carrier is Carrier.BATCH and not needs_plain(step.unit, self.session)
@@ -117,35 +147,35 @@ class Runner:
         return committed, StepFailed(step, failure.statement, *facts)
 
     def _alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
+        if step.unit.carrier is not Carrier.SOLO:
+            return self._plain([step])
         try:
-            if step.unit.carrier is Carrier.SOLO:
-                self._solo(step)
-            else:
-                self.api.sql(self.project, compile_plain(step, self.session))
+            run_solo(self.api, self.project, step, self.session)
+        except SqlFailed as error:
+            position = (error.position or 1) - 1
+            return (), _refused(error, Place(step, 1, position))
+        return (step,), None
+
+    def _plain(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
+        compiled = compile_plain(steps, self.session)
+        try:
+            self.api.sql(self.project, compiled.text)
         except SqlFailed as error:
             failure = read_failure(error.message)
             if failure and failure.code == SKIPPED:
-                return (step,), None
-            if failure and failure.code != FAILED:
+                return tuple(steps), None
+            if failure and failure.code == LEASE_LOST:
                 raise lease_lost() from error
-            return (), _unmarked(step, error)
-        return (step,), None
-
-    def _solo(self, step: Step) -> None:
-        self.api.sql(self.project, compile_guard(step, self.session))
-        self.api.sql(self.project, compile_solo(step))
-        self.api.sql(self.project, record(step, self.session))
+            return (), _refused(error, compiled.place(error.position))
+        return tuple(steps), None
 
 
 def _wrapped(error: SqlFailed) -> bool:
-    """Whether the endpoint runs each call in a transaction of its own, told by state or in words."""
-    return error.sqlstate == _INVALID_TERMINATION or (
-        error.sqlstate is None and "invalid transaction termination" in error.message
-    )
+    """Whether the endpoint runs each call in a transaction of its own, so that a DO block can't commit."""
+    return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
 
 
-def _unmarked(step: Step, error: SqlFailed) -> StepFailed:
-    single = len(step.unit.statements) == 1
-    position = error.position if step.unit.carrier is Carrier.SOLO else None
+def _refused(error: SqlFailed, place: Place) -> StepFailed:
     facts = (error.sqlstate, error.message, error.detail, error.pg_hint)
-    return StepFailed(step, 1 if single else 0, *facts, position=position)
+    position = place.offset + 1 if error.position else None
+    return StepFailed(place.step, place.statement, *facts, position=position)

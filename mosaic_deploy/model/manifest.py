@@ -19,12 +19,20 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSpec:
-    """`migrations` is a folder relative to the manifest; timeouts are seconds, None for the server's own."""
+    """`migrations` is a folder relative to the manifest; timeouts are seconds, None for the server's own.
+
+    `transaction` is `each` (a transaction per migration) or `all` (all pending ones or none).
+    """
 
     extensions: tuple[str, ...] = ()
     migrations: str | None = None
+    transaction: str = "each"
     lock_timeout: float | None = None
     statement_timeout: float | None = None
+
+    @property
+    def together(self) -> bool:
+        return self.transaction == "all"
 
 
 @dataclass(frozen=True, slots=True)

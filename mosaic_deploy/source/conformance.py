@@ -90,6 +90,7 @@ KEYWORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
     "$ref": lambda _, value, schema, root: conforms(referenced(schema, root), value, root),
     "type": _type,
     "const": lambda wanted, value, *_: type(wanted) is type(value) and wanted == value,
+    "enum": lambda wanted, value, *_: any(type(one) is type(value) and one == value for one in wanted),
     "anyOf": lambda options, value, _, root: any(conforms(option, value, root) for option in options),
     "properties": lambda known, value, _, root: (
         not isinstance(value, dict)

@@ -31,7 +31,11 @@ _Validator: Any = _extend(
 )
 
 # What a keyword needn't say again where another has been violated at the same place.
-_SAYS_IT_ALL: dict[str, tuple[str, ...]] = {"type": (), "pattern": ("type", "minLength")}
+_SAYS_IT_ALL: dict[str, tuple[str, ...]] = {
+    "type": (),
+    "enum": ("type",),
+    "pattern": ("type", "minLength"),
+}
 
 _WANTED = {
     "string": "text",
@@ -204,6 +208,13 @@ def _const(verdict: Verdict, node: Node, error: ValidationError) -> Iterator[Pro
     )  # fmt: skip
 
 
+def _enum(verdict: Verdict, node: Node, error: ValidationError) -> Iterator[Problem]:
+    allowed = [str(one) for one in error.validator_value]
+    close = get_close_matches(str(node.value), allowed, 1)
+    meant = f'did you mean "{close[0]}"?' if close else None
+    yield verdict.at_value(node, f"must be one of {', '.join(allowed)}, and this is {_found(node)}", meant)
+
+
 def _pattern(verdict: Verdict, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
     yield verdict.at_value(
@@ -260,6 +271,7 @@ SENTENCES: dict[str, Callable[[Verdict, Node, ValidationError], Iterator[Problem
     "required": _required,
     "type": _type,
     "const": _const,
+    "enum": _enum,
     "pattern": _pattern,
     "minimum": _bound("must be at least {}"),
     "maximum": _bound("must be at most {}"),

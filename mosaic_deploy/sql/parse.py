@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 Tree = dict[str, Any]
@@ -18,15 +19,23 @@ class Statement:
     """One statement. `offset` is where `text` begins in the file, in characters from 0.
 
     `text` runs from the first token to the last, without the semicolon; comments before it are left out.
+    `parsed` is the tree where it is kept; a large file's statements are parsed again when one is asked for.
     """
 
     text: str
     offset: int
-    tree: Tree = field(compare=False, hash=False)
+    parsed: Tree | None = field(default=None, compare=False, hash=False, repr=False)
+
+    @property
+    def tree(self) -> Tree:
+        """The parse tree. The positions in it count from the file's beginning or from the statement's."""
+        return _lone_tree(self.text) if self.parsed is None else self.parsed
 
     @property
     def kind(self) -> str:
         """The name of the tree's root node, such as `CreateStmt`."""
+        if self.parsed is None and (word := _PLAIN_WORD.match(self.text)):
+            return _PLAIN_KINDS[word.group().lower()]
         return next(iter(self.tree), "")
 
     @property
@@ -45,19 +54,62 @@ class SyntaxProblem(Exception):
         self.offset = offset
 
 
+_PLAIN_KINDS = {
+    "insert": "InsertStmt",
+    "update": "UpdateStmt",
+    "delete": "DeleteStmt",
+    "select": "SelectStmt",
+}
+"""First words that begin one kind of statement only: what a file with a million statements is full of."""
+_PLAIN_WORD = re.compile(r"(?:insert|update|delete|select)\b", re.IGNORECASE)
+
+LARGE = 1_000_000
+"""Characters from which on a file's trees aren't kept: they take 80 times the memory of its text."""
+
+
 def parse(sql: str) -> list[Statement]:
     """The statements of `sql`; none for an empty or comment-only text. Raises SyntaxProblem."""
     if "\0" in sql:
         raise SyntaxProblem("a NUL character", sql.index("\0"))
-    return list(_statements(sql, _raw_statements(sql)))
+    if len(sql) < LARGE:
+        return list(_statements(sql, _raw_statements(sql)))
+    from mosaic_deploy.sql.large import split_large
+
+    return [Statement(text, offset) for text, offset in split_large(sql)]
 
 
-def semantic_checksum(statements: list[Statement]) -> str:
-    """sha256 of the parse trees without positions: comments, layout and letter case don't count."""
+def semantic_checksum(statements: Sequence[Statement]) -> str:
+    """sha256 of the parse trees without positions: comments, layout and letter case don't count.
+
+    In a large file, whose trees aren't kept, they count inside a statement and not between statements.
+    """
+    return semantic_checksums([statements])[-1]
+
+
+def semantic_checksums(parts: Sequence[Sequence[Statement]]) -> tuple[str, ...]:
+    """The checksum of the first part, of the first two, …; of nothing where there are no parts."""
     digest = hashlib.sha256()
-    for word in _words([statement.tree for statement in statements]):
-        digest.update(word.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    found = []
+    for part in parts or ((),):
+        for statement in part:
+            digest.update(_meaning(statement))
+        found.append(digest.hexdigest())
+    return tuple(found)
+
+
+def _meaning(statement: Statement) -> bytes:
+    """What counts of a statement, in bytes that tell where it ends."""
+    if statement.parsed is not None:
+        return "".join(_words(statement.parsed)).encode("utf-8", "surrogatepass")
+    return f"text {len(statement.text)} {statement.text}".encode()
+
+
+@lru_cache(maxsize=4)
+def _lone_tree(text: str) -> Tree:
+    """The tree of a single statement's text. Rules look at one statement after the other, each several times."""
+    [raw] = _raw_statements(text)
+    tree: Tree = raw["stmt"]
+    return tree
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
@@ -74,16 +126,19 @@ def _raw_statements(sql: str) -> list[Tree]:
     try:
         return list(pgparse.parse(sql))
     except pgparse.PGQueryError as error:
-        offset = error.position - 1 if error.position and error.position > 0 else None
-        raise SyntaxProblem(_one_line(str(error.message)), offset) from None
+        raise refused(str(error.message), error.position) from None
     except RecursionError:
         raise SyntaxProblem("the statement is nested too deeply to be read", None) from None
 
 
-def _one_line(message: str) -> str:
-    """The message without the rest of the file, which an unterminated quote is `at or near` to."""
+def refused(message: str, position: int | None, base: int = 0) -> SyntaxProblem:
+    """The parser's error, whose `position` counts characters from 1 in a text that begins at `base`.
+
+    The message goes without the rest of the file, which an unterminated quote is `at or near` to.
+    """
     line, _, more = message.partition("\n")
-    return f'{line}…"' if more else line
+    offset = base + position - 1 if position and position > 0 else None
+    return SyntaxProblem(f'{line}…"' if more else line, offset)
 
 
 def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
@@ -96,25 +151,27 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
         at_char += len(encoded[at_byte:start].decode())
         text = encoded[start:end].decode()
         lead = leading_trivia(text)
-        yield Statement(text[lead:].rstrip(_SPACE), at_char + lead, item["stmt"])
+        yield Statement(text[lead:].rstrip(SPACE), at_char + lead, item["stmt"])
         at_char += len(text)
         at_byte = end
 
 
-_SPACE = " \t\n\r\f\v"
+SPACE = " \t\n\r\f\v"
 """What PostgreSQL's scanner calls white space; a no-break space, for one, is part of a name."""
-_LINE_COMMENT = re.compile(r"--[^\n\r]*")
+_TRIVIA = re.compile(rf"(?:[{SPACE}]|--[^\n\r]*)+")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
 def leading_trivia(text: str) -> int:
     """How many characters of white space and comments `text` begins with (comments nest)."""
-    at = 0
+    return after_trivia(text, 0)
+
+
+def after_trivia(text: str, at: int) -> int:
+    """The first place from `at` on that is neither white space nor comment."""
     while at < len(text):
-        if text[at] in _SPACE:
-            at += 1
-        elif line := _LINE_COMMENT.match(text, at):
-            at = line.end()
+        if blank := _TRIVIA.match(text, at):
+            at = blank.end()
         elif text.startswith("/*", at):
             at = _after_block_comment(text, at)
         else:

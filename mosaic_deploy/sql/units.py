@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.quote import literal
 
 
 class Carrier(StrEnum):
@@ -61,6 +62,9 @@ _REINDEX_MANY = {
     "REINDEX_OBJECT_SYSTEM": "REINDEX SYSTEM",
     "REINDEX_OBJECT_DATABASE": "REINDEX DATABASE",
 }
+_ROWS = frozenset({"SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt"})
+"""Statements about rows run in any transaction. A large file is full of them, so their trees aren't asked for."""
+_INTO = re.compile(r"(?<![\w$])into(?![\w$])", re.IGNORECASE)
 _TRANSACTION_WORD = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 
@@ -71,10 +75,16 @@ def split_units(statements: list[Statement], *, transaction: bool = True) -> lis
     transaction (a migration that undoes itself). A BEGIN that is never closed is committed by the file's end.
     """
     if not transaction:
-        return [
-            Unit((s,), Carrier.SOLO, "the file says transaction=false") for s in _without_control(statements)
-        ]
+        return [_by_itself(statement) for statement in _without_control(statements)]
     return _Splitter().run(statements)
+
+
+def _by_itself(statement: Statement) -> Unit:
+    """A unit of one statement; inside a transaction where PostgreSQL allows, so that its record is atomic."""
+    why = "the file says transaction=false"
+    if outside_transaction(statement):
+        return Unit((statement,), Carrier.SOLO, why)
+    return replace(_transactional((statement,)), reason=why)
 
 
 class _Splitter:
@@ -82,6 +92,11 @@ class _Splitter:
         self.units: list[Unit] = []
         self.open: list[Statement] = []
         self.begun: Statement | None = None
+        self.added: set[str] = set()
+        """Enum values added in the open unit, as literals, to types that were there before it."""
+        self.fresh: set[str] = set()
+        """Those added to types that the unit itself has created."""
+        self.plain = ""
 
     def run(self, statements: list[Statement]) -> list[Unit]:
         for statement in statements:
@@ -101,7 +116,23 @@ class _Splitter:
             self._close()
             self.units.append(Unit((statement,), Carrier.SOLO, reason))
         else:
-            self.open.append(statement)
+            self._append(statement)
+
+    def _append(self, statement: Statement) -> None:
+        if not self.begun and any(value in statement.text for value in self.added):
+            self._close("an enum value is added and then used, which needs a commit between")
+        if any(value in statement.text for value in self.fresh):
+            # PostgreSQL allows it in the transaction that created the type, but not in a subtransaction of it,
+            # which the batch's error handling makes.
+            self.plain = "an enum is created, given a value, and that is used"
+        self.open.append(statement)
+        if statement.kind == "AlterEnumStmt" and statement.node.get("newVal"):
+            values = self.fresh if self._created(statement) else self.added
+            values.add(literal(str(statement.node["newVal"])))
+
+    def _created(self, statement: Statement) -> bool:
+        name = statement.node.get("typeName")
+        return any(s.kind == "CreateEnumStmt" and s.node.get("typeName") == name for s in self.open)
 
     def _control(self, statement: Statement) -> None:
         kind = statement.node.get("kind")
@@ -118,10 +149,13 @@ class _Splitter:
         else:
             raise UnitProblem(_control_message(kind), statement.offset)
 
-    def _close(self) -> None:
+    def _close(self, reason: str = "") -> None:
         if self.open:
-            self.units.append(_transactional(tuple(self.open)))
+            unit = _transactional(tuple(self.open))
+            carrier = Carrier.PLAIN if self.plain else unit.carrier
+            self.units.append(replace(unit, carrier=carrier, reason=unit.reason or self.plain or reason))
         self.open = []
+        self.added, self.fresh, self.plain = set(), set(), ""
 
 
 def _control_message(kind: object) -> str:
@@ -145,6 +179,8 @@ def _without_control(statements: list[Statement]) -> list[Statement]:
 
 def outside_transaction(statement: Statement) -> str:
     """Why PostgreSQL refuses the statement inside a transaction block, or an empty text."""
+    if statement.kind in _ROWS:
+        return ""
     command = _concurrent_command(statement) or _whole_command(statement)
     if command:
         return f"{command} can't run in a transaction"
@@ -189,6 +225,8 @@ def _detaches_concurrently(node: Tree) -> bool:
 
 def not_executable(statement: Statement) -> str:
     """Why PL/pgSQL's EXECUTE can't carry the statement, or an empty text."""
+    if statement.kind in _ROWS and not (statement.kind == "SelectStmt" and _INTO.search(statement.text)):
+        return ""
     kind, node = statement.kind, statement.node
     if kind == "SelectStmt" and _selects_into(node):
         return "SELECT INTO can't be carried by EXECUTE"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mosaic_deploy import deploy
-from mosaic_deploy.deploy import ApplyOptions, Planned, Target
+from mosaic_deploy.deploy import ApplyOptions, Planned, PlanOptions, Target
 from mosaic_deploy.live.client import Api, ApiKey
 from mosaic_deploy.live.wire import loopback_target
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
@@ -40,13 +40,19 @@ class Site:
         whole = {"version": 1, "project": {"name": self.name}, **sections}
         self.write("mosaic.yaml", yaml.safe_dump(whole, allow_unicode=True))
 
-    def plan(self, api: Api | None = None) -> Planned:
+    def plan(self, api: Api | None = None, options: PlanOptions | None = None) -> Planned:
         manifest = read_manifest(self.root, environ={})
-        return deploy.plan(api or self.api, manifest, Target(manifest.project.id, manifest.project.name))
+        target = Target(manifest.project.id, manifest.project.name)
+        return deploy.plan(api or self.api, manifest, target, options or PlanOptions())
+
+    def events(
+        self, planned: Planned | None = None, api: Api | None = None, **options: object
+    ) -> Iterator[Event]:
+        chosen = replace(OPTIONS, **options)  # type: ignore[arg-type]
+        return deploy.apply(api or self.api, planned or self.plan(api), chosen)
 
     def run(self, planned: Planned | None = None, api: Api | None = None, **options: object) -> list[Event]:
-        chosen = ApplyOptions(**{**{f: getattr(OPTIONS, f) for f in OPTIONS.__slots__}, **options})
-        return list(deploy.apply(api or self.api, planned or self.plan(api), chosen))
+        return list(self.events(planned, api, **options))
 
     def apply(self, **options: object) -> ApplyDone:
         """Applies, and demands that a second plan is empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from mosaic_deploy.errors import ManifestInvalid, ManifestMissing, SourceUnreadable
@@ -259,6 +260,15 @@ def comes_through(given_value: Any, read: Any) -> bool:
     return bool(given_value == read or (isinstance(given_value, str) and seconds(given_value) == read))
 
 
+def like_a_number(value: Any) -> bool:
+    """Whether some text in it is a number to YAML 1.2 and not to PyYAML, which writes it without quotes."""
+    if isinstance(value, dict):
+        return any(map(like_a_number, value.values()))
+    if isinstance(value, list):
+        return any(map(like_a_number, value))
+    return isinstance(value, str) and re.fullmatch(r"[-+]?[0-9._]+(e[-+]?[0-9]+)?", value, re.I) is not None
+
+
 def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # YAML has no surrogate escapes
 
@@ -274,6 +284,7 @@ def as_unicode(value: Any) -> str:
 def test_what_is_written_is_read(
     tmp_path: Path, as_text: Any, in_environment: bool, value: dict[str, Any]
 ) -> None:
+    assume(as_text is as_json or not like_a_number(value))
     for folder in ("public", "migrations"):
         (tmp_path / folder).mkdir(exist_ok=True)
     whole = escaped(value)

@@ -50,14 +50,14 @@ def lay_out(sections: Mapping[str, str], root: Path) -> None:
 
 
 def told(value: Any) -> Any:
-    """What isn't empty of a value, as JSON has it."""
+    """What isn't empty or the default of a value, as JSON has it."""
     if isinstance(value, Mapping):
         return {key: told(member) for key, member in value.items() if not _empty(member)}
     return [told(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _empty(member: Any) -> bool:
-    return member is None or member is False or member in ((), "") or told(member) == {}
+    return member is None or member is False or member in ((), "", "each") or told(member) == {}
 
 
 def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
@@ -68,7 +68,11 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
         manifest = read_manifest(Path(), environment=environment, environ=environ)
     except ManifestInvalid as error:
         return "problems", [str(problem) for problem in error.problems]
-    value = {key: member for key, member in asdict(manifest).items() if key not in ("file", "environment")}
+    value = {
+        key: member
+        for key, member in asdict(manifest).items()
+        if key not in ("file", "environment", "locations")
+    }
     assert isinstance(manifest, Manifest)
     assert manifest.environment == environment
     return "manifest", told(value)

@@ -163,8 +163,7 @@ def test_checksums_are_of_the_bytes_and_of_the_meaning(tmp_path: Path) -> None:
 )
 def test_directives(tmp_path: Path, directive: str) -> None:
     one = parsed(tmp_path, f"{directive}\nSELECT 1;\nSELECT 2;\n")
-    alone = "false" in directive.lower()
-    assert [unit.carrier for unit in one.units] == ([Carrier.SOLO] * 2 if alone else [Carrier.BATCH])
+    assert [(len(u.statements), u.reason) for u in one.units] == [(1, "the file says transaction=false")] * 2
 
 
 @pytest.mark.parametrize(

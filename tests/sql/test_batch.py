@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import zlib
+from dataclasses import replace
 
 import pgparse
 import pytest
@@ -14,9 +15,8 @@ from mosaic_deploy.sql.batch import (
     MARK,
     Failure,
     Session,
-    Step,
     compile_batch,
-    compile_guard,
+    compile_claim,
     compile_plain,
     compile_solo,
     needs_plain,
@@ -24,7 +24,8 @@ from mosaic_deploy.sql.batch import (
     record,
 )
 from mosaic_deploy.sql.parse import Statement, parse
-from mosaic_deploy.sql.units import Carrier, split_units
+from mosaic_deploy.sql.step import Step
+from mosaic_deploy.sql.units import Carrier, Unit, split_units
 
 ODD = [
     "$",
@@ -55,7 +56,17 @@ def statements(draw: st.DrawFn) -> str:
 
 def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = "1") -> Step:
     [unit] = split_units(parse(sql))
-    return Step(version, file, "c" * 64, "s" * 64, sql, number, number, unit)
+    return Step(
+        version=version,
+        file=file,
+        checksum="c" * 64,
+        semantic="s" * 64,
+        before="b" * 64,
+        source=sql,
+        number=number,
+        units=number,
+        unit=unit,
+    )
 
 
 SESSION = Session(token="t'oken\\", deploy_id="d'1")
@@ -70,12 +81,13 @@ def do_body(sql: str) -> str:
 
 
 def executed(sql: str) -> list[str]:
-    """The texts that a batch EXECUTEs, by PL/pgSQL's own parser."""
-    tree = pgparse.parse_pgsql(sql)
-    queries = re.findall(r'"PLpgSQL_stmt_dynexecute": (\{.*?"parseMode": \d+\}\})', json.dumps(tree))
-    texts = [json.loads(query + "}")["query"]["PLpgSQL_expr"]["query"] for query in queries]
-    constants = [parse(f"SELECT {text}")[0].node["targetList"][0] for text in texts]
-    return [c["ResTarget"]["val"]["A_Const"]["sval"]["sval"] for c in constants]
+    """The texts that a batch's loops EXECUTE, by PL/pgSQL's own parser."""
+    tree = json.dumps(pgparse.parse_pgsql(sql))
+    assert tree.count('"PLpgSQL_stmt_dynexecute"') == tree.count('"PLpgSQL_stmt_foreach_a"')
+    queries = re.findall(r'"PLpgSQL_expr": \{"query": ("ARRAY\[(?:[^"\\]|\\.)*")', tree)
+    lists = [parse(f"SELECT {json.loads(query)}")[0].node["targetList"][0] for query in queries]
+    arrays = [one["ResTarget"]["val"]["TypeCast"]["arg"]["A_ArrayExpr"] for one in lists]
+    return [text["A_Const"]["sval"]["sval"] for array in arrays for text in array.get("elements", ())]
 
 
 @given(st.lists(statements(), min_size=1, max_size=3), names, st.booleans())
@@ -91,7 +103,7 @@ def test_a_batch_is_one_do_block_that_executes_the_statements(
 @given(st.lists(statements(), min_size=1, max_size=3), names)
 def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
     one = step("\n;".join(written), file=file)
-    found = parse(compile_plain(one, Session("t", "d", "5s", "1min")))
+    found = parse(compile_plain([one], Session("t", "d", "5s", "1min")).text)
     kinds = [s.kind for s in found]
     assert (kinds[0], kinds[1], kinds[-2], kinds[-1]) == (
         "TransactionStmt",
@@ -105,7 +117,7 @@ def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: lis
 
 def test_set_transaction_comes_before_the_guard() -> None:
     one = step("SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-    kinds = [s.kind for s in parse(compile_plain(one, SESSION))]
+    kinds = [s.kind for s in parse(compile_plain([one], SESSION).text)]
     assert kinds == [
         "TransactionStmt",
         "VariableSetStmt",
@@ -117,10 +129,21 @@ def test_set_transaction_comes_before_the_guard() -> None:
     ]
 
 
+@given(st.lists(statements(), min_size=1, max_size=3), st.integers(0, 2))
+def test_a_position_in_a_plain_call_is_found_in_its_statement(written: list[str], which: int) -> None:
+    """PostgreSQL counts characters of the text that was sent; users want those of their file."""
+    steps = [step(sql, version=str(n)) for n, sql in enumerate(written, 1)]
+    wanted = steps[which % len(steps)]
+    compiled = compile_plain(steps, SESSION)
+    sent = [s for s in parse(compiled.text) if s.kind == "SelectStmt"]
+    found = compiled.place(sent[which % len(steps)].offset + 7 + 1)
+    assert (found.step, found.statement, found.offset) == (wanted, 1, 7)
+
+
 @given(names, odd_texts, odd_texts)
 def test_record_is_one_insert_with_the_source_inside(file: str, token: str, source: str) -> None:
     one = step("SELECT 1", file=file)
-    one = Step(**{**{f: getattr(one, f) for f in Step.__dataclass_fields__}, "source": source})
+    one = replace(one, source=source)
     [statement] = parse(record(one, Session(token, token)))
     assert statement.kind == "InsertStmt"
     packed = re.search(r"decode\('([^']*)', 'base64'\)", statement.text)
@@ -131,8 +154,8 @@ def test_record_is_one_insert_with_the_source_inside(file: str, token: str, sour
 
 
 @given(odd_texts)
-def test_a_guard_parses_with_any_token(token: str) -> None:
-    guard = compile_guard(step("VACUUM"), Session(token, "d"))
+def test_a_claim_parses_with_any_token(token: str) -> None:
+    guard = compile_claim(step("VACUUM"), Session(token, "d"))
     assert "RAISE EXCEPTION" in do_body(guard)
     assert pgparse.parse_pgsql(guard)
 
@@ -142,8 +165,7 @@ def test_a_solo_statement_goes_as_it_is() -> None:
 
 
 def test_an_empty_unit_still_writes_its_row() -> None:
-    [unit] = split_units(parse("SELECT 1"))
-    empty = Step("1", "0001_a.sql", "c", "s", "", 1, 1, type(unit)((), Carrier.BATCH))
+    empty = replace(step("SELECT 1"), unit=Unit((), Carrier.BATCH))
     batch = compile_batch([empty], SESSION)
     assert executed(batch) == []
     assert "INSERT INTO mosaic_deploy.migrations" in do_body(batch)
@@ -161,7 +183,7 @@ def test_timed_units_travel_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "compiled", [compile_batch([step("SELECT 1")], SESSION), compile_guard(step("VACUUM"), SESSION)]
+    "compiled", [compile_batch([step("SELECT 1")], SESSION), compile_claim(step("VACUUM"), SESSION)]
 )
 def test_an_echoed_query_is_no_failure(compiled: str) -> None:
     """Some platforms put the whole query into their error; it must not read as one of our own marks."""

@@ -75,12 +75,36 @@ def test_a_begin_that_is_never_closed_loses_nothing_and_is_told(text: str, unclo
     assert sum(len(unit.statements) for unit in units) == 2
 
 
-def test_without_a_transaction_each_statement_is_alone() -> None:
-    units = split_units(parse("BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT"), transaction=False)
-    assert [[s.text for s in unit.statements] for unit in units] == [["SELECT 1"], ["SELECT 2 INTO t"]]
-    assert {(unit.carrier, unit.reason) for unit in units} == {
-        (Carrier.SOLO, "the file says transaction=false")
-    }
+def test_without_a_transaction_each_statement_is_alone_and_atomic_where_it_can_be() -> None:
+    text = "BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT; VACUUM t"
+    units = split_units(parse(text), transaction=False)
+    assert [(u.carrier, [s.text for s in u.statements]) for u in units] == [
+        (Carrier.BATCH, ["SELECT 1"]),
+        (Carrier.PLAIN, ["SELECT 2 INTO t"]),
+        (Carrier.SOLO, ["VACUUM t"]),
+    ]
+    assert {unit.reason for unit in units} == {"the file says transaction=false"}
+
+
+ADDED = "an enum value is added and then used, which needs a commit between"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')", [1, 1]),
+        ("SELECT 1; ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y'; SELECT 'y'::e; SELECT 2", [3, 2]),
+        ("ALTER TYPE e ADD VALUE 'it''s'; SELECT 'it''s'::e", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT 'other'", [2]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT xs FROM t", [2]),
+        ("CREATE TYPE e AS ENUM ('a'); ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e", [3]),
+        ("BEGIN; ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e; COMMIT", [2]),
+    ],
+)
+def test_an_enum_value_is_committed_before_it_is_used(text: str, parts: list[int]) -> None:
+    units = split_units(parse(text))
+    assert [len(unit.statements) for unit in units] == parts
+    assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(parts) - 1)
 
 
 OUTSIDE = [

@@ -1,0 +1,52 @@
+"""What a migration would do that a person should know before it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mosaic_deploy.errors import Location
+
+
+class Danger(StrEnum):
+    """How bad a hazard is. In the order of definition: the worst first."""
+
+    DESTRUCTIVE = "destructive"
+    """Data is gone afterwards."""
+    SECURITY = "security"
+    """Somebody may read or do more than before."""
+    BLOCKING = "blocking"
+    """Reads or writes of a table wait while the statement runs, or the table is rewritten."""
+    RISKY = "risky"
+    """It may fail on live data, or break the program that is running now."""
+    ADVICE = "advice"
+    """It works, and is regretted later."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Danger).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """One statement's finding. `code` is the rule's name, `object` what it is about, as the file names it.
+
+    `table` says whose rows a destructive hazard destroys: `public.orders`, `app.*` for everything in a schema,
+    `*` where it can't be told; it is empty for other hazards. `instead` is what to write, in a few words.
+    """
+
+    code: str
+    severity: Danger
+    message: str
+    object: str
+    location: Location
+    table: str = ""
+    instead: str = ""
+    ignored: str = ""
+    """The reason that a `mosaic-ignore` gives; empty where nobody silenced it."""
+
+
+def worst_first(hazards: tuple[Hazard, ...]) -> list[Hazard]:
+    """By severity; within one severity in the order in which they would happen."""
+    return sorted(hazards, key=lambda hazard: hazard.severity.rank)

@@ -1,0 +1,58 @@
+"""What is live of the objects that a review asks about: handed in, so that the review itself stays pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    RELATION = "relation"
+    """Tables, views, indexes and sequences: they share their names."""
+    SCHEMA = "schema"
+    TYPE = "type"
+    EXTENSION = "extension"
+
+
+class Asked(NamedTuple):
+    """One question: is there such an object? `name` is written as SQL, quoted, with a schema where one is meant."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The answer where there is one. `schema`, `name` are the object's own; `rows` is PostgreSQL's estimate.
+
+    `columns` has each column's type as `format_type` writes it, `primary_keys` the names of such constraints,
+    `options` the storage options (`security_invoker=true`). Only relations have them.
+    """
+
+    schema: str = ""
+    name: str = ""
+    rows: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    primary_keys: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
+
+
+Facts = Mapping[Asked, Fact]
+"""Every name that was asked for and is there. What was asked for and isn't here doesn't exist."""
+
+
+def rows_text(rows: int | None) -> str:
+    """` (≈2.1 M rows)`, to be put behind a table's name; empty where there is no estimate."""
+    if rows is None:
+        return ""
+    if rows == 1:
+        return " (≈1 row)"
+    value, unit = float(rows), ""
+    for larger in (" k", " M", " G"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    number = f"{value:.1f}".removesuffix(".0") if unit else str(rows)
+    return f" (≈{number}{unit} rows)"

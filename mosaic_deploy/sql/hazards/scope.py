@@ -1,0 +1,208 @@
+"""What is known of the objects that statements name: made by these files, or there before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mosaic_deploy.sql.hazards.facts import Asked, Fact, Facts, Kind, rows_text
+from mosaic_deploy.sql.hazards.names import Name
+from mosaic_deploy.sql.hazards.types import ColumnType, of_text
+from mosaic_deploy.sql.quote import identifier
+
+INVOKER = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
+"""The storage options of a view that runs with the rights of whoever reads it."""
+_TEMPORARY = "pg_temp"
+
+
+class Key(NamedTuple):
+    """One object. `schema` is empty for what has none."""
+
+    kind: Kind
+    schema: str
+    name: str
+
+
+@dataclass(slots=True)
+class Relation:
+    """What the files have said of one table or view so far."""
+
+    columns: dict[str, ColumnType] = field(default_factory=dict)
+    added: set[str] = field(default_factory=set)
+    """Columns that the pending files have added."""
+    invoker: bool = False
+    """A view that runs with the rights of whoever reads it."""
+    unvalidated: dict[str, int] = field(default_factory=dict)
+    """Constraints added as NOT VALID, with the unit that did."""
+    promises: dict[str, str] = field(default_factory=dict)
+    """Constraints that say `column IS NOT NULL`, with the column."""
+    proven: set[str] = field(default_factory=set)
+    """Columns whose such constraint is validated."""
+
+
+class Scope:
+    """The objects as they stand before the next statement. `learn.learn` moves it on; rules only ask.
+
+    `facts` are what is live, None where nothing is known of it: then an object that these files haven't made
+    counts as there. `asked` collects what would be worth knowing.
+    """
+
+    def __init__(self, facts: Facts | None = None) -> None:
+        self.asked: set[Asked] = set()
+        self.steady: set[str] = set()
+        """Functions declared immutable or stable."""
+        self._relations: dict[Key, Relation] = {}
+        self._facts = facts
+        self._created: dict[Key, bool] = {}
+        """False where it may have been there already: IF NOT EXISTS, or made inside a DO block."""
+        self._origins: dict[Key, Key] = {}
+        """What an object that was there was called before these files renamed or moved it."""
+        self._gone: set[Key] = set()
+        self.path: tuple[str, ...] = ()
+        """The search path that the file sets; empty where it leaves the connection's own."""
+
+    # What rules ask.
+
+    def exists(self, name: Name, kind: Kind = Kind.RELATION) -> bool:
+        """Whether the object was there before these files, so that what is done to it is felt."""
+        key = self.key(name, kind)
+        if self._created.get(key) or key in self._gone or self._created.get(_schema_of(key)):
+            return False
+        found = self.fact(name, kind)
+        if self._facts is None:
+            return key not in self._created
+        return found is not None
+
+    def fact(self, name: Name, kind: Kind = Kind.RELATION) -> Fact | None:
+        """What is live of the object, by the name it had before these files; None where nothing is known."""
+        questions = list(self._questions(name, kind))
+        self.asked.update(questions)
+        known = self._facts or {}
+        return next((known[question] for question in questions if question in known), None)
+
+    def full(self, name: Name) -> str:
+        """The relation's name with its schema, as it is live."""
+        found = self.fact(name) or Fact()
+        origin = self._origin(self.key(name))
+        return f"{found.schema or origin.schema}.{found.name or origin.name}"
+
+    def rows(self, name: Name) -> str:
+        """` (≈2.1 M rows)` where that is known, to be put behind the name."""
+        found = self.fact(name)
+        return rows_text(found.rows if found else None)
+
+    def column(self, name: Name, column: str) -> ColumnType | None:
+        """The column's type before the statement; None where it isn't known."""
+        learnt = self.relation(name).columns.get(column)
+        if learnt:
+            return learnt
+        found = self.fact(name)
+        text = found.columns.get(column) if found else None
+        return of_text(text) if text else None
+
+    def relation(self, name: Name) -> Relation:
+        """What the files have said of the table or view; to be added to by `learn` only."""
+        return self._relations.setdefault(self.key(name), Relation())
+
+    def runs_as_invoker(self, view: Name) -> bool:
+        """Whether the view has `security_invoker`, or had it before these files dropped it."""
+        key = self.key(view)
+        if self.relation(view).invoker or key in self._created:
+            return self.relation(view).invoker
+        found = self.fact(view)
+        return found is not None and not found.options.isdisjoint(INVOKER)
+
+    def dropped(self, name: Name) -> bool:
+        """Whether these files have dropped the relation and not made another of its name."""
+        return self.key(name) in self._gone
+
+    def key(self, name: Name, kind: Kind = Kind.RELATION) -> Key:
+        """The one object that `name` means, as far as the search path tells."""
+        if kind in (Kind.SCHEMA, Kind.EXTENSION):
+            return Key(kind, "", name.name)
+        if name.schema is not None:
+            return Key(kind, name.schema, name.name)
+        candidates = [Key(kind, schema, name.name) for schema in (_TEMPORARY, *self._path())]
+        known = (key for key in candidates if key in self._created or key in self._origins)
+        return next(known, candidates[1])
+
+    # What `learn` tells.
+
+    def create(
+        self, name: Name, kind: Kind = Kind.RELATION, *, certain: bool = True, temporary: bool = False
+    ) -> None:
+        """The statement makes the object; not `certain` where it may have been there."""
+        schema = _TEMPORARY if temporary else name.schema or self._path()[0]
+        key = Key(kind, "", name.name) if kind in (Kind.SCHEMA, Kind.EXTENSION) else Key(kind, schema, name.name)
+        certain = certain or key in self._gone
+        if key in self._origins and not certain:
+            return
+        self._origins.pop(key, None)
+        self._gone.discard(key)
+        self._created[key] = self._created.get(key, False) or certain
+
+    def drop(self, name: Name, kind: Kind = Kind.RELATION) -> None:
+        """The statement drops the object, without a condition."""
+        key = self.key(name, kind)
+        was_made = self._created.pop(key, None) is not None
+        self._origins.pop(key, None)
+        if key in self._relations:
+            self._relations[key] = Relation(invoker=self._relations[key].invoker)
+        if was_made or name.schema is not None or len(self.path) < 2:
+            self._gone.add(key)
+
+    def move(self, name: Name, to: Name, kind: Kind = Kind.RELATION) -> None:
+        """The statement renames the object or puts it in another schema."""
+        old = self.key(name, kind)
+        new = Key(kind, old.schema if to.schema is None else to.schema, to.name)
+        made = self._created.pop(old, None)
+        origin = self._origins.pop(old, old)
+        self._created.pop(new, None)
+        self._gone.discard(new)
+        self._gone.add(old)
+        if made is not None:
+            self._created[new] = made
+        if not made:
+            self._origins[new] = origin
+        if old in self._relations:
+            self._relations[new] = self._relations.pop(old)
+
+    def begin_file(self) -> None:
+        """No session state is carried from one file to the next."""
+        self.path = ()
+        for key in [key for key in self._created if key.schema == _TEMPORARY]:
+            del self._created[key]
+
+    def settle(self) -> None:
+        """Whatever these files made is there from now on; what is known of its columns stays known."""
+        self._created.clear()
+        self._origins.clear()
+        self._gone.clear()
+        for relation in self._relations.values():
+            relation.added.clear()
+            relation.unvalidated.clear()
+
+    def _path(self) -> tuple[str, ...]:
+        return self.path or ("public",)
+
+    def _origin(self, key: Key) -> Key:
+        found = self._origins.get(key, key)
+        schema = self._origins.get(_schema_of(found))
+        return found._replace(schema=schema.name) if schema else found
+
+    def _questions(self, name: Name, kind: Kind) -> Iterator[Asked]:
+        key = self.key(name, kind)
+        origin = self._origin(key)
+        if not key.schema:
+            yield Asked(kind, identifier(origin.name))
+            return
+        fixed = name.schema is not None or origin != key
+        for schema in (origin.schema,) if fixed else self.path:
+            yield Asked(kind, f"{identifier(schema)}.{identifier(origin.name)}")
+        if not fixed:  # as the connection's own search path finds it
+            yield Asked(kind, identifier(origin.name))
+
+
+def _schema_of(key: Key) -> Key:
+    return Key(Kind.SCHEMA, "", key.schema)

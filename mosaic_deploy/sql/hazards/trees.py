@@ -1,0 +1,60 @@
+"""The parts of parse trees that several rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.parse import Tree
+
+
+def commands(act: Act, *subtypes: str) -> Iterator[tuple[Tree, Tree]]:
+    """(what it defines, the command) of ALTER TABLE's parts of these kinds; views and others have none.
+
+    What it defines is the fields of the ColumnDef or Constraint, empty where there is none.
+    """
+    if act.node.get("objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
+        return
+    for item in act.node.get("cmds", []):
+        command = item.get("AlterTableCmd", {})
+        if command.get("subtype") in subtypes:
+            yield next(iter(command.get("def", {}).values()), {}), command
+
+
+def constraints(definition: Tree) -> Iterator[Tree]:
+    """The constraints written beside a column."""
+    for item in definition.get("constraints", []):
+        yield item["Constraint"]
+
+
+def default_of(definition: Tree) -> Any:
+    """The expression of a column's DEFAULT, None without one."""
+    found = (c.get("raw_expr") for c in constraints(definition) if c["contype"] == "CONSTR_DEFAULT")
+    return next(found, None)
+
+
+def new_columns(act: Act) -> Iterator[Tree]:
+    """The columns that CREATE TABLE or ALTER TABLE … ADD COLUMN defines."""
+    if act.kind == "CreateStmt":
+        yield from (item["ColumnDef"] for item in act.node.get("tableElts", []) if "ColumnDef" in item)
+    elif act.kind == "AlterTableStmt":
+        yield from (definition for definition, _ in commands(act, "AT_AddColumn"))
+
+
+def options(items: Iterable[Tree]) -> dict[str, Any]:
+    """DefElems by name, with their values as nodes (None where only the name is written)."""
+    elements = (item.get("DefElem", {}) for item in items)
+    return {str(element.get("defname")): element.get("arg") for element in elements}
+
+
+def walk(root: Any) -> Iterator[tuple[str, Tree]]:
+    """Every node below `root` with its kind, without recursion."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield from ((kind, fields) for kind, fields in node.items() if isinstance(fields, dict))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

@@ -1,0 +1,68 @@
+"""One unit of one migration as it is sent, and places in what is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mosaic_deploy.sql.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One unit of one migration, ready to run. `number` counts the file's units from 1.
+
+    `semantic` is the checksum of the file's units up to this one, `before` of those before it.
+    """
+
+    version: str
+    file: str
+    checksum: str
+    semantic: str
+    before: str
+    source: str
+    number: int
+    units: int
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a step: its statement, counted from 1 (0 where it isn't known), and a character from 0 in that."""
+
+    step: Step
+    statement: int
+    offset: int
+
+
+class Compiled:
+    """Several statements as one text that still knows where each of them came from."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._starts: list[tuple[int, Place]] = []
+        self._length = 0
+
+    def add(self, *texts: str, place: Place | None = None) -> None:
+        for text in texts:
+            if place:
+                self._starts.append((self._length, place))
+            self._texts.append(text)
+            self._length += len(text) + len(_BETWEEN)
+
+    @property
+    def text(self) -> str:
+        return _BETWEEN.join(self._texts)
+
+    def place(self, position: int | None) -> Place:
+        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one."""
+        places = [place for _, place in self._starts]
+        if position is None or not places or position <= self._starts[0][0]:
+            one = len(places) == 1
+            return Place(places[0].step, 1 if one else 0, 0)
+        start, place = max((s, n) for n, (s, _) in enumerate(self._starts) if s < position)
+        found = self._starts[place][1]
+        return Place(found.step, found.statement, position - 1 - start)
+
+
+_BETWEEN = "\n;\n"
+"""A statement may end in a line comment, so the semicolon gets a line of its own."""
