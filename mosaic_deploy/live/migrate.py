@@ -177,5 +177,5 @@ def _wrapped(error: SqlFailed) -> bool:
 
 def _refused(error: SqlFailed, place: Place) -> StepFailed:
     facts = (error.sqlstate, error.message, error.detail, error.pg_hint)
-    position = place.offset + 1 if error.position else None
+    position = place.offset + 1 if place.offset else None
     return StepFailed(place.step, place.statement, *facts, position=position)

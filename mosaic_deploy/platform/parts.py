@@ -10,6 +10,7 @@ from mosaic_deploy.platform.databases import Server
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.sessions import Sessions
 from mosaic_deploy.platform.store import Store
+from mosaic_deploy.platform.variants import Variants
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Platform:
     sessions: Sessions
     store: Store
     account_id: int
+    variants: Variants = field(default_factory=Variants)
     # Tasks under way; asyncio keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

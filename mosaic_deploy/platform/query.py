@@ -22,7 +22,7 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     params = _checked_params(document.get("params"))
     project = await running_project(platform, request)
     async with platform.sessions.session(project["id"], project["database_password"]) as session:
-        result = await sql.run(session, query, params)
+        result = await sql.run(session, query, params, platform.variants)
     return Json({"success": True, "data": result.rows, "rows": result.rows, "row_count": result.row_count})
 
 

@@ -30,6 +30,7 @@ from mosaic_deploy.platform.postgres import Postgres
 from mosaic_deploy.platform.report import Report
 from mosaic_deploy.platform.sessions import Sessions
 from mosaic_deploy.platform.store import FolderStore
+from mosaic_deploy.platform.variants import variants_from
 from mosaic_deploy.version import __version__
 
 log = logging.getLogger("mosaic_deploy.platform")
@@ -95,6 +96,7 @@ def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
 
 @asynccontextmanager
 async def _parts(folder: Path, state: State, installation: Installation) -> AsyncIterator[Platform]:
+    variants = variants_from()
     server = databases.Server(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
     await control.migrate(server.conninfo(control.DATABASE))
@@ -104,9 +106,10 @@ async def _parts(folder: Path, state: State, installation: Installation) -> Asyn
             port=state.port,
             pool=pool,
             server=server,
-            sessions=Sessions(server),
+            sessions=Sessions(server, reuse=variants.reuse),
             store=FolderStore(folder / "store"),
             account_id=await ensure_account(pool, state.api_key),
+            variants=variants,
         )
         yield platform
         for task in platform.tasks:

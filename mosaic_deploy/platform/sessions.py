@@ -28,8 +28,9 @@ STATEMENT_TIMEOUT_MS = 300_000
 class Sessions:
     """At most `OPEN_LIMIT` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, reuse: bool = True) -> None:
         self._server = server
+        self._reuse = reuse
         self._all = asyncio.Semaphore(OPEN_LIMIT)
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._idle: list[tuple[str, Session, float]] = []
@@ -110,7 +111,8 @@ class Sessions:
         except (psycopg.Error, asyncio.CancelledError):
             await _close(connection)
             return
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE and project_id in self._gates:
+        clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if self._reuse and clean and project_id in self._gates:
             self._idle.append((project_id, connection, time.monotonic()))
         else:
             await _close(connection)

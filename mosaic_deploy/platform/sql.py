@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.sessions import Session
+from mosaic_deploy.platform.variants import Variants
 
 Row = dict[str, Any]
 
@@ -27,19 +28,31 @@ class Result:
     row_count: int
 
 
-async def run(session: Session, query: str, params: list[Any] | None) -> Result:
+async def run(session: Session, query: str, params: list[Any] | None, variants: Variants) -> Result:
     """Run one call's statements. Without `params` they go as one simple-protocol message, many allowed;
     with them as one statement with `$1`, `$2` … in it."""
-    cursor = psycopg.AsyncRawCursor(session)
+    if variants.one_statement:
+        # Prepared first: PostgreSQL's extended protocol takes one statement.
+        session.prepare_threshold = 0
     try:
-        if params is None:
-            await cursor.execute(query.encode("utf-8"))
-        else:
-            await cursor.execute(query.encode("utf-8"), [_parameter(value) for value in params])
-        while cursor.nextset():
-            pass
+        if not variants.wrapped:
+            return await _execute(session, query, params)
+        await session.execute("BEGIN")
+        result = await _execute(session, query, params)
+        await session.execute("COMMIT")
     except psycopg.Error as error:
         raise _sql_fault(error) from error
+    return result
+
+
+async def _execute(session: Session, query: str, params: list[Any] | None) -> Result:
+    cursor = psycopg.AsyncRawCursor(session)
+    if params is None:
+        await cursor.execute(query.encode("utf-8"))
+    else:
+        await cursor.execute(query.encode("utf-8"), [_parameter(value) for value in params])
+    while cursor.nextset():
+        pass
     assert cursor.pgresult is not None
     return _read_result(cursor.pgresult, session.info.encoding)
 

@@ -19,6 +19,7 @@ _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
 _LONGEST_VERSION = 18
 """Digits: the ledger keeps versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
 _SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 _COPY_STDIN = re.compile(r"^[ \t]*copy\b[^;]*?\bfrom\s+stdin\b", re.IGNORECASE | re.MULTILINE)
@@ -153,9 +154,19 @@ def _parse(file: MigrationFile) -> Parsed:
     text, options = _up_section(file.text)
     statements = parse(text)
     _refuse_copy_from_stdin(statements)
-    directives = " ".join([options, *_DIRECTIVE.findall(text)])
+    directives = " ".join([options, *_directives(text)])
     units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
     return Parsed(file, tuple(units), _prefixes(units))
+
+
+def _directives(text: str) -> Iterator[str]:
+    """What `-- mosaic:` comments say. Raises UnitProblem for one that means nothing: it would be ignored."""
+    for found in _DIRECTIVE.finditer(text):
+        if not _KNOWN_DIRECTIVE.fullmatch(found.group(1)):
+            raise UnitProblem(
+                f"unknown directive {found.group(1)!r}; known is transaction=false", found.start(1)
+            )
+        yield found.group(1)
 
 
 def _prefixes(units: Sequence[Unit]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def compile_plain(steps: Sequence[Step], session: Session) -> Compiled:
     limits = [f"SET LOCAL {name} = {literal(value)}" for name, value in _limits(session)]
     # SET TRANSACTION must be the transaction's first statement, so leading ones go before the guard.
     lead = _leading_settings(first)
-    compiled = Compiled()
+    compiled = Compiled(first)
     compiled.add("BEGIN")
     for step in steps:
         for number, statement in enumerate(step.unit.statements, 1):

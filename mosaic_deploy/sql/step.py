@@ -37,7 +37,9 @@ class Place:
 class Compiled:
     """Several statements as one text that still knows where each of them came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: Step) -> None:
+        """`step` is the first one, named where a place isn't known."""
+        self._step = step
         self._texts: list[str] = []
         self._starts: list[tuple[int, Place]] = []
         self._length = 0
@@ -54,14 +56,12 @@ class Compiled:
         return _BETWEEN.join(self._texts)
 
     def place(self, position: int | None) -> Place:
-        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one."""
-        places = [place for _, place in self._starts]
-        if position is None or not places or position <= self._starts[0][0]:
-            one = len(places) == 1
-            return Place(places[0].step, 1 if one else 0, 0)
-        start, place = max((s, n) for n, (s, _) in enumerate(self._starts) if s < position)
-        found = self._starts[place][1]
-        return Place(found.step, found.statement, position - 1 - start)
+        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one in a statement."""
+        for start, place in reversed(self._starts):
+            offset = (position or 0) - 1 - start
+            if 0 <= offset < len(place.step.unit.statements[place.statement - 1].text):
+                return Place(place.step, place.statement, offset)
+        return Place(self._step, 1 if len(self._starts) == 1 else 0, 0)
 
 
 _BETWEEN = "\n;\n"

@@ -101,9 +101,9 @@ class _Splitter:
     def run(self, statements: list[Statement]) -> list[Unit]:
         for statement in statements:
             self._take(statement)
-        unclosed = self.begun is not None
+        unclosed = self.begun is not None and bool(self.open)
         self._close()
-        if unclosed and self.units:
+        if unclosed:
             self.units[-1] = replace(self.units[-1], unclosed=True)
         return self.units
 
@@ -141,6 +141,8 @@ class _Splitter:
                 raise UnitProblem("BEGIN inside a transaction that is open already", statement.offset)
             self._close()
             self.begun = statement
+            if statement.node.get("options"):
+                self.open.append(_as_setting(statement))
         elif kind in _COMMIT and self.begun:
             self.begun = None
             self._close()
@@ -156,6 +158,12 @@ class _Splitter:
             self.units.append(replace(unit, carrier=carrier, reason=unit.reason or self.plain or reason))
         self.open = []
         self.added, self.fresh, self.plain = set(), set(), ""
+
+
+def _as_setting(begin: Statement) -> Statement:
+    """`BEGIN ISOLATION LEVEL …` as the SET TRANSACTION that it is short for: our own BEGIN comes before it."""
+    modes = re.sub(r"^(begin|start)(\s+(work|transaction))?\s+", "", begin.text, flags=re.IGNORECASE)
+    return Statement(f"SET TRANSACTION {modes}", begin.offset, {"VariableSetStmt": {"name": "TRANSACTION"}})
 
 
 def _control_message(kind: object) -> str:

@@ -53,7 +53,9 @@ def validate_same_transaction(act: Act, scope: Scope) -> Iterator[Finding]:
         name = str(command.get("name", ""))
         if scope.relation(table).unvalidated.get(name) != act.unit or not scope.exists(table):
             continue
-        what = f"validates {shown(name)} in the transaction that added it, whose lock on {table} is still held"
+        what = (
+            f"validates {shown(name)} in the transaction that added it, whose lock on {table} is still held"
+        )
         yield Finding(what + scope.rows(table), f"{table}.{shown(name)}")
 
 

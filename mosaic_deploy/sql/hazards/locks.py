@@ -78,7 +78,9 @@ def vacuum_full(act: Act, scope: Scope) -> Iterator[Finding]:
         yield Finding("rewrites all tables, each while its reads and writes wait", "")
     for table in map(of_range, tables):
         if scope.exists(table):
-            yield Finding(f"rewrites table {table} while reads and writes wait{scope.rows(table)}", str(table))
+            yield Finding(
+                f"rewrites table {table} while reads and writes wait{scope.rows(table)}", str(table)
+            )
 
 
 def refresh_locks(act: Act, scope: Scope) -> Iterator[Finding]:

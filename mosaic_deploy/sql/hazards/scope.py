@@ -134,7 +134,11 @@ class Scope:
     ) -> None:
         """The statement makes the object; not `certain` where it may have been there."""
         schema = _TEMPORARY if temporary else name.schema or self._path()[0]
-        key = Key(kind, "", name.name) if kind in (Kind.SCHEMA, Kind.EXTENSION) else Key(kind, schema, name.name)
+        key = (
+            Key(kind, "", name.name)
+            if kind in (Kind.SCHEMA, Kind.EXTENSION)
+            else Key(kind, schema, name.name)
+        )
         certain = certain or key in self._gone
         if key in self._origins and not certain:
             return

@@ -58,3 +58,11 @@ def walk(root: Any) -> Iterator[tuple[str, Tree]]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+def truth(value: Any) -> bool:
+    """A boolean option's value: true where only its name is written."""
+    if value is None:
+        return True
+    word = value.get("String", {}).get("sval") or value.get("Integer", {}).get("ival", 0)
+    return str(word).lower() in ("true", "on", "1", "yes", "t", "y")

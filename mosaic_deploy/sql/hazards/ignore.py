@@ -1,0 +1,80 @@
+"""`-- mosaic-ignore: rule reason` before a statement: what it silences, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from mosaic_deploy.sql.hazards.rule import Finding
+from mosaic_deploy.sql.parse import Statement
+
+_COMMENT = re.compile(r"^[ \t]*(--[ \t]*mosaic-ignore\b[ \t]*:?[ \t]*([^\s:]*)[ \t]*(.*?))[ \t\r]*$", re.MULTILINE)
+_SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Ignore:
+    """One comment; `offset` is where it stands, in characters."""
+
+    rule: str
+    reason: str
+    offset: int
+    used: bool = False
+
+
+@dataclass(slots=True)
+class Ignores:
+    """The comments of one file. `before` is to be called for its statements in their order."""
+
+    text: str
+    found: list[Ignore] = field(default_factory=list)
+    _end: int = 0
+
+    def before(self, statement: Statement) -> list[Ignore]:
+        """What stands between the statement before and this one."""
+        start, self._end = self._end, statement.offset + len(statement.text)
+        return self._within(start, statement.offset)
+
+    def rest(self) -> None:
+        """Reads what stands behind the last statement."""
+        self._within(self._end, len(self.text))
+
+    def findings(self, known: Collection[str], *, unused: bool) -> Iterator[tuple[str, Finding, int]]:
+        """(code, finding, offset) of every comment that names no rule, gives no reason or silences nothing."""
+        for ignore in self.found:
+            if ignore.rule not in known:
+                close = get_close_matches(ignore.rule, known, 1)
+                meant = f"; did you mean {close[0]}?" if close else ""
+                what = f"mosaic-ignore names no rule: {ignore.rule or 'nothing'}{meant}"
+                yield "ignore_unknown", Finding(what, ignore.rule), ignore.offset
+            elif not ignore.reason:
+                what = f"mosaic-ignore of {ignore.rule} gives no reason, so it silences nothing"
+                yield "ignore_without_reason", Finding(what, ignore.rule), ignore.offset
+            elif unused and not ignore.used:
+                what = f"mosaic-ignore of {ignore.rule} silences nothing"
+                yield "ignore_unused", Finding(what, ignore.rule), ignore.offset
+
+    def _within(self, start: int, end: int) -> list[Ignore]:
+        for mark in _SECTION.finditer(self.text, start, end):
+            if mark.group(1) == "up":
+                start = mark.end()
+            elif mark.start() > start:
+                end = mark.start()
+                break
+        here = [
+            Ignore(comment.group(2), comment.group(3), comment.start(1))
+            for comment in _COMMENT.finditer(self.text, start, end)
+        ]
+        self.found += here
+        return here
+
+
+def silencing(ignores: list[Ignore], code: str) -> str:
+    """The reason of the comment that silences the rule, which is then used; empty where none does."""
+    for ignore in ignores:
+        if ignore.rule == code and ignore.reason:
+            ignore.used = True
+            return ignore.reason
+    return ""

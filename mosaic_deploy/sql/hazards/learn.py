@@ -1,0 +1,220 @@
+"""What a statement makes of the objects that later statements name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mosaic_deploy.sql.hazards import types
+from mosaic_deploy.sql.hazards.access import view_invoker
+from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.facts import Kind
+from mosaic_deploy.sql.hazards.names import Name, of_items, of_object, of_range
+from mosaic_deploy.sql.hazards.scope import Scope
+from mosaic_deploy.sql.hazards.trees import commands, new_columns, options, truth
+from mosaic_deploy.sql.parse import Tree
+
+
+def learn(act: Act, scope: Scope) -> None:
+    """Moves `scope` on over `act`. What happens only perhaps is learnt as far as it does no harm to believe it."""
+    taught = _TEACHERS.get(act.kind)
+    if taught:
+        taught(act, scope)
+
+
+def _create(act: Act, scope: Scope, relation: Tree) -> None:
+    certain = act.certain and not act.node.get("if_not_exists") and not act.node.get("replace")
+    scope.create(of_range(relation), certain=certain, temporary=relation.get("relpersistence") == "t")
+
+
+def _table(act: Act, scope: Scope) -> None:
+    _create(act, scope, act.node["relation"])
+    relation = scope.relation(of_range(act.node["relation"]))
+    for definition in new_columns(act):
+        relation.columns.setdefault(definition["colname"], types.of_type_name(definition["typeName"]))
+
+
+def _foreign_table(act: Act, scope: Scope) -> None:
+    _create(act, scope, act.node["base"]["relation"])
+
+
+def _table_as(act: Act, scope: Scope) -> None:
+    _create(act, scope, act.node["into"]["rel"])
+
+
+def _select_into(act: Act, scope: Scope) -> None:
+    if "intoClause" in act.node:
+        _create(act, scope, act.node["intoClause"]["rel"])
+
+
+def _view(act: Act, scope: Scope) -> None:
+    _create(act, scope, act.node["view"])
+    named = options(act.node.get("options", []))
+    invoker = "security_invoker" in named and truth(named["security_invoker"])
+    scope.relation(of_range(act.node["view"])).invoker = invoker
+
+
+def _sequence(act: Act, scope: Scope) -> None:
+    _create(act, scope, act.node["sequence"])
+
+
+def _index(act: Act, scope: Scope) -> None:
+    if name := act.node.get("idxname"):
+        schema = scope.key(of_range(act.node["relation"])).schema
+        certain = act.certain and not act.node.get("if_not_exists")
+        scope.create(Name(schema, name), certain=certain)
+
+
+def _schema(act: Act, scope: Scope) -> None:
+    certain = act.certain and not act.node.get("if_not_exists")
+    scope.create(Name(None, str(act.node.get("schemaname", ""))), Kind.SCHEMA, certain=certain)
+
+
+def _extension(act: Act, scope: Scope) -> None:
+    certain = act.certain and not act.node.get("if_not_exists")
+    scope.create(Name(None, str(act.node["extname"])), Kind.EXTENSION, certain=certain)
+
+
+def _type(act: Act, scope: Scope) -> None:
+    name = act.node.get("typeName") or act.node.get("domainname") or act.node.get("defnames", [])
+    if "typevar" in act.node:
+        scope.create(of_range(act.node["typevar"]), Kind.TYPE, certain=act.certain)
+    elif act.kind != "DefineStmt" or act.node.get("kind") == "OBJECT_TYPE":
+        scope.create(of_items(name), Kind.TYPE, certain=act.certain)
+
+
+def _function(act: Act, scope: Scope) -> None:
+    volatility = options(act.node.get("options", [])).get("volatility")
+    if volatility and volatility.get("String", {}).get("sval") in ("immutable", "stable"):
+        scope.steady.add(of_items(act.node["funcname"]).name)
+
+
+_DROPPED = {
+    "OBJECT_TABLE": Kind.RELATION,
+    "OBJECT_VIEW": Kind.RELATION,
+    "OBJECT_MATVIEW": Kind.RELATION,
+    "OBJECT_INDEX": Kind.RELATION,
+    "OBJECT_SEQUENCE": Kind.RELATION,
+    "OBJECT_FOREIGN_TABLE": Kind.RELATION,
+    "OBJECT_TYPE": Kind.TYPE,
+    "OBJECT_DOMAIN": Kind.TYPE,
+    "OBJECT_SCHEMA": Kind.SCHEMA,
+    "OBJECT_EXTENSION": Kind.EXTENSION,
+}
+
+
+def _drop(act: Act, scope: Scope) -> None:
+    kind = _DROPPED.get(str(act.node.get("removeType")))
+    if kind and act.certain:
+        for item in act.node.get("objects", []):
+            scope.drop(of_object(item), kind)
+
+
+def _rename(act: Act, scope: Scope) -> None:
+    node, to = act.node, Name(None, str(act.node.get("newname", "")))
+    kind = node.get("renameType")
+    if kind == "OBJECT_SCHEMA":
+        scope.move(Name(None, str(node.get("subname", ""))), to, Kind.SCHEMA)
+    elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        scope.move(of_object(node.get("object")), to, Kind.TYPE)
+    elif kind == "OBJECT_COLUMN" and "relation" in node:
+        _rename_column(scope, of_range(node["relation"]), str(node.get("subname")), to.name)
+    elif kind in _DROPPED and "relation" in node:
+        scope.move(of_range(node["relation"]), to)
+
+
+def _rename_column(scope: Scope, table: Name, old: str, new: str) -> None:
+    relation = scope.relation(table)
+    known = scope.column(table, old) if old in relation.columns else None
+    relation.columns.pop(old, None)
+    if known:
+        relation.columns[new] = known
+    for names in (relation.added, relation.proven):
+        if old in names:
+            names.remove(old)
+            names.add(new)
+
+
+def _set_schema(act: Act, scope: Scope) -> None:
+    schema = str(act.node.get("newschema", ""))
+    if "relation" in act.node:
+        name = of_range(act.node["relation"])
+        scope.move(name, Name(schema, name.name))
+    elif act.node.get("objectType") in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
+        name = of_object(act.node.get("object"))
+        scope.move(name, Name(schema, name.name), Kind.TYPE)
+
+
+def _alter_table(act: Act, scope: Scope) -> None:
+    relation = scope.relation(of_range(act.node["relation"]))
+    invoker = view_invoker(act)
+    if invoker is not None:
+        relation.invoker = invoker
+    for definition, command in commands(act, "AT_AddColumn"):
+        relation.columns[definition["colname"]] = types.of_type_name(definition["typeName"])
+        if act.certain and not command.get("missing_ok"):
+            relation.added.add(definition["colname"])
+    for definition, command in commands(act, "AT_AlterColumnType"):
+        relation.columns[command["name"]] = types.of_type_name(definition["typeName"])
+    for _, command in commands(act, "AT_DropColumn"):
+        for known in (relation.columns, relation.added, relation.proven):
+            if command["name"] in known:
+                known.pop(command["name"]) if isinstance(known, dict) else known.discard(command["name"])
+    _constraints(act, scope)
+
+
+def _constraints(act: Act, scope: Scope) -> None:
+    table = of_range(act.node["relation"])
+    relation = scope.relation(table)
+    for constraint, _ in commands(act, "AT_AddConstraint"):
+        column = _promised(constraint)
+        name = str(constraint.get("conname") or f"{table.name}_{column}_check")
+        if constraint.get("skip_validation"):
+            relation.unvalidated[name] = act.unit
+            if column:
+                relation.promises[name] = column
+        elif column:
+            relation.proven.add(column)
+    for _, command in commands(act, "AT_ValidateConstraint"):
+        if column := relation.promises.get(str(command.get("name", ""))):
+            relation.proven.add(column)
+
+
+def _promised(constraint: Tree) -> str:
+    """The column that the check `column IS NOT NULL` is about, else an empty text."""
+    test: Any = (constraint.get("raw_expr") or {}).get("NullTest", {})
+    fields = test.get("arg", {}).get("ColumnRef", {}).get("fields", [])
+    if constraint.get("contype") != "CONSTR_CHECK" or test.get("nulltesttype") != "IS_NOT_NULL" or not fields:
+        return ""
+    return str(fields[-1].get("String", {}).get("sval", ""))
+
+
+def _set(act: Act, scope: Scope) -> None:
+    if act.node.get("name") != "search_path" or not act.certain:
+        return
+    values = [item.get("A_Const", {}).get("sval", {}).get("sval", "") for item in act.node.get("args", [])]
+    scope.path = tuple(value for value in values if value and value not in ("$user", "pg_temp", "pg_catalog"))
+
+
+_TEACHERS: dict[str, Callable[[Act, Scope], None]] = {
+    "CreateStmt": _table,
+    "CreateForeignTableStmt": _foreign_table,
+    "CreateTableAsStmt": _table_as,
+    "SelectStmt": _select_into,
+    "ViewStmt": _view,
+    "CreateSeqStmt": _sequence,
+    "IndexStmt": _index,
+    "CreateSchemaStmt": _schema,
+    "CreateExtensionStmt": _extension,
+    "CreateEnumStmt": _type,
+    "CompositeTypeStmt": _type,
+    "CreateDomainStmt": _type,
+    "CreateRangeStmt": _type,
+    "DefineStmt": _type,
+    "CreateFunctionStmt": _function,
+    "DropStmt": _drop,
+    "RenameStmt": _rename,
+    "AlterObjectSchemaStmt": _set_schema,
+    "AlterTableStmt": _alter_table,
+    "VariableSetStmt": _set,
+}
