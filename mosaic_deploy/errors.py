@@ -10,7 +10,10 @@ MosaicError
 ├── MigrationError
 │   ├── MigrationInvalid   migration_invalid       names, duplicates, syntax: found offline
 │   ├── MigrationDiverged  migration_diverged      history and folder disagree
-│   └── MigrationFailed    migration_failed        PostgreSQL refused a statement
+│   ├── MigrationFailed    migration_failed        PostgreSQL refused a statement
+│   ├── RepairRefused      repair_refused          a repair of the history that would be a guess
+│   ├── AdoptionRefused    adoption_refused        a history that can't be taken over as it is
+│   └── RollbackRefused    rollback_refused        no way down, or not the file that was applied
 ├── KeyMissing             key_missing             no API key and not --local
 ├── ApiError
 │   ├── Unauthorized       unauthorized            401: the key is wrong or was rotated
@@ -33,6 +36,8 @@ MosaicError
 ├── PlanStale              plan_stale              live moved between plan and apply
 ├── ConsentMissing         consent_missing         unattended without --yes
 ├── Declined               declined                the person said no
+├── PolicyDenied           policy_denied           the manifest's policy doesn't let the plan be applied
+├── DestructiveUnconfirmed destructive_unconfirmed  data would be destroyed, and nobody agreed to that
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
 └── Interrupted            interrupted             Ctrl-C
@@ -81,11 +86,16 @@ class Problem:
     field: str = ""
     """Dotted path in the manifest (`static.dir`), empty where it doesn't apply."""
     hint: str | None = None
+    """What to do. More lines than one show SQL below the problem."""
+    diff: str | None = None
+    """A unified diff that shows what is wrong, cut where it is long."""
 
     def __str__(self) -> str:
+        """One line: of a hint with several, the first."""
         field = f" {self.field}:" if self.field else ""
-        hint = f"; {self.hint}" if self.hint else ""
-        return f"{self.location}{field} {self.message}{hint}"
+        hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
+        colon = ":" if self.location.line is None and not self.field else ""
+        return f"{self.location}{colon}{field} {self.message}{hint}"
 
 
 class Facts(TypedDict, total=False):
@@ -190,6 +200,18 @@ class MigrationFailed(MigrationError):
         self.sqlstate = sqlstate
         self.detail = detail
         self.pg_hint = pg_hint
+
+
+class RepairRefused(MigrationError):
+    code = "repair_refused"
+
+
+class AdoptionRefused(MigrationError):
+    code = "adoption_refused"
+
+
+class RollbackRefused(MigrationError):
+    code = "rollback_refused"
 
 
 class KeyMissing(MosaicError):
@@ -320,6 +342,14 @@ class ConsentMissing(MosaicError):
 
 class Declined(MosaicError):
     code = "declined"
+
+
+class PolicyDenied(MosaicError):
+    code = "policy_denied"
+
+
+class DestructiveUnconfirmed(MosaicError):
+    code = "destructive_unconfirmed"
 
 
 class VerifyFailed(MosaicError):

@@ -62,4 +62,4 @@ def test_problems_read_as_one_line() -> None:
         "unknown field", errors.Location("m.yaml", 7, 5), "static.dri", 'did you mean "dir"?'
     )
     assert str(problem) == 'm.yaml:7:5 static.dri: unknown field; did you mean "dir"?'
-    assert str(errors.Problem("bad", errors.Location("a"))) == "a bad"
+    assert str(errors.Problem("bad", errors.Location("a"))) == "a: bad"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.consent import ask
+from mosaic_deploy.cli.consent import agree
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import command_line, holder, open_session
 
@@ -21,6 +21,7 @@ from mosaic_deploy.cli.session import command_line, holder, open_session
     is_flag=True,
     help="Apply without asking. Needed where nobody can answer.",
 )
+@options.allow
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option(
     "--lock-timeout",
@@ -49,6 +50,7 @@ def apply(
     timeout: float,
     allow_out_of_order: bool,
     yes: bool,
+    allow: tuple[str, ...],
     dry_run: bool,
     lock_timeout: float,
     parallelism: int,
@@ -61,16 +63,17 @@ def apply(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy import deploy
 
-    with session.api:
+    with session:
         planned = deploy.plan(
             session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
         )
-        last = planned.plan.empty or dry_run
+        last = (planned.plan.empty and not planned.unverified) or dry_run
         screen.plan(planned.plan, final=last)
         if last:
             return 0
-        ask("Apply these changes?", yes=yes, command=f"{command_line()} --yes")
+        if not planned.plan.empty:
+            agree(planned.plan, yes=yes, allow=allow, command=command_line())
         wanted = deploy.ApplyOptions(
             holder=holder(), again=command_line(), lease_wait=lock_timeout, parallelism=parallelism
         )
-        return screen.apply(planned.plan, deploy.apply(session.api, planned, wanted))
+        return screen.apply(planned.plan, session.completed(deploy.apply(session.api, planned, wanted)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 
 import click
 
-from mosaic_deploy.errors import ConsentMissing, Declined, NextAction
+from mosaic_deploy.errors import ConsentMissing, Declined, DestructiveUnconfirmed, NextAction, Problem
+from mosaic_deploy.model.plan import Plan
 
 
 def interactive() -> bool:
@@ -29,4 +31,39 @@ def ask(question: str, *, yes: bool, command: str) -> None:
             next_actions=[NextAction("agree beforehand", command)],
         )
     if not click.confirm(question, default=False, err=True):
+        raise Declined("nothing was changed")
+
+
+DESTRUCTIVE = "destructive"
+"""What `--allow` may name."""
+
+
+def agree(plan: Plan, *, yes: bool, allow: Collection[str], command: str) -> None:
+    """Returns if the plan may be applied: the policy doesn't deny it, and whoever has to agree did.
+
+    Data is destroyed only where `allow` names it or a person says yes to just that; `yes` is no such word.
+    Raises PolicyDenied, DestructiveUnconfirmed, ConsentMissing, Declined.
+    """
+    from mosaic_deploy.diff.policy import refuse_denied
+
+    refuse_denied(plan)
+    if plan.to_confirm and DESTRUCTIVE not in allow:
+        _ask_destructive(plan, f"{command} --allow {DESTRUCTIVE}{'' if yes else ' --yes'}")
+    else:
+        ask("Apply these changes?", yes=yes, command=f"{command} --yes")
+
+
+def _ask_destructive(plan: Plan, command: str) -> None:
+    count = len(plan.to_confirm)
+    if not interactive():
+        raise DestructiveUnconfirmed(
+            "data would be destroyed, and nobody is here to agree to that, so nothing was changed",
+            problems=[Problem(hazard.message, hazard.location) for hazard in plan.to_confirm],
+            hint="--yes doesn't agree to this: a person at the terminal does, or --allow destructive",
+            next_actions=[NextAction("agree beforehand", command)],
+        )
+    question = (
+        f"This destroys data: {plan.to_confirm[0].message}{f', and {count - 1} more' if count > 1 else ''}."
+    )
+    if not click.confirm(f"{question} Apply all the same?", default=False, err=True):
         raise Declined("nothing was changed")

@@ -8,6 +8,7 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import ask
 from mosaic_deploy.cli.embedded import control
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.errors import PlatformFailed
 
 
 @click.group()
@@ -26,7 +27,13 @@ def local() -> None:
 @click.pass_obj
 def start(screen: Screen, port: int | None) -> None:
     """Start the platform in the background; does nothing when it runs already."""
-    screen.platform(control("start", *(["--port", str(port)] if port else [])))
+    document = control("start", *(["--port", str(port)] if port else []))
+    if port and document["port"] != port:
+        raise PlatformFailed(
+            f"the platform runs on port {document['port']}, not {port}",
+            hint="stop it first with `mosaic-deploy local stop`, or free the port",
+        )
+    screen.platform(document)
 
 
 @local.command()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+from mosaic_deploy.cli.lazy import lazy_group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import Interrupted, MosaicError
 from mosaic_deploy.version import __version__
@@ -18,26 +18,14 @@ COMMANDS = {
     "plan": "mosaic_deploy.cli.plan:plan",
     "apply": "mosaic_deploy.cli.apply:apply",
     "status": "mosaic_deploy.cli.status:status",
+    "migrate": "mosaic_deploy.cli.migrate:migrate",
     "schema": "mosaic_deploy.cli.schema:schema",
     "local": "mosaic_deploy.cli.local:local",
 }
 """In the order of `--help`. Each is imported only when it is run."""
 
 
-class LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name].split(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=lazy_group(COMMANDS), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mosaic-deploy", message="%(prog)s %(version)s")
 def cli() -> None:
     """Deploy a project to Mosaic from one mosaic.yaml: database, static files, storage and sign-in.
@@ -55,7 +43,8 @@ def run(arguments: Sequence[str]) -> int:
         result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
     except click.ClickException as error:
         error.show(sys.stderr)
-        return error.exit_code
+        # With this option 2 means changes; a usage error must not read as them.
+        return 1 if "--detailed-exitcode" in arguments else error.exit_code
     except (click.Abort, KeyboardInterrupt):
         screen.error(Interrupted("interrupted"))
         return Interrupted.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -54,7 +53,6 @@ def manifest(command: F) -> F:
         "--env",
         "environment",
         metavar="NAME",
-        default=lambda: os.environ.get("MOSAIC_ENV"),
         help="Apply this entry of `environments` (also: MOSAIC_ENV).",
     )(command)
     return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(command)
@@ -89,4 +87,14 @@ def history(command: F) -> F:
         "--allow-out-of-order",
         is_flag=True,
         help="Apply pending migrations also before versions that are applied already.",
+    )(command)
+
+
+def allow(command: F) -> F:
+    """`--allow`: consent to one named kind of harm, given beforehand."""
+    return click.option(
+        "--allow",
+        multiple=True,
+        type=click.Choice(["destructive"]),
+        help="Agree beforehand to migrations that destroy data. --yes alone doesn't.",
     )(command)

@@ -35,7 +35,7 @@ def plan(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy import deploy
 
-    with session.api:
+    with session:
         planned = deploy.plan(
             session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
         )

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.errors import KeyMissing, ManifestInvalid, NextAction, Problem, RequestRefused
+from mosaic_deploy.errors import KeyMissing, ManifestInvalid, MosaicError, NextAction, Problem, RequestRefused
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.dotenv import read_dotenv
 from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest_file import find_manifest
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.client import Api
+    from mosaic_deploy.model.event import Event
 
 API_URL = "https://api.mosaic.site"
 
@@ -34,14 +37,37 @@ class Session:
     manifest: Manifest
     api: Api
     target: Target
+    scope: tuple[str, ...] = ()
+    """The flags and the PATH that say what is meant; suggested commands get them too."""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.api.close()
+        if isinstance(error, MosaicError):
+            self.complete(error)
+
+    def completed(self, events: Iterator[Event]) -> Iterator[Event]:
+        """`events`, with the commands that a failure suggests made whole."""
+        for event in events:
+            if event.type == "apply_failed":
+                self.complete(event.error)  # type: ignore[union-attr]
+            yield event
+
+    def complete(self, error: MosaicError) -> None:
+        """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
+        error.next_actions = tuple(_scoped(action, self.scope) for action in error.next_actions)
 
 
 def open_session(
     path: str, *, environment: str | None, local: bool, project_id: str | None, timeout: float
 ) -> Session:
     """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children."""
-    manifest = read_manifest(Path(path), environment=environment or None)
-    settings = {**read_dotenv(manifest.root), **os.environ}
+    environment = environment_named(path, environment)
+    manifest = read_manifest(Path(path), environment=environment)
+    scope = _scope(path, environment, local=local)
+    settings = _settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.client import Api, ApiKey
@@ -52,12 +78,39 @@ def open_session(
         platform = ensure_started()
         url, key = platform.url, platform.api_key
         # An id in the manifest is usually the hosted project's, which this machine doesn't know.
-        chosen = Target(project_id, _name(manifest, or_id=True), hint=manifest.project.id)
+        hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
+        chosen = Target(project_id, _name(manifest, or_id=True), hint=hint)
     else:
-        url, key = _account(settings)
+        url, key = _account(settings, path)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    return Session(manifest, api, chosen)
+    return Session(manifest, api, chosen, scope)
+
+
+def environment_named(path: str, flag: str | None) -> str | None:
+    """The environment meant: `--env`, else MOSAIC_ENV from the environment or `.env`. Raises ManifestMissing."""
+    return flag or _settings(find_manifest(Path(path)).parent).get("MOSAIC_ENV") or None
+
+
+def _settings(root: Path) -> dict[str, str]:
+    """`.env`, and the environment over it; a variable that is set to nothing counts as not set."""
+    return {**read_dotenv(root), **{name: value for name, value in os.environ.items() if value}}
+
+
+def _scoped(action: NextAction, scope: tuple[str, ...]) -> NextAction:
+    command = action.command
+    if not command or not scope or command.startswith(command_line()) or not _SCOPED.search(command):
+        return action
+    return replace(action, command=f"{command} {shlex.join(scope)}")
+
+
+_SCOPED = re.compile(r"\bmosaic-deploy (plan|apply|status|migrate \w+)\b")
+
+
+def _scope(path: str, environment: str | None, *, local: bool) -> tuple[str, ...]:
+    flags = ["--local"] if local else []
+    named = ["--env", environment] if environment else []
+    return (*flags, *named, *([path] if path != "." else []))
 
 
 def holder(environ: Mapping[str, str] = os.environ) -> str:
@@ -76,16 +129,17 @@ def command_line() -> str:
     return shlex.join(["mosaic-deploy", *sys.argv[1:]])
 
 
-def _account(settings: Mapping[str, str]) -> tuple[str, str]:
+def _account(settings: Mapping[str, str], path: str) -> tuple[str, str]:
     url = settings.get("MOSAIC_API_URL") or API_URL
     key = settings.get("MOSAIC_API_KEY", "").strip()
     if not key:
+        where = "" if path == "." else f" {shlex.quote(path)}"
         raise KeyMissing(
             "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
             hint="copy the key from your dashboard, or use the embedded platform, which needs none",
             next_actions=[
-                NextAction("deploy to your account", "MOSAIC_API_KEY=mk_… mosaic-deploy apply"),
-                NextAction("try it on this machine", "mosaic-deploy apply --local"),
+                NextAction("deploy to your account", f"MOSAIC_API_KEY=mk_… mosaic-deploy apply{where}"),
+                NextAction("try it on this machine", f"mosaic-deploy apply --local{where}"),
             ],
         )
     _refuse_plain_http(url)

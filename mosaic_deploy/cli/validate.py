@@ -8,6 +8,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import environment_named
 from mosaic_deploy.source.manifest import read_manifest
 
 
@@ -22,10 +23,12 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
     """
     from mosaic_deploy.diff.checks import check_pages
     from mosaic_deploy.source.migrations import parse_migrations
+    from mosaic_deploy.source.seeds import whole_seeds
     from mosaic_deploy.source.snapshot import read_desired
 
-    manifest = read_manifest(Path(path), environment=environment or None)
+    manifest = read_manifest(Path(path), environment=environment_named(path, environment))
     desired = read_desired(manifest)
     check_pages(manifest, desired.snapshot)
     parse_migrations(desired.migrations)
+    whole_seeds(desired.seeds)
     screen.valid(manifest, desired.snapshot)

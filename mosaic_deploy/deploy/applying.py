@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,8 +12,10 @@ from mosaic_deploy.deploy.migrations import apply_migrations
 from mosaic_deploy.deploy.objects import delete_objects, put_assets, put_static_files
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.deploy.seeds import run_seeds
 from mosaic_deploy.deploy.settings import enable_extensions, set_auth
 from mosaic_deploy.deploy.verify import verify
+from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Interrupted, MosaicError, NextAction
 from mosaic_deploy.live import ledger
 from mosaic_deploy.live.client import Api
@@ -45,11 +47,24 @@ class ApplyOptions:
     parallelism: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done under the lease. `name` stands in the record of a run that is no deploy (`rollback`)."""
+
+    steps: Callable[[Run], Iterator[Event]]
+    name: str = ""
+
+
 def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
     """Applies exactly `planned.plan`. Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
 
     Whatever is reported done is done and recorded; running the same command again goes on with the rest.
     """
+    return carry_out(api, planned, options, Work(_steps))
+
+
+def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> Iterator[Event]:
+    """As `apply`, with other steps: under the lease, recorded, and failures told as a value."""
     began = time.monotonic()
     changes = planned.plan.changes
     deploy_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -61,7 +76,7 @@ def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
     """Uploads run side by side: others may begin and end after the one that failed."""
     project = planned.plan.project
     try:
-        for event in _project_and_lease(api, planned, options, deploy_id):
+        for event in _project_and_lease(api, planned, options, deploy_id, work):
             if isinstance(event, ChangeStarted):
                 started = event.change
             elif isinstance(event, ChangeFailed):
@@ -84,7 +99,10 @@ def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
         yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
 
 
-def _project_and_lease(api: Api, planned: Planned, options: ApplyOptions, deploy_id: str) -> Iterator[Event]:
+def _project_and_lease(
+    api: Api, planned: Planned, options: ApplyOptions, deploy_id: str, work: Work
+) -> Iterator[Event]:
+    refuse_denied(planned.plan)
     project = yield from _project(api, planned, options)
     plan = planned.plan
     if plan.serial == 0:
@@ -94,13 +112,13 @@ def _project_and_lease(api: Api, planned: Planned, options: ApplyOptions, deploy
         options.holder,
         secrets.token_hex(16),
         deploy_id,
-        plan.fingerprint,
+        f"{work.name}:{plan.fingerprint}" if work.name else plan.fingerprint,
         plan.serial,
         plan.environment,
     )
     yield from acquire(api, claim, wait=options.lease_wait)
     with Heartbeat(api, claim) as heartbeat:
-        yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism))
+        yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism), work)
 
 
 def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, Project]:
@@ -121,16 +139,16 @@ def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Eve
     return project
 
 
-def _recorded(run: Run) -> Iterator[Event]:
+def _recorded(run: Run, work: Work) -> Iterator[Event]:
     """The steps, with the deploy's end written to the ledger and the lease given back however they end."""
     done: list[str] = []
     status = "interrupted"
     try:
-        for event in _steps(run):
+        for event in work.steps(run):
             if isinstance(event, ChangeDone):
                 done.append(event.change.address)
             yield event
-        status = "done"
+        status = work.name or "done"
     except MosaicError as error:
         status = "failed"
         _release(run, status, {"done": done, "error": {"code": error.code, "message": error.message}})
@@ -144,6 +162,7 @@ def _steps(run: Run) -> Iterator[Event]:
     yield from enable_extensions(run)
     yield from put_assets(run)
     yield from apply_migrations(run)
+    yield from run_seeds(run)
     yield from put_static_files(run)
     yield from set_auth(run)
     yield from delete_objects(run)
@@ -155,7 +174,7 @@ def _release(run: Run, status: str, report: dict[str, object]) -> None:
     try:
         release(run.api, run.claim, status, report)
     except MosaicError:
-        if status == "done":
+        if status not in ("failed", "interrupted"):
             raise
 
 

@@ -10,12 +10,19 @@ from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.migrate import Runner, StepFailed
 from mosaic_deploy.live.solo import OutcomeUnknown
 from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Waiting
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.source.migrations import MigrationFile, Parsed, statement_location
 from mosaic_deploy.sql.batch import Session
+from mosaic_deploy.sql.locate import locate
 from mosaic_deploy.sql.step import Step
 from mosaic_deploy.sql.units import Carrier, Unit
 
+_IN_TRANSACTION = "25001"
+_WRAPPED = (
+    "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over a "
+    "direct connection and say so with `mosaic-deploy migrate repair --applied {where}`, or write it without "
+    "CONCURRENTLY"
+)
 _NOTHING = Unit((), Carrier.BATCH)
 
 
@@ -30,11 +37,11 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     began = time.monotonic()
     yield ChangeStarted(changes[0])
     database = run.planned.desired.manifest.database
-    runner = Runner(run.api, run.project.id, _session(run), together=bool(database and database.together))
+    runner = Runner(run.api, run.project.id, session_of(run), together=bool(database and database.together))
     try:
         for committed in runner.run(steps):
             run.heartbeat.check()
-            if isinstance(committed, Waiting):
+            if isinstance(committed, Waiting | Noted):
                 yield committed
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
@@ -50,7 +57,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         raise _unknown(unknown, parsed[unknown.step.version].file) from None
 
 
-def _session(run: Run) -> Session:
+def session_of(run: Run) -> Session:
+    """What every call of this run carries, with the manifest's timeouts."""
     database = run.planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
@@ -79,12 +87,14 @@ def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
 
 
 def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
-    where = _location(failure, file)
+    where = failure_location(failure, file)
     step = failure.step
     undone = "nothing of it is committed"
     if step.number > 1:
         undone = f"its first {step.number - 1} of {step.units} parts are committed"
-    again = NextAction(f"correct {file.shown} and run the same command again")
+    way_on = f"correct {file.shown} and run the same command again"
+    if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
+        way_on = _WRAPPED.format(where=f"{step.version}:{step.number}")
     return MigrationFailed(
         f"{failure.message} ({undone})",
         location=where,
@@ -92,7 +102,7 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
         detail=failure.detail,
         pg_hint=failure.hint,
         mutation_state="partial" if step.number > 1 else "none",
-        hint=again.description,
+        hint=way_on,
     )
 
 
@@ -113,8 +123,10 @@ def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     )
 
 
-def _location(failure: StepFailed, file: MigrationFile) -> Location:
+def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
+    """Where in `file` the statement stands that PostgreSQL refused, as closely as it told."""
     if not failure.statement:
         return Location(file.shown)
     statement = failure.step.unit.statements[failure.statement - 1]
-    return statement_location(file, statement, failure.position - 1 if failure.position else 0)
+    told = failure.position
+    return statement_location(file, statement, told - 1 if told else locate(statement.text, failure.message))

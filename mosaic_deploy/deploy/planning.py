@@ -6,22 +6,31 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from mosaic_deploy.deploy import divergence
+from mosaic_deploy.deploy.hazards import find_hazards
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
-from mosaic_deploy.errors import Location, MigrationInvalid, NotFound, Problem
+from mosaic_deploy.diff.policy import judged
+from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
 from mosaic_deploy.live import endpoints
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import choose, read_projects
 from mosaic_deploy.live.read import Live, read_live
+from mosaic_deploy.model.change import RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
+from mosaic_deploy.model.snapshot import Migration, Objects, Project, Snapshot, State
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
+from mosaic_deploy.source.seeds import whole_seeds
 from mosaic_deploy.source.snapshot import Desired, read_desired
 from mosaic_deploy.sql.units import Carrier
 
 _PROVISIONING = "provisioning"
+_ENDED_WELL = frozenset({"done", "baseline", "import", "repair", "rollback"})
+"""How runs end that leave no checks owed; see deploy/applying.py."""
+PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
+"""What every new database has, by the platform's guide; an apply still sees to it (see deploy/settings.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,14 @@ class Planned:
     desired: Desired
     live: Live
     parsed: tuple[Parsed, ...] = ()
+    seeds: tuple[Parsed, ...] = ()
+    """The seed files to be run."""
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
+        last = self.live.facts.get("last")
+        return bool(self.desired.manifest.verify and last and last.get("status") not in _ENDED_WELL)
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS) -> Planned:
@@ -70,15 +87,19 @@ def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Li
 
 
 def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFAULTS) -> Planned:
-    """The plan from both sides. Asks the API only where pruning depends on what it offers."""
+    """The plan from both sides. Asks the API only where pruning depends on what it offers, or hazards on data."""
     parsed = _parse_needed(desired, live.snapshot)
     complete = _with_meaning(desired.snapshot, parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_parts(desired.manifest, pending)
-    rules, notes = _rules(api, desired.manifest, live)
+    rules, notes = _rules(api, desired.manifest, complete, live)
     rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
-    made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
-    return Planned(made, replace(desired, snapshot=complete), live, parsed)
+    try:
+        made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
+    except MigrationDiverged as error:
+        raise divergence.told(error, api, desired, complete, live) from None
+    made = judged(made, find_hazards(api, live.snapshot, pending), desired.manifest)
+    return Planned(made, replace(desired, snapshot=complete), live, parsed, _seeds_to_run(desired, made))
 
 
 def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
@@ -102,9 +123,10 @@ def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
 
 def _read_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> Live:
     if project is None:
-        return Live(Snapshot(Project("", target.name or "", status="absent")), ledger_exists=False)
+        absent = Project("", target.name or "", status="absent")
+        return Live(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
     if project.status == _PROVISIONING:
-        return Live(Snapshot(project), ledger_exists=False)
+        return Live(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
     return read_live(api, project, desired)
 
 
@@ -112,6 +134,12 @@ def _parse_needed(desired: Desired, live: Snapshot) -> tuple[Parsed, ...]:
     """Parses pending and edited files only: an unchanged history of any length costs nothing."""
     wanted = set(unread([file.migration for file in desired.migrations], live.migrations or ()))
     return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+
+
+def _seeds_to_run(desired: Desired, plan: Plan) -> tuple[Parsed, ...]:
+    """Parses the seeds that the plan runs. Raises MigrationInvalid for what can't be one transaction."""
+    wanted = {change.path for change in plan.changes if isinstance(change, RunSeed)}
+    return whole_seeds([file for file in desired.seeds if file.shown in wanted])
 
 
 def _pending(parsed: tuple[Parsed, ...], live: Snapshot) -> tuple[Parsed, ...]:
@@ -169,11 +197,19 @@ def _why(parsed: Parsed) -> str:
     return "; ".join(reasons) or "it has transactions of its own"
 
 
-def _rules(api: Api, manifest: Manifest, live: Live) -> tuple[Rules, tuple[Note, ...]]:
+def _would_delete(desired: Objects | None, live: Objects | None) -> bool:
+    return any(
+        o.state is not State.UNMANAGED and path not in (desired or ()) for path, o in (live or {}).items()
+    )
+
+
+def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: Live) -> tuple[Rules, tuple[Note, ...]]:
     """Pruning as the manifest asks, where the platform can delete; a note where it can't."""
     static = bool(manifest.static and manifest.static.prune)
     assets = bool(manifest.storage and manifest.storage.prune)
-    if not (static or assets) or not live.ledger_exists:
+    static = static and _would_delete(desired.static, live.snapshot.static)
+    assets = assets and _would_delete(desired.storage, live.snapshot.storage)
+    if not (static or assets):
         return Rules(environment=manifest.environment), ()
     notes = []
     if static and not api.offers(endpoints.DELETE_FILE):

@@ -25,6 +25,11 @@ class Run:
     parallelism: int
 
     @property
+    def created(self) -> bool:
+        """Whether this run made the project, so that nothing of it was read before."""
+        return not self.planned.plan.project.id
+
+    @property
     def changes(self) -> Iterable[Change]:
         return self.planned.plan.changes
 

@@ -15,13 +15,21 @@ from mosaic_deploy.sql.quote import identifier
 
 
 def enable_extensions(run: Run) -> Iterator[Event]:
+    """Creates what the plan says; in a new database also what should be there already, should it not be."""
+    if run.created:
+        for name in sorted(run.planned.desired.snapshot.extensions):
+            run.api.sql(run.project.id, _create(name))
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
             run.heartbeat.check()
-            run.api.sql(run.project.id, f"CREATE EXTENSION IF NOT EXISTS {identifier(change.name)}")
+            run.api.sql(run.project.id, _create(change.name))
             yield ChangeDone(change, time.monotonic() - began)
+
+
+def _create(name: str) -> str:
+    return f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}"
 
 
 def set_auth(run: Run) -> Iterator[Event]:

@@ -34,7 +34,7 @@ def diff_history(
     applied = {m.version: m for m in live if m.units_done}
     newest = max((m.order for m in applied.values() if m.applied), default=-1)
     problems = [
-        *_edited(desired, applied),
+        *_edited(desired, live),
         *([] if allow_out_of_order else _out_of_order(desired, applied, newest)),
         *_missing(desired, applied),
     ]
@@ -64,12 +64,15 @@ def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
     )
 
 
-def _edited(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
-    return [
-        Problem("was edited after it was applied", Location(wanted.file), hint="restore it as it was applied")
-        for wanted in desired
-        if (found := applied.get(wanted.version)) and _differs(wanted, found)
-    ]
+def edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
+    """The desired ones whose files mean something else than what was applied."""
+    applied = {m.version: m for m in live if m.units_done}
+    return [m for m in desired if (found := applied.get(m.version)) and _differs(m, found)]
+
+
+def _edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Problem]:
+    message, hint = "was edited after it was applied", "restore it as it was applied"
+    return [Problem(message, Location(wanted.file), hint=hint) for wanted in edited(desired, live)]
 
 
 def _differs(wanted: Migration, found: Migration) -> bool:

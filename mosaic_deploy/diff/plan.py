@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from mosaic_deploy.diff.keyed import Keyed, diff_objects
 from mosaic_deploy.diff.migrations import diff_history
+from mosaic_deploy.diff.seeds import diff_seeds
 from mosaic_deploy.diff.settings import diff_auth
 from mosaic_deploy.model.change import (
     Change,
@@ -36,7 +37,7 @@ class Rules:
 def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note, ...] = ()) -> Plan:
     """The changes that make `live` equal `desired`, in order. Raises MigrationDiverged.
 
-    Order: project, extensions, assets, migrations, files that pages refer to, pages, auth, deletions.
+    Order: project, extensions, assets, migrations, seeds, files that pages refer to, pages, auth, deletions.
     """
     history = diff_history(
         desired.migrations or (),
@@ -47,10 +48,11 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
     assets = _objects(desired.storage, live.storage, prune=rules.prune_assets)
     auth = diff_auth(desired.auth, live.auth)
     changes: list[Change] = [
-        *([] if live.project.id else [CreateProject(desired.project.name)]),
+        *([] if live.project.id else [CreateProject(live.project.name)]),
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
         *(PutAsset(o.path, o.sha256, o.size, action, why) for o, action, why in assets.puts),
         *history.pending,
+        *diff_seeds(desired.seeds, live.seeds),
         *sorted(
             (PutStatic(o.path, o.sha256, o.size, action, why) for o, action, why in static.puts),
             key=upload_order,

@@ -111,8 +111,13 @@ class Api:
             if operation.documented or error.status not in (404, 405):
                 raise
             listed = self._rediscover(operation, path)
-            if listed is None:
+            if listed is None and operation.name in (self._bindings() or {operation.name: ""}):
                 raise
+            if listed is None:
+                raise errors.OperationUnknown(
+                    f"the platform refuses {operation.method} {path} and lists no endpoint for: {operation.name}",
+                    hint="it may not offer this; its list is GET /v1/project",
+                ) from error
         return self._call(operation, listed, project, filename, body)
 
     def sql(self, project: str, query: str, *, repeatable: bool = True) -> list[answers.Row]:

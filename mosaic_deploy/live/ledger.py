@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, Settings, State
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal, values
+from mosaic_deploy.sql.records import SEED
 
 VERSION = 1
 """The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
@@ -106,7 +108,7 @@ _MIGRATION_ROWS = (
 def read(digests: Mapping[str, str]) -> str:
     """One row, one column: all the tables say, as JSON text.
 
-    `digests` are the desired ones by kind (`migrations`, `static`, `asset`); a kind that the ledger digests
+    `digests` are the desired ones by kind (`migrations`, `static`, `asset`, `seed`); a kind that the ledger digests
     to the same value comes back as null instead of its rows, so that a no-op costs the same for any size.
     """
     migrations = (
@@ -120,6 +122,7 @@ def read(digests: Mapping[str, str]) -> str:
         "migrations": migrations,
         STATIC: _objects(STATIC, digests),
         ASSET: _objects(ASSET, digests),
+        SEED: _objects(SEED, digests),
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "last": "(SELECT pg_catalog.to_json(d) FROM mosaic_deploy.deploys d ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
@@ -144,18 +147,18 @@ def _objects(kind: str, digests: Mapping[str, str]) -> str:
 
 
 def parse(
-    text: str, same_migrations: Iterable[Migration], same_static: Objects, same_storage: Objects
+    text: str,
+    same_migrations: Iterable[Migration],
+    same_static: Objects,
+    same_storage: Objects,
+    same_seeds: Objects = MappingProxyType({}),
 ) -> tuple[Ledger, dict[str, Any]]:
     """The ledger from `read`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
 
     Also returns the raw facts for status (`last`, `lease`). Raises LedgerNewer, ResponseInvalid.
     """
     facts = _decode(text)
-    if facts["version"] > VERSION:
-        raise LedgerNewer(
-            f"this project's ledger has layout {facts['version']}, this mosaic-deploy knows {VERSION}",
-            hint="upgrade mosaic-deploy: pip install -U mosaic-deploy",
-        )
+    refuse_newer(facts["version"])
     rows = facts["migrations"]
     found = Ledger(
         serial=int(facts["serial"]),
@@ -164,9 +167,19 @@ def parse(
         static=same_static if facts[STATIC] is None else _read_objects(facts[STATIC]),
         storage=same_storage if facts[ASSET] is None else _read_objects(facts[ASSET]),
         auth=facts["auth"],
+        seeds=same_seeds if facts.get(SEED) is None else _read_objects(facts[SEED]),
         exists=True,
     )
     return found, facts
+
+
+def refuse_newer(version: int) -> None:
+    """Raises LedgerNewer for a layout that this program doesn't know."""
+    if version > VERSION:
+        raise LedgerNewer(
+            f"this project's ledger has layout {version}, this mosaic-deploy knows {VERSION}",
+            hint="upgrade mosaic-deploy: pip install -U mosaic-deploy",
+        )
 
 
 def extensions(found: object) -> frozenset[str]:
@@ -179,7 +192,7 @@ def mark(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> st
     """Upserts rows in the objects' states. Answers `held` (0 when the lease is lost)."""
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
     return (
-        f"WITH {_held(token)}, written AS ("
+        f"WITH {held(token)}, written AS ("
         "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
         f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
         f"FROM held, {values(facts, 'p text, h text, s bigint, t text')} "
@@ -192,7 +205,7 @@ def mark(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> st
 def forget(kind: str, paths: Iterable[str], token: str) -> str:
     """Deletes rows of objects that are no longer live. Answers `held`."""
     return (
-        f"WITH {_held(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
+        f"WITH {held(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
         "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
         f"{json_literal(list(paths))}::json)) RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
@@ -202,7 +215,7 @@ def forget(kind: str, paths: Iterable[str], token: str) -> str:
 def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
     """Writes the declared auth settings. Answers `held`."""
     return (
-        f"WITH {_held(token)}, written AS ("
+        f"WITH {held(token)}, written AS ("
         "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
         f"SELECT 'auth.magic_link', {json_literal(settings)}::jsonb, {literal(deploy_id)}, "
         "pg_catalog.clock_timestamp() FROM held ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, "
@@ -211,7 +224,8 @@ def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
     )
 
 
-def _held(token: str) -> str:
+def held(token: str) -> str:
+    """The CTE `held`: one row while the lease with this token runs."""
     return (
         f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
         "AND expires_at > pg_catalog.clock_timestamp())"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.client import Api, backoff
 from mosaic_deploy.live.lease import lease_lost
 from mosaic_deploy.live.solo import run_solo
-from mosaic_deploy.model.event import Waiting
+from mosaic_deploy.model.event import Noted, Waiting
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.batch import (
     LEASE_LOST,
     SKIPPED,
@@ -21,6 +22,7 @@ from mosaic_deploy.sql.batch import (
     needs_plain,
     read_failure,
 )
+from mosaic_deploy.sql.rewrite import executable
 from mosaic_deploy.sql.step import Place, Step
 from mosaic_deploy.sql.units import Carrier
 
@@ -31,6 +33,11 @@ LOCK_ATTEMPTS = 6
 """How often a step is tried that doesn't get its lock within `lock_timeout`, with a growing pause between."""
 _LOCK_NOT_AVAILABLE = "55P03"
 _INVALID_TERMINATION = "2D000"
+_MULTIPLE = "cannot insert multiple commands into a prepared statement"
+_NOT_TIMED = (
+    "the SQL endpoint takes one statement per call, so database.statement_timeout can't be set for migrations; "
+    "they run under the platform's own limit"
+)
 
 
 @dataclass
@@ -62,9 +69,12 @@ class Runner:
     together: bool = False
     sleep: Callable[[float], None] = time.sleep
     commits: bool = field(default=True, init=False)
+    several: bool = field(default=True, init=False)
+    """Whether the endpoint takes several statements per call, as far as is known."""
+    untold: list[Note] = field(default_factory=list, init=False)
 
-    def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting]:
-        """Yields groups of steps once they are committed, and Waiting before a lock is tried for again.
+    def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
+        """Yields groups of steps once they are committed, Waiting before a lock is tried for again, and notes.
 
         Raises StepFailed, OutcomeUnknown, LeaseLost, ApiError.
         """
@@ -72,6 +82,8 @@ class Runner:
         attempt = 1
         while waiting:
             done, failed = self._next(waiting)
+            while self.untold:
+                yield Noted(self.untold.pop())
             if done:
                 yield done
                 attempt = 1
@@ -157,6 +169,8 @@ class Runner:
         return (step,), None
 
     def _plain(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
+        if not self.several:
+            return self._as_one_statement(steps)
         compiled = compile_plain(steps, self.session)
         try:
             self.api.sql(self.project, compiled.text)
@@ -166,7 +180,36 @@ class Runner:
                 return tuple(steps), None
             if failure and failure.code == LEASE_LOST:
                 raise lease_lost() from error
+            if _MULTIPLE in error.message:
+                self._take_one_at_a_time()
+                return (), None
             return (), _refused(error, compiled.place(error.position))
+        return tuple(steps), None
+
+    def _take_one_at_a_time(self) -> None:
+        self.several = False
+        if self.session.statement_timeout:
+            self.session = replace(self.session, statement_timeout=None)
+            self.untold.append(Note("statement_timeout_ignored", _NOT_TIMED, Severity.WARNING))
+
+    def _as_one_statement(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
+        """The steps as one DO block, for an endpoint that takes nothing else; errors lose their statement."""
+        said = [replace(step, unit=unit) for step in steps if (unit := executable(step.unit))]
+        if len(said) < len(steps):
+            return (), StepFailed(
+                steps[0],
+                0,
+                None,
+                f"the SQL endpoint takes one statement per call, and {steps[0].unit.reason}",
+            )
+        try:
+            query = compile_batch(said, self.session, commit=False, handled=False)
+            self.api.sql(self.project, query)
+        except SqlFailed as error:
+            failure = read_failure(error.message)
+            if failure and failure.code == LEASE_LOST:
+                raise lease_lost() from error
+            return (), _refused(error, Place(steps[0], 0, 0))
         return tuple(steps), None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import ApiError, NotFound, RequestRefused, ServerFailed, SqlFailed
+from mosaic_deploy.errors import ApiError, NotFound, OperationUnknown, RequestRefused, ServerFailed, SqlFailed
 from mosaic_deploy.live import answers, endpoints, ledger
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.endpoints import Operation
@@ -22,6 +22,7 @@ from mosaic_deploy.model.snapshot import (
     migrations_digest,
     objects_digest,
 )
+from mosaic_deploy.sql.records import SEED
 
 Listing = Mapping[str, tuple[int | None, str]]
 """Filename → (size or None, url), as the platform lists it."""
@@ -58,6 +59,7 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
         static=merge(known.static, listed_static),
         storage=merge(known.storage, listed_assets),
         auth=known.auth,
+        seeds=known.seeds,
         serial=known.serial,
     )
     return Live(snapshot, known.exists, listed_assets, facts)
@@ -91,6 +93,8 @@ def _listing(api: Api, operation: Operation, project: str, wanted: Objects | Non
         return None
     try:
         return answers.files(api.call(operation, project=project))
+    except OperationUnknown:
+        return None
     except (NotFound, RequestRefused) as error:
         if error.status in (404, 405):
             return None
@@ -103,6 +107,7 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
             "migrations": migrations_digest(desired.migrations or ()),
             ledger.STATIC: objects_digest(desired.static or _NOTHING),
             ledger.ASSET: objects_digest(desired.storage or _NOTHING),
+            SEED: objects_digest(desired.seeds or _NOTHING),
         }
     )
     try:
@@ -112,7 +117,11 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
     if not rows:
         return _first_time(api, project, None), {}
     return ledger.parse(
-        rows[0]["ledger"], desired.migrations or (), desired.static or _NOTHING, desired.storage or _NOTHING
+        rows[0]["ledger"],
+        desired.migrations or (),
+        desired.static or _NOTHING,
+        desired.storage or _NOTHING,
+        desired.seeds or _NOTHING,
     )
 
 

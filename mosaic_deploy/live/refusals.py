@@ -86,6 +86,8 @@ def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
     if status == 401:
         rotated: errors.ApiFacts = {**common, "hint": _ROTATED}
         return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
+    if status == 404 and not common.get("hint"):
+        common = {**common, "hint": "is MOSAIC_API_URL the API's address, without a path?"}
     by_status: dict[int, type[errors.ApiError]] = {
         403: errors.Forbidden,
         404: errors.NotFound,

@@ -20,10 +20,10 @@ from mosaic_deploy.sql.batch import (
     compile_claim,
     compile_solo,
     read_failure,
-    record,
 )
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import identifier, literal
+from mosaic_deploy.sql.records import record
 from mosaic_deploy.sql.step import Step
 
 _TRIES = 3

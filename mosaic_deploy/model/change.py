@@ -62,6 +62,76 @@ class ApplyMigration:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordMigration:
+    """A file's row in the ledger, and nothing run: `units_done` of its `units` count as committed."""
+
+    version: str
+    file: str
+    checksum: str
+    semantic: str
+    units: int
+    units_done: int
+    action: Action
+    reason: str
+    kind: ClassVar[str] = "history"
+
+    @property
+    def address(self) -> str:
+        return f"history:{self.file}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetMigration:
+    """The ledger's row of a migration goes; nothing is run or undone."""
+
+    version: str
+    file: str
+    reason: str
+    kind: ClassVar[str] = "history"
+    action: ClassVar[Action] = Action.DESTROY
+
+    @property
+    def address(self) -> str:
+        return f"history:{self.file}"
+
+
+@dataclass(frozen=True, slots=True)
+class UndoMigration:
+    """An applied file's way down is run; then it is pending again. `down` says where that is written."""
+
+    version: str
+    file: str
+    down: str
+    statements: int
+    kind: ClassVar[str] = "rollback"
+    action: ClassVar[Action] = Action.DESTROY
+
+    @property
+    def reason(self) -> str:
+        return f"undone by {self.down} ({self.statements} statement{'' if self.statements == 1 else 's'})"
+
+    @property
+    def address(self) -> str:
+        return f"rollback:{self.file}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeed:
+    """A seed file is run as one transaction. `sha256` is its content's: each content runs once."""
+
+    path: str
+    sha256: str
+    size: int
+    action: Action
+    reason: str
+    kind: ClassVar[str] = "seed"
+
+    @property
+    def address(self) -> str:
+        return f"seed:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class PutStatic:
     path: str
     sha256: str
@@ -129,4 +199,15 @@ class SetAuth:
 
 Put = PutStatic | PutAsset
 Delete = DeleteStatic | DeleteAsset
-Change = CreateProject | EnableExtension | ApplyMigration | Put | Delete | SetAuth
+Amendment = RecordMigration | ForgetMigration
+Change = (
+    CreateProject
+    | EnableExtension
+    | ApplyMigration
+    | Amendment
+    | UndoMigration
+    | RunSeed
+    | Put
+    | Delete
+    | SetAuth
+)

@@ -19,13 +19,14 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSpec:
-    """`migrations` is a folder relative to the manifest; timeouts are seconds, None for the server's own.
+    """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest; timeouts are seconds, None for the server's own.
 
     `transaction` is `each` (a transaction per migration) or `all` (all pending ones or none).
     """
 
     extensions: tuple[str, ...] = ()
     migrations: str | None = None
+    seeds: tuple[str, ...] = ()
     transaction: str = "each"
     lock_timeout: float | None = None
     statement_timeout: float | None = None
@@ -79,6 +80,18 @@ class HttpCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """What an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None for any number.
+
+    `protected_tables` are names as the catalog has them, `orders` (in `public`) or `app.orders`.
+    """
+
+    destructive: str = "confirm"
+    protected_tables: tuple[str, ...] = ()
+    max_deletes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A whole manifest. `file` is where it was read; relative folders are below `root`."""
 
@@ -89,6 +102,7 @@ class Manifest:
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None
     verify: tuple[HttpCheck, ...] = ()
+    policy: PolicySpec | None = None
     environment: str | None = None
     locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
     """Where each field was written, by dotted path (`verify.http[0].path`)."""

@@ -8,7 +8,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.change import Action, Change
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -49,6 +51,12 @@ class Plan:
     live: str
     serial: int
     environment: str | None = None
+    hazards: tuple[Hazard, ...] = ()
+    """Of the pending migrations, the worst first; silenced ones too."""
+    denied: tuple[Problem, ...] = ()
+    """Why the manifest's policy doesn't let it be applied; empty where it does."""
+    to_confirm: tuple[Hazard, ...] = ()
+    """The destructive hazards that a person has to agree to, or `--allow destructive`."""
 
     @property
     def empty(self) -> bool:

@@ -91,6 +91,8 @@ class Snapshot:
     static: Objects | None = None
     storage: Objects | None = None
     auth: Settings | None = None
+    seeds: Objects | None = None
+    """Seed files by their path below the project folder; live ones with the content that was run last."""
     serial: int = 0
     """How often the ledger's project has been deployed to; lets an apply see that live has moved."""
 
@@ -110,6 +112,7 @@ class Snapshot:
             "static": None if self.static is None else objects_digest(self.static),
             "storage": None if self.storage is None else objects_digest(self.storage),
             "auth": None if self.auth is None else dict(self.auth),
+            "seeds": None if self.seeds is None else objects_digest(self.seeds),
             "serial": self.serial,
         }
 
@@ -124,6 +127,7 @@ class Ledger:
     static: Objects = field(default_factory=lambda: _EMPTY)
     storage: Objects = field(default_factory=lambda: _EMPTY)
     auth: Settings | None = None
+    seeds: Objects = field(default_factory=lambda: _EMPTY)
     exists: bool = False
 
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mosaic_deploy.errors import Problem
+from mosaic_deploy.errors import ManifestInvalid, Problem
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest_text import SourceText
 from mosaic_deploy.source.yaml_tree import Node, shown
 
@@ -25,6 +26,33 @@ def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Prob
             message, hint = found
             where = source.location(node.line, node.column)
             yield Problem(message, where, field=node.field, hint=hint)
+    yield from _seed_problems(project, tree, source)
+
+
+def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Problem]:
+    """Seeds are files as well as folders; each must be inside the project, and there."""
+    seeds = _at(tree, "database", "seeds")
+    for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
+        if not isinstance(node.value, str) or "\0" in node.value:
+            continue
+        path = os.path.realpath(os.path.join(project, node.value))  # noqa: PTH118
+        name = shown(node.value) if node.variable is None else f"the value of {node.variable}"
+        where = source.location(node.line, node.column)
+        if not path.startswith(project.rstrip(os.sep) + os.sep):
+            hint = "use a file or folder below the manifest; a link out of it counts too"
+            yield Problem(f"{name} leaves the project folder", where, field=node.field, hint=hint)
+        elif not os.path.exists(path):  # noqa: PTH110
+            yield Problem(f"no such file or folder: {name}", where, field=node.field, hint="correct the name")
+
+
+def migrations_folder(manifest: Manifest) -> str:
+    """The folder `database.migrations` names. Raises ManifestInvalid where it names none."""
+    if manifest.database and manifest.database.migrations:
+        return manifest.database.migrations
+    where = manifest.locate("database")
+    hint = "create a folder, and name it: database: {migrations: migrations}"
+    problem = Problem("no migrations folder is named", where, "database.migrations", hint)
+    raise ManifestInvalid("this manifest has no migrations", problems=[problem])
 
 
 def _at(tree: Node, section: str, name: str) -> Node | None:

@@ -12,6 +12,7 @@ from mosaic_deploy.model.manifest import (
     HttpCheck,
     MagicLinkSpec,
     Manifest,
+    PolicySpec,
     ProjectSpec,
     StaticSpec,
     StorageSpec,
@@ -36,6 +37,7 @@ def manifest_of(value: Value, file: Path, environment: str | None) -> Manifest:
         static=StaticSpec(**_tupled(value["static"])) if "static" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_tupled(link)) if link is not None else None,
+        policy=PolicySpec(**_tupled(value["policy"])) if "policy" in value else None,
         verify=tuple(HttpCheck(**check) for check in value.get("verify", {}).get("http", ())),
         environment=environment,
     )

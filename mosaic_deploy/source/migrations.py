@@ -12,7 +12,9 @@ from pathlib import Path
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksum
+from mosaic_deploy.sql.dialect import dialect_hint
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
+from mosaic_deploy.sql.psql import COPY_FROM_STDIN, copies_from_stdin, psql_mistake
 from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
@@ -20,10 +22,9 @@ _LONGEST_VERSION = 18
 """Digits: the ledger keeps versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
-_SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
+SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
+"""dbmate's marks: which way, and the options behind it."""
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
-_COPY_STDIN = re.compile(r"^[ \t]*copy\b[^;]*?\bfrom\s+stdin\b", re.IGNORECASE | re.MULTILINE)
-_META_COMMAND = re.compile(r"^[ \t]*\\[a-zA-Z!?]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,17 @@ def read_migrations(root: Path, folder: str) -> tuple[MigrationFile, ...]:
     return tuple(files)
 
 
+def read_sql_file(root: Path, path: Path) -> MigrationFile:
+    """One file of SQL that is no migration: its version is empty unless its name begins with one.
+
+    Raises as `read_migrations` does.
+    """
+    shown = path.relative_to(root).as_posix()
+    if not _inside(path, root):
+        raise SourceRefused(f"{shown} can't be read", problems=[_leaves(shown)])
+    return _read(path, shown)
+
+
 def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
     """Parses files. Raises MigrationInvalid with every file's first syntax error at once."""
     parsed: list[Parsed] = []
@@ -83,8 +95,7 @@ def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
     """Where in `file` the character `offset` of `statement` stands."""
-    line, column, text = line_and_column(file.text, statement.offset + offset)
-    return Location(file.shown, line, column, text)
+    return _location(file, statement.offset + offset)
 
 
 def _sql_files(folder: Path) -> list[Path]:
@@ -170,10 +181,7 @@ def _directives(text: str) -> Iterator[str]:
 
 
 def _prefixes(units: Sequence[Unit]) -> tuple[str, ...]:
-    if not units:
-        return (semantic_checksum([]),)
-    ends = range(1, len(units) + 1)
-    return tuple(semantic_checksum([s for unit in units[:end] for s in unit.statements]) for end in ends)
+    return semantic_checksums([unit.statements for unit in units])
 
 
 def _up_section(text: str) -> tuple[str, str]:
@@ -181,7 +189,7 @@ def _up_section(text: str) -> tuple[str, str]:
 
     Raises UnitProblem for statements that would be left out without a word, SyntaxProblem.
     """
-    marks = list(_SECTION.finditer(text))
+    marks = list(SECTION.finditer(text))
     if not marks:
         return text, ""
     up = next((mark for mark in marks if mark.group(1) == "up"), None)
@@ -195,31 +203,23 @@ def _up_section(text: str) -> tuple[str, str]:
     return blanked + text[up.start() : end], up.group(2).strip()
 
 
-_NEEDS_PSQL = "COPY … FROM stdin needs psql; write the rows as INSERT … VALUES instead"
-
-
 def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
     for statement in statements:
-        node = statement.node
-        if statement.kind == "CopyStmt" and node.get("is_from") and not node.get("filename"):
-            raise UnitProblem(_NEEDS_PSQL, statement.offset)
+        if copies_from_stdin(statement):
+            raise UnitProblem(COPY_FROM_STDIN, statement.offset)
 
 
 def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:
-    meta = _META_COMMAND.search(file.text)
-    if (
-        isinstance(error, SyntaxProblem)
-        and meta
-        and (error.offset is None or abs(meta.end() - error.offset) < 200)
-    ):
-        line, column, text = line_and_column(file.text, meta.end() - 2)
-        hint = "remove the line, or write what it does as SQL"
-        return Problem(
-            "psql's own commands can't be run by the API", Location(file.shown, line, column, text), hint=hint
-        )
+    if isinstance(error, UnitProblem):
+        return Problem(error.message, _location(file, error.offset))
     if error.offset is None:
         return Problem(error.message, Location(file.shown))
-    copy = _COPY_STDIN.search(file.text, 0, error.offset) if isinstance(error, SyntaxProblem) else None
-    message, offset = (error.message, error.offset) if copy is None else (_NEEDS_PSQL, copy.start())
+    if mistake := psql_mistake(file.text, error.offset):
+        return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
+    hint = dialect_hint(file.text, error.offset)
+    return Problem(error.message, _location(file, error.offset), hint=hint)
+
+
+def _location(file: MigrationFile, offset: int) -> Location:
     line, column, text = line_and_column(file.text, offset)
-    return Problem(message, Location(file.shown, line, column, text))
+    return Location(file.shown, line, column, text)

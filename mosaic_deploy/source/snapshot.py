@@ -12,6 +12,7 @@ from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
 from mosaic_deploy.source.files import LocalFile, Selection, read_files, refuse_unserved
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
+from mosaic_deploy.source.seeds import read_seeds, seed_objects
 
 AUTH_FILE = "mosaic-auth.json"
 """Where pages find the declared sign-in settings; made by every deploy, never kept on disk."""
@@ -24,6 +25,7 @@ class Desired:
     manifest: Manifest
     snapshot: Snapshot
     migrations: tuple[MigrationFile, ...] = ()
+    seeds: tuple[MigrationFile, ...] = ()
     static: dict[str, LocalFile] = field(default_factory=dict)
     assets: dict[str, LocalFile] = field(default_factory=dict)
     generated: dict[str, bytes] = field(default_factory=dict)
@@ -36,6 +38,7 @@ def read_desired(manifest: Manifest) -> Desired:
     static = _static(manifest)
     assets = _assets(manifest)
     generated = _generated(manifest.magic_link, static or {}, root)
+    seeds = _seeds(manifest)
     objects = {name: file.object for name, file in (static or {}).items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
@@ -45,14 +48,21 @@ def read_desired(manifest: Manifest) -> Desired:
         static=None if static is None and not generated else objects,
         storage=None if assets is None else {name: file.object for name, file in assets.items()},
         auth=_settings(manifest.magic_link),
+        seeds=None if seeds is None else seed_objects(seeds),
     )
-    return Desired(manifest, snapshot, migrations or (), static or {}, assets or {}, generated)
+    return Desired(manifest, snapshot, migrations or (), seeds or (), static or {}, assets or {}, generated)
 
 
 def _migrations(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
     return read_migrations(manifest.root, manifest.database.migrations)
+
+
+def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
+    if manifest.database is None or not manifest.database.seeds:
+        return None
+    return read_seeds(manifest.root, manifest.database.seeds)
 
 
 def _static(manifest: Manifest) -> dict[str, LocalFile] | None:

@@ -209,7 +209,8 @@ def _const(verdict: Verdict, node: Node, error: ValidationError) -> Iterator[Pro
 
 
 def _enum(verdict: Verdict, node: Node, error: ValidationError) -> Iterator[Problem]:
-    allowed = [str(one) for one in error.validator_value]
+    values: Any = error.validator_value
+    allowed = [str(one) for one in values]
     close = get_close_matches(str(node.value), allowed, 1)
     meant = f'did you mean "{close[0]}"?' if close else None
     yield verdict.at_value(node, f"must be one of {', '.join(allowed)}, and this is {_found(node)}", meant)

@@ -8,14 +8,13 @@ message tells which statement of which file it was.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.records import done, record, row
 from mosaic_deploy.sql.step import Compiled, Place, Step
 from mosaic_deploy.sql.units import Carrier, Unit
 
@@ -55,14 +54,52 @@ class Failure:
     hint: str | None = None
 
 
-def compile_batch(steps: Sequence[Step], session: Session, *, commit: bool = True) -> str:
+def compile_batch(
+    steps: Sequence[Step], session: Session, *, commit: bool = True, handled: bool = True
+) -> str:
     """One DO block that applies `steps` in order, each in its own transaction.
 
     With `commit=False` nothing is committed inside: for endpoints that wrap each call in a transaction.
-    All steps must have the BATCH carrier.
+    With `handled=False` errors come back as PostgreSQL words them, without the statement's number, and the
+    statements aren't in a subtransaction. All steps must have the BATCH carrier.
     """
-    body = "\n".join(_step(step, session, commit) for step in steps)
-    return "DO " + dollar_quote(f"{_DECLARATIONS}BEGIN\n{body}\n{_RESTORE}END\n", "mosaic_batch")
+    facts = [_facts(step, session) for step in steps]
+    given = dollar_quote(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
+    handler = _HANDLER if handled else ""
+    flush = _UNFLUSHED.format(last=len(steps) - 1) if commit else ""
+    body = f"""DECLARE
+  steps pg_catalog.jsonb := {given};
+{_DECLARATIONS}BEGIN
+  FOR place IN 0 .. {len(steps) - 1} LOOP
+  one := steps OPERATOR(pg_catalog.->) place;
+{_lease_check(session, _RAISE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
+  IF NOT finished THEN
+{_RESTORE}{_local_limits(session)}{flush}  step := 0;
+    BEGIN
+    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
+      step := step OPERATOR(pg_catalog.+) 1;
+      EXECUTE sql;
+    END LOOP;
+{handler}    END;
+    PERFORM pg_catalog.set_config('role', own_role, false);
+    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+  END IF;
+{"  COMMIT;" if commit else ""}
+  END LOOP;
+{_RESTORE}END
+"""
+    return "DO " + dollar_quote(body, "mosaic_batch")
+
+
+def _facts(step: Step, session: Session) -> dict[str, object]:
+    """A step as the batch's loop reads it."""
+    return {
+        "version": step.version,
+        "unit": step.number,
+        "done": f"SELECT {done(step)}",
+        "sql": [statement.text for statement in step.unit.statements],
+        "record": record(step, session),
+    }
 
 
 def compile_plain(steps: Sequence[Step], session: Session) -> Compiled:
@@ -106,29 +143,9 @@ def compile_claim(step: Step, session: Session) -> str:
         f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
         f"AND attempt >= {step.number}) THEN {_raise(ATTEMPTED, step)} END IF;\n"
     )
-    noted = f"  {_row(step, session, done=step.number - 1, attempt=step.number)};\n"
+    noted = f"  {row(step, session, done=step.number - 1, attempt=step.number)};\n"
     body = f"BEGIN\n{_guard(step, session)}{_raise_if_applied(step)}{attempted}{noted}END\n"
     return "DO " + dollar_quote(body, "mosaic_claim")
-
-
-def record(step: Step, session: Session) -> str:
-    """The ledger row of a committed unit, as one statement; sending it twice changes nothing."""
-    return _row(step, session, done=step.number, attempt=0)
-
-
-def _row(step: Step, session: Session, *, done: int, attempt: int) -> str:
-    packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
-    semantic = step.semantic if done == step.number else step.before
-    columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
-    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name != "version")
-    return (
-        f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
-        f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.units}, "
-        f"{done}, {attempt}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
-        f"current_user) ON CONFLICT (version) DO UPDATE SET {updated}, "
-        "applied_at = pg_catalog.clock_timestamp() "
-        f"WHERE m.units_done < EXCLUDED.units_done OR {attempt} > m.attempt"
-    )
 
 
 _FOUND = re.compile(re.escape(MARK) + r"(?=\{)")
@@ -147,10 +164,34 @@ def read_failure(message: str) -> Failure | None:
     return None
 
 
-_DECLARATIONS = """DECLARE
-  step int; sql text; code text; message text; detail text; hint text;
+# One loop over data, not a piece of code per step: PL/pgSQL keeps a plan for every statement written out, and
+# each DDL statement walks all of them (300 steps took three times as long as three calls of 100).
+_DECLARATIONS = """  one pg_catalog.jsonb; finished boolean; step int; sql text;
+  code text; message text; detail text; hint text;
   own_path text := pg_catalog.current_setting('search_path');
   own_role text := pg_catalog.current_setting('role');
+"""
+_WHERE = (
+    "'version', one OPERATOR(pg_catalog.->>) 'version', "
+    "'unit', (one OPERATOR(pg_catalog.->>) 'unit')::pg_catalog.int4"
+)
+_RAISE_LOST = (
+    f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARK}, "
+    f"pg_catalog.json_build_object('code', '{LEASE_LOST}', {_WHERE})::text);"
+)
+_HANDLER = f"""    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARK},
+        pg_catalog.json_build_object('code', '{FAILED}', {_WHERE}, 'statement', step,
+        'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint)::text);
+"""
+# The log is written in order, so the last step's commit makes the earlier ones durable too: one wait for the
+# disk per call instead of one per migration. A crash of the server in between takes ledger rows along with
+# the work, and the call is sent again.
+_UNFLUSHED = """  IF place OPERATOR(pg_catalog.<) {last} THEN
+    PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
+  END IF;
 """
 # RESET ALL keeps no session state of one migration for the next; what the connection itself came with
 # (a pooler's SET ROLE or search_path) is put back.
@@ -160,59 +201,24 @@ _RESTORE = """  RESET ALL;
 """
 
 
-def _step(step: Step, session: Session, commit: bool) -> str:
-    # One list and a loop: PL/pgSQL keeps a plan for each EXECUTE that is written out (20,000 took 450 MB).
-    texts = ",\n".join(dollar_quote(statement.text, "mosaic_sql") for statement in step.unit.statements)
-    return f"""{_guard(step, session)}  IF NOT {_applied(step)} THEN
-{_RESTORE}{_local_limits(session)}  step := 0;
-    BEGIN
-    FOREACH sql IN ARRAY ARRAY[
-{texts}
-    ]::pg_catalog.text[] LOOP
-      step := step OPERATOR(pg_catalog.+) 1;
-      EXECUTE sql;
-    END LOOP;
-    EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      {_raise_failed(step)}
-    END;
-    PERFORM pg_catalog.set_config('role', own_role, false);
-    {record(step, session)};
-  END IF;
-{"  COMMIT;" if commit else ""}"""
-
-
 def _guard(step: Step, session: Session) -> str:
-    lost = _raise(LEASE_LOST, step)
+    return _lease_check(session, _raise(LEASE_LOST, step))
+
+
+def _lease_check(session: Session, lost: str) -> str:
     return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
   IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}
       AND expires_at > pg_catalog.clock_timestamp()) THEN {lost} END IF;
 """
 
 
-def _applied(step: Step) -> str:
-    # Written without an operator on text, so a changed search_path can't reinterpret it.
-    rows = f"mosaic_deploy.migrations WHERE version = {step.version} AND units_done >= {step.number}"
-    return f"EXISTS (SELECT FROM {rows})"
-
-
 def _raise_if_applied(step: Step) -> str:
-    return f"  IF {_applied(step)} THEN {_raise(SKIPPED, step)} END IF;\n"
+    return f"  IF {done(step)} THEN {_raise(SKIPPED, step)} END IF;\n"
 
 
 def _raise(code: str, step: Step) -> str:
     facts = json.dumps({"code": code, "version": step.version, "unit": step.number})
     return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARK}, {literal(facts)});"
-
-
-def _raise_failed(step: Step) -> str:
-    return (
-        f"RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARK}, "
-        f"pg_catalog.json_build_object('code', '{FAILED}', 'version', '{step.version}', "
-        f"'unit', {step.number}, 'statement', step, "
-        "'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint)::text);"
-    )
 
 
 def _limits(session: Session) -> Iterator[tuple[str, str]]:

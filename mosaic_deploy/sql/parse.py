@@ -1,4 +1,4 @@
-"""Statements and their places, by PostgreSQL's own parser (libpg_query through pgparse)."""
+"""Statements and their places, by PostgreSQL's own parser (libpg_query)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Statement:
     text: str
     offset: int
     parsed: Tree | None = field(default=None, compare=False, hash=False, repr=False)
+    first_byte: int = field(default=0, compare=False, repr=False)
+    """The byte that the tree's positions have for the text's beginning."""
 
     @property
     def tree(self) -> Tree:
@@ -121,12 +123,12 @@ def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
 
 
 def _raw_statements(sql: str) -> list[Tree]:
-    import pgparse
+    from mosaic_deploy.sql.libpg_query import ParserRefused, parse_statements  # loads a C library
 
     try:
-        return list(pgparse.parse(sql))
-    except pgparse.PGQueryError as error:
-        raise refused(str(error.message), error.position) from None
+        return parse_statements(sql)
+    except ParserRefused as error:
+        raise refused(error.message, error.position) from None
     except RecursionError:
         raise SyntaxProblem("the statement is nested too deeply to be read", None) from None
 
@@ -151,7 +153,8 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
         at_char += len(encoded[at_byte:start].decode())
         text = encoded[start:end].decode()
         lead = leading_trivia(text)
-        yield Statement(text[lead:].rstrip(SPACE), at_char + lead, item["stmt"])
+        first_byte = start + len(text[:lead].encode())
+        yield Statement(text[lead:].rstrip(SPACE), at_char + lead, item["stmt"], first_byte)
         at_char += len(text)
         at_byte = end
 
@@ -189,7 +192,15 @@ def _after_block_comment(text: str, at: int) -> int:
 
 
 _POSITIONS = frozenset(
-    {"location", "stmt_location", "stmt_len", "list_start", "list_end", "rexpr_list_start"}
+    {
+        "location",
+        "stmt_location",
+        "stmt_len",
+        "list_start",
+        "list_end",
+        "rexpr_list_start",
+        "rexpr_list_end",
+    }
 )
 
 

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from mosaic_deploy.sql.units import Unit
+
+
+class Purpose(StrEnum):
+    """What a step is for, and so how the ledger tells that it is done."""
+
+    APPLY = "apply"
+    """A migration's way up: its row is there."""
+    UNDO = "undo"
+    """A migration's way down: its row is gone."""
+    SEED = "seed"
+    """A seed file: its content's digest is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,9 @@ class Step:
     number: int
     units: int
     unit: Unit
+    purpose: Purpose = Purpose.APPLY
+    size: int = 0
+    """A seed's bytes."""
 
 
 @dataclass(frozen=True, slots=True)

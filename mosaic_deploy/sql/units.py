@@ -262,11 +262,11 @@ def _do_commits(statement: Statement) -> bool:
     """Whether a DO block ends transactions: PL/pgSQL's own parser tells a COMMIT from a word in a text."""
     if not _TRANSACTION_WORD.search(_do_body(statement.node)):
         return False
-    import pgparse  # loads a C library: only where SQL is read
+    from mosaic_deploy.sql.libpg_query import ParserRefused, parse_plpgsql  # loads a C library
 
     try:
-        tree = json.dumps(pgparse.parse_pgsql(statement.text))
-    except (pgparse.PGQueryError, RecursionError):
+        tree = json.dumps(parse_plpgsql(statement.text))
+    except (ParserRefused, RecursionError):
         return True  # names or types that the parser would have to look up: the word decides
     if '"PLpgSQL_stmt_block":' not in tree:
         return True  # another language, whose bodies aren't read

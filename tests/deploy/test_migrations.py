@@ -41,7 +41,7 @@ def test_a_failure_keeps_what_came_before_and_leaves_nothing_of_itself(site):
     failed = site.fails()
     error = failed.error
     assert isinstance(error, MigrationFailed)
-    assert (str(error.location), error.sqlstate) == ("sql/2_b.sql:4:1", "42704")
+    assert (str(error.location), error.sqlstate) == ("sql/2_b.sql:4:20", "42704")
     assert error.location.text == "create table c (id no_such_type);"
     assert "no_such_type" in error.message
     assert failed.failed == "migration:2_b.sql"
@@ -120,7 +120,7 @@ def test_a_file_resumes_at_the_part_that_failed(site):
     history(site, m1_parts=text)
     failed = site.fails()
     assert failed.error.mutation_state == "partial"
-    assert str(failed.error.location) == "sql/1_parts.sql:1:26"
+    assert str(failed.error.location) == "sql/1_parts.sql:1:60"
     site.write("sql/1_parts.sql", text.replace("nope", "id"))
     planned = site.plan()
     assert [c.reason for c in planned.plan.changes] == ["resumes after part 1 of 3"]
@@ -146,7 +146,8 @@ def test_history_that_disagrees_stops_the_plan(site):
     (site.root / "sql/3_c.sql").unlink()
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
-    assert [p.location.file for p in caught.value.problems] == ["1_a.sql", "2_b.sql", "3_c.sql"]
+    assert [p.location.file for p in caught.value.problems] == ["sql/1_a.sql", "sql/2_b.sql", "sql/3_c.sql"]
+    assert [p.diff is not None for p in caught.value.problems] == [True, False, False]
 
 
 def test_a_cosmetic_edit_is_only_noted(site):

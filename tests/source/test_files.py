@@ -101,7 +101,7 @@ def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused) as caught:
         read_files(tmp_path, Selection("public"))
     [problem] = caught.value.problems
-    assert str(problem) == "public/caf?.css a name that isn't valid UTF-8"
+    assert str(problem) == "public/caf?.css: a name that isn't valid UTF-8"
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_what_hosting_does_not_serve_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused) as caught:
         refuse_unserved(found, tmp_path)
     assert [str(problem) for problem in caught.value.problems] == [
-        "public/LICENSE static hosting doesn't serve files without a suffix",
-        "public/a.woff2 static hosting doesn't serve .woff2",
-        "public/b.MAP static hosting doesn't serve .MAP",
+        "public/LICENSE: static hosting doesn't serve files without a suffix",
+        "public/a.woff2: static hosting doesn't serve .woff2",
+        "public/b.MAP: static hosting doesn't serve .MAP",
     ]
     assert "static.exclude" in (caught.value.hint or "")
 

@@ -107,7 +107,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     file = written(tmp_path, b"#" * (1024 * 1024 + 1))
-    assert problems_of(file) == [" larger than 1024 KiB; this is a small text file"]
+    assert problems_of(file) == [": larger than 1024 KiB; this is a small text file"]
 
 
 def test_too_many_values(tmp_path: Path) -> None:

@@ -89,14 +89,14 @@ def test_every_misnamed_file_is_named(tmp_path: Path) -> None:
     write(tmp_path, **dict.fromkeys([*bad, "1_fine.sql"], ""))
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
     message = "no version number at the beginning of the name"
-    assert refused(tmp_path) == [f"migrations/{name} {message}; {hint}" for name in sorted(bad)]
+    assert refused(tmp_path) == [f"migrations/{name}: {message}; {hint}" for name in sorted(bad)]
 
 
 def test_every_duplicate_is_named(tmp_path: Path) -> None:
     write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2_d.sql"], ""))
     assert refused(tmp_path) == [
-        "migrations/01_c.sql has the same version as 0001_b.sql; give one of them another number",
-        "migrations/1_a.sql has the same version as 01_c.sql; give one of them another number",
+        "migrations/01_c.sql: has the same version as 0001_b.sql; give one of them another number",
+        "migrations/1_a.sql: has the same version as 01_c.sql; give one of them another number",
     ]
 
 
@@ -128,13 +128,13 @@ def test_links(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused) as caught:
         read_migrations(root, "migrations")
     [problem] = caught.value.problems
-    assert str(problem) == "migrations/3_outside.sql a link that leaves the project folder; copy the file"
+    assert str(problem) == "migrations/3_outside.sql: a link that leaves the project folder; copy the file"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (write(tmp_path, **{"1_a.sql": ""}) / "migrations" / "1_a.sql").chmod(0)
-    with pytest.raises(SourceUnreadable, match=r"migrations/1_a\.sql can't be read: Permission denied"):
+    with pytest.raises(SourceUnreadable, match=r"migrations/1_a\.sql: can't be read: Permission denied"):
         read_migrations(tmp_path, "migrations")
 
 

@@ -6,7 +6,6 @@ import re
 import zlib
 from dataclasses import replace
 
-import pgparse
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +20,10 @@ from mosaic_deploy.sql.batch import (
     compile_solo,
     needs_plain,
     read_failure,
-    record,
 )
+from mosaic_deploy.sql.libpg_query import parse_plpgsql
 from mosaic_deploy.sql.parse import Statement, parse
+from mosaic_deploy.sql.records import record
 from mosaic_deploy.sql.step import Step
 from mosaic_deploy.sql.units import Carrier, Unit, split_units
 
@@ -81,13 +81,12 @@ def do_body(sql: str) -> str:
 
 
 def executed(sql: str) -> list[str]:
-    """The texts that a batch's loops EXECUTE, by PL/pgSQL's own parser."""
-    tree = json.dumps(pgparse.parse_pgsql(sql))
-    assert tree.count('"PLpgSQL_stmt_dynexecute"') == tree.count('"PLpgSQL_stmt_foreach_a"')
-    queries = re.findall(r'"PLpgSQL_expr": \{"query": ("ARRAY\[(?:[^"\\]|\\.)*")', tree)
-    lists = [parse(f"SELECT {json.loads(query)}")[0].node["targetList"][0] for query in queries]
-    arrays = [one["ResTarget"]["val"]["TypeCast"]["arg"]["A_ArrayExpr"] for one in lists]
-    return [text["A_Const"]["sval"]["sval"] for array in arrays for text in array.get("elements", ())]
+    """The texts that a batch's loop EXECUTEs, from the data its DO block declares."""
+    tree = json.dumps(parse_plpgsql(sql))
+    assert tree.count('"PLpgSQL_stmt_foreach_a"') == 1
+    quoted = re.search(r"(\$mosaic_steps\d*\$)(.*?)\1", do_body(sql), re.DOTALL)
+    assert quoted
+    return [text for one in json.loads(quoted.group(2)) for text in one["sql"]]
 
 
 @given(st.lists(statements(), min_size=1, max_size=3), names, st.booleans())
@@ -97,7 +96,7 @@ def test_a_batch_is_one_do_block_that_executes_the_statements(
     steps = [step(sql, file=file, version=str(n)) for n, sql in enumerate(written, 1)]
     batch = compile_batch(steps, SESSION, commit=commit)
     assert executed(batch) == [s.text for one in steps for s in one.unit.statements]
-    assert ("PLpgSQL_stmt_commit" in json.dumps(pgparse.parse_pgsql(batch))) is commit
+    assert ("PLpgSQL_stmt_commit" in json.dumps(parse_plpgsql(batch))) is commit
 
 
 @given(st.lists(statements(), min_size=1, max_size=3), names)
@@ -157,7 +156,7 @@ def test_record_is_one_insert_with_the_source_inside(file: str, token: str, sour
 def test_a_claim_parses_with_any_token(token: str) -> None:
     guard = compile_claim(step("VACUUM"), Session(token, "d"))
     assert "RAISE EXCEPTION" in do_body(guard)
-    assert pgparse.parse_pgsql(guard)
+    assert parse_plpgsql(guard)
 
 
 def test_a_solo_statement_goes_as_it_is() -> None:

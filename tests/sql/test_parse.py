@@ -1,10 +1,10 @@
 """Statements and their places. Offsets count characters of the text as it was given."""
 
-import pgparse
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mosaic_deploy.sql.libpg_query import parse_statements
 from mosaic_deploy.sql.parse import (
     SyntaxProblem,
     leading_trivia,
@@ -173,4 +173,4 @@ def test_joined_statements_come_back_at_their_offsets(parts: list[tuple[str, str
 @given(trivia)
 def test_leading_trivia_is_all_of_it(before: str) -> None:
     assert leading_trivia(before + "SELECT") == len(before)
-    assert pgparse.parse(before) == []
+    assert parse_statements(before) == []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Project
 
@@ -29,8 +32,32 @@ def plan_document(plan: Plan) -> Document:
         "summary": asdict(plan.counts),
         "changes": [change_facts(change) for change in plan.changes],
         "notes": [asdict(note) for note in plan.notes],
+        "hazards": [hazard_document(hazard) for hazard in plan.hazards],
+        "policy": {
+            "denied": [_problem(problem) for problem in plan.denied],
+            "to_confirm": len(plan.to_confirm),
+        },
         "fingerprint": plan.fingerprint,
     }
+
+
+def hazard_document(hazard: Hazard) -> Document:
+    return {
+        "code": hazard.code,
+        "severity": str(hazard.severity),
+        "message": hazard.message,
+        "object": hazard.object,
+        "location": _location(hazard.location),
+        "instead": hazard.instead,
+        "ignored": hazard.ignored or None,
+    }
+
+
+def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
+    """How many files were reported on, and how many findings of each severity; silenced ones don't count."""
+    loud = Counter(str(hazard.severity) for hazard in hazards if not hazard.ignored)
+    summary = {str(danger): loud[str(danger)] for danger in Danger}
+    return {"type": "lint", "files": files, "summary": summary}
 
 
 def event_document(event: Event) -> Document:
@@ -91,6 +118,31 @@ def status_document(live: Live, pending: Plan | MosaicError) -> Document:
     }
 
 
+def history_document(project: Project, lines: Sequence[Line]) -> Document:
+    return {
+        "type": "migrations",
+        "project": asdict(project),
+        "migrations": [_line(line) for line in lines],
+    }
+
+
+def _line(line: Line) -> Document:
+    entry = line.entry
+    return {
+        "version": line.version,
+        "file": line.file,
+        "standing": str(line.standing),
+        "applied_as": line.applied_as or None,
+        "parts": entry.migration.units if entry else None,
+        "parts_done": entry.migration.units_done if entry else 0,
+        "attempt": entry.attempt or None if entry else None,
+        "applied_at": entry.at if entry else None,
+        "applied_by": entry.by if entry else None,
+        "origin": entry.origin if entry else None,
+        "next_actions": [asdict(way) for way in line.ways],
+    }
+
+
 def _value(value: object) -> object:
     match value:
         case MosaicError():
@@ -114,6 +166,7 @@ def _problem(problem: Problem) -> Document:
         "field": problem.field or None,
         "hint": problem.hint,
         "location": _location(problem.location),
+        **({"diff": problem.diff} if problem.diff else {}),
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.cli.render.documents import (
@@ -14,15 +15,20 @@ from mosaic_deploy.cli.render.documents import (
     error_document,
     event_document,
     failure_document,
+    hazard_document,
+    history_document,
+    lint_document,
     plan_document,
     status_document,
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
+from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.snapshot import Project, Snapshot
 from mosaic_deploy.version import __version__
 
 
@@ -62,6 +68,19 @@ class JsonView:
 
     def platform(self, document: Mapping[str, Any]) -> None:
         self._print({"type": "platform", **document})
+
+    def history(self, project: Project, lines: Sequence[Line]) -> None:
+        self._print(history_document(project, lines))
+
+    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
+        self._print(history_document(project, lines))
+
+    def created(self, path: Path) -> None:
+        self._print({"type": "created", "path": str(path)})
+
+    def lint(self, hazards: Sequence[Hazard], files: int) -> None:
+        found = [hazard_document(hazard) for hazard in hazards]
+        self._print({**lint_document(hazards, files), "hazards": found})
 
     def error(self, error: MosaicError) -> None:
         self._print({"type": "error", **self._planned(), "error": error_document(error)})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.cli.render.documents import (
@@ -12,15 +13,20 @@ from mosaic_deploy.cli.render.documents import (
     Document,
     error_document,
     event_document,
+    hazard_document,
+    history_document,
+    lint_document,
     plan_document,
     status_document,
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
 from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.snapshot import Project, Snapshot
 from mosaic_deploy.version import __version__
 
 
@@ -47,6 +53,20 @@ class NdjsonView:
 
     def platform(self, document: Mapping[str, Any]) -> None:
         self._line({"type": "platform", **document})
+
+    def history(self, project: Project, lines: Sequence[Line]) -> None:
+        self._line(history_document(project, lines))
+
+    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
+        self._line(history_document(project, lines))
+
+    def created(self, path: Path) -> None:
+        self._line({"type": "created", "path": str(path)})
+
+    def lint(self, hazards: Sequence[Hazard], files: int) -> None:
+        for hazard in hazards:
+            self._line({"type": "hazard", **hazard_document(hazard)})
+        self._line(lint_document(hazards, files))
 
     def error(self, error: MosaicError) -> None:
         self._line({"type": "error", "error": error_document(error)})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mosaic_deploy.errors import MosaicError
@@ -12,9 +13,11 @@ from mosaic_deploy.errors import MosaicError
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
     from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.hazard import Hazard
+    from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.manifest import Manifest
     from mosaic_deploy.model.plan import Plan
-    from mosaic_deploy.model.snapshot import Snapshot
+    from mosaic_deploy.model.snapshot import Project, Snapshot
 
 
 class View(Protocol):
@@ -25,6 +28,10 @@ class View(Protocol):
     def valid(self, manifest: Manifest, desired: Snapshot) -> None: ...
     def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
     def platform(self, document: Mapping[str, Any]) -> None: ...
+    def history(self, project: Project, lines: Sequence[Line]) -> None: ...
+    def repairs(self, project: Project, lines: Sequence[Line]) -> None: ...
+    def created(self, path: Path) -> None: ...
+    def lint(self, hazards: Sequence[Hazard], files: int) -> None: ...
     def error(self, error: MosaicError) -> None: ...
 
 
@@ -70,6 +77,21 @@ class Screen:
 
     def platform(self, document: Mapping[str, Any]) -> None:
         self.view.platform(document)
+
+    def history(self, project: Project, lines: Sequence[Line]) -> None:
+        """How migrations stand, with the ways to put right what is wrong."""
+        self.view.history(project, lines)
+
+    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
+        """What is wrong with the history, and the commands that put it right."""
+        self.view.repairs(project, lines)
+
+    def created(self, path: Path) -> None:
+        self.view.created(path)
+
+    def lint(self, hazards: Sequence[Hazard], files: int) -> None:
+        """Findings of so many files."""
+        self.view.lint(hazards, files)
 
     def error(self, error: MosaicError) -> None:
         self.view.error(error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.errors import Location, MosaicError
+from mosaic_deploy.errors import Location, MosaicError, Problem
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyFailed
@@ -19,8 +19,16 @@ _STATES = {
 }
 
 
+def _colored(color: str) -> Callable[[str], str]:
+    return lambda line: click.style(line, fg=color)
+
+
+_DIFFERENCE: dict[str, Callable[[str], str]] = {"+": _colored("green"), "-": _colored("red")}
+
+
 def error_lines(error: MosaicError) -> Iterator[str]:
-    where = f"{error.location}: " if error.location else ""
+    named = error.location is not None and error.location.file in error.message
+    where = f"{error.location}: " if error.location and not named else ""
     label = click.style(f"error[{error.code}]", fg="red", bold=True)
     yield f"{label}: {where}{error.message}"
     if error.location:
@@ -28,6 +36,7 @@ def error_lines(error: MosaicError) -> Iterator[str]:
     for problem in error.problems:
         yield str(problem)
         yield from _source_lines(problem.location)
+        yield from _more_lines(problem)
     yield from _database_lines(error)
     if error.mutation_state in _STATES:
         yield f"  state: {_STATES[error.mutation_state]}"
@@ -56,6 +65,14 @@ def _source_lines(location: Location) -> Iterator[str]:
     if location.column:
         caret = click.style("^", fg="red", bold=True)
         yield f"{'':5} | {' ' * (column - start - 1)}{caret}"
+
+
+def _more_lines(problem: Problem) -> Iterator[str]:
+    """A hint's lines after the first, which stands beside the problem, and the difference."""
+    for line in (problem.hint or "").split("\n")[1:]:
+        yield f"{'':5} | {line}"
+    for line in (problem.diff or "").splitlines():
+        yield f"{'':5} | {_DIFFERENCE.get(line[:1], str)(line)}"
 
 
 def _database_lines(error: MosaicError) -> Iterator[str]:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import click
 
+from mosaic_deploy.cli.render.text_hazards import plan_hazard_lines
 from mosaic_deploy.model.change import Action, Change, Put
 from mosaic_deploy.model.plan import Note, Plan, Severity
 
@@ -15,6 +16,9 @@ _HEADINGS = {
     "project": "Project",
     "extension": "Database",
     "migration": "Database",
+    "rollback": "Database",
+    "seed": "Database",
+    "history": "History",
     "asset": "Storage",
     "static": "Static files",
     "auth": "Sign-in",
@@ -32,6 +36,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             yield ""
             yield f"  {heading}"
             yield from _change_lines(list(changes))
+    yield from plan_hazard_lines(plan)
     if plan.notes:
         yield ""
         yield from (_note_line(note) for note in plan.notes)

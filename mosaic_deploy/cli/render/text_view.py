@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +15,11 @@ from mosaic_deploy.errors import MosaicError
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
     from mosaic_deploy.model.event import ApplyDone, Event
+    from mosaic_deploy.model.hazard import Hazard
+    from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.manifest import Manifest
     from mosaic_deploy.model.plan import Plan
-    from mosaic_deploy.model.snapshot import Snapshot
+    from mosaic_deploy.model.snapshot import Project, Snapshot
 
 
 class TextView:
@@ -67,6 +70,27 @@ class TextView:
         for name, value in document.items():
             if value is not None:
                 self._out(f"{name.replace('_', ' ') + ':':<16} {_plain(value)}")
+
+    def history(self, project: Project, lines: Sequence[Line]) -> None:
+        from mosaic_deploy.cli.render.text_history import history_lines
+
+        for line in history_lines(lines):
+            self._out(line)
+
+    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
+        from mosaic_deploy.cli.render.text_history import repair_lines
+
+        for line in repair_lines(lines):
+            self._out(line)
+
+    def created(self, path: Path) -> None:
+        self._out(str(path))
+
+    def lint(self, hazards: Sequence[Hazard], files: int) -> None:
+        from mosaic_deploy.cli.render.text_hazards import lint_lines
+
+        for line in lint_lines(hazards, files):
+            self._out(line)
 
     def error(self, error: MosaicError) -> None:
         for line in error_lines(error):

@@ -48,10 +48,14 @@ def grant_to_public(act: Act, _: Scope) -> Iterator[Finding]:
     names = [item.get("AccessPriv", {}).get("priv_name", "") for item in node.get("privileges", [])]
     rights = ", ".join(name.upper() for name in names) or "all rights"
     objects = ", ".join(_granted(item) for item in node.get("objects", [])) or "everything made later"
-    yield Finding(f"grants {rights} on {objects} to PUBLIC: to every role", objects, at=public.get("location"))
+    yield Finding(
+        f"grants {rights} on {objects} to PUBLIC: to every role", objects, at=public.get("location")
+    )
 
 
 def _granted(item: Tree) -> str:
+    if "Integer" in item:
+        return f"large object {item['Integer'].get('ival', 0)}"
     return str(of_range(item["RangeVar"]) if "RangeVar" in item else of_object(item))
 
 

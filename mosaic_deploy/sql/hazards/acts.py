@@ -17,7 +17,7 @@ _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 class Act:
     """One thing that a statement does. `unit` is the number of the transaction it happens in, across all files.
 
-    `certain` is false inside a DO block, where it may not happen. `at` is a place in the file in characters,
+    `certain` is false where it may not happen, or be undone: inside a DO block, before ROLLBACK TO. `at` is a place in the file in characters,
     None where the node's own byte locations are the file's.
     """
 
@@ -28,9 +28,11 @@ class Act:
     at: int | None = None
 
 
-def acts(statement: Statement, unit: int) -> Iterator[Act]:
+def acts(statement: Statement, unit: int, *, certain: bool = True) -> Iterator[Act]:
     """What `statement` does, itself first."""
-    yield from _act(Act(statement.kind, statement.node, unit))
+    if statement.kind == "InsertStmt" and statement.parsed is None:
+        return  # a large file's: nothing that begins with INSERT can hold another command
+    yield from _act(Act(statement.kind, statement.node, unit, certain))
     if statement.kind != "DoStmt":
         return
     for inner in do_body(statement):

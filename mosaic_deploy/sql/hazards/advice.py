@@ -31,7 +31,7 @@ def _table_keys(act: Act) -> list[str]:
     if act.kind != "CreateStmt":
         return []
     found = (item["Constraint"] for item in act.node.get("tableElts", []) if "Constraint" in item)
-    keys = next((c.get("keys", []) for c in found if c["contype"] == "CONSTR_PRIMARY"), [])
+    keys: list[Tree] = next((c.get("keys", []) for c in found if c["contype"] == "CONSTR_PRIMARY"), [])
     return strings(keys) if len(keys) == 1 else []
 
 

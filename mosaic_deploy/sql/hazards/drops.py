@@ -12,6 +12,7 @@ from mosaic_deploy.sql.hazards.names import Name, of_object, shown
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope
 
+_ANYTHING = Name(None, "")
 _DESTROYS = re.compile(
     r"\bdrop\s+(?:table|schema|column|owned|type|extension|database)\b|\btruncate\b|\bdelete\s+from\b",
     re.IGNORECASE,
@@ -30,25 +31,27 @@ def drop_schema(act: Act, scope: Scope) -> Iterator[Finding]:
             continue
         if _cascades(act):
             what = f"drops schema {schema} with everything in it"
-            yield Finding(what, str(schema), f"{scope.key(schema, Kind.SCHEMA).name}.*")
+            yield Finding(what, str(schema), f"{scope.origin(schema, Kind.SCHEMA).name}.*")
         else:
             what = f"drops schema {schema}; it fails unless the schema is empty"
-            yield Finding(what, str(schema), severity=Danger.RISKY)
+            yield Finding(what, str(schema), severity=Danger.ADVICE)
 
 
 def drop_type(act: Act, scope: Scope) -> Iterator[Finding]:
     for name in (*_dropped(act, "OBJECT_TYPE"), *_dropped(act, "OBJECT_DOMAIN")):
         if scope.exists(name, Kind.TYPE):
-            yield _with_dependents(act, f"type {name}", str(name))
+            yield _with_dependents(act, f"type {name}", str(name), Danger.ADVICE)
 
 
 def drop_extension(act: Act, scope: Scope) -> Iterator[Finding]:
     for name in _dropped(act, "OBJECT_EXTENSION"):
         if scope.exists(name, Kind.EXTENSION):
-            yield _with_dependents(act, f"extension {name}", str(name))
+            yield _with_dependents(act, f"extension {name}", str(name), Danger.RISKY)
 
 
-def drop_owned(act: Act, _: Scope) -> Iterator[Finding]:
+def drop_owned(act: Act, scope: Scope) -> Iterator[Finding]:
+    if not scope.exists(_ANYTHING, Kind.ANYTHING):
+        return
     roles = [item.get("RoleSpec", {}).get("rolename", "the current role") for item in act.node["roles"]]
     owners = ", ".join(shown(role) if role != "the current role" else role for role in roles)
     yield Finding(f"drops everything that {owners} owns", owners, "*")
@@ -59,9 +62,9 @@ def drop_database(act: Act, _: Scope) -> Iterator[Finding]:
     yield Finding(f"drops database {name}", name, "*")
 
 
-def dynamic_sql(act: Act, _: Scope) -> Iterator[Finding]:
+def dynamic_sql(act: Act, scope: Scope) -> Iterator[Finding]:
     found = _DESTROYS.search(act.node["text"])
-    if found:
+    if found and scope.exists(_ANYTHING, Kind.ANYTHING):
         word = re.sub(r"\s+", " ", found.group()).upper()
         what = f"runs SQL that is put together as it runs and holds {word}: what it destroys can't be told"
         yield Finding(what, "", "*", severity=Danger.DESTRUCTIVE)
@@ -69,10 +72,10 @@ def dynamic_sql(act: Act, _: Scope) -> Iterator[Finding]:
         yield Finding("runs SQL that is put together as it runs: it can't be read beforehand", "")
 
 
-def _with_dependents(act: Act, what: str, name: str) -> Finding:
+def _with_dependents(act: Act, what: str, name: str, otherwise: Danger) -> Finding:
     if _cascades(act):
         return Finding(f"drops {what} with every column that uses it", name, "*")
-    return Finding(f"drops {what}; it fails while a column uses it", name, severity=Danger.RISKY)
+    return Finding(f"drops {what}; it fails while a column uses it", name, severity=otherwise)
 
 
 def _dropped(act: Act, kind: str) -> list[Name]:

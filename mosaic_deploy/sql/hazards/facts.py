@@ -14,6 +14,8 @@ class Kind(StrEnum):
     SCHEMA = "schema"
     TYPE = "type"
     EXTENSION = "extension"
+    ANYTHING = "anything"
+    """Whether the database holds a table at all; its name is empty."""
 
 
 class Asked(NamedTuple):

@@ -10,7 +10,9 @@ from difflib import get_close_matches
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.parse import Statement
 
-_COMMENT = re.compile(r"^[ \t]*(--[ \t]*mosaic-ignore\b[ \t]*:?[ \t]*([^\s:]*)[ \t]*(.*?))[ \t\r]*$", re.MULTILINE)
+_COMMENT = re.compile(
+    r"^[ \t]*(--[ \t]*mosaic-ignore\b[ \t]*:?[ \t]*([^\s:]*)[ \t]*(.*?))[ \t\r]*$", re.MULTILINE
+)
 _SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b", re.MULTILINE)
 
 
@@ -31,6 +33,10 @@ class Ignores:
     text: str
     found: list[Ignore] = field(default_factory=list)
     _end: int = 0
+    _any: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._any = "mosaic-ignore" in self.text
 
     def before(self, statement: Statement) -> list[Ignore]:
         """What stands between the statement before and this one."""
@@ -57,6 +63,8 @@ class Ignores:
                 yield "ignore_unused", Finding(what, ignore.rule), ignore.offset
 
     def _within(self, start: int, end: int) -> list[Ignore]:
+        if not self._any:
+            return []
         for mark in _SECTION.finditer(self.text, start, end):
             if mark.group(1) == "up":
                 start = mark.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mosaic_deploy.sql.hazards import types
@@ -42,9 +42,15 @@ def _table_as(act: Act, scope: Scope) -> None:
     _create(act, scope, act.node["into"]["rel"])
 
 
-def _select_into(act: Act, scope: Scope) -> None:
+def _select(act: Act, scope: Scope) -> None:
     if "intoClause" in act.node:
         _create(act, scope, act.node["intoClause"]["rel"])
+    for item in act.node.get("targetList", []):
+        call = item.get("ResTarget", {}).get("val", {}).get("FuncCall", {})
+        if of_items(call.get("funcname", [])).name == "set_config" and act.certain:
+            name, value, *_ = [_text(argument) for argument in call.get("args", [])] + ["", ""]
+            if name == "search_path":
+                scope.path = _schemas(word.strip(' "') for word in value.split(","))
 
 
 def _view(act: Act, scope: Scope) -> None:
@@ -114,13 +120,13 @@ def _rename(act: Act, scope: Scope) -> None:
     node, to = act.node, Name(None, str(act.node.get("newname", "")))
     kind = node.get("renameType")
     if kind == "OBJECT_SCHEMA":
-        scope.move(Name(None, str(node.get("subname", ""))), to, Kind.SCHEMA)
+        scope.move(Name(None, str(node.get("subname", ""))), to, Kind.SCHEMA, certain=act.certain)
     elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
-        scope.move(of_object(node.get("object")), to, Kind.TYPE)
+        scope.move(of_object(node.get("object")), to, Kind.TYPE, certain=act.certain)
     elif kind == "OBJECT_COLUMN" and "relation" in node:
         _rename_column(scope, of_range(node["relation"]), str(node.get("subname")), to.name)
     elif kind in _DROPPED and "relation" in node:
-        scope.move(of_range(node["relation"]), to)
+        scope.move(of_range(node["relation"]), to, certain=act.certain)
 
 
 def _rename_column(scope: Scope, table: Name, old: str, new: str) -> None:
@@ -139,10 +145,10 @@ def _set_schema(act: Act, scope: Scope) -> None:
     schema = str(act.node.get("newschema", ""))
     if "relation" in act.node:
         name = of_range(act.node["relation"])
-        scope.move(name, Name(schema, name.name))
+        scope.move(name, Name(schema, name.name), certain=act.certain)
     elif act.node.get("objectType") in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         name = of_object(act.node.get("object"))
-        scope.move(name, Name(schema, name.name), Kind.TYPE)
+        scope.move(name, Name(schema, name.name), Kind.TYPE, certain=act.certain)
 
 
 def _alter_table(act: Act, scope: Scope) -> None:
@@ -176,8 +182,9 @@ def _constraints(act: Act, scope: Scope) -> None:
         elif column:
             relation.proven.add(column)
     for _, command in commands(act, "AT_ValidateConstraint"):
-        if column := relation.promises.get(str(command.get("name", ""))):
-            relation.proven.add(column)
+        proven = relation.promises.get(str(command.get("name", "")))
+        if proven:
+            relation.proven.add(proven)
 
 
 def _promised(constraint: Tree) -> str:
@@ -190,17 +197,25 @@ def _promised(constraint: Tree) -> str:
 
 
 def _set(act: Act, scope: Scope) -> None:
-    if act.node.get("name") != "search_path" or not act.certain:
-        return
-    values = [item.get("A_Const", {}).get("sval", {}).get("sval", "") for item in act.node.get("args", [])]
-    scope.path = tuple(value for value in values if value and value not in ("$user", "pg_temp", "pg_catalog"))
+    if act.node.get("name") == "search_path" and act.certain:
+        scope.path = _schemas(_text(item) for item in act.node.get("args", []))
+
+
+def _text(node: Tree) -> str:
+    """The text of a constant, empty for anything else."""
+    return str(node.get("A_Const", {}).get("sval", {}).get("sval", ""))
+
+
+def _schemas(names: Iterable[str]) -> tuple[str, ...]:
+    """A search path without what holds no table of ours."""
+    return tuple(name for name in names if name and name not in ("$user", "pg_temp", "pg_catalog"))
 
 
 _TEACHERS: dict[str, Callable[[Act, Scope], None]] = {
     "CreateStmt": _table,
     "CreateForeignTableStmt": _foreign_table,
     "CreateTableAsStmt": _table_as,
-    "SelectStmt": _select_into,
+    "SelectStmt": _select,
     "ViewStmt": _view,
     "CreateSeqStmt": _sequence,
     "IndexStmt": _index,

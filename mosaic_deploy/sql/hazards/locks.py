@@ -46,7 +46,7 @@ def reindex_locks(act: Act, scope: Scope) -> Iterator[Finding]:
     if relation is None:
         yield Finding("rebuilds the indexes of many tables while writes to them wait", "")
     elif scope.exists(name := of_range(relation)):
-        yield Finding(f"rebuilds the index of {name} while writes wait{scope.rows(name)}", str(name))
+        yield Finding(f"rebuilds indexes of {name} while writes wait{scope.rows(name)}", str(name))
 
 
 def lock_table(act: Act, scope: Scope) -> Iterator[Finding]:

@@ -40,11 +40,11 @@ def _body(node: Tree) -> str:
 
 def _queries(statement: Statement, body: str) -> Iterator[tuple[int, str, bool]]:
     """(line in the body, text, whether it is an expression that gives the SQL) of what the block runs."""
-    import pgparse  # loads a C library: only where SQL is read
+    from mosaic_deploy.sql.libpg_query import ParserRefused, parse_plpgsql  # loads a C library
 
     try:
-        root: Any = pgparse.parse_pgsql(statement.text)
-    except (pgparse.PGQueryError, RecursionError):
+        root: Any = parse_plpgsql(statement.text)
+    except (ParserRefused, RecursionError):
         yield 1, body, True
         return
     if "PLpgSQL_stmt_block" not in str(root):

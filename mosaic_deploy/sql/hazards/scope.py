@@ -14,6 +14,7 @@ from mosaic_deploy.sql.quote import identifier
 INVOKER = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
 """The storage options of a view that runs with the rights of whoever reads it."""
 _TEMPORARY = "pg_temp"
+_WITHOUT_SCHEMA = (Kind.SCHEMA, Kind.EXTENSION, Kind.ANYTHING)
 
 
 class Key(NamedTuple):
@@ -84,7 +85,7 @@ class Scope:
     def full(self, name: Name) -> str:
         """The relation's name with its schema, as it is live."""
         found = self.fact(name) or Fact()
-        origin = self._origin(self.key(name))
+        origin = self.origin(name)
         return f"{found.schema or origin.schema}.{found.name or origin.name}"
 
     def rows(self, name: Name) -> str:
@@ -119,13 +120,20 @@ class Scope:
 
     def key(self, name: Name, kind: Kind = Kind.RELATION) -> Key:
         """The one object that `name` means, as far as the search path tells."""
-        if kind in (Kind.SCHEMA, Kind.EXTENSION):
+        if kind in _WITHOUT_SCHEMA:
             return Key(kind, "", name.name)
         if name.schema is not None:
             return Key(kind, name.schema, name.name)
         candidates = [Key(kind, schema, name.name) for schema in (_TEMPORARY, *self._path())]
         known = (key for key in candidates if key in self._created or key in self._origins)
         return next(known, candidates[1])
+
+    def origin(self, name: Name, kind: Kind = Kind.RELATION) -> Key:
+        """What the object was called before these files renamed or moved it."""
+        key = self.key(name, kind)
+        found = self._origins.get(key, key)
+        schema = self._origins.get(_schema_of(found))
+        return found._replace(schema=schema.name) if schema else found
 
     # What `learn` tells.
 
@@ -156,10 +164,13 @@ class Scope:
         if was_made or name.schema is not None or len(self.path) < 2:
             self._gone.add(key)
 
-    def move(self, name: Name, to: Name, kind: Kind = Kind.RELATION) -> None:
-        """The statement renames the object or puts it in another schema."""
+    def move(self, name: Name, to: Name, kind: Kind = Kind.RELATION, *, certain: bool = True) -> None:
+        """The statement renames the object or puts it in another schema; perhaps, where not `certain`."""
         old = self.key(name, kind)
         new = Key(kind, old.schema if to.schema is None else to.schema, to.name)
+        if not certain:
+            self._origins.setdefault(new, self._origins.get(old, old))
+            return
         made = self._created.pop(old, None)
         origin = self._origins.pop(old, old)
         self._created.pop(new, None)
@@ -190,14 +201,9 @@ class Scope:
     def _path(self) -> tuple[str, ...]:
         return self.path or ("public",)
 
-    def _origin(self, key: Key) -> Key:
-        found = self._origins.get(key, key)
-        schema = self._origins.get(_schema_of(found))
-        return found._replace(schema=schema.name) if schema else found
-
     def _questions(self, name: Name, kind: Kind) -> Iterator[Asked]:
         key = self.key(name, kind)
-        origin = self._origin(key)
+        origin = self.origin(name, kind)
         if not key.schema:
             yield Asked(kind, identifier(origin.name))
             return

@@ -35,9 +35,10 @@ def default_of(definition: Tree) -> Any:
 
 
 def new_columns(act: Act) -> Iterator[Tree]:
-    """The columns that CREATE TABLE or ALTER TABLE … ADD COLUMN defines."""
+    """The columns that CREATE TABLE or ALTER TABLE … ADD COLUMN defines, with a type of their own."""
     if act.kind == "CreateStmt":
-        yield from (item["ColumnDef"] for item in act.node.get("tableElts", []) if "ColumnDef" in item)
+        found = (item.get("ColumnDef", {}) for item in act.node.get("tableElts", []))
+        yield from (definition for definition in found if "typeName" in definition)
     elif act.kind == "AlterTableStmt":
         yield from (definition for definition, _ in commands(act, "AT_AddColumn"))
 

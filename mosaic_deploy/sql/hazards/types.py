@@ -16,6 +16,7 @@ _STORED_AS = {
     "serial2": "int2",
 }
 SERIALS = frozenset(_STORED_AS)
+_SPOKEN = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "bpchar": "char"}
 _LONGER = frozenset({"varchar", "varbit", "timestamp", "timestamptz", "time", "timetz"})
 """Types whose one modifier is a length or precision that may grow, or be left out, without a rewrite."""
 
@@ -29,7 +30,7 @@ class ColumnType(NamedTuple):
 
     def __str__(self) -> str:
         mods = f"({','.join(map(str, self.mods))})" if self.mods else ""
-        return f"{self.name}{mods}{'[]' if self.array else ''}"
+        return f"{_SPOKEN.get(self.name, self.name)}{mods}{'[]' if self.array else ''}"
 
 
 def of_type_name(node: Tree) -> ColumnType:

@@ -1,0 +1,45 @@
+"""`mosaic-deploy migrate import`: take over another tool's history."""
+
+from __future__ import annotations
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.migrate.writing import write_history, writing
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import open_session
+from mosaic_deploy.model.foreign import TOOLS
+
+
+@click.command("import")
+@click.argument("tool", metavar="TOOL", type=click.Choice(list(TOOLS)))
+@options.manifest
+@click.option("--table", metavar="TABLE", help="The tool's history table, where it isn't the usual one.")
+@options.target
+@writing
+@options.output
+@click.pass_obj
+def import_history(
+    screen: Screen,
+    tool: str,
+    path: str,
+    environment: str | None,
+    table: str | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+    yes: bool,
+    lock_timeout: float,
+) -> int:
+    """Take over the history of another tool: record what it has applied, and run nothing again.
+
+    TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic. Its own table is only read.
+    """
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    from mosaic_deploy.deploy.adopting import IMPORT, plan_import
+    from mosaic_deploy.deploy.history import read_known
+
+    with session.api:
+        known = read_known(session.api, session.manifest, session.target)
+        planned = plan_import(session.api, known, TOOLS[tool], table)
+        return write_history(screen, session.api, planned, IMPORT, yes=yes, lock_timeout=lock_timeout)

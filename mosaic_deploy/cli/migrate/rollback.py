@@ -1,0 +1,65 @@
+"""`mosaic-deploy migrate rollback`: undo applied migrations by their own ways down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.migrate.parameters import version
+from mosaic_deploy.cli.migrate.writing import consented, writing
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import open_session
+
+if TYPE_CHECKING:
+    from mosaic_deploy.deploy import ApplyOptions
+    from mosaic_deploy.model.event import Event
+
+_QUESTION = "Roll this back? What the ways down drop or delete is gone."
+
+
+@click.command()
+@options.manifest
+@click.option(
+    "--to", metavar="VERSION", type=version, help="Undo everything after this version; 0 undoes everything."
+)
+@click.option(
+    "--steps", metavar="N", type=click.IntRange(min=1), help="Undo the newest N migrations.  [default: 1]"
+)
+@options.target
+@writing
+@options.output
+@click.pass_obj
+def rollback(
+    screen: Screen,
+    path: str,
+    environment: str | None,
+    to: str | None,
+    steps: int | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+    yes: bool,
+    lock_timeout: float,
+) -> int:
+    """Undo applied migrations, the newest first, by their own ways down.
+
+    A way down is the section `-- migrate:down` of the file, or the file NAME.down.sql beside it. Where one is
+    missing nothing is undone.
+    """
+    if to is not None and steps is not None:
+        raise click.UsageError("--to and --steps exclude each other")
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    from mosaic_deploy.deploy.history import read_known
+    from mosaic_deploy.deploy.rollback import plan_rollback, roll_back
+
+    with session.api:
+        known = read_known(session.api, session.manifest, session.target)
+        planned = plan_rollback(known, to=to, steps=steps or 1)
+
+        def write(wanted: ApplyOptions) -> Iterator[Event]:
+            return roll_back(session.api, planned, wanted)
+
+        return consented(screen, planned, _QUESTION, write, yes=yes, lock_timeout=lock_timeout)

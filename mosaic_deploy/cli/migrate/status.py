@@ -1,0 +1,30 @@
+"""`mosaic-deploy migrate status`: how every migration stands."""
+
+from __future__ import annotations
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.migrate.again import command_for
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import open_session
+
+
+@click.command()
+@options.manifest
+@options.target
+@options.output
+@click.pass_obj
+def status(
+    screen: Screen, path: str, environment: str | None, local: bool, project_id: str | None, timeout: float
+) -> None:
+    """Show every migration: applied, pending, edited, missing or partly applied.
+
+    PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
+    """
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    from mosaic_deploy.deploy.history import read_known, standing_lines
+
+    with session.api:
+        known = read_known(session.api, session.manifest, session.target)
+    screen.history(known.project, standing_lines(known, command_for("migrate repair")))

@@ -1,0 +1,65 @@
+"""Hazards for people: in a plan, and by themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import click
+
+from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.plan import Plan
+
+_COLORS = {
+    Danger.DESTRUCTIVE: "red",
+    Danger.SECURITY: "magenta",
+    Danger.BLOCKING: "yellow",
+    Danger.RISKY: "yellow",
+    Danger.ADVICE: None,
+}
+_MOST = 25
+
+
+def plan_hazard_lines(plan: Plan) -> Iterator[str]:
+    """The plan's hazards, the worst first, and what the policy says to them; nothing where there are none."""
+    loud = [hazard for hazard in plan.hazards if not hazard.ignored]
+    if plan.hazards:
+        yield ""
+        yield "  Hazards"
+        yield from (
+            f"    {_styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]"
+            for hazard in loud[:_MOST]
+        )
+    if len(loud) > _MOST:
+        yield f"    … and {len(loud) - _MOST} more; --output json has all"
+    if silent := len(plan.hazards) - len(loud):
+        yield f"    {silent} silenced by mosaic-ignore"
+    if plan.denied:
+        yield ""
+        yield click.style("  Policy: apply will refuse this plan", fg="red", bold=True)
+        yield from (f"    {problem}" for problem in plan.denied)
+    elif plan.to_confirm:
+        yield "    apply asks for a person's yes to what destroys data, or needs --allow destructive"
+
+
+def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:
+    """Each finding with its line and what to write instead; the summary last."""
+    for hazard in hazards:
+        if hazard.ignored:
+            continue
+        yield f"{hazard.location}: {_styled(hazard)}[{hazard.code}] {hazard.message}"
+        if hazard.location.text:
+            yield f"{hazard.location.line:>5} | {hazard.location.text.strip()[:110]}"
+        yield f"      instead: {hazard.instead}"
+    yield lint_summary(hazards, files)
+
+
+def lint_summary(hazards: Sequence[Hazard], files: int) -> str:
+    """`12 files: 1 destructive, 2 advice, 1 silenced.`"""
+    counts = Counter("silenced" if hazard.ignored else str(hazard.severity) for hazard in hazards)
+    words = [f"{counts[word]} {word}" for word in (*map(str, Danger), "silenced") if counts[word]]
+    return f"{files} {'file' if files == 1 else 'files'}: {', '.join(words) or 'nothing found'}."
+
+
+def _styled(hazard: Hazard, width: int = 0) -> str:
+    return click.style(f"{hazard.severity:<{width}}", fg=_COLORS[hazard.severity])

@@ -1,0 +1,131 @@
+"""Rolling back: applied migrations undone by their own ways down, the newest first, each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.applying import ApplyOptions, Work, carry_out
+from mosaic_deploy.deploy.history import Known, planned, require_project
+from mosaic_deploy.deploy.pieces import Piece, run_pieces
+from mosaic_deploy.deploy.planning import Planned
+from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.model.change import UndoMigration
+from mosaic_deploy.model.event import Event
+from mosaic_deploy.model.history import Entry
+from mosaic_deploy.source.down import Down, read_down
+from mosaic_deploy.source.manifest_folders import migrations_folder
+from mosaic_deploy.source.migrations import MigrationFile, Parsed, parse_migrations
+from mosaic_deploy.sql.step import Purpose, Step
+from mosaic_deploy.sql.units import Carrier
+
+ROLLBACK = "rollback"
+
+
+def plan_rollback(known: Known, *, to: str | None = None, steps: int = 1) -> Planned:
+    """The migrations after version `to`, or the newest `steps`, to be undone. Changes nothing.
+
+    Raises RollbackRefused with every one of them that can't be, MigrationInvalid for SQL that can't be read.
+    """
+    require_project(known)
+    chosen = _chosen(known, to, steps)
+    problems: list[Problem] = []
+    downs: list[tuple[Entry, Down, Parsed]] = []
+    for entry in chosen:
+        try:
+            downs.append((entry, *_way_down(known, entry)))
+        except _Refused as refused:
+            problems.append(refused.problem)
+        except MigrationInvalid as invalid:
+            problems += invalid.problems
+    if problems:
+        raise RollbackRefused("this can't be rolled back, and nothing was", problems=problems)
+    changes = [
+        UndoMigration(e.migration.version, e.migration.file, down.shown, len(parsed.units[0].statements))
+        for e, down, parsed in downs
+    ]
+    return planned(known, changes, parsed=[parsed for _, _, parsed in downs])
+
+
+def roll_back(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
+    """Undoes what `planned.plan` names, in its order. The last event is ApplyDone or ApplyFailed."""
+    return carry_out(api, planned, options, Work(_undo, ROLLBACK))
+
+
+class _Refused(Exception):
+    def __init__(self, file: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.problem = Problem(message, Location(file), hint=hint)
+
+
+def _chosen(known: Known, to: str | None, steps: int) -> list[Entry]:
+    """The rows to undo, the newest version first."""
+    newest_first = [
+        entry for entry in reversed(known.told.entries) if entry.attempt or entry.migration.units_done
+    ]
+    if to is None:
+        return newest_first[:steps]
+    if int(to) and to not in {entry.migration.version for entry in known.told.entries}:
+        raise RollbackRefused(f"version {to} is not applied", hint="--to 0 rolls back everything")
+    return [entry for entry in newest_first if entry.migration.order > int(to)]
+
+
+def _way_down(known: Known, entry: Entry) -> tuple[Down, Parsed]:
+    row = entry.migration
+    file = known.by_version.get(row.version)
+    if file is None:
+        raise _Refused(row.file, "is applied, but no longer in the folder", "restore the file")
+    name = file.migration.file
+    if entry.unknown or not row.applied:
+        hint = "apply the rest first, or correct it with `mosaic-deploy migrate repair`"
+        raise _Refused(name, f"only {row.units_done} of its {row.units} parts are known to be applied", hint)
+    if file.migration.checksum != row.checksum:
+        hint = "restore it, or accept it as it is with `mosaic-deploy migrate repair --accept FILE`"
+        raise _Refused(name, "was edited after it was applied: its way down may not fit", hint)
+    found = read_down(known.manifest.root, migrations_folder(known.manifest), file)
+    if not found:
+        hint = "write one: a section `-- migrate:down` in the file, or a file of its name ending in .down.sql"
+        raise _Refused(name, "has no way down", hint)
+    if len(found) > 1:
+        raise _Refused(name, f"has two ways down: {' and '.join(down.shown for down in found)}", "keep one")
+    return found[0], _parsed(file, found[0])
+
+
+def _parsed(file: MigrationFile, down: Down) -> Parsed:
+    """The way down as one unit. Raises _Refused where it is none, MigrationInvalid."""
+    [parsed] = parse_migrations([down.file])
+    name = file.migration.file
+    if not parsed.units:
+        raise _Refused(
+            name, f"has an empty way down ({down.shown})", "SELECT 1; says that nothing is to be undone"
+        )
+    statements = sum(len(unit.statements) for unit in parsed.units)
+    reasons = [unit.reason for unit in parsed.units if unit.reason]
+    apart = len(parsed.units) > 1 or parsed.units[0].carrier is Carrier.SOLO
+    if apart or (down.outside and statements > 1):
+        why = reasons[0] if reasons else "it has transactions of its own"
+        raise _Refused(name, f"can't be undone in one transaction ({down.shown}): {why}", "undo it by hand")
+    return Parsed(down.file, parsed.units, parsed.prefixes)
+
+
+def _undo(run: Run) -> Iterator[Event]:
+    parsed = {p.file.migration.version: p for p in run.planned.parsed}
+    changes = [change for change in run.changes if isinstance(change, UndoMigration)]
+    yield from run_pieces(run, [_piece(change, parsed[change.version]) for change in changes])
+
+
+def _piece(change: UndoMigration, parsed: Parsed) -> Piece:
+    step = Step(
+        version=change.version,
+        file=change.file,
+        checksum="",
+        semantic="",
+        before="",
+        source=parsed.file.text,
+        number=1,
+        units=1,
+        unit=parsed.units[0],
+        purpose=Purpose.UNDO,
+    )
+    return Piece(change, step, parsed.file)

@@ -1,0 +1,189 @@
+"""Repairs that were asked for, as changes to the ledger; what is ambiguous is refused, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+from mosaic_deploy.diff.standing import standing_of
+from mosaic_deploy.errors import Location, Problem, RepairRefused
+from mosaic_deploy.model.change import Action, Amendment, ForgetMigration, RecordMigration
+from mosaic_deploy.model.history import Entry, Standing
+from mosaic_deploy.model.snapshot import Migration
+
+Part = tuple[str, int]
+"""A version and one of its parts, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for: files to accept, versions to forget or rename, parts that ran or did not."""
+
+    accept: Sequence[str] = ()
+    forget: Sequence[str] = ()
+    rename: Sequence[str] = ()
+    applied: Sequence[Part] = ()
+    not_applied: Sequence[Part] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.accept or self.forget or self.rename or self.applied or self.not_applied)
+
+
+class _Refused(Exception):
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """One version in the folder and in the ledger."""
+
+    file: Migration | None
+    entry: Entry | None
+
+    def there(self) -> tuple[Migration, Entry]:
+        """Both sides. Raises _Refused where one is missing."""
+        if self.file is None:
+            raise _Refused("is not in the migrations folder")
+        if self.entry is None:
+            raise _Refused("is not in the ledger: it is pending", "`mosaic-deploy apply` applies it")
+        return self.file, self.entry
+
+
+def repairs(wish: Wish, folder: Sequence[Migration], entries: Sequence[Entry]) -> tuple[Amendment, ...]:
+    """The changes that grant `wish`, in numeric order. Raises RepairRefused with everything that can't be.
+
+    Files that are named, or differ from the ledger, must come with their meaning (`semantic`, `prefixes`).
+    """
+    here = {m.version: m for m in folder}
+    known = {entry.migration.version: entry for entry in entries}
+    found: list[Amendment] = []
+    problems: list[Problem] = []
+    for version, shown, grant in _wishes(wish, folder):
+        sides = _Sides(here.get(version), known.get(version))
+        try:
+            found.append(grant(sides))
+        except _Refused as refused:
+            problems.append(Problem(refused.message, Location(_name(sides, shown)), hint=refused.hint))
+    found.sort(key=lambda change: int(change.version))
+    problems += _twice(found)
+    if problems:
+        raise RepairRefused("this can't be repaired so", problems=problems)
+    return tuple(found)
+
+
+def _wishes(
+    wish: Wish, folder: Sequence[Migration]
+) -> Iterator[tuple[str, str, Callable[[_Sides], Amendment]]]:
+    """Each wish's version, how it is shown, and what grants it."""
+    versions = {m.file: m.version for m in folder}
+    for name in wish.accept:
+        yield versions.get(name, ""), name, _accept
+    for version in wish.forget:
+        yield version, f"version {version}", _forget
+    for version in wish.rename:
+        yield version, f"version {version}", _rename
+    for version, unit in wish.applied:
+        yield version, f"version {version}", partial(_applied, unit=unit)
+    for version, unit in wish.not_applied:
+        yield version, f"version {version}", partial(_not_applied, unit=unit)
+
+
+def _name(sides: _Sides, shown: str) -> str:
+    if sides.file:
+        return sides.file.file
+    return sides.entry.migration.file if sides.entry else shown
+
+
+def _twice(found: Sequence[Amendment]) -> Iterator[Problem]:
+    for before, after in pairwise(found):
+        if before.version == after.version:
+            yield Problem("two repairs at once", Location(after.file), hint="make one after the other")
+
+
+def _accept(sides: _Sides) -> Amendment:
+    file, entry = sides.there()
+    row = entry.migration
+    if entry.unknown:
+        raise _Refused(
+            f"whether part {entry.attempt} ran isn't known", "say so first: --applied or --not-applied"
+        )
+    if file.checksum == row.checksum:
+        raise _Refused("is as it was applied: there is nothing to accept")
+    if not row.applied and file.units != row.units:
+        raise _Refused(
+            f"is partly applied, and has {file.units} parts now instead of {row.units}",
+            "restore its first parts, and put the rest in a new migration",
+        )
+    done = file.units if row.applied else row.units_done
+    return _record(file, done, "the file as it is now counts as applied")
+
+
+def _forget(sides: _Sides) -> Amendment:
+    if sides.entry is None:
+        raise _Refused("is not in the ledger")
+    if sides.file is not None:
+        hint = "undo it with `mosaic-deploy migrate rollback`, or remove the file first"
+        raise _Refused("is in the folder: if it were forgotten, the next apply would run it again", hint)
+    row = sides.entry.migration
+    return ForgetMigration(row.version, row.file, "its row in the ledger goes; the database stays as it is")
+
+
+def _rename(sides: _Sides) -> Amendment:
+    file, entry = sides.there()
+    if file.file == entry.migration.file:
+        raise _Refused("has the name it was applied by")
+    if standing_of(file, entry) not in (Standing.APPLIED, Standing.REFORMATTED):
+        raise _Refused(
+            f"was applied as {entry.migration.file}, and isn't the same otherwise: {standing_of(file, entry)}",
+            "a file of another content is another migration: give it a new number",
+        )
+    return _record(file, entry.migration.units_done, f"applied as {entry.migration.file}")
+
+
+def _applied(sides: _Sides, unit: int) -> Amendment:
+    file, done = _begun(sides)
+    if not done < unit <= file.units:
+        raise _Refused(f"part {unit} isn't open: {done} of {file.units} parts are recorded as applied")
+    return _record(file, unit, f"part {unit} of {file.units} counts as applied")
+
+
+def _not_applied(sides: _Sides, unit: int) -> Amendment:
+    file, done = _begun(sides)
+    if sides.entry is None:
+        raise _Refused("is not in the ledger: it is pending", "`mosaic-deploy apply` applies it")
+    if not 1 <= unit <= min(done + 1, file.units):
+        raise _Refused(f"part {unit} isn't begun: {done} of {file.units} parts are recorded as applied")
+    if unit == 1:
+        reason = "no part of it counts as applied; the next apply begins it anew"
+        return ForgetMigration(file.version, file.file, reason)
+    return _record(file, unit - 1, f"part {unit} of {file.units} counts as not applied")
+
+
+def _begun(sides: _Sides) -> tuple[Migration, int]:
+    """The file and its committed parts. Raises _Refused for a file that is applied or not the one begun."""
+    if sides.file is None:
+        raise _Refused("is not in the migrations folder")
+    if sides.entry is None:
+        return sides.file, 0
+    row = sides.entry.migration
+    if row.applied:
+        raise _Refused("is applied as a whole", "`mosaic-deploy migrate rollback` undoes it")
+    same = sides.file.prefixes[row.units_done - 1 : row.units_done] == (row.semantic,)
+    if row.units_done and not same:
+        raise _Refused(
+            f"its first {row.units_done} parts aren't those that were applied", "restore them as they were"
+        )
+    return sides.file, row.units_done
+
+
+def _record(file: Migration, done: int, reason: str) -> RecordMigration:
+    semantic = file.prefixes[done - 1]
+    return RecordMigration(
+        file.version, file.file, file.checksum, semantic, file.units, done, Action.CHANGE, reason
+    )

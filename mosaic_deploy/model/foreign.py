@@ -1,0 +1,91 @@
+"""Other tools' histories of migrations, as far as they say what has been applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    APPLIED = "applied"
+    FAILED = "failed"
+    """Broken off, and not resolved since."""
+    UNDONE = "undone"
+    """Takes back what an earlier row says of the same version."""
+    BASELINE = "baseline"
+    """Everything up to this version counts as applied."""
+    REPEATABLE = "repeatable"
+    """Has no version: the tool runs it again whenever it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Where a tool keeps its history, and how its rows are read.
+
+    `columns` yields `version`, `name` and `state`; `cumulative` is for tools that keep only the newest version;
+    `revisions` is for those whose versions have no order, and stand somewhere in the file's name.
+    """
+
+    name: str
+    table: str
+    columns: str
+    order: str
+    cumulative: bool = False
+    revisions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One row of a tool's history."""
+
+    version: str
+    name: str
+    state: State
+
+
+_APPLIED = "'applied' AS state"
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("dbmate", "schema_migrations", f"version::text, '' AS name, {_APPLIED}", "version"),
+        Tool(
+            "golang-migrate",
+            "schema_migrations",
+            "version::text, '' AS name, CASE WHEN dirty THEN 'failed' ELSE 'applied' END AS state",
+            "version",
+            cumulative=True,
+        ),
+        Tool(
+            "flyway",
+            "flyway_schema_history",
+            "version::text, script::text AS name, CASE WHEN type = 'SCHEMA' THEN 'schema' "
+            "WHEN NOT success THEN 'failed' WHEN version IS NULL THEN 'repeatable' "
+            "WHEN type LIKE '%BASELINE%' THEN 'baseline' "
+            "WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
+            "installed_rank",
+        ),
+        Tool(
+            "supabase",
+            "supabase_migrations.schema_migrations",
+            f"version::text, '' AS name, {_APPLIED}",
+            "version",
+        ),
+        Tool(
+            "prisma",
+            "_prisma_migrations",
+            "migration_name::text AS version, migration_name::text AS name, "
+            "CASE WHEN rolled_back_at IS NOT NULL THEN 'undone' WHEN finished_at IS NULL THEN 'failed' "
+            "ELSE 'applied' END AS state",
+            "started_at",
+        ),
+        Tool(
+            "alembic",
+            "alembic_version",
+            f"version_num::text AS version, '' AS name, {_APPLIED}",
+            "version_num",
+            cumulative=True,
+            revisions=True,
+        ),
+    )
+}
+"""By the name that `migrate import` takes."""

@@ -1,0 +1,59 @@
+"""The database's history of migrations in full, and how each file stands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mosaic_deploy.errors import NextAction
+from mosaic_deploy.model.snapshot import Migration
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the ledger. `attempt` is the unit last begun outside a transaction.
+
+    `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601.
+    """
+
+    migration: Migration
+    attempt: int = 0
+    at: str = ""
+    by: str = ""
+    origin: str = "apply"
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a unit was begun outside a transaction and its end isn't known."""
+        return self.attempt > self.migration.units_done
+
+
+class Standing(StrEnum):
+    APPLIED = "applied"
+    PENDING = "pending"
+    REFORMATTED = "reformatted"
+    """Applied, and edited since in comments or layout only."""
+    EDITED = "edited"
+    """Applied, and edited since in what it does."""
+    MISSING = "missing"
+    """Applied, and no longer in the folder."""
+    PARTIAL = "partial"
+    """Some of its parts are committed."""
+    UNKNOWN = "unknown"
+    """A part was sent outside a transaction, and its end isn't known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One migration's standing. `applied_as` is the name it was applied by, where that is another one.
+
+    `ways` are the commands that put right what is wrong with it.
+    """
+
+    version: str
+    file: str
+    standing: Standing
+    entry: Entry | None = None
+    applied_as: str = ""
+    ways: Sequence[NextAction] = ()

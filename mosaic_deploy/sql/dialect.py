@@ -1,0 +1,139 @@
+"""SQL that another database would understand: said so where PostgreSQL's parser refuses it, with its own form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mosaic_deploy.sql.parse import LARGE, SyntaxProblem, after_trivia, parse
+
+_NAMES = {"mysql": "MySQL", "sqlite": "SQLite", "tsql": "T-SQL (SQL Server)"}
+_SIZED = r"(?:var)?char|character|numeric|decimal|(?:var)?bit|time|float|interval"
+"""Types that take a size in PostgreSQL too: `key varchar(20)` is a column."""
+_SIGNS: tuple[tuple[str, str, str], ...] = (
+    ("mysql", "backticks", r"`[^`\n]*`"),
+    ("mysql", "AUTO_INCREMENT", r"\bauto_increment\b"),
+    ("mysql", "ENGINE=", r"\bengine\s*=\s*\w+"),
+    ("mysql", "UNSIGNED", r"\bunsigned\b"),
+    ("mysql", "CHARSET", r"\b(?:default\s+charset|charset\s*=|character\s+set\s*=?\s*\w)"),
+    ("mysql", "ON UPDATE CURRENT_TIMESTAMP", r"\bon\s+update\s+current_timestamp\b"),
+    (
+        "mysql",
+        "KEY inside CREATE TABLE",
+        r"[,(]\s*(?:(?:unique|fulltext)\s+(?:key|index)|(?:key|index)\s+(?!" + _SIZED + r")\w+)\s*\(",
+    ),
+    ("mysql", "INT(11)", r"\b(?:tiny|small|medium|big)?int\s*\(\s*\d+\s*\)"),
+    ("mysql", "INSERT IGNORE", r"\binsert\s+ignore\b"),
+    ("mysql", "REPLACE INTO", r"(?<!\bor\s)\breplace\s+into\b"),
+    ("mysql", "ON DUPLICATE KEY", r"\bon\s+duplicate\s+key\b"),
+    ("mysql", "LIMIT a, b", r"\blimit\s+\d+\s*,\s*\d+"),
+    ("mysql", "MODIFY COLUMN", r"\bmodify\s+(?:column\s+)?\w+\s+\w+"),
+    ("mysql", "DELIMITER", r"^\s*delimiter\s+\S+"),
+    ("mysql", "LOCK TABLES", r"^\s*(?:un)?lock\s+tables\b"),
+    ("mysql", "USE", r"^\s*use\s+\w+\s*;?\s*$"),
+    ("sqlite", "AUTOINCREMENT", r"\bautoincrement\b"),
+    ("sqlite", "PRAGMA", r"^\s*pragma\b"),
+    ("sqlite", "INSERT OR …", r"\binsert\s+or\s+(?:replace|ignore|abort|rollback|fail)\b"),
+    ("sqlite", "WITHOUT ROWID", r"\bwithout\s+rowid\b"),
+    ("tsql", "[brackets]", r"(?<![\w\]\[(,$.\"'])(?<!\barray\s)\s*\[[A-Za-z_][\w ]*\](?!\s*\[)"),
+    ("tsql", "IDENTITY(1,1)", r"\bidentity\s*\(\s*-?\d+\s*,\s*-?\d+\s*\)"),
+    ("tsql", "GO", r"^\s*go\s*;?\s*$"),
+    ("tsql", "NVARCHAR", r"\bn(?:var)?char\s*\(\s*(?:max|\d+)\s*\)"),
+    ("tsql", "VARCHAR(MAX)", r"\b(?:varchar|varbinary)\s*\(\s*max\s*\)"),
+    ("tsql", "CLUSTERED", r"\b(?:non)?clustered\b"),
+    ("tsql", "TOP", r"\bselect\s+(?:distinct\s+)?top\s*\(?\s*\d+"),
+    ("tsql", "SET NOCOUNT", r"^\s*set\s+(?:nocount|ansi_nulls|quoted_identifier|xact_abort)\s+(?:on|off)\b"),
+    ("tsql", "@variables", r"(?<![\w@])@\w+\s*(?:=|\bas\b|\bint\b|\bn?varchar\b)"),
+    ("tsql", "PRINT or EXEC", r"^\s*(?:print|exec)\s"),
+    ("tsql", "IF OBJECT_ID", r"\bif\s+object_id\s*\("),
+)
+_COMPILED = tuple(
+    (dialect, name, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for dialect, name, pattern in _SIGNS
+)
+_TEXT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^'\\]|''|\\.)*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_GO = re.compile(r"^[ \t]*go[ \t]*;?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_END = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL)
+_LONGEST = 20_000
+"""Characters of one statement that are worth a look, and a translation that is worth showing."""
+_MOST_CUTS = 20
+
+
+def dialect_hint(sql: str, offset: int) -> str | None:
+    """What other database's SQL stands where the parser refused `sql`, and the same for PostgreSQL.
+
+    None where nothing speaks for another dialect. The first line says which one; where a translation is
+    known and PostgreSQL's parser accepts it, the lines after it are that statement.
+    """
+    statement = failing_statement(sql, offset)
+    signs = _signs(statement)
+    if not signs:
+        return None
+    dialect = max(signs, key=lambda name: len(signs[name]))
+    seen = ", ".join(signs[dialect][:3])
+    form = _form(statement, dialect)
+    says = f"this is {_NAMES[dialect]}: {seen}"
+    return f"{says}; in PostgreSQL it is:\n{form}" if form else says
+
+
+def failing_statement(sql: str, offset: int) -> str:
+    """The statement around `offset`, in a text that PostgreSQL's parser refuses there.
+
+    It begins behind the last semicolon up to which the text parses, and ends as other dialects end one: at a
+    semicolon outside quotes and comments, or before a line with GO.
+    """
+    if separator := _GO.match(sql, sql.rfind("\n", 0, offset) + 1):
+        return separator.group()
+    start = _start(sql, offset)
+    return _until_end(sql[start : start + _LONGEST], offset - start).strip()
+
+
+def _start(sql: str, offset: int) -> int:
+    cuts = list(_cuts(sql, offset))
+    for cut in cuts:
+        try:
+            parse(sql[:cut])
+        except SyntaxProblem:
+            continue
+        return after_trivia(sql, cut)
+    return after_trivia(sql, 0 if len(cuts) < _MOST_CUTS else cuts[0])
+
+
+def _cuts(sql: str, offset: int) -> Iterator[int]:
+    """Where a statement may begin, the last place first; a few only, and one in a large file."""
+    at = offset
+    for _ in range(_MOST_CUTS if offset < LARGE else 1):
+        at = sql.rfind(";", 0, at)
+        if at < 0:
+            return
+        yield at + 1
+
+
+def _until_end(text: str, failed: int) -> str:
+    if go := _GO.search(text, failed):
+        text = text[: go.start()]
+    ends = (found.start(1) for found in _END.finditer(text) if found.group(1))
+    return text[: next((end for end in ends if end >= failed), len(text))]
+
+
+def _signs(statement: str) -> dict[str, list[str]]:
+    """What speaks for each dialect, outside texts and comments."""
+    bare = _TEXT.sub("''", statement)
+    found: dict[str, list[str]] = {}
+    for dialect, name, pattern in _COMPILED:
+        if pattern.search(bare):
+            found.setdefault(dialect, []).append(name)
+    return found
+
+
+def _form(statement: str, dialect: str) -> str | None:
+    """The statement for PostgreSQL, where sqlglot reads it and PostgreSQL's parser accepts what it writes."""
+    from mosaic_deploy.sql.dialect_forms import postgresql_form
+
+    form = postgresql_form(statement, dialect)
+    if form is None or len(form) > _LONGEST:
+        return None
+    try:
+        parse(form)
+    except SyntaxProblem:
+        return None
+    return form

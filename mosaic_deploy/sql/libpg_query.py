@@ -1,0 +1,125 @@
+"""PostgreSQL 18's own parser: libpg_query's C functions, in the library that the `postgast` package ships.
+
+The package itself isn't imported: it makes protobuf objects of the trees, and importing it takes 60 ms where the
+library takes 1. Only functions of libpg_query's public header (`pg_query.h`) are called. They are safe to call
+from several threads. No text may hold a NUL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import sys
+from ctypes import POINTER, Structure, c_char_p, c_int
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
+
+
+class ParserRefused(Exception):
+    """The parser's error. `position` counts characters from 1 in the text, None where it gave no place."""
+
+    def __init__(self, message: str, position: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+
+
+class _Error(Structure):
+    _fields_ = (
+        ("message", c_char_p),
+        ("funcname", c_char_p),
+        ("filename", c_char_p),
+        ("lineno", c_int),
+        ("cursorpos", c_int),
+        ("context", c_char_p),
+    )
+
+
+class _Parsed(Structure):
+    _fields_ = (("tree", c_char_p), ("stderr", c_char_p), ("error", POINTER(_Error)))
+
+
+class _Piece(Structure):
+    _fields_ = (("location", c_int), ("length", c_int))
+
+
+class _Split(Structure):
+    _fields_ = (
+        ("pieces", POINTER(POINTER(_Piece))),
+        ("count", c_int),
+        ("stderr", c_char_p),
+        ("error", POINTER(_Error)),
+    )
+
+
+class _Function(Structure):
+    _fields_ = (("tree", c_char_p), ("error", POINTER(_Error)))
+
+
+_SIGNATURES: dict[str, tuple[str, type[Structure]]] = {
+    "pg_query_parse": ("pg_query_free_parse_result", _Parsed),
+    "pg_query_split_with_parser": ("pg_query_free_split_result", _Split),
+    "pg_query_parse_plpgsql": ("pg_query_free_plpgsql_parse_result", _Function),
+}
+
+
+def parse_statements(sql: str) -> list[dict[str, Any]]:
+    """Raw statements as libpg_query's JSON has them: `stmt`, and in bytes `stmt_location` and `stmt_len`.
+
+    Raises ParserRefused, and RecursionError where a tree is deeper than Python can read.
+    """
+    found: list[dict[str, Any]] = _tree("pg_query_parse", sql).get("stmts", [])
+    return found
+
+
+def parse_plpgsql(statement: str) -> Any:
+    """PL/pgSQL's tree of the function or DO block that `statement` makes. Raises ParserRefused, RecursionError."""
+    return _tree("pg_query_parse_plpgsql", statement)
+
+
+def split_statements(sql: str) -> list[str]:
+    """The text of each statement up to its semicolon, without making trees. Raises ParserRefused."""
+    encoded = sql.encode()
+    library = _library()
+    result = library.pg_query_split_with_parser(encoded)
+    try:
+        _refuse(result)
+        pieces = (result.pieces[number].contents for number in range(result.count))
+        return [encoded[p.location : p.location + p.length].decode() for p in pieces]
+    finally:
+        library.pg_query_free_split_result(result)
+
+
+def _tree(function: str, sql: str) -> Any:
+    library = _library()
+    result = getattr(library, function)(sql.encode())
+    try:
+        _refuse(result)
+        return json.loads(result.tree)
+    finally:
+        getattr(library, _SIGNATURES[function][0])(result)
+
+
+def _refuse(result: Any) -> None:
+    if result.error:
+        error = result.error.contents
+        raise ParserRefused((error.message or b"").decode(errors="replace"), error.cursorpos or None)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    found = importlib.util.find_spec("postgast")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("the package postgast, which has PostgreSQL's parser in it, isn't installed")
+    name = _FILES.get(sys.platform, "libpg_query.so")
+    library = ctypes.CDLL(str(Path(found.submodule_search_locations[0]) / name))
+    for function, (free, result) in _SIGNATURES.items():
+        getattr(library, function).argtypes = [c_char_p]
+        getattr(library, function).restype = result
+        getattr(library, free).argtypes = [result]
+        getattr(library, free).restype = None
+    return library

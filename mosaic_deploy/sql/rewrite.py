@@ -1,0 +1,56 @@
+"""What EXECUTE can't carry, said in another way: for endpoints that take one statement per call."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, parse
+from mosaic_deploy.sql.units import Carrier, Unit, not_executable
+
+_INTO = re.compile(
+    r"\bINTO\s+(?P<kind>(?:(?:LOCAL|GLOBAL|TEMPORARY|TEMP|UNLOGGED)\s+)*)(?:TABLE\s+)?$", re.IGNORECASE
+)
+_NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*')
+
+
+def executable(unit: Unit) -> Unit | None:
+    """The unit with every statement in a form that EXECUTE carries, None where there is no such form.
+
+    SELECT INTO becomes CREATE TABLE AS, which is the same to PostgreSQL; savepoints that are only released
+    are left out.
+    """
+    rolls_back = any(_control(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in unit.statements)
+    kept: list[Statement] = []
+    for statement in unit.statements:
+        if statement.kind == "TransactionStmt" and not rolls_back:
+            continue
+        said = _create_table_as(statement) if statement.kind == "SelectStmt" else statement
+        if said is None or not_executable(said):
+            return None
+        kept.append(said)
+    return replace(unit, statements=tuple(kept), carrier=Carrier.BATCH)
+
+
+def _control(statement: Statement) -> object:
+    return statement.node.get("kind") if statement.kind == "TransactionStmt" else None
+
+
+def _create_table_as(statement: Statement) -> Statement | None:
+    """`SELECT … INTO t FROM …` as `CREATE TABLE t AS SELECT … FROM …`; any other SELECT as it is."""
+    if not not_executable(statement):
+        return statement
+    text = statement.text
+    for name in _NAME.finditer(text):
+        into = _INTO.search(text[: name.start()])
+        if into is None:
+            continue
+        query = text[: into.start()] + text[name.end() :]
+        said = f"CREATE {into.group('kind')}TABLE {name.group()} AS {query}"
+        try:
+            read = parse(said)
+        except SyntaxProblem:
+            continue
+        if [one.kind for one in read] == ["CreateTableAsStmt"]:
+            return replace(read[0], offset=statement.offset)
+    return None

@@ -1,0 +1,1 @@
+INSERT IGNORE INTO t VALUES (1, 'a');

@@ -1,0 +1,1 @@
+CREATE TABEL b (id int, key varchar(20), charset text);

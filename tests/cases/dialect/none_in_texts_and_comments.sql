@@ -1,0 +1,1 @@
+/* ENGINE=InnoDB */ SELECT '`AUTO_INCREMENT`', $$ [brackets] UNSIGNED $$ FORM t; -- AUTOINCREMENT

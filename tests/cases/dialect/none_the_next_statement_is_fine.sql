@@ -1,0 +1,2 @@
+SELECT 1 FORM t x y;
+CREATE TABLE "ok" (unsigned int);

@@ -1,0 +1,9 @@
+CREATE TABLE [dbo].[users] (
+  [id] INT IDENTITY(1,1) NOT NULL PRIMARY KEY,
+  [name] NVARCHAR(MAX) NULL,
+  [at] DATETIME DEFAULT GETDATE(),
+  [b] BIT
+)
+GO
+CREATE TABLE x (id int)
+GO

@@ -1,0 +1,4 @@
+CREATE TABLE t (id int)
+GO
+CREATE TABLE u (id int)
+GO

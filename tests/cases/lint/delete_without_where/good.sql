@@ -1,0 +1,1 @@
+DELETE FROM orders_log WHERE id IN (SELECT id FROM orders);

@@ -1,0 +1,2 @@
+ALTER TABLE orders ADD COLUMN draft text;
+ALTER TABLE orders DROP COLUMN draft;

@@ -1,0 +1,3 @@
+CREATE SCHEMA workshop;
+CREATE TABLE workshop.tools (id bigint);
+DROP SCHEMA workshop CASCADE;

@@ -1,0 +1,3 @@
+CREATE TABLE scratch (id bigint);
+DROP TABLE scratch;
+DROP VIEW order_list;

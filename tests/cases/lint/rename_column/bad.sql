@@ -1,0 +1,2 @@
+-- expect: 2:1 risky rename_column renames column orders.note to remark: what is running now asks for the old name
+ALTER TABLE orders RENAME COLUMN note TO remark;

@@ -1,0 +1,2 @@
+CREATE TABLE journal (id bigint);
+ALTER TABLE journal RENAME TO diary;

@@ -1,0 +1,21 @@
+-- What is there before each case.
+CREATE TABLE customers (id bigint PRIMARY KEY, email text);
+CREATE TABLE orders (
+  id bigint PRIMARY KEY,
+  total integer,
+  note text,
+  code varchar(20),
+  customer_id bigint,
+  placed_at timestamptz
+);
+CREATE INDEX orders_note ON orders (note);
+CREATE TABLE orders_log (id bigint, entry text);
+CREATE VIEW order_list WITH (security_invoker = true) AS SELECT id, total FROM orders;
+CREATE MATERIALIZED VIEW order_totals AS SELECT id, total FROM orders;
+CREATE UNIQUE INDEX order_totals_id ON order_totals (id);
+CREATE TYPE mood AS ENUM ('fine');
+CREATE SCHEMA attic;
+CREATE TABLE attic.papers (id bigint);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER touched BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE orders ENABLE ROW LEVEL SECURITY;

@@ -1,0 +1,2 @@
+CREATE UNLOGGED TABLE cache (id bigint);
+ALTER TABLE cache SET LOGGED;

@@ -1,0 +1,1 @@
+CREATE TABLE visits (began timestamptz, day date);

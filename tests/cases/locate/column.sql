@@ -1,0 +1,2 @@
+-- column "nope" does not exist
+SELECT ünï, ►nope FROM t

@@ -1,0 +1,2 @@
+-- column reference "id" is ambiguous
+SELECT ►id FROM t, u

@@ -1,0 +1,3 @@
+-- column "nope" does not exist
+SELECT 'nope', /* nope /* nope */ */ ►nope -- nope
+FROM t

@@ -1,0 +1,2 @@
+-- column "nope" does not exist
+SELECT "NOPE", ►NoPe FROM t

@@ -1,0 +1,2 @@
+-- column "nope" does not exist
+CREATE INDEX ON t (►nope)

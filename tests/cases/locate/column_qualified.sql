@@ -1,0 +1,2 @@
+-- column t.nope does not exist
+SELECT t.id, ►t.nope FROM t

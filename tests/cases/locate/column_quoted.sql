@@ -1,0 +1,2 @@
+-- column "My Col" does not exist
+SELECT my, ►"My Col" FROM t

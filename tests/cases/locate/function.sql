@@ -1,0 +1,2 @@
+-- function nofunc(integer) does not exist
+SELECT id, ►nofunc(id) FROM t

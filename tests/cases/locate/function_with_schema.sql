@@ -1,0 +1,2 @@
+-- function l.nofunc(integer) does not exist
+SELECT ►l.nofunc(1)

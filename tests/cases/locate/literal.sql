@@ -1,0 +1,2 @@
+-- invalid input syntax for type integer: "abc"
+INSERT INTO abc VALUES ('x', ►'abc')

@@ -1,0 +1,2 @@
+-- division by zero
+►SELECT 1 / 0

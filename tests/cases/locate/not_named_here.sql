@@ -1,0 +1,2 @@
+-- duplicate key value violates unique constraint "t_pkey"
+►INSERT INTO t VALUES (1)

@@ -1,0 +1,2 @@
+-- relation "nosuch" does not exist
+INSERT INTO ►nosuch VALUES (1)

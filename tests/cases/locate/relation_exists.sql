@@ -1,0 +1,2 @@
+-- relation "t" already exists
+CREATE TABLE ►t (id int)

@@ -1,0 +1,2 @@
+-- relation "nosuch" does not exist
+SELECT * FROM a.nosuch JOIN ►nosuch ON true

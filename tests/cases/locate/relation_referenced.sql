@@ -1,0 +1,2 @@
+-- relation "nosuch" does not exist
+CREATE TABLE z (id int REFERENCES ►nosuch)

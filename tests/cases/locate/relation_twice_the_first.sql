@@ -1,0 +1,2 @@
+-- relation "nosuch" does not exist
+SELECT * FROM ►nosuch a JOIN nosuch b ON true

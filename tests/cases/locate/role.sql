@@ -1,0 +1,2 @@
+-- role "norole" does not exist
+GRANT SELECT ON t TO ►norole

@@ -1,0 +1,2 @@
+-- role "norole" does not exist
+►GRANT norole TO norole

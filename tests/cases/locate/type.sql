@@ -1,0 +1,4 @@
+-- type "nosuch" does not exist
+CREATE TABLE nosuch_too (
+  id int,
+  a ►nosuch)

@@ -1,0 +1,2 @@
+-- type "l.nosuch[]" does not exist
+CREATE TABLE a (b ►l.nosuch[])

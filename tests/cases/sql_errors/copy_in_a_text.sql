@@ -1,0 +1,4 @@
+SELECT '
+COPY a FROM stdin;
+';
+SELEC 1;

@@ -1,0 +1,4 @@
+CREATE TABLE t (a text);
+COPY t (a) FROM stdin WITH (FORMAT text);
+select;it's	\N
+\.

@@ -1,0 +1,8 @@
+--
+-- PostgreSQL database dump
+--
+
+\restrict Xyz
+
+SET statement_timeout = 0;
+\unrestrict Xyz

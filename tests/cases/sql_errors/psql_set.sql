@@ -1,0 +1,3 @@
+CREATE TABLE t (a int);
+\set x 5
+SELECT :x;

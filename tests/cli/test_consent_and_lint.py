@@ -1,0 +1,131 @@
+"""Hazards, consent and lint as users meet them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def shop(run, folder: Path) -> Path:
+    """A live table with rows, and a pending migration that drops it."""
+    (folder / "sql/1_t.sql").write_text(
+        "create table t (id bigint);\ninsert into t select generate_series(1, 2100);\nanalyze t;\n"
+    )
+    done = run("apply", "--local", "--yes")
+    assert done.returncode == 0, done.stderr
+    (folder / "sql/2_drop.sql").write_text("-- away with it\ndrop table t;\n")
+    return folder
+
+
+def answered(environment: dict[str, str], cwd: Path, answer: str, *arguments: str) -> tuple[int, str]:
+    """The command at a terminal, where a person types `answer`."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mosaic_deploy", *arguments]
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    )
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        seen += part
+    os.close(ours)
+    return process.wait(timeout=60), seen.decode()
+
+
+def test_the_plan_says_what_hurts_and_how_much(run, shop):
+    shown = run("plan", "--local")
+    assert (
+        "  Hazards\n    destructive sql/2_drop.sql:2:1: drops table t (≈2.1 k rows)  [drop_table]\n"
+        in shown.stdout
+    )
+    assert "needs --allow destructive" in shown.stdout
+    document = json.loads(run("plan", "--local", "-o", "json").stdout)
+    [hazard] = document["hazards"]
+    assert hazard["location"] == {"file": "sql/2_drop.sql", "line": 2, "column": 1}
+    assert (hazard["severity"], hazard["object"], hazard["ignored"]) == ("destructive", "t", None)
+    assert document["policy"] == {"denied": [], "to_confirm": 1}
+
+
+def test_yes_alone_destroys_nothing(run, shop):
+    refused = run("apply", "--local", "--yes")
+    assert refused.returncode == 1
+    assert "error[destructive_unconfirmed]" in refused.stderr
+    assert "sql/2_drop.sql:2:1 drops table t (≈2.1 k rows)" in refused.stderr
+    assert "mosaic-deploy apply --local --yes --allow destructive" in refused.stderr
+    error = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)["error"]
+    assert (error["code"], error["mutation_state"]) == ("destructive_unconfirmed", "none")
+
+
+def test_allow_alone_is_no_yes(run, shop):
+    refused = run("apply", "--local", "--allow", "destructive")
+    assert refused.returncode == 1
+    assert "error[consent_missing]" in refused.stderr
+
+
+def test_allow_destructive_beforehand(run, shop):
+    done = run("apply", "--local", "--yes", "--allow", "destructive")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_ignored_hazard_is_not_asked_about(run, shop):
+    (shop / "sql/2_drop.sql").write_text("-- mosaic-ignore: drop_table copied away\ndrop table t;\n")
+    done = run("apply", "--local", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "1 silenced by mosaic-ignore" in done.stdout
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
+def test_a_person_is_asked_also_with_yes(environment, shop, answer, code):
+    found, shown = answered(environment, shop, answer, "apply", "--local", "--yes")
+    assert "This destroys data: drops table t (≈2.1 k rows). Apply all the same? [y/N]" in shown
+    assert (found, "error[declined]" in shown) == (code, code == 1)
+
+
+def test_what_the_policy_denies_no_option_passes(run, environment, shop):
+    with (shop / "mosaic.yaml").open("a") as manifest:
+        manifest.write("policy: {destructive: deny}\nenvironments: {dev: {policy: {destructive: allow}}}\n")
+    assert "Policy: apply will refuse this plan" in run("plan", "--local").stdout
+    refused = run("apply", "--local", "--yes", "--allow", "destructive")
+    assert refused.returncode == 1
+    assert "error[policy_denied]" in refused.stderr
+    assert "sql/2_drop.sql:2:1 policy.destructive: drops table t" in refused.stderr
+    found, shown = answered(environment, shop, "y\n", "apply", "--local")
+    assert found == 1
+    assert "error[policy_denied]" in shown
+    assert run("apply", "--local", "--yes", "--env", "dev").returncode == 0
+
+
+def test_lint_needs_no_platform(run, folder):
+    (folder / "sql/2_drop.sql").write_text("drop table t;\n")
+    offline = {"MOSAIC_API_URL": "http://127.0.0.1:9"}
+    found = run("migrate", "lint", env=offline)
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[0] == "sql/2_drop.sql:1:1: destructive[drop_table] drops table t"
+    assert found.stdout.splitlines()[-1] == "2 files: 1 destructive."
+    only = run("migrate", "lint", "--only", "1_t.sql", env=offline)
+    assert (only.returncode, only.stdout) == (0, "1 file: nothing found.\n")
+    document = json.loads(run("migrate", "lint", "-o", "json", env=offline).stdout)
+    assert (document["type"], document["files"], document["summary"]["destructive"]) == ("lint", 2, 1)
+    lines = [json.loads(line) for line in run("migrate", "lint", "-o", "ndjson").stdout.splitlines()]
+    assert [line["type"] for line in lines] == ["version", "hazard", "lint"]
+    assert run("migrate", "lint", "--only", "3_x.sql").returncode == 2
+
+
+def test_lint_severity(run, folder):
+    (folder / "sql/2_more.sql").write_text("create table u (id int primary key);\n")
+    assert run("migrate", "lint").returncode == 0
+    assert run("migrate", "lint", "--severity", "advice").returncode == 1

@@ -1,0 +1,60 @@
+"""What the tests of the history commands share: a folder of migrations, and writing runs on a site."""
+
+from __future__ import annotations
+
+from mosaic_deploy.deploy import Planned, Target
+from mosaic_deploy.deploy.amending import amend
+from mosaic_deploy.deploy.history import Known, read_known, standing_lines
+from mosaic_deploy.deploy.repairing import REPAIR, plan_repair
+from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.model.event import ApplyDone, Event
+from mosaic_deploy.source.manifest import read_manifest
+from tests.deploy.conftest import OPTIONS
+
+
+def history(site, database: dict | None = None, **files: str) -> None:
+    for name, text in files.items():
+        site.write(f"sql/{name.lstrip('m')}.sql", text)
+    site.manifest(database={"migrations": "sql", **(database or {})})
+
+
+def tables(site) -> set[str]:
+    found = sql(site, "select tablename as t from pg_tables where schemaname = 'public'")
+    return {str(row["t"]) for row in found}
+
+
+def sql(site, query: str) -> list[dict[str, object]]:
+    """As `site.sql`, also where folder and history disagree."""
+    return site.api.sql(known(site).project.id, query)
+
+
+def expire(site) -> None:
+    """What a minute of waiting does to a dead run's lease."""
+    sql(site, "update mosaic_deploy.lease set expires_at = now() - interval '1 second'")
+
+
+def pending(site) -> list[str]:
+    return [change.address for change in site.plan().plan.changes]
+
+
+def known(site, api: Api | None = None) -> Known:
+    manifest = read_manifest(site.root, environ={})
+    return read_known(api or site.api, manifest, Target(manifest.project.id, manifest.project.name))
+
+
+def standings(site) -> dict[str, str]:
+    return {line.version: str(line.standing) for line in standing_lines(known(site), "repair")}
+
+
+def ways(site) -> list[str]:
+    return [str(way.command) for line in standing_lines(known(site), "repair") for way in line.ways]
+
+
+def write(site, planned: Planned, name: str, api: Api | None = None) -> list[Event]:
+    return list(amend(api or site.api, planned, OPTIONS, name))
+
+
+def repair(site, **wish: tuple) -> None:
+    events = write(site, plan_repair(known(site), Wish(**wish)), REPAIR)
+    assert isinstance(events[-1], ApplyDone), events[-1]

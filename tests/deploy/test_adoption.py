@@ -1,0 +1,246 @@
+"""Baseline and import on the real platform: a database that has its schema is taken over, and nothing runs again.
+
+The other tools' tables are made with the statements those tools use.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.deploy.adopting import BASELINE, IMPORT, plan_baseline, plan_import
+from mosaic_deploy.errors import AdoptionRefused, ProjectNotFound
+from mosaic_deploy.live import endpoints
+from mosaic_deploy.live.projects import await_running
+from mosaic_deploy.model.event import ApplyDone
+from mosaic_deploy.model.foreign import TOOLS
+from mosaic_deploy.model.snapshot import Project
+from tests.deploy.faults import Dying, is_write
+from tests.deploy.histories import expire, history, known, pending, sql, standings, tables, write
+
+THREE = {
+    "m0001_a": "create table a (id int);",
+    "m0002_b": "create table b (id int);",
+    "m0003_c": "create table c (id int);",
+}
+DBMATE = 'CREATE TABLE "schema_migrations" ("version" varchar NOT NULL PRIMARY KEY)'
+GOLANG = 'CREATE TABLE "schema_migrations" (version bigint not null primary key, dirty boolean not null)'
+FLYWAY = """CREATE TABLE "flyway_schema_history" ("installed_rank" INT NOT NULL, "version" VARCHAR(50),
+  "description" VARCHAR(200) NOT NULL, "type" VARCHAR(20) NOT NULL, "script" VARCHAR(1000) NOT NULL,
+  "checksum" INTEGER, "installed_by" VARCHAR(100) NOT NULL, "installed_on" TIMESTAMP NOT NULL DEFAULT now(),
+  "execution_time" INTEGER NOT NULL, "success" BOOLEAN NOT NULL,
+  CONSTRAINT "flyway_schema_history_pk" PRIMARY KEY ("installed_rank"))"""
+SUPABASE = (
+    "CREATE TABLE supabase_migrations.schema_migrations "
+    "(version text NOT NULL PRIMARY KEY, statements text[], name text)"
+)
+PRISMA = """CREATE TABLE _prisma_migrations (id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL,
+  finished_at TIMESTAMPTZ, migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at TIMESTAMPTZ,
+  started_at TIMESTAMPTZ NOT NULL DEFAULT now(), applied_steps_count INTEGER NOT NULL DEFAULT 0)"""
+ALEMBIC = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+
+
+@pytest.fixture
+def database(site):
+    """A running project that this program has never deployed to, with tables of its own."""
+    made = site.api.call(endpoints.CREATE_PROJECT, body={"name": site.name})["project_id"]
+    for _ in await_running(site.api, Project(made, site.name, status="provisioning"), timeout=20):
+        pass
+    site.api.sql(made, "create table a (id int)")
+    site.api.sql(made, "create table b (id int)")
+    return made
+
+
+def baseline(site, version: str, api=None) -> list:
+    return write(site, plan_baseline(known(site), version), BASELINE, api)
+
+
+def taken_over(site, tool: str, table: str | None = None) -> list[str]:
+    planned = plan_import(site.api, known(site), TOOLS[tool], table)
+    events = write(site, planned, IMPORT)
+    assert isinstance(events[-1], ApplyDone), events[-1]
+    return [note.code for note in planned.plan.notes]
+
+
+def test_baseline_records_without_running(site, database):
+    history(site, **THREE)
+    before = known(site)
+    assert isinstance(baseline(site, "2")[-1], ApplyDone)
+    assert not before.told.exists
+    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    assert {entry.origin for entry in known(site).told.entries} == {"baseline"}
+    assert pending(site) == ["migration:0003_c.sql"]
+    site.apply()
+    assert tables(site) == {"a", "b", "c"}
+    rows = sql(site, "select status from mosaic_deploy.deploys order by serial")
+    assert [row["status"] for row in rows] == ["baseline", "done"]
+
+
+def test_a_baseline_knows_meaning_and_parts(site, database):
+    history(site, m1_a="create table a (id int); create index concurrently i on a (id);")
+    baseline(site, "1")
+    rows = sql(site, "select units, units_done from mosaic_deploy.migrations")
+    assert rows == [{"units": 2, "units_done": 2}]
+    site.write(
+        "sql/1_a.sql",
+        "-- now with a comment\ncreate table a (id int); create index concurrently i on a (id);",
+    )
+    assert pending(site) == []
+
+
+def test_a_file_that_cannot_be_parsed_is_recorded_as_it_is(site, database):
+    history(site, m1_dump="\\connect x\ncopy a from stdin;\n1\n\\.\n", m2_b="create table b (id int);")
+    planned = plan_baseline(known(site), "2")
+    assert [note.code for note in planned.plan.notes] == ["adopted_unread"]
+    write(site, planned, BASELINE)
+    assert pending(site) == []
+
+
+def test_a_baseline_can_be_drawn_further_until_something_ran(site, database):
+    history(site, **THREE)
+    baseline(site, "1")
+    assert [change.file for change in plan_baseline(known(site), "2").plan.changes] == ["0002_b.sql"]
+    baseline(site, "2")
+    assert plan_baseline(known(site), "2").plan.empty
+    site.apply()
+    with pytest.raises(AdoptionRefused) as caught:
+        plan_baseline(known(site), "3")
+    assert [p.location.file for p in caught.value.problems] == ["0003_c.sql"]
+
+
+def test_what_cannot_be_a_baseline(site):
+    history(site, **THREE)
+    with pytest.raises(ProjectNotFound):
+        plan_baseline(known(site), "1")
+    site.manifest(database={"migrations": "empty"})
+    (site.root / "empty").mkdir()
+    site.apply()
+    history(site)
+    with pytest.raises(AdoptionRefused, match="no tables"):
+        plan_baseline(known(site), "1")
+    sql(site, "create function f() returns int language sql as 'select 1'")
+    with pytest.raises(AdoptionRefused, match="no migration 4"):
+        plan_baseline(known(site), "4")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("point", range(6))
+def test_a_crash_during_a_baseline(site, api_over, database, monkeypatch, point, after):
+    monkeypatch.setattr("mosaic_deploy.deploy.amending._ROWS", 1)
+    history(site, **THREE)
+    baseline(site, "2", api_over(Dying(point, is_write, after=after)))
+    if known(site).told.exists:
+        expire(site)
+    planned = plan_baseline(known(site), "2")
+    if not planned.plan.empty:
+        assert isinstance(write(site, planned, BASELINE)[-1], ApplyDone)
+    assert pending(site) == ["migration:0003_c.sql"]
+
+
+def test_import_from_dbmate(site, database):
+    history(site, **THREE)
+    sql(site, DBMATE)
+    sql(site, "INSERT INTO schema_migrations VALUES ('0001'), ('0002')")
+    assert taken_over(site, "dbmate") == []
+    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    assert {entry.origin for entry in known(site).told.entries} == {"import"}
+    site.apply()
+
+
+def test_import_from_golang_migrate(site, database):
+    site.write("sql/0001_a.up.sql", THREE["m0001_a"])
+    site.write("sql/0001_a.down.sql", "drop table a;")
+    history(site, m0002_b=THREE["m0002_b"], m0003_c=THREE["m0003_c"])
+    sql(site, GOLANG)
+    sql(site, "INSERT INTO schema_migrations VALUES (2, true)")
+    with pytest.raises(AdoptionRefused, match="failed"):
+        plan_import(site.api, known(site), TOOLS["golang-migrate"], None)
+    sql(site, "UPDATE schema_migrations SET dirty = false")
+    taken_over(site, "golang-migrate")
+    assert pending(site) == ["migration:0003_c.sql"]
+
+
+def test_import_from_flyway(site, database):
+    history(site, **THREE)
+    sql(site, FLYWAY)
+    columns = "installed_rank, version, description, type, script, installed_by, execution_time, success"
+    sql(
+        site,
+        f"INSERT INTO flyway_schema_history ({columns}) VALUES "
+        "(0, NULL, '<< Flyway Schema Creation >>', 'SCHEMA', '\"public\"', 'u', 0, true),"
+        "(1, '1', '<< Flyway Baseline >>', 'BASELINE', '<< Flyway Baseline >>', 'u', 0, true),"
+        "(2, '002', 'b', 'SQL', 'V002__b.sql', 'u', 1, true),"
+        "(3, '3', 'c', 'SQL', 'V3__c.sql', 'u', 1, true), (4, '3', 'c', 'UNDO_SQL', 'U3__c.sql', 'u', 1, true),"
+        "(5, NULL, 'views', 'SQL', 'R__views.sql', 'u', 1, true)",
+    )
+    assert taken_over(site, "flyway") == ["import_repeatable"]
+    assert pending(site) == ["migration:0003_c.sql"]
+
+
+def test_import_from_supabase(site, database):
+    history(
+        site,
+        m20240101000000_a=THREE["m0001_a"],
+        m20240102000000_b=THREE["m0002_b"],
+        m20240103000000_c=THREE["m0003_c"],
+    )
+    sql(site, "CREATE SCHEMA supabase_migrations")
+    sql(site, SUPABASE)
+    sql(
+        site,
+        "INSERT INTO supabase_migrations.schema_migrations VALUES ('20240101000000'), ('20240102000000')",
+    )
+    taken_over(site, "supabase")
+    assert pending(site) == ["migration:20240103000000_c.sql"]
+
+
+def test_import_from_prisma(site, database):
+    history(site, m20210101000000_init=THREE["m0001_a"], m20210102000000_b=THREE["m0002_b"])
+    sql(site, PRISMA)
+    rows = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, started_at)"
+    sql(site, f"{rows} VALUES ('1', 'x', '20210101000000_init', now(), NULL, now())")
+    sql(site, f"{rows} VALUES ('2', 'x', '20210102000000_b', NULL, NULL, now())")
+    with pytest.raises(AdoptionRefused) as caught:
+        plan_import(site.api, known(site), TOOLS["prisma"], None)
+    assert [p.location.file for p in caught.value.problems] == ["20210102000000_b"]
+    sql(site, "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE id = '2'")
+    taken_over(site, "prisma")
+    assert pending(site) == ["migration:20210102000000_b.sql"]
+
+
+def test_import_from_alembic(site, database):
+    history(
+        site,
+        m0001_ae1027a6acf1_a=THREE["m0001_a"],
+        m0002_1975ea83b712_b=THREE["m0002_b"],
+        m0003_27c6a30d7c24_c=THREE["m0003_c"],
+    )
+    sql(site, ALEMBIC)
+    sql(site, "INSERT INTO alembic_version VALUES ('1975ea83b712')")
+    taken_over(site, "alembic")
+    assert pending(site) == ["migration:0003_27c6a30d7c24_c.sql"]
+
+
+def test_a_table_of_another_name_and_files_passed_by(site, database):
+    history(site, **THREE)
+    sql(site, "CREATE SCHEMA ops")
+    sql(site, DBMATE.replace('"schema_migrations"', "ops.done"))
+    sql(site, "INSERT INTO ops.done VALUES ('1'), ('3')")
+    assert taken_over(site, "dbmate", "ops.done") == ["import_gap"]
+    assert standings(site) == {"1": "applied", "2": "pending", "3": "applied"}
+
+
+def test_an_import_that_cannot_be_followed_is_refused(site, database):
+    history(site, **THREE)
+    with pytest.raises(AdoptionRefused, match="no schema_migrations"):
+        plan_import(site.api, known(site), TOOLS["dbmate"], None)
+    sql(site, DBMATE)
+    with pytest.raises(AdoptionRefused, match="isn't golang-migrate's"):
+        plan_import(site.api, known(site), TOOLS["golang-migrate"], None)
+    sql(site, "INSERT INTO schema_migrations VALUES ('1'), ('7')")
+    with pytest.raises(AdoptionRefused) as caught:
+        plan_import(site.api, known(site), TOOLS["dbmate"], None)
+    assert [p.location.file for p in caught.value.problems] == ["7"]
+    assert not known(site).told.exists

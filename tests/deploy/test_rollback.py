@@ -1,0 +1,176 @@
+"""Rolling back on the real platform: by the files' own ways down, the newest first, each whole or not at all."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from mosaic_deploy.deploy.rollback import plan_rollback, roll_back
+from mosaic_deploy.errors import MigrationFailed, RollbackRefused
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from tests.deploy.conftest import OPTIONS
+from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
+from tests.deploy.histories import expire, history, known, pending, sql, standings, tables
+
+A = "-- migrate:up\ncreate table a (id int);\n\n-- migrate:down\ndrop table a;\n"
+B = "create table b (id int); create table b2 (id int);"
+C = "-- migrate:up\ncreate table c (id int);\n-- migrate:down\ndrop table c;\n"
+
+
+def three(site, **database: object) -> None:
+    history(site, database, m1_a=A, m2_b=B, m3_c=C)
+    site.write("sql/2_b.down.sql", "drop table b2; drop table b;")
+
+
+def back(site, api=None, **which: object) -> list:
+    planned = plan_rollback(known(site), **which)
+    return list(roll_back(api or site.api, planned, OPTIONS))
+
+
+def refusals(site, **which: object) -> list[str]:
+    with pytest.raises(RollbackRefused) as caught:
+        plan_rollback(known(site), **which)
+    return [f"{p.location.file} {p.message}" for p in caught.value.problems]
+
+
+@pytest.mark.parametrize("database", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])
+def test_one_step_then_all_then_forward_again(site, database):
+    three(site, **database)
+    site.apply()
+    assert isinstance(back(site)[-1], ApplyDone)
+    assert (tables(site), pending(site)) == ({"a", "b", "b2"}, ["migration:3_c.sql"])
+    last = back(site, to="0")[-1]
+    assert last.done == ("rollback:2_b.sql", "rollback:1_a.sql")
+    assert tables(site) == set()
+    assert pending(site) == ["migration:1_a.sql", "migration:2_b.sql", "migration:3_c.sql"]
+    runs = sql(site, "select status, report->'done' as done from mosaic_deploy.deploys order by serial")
+    assert [run["status"] for run in runs] == ["done", "rollback", "rollback"]
+    assert runs[-1]["done"] == ["rollback:2_b.sql", "rollback:1_a.sql"]
+    site.apply()
+    assert tables(site) == {"a", "b", "b2", "c"}
+
+
+def test_what_is_to_be_undone(site):
+    three(site)
+    site.apply()
+    changes = plan_rollback(known(site), to="1").plan.changes
+    assert [f"{change.address} {change.reason}" for change in changes] == [
+        "rollback:3_c.sql undone by its migrate:down section (1 statement)",
+        "rollback:2_b.sql undone by 2_b.down.sql (2 statements)",
+    ]
+    assert len(plan_rollback(known(site), steps=9).plan.changes) == 3
+    assert plan_rollback(known(site), to="3").plan.empty
+
+
+def test_nothing_is_undone_where_a_way_down_is_missing(site):
+    history(site, m1_a="create table a (id int);", m2_c=C)
+    site.apply()
+    assert refusals(site, steps=2) == ["1_a.sql has no way down"]
+    assert tables(site) == {"a", "c"}
+    assert refusals(site, to="7") == []
+
+
+def test_all_that_is_in_the_way_is_told_at_once(site):
+    up = "-- migrate:up\nselect 1;\n"
+    history(
+        site,
+        m1_edited=f"{up}-- migrate:down\nselect 1;",
+        m2_gone="select 1;",
+        m3_empty=f"{up}-- migrate:down\n-- nothing\n",
+        m4_two=f"{up}-- migrate:down\nselect 1;",
+        m5_solo=f"{up}-- migrate:down\nvacuum;",
+        m6_wrong=f"{up}-- migrate:down\nselct 1;",
+        m7_apart=f"{up}-- migrate:down transaction:false\nselect 1; select 2;",
+        m8_own="begin; select 1; commit;",
+    )
+    site.write("sql/4_two.down.sql", "select 1;")
+    site.write("sql/8_own.down.sql", "begin; select 1; commit; begin; select 2; commit;")
+    site.apply()
+    site.write("sql/1_edited.sql", f"{up}-- migrate:down\nselect 2;")
+    (site.root / "sql/2_gone.sql").unlink()
+    assert [line.partition(":")[0] for line in refusals(site, to="0")] == [
+        "8_own.sql can't be undone in one transaction (8_own.down.sql)",
+        "7_apart.sql can't be undone in one transaction (its migrate",
+        'sql/6_wrong.sql syntax error at or near "selct"',
+        "5_solo.sql can't be undone in one transaction (its migrate",
+        "4_two.sql has two ways down",
+        "3_empty.sql has an empty way down (its migrate",
+        "2_gone.sql is applied, but no longer in the folder",
+        "1_edited.sql was edited after it was applied",
+    ]
+
+
+def test_a_partly_applied_file_is_not_rolled_back(site):
+    text = "create table t (id int); create index concurrently i on t (nope);"
+    history(site, m1_t=text)
+    site.write("sql/1_t.down.sql", "drop table t;")
+    site.fails()
+    assert refusals(site) == ["1_t.sql only 1 of its 2 parts are known to be applied"]
+
+
+def test_a_way_down_that_fails_leaves_everything_of_its_file(site):
+    three(site)
+    site.write("sql/2_b.down.sql", "drop table b2;\n\ndrop table nope;")
+    site.apply()
+    failed = back(site, to="0")[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert isinstance(failed.error, MigrationFailed)
+    assert (str(failed.error.location), failed.error.sqlstate) == ("sql/2_b.down.sql:3:12", "42P01")
+    assert (failed.done, failed.failed, failed.remaining) == (
+        ("rollback:3_c.sql",), "rollback:2_b.sql", ("rollback:1_a.sql",),
+    )  # fmt: skip
+    assert tables(site) == {"a", "b", "b2"}
+    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    site.write("sql/2_b.down.sql", "drop table b2, b;")
+    assert isinstance(back(site, to="0")[-1], ApplyDone)
+    assert tables(site) == set()
+
+
+def test_the_place_of_an_error_in_a_section(site):
+    history(site, m1_a=A.replace("drop table a", "drop table nope"))
+    site.apply()
+    assert str(back(site)[-1].error.location) == "sql/1_a.sql:5:12"
+
+
+def test_a_lost_answer_undoes_nothing_twice(site, api_over):
+    history(
+        site,
+        m1_a="create table a (n int); insert into a values (1), (2), (3);",
+        m2_b="select 1;",
+    )
+    site.write("sql/2_b.down.sql", "delete from a where n = (select max(n) from a);")
+    site.apply()
+    losing = LosingAnswers(lambda request: is_sql(request, "mosaic_batch"))
+    assert isinstance(back(site, api_over(losing))[-1], ApplyDone)
+    assert losing.lost == 1
+    assert sql(site, "select max(n) as n from a") == [{"n": 2}]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("point", range(4))
+def test_a_crash_at_any_write(site, api_over, point, after):
+    three(site)
+    site.apply()
+    back(site, api_over(Dying(point, is_write, after=after)), to="1")
+    expire(site)
+    undone = plan_rollback(known(site), to="1")
+    if not undone.plan.empty:
+        assert isinstance(list(roll_back(site.api, undone, OPTIONS))[-1], ApplyDone)
+    assert tables(site) == {"a"}
+    assert pending(site) == ["migration:2_b.sql", "migration:3_c.sql"]
+
+
+def test_a_rollback_that_lost_its_lease_undoes_nothing_more(site, api_over):
+    three(site)
+    site.apply()
+
+    class TakenOver(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, "mosaic_batch"):
+                sql(site, "update mosaic_deploy.lease set token = 'other'")
+            return super().handle_request(request)
+
+    failed = back(site, api_over(TakenOver()), to="0")[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.code == "lease_lost"
+    assert tables(site) == {"a", "b", "b2", "c"}

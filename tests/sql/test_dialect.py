@@ -1,0 +1,58 @@
+"""Other databases' SQL is recognised where PostgreSQL's parser stumbles, and shown as PostgreSQL's.
+
+tests/cases/dialect holds NAME.sql with NAME.expected: the hint, empty where there is none.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.sql.dialect import dialect_hint, failing_statement
+from mosaic_deploy.sql.parse import SyntaxProblem, parse
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "dialect").glob("*.sql"))
+
+
+def failure(sql: str) -> int:
+    with pytest.raises(SyntaxProblem) as caught:
+        parse(sql)
+    assert caught.value.offset is not None
+    return caught.value.offset
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_hints(case: Path) -> None:
+    sql = case.read_text()
+    hint = dialect_hint(sql, failure(sql))
+    assert (hint or "") == case.with_suffix(".expected").read_text().removesuffix("\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_what_is_shown_is_postgresql(case: Path) -> None:
+    sql = case.read_text()
+    _, _, form = (dialect_hint(sql, failure(sql)) or "").partition("\n")
+    assert bool(form) == bool(parse(form))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_file_with_windows_line_ends_says_the_same(case: Path) -> None:
+    sql = case.read_text()
+    dos = sql.replace("\n", "\r\n")
+    assert dialect_hint(dos, failure(dos)) == dialect_hint(sql, failure(sql))
+
+
+def test_only_the_failing_statement_is_looked_at() -> None:
+    before, after = "CREATE TABLE a (x text DEFAULT ';');", "INSERT INTO b VALUES ('`');"
+    failing = "CREATE TABLE `b` (c text DEFAULT ';')"
+    sql = f"{before}\n{failing};\n{after}"
+    assert failing_statement(sql, failure(sql)) == failing
+
+
+def test_sqlglot_is_not_imported_for_a_misspelt_word() -> None:
+    program = (
+        "import sys; from mosaic_deploy.sql.dialect import dialect_hint; "
+        "assert dialect_hint('CREATE TABEL t ()', 7) is None; assert 'sqlglot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,116 @@
+"""A large text is cut into pieces, and its statements are those of the whole."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.sql import parse as parsing
+from mosaic_deploy.sql.large import split_large
+from mosaic_deploy.sql.parse import LARGE, Statement, SyntaxProblem, parse, semantic_checksum
+from mosaic_deploy.sql.units import Carrier, split_units
+
+ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1;\nSELECT 2;\nEND"
+POOL = [
+    "SELECT 1",
+    "SELECT 'é;\n;\n'",
+    "SELECT 'a' -- ;\n || 'b'",
+    "SELECT $t$;\n$t$",
+    'SELECT "ů;\n"',
+    "DO $$ BEGIN NULL;\n END;\n$$",
+    ATOMIC,
+    "CREATE RULE r AS ON INSERT TO t DO (SELECT 1;\n SELECT 2;\n)",
+    "SELECT E'\\';\n'",
+    "COMMIT",
+]
+TRIVIA = ["", " ", "\n", "\r\n", ";\n", "-- é; x;\n", "/* ;\n /* 🎉;\n */ ;\n */", "--;\r\n"]
+trivia = st.lists(st.sampled_from(TRIVIA), max_size=3).map("".join)
+texts = st.lists(st.tuples(trivia, st.sampled_from(POOL), trivia), max_size=8).map(
+    lambda parts: "".join(f"{before}{statement}{after}\n;\n" for before, statement, after in parts)
+)
+
+
+def whole(sql: str) -> list[tuple[str, int]]:
+    return [(s.text, s.offset) for s in parse(sql)]
+
+
+@given(texts, st.integers(1, 60))
+def test_pieces_give_the_statements_of_the_whole(sql: str, piece: int) -> None:
+    assert list(split_large(sql, piece)) == whole(sql)
+
+
+@given(
+    texts,
+    st.integers(1, 60),
+    st.sampled_from(["SELEC 1;\n", "SELECT 'é", "/* ", "$a$", "SELECT (;\n", ");\n"]),
+    texts,
+)
+def test_errors_are_those_of_the_whole(sql: str, piece: int, wrong: str, more: str) -> None:
+    text = sql + wrong + more
+    try:
+        expected = whole(text)
+    except SyntaxProblem as problem:
+        with pytest.raises(SyntaxProblem) as caught:
+            list(split_large(text, piece))
+        assert (caught.value.message, caught.value.offset) == (problem.message, problem.offset)
+    else:
+        assert list(split_large(text, piece)) == expected
+
+
+def lines(count: int) -> str:
+    return "".join(f"insert into t (a, b) values ({n}, 'né {n}');\n" for n in range(count))
+
+
+def test_a_large_file_keeps_no_trees() -> None:
+    text = f"create table t (a int, b text);\n{lines(40_000)}select a into u from t;\nvacuum t;\n"
+    assert len(text) > LARGE
+    found = parse(text)
+    assert [s.offset for s in found] == [m.start() for m in re.finditer(r"^\w", text, re.MULTILINE)]
+    assert all(s.parsed is None for s in found)
+    assert (found[0].kind, found[1].kind, found[-1].kind) == ("CreateStmt", "InsertStmt", "VacuumStmt")
+    assert found[1].node["relation"]["relname"] == "t"
+    units = split_units(found)
+    assert [(u.carrier, len(u.statements)) for u in units] == [(Carrier.PLAIN, 40_002), (Carrier.SOLO, 1)]
+
+
+def test_the_meaning_of_a_large_file() -> None:
+    text = lines(30_000)
+    commented = text.replace("\n", "\n-- more\n\n", 1)
+    assert semantic_checksum(parse(text)) == semantic_checksum(parse(commented))
+    assert semantic_checksum(parse(text)) != semantic_checksum(parse(text.replace("né 7'", "ne 7'")))
+    assert semantic_checksum(parse(text)) != semantic_checksum(parse(text)[:-1])
+
+
+def test_no_trees_are_made_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parse(lines(30_000))
+    monkeypatch.setattr(parsing, "_lone_tree", lambda _: pytest.fail("a tree was made"))
+    assert len(split_units(found)) == 1
+    assert semantic_checksum(found)
+
+
+@pytest.mark.parametrize(
+    "word", ["insert into t default values", "UPDATE t SET a = 1", "delete from t", "Select 1"]
+)
+def test_kinds_known_by_their_first_word(word: str) -> None:
+    assert Statement(word, 0).kind == parse(word)[0].kind
+
+
+def test_a_large_error_has_its_place() -> None:
+    text = lines(40_000)
+    wrong = text[:900_000] + text[900_000:].replace("values (", "valuez (", 1)
+    with pytest.raises(SyntaxProblem) as caught:
+        parse(wrong)
+    assert caught.value.offset == wrong.index("valuez") + len("valuez ") or (
+        wrong[caught.value.offset or 0 :].startswith("valuez")
+    )
+
+
+def test_small_files_import_nothing_more() -> None:
+    program = (
+        "import sys; from mosaic_deploy.sql.parse import parse; parse('SELECT 1'); "
+        "assert not {'postgast', 'google.protobuf', 'sqlglot'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
