@@ -37,7 +37,7 @@ MosaicError
 ├── ConsentMissing         consent_missing         unattended without --yes
 ├── Declined               declined                the person said no
 ├── PolicyDenied           policy_denied           the manifest's policy doesn't let the plan be applied
-├── DestructiveUnconfirmed destructive_unconfirmed  data would be destroyed, and nobody agreed to that
+├── DestructiveUnconfirmed  destructive_unconfirmed  data would be destroyed, and nobody agreed to that
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
 └── Interrupted            interrupted             Ctrl-C

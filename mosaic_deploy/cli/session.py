@@ -11,11 +11,12 @@ import re
 import shlex
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.errors import KeyMissing, ManifestInvalid, MosaicError, NextAction, Problem, RequestRefused
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.dotenv import read_dotenv
@@ -48,16 +49,20 @@ class Session:
         if isinstance(error, MosaicError):
             self.complete(error)
 
-    def completed(self, events: Iterator[Event]) -> Iterator[Event]:
+    def completed(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """`events`, with the commands that a failure suggests made whole."""
-        for event in events:
+        for event in Interruptible(events):
             if event.type == "apply_failed":
                 self.complete(event.error)  # type: ignore[union-attr]
             yield event
 
     def complete(self, error: MosaicError) -> None:
         """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
-        error.next_actions = tuple(_scoped(action, self.scope) for action in error.next_actions)
+        error.next_actions = self.scoped(error.next_actions)
+
+    def scoped(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
+        """Actions whose commands mean the same project as this one."""
+        return tuple(_scoped(action, self.scope) for action in actions)
 
 
 def open_session(
@@ -66,7 +71,7 @@ def open_session(
     """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children."""
     environment = environment_named(path, environment)
     manifest = read_manifest(Path(path), environment=environment)
-    scope = _scope(path, environment, local=local)
+    scope = _scope(path, environment, project_id, local=local)
     settings = _settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
     from mosaic_deploy.deploy import Target
@@ -104,13 +109,15 @@ def _scoped(action: NextAction, scope: tuple[str, ...]) -> NextAction:
     return replace(action, command=f"{command} {shlex.join(scope)}")
 
 
-_SCOPED = re.compile(r"\bmosaic-deploy (plan|apply|status|migrate \w+)\b")
+_PROGRAM = "mosaic-deploy"
+_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate \w+)\b")
 
 
-def _scope(path: str, environment: str | None, *, local: bool) -> tuple[str, ...]:
+def _scope(path: str, environment: str | None, project_id: str | None, *, local: bool) -> tuple[str, ...]:
     flags = ["--local"] if local else []
     named = ["--env", environment] if environment else []
-    return (*flags, *named, *([path] if path != "." else []))
+    project = ["--project", project_id] if project_id else []
+    return (*flags, *named, *project, *([path] if path != "." else []))
 
 
 def holder(environ: Mapping[str, str] = os.environ) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying import ApplyOptions, Work, carry_out
 from mosaic_deploy.deploy.planning import Planned
@@ -19,7 +19,7 @@ _TEXT = 4 * 1024 * 1024
 """Rows, and characters of the files' text, in one call; one file larger than this goes alone."""
 
 
-def amend(api: Api, planned: Planned, options: ApplyOptions, name: str) -> Iterator[Event]:
+def amend(api: Api, planned: Planned, options: ApplyOptions, name: str) -> Generator[Event, None, None]:
     """Writes the rows that `planned.plan` names. `name` is the kind of run, as the ledger keeps it.
 
     Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.

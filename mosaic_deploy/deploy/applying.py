@@ -55,7 +55,7 @@ class Work:
     name: str = ""
 
 
-def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
+def apply(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, None]:
     """Applies exactly `planned.plan`. Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
 
     Whatever is reported done is done and recorded; running the same command again goes on with the rest.
@@ -63,19 +63,19 @@ def apply(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
     return carry_out(api, planned, options, Work(_steps))
 
 
-def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> Iterator[Event]:
+def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> Generator[Event, None, None]:
     """As `apply`, with other steps: under the lease, recorded, and failures told as a value."""
     began = time.monotonic()
     changes = planned.plan.changes
     deploy_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     sizes = sum(change.size for change in changes if isinstance(change, Put))
-    yield ApplyStarted(len(changes), sizes, deploy_id)
     done: list[Change] = []
     started: Change | None = None
     failing: Change | None = None
     """Uploads run side by side: others may begin and end after the one that failed."""
     project = planned.plan.project
     try:
+        yield ApplyStarted(len(changes), sizes, deploy_id)
         for event in _project_and_lease(api, planned, options, deploy_id, work):
             if isinstance(event, ChangeStarted):
                 started = event.change

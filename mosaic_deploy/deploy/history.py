@@ -57,11 +57,11 @@ def require_project(known: Known) -> None:
         )
 
 
-def standing_lines(known: Known, repair: str) -> tuple[Line, ...]:
-    """Every migration's standing; `repair` is the command line that the ways to put it right begin with."""
+def standing_lines(known: Known) -> tuple[Line, ...]:
+    """Every migration's standing, with the commands that put right what is wrong."""
     wanted = set(edited([file.migration for file in known.files], known.told.entries))
     folder = [meant(file) if file.migration.version in wanted else file.migration for file in known.files]
-    return standings(folder, known.told.entries, repair)
+    return standings(folder, known.told.entries)
 
 
 def parsed_or_none(file: MigrationFile) -> Parsed | None:

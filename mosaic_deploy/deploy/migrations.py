@@ -18,11 +18,6 @@ from mosaic_deploy.sql.step import Step
 from mosaic_deploy.sql.units import Carrier, Unit
 
 _IN_TRANSACTION = "25001"
-_WRAPPED = (
-    "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over a "
-    "direct connection and say so with `mosaic-deploy migrate repair --applied {where}`, or write it without "
-    "CONCURRENTLY"
-)
 _NOTHING = Unit((), Carrier.BATCH)
 
 
@@ -94,7 +89,7 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
         undone = f"its first {step.number - 1} of {step.units} parts are committed"
     way_on = f"correct {file.shown} and run the same command again"
     if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
-        way_on = _WRAPPED.format(where=f"{step.version}:{step.number}")
+        way_on = _outside(step)
     return MigrationFailed(
         f"{failure.message} ({undone})",
         location=where,
@@ -120,6 +115,15 @@ def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
                 "if it did not", f"mosaic-deploy migrate repair --not-applied {step.version}:{step.number}"
             ),
         ],
+    )
+
+
+def _outside(step: Step) -> str:
+    """The way on for a statement that the endpoint's own transaction forbids."""
+    return (
+        "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over "
+        "a direct connection and say so with "
+        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without CONCURRENTLY"
     )
 
 

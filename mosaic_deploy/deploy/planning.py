@@ -24,6 +24,7 @@ from mosaic_deploy.model.snapshot import Migration, Objects, Project, Snapshot, 
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
 from mosaic_deploy.source.seeds import whole_seeds
 from mosaic_deploy.source.snapshot import Desired, read_desired
+from mosaic_deploy.sql.describe import describe
 from mosaic_deploy.sql.units import Carrier
 
 _PROVISIONING = "provisioning"
@@ -98,8 +99,9 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
         made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
         raise divergence.told(error, api, desired, complete, live) from None
-    made = judged(made, find_hazards(api, live.snapshot, pending), desired.manifest)
-    return Planned(made, replace(desired, snapshot=complete), live, parsed, _seeds_to_run(desired, made))
+    seeds = _seeds_to_run(desired, made)
+    made = judged(made, find_hazards(api, live.snapshot, (*pending, *seeds)), desired.manifest)
+    return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds)
 
 
 def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
@@ -176,7 +178,13 @@ def _meant(migration: Migration, parsed: Parsed | None) -> Migration:
         return migration
     # A file without statements is still one unit: its row in the ledger.
     units = max(1, len(parsed.units))
-    return replace(migration, semantic=parsed.semantic, units=units, prefixes=parsed.prefixes)
+    return replace(
+        migration, semantic=parsed.semantic, units=units, prefixes=parsed.prefixes, words=_words(parsed)
+    )
+
+
+def _words(parsed: Parsed) -> str:
+    return describe(statement for unit in parsed.units for statement in unit.statements)
 
 
 def _unit_notes(parsed: tuple[Parsed, ...]) -> Iterator[Note]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from mosaic_deploy.deploy.applying import ApplyOptions, Work, carry_out
+from mosaic_deploy.deploy.hazards import find_hazards
 from mosaic_deploy.deploy.history import Known, planned, require_project
 from mosaic_deploy.deploy.pieces import Piece, run_pieces
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
+from mosaic_deploy.diff.policy import judged
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.model.change import UndoMigration
@@ -23,10 +26,10 @@ from mosaic_deploy.sql.units import Carrier
 ROLLBACK = "rollback"
 
 
-def plan_rollback(known: Known, *, to: str | None = None, steps: int = 1) -> Planned:
+def plan_rollback(api: Api, known: Known, *, to: str | None = None, steps: int = 1) -> Planned:
     """The migrations after version `to`, or the newest `steps`, to be undone. Changes nothing.
 
-    Raises RollbackRefused with every one of them that can't be, MigrationInvalid for SQL that can't be read.
+    Its hazards are told, and judged by the manifest's policy. Raises RollbackRefused with every one of them that can't be, MigrationInvalid for SQL that can't be read.
     """
     require_project(known)
     chosen = _chosen(known, to, steps)
@@ -45,10 +48,15 @@ def plan_rollback(known: Known, *, to: str | None = None, steps: int = 1) -> Pla
         UndoMigration(e.migration.version, e.migration.file, down.shown, len(parsed.units[0].statements))
         for e, down, parsed in downs
     ]
-    return planned(known, changes, parsed=[parsed for _, _, parsed in downs])
+    made = planned(known, changes, parsed=[parsed for _, _, parsed in downs])
+    # Hazards leave out what is committed; the ways up are, the ways down aren't.
+    live = replace(made.live.snapshot, migrations=())
+    hazards = find_hazards(api, live, made.parsed)
+    # Who rolls back has said that it may destroy: that question is the command's own, the denial isn't.
+    return replace(made, plan=replace(judged(made.plan, hazards, known.manifest), to_confirm=()))
 
 
-def roll_back(api: Api, planned: Planned, options: ApplyOptions) -> Iterator[Event]:
+def roll_back(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, None]:
     """Undoes what `planned.plan` names, in its order. The last event is ApplyDone or ApplyFailed."""
     return carry_out(api, planned, options, Work(_undo, ROLLBACK))
 

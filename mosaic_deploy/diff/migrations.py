@@ -60,7 +60,13 @@ def _done(found: Migration | None) -> bool:
 def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
     from_unit = found.units_done if found else 0
     return ApplyMigration(
-        wanted.version, wanted.file, wanted.checksum, wanted.semantic, wanted.units, from_unit
+        wanted.version,
+        wanted.file,
+        wanted.checksum,
+        wanted.semantic,
+        wanted.units,
+        from_unit,
+        words=wanted.words,
     )
 
 

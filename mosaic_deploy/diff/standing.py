@@ -8,6 +8,8 @@ from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.history import Entry, Line, Standing
 from mosaic_deploy.model.snapshot import Migration
 
+_REPAIR = "mosaic-deploy migrate repair"
+
 
 def edited(folder: Sequence[Migration], entries: Sequence[Entry]) -> list[str]:
     """Versions whose files must be parsed before `standings`: begun or applied with other bytes."""
@@ -15,24 +17,24 @@ def edited(folder: Sequence[Migration], entries: Sequence[Entry]) -> list[str]:
     return [m.version for m in folder if m.version in begun and begun[m.version].checksum != m.checksum]
 
 
-def standings(folder: Sequence[Migration], entries: Sequence[Entry], repair: str) -> tuple[Line, ...]:
-    """Every migration of either side, in numeric order. `repair` is the command line that ways begin with."""
+def standings(folder: Sequence[Migration], entries: Sequence[Entry]) -> tuple[Line, ...]:
+    """Every migration of either side, in numeric order."""
     here = {m.version: m for m in folder}
     known = {entry.migration.version: entry for entry in entries}
     return tuple(
-        _line(here.get(version), known.get(version), repair)
+        _line(here.get(version), known.get(version))
         for version in sorted(here.keys() | known.keys(), key=int)
     )
 
 
-def _line(file: Migration | None, entry: Entry | None, repair: str) -> Line:
+def _line(file: Migration | None, entry: Entry | None) -> Line:
     if entry is None:
         assert file is not None
         return Line(file.version, file.file, Standing.PENDING)
     standing = standing_of(file, entry)
     name = file.file if file else entry.migration.file
     applied_as = entry.migration.file if file and entry.migration.file != name else ""
-    ways = tuple(_ways(standing, name, entry, applied_as, repair))
+    ways = tuple(_ways(standing, name, entry, applied_as))
     return Line(entry.migration.version, name, standing, entry, applied_as, ways)
 
 
@@ -50,20 +52,20 @@ def standing_of(file: Migration | None, entry: Entry) -> Standing:
     return Standing.REFORMATTED if file.semantic == row.semantic else Standing.EDITED
 
 
-def _ways(standing: Standing, name: str, entry: Entry, applied_as: str, repair: str) -> Iterator[NextAction]:
+def _ways(standing: Standing, name: str, entry: Entry, applied_as: str) -> Iterator[NextAction]:
     version, done, units = entry.migration.version, entry.migration.units_done, entry.migration.units
     if standing in (Standing.EDITED, Standing.REFORMATTED):
-        yield NextAction("if the edit was meant", f"{repair} --accept {name}")
+        yield NextAction("if the edit was meant", f"{_REPAIR} --accept {name}")
     elif standing is Standing.MISSING:
-        yield NextAction("if the file is gone for good", f"{repair} --forget {version}")
+        yield NextAction("if the file is gone for good", f"{_REPAIR} --forget {version}")
     elif standing is Standing.UNKNOWN:
         yield NextAction(
-            f"if part {entry.attempt} took effect", f"{repair} --applied {version}:{entry.attempt}"
+            f"if part {entry.attempt} took effect", f"{_REPAIR} --applied {version}:{entry.attempt}"
         )
-        yield NextAction("if it did not", f"{repair} --not-applied {version}:{entry.attempt}")
+        yield NextAction("if it did not", f"{_REPAIR} --not-applied {version}:{entry.attempt}")
     elif standing is Standing.PARTIAL:
         yield NextAction(f"to run the other {units - done} of {units} parts", "mosaic-deploy apply")
-        yield NextAction("if they were run by hand", f"{repair} --applied {version}:{units}")
-        yield NextAction("if all parts were undone by hand", f"{repair} --not-applied {version}:1")
+        yield NextAction("if they were run by hand", f"{_REPAIR} --applied {version}:{units}")
+        yield NextAction("if all parts were undone by hand", f"{_REPAIR} --not-applied {version}:1")
     if applied_as and standing in (Standing.APPLIED, Standing.REFORMATTED):
-        yield NextAction("to record the new name", f"{repair} --rename {version}")
+        yield NextAction("to record the new name", f"{_REPAIR} --rename {version}")

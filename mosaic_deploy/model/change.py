@@ -39,7 +39,7 @@ class EnableExtension:
 
 @dataclass(frozen=True, slots=True)
 class ApplyMigration:
-    """`from_unit` is the number of units already committed by an earlier, interrupted run."""
+    """`from_unit` is the number of units already committed by an earlier, interrupted run; `words` what it does."""
 
     version: str
     file: str
@@ -47,6 +47,7 @@ class ApplyMigration:
     semantic: str
     units: int = 1
     from_unit: int = 0
+    words: str = ""
     kind: ClassVar[str] = "migration"
     action: ClassVar[Action] = Action.ADD
 
@@ -54,7 +55,7 @@ class ApplyMigration:
     def reason(self) -> str:
         if self.from_unit:
             return f"resumes after part {self.from_unit} of {self.units}"
-        return "pending"
+        return self.words or "pending"
 
     @property
     def address(self) -> str:

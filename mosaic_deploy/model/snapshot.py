@@ -56,6 +56,8 @@ class Migration:
     units: int = 1
     units_done: int = 0
     prefixes: tuple[str, ...] = ()
+    words: str = ""
+    """What the file does, for people; known of files that were parsed."""
 
     @property
     def applied(self) -> bool:

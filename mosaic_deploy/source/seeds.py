@@ -21,12 +21,12 @@ from mosaic_deploy.sql.units import Carrier
 def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
     """The files that the manifest names, in its order, and by name within a folder; each once, not yet parsed.
 
-    As `version` they have their place in this order. Raises SourceError's children, MigrationInvalid.
+    As `version` they have a name of their place in this order. Raises SourceError's children, MigrationInvalid.
     """
     paths = dict.fromkeys(path for name in named for path in _files(root, root / name))
     files = [read_sql_file(root, path) for path in paths]
     return tuple(
-        replace(file, migration=replace(file.migration, version=str(number), file=file.shown))
+        replace(file, migration=replace(file.migration, version=f"seed{number}", file=file.shown))
         for number, file in enumerate(files, 1)
     )
 
@@ -39,7 +39,6 @@ def seed_objects(files: Iterable[MigrationFile]) -> dict[str, Object]:
 
 
 def _files(root: Path, path: Path) -> Iterator[Path]:
-    path = root / path.relative_to(root)
     try:
         if not path.is_dir():
             yield _sql(root, path)

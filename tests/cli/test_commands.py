@@ -134,7 +134,10 @@ def test_progress_is_shown_on_a_terminal(folder, environment):
 def test_json_is_one_document(run, folder):
     planned = json.loads(run("plan", "--local", "--output", "json").stdout)
     assert planned["summary"] == {"add": 3, "change": 0, "destroy": 0}
-    assert [change["address"] for change in planned["changes"]][1:] == ["migration:1_t.sql", "static:index.html"]
+    assert [change["address"] for change in planned["changes"]][1:] == [
+        "migration:1_t.sql",
+        "static:index.html",
+    ]
     applied = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)
     assert applied["error"] is None
     assert len(applied["done"]) == 3
@@ -159,7 +162,9 @@ def test_json_is_one_document_also_on_failure(run, folder):
 
 
 def test_ndjson_begins_with_a_version_line(run, folder):
-    lines = [json.loads(line) for line in run("apply", "--local", "--yes", "-o", "ndjson").stdout.splitlines()]
+    lines = [
+        json.loads(line) for line in run("apply", "--local", "--yes", "-o", "ndjson").stdout.splitlines()
+    ]
     assert lines[0]["type"] == "version"
     assert [line["type"] for line in lines[1:3]] == ["plan", "apply_started"]
     assert lines[-1]["type"] == "apply_done"
@@ -189,7 +194,13 @@ def test_environments_are_chosen_by_flag_and_variable(run, folder):
 
 def test_the_key_appears_nowhere(run, folder, platform):
     env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key, "MOSAIC_DEBUG": "1"}
-    for arguments in (["plan"], ["apply", "--yes"], ["status"], ["apply", "--yes", "-o", "ndjson"], ["status", "-o", "json"]):
+    for arguments in (
+        ["plan"],
+        ["apply", "--yes"],
+        ["status"],
+        ["apply", "--yes", "-o", "ndjson"],
+        ["status", "-o", "json"],
+    ):
         ended = run(*arguments, env=env)
         assert ended.returncode == 0, ended.stderr
         assert platform.api_key not in ended.stdout + ended.stderr
@@ -226,7 +237,12 @@ def test_ctrl_c_gives_the_lease_back_and_exits_130(folder, environment, platform
     assert (last["type"], last["error"]["code"]) == ("apply_failed", "interrupted")
     assert "Traceback" not in stderr
     again = subprocess.run(
-        [*command, "--lock-timeout", "0"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [*command, "--lock-timeout", "0"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 0, again.stdout
 
@@ -238,7 +254,7 @@ def test_an_answer_that_is_not_the_api_is_explained(run, folder):
             self.end_headers()
             self.wfile.write(b"<html>a captive portal</html>")
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the name the base class looks for
 
         def log_message(self, *_: object) -> None:
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -31,10 +32,8 @@ class Cluster:
                 connection.execute(statement)
 
     def create_role(self, statement: str) -> None:
-        try:
+        with contextlib.suppress(psycopg.errors.DuplicateObject):
             self.superuser("postgres", statement)
-        except psycopg.errors.DuplicateObject:
-            pass
 
     def credentials(self, project: str) -> dict[str, object]:
         url = f"{self.api_url}/v1/project/{project}/credentials"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+
 from tests.corpora.conftest import FOLDER, HISTORIES
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 

@@ -44,11 +44,15 @@ def known(site, api: Api | None = None) -> Known:
 
 
 def standings(site) -> dict[str, str]:
-    return {line.version: str(line.standing) for line in standing_lines(known(site), "repair")}
+    return {line.version: str(line.standing) for line in standing_lines(known(site))}
 
 
 def ways(site) -> list[str]:
-    return [str(way.command) for line in standing_lines(known(site), "repair") for way in line.ways]
+    return [
+        str(way.command).removeprefix("mosaic-deploy migrate ")
+        for line in standing_lines(known(site))
+        for way in line.ways
+    ]
 
 
 def write(site, planned: Planned, name: str, api: Api | None = None) -> list[Event]:

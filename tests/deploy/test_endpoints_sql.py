@@ -51,7 +51,9 @@ def test_a_history(there):
     for name, text in FILES.items():
         there.write(f"sql/{name}", text)
     there.write("www/index.html", "<p>hello")
-    there.manifest(database={"migrations": "sql"}, static={"dir": "www"}, auth={"magic_link": {"redirect_url": "/"}})
+    there.manifest(
+        database={"migrations": "sql"}, static={"dir": "www"}, auth={"magic_link": {"redirect_url": "/"}}
+    )
     there.apply()
     assert [row["id"] for row in there.sql("select id from t order by id")] == [1, 2, 3, 4, 5]
     assert there.sql("select count(*)::int as n from copied") == [{"n": 2}]

@@ -23,13 +23,13 @@ def three(site, **database: object) -> None:
 
 
 def back(site, api=None, **which: object) -> list:
-    planned = plan_rollback(known(site), **which)
+    planned = plan_rollback(site.api, known(site), **which)
     return list(roll_back(api or site.api, planned, OPTIONS))
 
 
 def refusals(site, **which: object) -> list[str]:
     with pytest.raises(RollbackRefused) as caught:
-        plan_rollback(known(site), **which)
+        plan_rollback(site.api, known(site), **which)
     return [f"{p.location.file} {p.message}" for p in caught.value.problems]
 
 
@@ -53,13 +53,13 @@ def test_one_step_then_all_then_forward_again(site, database):
 def test_what_is_to_be_undone(site):
     three(site)
     site.apply()
-    changes = plan_rollback(known(site), to="1").plan.changes
+    changes = plan_rollback(site.api, known(site), to="1").plan.changes
     assert [f"{change.address} {change.reason}" for change in changes] == [
         "rollback:3_c.sql undone by its migrate:down section (1 statement)",
         "rollback:2_b.sql undone by 2_b.down.sql (2 statements)",
     ]
-    assert len(plan_rollback(known(site), steps=9).plan.changes) == 3
-    assert plan_rollback(known(site), to="3").plan.empty
+    assert len(plan_rollback(site.api, known(site), steps=9).plan.changes) == 3
+    assert plan_rollback(site.api, known(site), to="3").plan.empty
 
 
 def test_nothing_is_undone_where_a_way_down_is_missing(site):
@@ -153,7 +153,7 @@ def test_a_crash_at_any_write(site, api_over, point, after):
     site.apply()
     back(site, api_over(Dying(point, is_write, after=after)), to="1")
     expire(site)
-    undone = plan_rollback(known(site), to="1")
+    undone = plan_rollback(site.api, known(site), to="1")
     if not undone.plan.empty:
         assert isinstance(list(roll_back(site.api, undone, OPTIONS))[-1], ApplyDone)
     assert tables(site) == {"a"}
@@ -174,3 +174,14 @@ def test_a_rollback_that_lost_its_lease_undoes_nothing_more(site, api_over):
     assert isinstance(failed, ApplyFailed)
     assert failed.error.code == "lease_lost"
     assert tables(site) == {"a", "b", "b2", "c"}
+
+
+def test_the_policy_counts_for_ways_down(site):
+    three(site)
+    site.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["a"]})
+    site.apply()
+    plan = plan_rollback(site.api, known(site), to="0").plan
+    files = [hazard.location.file for hazard in plan.hazards]
+    assert files == ["sql/3_c.sql", "sql/2_b.down.sql", "sql/2_b.down.sql", "sql/1_a.sql"]
+    assert [problem.location.file for problem in plan.denied] == ["sql/1_a.sql"]
+    assert not plan_rollback(site.api, known(site)).plan.denied

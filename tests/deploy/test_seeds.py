@@ -123,3 +123,11 @@ def test_seeds_are_sql_inside_the_project(site):
         with pytest.raises(ManifestInvalid) as caught:
             site.plan()
         assert caught.value.problems[0].field == "database.seeds[0]"
+
+
+def test_a_seed_that_empties_a_table_is_a_hazard(site):
+    seeded(site, a="insert into t values (1);")
+    site.apply()
+    site.write("seeds/a.sql", "truncate t; insert into t values (2);")
+    plan = site.plan().plan
+    assert [str(hazard.location) for hazard in plan.to_confirm] == ["seeds/a.sql:1:1"]

@@ -419,7 +419,7 @@ def test_405_is_corrected_too() -> None:
 def test_discovery_is_asked_once_however_often_a_path_is_missing() -> None:
     platform = Platform(by_path({"/v1/project": answer(200, LISTING)}))
     for _ in range(3):
-        with pytest.raises(errors.NotFound, match="no such path"):
+        with pytest.raises(errors.OperationUnknown, match="lists no endpoint for: list storage"):
             platform.api.call(endpoints.LIST_STORAGE, project="pod-1")
     assert platform.asked.count("GET /v1/project") == 1
 

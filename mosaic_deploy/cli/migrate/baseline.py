@@ -1,18 +1,18 @@
-"""`mosaic-deploy migrate baseline`: adopt a database that already has the schema."""
+"""`migrate baseline`: adopt a database that already has the schema."""
 
 from __future__ import annotations
 
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.migrate.parameters import version as version_type
+from mosaic_deploy.cli.migrate.parameters import version as read_version
 from mosaic_deploy.cli.migrate.writing import write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
 
 @click.command()
-@click.argument("version", metavar="VERSION", type=version_type)
+@click.argument("version", metavar="VERSION")
 @options.manifest
 @options.target
 @writing
@@ -33,10 +33,11 @@ def baseline(
 
     All migrations up to and including VERSION are recorded; later ones are pending.
     """
+    wanted = read_version(version)
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy.deploy.adopting import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history import read_known
 
-    with session.api:
-        planned = plan_baseline(read_known(session.api, session.manifest, session.target), version)
-        return write_history(screen, session.api, planned, BASELINE, yes=yes, lock_timeout=lock_timeout)
+    with session:
+        planned = plan_baseline(read_known(session.api, session.manifest, session.target), wanted)
+        return write_history(screen, session, planned, BASELINE, yes=yes, lock_timeout=lock_timeout)

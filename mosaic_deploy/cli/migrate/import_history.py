@@ -1,4 +1,4 @@
-"""`mosaic-deploy migrate import`: take over another tool's history."""
+"""`migrate import`: take over another tool's history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def import_history(
     from mosaic_deploy.deploy.adopting import IMPORT, plan_import
     from mosaic_deploy.deploy.history import read_known
 
-    with session.api:
+    with session:
         known = read_known(session.api, session.manifest, session.target)
         planned = plan_import(session.api, known, TOOLS[tool], table)
-        return write_history(screen, session.api, planned, IMPORT, yes=yes, lock_timeout=lock_timeout)
+        return write_history(screen, session, planned, IMPORT, yes=yes, lock_timeout=lock_timeout)

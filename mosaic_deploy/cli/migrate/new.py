@@ -1,4 +1,4 @@
-"""`mosaic-deploy migrate new`: the next file of the migrations folder."""
+"""`migrate new`: the next file of the migrations folder."""
 
 from __future__ import annotations
 

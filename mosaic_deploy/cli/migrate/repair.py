@@ -1,13 +1,13 @@
-"""`mosaic-deploy migrate repair`: put the ledger's history right, as a person says it is."""
+"""`migrate repair`: put the ledger's history right, as a person says it is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.migrate.again import command_for
 from mosaic_deploy.cli.migrate.parameters import part, version
 from mosaic_deploy.cli.migrate.writing import write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
@@ -19,20 +19,15 @@ from mosaic_deploy.cli.session import open_session
 @click.option(
     "--accept", metavar="FILE", multiple=True, help="This file was edited on purpose: record it as it is."
 )
-@click.option(
-    "--forget", metavar="VERSION", type=version, multiple=True, help="This file is gone for good: forget it."
-)
-@click.option("--rename", metavar="VERSION", type=version, multiple=True, help="Record the file's new name.")
+@click.option("--forget", metavar="VERSION", multiple=True, help="This file is gone for good: forget it.")
+@click.option("--rename", metavar="VERSION", multiple=True, help="Record the file's new name.")
 @click.option(
     "--applied",
     metavar="VERSION:PART",
-    type=part,
     multiple=True,
     help="This part of a file has taken effect.",
 )
-@click.option(
-    "--not-applied", metavar="VERSION:PART", type=part, multiple=True, help="This part of a file has not."
-)
+@click.option("--not-applied", metavar="VERSION:PART", multiple=True, help="This part of a file has not.")
 @options.target
 @writing
 @options.output
@@ -44,8 +39,8 @@ def repair(
     accept: tuple[str, ...],
     forget: tuple[str, ...],
     rename: tuple[str, ...],
-    applied: tuple[tuple[str, int], ...],
-    not_applied: tuple[tuple[str, int], ...],
+    applied: tuple[str, ...],
+    not_applied: tuple[str, ...],
     local: bool,
     project_id: str | None,
     timeout: float,
@@ -56,17 +51,24 @@ def repair(
 
     Without options it lists what is wrong, with the commands that put it right, and changes nothing.
     """
+    from mosaic_deploy.diff.repairs import Wish
+
+    wish = Wish(
+        accept=[PurePosixPath(name).name for name in accept],
+        forget=[version(each) for each in forget],
+        rename=[version(each) for each in rename],
+        applied=[part(each) for each in applied],
+        not_applied=[part(each) for each in not_applied],
+    )
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy.deploy.history import read_known, standing_lines
     from mosaic_deploy.deploy.repairing import REPAIR, plan_repair
-    from mosaic_deploy.diff.repairs import Wish
 
-    wish = Wish(tuple(PurePosixPath(name).name for name in accept), forget, rename, applied, not_applied)
-    with session.api:
+    with session:
         known = read_known(session.api, session.manifest, session.target)
         if wish.empty:
-            lines = standing_lines(known, command_for("migrate repair"))
-            screen.repairs(known.project, [line for line in lines if line.ways])
+            wrong = [line for line in standing_lines(known) if line.ways]
+            screen.repairs(known.project, [replace(line, ways=session.scoped(line.ways)) for line in wrong])
             return 0
         planned = plan_repair(known, wish)
-        return write_history(screen, session.api, planned, REPAIR, yes=yes, lock_timeout=lock_timeout)
+        return write_history(screen, session, planned, REPAIR, yes=yes, lock_timeout=lock_timeout)

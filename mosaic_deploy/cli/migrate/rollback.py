@@ -1,8 +1,8 @@
-"""`mosaic-deploy migrate rollback`: undo applied migrations by their own ways down."""
+"""`migrate rollback`: undo applied migrations by their own ways down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import click
@@ -22,9 +22,7 @@ _QUESTION = "Roll this back? What the ways down drop or delete is gone."
 
 @click.command()
 @options.manifest
-@click.option(
-    "--to", metavar="VERSION", type=version, help="Undo everything after this version; 0 undoes everything."
-)
+@click.option("--to", metavar="VERSION", help="Undo everything after this version; 0 undoes everything.")
 @click.option(
     "--steps", metavar="N", type=click.IntRange(min=1), help="Undo the newest N migrations.  [default: 1]"
 )
@@ -51,15 +49,16 @@ def rollback(
     """
     if to is not None and steps is not None:
         raise click.UsageError("--to and --steps exclude each other")
+    after = None if to is None else version(to)
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy.deploy.history import read_known
     from mosaic_deploy.deploy.rollback import plan_rollback, roll_back
 
-    with session.api:
+    with session:
         known = read_known(session.api, session.manifest, session.target)
-        planned = plan_rollback(known, to=to, steps=steps or 1)
+        planned = plan_rollback(session.api, known, to=after, steps=steps or 1)
 
-        def write(wanted: ApplyOptions) -> Iterator[Event]:
+        def write(wanted: ApplyOptions) -> Generator[Event, None, None]:
             return roll_back(session.api, planned, wanted)
 
-        return consented(screen, planned, _QUESTION, write, yes=yes, lock_timeout=lock_timeout)
+        return consented(screen, session, planned, _QUESTION, write, yes=yes, lock_timeout=lock_timeout)

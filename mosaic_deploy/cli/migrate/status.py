@@ -1,11 +1,12 @@
-"""`mosaic-deploy migrate status`: how every migration stands."""
+"""`migrate status`: how every migration stands."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.migrate.again import command_for
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
@@ -25,6 +26,7 @@ def status(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy.deploy.history import read_known, standing_lines
 
-    with session.api:
+    with session:
         known = read_known(session.api, session.manifest, session.target)
-    screen.history(known.project, standing_lines(known, command_for("migrate repair")))
+    lines = [replace(line, ways=session.scoped(line.ways)) for line in standing_lines(known)]
+    screen.history(known.project, lines)

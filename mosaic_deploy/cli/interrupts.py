@@ -1,0 +1,50 @@
+"""Ctrl-C during an apply: heard between two steps of the work, never in the middle of showing one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.event import Event
+
+
+class Interruptible:
+    """The events of an apply, which always gets to finish what is under way, give its lease back and report.
+
+    An interrupt while an event is being shown is raised inside the apply, at its next step.
+    """
+
+    def __init__(self, events: Generator[Event, None, None]) -> None:
+        self._events = events
+        self._working = False
+        self._pending = False
+
+    def __iter__(self) -> Iterator[Event]:
+        before = signal.signal(signal.SIGINT, self._heard)
+        try:
+            while (event := self._next()) is not None:
+                yield event
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _next(self) -> Event | None:
+        try:
+            self._working = True
+            if self._pending:
+                self._pending = False
+                return self._events.throw(KeyboardInterrupt())
+            return next(self._events)
+        except StopIteration:
+            return None
+        except KeyboardInterrupt:
+            # It came just before or after the work itself; the work still has to hear of it.
+            return self._events.throw(KeyboardInterrupt())
+        finally:
+            self._working = False
+
+    def _heard(self, *_: object) -> None:
+        if self._working:
+            raise KeyboardInterrupt
+        self._pending = True

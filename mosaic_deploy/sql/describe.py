@@ -1,0 +1,160 @@
+"""What a migration does, in words: `creates table orders, 2 indexes; alters users; inserts into plans`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mosaic_deploy.sql.parse import Statement, Tree
+
+_MOST_NAMES = 3
+"""Names of one kind that are listed; more are counted."""
+_MOST_STATEMENTS = 2000
+"""Statements that are looked at: a longer file is data, and its words would not get better."""
+
+_CREATED = {
+    "CreateStmt": "table",
+    "CreateTableAsStmt": "table",
+    "ViewStmt": "view",
+    "CreateSchemaStmt": "schema",
+    "CreateSeqStmt": "sequence",
+    "CreateFunctionStmt": "function",
+    "CreateTrigStmt": "trigger",
+    "CreateExtensionStmt": "extension",
+    "CreateEnumStmt": "type",
+    "CompositeTypeStmt": "type",
+    "CreateDomainStmt": "domain",
+    "CreatePolicyStmt": "policy",
+    "CreateRoleStmt": "role",
+    "IndexStmt": "index",
+    "RuleStmt": "rule",
+}
+_DROPPED = {
+    "OBJECT_TABLE": "table",
+    "OBJECT_VIEW": "view",
+    "OBJECT_MATVIEW": "materialized view",
+    "OBJECT_INDEX": "index",
+    "OBJECT_SEQUENCE": "sequence",
+    "OBJECT_SCHEMA": "schema",
+    "OBJECT_TYPE": "type",
+    "OBJECT_FUNCTION": "function",
+    "OBJECT_TRIGGER": "trigger",
+    "OBJECT_POLICY": "policy",
+    "OBJECT_EXTENSION": "extension",
+}
+_DATA = {
+    "InsertStmt": "inserts into",
+    "UpdateStmt": "updates",
+    "DeleteStmt": "deletes from",
+    "CopyStmt": "copies",
+}
+_PLURALS = {"index": "indexes", "policy": "policies", "schema": "schemas"}
+_BY_COUNT = frozenset({"index", "trigger", "policy"})
+"""Kinds whose names say little beside their table's: counted, not listed."""
+
+Phrase = tuple[str, str, str]
+"""(verb, kind of object, name)."""
+
+
+def describe(statements: Iterable[Statement]) -> str:
+    """The file in words, in order of first appearance; empty for a file that does nothing."""
+    verbs: dict[str, dict[str, dict[str, None]]] = {}
+    others = 0
+    for number, statement in enumerate(statements):
+        if number == _MOST_STATEMENTS:
+            break
+        phrases = list(_phrases(statement))
+        others += not phrases
+        for verb, kind, name in phrases:
+            verbs.setdefault(verb, {}).setdefault(kind, {})[name] = None
+    parts = [f"{verb} {_objects(kinds)}" for verb, kinds in verbs.items()]
+    if others:
+        parts.append(f"{others} other statement{'s' if others > 1 else ''}" if parts else _runs(others))
+    return "; ".join(parts)
+
+
+def _runs(count: int) -> str:
+    return "runs 1 statement" if count == 1 else f"runs {count} statements"
+
+
+def _objects(kinds: dict[str, dict[str, None]]) -> str:
+    return ", ".join(_named(kind, list(names)) for kind, names in kinds.items())
+
+
+def _named(kind: str, names: list[str]) -> str:
+    if kind and (kind in _BY_COUNT or len(names) > _MOST_NAMES):
+        return f"1 {kind}" if len(names) == 1 else f"{len(names)} {_plural(kind)}"
+    shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"{len(names) - 2} more"]
+    word = kind if len(names) == 1 else _plural(kind)
+    return f"{word} {', '.join(shown)}".strip()
+
+
+def _plural(kind: str) -> str:
+    return _PLURALS.get(kind, f"{kind}s" if kind else "")
+
+
+def _phrases(statement: Statement) -> Iterator[Phrase]:
+    kind, node = statement.kind, statement.node
+    if kind in _CREATED:
+        verb = "replaces" if node.get("replace") else "creates"
+        word = "materialized view" if node.get("objtype") == "OBJECT_MATVIEW" else _CREATED[kind]
+        unnamed = kind == "IndexStmt" and not node.get("idxname")
+        yield verb, word, f"at {statement.offset}" if unnamed else _name_of(node)
+    elif kind == "DropStmt":
+        what = _DROPPED.get(str(node.get("removeType")), "object")
+        for item in node.get("objects", ()):
+            yield "drops", what, _dotted(item)
+    elif kind in ("AlterTableStmt", "RenameStmt"):
+        verb = "renames" if kind == "RenameStmt" else "alters"
+        yield (
+            verb,
+            "",
+            _relation(node.get("relation")) or str(node.get("subname") or _dotted(node.get("object"))),
+        )
+    elif kind == "AlterEnumStmt":
+        yield "alters", "type", ".".join(_strings(node.get("typeName", ())))
+    elif kind == "TruncateStmt":
+        for item in node.get("relations", ()):
+            yield "empties", "", _relation(item.get("RangeVar"))
+    elif kind in _DATA:
+        yield _DATA[kind], "", _relation(node.get("relation"))
+    elif kind == "GrantStmt":
+        yield ("grants" if node.get("is_grant") else "revokes"), "", "privileges"
+
+
+def _name_of(node: Tree) -> str:
+    for field in ("idxname", "trigname", "policy_name", "extname", "schemaname", "role", "rulename"):
+        if isinstance(node.get(field), str):
+            return str(node[field])
+    for field in ("relation", "view", "sequence", "typevar"):
+        if name := _relation(node.get(field)):
+            return name
+    if name := _relation((node.get("into") or {}).get("rel")):
+        return name
+    for field in ("funcname", "typeName", "domainname"):
+        if node.get(field):
+            return ".".join(_strings(node[field]))
+    return "an unnamed one"
+
+
+def _relation(node: object) -> str:
+    if not isinstance(node, dict) or "relname" not in node:
+        return ""
+    schema = node.get("schemaname")
+    return f"{schema}.{node['relname']}" if schema else str(node["relname"])
+
+
+def _dotted(item: object) -> str:
+    """A name from any of the shapes that DROP and RENAME give it."""
+    if not isinstance(item, dict):
+        return "something"
+    if "String" in item:
+        return str(item["String"].get("sval", ""))
+    inner = item.get("List", {}).get("items") or item.get("ObjectWithArgs", {}).get("objname")
+    inner = inner or item.get("TypeName", {}).get("names")
+    return ".".join(_strings(inner)) if inner else "something"
+
+
+def _strings(items: Iterable[object]) -> list[str]:
+    return [
+        str(item["String"].get("sval", "")) for item in items if isinstance(item, dict) and "String" in item
+    ]

@@ -1,0 +1,131 @@
+"""The commands under `migrate`, as processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def sql(folder, run):
+    """The project's database, asked over the API."""
+    import httpx
+
+    def ask(query: str) -> list[dict[str, object]]:
+        platform = json.loads(run("local", "status", "-o", "json").stdout)
+        project = json.loads(run("status", "--local", "-o", "json").stdout)["project"]["id"]
+        answer = httpx.post(
+            f"{platform['url']}/v1/project/{project}/sql",
+            headers={"X-API-Key": platform["api_key"]},
+            json={"query": query},
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json().get("rows") or answer.json().get("data") or []
+
+    return ask
+
+
+def columns(text: str) -> list[list[str]]:
+    table = text.partition("\n\n")[0]
+    return [line.split()[:3] for line in table.splitlines() if ".sql" in line]
+
+
+def test_new_goes_on_in_the_folders_style(run, folder):
+    assert run("migrate", "new", "Add price & stock").stdout == "sql/2_add_price_stock.sql\n"
+    text = (folder / "sql/2_add_price_stock.sql").read_text()
+    assert [line[:3] for line in text.splitlines() if line] == ["-- ", "-- "]
+    assert "Add price & stock" in text
+    assert run("validate").returncode == 0
+    document = json.loads(run("migrate", "new", "more", "-o", "json").stdout)
+    assert document["path"] == "sql/3_more.sql"
+    refused = run("migrate", "new", "///")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no letter or digit" in refused.stderr
+
+
+def test_new_needs_a_folder_to_put_it_in(run, folder):
+    text = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(text.partition("database:")[0])
+    ended = run("migrate", "new", "a")
+    assert ended.returncode == 1
+    assert "database.migrations" in ended.stderr
+
+
+def test_status_then_edit_then_repair(run, folder):
+    assert columns(run("migrate", "status", "--local").stdout) == [["1", "1_t.sql", "pending"]]
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    ended = run("migrate", "status", "--local")
+    assert columns(ended.stdout) == [["1", "1_t.sql", "edited"]]
+    assert "mosaic-deploy migrate repair --accept 1_t.sql --local" in ended.stdout
+    document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)
+    assert document["migrations"][0]["standing"] == "edited"
+    listed = run("migrate", "repair", "--local")
+    assert listed.returncode == 0
+    assert "repair --accept 1_t.sql --local" in listed.stdout
+    asked = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", input="y\n")
+    assert asked.returncode == 1
+    assert "error[consent_missing]" in asked.stderr
+    done = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", "--yes")
+    assert done.returncode == 0
+    assert "~ 1_t.sql" in done.stdout
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0
+    assert run("migrate", "repair", "--local").stdout == "Nothing to repair: folder and history agree.\n"
+
+
+def test_a_repair_that_would_be_a_guess(run, folder):
+    assert run("apply", "--local", "--yes").returncode == 0
+    ended = run("migrate", "repair", "--forget", "1", "--local", "--yes")
+    assert ended.returncode == 1
+    assert "error[repair_refused]" in ended.stderr
+    for wrong in ("--forget=x", "--applied=1", "--not-applied=1:0"):
+        assert run("migrate", "repair", wrong, "--local").returncode == 2
+
+
+def test_rollback_asks_undoes_and_can_go_forward_again(run, folder):
+    (folder / "sql/2_u.sql").write_text(
+        "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;\n"
+    )
+    assert run("apply", "--local", "--yes").returncode == 0
+    refused = run("migrate", "rollback", "--local", input="y\n")
+    assert refused.returncode == 1
+    assert "- 2_u.sql" in refused.stdout
+    assert "error[consent_missing]" in refused.stderr
+    assert run("migrate", "rollback", "--local", "--yes").returncode == 0
+    assert columns(run("migrate", "status", "--local").stdout)[1] == ["2", "2_u.sql", "pending"]
+    assert "+ 2_u.sql" in run("plan", "--local").stdout
+    missing = run("migrate", "rollback", "--to", "0", "--local", "--yes")
+    assert missing.returncode == 1
+    assert "1_t.sql: has no way down" in missing.stderr
+    assert run("migrate", "rollback", "--to", "0", "--steps", "1", "--local").returncode == 2
+
+
+def test_baseline_of_a_database_that_has_the_schema(run, folder, sql):
+    (folder / "public").rename(folder / "site")
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest.partition("static:")[0] + "static:\n  dir: site\n")
+    assert run("apply", "--local", "--yes").returncode == 0
+    sql("create table t (id int)")
+    (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: site"))
+    ended = run("migrate", "baseline", "1", "--local", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    assert "+ 1_t.sql  the database has it already" in ended.stdout
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0
+
+
+def test_import_from_another_tool(run, folder, sql):
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest.partition("database:")[0])
+    assert run("apply", "--local", "--yes").returncode == 0
+    sql("create table t (id int)")
+    (folder / "mosaic.yaml").write_text(manifest)
+    refused = run("migrate", "import", "dbmate", "--local", "--yes")
+    assert refused.returncode == 1
+    assert "error[adoption_refused]" in refused.stderr
+    sql('CREATE TABLE "schema_migrations" ("version" varchar NOT NULL PRIMARY KEY)')
+    sql("INSERT INTO schema_migrations VALUES ('001')")
+    ended = run("migrate", "import", "dbmate", "--local", "--yes", "-o", "json")
+    assert json.loads(ended.stdout)["done"] == ["history:1_t.sql"]
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0
+    assert run("migrate", "import", "liquibase", "--local").returncode == 2

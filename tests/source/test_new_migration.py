@@ -1,0 +1,75 @@
+"""The next migration's number and name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.errors import SourceRefused, SourceUnreadable
+from mosaic_deploy.source.migrations import read_migrations
+from mosaic_deploy.source.new_migration import next_number, safe_name, write_new
+
+NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("existing", "expected"),
+    [
+        ([], "0001"),
+        (["0001_a.sql"], "0002"),
+        (["1_a.sql", "9_b.sql"], "10"),
+        (["0009_a.sql"], "0010"),
+        (["99_a.sql"], "100"),
+        (["0099-a.sql"], "0100"),
+        (["20240101120000_a.sql"], "20261123204501"),
+        (["20261123204501_a.sql"], "20261123204502"),
+        (["20991231235959_a.sql"], "20991231235960"),
+        (["0001_a.sql", "20240101120000_b.sql"], "20261123204501"),
+        (["20241301120000_no_month.sql"], "20241301120001"),
+        (["202401011200_minutes.sql"], "202401011201"),
+    ],
+)
+def test_the_next_number_is_in_the_newest_ones_style(existing, expected):
+    assert next_number(existing, NOW) == expected
+
+
+def test_timestamps_are_utc():
+    east = NOW.astimezone(timezone(timedelta(hours=9)))
+    assert next_number(["20240101120000_a.sql"], east) == "20261123204501"
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Add orders", "add_orders"),
+        ("  a -- b/../c.sql ", "a_b_c_sql"),
+        ("Größe", "größe"),
+        ("注文", "注文"),
+        ("x" * 300, "x" * 100),
+        ("é" * 99, "é" * 50),
+        ("snake_case_already", "snake_case_already"),
+    ],
+)
+def test_names_are_safe(title, expected):
+    assert safe_name(title) == expected
+
+
+@pytest.mark.parametrize("title", ["", "..", "///", "__"])
+def test_a_name_of_nothing_is_refused(title):
+    with pytest.raises(SourceRefused):
+        safe_name(title)
+
+
+def test_the_file_is_a_migration_and_never_overwritten(tmp_path: Path):
+    folder = tmp_path / "sql"
+    folder.mkdir()
+    made = write_new(folder, "sql", [], "a\n; drop table x", NOW)
+    assert made.name == "0001_a_drop_table_x.sql"
+    assert [file.migration.version for file in read_migrations(tmp_path, "sql")] == ["1"]
+    assert made.read_text().startswith("-- a ; drop table x\n-- ")
+    with pytest.raises(SourceRefused, match="there already"):
+        write_new(folder, "sql", [], "a drop table x", NOW)
+    with pytest.raises(SourceUnreadable):
+        write_new(tmp_path / "nowhere", "nowhere", [], "a", NOW)
