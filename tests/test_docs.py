@@ -206,6 +206,8 @@ def test_every_manifest_in_the_documents_is_valid(block: Block, tmp_path: Path) 
             folder = ((one or {}).get(section) or {}).get(name)
             if folder:
                 (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for seed in ((one or {}).get("database") or {}).get("seeds", ()):
+            (tmp_path / seed).mkdir(parents=True, exist_ok=True)
     file = tmp_path / "mosaic.yaml"
     file.write_text(block.text, encoding="utf-8")
     variables = dict.fromkeys(_WITHOUT_DEFAULT.findall(block.text), "word")

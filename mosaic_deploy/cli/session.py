@@ -140,13 +140,15 @@ def _account(settings: Mapping[str, str], path: str) -> tuple[str, str]:
     url = settings.get("MOSAIC_API_URL") or API_URL
     key = settings.get("MOSAIC_API_KEY", "").strip()
     if not key:
-        where = "" if path == "." else f" {shlex.quote(path)}"
+        named = [] if path == "." else [shlex.quote(path)]
         raise KeyMissing(
             "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
             hint="copy the key from your dashboard, or use the embedded platform, which needs none",
             next_actions=[
-                NextAction("deploy to your account", f"MOSAIC_API_KEY=mk_… mosaic-deploy apply{where}"),
-                NextAction("try it on this machine", f"mosaic-deploy apply --local{where}"),
+                NextAction(
+                    "deploy to your account", " ".join(["MOSAIC_API_KEY=mk_… mosaic-deploy apply", *named])
+                ),
+                NextAction("try it on this machine", " ".join(["mosaic-deploy apply --local", *named])),
             ],
         )
     _refuse_plain_http(url)

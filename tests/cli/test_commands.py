@@ -152,7 +152,7 @@ def test_json_is_one_document_also_on_failure(run, folder):
     assert ended.returncode == 1
     assert document["error"]["code"] == "migration_failed"
     assert document["error"]["sqlstate"] == "42P01"
-    assert document["error"]["location"] == {"file": "sql/2_bad.sql", "line": 1, "column": 1}
+    assert document["error"]["location"] == {"file": "sql/2_bad.sql", "line": 1, "column": 13}
     assert "migration:1_t.sql" in document["done"]
     assert document["failed"] == "migration:2_bad.sql"
     assert document["remaining"] == ["static:index.html"]

@@ -143,4 +143,5 @@ def test_change_facts_are_json_ready_and_named() -> None:
         "semantic": "s",
         "units": 3,
         "from_unit": 1,
+        "words": "",
     }

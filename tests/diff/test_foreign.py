@@ -1,0 +1,75 @@
+"""Other tools' histories against the folder: which files count as applied, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.diff.foreign import gaps, matched, repeatable
+from mosaic_deploy.errors import AdoptionRefused
+from mosaic_deploy.model.foreign import TOOLS, Foreign, State
+from mosaic_deploy.model.snapshot import Migration
+
+FOLDER = [
+    Migration(str(n), name, "c", "s")
+    for n, name in ((1, "0001_aaa_a.sql"), (2, "0002_bbb_b.sql"), (3, "0003_ccc.sql"))
+]
+
+
+def rows(*texts: str) -> list[Foreign]:
+    """`version` or `version state`, with the version as name where it is one (Prisma's)."""
+    split = [text.partition(" ")[::2] for text in texts]
+    return [Foreign(v, v if "_" in v else "", State(state or "applied")) for v, state in split]
+
+
+@pytest.mark.parametrize(
+    ("tool", "history", "expected"),
+    [
+        ("dbmate", [], ""),
+        ("dbmate", ["0001", "3"], "13"),
+        ("supabase", ["2"], "2"),
+        ("golang-migrate", ["2"], "12"),
+        ("flyway", ["1", "002"], "12"),
+        ("flyway", ["2 baseline", "3"], "123"),
+        ("flyway", ["1", "2", "2 undone"], "1"),
+        ("flyway", ["1", "2", "2 undone", "2"], "12"),
+        ("flyway", ["1", " repeatable"], "1"),
+        ("prisma", ["0001_init undone", "0001_init", "2_more"], "12"),
+        ("alembic", ["bbb"], "12"),
+        ("alembic", ["ccc"], "123"),
+    ],
+)
+def test_what_is_matched(tool, history, expected):
+    assert matched(TOOLS[tool], rows(*history), FOLDER) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("tool", "history", "names"),
+    [
+        ("dbmate", ["1", "4", "x"], ["4", "x"]),
+        ("flyway", ["1.1"], ["1.1"]),
+        ("flyway", ["1", "2 failed"], ["2"]),
+        ("golang-migrate", ["9"], ["9"]),
+        ("prisma", ["init_without_number"], ["init_without_number"]),
+        ("alembic", ["aa"], ["aa"]),
+        ("alembic", ["aaa", "bbb"], ["aaa", "bbb"]),
+    ],
+)
+def test_what_is_refused(tool, history, names):
+    with pytest.raises(AdoptionRefused) as caught:
+        matched(TOOLS[tool], rows(*history), FOLDER)
+    assert [problem.location.file for problem in caught.value.problems] == names
+
+
+def test_a_revision_in_two_names_is_refused():
+    twice = [*FOLDER, Migration("4", "0004_bbb_again.sql", "c", "s")]
+    with pytest.raises(AdoptionRefused, match="same revision"):
+        matched(TOOLS["alembic"], rows("bbb"), twice)
+
+
+def test_what_was_passed_by_and_what_is_repeatable_is_noted():
+    assert [n.addresses for n in gaps(TOOLS["dbmate"], frozenset("3"), FOLDER)] == [
+        ("history:0001_aaa_a.sql",),
+        ("history:0002_bbb_b.sql",),
+    ]
+    [note] = repeatable(TOOLS["flyway"], [Foreign("", "R__views.sql", State.REPEATABLE)])
+    assert "R__views.sql" in note.message
