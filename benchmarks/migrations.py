@@ -187,9 +187,8 @@ def main() -> None:
         show("No-op with 1,000 applied migrations", no_op(platform, root, 1000))
     finally:
         environment = {**os.environ, "MOSAIC_HOME": str(platform.home)}
-        subprocess.run(
-            [sys.executable, "-m", "mosaic_deploy.platform", "reset"], env=environment, capture_output=True
-        )
+        stop = [sys.executable, "-m", "mosaic_deploy.platform", "reset"]
+        subprocess.run(stop, env=environment, capture_output=True, check=False)
         shutil.rmtree(root, ignore_errors=True)
 
 
