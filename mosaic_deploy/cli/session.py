@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.interrupts import Interruptible
+from mosaic_deploy.cli.settings import environment_named, read_settings
 from mosaic_deploy.errors import KeyMissing, ManifestInvalid, MosaicError, NextAction, Problem, RequestRefused
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source.dotenv import read_dotenv
 from mosaic_deploy.source.manifest import read_manifest
-from mosaic_deploy.source.manifest_file import find_manifest
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import Target
@@ -72,7 +71,7 @@ def open_session(
     environment = environment_named(path, environment)
     manifest = read_manifest(Path(path), environment=environment)
     scope = _scope(path, environment, project_id, local=local)
-    settings = _settings(manifest.root)
+    settings = read_settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.client import Api, ApiKey
@@ -90,16 +89,6 @@ def open_session(
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
     return Session(manifest, api, chosen, scope)
-
-
-def environment_named(path: str, flag: str | None) -> str | None:
-    """The environment meant: `--env`, else MOSAIC_ENV from the environment or `.env`. Raises ManifestMissing."""
-    return flag or _settings(find_manifest(Path(path)).parent).get("MOSAIC_ENV") or None
-
-
-def _settings(root: Path) -> dict[str, str]:
-    """`.env`, and the environment over it; a variable that is set to nothing counts as not set."""
-    return {**read_dotenv(root), **{name: value for name, value in os.environ.items() if value}}
 
 
 def _scoped(action: NextAction, scope: tuple[str, ...]) -> NextAction:

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.sql.dialect import dialect_hint
 from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
-from mosaic_deploy.sql.psql import COPY_FROM_STDIN, copies_from_stdin, psql_mistake
 from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
@@ -205,8 +203,11 @@ def _up_section(text: str) -> tuple[str, str]:
 
 def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
     for statement in statements:
-        if copies_from_stdin(statement):
-            raise UnitProblem(COPY_FROM_STDIN, statement.offset)
+        if statement.kind == "CopyStmt":
+            from mosaic_deploy.sql.psql import COPY_FROM_STDIN, copies_from_stdin
+
+            if copies_from_stdin(statement):
+                raise UnitProblem(COPY_FROM_STDIN, statement.offset)
 
 
 def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:
@@ -214,6 +215,10 @@ def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem
         return Problem(error.message, _location(file, error.offset))
     if error.offset is None:
         return Problem(error.message, Location(file.shown))
+    # What explains mistakes is loaded only where there is one.
+    from mosaic_deploy.sql.dialect import dialect_hint
+    from mosaic_deploy.sql.psql import psql_mistake
+
     if mistake := psql_mistake(file.text, error.offset):
         return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
     hint = dialect_hint(file.text, error.offset)

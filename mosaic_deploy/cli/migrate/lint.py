@@ -35,7 +35,7 @@ def lint(screen: Screen, path: str, environment: str | None, only: tuple[str, ..
     PATH is a folder with a mosaic.yaml, or a manifest. Each file is read as if it alone were pending and the
     ones before it were applied. docs/lint.md has every rule.
     """
-    from mosaic_deploy.cli.session import environment_named
+    from mosaic_deploy.cli.settings import environment_named
     from mosaic_deploy.source.lint import lint as find
     from mosaic_deploy.source.manifest_folders import migrations_folder
     from mosaic_deploy.source.migrations import parse_migrations, read_migrations

@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import environment_named
+from mosaic_deploy.cli.settings import environment_named
 from mosaic_deploy.source.manifest import read_manifest
 
 
