@@ -35,7 +35,13 @@ def delayed(port: int, round_trip: float) -> Iterator[int]:
     try:
         yield ready[0]
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(_cancel_all, loop)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends the server's task too, and with it the thread."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
 
 
 async def _connection(
