@@ -28,7 +28,7 @@ def local() -> None:
 def start(screen: Screen, port: int | None) -> None:
     """Start the platform in the background; does nothing when it runs already."""
     document = control("start", *(["--port", str(port)] if port else []))
-    if port and document["port"] != port:
+    if port and document["port"] != port and document["status"] == "running":
         raise PlatformFailed(
             f"the platform runs on port {document['port']}, not {port}",
             hint="stop it first with `mosaic-deploy local stop`, or free the port",

@@ -18,6 +18,13 @@ def _set_format(ctx: click.Context, _: click.Parameter, value: str) -> str:
     return value
 
 
+def _named(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        # An unset variable in a script must not mean the base manifest, which may be production.
+        raise click.BadParameter("is empty; leave the option out for none")
+    return value
+
+
 def _set_color(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     if value:
         ctx.ensure_object(Screen).color = False
@@ -53,6 +60,7 @@ def manifest(command: F) -> F:
         "--env",
         "environment",
         metavar="NAME",
+        callback=_named,
         help="Apply this entry of `environments` (also: MOSAIC_ENV).",
     )(command)
     return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(command)

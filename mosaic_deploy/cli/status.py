@@ -32,5 +32,6 @@ def status(
         try:
             pending = deploy.compare(session.api, desired, live).plan
         except MigrationError as error:
+            session.complete(error)
             pending = error
     screen.status(live, pending)

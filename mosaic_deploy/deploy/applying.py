@@ -90,13 +90,23 @@ def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> 
     except MosaicError as error:
         yield _failed(error, changes, done, failing or started, options, began)
     except KeyboardInterrupt:
-        interrupted = Interrupted("interrupted: what was under way was finished or left for the next run")
-        yield _failed(interrupted, changes, done, failing or started, options, began)
+        yield _failed(_interrupted(failing or started), changes, done, failing or started, options, began)
     else:
         traffic = api.traffic
         addresses = tuple(change.address for change in done)
         seconds = time.monotonic() - began
         yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
+
+
+def _interrupted(under_way: Change | None) -> Interrupted:
+    """What was sent and not answered may still take effect on the server; nobody claims otherwise."""
+    if under_way is None or isinstance(under_way, Put):
+        return Interrupted("interrupted: what was under way was finished or left for the next run")
+    return Interrupted(
+        f"interrupted: {under_way.address} was sent and may still take effect on the server",
+        hint="run the same command again: it waits for that, sees what is done, and goes on",
+        mutation_state="unknown",
+    )
 
 
 def _project_and_lease(

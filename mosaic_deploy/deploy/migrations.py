@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.migrate import Runner, StepFailed
+from mosaic_deploy.live.migrate import LOCK_NOT_AVAILABLE, Runner, StepFailed
 from mosaic_deploy.live.solo import OutcomeUnknown
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
@@ -88,6 +88,8 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
     if step.number > 1:
         undone = f"its first {step.number - 1} of {step.units} parts are committed"
     way_on = f"correct {file.shown} and run the same command again"
+    if failure.sqlstate == LOCK_NOT_AVAILABLE:
+        way_on = "run the same command again when less is going on, or raise database.lock_timeout"
     if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
         way_on = _outside(step)
     return MigrationFailed(

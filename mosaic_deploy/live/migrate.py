@@ -31,7 +31,7 @@ MOST_TEXT = 512 * 1024
 """A call's limits, in steps and in characters of SQL; one step larger than this goes alone."""
 LOCK_ATTEMPTS = 6
 """How often a step is tried that doesn't get its lock within `lock_timeout`, with a growing pause between."""
-_LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE = "55P03"
 _INVALID_TERMINATION = "2D000"
 _MULTIPLE = "cannot insert multiple commands into a prepared statement"
 _NOT_TIMED = (
@@ -87,7 +87,7 @@ class Runner:
             if done:
                 yield done
                 attempt = 1
-            if failed and (failed.sqlstate != _LOCK_NOT_AVAILABLE or attempt == LOCK_ATTEMPTS):
+            if failed and (failed.sqlstate != LOCK_NOT_AVAILABLE or attempt == LOCK_ATTEMPTS):
                 raise failed
             if failed:
                 pause = backoff(attempt + 1)

@@ -102,7 +102,7 @@ class _Reading:
             )
             return base
         override = named[self.environment]
-        return overridden(base, override) if isinstance(override.value, dict) else base
+        return overridden(_unpinned(base, override), override) if isinstance(override.value, dict) else base
 
     def judge(self, whole: Node, chosen: Node, source: SourceText) -> None:
         """Adds what is wrong by the schema, in the whole file and in what was chosen from it."""
@@ -120,6 +120,25 @@ class _Reading:
                 self.problems.append(problem)
         if self.environment is not None:
             self.problems += verdict.problems(chosen, chosen_value)
+
+
+def _unpinned(base: Node, override: Node) -> Node:
+    """`base` without its project's id where the override names another project: the name would be ignored."""
+    assert isinstance(override.value, dict)
+    assert isinstance(base.value, dict)
+    meant, pinned = override.value.get("project"), base.value.get("project")
+    if (
+        meant is None
+        or pinned is None
+        or not isinstance(meant.value, dict)
+        or not isinstance(pinned.value, dict)
+    ):
+        return base
+    if "name" not in meant.value or "id" in meant.value:
+        return base
+    kept = {key: node for key, node in pinned.value.items() if key != "id"}
+    project = replace(pinned, value=kept)
+    return replace(base, value={**base.value, "project": project})
 
 
 def plain(node: Node) -> Any:

@@ -235,6 +235,7 @@ def test_ctrl_c_gives_the_lease_back_and_exits_130(folder, environment, platform
     assert process.returncode == 130, stderr
     last = json.loads(rest.splitlines()[-1])
     assert (last["type"], last["error"]["code"]) == ("apply_failed", "interrupted")
+    assert last["error"]["mutation_state"] == "unknown"
     assert "Traceback" not in stderr
     again = subprocess.run(
         [*command, "--lock-timeout", "0"],
@@ -295,3 +296,9 @@ def _on_a_terminal(arguments, folder, environment, answer):
     finally:
         os.close(ours)
     return process.returncode, seen.decode()
+
+
+def test_an_empty_environment_is_no_environment_by_accident(run, folder):
+    ended = run("plan", "--local", "--env", "")
+    assert ended.returncode == 2
+    assert "is empty" in ended.stderr

@@ -104,7 +104,8 @@ class TextView:
         cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
         self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
         if not plan.project.id:
-            self._out("Pin the project in mosaic.yaml, so that no other of this name is ever meant:")
+            where = f" under environments.{plan.environment}" if plan.environment else ""
+            self._out(f"Pin the project in mosaic.yaml{where}, so that no other of this name is ever meant:")
             self._out(f"  project: {{ id: {end.project.id}, name: {_yaml_text(end.project.name)} }}")
         self._out(end.project.url)
 
