@@ -114,7 +114,7 @@ def _parsed(file: MigrationFile, down: Down) -> Parsed:
     if apart or (down.outside and statements > 1):
         why = reasons[0] if reasons else "it has transactions of its own"
         raise _Refused(name, f"can't be undone in one transaction ({down.shown}): {why}", "undo it by hand")
-    return Parsed(down.file, parsed.units, parsed.prefixes)
+    return Parsed(down.file, parsed.units)
 
 
 def _undo(run: Run) -> Iterator[Event]:

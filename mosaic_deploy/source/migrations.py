@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,13 +35,17 @@ class MigrationFile:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parsed:
-    """A file's statements as units, with the semantic checksum of its first one, two, … all units."""
+    """A file's statements as units."""
 
     file: MigrationFile
     units: tuple[Unit, ...]
-    prefixes: tuple[str, ...]
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """The semantic checksum of the first one, two, … all units. Worked out when it is asked for."""
+        return semantic_checksums([unit.statements for unit in self.units])
 
     @property
     def semantic(self) -> str:
@@ -165,7 +170,7 @@ def _parse(file: MigrationFile) -> Parsed:
     _refuse_copy_from_stdin(statements)
     directives = " ".join([options, *_directives(text)])
     units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
-    return Parsed(file, tuple(units), _prefixes(units))
+    return Parsed(file, tuple(units))
 
 
 def _directives(text: str) -> Iterator[str]:
@@ -176,10 +181,6 @@ def _directives(text: str) -> Iterator[str]:
                 f"unknown directive {found.group(1)!r}; known is transaction=false", found.start(1)
             )
         yield found.group(1)
-
-
-def _prefixes(units: Sequence[Unit]) -> tuple[str, ...]:
-    return semantic_checksums([unit.statements for unit in units])
 
 
 def _up_section(text: str) -> tuple[str, str]:
