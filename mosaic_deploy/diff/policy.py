@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mosaic_deploy.errors import NextAction, PolicyDenied, Problem
 from mosaic_deploy.model.change import Delete
-from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.hazard import Danger, Hazard, reaches
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 
@@ -19,7 +19,11 @@ def judged(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
     """
     policy = manifest.policy or PolicySpec()
     destructive = tuple(hazard for hazard in hazards if hazard.severity is Danger.DESTRUCTIVE)
-    denied = (*_destroyed(destructive, policy), *_protected(destructive, policy), *_deleted(plan, manifest))
+    denied = (
+        *_destroyed(destructive, manifest),
+        *_protected(destructive, manifest),
+        *_deleted(plan, manifest),
+    )
     asks = policy.destructive == "confirm"
     to_confirm = tuple(hazard for hazard in destructive if asks and not hazard.ignored)
     return replace(plan, hazards=hazards, denied=denied, to_confirm=to_confirm)
@@ -31,23 +35,28 @@ def refuse_denied(plan: Plan) -> None:
         raise PolicyDenied(
             "the manifest's policy doesn't let this plan be applied",
             problems=plan.denied,
-            hint="change the migration or, if this is meant, the policy of this environment in the manifest",
+            hint="each problem says what lifts it; no option and no comment in a file does",
             next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
         )
 
 
-def _destroyed(destructive: tuple[Hazard, ...], policy: PolicySpec) -> Iterator[Problem]:
-    if policy.destructive == "deny":
+def _destroyed(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:
+    if manifest.policy and manifest.policy.destructive == "deny":
+        lifts = f"change the statement, or set policy.destructive{_where(manifest)} to confirm"
         for hazard in destructive:
-            yield Problem(hazard.message, hazard.location, "policy.destructive")
+            yield Problem(hazard.message, hazard.location, "policy.destructive", lifts)
 
 
-def _protected(destructive: tuple[Hazard, ...], policy: PolicySpec) -> Iterator[Problem]:
+def _protected(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:
     for hazard in destructive:
-        for name in policy.protected_tables:
-            if reaches(hazard.table, name):
-                message = f"{hazard.message}, and {name} is protected"
-                yield Problem(message, hazard.location, "policy.protected_tables")
+        for name in manifest.policy.protected_tables if manifest.policy else ():
+            if any(reaches(table, name) for table in (hazard.table, *hazard.reaches)):
+                itself = reaches(hazard.table, name)
+                behind = f", and {name}" if itself else f"; that reaches {name}, which"
+                message = f"{hazard.message}{behind} is protected"
+                away = f"take {name} out of policy.protected_tables{_where(manifest)}"
+                lifts = f"change the statement, or {away}"
+                yield Problem(message, hazard.location, "policy.protected_tables", lifts)
                 break
 
 
@@ -56,11 +65,9 @@ def _deleted(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     count = sum(isinstance(change, Delete) for change in plan.changes)
     if most is not None and count > most:
         message = f"{count} {'file' if count == 1 else 'files'} would be deleted, and at most {most} may be"
-        yield Problem(message, manifest.locate("policy.max_deletes"), "policy.max_deletes")
+        lifts = f"put the files back, or raise policy.max_deletes{_where(manifest)} to {count}"
+        yield Problem(message, manifest.locate("policy.max_deletes"), "policy.max_deletes", lifts)
 
 
-def reaches(table: str, protected: str) -> bool:
-    """Whether what destroys `table` (see Hazard) may destroy the protected table's rows."""
-    name = protected if "." in protected else f"public.{protected}"
-    schema = table.removesuffix(".*")
-    return table in ("*", name) or (schema != table and name.startswith(f"{schema}."))
+def _where(manifest: Manifest) -> str:
+    return f" of the environment {manifest.environment}" if manifest.environment else ""

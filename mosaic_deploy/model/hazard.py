@@ -33,7 +33,8 @@ class Hazard:
     """One statement's finding. `code` is the rule's name, `object` what it is about, as the file names it.
 
     `table` says whose rows a destructive hazard destroys: `public.orders`, `app.*` for everything in a schema,
-    `*` where it can't be told; it is empty for other hazards. `instead` is what to write, in a few words.
+    `*` where it can't be told; it is empty for other hazards. `reaches` are further tables whose rows or values go
+    with them, of the same form. `instead` is what to write, in a few words.
     """
 
     code: str
@@ -45,6 +46,14 @@ class Hazard:
     instead: str = ""
     ignored: str = ""
     """The reason that a `mosaic-ignore` gives; empty where nobody silenced it."""
+    reaches: tuple[str, ...] = ()
+
+
+def reaches(table: str, protected: str) -> bool:
+    """Whether what destroys `table` (see Hazard) may destroy the rows of the protected table, `orders` or `app.orders`."""
+    name = protected if "." in protected else f"public.{protected}"
+    schema = table.removesuffix(".*")
+    return table in ("*", name) or (schema != table and name.startswith(f"{schema}."))
 
 
 def worst_first(hazards: tuple[Hazard, ...]) -> list[Hazard]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import json
+import re
 import sys
 from ctypes import POINTER, Structure, c_char_p, c_int
 from functools import cache
@@ -78,7 +79,12 @@ def parse_statements(sql: str) -> list[dict[str, Any]]:
 
 def parse_plpgsql(statement: str) -> Any:
     """PL/pgSQL's tree of the function or DO block that `statement` makes. Raises ParserRefused, RecursionError."""
-    return _tree("pg_query_parse_plpgsql", statement)
+    return _tree("pg_query_parse_plpgsql", statement, _PROMISES)
+
+
+_PROMISES = re.compile(r"(?:\{\}\},)+")
+"""What libpg_query 6 writes for a trigger's own variables (`tg_op` and the like), a brace too many each; they stand
+before anything that a person wrote."""
 
 
 def split_statements(sql: str) -> list[str]:
@@ -94,14 +100,24 @@ def split_statements(sql: str) -> list[str]:
         library.pg_query_free_split_result(result)
 
 
-def _tree(function: str, sql: str) -> Any:
+def _tree(function: str, sql: str, junk: re.Pattern[str] | None = None) -> Any:
+    """`junk`: what is left out where the library wrote JSON that isn't."""
     library = _library()
     result = getattr(library, function)(sql.encode())
     try:
         _refuse(result)
-        return json.loads(result.tree)
+        return _read(result.tree, junk)
     finally:
         getattr(library, _SIGNATURES[function][0])(result)
+
+
+def _read(tree: bytes, junk: re.Pattern[str] | None) -> Any:
+    try:
+        return json.loads(tree)
+    except ValueError:
+        if junk is None:
+            raise
+        return json.loads(junk.sub("", tree.decode(), count=1))
 
 
 def _refuse(result: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,24 @@ def hazard(severity: Danger = Danger.DESTRUCTIVE, table: str = "public.orders", 
     return Hazard("drop_table", severity, "drops table orders", "orders", WHERE, table, ignored=ignored)
 
 
+def test_a_denial_names_the_environment_whose_policy_it_is() -> None:
+    manifest = Manifest(
+        Path("mosaic.yaml"), policy=PolicySpec("deny", ("orders",), 1), environment="production"
+    )
+    where = "of the environment production"
+    assert [problem.hint for problem in judged(PLAN, (hazard(),), manifest).denied] == [
+        f"change the statement, or set policy.destructive {where} to confirm",
+        f"change the statement, or take orders out of policy.protected_tables {where}",
+        f"put the files back, or raise policy.max_deletes {where} to 3",
+    ]
+
+
+def test_what_lies_behind_the_table_is_protected_too() -> None:
+    through = replace(hazard(table="public.order_list"), reaches=("public.orders",))
+    [problem] = judge(PolicySpec("allow", ("orders",)), through).denied
+    assert problem.message == "drops table orders; that reaches orders, which is protected"
+
+
 def judge(policy: PolicySpec | None, *hazards: Hazard) -> Plan:
     return judged(PLAN, hazards, Manifest(Path("mosaic.yaml"), policy=policy))
 
@@ -41,7 +60,9 @@ def test_allow_asks_nothing() -> None:
 
 def test_deny_denies_and_asks_nothing() -> None:
     plan = judge(PolicySpec("deny"), hazard(), hazard(Danger.SECURITY))
-    assert [str(p) for p in plan.denied] == ["sql/1.sql:1:1 policy.destructive: drops table orders"]
+    assert [str(p) for p in plan.denied] == [
+        "sql/1.sql:1:1 policy.destructive: drops table orders; change the statement, or set policy.destructive to confirm"
+    ]
     assert plan.to_confirm == ()
     with pytest.raises(PolicyDenied) as caught:
         refuse_denied(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.sql.hazards import types
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.hazards.names import of_range, shown, strings
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from mosaic_deploy.sql.hazards import types
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
+from mosaic_deploy.sql.hazards.losses import loses
 from mosaic_deploy.sql.hazards.names import Name, of_range, shown
+from mosaic_deploy.sql.hazards.reach import touched
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope
-from mosaic_deploy.sql.hazards.trees import commands, constraints, default_of
+from mosaic_deploy.sql.hazards.trees import commands, constraints, default_of, walk
 from mosaic_deploy.sql.hazards.volatility import volatile_call
 from mosaic_deploy.sql.parse import Tree
 
@@ -22,7 +24,54 @@ def drop_column(act: Act, scope: Scope) -> Iterator[Finding]:
         if column in scope.relation(table).added or not scope.exists(table):
             continue
         what = f"drops column {table}.{shown(column)}{scope.rows(table)}"
-        yield Finding(what, f"{table}.{shown(column)}", scope.full(table))
+        hit = touched(scope, table)
+        yield Finding(what, f"{table}.{shown(column)}", hit.table, reaches=hit.reaches)
+
+
+def column_values_lost(act: Act, scope: Scope) -> Iterator[Finding]:
+    """ALTER COLUMN … TYPE whose new values can't give the old ones back."""
+    table = of_range(act.node["relation"])
+    added = scope.relation(table).added
+    for definition, command in commands(act, "AT_AlterColumnType"):
+        column, using = str(command.get("name", "")), definition.get("raw_default")
+        if column in added or not scope.exists(table):
+            continue
+        hit = touched(scope, table)
+        why = _loss(column, definition, using, scope.column(table, column))
+        if not why and scope.protects(*hit.all) and not _only_casts(using, column, None):
+            why = "computes new values from the old ones"
+        if why:
+            name = f"{table}.{shown(column)}"
+            what = f"changes the type of {name} and {why}{scope.rows(table)}"
+            yield Finding(what, name, hit.table, at=definition.get("location"), reaches=hit.reaches)
+
+
+def _loss(column: str, definition: Tree, using: Any, old: types.ColumnType | None) -> str:
+    """What is lost of the column's values, an empty text where nothing is, or where it can't be told."""
+    if using and not _mentions(using, column):
+        return "drops its values: USING doesn't read them"
+    new = types.of_type_name(definition["typeName"])
+    if old is None or not _only_casts(using, column, None):
+        return ""
+    steps = [old, *_casts(using), new]
+    explicit = [True] * (len(steps) - 2) + [False]
+    lost = (loses(a, b, explicit=by_hand) for a, b, by_hand in zip(steps, steps[1:], explicit, strict=False))
+    return next((why for why in lost if why), "")
+
+
+def _casts(expression: Any) -> list[types.ColumnType]:
+    """The types that the casts around a column go through, the first one first."""
+    found: list[types.ColumnType] = []
+    while expression and "TypeCast" in expression:
+        found.insert(0, types.of_type_name(expression["TypeCast"]["typeName"]))
+        expression = expression["TypeCast"]["arg"]
+    return found
+
+
+def _mentions(expression: Any, column: str) -> bool:
+    """Whether the expression reads the column, or the whole row."""
+    references = (fields.get("fields", []) for kind, fields in walk(expression) if kind == "ColumnRef")
+    return any(part.get("String", {}).get("sval") == column for each in references for part in each)
 
 
 def column_type(act: Act, scope: Scope) -> Iterator[Finding]:
@@ -42,12 +91,14 @@ def column_type(act: Act, scope: Scope) -> Iterator[Finding]:
         yield Finding(what, f"{table}.{shown(column)}", at=definition.get("location"))
 
 
-def _only_casts(expression: Any, column: str, new: types.ColumnType) -> bool:
-    """Whether USING is missing, the column itself, or the cast that PostgreSQL would make anyway."""
+def _only_casts(expression: Any, column: str, new: types.ColumnType | None) -> bool:
+    """Whether USING is missing, the column itself, or the cast to `new` that PostgreSQL would make anyway.
+
+    Without `new`, any casts.
+    """
     if not expression:
         return True
-    cast = expression.get("TypeCast")
-    if cast and types.of_type_name(cast["typeName"]) == new:
+    while (cast := expression.get("TypeCast")) and new in (None, types.of_type_name(cast["typeName"])):
         expression = cast["arg"]
     fields = expression.get("ColumnRef", {}).get("fields", [])
     return bool(fields) and fields[-1].get("String", {}).get("sval") == column

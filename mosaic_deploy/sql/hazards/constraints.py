@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.hazards.names import Name, of_range, shown
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards.acts import Act
-from mosaic_deploy.sql.hazards.facts import Kind
-from mosaic_deploy.sql.hazards.names import Name, of_object, shown
+from mosaic_deploy.sql.hazards.act import Act
+from mosaic_deploy.sql.hazards.facts import Fact, Kind
+from mosaic_deploy.sql.hazards.names import Name, of_object, of_range, shown
+from mosaic_deploy.sql.hazards.reach import touched
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope
 
@@ -21,8 +22,39 @@ _DESTROYS = re.compile(
 
 def drop_table(act: Act, scope: Scope) -> Iterator[Finding]:
     for table in _dropped(act, "OBJECT_TABLE"):
-        if scope.exists(table):
-            yield Finding(f"drops table {table}{scope.rows(table)}", str(table), scope.full(table))
+        if hit := touched(scope, table):
+            typed = sorted((scope.fact(table) or Fact()).typed) if _cascades(act) else ()
+            further = f", and every column of its type in {', '.join(typed)}" if typed else ""
+            what = f"drops table {table}{hit.through}{scope.rows(table)}{further}"
+            yield Finding(what, str(table), hit.table, reaches=(*hit.reaches, *typed))
+
+
+def drop_cascade(act: Act, scope: Scope) -> Iterator[Finding]:
+    """CASCADE from what holds no rows itself: columns of its type go with it."""
+    if not _cascades(act):
+        return
+    for kind in ("OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
+        for name in _dropped(act, kind):
+            typed = sorted((scope.fact(name) or Fact()).typed) if scope.exists(name) else []
+            if typed:
+                what = f"drops {name} with every column of its type in {', '.join(typed)}"
+                yield Finding(what, str(name), typed[0], reaches=tuple(typed[1:]))
+    for kind, what in (("OBJECT_COLLATION", "column"), ("OBJECT_ACCESS_METHOD", "table")):
+        for name in _dropped(act, kind):
+            if scope.exists(_ANYTHING, Kind.ANYTHING):
+                yield Finding(f"drops {name} with every {what} that uses it", str(name), "*")
+
+
+def drop_attribute(act: Act, scope: Scope) -> Iterator[Finding]:
+    """ALTER TYPE … DROP ATTRIBUTE: every value of the type loses a part."""
+    name = of_range(act.node["relation"])
+    if act.node.get("objtype") != "OBJECT_TYPE" or not scope.exists(name, Kind.TYPE):
+        return
+    for item in act.node.get("cmds", []):
+        command = item.get("AlterTableCmd", {})
+        if command.get("subtype") == "AT_DropColumn":
+            part = f"{name}.{shown(str(command.get('name', '')))}"
+            yield Finding(f"drops attribute {part} from every value of the type", part, "*")
 
 
 def drop_schema(act: Act, scope: Scope) -> Iterator[Finding]:
@@ -63,13 +95,25 @@ def drop_database(act: Act, _: Scope) -> Iterator[Finding]:
 
 
 def dynamic_sql(act: Act, scope: Scope) -> Iterator[Finding]:
+    if not scope.exists(_ANYTHING, Kind.ANYTHING):
+        what = "runs SQL that is put together as it runs: it can't be read beforehand"
+        yield Finding(what, "", severity=Danger.ADVICE)
+        return
     found = _DESTROYS.search(act.node["text"])
-    if found and scope.exists(_ANYTHING, Kind.ANYTHING):
-        word = re.sub(r"\s+", " ", found.group()).upper()
-        what = f"runs SQL that is put together as it runs and holds {word}: what it destroys can't be told"
+    word = re.sub(r"\s+", " ", found.group()).upper() if found else ""
+    holds = f" and holds {word}" if word else ""
+    what = f"runs SQL that is put together as it runs{holds}: what it destroys can't be told"
+    yield Finding(what, "", "*", severity=Danger.DESTRUCTIVE)
+
+
+def unread_function(act: Act, scope: Scope) -> Iterator[Finding]:
+    language = act.node.get("language")
+    why = f"is in {language}" if language else "is in no language that can be read here"
+    what = f"{why}: what it destroys can't be told" if scope.strict else f"{why}: what it does can't be told"
+    if scope.strict and scope.exists(_ANYTHING, Kind.ANYTHING):
         yield Finding(what, "", "*", severity=Danger.DESTRUCTIVE)
     else:
-        yield Finding("runs SQL that is put together as it runs: it can't be read beforehand", "")
+        yield Finding(what, "")
 
 
 def _with_dependents(act: Act, what: str, name: str, otherwise: Danger) -> Finding:

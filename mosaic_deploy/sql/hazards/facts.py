@@ -14,6 +14,8 @@ class Kind(StrEnum):
     SCHEMA = "schema"
     TYPE = "type"
     EXTENSION = "extension"
+    FUNCTION = "function"
+    """Functions and procedures of any schema that people have made; extensions' own are not there."""
     ANYTHING = "anything"
     """Whether the database holds a table at all; its name is empty."""
 
@@ -30,7 +32,7 @@ class Fact:
     """The answer where there is one. `schema`, `name` are the object's own; `rows` is PostgreSQL's estimate.
 
     `columns` has each column's type as `format_type` writes it, `primary_keys` the names of such constraints,
-    `options` the storage options (`security_invoker=true`). Only relations have them.
+    `options` the storage options (`security_invoker=true`). Only relations have these.
     """
 
     schema: str = ""
@@ -39,6 +41,17 @@ class Fact:
     columns: Mapping[str, str] = field(default_factory=dict)
     primary_keys: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    """Columns that can't be null."""
+    holds: frozenset[str] = frozenset()
+    """Other tables whose rows are seen through it, as `schema.name`: partitions and children, what it is a
+    partition or child of, and the tables below a view and its rules."""
+    cascades: frozenset[str] = frozenset()
+    """Tables that lose rows or values when its rows are deleted, by foreign keys that say so."""
+    typed: frozenset[str] = frozenset()
+    """Tables with a column of its row type."""
+    bodies: tuple[str, ...] = ()
+    """Of functions: each as its CREATE statement; empty where it is in a language that can't be read."""
 
 
 Facts = Mapping[Asked, Fact]

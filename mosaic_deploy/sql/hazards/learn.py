@@ -7,11 +7,14 @@ from typing import Any
 
 from mosaic_deploy.sql.hazards import types
 from mosaic_deploy.sql.hazards.access import view_invoker
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
+from mosaic_deploy.sql.hazards.acts import rule_acts, trigger_events
 from mosaic_deploy.sql.hazards.facts import Kind
-from mosaic_deploy.sql.hazards.names import Name, of_items, of_object, of_range
-from mosaic_deploy.sql.hazards.scope import Scope
-from mosaic_deploy.sql.hazards.trees import commands, new_columns, options, truth
+from mosaic_deploy.sql.hazards.names import Name, of_items, of_object, of_range, shown
+from mosaic_deploy.sql.hazards.reach import touched
+from mosaic_deploy.sql.hazards.routines import routine
+from mosaic_deploy.sql.hazards.scope import Fired, Scope
+from mosaic_deploy.sql.hazards.trees import commands, new_columns, options, truth, walk
 from mosaic_deploy.sql.parse import Tree
 
 
@@ -32,6 +35,17 @@ def _table(act: Act, scope: Scope) -> None:
     relation = scope.relation(of_range(act.node["relation"]))
     for definition in new_columns(act):
         relation.columns.setdefault(definition["colname"], types.of_type_name(definition["typeName"]))
+    for item in act.node.get("inhRelations", []):
+        parent = of_range(item["RangeVar"])
+        _behind(scope, scope.relation(parent).holds, of_range(act.node["relation"]))
+    _references(act, scope)
+
+
+def _references(act: Act, scope: Scope) -> None:
+    """Foreign keys that take rows or values with them when the row is deleted that they refer to."""
+    for kind, node in walk([act.node.get("tableElts", []), act.node.get("cmds", [])]):
+        if kind == "Constraint" and node.get("fk_del_action") in ("c", "n", "d"):
+            _behind(scope, scope.relation(of_range(node["pktable"])).cascades, of_range(act.node["relation"]))
 
 
 def _foreign_table(act: Act, scope: Scope) -> None:
@@ -47,17 +61,27 @@ def _select(act: Act, scope: Scope) -> None:
         _create(act, scope, act.node["intoClause"]["rel"])
     for item in act.node.get("targetList", []):
         call = item.get("ResTarget", {}).get("val", {}).get("FuncCall", {})
-        if of_items(call.get("funcname", [])).name == "set_config" and act.certain:
+        if of_items(call.get("funcname", [])).name == "set_config":
             name, value, *_ = [_text(argument) for argument in call.get("args", [])] + ["", ""]
             if name == "search_path":
-                scope.path = _schemas(word.strip(' "') for word in value.split(","))
+                scope.set_path(_schemas(word.strip(' "') for word in value.split(",")), certain=act.certain)
 
 
 def _view(act: Act, scope: Scope) -> None:
     _create(act, scope, act.node["view"])
     named = options(act.node.get("options", []))
     invoker = "security_invoker" in named and truth(named["security_invoker"])
-    scope.relation(of_range(act.node["view"])).invoker = invoker
+    view = scope.relation(of_range(act.node["view"]))
+    view.invoker = invoker
+    for kind, node in walk(act.node["query"]):
+        if kind == "RangeVar":
+            _behind(scope, view.holds, of_range(node))
+
+
+def _behind(scope: Scope, behind: dict[Name, tuple[str, ...]], name: Name) -> None:
+    """Notes that rows of `name` go where those of another go."""
+    key = scope.key(name)
+    behind[Name(key.schema, key.name)] = touched(scope, name).all
 
 
 def _sequence(act: Act, scope: Scope) -> None:
@@ -93,6 +117,22 @@ def _function(act: Act, scope: Scope) -> None:
     volatility = options(act.node.get("options", [])).get("volatility")
     if volatility and volatility.get("String", {}).get("sval") in ("immutable", "stable"):
         scope.steady.add(of_items(act.node["funcname"]).name)
+    if act.source:
+        scope.define(routine(act.source, act.node, scope.schema))
+
+
+def _rule(act: Act, scope: Scope) -> None:
+    event = str(act.node.get("event", "")).removeprefix("CMD_")
+    what = f"rule {shown(str(act.node['rulename']))}"
+    scope.relation(of_range(act.node["relation"])).fires.append(
+        Fired(what, frozenset({event}), tuple(rule_acts(act)))
+    )
+
+
+def _trigger(act: Act, scope: Scope) -> None:
+    what = f"trigger {shown(str(act.node['trigname']))}"
+    fired = Fired(what, trigger_events(act), function=of_items(act.node["funcname"]))
+    scope.relation(of_range(act.node["relation"])).fires.append(fired)
 
 
 _DROPPED = {
@@ -107,6 +147,8 @@ _DROPPED = {
     "OBJECT_SCHEMA": Kind.SCHEMA,
     "OBJECT_EXTENSION": Kind.EXTENSION,
 }
+
+_ROUTINES = frozenset({"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE"})
 
 
 def _drop(act: Act, scope: Scope) -> None:
@@ -125,6 +167,8 @@ def _rename(act: Act, scope: Scope) -> None:
         scope.move(of_object(node.get("object")), to, Kind.TYPE, certain=act.certain)
     elif kind == "OBJECT_COLUMN" and "relation" in node:
         _rename_column(scope, of_range(node["relation"]), str(node.get("subname")), to.name)
+    elif kind in _ROUTINES:
+        scope.rename_routine(of_object(node.get("object")).name, to.name)
     elif kind in _DROPPED and "relation" in node:
         scope.move(of_range(node["relation"]), to, certain=act.certain)
 
@@ -166,6 +210,11 @@ def _alter_table(act: Act, scope: Scope) -> None:
         for known in (relation.columns, relation.added, relation.proven):
             if command["name"] in known:
                 known.pop(command["name"]) if isinstance(known, dict) else known.discard(command["name"])
+    for definition, _ in commands(act, "AT_AttachPartition"):
+        _behind(scope, relation.holds, of_range(definition["name"]))
+    for definition, _ in commands(act, "AT_AddInherit"):
+        _behind(scope, scope.relation(of_range(definition)).holds, of_range(act.node["relation"]))
+    _references(act, scope)
     _constraints(act, scope)
 
 
@@ -197,8 +246,8 @@ def _promised(constraint: Tree) -> str:
 
 
 def _set(act: Act, scope: Scope) -> None:
-    if act.node.get("name") == "search_path" and act.certain:
-        scope.path = _schemas(_text(item) for item in act.node.get("args", []))
+    if act.node.get("name") == "search_path":
+        scope.set_path(_schemas(_text(item) for item in act.node.get("args", [])), certain=act.certain)
 
 
 def _text(node: Tree) -> str:
@@ -227,6 +276,8 @@ _TEACHERS: dict[str, Callable[[Act, Scope], None]] = {
     "CreateRangeStmt": _type,
     "DefineStmt": _type,
     "CreateFunctionStmt": _function,
+    "RuleStmt": _rule,
+    "CreateTrigStmt": _trigger,
     "DropStmt": _drop,
     "RenameStmt": _rename,
     "AlterObjectSchemaStmt": _set_schema,

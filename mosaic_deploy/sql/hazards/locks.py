@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.hazards.names import of_object, of_range, shown
 from mosaic_deploy.sql.hazards.rule import Finding
 from mosaic_deploy.sql.hazards.scope import Scope
@@ -14,6 +14,7 @@ _REWRITING = {
     "AT_SetLogged": "makes table {} logged, which rewrites it",
     "AT_SetUnLogged": "makes table {} unlogged, which rewrites it",
     "AT_SetTableSpace": "moves table {} to another tablespace, which copies it",
+    "AT_SetExpression": "changes what a generated column of {} is, which rewrites the table if it is stored,",
     "AT_SetAccessMethod": "changes the access method of table {}, which rewrites it",
 }
 _EXCLUSIVE = 5

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
 
+UNKNOWN = "…"
+"""Stands for a name that is put in as the SQL runs."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 

@@ -1,15 +1,20 @@
-"""What a DO block runs: PL/pgSQL's own parser finds its statements, and PostgreSQL's reads them."""
+"""What PL/pgSQL runs: its own parser finds the statements of a block, and PostgreSQL's reads them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.hazards.template import template
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, parse
 
 _WORD = re.compile(r"\S")
+_ASSIGNED = re.compile(r"^.*?:?=", re.DOTALL)
+_STATEMENT, _ASSIGNMENTS = 0, (3, 4, 5)
+"""How PL/pgSQL's parser reads a text: as a statement, as an assignment of one of three forms; else an expression."""
+_RUN_AS_TEXT = frozenset({"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,75 +25,93 @@ class Dynamic:
     offset: int
 
 
-def do_body(statement: Statement) -> Iterator[Statement | Dynamic]:
-    """The statements inside a DO block, in any branch of it, and the SQL that can't be read beforehand.
+class _Query(NamedTuple):
+    """A text in a block: `line` in the body; `dynamic` where it is an expression whose value is run as SQL."""
 
-    Their offsets are of the line in the file where they begin; their trees' own locations mean nothing there.
+    line: int
+    text: str
+    mode: int
+    dynamic: bool
+
+
+def block(statement: Statement, body: str) -> Iterator[Statement | Dynamic]:
+    """The statements inside a DO block or a function, in any branch of it, and the SQL that can't be read beforehand.
+
+    Expressions that may call a function come as a SELECT. The offsets are of the line in the file where they
+    begin; the trees' own locations mean nothing there.
     """
-    body = _body(statement.node)
-    start = max(0, statement.text.find(body))
-    for line, text, is_expression in _queries(statement, body):
-        offset = statement.offset + _line_start(statement.text, start, line)
-        yield from _dynamic(text, offset) if is_expression else _static(text, offset)
-
-
-def _body(node: Tree) -> str:
-    options = [item.get("DefElem", {}) for item in node.get("args", [])]
-    named = {option.get("defname"): option.get("arg", {}).get("String", {}) for option in options}
-    return str(named.get("as", {}).get("sval", ""))
-
-
-def _queries(statement: Statement, body: str) -> Iterator[tuple[int, str, bool]]:
-    """(line in the body, text, whether it is an expression that gives the SQL) of what the block runs."""
     from mosaic_deploy.sql.libpg_query import ParserRefused, parse_plpgsql  # loads a C library
 
+    start = max(0, statement.text.find(body))
     try:
         root: Any = parse_plpgsql(statement.text)
     except (ParserRefused, RecursionError):
-        yield 1, body, True
+        root = None
+    if "PLpgSQL_stmt_block" not in str(root):  # another language, or nothing that can be read
+        yield Dynamic(body, statement.offset + _line_start(statement.text, start, 1))
         return
-    if "PLpgSQL_stmt_block" not in str(root):
-        yield 1, body, True  # another language
-        return
-    waiting = [root]
+    types = dict(_declared(root))
+    for query in _queries(root):
+        offset = statement.offset + _line_start(statement.text, start, query.line)
+        yield from _dynamic(query.text, types, offset) if query.dynamic else _static(query, offset)
+
+
+def _declared(root: Any) -> Iterator[tuple[str, str]]:
+    """The scalar variables with their types. A name that is declared twice has the type of no one of them."""
+    found: dict[str, set[str]] = {}
+    for part in root:
+        for datum in part.get("PLpgSQL_function", {}).get("datums", []):
+            one = datum.get("PLpgSQL_var", {})
+            kind = one.get("datatype", {}).get("PLpgSQL_type", {}).get("typname", "")
+            found.setdefault(str(one.get("refname")), set()).add(str(kind))
+    yield from ((name, kinds.pop()) for name, kinds in found.items() if len(kinds) == 1)
+
+
+def _queries(root: Any) -> Iterator[_Query]:
+    """Every text that the block hands to PostgreSQL, in the order in which it is written."""
+    waiting: list[tuple[Any, int, bool]] = [(root, 1, False)]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from _query(node)
-        children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        waiting.extend(reversed(list(children)))
+        node, line, dynamic = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend((child, line, dynamic) for child in reversed(node))
+        elif isinstance(node, dict):
+            if "query" in node and "parseMode" in node:
+                yield _Query(line, str(node["query"]), int(node["parseMode"]), dynamic)
+                continue
+            line = int(node.get("lineno", line))
+            for key, child in reversed(node.items()):
+                at = int(child.get("lineno", line)) if isinstance(child, dict) else line
+                if key in _RUN_AS_TEXT:
+                    waiting.extend((part, at, name == "query") for name, part in child.items())
+                else:
+                    waiting.append((child, at, key == "dynquery" or (dynamic and key == "PLpgSQL_expr")))
 
 
-def _query(node: Tree) -> Iterator[tuple[int, str, bool]]:
-    for kind, field in (
-        ("PLpgSQL_stmt_execsql", "sqlstmt"),
-        ("PLpgSQL_stmt_dynexecute", "query"),
-        ("PLpgSQL_stmt_dynfors", "query"),
-    ):
-        if kind in node:
-            text = node[kind].get(field, {}).get("PLpgSQL_expr", {}).get("query", "")
-            yield int(node[kind].get("lineno", 1)), str(text), field == "query"
+def _static(query: _Query, offset: int) -> Iterator[Statement | Dynamic]:
+    text = query.text
+    if query.mode != _STATEMENT:
+        value = _ASSIGNED.sub("", text, count=1) if query.mode in _ASSIGNMENTS else text
+        if "(" not in value:
+            return  # calls nothing
+        text = f"SELECT {value}"
+    yield from _read(text, offset)
 
 
-def _static(text: str, offset: int) -> Iterator[Statement | Dynamic]:
+def _dynamic(expression: str, types: Mapping[str, str], offset: int) -> Iterator[Statement | Dynamic]:
+    """What is put together of known parts and quoted ones is read; anything else can't be."""
+    text = template(expression, types)
+    yield from [Dynamic(expression, offset)] if text is None else _read(text, offset, expression)
+    yield from _static(_Query(0, expression, 2, False), offset)
+
+
+def _read(text: str, offset: int, shown: str = "") -> Iterator[Statement | Dynamic]:
     try:
         found = parse(text)
     except SyntaxProblem:
-        yield Dynamic(text, offset)
+        yield Dynamic(shown or text, offset)
         return
     for statement in found:
         yield Statement(statement.text, offset, statement.tree)
-
-
-def _dynamic(expression: str, offset: int) -> Iterator[Statement | Dynamic]:
-    """A text that stands there as a whole is read; one that is put together can't be."""
-    try:
-        [statement] = parse(f"SELECT {expression}")
-        constant = statement.node["targetList"][0]["ResTarget"]["val"]["A_Const"]["sval"]["sval"]
-    except (SyntaxProblem, ValueError, KeyError, IndexError):
-        yield Dynamic(expression, offset)
-        return
-    yield from _static(str(constant), offset)
 
 
 def _line_start(text: str, start: int, line: int) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mosaic_deploy.errors import Location
-from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.sql.hazards.acts import Act, acts
+from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.hazards.act import Act
+from mosaic_deploy.sql.hazards.acts import acts, place
 from mosaic_deploy.sql.hazards.facts import Asked, Facts
+from mosaic_deploy.sql.hazards.follow import happening
 from mosaic_deploy.sql.hazards.ignore import Ignore, Ignores, silencing
 from mosaic_deploy.sql.hazards.learn import learn
 from mosaic_deploy.sql.hazards.rule import Finding, Rule
@@ -57,15 +60,21 @@ class Review:
     asked: frozenset[Asked]
 
 
-def review(scripts: Sequence[Script], facts: Facts | None = None, *, together: bool = True) -> Review:
+def review(
+    scripts: Sequence[Script],
+    facts: Facts | None = None,
+    *,
+    together: bool = True,
+    policy: PolicySpec | None = None,
+) -> Review:
     """Reviews migrations in their order.
 
     `together`: they are all pending, so what an earlier one makes is nobody's yet. Otherwise each file is
     reviewed as the only pending one, the ones before it as applied, and a `mosaic-ignore` that silences
     nothing is a finding. `facts` are what is live; without them every object that the files haven't made
-    counts as there.
+    counts as there. The `policy` doesn't judge here; it says which tables are watched more closely.
     """
-    scope = Scope(facts)
+    scope = Scope(facts, policy)
     hazards: list[Hazard] = []
     unit = 0
     for script in scripts:
@@ -101,11 +110,13 @@ class _Reading:
     def _found(
         self, statement: Statement, unit: int, silent: list[Ignore], *, certain: bool
     ) -> Iterator[Hazard]:
-        for act in acts(statement, unit, certain=certain):
+        for act in happening(acts(statement, unit, certain=certain), self.scope):
             for rule in BY_KIND.get(act.kind, ()):
                 for finding in rule.check(act, self.scope):
-                    yield self._hazard(rule, finding, _offset(statement, act, finding), silent)
-            learn(act, self.scope)
+                    if told := _in_turn(act, rule, finding):
+                        yield self._hazard(rule, told, _offset(statement, act, finding), silent)
+            if not act.later:
+                learn(act, self.scope)
 
     def _hazard(self, rule: Rule, finding: Finding, offset: int, silent: list[Ignore]) -> Hazard:
         return Hazard(
@@ -115,6 +126,7 @@ class _Reading:
             object=finding.object,
             location=self.script.location(offset),
             table=finding.table,
+            reaches=finding.reaches,
             instead=rule.instead,
             ignored=silencing(silent, rule.code),
         )
@@ -125,11 +137,25 @@ def _goes_back(statement: Statement) -> bool:
     return statement.kind == "TransactionStmt" and statement.node.get("kind") == "TRANS_STMT_ROLLBACK_TO"
 
 
+def _in_turn(act: Act, rule: Rule, finding: Finding) -> Finding | None:
+    """The finding in the words of what set the act off; None where advice is about somebody else's function.
+
+    What is still to come destroys nothing yet: it is only risky.
+    """
+    if not act.via:
+        return finding
+    severity = finding.severity or rule.severity
+    if act.later and severity is not Danger.DESTRUCTIVE:
+        return None
+    if severity is Danger.ADVICE and rule.code not in _OF_ROUTINES:
+        return None
+    told = replace(finding, message=f"{act.via}{finding.message}")
+    return replace(told, severity=Danger.RISKY, table="", reaches=()) if act.later else told
+
+
+_OF_ROUTINES = frozenset({"dynamic_sql", "unread_function"})
+
+
 def _offset(statement: Statement, act: Act, finding: Finding) -> int:
-    """Where in the file the finding is; the tree counts bytes, from the beginning of the file."""
-    if act.at is not None:
-        return act.at
-    if finding.at is None or finding.at < statement.first_byte:
-        return statement.offset
-    before = statement.text.encode()[: finding.at - statement.first_byte]
-    return statement.offset + len(before.decode(errors="ignore"))
+    """Where in the file the finding is."""
+    return place(statement, finding.at) if act.at is None else act.at

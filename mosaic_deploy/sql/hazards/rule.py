@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.hazards.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule saw. `table` as in Hazard. `at` is a byte location of the parse tree, None for the statement.
+    """What a rule saw. `table` and `reaches` as in Hazard. `at` is a byte location of the parse tree, None for the statement.
 
     `severity` is set where this finding is not of the rule's own severity.
     """
@@ -22,6 +22,7 @@ class Finding:
     table: str = ""
     at: int | None = None
     severity: Danger | None = None
+    reaches: tuple[str, ...] = ()
 
 
 Check = Callable[[Act, Scope], Iterator[Finding]]

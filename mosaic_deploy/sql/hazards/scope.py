@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mosaic_deploy.model.hazard import reaches
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.hazards.facts import Asked, Fact, Facts, Kind, rows_text
-from mosaic_deploy.sql.hazards.names import Name
+from mosaic_deploy.sql.hazards.names import UNKNOWN, Name
+from mosaic_deploy.sql.hazards.routines import BUILTIN, Routine, live_routines
 from mosaic_deploy.sql.hazards.types import ColumnType, of_text
+from mosaic_deploy.sql.hazards.volatility import STEADY
 from mosaic_deploy.sql.quote import identifier
 
 INVOKER = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
@@ -40,17 +45,40 @@ class Relation:
     """Constraints that say `column IS NOT NULL`, with the column."""
     proven: set[str] = field(default_factory=set)
     """Columns whose such constraint is validated."""
+    holds: dict[Name, tuple[str, ...]] = field(default_factory=dict)
+    """Relations whose rows are its rows, too: below a view, attached as a partition, inheriting. With the live
+    tables, as `schema.name`, that each then meant: a later rename hides none."""
+    cascades: dict[Name, tuple[str, ...]] = field(default_factory=dict)
+    """Tables that lose rows or values when its rows are deleted, in the same way."""
+    fires: list[Fired] = field(default_factory=list)
+    """The rules and triggers that these files put on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule or a trigger: `event` of a table's rows runs the acts, or calls the function. `what` names it."""
+
+    what: str
+    events: frozenset[str]
+    acts: tuple[Act, ...] = ()
+    function: Name | None = None
 
 
 class Scope:
     """The objects as they stand before the next statement. `learn.learn` moves it on; rules only ask.
 
     `facts` are what is live, None where nothing is known of it: then an object that these files haven't made
-    counts as there. `asked` collects what would be worth knowing.
+    counts as there. `asked` collects what would be worth knowing. `policy` says which tables are to be watched
+    more closely; it denies nothing here.
     """
 
-    def __init__(self, facts: Facts | None = None) -> None:
+    def __init__(self, facts: Facts | None = None, policy: PolicySpec | None = None) -> None:
         self.asked: set[Asked] = set()
+        self.protected = policy.protected_tables if policy else ()
+        self.strict = policy is not None and (policy.destructive == "deny" or bool(policy.protected_tables))
+        """Whether somebody has said that data must not be destroyed: then what can't be read counts as doing it."""
+        self._routines: dict[str, dict[tuple[str | None, tuple[str, ...]], Routine]] = {}
+        self._renamed: dict[str, str] = {}
         self.steady: set[str] = set()
         """Functions declared immutable or stable."""
         self._relations: dict[Key, Relation] = {}
@@ -68,6 +96,8 @@ class Scope:
     def exists(self, name: Name, kind: Kind = Kind.RELATION) -> bool:
         """Whether the object was there before these files, so that what is done to it is felt."""
         key = self.key(name, kind)
+        if self.unknown(name, kind):
+            return self.exists(Name(None, ""), Kind.ANYTHING)
         if self._created.get(key) or key in self._gone or self._created.get(_schema_of(key)):
             return False
         found = self.fact(name, kind)
@@ -77,6 +107,8 @@ class Scope:
 
     def fact(self, name: Name, kind: Kind = Kind.RELATION) -> Fact | None:
         """What is live of the object, by the name it had before these files; None where nothing is known."""
+        if self.unknown(name, kind):
+            return None
         questions = list(self._questions(name, kind))
         self.asked.update(questions)
         known = self._facts or {}
@@ -86,7 +118,41 @@ class Scope:
         """The relation's name with its schema, as it is live."""
         found = self.fact(name) or Fact()
         origin = self.origin(name)
+        if self.unknown(name):
+            known = origin.schema if name.schema is not None else UNKNOWN
+            return "*" if known == UNKNOWN else f"{known}.*"
         return f"{found.schema or origin.schema}.{found.name or origin.name}"
+
+    def unknown(self, name: Name, kind: Kind = Kind.RELATION) -> bool:
+        """Whether what the name means is said only as the SQL runs."""
+        return UNKNOWN in (name.schema, name.name) or self.origin(name, kind).name == UNKNOWN
+
+    def protects(self, *tables: str) -> bool:
+        """Whether the policy protects one of these tables, named as in Hazard."""
+        return any(reaches(table, one) for table in tables for one in self.protected)
+
+    def routines(self, name: Name) -> list[Routine | None]:
+        """Every function and procedure of this name, whatever its schema and arguments; None for one that can't be read.
+
+        None are the database's own and those of extensions, whatever they are called.
+        """
+        bare = name.name
+        plain = name.schema in (None, "pg_catalog") and (bare in BUILTIN or bare in STEADY)
+        if name.schema == "pg_catalog" or (plain and bare not in self._routines):
+            return []
+        found: list[Routine | None] = []
+        for each in dict.fromkeys((bare, self._renamed.get(bare, bare))):
+            made = self._routines.get(each, {})
+            found += made.values()
+            for one in live_routines(self._function(each)):
+                if one is None or (one.name.schema, one.arguments) not in made:
+                    found.append(one)
+        return found
+
+    def _function(self, name: str) -> Fact:
+        question = Asked(Kind.FUNCTION, identifier(name))
+        self.asked.add(question)
+        return (self._facts or {}).get(question, Fact())
 
     def rows(self, name: Name) -> str:
         """` (≈2.1 M rows)` where that is known, to be put behind the name."""
@@ -183,6 +249,23 @@ class Scope:
         if old in self._relations:
             self._relations[new] = self._relations.pop(old)
 
+    @property
+    def schema(self) -> str:
+        """Where a new object goes that is written without a schema."""
+        return self._path()[0]
+
+    def set_path(self, path: tuple[str, ...], *, certain: bool) -> None:
+        """The statement sets the search path; where that isn't certain, a name may be found by the old or the new."""
+        self.path = path if certain else tuple(dict.fromkeys((*path, *self._path())))
+
+    def define(self, made: Routine) -> None:
+        """The statement creates or replaces the function or procedure."""
+        self._routines.setdefault(made.name.name, {})[made.name.schema, made.arguments] = made
+
+    def rename_routine(self, old: str, new: str) -> None:
+        """The statement renames a function or procedure; both names mean it from then on."""
+        self._renamed[new] = self._renamed.get(old, old)
+
     def begin_file(self) -> None:
         """No session state is carried from one file to the next."""
         self.path = ()
@@ -197,6 +280,7 @@ class Scope:
         for relation in self._relations.values():
             relation.added.clear()
             relation.unvalidated.clear()
+            relation.fires.clear()
 
     def _path(self) -> tuple[str, ...]:
         return self.path or ("public",)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards import access, advice, columns, constraints, drops, locks, rows
-from mosaic_deploy.sql.hazards.acts import DYNAMIC, Act
+from mosaic_deploy.sql.hazards import access, advice, columns, constraints, drops, guarded, locks, rows
+from mosaic_deploy.sql.hazards.act import DYNAMIC, UNREAD, Act
 from mosaic_deploy.sql.hazards.rule import Check, Finding, Rule
 from mosaic_deploy.sql.hazards.scope import Scope
 
@@ -33,16 +33,30 @@ RULES: tuple[Rule, ...] = (
           "change the columns that use it first, and drop it without CASCADE"),
     _rule("drop_extension", _DESTRUCTIVE, "DropStmt", drops.drop_extension,
           "change the columns that use its types first, and drop it without CASCADE"),
+    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt", drops.drop_cascade,
+          "change the columns that use it first, and drop it without CASCADE"),
+    _rule("drop_attribute", _DESTRUCTIVE, "AlterTableStmt", drops.drop_attribute,
+          "make a new type, and move the columns over"),
     _rule("drop_owned", _DESTRUCTIVE, "DropOwnedStmt", drops.drop_owned,
           "name what is to be dropped"),
     _rule("drop_database", _DESTRUCTIVE, "DropdbStmt", drops.drop_database,
           "drop databases by hand"),
     _rule("truncate", _DESTRUCTIVE, "TruncateStmt", rows.truncate,
           "delete the rows that are meant, with a WHERE"),
-    _rule("delete_without_where", _DESTRUCTIVE, "DeleteStmt", rows.delete_without_where,
+    _rule("column_values_lost", _DESTRUCTIVE, "AlterTableStmt", columns.column_values_lost,
+          "add a column of the new type, fill it in batches, drop the old one in a later release"),
+    _rule("delete_without_where", _DESTRUCTIVE, "DeleteStmt MergeStmt", rows.delete_without_where,
           "say in a WHERE which rows are meant"),
-    _rule("update_without_where", _DESTRUCTIVE, "UpdateStmt", rows.update_without_where,
+    _rule("update_without_where", _DESTRUCTIVE, "UpdateStmt MergeStmt", rows.update_without_where,
           "say in a WHERE which rows are meant; fill new columns in batches"),
+    _rule("protected_rows", _DESTRUCTIVE, "DeleteStmt UpdateStmt InsertStmt MergeStmt", rows.protected_rows,
+          "add what is new, and leave what is there"),
+    _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", guarded.protected_name,
+          "name the new table in policy.protected_tables, too"),
+    _rule("rename_unknown", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", guarded.rename_unknown,
+          "write the new name out"),
+    _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC, drops.dynamic_sql,
+          "write the statements out, or quote names with %I and values with %L"),
     _rule("disable_triggers", _SECURITY, "AlterTableStmt VariableSetStmt", access.disable_triggers,
           "leave triggers on, or turn them on again in the same transaction"),
     _rule("disable_row_security", _SECURITY, "AlterTableStmt", access.disable_row_security,
@@ -84,10 +98,14 @@ RULES: tuple[Rule, ...] = (
           "leave a view with the old name until nothing asks for it"),
     _rule("rename_column", _RISKY, "RenameStmt", columns.rename_column,
           "add the new column, write both, switch over, drop the old one later"),
+    _rule("partition_detached", _RISKY, "AlterTableStmt", guarded.partition_detached,
+          "keep the partition until its rows are copied"),
+    _rule("rewrite_rule", _RISKY, "RuleStmt", guarded.rewrite_rule,
+          "write a trigger"),
     _rule("primary_key_change", _RISKY, "AlterTableStmt", columns.primary_key_change,
           "build the new key's index CONCURRENTLY, and swap both in one ALTER TABLE"),
-    _rule("dynamic_sql", _ADVICE, DYNAMIC, drops.dynamic_sql,
-          "write the statements out"),
+    _rule("unread_function", _ADVICE, UNREAD, drops.unread_function,
+          "write out what it does, or call it by hand"),
     _rule("int4_key", _ADVICE, "CreateStmt AlterTableStmt", advice.int4_key,
           "bigint GENERATED ALWAYS AS IDENTITY, or uuid"),
     _rule("json_column", _ADVICE, "CreateStmt AlterTableStmt", advice.json_column, "jsonb"),

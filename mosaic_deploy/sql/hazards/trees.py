@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mosaic_deploy.sql.hazards.acts import Act
+from mosaic_deploy.sql.hazards.act import Act
 from mosaic_deploy.sql.parse import Tree
 
 

@@ -1,5 +1,18 @@
 DO $$
+DECLARE
+  name text;
+  number integer := 7;
 BEGIN
   EXECUTE 'ANALYZE attic.papers';
-  INSERT INTO attic.papers VALUES (1);
+  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'attic' LOOP
+    EXECUTE format('ANALYZE attic.%I', name);
+    EXECUTE 'COMMENT ON TABLE attic.' || quote_ident(name) || ' IS ' || quote_literal('old');
+    EXECUTE format('INSERT INTO attic.papers VALUES (%s)', number);
+  END LOOP;
+END $$;
+CREATE FUNCTION count_rows(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE found bigint;
+BEGIN
+  EXECUTE 'SELECT count(*) FROM ' || name INTO found;
+  RETURN found;
 END $$;

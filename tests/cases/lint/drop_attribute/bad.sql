@@ -1,0 +1,2 @@
+-- expect: 2:1 destructive drop_attribute drops attribute place.town from every value of the type
+ALTER TYPE place DROP ATTRIBUTE town;

@@ -1,0 +1,1 @@
+ALTER TYPE place ADD ATTRIBUTE country text;

@@ -1,0 +1,2 @@
+DROP COLLATION plain;
+DROP VIEW papers_list CASCADE;

@@ -1,0 +1,3 @@
+-- protected: customers
+CREATE TABLE scratch (id bigint);
+ALTER TABLE scratch RENAME TO papers;

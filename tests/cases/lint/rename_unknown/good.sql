@@ -1,0 +1,4 @@
+DO $$
+BEGIN
+  EXECUTE format('ANALYZE %I', 'orders_' || 'log');
+END $$;

@@ -1,0 +1,2 @@
+CREATE TABLE scratch (id bigint);
+CREATE RULE keep AS ON DELETE TO scratch DO INSTEAD NOTHING;

@@ -1,0 +1,98 @@
+"""What a review finds only with a policy, only with what is live, or only in a large file."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.hazards import Asked, Fact, Kind, Script, review
+from mosaic_deploy.sql.hazards.template import template
+from mosaic_deploy.sql.parse import Statement, parse
+from mosaic_deploy.sql.units import split_units
+
+DENY = PolicySpec("deny")
+THERE = {Asked(Kind.ANYTHING, '""'): Fact(), Asked(Kind.RELATION, '"orders"'): Fact("public", "orders")}
+TIDY = Asked(Kind.FUNCTION, '"tidy"')
+
+
+def found(
+    text: str, facts: dict[Asked, Fact] | None, policy: PolicySpec | None
+) -> list[tuple[str, Danger, str]]:
+    script = Script("1.sql", text, tuple(split_units(parse(text))))
+    return [(h.code, h.severity, h.table) for h in review([script], facts, policy=policy).hazards]
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity", "table"),
+    [
+        (None, Danger.ADVICE, ""),
+        (PolicySpec("allow"), Danger.ADVICE, ""),
+        (DENY, Danger.DESTRUCTIVE, "*"),
+        (PolicySpec("allow", ("orders",)), Danger.DESTRUCTIVE, "*"),
+    ],
+)
+def test_a_live_function_that_cannot_be_read_destroys_where_nothing_may_be_destroyed(
+    policy: PolicySpec | None, severity: Danger, table: str
+) -> None:
+    facts = {**THERE, TIDY: Fact(bodies=("",))}
+    assert found("select app.tidy()", facts, policy) == [("unread_function", severity, table)]
+    assert found("select tidy()", THERE, policy) == []
+
+
+def test_functions_that_call_each_other_are_followed_once() -> None:
+    text = (
+        "create function a() returns int language sql as 'select b(); select a()';"
+        "create function b() returns int language sql as 'select a(); delete from orders; select 1';"
+        "select a(), b();"
+    )
+    assert found(text, THERE, None) == [("delete_without_where", Danger.DESTRUCTIVE, "public.orders")]
+
+
+def test_a_function_is_what_it_was_when_it_is_called() -> None:
+    make = "create or replace function f() returns void language sql as '{}';"
+    harmless, wipe = make.format("select 1"), make.format("delete from orders")
+    assert found(f"{harmless} select f(); {wipe}", THERE, DENY) == []
+    assert found(f"{wipe} {harmless} select f();", THERE, DENY) == []
+    assert len(found(f"{harmless} {wipe} select f();", THERE, DENY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "many"),
+    [
+        ("insert into queue values (1, 'now', null)", 0),
+        ("insert into queue (id) values (1), (2)", 0),
+        ("insert into queue with gone as (delete from orders returning id) select id from gone", 1),
+        ("insert into queue values (1, wipe())", 1),
+        ("insert into queue values (app.wipe())", 1),
+    ],
+)
+def test_what_an_insert_of_a_large_file_does_besides_is_found(text: str, many: int) -> None:
+    """Trees of large files aren't kept, and plain inserts aren't parsed at all."""
+    made = parse("create function wipe() returns int language sql as 'delete from orders; select 1'")
+    units = split_units([*made, Statement(text, 100)])
+    assert len(review([Script("1.sql", " " * 100 + text, tuple(units))], THERE).hazards) == many
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("'drop table ' || 'orders'", "drop table orders"),
+        ("format('drop table %I.%I', 'app', name)", 'drop table "app"."…"'),
+        ("format('select %2$L, %1$s, %%', 'a', b)", "select '…', a, %"),
+        ("'select ' || number || quote_literal(name)", "select 0'…'"),
+        ("format('analyze %s', place)", 'analyze "…"'),
+        ("'analyze ' || quote_ident('a b')", 'analyze "a b"'),
+        ("('a' || name)::text", None),
+        ("'a' || name", None),
+        ("format('a %s', name)", None),
+        ("format(name)", None),
+        ("format('a %I')", None),
+        ("app.format('a')", None),
+        ("upper('a')", None),
+        ("case when true then 'a' end", None),
+        ("not an expression", None),
+    ],
+)
+def test_sql_of_known_and_quoted_parts(expression: str, text: str | None) -> None:
+    assert template(expression, {"number": "int4", "place": "regclass", "name": "text"}) == text
