@@ -34,12 +34,16 @@ MosaicError
 ├── LeaseLost              lease_lost              this deploy slept through its lease
 ├── LedgerNewer            ledger_newer            written by a newer mosaic-deploy
 ├── PlanStale              plan_stale              live moved between plan and apply
+├── PlanMoved              plan_moved              what a saved plan was made from has moved since
+├── PlanFileRefused        plan_file_refused       no saved plan, not a whole one, or one that can't be written
+├── SelectionRefused       selection_refused       --only or --except that would skip a migration or means nothing
 ├── ConsentMissing         consent_missing         unattended without --yes
 ├── Declined               declined                the person said no
 ├── PolicyDenied           policy_denied           the manifest's policy doesn't let the plan be applied
 ├── DestructiveUnconfirmed  destructive_unconfirmed  data would be destroyed, and nobody agreed to that
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
+├── UsageRefused           usage                   a command line that can't be read
 └── Interrupted            interrupted             Ctrl-C
 
 `code` is stable: scripts may rely on it. `docs/errors.md` documents each, and a test compares the two.
@@ -336,6 +340,18 @@ class PlanStale(MosaicError):
     retryable = True
 
 
+class PlanMoved(MosaicError):
+    code = "plan_moved"
+
+
+class PlanFileRefused(MosaicError):
+    code = "plan_file_refused"
+
+
+class SelectionRefused(MosaicError):
+    code = "selection_refused"
+
+
 class ConsentMissing(MosaicError):
     code = "consent_missing"
 
@@ -358,6 +374,11 @@ class VerifyFailed(MosaicError):
 
 class PlatformFailed(MosaicError):
     code = "platform_failed"
+
+
+class UsageRefused(MosaicError):
+    code = "usage"
+    exit_code = 2
 
 
 class Interrupted(MosaicError):

@@ -32,7 +32,7 @@ def test_the_tree_is_drawn_in_the_order_of_definition() -> None:
 
 def test_exit_codes() -> None:
     odd = {kind.__name__: kind.exit_code for kind in errors.all_errors() if kind.exit_code != 1}
-    assert odd == {"Interrupted": 130}
+    assert odd == {"UsageRefused": 2, "Interrupted": 130}
 
 
 @pytest.mark.parametrize("kind", list(errors.all_errors()), ids=lambda kind: kind.__name__)

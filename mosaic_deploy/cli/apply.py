@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import agree
+from mosaic_deploy.cli.holder import gone, holder
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import command_line, holder, open_session
+from mosaic_deploy.cli.saved_plan import Given, find_reviewed
+from mosaic_deploy.cli.session import command_line, open_session
+
+if TYPE_CHECKING:
+    from mosaic_deploy.diff.selection import Selector
 
 
 @click.command()
 @options.manifest
 @options.target
 @options.history
+@options.selection
 @click.option(
     "--yes",
     "-y",
@@ -23,14 +31,7 @@ from mosaic_deploy.cli.session import command_line, holder, open_session
 )
 @options.allow
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option(
-    "--lock-timeout",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Wait so long for another deploy of the project to end.",
-)
+@options.lease
 @click.option(
     "--parallelism",
     type=click.IntRange(1, 64),
@@ -49,31 +50,49 @@ def apply(
     project_id: str | None,
     timeout: float,
     allow_out_of_order: bool,
+    only: tuple[Selector, ...],
+    excluded: tuple[Selector, ...],
     yes: bool,
     allow: tuple[str, ...],
     dry_run: bool,
     lock_timeout: float,
+    break_lease: bool,
     parallelism: int,
 ) -> int:
     """Make the project what the manifest says: show the plan, ask, apply.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Running it again goes on where a run was stopped;
-    when nothing differs, nothing is done.
+    PATH is a folder with a mosaic.yaml, a manifest, or a plan that was saved with `plan --out`. A saved plan
+    is applied exactly as it was reviewed, without asking again, and refused where anything has moved since.
+    Running it again goes on where a run was stopped; when nothing differs, nothing is done.
     """
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    texts = [tuple(selector.text for selector in selectors) for selectors in (only, excluded)]
+    reviewed = find_reviewed(path, Given(environment, local, project_id, allow_out_of_order, *texts))
+    session = (
+        reviewed.open(timeout)
+        if reviewed
+        else open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    )
     from mosaic_deploy import deploy
+    from mosaic_deploy.diff.selection import Selection
 
     with session:
+        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
         planned = deploy.plan(
-            session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
+            session.api, session.manifest, session.target, reviewed.options() if reviewed else chosen
         )
-        last = (planned.plan.empty and not planned.unverified) or dry_run
+        settled = reviewed is not None and not reviewed.refuse_moved(planned)
+        last = settled or dry_run or not planned.due
         screen.plan(planned.plan, final=last)
         if last:
             return 0
         if not planned.plan.empty:
-            agree(planned.plan, yes=yes, allow=allow, command=command_line())
+            agree(planned.plan, yes=yes or reviewed is not None, allow=allow, command=command_line())
         wanted = deploy.ApplyOptions(
-            holder=holder(), again=command_line(), lease_wait=lock_timeout, parallelism=parallelism
+            holder=holder(),
+            again=reviewed.again if reviewed else command_line(),
+            lease_wait=lock_timeout,
+            break_lease=break_lease,
+            gone=gone,
+            parallelism=parallelism,
         )
         return screen.apply(planned.plan, session.completed(deploy.apply(session.api, planned, wanted)))

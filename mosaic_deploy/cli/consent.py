@@ -38,22 +38,31 @@ DESTRUCTIVE = "destructive"
 """What `--allow` may name."""
 
 
-def agree(plan: Plan, *, yes: bool, allow: Collection[str], command: str) -> None:
+def agree(
+    plan: Plan,
+    *,
+    yes: bool,
+    allow: Collection[str],
+    command: str,
+    question: str = "Apply these changes?",
+    anyhow: str = "Apply all the same?",
+) -> None:
     """Returns if the plan may be applied: the policy doesn't deny it, and whoever has to agree did.
 
-    Data is destroyed only where `allow` names it or a person says yes to just that; `yes` is no such word.
+    Data is destroyed only where `allow` names it or a person says yes to just that (asked by `anyhow`); `yes`
+    is no such word.
     Raises PolicyDenied, DestructiveUnconfirmed, ConsentMissing, Declined.
     """
     from mosaic_deploy.diff.policy import refuse_denied
 
     refuse_denied(plan)
     if plan.to_confirm and DESTRUCTIVE not in allow:
-        _ask_destructive(plan, f"{command} --allow {DESTRUCTIVE}{'' if yes else ' --yes'}")
+        _ask_destructive(plan, anyhow, f"{command} --allow {DESTRUCTIVE}{'' if yes else ' --yes'}")
     else:
-        ask("Apply these changes?", yes=yes, command=f"{command} --yes")
+        ask(question, yes=yes, command=f"{command} --yes")
 
 
-def _ask_destructive(plan: Plan, command: str) -> None:
+def _ask_destructive(plan: Plan, anyhow: str, command: str) -> None:
     count = len(plan.to_confirm)
     if not interactive():
         raise DestructiveUnconfirmed(
@@ -65,5 +74,5 @@ def _ask_destructive(plan: Plan, command: str) -> None:
     question = (
         f"This destroys data: {plan.to_confirm[0].message}{f', and {count - 1} more' if count > 1 else ''}."
     )
-    if not click.confirm(f"{question} Apply all the same?", default=False, err=True):
+    if not click.confirm(f"{question} {anyhow}", default=False, err=True):
         raise Declined("nothing was changed")

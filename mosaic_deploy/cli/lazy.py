@@ -24,6 +24,22 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; an unknown command's error names the one that was probably meant."""
+        name = args[0]
+        if name not in self.lazy and not name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}. {_meant(name, list(self.lazy))}")
+        return super().resolve_command(ctx, args)
+
+
+def _meant(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), known, 1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
+
 
 def lazy_group(commands: Mapping[str, str]) -> type[LazyGroup]:
     """A group class with this table of commands."""

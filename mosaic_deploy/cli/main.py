@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 from mosaic_deploy.cli.lazy import lazy_group
+from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.errors import Interrupted, MosaicError
+from mosaic_deploy.errors import Interrupted, MosaicError, UsageRefused
 from mosaic_deploy.version import __version__
 
 COMMANDS = {
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
     except click.ClickException as error:
-        error.show(sys.stderr)
+        _show_usage(screen, error, arguments)
         # With this option 2 means changes; a usage error must not read as them.
         return 1 if "--detailed-exitcode" in arguments else error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -61,6 +62,30 @@ def run(arguments: Sequence[str]) -> int:
         screen.error(_defect(error))
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence[str]) -> None:
+    """Click's own words for people; for programs one document, as with any other error."""
+    screen.format = _asked_format(arguments) or screen.format
+    if screen.format == "text":
+        error.show(sys.stderr)
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"{context.command_path} --help" if context else "mosaic-deploy --help"
+    screen.error(UsageRefused(error.format_message(), hint=f"`{hint}` shows how it is written"))
+
+
+def _asked_format(arguments: Sequence[str]) -> str | None:
+    """What `--output` says in a command line that click gave up on before it came so far."""
+    found = None
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=True):
+        if argument in ("--output", "-o"):
+            found = following
+        elif argument.startswith("--output="):
+            found = argument.removeprefix("--output=")
+        elif argument.startswith("-o"):
+            found = argument.removeprefix("-o")
+    return found if found in FORMATS else None
 
 
 def _defect(error: Exception) -> MosaicError:

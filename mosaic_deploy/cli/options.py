@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from mosaic_deploy.cli.render.screen import Screen
+
+if TYPE_CHECKING:
+    from mosaic_deploy.diff.selection import Selector
 
 F = TypeVar("F", bound=Callable[..., object])
 FORMATS = ("text", "json", "ndjson")
@@ -98,11 +101,60 @@ def history(command: F) -> F:
     )(command)
 
 
+def _selectors(_ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> tuple[Selector, ...]:
+    if not values:
+        return ()
+    from mosaic_deploy.diff.selection import read_selector
+
+    try:
+        return tuple(read_selector(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def selection(command: F) -> F:
+    """`--only` and `--except`."""
+    command = click.option(
+        "--except",
+        "excluded",
+        multiple=True,
+        metavar="SELECTOR",
+        callback=_selectors,
+        help="Leave these changes out. Written as with --only, and stronger.",
+    )(command)
+    return click.option(
+        "--only",
+        multiple=True,
+        metavar="SELECTOR",
+        callback=_selectors,
+        help="Plan these changes alone: a resource (migrations, static, storage, seeds, extensions, auth, project) "
+        "or addresses (static:about/*.html). May be repeated.",
+    )(command)
+
+
 def allow(command: F) -> F:
     """`--allow`: consent to one named kind of harm, given beforehand."""
     return click.option(
         "--allow",
         multiple=True,
         type=click.Choice(["destructive"]),
-        help="Agree beforehand to migrations that destroy data. --yes alone doesn't.",
+        help="Agree beforehand to SQL that destroys data. --yes alone doesn't.",
+    )(command)
+
+
+def lease(command: F) -> F:
+    """`--lock-timeout` and `--break-lease`."""
+    command = click.option(
+        "--break-lease",
+        is_flag=True,
+        help="Take over the lease of a deploy that is dead: not heard of for 30 seconds, or a process of this "
+        "machine that is gone. A deploy that is alive is waited for.",
+    )(command)
+    return click.option(
+        "--lock-timeout",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Wait so long for another deploy of the project to end.",
     )(command)

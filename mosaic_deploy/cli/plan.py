@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
+if TYPE_CHECKING:
+    from mosaic_deploy.diff.selection import Selector
+
+
+def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value in ("", "-"):
+        raise click.BadParameter("needs the name of a file; --output json prints the plan")
+    return value
+
 
 @click.command()
 @options.manifest
 @options.target
 @options.history
+@options.selection
+@click.option(
+    "--out",
+    metavar="FILE",
+    callback=_plan_file,
+    help="Save the plan. `apply FILE` applies exactly this one, and refuses when anything has moved.",
+)
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
 )
@@ -26,18 +45,37 @@ def plan(
     project_id: str | None,
     timeout: float,
     allow_out_of_order: bool,
+    only: tuple[Selector, ...],
+    excluded: tuple[Selector, ...],
+    out: str | None,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would add, change and destroy, and why. Changes nothing.
 
     PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Review first, apply what was reviewed:
+      mosaic-deploy plan --out plan.json
+      mosaic-deploy apply plan.json
     """
+    if out:
+        from mosaic_deploy.source.plan_file import refuse_other
+
+        refuse_other(Path(out))
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy import deploy
+    from mosaic_deploy.diff.selection import Selection
 
     with session:
-        planned = deploy.plan(
-            session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
-        )
+        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
+        planned = deploy.plan(session.api, session.manifest, session.target, chosen)
+        if out:
+            from mosaic_deploy.cli.saved_plan import Given, save
+
+            texts = [tuple(selector.text for selector in selectors) for selectors in (only, excluded)]
+            save(out, session, planned, Given(environment, local, project_id, allow_out_of_order, *texts))
     screen.plan(planned.plan, final=True)
+    if out:
+        screen.saved(out)
     return 2 if detailed_exitcode and not planned.plan.empty else 0

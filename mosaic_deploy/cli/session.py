@@ -5,11 +5,8 @@ Precedence: flag, environment, `.env`, manifest, default.
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
 import shlex
-import socket
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +15,15 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.settings import environment_named, read_settings
-from mosaic_deploy.errors import KeyMissing, ManifestInvalid, MosaicError, NextAction, Problem, RequestRefused
+from mosaic_deploy.errors import (
+    KeyMissing,
+    ManifestInvalid,
+    MosaicError,
+    NextAction,
+    Problem,
+    RequestRefused,
+    Unreachable,
+)
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest import read_manifest
 
@@ -39,6 +44,8 @@ class Session:
     target: Target
     scope: tuple[str, ...] = ()
     """The flags and the PATH that say what is meant; suggested commands get them too."""
+    local: bool = False
+    """Whether it is the embedded platform's."""
 
     def __enter__(self) -> Session:
         return self
@@ -57,11 +64,27 @@ class Session:
 
     def complete(self, error: MosaicError) -> None:
         """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
+        if self.local and isinstance(error, Unreachable):
+            error.hint = "the embedded platform stopped, or was stopped, while this command ran"
+            error.next_actions = (*_REVIVAL, *error.next_actions)
         error.next_actions = self.scoped(error.next_actions)
+        error.hint = _quoted_scoped(error.hint, self.scope)
+        error.problems = tuple(
+            replace(problem, hint=_quoted_scoped(problem.hint, self.scope)) for problem in error.problems
+        )
 
     def scoped(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """Actions whose commands mean the same project as this one."""
-        return tuple(_scoped(action, self.scope) for action in actions)
+        return tuple(
+            replace(action, command=_scoped(action.command, self.scope)) if action.command else action
+            for action in actions
+        )
+
+
+_REVIVAL = (
+    NextAction("see whether it runs", "mosaic-deploy local status"),
+    NextAction("start it", "mosaic-deploy local start"),
+)
 
 
 def open_session(
@@ -85,21 +108,27 @@ def open_session(
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
         chosen = Target(project_id, _name(manifest, or_id=True), hint=hint)
     else:
-        url, key = _account(settings, path)
+        url, key = _account(settings)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    return Session(manifest, api, chosen, scope)
+    return Session(manifest, api, chosen, scope, local)
 
 
-def _scoped(action: NextAction, scope: tuple[str, ...]) -> NextAction:
-    command = action.command
-    if not command or not scope or command.startswith(command_line()) or not _SCOPED.search(command):
-        return action
-    return replace(action, command=f"{command} {shlex.join(scope)}")
+def _scoped(command: str, scope: tuple[str, ...]) -> str:
+    """The command with the flags and the PATH that its own lacks; one that was typed as it is has them."""
+    if not scope or command.startswith(command_line()) or not _SCOPED.search(command):
+        return command
+    return f"{command} {shlex.join(scope)}"
+
+
+def _quoted_scoped(text: str | None, scope: tuple[str, ...]) -> str | None:
+    """A sentence with its commands in backticks made whole."""
+    return text and _QUOTED.sub(lambda found: f"`{_scoped(found.group(1), scope)}`", text)
 
 
 _PROGRAM = "mosaic-deploy"
-_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate \w+)\b")
+_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate (?!new\b|lint\b)\w+)\b")
+_QUOTED = re.compile(rf"`({_PROGRAM} [^`]+)`")
 
 
 def _scope(path: str, environment: str | None, project_id: str | None, *, local: bool) -> tuple[str, ...]:
@@ -109,53 +138,51 @@ def _scope(path: str, environment: str | None, project_id: str | None, *, local:
     return (*flags, *named, *project, *([path] if path != "." else []))
 
 
-def holder(environ: Mapping[str, str] = os.environ) -> str:
-    """Who deploys, in words for others: the CI run, or user and machine."""
-    if environ.get("GITHUB_ACTIONS") == "true":
-        return f"GitHub Actions {environ.get('GITHUB_REPOSITORY', '')} run {environ.get('GITHUB_RUN_ID', '')}".strip()
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
-
-
 def command_line() -> str:
     """The command as it was given, to be pasted again."""
     return shlex.join(["mosaic-deploy", *sys.argv[1:]])
 
 
-def _account(settings: Mapping[str, str], path: str) -> tuple[str, str]:
+def _account(settings: Mapping[str, str]) -> tuple[str, str]:
     url = settings.get("MOSAIC_API_URL") or API_URL
     key = settings.get("MOSAIC_API_KEY", "").strip()
     if not key:
-        named = [] if path == "." else [shlex.quote(path)]
         raise KeyMissing(
             "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
             hint="copy the key from your dashboard, or use the embedded platform, which needs none",
             next_actions=[
-                NextAction(
-                    "deploy to your account", " ".join(["MOSAIC_API_KEY=mk_… mosaic-deploy apply", *named])
-                ),
-                NextAction("try it on this machine", " ".join(["mosaic-deploy apply --local", *named])),
+                NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
+                NextAction("try it on this machine", f"{command_line()} --local"),
             ],
         )
-    _refuse_plain_http(url)
+    _refuse_address(url)
     return url, key
 
 
-def _refuse_plain_http(url: str) -> None:
+def _refuse_address(url: str) -> None:
+    """Raises RequestRefused for an address that would give the key away, or has another secret in it."""
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"} or str(parts.hostname).endswith(
-        ".localhost"
-    )
+    hint = f"the hosted platform is {API_URL}"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        # Only reading it tells that a port is one.
+        _ = parts.port
+    except ValueError as error:
+        raise RequestRefused(f"MOSAIC_API_URL is no address: {error}", hint=hint) from None
+    if "@" in parts.netloc:
+        # Not shown: what stands before the @ is somebody's password.
+        raise RequestRefused(
+            f"MOSAIC_API_URL has a name or password before {host!r}: the API knows nothing but its key",
+            hint=f"leave out everything up to the @, and set MOSAIC_API_KEY; {hint}",
+        )
+    loopback = host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
     if parts.scheme == "https" or (parts.scheme == "http" and loopback):
         return
     raise RequestRefused(
         f"MOSAIC_API_URL is {url!r}: the key is sent over https only (plain http to this machine alone)",
-        hint=f"the hosted platform is {API_URL}",
+        hint=hint,
     )
 
 

@@ -14,12 +14,13 @@ from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.deploy.seeds import run_seeds
 from mosaic_deploy.deploy.settings import enable_extensions, set_auth
+from mosaic_deploy.deploy.settled import settled
 from mosaic_deploy.deploy.verify import verify
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, MosaicError, NextAction
+from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale
 from mosaic_deploy.live import ledger
 from mosaic_deploy.live.client import Api
-from mosaic_deploy.live.lease import Claim, Heartbeat, acquire, release
+from mosaic_deploy.live.lease import Claim, Heartbeat, Patience, acquire, release
 from mosaic_deploy.live.projects import await_running, create
 from mosaic_deploy.model.change import Change, CreateProject, Put
 from mosaic_deploy.model.event import (
@@ -38,11 +39,16 @@ from mosaic_deploy.model.snapshot import Project
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """`holder` names who deploys, for others to read; waits are seconds; `again` is the command that goes on."""
+    """`holder` names who deploys, for others to read; waits are seconds; `again` is the command that goes on.
+
+    For `break_lease` and `gone` see Patience.
+    """
 
     holder: str
     again: str
     lease_wait: float = 60.0
+    break_lease: bool = False
+    gone: Callable[[str], bool] = lambda _: False
     provision_wait: float = 300.0
     parallelism: int = 8
 
@@ -126,7 +132,7 @@ def _project_and_lease(
         plan.serial,
         plan.environment,
     )
-    yield from acquire(api, claim, wait=options.lease_wait)
+    yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.gone))
     with Heartbeat(api, claim) as heartbeat:
         yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism), work)
 
@@ -152,20 +158,35 @@ def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Eve
 def _recorded(run: Run, work: Work) -> Iterator[Event]:
     """The steps, with the deploy's end written to the ledger and the lease given back however they end."""
     done: list[str] = []
+    under_way: Change | None = None
     status = "interrupted"
     try:
         for event in work.steps(run):
-            if isinstance(event, ChangeDone):
+            if isinstance(event, ChangeStarted):
+                under_way = event.change
+            elif isinstance(event, ChangeDone):
                 done.append(event.change.address)
             yield event
-        status = work.name or "done"
-    except MosaicError as error:
+        status = work.name or ("partial" if run.planned.plan.partial else "done")
+    except (MosaicError, KeyboardInterrupt) as error:
+        for late in settled(run, tuple(done), under_way, error):
+            if isinstance(late, ChangeDone):
+                done.append(late.change.address)
+            yield late
+        if isinstance(error, KeyboardInterrupt):
+            raise
         status = "failed"
-        _release(run, status, {"done": done, "error": {"code": error.code, "message": error.message}})
+        _release(run, status, {"done": done, "error": _reported(error)})
         raise
     finally:
         if status != "failed":
             _release(run, status, {"done": done})
+
+
+def _reported(error: MosaicError) -> dict[str, str]:
+    """An error as the ledger keeps it."""
+    where = {"location": str(error.location)} if error.location else {}
+    return {"code": error.code, "message": error.message, **where}
 
 
 def _steps(run: Run) -> Iterator[Event]:
@@ -202,5 +223,14 @@ def _failed(
     if done and error.mutation_state == "none":
         error.mutation_state = "partial" if remaining or failed else "committed"
     if not error.next_actions:
-        error.next_actions = (NextAction("go on from here", options.again),)
+        error.next_actions = _ways_on(error, options)
     return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)
+
+
+def _ways_on(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
+    if isinstance(error, PlanStale):
+        return (NextAction("make a new plan", options.again),)
+    if isinstance(error, LeaseHeld) and not options.break_lease:
+        broken = NextAction("if that deploy is dead", f"{options.again} --break-lease")
+        return (NextAction("go on when it has ended", options.again), broken)
+    return (NextAction("go on from here", options.again),)

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.diff.migrations import edited
+from mosaic_deploy.diff.standing import way_of_missing, ways_of_edited
 from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, NextAction
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.read import Live
 from mosaic_deploy.live.sources import read_sources
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.snapshot import Migration, Snapshot
 from mosaic_deploy.source.snapshot import Desired
 
 _MOST_LINES = 40
@@ -20,7 +21,8 @@ _MOST_LINES = 40
 _LONGEST_LINE = 160
 _COMPARABLE = 20_000
 """Lines of a file that difflib compares in a moment."""
-_REPAIR = NextAction("take the edited file for what was applied", "mosaic-deploy migrate repair")
+_MOST_WAYS = 5
+"""Commands that are shown; with more files than that, the other branch is the likely reason."""
 
 
 def told(
@@ -31,7 +33,8 @@ def told(
     `complete` is the desired Snapshot with the meaning of its migrations.
     """
     files = {file.migration.file: file for file in desired.migrations}
-    changed = {m.file: m.version for m in edited(complete.migrations or (), live.snapshot.migrations or ())}
+    folder, rows = complete.migrations or (), live.snapshot.migrations or ()
+    changed = {m.file: m.version for m in edited(folder, rows)}
     sources = _sources(api, live.snapshot.project.id, sorted(changed.values(), key=int))
     problems = []
     for problem in error.problems:
@@ -41,9 +44,18 @@ def told(
         diff = difference(applied, files[name].text, shown) if applied is not None else None
         problems.append(replace(problem, location=Location(shown), diff=diff))
     error.problems = tuple(problems)
-    if changed:
-        error.next_actions = (*error.next_actions, _REPAIR)
+    ways = _ways(folder, rows)
+    if len(ways) > _MOST_WAYS:
+        ways = [NextAction("see what can be repaired", "mosaic-deploy migrate repair")]
+    error.next_actions = (*error.next_actions, *ways)
     return error
+
+
+def _ways(folder: Sequence[Migration], rows: Sequence[Migration]) -> list[NextAction]:
+    """The repairs of what disagrees, for whoever knows that the folder is right."""
+    here, applied = {m.version for m in folder}, {m.version: m for m in rows}
+    ways = [way for file in edited(folder, rows) for way in ways_of_edited(file, applied[file.version])]
+    return [*ways, *(way_of_missing(row) for row in rows if row.units_done and row.version not in here)]
 
 
 def difference(applied: str, file: str, shown: str) -> str | None:

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.migrate import LOCK_NOT_AVAILABLE, Runner, StepFailed
-from mosaic_deploy.live.solo import OutcomeUnknown
+from mosaic_deploy.live.solo import OutcomeUnknown, leaves_work
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.source.migrations import MigrationFile, Parsed, statement_location
-from mosaic_deploy.sql.batch import Session
+from mosaic_deploy.sql.index_name import index_name
 from mosaic_deploy.sql.locate import locate
+from mosaic_deploy.sql.session import Session
 from mosaic_deploy.sql.step import Step
 from mosaic_deploy.sql.units import Carrier, Unit
 
 _IN_TRANSACTION = "25001"
+_CONSTRAINT = "23"
 _NOTHING = Unit((), Carrier.BATCH)
 
 
@@ -87,11 +89,17 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
     undone = "nothing of it is committed"
     if step.number > 1:
         undone = f"its first {step.number - 1} of {step.units} parts are committed"
+    if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT):
+        undone = f"deferred constraints are looked at after the last statement; {undone}"
+    if step.unit.carrier is Carrier.SOLO and leaves_work(step):
+        undone = "what it committed before that is kept"
     way_on = f"correct {file.shown} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         way_on = "run the same command again when less is going on, or raise database.lock_timeout"
     if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
         way_on = _outside(step)
+    elif step.unit.carrier is Carrier.SOLO and index_name(step.unit.statements[0]):
+        way_on += "; an invalid index that it left is then dropped and built again"
     return MigrationFailed(
         f"{failure.message} ({undone})",
         location=where,

@@ -12,12 +12,13 @@ from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.diff.policy import judged
+from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
 from mosaic_deploy.live import endpoints
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import choose, read_projects
 from mosaic_deploy.live.read import Live, read_live
-from mosaic_deploy.model.change import RunSeed
+from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Migration, Objects, Project, Snapshot, State
@@ -48,6 +49,7 @@ class PlanOptions:
     """What the command line allows for this plan alone."""
 
     allow_out_of_order: bool = False
+    selection: Selection = ALL
 
 
 _DEFAULTS = PlanOptions()
@@ -63,12 +65,18 @@ class Planned:
     parsed: tuple[Parsed, ...] = ()
     seeds: tuple[Parsed, ...] = ()
     """The seed files to be run."""
+    selection: Selection = ALL
 
     @property
     def unverified(self) -> bool:
         """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
         last = self.live.facts.get("last")
         return bool(self.desired.manifest.verify and last and last.get("status") not in _ENDED_WELL)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything to apply: changes, or checks that are owed and look at the whole."""
+        return not self.plan.empty or (self.unverified and not self.plan.partial)
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS) -> Planned:
@@ -99,9 +107,14 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
         made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
         raise divergence.told(error, api, desired, complete, live) from None
+    together = bool(desired.manifest.database and desired.manifest.database.together)
+    names = known_names(complete, live.snapshot)
+    made = select(made, options.selection, names, together=together)
     seeds = _seeds_to_run(desired, made)
-    made = judged(made, find_hazards(api, live.snapshot, (*pending, *seeds)), desired.manifest)
-    return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds)
+    coming = (*_to_apply(pending, made), *seeds)
+    hazards = find_hazards(api, live.snapshot, coming, desired.manifest.policy)
+    made = judged(made, hazards, desired.manifest)
+    return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds, options.selection)
 
 
 def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
@@ -142,6 +155,12 @@ def _seeds_to_run(desired: Desired, plan: Plan) -> tuple[Parsed, ...]:
     """Parses the seeds that the plan runs. Raises MigrationInvalid for what can't be one transaction."""
     wanted = {change.path for change in plan.changes if isinstance(change, RunSeed)}
     return whole_seeds([file for file in desired.seeds if file.shown in wanted])
+
+
+def _to_apply(pending: tuple[Parsed, ...], plan: Plan) -> Iterator[Parsed]:
+    """Of the pending ones those that the plan applies: a selection may leave some out."""
+    versions = {change.version for change in plan.changes if isinstance(change, ApplyMigration)}
+    return (p for p in pending if p.file.migration.version in versions)
 
 
 def _pending(parsed: tuple[Parsed, ...], live: Snapshot) -> tuple[Parsed, ...]:
@@ -194,6 +213,9 @@ def _unit_notes(parsed: tuple[Parsed, ...]) -> Iterator[Note]:
         address = (f"migration:{name}",)
         if len(p.units) > 1:
             message = f"{name} commits in {len(p.units)} parts: {_why(p)}"
+            yield Note("migration_not_atomic", message, Severity.INFO, address)
+        elif p.units and p.units[0].carrier is Carrier.SOLO:
+            message = f"{name} runs outside a transaction, so a failure may leave part of it: {_why(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
         if p.units and p.units[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it is committed at the end of the file"

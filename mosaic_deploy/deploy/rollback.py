@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
@@ -29,7 +30,8 @@ ROLLBACK = "rollback"
 def plan_rollback(api: Api, known: Known, *, to: str | None = None, steps: int = 1) -> Planned:
     """The migrations after version `to`, or the newest `steps`, to be undone. Changes nothing.
 
-    Its hazards are told, and judged by the manifest's policy. Raises RollbackRefused with every one of them that can't be, MigrationInvalid for SQL that can't be read.
+    Its hazards are told, and judged by the manifest's policy as those of an apply are. Raises RollbackRefused with
+    every migration that can't be undone.
     """
     require_project(known)
     chosen = _chosen(known, to, steps)
@@ -51,9 +53,8 @@ def plan_rollback(api: Api, known: Known, *, to: str | None = None, steps: int =
     made = planned(known, changes, parsed=[parsed for _, _, parsed in downs])
     # Hazards leave out what is committed; the ways up are, the ways down aren't.
     live = replace(made.live.snapshot, migrations=())
-    hazards = find_hazards(api, live, made.parsed)
-    # Who rolls back has said that it may destroy: that question is the command's own, the denial isn't.
-    return replace(made, plan=replace(judged(made.plan, hazards, known.manifest), to_confirm=()))
+    hazards = find_hazards(api, live, made.parsed, known.manifest.policy)
+    return replace(made, plan=judged(made.plan, hazards, known.manifest))
 
 
 def roll_back(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, None]:
@@ -83,13 +84,16 @@ def _way_down(known: Known, entry: Entry) -> tuple[Down, Parsed]:
     row = entry.migration
     file = known.by_version.get(row.version)
     if file is None:
-        raise _Refused(row.file, "is applied, but no longer in the folder", "restore the file")
+        forget = f"mosaic-deploy migrate repair --forget {row.version}"
+        hint = f"restore the file, or undo it by hand and forget it with `{forget}`"
+        raise _Refused(row.file, "is applied, but no longer in the folder", hint)
     name = file.migration.file
     if entry.unknown or not row.applied:
         hint = "apply the rest first, or correct it with `mosaic-deploy migrate repair`"
         raise _Refused(name, f"only {row.units_done} of its {row.units} parts are known to be applied", hint)
     if file.migration.checksum != row.checksum:
-        hint = "restore it, or accept it as it is with `mosaic-deploy migrate repair --accept FILE`"
+        accept = f"mosaic-deploy migrate repair --accept {shlex.quote(name)}"
+        hint = f"restore it, or accept it as it is with `{accept}`"
         raise _Refused(name, "was edited after it was applied: its way down may not fit", hint)
     found = read_down(known.manifest.root, migrations_folder(known.manifest), file)
     if not found:

@@ -18,7 +18,8 @@ def enable_extensions(run: Run) -> Iterator[Event]:
     """Creates what the plan says; in a new database also what should be there already, should it not be."""
     if run.created:
         for name in sorted(run.planned.desired.snapshot.extensions):
-            run.api.sql(run.project.id, _create(name))
+            if run.planned.selection.takes("extension", name):
+                run.api.sql(run.project.id, _create(name))
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()

@@ -43,7 +43,7 @@ def diff_history(
             "the migrations folder and the database's history disagree",
             problems=problems,
             hint="applied files must stay as they were; put further changes in a new migration",
-            next_actions=[NextAction("see both sides", "mosaic-deploy status")],
+            next_actions=[NextAction("see both sides", "mosaic-deploy migrate status")],
         )
     pending = tuple(_change(m, applied.get(m.version)) for m in desired if not _done(applied.get(m.version)))
     return History(pending, tuple(_cosmetic(desired, applied)))
@@ -73,15 +73,30 @@ def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
 def edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
     """The desired ones whose files mean something else than what was applied."""
     applied = {m.version: m for m in live if m.units_done}
-    return [m for m in desired if (found := applied.get(m.version)) and _differs(m, found)]
+    return [m for m in desired if (found := applied.get(m.version)) and differs(m, found)]
 
 
 def _edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Problem]:
-    message, hint = "was edited after it was applied", "restore it as it was applied"
-    return [Problem(message, Location(wanted.file), hint=hint) for wanted in edited(desired, live)]
+    applied = {m.version: m for m in live}
+    return [
+        Problem(_edit(applied[wanted.version]), Location(wanted.file), hint=_restore(applied[wanted.version]))
+        for wanted in edited(desired, live)
+    ]
 
 
-def _differs(wanted: Migration, found: Migration) -> bool:
+def _edit(found: Migration) -> str:
+    part = "" if found.applied else f"part {found.units_done} of {found.units} of "
+    return f"was edited after {part}it was applied"
+
+
+def _restore(found: Migration) -> str:
+    if found.applied:
+        return "restore it as it was applied"
+    return "restore what was applied of it; only the rest may still be corrected"
+
+
+def differs(wanted: Migration, found: Migration) -> bool:
+    """Whether a file means something else than what the ledger has of it; it must have been parsed then."""
     if wanted.checksum == found.checksum:
         return False
     if found.applied:

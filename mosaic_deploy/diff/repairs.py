@@ -13,6 +13,7 @@ from mosaic_deploy.model.change import Action, Amendment, ForgetMigration, Recor
 from mosaic_deploy.model.history import Entry, Standing
 from mosaic_deploy.model.snapshot import Migration
 
+_COMMAND = "mosaic-deploy migrate repair"
 Part = tuple[str, int]
 """A version and one of its parts, counted from 1."""
 
@@ -110,8 +111,10 @@ def _accept(sides: _Sides) -> Amendment:
     file, entry = sides.there()
     row = entry.migration
     if entry.unknown:
+        part = f"{row.version}:{entry.attempt}"
         raise _Refused(
-            f"whether part {entry.attempt} ran isn't known", "say so first: --applied or --not-applied"
+            f"whether part {entry.attempt} ran isn't known",
+            f"say so first: `{_COMMAND} --applied {part}` or `{_COMMAND} --not-applied {part}`",
         )
     if file.checksum == row.checksum:
         raise _Refused("is as it was applied: there is nothing to accept")
@@ -154,9 +157,9 @@ def _applied(sides: _Sides, unit: int) -> Amendment:
 
 
 def _not_applied(sides: _Sides, unit: int) -> Amendment:
-    file, done = _begun(sides)
     if sides.entry is None:
         raise _Refused("is not in the ledger: it is pending", "`mosaic-deploy apply` applies it")
+    file, done = _begun(sides, same=unit > 1)
     if not 1 <= unit <= min(done + 1, file.units):
         raise _Refused(f"part {unit} isn't begun: {done} of {file.units} parts are recorded as applied")
     if unit == 1:
@@ -165,8 +168,9 @@ def _not_applied(sides: _Sides, unit: int) -> Amendment:
     return _record(file, unit - 1, f"part {unit} of {file.units} counts as not applied")
 
 
-def _begun(sides: _Sides) -> tuple[Migration, int]:
-    """The file and its committed parts. Raises _Refused for a file that is applied or not the one begun."""
+def _begun(sides: _Sides, *, same: bool = True) -> tuple[Migration, int]:
+    """The file and its committed parts. Raises _Refused for a file that is applied or, with `same`, is not the
+    one begun."""
     if sides.file is None:
         raise _Refused("is not in the migrations folder")
     if sides.entry is None:
@@ -174,8 +178,8 @@ def _begun(sides: _Sides) -> tuple[Migration, int]:
     row = sides.entry.migration
     if row.applied:
         raise _Refused("is applied as a whole", "`mosaic-deploy migrate rollback` undoes it")
-    same = sides.file.prefixes[row.units_done - 1 : row.units_done] == (row.semantic,)
-    if row.units_done and not same:
+    kept = sides.file.prefixes[row.units_done - 1 : row.units_done] == (row.semantic,)
+    if same and row.units_done and not kept:
         raise _Refused(
             f"its first {row.units_done} parts aren't those that were applied", "restore them as they were"
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
+from mosaic_deploy.diff.migrations import differs
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.history import Entry, Line, Standing
 from mosaic_deploy.model.snapshot import Migration
@@ -34,7 +36,7 @@ def _line(file: Migration | None, entry: Entry | None) -> Line:
     standing = standing_of(file, entry)
     name = file.file if file else entry.migration.file
     applied_as = entry.migration.file if file and entry.migration.file != name else ""
-    ways = tuple(_ways(standing, name, entry, applied_as))
+    ways = tuple(_ways(standing, file, entry, applied_as))
     return Line(entry.migration.version, name, standing, entry, applied_as, ways)
 
 
@@ -45,27 +47,54 @@ def standing_of(file: Migration | None, entry: Entry) -> Standing:
         return Standing.UNKNOWN
     if file is None:
         return Standing.MISSING if row.units_done else Standing.PENDING
+    if row.units_done and differs(file, row):
+        return Standing.EDITED
+    if row.applied:
+        return Standing.APPLIED if file.checksum == row.checksum else Standing.REFORMATTED
+    return Standing.FAILED if entry.failed else _begun(row)
+
+
+def _begun(row: Migration) -> Standing:
+    return Standing.PARTIAL if row.units_done else Standing.PENDING
+
+
+def ways_of_edited(file: Migration, row: Migration) -> Iterator[NextAction]:
+    """What can be done about a file that means something else than what of it was applied."""
+    if row.applied or file.units == row.units:
+        yield NextAction(
+            f"if {file.file} was edited on purpose", f"{_REPAIR} --accept {shlex.quote(file.file)}"
+        )
     if not row.applied:
-        return Standing.PARTIAL if row.units_done else Standing.PENDING
-    if file.checksum == row.checksum:
-        return Standing.APPLIED
-    return Standing.REFORMATTED if file.semantic == row.semantic else Standing.EDITED
+        yield NextAction(
+            "if what was applied of it was undone by hand", f"{_REPAIR} --not-applied {row.version}:1"
+        )
 
 
-def _ways(standing: Standing, name: str, entry: Entry, applied_as: str) -> Iterator[NextAction]:
-    version, done, units = entry.migration.version, entry.migration.units_done, entry.migration.units
-    if standing in (Standing.EDITED, Standing.REFORMATTED):
-        yield NextAction("if the edit was meant", f"{_REPAIR} --accept {name}")
+def way_of_missing(row: Migration) -> NextAction:
+    """What can be done about an applied file that is gone, besides putting it back."""
+    return NextAction(f"if {row.file} is gone for good", f"{_REPAIR} --forget {row.version}")
+
+
+def _ways(standing: Standing, file: Migration | None, entry: Entry, applied_as: str) -> Iterator[NextAction]:
+    row = entry.migration
+    version, done, units = row.version, row.units_done, row.units
+    if file and standing in (Standing.EDITED, Standing.REFORMATTED):
+        yield from ways_of_edited(file, row)
     elif standing is Standing.MISSING:
-        yield NextAction("if the file is gone for good", f"{_REPAIR} --forget {version}")
+        yield way_of_missing(row)
     elif standing is Standing.UNKNOWN:
         yield NextAction(
             f"if part {entry.attempt} took effect", f"{_REPAIR} --applied {version}:{entry.attempt}"
         )
         yield NextAction("if it did not", f"{_REPAIR} --not-applied {version}:{entry.attempt}")
+    elif standing is Standing.FAILED:
+        part = -entry.attempt
+        yield NextAction(f"to begin part {part} anew", "mosaic-deploy apply")
+        yield NextAction(f"if part {part} was run by hand", f"{_REPAIR} --applied {version}:{part}")
     elif standing is Standing.PARTIAL:
         yield NextAction(f"to run the other {units - done} of {units} parts", "mosaic-deploy apply")
         yield NextAction("if they were run by hand", f"{_REPAIR} --applied {version}:{units}")
+    if standing in (Standing.PARTIAL, Standing.FAILED) and done:
         yield NextAction("if all parts were undone by hand", f"{_REPAIR} --not-applied {version}:1")
     if applied_as and standing in (Standing.APPLIED, Standing.REFORMATTED):
         yield NextAction("to record the new name", f"{_REPAIR} --rename {version}")

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   applied_by text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 COMMENT ON COLUMN mosaic_deploy.migrations.attempt IS
-  'the unit last begun outside a transaction: beyond units_done, its end is not known';
+  'the unit last begun outside a transaction: beyond units_done, its end is not known; negative where it failed';
 COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   kind text NOT NULL,

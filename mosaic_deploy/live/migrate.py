@@ -12,17 +12,11 @@ from mosaic_deploy.live.lease import lease_lost
 from mosaic_deploy.live.solo import run_solo
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.sql.batch import (
-    LEASE_LOST,
-    SKIPPED,
-    Failure,
-    Session,
-    compile_batch,
-    compile_plain,
-    needs_plain,
-    read_failure,
-)
-from mosaic_deploy.sql.rewrite import executable
+from mosaic_deploy.sql.batch import compile_batch
+from mosaic_deploy.sql.failure import LEASE_LOST, SKIPPED, Failure, read_failure
+from mosaic_deploy.sql.plain import compile_plain, needs_plain, stays_bare, suspect
+from mosaic_deploy.sql.rewrite import executable, impossible
+from mosaic_deploy.sql.session import Session
 from mosaic_deploy.sql.step import Place, Step
 from mosaic_deploy.sql.units import Carrier
 
@@ -178,12 +172,14 @@ class Runner:
             failure = read_failure(error.message)
             if failure and failure.code == SKIPPED:
                 return tuple(steps), None
-            if failure and failure.code == LEASE_LOST:
-                raise lease_lost() from error
+            if failure:
+                return (), self._failed(steps, error, failure)[1]
             if _MULTIPLE in error.message:
                 self._take_one_at_a_time()
                 return (), None
-            return (), _refused(error, compiled.place(error.position))
+            return (), _refused(
+                error, compiled.place(error.position) or _guessed(compiled.places, error, steps)
+            )
         return tuple(steps), None
 
     def _take_one_at_a_time(self) -> None:
@@ -193,24 +189,42 @@ class Runner:
             self.untold.append(Note("statement_timeout_ignored", _NOT_TIMED, Severity.WARNING))
 
     def _as_one_statement(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
-        """The steps as one DO block, for an endpoint that takes nothing else; errors lose their statement."""
+        """The steps as one DO block, for an endpoint that takes nothing else."""
         said = [replace(step, unit=unit) for step in steps if (unit := executable(step.unit))]
         if len(said) < len(steps):
-            return (), StepFailed(
-                steps[0],
-                0,
-                None,
-                f"the SQL endpoint takes one statement per call, and {steps[0].unit.reason}",
-            )
+            step = next(step for step in steps if executable(step.unit) is None)
+            message = f"the SQL endpoint takes one statement per call, and {step.unit.reason}"
+            return (), StepFailed(step, impossible(step.unit), None, message)
         try:
-            query = compile_batch(said, self.session, commit=False, handled=False)
-            self.api.sql(self.project, query)
+            self.api.sql(self.project, compile_batch(said, self.session, commit=False))
         except SqlFailed as error:
             failure = read_failure(error.message)
-            if failure and failure.code == LEASE_LOST:
-                raise lease_lost() from error
-            return (), _refused(error, Place(steps[0], 0, 0))
+            if failure:
+                return (), _as_written(self._failed(said, error, failure)[1], steps)
+            bare = [
+                Place(step, number, 0)
+                for step in said
+                for number, statement in enumerate(step.unit.statements, 1)
+                if stays_bare(statement, step.unit)
+            ]
+            return (), _as_written(_refused(error, _guessed(bare, error, said)), steps)
         return tuple(steps), None
+
+
+def _guessed(bare: Sequence[Place], error: SqlFailed, steps: Sequence[Step]) -> Place:
+    return suspect(bare, error.sqlstate, error.message) or Place(steps[0], 0, 0)
+
+
+def _as_written(failed: StepFailed | None, steps: Sequence[Step]) -> StepFailed | None:
+    """A failure of a rewritten unit, told of the file's own statements: those that begin at the same place."""
+    if failed is None:
+        return None
+    step = next(s for s in steps if (s.version, s.number) == (failed.step.version, failed.step.number))
+    if not failed.statement:
+        return replace(failed, step=step)
+    offset = failed.step.unit.statements[failed.statement - 1].offset
+    offsets = [statement.offset for statement in step.unit.statements]
+    return replace(failed, step=step, statement=offsets.index(offset) + 1)
 
 
 def _wrapped(error: SqlFailed) -> bool:

@@ -10,7 +10,7 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live import answers
-from mosaic_deploy.sql.batch import MARK
+from mosaic_deploy.sql.failure import MARK
 
 _ROTATED = (
     "API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY and run the "

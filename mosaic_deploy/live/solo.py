@@ -7,26 +7,24 @@ neither; then nobody guesses.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from enum import StrEnum
 
-from mosaic_deploy.errors import ResponseLost, ServerFailed, SqlFailed
+from mosaic_deploy.errors import ApiError, ResponseLost, ServerFailed, SqlFailed
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.indexes import State, drop_index, read_dropped, read_index
 from mosaic_deploy.live.lease import lease_lost
-from mosaic_deploy.sql.batch import (
-    ATTEMPTED,
-    SKIPPED,
-    Session,
-    compile_claim,
-    compile_solo,
-    read_failure,
-)
+from mosaic_deploy.sql.claim import compile_claim, compile_end, compile_solo
+from mosaic_deploy.sql.failure import ATTEMPTED, INVALID, SKIPPED, read_failure
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import identifier, literal
-from mosaic_deploy.sql.records import record
+from mosaic_deploy.sql.records import refused
+from mosaic_deploy.sql.session import Session
 from mosaic_deploy.sql.step import Step
 
 _TRIES = 3
+_DUPLICATE = "42P07"
+_PARTWAY = frozenset({"CallStmt", "DoStmt"})
 
 
 class Outcome(StrEnum):
@@ -57,13 +55,58 @@ def run_solo(api: Api, project: str, step: Step, session: Session) -> None:
             raise OutcomeUnknown(step)
         try:
             if outcome is Outcome.REPEAT:
-                api.sql(project, compile_solo(step), repeatable=False)
+                _send(api, project, step, session)
+            api.sql(project, compile_end(step, session))
         except (ResponseLost, ServerFailed):
             if attempt == _TRIES:
                 raise
+        except SqlFailed as error:
+            # IF NOT EXISTS takes what a failed build left for the index itself.
+            if attempt == _TRIES or not _left_invalid(error):
+                raise
         else:
-            api.sql(project, record(step, session))
             return
+
+
+def leaves_work(step: Step) -> bool:
+    """Whether the step's statement may have committed something before it fails: a CALL, or a DO with COMMIT."""
+    return step.unit.statements[0].kind in _PARTWAY
+
+
+def _send(api: Api, project: str, step: Step, session: Session) -> None:
+    """Sends the statement. What PostgreSQL refuses is noted, so that nobody has to ask later whether it ran."""
+    try:
+        _send_over_remains(api, project, step)
+    except SqlFailed:
+        if not leaves_work(step):
+            _note_refused(api, project, step, session)
+        raise
+
+
+def _send_over_remains(api: Api, project: str, step: Step) -> None:
+    """Sends the statement; what a failed build of the same index has left is dropped first."""
+    statement = step.unit.statements[0]
+    try:
+        api.sql(project, compile_solo(step), repeatable=False)
+    except SqlFailed as error:
+        if error.sqlstate != _DUPLICATE or statement.kind != "IndexStmt":
+            raise
+        found = read_index(api, project, statement)
+        if found.state is not State.INVALID:
+            raise
+        drop_index(api, project, found)
+        api.sql(project, compile_solo(step), repeatable=False)
+
+
+def _note_refused(api: Api, project: str, step: Step, session: Session) -> None:
+    """Best effort: without the note the next run finds out, or asks."""
+    with contextlib.suppress(ApiError):
+        api.sql(project, refused(step, session))
+
+
+def _left_invalid(error: SqlFailed) -> bool:
+    failure = read_failure(error.message)
+    return failure is not None and failure.code == INVALID
 
 
 def _claim(api: Api, project: str, step: Step, session: Session) -> str:
@@ -88,38 +131,16 @@ def _find_out(api: Api, project: str, step: Step) -> Outcome:
 
 def _index_created(api: Api, project: str, statement: Statement) -> Outcome:
     """A valid index is done. An invalid one is what a failed build leaves: it is dropped, and built again."""
-    node = statement.node
-    name = node.get("idxname")
-    if not name:
+    found = read_index(api, project, statement)
+    if found.state is State.INVALID:
+        drop_index(api, project, found)
+    if found.state is State.UNNAMED:
         return Outcome.UNKNOWN
-    schema = node.get("relation", {}).get("schemaname")
-    relation = f"{identifier(schema)}.{identifier(name)}" if schema else identifier(name)
-    rows = api.sql(
-        project,
-        "SELECT i.indisvalid AS valid, i.indexrelid::pg_catalog.regclass::text AS name FROM pg_catalog.pg_index i "
-        f"WHERE i.indexrelid = pg_catalog.to_regclass({literal(relation)})",
-    )
-    if not rows:
-        return Outcome.REPEAT
-    if rows[0].get("valid") in (True, "t", "true"):
-        return Outcome.DONE
-    api.sql(project, f"DROP INDEX CONCURRENTLY IF EXISTS {rows[0]['name']}")
-    return Outcome.REPEAT
+    return Outcome.DONE if found.state is State.VALID else Outcome.REPEAT
 
 
 def _index_dropped(api: Api, project: str, statement: Statement) -> Outcome:
-    names = [[part["String"]["sval"] for part in item["List"]["items"]] for item in statement.node["objects"]]
-    gone = [
-        not api.sql(
-            project, f"SELECT 1 AS found WHERE pg_catalog.to_regclass({literal(_dotted(name))}) IS NOT NULL"
-        )
-        for name in names
-    ]
-    return Outcome.DONE if all(gone) else Outcome.REPEAT
-
-
-def _dotted(parts: list[str]) -> str:
-    return ".".join(identifier(part) for part in parts)
+    return Outcome.DONE if read_dropped(api, project, statement) else Outcome.REPEAT
 
 
 def _harmless_twice(_api: Api, _project: str, _statement: Statement) -> Outcome:

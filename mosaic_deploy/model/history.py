@@ -12,9 +12,10 @@ from mosaic_deploy.model.snapshot import Migration
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the ledger. `attempt` is the unit last begun outside a transaction.
+    """One row of the ledger. `attempt` is the unit last begun outside a transaction, negative where it failed.
 
-    `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601.
+    `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601;
+    `cause` is where and why the run that wrote it failed, empty where it did not or nobody knows.
     """
 
     migration: Migration
@@ -22,11 +23,17 @@ class Entry:
     at: str = ""
     by: str = ""
     origin: str = "apply"
+    cause: str = ""
 
     @property
     def unknown(self) -> bool:
         """Whether a unit was begun outside a transaction and its end isn't known."""
         return self.attempt > self.migration.units_done
+
+    @property
+    def failed(self) -> bool:
+        """Whether PostgreSQL refused a unit outside a transaction."""
+        return -self.attempt > self.migration.units_done
 
 
 class Standing(StrEnum):
@@ -40,6 +47,8 @@ class Standing(StrEnum):
     """Applied, and no longer in the folder."""
     PARTIAL = "partial"
     """Some of its parts are committed."""
+    FAILED = "failed"
+    """A part outside a transaction was refused; the next apply begins it anew."""
     UNKNOWN = "unknown"
     """A part was sent outside a transaction, and its end isn't known."""
 

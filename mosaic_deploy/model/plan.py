@@ -57,6 +57,16 @@ class Plan:
     """Why the manifest's policy doesn't let it be applied; empty where it does."""
     to_confirm: tuple[Hazard, ...] = ()
     """The destructive hazards that a person has to agree to, or `--allow destructive`."""
+    only: tuple[str, ...] = ()
+    """What `--only` named; `excluded` what `--except` did."""
+    excluded: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Addresses of the changes that those two leave out, in order."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether something stays undone when this plan is applied."""
+        return bool(self.left_out)
 
     @property
     def empty(self) -> bool:

@@ -72,6 +72,9 @@ class _Reading:
             where = source.location(tree.line, tree.column)
             message = f"a manifest is a map of fields, and this is {described(tree.value)}"
             raise Refused(Problem(message, where, hint='begin with "version: 1"'))
+        if "mosaic_deploy" in tree.value:
+            hint = "apply it: mosaic-deploy apply; or name the manifest"
+            raise Refused(Problem("this is a plan, and no manifest", Location(source.file), hint=hint))
         placement = Placement(source, self.schema, self.variables, self.environment)
         whole = placement.place(tree)
         self.problems += placement.problems

@@ -9,79 +9,36 @@ message tells which statement of which file it was.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from mosaic_deploy.sql.failure import LEASE_LOST, raised_again, raised_with
+from mosaic_deploy.sql.guard import lease_check
+from mosaic_deploy.sql.plain import CHECKED, stays_bare
 from mosaic_deploy.sql.quote import dollar_quote, literal
-from mosaic_deploy.sql.records import done, record, row
-from mosaic_deploy.sql.step import Compiled, Place, Step
-from mosaic_deploy.sql.units import Carrier, Unit
-
-LOCK = "7236850, 1"
-"""The two keys of the advisory lock all migrations take."""
-
-SKIPPED = "unit_applied"
-ATTEMPTED = "unit_attempted"
-LEASE_LOST = "lease_lost"
-FAILED = "statement_failed"
-MARK = "mosaic-deploy:"
-_SPLIT_MARK = "'mosaic-', 'deploy:'"
-"""MARK in two parts, so that a platform that echoes the query in its error doesn't seem to raise it."""
+from mosaic_deploy.sql.records import done, record
+from mosaic_deploy.sql.session import Session
+from mosaic_deploy.sql.step import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every call carries: the fencing token, the deploy's id, and the timeouts (PostgreSQL's syntax)."""
-
-    token: str
-    deploy_id: str
-    lock_timeout: str | None = None
-    statement_timeout: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What a marked error says. `statement` counts the unit's statements from 1."""
-
-    code: str
-    version: str
-    unit: int
-    statement: int = 0
-    sqlstate: str | None = None
-    message: str = ""
-    detail: str | None = None
-    hint: str | None = None
-
-
-def compile_batch(
-    steps: Sequence[Step], session: Session, *, commit: bool = True, handled: bool = True
-) -> str:
+def compile_batch(steps: Sequence[Step], session: Session, *, commit: bool = True) -> str:
     """One DO block that applies `steps` in order, each in its own transaction.
 
-    With `commit=False` nothing is committed inside: for endpoints that wrap each call in a transaction.
-    With `handled=False` errors come back as PostgreSQL words them, without the statement's number, and the
-    statements aren't in a subtransaction. All steps must have the BATCH carrier.
+    With `commit=False` nothing is committed inside: for endpoints that wrap each call in a transaction, and for
+    several steps that are one transaction. Every statement must be one that EXECUTE carries.
     """
     facts = [_facts(step, session) for step in steps]
     given = dollar_quote(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
-    handler = _HANDLER if handled else ""
     flush = _UNFLUSHED.format(last=len(steps) - 1) if commit else ""
+    checked = _CHECKED if commit or len(steps) == 1 else ""
     body = f"""DECLARE
   steps pg_catalog.jsonb := {given};
 {_DECLARATIONS}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
   one := steps OPERATOR(pg_catalog.->) place;
-{_lease_check(session, _RAISE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
+{lease_check(session, _LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
 {_RESTORE}{_local_limits(session)}{flush}  step := 0;
-    BEGIN
-    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
-      step := step OPERATOR(pg_catalog.+) 1;
-      EXECUTE sql;
-    END LOOP;
-{handler}    END;
-    PERFORM pg_catalog.set_config('role', own_role, false);
+{_loop(steps)}{checked}    PERFORM pg_catalog.set_config('role', own_role, false);
     EXECUTE one OPERATOR(pg_catalog.->>) 'record';
   END IF;
 {"  COMMIT;" if commit else ""}
@@ -89,6 +46,19 @@ def compile_batch(
 {_RESTORE}END
 """
     return "DO " + dollar_quote(body, "mosaic_batch")
+
+
+def _loop(steps: Sequence[Step]) -> str:
+    """EXECUTEs a step's statements: in one subtransaction, or each in its own where some can't be in any."""
+    if any(_bare(step) for step in steps):
+        return _LOOP_WITH_BARE
+    return _LOOP
+
+
+def _bare(step: Step) -> list[int]:
+    """The numbers of the statements that a subtransaction can't hold."""
+    numbered = enumerate(step.unit.statements, 1)
+    return [number for number, statement in numbered if stays_bare(statement, step.unit)]
 
 
 def _facts(step: Step, session: Session) -> dict[str, object]:
@@ -99,69 +69,8 @@ def _facts(step: Step, session: Session) -> dict[str, object]:
         "done": f"SELECT {done(step)}",
         "sql": [statement.text for statement in step.unit.statements],
         "record": record(step, session),
+        **({"bare": bare} if (bare := _bare(step)) else {}),
     }
-
-
-def compile_plain(steps: Sequence[Step], session: Session) -> Compiled:
-    """`BEGIN; guard; …; ledger rows; COMMIT`: for what EXECUTE can't carry, and for statements with a time limit.
-
-    The guard looks at the first step alone: the steps are one transaction, so all are applied or none is.
-    """
-    first = steps[0]
-    guard = "DO " + dollar_quote(
-        f"BEGIN\n{_guard(first, session)}{_raise_if_applied(first)}END\n", "mosaic_guard"
-    )
-    limits = [f"SET LOCAL {name} = {literal(value)}" for name, value in _limits(session)]
-    # SET TRANSACTION must be the transaction's first statement, so leading ones go before the guard.
-    lead = _leading_settings(first)
-    compiled = Compiled(first)
-    compiled.add("BEGIN")
-    for step in steps:
-        for number, statement in enumerate(step.unit.statements, 1):
-            if step is first and number == lead + 1:
-                compiled.add(guard, *limits)
-            compiled.add(statement.text, place=Place(step, number, 0))
-        if step is first and len(step.unit.statements) == lead:
-            compiled.add(guard, *limits)
-        compiled.add(record(step, session))
-    compiled.add("COMMIT")
-    return compiled
-
-
-def compile_solo(step: Step) -> str:
-    """The single statement of a unit that runs outside any transaction."""
-    return step.unit.statements[0].text
-
-
-def compile_claim(step: Step, session: Session) -> str:
-    """Write-ahead intent for a SOLO unit: notes in the ledger that its statement is about to be sent.
-
-    Raises `unit_applied`, `lease_lost`, or `unit_attempted` where an earlier run or request noted the same and
-    no end is known.
-    """
-    attempted = (
-        f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
-        f"AND attempt >= {step.number}) THEN {_raise(ATTEMPTED, step)} END IF;\n"
-    )
-    noted = f"  {row(step, session, done=step.number - 1, attempt=step.number)};\n"
-    body = f"BEGIN\n{_guard(step, session)}{_raise_if_applied(step)}{attempted}{noted}END\n"
-    return "DO " + dollar_quote(body, "mosaic_claim")
-
-
-_FOUND = re.compile(re.escape(MARK) + r"(?=\{)")
-_REQUIRED = {"code", "version", "unit"}
-
-
-def read_failure(message: str) -> Failure | None:
-    """The first marked failure in PostgreSQL's `message`, wherever the platform put it; None without one."""
-    for found in _FOUND.finditer(message):
-        try:
-            facts, _ = json.JSONDecoder().raw_decode(message, found.end())
-        except ValueError:
-            continue
-        if _REQUIRED <= facts.keys() <= Failure.__dataclass_fields__.keys():
-            return Failure(**facts)
-    return None
 
 
 # One loop over data, not a piece of code per step: PL/pgSQL keeps a plan for every statement written out, and
@@ -175,16 +84,29 @@ _WHERE = (
     "'version', one OPERATOR(pg_catalog.->>) 'version', "
     "'unit', (one OPERATOR(pg_catalog.->>) 'unit')::pg_catalog.int4"
 )
-_RAISE_LOST = (
-    f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARK}, "
-    f"pg_catalog.json_build_object('code', '{LEASE_LOST}', {_WHERE})::text);"
-)
-_HANDLER = f"""    EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARK},
-        pg_catalog.json_build_object('code', '{FAILED}', {_WHERE}, 'statement', step,
-        'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint)::text);
+_LOST = raised_with(f"pg_catalog.json_build_object('code', '{LEASE_LOST}', {_WHERE})::text")
+_TOLD = raised_again(f"{_WHERE}, 'statement', step")
+_EACH = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
+      step := step OPERATOR(pg_catalog.+) 1;
+"""
+_LOOP = f"""    BEGIN
+{_EACH}      EXECUTE sql;
+    END LOOP;
+    {_TOLD}    END;
+"""
+_LOOP_WITH_BARE = f"""{_EACH}      IF COALESCE((one OPERATOR(pg_catalog.->) 'bare') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step), false) THEN
+        EXECUTE sql;
+      ELSE
+        BEGIN
+        EXECUTE sql;
+        {_TOLD}        END;
+      END IF;
+    END LOOP;
+"""
+_CHECKED = f"""    step := 0;
+    BEGIN
+    {CHECKED};
+    {_TOLD}    END;
 """
 # The log is written in order, so the last step's commit makes the earlier ones durable too: one wait for the
 # disk per call instead of one per migration. A crash of the server in between takes ledger rows along with
@@ -201,53 +123,8 @@ _RESTORE = """  RESET ALL;
 """
 
 
-def _guard(step: Step, session: Session) -> str:
-    return _lease_check(session, _raise(LEASE_LOST, step))
-
-
-def _lease_check(session: Session, lost: str) -> str:
-    return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
-  IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}
-      AND expires_at > pg_catalog.clock_timestamp()) THEN {lost} END IF;
-"""
-
-
-def _raise_if_applied(step: Step) -> str:
-    return f"  IF {done(step)} THEN {_raise(SKIPPED, step)} END IF;\n"
-
-
-def _raise(code: str, step: Step) -> str:
-    facts = json.dumps({"code": code, "version": step.version, "unit": step.number})
-    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARK}, {literal(facts)});"
-
-
-def _limits(session: Session) -> Iterator[tuple[str, str]]:
-    if session.lock_timeout:
-        yield "lock_timeout", session.lock_timeout
-    if session.statement_timeout:
-        yield "statement_timeout", session.statement_timeout
-
-
 def _local_limits(session: Session) -> str:
     return "".join(
         f"  PERFORM pg_catalog.set_config('{name}', {literal(value)}, true);\n"
-        for name, value in _limits(session)
+        for name, value in session.limits
     )
-
-
-def _leading_settings(step: Step) -> int:
-    count = 0
-    for statement in step.unit.statements:
-        if statement.kind != "VariableSetStmt" or statement.node.get("name") != "TRANSACTION":
-            break
-        count += 1
-    return count
-
-
-def needs_plain(unit: Unit, session: Session) -> bool:
-    """Whether `unit` must travel alone: EXECUTE can't carry it, or statements are timed.
-
-    PostgreSQL arms `statement_timeout` when a statement arrives; a SET inside a DO block comes too late
-    (tried on PostgreSQL 18), so timed migrations are sent as plain statements.
-    """
-    return unit.carrier is Carrier.PLAIN or session.statement_timeout is not None

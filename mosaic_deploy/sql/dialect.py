@@ -70,8 +70,12 @@ def dialect_hint(sql: str, offset: int) -> str | None:
         return None
     dialect = max(signs, key=lambda name: len(signs[name]))
     seen = ", ".join(signs[dialect][:3])
-    form = _form(statement, dialect)
     says = f"this is {_NAMES[dialect]}: {seen}"
+    if _GO.fullmatch(statement):
+        return (
+            f"{says}, which ends a batch; leave the line out: in PostgreSQL a semicolon ends each statement"
+        )
+    form = _form(statement, dialect)
     return f"{says}; in PostgreSQL it is:\n{form}" if form else says
 
 

@@ -10,7 +10,7 @@ from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.step import Purpose, Step
 
 if TYPE_CHECKING:
-    from mosaic_deploy.sql.batch import Session
+    from mosaic_deploy.sql.session import Session
 
 SEED = "seed"
 """The kind of a seed's row among the ledger's objects."""
@@ -37,6 +37,16 @@ def record(step: Step, session: Session) -> str:
     if step.purpose is Purpose.UNDO:
         return f"DELETE FROM mosaic_deploy.migrations WHERE version = {step.version}"
     return row(step, session, done=step.number, attempt=0)
+
+
+def refused(step: Step, session: Session) -> str:
+    """Notes that PostgreSQL refused the unit begun outside a transaction: its end is known. Checks the lease."""
+    return (
+        f"UPDATE mosaic_deploy.migrations SET attempt = -{step.number} "
+        f"WHERE version = {step.version} AND attempt = {step.number} AND EXISTS (SELECT FROM "
+        f"mosaic_deploy.lease WHERE token = {literal(session.token)} "
+        "AND expires_at > pg_catalog.clock_timestamp())"
+    )
 
 
 def row(step: Step, session: Session, *, done: int, attempt: int) -> str:

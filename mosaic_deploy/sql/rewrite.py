@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, parse
-from mosaic_deploy.sql.units import Carrier, Unit, not_executable
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.units import Unit, not_executable
 
 _INTO = re.compile(
     r"\bINTO\s+(?P<kind>(?:(?:LOCAL|GLOBAL|TEMPORARY|TEMP|UNLOGGED)\s+)*)(?:TABLE\s+)?$", re.IGNORECASE
@@ -25,19 +25,30 @@ def executable(unit: Unit) -> Unit | None:
     for statement in unit.statements:
         if statement.kind == "TransactionStmt" and not rolls_back:
             continue
-        said = _create_table_as(statement) if statement.kind == "SelectStmt" else statement
+        said = create_table_as(statement) if statement.kind == "SelectStmt" else statement
         if said is None or not_executable(said):
             return None
         kept.append(said)
-    return replace(unit, statements=tuple(kept), carrier=Carrier.BATCH)
+    return replace(unit, statements=tuple(kept))
 
 
 def _control(statement: Statement) -> object:
     return statement.node.get("kind") if statement.kind == "TransactionStmt" else None
 
 
-def _create_table_as(statement: Statement) -> Statement | None:
-    """`SELECT … INTO t FROM …` as `CREATE TABLE t AS SELECT … FROM …`; any other SELECT as it is."""
+def impossible(unit: Unit) -> int:
+    """The number, from 1, of the first statement because of which `executable` has no form for the unit; or 0."""
+    for number, statement in enumerate(unit.statements, 1):
+        if executable(replace(unit, statements=(statement,))) is None:
+            return number
+    return 0
+
+
+def create_table_as(statement: Statement) -> Statement | None:
+    """`SELECT … INTO t FROM …` as `CREATE TABLE t AS SELECT … FROM …`; any other SELECT as it is.
+
+    None where that can't be written so that PostgreSQL's parser reads the same query and the same table from it.
+    """
     if not not_executable(statement):
         return statement
     text = statement.text
@@ -51,6 +62,25 @@ def _create_table_as(statement: Statement) -> Statement | None:
             read = parse(said)
         except SyntaxProblem:
             continue
-        if [one.kind for one in read] == ["CreateTableAsStmt"]:
+        if [one.kind for one in read] == ["CreateTableAsStmt"] and _same(read[0], statement):
             return replace(read[0], offset=statement.offset)
     return None
+
+
+def _same(said: Statement, select: Statement) -> bool:
+    """Whether a CREATE TABLE AS has the query and the table of a SELECT INTO."""
+    return (_bare(said.node["query"]), _bare(said.node["into"])) == (
+        _bare(select.tree),
+        _bare(_into(select.node)),
+    )
+
+
+def _into(node: Tree) -> object:
+    return node["intoClause"] if "intoClause" in node else _into(node["larg"])
+
+
+def _bare(item: object) -> object:
+    """A tree without its places, and without the table that a query goes into."""
+    if isinstance(item, dict):
+        return {name: _bare(value) for name, value in item.items() if name not in ("location", "intoClause")}
+    return [_bare(value) for value in item] if isinstance(item, list) else item

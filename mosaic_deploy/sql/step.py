@@ -52,9 +52,7 @@ class Place:
 class Compiled:
     """Several statements as one text that still knows where each of them came from."""
 
-    def __init__(self, step: Step) -> None:
-        """`step` is the first one, named where a place isn't known."""
-        self._step = step
+    def __init__(self) -> None:
         self._texts: list[str] = []
         self._starts: list[tuple[int, Place]] = []
         self._length = 0
@@ -70,13 +68,18 @@ class Compiled:
     def text(self) -> str:
         return _BETWEEN.join(self._texts)
 
-    def place(self, position: int | None) -> Place:
-        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one in a statement."""
+    @property
+    def places(self) -> list[Place]:
+        """The beginnings of the statements that were added with their place."""
+        return [place for _, place in self._starts]
+
+    def place(self, position: int | None) -> Place | None:
+        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one in such a statement."""
         for start, place in reversed(self._starts):
             offset = (position or 0) - 1 - start
             if 0 <= offset < len(place.step.unit.statements[place.statement - 1].text):
                 return Place(place.step, place.statement, offset)
-        return Place(self._step, 1 if len(self._starts) == 1 else 0, 0)
+        return None
 
 
 _BETWEEN = "\n;\n"

@@ -62,7 +62,7 @@ def test_without_a_key_both_ways_on_are_explained(run, folder):
     ended = run("plan")
     assert ended.returncode == 1
     assert "MOSAIC_API_KEY" in ended.stderr
-    assert "mosaic-deploy apply --local" in ended.stderr
+    assert "mosaic-deploy plan --local" in ended.stderr
 
 
 def test_a_wrong_key_is_explained(run, folder, platform):

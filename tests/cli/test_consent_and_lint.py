@@ -98,7 +98,7 @@ def test_a_person_is_asked_also_with_yes(environment, shop, answer, code):
 def test_what_the_policy_denies_no_option_passes(run, environment, shop):
     with (shop / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy: {destructive: deny}\nenvironments: {dev: {policy: {destructive: allow}}}\n")
-    assert "Policy: apply will refuse this plan" in run("plan", "--local").stdout
+    assert "Policy: this plan will be refused" in run("plan", "--local").stdout
     refused = run("apply", "--local", "--yes", "--allow", "destructive")
     assert refused.returncode == 1
     assert "error[policy_denied]" in refused.stderr

@@ -91,14 +91,74 @@ def test_rollback_asks_undoes_and_can_go_forward_again(run, folder):
     refused = run("migrate", "rollback", "--local", input="y\n")
     assert refused.returncode == 1
     assert "- 2_u.sql" in refused.stdout
-    assert "error[consent_missing]" in refused.stderr
-    assert run("migrate", "rollback", "--local", "--yes").returncode == 0
+    assert "error[destructive_unconfirmed]" in refused.stderr
+    assert run("migrate", "rollback", "--local", "--allow", "destructive").returncode == 1
+    unnamed = run("migrate", "rollback", "--local", "--yes")
+    assert unnamed.returncode == 1
+    assert "error[destructive_unconfirmed]" in unnamed.stderr
+    assert "sql/2_u.sql:4:1 drops table u" in unnamed.stderr
+    assert "mosaic-deploy migrate rollback --local --yes --allow destructive" in unnamed.stderr
+    assert columns(run("migrate", "status", "--local").stdout)[1] == ["2", "2_u.sql", "applied"]
+    assert run("migrate", "rollback", "--local", "--yes", "--allow", "destructive").returncode == 0
     assert columns(run("migrate", "status", "--local").stdout)[1] == ["2", "2_u.sql", "pending"]
     assert "+ 2_u.sql" in run("plan", "--local").stdout
     missing = run("migrate", "rollback", "--to", "0", "--local", "--yes")
     assert missing.returncode == 1
     assert "1_t.sql: has no way down" in missing.stderr
     assert run("migrate", "rollback", "--to", "0", "--steps", "1", "--local").returncode == 2
+
+
+def test_nothing_to_roll_back(run, folder):
+    (folder / "sql/1_t.sql").write_text("-- migrate:up\nselect 1;\n-- migrate:down\nselect 1;\n")
+    assert run("apply", "--local", "--yes").returncode == 0
+    assert run("migrate", "rollback", "--local", "--yes").returncode == 0
+    ended = run("migrate", "rollback", "--local")
+    assert (ended.returncode, ended.stdout) == (0, "Nothing to roll back: no migration is applied.\n")
+    document = json.loads(run("migrate", "rollback", "--local", "-o", "json").stdout)
+    assert (document["type"], document["changes"]) == ("plan", [])
+
+
+def test_the_policy_denies_a_rollback(run, folder):
+    (folder / "sql/1_t.sql").write_text("-- migrate:up\ncreate table t ();\n-- migrate:down\ndrop table t;\n")
+    with (folder / "mosaic.yaml").open("a") as manifest:
+        manifest.write("policy: {protected_tables: [t]}\n")
+    assert run("apply", "--local", "--yes").returncode == 0
+    ended = run("migrate", "rollback", "--local", "--yes", "--allow", "destructive")
+    assert ended.returncode == 1
+    assert "error[policy_denied]" in ended.stderr
+
+
+def test_commands_in_hints_mean_the_same_project(run, folder):
+    with (folder / "mosaic.yaml").open("a") as manifest:
+        manifest.write("environments: {dev: {}}\n")
+    scope = ("--local", "--env", "dev", str(folder))
+    assert run("apply", "--yes", *scope).returncode == 0
+    flags = f"--local --env dev {folder}"
+    refused = run("migrate", "repair", "--forget", "1", *scope)
+    assert f"`mosaic-deploy migrate rollback {flags}`" in refused.stderr
+    again = run("migrate", "baseline", "1", *scope)
+    assert f"`mosaic-deploy migrate repair {flags}`" in again.stderr
+    (folder / "sql/1_t.sql").unlink()
+    gone = run("plan", *scope)
+    assert f"mosaic-deploy migrate repair --forget 1 {flags}\n" in gone.stderr
+
+
+def test_a_file_of_one_statement_outside_a_transaction_is_said_to_be_so(run, folder):
+    (folder / "sql/2_i.sql").write_text("create index concurrently i on t (id);")
+    shown = run("plan", "--local").stdout
+    assert "2_i.sql runs outside a transaction" in shown
+    assert "CREATE INDEX CONCURRENTLY can't run in a transaction" in shown
+
+
+def test_a_failed_index_in_status(run, folder):
+    (folder / "sql/2_i.sql").write_text("create index concurrently i on t (nope);")
+    assert run("apply", "--local", "--yes").returncode == 1
+    shown = run("migrate", "status", "--local").stdout
+    assert "part 1 of 1 failed; the next apply begins it anew" in shown
+    assert '  sql/2_i.sql:1:35: column "nope" does not exist' in shown
+    document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"][1]
+    assert (document["standing"], document["attempt"]) == ("failed", 1)
+    assert document["cause"].startswith("sql/2_i.sql:1:35: ")
 
 
 def test_baseline_of_a_database_that_has_the_schema(run, folder, sql):

@@ -60,5 +60,5 @@ def write(site, planned: Planned, name: str, api: Api | None = None) -> list[Eve
 
 
 def repair(site, **wish: tuple) -> None:
-    events = write(site, plan_repair(known(site), Wish(**wish)), REPAIR)
+    events = write(site, plan_repair(site.api, known(site), Wish(**wish)), REPAIR)
     assert isinstance(events[-1], ApplyDone), events[-1]

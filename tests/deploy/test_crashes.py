@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 
@@ -167,4 +169,72 @@ def test_a_key_that_rotated_during_a_deploy(site, platform):
     assert "30 days" in str(failed.error.hint)
     assert platform.api_key not in repr(failed)
     assert "migration:2_i.sql" in failed.done
+    site.apply()
+
+
+class Cutting(httpx.BaseTransport):
+    """Sends every batch of migrations, and gives `failure` for its answer."""
+
+    def __init__(self, failure: Callable[[httpx.Request], BaseException]) -> None:
+        self._inner = httpx.HTTPTransport()
+        self._failure = failure
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._inner.handle_request(request)
+        if is_sql(request, "mosaic_batch"):
+            answer.read()
+            answer.close()
+            raise self._failure(request)
+        return answer
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (lambda request: httpx.ReadError("reset", request=request), "response_lost"),
+        (lambda request: KeyboardInterrupt(), "interrupted"),
+    ],
+    ids=["lost", "interrupted"],
+)
+def test_what_was_committed_without_an_answer_is_done(site, api_over, failure, code):
+    small(site, "first")
+    failed = site.run(api=api_over(Cutting(failure)))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert (failed.error.code, failed.error.mutation_state, failed.failed) == (code, "partial", None)
+    assert {"migration:1_t.sql", "migration:2_i.sql"} <= set(failed.done)
+    assert "migration:1_t.sql" not in failed.remaining
+    assert "static:index.html" in failed.remaining
+    last = site.sql("select report->'done' as done from mosaic_deploy.deploys order by serial desc limit 1")
+    assert last[0]["done"] == list(failed.done)[1:]
+    site.apply()
+
+
+def test_what_may_still_be_running_is_not_claimed(site, api_over):
+    """The batch is cut off before it arrives; nobody can tell that from one that still runs."""
+    small(site, "first")
+
+    class Cut(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, "mosaic_batch"):
+                raise KeyboardInterrupt
+            return super().handle_request(request)
+
+    failed = site.run(api=api_over(Cut()))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert (failed.failed, failed.error.mutation_state) == ("migration:1_t.sql", "unknown")
+    assert "migration:2_i.sql" in failed.remaining
+    site.apply()
+
+
+def test_nothing_is_claimed_where_the_ledger_cant_be_asked(site, api_over):
+    small(site, "first")
+    dying = Dying(0, lambda request: is_sql(request, "mosaic_batch"), after=True)
+    failed = site.run(api=api_over(dying))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.mutation_state == "unknown"
+    assert not any(address.startswith("migration:") for address in failed.done)
+    free_lease(site)
     site.apply()

@@ -54,7 +54,7 @@ def test_it_is_shown_in_text_and_json(diverged):
     assert any("-  id int," in line for line in lines)
     document = json.loads(json.dumps(error_document(error)))
     assert document["problems"][0]["diff"] == error.problems[0].diff
-    assert document["next_actions"][-1]["command"] == "mosaic-deploy migrate repair"
+    assert document["next_actions"][-1]["command"] == "mosaic-deploy migrate repair --accept 1_a.sql"
     assert "new migration" in document["hint"]
 
 

@@ -92,6 +92,69 @@ def test_statements_with_a_time_limit(there, variant):
     assert there.sql("select id from t") == [{"id": 1}]
 
 
+RUNTIME = {
+    "set transaction": "set transaction isolation level repeatable read;\nselect 1;\n  select 1/0;",
+    "select into": "select 1 as n into made;\n\nselect 1/0;",
+    "in a select into": "create table u (id int);\nselect 1/0 as n into made;",
+    "second select into": "select 1 as n into made;\nselect 1 as n into made;",
+    "savepoint": "savepoint a;\nselect 1;\nrelease a;\nselect 1/0;",
+    "enum": "create type e as enum ('a');\nalter type e add value 'b';\nselect 'b'::e;\nselect 1/0;",
+    "unique": "create table u (id int primary key);\ninsert into u values (1);\ninsert into u values (1);",
+    "cancelled": "select 1;\ndo $$ begin raise sqlstate '57014'; end $$;",
+    "assert": "select 1;\ndo $$ begin assert false; end $$;",
+}
+PLACES = dict.fromkeys(RUNTIME, ":2:1") | {
+    "set transaction": ":3:3",
+    "select into": ":3:1",
+    "second select into": ":2:20",
+    "savepoint": ":4:1",
+    "enum": ":4:1",
+    "unique": ":3:1",
+}
+
+
+@pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["untimed", "timed"])
+def test_places_of_runtime_errors(there, variant, limit):
+    """PostgreSQL tells no position of these; which statement it was is known all the same."""
+    there.write("sql/1_a.sql", "create table a (id int);")
+    there.manifest(database={"migrations": "sql", **limit})
+    there.apply()
+    found = {}
+    for what, text in RUNTIME.items():
+        there.write("sql/2_wrong.sql", text)
+        found[what] = str(there.fails().error.location).removeprefix("sql/2_wrong.sql")
+    # An endpoint that takes one statement per call can't take SET TRANSACTION at all.
+    untaken = {"set transaction": ":1:1"} if "one-statement" in variant[0] else {}
+    assert found == PLACES | untaken
+
+
+DEFERRED = """create table p (id int primary key);
+create table c (p int references p deferrable initially deferred);
+insert into c values (7);"""
+
+
+@pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["untimed", "timed"])
+def test_a_deferred_constraint_is_told_with_its_file(there, limit):
+    there.write("sql/1_a.sql", "create table a (id int);")
+    there.write("sql/2_c.sql", DEFERRED)
+    there.write("sql/3_b.sql", "create table b (id int);")
+    there.manifest(database={"migrations": "sql", **limit})
+    failed = there.fails()
+    assert (failed.failed, failed.error.code) == ("migration:2_c.sql", "migration_failed")
+    assert (str(failed.error.location), failed.error.sqlstate) == ("sql/2_c.sql", "23503")
+    there.write("sql/2_c.sql", f"{DEFERRED} insert into p values (7);")
+    there.apply()
+
+
+def test_a_statement_over_its_time(there, variant):
+    there.write("sql/1_a.sql", "select 1;\nselect pg_sleep(20);")
+    there.manifest(database={"migrations": "sql", "statement_timeout": "100ms"})
+    if "one-statement" in variant[0]:
+        return
+    error = there.fails().error
+    assert (str(error.location), error.sqlstate) == ("sql/1_a.sql:2:1", "57014")
+
+
 def test_all_or_none(there):
     there.write("sql/1_a.sql", "create table a (id int);")
     there.write("sql/2_b.sql", "select 1/0;")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from mosaic_deploy.errors import PolicyDenied
 from mosaic_deploy.model.hazard import Danger
 from mosaic_deploy.sql.hazards import types
+from mosaic_deploy.sql.hazards.losses import loses
+from mosaic_deploy.sql.hazards.routines import BUILTIN
 from mosaic_deploy.sql.hazards.volatility import STEADY
+from mosaic_deploy.sql.quote import values
 from tests.deploy.conftest import Site
 
 CASES = Path(__file__).parents[1] / "cases" / "lint"
@@ -17,6 +21,7 @@ CODES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
 COMMENTS = {"ignore_unknown", "ignore_unused", "ignore_without_reason"}
 # What the database knows better than the file: whether there is such a thing at all.
 ABSENT = {"drop_extension"}
+PROTECTED = re.compile(r"^-- protected: (.*)$", re.MULTILINE)
 
 
 def live(site: Site, text: str, **sections: object) -> None:
@@ -36,16 +41,24 @@ def shop(site: Site) -> Site:
     return site
 
 
+def write_case(site: Site, text: str) -> None:
+    """The case's file, and the policy that it is read with."""
+    site.write("sql/2_case.sql", text)
+    found = PROTECTED.search(text)
+    policy = {"destructive": "allow", "protected_tables": found.group(1).split(", ")} if found else {}
+    site.manifest(database={"migrations": "sql"}, policy=policy)
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_what_is_left_in_peace_really_works(shop: Site, code: str) -> None:
-    shop.write("sql/2_case.sql", (CASES / code / "good.sql").read_text())
+    write_case(shop, (CASES / code / "good.sql").read_text())
     assert hazards(shop) == []
     shop.apply()
 
 
 def test_what_is_bad_is_found_with_the_database_known(shop: Site) -> None:
     for code in sorted(set(CODES) - COMMENTS - ABSENT):
-        shop.write("sql/2_case.sql", (CASES / code / "bad.sql").read_text())
+        write_case(shop, (CASES / code / "bad.sql").read_text())
         assert code in {found for found, _ in hazards(shop)}, code
 
 
@@ -83,7 +96,7 @@ def test_estimates_are_told(site: Site) -> None:
 
 def test_what_is_not_there_is_not_destroyed(site: Site) -> None:
     text = "drop table if exists a; drop schema if exists b cascade; drop type if exists c cascade;"
-    dynamic = "do $$ begin execute 'drop table ' || 'x'; exception when others then null; end $$;"
+    dynamic = "do $$ declare x text := 'x'; begin execute 'drop table ' || x; exception when others then null; end $$;"
     site.write("sql/1_first.sql", text + dynamic)
     site.manifest(database={"migrations": "sql"}, policy={"destructive": "deny"})
     assert [h.severity for h in site.plan().plan.hazards] == [Danger.ADVICE]
@@ -134,7 +147,9 @@ def test_a_policy_by_environment(site: Site) -> None:
     live(site, "create table orders (id int); create table others (id int);", policy={"destructive": "deny"})
     site.write("sql/2_drop.sql", "drop table others;")
     plan = site.plan().plan
-    assert [str(p) for p in plan.denied] == ["sql/2_drop.sql:1:1 policy.destructive: drops table others"]
+    assert [str(p) for p in plan.denied] == [
+        "sql/2_drop.sql:1:1 policy.destructive: drops table others; change the statement, or set policy.destructive to confirm"
+    ]
     site.manifest(database={"migrations": "sql"})
     plan = site.plan().plan
     assert (plan.denied, [h.code for h in plan.to_confirm]) == ((), ["drop_table"])
@@ -154,6 +169,7 @@ def test_max_deletes(site: Site) -> None:
     (site.root / "public/b.html").unlink()
     [problem] = site.plan().plan.denied
     assert problem.message == "2 files would be deleted, and at most 1 may be"
+    assert problem.hint == "put the files back, or raise policy.max_deletes to 2"
     assert problem.location.line is not None
     site.fails()
     site.manifest(static=static, policy={"max_deletes": 2})
@@ -198,10 +214,59 @@ def test_types_that_rewrite(site: Site) -> None:
         )
 
 
+VALUES = {
+    "varchar(5)": ["abc", "abcde"], "varchar(2)": ["ab"], "text": ["abc", "abcdefgh" * 12], "char(9)": ["abcdefghi"],
+    "name": ["abc"], "integer": ["7", "-123456789"], "bigint": ["7", "9007199254740993"], "numeric": ["1.5", "12345678901234567.25"],
+    "numeric(9,2)": ["1.25"], "numeric(9,4)": ["1.2345"], "real": ["1.5"], "double precision": ["1.123456789012345", "1e300"],
+    "timestamp": ["2026-01-02 03:04:05.678901"], "timestamp(0)": ["2026-01-02 03:04:05"],
+    "timestamptz": ["2026-01-02 03:04:05.678901+00"], "time": ["03:04:05.678901"], "time(3)": ["03:04:05.678"],
+    "date": ["2026-01-02"], "interval": ["3 days 04:05:06.789"], "inet": ["10.0.0.1/8"], "cidr": ["10.0.0.0/8"],
+    "bit(4)": ["1011"], "varbit(9)": ["101101101"], "varbit": ["1"], "boolean": ["true"],
+}  # fmt: skip
+
+
+def test_types_that_lose_values(site: Site) -> None:
+    """Whatever isn't said to lose anything gives the same value back, or fails, by assignment and by a written cast."""
+    live(
+        site,
+        "create function same(old text, new text, value text, by_hand bool) returns bool language plpgsql as $$\n"
+        "declare before text; after text; begin\n"
+        "  execute format('create temp table r (c %s) on commit drop', old);\n"
+        "  execute format('insert into r values (%L)', value);\n"
+        "  select c::text into before from r;\n"
+        "  execute format('alter table r alter c type %s%s', new, case when by_hand then ' using c::' || new end);\n"
+        "  execute format('alter table r alter c type %s using c::%s', old, old);\n"
+        "  select c::text into after from r; drop table r; return before = after;\n"
+        "exception when others then return null; end $$;",
+    )
+    asked = [
+        {"old": old, "new": new, "value": value, "by_hand": by_hand}
+        for old in VALUES
+        for new in VALUES
+        for value in VALUES[old]
+        for by_hand in (False, True)
+        if not loses(types.of_text(old), types.of_text(new), explicit=by_hand)
+    ]
+    found = site.sql(
+        "select old, new, value, by_hand, same(old, new, value, by_hand) as same "
+        f"from {values(asked, 'old text, new text, value text, by_hand bool')}"
+    )
+    assert [tuple(row.values()) for row in found if row["same"] is False] == []
+    assert sum(row["same"] is True for row in found) > 60
+
+
 def test_functions_that_are_called_steady_are(site: Site) -> None:
     live(site, "create extension if not exists pg_trgm;")
     rows = site.sql("select proname::text as name from pg_proc where provolatile = 'v'")
     assert {row["name"] for row in rows} & STEADY == set()
+
+
+def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> None:
+    live(site, "create table any_table (id int);")
+    rows = site.sql(
+        "select distinct proname::text as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
+    )
+    assert {row["name"] for row in rows} >= BUILTIN
 
 
 def test_a_default_that_is_the_same_for_all_rows_rewrites_nothing(site: Site) -> None:

@@ -111,11 +111,14 @@ def test_a_partly_applied_file(site):
     text = "create table t (n int); create index concurrently i on t (nope); create table u (n int);"
     history(site, m1_t=text)
     site.fails()
-    assert standings(site)["1"] == "unknown"
+    assert standings(site)["1"] == "failed"
+    assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
+    entry = known(site).told.entries[0]
+    assert entry.cause.startswith('sql/1_t.sql:1:59: column "nope" does not exist')
     repair(site, not_applied=(("1", 2),))
     assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
     assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
-    sql(site, "create table u (n int)")
+    sql(site, "create table u (n int); create index i on t (n)")
     repair(site, applied=(("1", 3),))
     assert site.plan().plan.changes == ()
     assert standings(site)["1"] == "applied"
@@ -137,7 +140,7 @@ def test_a_part_that_was_run_elsewhere(site):
     (site.root / "none").mkdir()
     site.apply()
     site.manifest(database={"migrations": "sql"})
-    sql(site, "create table t (n int)")
+    sql(site, "create table t (n int); create index i on t (n)")
     repair(site, applied=(("1", 1), ("2", 1)))
     assert site.plan().plan.changes == ()
 
@@ -153,7 +156,7 @@ def test_what_would_be_a_guess_is_refused(site):
         applied=(("1", 1), ("3", 3)), not_applied=(("3", 1),),
     )  # fmt: skip
     with pytest.raises(RepairRefused) as caught:
-        plan_repair(known(site), wish)
+        plan_repair(site.api, known(site), wish)
     assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
         ("1_a.sql", "is as it was applied"),
         ("none.sql", "is not in the migrations folder"),
@@ -170,13 +173,13 @@ def test_two_repairs_of_one_file_are_refused(site):
     history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
     site.fails()
     with pytest.raises(RepairRefused, match="can't be repaired"):
-        plan_repair(known(site), Wish(applied=(("1", 2),), not_applied=(("1", 2),)))
+        plan_repair(site.api, known(site), Wish(applied=(("1", 2),), not_applied=(("1", 2),)))
 
 
 def test_nothing_to_repair_where_there_is_no_project(site):
     history(site, m1_a=A)
     with pytest.raises(ProjectNotFound):
-        plan_repair(known(site), Wish(forget=("1",)))
+        plan_repair(site.api, known(site), Wish(forget=("1",)))
 
 
 def test_a_lost_answer_repairs_once(site, api_over):
@@ -184,7 +187,9 @@ def test_a_lost_answer_repairs_once(site, api_over):
     site.apply()
     site.write("sql/1_a.sql", "create table a (id bigint);")
     losing = LosingAnswers(lambda request: is_sql(request, "ON CONFLICT (version)"))
-    events = write(site, plan_repair(known(site), Wish(accept=("1_a.sql",))), REPAIR, api_over(losing))
+    events = write(
+        site, plan_repair(site.api, known(site), Wish(accept=("1_a.sql",))), REPAIR, api_over(losing)
+    )
     assert isinstance(events[-1], ApplyDone)
     assert losing.lost == 1
     assert pending(site) == []
@@ -197,7 +202,9 @@ def test_a_crash_during_a_repair(site, api_over, point):
     site.write("sql/1_a.sql", "create table a (id bigint);")
     (site.root / "sql/2_b.sql").unlink()
     wish = Wish(accept=("1_a.sql",), forget=("2",))
-    write(site, plan_repair(known(site), wish), REPAIR, api_over(Dying(point, is_write, after=True)))
+    write(
+        site, plan_repair(site.api, known(site), wish), REPAIR, api_over(Dying(point, is_write, after=True))
+    )
     expire(site)
     open_ones = {way.split()[-1] for way in ways(site)}
     repair(

@@ -51,5 +51,5 @@ def test_a_diverged_history_says_what_to_do() -> None:
     error = caught.value
     assert error.message == "the migrations folder and the database's history disagree"
     assert error.hint == "applied files must stay as they were; put further changes in a new migration"
-    assert [action.command for action in error.next_actions] == ["mosaic-deploy status"]
+    assert [action.command for action in error.next_actions] == ["mosaic-deploy migrate status"]
     assert error.mutation_state == "none"

@@ -108,13 +108,18 @@ class Asked:
 TAKEN = [{"answer": json.dumps({"taken": True, "stale": False, "other": None})}]
 
 
+def held_by(holder: str) -> list[dict[str, object]]:
+    other = {"holder": holder, "seconds": 20.0, "expiry": "1795000000.123456"}
+    return [{"answer": json.dumps({"taken": False, "stale": True, "other": other})}]
+
+
 @given(odd, odd, odd, odd, st.none() | odd)
 def test_the_leases_texts_are_single_statements(
     holder: str, token: str, deploy: str, plan: str, environment: str | None
 ) -> None:
     api = Asked(TAKEN)
     claim = Claim("pod-1", holder, token, deploy, plan, 3, environment)
-    assert list(lease.acquire(api, claim, wait=0)) == []  # type: ignore[arg-type]
+    assert list(lease.acquire(api, claim, lease.Patience(0))) == []  # type: ignore[arg-type]
     lease.release(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
     acquisition, release = (one(text) for text in api.statements)
     assert {holder, token, deploy, plan, *([environment] if environment else [])} <= constants(acquisition)
@@ -124,6 +129,16 @@ def test_the_leases_texts_are_single_statements(
         json.dumps({"done": [holder]}, separators=(",", ":"), ensure_ascii=False),
     } <= constants(release)
     assert token in constants(one(lease._renewal(claim)))
+
+
+@given(odd, odd)
+def test_breaking_a_lease_is_a_single_statement(holder: str, other: str) -> None:
+    api = Asked(held_by(other), TAKEN)
+    claim = Claim("pod-1", holder, "t", "d", "p", 3, None)
+    [noted] = lease.acquire(api, claim, lease.Patience(0, breaks=True))  # type: ignore[arg-type]
+    assert other in noted.note.message  # type: ignore[union-attr]
+    found = constants(one(api.statements[1]))
+    assert {holder, other, "1795000000.123456"} <= found
 
 
 # --- reading it ---

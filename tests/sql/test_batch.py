@@ -10,21 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.sql.batch import (
-    MARK,
-    Failure,
-    Session,
-    compile_batch,
-    compile_claim,
-    compile_plain,
-    compile_solo,
-    needs_plain,
-    read_failure,
-)
+from mosaic_deploy.sql.batch import compile_batch
+from mosaic_deploy.sql.claim import compile_claim, compile_end, compile_solo
+from mosaic_deploy.sql.failure import MARK, Failure, read_failure
 from mosaic_deploy.sql.libpg_query import parse_plpgsql
 from mosaic_deploy.sql.parse import Statement, parse
+from mosaic_deploy.sql.plain import compile_plain, needs_plain, suspect
 from mosaic_deploy.sql.records import record
-from mosaic_deploy.sql.step import Step
+from mosaic_deploy.sql.session import Session
+from mosaic_deploy.sql.step import Place, Step
 from mosaic_deploy.sql.units import Carrier, Unit, split_units
 
 ODD = [
@@ -99,6 +93,14 @@ def test_a_batch_is_one_do_block_that_executes_the_statements(
     assert ("PLpgSQL_stmt_commit" in json.dumps(parse_plpgsql(batch))) is commit
 
 
+def told(sql: str) -> str:
+    """What the DO block around one statement of a plain call EXECUTEs."""
+    assert json.dumps(parse_plpgsql(sql)).count('"PLpgSQL_stmt_dynexecute"') == 1
+    quoted = re.search(r"EXECUTE (\$mosaic_sql\d*\$)(.*?)\1;\n", do_body(sql), re.DOTALL)
+    assert quoted
+    return quoted.group(2)
+
+
 @given(st.lists(statements(), min_size=1, max_size=3), names)
 def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
     one = step("\n;".join(written), file=file)
@@ -110,33 +112,63 @@ def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: lis
         "InsertStmt",
         "TransactionStmt",
     )
-    assert [s.text for s in found[4:-2]] == [s.text for s in one.unit.statements]
+    texts = [told(s.text) for s in found[4:-2]]
+    assert texts == [*(s.text for s in one.unit.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
     assert [s.node["name"] for s in found[2:4]] == ["lock_timeout", "statement_timeout"]
 
 
 def test_set_transaction_comes_before_the_guard() -> None:
     one = step("SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-    kinds = [s.kind for s in parse(compile_plain([one], SESSION).text)]
-    assert kinds == [
+    sent = parse(compile_plain([one], SESSION).text)
+    assert [s.kind for s in sent] == [
         "TransactionStmt",
         "VariableSetStmt",
         "DoStmt",
-        "SelectStmt",
+        "DoStmt",
         "VariableSetStmt",
+        "DoStmt",
         "InsertStmt",
         "TransactionStmt",
     ]
+    assert told(sent[3].text) == "SELECT 1"
 
 
-@given(st.lists(statements(), min_size=1, max_size=3), st.integers(0, 2))
+@given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))
 def test_a_position_in_a_plain_call_is_found_in_its_statement(written: list[str], which: int) -> None:
     """PostgreSQL counts characters of the text that was sent; users want those of their file."""
-    steps = [step(sql, version=str(n)) for n, sql in enumerate(written, 1)]
+    texts = [f'SAVEPOINT "é{text}"' for text in written]
+    steps = [step(sql, version=str(n)) for n, sql in enumerate(texts, 1)]
     wanted = steps[which % len(steps)]
     compiled = compile_plain(steps, SESSION)
-    sent = [s for s in parse(compiled.text) if s.kind == "SelectStmt"]
+    sent = [s for s in parse(compiled.text) if s.node.get("kind") == "TRANS_STMT_SAVEPOINT"]
     found = compiled.place(sent[which % len(steps)].offset + 7 + 1)
+    assert found is not None
     assert (found.step, found.statement, found.offset) == (wanted, 1, 7)
+    assert compiled.place(None) is compiled.place(1) is None
+
+
+BARE = "SET TRANSACTION READ ONLY; SAVEPOINT s; SELECT 1 INTO a FROM x; SELECT 2 INTO b FROM y; RELEASE s"
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "number"),
+    [
+        ("22012", "division by zero", None),
+        ("42P07", 'relation "b" already exists', 4),
+        ("42P01", 'relation "x" does not exist', 3),
+        ("42501", "permission denied for table x", None),
+        ("3B001", 'savepoint "s" does not exist', None),
+        ("40001", "could not serialize access", None),
+        (None, "out of memory", None),
+    ],
+)  # fmt: skip
+def test_which_of_the_bare_statements_an_error_is_about(sqlstate, message, number) -> None:
+    one = step(BARE)
+    places = [Place(one, n, 0) for n in range(1, 6)]
+    found = suspect(places, sqlstate, message)
+    assert (found and found.statement) == number
+    [only] = [suspect(places[2:3], "22012", "division by zero")]
+    assert only == places[2]
 
 
 @given(names, odd_texts, odd_texts)
@@ -161,6 +193,14 @@ def test_a_claim_parses_with_any_token(token: str) -> None:
 
 def test_a_solo_statement_goes_as_it_is() -> None:
     assert compile_solo(step("-- before\nVACUUM t -- after\n;")) == "VACUUM t -- after"
+
+
+def test_the_end_of_an_index_looks_at_it() -> None:
+    ended = compile_end(step('CREATE INDEX CONCURRENTLY "I x" ON s.t (n)'), SESSION)
+    assert 'to_regclass(\'"s"."I x"\')' in do_body(ended)
+    assert parse_plpgsql(ended)
+    [plain] = parse(compile_end(step("CREATE INDEX CONCURRENTLY ON t (n)"), SESSION))
+    assert plain.kind == "InsertStmt"
 
 
 def test_an_empty_unit_still_writes_its_row() -> None:

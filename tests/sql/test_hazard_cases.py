@@ -1,7 +1,8 @@
 """Every rule has a bad and a good file under tests/cases/lint/CODE, and an entry in docs/lint.md.
 
 A bad file begins with what is found in it, exactly: `-- expect: LINE:COLUMN severity code message`. In a good
-file nothing is found. Both stand on tests/cases/lint/setup.sql, as on a migration that is applied already.
+file nothing is found. Both stand on tests/cases/lint/setup.sql, as on a migration that is applied already. A line
+`-- protected: orders, app.invoices` is the policy that the file is read with.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.hazards import RULES, Script, review
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.units import split_units
@@ -26,9 +28,16 @@ def script(file: Path) -> Script:
     return Script(file.name, text, tuple(units))
 
 
+def policy_of(text: str) -> PolicySpec | None:
+    """What a case's line `-- protected: table, table` makes of the policy."""
+    found = re.search(r"^-- protected: (.*)$", text, re.MULTILINE)
+    return PolicySpec("allow", tuple(found.group(1).split(", "))) if found else None
+
+
 def found_in(file: Path) -> list[str]:
     """What is found in the file and not silenced, as its `expect` lines say it."""
-    hazards = review([script(CASES / "setup.sql"), script(file)], together=False).hazards
+    scripts = [script(CASES / "setup.sql"), script(file)]
+    hazards = review(scripts, together=False, policy=policy_of(file.read_text(encoding="utf-8"))).hazards
     return [
         f"{h.location.line}:{h.location.column} {h.severity} {h.code} {h.message}"
         for h in hazards

@@ -6,7 +6,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.migrate.parameters import version as read_version
-from mosaic_deploy.cli.migrate.writing import write_history, writing
+from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
@@ -28,6 +28,7 @@ def baseline(
     timeout: float,
     yes: bool,
     lock_timeout: float,
+    break_lease: bool,
 ) -> int:
     """Adopt a database that already has the schema: record files as applied, and run none of them.
 
@@ -40,4 +41,6 @@ def baseline(
 
     with session:
         planned = plan_baseline(read_known(session.api, session.manifest, session.target), wanted)
-        return write_history(screen, session, planned, BASELINE, yes=yes, lock_timeout=lock_timeout)
+        return write_history(
+            screen, session, planned, BASELINE, Consent(yes), Lease(lock_timeout, break_lease)
+        )

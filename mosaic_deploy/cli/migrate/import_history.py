@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.migrate.writing import write_history, writing
+from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.model.foreign import TOOLS
@@ -30,6 +30,7 @@ def import_history(
     timeout: float,
     yes: bool,
     lock_timeout: float,
+    break_lease: bool,
 ) -> int:
     """Take over the history of another tool: record what it has applied, and run nothing again.
 
@@ -42,4 +43,4 @@ def import_history(
     with session:
         known = read_known(session.api, session.manifest, session.target)
         planned = plan_import(session.api, known, TOOLS[tool], table)
-        return write_history(screen, session, planned, IMPORT, yes=yes, lock_timeout=lock_timeout)
+        return write_history(screen, session, planned, IMPORT, Consent(yes), Lease(lock_timeout, break_lease))

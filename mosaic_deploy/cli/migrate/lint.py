@@ -45,7 +45,7 @@ def lint(screen: Screen, path: str, environment: str | None, only: tuple[str, ..
     names = [Path(file).name for file in only]
     if unknown := sorted(set(names) - {one.file.migration.file for one in parsed}):
         raise click.BadParameter(f"no such migration: {', '.join(unknown)}", param_hint="--only")
-    found = find(parsed, names)
+    found = find(parsed, names, manifest.policy)
     screen.lint(found, len(names) or len(parsed))
     worst = Danger(severity).rank
     return 1 if any(not hazard.ignored and hazard.severity.rank <= worst for hazard in found) else 0

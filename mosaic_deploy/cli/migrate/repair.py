@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.migrate.parameters import part, version
-from mosaic_deploy.cli.migrate.writing import write_history, writing
+from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
@@ -46,6 +46,7 @@ def repair(
     timeout: float,
     yes: bool,
     lock_timeout: float,
+    break_lease: bool,
 ) -> int:
     """Put right what the database's history says of migrations. Runs no SQL of theirs.
 
@@ -70,5 +71,5 @@ def repair(
             wrong = [line for line in standing_lines(known) if line.ways]
             screen.repairs(known.project, [replace(line, ways=session.scoped(line.ways)) for line in wrong])
             return 0
-        planned = plan_repair(known, wish)
-        return write_history(screen, session, planned, REPAIR, yes=yes, lock_timeout=lock_timeout)
+        planned = plan_repair(session.api, known, wish)
+        return write_history(screen, session, planned, REPAIR, Consent(yes), Lease(lock_timeout, break_lease))

@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.migrate.parameters import version
-from mosaic_deploy.cli.migrate.writing import consented, writing
+from mosaic_deploy.cli.migrate.writing import Consent, Lease, consented, writing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions
     from mosaic_deploy.model.event import Event
 
-_QUESTION = "Roll this back? What the ways down drop or delete is gone."
+_QUESTION = "Roll this back?"
+_ANYHOW = "Roll back all the same?"
+_IDLE = "Nothing to roll back: no migration is applied"
 
 
 @click.command()
@@ -28,6 +30,7 @@ _QUESTION = "Roll this back? What the ways down drop or delete is gone."
 )
 @options.target
 @writing
+@options.allow
 @options.output
 @click.pass_obj
 def rollback(
@@ -40,12 +43,14 @@ def rollback(
     project_id: str | None,
     timeout: float,
     yes: bool,
+    allow: tuple[str, ...],
     lock_timeout: float,
+    break_lease: bool,
 ) -> int:
     """Undo applied migrations, the newest first, by their own ways down.
 
     A way down is the section `-- migrate:down` of the file, or the file NAME.down.sql beside it. Where one is
-    missing nothing is undone.
+    missing nothing is undone. What destroys data needs a person's yes, or --allow destructive.
     """
     if to is not None and steps is not None:
         raise click.UsageError("--to and --steps exclude each other")
@@ -61,4 +66,6 @@ def rollback(
         def write(wanted: ApplyOptions) -> Generator[Event, None, None]:
             return roll_back(session.api, planned, wanted)
 
-        return consented(screen, session, planned, _QUESTION, write, yes=yes, lock_timeout=lock_timeout)
+        idle = f"{_IDLE}{f' after {to}' if to else ''}."
+        consent = Consent(yes, allow, _QUESTION, _ANYHOW, idle)
+        return consented(screen, session, planned, write, consent, Lease(lock_timeout, break_lease))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from mosaic_deploy.cli.consent import ask
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.consent import agree
+from mosaic_deploy.cli.holder import gone, holder
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import Session, command_line, holder
+from mosaic_deploy.cli.session import Session, command_line
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, Planned
@@ -19,53 +22,71 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def writing(command: F) -> F:
-    """`--yes` and `--lock-timeout`."""
-    command = click.option(
-        "--lock-timeout",
-        type=click.FloatRange(min=0),
-        default=60.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Wait so long for another deploy of the project to end.",
-    )(command)
+    """`--yes`, `--lock-timeout` and `--break-lease`."""
     return click.option("--yes", "-y", is_flag=True, help="Don't ask. Needed where nobody can answer.")(
-        command
+        options.lease(command)
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How another deploy's lease is treated, as the command line says."""
+
+    wait: float
+    breaks: bool
+
+    def options(self) -> ApplyOptions:
+        from mosaic_deploy.deploy import ApplyOptions
+
+        return ApplyOptions(holder(), command_line(), self.wait, self.breaks, gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What was agreed to beforehand, and what is asked of a person; `idle` is said where there is nothing to do."""
+
+    yes: bool
+    allow: tuple[str, ...] = ()
+    question: str = "Write this to the database's history? No migration is run."
+    anyhow: str = "Go on all the same?"
+    idle: str = "Nothing to record: the history has it already."
+
+
 def write_history(
-    screen: Screen, session: Session, planned: Planned, name: str, *, yes: bool, lock_timeout: float
+    screen: Screen, session: Session, planned: Planned, name: str, consent: Consent, lease: Lease
 ) -> int:
     """Shows the plan, asks, and writes the rows that it names; returns the exit code."""
     from mosaic_deploy.deploy.amending import amend
 
-    question = "Write this to the database's history? No migration is run."
-
     def write(options: ApplyOptions) -> Generator[Event, None, None]:
         return amend(session.api, planned, options, name)
 
-    return consented(screen, session, planned, question, write, yes=yes, lock_timeout=lock_timeout)
+    return consented(screen, session, planned, write, consent, lease)
 
 
 def consented(
     screen: Screen,
     session: Session,
     planned: Planned,
-    question: str,
     write: Callable[[ApplyOptions], Generator[Event, None, None]],
-    *,
-    yes: bool,
-    lock_timeout: float,
+    consent: Consent,
+    lease: Lease,
 ) -> int:
-    """Shows the plan, asks, and writes; returns the exit code. Raises PolicyDenied where the manifest forbids it."""
-    from mosaic_deploy.deploy import ApplyOptions
-    from mosaic_deploy.diff.policy import refuse_denied
+    """Shows the plan, asks as apply does, and writes; returns the exit code.
 
-    last = planned.plan.empty
-    screen.plan(planned.plan, final=last)
-    if last:
+    Raises PolicyDenied, DestructiveUnconfirmed, ConsentMissing, Declined.
+    """
+    plan = planned.plan
+    if plan.empty:
+        screen.idle(plan, consent.idle)
         return 0
-    refuse_denied(planned.plan)
-    ask(question, yes=yes, command=f"{command_line()} --yes")
-    options = ApplyOptions(holder=holder(), again=command_line(), lease_wait=lock_timeout)
-    return screen.apply(planned.plan, session.completed(write(options)))
+    screen.plan(plan, final=False)
+    agree(
+        plan,
+        yes=consent.yes,
+        allow=consent.allow,
+        command=command_line(),
+        question=consent.question,
+        anyhow=consent.anyhow,
+    )
+    return screen.apply(plan, session.completed(write(lease.options())))

@@ -37,8 +37,16 @@ def plan_document(plan: Plan) -> Document:
             "denied": [_problem(problem) for problem in plan.denied],
             "to_confirm": len(plan.to_confirm),
         },
+        "selection": _selection(plan),
         "fingerprint": plan.fingerprint,
     }
+
+
+def _selection(plan: Plan) -> Document | None:
+    """What `--only` and `--except` said and what they leave out; None where neither was given."""
+    if not (plan.only or plan.excluded):
+        return None
+    return {"only": list(plan.only), "except": list(plan.excluded), "left_out": list(plan.left_out)}
 
 
 def hazard_document(hazard: Hazard) -> Document:
@@ -135,7 +143,8 @@ def _line(line: Line) -> Document:
         "applied_as": line.applied_as or None,
         "parts": entry.migration.units if entry else None,
         "parts_done": entry.migration.units_done if entry else 0,
-        "attempt": entry.attempt or None if entry else None,
+        "attempt": abs(entry.attempt) or None if entry else None,
+        "cause": entry.cause or None if entry else None,
         "applied_at": entry.at if entry else None,
         "applied_by": entry.by if entry else None,
         "origin": entry.origin if entry else None,

@@ -41,6 +41,9 @@ class JsonView:
         if final:
             self._print(plan_document(plan))
 
+    def idle(self, plan: Plan, message: str) -> None:
+        self.plan(plan, final=True)
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()
         if isinstance(last, ApplyFailed):
@@ -74,6 +77,9 @@ class JsonView:
 
     def repairs(self, project: Project, lines: Sequence[Line]) -> None:
         self._print(history_document(project, lines))
+
+    def saved(self, path: str) -> None:
+        """Whoever reads programs' output named the file."""
 
     def created(self, path: Path) -> None:
         self._print({"type": "created", "path": str(path)})

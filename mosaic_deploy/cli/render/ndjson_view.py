@@ -37,6 +37,9 @@ class NdjsonView:
     def plan(self, plan: Plan, *, final: bool) -> None:
         self._line(plan_document(plan))
 
+    def idle(self, plan: Plan, message: str) -> None:
+        self.plan(plan, final=True)
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0
         for event in events:
@@ -59,6 +62,9 @@ class NdjsonView:
 
     def repairs(self, project: Project, lines: Sequence[Line]) -> None:
         self._line(history_document(project, lines))
+
+    def saved(self, path: str) -> None:
+        """Whoever reads programs' output named the file."""
 
     def created(self, path: Path) -> None:
         self._line({"type": "created", "path": str(path)})

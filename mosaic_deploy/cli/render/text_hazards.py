@@ -36,10 +36,10 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         yield f"    {silent} silenced by mosaic-ignore"
     if plan.denied:
         yield ""
-        yield click.style("  Policy: apply will refuse this plan", fg="red", bold=True)
+        yield click.style("  Policy: this plan will be refused", fg="red", bold=True)
         yield from (f"    {problem}" for problem in plan.denied)
     elif plan.to_confirm:
-        yield "    apply asks for a person's yes to what destroys data, or needs --allow destructive"
+        yield "    a person has to agree to what destroys data; unattended it needs --allow destructive"
 
 
 def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:

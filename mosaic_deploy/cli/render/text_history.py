@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from mosaic_deploy.model.history import Line, Standing
+from mosaic_deploy.model.history import Entry, Line, Standing
 
 _COLORS = {Standing.APPLIED: "green", Standing.PENDING: "yellow", Standing.REFORMATTED: "yellow"}
 _WIDEST = 60
@@ -46,6 +46,8 @@ def way_lines(lines: Sequence[Line]) -> Iterator[str]:
         if line.ways:
             yield ""
             yield f"{line.file}: {standing_text(line)}"
+            if line.entry and line.entry.cause and line.standing in (Standing.FAILED, Standing.UNKNOWN):
+                yield f"  {line.entry.cause}"
             yield from (f"  {way.description}:  {way.command}" for way in line.ways)
     if any(line.ways for line in lines):
         yield ""
@@ -53,18 +55,28 @@ def way_lines(lines: Sequence[Line]) -> Iterator[str]:
 
 def standing_text(line: Line) -> str:
     """The standing in words."""
-    entry = line.entry
     if line.standing is Standing.REFORMATTED:
         return "applied; edited since, in comments or layout only"
-    if line.standing is Standing.EDITED:
-        return "edited after it was applied"
     if line.standing is Standing.MISSING:
         return "applied, but no longer in the folder"
-    if entry and line.standing is Standing.PARTIAL:
-        return f"part {entry.migration.units_done} of {entry.migration.units} applied"
-    if entry and line.standing is Standing.UNKNOWN:
-        return f"part {entry.attempt} of {entry.migration.units} was begun, and its end isn't known"
+    if line.entry and line.standing not in (Standing.APPLIED, Standing.PENDING):
+        return _parts_text(line.standing, line.entry)
     return f"{line.standing} as {line.applied_as}" if line.applied_as else str(line.standing)
+
+
+def _parts_text(standing: Standing, entry: Entry) -> str:
+    """Of a file whose parts have to be told apart."""
+    row = entry.migration
+    attempt = f"part {abs(entry.attempt)} of {row.units}"
+    if standing is Standing.EDITED:
+        return (
+            f"edited after {'' if row.applied else f'part {row.units_done} of {row.units} of '}it was applied"
+        )
+    if standing is Standing.FAILED:
+        return f"{attempt} failed; the next apply begins it anew"
+    if standing is Standing.UNKNOWN:
+        return f"{attempt} was begun, and its end isn't known"
+    return f"part {row.units_done} of {row.units} applied"
 
 
 def _origin(line: Line) -> str:

@@ -29,7 +29,7 @@ _WIDEST = 48
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """The whole plan as lines, styled; the last one is the summary."""
+    """The whole plan as lines, styled; the summary last, and below it that it isn't everything."""
     if not plan.empty:
         yield click.style(_title(plan), bold=True)
         for heading, changes in groupby(_grouped(plan.changes), key=lambda c: _HEADINGS[c.kind]):
@@ -39,18 +39,31 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from plan_hazard_lines(plan)
     if plan.notes:
         yield ""
-        yield from (_note_line(note) for note in plan.notes)
+        yield from (note_line(note) for note in plan.notes)
     if not plan.empty or plan.notes:
         yield ""
     yield summary_line(plan)
+    if plan.partial:
+        yield click.style(partial_line(plan), fg="yellow")
 
 
 def summary_line(plan: Plan) -> str:
     """`Plan: 3 to add, 1 to change, 0 to destroy.`, or that there is nothing to do."""
+    if plan.empty and plan.partial:
+        return "No changes in what was selected."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts
     return f"Plan: {counts.add} to add, {counts.change} to change, {counts.destroy} to destroy."
+
+
+def partial_line(plan: Plan) -> str:
+    """`Partial plan: 12 changes left out by --only.`"""
+    options = " and ".join(
+        name for name, given in (("--only", plan.only), ("--except", plan.excluded)) if given
+    )
+    count = len(plan.left_out)
+    return f"Partial plan: {count} {'change' if count == 1 else 'changes'} left out by {options}."
 
 
 def size_text(size: int) -> str:
@@ -97,7 +110,7 @@ def _name(change: Change) -> str:
     return f"extension {shown}" if kind == "extension" else shown
 
 
-def _note_line(note: Note) -> str:
+def note_line(note: Note) -> str:
     if note.severity is Severity.WARNING:
         return click.style(f"  ! {note.message}", fg="yellow")
     return f"  i {note.message}"

@@ -34,6 +34,13 @@ class TextView:
         for line in plan_lines(plan):
             self._out(line)
 
+    def idle(self, plan: Plan, message: str) -> None:
+        from mosaic_deploy.cli.render.text_plan import note_line
+
+        for note in plan.notes:
+            self._out(note_line(note))
+        self._out(message)
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import follow
         from mosaic_deploy.model.event import ApplyFailed
@@ -83,6 +90,11 @@ class TextView:
         for line in repair_lines(lines):
             self._out(line)
 
+    def saved(self, path: str) -> None:
+        import shlex
+
+        self._err(f"Saved. To apply exactly this plan:  mosaic-deploy apply {shlex.quote(path)}")
+
     def created(self, path: Path) -> None:
         self._out(str(path))
 
@@ -103,6 +115,10 @@ class TextView:
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
         self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
+        if plan.partial:
+            from mosaic_deploy.cli.render.text_plan import partial_line
+
+            self._out(partial_line(plan))
         if not plan.project.id:
             where = f" under environments.{plan.environment}" if plan.environment else ""
             self._out(f"Pin the project in mosaic.yaml{where}, so that no other of this name is ever meant:")

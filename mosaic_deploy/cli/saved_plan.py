@@ -1,0 +1,201 @@
+"""`plan --out` and `apply FILE`: a plan to be read by people and applied later, as it was read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from mosaic_deploy.cli.session import Session, open_session
+from mosaic_deploy.cli.settings import environment_named, read_settings
+from mosaic_deploy.errors import KeyMissing, ManifestMissing, NextAction, PlanFileRefused, PlanMoved
+from mosaic_deploy.source.manifest_file import NAMES, find_manifest
+from mosaic_deploy.version import __version__
+
+if TYPE_CHECKING:
+    from mosaic_deploy.deploy import Planned, PlanOptions
+
+FORMAT = 1
+"""The newest saved plans that this program knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the command line says of which plan to make."""
+
+    environment: str | None
+    local: bool
+    project_id: str | None
+    allow_out_of_order: bool
+    only: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+
+def save(path: str, session: Session, planned: Planned, given: Given) -> None:
+    """Writes the plan with what is needed to make it again. Raises PlanFileRefused."""
+    from mosaic_deploy.cli.render.documents import plan_document
+    from mosaic_deploy.deploy.saved import origin
+    from mosaic_deploy.source.plan_file import write_plan_file
+
+    _refuse_deployed(path, session)
+    manifest = session.manifest.file
+    saved = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "manifest": PurePosixPath(os.path.relpath(manifest)).as_posix(),
+        "local": given.local,
+        "api": None if given.local else _origin(session.api.url),
+        "project": given.project_id,
+        "allow_out_of_order": given.allow_out_of_order,
+        "origin": origin(planned),
+    }
+    whole = {"mosaic_deploy": __version__, "format": FORMAT, **plan_document(planned.plan), "saved": saved}
+    write_plan_file(Path(path), whole)
+
+
+def _refuse_deployed(path: str, session: Session) -> None:
+    """A plan in a deployed folder would be a change that it doesn't have itself."""
+    manifest = session.manifest
+    folders = [spec.dir for spec in (manifest.static, manifest.storage) if spec]
+    for folder in folders:
+        if Path(path).resolve().is_relative_to((manifest.root / folder).resolve()):
+            raise PlanFileRefused(
+                f"{path} is in {folder}, which is deployed: the plan would be part of what it plans",
+                hint="write it to a folder that isn't deployed",
+            )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A saved plan that is to be applied: `file` as the command line names it."""
+
+    file: str
+    document: Mapping[str, Any]
+
+    def open(self, timeout: float) -> Session:
+        """The session that the plan was made in. Raises MosaicError's children, UsageError where settings differ."""
+        saved = self.document["saved"]
+        path = self._manifest()
+        session = _opened(path, self.document["environment"], saved, timeout)
+        api = None if saved["local"] else _origin(session.api.url)
+        project = self.document["project"]["id"]
+        if api != saved["api"]:
+            session.api.close()
+            raise click.UsageError(f"{self.file} was made for {saved['api']}, and MOSAIC_API_URL is {api}")
+        # By id, wherever it came from: a name may mean another project by now.
+        return replace(session, target=replace(session.target, id=project)) if project else session
+
+    def options(self) -> PlanOptions:
+        from mosaic_deploy.deploy import PlanOptions
+        from mosaic_deploy.diff.selection import Selection, read_selector
+
+        selection = self.document["selection"] or {"only": [], "except": []}
+        only, excluded = ([read_selector(text) for text in selection[name]] for name in ("only", "except"))
+        return PlanOptions(
+            self.document["saved"]["allow_out_of_order"], Selection(tuple(only), tuple(excluded))
+        )
+
+    def refuse_moved(self, planned: Planned) -> bool:
+        """Returns whether there is anything left to apply. Raises PlanMoved where the plan isn't the one reviewed."""
+        from mosaic_deploy.deploy.saved import applied_already, moved
+
+        if applied_already(self.document, planned):
+            return False
+        if found := moved(self.document, planned):
+            raise PlanMoved(
+                f"{self.file} isn't applied: what it was made from has moved since\n"
+                + "\n".join(f"  - {each}" for each in found),
+                hint="read a new plan, and apply that",
+                next_actions=[NextAction("make a new plan", self.again)],
+            )
+        return True
+
+    @property
+    def again(self) -> str:
+        """The command that makes such a plan anew; the session adds which project is meant."""
+        selection = self.document["selection"] or {"only": [], "except": []}
+        words = ["--out", self.file]
+        for name in ("only", "except"):
+            words += [word for text in selection[name] for word in (f"--{name}", text)]
+        if self.document["saved"]["allow_out_of_order"]:
+            words.append("--allow-out-of-order")
+        return f"mosaic-deploy plan {shlex.join(words)}"
+
+    def refuse_others(self, given: Given) -> None:
+        """Raises UsageError for options that say something else than the plan: it can't be made another by them."""
+        saved = self.document["saved"]
+        selection = self.document["selection"] or {"only": [], "except": []}
+        project = self.document["project"]["id"]
+        differing = {
+            "--env": given.environment not in (None, self.document["environment"]),
+            "--local": given.local and not saved["local"],
+            "--project": given.project_id not in (None, project),
+            "--allow-out-of-order": given.allow_out_of_order and not saved["allow_out_of_order"],
+            "--only": given.only and list(given.only) != selection["only"],
+            "--except": given.excluded and list(given.excluded) != selection["except"],
+        }
+        if names := [name for name, differs in differing.items() if differs]:
+            raise click.UsageError(
+                f"{self.file} is a saved plan and says otherwise than {', '.join(names)}. "
+                "It is applied as it was made; `mosaic-deploy plan --out FILE` makes another one"
+            )
+        self._refuse_surroundings(project)
+
+    def _refuse_surroundings(self, project: str) -> None:
+        """Settings count less than the plan, but whoever set them to something else may mean something else."""
+        path = self._manifest()
+        environment = environment_named(path, None)
+        planned = self.document["environment"]
+        if environment and environment != planned:
+            made = f"for {planned}" if planned else "without an environment"
+            raise click.UsageError(f"{self.file} was made {made}, and MOSAIC_ENV is {environment}")
+        named = read_settings(find_manifest(Path(path)).parent).get("MOSAIC_PROJECT_ID")
+        if named and named != project and not self.document["saved"]["local"]:
+            raise click.UsageError(
+                f"{self.file} is for the project {project or 'to be created'}, and MOSAIC_PROJECT_ID is {named}"
+            )
+
+    def _manifest(self) -> str:
+        """The manifest's place, from the current folder, as a PATH. Raises ManifestMissing."""
+        file = Path(self.document["saved"]["manifest"])
+        if not file.is_file():
+            raise ManifestMissing(
+                f"{self.file} is a plan of {file}, which isn't here",
+                hint="apply a saved plan from the folder that it was made in, or from the same one of another "
+                "checkout: paths in it begin there",
+            )
+        return str(file.parent) if file.name == NAMES[0] else str(file)
+
+
+def _opened(path: str, environment: str | None, saved: Mapping[str, Any], timeout: float) -> Session:
+    try:
+        return open_session(
+            path, environment=environment, local=saved["local"], project_id=saved["project"], timeout=timeout
+        )
+    except KeyMissing as error:
+        # A plan for the account can't be tried on this machine.
+        error.next_actions = error.next_actions[:1]
+        raise
+
+
+def find_reviewed(path: str, given: Given) -> Reviewed | None:
+    """The saved plan at `path`, None for a manifest. Raises PlanFileRefused, UsageError, ManifestMissing."""
+    from mosaic_deploy.source.plan_file import read_plan_file
+
+    document = read_plan_file(Path(path), FORMAT)
+    if document is None:
+        return None
+    reviewed = Reviewed(path, document)
+    reviewed.refuse_others(given)
+    return reviewed

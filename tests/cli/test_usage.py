@@ -1,0 +1,115 @@
+"""Command lines that can't be read, and settings that lead nowhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "-o", "json", "--no-such-option"], "No such option"),
+        (["plan", "--no-such-option", "--output=json"], "No such option"),
+        (["plan", "--only", "statik", "-ojson"], "'statik' is no resource"),
+        (["paln", "--output", "json"], "No such command 'paln'. Did you mean 'plan'?"),
+        (["apply", "--parallelism", "0", "--output", "json"], "0 is not in the range"),
+        (["migrate", "stauts", "-o", "json"], "Did you mean 'status'?"),
+    ],
+)
+def test_a_program_gets_a_document(run, arguments, said):
+    ended = run(*arguments)
+    assert ended.returncode == 2
+    document = json.loads(ended.stdout)
+    assert (document["type"], document["error"]["code"]) == ("error", "usage")
+    assert said in document["error"]["message"]
+    assert document["error"]["mutation_state"] == "none"
+    assert ended.stderr == ""
+
+
+def test_ndjson_has_its_version_line(run):
+    lines = [json.loads(line) for line in run("plan", "--nothing", "-o", "ndjson").stdout.splitlines()]
+    assert [line["type"] for line in lines] == ["version", "error"]
+
+
+def test_a_usage_error_never_reads_as_changes(run):
+    ended = run("plan", "--detailed-exitcode", "--nothing", "-o", "json")
+    assert (ended.returncode, json.loads(ended.stdout)["error"]["code"]) == (1, "usage")
+
+
+def test_people_get_words(run):
+    ended = run("plan", "--output", "xml")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Usage: mosaic-deploy plan" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("aply", "Did you mean 'apply'?"),
+        ("Plan", "Did you mean 'plan'?"),
+        ("xyzzy", "There are: validate, plan, apply,"),
+    ],
+)
+def test_an_unknown_command_names_the_one_meant(run, name, said):
+    ended = run(name)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ada:hunter22@api.mosaic.site",
+        "https://hunter22@api.mosaic.site",
+        "http://ada:hunter22@127.0.0.1:9",
+        "https://:hunter22@api.mosaic.site/",
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_shown(run, folder, url):
+    ended = run("plan", env={"MOSAIC_API_URL": url, "MOSAIC_API_KEY": "mk_x"})
+    assert ended.returncode == 1
+    assert "error[request_refused]: MOSAIC_API_URL has a name or password" in ended.stderr
+    assert "hunter22" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://api.mosaic.site:port", "api.mosaic.site", "ftp://a"]
+)
+def test_an_address_that_is_none_is_explained(run, folder, url):
+    ended = run("plan", env={"MOSAIC_API_URL": url, "MOSAIC_API_KEY": "mk_x"})
+    assert ended.returncode == 1
+    assert "error[request_refused]: MOSAIC_API_URL is" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["status", "."], ["apply", "--yes"]])
+def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
+    ended = run(*arguments, "-o", "json")
+    command = " ".join(["mosaic-deploy", *arguments, "-o json"])
+    actions = json.loads(ended.stdout)["error"]["next_actions"]
+    assert [action["command"] for action in actions] == [
+        f"MOSAIC_API_KEY=mk_… {command}",
+        f"{command} --local",
+    ]
+
+
+def test_a_local_platform_that_went_away_is_said(tmp_path):
+    """Whatever the command was doing, the network is not what a person should look at."""
+    from mosaic_deploy.cli.session import Session
+    from mosaic_deploy.deploy import Target
+    from mosaic_deploy.errors import Unreachable
+    from mosaic_deploy.live.client import Api, ApiKey
+    from mosaic_deploy.live.projects import read_projects
+    from mosaic_deploy.model.manifest import Manifest
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        api = Api(f"http://127.0.0.1:{taken.getsockname()[1]}", ApiKey("mk_x"), sleep=lambda _: None)
+    manifest = Manifest(tmp_path / "mosaic.yaml")
+    with pytest.raises(Unreachable) as caught, Session(manifest, api, Target(None, "x"), ("--local",), True):
+        read_projects(api)
+    assert caught.value.hint == "the embedded platform stopped, or was stopped, while this command ran"
+    commands = [action.command for action in caught.value.next_actions]
+    assert commands == ["mosaic-deploy local status", "mosaic-deploy local start"]

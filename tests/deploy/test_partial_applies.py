@@ -1,0 +1,109 @@
+"""A part of a plan on the real platform: nothing else is touched, and nothing claims that it was all."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.deploy import PlanOptions
+from mosaic_deploy.diff.selection import Selection, read_selector
+from mosaic_deploy.errors import SelectionRefused
+from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, Verified
+
+
+def selected(*only: str, excluded: tuple[str, ...] = ()) -> PlanOptions:
+    return PlanOptions(selection=Selection(*(tuple(map(read_selector, texts)) for texts in (only, excluded))))
+
+
+@pytest.fixture
+def whole(site):
+    site.write("sql/1_people.sql", "create table people (id int primary key);")
+    site.write("sql/2_more.sql", "create table more (id int);")
+    site.write("seeds/1.sql", "insert into people values (1);")
+    site.write("www/index.html", "<title>hello</title>")
+    site.write("www/about/a.html", "about")
+    site.write("www/welcome.html", "welcome")
+    site.write("pics/p.bin", b"\x00\x01")
+    site.manifest(
+        database={"migrations": "sql", "seeds": ["seeds"], "extensions": ["vector", "citext"]},
+        static={"dir": "www", "prune": True},
+        storage={"dir": "pics", "prune": True},
+        auth={"magic_link": {"redirect_url": "/welcome"}},
+        verify={"http": [{"path": "/", "contains": "hello"}]},
+    )
+    return site
+
+
+def addresses(site, options: PlanOptions | None = None) -> list[str]:
+    return [change.address for change in site.plan(options=options).plan.changes]
+
+
+def test_part_by_part_until_nothing_is_left(whole):
+    """Each part is exactly what was selected; a full plan afterwards is exactly what was left out."""
+    parts = [
+        "extensions",
+        "storage",
+        "migration:1_*",
+        "migrations",
+        "seeds",
+        "static:about/",
+        "static",
+        "auth",
+    ]
+    for only in parts:
+        planned = whole.plan(options=selected(only))
+        events = whole.run(planned)
+        assert isinstance(events[-1], ApplyDone), events[-1]
+        done = [event.change.address for event in events if isinstance(event, ChangeDone)]
+        assert sorted(done) == sorted(change.address for change in planned.plan.changes)
+        assert done
+        assert addresses(whole) == list(planned.plan.left_out)
+        assert planned.plan.partial is (only != "auth")
+        # The front page is checked once everything is there, and not before.
+        assert any(isinstance(event, Verified) for event in events) is (only == "auth")
+    assert whole.sql("select count(*) as n from people") == [{"n": 1}]
+
+
+def test_a_part_is_recorded_as_one_and_its_checks_are_owed(whole):
+    events = whole.run(whole.plan(options=selected(excluded=("auth",))))
+    assert [event.note.code for event in events if isinstance(event, Noted)] == ["checks_owed"]
+    planned = whole.plan()
+    assert planned.live.facts["last"]["status"] == "partial"
+    assert (planned.unverified, planned.due) == (True, True)
+    nothing = whole.plan(options=selected("static"))
+    assert (nothing.plan.empty, nothing.plan.partial, nothing.due) == (True, True, False)
+    assert [event.status for event in whole.run() if isinstance(event, Verified)] == [200]
+    assert not whole.plan().due
+
+
+def test_checks_are_owed_also_when_nothing_else_is_left(whole):
+    whole.run(whole.plan(options=selected(excluded=("static:about/a.html",))))
+    (whole.root / "www/about/a.html").unlink()
+    planned = whole.plan()
+    assert (planned.plan.empty, planned.due) == (True, True)
+    assert any(isinstance(event, Verified) for event in whole.run(planned))
+
+
+def test_extensions_that_are_left_out_are_not_created_with_the_project(whole):
+    whole.run(whole.plan(options=selected("migrations")))
+    found = {row["extname"] for row in whole.sql("select extname from pg_extension")}
+    assert "citext" not in found
+
+
+def test_deletions_obey(whole):
+    whole.apply()
+    (whole.root / "www/about/a.html").unlink()
+    (whole.root / "pics/p.bin").unlink()
+    assert addresses(whole, selected("static")) == ["static:about/a.html"]
+    whole.run(whole.plan(options=selected(excluded=("storage",))))
+    assert addresses(whole) == ["asset:p.bin"]
+
+
+def test_hazards_are_those_of_what_is_taken(whole):
+    whole.apply()
+    whole.write("sql/3_c.sql", "create table c (id int);")
+    whole.write("sql/4_drop.sql", "drop table people;")
+    assert whole.plan().plan.to_confirm
+    plan = whole.plan(options=selected("migration:3_*")).plan
+    assert (plan.to_confirm, [c.address for c in plan.changes]) == ((), ["migration:3_c.sql"])
+    with pytest.raises(SelectionRefused):
+        whole.plan(options=selected("migration:4_*"))

@@ -1,0 +1,128 @@
+"""Repairs of files that are applied in part: what can be looked up is looked up, and every way leads on."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.deploy.repairing import plan_repair
+from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.errors import MigrationDiverged, RepairRefused
+from tests.deploy.histories import history, known, repair, sql, standings, ways
+
+A, B = "create table a (id int);", "create table b (id int);"
+TWICE = "create table t (n int); insert into t values (1), (1);"
+
+
+def refused(site, **wish: tuple) -> list[str]:
+    with pytest.raises(RepairRefused) as caught:
+        plan_repair(site.api, known(site), Wish(**wish))
+    return [f"{p.location}: {p.message.partition(':')[0]}" for p in caught.value.problems]
+
+
+def test_an_index_is_only_applied_where_it_can_be_used(site):
+    history(site, m1_t=TWICE, m2_i="create unique index concurrently i on t (n);")
+    site.fails()
+    assert refused(site, applied=(("2", 1),)) == ["sql/2_i.sql:1:1: the index i is there, but invalid"]
+    sql(site, "drop index i")
+    sql(site, "create table other (n int); create index i on other (n)")
+    assert refused(site, applied=(("2", 1),)) == ['sql/2_i.sql:1:1: there is no index "i" on its table']
+    sql(site, "drop table other; delete from t; create unique index i on t (n)")
+    repair(site, applied=(("2", 1),))
+    assert site.plan().plan.changes == ()
+
+
+def test_an_index_is_only_dropped_where_it_is_gone(site):
+    history(site, m1_t="create table t (n int); create index i on t (n);")
+    site.apply()
+    site.write("sql/2_d.sql", "drop index concurrently i;")
+    assert refused(site, applied=(("2", 1),)) == ["sql/2_d.sql:1:1: the index is still there"]
+    sql(site, "drop index i")
+    repair(site, applied=(("2", 1),))
+
+
+def test_what_a_failed_build_left_is_built_again_after_a_repair(site):
+    """The repair forgets that a build was begun; what it left is in the way all the same."""
+    history(site, m1_t=TWICE, m2_i="create unique index concurrently i on t (n);")
+    site.fails()
+    repair(site, not_applied=(("2", 1),))
+    assert standings(site)["2"] == "pending"
+    sql(site, "delete from t")
+    site.apply()
+    assert sql(site, "select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
+
+
+def test_if_not_exists_does_not_take_an_invalid_index_for_one(site):
+    text = "create unique index concurrently if not exists i on t (n);"
+    history(site, m1_t=TWICE, m2_i=text)
+    site.fails()
+    repair(site, not_applied=(("2", 1),))
+    sql(site, "delete from t")
+    site.apply()
+    assert sql(site, "select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
+
+
+def test_another_index_of_the_name_is_not_taken_for_the_files_own(site):
+    history(
+        site,
+        m1_t="create table t (n int, m int); create index i on t (m);",
+        m2_i="create index concurrently i on t (n);",
+    )
+    assert site.fails().error.sqlstate == "42P07"
+    failed = site.fails()
+    assert failed.error.sqlstate == "42P07"
+    assert standings(site)["2"] == "failed"
+
+
+def test_a_block_that_commits_and_fails_may_have_done_a_part(site):
+    text = "do $$ begin insert into t values (1); commit; perform 1/0; end $$"
+    history(site, m1_t="create table t (n int);", m2_s=text)
+    failed = site.fails()
+    assert "what it committed before that is kept" in failed.error.message
+    assert standings(site)["2"] == "unknown"
+    assert "division by zero" in known(site).told.entries[-1].cause
+    repair(site, not_applied=(("2", 1),))
+    site.write("sql/2_s.sql", text.replace("1/0", "1"))
+    site.apply()
+
+
+def test_the_ways_of_an_edited_file_that_is_applied_in_part(site):
+    text = "create table t (n int); create index concurrently i on t (nope);"
+    history(site, m1_t=text)
+    site.fails()
+    site.write("sql/1_t.sql", text.replace("n int", "n bigint").replace("nope", "n"))
+    assert standings(site)["1"] == "edited"
+    assert ways(site) == ["repair --accept 1_t.sql", "repair --not-applied 1:1"]
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    assert [p.message for p in caught.value.problems] == ["was edited after part 1 of 2 of it was applied"]
+    assert [a.command for a in caught.value.next_actions][1:] == [
+        "mosaic-deploy migrate repair --accept 1_t.sql",
+        "mosaic-deploy migrate repair --not-applied 1:1",
+    ]
+    repair(site, accept=("1_t.sql",))
+    site.apply()
+
+
+def test_an_edited_file_that_was_undone_by_hand_begins_anew(site):
+    text = "create table t (n int); create index concurrently i on t (nope);"
+    history(site, m1_t=text)
+    site.fails()
+    sql(site, "drop table t")
+    site.write("sql/1_t.sql", "create table t (n bigint); create index concurrently i on t (n); select 1;")
+    assert ways(site) == ["repair --not-applied 1:1"]
+    repair(site, not_applied=(("1", 1),))
+    site.apply()
+
+
+def test_the_way_of_a_file_that_is_gone(site):
+    history(site, m1_a=A, **{"m2_b c": B})
+    site.apply()
+    (site.root / "sql/2_b c.sql").unlink()
+    site.write("sql/1_a.sql", "create table a (id bigint);")
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    assert [a.command for a in caught.value.next_actions] == [
+        "mosaic-deploy migrate status",
+        "mosaic-deploy migrate repair --accept 1_a.sql",
+        "mosaic-deploy migrate repair --forget 2",
+    ]

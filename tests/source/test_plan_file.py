@@ -1,0 +1,130 @@
+"""Saved plans on disk: whole as they were written, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mosaic_deploy.errors import PlanFileRefused
+from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_other, write_plan_file
+
+DIGEST = "a" * 64
+PARTS = ("extensions", "migrations", "static", "storage", "seeds", "auth")
+DOCUMENT = {
+    "mosaic_deploy": "1.2.3",
+    "format": 1,
+    "type": "plan",
+    "project": {"id": "p-1", "name": "été 🎉 \"quoted\"", "url": "", "status": "running"},
+    "environment": None,
+    "summary": {"add": 1, "change": 0, "destroy": 0},
+    "changes": [
+        {"kind": "static", "address": "static:a b.html", "action": "add", "reason": "new", "path": "a b.html"}
+    ],
+    "notes": [],
+    "hazards": [],
+    "policy": {"denied": [], "to_confirm": 0},
+    "selection": None,
+    "fingerprint": DIGEST,
+    "saved": {
+        "at": "2026-11-23T23:11:00+00:00",
+        "manifest": "mosaic.yaml",
+        "local": True,
+        "api": None,
+        "project": None,
+        "allow_out_of_order": False,
+        "origin": {
+            "serial": 3,
+            "manifest": dict.fromkeys(
+                ("project", "database", "static", "storage", "auth", "verify", "policy"), DIGEST
+            ),
+            "desired": {"migrations": None, "static": {"a b.html": "b" * 16}, "storage": None, "seeds": None, "auth": None},
+            "live": dict.fromkeys(PARTS, DIGEST),
+            "hazards": [],
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.json"
+    write_plan_file(path, DOCUMENT)
+    return path
+
+
+def test_what_is_written_is_read(file: Path) -> None:
+    read = read_plan_file(file, 1)
+    assert read == {**DOCUMENT, "checksum": checksum(DOCUMENT)}
+    assert [path.name for path in file.parent.iterdir()] == ["plan.json"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
+@given(data=st.data())
+def test_no_part_of_a_plan_is_one(file: Path, data: st.DataObject) -> None:
+    text = json.dumps({**DOCUMENT, "checksum": checksum(DOCUMENT)})
+    part = file.with_name("part.json")
+    part.write_text(text[: data.draw(st.integers(0, len(text) - 1))])
+    try:
+        assert read_plan_file(part, 1) is None
+    except PlanFileRefused as error:
+        assert "isn't a whole plan" in error.message
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(place=st.integers(0, 10_000), letter=st.characters(exclude_categories=["Cs"]))
+def test_no_letter_can_be_another(file: Path, place: int, letter: str) -> None:
+    text = json.dumps({**DOCUMENT, "checksum": checksum(DOCUMENT)}, ensure_ascii=False)
+    place %= len(text)
+    other = file.with_name("other.json")
+    other.write_text(text[:place] + letter + text[place + 1 :], encoding="utf-8")
+    try:
+        read = read_plan_file(other, 1)
+    except PlanFileRefused:
+        return
+    assert read is None or read == json.loads(text)
+
+
+def test_a_link_stays_a_link(file: Path) -> None:
+    link = file.with_name("link.json")
+    link.symlink_to("plan.json")
+    write_plan_file(link, {**DOCUMENT, "environment": "live"})
+    assert link.is_symlink()
+    read = read_plan_file(file, 1)
+    assert read is not None
+    assert read["environment"] == "live"
+
+
+@pytest.mark.parametrize("content", ["", "version: 1\n", "{}", '{"version": 1}', "[1]", "{ not json", "\x00"])
+def test_anything_else_is_left_to_others_and_not_overwritten(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    assert read_plan_file(path, 1) is None
+    with pytest.raises(PlanFileRefused, match="no saved plan"):
+        refuse_other(path)
+    assert path.read_text() == content
+
+
+def test_a_folder_and_a_dangling_link_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    for path in (tmp_path, tmp_path / "link"):
+        with pytest.raises(PlanFileRefused):
+            write_plan_file(path, DOCUMENT)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("path", ["nowhere/plan.json", "x" * 300, "a\0b"])
+def test_what_cannot_be_written_is_said(tmp_path: Path, path: str) -> None:
+    with pytest.raises(PlanFileRefused):
+        write_plan_file(tmp_path / path, DOCUMENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schema_is_asked_last(file: Path) -> None:
+    wrong = {**DOCUMENT, "changes": [{"kind": "static"}]}
+    file.write_text(json.dumps({**wrong, "checksum": checksum(wrong)}))
+    with pytest.raises(PlanFileRefused, match="shape"):
+        read_plan_file(file, 1)
