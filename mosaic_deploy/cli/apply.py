@@ -12,6 +12,7 @@ from mosaic_deploy.cli.holder import gone, holder
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed
 from mosaic_deploy.cli.session import command_line, open_session
+from mosaic_deploy.cli.turns import in_turn, settled, unless_overtaken
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -74,16 +75,22 @@ def apply(
     )
     from mosaic_deploy import deploy
     from mosaic_deploy.diff.selection import Selection
+    from mosaic_deploy.live.lease import Patience
 
-    with session:
+    patience = Patience(lock_timeout, break_lease, gone)
+
+    def once(last: bool) -> int:
         chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
-        planned = deploy.plan(
-            session.api, session.manifest, session.target, reviewed.options() if reviewed else chosen
-        )
-        settled = reviewed is not None and not reviewed.refuse_moved(planned)
-        last = settled or dry_run or not planned.due
-        screen.plan(planned.plan, final=last)
-        if last:
+
+        def plan() -> deploy.Planned:
+            options = reviewed.options() if reviewed else chosen
+            return deploy.plan(session.api, session.manifest, session.target, options)
+
+        planned = plan() if dry_run else settled(screen, session.api, plan, patience)
+        done = reviewed is not None and not reviewed.refuse_moved(planned)
+        final = done or dry_run or not planned.due
+        screen.plan(planned.plan, final=final)
+        if final:
             return 0
         if not planned.plan.empty:
             agree(planned.plan, yes=yes or reviewed is not None, allow=allow, command=command_line())
@@ -95,4 +102,9 @@ def apply(
             gone=gone,
             parallelism=parallelism,
         )
-        return screen.apply(planned.plan, session.completed(deploy.apply(session.api, planned, wanted)))
+        events = session.completed(deploy.apply(session.api, planned, wanted))
+        # Of a plan that was reviewed there is no other.
+        return screen.apply(planned.plan, unless_overtaken(events, last=last or reviewed is not None))
+
+    with session:
+        return in_turn(once)

@@ -36,6 +36,9 @@ from mosaic_deploy.model.event import (
 )
 from mosaic_deploy.model.snapshot import Project
 
+_NO_SERIAL = -1
+"""A count of deploys that no ledger has: the lease is given back at once, and the plan is stale."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
@@ -129,7 +132,8 @@ def _project_and_lease(
         secrets.token_hex(16),
         deploy_id,
         f"{work.name}:{plan.fingerprint}" if work.name else plan.fingerprint,
-        plan.serial,
+        # What was read while another deploy wrote is nothing to build on, however it ended.
+        _NO_SERIAL if planned.unsettled else plan.serial,
         plan.environment,
     )
     yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.gone))

@@ -68,6 +68,11 @@ class Planned:
     selection: Selection = ALL
 
     @property
+    def unsettled(self) -> bool:
+        """Whether another deploy held the lease while live was read: it may have gone on writing since."""
+        return bool(self.live.facts.get("lease"))
+
+    @property
     def unverified(self) -> bool:
         """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
         last = self.live.facts.get("last")

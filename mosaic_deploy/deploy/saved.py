@@ -180,11 +180,10 @@ _LIVE = {"static": "static files", "storage": "stored files", "migrations": "the
 
 def _deploys(document: Mapping[str, Any], serial: int, planned: Planned) -> str:
     last = planned.live.facts.get("last") or {}
-    who = f"deploy {last.get('serial')} by {last.get('holder')} ({last.get('status')}, {last.get('started_at')})"
-    if last.get("plan") == document["fingerprint"] and planned.plan.serial == serial + 1:
-        return f"live: this very plan was applied since: {who}"
-    count = planned.plan.serial - serial
-    return f"live: {'a deploy' if count == 1 else f'{count} deploys'} since, the last one {who}"
+    who = f"by {last.get('holder')} ({last.get('status')}, {last.get('started_at')})"
+    if last.get("plan") == document["fingerprint"] and last.get("serial") == serial + 1:
+        return f"live: this very plan was applied since, {who}"
+    return f"live: deployed since, the last time {who}"
 
 
 def _hazards_moved(then: list[str], now: list[str]) -> Iterator[str]:

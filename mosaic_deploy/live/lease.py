@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import LeaseHeld, LeaseLost, MosaicError, PlanStale, ResponseInvalid
@@ -74,14 +74,48 @@ def acquire(api: Api, claim: Claim, patience: Patience) -> Iterator[Waiting | No
     began = time.monotonic()
     while held := _try(api, claim):
         gone = patience.gone(held.holder)
-        if patience.breaks and (gone or held.renewed >= _SILENT) and _try(api, claim, broken=held) is None:
-            yield Noted(_broken(held, gone=gone))
-            return
+        if patience.breaks and (gone or held.renewed >= _SILENT):
+            taken = yield from _break(api, claim, held, gone=gone)
+            if taken:
+                return
         waited = time.monotonic() - began
         if waited >= patience.seconds:
             raise _held(held, patience, gone=gone)
         yield Waiting(_reason(held, patience, gone=gone), waited)
         time.sleep(min(_POLL, max(0.05, patience.seconds - waited)))
+
+
+def _break(api: Api, claim: Claim, held: Held, *, gone: bool) -> Generator[Noted, None, bool]:
+    """Whether the lease was taken over as it was seen; said also where the plan is stale by then."""
+    try:
+        taken = _try(api, claim, broken=held) is None
+    except PlanStale:
+        yield Noted(_broken(held, gone=gone))
+        raise
+    if taken:
+        yield Noted(_broken(held, gone=gone))
+    return taken
+
+
+def await_free(api: Api, project: str, patience: Patience) -> Iterator[Waiting]:
+    """Returns when nobody holds the lease; yields while somebody does. Only reads. Raises LeaseHeld."""
+    began = time.monotonic()
+    while held := _read_held(api, project):
+        gone = patience.gone(held.holder)
+        waited = time.monotonic() - began
+        if waited >= patience.seconds:
+            raise _held(held, patience, gone=gone)
+        yield Waiting(_reason(held, patience, gone=gone), waited)
+        time.sleep(min(_POLL, max(0.05, patience.seconds - waited)))
+
+
+def _read_held(api: Api, project: str) -> Held | None:
+    rows = api.sql(
+        project,
+        "SELECT holder, EXTRACT(EPOCH FROM expires_at - pg_catalog.clock_timestamp())::text AS seconds "
+        "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()",
+    )
+    return Held(str(rows[0]["holder"]), float(rows[0]["seconds"])) if rows else None
 
 
 def _broken(held: Held, *, gone: bool) -> Note:
@@ -113,12 +147,16 @@ def _held(held: Held, patience: Patience, *, gone: bool) -> LeaseHeld:
 
 
 def release(api: Api, claim: Claim, status: str, report: dict[str, object]) -> None:
-    """Records how the deploy ended and gives the lease back, in one statement."""
+    """Records how the deploy ended and gives the lease back, in one statement that may be sent again.
+
+    It counts once more: a plan that was read while this deploy wrote is stale.
+    """
     api.sql(
         claim.project,
         f"WITH ended AS (UPDATE mosaic_deploy.deploys SET status = {literal(status)}, "
         f"report = {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp() "
-        f"WHERE id = {literal(claim.deploy_id)} AND status = 'running'), "
+        f"WHERE id = {literal(claim.deploy_id)} AND status = 'running' RETURNING 1), "
+        "counted AS (UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE EXISTS (SELECT FROM ended)), "
         f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1) "
         "SELECT count(*) AS freed FROM freed",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mosaic_deploy.errors import (
     NextAction,
+    PlanStale,
     ProjectAmbiguous,
     ProjectNotFound,
     ProjectNotReady,
@@ -48,17 +49,45 @@ def choose(projects: list[Project], *, id: str | None, name: str | None) -> Proj
 
 
 def create(api: Api, name: str) -> Project:
-    """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice."""
-    before = {project.id for project in read_projects(api)}
+    """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
+
+    Raises PlanStale where there is one of this name by now. Names needn't be unique, so two first deploys at the
+    same moment make two: the one with the smaller id is gone on with. Raises ProjectAmbiguous for the other, which
+    stays empty.
+    """
+    known = read_projects(api)
+    if taken := [project.id for project in known if project.name == name]:
+        raise PlanStale(
+            f"another deploy was first: it created the project {name!r} ({taken[0]}) since this plan was made",
+            hint="run the command again: it plans for that one",
+        )
+    before = {project.id for project in known}
+
+    def made() -> list[Project]:
+        return [p for p in read_projects(api) if p.name == name and p.id not in before]
+
     try:
-        return answers.project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
+        mine = answers.project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
     except (ResponseLost, ServerFailed) as error:
-        made = [p for p in read_projects(api) if p.name == name and p.id not in before]
-        if not made:
+        found = made()
+        if not found:
             raise
-        if len(made) > 1:
-            raise choose_error(made, name) from error
-        return made[0]
+        if len(found) > 1:
+            raise choose_error(found, name) from error
+        return found[0]
+    first = min((p.id for p in made()), default=mine.id)
+    if first < mine.id:
+        raise _second(mine, first)
+    return mine
+
+
+def _second(mine: Project, first: str) -> ProjectAmbiguous:
+    return ProjectAmbiguous(
+        f"another deploy created a project named {mine.name!r} at the same time: {first}. The one made here, "
+        f"{mine.id}, is empty, and nothing was deployed to it",
+        hint=f"pin project.id: {first} in the manifest, and delete {mine.id}",
+        next_actions=[NextAction("deploy to the other one", f"mosaic-deploy apply --project {first}")],
+    )
 
 
 def choose_error(made: list[Project], name: str) -> ProjectAmbiguous:

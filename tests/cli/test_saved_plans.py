@@ -119,7 +119,7 @@ def test_a_deploy_in_between_is_said(run, saved):
     (saved.parent / "keep").rename(saved.parent / "public/about.html")
     error = refused(run, "plan.json")
     [said] = str(error["message"]).splitlines()[1:]
-    assert said.startswith("  - live: a deploy since, the last one deploy 2 by ")
+    assert said.startswith("  - live: deployed since, the last time by ")
     assert "(done, 20" in said
 
 
@@ -344,7 +344,7 @@ def test_after_a_failure_a_new_plan_is_the_way_on(run, live):
     [action] = document["error"]["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --except storage --local"
     again = json.loads(run("apply", "plan.json", "-o", "json").stdout)["error"]
-    assert "this very plan was applied since: deploy 2" in again["message"]
+    assert "this very plan was applied since, by " in again["message"]
     assert "(failed, 20" in again["message"]
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import httpx
 
 from mosaic_deploy.errors import LeaseHeld, PlanStale
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Noted, Waiting
+from mosaic_deploy.live.lease import Claim, Patience, acquire, release
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 from tests.deploy.faults import is_sql
 from tests.deploy.test_crashes import small
 
@@ -38,7 +39,9 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     events = site.run(break_lease=True)
     notes = [event.note.message for event in events if isinstance(event, Noted)]
     assert [note.partition(", ")[0] for note in notes] == ["took over the lease of ada@elsewhere (pid 7)"]
-    assert isinstance(events[-1], ApplyDone)
+    assert isinstance(events[-1], ApplyFailed)
+    assert isinstance(events[-1].error, PlanStale), "it was read while the other could still write"
+    assert isinstance(site.run()[-1], ApplyDone)
     other = site.sql(
         "select status, report->>'lease_broken_by' as by from mosaic_deploy.deploys where id = 'other'"
     )
@@ -66,8 +69,9 @@ def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site
     waits = [event.reason for event in events if isinstance(event, Waiting)]
     assert "whose process is gone from this machine" in waits[0]
     assert "--break-lease" in waits[0]
-    last = site.run(gone=lambda holder: True, break_lease=True)[-1]
-    assert isinstance(last, ApplyDone)
+    broken = site.run(gone=lambda holder: True, break_lease=True)
+    assert any(isinstance(event, Noted) for event in broken)
+    assert isinstance(site.run()[-1], ApplyDone)
 
 
 def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
@@ -100,3 +104,47 @@ def test_a_stale_plan_names_who_was_first_and_the_command(site):
     assert isinstance(other.error, PlanStale)
     assert "another deploy was first, that of tests" in other.error.message
     assert [a.command for a in other.error.next_actions] == ["mosaic-deploy apply"]
+
+
+def test_a_plan_that_was_read_while_another_deploy_wrote_is_stale(site):
+    """Also where that deploy began before the plan was made, and is over when the lease is taken."""
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    stale: list[object] = []
+    for event in site.events():
+        if isinstance(event, ChangeDone) and event.change.address == "static:index.html":
+            small(site, "first")
+            stale.append(site.plan())
+    assert site.get("/").text == "<p>second"
+    [read_meanwhile] = stale
+    last = site.run(read_meanwhile)[-1]
+    assert isinstance(last, ApplyFailed)
+    assert isinstance(last.error, PlanStale)
+    assert last.done == ()
+    site.apply()
+    assert site.get("/").text == "<p>first"
+
+
+def test_a_plan_that_was_read_while_a_deploy_died_is_stale(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 20)
+    planned = site.plan()
+    site.sql("delete from mosaic_deploy.lease")
+    last = site.run(planned)[-1]
+    assert isinstance(last, ApplyFailed)
+    assert isinstance(last.error, PlanStale)
+
+
+def test_a_release_that_is_sent_again_counts_once(site):
+    small(site, "first")
+    site.apply()
+    before = site.sql("select serial from mosaic_deploy.ledger")
+    claim = Claim(site.project_id, "tests", "t", "d", "p", int(before[0]["serial"]))
+    assert list(acquire(site.api, claim, Patience(0))) == []
+    release(site.api, claim, "done", {})
+    release(site.api, claim, "done", {})
+    after = site.sql("select serial from mosaic_deploy.ledger")
+    assert int(after[0]["serial"]) == int(before[0]["serial"]) + 2

@@ -23,7 +23,7 @@ from mosaic_deploy.cli.render.documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.manifest import Manifest
@@ -43,6 +43,9 @@ class JsonView:
 
     def idle(self, plan: Plan, message: str) -> None:
         self.plan(plan, final=True)
+
+    def waiting(self, event: Waiting) -> None:
+        """Not part of the one document."""
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()

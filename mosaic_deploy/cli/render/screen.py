@@ -12,7 +12,7 @@ from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
-    from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.event import Event, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.manifest import Manifest
@@ -25,6 +25,7 @@ class View(Protocol):
 
     def plan(self, plan: Plan, *, final: bool) -> None: ...
     def idle(self, plan: Plan, message: str) -> None: ...
+    def waiting(self, event: Waiting) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def valid(self, manifest: Manifest, desired: Snapshot) -> None: ...
     def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
@@ -71,6 +72,10 @@ class Screen:
     def idle(self, plan: Plan, message: str) -> None:
         """An empty plan is all the command has; `message` says so to people."""
         self.view.idle(plan, message)
+
+    def waiting(self, event: Waiting) -> None:
+        """Something has to come first; said before there is a plan."""
+        self.view.waiting(event)
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)

@@ -14,7 +14,7 @@ from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
-    from mosaic_deploy.model.event import ApplyDone, Event
+    from mosaic_deploy.model.event import ApplyDone, Event, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.manifest import Manifest
@@ -27,6 +27,7 @@ class TextView:
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
+        self._waiting = ""
 
     def plan(self, plan: Plan, *, final: bool) -> None:
         from mosaic_deploy.cli.render.text_plan import plan_lines
@@ -40,6 +41,11 @@ class TextView:
         for note in plan.notes:
             self._out(note_line(note))
         self._out(message)
+
+    def waiting(self, event: Waiting) -> None:
+        if event.reason != self._waiting:
+            self._waiting = event.reason
+            self._err(f"waiting {event.reason}")
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import follow

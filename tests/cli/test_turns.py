@@ -1,0 +1,98 @@
+"""Two deploys at a time, as two processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mosaic_deploy.live.wire import loopback_target
+
+
+@pytest.fixture
+def sql(run, folder: Path, platform):
+    """Runs SQL in the folder's project."""
+    assert run("apply", "--local", "--yes").returncode == 0
+    headers = {"X-API-Key": platform.api_key}
+    listed = httpx.get(f"{platform.url}/v1/project/projects", headers=headers).json()["projects"]
+    name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
+    [project] = [each["project_id"] for each in listed if each["name"] == name]
+
+    def call(query: str) -> list[dict]:
+        body = {"query": query}
+        answer = httpx.post(f"{platform.url}/v1/project/{project}/sql", headers=headers, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    return call
+
+
+def start(arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mosaic_deploy", *arguments]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
+
+
+def test_a_deploy_waits_for_its_turn_and_plans_then(sql, folder: Path, environment) -> None:
+    sql(
+        "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        "values ('ada@elsewhere', 't', now(), now() + interval '30 seconds')"
+    )
+    (folder / "public/index.html").write_text("<h1>mine")
+    with start(("apply", "--local", "--yes"), folder, environment) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "waiting for the deploy of ada@elsewhere\n"
+        sql("delete from mosaic_deploy.lease")
+        out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, err
+    assert "Applied in" in out
+
+
+def test_many_at_a_time_all_end_well(sql, folder: Path, environment, tmp_path_factory) -> None:
+    """Nobody is told that the plan is stale, nothing is applied twice, and the last word is one of theirs, whole."""
+    texts = [f"<h1>version {number}" for number in range(4)]
+    copies = []
+    for number, text in enumerate(texts):
+        copy = tmp_path_factory.mktemp(f"copy{number}")
+        (copy / "public").mkdir()
+        (copy / "sql").mkdir()
+        (copy / "mosaic.yaml").write_text((folder / "mosaic.yaml").read_text())
+        (copy / "sql/1_t.sql").write_text((folder / "sql/1_t.sql").read_text())
+        (copy / "sql/2_count.sql").write_text("create table once (id int); insert into once values (1);")
+        for name in ("index.html", "a.css", "b.css"):
+            (copy / "public" / name).write_text(text)
+        copies.append(copy)
+    running = [start(("apply", "--local", "--yes"), copy, environment) for copy in copies]
+    ended = [(each.communicate(timeout=90), each.returncode) for each in running]
+    assert [code for _, code in ended] == [0] * len(copies), ended
+    assert sql("select count(*)::int as n from once") == [{"n": 1}]
+    url, headers = loopback_target(ended[0][0][0].strip().splitlines()[-1])
+    pages = {httpx.get(f"{url}/{name}", headers=headers).text for name in ("index.html", "a.css", "b.css")}
+    assert len(pages) == 1
+    assert pages < set(texts)
+
+
+def test_two_first_deploys_make_no_project_that_is_half_deployed(folder: Path, environment, platform) -> None:
+    running = [start(("apply", "--local", "--yes"), folder, environment) for _ in range(2)]
+    ended = [(each.communicate(timeout=90), each.returncode) for each in running]
+    codes = sorted(code for _, code in ended)
+    assert codes in ([0, 0], [0, 1]), ended
+    for (_, err), code in ended:
+        assert code == 0 or "error[project_ambiguous]" in err
+
+
+def test_a_wait_that_is_too_long_says_whose_lease_it_was(sql, run, folder: Path) -> None:
+    sql(
+        "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        "values ('ada@elsewhere', 't', now(), now() + interval '30 seconds')"
+    )
+    (folder / "public/index.html").write_text("<h1>mine")
+    began = time.monotonic()
+    held = run("apply", "--local", "--yes", "--lock-timeout", "0.1")
+    assert held.returncode == 1
+    assert "error[lease_held]: another deploy is under way: ada@elsewhere" in held.stderr
+    assert time.monotonic() - began < 30
