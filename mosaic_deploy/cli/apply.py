@@ -31,14 +31,8 @@ from mosaic_deploy.cli.session import command_line, holder, open_session
     metavar="SECONDS",
     help="Wait so long for another deploy of the project to end.",
 )
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="Upload so many files at the same time.",
-)
+@options.parallelism
+@options.verify
 @options.output
 @click.pass_obj
 def apply(
@@ -54,6 +48,7 @@ def apply(
     dry_run: bool,
     lock_timeout: float,
     parallelism: int,
+    verify: bool,
 ) -> int:
     """Make the project what the manifest says: show the plan, ask, apply.
 
@@ -64,10 +59,10 @@ def apply(
     from mosaic_deploy import deploy
 
     with session:
-        planned = deploy.plan(
-            session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
-        )
-        last = (planned.plan.empty and not planned.unverified) or dry_run
+        with screen.checking(wanted=verify) as heard:
+            chosen = deploy.PlanOptions(allow_out_of_order, heard, parallelism)
+            planned = deploy.plan(session.api, session.manifest, session.target, chosen)
+        last = (planned.plan.empty and not planned.owing) or dry_run
         screen.plan(planned.plan, final=last)
         if last:
             return 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.errors import LeaseHeld, LeaseLost, MosaicError, PlanStale, ResponseInvalid
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.ledger import keep_sums
 from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.sql.quote import json_literal, literal
 
@@ -63,14 +64,14 @@ def acquire(api: Api, claim: Claim, *, wait: float) -> Iterator[Waiting]:
 
 
 def release(api: Api, claim: Claim, status: str, report: dict[str, object]) -> None:
-    """Records how the deploy ended and gives the lease back, in one statement."""
+    """Records how the deploy ended, keeps the objects' digests and gives the lease back, in one statement."""
     api.sql(
         claim.project,
         f"WITH ended AS (UPDATE mosaic_deploy.deploys SET status = {literal(status)}, "
         f"report = {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp() "
         f"WHERE id = {literal(claim.deploy_id)} AND status = 'running'), "
-        f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1) "
-        "SELECT count(*) AS freed FROM freed",
+        f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1), "
+        f"{keep_sums()} SELECT count(*) AS freed FROM freed",
     )
 
 
