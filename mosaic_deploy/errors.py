@@ -6,6 +6,7 @@ MosaicError
 ├── SourceError
 │   ├── SourceUnreadable   source_unreadable       a file or folder that can't be read
 │   ├── SourceRefused      source_refused          names that collide, links that leave the folder, …
+│   ├── SecretFound        secret_found            a file to be published that looks like a secret
 │   └── SourceChanged      source_changed          a file changed between plan and send
 ├── MigrationError
 │   ├── MigrationInvalid   migration_invalid       names, duplicates, syntax: found offline
@@ -41,6 +42,9 @@ MosaicError
 ├── Declined               declined                the person said no
 ├── PolicyDenied           policy_denied           the manifest's policy doesn't let the plan be applied
 ├── DestructiveUnconfirmed  destructive_unconfirmed  data would be destroyed, and nobody agreed to that
+├── PruneUnconfirmed       prune_unconfirmed       strangers' files would be deleted, and nobody agreed to their number
+├── QuotaExceeded          quota_exceeded          what would be stored doesn't fit
+├── TransfersFailed        transfers_failed        several files could not be sent
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
 ├── UsageRefused           usage                   a command line that can't be read
@@ -167,6 +171,10 @@ class SourceUnreadable(SourceError):
 
 class SourceRefused(SourceError):
     code = "source_refused"
+
+
+class SecretFound(SourceError):
+    code = "secret_found"
 
 
 class SourceChanged(SourceError):
@@ -366,6 +374,21 @@ class PolicyDenied(MosaicError):
 
 class DestructiveUnconfirmed(MosaicError):
     code = "destructive_unconfirmed"
+
+
+class PruneUnconfirmed(MosaicError):
+    code = "prune_unconfirmed"
+
+
+class QuotaExceeded(MosaicError):
+    code = "quota_exceeded"
+
+
+class TransfersFailed(MosaicError):
+    """Several files could not be sent, or arrived as something else: one Problem for each."""
+
+    code = "transfers_failed"
+    retryable = True
 
 
 class VerifyFailed(MosaicError):

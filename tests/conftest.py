@@ -20,6 +20,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     assert run_platform(home, "reset")["exit_code"] == 0
 
 
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the cache of the person who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MOSAIC_CACHE", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def project(platform: RunningPlatform) -> Callable[..., str]:
     """Creates a project, waits until it runs, returns its id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -33,14 +34,8 @@ if TYPE_CHECKING:
 @options.allow
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @options.lease
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="Upload so many files at the same time.",
-)
+@options.parallelism
+@options.verify
 @options.output
 @click.pass_obj
 def apply(
@@ -59,6 +54,7 @@ def apply(
     lock_timeout: float,
     break_lease: bool,
     parallelism: int,
+    verify: bool,
 ) -> int:
     """Make the project what the manifest says: show the plan, ask, apply.
 
@@ -66,8 +62,10 @@ def apply(
     is applied exactly as it was reviewed, without asking again, and refused where anything has moved since.
     Running it again goes on where a run was stopped; when nothing differs, nothing is done.
     """
-    texts = [tuple(selector.text for selector in selectors) for selectors in (only, excluded)]
-    reviewed = find_reviewed(path, Given(environment, local, project_id, allow_out_of_order, *texts))
+    taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+    reviewed = find_reviewed(
+        path, Given(environment, local, project_id, allow_out_of_order, taken, left, verify)
+    )
     session = (
         reviewed.open(timeout)
         if reviewed
@@ -80,11 +78,13 @@ def apply(
     patience = Patience(lock_timeout, break_lease, gone)
 
     def once(last: bool) -> int:
-        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
-
         def plan() -> deploy.Planned:
-            options = reviewed.options() if reviewed else chosen
-            return deploy.plan(session.api, session.manifest, session.target, options)
+            with screen.checking(wanted=reviewed.verifies if reviewed else verify) as heard:
+                chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
+                options = replace(
+                    reviewed.options() if reviewed else chosen, verify=heard, parallelism=parallelism
+                )
+                return deploy.plan(session.api, session.manifest, session.target, options)
 
         planned = plan() if dry_run else settled(screen, session.api, plan, patience)
         done = reviewed is not None and not reviewed.refuse_moved(planned)

@@ -8,7 +8,14 @@ from collections.abc import Collection
 
 import click
 
-from mosaic_deploy.errors import ConsentMissing, Declined, DestructiveUnconfirmed, NextAction, Problem
+from mosaic_deploy.errors import (
+    ConsentMissing,
+    Declined,
+    DestructiveUnconfirmed,
+    NextAction,
+    Problem,
+    PruneUnconfirmed,
+)
 from mosaic_deploy.model.plan import Plan
 
 
@@ -49,17 +56,38 @@ def agree(
 ) -> None:
     """Returns if the plan may be applied: the policy doesn't deny it, and whoever has to agree did.
 
-    Data is destroyed only where `allow` names it or a person says yes to just that (asked by `anyhow`); `yes`
-    is no such word.
-    Raises PolicyDenied, DestructiveUnconfirmed, ConsentMissing, Declined.
+    Data is destroyed, and strangers' files are deleted, only where `allow` names it (`destructive`, `prune=37`) or
+    a person says yes to just that (asked by `anyhow`); `yes` is no such word.
+    Raises PolicyDenied, PruneUnconfirmed, DestructiveUnconfirmed, ConsentMissing, Declined.
     """
     from mosaic_deploy.diff.policy import refuse_denied
 
     refuse_denied(plan)
+    asked = False
+    if plan.to_prune and f"prune={plan.to_prune}" not in allow:
+        _ask_prune(plan, f"{command} --allow prune={plan.to_prune}{'' if yes else ' --yes'}", allow)
+        asked = True
     if plan.to_confirm and DESTRUCTIVE not in allow:
         _ask_destructive(plan, anyhow, f"{command} --allow {DESTRUCTIVE}{'' if yes else ' --yes'}")
-    else:
+    elif not asked:
         ask(question, yes=yes, command=f"{command} --yes")
+
+
+def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:
+    """Asks about the number of files; one that was given and isn't the plan's is not asked about again."""
+    count = plan.to_prune
+    files = "1 file" if count == 1 else f"{count} files"
+    if not interactive() or any(word.startswith("prune=") for word in allow):
+        raise PruneUnconfirmed(
+            f"{files} would be deleted, some never deployed from here, and nobody agreed to that number, so nothing "
+            "was changed",
+            hint="look at the plan; --yes doesn't agree to this: a person at the terminal does, or --allow with the "
+            "exact number",
+            next_actions=[NextAction("agree beforehand", command)],
+        )
+    question = f"This deletes {files}, some of which were never deployed from here. Delete {files}?"
+    if not click.confirm(question, default=False, err=True):
+        raise Declined("nothing was changed")
 
 
 def _ask_destructive(plan: Plan, anyhow: str, command: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.live.pace import PARALLELISM
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -137,8 +138,43 @@ def allow(command: F) -> F:
     return click.option(
         "--allow",
         multiple=True,
-        type=click.Choice(["destructive"]),
-        help="Agree beforehand to SQL that destroys data. --yes alone doesn't.",
+        type=_Harm(),
+        metavar="HARM",
+        help="Agree beforehand to SQL that destroy data (destructive), or to the deletion of exactly N files "
+        "under prune: all (prune=N). --yes alone doesn't.",
+    )(command)
+
+
+class _Harm(click.ParamType[str]):
+    """`destructive`, or `prune=` and a number."""
+
+    name = "harm"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, _, count = value.partition("=")
+        if value == "destructive" or (kind == "prune" and count.isascii() and count.isdecimal()):
+            return value if value == "destructive" else f"prune={int(count)}"
+        return self.fail(f"{value!r} is neither destructive nor prune=N, such as prune=37", param, ctx)
+
+
+def verify(command: F) -> F:
+    """`--verify`: compare the live bytes themselves."""
+    return click.option(
+        "--verify",
+        is_flag=True,
+        help="Fetch every live file and compare its bytes, which finds edits that kept the size.",
+    )(command)
+
+
+def parallelism(command: F) -> F:
+    """`--parallelism`."""
+    return click.option(
+        "--parallelism",
+        type=click.IntRange(1, 64),
+        default=PARALLELISM,
+        show_default=True,
+        metavar="N",
+        help="Send, or fetch, so many files at the same time; fewer where the platform asks to slow down.",
     )(command)
 
 

@@ -35,6 +35,8 @@ def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> st
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
 )
+@options.parallelism
+@options.verify
 @options.output
 @click.pass_obj
 def plan(
@@ -49,6 +51,8 @@ def plan(
     excluded: tuple[Selector, ...],
     out: str | None,
     detailed_exitcode: bool,
+    parallelism: int,
+    verify: bool,
 ) -> int:
     """Show what apply would add, change and destroy, and why. Changes nothing.
 
@@ -67,14 +71,19 @@ def plan(
     from mosaic_deploy import deploy
     from mosaic_deploy.diff.selection import Selection
 
-    with session:
-        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
+    with session, screen.checking(wanted=verify) as heard:
+        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism)
         planned = deploy.plan(session.api, session.manifest, session.target, chosen)
         if out:
             from mosaic_deploy.cli.saved_plan import Given, save
 
-            texts = [tuple(selector.text for selector in selectors) for selectors in (only, excluded)]
-            save(out, session, planned, Given(environment, local, project_id, allow_out_of_order, *texts))
+            taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+            save(
+                out,
+                session,
+                planned,
+                Given(environment, local, project_id, allow_out_of_order, taken, left, verify),
+            )
     screen.plan(planned.plan, final=True)
     if out:
         screen.saved(out)

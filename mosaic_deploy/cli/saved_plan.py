@@ -36,6 +36,7 @@ class Given:
     allow_out_of_order: bool
     only: tuple[str, ...]
     excluded: tuple[str, ...]
+    verify: bool = False
 
 
 def save(path: str, session: Session, planned: Planned, given: Given) -> None:
@@ -53,6 +54,7 @@ def save(path: str, session: Session, planned: Planned, given: Given) -> None:
         "api": None if given.local else _origin(session.api.url),
         "project": given.project_id,
         "allow_out_of_order": given.allow_out_of_order,
+        "verify": given.verify,
         "origin": origin(planned),
     }
     whole = {"mosaic_deploy": __version__, "format": FORMAT, **plan_document(planned.plan), "saved": saved}
@@ -122,6 +124,11 @@ class Reviewed:
         return True
 
     @property
+    def verifies(self) -> bool:
+        """Whether the live bytes themselves were compared."""
+        return bool(self.document["saved"].get("verify"))
+
+    @property
     def again(self) -> str:
         """The command that makes such a plan anew; the session adds which project is meant."""
         selection = self.document["selection"] or {"only": [], "except": []}
@@ -130,6 +137,8 @@ class Reviewed:
             words += [word for text in selection[name] for word in (f"--{name}", text)]
         if self.document["saved"]["allow_out_of_order"]:
             words.append("--allow-out-of-order")
+        if self.verifies:
+            words.append("--verify")
         return f"mosaic-deploy plan {shlex.join(words)}"
 
     def refuse_others(self, given: Given) -> None:
@@ -142,6 +151,7 @@ class Reviewed:
             "--local": given.local and not saved["local"],
             "--project": given.project_id not in (None, project),
             "--allow-out-of-order": given.allow_out_of_order and not saved["allow_out_of_order"],
+            "--verify": given.verify and not self.verifies,
             "--only": given.only and list(given.only) != selection["only"],
             "--except": given.excluded and list(given.excluded) != selection["except"],
         }

@@ -31,4 +31,4 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
     check_pages(manifest, desired.snapshot)
     parse_migrations(desired.migrations)
     whole_seeds(desired.seeds)
-    screen.valid(manifest, desired.snapshot)
+    screen.valid(desired)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mosaic_deploy.deploy.migrations import apply_migrations
-from mosaic_deploy.deploy.objects import delete_objects, put_assets, put_static_files
+from mosaic_deploy.deploy.objects import delete_objects, put_assets, put_static_files, tidy
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.deploy.seeds import run_seeds
@@ -21,6 +21,7 @@ from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction
 from mosaic_deploy.live import ledger
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.lease import Claim, Heartbeat, Patience, acquire, release
+from mosaic_deploy.live.pace import PARALLELISM
 from mosaic_deploy.live.projects import await_running, create
 from mosaic_deploy.model.change import Change, CreateProject, Put
 from mosaic_deploy.model.event import (
@@ -53,7 +54,7 @@ class ApplyOptions:
     break_lease: bool = False
     gone: Callable[[str], bool] = lambda _: False
     provision_wait: float = 300.0
-    parallelism: int = 8
+    parallelism: int = PARALLELISM
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def _project_and_lease(
         plan.environment,
     )
     yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.gone))
+    api.pace.allow(options.parallelism)
     with Heartbeat(api, claim) as heartbeat:
         yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism), work)
 
@@ -201,6 +203,7 @@ def _steps(run: Run) -> Iterator[Event]:
     yield from put_static_files(run)
     yield from set_auth(run)
     yield from delete_objects(run)
+    tidy(run)
     yield from verify(run)
 
 

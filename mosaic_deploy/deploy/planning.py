@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,16 +12,20 @@ from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.diff.policy import judged
+from mosaic_deploy.diff.quota import quota_notes
 from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
+from mosaic_deploy.diff.tidying import Tidying, tidying
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
-from mosaic_deploy.live import endpoints
+from mosaic_deploy.live import endpoints, ledger
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.fetched import Progress, with_bytes_checked
+from mosaic_deploy.live.pace import PARALLELISM
 from mosaic_deploy.live.projects import choose, read_projects
 from mosaic_deploy.live.read import Live, read_live
-from mosaic_deploy.model.change import ApplyMigration, RunSeed
-from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.change import ApplyMigration, DeleteAsset, DeleteStatic, RunSeed
+from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import Migration, Objects, Project, Snapshot, State
+from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Project, Snapshot, State
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
 from mosaic_deploy.source.seeds import whole_seeds
 from mosaic_deploy.source.snapshot import Desired, read_desired
@@ -50,6 +54,9 @@ class PlanOptions:
 
     allow_out_of_order: bool = False
     selection: Selection = ALL
+    verify: Progress | None = None
+    """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
+    parallelism: int = PARALLELISM
 
 
 _DEFAULTS = PlanOptions()
@@ -72,6 +79,26 @@ class Planned:
         """Whether another deploy held the lease while live was read: it may have gone on writing since."""
         return bool(self.live.facts.get("lease"))
 
+    def tidying(self) -> Mapping[str, Tidying]:
+        """By kind, the ledger's rows that no change of the plan is about and that should say something else.
+
+        None for a part of a plan: what it leaves out isn't settled.
+        """
+        if self.plan.partial:
+            return {}
+        wanted, live = self.desired.snapshot, self.live.snapshot
+        static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
+        assets = {change.path for change in self.plan.changes if isinstance(change, DeleteAsset)}
+        return {
+            ledger.STATIC: tidying(wanted.static, live.static, static),
+            ledger.ASSET: tidying(wanted.storage, live.storage, assets),
+        }
+
+    @property
+    def owing(self) -> bool:
+        """Whether an apply has something to do even where the plan is empty: checks, or rows of the ledger."""
+        return self.unverified or any(self.tidying().values())
+
     @property
     def unverified(self) -> bool:
         """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
@@ -80,8 +107,8 @@ class Planned:
 
     @property
     def due(self) -> bool:
-        """Whether there is anything to apply: changes, or checks that are owed and look at the whole."""
-        return not self.plan.empty or (self.unverified and not self.plan.partial)
+        """Whether there is anything to apply: changes, or what is owed and looks at the whole."""
+        return not self.plan.empty or (self.owing and not self.plan.partial)
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS) -> Planned:
@@ -90,6 +117,8 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _D
     Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
     """
     desired, live = read_both(api, manifest, target)
+    if options.verify is not None:
+        live = with_bytes_checked(api, live, desired.snapshot, options.parallelism, options.verify)
     return compare(api, desired, live, options)
 
 
@@ -106,15 +135,17 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
     complete = _with_meaning(desired.snapshot, parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_parts(desired.manifest, pending)
-    rules, notes = _rules(api, desired.manifest, complete, live)
+    rules = _rules(api, desired.manifest, complete, live)
     rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
     try:
-        made = make_plan(complete, live.snapshot, rules, (*notes, *_unit_notes(pending)))
+        made = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
         raise divergence.told(error, api, desired, complete, live) from None
     together = bool(desired.manifest.database and desired.manifest.database.together)
     names = known_names(complete, live.snapshot)
     made = select(made, options.selection, names, together=together)
+    quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
+    made = replace(made, notes=(*made.notes, *quota))
     seeds = _seeds_to_run(desired, made)
     coming = (*_to_apply(pending, made), *seeds)
     hazards = find_hazards(api, live.snapshot, coming, desired.manifest.policy)
@@ -232,30 +263,25 @@ def _why(parsed: Parsed) -> str:
     return "; ".join(reasons) or "it has transactions of its own"
 
 
-def _would_delete(desired: Objects | None, live: Objects | None) -> bool:
-    return any(
-        o.state is not State.UNMANAGED and path not in (desired or ()) for path, o in (live or {}).items()
-    )
+def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:
+    if not prune or desired is None or live is None:
+        return False
+    spared = GONE if prune == "all" else GONE | {State.UNMANAGED}
+    return any(o.state not in spared and path not in desired for path, o in live.items())
 
 
-def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: Live) -> tuple[Rules, tuple[Note, ...]]:
-    """Pruning as the manifest asks, where the platform can delete; a note where it can't."""
-    static = bool(manifest.static and manifest.static.prune)
-    assets = bool(manifest.storage and manifest.storage.prune)
-    static = static and _would_delete(desired.static, live.snapshot.static)
-    assets = assets and _would_delete(desired.storage, live.snapshot.storage)
-    if not (static or assets):
-        return Rules(environment=manifest.environment), ()
-    notes = []
-    if static and not api.offers(endpoints.DELETE_FILE):
+def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: Live) -> Rules:
+    """Pruning as the manifest asks, where the platform can delete; it is asked only where something would be."""
+    static: Prune = manifest.static.prune if manifest.static else False
+    assets: Prune = manifest.storage.prune if manifest.storage else False
+    impossible = set()
+    if _would_delete(desired.static, live.snapshot.static, static) and not api.offers(endpoints.DELETE_FILE):
         static = False
-        notes.append(_cannot_delete("static files"))
-    if assets and not api.offers(endpoints.DELETE_STORED):
+        impossible.add("static")
+    if _would_delete(desired.storage, live.snapshot.storage, assets) and not api.offers(
+        endpoints.DELETE_STORED
+    ):
         assets = False
-        notes.append(_cannot_delete("stored objects"))
-    return Rules(static, assets, environment=manifest.environment), tuple(notes)
-
-
-def _cannot_delete(what: str) -> Note:
-    message = f"the platform lists no way to delete {what}: files that are no longer in the folder stay live"
-    return Note("prune_impossible", message, Severity.WARNING)
+        impossible.add("asset")
+    prefix = manifest.storage.prefix if manifest.storage else ""
+    return Rules(static, assets, prefix, frozenset(impossible), environment=manifest.environment)

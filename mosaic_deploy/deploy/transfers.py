@@ -8,67 +8,151 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import TypeVar
 
-from mosaic_deploy.errors import MosaicError, SourceUnreadable
-from mosaic_deploy.model.change import Put
+from mosaic_deploy.errors import (
+    LeaseLost,
+    Location,
+    MosaicError,
+    OperationUnknown,
+    Problem,
+    RateLimited,
+    ResponseLost,
+    ServerFailed,
+    SourceUnreadable,
+    TransfersFailed,
+    Unauthorized,
+    Unreachable,
+)
+from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
 
-Send = Callable[[Put, Callable[[Event], None]], None]
-"""Sends one object; may report BytesSent. Raises MosaicError or OSError."""
+M = TypeVar("M", bound=Put | Delete)
+_HOPELESS = 10
+"""Files in a row that the platform failed, after all their attempts, with none sent in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class _NotStarted:
-    """A put that was left because another one failed, or because the caller went away."""
+    """A change that was left because nothing more could be made, or because the caller went away."""
 
 
-def transfer(puts: Sequence[Put], send: Send, parallelism: int) -> Iterator[Event]:
-    """Sends all, at most `parallelism` at a time; yields each put's events.
+class Failures:
+    """The files that failed so far, and whether it makes sense to begin another."""
 
-    After a failure nothing new is begun, what is under way is finished, and the first failure is raised. An
-    exception in the caller (Ctrl-C) ends it the same way: every put that was sent has been yielded by then,
-    except those that ended after the exception; they stay `pending` and are sent again.
+    def __init__(self) -> None:
+        self.all: list[ChangeFailed] = []
+        self.fatal: MosaicError | None = None
+        self._in_a_row = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    def heard(self, event: Event | _NotStarted) -> None:
+        if isinstance(event, ChangeDone):
+            self._in_a_row = 0
+        elif isinstance(event, ChangeFailed):
+            self.all.append(event)
+            self._in_a_row += isinstance(event.error, _PLATFORM_FAILS)
+            if self.fatal is None and isinstance(event.error, _NOTHING_WORKS):
+                self.fatal = event.error
+
+    @property
+    def hopeless(self) -> bool:
+        return self.fatal is not None or self._in_a_row >= _HOPELESS
+
+    def error(self, left: int) -> MosaicError:
+        """One error for all of them. `left` counts what wasn't begun."""
+        if self.fatal is not None:
+            return self.fatal
+        if len(self.all) == 1:
+            return self.all[0].error
+        rest = f", and {left} were not tried" if left else ""
+        return TransfersFailed(
+            f"{len(self.all)} files failed{rest}; what is done stays done",
+            problems=[_problem(failed) for failed in self.all],
+            hint="run the same command again: it sends only what is missing",
+            mutation_state="partial",
+        )
+
+
+_NOTHING_WORKS = (LeaseLost, Unauthorized, OperationUnknown)
+"""What the next file would meet as well."""
+_PLATFORM_FAILS = (Unreachable, ResponseLost, ServerFailed, RateLimited)
+
+
+def transfer(
+    changes: Sequence[M],
+    send: Callable[[M, Callable[[Event], None]], None],
+    parallelism: int,
+    give_up: Callable[[], None] = lambda: None,
+) -> Iterator[Event]:
+    """Makes all changes, at most `parallelism` at a time; yields each one's events.
+
+    One that fails doesn't stop the others; at the end the only failure is raised, or TransfersFailed, which
+    lists them. Nothing new is begun where the next one would fail as well (the key, the lease, a platform that
+    answers nothing). An exception in the caller (Ctrl-C) ends it too: every change that was made has been
+    yielded by then, except those that ended after the exception (`give_up` ends their waits); their rows stay `pending`, and they are sent again.
     """
-    if not puts:
+    if not changes:
         return
     events: SimpleQueue[Event | _NotStarted] = SimpleQueue()
     stop = threading.Event()
-    failure: MosaicError | None = None
-    with ThreadPoolExecutor(min(parallelism, len(puts)), thread_name_prefix="transfer") as pool:
+    failures = Failures()
+    left = 0
+    with ThreadPoolExecutor(min(parallelism, len(changes)), thread_name_prefix="transfer") as pool:
         try:
-            for put in puts:
-                pool.submit(_one, put, send, events.put, stop)
-            open_ends = len(puts)
+            for change in changes:
+                pool.submit(_one, change, send, events.put, stop)
+            open_ends = len(changes)
             while open_ends:
                 event = events.get()
                 open_ends -= isinstance(event, ChangeDone | ChangeFailed | _NotStarted)
-                if isinstance(event, ChangeFailed):
+                failures.heard(event)
+                if failures.hopeless:
                     stop.set()
-                    failure = failure or event.error
-                if not isinstance(event, _NotStarted):
+                if isinstance(event, _NotStarted):
+                    left += 1
+                else:
                     yield event
+        except (KeyboardInterrupt, GeneratorExit):
+            give_up()  # before the pool is waited for
+            raise
         finally:
             stop.set()
-    if failure:
-        raise failure
+    if failures:
+        raise failures.error(left)
 
 
-def _one(put: Put, send: Send, report: Callable[[Event | _NotStarted], None], stop: threading.Event) -> None:
+def _one(
+    change: M,
+    send: Callable[[M, Callable[[Event], None]], None],
+    report: Callable[[Event | _NotStarted], None],
+    stop: threading.Event,
+) -> None:
     """Runs in a worker: exactly one ending event is reported, whatever happens."""
     if stop.is_set():
         report(_NotStarted())
         return
     began = time.monotonic()
-    report(ChangeStarted(put))
+    report(ChangeStarted(change))
     try:
-        send(put, report)
+        send(change, report)
     except MosaicError as error:
-        report(ChangeFailed(put, error))
+        report(ChangeFailed(change, error))
     except OSError as error:
-        report(ChangeFailed(put, SourceUnreadable(f"{put.path} can't be read: {error.strerror or error}")))
+        message = f"{change.path} can't be read: {error.strerror or error}"
+        report(ChangeFailed(change, SourceUnreadable(message)))
     except BaseException as error:
         # A defect of ours must not leave the caller waiting for an end that never comes.
-        report(ChangeFailed(put, MosaicError(f"{put.path}: {type(error).__name__}: {error}")))
+        report(ChangeFailed(change, MosaicError(f"{change.path}: {type(error).__name__}: {error}")))
         raise
     else:
-        report(ChangeDone(put, time.monotonic() - began))
+        report(ChangeDone(change, time.monotonic() - began))
+
+
+def _problem(failed: ChangeFailed) -> Problem:
+    error = failed.error
+    return Problem(
+        error.message, Location(getattr(failed.change, "path", failed.change.address)), hint=error.hint
+    )

@@ -6,33 +6,38 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.model.change import Action
-from mosaic_deploy.model.snapshot import Object, Objects, State
+from mosaic_deploy.model.manifest import Prune
+from mosaic_deploy.model.snapshot import GONE, Object, Objects, State
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
     """The difference of one kind, each part in order of name."""
 
-    puts: tuple[tuple[Object, Action, str], ...]
-    deletes: tuple[tuple[Object, str], ...]
-    kept: tuple[Object, ...]
-    """Deployed earlier, no longer desired, and left live because nobody asked to prune."""
-    unmanaged: tuple[Object, ...]
-    """Live, but never deployed by this tool: reported, never touched."""
+    puts: tuple[tuple[Object, Action, str], ...] = ()
+    deletes: tuple[tuple[Object, str], ...] = ()
+    kept: tuple[Object, ...] = ()
+    """Deployed earlier, no longer desired, and left live: nobody asked to prune, or the platform can't."""
+    unmanaged: tuple[Object, ...] = ()
+    """Live, but never deployed by this tool, and left alone."""
 
 
-def diff_objects(desired: Objects, live: Objects, *, prune: bool) -> Keyed:
-    """What makes `live` equal `desired`. An unmanaged object of a desired name is taken over."""
-    puts = tuple(_sorted(_puts(desired, live)))
-    gone = [
-        live[path] for path in sorted(live.keys() - desired.keys()) if live[path].state is not State.MISSING
-    ]
+def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str = "") -> Keyed:
+    """What makes `live` equal `desired`. An unmanaged object of a desired name is taken over.
+
+    Strangers are deleted only where `prune` is `all`, and only below `prefix`: the rest isn't this manifest's.
+    """
+    gone = [live[path] for path in sorted(live.keys() - desired.keys()) if live[path].state not in GONE]
     managed = [o for o in gone if o.state is not State.UNMANAGED]
+    strangers = [o for o in gone if o.state is State.UNMANAGED]
+    doomed = [o for o in strangers if prune == "all" and o.path.startswith(prefix)]
+    deletes = [(o, "no longer in the folder") for o in managed if prune]
+    deletes += [(o, "never deployed from here") for o in doomed]
     return Keyed(
-        puts=puts,
-        deletes=tuple((o, "no longer in the folder") for o in managed) if prune else (),
+        puts=tuple(sorted(_puts(desired, live), key=lambda put: put[0].path)),
+        deletes=tuple(sorted(deletes, key=lambda delete: delete[0].path)),
         kept=() if prune else tuple(managed),
-        unmanaged=tuple(o for o in gone if o.state is State.UNMANAGED),
+        unmanaged=tuple(o for o in strangers if prune != "all" or not o.path.startswith(prefix)),
     )
 
 
@@ -41,7 +46,7 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
         found = live.get(path)
         if found is None:
             yield wanted, Action.ADD, "new"
-        elif found.state is State.LIVE:
+        elif found.state in _BELIEVED:
             if found.sha256 != wanted.sha256:
                 yield wanted, Action.CHANGE, "content changed"
         else:
@@ -49,13 +54,12 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
             yield wanted, action, why(found)
 
 
-def _sorted(puts: Iterator[tuple[Object, Action, str]]) -> list[tuple[Object, Action, str]]:
-    return sorted(puts, key=lambda put: put[0].path)
-
-
+_BELIEVED = frozenset({State.LIVE, State.KEPT})
 _REASONS: dict[State, tuple[Action, Callable[[Object], str]]] = {
     State.PENDING: (Action.CHANGE, lambda _: "an earlier upload was interrupted"),
-    State.MISSING: (Action.ADD, lambda _: "drifted: no longer live"),
+    State.UNSENT: (Action.ADD, lambda _: "an earlier upload was interrupted"),
+    State.MISSING: (Action.ADD, lambda _: "missing live"),
     State.DRIFTED: (Action.CHANGE, lambda o: f"drifted: live size {o.listed_size}, expected {o.size}"),
+    State.ALTERED: (Action.CHANGE, lambda _: "drifted: the live bytes are others than were deployed"),
     State.UNMANAGED: (Action.CHANGE, lambda _: "live already, but not deployed from here"),
 }

@@ -18,8 +18,9 @@ from mosaic_deploy.model.change import (
     PutAsset,
     PutStatic,
 )
+from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import Object, Objects, Snapshot
+from mosaic_deploy.model.snapshot import Object, Objects, Snapshot, State
 
 _NOTHING: Objects = MappingProxyType({})
 
@@ -28,8 +29,12 @@ _NOTHING: Objects = MappingProxyType({})
 class Rules:
     """What the manifest allows beyond making live equal desired."""
 
-    prune_static: bool = False
-    prune_assets: bool = False
+    prune_static: Prune = False
+    prune_assets: Prune = False
+    prefix: str = ""
+    """Strangers in storage are pruned only below it."""
+    cannot_delete: frozenset[str] = frozenset()
+    """Of `static` and `asset`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
     environment: str | None = None
 
@@ -45,7 +50,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
         allow_out_of_order=rules.allow_out_of_order,
     )
     static = _objects(desired.static, live.static, prune=rules.prune_static)
-    assets = _objects(desired.storage, live.storage, prune=rules.prune_assets)
+    assets = _objects(desired.storage, live.storage, prune=rules.prune_assets, prefix=rules.prefix)
     auth = diff_auth(desired.auth, live.auth)
     changes: list[Change] = [
         *([] if live.project.id else [CreateProject(live.project.name)]),
@@ -58,13 +63,16 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
             key=upload_order,
         ),
         *([auth] if auth else []),
-        *(DeleteStatic(o.path, why) for o, why in sorted(static.deletes, key=lambda d: deletion_order(d[0]))),
-        *(DeleteAsset(o.path, why) for o, why in assets.deletes),
+        *(
+            DeleteStatic(o.path, why, o.state is State.UNMANAGED)
+            for o, why in sorted(static.deletes, key=lambda d: deletion_order(d[0].path))
+        ),
+        *(DeleteAsset(o.path, why, o.state is State.UNMANAGED) for o, why in assets.deletes),
     ]
     return Plan(
         project=live.project,
         changes=tuple(changes),
-        notes=(*notes, *history.notes, *_notes("static", static), *_notes("asset", assets)),
+        notes=(*notes, *history.notes, *_notes("static", static, rules), *_notes("asset", assets, rules)),
         desired=desired.fingerprint(),
         live=live.fingerprint(),
         serial=live.serial,
@@ -72,34 +80,59 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
     )
 
 
-def upload_order(change: PutStatic) -> tuple[bool, bool, str]:
-    """What pages refer to first, pages after, `index.html` of the site last of all."""
-    return (change.path.lower().endswith(".html"), change.path == "index.html", change.path)
+def upload_order(change: PutStatic) -> tuple[int, str]:
+    """A group, of which each is live before the next begins, and the name.
+
+    Pictures and data first, then the stylesheets and scripts that refer to them, then pages, and `index.html` of
+    the site last of all.
+    """
+    name = change.path.lower()
+    if name.endswith(".html"):
+        return (3 if change.path == "index.html" else 2, change.path)
+    return (1 if name.endswith((".css", ".js")) else 0, change.path)
 
 
-def deletion_order(item: Object) -> tuple[bool, str]:
+def deletion_order(path: str) -> tuple[bool, str]:
     """Pages first, so that no page that is still live has lost its parts."""
-    return (not item.path.lower().endswith(".html"), item.path)
+    return (not path.lower().endswith(".html"), path)
 
 
-def _objects(desired: Objects | None, live: Objects | None, *, prune: bool) -> Keyed:
+def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, prefix: str = "") -> Keyed:
     if desired is None:
-        return Keyed((), (), (), ())
-    return diff_objects(desired, live or _NOTHING, prune=prune)
+        return Keyed()
+    return diff_objects(desired, live or _NOTHING, prune=prune, prefix=prefix)
 
 
-def _notes(kind: str, keyed: Keyed) -> list[Note]:
+def _notes(kind: str, keyed: Keyed, rules: Rules) -> list[Note]:
     notes = []
     section = "static" if kind == "static" else "storage"
     if keyed.kept:
-        message = (
-            f"{_count(keyed.kept)} no longer in the folder stay live; {section}.prune: true removes them"
+        impossible = kind in rules.cannot_delete
+        way = (
+            "the platform lists no way to delete them"
+            if impossible
+            else f"{section}.prune: true removes them"
         )
-        notes.append(Note(f"{kind}_kept", message, Severity.WARNING, _addresses(kind, keyed.kept)))
+        message = f"{_count(keyed.kept)} no longer in the folder stay live ({_named(keyed.kept)}); {way}"
+        # Once it is remembered as kept, nothing about it is new.
+        news = any(o.state is not State.KEPT for o in keyed.kept)
+        severity = Severity.WARNING if news else Severity.INFO
+        notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, keyed.kept)))
     if keyed.unmanaged:
         message = f"{_count(keyed.unmanaged)} live that no deploy from here has put there; left alone"
+        message += f" ({_named(keyed.unmanaged)})"
         notes.append(Note(f"{kind}_unmanaged", message, Severity.INFO, _addresses(kind, keyed.unmanaged)))
     return notes
+
+
+_NAMED = 3
+_MOST_ADDRESSES = 100
+"""Of a note; its message has the whole count."""
+
+
+def _named(objects: tuple[Object, ...]) -> str:
+    names = [o.path if o.path.isprintable() else ascii(o.path) for o in objects[:_NAMED]]
+    return ", ".join([*names, *(["…"] if len(objects) > _NAMED else [])])
 
 
 def _count(objects: tuple[Object, ...]) -> str:
@@ -107,4 +140,4 @@ def _count(objects: tuple[Object, ...]) -> str:
 
 
 def _addresses(kind: str, objects: tuple[Object, ...]) -> tuple[str, ...]:
-    return tuple(f"{kind}:{o.path}" for o in objects)
+    return tuple(f"{kind}:{o.path}" for o in objects[:_MOST_ADDRESSES])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
-from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.model.snapshot import Project, Usage
 
 Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
@@ -54,6 +55,30 @@ def files(answer: object) -> dict[str, tuple[int | None, str]]:
             if isinstance(name, str):
                 listed[name.removeprefix("/")] = (_size(item.get("size")), str(item.get("url") or ""))
     return listed
+
+
+def usage(answer: object) -> Usage | None:
+    """Storage used and allowed, from a listing's `usage`; None where it doesn't say."""
+    found = answer.get("usage") if isinstance(answer, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    used, limit = _size(found.get("used_bytes")), _size(found.get("limit_bytes"))
+    if used is not None and limit is not None:
+        return Usage(used, limit)
+    used, limit = _told_size(found.get("used")), _told_size(found.get("limit"))
+    return Usage(used, limit, exact=False) if used is not None and limit is not None else None
+
+
+_TOLD_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGTP]?)i?B")
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+
+
+def _told_size(text: object) -> int | None:
+    """Bytes from `1.2 GB`, read as decimal units."""
+    told = _TOLD_SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if told is None:
+        return _size(text)
+    return round(float(told[1]) * _UNITS[told[2].upper()])
 
 
 def uploaded_size(answer: object) -> int | None:

@@ -15,12 +15,15 @@ import httpx
 from mosaic_deploy import errors
 from mosaic_deploy.live import answers, discovery, endpoints
 from mosaic_deploy.live.endpoints import Operation
+from mosaic_deploy.live.pace import Pace
 from mosaic_deploy.live.refusals import is_sql_error, parse, refusal, unsuccessful
-from mosaic_deploy.live.wire import Wire, is_loopback
+from mosaic_deploy.live.wire import Fetched, Wire, is_loopback
 
 ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds. A `Retry-After` beyond this is reported instead of waited for."""
+PATIENCE = 300.0
+"""Seconds that one of many files waits in all because the platform asks to slow down."""
 
 
 _FRAMING = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
@@ -75,13 +78,14 @@ class Api:
         timeout: float = 30.0,
         sql_timeout: float = 600.0,
         transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._key = key
         self._timeout = timeout
         self._sql_timeout = sql_timeout
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
+        self.pace = Pace(sleep=sleep)
         self._bound: dict[str, str] | None = None
         self._asked = False
         self._discovering = threading.Lock()
@@ -139,14 +143,37 @@ class Api:
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, once: the caller repeats, with a new URL. No key is sent."""
         headers = {"Content-Length": str(size)}
-        response = self._wire.request("PUT", url, timeout=self._timeout, headers=headers, content=content)
+        with self.pace.turn() as began:
+            response = self._wire.request("PUT", url, timeout=self._timeout, headers=headers, content=content)
         self.traffic.add(bytes_sent=size)
+        self._tell_pace(response, began)
         if response.status_code >= 300:
             raise refusal(response, "upload to storage")
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps between two attempts."""
+        self._sleep(seconds)
 
     def fetch(self, url: str) -> httpx.Response:
         """GETs a page of the project's site as a visitor would: no key; redirects are answers."""
         return self._wire.request("GET", url, timeout=self._timeout)
+
+    def fetch_digest(self, url: str, etag: str = "") -> Fetched:
+        """The digest of what a visitor gets at `url`: no key is sent. Retries; redirects are answers."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self.pace.turn() as began:
+                    found = self._wire.digest(url, timeout=self._timeout, etag=etag)
+            except (errors.Unreachable, errors.ResponseLost):
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                if found.status not in (429, 502, 503, 504) or attempt == ATTEMPTS:
+                    return found
+                if found.status == 429:
+                    self.pace.refused(began, 0.0)
+            self._sleep(backoff(attempt))
+        raise AssertionError("the last attempt returns or raises")
 
     def _bindings(self) -> dict[str, str] | None:
         if self._bound is None:
@@ -185,24 +212,49 @@ class Api:
         return answer
 
     def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        """Sends until the answer counts. A request whose answer was lost is sent again only if repeatable."""
-        for attempt in range(1, ATTEMPTS + 1):
-            wait = backoff(attempt)
+        """Sends until the answer counts. A request whose answer was lost is sent again only if repeatable.
+
+        A file that is told to wait its turn isn't failing: that counts against PATIENCE, not against ATTEMPTS.
+        """
+        attempt = told = 0
+        waited = 0.0
+        while True:
+            attempt += 1
+            wait = backoff(attempt + told)
             try:
                 response = self._once(operation, url, body)
             except (errors.Unreachable, errors.ResponseLost) as error:
                 lost = isinstance(error, errors.ResponseLost)
-                if attempt == ATTEMPTS or (lost and not operation.repeatable):
+                over = attempt >= ATTEMPTS or (operation.paced and self.pace.given_up)
+                if over or (lost and not operation.repeatable):
                     raise
             else:
                 asked = retry_after(response)
-                if attempt == ATTEMPTS or asked > LONGEST_WAIT or not _worth_repeating(operation, response):
-                    return response
                 wait = max(wait, asked)
-            self._sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
+                slower = operation.paced and too_fast(response)
+                enough = waited + wait > PATIENCE if slower else attempt >= ATTEMPTS
+                enough = enough or (operation.paced and self.pace.given_up)
+                if enough or asked > LONGEST_WAIT or not _worth_repeating(operation, response):
+                    return response
+                if slower:
+                    attempt, told, waited = attempt - 1, told + 1, waited + wait
+            (self.pace.sleep if operation.paced else self._sleep)(wait)
 
     def _once(self, operation: Operation, url: str, body: object) -> httpx.Response:
+        if not operation.paced:
+            return self._send(operation, url, body)
+        with self.pace.turn() as began:
+            response = self._send(operation, url, body)
+        self._tell_pace(response, began)
+        return response
+
+    def _tell_pace(self, response: httpx.Response, began: float) -> None:
+        if too_fast(response):
+            self.pace.refused(began, min(LONGEST_WAIT, retry_after(response)))
+        else:
+            self.pace.went_well()
+
+    def _send(self, operation: Operation, url: str, body: object) -> httpx.Response:
         timeout = self._sql_timeout if operation.name == endpoints.RUN_SQL.name else self._timeout
         headers = {"X-API-Key": self._key.reveal()}
         response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
@@ -218,6 +270,11 @@ def retry_after(response: httpx.Response) -> float:
     """Seconds the platform asks to wait; 0 where it doesn't say (or names a date)."""
     text = response.headers.get("retry-after", "")
     return float(text) if text.isdecimal() else 0.0
+
+
+def too_fast(response: httpx.Response) -> bool:
+    """Whether the platform asks to be asked less often."""
+    return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
 
 
 def _worth_repeating(operation: Operation, response: httpx.Response) -> bool:

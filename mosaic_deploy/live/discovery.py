@@ -9,13 +9,9 @@ import os
 import time
 from pathlib import Path
 
+from mosaic_deploy.user_cache import cache_folder
+
 DAY = 24 * 60 * 60.0
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/mosaic-deploy`, else `~/.cache/mosaic-deploy`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "mosaic-deploy"
 
 
 def read_bindings(api_url: str) -> dict[str, str] | None:

@@ -25,6 +25,8 @@ class Operation:
     optional: bool = False
     repeatable: bool = True
     """Whether sending the request twice does no more than sending it once."""
+    paced: bool = False
+    """Whether it is one of many, sent side by side and as fast as the platform likes; see live/pace.py."""
     words: tuple[tuple[str, ...], ...] = ()
     without: frozenset[str] = frozenset()
 
@@ -35,7 +37,7 @@ CREATE_PROJECT = Operation("create project", "POST", "/projects", repeatable=Fal
 CREDENTIALS = Operation("credentials", "GET", "/{id}/credentials")
 RUN_SQL = Operation("run SQL", "POST", "/{id}/sql")
 RUN_SQL_ONCE = replace(RUN_SQL, repeatable=False)
-PUT_FILE = Operation("upload static file", "POST", "/{id}/files")
+PUT_FILE = Operation("upload static file", "POST", "/{id}/files", paced=True)
 LIST_FILES = Operation("list static files", "GET", "/{id}/files")
 DELETE_FILE = Operation(
     "delete static file",
@@ -43,6 +45,7 @@ DELETE_FILE = Operation(
     "/{id}/files/{filename}",
     documented=False,
     optional=True,
+    paced=True,
     words=(("files", "file"),),
     without=frozenset({"storage", "s3"}),
 )
@@ -51,6 +54,7 @@ STORAGE_UPLOAD = Operation(
     "POST",
     "/{id}/storage/upload",
     documented=False,
+    paced=True,
     words=(("storage", "s3"), ("upload", "uploads")),
     without=frozenset({"complete", "abort", "multipart", "part", "parts"}),
 )
@@ -68,6 +72,7 @@ DELETE_STORED = Operation(
     "/{id}/storage/{filename}",
     documented=False,
     optional=True,
+    paced=True,
     words=(("storage", "s3"),),
 )
 SEND_MAGIC_LINK = Operation(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.errors import LeaseHeld, LeaseLost, MosaicError, PlanStale, ResponseInvalid
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.ledger import keep_sums
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.quote import json_literal, literal
@@ -147,9 +148,9 @@ def _held(held: Held, patience: Patience, *, gone: bool) -> LeaseHeld:
 
 
 def release(api: Api, claim: Claim, status: str, report: dict[str, object]) -> None:
-    """Records how the deploy ended and gives the lease back, in one statement that may be sent again.
+    """Records how the deploy ended, keeps the objects' digests and gives the lease back, in one statement.
 
-    It counts once more: a plan that was read while this deploy wrote is stale.
+    It may be sent again. It counts once more: a plan that was read while this deploy wrote is stale.
     """
     api.sql(
         claim.project,
@@ -157,8 +158,8 @@ def release(api: Api, claim: Claim, status: str, report: dict[str, object]) -> N
         f"report = {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp() "
         f"WHERE id = {literal(claim.deploy_id)} AND status = 'running' RETURNING 1), "
         "counted AS (UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE EXISTS (SELECT FROM ended)), "
-        f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1) "
-        "SELECT count(*) AS freed FROM freed",
+        f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1), "
+        f"{keep_sums()} SELECT count(*) AS freed FROM freed",
     )
 
 

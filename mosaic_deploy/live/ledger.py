@@ -19,6 +19,8 @@ VERSION = 1
 """The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
 
 STATIC, ASSET = "static", "asset"
+_KEPT = {STATIC: "static_kept", ASSET: "asset_kept"}
+"""Where `read` answers the rows of files left live: always, because no digest is of them."""
 
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
@@ -52,6 +54,19 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   deploy_id text NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (kind, path));
+COMMENT ON COLUMN mosaic_deploy.objects.state IS
+  'pending: an upload was begun; live; kept: no longer wanted, and left live';
+CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
+  kind text PRIMARY KEY,
+  edition bigint NOT NULL DEFAULT 0,
+  sum text);
+COMMENT ON TABLE mosaic_deploy.sums IS 'the digest of each kind of object; null once a row has changed';
+INSERT INTO mosaic_deploy.sums (kind) VALUES ('static'), ('asset'), ('seed') ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION mosaic_deploy.outdate_sums() RETURNS trigger LANGUAGE plpgsql AS $outdate$
+BEGIN UPDATE mosaic_deploy.sums SET edition = edition + 1, sum = NULL; RETURN NULL; END $outdate$;
+CREATE OR REPLACE TRIGGER outdate_sums AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mosaic_deploy.objects
+  FOR EACH STATEMENT EXECUTE FUNCTION mosaic_deploy.outdate_sums();
 CREATE TABLE IF NOT EXISTS mosaic_deploy.settings (
   name text PRIMARY KEY,
   value jsonb NOT NULL,
@@ -123,6 +138,8 @@ def read(digests: Mapping[str, str]) -> str:
         STATIC: _objects(STATIC, digests),
         ASSET: _objects(ASSET, digests),
         SEED: _objects(SEED, digests),
+        _KEPT[STATIC]: f"({_rows(STATIC, '=')})",
+        _KEPT[ASSET]: f"({_rows(ASSET, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "last": "(SELECT pg_catalog.to_json(d) FROM mosaic_deploy.deploys d ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
@@ -133,17 +150,43 @@ def read(digests: Mapping[str, str]) -> str:
 
 
 def _objects(kind: str, digests: Mapping[str, str]) -> str:
-    digest = (
+    """The rows that are wanted as far as the ledger knows; null where they are the desired ones."""
+    same = f"{_sum(kind)} = {literal(digests.get(kind, ''))}"
+    return f"CASE WHEN {same} THEN NULL ELSE ({_rows(kind, '<>')}) END"
+
+
+def _sum(kind: str) -> str:
+    """The digest of a kind: as it was kept by the last deploy, or computed where a row has changed since."""
+    return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({_digest(literal(kind))}))"
+
+
+def _digest(kind: str) -> str:
+    """Files left live aren't in it: it is compared with the digest of what is wanted."""
+    return (
         "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
-        "path || E'\\n' || sha256 || E'\\n' || size || E'\\n' || state || E'\\n', '' "
-        "ORDER BY path COLLATE \"C\"), ''), 'UTF8')), 'hex') "
-        f"FROM mosaic_deploy.objects WHERE kind = '{kind}'"
+        "o.path || E'\\n' || o.sha256 || E'\\n' || o.size || E'\\n' || o.state || E'\\n', '' "
+        "ORDER BY o.path COLLATE \"C\"), ''), 'UTF8')), 'hex') "
+        f"FROM mosaic_deploy.objects o WHERE o.kind = {kind} AND o.state <> 'kept'"
     )
-    found = (
+
+
+def _rows(kind: str, compared: str) -> str:
+    return (
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state)), '[]') "
-        f"FROM mosaic_deploy.objects WHERE kind = '{kind}'"
+        f"FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state {compared} 'kept'"
     )
-    return f"CASE WHEN ({digest}) = {literal(digests.get(kind, ''))} THEN NULL ELSE ({found}) END"
+
+
+def keep_sums() -> str:
+    """The CTE `summed`: digests kept for the kinds whose rows have changed, so that plans needn't compute them.
+
+    The edition tells of rows that somebody else changes at the same time: then nothing is kept.
+    """
+    return (
+        "summed AS (UPDATE mosaic_deploy.sums AS kept SET sum = found.sum FROM ("
+        f"SELECT s.kind, s.edition, ({_digest('s.kind')}) AS sum FROM mosaic_deploy.sums s WHERE s.sum IS NULL"
+        ") AS found WHERE kept.kind = found.kind AND kept.edition = found.edition)"
+    )
 
 
 def parse(
@@ -164,13 +207,19 @@ def parse(
         serial=int(facts["serial"]),
         extensions=extensions(facts["extensions"]),
         migrations=_applied(same_migrations) if rows is None else tuple(_migration(row) for row in rows),
-        static=same_static if facts[STATIC] is None else _read_objects(facts[STATIC]),
-        storage=same_storage if facts[ASSET] is None else _read_objects(facts[ASSET]),
+        static=_with_kept(STATIC, same_static, facts),
+        storage=_with_kept(ASSET, same_storage, facts),
         auth=facts["auth"],
         seeds=same_seeds if facts.get(SEED) is None else _read_objects(facts[SEED]),
         exists=True,
     )
     return found, facts
+
+
+def _with_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
+    found = same if facts[kind] is None else _read_objects(facts[kind])
+    kept = _read_objects(facts.get(_KEPT[kind]) or [])
+    return {**found, **kept} if kept else found
 
 
 def refuse_newer(version: int) -> None:

@@ -19,6 +19,7 @@ from mosaic_deploy.model.snapshot import (
     Project,
     Snapshot,
     State,
+    Usage,
     migrations_digest,
     objects_digest,
 )
@@ -36,6 +37,7 @@ class Live:
     snapshot: Snapshot
     ledger_exists: bool
     assets: Listing | None = None
+    usage: Usage | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     """`last` (the newest deploy's row) and `lease` (whoever holds it now), as the ledger tells them."""
 
@@ -51,7 +53,7 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
         static = pool.submit(_listing, api, endpoints.LIST_FILES, project.id, desired.static)
         assets = pool.submit(_listing, api, endpoints.LIST_STORAGE, project.id, desired.storage)
         known, facts = tables.result()
-        listed_static, listed_assets = static.result(), assets.result()
+        (listed_static, _), (listed_assets, usage) = static.result(), assets.result()
     snapshot = Snapshot(
         project=project,
         extensions=known.extensions,
@@ -62,7 +64,7 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
         seeds=known.seeds,
         serial=known.serial,
     )
-    return Live(snapshot, known.exists, listed_assets, facts)
+    return Live(snapshot, known.exists, listed_assets, usage, facts)
 
 
 def merge(known: Objects, listed: Listing | None) -> dict[str, Object]:
@@ -77,28 +79,37 @@ def merge(known: Objects, listed: Listing | None) -> dict[str, Object]:
 
 
 def _seen(row: Object, listed: Listing) -> Object:
-    if row.state is State.PENDING:
-        return row
     if row.path not in listed:
-        return replace(row, state=State.MISSING)
+        return replace(row, state=State.UNSENT if row.state is State.PENDING else State.MISSING)
     size, _ = listed[row.path]
-    if size is not None and size != row.size:
-        return replace(row, state=State.DRIFTED, listed_size=size)
-    return row
+    if row.state is State.PENDING or size is None or size == row.size:
+        return row
+    if row.state is State.KEPT:
+        return replace(row, sha256="", size=size)
+    return replace(row, state=State.DRIFTED, listed_size=size)
 
 
-def _listing(api: Api, operation: Operation, project: str, wanted: Objects | None) -> Listing | None:
+def _listing(
+    api: Api, operation: Operation, project: str, wanted: Objects | None
+) -> tuple[Listing | None, Usage | None]:
     """The platform's listing; None where the manifest doesn't manage the kind or the platform can't list it."""
     if wanted is None:
-        return None
+        return None, None
     try:
-        return answers.files(api.call(operation, project=project))
+        answer = api.call(operation, project=project)
     except OperationUnknown:
-        return None
+        return None, None
     except (NotFound, RequestRefused) as error:
         if error.status in (404, 405):
-            return None
+            return None, None
         raise
+    return answers.files(answer), answers.usage(answer)
+
+
+def read_stored_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
+    """What storage lists now: sizes by name; None where the platform can't list."""
+    listed, _ = _listing(api, endpoints.LIST_STORAGE, project, _NOTHING)
+    return None if listed is None else {name: size for name, (size, _) in listed.items()}
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:

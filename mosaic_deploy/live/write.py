@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from mosaic_deploy.errors import (
     ApiError,
@@ -15,11 +12,11 @@ from mosaic_deploy.errors import (
     ResponseInvalid,
     ResponseLost,
     ServerFailed,
-    SourceChanged,
+    Unauthorized,
     Unreachable,
 )
 from mosaic_deploy.live import answers, endpoints
-from mosaic_deploy.live.client import ATTEMPTS, Api, backoff
+from mosaic_deploy.live.client import ATTEMPTS, PATIENCE, Api, backoff
 from mosaic_deploy.model.snapshot import Object
 
 CHUNK = 256 * 1024
@@ -53,23 +50,39 @@ def encode(path: str, content: bytes) -> dict[str, str]:
     return {"content": base64.b64encode(content).decode(), "encoding": "base64"}
 
 
-def put_asset(api: Api, project: str, asset: Object, source: Path, sent: Callable[[int], None]) -> None:
+def put_asset(
+    api: Api,
+    project: str,
+    asset: Object,
+    content: Callable[[], Iterator[bytes]],
+    sent: Callable[[int], None],
+) -> None:
     """Asks for an upload URL and PUTs the file, with a new URL for each attempt. `sent` hears totals.
 
-    Raises SourceChanged where the file is no longer the asset that was planned; its last bytes are then
-    withheld, so the platform never gets a whole object of the wrong content.
+    `content` begins the file anew, in chunks. What it raises (SourceChanged) is raised here; it must do so before
+    its last chunk, so that the platform never gets a whole object of the wrong content.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = told = expired = 0
+    while True:
+        attempt += 1
         url = _upload_url(api, project, asset)
         try:
-            api.put_bytes(url, _checked_chunks(source, asset, sent), asset.size)
-        except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden) as error:
-            # 403 is what an expired URL gets; a second one with a fresh URL is a real refusal.
-            if attempt == ATTEMPTS or (isinstance(error, Forbidden) and attempt > 1):
+            api.put_bytes(url, _told(content(), sent), asset.size)
+        except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden, Unauthorized) as error:
+            expired += isinstance(error, Forbidden | Unauthorized)
+            if attempt >= ATTEMPTS or expired > _RENEWALS or api.pace.given_up:
                 raise
-            time.sleep(backoff(attempt))
+            if isinstance(error, RateLimited) and told < PATIENCE / _TOLD_WAIT:
+                attempt, told = attempt - 1, told + 1
+            api.pace.sleep(0.0 if isinstance(error, Forbidden) else backoff(attempt + told))
         else:
             return
+
+
+_RENEWALS = 1
+"""An expired URL gets 401 or 403, and a new one is asked for; a fresh one that gets it too is a real refusal."""
+_TOLD_WAIT = 8.0
+"""Seconds that the longest backoff lasts; the platform's own `Retry-After` is the pace's business."""
 
 
 def delete_static(api: Api, project: str, path: str) -> None:
@@ -98,22 +111,12 @@ def _upload_url(api: Api, project: str, asset: Object) -> str:
     return url
 
 
-def _checked_chunks(source: Path, asset: Object, sent: Callable[[int], None]) -> Iterator[bytes]:
-    """The file in chunks; the last one only once size and digest are known to be the planned ones."""
-    digest = hashlib.sha256()
+def _told(chunks: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:
+    """The chunks; what was asked for before the next one has been sent."""
     total = 0
-    held = b""
-    with source.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            if held:
-                yield held
-                sent(total)
-            digest.update(chunk)
-            total += len(chunk)
-            held = chunk
-    if total != asset.size or digest.hexdigest() != asset.sha256:
-        raise SourceChanged(
-            f"{asset.path} changed on disk after the plan was made", hint="run the command again"
-        )
-    yield held
-    sent(total)
+    for chunk in chunks:
+        yield chunk
+        total += len(chunk)
+        sent(total)
+    if not total:
+        sent(0)

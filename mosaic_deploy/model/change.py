@@ -148,8 +148,11 @@ class PutStatic:
 
 @dataclass(frozen=True, slots=True)
 class DeleteStatic:
+    """`stranger`: never deployed from here, so it is deleted only where its number was agreed to."""
+
     path: str
     reason: str
+    stranger: bool = False
     kind: ClassVar[str] = "static"
     action: ClassVar[Action] = Action.DESTROY
 
@@ -174,8 +177,11 @@ class PutAsset:
 
 @dataclass(frozen=True, slots=True)
 class DeleteAsset:
+    """As DeleteStatic, in storage."""
+
     path: str
     reason: str
+    stranger: bool = False
     kind: ClassVar[str] = "asset"
     action: ClassVar[Action] = Action.DESTROY
 

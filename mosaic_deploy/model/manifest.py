@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mosaic_deploy.errors import Location
 
@@ -36,14 +37,22 @@ class DatabaseSpec:
         return self.transaction == "all"
 
 
+Prune = bool | Literal["all"]
+"""What of the files that are no longer wanted is deleted: nothing, what was deployed from here, or `all`."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaticSpec:
-    """`dir` is a folder relative to the manifest; patterns are gitignore's, relative to `dir`."""
+    """`dir` is a folder relative to the manifest; patterns are gitignore's, relative to `dir`.
+
+    Files that match `allow_secrets` are published also where they look like a secret.
+    """
 
     dir: str
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    prune: bool = False
+    allow_secrets: tuple[str, ...] = ()
+    prune: Prune = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ class StorageSpec:
     prefix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    prune: bool = False
+    allow_secrets: tuple[str, ...] = ()
+    prune: Prune = False
 
 
 @dataclass(frozen=True, slots=True)

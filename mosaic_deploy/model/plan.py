@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.model.change import Action, Change
+from mosaic_deploy.model.change import Action, Change, Delete
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
 
@@ -76,6 +76,12 @@ class Plan:
     def counts(self) -> Counts:
         tally = Counter(change.action for change in self.changes)
         return Counts(tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY])
+
+    @property
+    def to_prune(self) -> int:
+        """How many files would be deleted, where some were never deployed from here; a person agrees to the number."""
+        deletes = [change for change in self.changes if isinstance(change, Delete)]
+        return len(deletes) if any(change.stranger for change in deletes) else 0
 
     @property
     def fingerprint(self) -> str:

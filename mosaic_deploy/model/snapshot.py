@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from types import MappingProxyType
 
 
@@ -22,6 +23,16 @@ class State(StrEnum):
     """The platform lists it with another size than the ledger."""
     UNMANAGED = "unmanaged"
     """The platform lists it, the ledger doesn't know it."""
+    UNSENT = "unsent"
+    """An upload was begun, and the platform lists nothing of that name."""
+    ALTERED = "altered"
+    """Its live bytes were fetched, and they aren't those of the ledger."""
+    KEPT = "kept"
+    """Deployed from here earlier, no longer wanted, and left live; the ledger remembers it as that."""
+
+
+GONE = frozenset({State.MISSING, State.UNSENT})
+"""States of rows that nothing live stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,15 @@ class Object:
     state: State = State.LIVE
     listed_size: int | None = None
     """The size the platform lists, where it differs from the ledger's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Storage used and allowed, in bytes; `exact` where the platform gave bytes and not `1.2 GB`."""
+
+    used: int
+    limit: int
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +158,11 @@ def objects_digest(objects: Objects) -> str:
 
     sha256 over `path NL sha256 NL size NL state NL` of each object, by path in UTF-8 byte order.
     """
-    lines = (
-        f"{o.path}\n{o.sha256}\n{o.size}\n{o.state}\n" for o in sorted(objects.values(), key=_byte_order)
-    )
-    return _sha256("".join(lines))
+    digest = hashlib.sha256()
+    # Strings compare by code point, which is the order of their bytes in UTF-8.
+    for o in sorted(objects.values(), key=_path):
+        digest.update(f"{o.path}\n{o.sha256}\n{o.size}\n{o.state}\n".encode())
+    return digest.hexdigest()
 
 
 def migrations_digest(migrations: tuple[Migration, ...]) -> str:
@@ -154,8 +175,7 @@ def _history_facts(migrations: tuple[Migration, ...]) -> list[tuple[str, str, st
     return [(m.version, m.file, m.checksum, m.units_done) for m in migrations]
 
 
-def _byte_order(item: Object) -> bytes:
-    return item.path.encode()
+_path = attrgetter("path")
 
 
 def _sha256(text: str) -> str:

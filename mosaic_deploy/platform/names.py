@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+from mosaic_deploy.platform.content_types import content_type
 from mosaic_deploy.platform.faults import Fault
 
 MAX_PATH_BYTES = 512
@@ -27,7 +27,6 @@ STATIC_TYPES = {
     ".webp": "image/webp",
 }
 
-_TYPES = mimetypes.MimeTypes()
 _ADDRESS = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -72,8 +71,7 @@ def storage_type(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in STATIC_TYPES:
         return STATIC_TYPES[suffix]
-    guessed, encoding = _TYPES.guess_type("f" + suffix)
-    return "application/octet-stream" if encoding or guessed is None else guessed
+    return content_type(suffix)
 
 
 def checked_project_name(name: str) -> str:

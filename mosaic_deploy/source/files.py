@@ -2,74 +2,85 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
+import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mosaic_deploy.errors import Location, Problem, SourceChanged, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import Location, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.plan import Note
 from mosaic_deploy.model.snapshot import Object
+from mosaic_deploy.source.digests import read_digest
+from mosaic_deploy.source.local_file import LocalFile
+from mosaic_deploy.source.names import alike_notes, two_forms
+from mosaic_deploy.source.patterns import Selection, matcher
+from mosaic_deploy.source.secrets import secret_problems
+from mosaic_deploy.source.stat_cache import StatCache
+from mosaic_deploy.source.walk import Found, Walk, vanished
 
 SERVED = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
 )
 """Suffixes that static hosting serves, from the platform's guide."""
-NEVER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".git"})
-_CHUNK = 1024 * 1024
+LARGEST_STATIC = 25 * 1024 * 1024
+"""Bytes of a static file; what is larger belongs into storage."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFile:
-    """One file to deploy: what it is called on the platform, and where it is on disk."""
+class Files:
+    """What a selection has: files by their name on the platform, in order of name, and what to say about them."""
 
-    object: Object
-    source: Path
+    found: dict[str, LocalFile]
+    secrets: tuple[Problem, ...] = ()
+    """Places that look like secrets, without those that the selection allows."""
+    ignored: int = 0
+    """How many names `.mosaicignore` left out."""
 
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """`dir` relative to the project folder, and gitignore-style patterns relative to `dir`."""
-
-    dir: str
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    prefix: str = ""
+    def notes(self, kind: str) -> Iterator[Note]:
+        return alike_notes(kind, self.found)
 
 
-def read_files(root: Path, selection: Selection) -> dict[str, LocalFile]:
-    """Every selected file by its name on the platform, hashed, in order of name.
+def read_files(root: Path, selection: Selection, cache: StatCache | None = None) -> Files:
+    """Every selected file, hashed where the cache doesn't know it.
 
-    Raises SourceUnreadable, and SourceRefused for links that leave the project folder, special files and
-    names that can't be sent; all of them at once.
+    Raises SourceRefused for names that can't be sent or collide, links that leave the project folder, special
+    files and files that are too large, all at once; SourceUnreadable; SourceChanged where the folder changes
+    meanwhile.
     """
-    base = root / selection.dir
-    patterns = _Patterns(selection)
-    problems: list[Problem] = []
+    cache = cache or StatCache(None)
+    walk = Walk(root, selection)
+    files = list(walk.files())
+    walk.problems += two_forms(sorted(file.shown for file in files))
+    walk.problems += _too_large(files, selection.most)
+    if walk.problems:
+        problems = [*walk.problems, *walk.unreadable]
+        raise SourceRefused(
+            "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
+        )
     found: dict[str, LocalFile] = {}
-    for path, name in _walk(base, root, patterns, problems):
-        shown = path.relative_to(root).as_posix()
-        if problem := _unsendable(path, shown, root):
-            problems.append(problem)
-        else:
-            size, digest = _digest(path, shown)
-            target = selection.prefix + name
-            found[target] = LocalFile(Object(target, digest, size), path)
-    if problems:
-        raise SourceRefused("some files can't be deployed", problems=problems)
-    return dict(sorted(found.items()))
+    secrets: list[Problem] = []
+    allowed = matcher(selection.allow_secrets)
+    for file in sorted(files, key=lambda file: file.name):
+        try:
+            digest = read_digest(f"{root}/{file.shown}", file.shown, file.status, cache)
+        except FileNotFoundError as error:
+            raise vanished(file.shown) from error
+        except OSError as error:
+            walk.unreadable.append(Problem(f"can't be read: {error.strerror}", Location(file.shown)))
+            continue
+        found[file.name] = LocalFile(Object(file.name, digest.sha256, digest.size), root, file.shown)
+        if allowed is None or not allowed(file.name[len(selection.prefix) :]):
+            secrets += secret_problems(file, digest.findings)
+    _refuse_unreadable(walk.unreadable)
+    return Files(found, tuple(secrets), walk.ignored)
 
 
-def refuse_unserved(files: dict[str, LocalFile], root: Path) -> None:
+def refuse_unserved(files: dict[str, LocalFile]) -> None:
     """Raises SourceRefused naming every file of a kind that static hosting doesn't serve."""
     problems = [
-        Problem(
-            f"static hosting doesn't serve {Path(name).suffix or 'files without a suffix'}",
-            Location(file.source.relative_to(root).as_posix()),
-        )
+        Problem(f"static hosting doesn't serve {suffix or 'files without a suffix'}", Location(file.shown))
         for name, file in files.items()
-        if Path(name).suffix.lower() not in SERVED
+        if (suffix := _suffix(name)).lower() not in SERVED
     ]
     if problems:
         raise SourceRefused(
@@ -80,141 +91,23 @@ def refuse_unserved(files: dict[str, LocalFile], root: Path) -> None:
         )
 
 
-def read_unchanged(file: LocalFile) -> bytes:
-    """The file's bytes, if they are still those that were hashed. Raises SourceChanged."""
-    try:
-        content = file.source.read_bytes()
-    except OSError as error:
-        raise changed(file.object.path) from error
-    if hashlib.sha256(content).hexdigest() != file.object.sha256:
-        raise changed(file.object.path)
-    return content
+def _suffix(name: str) -> str:
+    # posixpath rather than Path, which takes ten times as long for each of many thousand names.
+    return posixpath.splitext(name)[1].rstrip(".")
 
 
-def changed(path: str) -> SourceChanged:
-    return SourceChanged(
-        f"{path} changed on disk after the plan was made",
-        hint="run the same command again for a new plan",
-        location=Location(path),
-    )
+def _too_large(files: Iterable[Found], most: int | None) -> Iterator[Problem]:
+    for file in files:
+        if most is not None and file.status.st_size > most:
+            size = f"{file.status.st_size / 1024 / 1024:.1f} MiB"
+            message = f"{size}, and static hosting takes files of at most {most // 1024 // 1024} MiB"
+            hint = "move it to the storage folder, or leave it out with static.exclude"
+            yield Problem(message, Location(file.shown), hint=hint)
 
 
-def _walk(base: Path, root: Path, patterns: _Patterns, problems: list[Problem]) -> Iterator[tuple[Path, str]]:
-    """Files below `base` with their names relative to it; follows links that stay in the project folder.
-
-    A folder that is excluded as a whole isn't entered; one that a link leads back to isn't entered again.
-    """
-    boundary = _real(root)
-    pending: list[tuple[Path, tuple[Path, ...]]] = [(base, ())]
-    while pending:
-        folder, above = pending.pop()
-        real = _real(folder)
-        if real in above:
-            continue
-        for entry in _entries(folder, root):
-            path = Path(entry.path)
-            name = path.relative_to(base).as_posix()
-            is_folder = _is_folder(entry)
-            if entry.name in NEVER or not (patterns.enter(name) if is_folder else patterns.select(name)):
-                continue
-            if entry.is_symlink() and not _real(path).is_relative_to(boundary):
-                problems.append(_leaves(path.relative_to(root).as_posix()))
-            elif is_folder:
-                pending.append((path, (*above, real)))
-            else:
-                yield path, name
-
-
-def _real(path: Path) -> Path:
-    # os.path rather than Path.resolve: a loop of links is just not there, and doesn't raise.
-    return Path(os.path.realpath(path))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a loop of links, told by `_unsendable` like everything that can't be read
-        return False
-
-
-def _entries(folder: Path, root: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        shown = folder.relative_to(root).as_posix()
-        raise SourceUnreadable(
-            f"{shown} can't be read: {error.strerror}", location=Location(shown)
-        ) from error
-
-
-def _leaves(shown: str) -> Problem:
-    return Problem(
-        "a link that leaves the project folder", Location(shown), hint="copy the file, or exclude it"
-    )
-
-
-def _unsendable(path: Path, shown: str, root: Path) -> Problem | None:
-    try:
-        mode = path.stat().st_mode
-        path.relative_to(root).as_posix().encode()
-    except UnicodeEncodeError:
-        return Problem("a name that isn't valid UTF-8", Location(shown.encode("utf-8", "replace").decode()))
-    except OSError as error:
-        return Problem(f"can't be read: {error.strerror}", Location(shown))
-    if not stat.S_ISREG(mode):
-        return Problem("neither a file nor a folder", Location(shown), hint="leave it out with exclude")
-    if "\\" in shown or any(ord(c) < 32 or ord(c) == 127 for c in shown):
-        return Problem("a backslash or control character in the name", Location(repr(shown)))
-    return None
-
-
-def _digest(path: Path, shown: str) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                size += len(chunk)
-                digest.update(chunk)
-    except OSError as error:
-        raise SourceUnreadable(
-            f"{shown} can't be read: {error.strerror}", location=Location(shown)
-        ) from error
-    return size, digest.hexdigest()
-
-
-class _Patterns:
-    """Which names (relative to the folder) are selected; a dotfile only where `include` names one."""
-
-    def __init__(self, selection: Selection) -> None:
-        self._included = _patterns(selection.include)
-        self._excluded = _patterns(selection.exclude)
-        self._named = _patterns([line for line in selection.include if line[:1] == "!" or _hidden(line)])
-
-    def select(self, name: str) -> bool:
-        """Whether the file `name` is deployed."""
-        if self._excluded and self._excluded(name):
-            return False
-        if _hidden(name) and not (self._named and self._named(name)):
-            return False
-        return self._included is None or self._included(name)
-
-    def enter(self, name: str) -> bool:
-        """Whether a file below the folder `name` can be selected at all."""
-        if self._excluded and self._excluded(name + "/"):
-            return False
-        return self._named is not None or not _hidden(name)
-
-
-def _hidden(name: str) -> bool:
-    """Whether a part of a name, or of a pattern, begins with a dot."""
-    return any(part.startswith(".") and part not in {".", ".."} for part in name.split("/"))
-
-
-def _patterns(lines: Sequence[str]) -> Callable[[str], bool] | None:
-    if not lines:
-        return None
-    from pathspec import GitIgnoreSpec
-
-    return GitIgnoreSpec.from_lines(lines).match_file
+def _refuse_unreadable(problems: list[Problem]) -> None:
+    if len(problems) == 1:
+        [problem] = problems
+        raise SourceUnreadable(f"{problem.location.file} {problem.message}", location=problem.location)
+    if problems:
+        raise SourceUnreadable("some files can't be read", problems=problems)

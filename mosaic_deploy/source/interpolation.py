@@ -131,7 +131,7 @@ def _key(key: str) -> str:
 def _converted(text: str, schema: Schema) -> str | int | float | bool:
     """The text as the type that the schema wants, or as it is where it isn't one."""
     wanted = schema.get("type", ())
-    if wanted == "boolean":
+    if "boolean" in wanted:
         return _BOOLEANS.get(text.lower(), text)
     if wanted == "integer" and re.fullmatch(r"-?[0-9]{1,9}", text):
         return int(text)

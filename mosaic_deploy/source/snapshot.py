@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
+from mosaic_deploy.model.plan import Note
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
-from mosaic_deploy.source.files import LocalFile, Selection, read_files, refuse_unserved
+from mosaic_deploy.source.files import LARGEST_STATIC, Files, read_files, refuse_unserved
+from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
+from mosaic_deploy.source.patterns import Selection, refuse_bad_patterns
+from mosaic_deploy.source.secrets import refuse_secrets
 from mosaic_deploy.source.seeds import read_seeds, seed_objects
+from mosaic_deploy.source.stat_cache import StatCache, stat_cache
 
 AUTH_FILE = "mosaic-auth.json"
 """Where pages find the declared sign-in settings; made by every deploy, never kept on disk."""
@@ -29,28 +33,41 @@ class Desired:
     static: dict[str, LocalFile] = field(default_factory=dict)
     assets: dict[str, LocalFile] = field(default_factory=dict)
     generated: dict[str, bytes] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    """What should be known of the files before they are sent."""
+    ignored: int = 0
+    """How many names `.mosaicignore` left out of them."""
 
 
 def read_desired(manifest: Manifest) -> Desired:
     """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children."""
-    root = manifest.root
     migrations = _migrations(manifest)
-    static = _static(manifest)
-    assets = _assets(manifest)
-    generated = _generated(manifest.magic_link, static or {}, root)
+    static, assets = _files(manifest)
+    generated = _generated(manifest.magic_link, static.found if static else {})
     seeds = _seeds(manifest)
-    objects = {name: file.object for name, file in (static or {}).items()}
+    objects = {name: file.object for name, file in (static.found if static else {}).items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
         project=Project(manifest.project.id or "", manifest.project.name or ""),
         extensions=frozenset(manifest.database.extensions if manifest.database else ()),
         migrations=None if migrations is None else tuple(file.migration for file in migrations),
         static=None if static is None and not generated else objects,
-        storage=None if assets is None else {name: file.object for name, file in assets.items()},
+        storage=None if assets is None else {name: file.object for name, file in assets.found.items()},
         auth=_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
     )
-    return Desired(manifest, snapshot, migrations or (), seeds or (), static or {}, assets or {}, generated)
+    read = {kind: files for kind, files in (("static", static), ("asset", assets)) if files}
+    return Desired(
+        manifest,
+        snapshot,
+        migrations or (),
+        seeds or (),
+        static.found if static else {},
+        assets.found if assets else {},
+        generated,
+        tuple(note for kind, files in read.items() for note in files.notes(kind)),
+        sum(files.ignored for files in read.values()),
+    )
 
 
 def _migrations(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
@@ -65,31 +82,47 @@ def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
     return read_seeds(manifest.root, manifest.database.seeds)
 
 
-def _static(manifest: Manifest) -> dict[str, LocalFile] | None:
+def _files(manifest: Manifest) -> tuple[Files | None, Files | None]:
+    """Static files and assets, read with one stat cache. What was hashed is remembered also where some is refused."""
+    refuse_bad_patterns(manifest)
+    if manifest.static is None and manifest.storage is None:
+        return None, None
+    cache = stat_cache(manifest.root)
+    try:
+        static, assets = _static(manifest, cache), _assets(manifest, cache)
+    finally:
+        cache.write()
+    refuse_secrets(static.secrets if static else (), assets.secrets if assets else ())
+    return static, assets
+
+
+def _static(manifest: Manifest, cache: StatCache) -> Files | None:
     spec = manifest.static
     if spec is None:
         return None
-    files = read_files(manifest.root, Selection(spec.dir, spec.include, spec.exclude))
-    refuse_unserved(files, manifest.root)
+    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets, LARGEST_STATIC)
+    files = read_files(manifest.root, selection, cache)
+    refuse_unserved(files.found)
     return files
 
 
-def _assets(manifest: Manifest) -> dict[str, LocalFile] | None:
+def _assets(manifest: Manifest, cache: StatCache) -> Files | None:
     spec = manifest.storage
     if spec is None:
         return None
-    return read_files(manifest.root, Selection(spec.dir, spec.include, spec.exclude, spec.prefix))
+    selection = Selection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
+    return read_files(manifest.root, selection, cache)
 
 
 def _settings(spec: MagicLinkSpec | None) -> Settings | None:
     return spec.settings() if spec else None
 
 
-def _generated(spec: MagicLinkSpec | None, static: dict[str, LocalFile], root: Path) -> dict[str, bytes]:
+def _generated(spec: MagicLinkSpec | None, static: dict[str, LocalFile]) -> dict[str, bytes]:
     if spec is None:
         return {}
     if AUTH_FILE in static:
-        shown = static[AUTH_FILE].source.relative_to(root).as_posix()
+        shown = static[AUTH_FILE].shown
         raise SourceRefused(
             f"{shown} would be overwritten: {AUTH_FILE} is made from auth.magic_link",
             hint="rename the file, or leave it out with static.exclude",

@@ -57,7 +57,7 @@ def test_the_plan_says_what_hurts_and_how_much(run, shop):
     [hazard] = document["hazards"]
     assert hazard["location"] == {"file": "sql/2_drop.sql", "line": 2, "column": 1}
     assert (hazard["severity"], hazard["object"], hazard["ignored"]) == ("destructive", "t", None)
-    assert document["policy"] == {"denied": [], "to_confirm": 1}
+    assert document["policy"] == {"denied": [], "to_confirm": 1, "to_prune": 0}
 
 
 def test_yes_alone_destroys_nothing(run, shop):
@@ -68,6 +68,48 @@ def test_yes_alone_destroys_nothing(run, shop):
     assert "mosaic-deploy apply --local --yes --allow destructive" in refused.stderr
     error = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)["error"]
     assert (error["code"], error["mutation_state"]) == ("destructive_unconfirmed", "none")
+
+
+@pytest.fixture
+def stranger(run, folder: Path) -> Path:
+    """A live site with a file that nobody here knows of, and a manifest that wants all others gone."""
+    (folder / "public/hand.txt").write_text("by hand")
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "public/hand.txt").unlink()
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/2_forget.sql").write_text("delete from mosaic_deploy.objects where path = 'hand.txt';")
+    assert run("apply", "--local", "--yes", "--allow", "destructive").returncode == 0
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all"))
+    return folder
+
+
+def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
+    shown = run("plan", "--local")
+    assert "never deployed from here" in shown.stdout
+    assert "needs --allow prune=1" in shown.stdout
+    assert json.loads(run("plan", "--local", "-o", "json").stdout)["policy"]["to_prune"] == 1
+    for given in ((), ("--allow", "prune=2"), ("--allow", "destructive")):
+        refused = run("apply", "--local", "--yes", *given)
+        assert refused.returncode == 1
+        assert "error[prune_unconfirmed]" in refused.stderr
+        assert "--allow prune=1" in refused.stderr
+    done = run("apply", "--local", "--yes", "--allow", "prune=1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("given", ["prune", "prune=", "prune=all", "prune=-1", "prune=²", "other"])
+def test_what_allow_cannot_mean(run, folder, given):
+    refused = run("apply", "--local", "--allow", given)
+    assert refused.returncode == 2
+    assert "neither destructive nor prune=N" in refused.stderr
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
+def test_a_person_is_asked_about_the_number_also_with_yes(environment, stranger, answer, code):
+    found, shown = answered(environment, stranger, answer, "apply", "--local", "--yes")
+    assert found == code
+    assert "Delete 1 file?" in shown
 
 
 def test_allow_alone_is_no_yes(run, shop):

@@ -116,9 +116,9 @@ def test_drift_is_put_right(site):
     site.api.call(endpoints.DELETE_STORED, project=project, filename="p/big picture.bin")
     reasons = {c.address: c.reason for c in site.plan().plan.changes}
     assert reasons == {
-        "asset:p/big picture.bin": "drifted: no longer live",
+        "asset:p/big picture.bin": "missing live",
         "static:welcome.html": "drifted: live size 15, expected 10",
-        "static:index.html": "drifted: no longer live",
+        "static:index.html": "missing live",
     }
     site.apply()
     assert site.get("/welcome.html").text == "<p>welcome"

@@ -9,7 +9,16 @@ import pytest
 
 from mosaic_deploy.deploy import transfers
 from mosaic_deploy.deploy.transfers import transfer
-from mosaic_deploy.errors import MosaicError, ServerFailed, SourceUnreadable
+from mosaic_deploy.errors import (
+    LeaseLost,
+    MosaicError,
+    OperationUnknown,
+    RequestRefused,
+    ServerFailed,
+    SourceUnreadable,
+    TransfersFailed,
+    Unauthorized,
+)
 from mosaic_deploy.model.change import Action, Put, PutAsset, PutStatic
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, ChangeStarted, Event
 
@@ -107,74 +116,86 @@ def test_an_event_is_yielded_before_the_sending_ends() -> None:
     assert events == [ChangeStarted, BytesSent, ChangeDone]
 
 
-def test_after_a_failure_what_is_under_way_is_finished_and_nothing_new_begun() -> None:
-    failed_seen = threading.Event()
-    both = threading.Barrier(2, timeout=PATIENCE)
-    error = ServerFailed("no")
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_a_failure_does_not_stop_the_others(parallelism: int) -> None:
+    error = RequestRefused("too large")
 
     def send(put: Put, report: Report) -> None:
-        both.wait()
-        if put.path == "0.png":
+        if put.path == "3.png":
             raise error
-        assert failed_seen.wait(PATIENCE)
 
-    events: list[Event] = []
-    raised: MosaicError | None = None
-    some = puts(2)
-    try:
-        for event in transfer(some, send, 2):
-            events.append(event)
-            if isinstance(event, ChangeFailed):
-                failed_seen.set()
-    except MosaicError as caught:
-        raised = caught
-    assert raised is error
-    assert changes(events, ChangeFailed) == [some[0]]
-    assert changes(events, ChangeDone) == [some[1]]
-    assert isinstance(events[-1], ChangeDone)
+    events = Recorder()
+    some = puts(20)
+    assert events.take(some, send, parallelism) is error
+    assert changes(events, ChangeFailed) == [some[3]]
+    assert len(changes(events, ChangeDone)) == 19
 
 
-def test_nothing_is_begun_after_a_failure_was_heard_of() -> None:
+def test_every_failure_is_told_with_its_file_and_cause() -> None:
+    def send(put: Put, report: Report) -> None:
+        if int(put.path.removesuffix(".png")) % 5 == 0:
+            raise RequestRefused(f"no {put.path}", hint="a way round")
+
+    events = Recorder()
+    error = events.take(puts(20), send, 1)
+    assert isinstance(error, TransfersFailed)
+    assert error.message == "4 files failed; what is done stays done"
+    told = [(p.location.file, p.message, p.hint) for p in error.problems]
+    assert told == [(f"{n}.png", f"no {n}.png", "a way round") for n in (0, 5, 10, 15)]
+    assert len(changes(events, ChangeDone)) == 16
+
+
+@pytest.mark.parametrize("error", [Unauthorized("old key"), LeaseLost("asleep"), OperationUnknown("none")])
+def test_where_the_next_one_would_fail_as_well_nothing_new_is_begun(error: MosaicError) -> None:
     """One worker: the second put waits until the failure of the first has been yielded."""
     heard = threading.Event()
     order = count()
 
     def send(put: Put, report: Report) -> None:
         if next(order) == 0:
-            raise ServerFailed("no")
+            raise error
         assert heard.wait(PATIENCE)
 
     events = Recorder()
     some = puts(50)
-    generator = transfer(some, send, 1)
-    with pytest.raises(ServerFailed):
-        for event in generator:
+    with pytest.raises(type(error)) as caught:
+        for event in transfer(some, send, 1):
             events.append(event)
             if isinstance(event, ChangeFailed):
                 heard.set()
+    assert caught.value is error
     # The second may have begun before the failure was heard of; no other has.
     assert len(changes(events, ChangeStarted)) <= 2
-    assert changes(events, ChangeFailed) == [some[0]]
 
 
-def test_the_first_of_several_failures_is_raised() -> None:
-    turn = threading.Event()
-    both = threading.Barrier(2, timeout=PATIENCE)
+def test_a_platform_that_fails_everything_is_not_asked_for_every_file() -> None:
+    begun = threading.Semaphore(0)
+    heard = threading.Semaphore(11)
 
     def send(put: Put, report: Report) -> None:
-        both.wait()
-        if put.path == "0.png":
-            raise ServerFailed("first")
-        assert turn.wait(PATIENCE)
-        raise ServerFailed("second")
+        assert heard.acquire(timeout=PATIENCE)
+        begun.release()
+        raise ServerFailed("down")
 
     events: list[Event] = []
-    with pytest.raises(ServerFailed, match="first"):
-        for event in transfer(puts(2), send, 2):
+    with pytest.raises(TransfersFailed, match=r"and 4.. were not tried") as caught:
+        for event in transfer(puts(500), send, 1):
             events.append(event)
             if isinstance(event, ChangeFailed):
-                turn.set()
-    assert len(changes(events, ChangeFailed)) == 2
+                heard.release()
+    assert len(caught.value.problems) == len(changes(events, ChangeFailed)) < 30
+
+
+def test_a_success_in_between_gives_new_hope() -> None:
+    def send(put: Put, report: Report) -> None:
+        if int(put.path.removesuffix(".png")) % 5:
+            raise ServerFailed("down")
+
+    events = Recorder()
+    error = events.take(puts(100), send, 1)
+    assert isinstance(error, TransfersFailed)
+    assert len(changes(events, ChangeDone)) == 20
+    assert len(error.problems) == 80
 
 
 @pytest.mark.parametrize(
@@ -212,6 +233,7 @@ def test_an_interrupted_caller_leaves_no_thread_behind(
         """Lets the workers go on only once the interruption has reached the pool."""
 
         def __exit__(self, *exception: object) -> bool | None:
+            assert given_up.is_set(), "waits end before the pool is waited for"
             release.set()
             return super().__exit__(*exception)
 
@@ -221,7 +243,8 @@ def test_an_interrupted_caller_leaves_no_thread_behind(
         assert release.wait(PATIENCE)
 
     monkeypatch.setattr(transfers, "ThreadPoolExecutor", Pool)
-    generator = transfer(puts(50), send, 2)
+    given_up = threading.Event()
+    generator = transfer(puts(50), send, 2, given_up.set)
     heard: set[str] = set()
     while len(heard) < 2:
         event = next(generator)

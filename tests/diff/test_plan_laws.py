@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.diff.tidying import Tidying, tidying
 from mosaic_deploy.model.change import (
     Action,
     ApplyMigration,
@@ -20,7 +21,15 @@ from mosaic_deploy.model.change import (
     SetAuth,
 )
 from mosaic_deploy.model.plan import Plan, Severity
-from mosaic_deploy.model.snapshot import Migration, Object, Project, Snapshot, State
+from mosaic_deploy.model.snapshot import (
+    GONE,
+    Migration,
+    Object,
+    Project,
+    Snapshot,
+    State,
+    objects_digest,
+)
 
 PROJECT = Project("pod-1", "app")
 PRUNE = Rules(prune_static=True, prune_assets=True)
@@ -95,12 +104,24 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 del storage[path]
             case SetAuth():
                 live = replace(live, auth=desired.auth)
+    tidy(static, tidying(desired.static, live.static, deleted(plan, DeleteStatic)))
+    tidy(storage, tidying(desired.storage, live.storage, deleted(plan, DeleteAsset)))
     return replace(live, static=static, storage=storage, migrations=tuple(history.values()))
+
+
+def deleted(plan: Plan, kind: type[DeleteStatic | DeleteAsset]) -> set[str]:
+    return {c.path for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset) and isinstance(c, kind)}
+
+
+def tidy(rows: dict[str, Object], found: Tidying) -> None:
+    for path in found.forget:
+        del rows[path]
+    rows.update({o.path: o for o in found.mark})
 
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
     """What a deploy answers for: strangers' files and rows of lost ones aside."""
-    gone = {State.UNMANAGED, State.MISSING}
+    gone = {State.UNMANAGED, State.MISSING, State.UNSENT}
     return {path: o for path, o in (found or {}).items() if o.state not in gone}
 
 
@@ -141,6 +162,11 @@ def test_planning_again_finds_nothing(desired: Snapshot, live: Snapshot, prune: 
     rules = PRUNE if prune else Rules()
     after = apply(make_plan(desired, live, rules), live, desired)
     assert make_plan(desired, after, rules).changes == ()
+    for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
+        assert not tidying(wanted, found, ())
+        if wanted is not None and found is not None:
+            counted = {p: o for p, o in found.items() if o.state not in (State.KEPT, State.UNMANAGED)}
+            assert objects_digest(counted) == objects_digest(wanted), "the ledger needn't be read again"
 
 
 @given(desired_snapshots(), live_snapshots())
@@ -155,6 +181,17 @@ def test_strangers_files_are_never_deleted(desired: Snapshot, live: Snapshot) ->
     strangers = {p for p, o in (live.static or {}).items() if o.state is State.UNMANAGED}
     deleted = {c.path for c in make_plan(desired, live, PRUNE).changes if isinstance(c, DeleteStatic)}
     assert not strangers & deleted
+
+
+@given(desired_snapshots(), live_snapshots())
+def test_all_leaves_nothing_but_what_is_desired(desired: Snapshot, live: Snapshot) -> None:
+    plan = make_plan(desired, live, Rules("all", "all"))
+    after = apply(plan, live, desired)
+    for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
+        assert wanted is None or found == wanted
+    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset) and c.stranger]
+    deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset)]
+    assert plan.to_prune == (len(deletes) if strangers else 0)
 
 
 def place(change: Change) -> tuple[int, int]:
@@ -203,12 +240,19 @@ STATES = {
     "new": (None, Action.ADD, "new"),
     "content": (Object("a.css", "b" * 64, 5), Action.CHANGE, "content changed"),
     "pending": (replace(WANTED, state=State.PENDING), Action.CHANGE, "an earlier upload was interrupted"),
-    "missing": (replace(WANTED, state=State.MISSING), Action.ADD, "drifted: no longer live"),
+    "missing": (replace(WANTED, state=State.MISSING), Action.ADD, "missing live"),
     "drifted": (
         replace(WANTED, state=State.DRIFTED, listed_size=7),
         Action.CHANGE,
         "drifted: live size 7, expected 5",
     ),
+    "unsent": (replace(WANTED, state=State.UNSENT), Action.ADD, "an earlier upload was interrupted"),
+    "altered": (
+        replace(WANTED, state=State.ALTERED),
+        Action.CHANGE,
+        "drifted: the live bytes are others than were deployed",
+    ),
+    "kept": (Object("a.css", "b" * 64, 5, State.KEPT), Action.CHANGE, "content changed"),
     "unmanaged": (
         Object("a.css", "", 5, State.UNMANAGED),
         Action.CHANGE,
@@ -226,21 +270,48 @@ def test_every_state_has_a_case() -> None:
     assert {live.state for live, _, _ in STATES.values() if live} == set(State)
 
 
-@pytest.mark.parametrize("state", [State.LIVE, State.PENDING, State.DRIFTED])
+@pytest.mark.parametrize("state", sorted(set(State) - GONE - {State.UNMANAGED}))
 def test_pruning_deletes_what_was_deployed_and_is_no_longer_wanted(state: State) -> None:
     plan = plan_of(replace(WANTED, state=state), None)
     assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", "no longer in the folder"),), ())
 
 
-def test_what_is_lost_already_is_not_deleted() -> None:
-    plan = plan_of(replace(WANTED, state=State.MISSING), None)
+@pytest.mark.parametrize("state", sorted(GONE))
+@pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])
+def test_what_is_lost_already_is_forgotten_and_not_deleted(state: State, rules: Rules) -> None:
+    lost = {"a.css": replace(WANTED, state=state)}
+    plan = plan_of(lost["a.css"], None, rules)
     assert (plan.changes, plan.notes) == ((), ())
+    assert tidying({}, lost, ()) == Tidying(forget=("a.css",))
+
+
+def test_what_was_left_live_and_is_wanted_again_is_not_sent() -> None:
+    kept = replace(WANTED, state=State.KEPT)
+    assert plan_of(kept, WANTED).changes == ()
+    assert tidying({"a.css": WANTED}, {"a.css": kept}, ()) == Tidying(mark=(WANTED,))
+
+
+def test_a_prefix_bounds_what_all_means() -> None:
+    strangers = {p: Object(p, "", 1, State.UNMANAGED) for p in ("uploads/by-a-user.png", "images/old.png")}
+    live = Snapshot(PROJECT, storage=strangers)
+    plan = make_plan(Snapshot(PROJECT, storage={}), live, Rules(prune_assets="all", prefix="images/"))
+    assert plan.changes == (DeleteAsset("images/old.png", "never deployed from here", stranger=True),)
+    assert [note.addresses for note in plan.notes] == [("asset:uploads/by-a-user.png",)]
+
+
+def test_a_platform_that_cannot_delete_is_told_once_and_then_remembered() -> None:
+    rules = Rules(cannot_delete=frozenset({"static"}))
+    [first] = plan_of(WANTED, None, rules).notes
+    [then] = plan_of(replace(WANTED, state=State.KEPT), None, rules).notes
+    assert first.message == then.message
+    assert "the platform lists no way to delete them" in first.message
+    assert (first.severity, then.severity) == (Severity.WARNING, Severity.INFO)
 
 
 def test_without_pruning_what_stays_is_noted() -> None:
     [note] = plan_of(WANTED, None, Rules()).notes
     assert (note.code, note.severity, note.addresses) == ("static_kept", Severity.WARNING, ("static:a.css",))
-    assert note.message == "1 file no longer in the folder stay live; static.prune: true removes them"
+    assert note.message == "1 file no longer in the folder stay live (a.css); static.prune: true removes them"
 
 
 @pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])
@@ -253,7 +324,15 @@ def test_strangers_files_are_noted(rules: Rules) -> None:
         Severity.INFO,
         ("asset:a.png", "asset:b.png"),
     )
-    assert note.message == "2 files live that no deploy from here has put there; left alone"
+    assert note.message == ("2 files live that no deploy from here has put there; left alone (a.png, b.png)")
+
+
+def test_a_note_about_many_files_names_a_few_and_counts_all() -> None:
+    strangers = {f"{n:04}.png": Object(f"{n:04}.png", "", 1, State.UNMANAGED) for n in range(5000)}
+    [note] = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), Rules()).notes
+    assert note.message.startswith("5000 files live")
+    assert note.message.endswith("(0000.png, 0001.png, 0002.png, …)")
+    assert len(note.addresses) == 100
 
 
 def test_auth_names_what_changed() -> None:

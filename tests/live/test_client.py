@@ -632,7 +632,7 @@ def test_no_proxy_stands_before_this_machine(loopback: bool, monkeypatch: pytest
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     wire = Wire(loopback=loopback)
     try:
-        assert wire._http.trust_env is not loopback
+        assert (wire._proxied is None) is loopback
     finally:
         wire.close()
 

@@ -1,15 +1,14 @@
 """Listings merged with the ledger, tolerant reading of answers, and how bytes travel."""
 
 import base64
-import hashlib
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from mosaic_deploy.errors import ResponseInvalid, SourceChanged
+from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live import answers
 from mosaic_deploy.live.read import merge
-from mosaic_deploy.live.write import CHUNK, _checked_chunks, encode
+from mosaic_deploy.live.write import encode
 from mosaic_deploy.model.snapshot import Object, Project, State
 
 ROW = Object("a.css", "a" * 64, 5)
@@ -23,7 +22,11 @@ ROW = Object("a.css", "a" * 64, 5)
         (ROW, None, ROW),
         (ROW, {}, Object("a.css", "a" * 64, 5, State.MISSING)),
         (ROW, {"a.css": (6, "")}, Object("a.css", "a" * 64, 5, State.DRIFTED, listed_size=6)),
-        (Object("a.css", "a" * 64, 5, State.PENDING), {}, Object("a.css", "a" * 64, 5, State.PENDING)),
+        (Object("a.css", "a" * 64, 5, State.PENDING), {}, Object("a.css", "a" * 64, 5, State.UNSENT)),
+        (replace(ROW, state=State.PENDING), {"a.css": (9, "")}, replace(ROW, state=State.PENDING)),
+        (replace(ROW, state=State.KEPT), {"a.css": (5, "")}, replace(ROW, state=State.KEPT)),
+        (replace(ROW, state=State.KEPT), {"a.css": (6, "")}, Object("a.css", "", 6, State.KEPT)),
+        (replace(ROW, state=State.KEPT), {}, replace(ROW, state=State.MISSING)),
         (None, {"a.css": (6, "")}, Object("a.css", "", 6, State.UNMANAGED)),
         (None, {"a.css": (None, "")}, Object("a.css", "", 0, State.UNMANAGED)),
     ],
@@ -103,28 +106,3 @@ def test_text_travels_as_it_is_and_the_rest_as_base64(path: str, content: bytes,
         assert base64.b64decode(body["content"], validate=True) == content
     else:
         assert body == {"content": text}
-
-
-@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK])
-def test_chunks_are_the_file(tmp_path: Path, size: int) -> None:
-    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-    file = tmp_path / "a"
-    file.write_bytes(content)
-    totals: list[int] = []
-    asset = Object("a", hashlib.sha256(content).hexdigest(), size)
-    assert b"".join(_checked_chunks(file, asset, totals.append)) == content
-    assert totals == sorted(totals)
-    assert totals[-1] == size
-
-
-@pytest.mark.parametrize("now", [b"y" * CHUNK * 2, b"x" * (CHUNK * 2 - 1), b"x" * CHUNK * 3, b""])
-def test_a_changed_file_never_arrives_whole(tmp_path: Path, now: bytes) -> None:
-    planned = b"x" * CHUNK * 2
-    asset = Object("a", hashlib.sha256(planned).hexdigest(), len(planned))
-    file = tmp_path / "a"
-    file.write_bytes(now)
-    arrived = b""
-    with pytest.raises(SourceChanged):
-        for chunk in _checked_chunks(file, asset, lambda _: None):
-            arrived += chunk
-    assert len(arrived) < max(1, len(now))

@@ -17,6 +17,7 @@ from mosaic_deploy.model.snapshot import Project
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
+    from mosaic_deploy.source.snapshot import Desired
 
 Document = dict[str, Any]
 FORMAT = 1
@@ -36,6 +37,7 @@ def plan_document(plan: Plan) -> Document:
         "policy": {
             "denied": [_problem(problem) for problem in plan.denied],
             "to_confirm": len(plan.to_confirm),
+            "to_prune": plan.to_prune,
         },
         "selection": _selection(plan),
         "fingerprint": plan.fingerprint,
@@ -123,6 +125,21 @@ def status_document(live: Live, pending: Plan | MosaicError) -> Document:
         "lease": live.facts.get("lease"),
         "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
         "problem": error_document(problem) if problem else None,
+    }
+
+
+def valid_document(desired: Desired) -> Document:
+    """What `validate` counted: migrations, files by section, and names left out by `.mosaicignore`."""
+    snapshot = desired.snapshot
+    return {
+        "type": "validate",
+        "valid": True,
+        "manifest": str(desired.manifest.file),
+        "migrations": len(snapshot.migrations or ()),
+        "static": len(snapshot.static or ()),
+        "storage": len(snapshot.storage or ()),
+        "ignored": desired.ignored,
+        "notes": [asdict(note) for note in desired.notes],
     }
 
 

@@ -20,15 +20,16 @@ from mosaic_deploy.cli.render.documents import (
     lint_document,
     plan_document,
     status_document,
+    valid_document,
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
-from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.snapshot import Project, Snapshot
+from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.version import __version__
 
 
@@ -63,11 +64,8 @@ class JsonView:
         self._print({**event_document(last), "type": "apply", **self._planned(), "error": None})
         return 0
 
-    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
-        migrations = len(desired.migrations or ())
-        self._print(
-            {"type": "validate", "valid": True, "manifest": str(manifest.file), "migrations": migrations}
-        )
+    def valid(self, desired: Desired) -> None:
+        self._print(valid_document(desired))
 
     def status(self, live: Live, pending: Plan | MosaicError) -> None:
         self._print(status_document(live, pending))

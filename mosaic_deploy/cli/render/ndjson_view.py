@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,20 @@ from mosaic_deploy.cli.render.documents import (
     lint_document,
     plan_document,
     status_document,
+    valid_document,
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyFailed, Event, Waiting
+from mosaic_deploy.model.event import ApplyFailed, BytesSent, Event, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
-from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.snapshot import Project, Snapshot
+from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.version import __version__
+
+_BETWEEN_BYTES = 2.0
+"""Seconds between two `bytes_sent`, whatever is sent: the changes' own events tell the rest."""
 
 
 class NdjsonView:
@@ -45,14 +50,19 @@ class NdjsonView:
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0
+        said = 0.0
         for event in events:
+            if isinstance(event, BytesSent):
+                if time.monotonic() - said < _BETWEEN_BYTES:
+                    continue
+                said = time.monotonic()
             self._line(event_document(event))
             if isinstance(event, ApplyFailed):
                 code = event.error.exit_code
         return code
 
-    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
-        self._line({"type": "validate", "valid": True, "manifest": str(manifest.file)})
+    def valid(self, desired: Desired) -> None:
+        self._line(valid_document(desired))
 
     def status(self, live: Live, pending: Plan | MosaicError) -> None:
         self._line(status_document(live, pending))

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
-from mosaic_deploy.cli.render.text_plan import size_text
+from mosaic_deploy.cli.render.pace_text import Tally
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Put
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
     ApplyStarted,
-    BytesSent,
     ChangeDone,
+    ChangeFailed,
     ChangeStarted,
     Event,
     Noted,
     Verified,
     Waiting,
 )
+from mosaic_deploy.model.size import size_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SECONDS_BETWEEN_LINES = 3.0
 
@@ -50,13 +54,11 @@ def follow(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyF
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """For logs: a line for each database and auth change, and a count of files every few seconds."""
+    """For logs: a line for each database and auth change and each failure, and a count of files every few seconds."""
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
-        self._total = 0
-        self._done = 0
-        self._bytes = 0
+        self._tally = Tally()
         self._said = time.monotonic()
         self._waiting = ""
 
@@ -64,10 +66,11 @@ class Lines(AbstractContextManager["Lines"]):
         return None
 
     def show(self, event: Event) -> None:
-        if isinstance(event, ApplyStarted):
-            self._total = event.total
-        elif isinstance(event, ChangeDone):
-            self._count(event)
+        self._tally.heard(event)
+        if isinstance(event, ChangeDone) and not isinstance(event.change, Put):
+            self._say(f"  {event.change.address} done in {event.seconds:.2f} s")
+        elif isinstance(event, ChangeFailed):
+            self._fail(event)
         elif isinstance(event, Waiting) and event.reason != self._waiting:
             self._waiting = event.reason
             self._say(f"  waiting {event.reason}")
@@ -75,27 +78,27 @@ class Lines(AbstractContextManager["Lines"]):
             self._say(f"  verified {event.url} ({event.status})")
         elif isinstance(event, Noted):
             self._say(f"  note: {event.note.message}")
+        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            text = self._tally.text()
+            self._say(f"  {self._tally.done} of {self._tally.total} changes{', ' + text if text else ''}")
 
-    def _count(self, event: ChangeDone) -> None:
-        self._done += 1
-        change = event.change
-        if not isinstance(change, Put):
-            self._say(f"  {change.address} done in {event.seconds:.2f} s")
-            return
-        self._bytes += change.size
-        if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-            self._say(f"  {self._done} of {self._total} changes, {size_text(self._bytes)} sent")
+    def _fail(self, event: ChangeFailed) -> None:
+        if self._tally.failed <= _FAILURES_SHOWN:
+            self._say(f"  {event.change.address} failed: {event.error.message}")
 
     def _say(self, line: str) -> None:
         self._said = time.monotonic()
         click.echo(line, err=True, color=self._color)
 
 
+_FAILURES_SHOWN = 10
+"""As they happen; the error at the end has all of them."""
+
+
 class Bars(AbstractContextManager["Bars"]):
-    """For terminals: one bar over all changes, with bytes, rate and what is under way."""
+    """For terminals: one bar over all changes, with bytes, rate, time left, failures and what is under way."""
 
     def __init__(self, color: bool | None) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -105,19 +108,18 @@ class Bars(AbstractContextManager["Bars"]):
             TimeElapsedColumn,
         )
 
-        console = Console(stderr=True, no_color=True if color is False else None)
+        self._tally = Tally()
         self._progress = Progress(
             SpinnerColumn(),
             MofNCompleteColumn(),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[sent]}"),
+            TextColumn("{task.fields[sent]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
-            console=console,
+            console=_console(color),
             transient=True,
         )
         self._task = self._progress.add_task("", total=None, sent="")
-        self._sent: dict[str, int] = {}
 
     def __enter__(self) -> Bars:
         self._progress.__enter__()
@@ -127,20 +129,54 @@ class Bars(AbstractContextManager["Bars"]):
         self._progress.stop()
 
     def show(self, event: Event) -> None:
+        self._tally.heard(event)
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
         elif isinstance(event, ChangeStarted):
             self._progress.update(self._task, description=event.change.address)
-        elif isinstance(event, ChangeDone):
-            self._progress.advance(self._task)
-        elif isinstance(event, BytesSent):
-            self._sent[event.address] = event.sent
-            self._progress.update(self._task, sent=size_text(sum(self._sent.values())))
         elif isinstance(event, Waiting):
             self._progress.update(self._task, description=f"waiting {event.reason} ({event.seconds:.0f} s)")
+        elif isinstance(event, ChangeFailed) and self._tally.failed <= _FAILURES_SHOWN:
+            self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
-            self._progress.console.print(
-                f"verified {event.url} ({event.status})", markup=False, highlight=False
-            )
+            self._print(f"verified {event.url} ({event.status})")
         elif isinstance(event, Noted):
-            self._progress.console.print(f"note: {event.note.message}", markup=False, highlight=False)
+            self._print(f"note: {event.note.message}")
+        self._progress.update(self._task, completed=self._tally.done, sent=self._tally.text())
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False)
+
+
+@contextmanager
+def checking(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
+    """Shows how many live files have been fetched and compared: a bar, or a line every few seconds."""
+    if not sys.stderr.isatty():
+        yield _CheckedLines(color)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("comparing live files"), MofNCompleteColumn(), BarColumn(bar_width=24))
+    with Progress(*columns, TextColumn("{task.description}"), console=_console(color), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, size: bar.update(
+            task, completed=done, total=total, description=f"{size_text(size)} fetched"
+        )
+
+
+class _CheckedLines:
+    def __init__(self, color: bool | None) -> None:
+        self._color = color
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int, size: int) -> None:
+        if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            line = f"  {done} of {total} live files compared, {size_text(size)} fetched"
+            click.echo(line, err=True, color=self._color)
+
+
+def _console(color: bool | None) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, no_color=True if color is False else None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
-    from mosaic_deploy.model.manifest import Manifest
     from mosaic_deploy.model.plan import Plan
-    from mosaic_deploy.model.snapshot import Project, Snapshot
+    from mosaic_deploy.model.snapshot import Project
+    from mosaic_deploy.source.snapshot import Desired
 
 
 class View(Protocol):
@@ -27,7 +28,7 @@ class View(Protocol):
     def idle(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
-    def valid(self, manifest: Manifest, desired: Snapshot) -> None: ...
+    def valid(self, desired: Desired) -> None: ...
     def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
     def platform(self, document: Mapping[str, Any]) -> None: ...
     def history(self, project: Project, lines: Sequence[Line]) -> None: ...
@@ -77,11 +78,24 @@ class Screen:
         """Something has to come first; said before there is a plan."""
         self.view.waiting(event)
 
+    @contextmanager
+    def checking(self, *, wanted: bool) -> Iterator[Callable[[int, int, int], None] | None]:
+        """Where `wanted`, something that hears how far the fetching of live files is; shown to people alone."""
+        if not wanted:
+            yield None
+        elif self.format != "text":
+            yield lambda *_: None
+        else:
+            from mosaic_deploy.cli.render.progress import checking
+
+            with checking(self.color) as heard:
+                yield heard
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)
 
-    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
-        self.view.valid(manifest, desired)
+    def valid(self, desired: Desired) -> None:
+        self.view.valid(desired)
 
     def status(self, live: Live, pending: Plan | MosaicError) -> None:
         self.view.status(live, pending)

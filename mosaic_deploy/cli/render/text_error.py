@@ -48,7 +48,7 @@ def error_lines(error: MosaicError) -> Iterator[str]:
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:
     """What was done, what failed, what remains."""
-    yield f"Stopped after {failed.seconds:.1f} s: {len(failed.done)} done, {len(failed.remaining)} not begun."
+    yield f"Stopped after {failed.seconds:.1f} s: {len(failed.done)} done, {len(failed.remaining)} not made."
     if failed.failed:
         yield click.style(f"  failed: {failed.failed}", fg="red")
 

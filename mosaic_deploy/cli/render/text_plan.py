@@ -10,6 +10,7 @@ import click
 from mosaic_deploy.cli.render.text_hazards import plan_hazard_lines
 from mosaic_deploy.model.change import Action, Change, Put
 from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.size import size_text
 
 _SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
 _HEADINGS = {
@@ -37,9 +38,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             yield f"  {heading}"
             yield from _change_lines(list(changes))
     yield from plan_hazard_lines(plan)
-    if plan.notes:
+    if notes := (*plan.notes, *_prune_notes(plan)):
         yield ""
-        yield from (note_line(note) for note in plan.notes)
+        yield from (note_line(note) for note in notes)
     if not plan.empty or plan.notes:
         yield ""
     yield summary_line(plan)
@@ -66,14 +67,11 @@ def partial_line(plan: Plan) -> str:
     return f"Partial plan: {count} {'change' if count == 1 else 'changes'} left out by {options}."
 
 
-def size_text(size: int) -> str:
-    """Bytes for people: `512 B`, `14.2 kB`, `3.1 MB`."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+def _prune_notes(plan: Plan) -> Iterator[Note]:
+    if count := plan.to_prune:
+        files = "1 file is" if count == 1 else f"{count} files are"
+        message = f"{files} deleted, also ones never deployed from here: needs --allow prune={count}"
+        yield Note("to_prune", message, Severity.WARNING)
 
 
 def _title(plan: Plan) -> str:
@@ -111,6 +109,7 @@ def _name(change: Change) -> str:
 
 
 def note_line(note: Note) -> str:
+    """A warning behind `!`, anything else behind `i`."""
     if note.severity is Severity.WARNING:
         return click.style(f"  ! {note.message}", fg="yellow")
     return f"  i {note.message}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.render.text_plan import size_text
+from mosaic_deploy.model.size import size_text
 from mosaic_deploy.model.snapshot import Objects, State
 
 if TYPE_CHECKING:

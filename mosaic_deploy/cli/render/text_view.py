@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyDone, Event, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
-    from mosaic_deploy.model.manifest import Manifest
     from mosaic_deploy.model.plan import Plan
-    from mosaic_deploy.model.snapshot import Project, Snapshot
+    from mosaic_deploy.model.snapshot import Project
+    from mosaic_deploy.source.snapshot import Desired
 
 
 class TextView:
@@ -60,13 +60,21 @@ class TextView:
         self._applied(plan, last)
         return 0
 
-    def valid(self, manifest: Manifest, desired: Snapshot) -> None:
+    def valid(self, desired: Desired) -> None:
+        snapshot = desired.snapshot
         parts = [
-            _count(len(desired.migrations or ()), "migration"),
-            _count(len(desired.static or ()), "static file"),
-            _count(len(desired.storage or ()), "asset"),
+            _count(len(snapshot.migrations or ()), "migration"),
+            _count(len(snapshot.static or ()), "static file"),
+            _count(len(snapshot.storage or ()), "asset"),
         ]
-        self._out(f"{manifest.file.name} is valid: {', '.join(parts)}.")
+        if desired.ignored:
+            parts.append(f"{desired.ignored} left out by .mosaicignore")
+        if desired.notes:
+            from mosaic_deploy.cli.render.text_plan import note_line
+
+            for note in desired.notes:
+                self._out(note_line(note))
+        self._out(f"{desired.manifest.file.name} is valid: {', '.join(parts)}.")
 
     def status(self, live: Live, pending: Plan | MosaicError) -> None:
         from mosaic_deploy.cli.render.text_plan import summary_line
@@ -115,7 +123,7 @@ class TextView:
             self._err(line)
 
     def _applied(self, plan: Plan, end: ApplyDone) -> None:
-        from mosaic_deploy.cli.render.text_plan import size_text
+        from mosaic_deploy.model.size import size_text
 
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"

@@ -1,0 +1,60 @@
+"""Whether what a plan puts into storage fits there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mosaic_deploy.errors import Location, Problem, QuotaExceeded
+from mosaic_deploy.model.change import Change, PutAsset
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.size import size_text
+from mosaic_deploy.model.snapshot import GONE, Object, Objects, Usage
+
+_NEARLY = 0.9
+_SHOWN = 5
+_BINARY = 1.1
+"""How much more than its decimal reading a limit told as `1 TB` may be: 1,099,511,627,776 bytes."""
+
+
+def storage_added(changes: Sequence[Change], live: Objects) -> int:
+    """Bytes that storage will hold more once the puts are done; what is deleted after them is not counted."""
+    puts = [change for change in changes if isinstance(change, PutAsset)]
+    return sum(put.size - _there(live.get(put.path)) for put in puts)
+
+
+def quota_notes(changes: Sequence[Change], live: Objects, usage: Usage | None) -> tuple[Note, ...]:
+    """Storage used, allowed and added, where a plan puts something there. Raises QuotaExceeded."""
+    puts = [change for change in changes if isinstance(change, PutAsset)]
+    if usage is None or not puts:
+        return ()
+    added = storage_added(puts, live)
+    after = usage.used + added
+    if added > 0 and after > (usage.limit if usage.exact else usage.limit * _BINARY):
+        raise _exceeded(puts, usage, added)
+    told = (
+        f"{size_text(usage.used)} of {size_text(usage.limit)} are used, and this apply adds {_signed(added)}"
+    )
+    tight = after > usage.limit * _NEARLY
+    return (Note("storage_usage", f"storage: {told}", Severity.WARNING if tight else Severity.INFO),)
+
+
+def _there(found: Object | None) -> int:
+    """Bytes that are live under a name and will be replaced."""
+    if found is None or found.state in GONE:
+        return 0
+    return found.size if found.listed_size is None else found.listed_size
+
+
+def _signed(size: int) -> str:
+    return f"-{size_text(-size)}" if size < 0 else size_text(size)
+
+
+def _exceeded(puts: Sequence[PutAsset], usage: Usage, added: int) -> QuotaExceeded:
+    largest = sorted(puts, key=lambda put: -put.size)[:_SHOWN]
+    return QuotaExceeded(
+        f"storage has room for {size_text(usage.limit)}; {size_text(usage.used)} are used, and this apply would "
+        f"add {size_text(added)}",
+        problems=[Problem(f"{size_text(put.size)}, {put.reason}", Location(put.path)) for put in largest],
+        hint="leave files out with storage.exclude, prune what is no longer wanted first, or get more storage; "
+        "the largest files of this plan are shown",
+    )

@@ -1,0 +1,91 @@
+"""What stored files are served as: a table of our own, so that a file is served alike on every machine.
+
+Python's `mimetypes` differs by version, and reads the machine's own tables. Browsers refuse modules, WebAssembly,
+manifests and fonts that come as something else, so the types are those that browsers ask for.
+"""
+
+from __future__ import annotations
+
+UNKNOWN = "application/octet-stream"
+
+_TEXT = {
+    "atom": "application/atom+xml",
+    "cjs": "text/javascript",
+    "csv": "text/csv",
+    "geojson": "application/geo+json",
+    "htm": "text/html",
+    "ics": "text/calendar",
+    "jsonld": "application/ld+json",
+    "map": "application/json",
+    "markdown": "text/markdown",
+    "md": "text/markdown",
+    "mjs": "text/javascript",
+    "vtt": "text/vtt",
+    "webmanifest": "application/manifest+json",
+    "xhtml": "application/xhtml+xml",
+    "xml": "application/xml",
+    "rss": "application/rss+xml",
+    "yaml": "application/yaml",
+    "yml": "application/yaml",
+}
+_BYTES = {
+    "7z": "application/x-7z-compressed",
+    "aac": "audio/aac",
+    "apng": "image/apng",
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "bz2": "application/x-bzip2",
+    "cur": "image/x-icon",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "eot": "application/vnd.ms-fontobject",
+    "epub": "application/epub+zip",
+    "flac": "audio/flac",
+    "glb": "model/gltf-binary",
+    "gltf": "model/gltf+json",
+    "gz": "application/gzip",
+    "heic": "image/heic",
+    "jfif": "image/jpeg",
+    "jxl": "image/jxl",
+    "m4a": "audio/mp4",
+    "m4v": "video/mp4",
+    "mid": "audio/midi",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mpeg": "video/mpeg",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "oga": "audio/ogg",
+    "ogg": "audio/ogg",
+    "ogv": "video/ogg",
+    "opus": "audio/ogg",
+    "otf": "font/otf",
+    "pdf": "application/pdf",
+    "ppt": "application/vnd.ms-powerpoint",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "rtf": "application/rtf",
+    "tar": "application/x-tar",
+    "tgz": "application/gzip",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "ttc": "font/collection",
+    "ttf": "font/ttf",
+    "wasm": "application/wasm",
+    "wav": "audio/wav",
+    "weba": "audio/webm",
+    "webm": "video/webm",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+}
+_TYPES = {name: f"{kind}; charset=utf-8" for name, kind in _TEXT.items()} | _BYTES
+
+
+def content_type(suffix: str) -> str:
+    """The type of a file whose name ends in `suffix` (`.woff2`, in any case); bytes where it isn't known."""
+    return _TYPES.get(suffix.lower().removeprefix("."), UNKNOWN)

@@ -1,0 +1,107 @@
+"""gitignore's language: lines of patterns → which names they match, or what is wrong with a line."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.errors import ManifestInvalid, Problem
+from mosaic_deploy.model.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_HINT = "patterns are gitignore's; a backslash before [, ! or # takes its meaning away"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`dir` relative to the project folder, and gitignore-style patterns relative to `dir`.
+
+    `most` is the largest file that may be deployed, in bytes, None for any; `allow_secrets` are patterns of
+    files that are published whatever they seem to hold.
+    """
+
+    dir: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prefix: str = ""
+    allow_secrets: tuple[str, ...] = ()
+    most: int | None = None
+
+
+class Chosen:
+    """Which names (relative to the folder) a selection has; a dotfile only where `include` names one."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._included = matcher(selection.include)
+        self._excluded = matcher(selection.exclude)
+        self._named = matcher([line for line in selection.include if line[:1] == "!" or _hidden(line)])
+
+    def select(self, name: str) -> bool:
+        """Whether the file `name` is deployed."""
+        if self._excluded and self._excluded(name):
+            return False
+        if _hidden(name) and not (self._named and self._named(name)):
+            return False
+        return self._included is None or self._included(name)
+
+    def enter(self, name: str) -> bool:
+        """Whether a file below the folder `name` can be selected at all."""
+        if self._excluded and self._excluded(name + "/"):
+            return False
+        return self._named is not None or not _hidden(name)
+
+
+def matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:
+    """Whether a name matches the lines, the last that fits winning; None where there are no lines."""
+    return compiled(lines).match_file if lines else None
+
+
+def compiled(lines: Sequence[str]) -> GitIgnoreSpec:
+    """Lines in which `line_mistake` finds nothing."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
+
+
+def line_mistake(line: str) -> str | None:
+    """Why a line can't be what its writer meant, None for a good one, an empty one or a comment."""
+    pattern = line.strip(" \t")
+    if not pattern or pattern.startswith("#"):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a set such as [[:alpha:]], which would be read as something else
+            usable = compiled([line]).patterns[0].include is not None
+    except (ValueError, re.error, Warning):
+        return "no pattern in gitignore's language"
+    return None if usable and pattern.strip("!/") else "a pattern that matches nothing"
+
+
+def refuse_bad_patterns(manifest: Manifest) -> None:
+    """Raises ManifestInvalid for every pattern of the manifest that can't be used, each at its place."""
+    problems = list(_problems(manifest))
+    if problems:
+        raise ManifestInvalid(f"{manifest.file.name} has patterns that can't be used", problems=problems)
+
+
+def _problems(manifest: Manifest) -> Iterator[Problem]:
+    for section, spec in (("static", manifest.static), ("storage", manifest.storage)):
+        for name in ("include", "exclude", "allow_secrets") if spec else ():
+            for number, line in enumerate(getattr(spec, name)):
+                mistake = "a comment" if line.startswith("#") else line_mistake(line)
+                if mistake:
+                    field = f"{section}.{name}[{number}]"
+                    yield Problem(mistake, manifest.locate(field), field, _HINT)
+
+
+def _hidden(name: str) -> bool:
+    """Whether a part of a name, or of a pattern, begins with a dot."""
+    return _DOT.search(name) is not None
+
+
+_DOT = re.compile(r"(?:^|/)\.(?!\.?(?:/|$))")

@@ -1,0 +1,82 @@
+"""How far it is, in numbers and words; and how many events a program gets of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mosaic_deploy.cli.render.ndjson_view import NdjsonView
+from mosaic_deploy.cli.render.pace_text import Tally, clock_text
+from mosaic_deploy.errors import ServerFailed
+from mosaic_deploy.model.change import Action, PutAsset
+from mosaic_deploy.model.event import ApplyFailed, ApplyStarted, BytesSent, ChangeDone, ChangeFailed
+from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.snapshot import Project
+
+
+def put(name: str, size: int) -> PutAsset:
+    return PutAsset(name, "a" * 64, size, Action.ADD, "new")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_bytes_rate_time_left_and_failures() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.heard(ApplyStarted(3, 10_000_000, "d"))
+    assert tally.text() == "0 B of 10.0 MB"
+    for second in range(1, 5):
+        clock.now = float(second)
+        tally.heard(BytesSent("asset:a", second * 1_000_000))
+    assert tally.text() == "4.0 MB of 10.0 MB, 1.0 MB/s, 0:06 left"
+    tally.heard(ChangeFailed(put("b", 1_000_000), ServerFailed("no")))
+    assert tally.text().endswith("0:06 left, 1 failed")
+    assert (tally.done, tally.failed) == (0, 1)
+
+
+def test_a_file_that_is_sent_again_counts_once() -> None:
+    tally = Tally(Clock())
+    tally.heard(ApplyStarted(1, 100, "d"))
+    for sent in (50, 80, 10, 100):
+        tally.heard(BytesSent("asset:a", sent))
+    tally.heard(ChangeDone(put("a", 100), 1.0))
+    assert tally.sent == 100
+    assert tally.text() == "100 B of 100 B"
+
+
+def test_the_rate_is_of_late() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.heard(ApplyStarted(1, 10**9, "d"))
+    for now, sent in ((0, 0), (1, 10**6), (100, 2 * 10**6), (105, 7 * 10**6)):
+        clock.now = float(now)
+        tally.heard(BytesSent("asset:a", sent))
+    assert tally.rate == pytest.approx(10**6)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (750, "12:30"), (3723, "1:02:03"), (10**9, "99:00:00")]
+)
+def test_time_left_in_words(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+def test_a_program_gets_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [
+        ApplyStarted(1, 10**9, "d"),
+        *(BytesSent("asset:a", sent) for sent in range(10_000)),
+        ChangeDone(put("a", 10**9), 1.0),
+        ApplyFailed(ServerFailed("no"), (), None, (), 1.0),
+    ]
+    plan = Plan(Project("p", "p"), (), (), "d", "l", 1)
+    NdjsonView().apply(plan, iter(events))
+    types = [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
+    assert types[:2] == ["version", "apply_started"]
+    assert types[-2:] == ["change_done", "apply_failed"]
+    assert types.count("bytes_sent") < 10

@@ -1,0 +1,124 @@
+"""What validate, plan and apply say of files: secrets, sizes, names, what is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+SECRET = "q7Zx8Kq2Lw9Rt4Yv7Bn3Mc6Pd1Fs5Gh0JkUeWaTiOo2S"
+KEY = "mk_" + SECRET[:43]
+URL = "postgres://app:" + SECRET[:20] + "@db.prod/app"
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "--local"], ["apply", "--local", "--yes"]])
+@pytest.mark.parametrize("form", ["text", "json", "ndjson"])
+def test_a_secret_stops_every_command_and_is_shown_in_no_format(run, folder, command, form):
+    (folder / "public/app.js").write_text(f"// é {URL}\nlet key = '{KEY}'\n")
+    ended = run(*command, "--output", form, env={"MOSAIC_DEBUG": "1"})
+    assert ended.returncode == 1
+    said = ended.stdout + ended.stderr
+    assert "secret_found" in said
+    assert not any(SECRET[at : at + 6] in said for at in range(len(SECRET) - 6))
+    if form == "text":
+        assert "public/app.js:1:6 looks like a database URL with its password\n" in said
+        assert "public/app.js:2:12 looks like a Mosaic API key\n" in said
+        assert "static.allow_secrets" in said
+    else:
+        error = json.loads(ended.stdout.splitlines()[-1] if form == "ndjson" else ended.stdout)
+        found = [p["location"] for p in (error.get("error") or error)["problems"]]
+        assert found == [
+            {"file": "public/app.js", "line": 1, "column": 6},
+            {"file": "public/app.js", "line": 2, "column": 12},
+        ]
+
+
+def test_an_allowed_secret_passes(run, folder):
+    (folder / "public/keys.html").write_text(KEY)
+    text = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(
+        text.replace("dir: public\n", "dir: public\n  allow_secrets: [/keys.html]\n")
+    )
+    assert run("validate").returncode == 0
+
+
+def test_secrets_of_both_sections_come_at_once(run, folder):
+    (folder / "public/a.js").write_text(KEY)
+    (folder / "assets").mkdir()
+    (folder / "assets/b.bin").write_text(KEY)
+    (folder / "assets/prod.env").write_text("A=1")
+    with (folder / "mosaic.yaml").open("a") as file:
+        file.write("storage:\n  dir: assets\n")
+    said = run("validate").stderr
+    assert "public/a.js:1:1 looks like a Mosaic API key\n" in said
+    assert "assets/b.bin:1:1 looks like a Mosaic API key\n" in said
+    assert "assets/prod.env: looks like a .env file, which is where secrets are kept\n" in said
+    assert "static.allow_secrets or storage.allow_secrets" in said
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "--local"]])
+def test_a_static_file_that_is_too_large_is_found_before_anything_is_sent(run, folder, command):
+    with (folder / "public/big.json").open("wb") as file:
+        os.truncate(file.fileno(), 25 * 1024 * 1024 + 1)
+    ended = run(*command)
+    assert ended.returncode == 1
+    assert "public/big.json: 25.0 MiB, and static hosting takes files of at most 25 MiB" in ended.stderr
+    assert "storage folder" in ended.stderr
+
+
+def test_the_largest_static_file_is_none_too_large(run, folder):
+    with (folder / "public/big.json").open("wb") as file:
+        os.truncate(file.fileno(), 25 * 1024 * 1024)
+    assert run("validate").returncode == 0
+
+
+def test_kinds_that_are_not_served_are_found_with_the_ways_round(run, folder):
+    (folder / "public/font.woff2").write_bytes(b"\0")
+    ended = run("validate")
+    assert ended.returncode == 1
+    assert "public/font.woff2: static hosting doesn't serve .woff2" in ended.stderr
+    assert "static.exclude" in ended.stderr
+    assert "storage" in ended.stderr
+
+
+def test_validate_says_what_was_left_out_and_what_to_know(run, folder):
+    (folder / ".mosaicignore").write_text("*.map\npublic/drafts\n")
+    for name in ("a.js.map", "drafts/b.html", "drafts/c.html", "Logo.png", "logo.png"):
+        (folder / "public" / name).parent.mkdir(exist_ok=True)
+        (folder / "public" / name).write_text("x")
+    text = run("validate").stdout.splitlines()
+    assert text == [
+        "  ! Logo.png and logo.png differ only in case: elsewhere they are one file",
+        "mosaic.yaml is valid: 1 migration, 3 static files, 0 assets, 2 left out by .mosaicignore.",
+    ]
+    for form in ("json", "ndjson"):
+        ended = run("validate", "--output", form)
+        document = json.loads(ended.stdout.splitlines()[-1] if form == "ndjson" else ended.stdout)
+        assert (document["static"], document["ignored"]) == (3, 2)
+        assert [note["code"] for note in document["notes"]] == ["names_alike"]
+    assert "differ only in case" in run("plan", "--local").stdout
+
+
+def test_bad_patterns_are_shown_where_they_stand(run, folder):
+    (folder / ".mosaicignore").write_text("*.map\n[z-a]\n")
+    said = run("validate").stderr
+    assert ".mosaicignore:2:1 no pattern in gitignore's language" in said
+    assert "    2 | [z-a]" in said
+    (folder / ".mosaicignore").unlink()
+    text = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(
+        text.replace("dir: public\n", 'dir: public\n  exclude: ["*.map", "!"]\n')
+    )
+    said = run("validate").stderr
+    assert "error[manifest_invalid]" in said
+    assert "mosaic.yaml:6:22 static.exclude[1]: no pattern in gitignore's language" in said
+
+
+def test_the_cache_is_where_the_variable_says_and_losing_it_is_no_error(run, folder, tmp_path):
+    assert run("validate", env={"MOSAIC_CACHE": str(tmp_path / "here")}).returncode == 0
+    os.utime(folder / "public/index.html", (0, 0))
+    (tmp_path / "file").write_text("")
+    for where in ("/dev/null", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
+        ended = run("validate", env={"MOSAIC_CACHE": where})
+        assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,238 @@
+"""A platform that asks to slow down, lets upload URLs expire, or refuses some files: what arrives is whole."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from mosaic_deploy.errors import QuotaExceeded
+from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, ChangeStarted
+from tests.deploy.faults import is_sql
+
+
+def upload(request: httpx.Request) -> bool:
+    return request.method == "PUT" or (request.method == "POST" and request.url.path.endswith("/files"))
+
+
+class Busy(httpx.HTTPTransport):
+    """Answers an upload with a refusal while more than `most` others are under way."""
+
+    def __init__(self, most: int, status: int) -> None:
+        super().__init__()
+        self._most = most
+        self._status = status
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self.refused = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if not upload(request):
+            return super().handle_request(request)
+        with self._lock:
+            self._under_way += 1
+            over = self._under_way > self._most
+            self.refused += over
+        try:
+            if over:
+                time.sleep(0.005)  # it takes a moment to be refused, too, so that others meet it
+                body, told = {"error": "slow down"}, {"Retry-After": "1"}
+                return httpx.Response(self._status, json=body, headers=told, request=request)
+            return super().handle_request(request)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("kind", ["static", "storage"])
+def test_a_platform_that_asks_to_slow_down_gets_everything_slower(site, api_over, status, kind):
+    for number in range(60):
+        site.write(f"files/{number}.txt", f"file {number}")
+    site.manifest(**{kind: {"dir": "files"}})
+    busy = Busy(2, status)
+    api = api_over(busy)
+    last = site.run(api=api, parallelism=16)[-1]
+    assert isinstance(last, ApplyDone), last
+    assert busy.refused > 0
+    assert api.pace.limit < 16
+    assert site.plan().plan.changes == ()
+    below = "/storage" if kind == "storage" else ""
+    assert site.get(f"{below}/59.txt").text == "file 59"
+
+
+class Expiring(httpx.HTTPTransport):
+    """Lets the first URL of each file expire before it is used."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._times = times
+        self.asked: dict[str, int] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.rpartition("/")[2]
+        if request.method == "PUT" and self.asked.setdefault(name, 0) < self._times:
+            self.asked[name] += 1
+            content = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+            return httpx.Response(403, text=content, request=request)
+        return super().handle_request(request)
+
+
+def test_an_expired_upload_url_is_renewed(site, api_over):
+    for number in range(5):
+        site.write(f"pics/{number}.bin", f"asset {number}")
+    site.manifest(storage={"dir": "pics"})
+    expiring = Expiring(1)
+    assert isinstance(site.run(api=api_over(expiring))[-1], ApplyDone)
+    assert expiring.asked == dict.fromkeys([f"{n}.bin" for n in range(5)], 1)
+    assert site.get("/storage/4.bin").text == "asset 4"
+    assert site.plan().plan.changes == ()
+
+
+def test_a_fresh_url_that_is_refused_too_is_a_refusal(site, api_over):
+    site.write("pics/one.bin", "asset")
+    site.manifest(storage={"dir": "pics"})
+    failed = site.run(api=api_over(Expiring(99)))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.code == "forbidden"
+    site.apply()
+
+
+class Refusing(httpx.HTTPTransport):
+    """Refuses the files that are named."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self._names = names
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if upload(request) and any(f'"{name}"'.encode() in request.content for name in self._names):
+            return httpx.Response(413, json={"error": "too large"}, request=request)
+        return super().handle_request(request)
+
+
+def test_all_failures_are_told_the_rest_is_sent_and_no_page_goes_before_its_parts(site, api_over):
+    for number in range(30):
+        site.write(f"www/{number}.css", f"/* {number} */")
+    site.write("www/index.html", "<p>home")
+    site.manifest(static={"dir": "www"})
+    failed = site.run(api=api_over(Refusing("3.css", "17.css")), parallelism=4)[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.code == "transfers_failed"
+    assert sorted(problem.location.file for problem in failed.error.problems) == ["17.css", "3.css"]
+    assert all("too large" in problem.message for problem in failed.error.problems)
+    assert len([address for address in failed.done if address.startswith("static:")]) == 28
+    assert site.get("/").status_code == 404, "a page that may refer to what failed isn't sent"
+    assert site.get("/29.css").status_code == 200
+    rest = [event.change.address for event in site.run() if isinstance(event, ChangeDone)]
+    assert sorted(rest) == ["static:17.css", "static:3.css", "static:index.html"]
+    assert site.plan().plan.changes == ()
+
+
+class Shrinking(httpx.HTTPTransport):
+    """Storage that lists one file at another size than was sent."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.method == "GET" and request.url.path.endswith("/storage"):
+            response.read()
+            listed = response.json()
+            for file in listed["files"]:
+                file["size"] -= file["filename"] == "two.bin"
+            return httpx.Response(200, json=listed, request=request)
+        return response
+
+
+def test_a_stored_file_of_another_size_is_found_at_the_end(site, platform):
+    site.write("pics/one.bin", "asset one")
+    site.write("pics/two.bin", "asset two")
+    site.manifest(storage={"dir": "pics"})
+    with Api(platform.url, ApiKey(platform.api_key), transport=Shrinking(), sleep=lambda _: None) as api:
+        failed = site.run(api=api)[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, and 9 were sent"]
+    assert [str(change.address) for change in site.plan().plan.changes] == ["asset:two.bin"]
+    site.apply()
+
+
+def test_ledger_rows_travel_in_batches(site, api_over):
+    for number in range(450):
+        site.write(f"www/{number}.txt", f"file {number}")
+    site.manifest(static={"dir": "www"})
+
+    class Counting(httpx.HTTPTransport):
+        marks = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            Counting.marks += is_sql(request, "INSERT INTO mosaic_deploy.objects")
+            return super().handle_request(request)
+
+    assert isinstance(site.run(api=api_over(Counting()))[-1], ApplyDone)
+    assert Counting.marks == 1 + 3
+
+
+class Full(httpx.HTTPTransport):
+    """Storage with room for so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+        self.writes = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.writes += request.method != "GET" and not is_sql(request)
+        response = super().handle_request(request)
+        if request.method == "GET" and request.url.path.endswith("/storage"):
+            response.read()
+            listed = response.json()
+            used = sum(file["size"] for file in listed["files"])
+            listed["usage"] = {"used_bytes": used, "limit_bytes": self._room}
+            return httpx.Response(200, json=listed, request=request)
+        return response
+
+
+def test_what_does_not_fit_stops_before_the_first_byte(site, api_over):
+    site.write("pics/one.bin", "x" * 60)
+    site.manifest(storage={"dir": "pics"})
+    site.apply()
+    full = Full(100)
+    api = api_over(full)
+    site.write("pics/one.bin", "y" * 90)
+    [note] = site.plan(api).plan.notes
+    assert note.message == "storage: 60 B of 100 B are used, and this apply adds 30 B"
+    site.write("pics/two.bin", "z" * 11)
+    with pytest.raises(QuotaExceeded, match=r"room for 100 B; 60 B are used, and this apply would add 41 B"):
+        site.plan(api)
+    assert full.writes == 0
+    site.write("pics/two.bin", "z" * 10)
+    assert isinstance(site.run(api=api)[-1], ApplyDone)
+
+
+class Throttled(httpx.HTTPTransport):
+    """Tells every upload to wait half a minute."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if upload(request):
+            return httpx.Response(429, headers={"Retry-After": "30"}, json={}, request=request)
+        return super().handle_request(request)
+
+
+def test_an_interrupted_run_does_not_wait_for_its_turn(site, platform):
+    for number in range(20):
+        site.write(f"www/{number}.txt", str(number))
+    site.manifest(static={"dir": "www"})
+    with Api(platform.url, ApiKey(platform.api_key), transport=Throttled()) as api:
+        events = site.events(api=api)
+        for event in events:
+            if isinstance(event, ChangeStarted):
+                break
+        began = time.monotonic()
+        last = events.throw(KeyboardInterrupt())
+        rest = [last, *events]
+    assert time.monotonic() - began < 25, "less than one of the waits that it was told"
+    assert isinstance(rest[-1], ApplyFailed)
+    assert rest[-1].error.code == "interrupted"
+    site.apply()

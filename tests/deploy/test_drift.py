@@ -1,0 +1,199 @@
+"""Live files that aren't what was deployed, files nobody manages, and rows that nothing stands behind."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from mosaic_deploy.deploy import PlanOptions
+from mosaic_deploy.live import endpoints, ledger
+from mosaic_deploy.model.event import ApplyDone
+
+
+@pytest.fixture
+def deployed(site):
+    site.write("www/index.html", "<p>home")
+    site.write("www/a file, ünï.css", "/* parts */")
+    site.write("pics/one.bin", b"\0one")
+    site.manifest(static={"dir": "www"}, storage={"dir": "pics"})
+    site.apply()
+    return site
+
+
+def put(site, name: str, content: str) -> None:
+    """What another hand does to the site."""
+    body = {"filename": name, "content": content}
+    site.api.call(endpoints.PUT_FILE, project=site.project_id, body=body)
+
+
+def put_stored(site, name: str, content: bytes) -> None:
+    body = {"filename": name, "size": len(content)}
+    answer = site.api.call(endpoints.STORAGE_UPLOAD, project=site.project_id, body=body)
+    site.api.put_bytes(answer["upload_url"], content, len(content))
+
+
+def reasons(planned) -> dict[str, str]:
+    return {change.address: change.reason for change in planned.plan.changes}
+
+
+def rows(site) -> dict[str, str]:
+    found = site.sql("select path, state from mosaic_deploy.objects order by path")
+    return {str(row["path"]): str(row["state"]) for row in found}
+
+
+class Verifying:
+    """Plans that fetch every byte; `fetched` is how many bytes that took."""
+
+    def __init__(self) -> None:
+        self.compared = self.fetched = 0
+
+    def plan(self, site):
+        def heard(done: int, total: int, fetched: int) -> None:
+            self.compared, self.fetched = total, fetched
+
+        return site.plan(options=PlanOptions(verify=heard))
+
+
+def test_verify_finds_edits_that_kept_the_size(deployed):
+    put(deployed, "index.html", "<p>HOME")
+    put_stored(deployed, "one.bin", b"\0ONE")
+    assert reasons(deployed.plan()) == {}
+    verifying = Verifying()
+    planned = verifying.plan(deployed)
+    why = "drifted: the live bytes are others than were deployed"
+    assert reasons(planned) == {"static:index.html": why, "asset:one.bin": why}
+    assert isinstance(deployed.run(planned)[-1], ApplyDone)
+    assert deployed.get("/").text == "<p>home"
+    assert reasons(verifying.plan(deployed)) == {}
+
+
+def test_verify_asks_for_an_unchanged_file_without_its_bytes(deployed):
+    first, second = Verifying(), Verifying()
+    assert reasons(first.plan(deployed)) == {}
+    assert (first.compared, first.fetched) == (3, len("<p>home/* parts */") + 4)
+    assert reasons(second.plan(deployed)) == {}
+    assert (second.compared, second.fetched) == (3, 0)
+    put(deployed, "index.html", "<p>HOME")
+    assert list(reasons(second.plan(deployed))) == ["static:index.html"]
+
+
+def test_verify_needs_nothing_of_a_project_that_is_not_there_yet(site):
+    site.write("www/index.html", "<p>home")
+    site.manifest(static={"dir": "www"})
+    assert list(reasons(Verifying().plan(site))) == [f"project:{site.name}", "static:index.html"]
+
+
+def test_a_row_that_nothing_stands_behind_is_forgotten(deployed):
+    deployed.api.call(endpoints.DELETE_FILE, project=deployed.project_id, filename="index.html")
+    (deployed.root / "www/index.html").unlink()
+    planned = deployed.plan()
+    assert (planned.plan.changes, planned.plan.notes) == ((), ())
+    assert planned.owing
+    assert isinstance(deployed.run(planned)[-1], ApplyDone)
+    assert set(rows(deployed)) == {"a file, ünï.css", "one.bin"}
+    assert not deployed.plan().owing
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_an_upload_that_never_arrived_and_is_no_longer_wanted_is_no_deletion(deployed, prune):
+    deployed.sql(
+        "insert into mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id) "
+        "values ('static', 'never.txt', 'x', 3, 'pending', 'd')"
+    )
+    deployed.manifest(static={"dir": "www", "prune": prune}, storage={"dir": "pics"})
+    planned = deployed.plan()
+    assert (planned.plan.changes, planned.plan.notes) == ((), ())
+    deployed.run(planned)
+    assert "never.txt" not in rows(deployed)
+
+
+def test_what_is_left_live_is_remembered_and_costs_no_rows(deployed):
+    (deployed.root / "www/a file, ünï.css").unlink()
+    planned = deployed.plan()
+    assert [note.code for note in planned.plan.notes] == ["static_kept"]
+    deployed.run(planned)
+    assert rows(deployed)["a file, ünï.css"] == "kept"
+    again = deployed.plan()
+    assert not again.owing
+    assert [note.code for note in again.plan.notes] == ["static_kept"]
+    assert answered_rows(deployed)["static"] is None
+    deployed.write("www/a file, ünï.css", "/* parts */")
+    back = deployed.plan()
+    assert (back.plan.changes, back.owing) == ((), True)
+    deployed.run(back)
+    assert rows(deployed)["a file, ünï.css"] == "live"
+
+
+def answered_rows(site) -> dict[str, object]:
+    """What the ledger answers to a plan of the site as it is: null for a kind without differences."""
+    from mosaic_deploy.model.snapshot import objects_digest
+
+    desired = site.plan().desired.snapshot
+    digests = {ledger.STATIC: objects_digest(desired.static), ledger.ASSET: objects_digest(desired.storage)}
+    [row] = site.sql(ledger.read(digests))
+    found: dict[str, object] = json.loads(str(row["ledger"]))
+    return found
+
+
+def test_the_digests_are_kept_and_a_row_changed_by_hand_outdates_them(deployed):
+    kept = deployed.sql("select kind from mosaic_deploy.sums where sum is not null")
+    assert {row["kind"] for row in kept} == {"static", "asset", "seed"}
+    assert answered_rows(deployed)["static"] is None
+    deployed.sql("update mosaic_deploy.objects set sha256 = 'other' where path = 'index.html'")
+    assert deployed.sql("select count(*) as n from mosaic_deploy.sums where sum is not null") == [{"n": 0}]
+    assert reasons(deployed.plan()) == {"static:index.html": "content changed"}
+
+
+def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed):
+    put(deployed, "stranger.txt", "not from here")
+    put_stored(deployed, "upload.bin", b"somebody's")
+    (deployed.root / "www/a file, ünï.css").unlink()
+    deployed.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    planned = deployed.plan()
+    assert reasons(planned) == {"static:a file, ünï.css": "no longer in the folder"}
+    assert planned.plan.to_prune == 0
+    deployed.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": "all"})
+    planned = deployed.plan()
+    assert reasons(planned) == {
+        "static:a file, ünï.css": "no longer in the folder",
+        "static:stranger.txt": "never deployed from here",
+        "asset:upload.bin": "never deployed from here",
+    }
+    assert planned.plan.to_prune == 3
+    assert isinstance(deployed.run(planned)[-1], ApplyDone)
+    assert deployed.get("/stranger.txt").status_code == 404
+    assert deployed.get("/storage/upload.bin").status_code == 404
+    assert deployed.plan().plan.changes == ()
+
+
+class WithoutDeleting(httpx.HTTPTransport):
+    """A platform that lists no way to delete."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert request.method != "DELETE"
+        response = super().handle_request(request)
+        if request.url.path == "/v1/project":
+            response.read()
+            listed = [e for e in response.json()["endpoints"] if e["method"] != "DELETE"]
+            return httpx.Response(200, json={"endpoints": listed}, request=request)
+        return response
+
+
+def test_a_platform_that_cannot_delete_is_said_and_remembered(site, api_over):
+    api = api_over(WithoutDeleting())
+    for name in ("index.html", "old.txt"):
+        site.write(f"www/{name}", name)
+    site.manifest(static={"dir": "www", "prune": True})
+    assert isinstance(site.run(api=api)[-1], ApplyDone)
+    (site.root / "www/old.txt").unlink()
+    planned = site.plan(api)
+    assert planned.plan.changes == ()
+    [note] = planned.plan.notes
+    assert "the platform lists no way to delete them" in note.message
+    site.run(planned, api=api)
+    again = site.plan(api)
+    assert rows(site)["old.txt"] == "kept"
+    assert not again.owing
+    assert [n.code for n in again.plan.notes] == ["static_kept"]

@@ -1,0 +1,40 @@
+"""Stored files are served as browsers need them, on every machine alike."""
+
+import pytest
+
+from mosaic_deploy.platform.names import STATIC_TYPES, storage_type
+
+NEEDED = {
+    "a.mjs": "text/javascript; charset=utf-8",
+    "a.js": "text/javascript; charset=utf-8",
+    "a.js.map": "application/json; charset=utf-8",
+    "site.webmanifest": "application/manifest+json; charset=utf-8",
+    "a.wasm": "application/wasm",
+    "a.woff": "font/woff",
+    "a.WOFF2": "font/woff2",
+    "a.ttf": "font/ttf",
+    "a.otf": "font/otf",
+    "a.avif": "image/avif",
+    "a.mp4": "video/mp4",
+    "a.webm": "video/webm",
+    "a.mp3": "audio/mpeg",
+    "a.pdf": "application/pdf",
+    "a.xml": "application/xml; charset=utf-8",
+    "a.md": "text/markdown; charset=utf-8",
+    "a.csv": "text/csv; charset=utf-8",
+    "a.zip": "application/zip",
+    "a.gz": "application/gzip",
+    "a.tar.gz": "application/gzip",
+    "a.svg": "image/svg+xml; charset=utf-8",
+    "LICENSE": "application/octet-stream",
+    "a.unheard-of": "application/octet-stream",
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_types(name: str) -> None:
+    assert storage_type(name) == NEEDED[name]
+
+
+def test_storage_serves_what_hosting_serves_alike() -> None:
+    assert {suffix: storage_type(f"a{suffix}") for suffix in STATIC_TYPES} == STATIC_TYPES

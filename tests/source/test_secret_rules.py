@@ -1,0 +1,219 @@
+"""What looks like a secret: good and bad texts of every rule. Secrets here are put together, so that no tool
+that looks through this repository takes them for real ones.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.source import secret_rules
+from mosaic_deploy.source.finding import KINDS, LARGEST_SCANNED, Finding, secret_name
+from mosaic_deploy.source.secret_rules import RULES, scan
+
+RANDOM = "q7Zx8Kq2Lw9Rt4Yv7Bn3Mc6Pd1Fs5Gh0JkUeWaTiOo2S"
+KEY = "mk_" + RANDOM[:43]
+BASE64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+BEGIN = "-----BEGIN {}PRIVATE KEY-----"
+END = "-----END PRIVATE KEY-----"
+AWS = "AKI" + "AQ7XK2LWRT4YVBN3M"
+
+BAD = {
+    "mosaic_key": [
+        KEY,
+        f'headers: {{"X-API-Key": "{KEY}"}}',
+        f"MOSAIC_API_KEY={KEY}\n",
+        "mk_" + "9f86d081884c7d659a2feaa0c55ad015",
+        "mk_live_" + RANDOM[:24],
+        "mk_" + "Ab3-" * 3 + "x9Kq2Lw9Rt4Yv7",
+    ],
+    "database_url": [
+        "postgres://app:" + "s3cr3t-Pa55" + "@db.prod.internal/app",
+        "postgresql://tenant_pod_16f:" + "hT9pQ2" + "@db.mosaic.site:5432/tenant_pod_16f",
+        'DATABASE_URL="postgresql+asyncpg://u:' + "hT9%2FpQ2" + '@10.0.0.5/x?sslmode=require"',
+        "POSTGRES://u:" + "hT9pQ2xx" + "@localhost/db",
+        "mysql://root:" + "toor99" + "@db:3306",
+        "mongodb+srv://admin:" + "Gk3vQ9" + "@cluster0.ab1cd.mongodb.net/",
+        "redis://:" + "kd83jdla" + "@cache:6379/0",
+        "amqps://u:" + "kd83jdla" + "@mq",
+    ],
+    "private_key": [
+        f"{BEGIN.format('')}\n{BASE64}\n{BASE64}\n{END}",
+        f"{BEGIN.format('RSA ')}\r\n{BASE64}\r\n{END}",
+        f'"private_key": "{BEGIN.format("")}\\n{BASE64}\\n{END}\\n"',
+        f"{BEGIN.format('RSA ')}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB12\n\n{BASE64}\n{END}",
+        f"    {BEGIN.format('EC ')}\n    {BASE64}\n",
+        f"{BEGIN.format('OPENSSH ')}\n{BASE64}\n",
+        "-----BEGIN PGP " + f"PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\n\n{BASE64}\n",
+    ],
+    "aws_key": [AWS, f"aws_access_key_id = {AWS}\n", f'"{"ASIA" + AWS[4:]}"'],
+    "github_token": ["ghp_" + RANDOM[:36], "token: gho_" + RANDOM[:36], "github_pat_" + RANDOM[:22] + "_" + (RANDOM * 2)[:59]],
+    "slack_token": [
+        "xoxb-" + "730195826413-902847561320-" + RANDOM[:24],
+        "https://hooks.slack.com/services/" + "T0AB3CD5E/B0FG7HJ9K/" + RANDOM[:24],
+    ],
+    "stripe_key": ["sk_live_" + RANDOM[:24], "rk_live_" + RANDOM[:40]],
+    "google_key": ['"private_key_id": "' + "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b" + '"'],
+    "ai_key": [
+        "sk-proj-" + RANDOM[:24] + "T3Blbk" + "FJ" + RANDOM[:24],
+        "sk-" + RANDOM[:20] + "T3Blbk" + "FJ" + RANDOM[:20],
+        "sk-ant-" + "api03-" + (RANDOM * 3)[:95],
+    ],
+}  # fmt: skip
+GOOD = [
+    "",
+    "mk_…",
+    "mk_xxxxx",
+    "mk_your_key_here",
+    "mk_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "mk_0123456789abcdef0123456789abcdef",
+    "mk_create_element_from_template_v2",
+    "mk_" + "a" * 40,
+    "MOSAIC_API_KEY=mk_replace_me_with_your_own_key_1234567",
+    "var mk_k8s_u32_to_i64_and_back_again=1",
+    f"xmk_{RANDOM[:40]}",
+    "postgres://user:password@localhost/db",
+    "postgres://user:pass@host:5432/db",
+    "postgresql://postgres:postgres@localhost:5432/postgres",
+    "postgres://app:app@db/app",
+    "postgres://user:secret@db.internal/app",
+    "postgres://user:Tr0ub4dor@db.example.com/app",
+    "postgres://user:Tr0ub4dor@example.org",
+    "postgres://user:<password>@db.prod/app",
+    "postgres://user:[YOUR-PASSWORD]@db.prod/app",
+    "postgres://${USER}:${PASSWORD}@${HOST}/app",
+    "postgres://$USER:$PASSWORD@$HOST/app",
+    "postgres://{user}:{password}@{host}/app",
+    "postgres://%s:%s@%s/app",
+    "postgres://user:***@db.prod/app",
+    "postgres://user:…@db.prod/app",
+    "postgres://user:xxxxxxxx@db.prod/app",
+    "postgres://user@db.prod/app",
+    "postgres://db.prod:5432/app",
+    '"postgres://" + user + ":" + pass + "@" + host',
+    "https://user:hT9pQ2xx@db.prod/",
+    "see postgres://docs and http://a:b@c",
+    "git clone ssh://git:hT9pQ2xx@host",
+    BEGIN.format("RSA "),
+    f'if (text.startsWith("{BEGIN.format("")}")) parse()',
+    f"{BEGIN.format('')}\n...\n{END}",
+    f"{BEGIN.format('')}\nMIIEvQIBADANBg...\n{END}",
+    f"{BEGIN.format('')}\n{'x' * 64}\n{END}",
+    f"-----BEGIN PUBLIC KEY-----\n{BASE64}\n",
+    f"-----BEGIN CERTIFICATE-----\n{BASE64}\n",
+    "AKIAIOSFODNN7EXAMPLE",
+    "AKIAXXXXXXXXXXXXXXXX",
+    "AKIA",
+    f"data:font/woff2;base64,d09GMgAB{AWS}AAAA",
+    "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "ghp_short",
+    "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+    "xoxb-your-token-here",
+    f"sk_test_{RANDOM[:24]}",
+    f"pk_live_{RANDOM[:24]}",
+    "sk_live_your_secret_key_goes_here_now",
+    '"private_key_id": "0000000000000000000000000000000000000000"',
+    "AIza" + "SyA1B2C3D4E5F6G7H8I9J0K1L2M3N4O5P6Q",
+    "sk-ant-api03-…",
+    "risk-antagonist",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in BAD.items() for text in texts])
+@pytest.mark.parametrize("around", ["{}", "let a = '{}';\n", "<p>{}</p>", "é\n\n\tx {} x"])
+def test_bad(rule: str, text: str, around: str) -> None:
+    content = around.format(text).encode()
+    [finding] = scan(content)
+    assert finding.rule == rule
+    line = content.decode().split("\n")[finding.line - 1]
+    assert finding.column >= len(around.partition("{")[0].rpartition("\n")[2]) + 1
+    assert finding.column <= len(line)
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_good(text: str) -> None:
+    assert scan(text.encode()) == ()
+    assert scan(f"before '{text}' after\n".encode()) == ()
+
+
+def test_every_rule_is_tried_and_named() -> None:
+    assert {rule for rule, _ in RULES} == BAD.keys() == KINDS.keys() - {"env_file"}
+
+
+def test_a_finding_has_line_and_column_in_characters_and_nothing_of_the_secret() -> None:
+    [finding] = scan(f"one\ntwo\nžluť {KEY}".encode())
+    assert finding == Finding("mosaic_key", 3, 6)
+    assert finding.message == "looks like a Mosaic API key"
+
+
+def test_several_come_by_place_and_only_the_first_few() -> None:
+    text = "\n".join([KEY, AWS, KEY, AWS, KEY, AWS, KEY])
+    assert [(f.rule, f.line) for f in scan(text.encode())] == [
+        ("mosaic_key", 1),
+        ("aws_key", 2),
+        ("mosaic_key", 3),
+        ("aws_key", 4),
+        ("mosaic_key", 5),
+    ]
+
+
+def test_what_is_binary_or_too_large_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scan(b"\x89PNG\0" + KEY.encode()) == ()
+    assert scan(KEY.encode() + b" " * 9000 + b"\0") != ()
+    monkeypatch.setattr(secret_rules, "LARGEST_SCANNED", 100)
+    assert scan(KEY.encode() + b" " * 100) == ()
+    assert LARGEST_SCANNED == 25 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "name", [".env", "a/.env", ".ENV", ".env.production", ".env.local", ".envrc", "prod.env"]
+)
+def test_env_files(name: str) -> None:
+    assert secret_name(name) == "env_file"
+
+
+@pytest.mark.parametrize(
+    "name", [".env.example", ".env.sample", "a/.env.template", "env.js", "environment", ".environment", "env"]
+)
+def test_no_env_files(name: str) -> None:
+    assert secret_name(name) is None
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([t for texts in BAD.values() for t in texts] + GOOD),
+    st.binary(max_size=50),
+)
+def test_any_bytes_can_be_looked_through(before: bytes, text: str, after: bytes) -> None:
+    content = before + text.encode() + after
+    for finding in scan(content):
+        assert 1 <= finding.line <= content.count(b"\n") + 1
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"-----BEGIN PRIVATE KEY-----",
+        b"://a:b",
+        b"://" + b"a" * 100 + b":",
+        b"mk_",
+        b"mk_a1",
+        b"sk-",
+        b"xoxb-1",
+        b"a: b\n",
+        b"-----BEGIN PRIVATE KEY-----\nA: b\n",
+        b" \n",
+    ],
+)
+@pytest.mark.timeout(20)
+def test_no_text_takes_long(piece: bytes) -> None:
+    """A rule that steps back and forth over a text would not end on a megabyte of its own beginnings."""
+    scan(b"-----BEGIN PRIVATE KEY-----" + piece * (1_000_000 // len(piece)) + b"T3BlbkFJ")
+
+
+def test_no_secret_is_written_out_in_this_repository() -> None:
+    for texts in BAD.values():
+        assert not any(re.search(r"\bEXAMPLE\b", text) for text in texts)
