@@ -27,6 +27,7 @@ MosaicError
 │   ├── ResponseLost       response_lost           sent, but no answer came
 │   ├── ResponseInvalid    response_invalid        an answer that can't be understood
 │   └── SqlFailed          sql_failed              PostgreSQL's error to a statement of ours
+├── SqlRefused             sql_refused             a query that may only read, and would write
 ├── OperationUnknown       operation_unknown       the platform doesn't list an operation that is needed
 ├── ProjectAmbiguous       project_ambiguous       two projects of one name
 ├── ProjectNotFound        project_not_found       the id given isn't one of this account's
@@ -310,6 +311,10 @@ class SqlFailed(ApiError):
         self.detail = detail
         self.pg_hint = pg_hint
         self.position = position
+
+
+class SqlRefused(MosaicError):
+    code = "sql_refused"
 
 
 class OperationUnknown(MosaicError):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.consent import agree
-from mosaic_deploy.cli.holder import gone, holder
+from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed
-from mosaic_deploy.cli.session import command_line, open_session
-from mosaic_deploy.cli.turns import in_turn, settled, unless_overtaken
+from mosaic_deploy.cli.session import open_session
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -71,40 +68,19 @@ def apply(
         if reviewed
         else open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     )
-    from mosaic_deploy import deploy
+    from mosaic_deploy.deploy import PlanOptions
     from mosaic_deploy.diff.selection import Selection
-    from mosaic_deploy.live.lease import Patience
 
-    patience = Patience(lock_timeout, break_lease, gone)
-
-    def once(last: bool) -> int:
-        def plan() -> deploy.Planned:
-            with screen.checking(wanted=reviewed.verifies if reviewed else verify) as heard:
-                chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded))
-                options = replace(
-                    reviewed.options() if reviewed else chosen, verify=heard, parallelism=parallelism
-                )
-                return deploy.plan(session.api, session.manifest, session.target, options)
-
-        planned = plan() if dry_run else settled(screen, session.api, plan, patience)
-        done = reviewed is not None and not reviewed.refuse_moved(planned)
-        final = done or dry_run or not planned.due
-        screen.plan(planned.plan, final=final)
-        if final:
-            return 0
-        if not planned.plan.empty:
-            agree(planned.plan, yes=yes or reviewed is not None, allow=allow, command=command_line())
-        wanted = deploy.ApplyOptions(
-            holder=holder(),
-            again=reviewed.again if reviewed else command_line(),
-            lease_wait=lock_timeout,
-            break_lease=break_lease,
-            gone=gone,
-            parallelism=parallelism,
-        )
-        events = session.completed(deploy.apply(session.api, planned, wanted))
-        # Of a plan that was reviewed there is no other.
-        return screen.apply(planned.plan, unless_overtaken(events, last=last or reviewed is not None))
-
+    wish = Wish(
+        PlanOptions(allow_out_of_order, Selection(only, excluded), parallelism=parallelism),
+        reviewed,
+        verify=verify,
+        yes=yes,
+        allow=allow,
+        dry_run=dry_run,
+        lock_timeout=lock_timeout,
+        break_lease=break_lease,
+    )
     with session:
-        return in_turn(once)
+        _, code = deploy_in_turn(screen, session, wish)
+        return code

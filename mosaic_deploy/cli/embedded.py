@@ -50,6 +50,24 @@ def ensure_started() -> Embedded:
     return Embedded(str(found["url"]), str(found["api_key"]))
 
 
+def read_inbox() -> list[dict[str, Any]]:
+    """The newest mails of the running platform, the newest first, with their texts and links.
+
+    Raises PlatformFailed where it isn't running.
+    """
+    found = _running()
+    if found is None:
+        raise PlatformFailed("the embedded platform isn't running", hint="mosaic-deploy local start")
+    opener = _direct()
+    opener.addheaders = [("X-API-Key", str(found["api_key"]))]
+    try:
+        with opener.open(f"{found['url']}/inbox.json", timeout=10) as response:
+            mails: list[dict[str, Any]] = json.load(response)["mails"]
+    except (OSError, ValueError, KeyError) as error:
+        raise PlatformFailed(f"the inbox can't be read: {error}") from None
+    return mails
+
+
 def control(*arguments: str) -> dict[str, Any]:
     """Runs one command of the platform and returns its document. Raises PlatformFailed."""
     _require_extra()
@@ -91,8 +109,7 @@ def _running() -> dict[str, Any] | None:
     """The document of a platform that answers for this home, without starting a process."""
     try:
         document = json.loads((home() / "platform.json").read_text())
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{document['url']}/healthz", timeout=2) as response:
+        with _direct().open(f"{document['url']}/healthz", timeout=2) as response:
             health = json.load(response)
     except (OSError, ValueError, KeyError):
         return None
@@ -100,9 +117,24 @@ def _running() -> dict[str, Any] | None:
     return document if same else None
 
 
+def _direct() -> urllib.request.OpenerDirector:
+    """Without the environment's proxies: they don't reach this machine's own addresses."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def running_url() -> str | None:
+    """Where the platform answers, None where it doesn't run. Starts nothing."""
+    found = _running()
+    return str(found["url"]) if found else None
+
+
+def missing_packages() -> list[str]:
+    """What the platform needs and isn't installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
 def _require_extra() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := missing_packages():
         raise PlatformFailed(
             f"the embedded platform needs packages that aren't installed: {', '.join(missing)}",
             hint="pip install 'mosaic-deploy[local]'",

@@ -1,4 +1,4 @@
-"""Ctrl-C during an apply: heard between two steps of the work, never in the middle of showing one."""
+"""Ctrl-C, or a job that is cancelled, during an apply: heard between two steps of the work, never in the middle of showing one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Interruptible:
         self._pending = False
 
     def __iter__(self) -> Iterator[Event]:
-        before = signal.signal(signal.SIGINT, self._heard)
+        before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             while (event := self._next()) is not None:
                 yield event
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _next(self) -> Event | None:
         try:

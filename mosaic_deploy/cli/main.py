@@ -15,12 +15,28 @@ from mosaic_deploy.errors import Interrupted, MosaicError, UsageRefused
 from mosaic_deploy.version import __version__
 
 COMMANDS = {
+    "init": "mosaic_deploy.cli.init:init",
     "validate": "mosaic_deploy.cli.validate:validate",
     "plan": "mosaic_deploy.cli.plan:plan",
     "apply": "mosaic_deploy.cli.apply:apply",
     "status": "mosaic_deploy.cli.status:status",
     "migrate": "mosaic_deploy.cli.migrate:migrate",
     "schema": "mosaic_deploy.cli.schema:schema",
+    "history": "mosaic_deploy.cli.account.history:history",
+    "login": "mosaic_deploy.cli.account.login:login",
+    "logout": "mosaic_deploy.cli.account.login:logout",
+    "ci": "mosaic_deploy.cli.ci.command:ci",
+    "projects": "mosaic_deploy.cli.account.projects:projects",
+    "credentials": "mosaic_deploy.cli.account.credentials:credentials",
+    "sql": "mosaic_deploy.cli.account.sql:sql",
+    "storage": "mosaic_deploy.cli.account.storage:storage",
+    "auth": "mosaic_deploy.cli.account.auth:auth",
+    "open": "mosaic_deploy.cli.account.open_site:open_site",
+    "ticket": "mosaic_deploy.cli.account.ticket:ticket",
+    "doctor": "mosaic_deploy.cli.account.doctor:doctor",
+    "completion": "mosaic_deploy.cli.account.completion:completion",
+    "explain": "mosaic_deploy.cli.explain:explain",
+    "mcp": "mosaic_deploy.agent.command:mcp",
     "local": "mosaic_deploy.cli.local:local",
 }
 """In the order of `--help`. Each is imported only when it is run."""

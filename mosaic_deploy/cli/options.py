@@ -58,16 +58,20 @@ def output(command: F) -> F:
     )(command)
 
 
-def manifest(command: F) -> F:
-    """`PATH` and `--env`."""
-    command = click.option(
+def environment(command: F) -> F:
+    """`--env`."""
+    return click.option(
         "--env",
         "environment",
         metavar="NAME",
         callback=_named,
         help="Apply this entry of `environments` (also: MOSAIC_ENV).",
     )(command)
-    return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(command)
+
+
+def manifest(command: F) -> F:
+    """`PATH` and `--env`."""
+    return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(environment(command))
 
 
 def target(command: F) -> F:

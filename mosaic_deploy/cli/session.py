@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.api_access import account, command_line
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.settings import environment_named, read_settings
 from mosaic_deploy.errors import (
-    KeyMissing,
     ManifestInvalid,
     MosaicError,
     NextAction,
     Problem,
-    RequestRefused,
     Unreachable,
 )
 from mosaic_deploy.model.manifest import Manifest
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.client import Api
     from mosaic_deploy.model.event import Event
-
-API_URL = "https://api.mosaic.site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ def open_session(
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
         chosen = Target(project_id, _name(manifest, or_id=True), hint=hint)
     else:
-        url, key = _account(settings)
+        url, key = account(settings)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
     return Session(manifest, api, chosen, scope, local)
@@ -136,54 +132,6 @@ def _scope(path: str, environment: str | None, project_id: str | None, *, local:
     named = ["--env", environment] if environment else []
     project = ["--project", project_id] if project_id else []
     return (*flags, *named, *project, *([path] if path != "." else []))
-
-
-def command_line() -> str:
-    """The command as it was given, to be pasted again."""
-    return shlex.join(["mosaic-deploy", *sys.argv[1:]])
-
-
-def _account(settings: Mapping[str, str]) -> tuple[str, str]:
-    url = settings.get("MOSAIC_API_URL") or API_URL
-    key = settings.get("MOSAIC_API_KEY", "").strip()
-    if not key:
-        raise KeyMissing(
-            "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
-            hint="copy the key from your dashboard, or use the embedded platform, which needs none",
-            next_actions=[
-                NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
-                NextAction("try it on this machine", f"{command_line()} --local"),
-            ],
-        )
-    _refuse_address(url)
-    return url, key
-
-
-def _refuse_address(url: str) -> None:
-    """Raises RequestRefused for an address that would give the key away, or has another secret in it."""
-    from urllib.parse import urlsplit
-
-    hint = f"the hosted platform is {API_URL}"
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        # Only reading it tells that a port is one.
-        _ = parts.port
-    except ValueError as error:
-        raise RequestRefused(f"MOSAIC_API_URL is no address: {error}", hint=hint) from None
-    if "@" in parts.netloc:
-        # Not shown: what stands before the @ is somebody's password.
-        raise RequestRefused(
-            f"MOSAIC_API_URL has a name or password before {host!r}: the API knows nothing but its key",
-            hint=f"leave out everything up to the @, and set MOSAIC_API_KEY; {hint}",
-        )
-    loopback = host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
-        return
-    raise RequestRefused(
-        f"MOSAIC_API_URL is {url!r}: the key is sent over https only (plain http to this machine alone)",
-        hint=hint,
-    )
 
 
 def _target(manifest: Manifest, settings: Mapping[str, str], project_id: str | None) -> Target:

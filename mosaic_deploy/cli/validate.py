@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.settings import environment_named
 from mosaic_deploy.source.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.manifest import Manifest
+    from mosaic_deploy.source.snapshot import Desired
 
 
 @click.command()
@@ -21,14 +26,23 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
 
     PATH is a folder with a mosaic.yaml, or a manifest.
     """
+    screen.valid(check(path, environment))
+
+
+def check(path: str, environment: str | None) -> Desired:
+    """What was found good. Raises SourceError's and MigrationError's children, ManifestInvalid."""
+    return checked(read_manifest(Path(path), environment=environment_named(path, environment)))
+
+
+def checked(manifest: Manifest) -> Desired:
+    """What a manifest that was read asks for, its SQL parsed. Raises as `check`."""
     from mosaic_deploy.diff.checks import check_pages
     from mosaic_deploy.source.migrations import parse_migrations
     from mosaic_deploy.source.seeds import whole_seeds
     from mosaic_deploy.source.snapshot import read_desired
 
-    manifest = read_manifest(Path(path), environment=environment_named(path, environment))
     desired = read_desired(manifest)
     check_pages(manifest, desired.snapshot)
     parse_migrations(desired.migrations)
     whole_seeds(desired.seeds)
-    screen.valid(desired)
+    return desired

@@ -48,6 +48,24 @@ def choose(projects: list[Project], *, id: str | None, name: str | None) -> Proj
     return named[0] if named else None
 
 
+def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
+    """The project meant, which has to be there; `hint` is an id that counts where the account has it.
+
+    Raises ProjectNotFound, ProjectAmbiguous.
+    """
+    listed = read_projects(api)
+    if id is None and any(project.id == hint for project in listed):
+        id = hint
+    found = choose(listed, id=id, name=name)
+    if found is None:
+        raise ProjectNotFound(
+            f"no project is named {name!r} yet",
+            hint="an apply creates it",
+            next_actions=[NextAction("create and deploy it", "mosaic-deploy apply")],
+        )
+    return found
+
+
 def create(api: Api, name: str) -> Project:
     """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
 

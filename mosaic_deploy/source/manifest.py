@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.conformance import conforms
 from mosaic_deploy.source.dotenv import parse_dotenv
 from mosaic_deploy.source.interpolation import Placement
-from mosaic_deploy.source.manifest_file import find_manifest
+from mosaic_deploy.source.manifest_file import NAMES, find_manifest
 from mosaic_deploy.source.manifest_folders import folder_problems
-from mosaic_deploy.source.manifest_text import Refused, SourceText, read_source_text
+from mosaic_deploy.source.manifest_text import Refused, SourceText, read_source_text, source_text
 from mosaic_deploy.source.manifest_values import duration_problems, manifest_of
 from mosaic_deploy.source.overrides import overridden
 from mosaic_deploy.source.yaml_tree import Node, compose, described, shown
@@ -34,11 +34,25 @@ def read_manifest(
     Sends nothing, writes nothing.
     """
     file = find_manifest(path)
+    return _read(file, lambda: read_source_text(file, _shown_as(file)), environment, environ)
+
+
+def read_manifest_text(
+    text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Manifest:
+    """As `read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml, which needn't be there."""
+    file = folder / NAMES[0]
+    return _read(file, lambda: source_text(text.encode(), NAMES[0]), environment, environ)
+
+
+def _read(
+    file: Path, read: Callable[[], SourceText], environment: str | None, environ: Mapping[str, str]
+) -> Manifest:
     shown_as = _shown_as(file)
     values, problems = parse_dotenv(file.parent, _shown_as(file.parent / ".env"))
     reading = _Reading(file, environment, {**values, **environ}, problems)
     try:
-        manifest = reading.manifest(read_source_text(file, shown_as))
+        manifest = reading.manifest(read())
     except Refused as refused:
         manifest = None
         problems.append(refused.problem)

@@ -60,7 +60,11 @@ class SourceText:
 def read_source_text(path: Path, file: str) -> SourceText:
     """The text of a UTF-8 file, shown as `file`. OSError, or Refused where it is no readable text."""
     with path.open("rb") as stream:
-        raw = stream.read(MAX_BYTES + 1)
+        return source_text(stream.read(MAX_BYTES + 1), file)
+
+
+def source_text(raw: bytes, file: str) -> SourceText:
+    """UTF-8 as a text, shown as `file`. Refused where it is no readable text, or too long."""
     if len(raw) > MAX_BYTES:
         raise Refused(
             Problem(f"larger than {MAX_BYTES // 1024} KiB", Location(file), hint="this is a small text file")

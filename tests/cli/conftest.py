@@ -25,6 +25,7 @@ def environment(tmp_path: Path, platform) -> dict[str, str]:
         **kept,
         "MOSAIC_HOME": str(platform.home),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_CONFIG_HOME": str(tmp_path / "no keys"),
         "NO_COLOR": "1",
         "COLUMNS": "120",
     }

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.consent import agree
 from mosaic_deploy.cli.holder import gone, holder
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import Session, command_line
+from mosaic_deploy.cli.session import Session
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, Planned

@@ -102,6 +102,14 @@ def failure_document(failed: ApplyFailed) -> Document:
     }
 
 
+def apply_document(plan: Plan, last: Event) -> Document:
+    """An apply that ended, by its last event: what was planned, what was done, and why it failed if it did."""
+    planned = {"type": "apply", "plan": plan_document(plan)}
+    if isinstance(last, ApplyFailed):
+        return {**planned, **failure_document(last), "error": error_document(last.error)}
+    return {**event_document(last), **planned, "error": None}
+
+
 def status_document(live: Live, pending: Plan | MosaicError) -> Document:
     snapshot = live.snapshot
     problem = pending if isinstance(pending, MosaicError) else None

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.cli.render.documents import (
     FORMAT,
     Document,
+    apply_document,
     error_document,
-    event_document,
-    failure_document,
     hazard_document,
     history_document,
     lint_document,
@@ -24,7 +23,7 @@ from mosaic_deploy.cli.render.documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event, Waiting
+from mosaic_deploy.model.event import ApplyFailed, Event, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Plan
@@ -50,19 +49,8 @@ class JsonView:
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()
-        if isinstance(last, ApplyFailed):
-            self._print(
-                {
-                    "type": "apply",
-                    **self._planned(),
-                    **failure_document(last),
-                    "error": error_document(last.error),
-                }
-            )
-            return last.error.exit_code
-        assert isinstance(last, ApplyDone)
-        self._print({**event_document(last), "type": "apply", **self._planned(), "error": None})
-        return 0
+        self._print(apply_document(plan, last))
+        return last.error.exit_code if isinstance(last, ApplyFailed) else 0
 
     def valid(self, desired: Desired) -> None:
         self._print(valid_document(desired))
@@ -88,6 +76,9 @@ class JsonView:
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
         found = [hazard_document(hazard) for hazard in hazards]
         self._print({**lint_document(hazards, files), "hazards": found})
+
+    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+        self._print(dict(document))
 
     def error(self, error: MosaicError) -> None:
         self._print({"type": "error", **self._planned(), "error": error_document(error)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,9 @@ class NdjsonView:
         for hazard in hazards:
             self._line({"type": "hazard", **hazard_document(hazard)})
         self._line(lint_document(hazards, files))
+
+    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+        self._line(dict(document))
 
     def error(self, error: MosaicError) -> None:
         self._line({"type": "error", "error": error_document(error)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +36,7 @@ class View(Protocol):
     def saved(self, path: str) -> None: ...
     def created(self, path: Path) -> None: ...
     def lint(self, hazards: Sequence[Hazard], files: int) -> None: ...
+    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None: ...
     def error(self, error: MosaicError) -> None: ...
 
 
@@ -122,8 +123,16 @@ class Screen:
         """Findings of so many files."""
         self.view.lint(hazards, files)
 
+    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+        """What a command found: as one document with a `type`, or as lines of text for people."""
+        self.view.answer(document, text)
+
     def error(self, error: MosaicError) -> None:
         self.view.error(error)
+
+    def aside(self, lines: Iterable[str]) -> None:
+        """What a person should see before a question, beside the payload."""
+        sys.stderr.writelines(f"{line}\n" for line in lines)
 
     def text(self, text: str) -> None:
         """A payload that is text in every format."""

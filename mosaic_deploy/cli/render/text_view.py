@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,10 @@ class TextView:
         from mosaic_deploy.cli.render.text_hazards import lint_lines
 
         for line in lint_lines(hazards, files):
+            self._out(line)
+
+    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+        for line in text:
             self._out(line)
 
     def error(self, error: MosaicError) -> None:

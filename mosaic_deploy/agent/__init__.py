@@ -1,0 +1,1 @@
+"""For AI agents: the MCP server, and the texts that agents read."""

@@ -1,0 +1,40 @@
+"""`mosaic-deploy mcp`: the tools for AI agents, over stdio or HTTP on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from mosaic_deploy.errors import PlatformFailed
+
+
+@click.command()
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="The folder that agents work in: no manifest outside of it is read.",
+)
+@click.option(
+    "--http",
+    "port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
+)
+def mcp(root: Path, port: int | None) -> None:
+    """Serve plan, apply, status and more to AI agents by the Model Context Protocol.
+
+    \b
+    In an agent's configuration:  {"command": "mosaic-deploy", "args": ["mcp", "--root", "/path/to/project"]}
+    """
+    if importlib.util.find_spec("mcp") is None:
+        raise PlatformFailed(
+            "this needs a package that isn't installed: mcp", hint="pip install 'mosaic-deploy[mcp]'"
+        )
+    from mosaic_deploy.agent.server import serve
+
+    serve(root.resolve(), port)

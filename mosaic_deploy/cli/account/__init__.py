@@ -1,0 +1,1 @@
+"""Everyday commands: what an account and its projects have, without a plan."""

@@ -1,0 +1,55 @@
+"""`mosaic-deploy auth`: sign-in links."""
+
+from __future__ import annotations
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import open_session
+from mosaic_deploy.errors import RequestRefused
+
+
+@click.group()
+def auth() -> None:
+    """Send sign-in links."""
+
+
+@auth.command("send-link")
+@click.argument("email")
+@click.option(
+    "--redirect",
+    metavar="PATH",
+    help="The page on the site that the link leads to. By default auth.magic_link.redirect_url of the manifest.",
+)
+@parameters.meant
+@options.output
+@click.pass_obj
+def send_link(
+    screen: Screen,
+    email: str,
+    redirect: str | None,
+    path: str,
+    environment: str | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+) -> None:
+    """Mail a sign-in link to EMAIL. It works once, for 15 minutes."""
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    from mosaic_deploy.live.magic_link import send_magic_link
+
+    settings = session.manifest.magic_link
+    page = redirect or (settings.redirect_url if settings else None)
+    if page is None:
+        raise RequestRefused(
+            "where should the link lead? The manifest has no auth.magic_link.redirect_url",
+            hint="add it, or use --redirect /page.html",
+        )
+    with session:
+        project = parameters.project_of(session)
+        message = send_magic_link(session.api, project.id, email, page)
+    document = {"type": "sign_in_link", "email": email, "redirect_url": page, "message": message}
+    inbox = f"; read it at {session.api.url}/" if local else ""
+    screen.answer(document, [f"{message.rstrip('.') or 'sent'}{inbox}"])

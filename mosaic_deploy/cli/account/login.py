@@ -1,0 +1,65 @@
+"""`mosaic-deploy login` and `logout`: the API key, kept on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.api_access import api_url
+from mosaic_deploy.cli.consent import interactive
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.stored_keys import store_key, stored_key
+from mosaic_deploy.errors import KeyMissing
+
+
+@click.command()
+@options.output
+@click.pass_obj
+def login(screen: Screen) -> None:
+    """Keep your API key on this machine, in a file that only you can read.
+
+    It is asked for, or read from standard input, and tried before it is kept. MOSAIC_API_KEY, where it is set,
+    counts more.
+    """
+    url = api_url(Path())
+    key = _asked(url)
+    from mosaic_deploy.live.client import Api, ApiKey
+    from mosaic_deploy.live.projects import read_projects
+
+    with Api(url, ApiKey(key)) as api:
+        count = len(read_projects(api))
+    file = store_key(url, key)
+    noun = "project" if count == 1 else "projects"
+    screen.answer(
+        {"type": "login", "api": url, "file": str(file), "projects": count},
+        [f"The key is good ({count} {noun}) and is kept in {file}."],
+    )
+
+
+@click.command()
+@options.output
+@click.pass_obj
+def logout(screen: Screen) -> None:
+    """Forget the API key that `login` kept."""
+    url = api_url(Path())
+    known = bool(stored_key(url))
+    if known:
+        store_key(url, "")
+    said = "The key is forgotten." if known else f"There is no key kept for {url}."
+    screen.answer({"type": "logout", "api": url, "forgotten": known}, [said])
+
+
+def _asked(url: str) -> str:
+    if interactive():
+        key = str(click.prompt(f"API key for {url}", hide_input=True, err=True)).strip()
+    else:
+        key = sys.stdin.readline().strip()
+    if not key:
+        raise KeyMissing(
+            "no key was given",
+            hint="copy it from your dashboard; unattended: echo $KEY | mosaic-deploy login",
+        )
+    return key

@@ -1,0 +1,33 @@
+"""`mosaic-deploy open`: the project's page in a browser."""
+
+from __future__ import annotations
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.session import open_session
+
+
+@click.command("open")
+@click.option("--print", "only_print", is_flag=True, help="Print the URL and open nothing.")
+@parameters.meant
+@options.output
+@click.pass_obj
+def open_site(
+    screen: Screen,
+    only_print: bool,
+    path: str,
+    environment: str | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+) -> None:
+    """Open the project's URL in a browser, and print it."""
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    with session:
+        project = parameters.project_of(session)
+    screen.answer({"type": "site", "url": project.url}, [project.url])
+    if not only_print:
+        click.launch(project.url)

@@ -1,0 +1,43 @@
+"""What these commands share: which project, without a PATH of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from mosaic_deploy.cli import options
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.session import Session
+    from mosaic_deploy.model.snapshot import Project
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def meant(command: F) -> F:
+    """`--in`, `--env`, `--local`, `--project` and `--timeout`."""
+    command = options.target(options.environment(command))
+    return click.option(
+        "--in",
+        "path",
+        type=click.Path(),
+        default=".",
+        show_default=True,
+        metavar="PATH",
+        help="The project's folder, or its manifest.",
+    )(command)
+
+
+def local(command: F) -> F:
+    """`--local`, where no project is meant."""
+    return click.option("--local", is_flag=True, help="Ask the embedded platform on this machine.")(command)
+
+
+def project_of(session: Session) -> Project:
+    """The live project that is meant. Raises ProjectNotFound where it isn't created yet, ProjectAmbiguous."""
+    from mosaic_deploy.live.projects import existing
+
+    target = session.target
+    return existing(session.api, id=target.id, name=target.name, hint=target.hint)

@@ -1,0 +1,67 @@
+"""`mosaic-deploy projects`: what the account has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.api_access import open_account
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.table import table
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.snapshot import Project
+
+_PROVISION_WAIT = 300.0
+"""Seconds, as an apply waits."""
+
+
+@click.group()
+def projects() -> None:
+    """List and create projects of the account."""
+
+
+@projects.command("list")
+@parameters.local
+@options.output
+@click.pass_obj
+def list_projects(screen: Screen, local: bool) -> None:
+    """List the account's projects with id, name, status and URL."""
+    with open_account(Path(), local=local) as api:
+        from mosaic_deploy.live.projects import read_projects
+
+        found = read_projects(api)
+    document = {"type": "projects", "projects": [asdict(project) for project in found]}
+    rows = [(project.id, project.name, project.status, project.url) for project in found]
+    screen.answer(document, table(("id", "name", "status", "url"), rows) if rows else ["no projects yet"])
+
+
+@projects.command()
+@click.argument("name")
+@parameters.local
+@options.output
+@click.pass_obj
+def create(screen: Screen, name: str, local: bool) -> None:
+    """Create a project called NAME and wait until it runs. `apply` does so by itself."""
+    with open_account(Path(), local=local) as api:
+        from mosaic_deploy.live.projects import await_running
+        from mosaic_deploy.live.projects import create as create_project
+        from mosaic_deploy.model.snapshot import Project
+
+        created = create_project(api, name)
+        for event in await_running(api, created, timeout=_PROVISION_WAIT):
+            if isinstance(event, Project):
+                created = event
+    screen.answer({"type": "project", **asdict(created)}, _created_lines(created))
+
+
+def _created_lines(project: Project) -> Iterator[str]:
+    yield f"{project.id}  {project.url}"
+    yield "Pin it in mosaic.yaml:"
+    yield f"  project: {{ id: {project.id} }}"

@@ -1,0 +1,62 @@
+"""`mosaic-deploy storage`: what lies in object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.table import table
+from mosaic_deploy.cli.session import open_session
+
+
+@click.group()
+def storage() -> None:
+    """Look into the project's object storage."""
+
+
+@storage.command()
+@click.argument("prefix", default="")
+@parameters.meant
+@options.output
+@click.pass_obj
+def ls(
+    screen: Screen,
+    prefix: str,
+    path: str,
+    environment: str | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+) -> None:
+    """List stored files whose names begin with PREFIX, with size and URL, and how much of the limit is used."""
+    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    from mosaic_deploy.live.storage import read_storage
+
+    with session:
+        found, usage = read_storage(session.api, parameters.project_of(session).id)
+    files = [(name, size, url) for name, (size, url) in sorted(found.items()) if name.startswith(prefix)]
+    document = {
+        "type": "storage",
+        "files": [{"filename": name, "size": size, "url": url} for name, size, url in files],
+        "usage": usage,
+    }
+    screen.answer(document, _lines(files, usage))
+
+
+def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -> Iterator[str]:
+    from mosaic_deploy.model.size import size_text
+
+    if files:
+        yield from table(
+            ("name", "size", "url"),
+            [(name, "?" if size is None else size_text(size), url) for name, size, url in files],
+        )
+    else:
+        yield "nothing is stored under that name"
+    if usage:
+        used, limit, percent = (usage.get(name, "?") for name in ("used", "limit", "percent"))
+        yield f"used: {used} of {limit} ({percent} %)"

@@ -1,0 +1,94 @@
+"""The API that is meant: its address, and the key to it.
+
+Precedence: flag, environment, `.env`, what `login` kept, default.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.settings import read_settings
+from mosaic_deploy.cli.stored_keys import stored_key
+from mosaic_deploy.errors import KeyMissing, NextAction, RequestRefused
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.client import Api
+
+API_URL = "https://api.mosaic.site"
+
+
+def command_line() -> str:
+    """The command as it was given, to be pasted again."""
+    return shlex.join(["mosaic-deploy", *sys.argv[1:]])
+
+
+def open_account(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
+    """The API, for what needs no manifest; `.env` in `folder` counts. Raises KeyMissing, PlatformFailed."""
+    from mosaic_deploy.live.client import Api, ApiKey
+
+    if local:
+        from mosaic_deploy.cli.embedded import ensure_started
+
+        platform = ensure_started()
+        url, key = platform.url, platform.api_key
+    else:
+        url, key = account(read_settings(folder))
+    return Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
+
+
+def api_url(folder: Path) -> str:
+    """The API's address by the environment and `folder`'s `.env`. Raises RequestRefused for an unsafe one."""
+    return _address(read_settings(folder))
+
+
+def _address(settings: Mapping[str, str]) -> str:
+    url = settings.get("MOSAIC_API_URL") or API_URL
+    _refuse_address(url)
+    return url
+
+
+def account(settings: Mapping[str, str]) -> tuple[str, str]:
+    """Address and key. Raises KeyMissing, RequestRefused, SourceUnreadable."""
+    url = _address(settings)
+    key = settings.get("MOSAIC_API_KEY", "").strip() or stored_key(url)
+    if not key:
+        raise KeyMissing(
+            "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
+            hint="copy the key from your dashboard, or use the embedded platform, which needs none",
+            next_actions=[
+                NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
+                NextAction("try it on this machine", f"{command_line()} --local"),
+            ],
+        )
+    return url, key
+
+
+def _refuse_address(url: str) -> None:
+    """Raises RequestRefused for an address that would give the key away, or has another secret in it."""
+    from urllib.parse import urlsplit
+
+    hint = f"the hosted platform is {API_URL}"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        # Only reading it tells that a port is one.
+        _ = parts.port
+    except ValueError as error:
+        raise RequestRefused(f"MOSAIC_API_URL is no address: {error}", hint=hint) from None
+    if "@" in parts.netloc:
+        # Not shown: what stands before the @ is somebody's password.
+        raise RequestRefused(
+            f"MOSAIC_API_URL has a name or password before {host!r}: the API knows nothing but its key",
+            hint=f"leave out everything up to the @, and set MOSAIC_API_KEY; {hint}",
+        )
+    loopback = host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
+        return
+    raise RequestRefused(
+        f"MOSAIC_API_URL is {url!r}: the key is sent over https only (plain http to this machine alone)",
+        hint=hint,
+    )

@@ -1,0 +1,1 @@
+"""`mosaic-deploy ci`: plan and apply as a pipeline's steps, told to whoever reads its pages."""

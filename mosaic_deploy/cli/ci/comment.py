@@ -1,0 +1,101 @@
+"""One comment per pull request and label, kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from mosaic_deploy.version import __version__
+
+LONGEST = 65_536
+"""Characters that GitHub takes in a comment."""
+_PAGE = 100
+
+
+class CommentRefused(Exception):
+    """GitHub didn't take it. A deploy doesn't fail for that: it is told in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request and the right to write to it. `api` is GITHUB_API_URL, `repository` owner/name."""
+
+    api: str
+    repository: str
+    number: int
+    token: str
+
+    def __repr__(self) -> str:
+        return f"PullRequest({self.repository!r}, {self.number})"
+
+
+def marker(label: str) -> str:
+    """What our comment begins with, so that it is found again. Invisible on the page."""
+    kept = "".join(char for char in label if char.isalnum() or char in "._/ -")
+    return f"<!-- mosaic-deploy: {kept} -->"
+
+
+def keep_comment(pull: PullRequest, label: str, body: str | None) -> None:
+    """Writes the comment, or changes the one that is there. With None only one that is there is changed,
+    to say that nothing differs any more. Raises CommentRefused.
+    """
+    mark = marker(label)
+    with _client(pull) as client:
+        known = next((each for each in _comments(client, pull) if _ours(each, mark)), None)
+        if known is None and body is None:
+            return
+        text = f"{mark}\n{body if body is not None else 'Nothing differs any more.'}"
+        if known is None:
+            _send(client, "POST", f"/repos/{pull.repository}/issues/{pull.number}/comments", text)
+        elif known["body"] != text:
+            _send(client, "PATCH", f"/repos/{pull.repository}/issues/comments/{known['id']}", text)
+
+
+def _client(pull: PullRequest) -> httpx.Client:
+    return httpx.Client(
+        base_url=pull.api,
+        timeout=30,
+        headers={
+            "Authorization": f"Bearer {pull.token}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+            "User-Agent": f"mosaic-deploy/{__version__}",
+        },
+    )
+
+
+def _comments(client: httpx.Client, pull: PullRequest) -> Iterator[Mapping[str, Any]]:
+    page = 1
+    while True:
+        path = f"/repos/{pull.repository}/issues/{pull.number}/comments"
+        found = _asked(client.build_request("GET", path, params={"per_page": _PAGE, "page": page}), client)
+        yield from found
+        if len(found) < _PAGE:
+            return
+        page += 1
+
+
+def _ours(comment: Mapping[str, Any], mark: str) -> bool:
+    """By its first line; anybody can write that, but only a bot's is changed."""
+    author = comment.get("user") or {}
+    return str(comment.get("body") or "").startswith(mark) and author.get("type") == "Bot"
+
+
+def _send(client: httpx.Client, method: str, path: str, text: str) -> None:
+    _asked(client.build_request(method, path, json={"body": text[:LONGEST]}), client)
+
+
+def _asked(request: httpx.Request, client: httpx.Client) -> Any:
+    try:
+        response = client.send(request)
+    except httpx.HTTPError as error:
+        raise CommentRefused(f"GitHub can't be reached: {error}") from None
+    if response.status_code >= 300:
+        raise CommentRefused(f"GitHub answered {response.status_code} to {request.method} {request.url.path}")
+    try:
+        return response.json()
+    except ValueError:
+        raise CommentRefused("GitHub's answer is no JSON") from None

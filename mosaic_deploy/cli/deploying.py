@@ -1,0 +1,108 @@
+"""Plan, show, agree, apply: what `apply` and `ci apply` share, each in its turn among other deploys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.api_access import command_line
+from mosaic_deploy.cli.consent import agree
+from mosaic_deploy.cli.holder import gone, holder
+from mosaic_deploy.cli.saved_plan import Reviewed
+from mosaic_deploy.cli.session import Session
+from mosaic_deploy.cli.turns import in_turn, settled, unless_overtaken
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.screen import Screen
+    from mosaic_deploy.deploy import Planned, PlanOptions
+    from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.plan import Plan
+
+Observe = Callable[[Iterator["Event"]], Iterator["Event"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line says. Of a `reviewed` plan, `options` and `verify` are the plan's own."""
+
+    options: PlanOptions
+    reviewed: Reviewed | None = None
+    verify: bool = False
+    yes: bool = False
+    allow: tuple[str, ...] = ()
+    dry_run: bool = False
+    lock_timeout: float = 60.0
+    break_lease: bool = False
+
+
+def _unobserved(events: Iterator[Event]) -> Iterator[Event]:
+    return events
+
+
+def deploy_in_turn(
+    screen: Screen,
+    session: Session,
+    wish: Wish,
+    *,
+    heading: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    observe: Observe = _unobserved,
+) -> tuple[Plan, int]:
+    """The plan that was applied, or had nothing to be applied, and the exit code.
+
+    `heading` stands around planning and applying, `observe` sees an apply's events on their way to the screen.
+    Raises MosaicError's children.
+    """
+    last_plan: list[Plan] = []
+
+    def once(last: bool) -> int:
+        with heading("Plan"):
+            planned, final = _planned(screen, session, wish)
+            last_plan[:] = [planned.plan]
+            screen.plan(planned.plan, final=final)
+        if final:
+            return 0
+        if not planned.plan.empty:
+            agreed = wish.yes or wish.reviewed is not None
+            agree(planned.plan, yes=agreed, allow=wish.allow, command=command_line())
+        with heading("Apply"):
+            # Of a plan that was reviewed there is no other.
+            events = unless_overtaken(_events(session, planned, wish), last=last or wish.reviewed is not None)
+            return screen.apply(planned.plan, observe(events))
+
+    code = in_turn(once)
+    return last_plan[0], code
+
+
+def _planned(screen: Screen, session: Session, wish: Wish) -> tuple[Planned, bool]:
+    """A plan made while nobody else writes, and whether it is all there is to say."""
+    from mosaic_deploy import deploy
+    from mosaic_deploy.live.lease import Patience
+
+    reviewed = wish.reviewed
+
+    def plan() -> Planned:
+        with screen.checking(wanted=reviewed.verifies if reviewed else wish.verify) as heard:
+            options = reviewed.options() if reviewed else wish.options
+            wanted = replace(options, verify=heard, parallelism=wish.options.parallelism)
+            return deploy.plan(session.api, session.manifest, session.target, wanted)
+
+    patience = Patience(wish.lock_timeout, wish.break_lease, gone)
+    planned = plan() if wish.dry_run else settled(screen, session.api, plan, patience)
+    done = reviewed is not None and not reviewed.refuse_moved(planned)
+    return planned, done or wish.dry_run or not planned.due
+
+
+def _events(session: Session, planned: Planned, wish: Wish) -> Iterator[Event]:
+    from mosaic_deploy import deploy
+
+    options = deploy.ApplyOptions(
+        holder=holder(),
+        again=wish.reviewed.again if wish.reviewed else command_line(),
+        lease_wait=wish.lock_timeout,
+        break_lease=wish.break_lease,
+        gone=gone,
+        parallelism=wish.options.parallelism,
+    )
+    return session.completed(deploy.apply(session.api, planned, options))

@@ -1,0 +1,91 @@
+"""Plans, results and errors as Markdown: for a pull request's comment and a job's page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli.render.text_error import error_lines
+from mosaic_deploy.cli.render.text_hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text_plan import plan_lines, summary_line
+from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.model.plan import Plan
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+
+_SIGN = re.compile(r"^    ([+~-]) ", re.MULTILINE)
+_DIFF = {"+": "+", "-": "-", "~": "!"}
+_CUT = "… cut here; the job's log has it whole"
+
+
+def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
+    """A heading with the counts, hazards in plain sight, the plan folded; at most `longest` characters."""
+    head = [f"### {_heading(plan)}", ""]
+    if hazards := _plain(plan_hazard_lines(plan)):
+        head += [_fenced(hazards, "text"), ""]
+    tail = ["", f"<sub>{_inline(footer)}</sub>"]
+    room = longest - sum(len(line) + 1 for line in (*head, *tail)) - 200
+    shown = _cut(_SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _plain(plan_lines(plan))), room)
+    folded = ["<details><summary>The plan</summary>", "", _fenced(shown, "diff"), "", "</details>"]
+    return _cut("\n".join([*head, *folded, *tail]), longest)
+
+
+def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, longest: int) -> str:
+    """What an apply did, or how far it came."""
+    from mosaic_deploy.model.event import ApplyFailed
+
+    if isinstance(last, ApplyFailed):
+        told = f"{len(last.done)} done, {len(last.remaining)} not begun"
+        body = [f"### ❌ {_inline(_named(plan))}: the apply stopped ({told})", "", _error(last.error)]
+    else:
+        counts = plan.counts
+        done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
+        body = [f"### ✅ {_inline(_named(plan))}: {done}", "", f"<{last.project.url}>"]
+    return _cut("\n".join([*body, "", f"<sub>{_inline(footer)}</sub>"]), longest)
+
+
+def failed_markdown(error: MosaicError, footer: str, longest: int) -> str:
+    """An error that left no plan."""
+    body = [f"### ❌ {_inline(error.code)}", "", _error(error), "", f"<sub>{_inline(footer)}</sub>"]
+    return _cut("\n".join(body), longest)
+
+
+def _heading(plan: Plan) -> str:
+    sign = "⛔" if plan.denied else "⚠️" if plan.to_confirm else "📋"
+    return f"{sign} {_inline(_named(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
+
+
+def _named(plan: Plan) -> str:
+    environment = f" ({plan.environment})" if plan.environment else ""
+    return f"{plan.project.name}{environment}"
+
+
+def _error(error: MosaicError) -> str:
+    return _fenced(_plain(error_lines(error)), "text")
+
+
+def _plain(lines: Iterable[str] | Iterator[str]) -> str:
+    return "\n".join(click.unstyle(line) for line in lines).strip("\n")
+
+
+def _fenced(text: str, language: str) -> str:
+    """A code block that nothing inside it can end."""
+    longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _inline(text: str) -> str:
+    """Text that is only text: no markup, no mention, no link."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~@&-])", r"\\\1", " ".join(text.split()))
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    kept = text[: max(0, longest - len(_CUT) - 1)].rpartition("\n")[0]
+    return f"{kept}\n{_CUT}"

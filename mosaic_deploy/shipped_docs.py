@@ -1,0 +1,74 @@
+"""The documentation that is shipped: beside this file in a wheel, beside the package in a checkout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
+_SOURCES = ("errors.md", "lint.md")
+"""Where codes are explained, each under a heading of its own."""
+_HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
+_CODE = re.compile(r"`?([a-z][a-z0-9_]*)`?")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `code` means and what to do, as Markdown; `source` is the page it stands on."""
+
+    code: str
+    source: str
+    text: str
+
+
+def doc_names() -> tuple[str, ...]:
+    """The shipped pages' file names, sorted."""
+    return tuple(sorted(path.name for path in _folder().glob("*.md")))
+
+
+def read_doc(name: str) -> str:
+    """A shipped page. FileNotFoundError where there is none of that name."""
+    if name not in doc_names():
+        raise FileNotFoundError(f"there is no page {name}; there are {', '.join(doc_names())}")
+    return (_folder() / name).read_text(encoding="utf-8")
+
+
+def explanation(code: str) -> Explanation | None:
+    """Cause and cure of an error's or a finding's code, None where it is none."""
+    wanted = code.strip().strip("`").lower()
+    return next((found for found in explanations() if found.code == wanted), None)
+
+
+def near_codes(code: str) -> list[str]:
+    """Codes that are spelled almost like this."""
+    return get_close_matches(code.lower(), [found.code for found in explanations()], 3)
+
+
+def explanations() -> Iterator[Explanation]:
+    """All of them, errors first, in the order of the pages."""
+    for source in _SOURCES:
+        text = read_doc(source)
+        headings = list(_HEADING.finditer(text))
+        for number, heading in enumerate(headings):
+            named = _CODE.fullmatch(heading.group(2).strip())
+            if named and len(heading.group(1)) > 1:
+                end = _end(headings, number, len(text))
+                yield Explanation(named.group(1), source, text[heading.end() : end].strip())
+
+
+def _end(headings: list[re.Match[str]], number: int, end: int) -> int:
+    """Where a heading's section ends: at the next one that isn't below it."""
+    depth = len(headings[number].group(1))
+    later = (heading for heading in headings[number + 1 :] if len(heading.group(1)) <= depth)
+    return next((heading.start() for heading in later), end)
+
+
+def _folder() -> Path:
+    for folder in _FOLDERS:
+        if (folder / _SOURCES[0]).is_file():
+            return folder
+    raise FileNotFoundError("the documentation is not in this installation of mosaic-deploy")

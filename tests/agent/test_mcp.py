@@ -1,0 +1,163 @@
+"""`mosaic-deploy mcp`, spoken to over stdio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp import Client
+
+from mosaic_deploy.shipped_docs import doc_names
+
+
+async def _call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    document = result.structured_content
+    assert document is not None
+    assert result.is_error == (document.get("error") is not None)
+    return document
+
+
+def test_from_a_manifest_to_a_live_project(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        assert (await _call(client, "validate"))["valid"]
+        planned = await _call(client, "plan", local=True)
+        assert planned["summary"] == {"add": 3, "change": 0, "destroy": 0}
+        applied = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        assert applied["error"] is None
+        assert len(applied["done"]) == 3
+        again = await _call(client, "plan", local=True)
+        assert again["changes"] == []
+        nothing = await _call(client, "apply", local=True, fingerprint=again["fingerprint"])
+        assert nothing["done"] == []
+        found = await _call(client, "status", local=True)
+        assert found["project"]["id"] == applied["project"]["id"]
+        listed = await _call(client, "list_projects", local=True)
+        assert applied["project"]["id"] in {project["id"] for project in listed["projects"]}
+        rows = await _call(client, "query", local=True, sql="select id from t order by id", limit=2)
+        assert rows == {"type": "rows", "rows": [{"id": 1}, {"id": 2}], "more": True}
+
+    session(conversation)
+
+
+def test_apply_wants_the_fingerprint_of_what_would_be_done(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        planned = await _call(client, "plan", local=True)
+        (folder / "public/index.html").write_text("<h1>edited since")
+        refused = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        assert refused["error"]["code"] == "plan_stale"
+        assert (await _call(client, "plan", local=True))["summary"] == planned["summary"]
+
+    session(conversation)
+
+
+def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        first = await _call(client, "plan", local=True)
+        await _call(client, "apply", local=True, fingerprint=first["fingerprint"])
+        (folder / "sql/2_drop.sql").write_text("drop table t;")
+        planned = await _call(client, "plan", local=True)
+        assert planned["hazards"][0]["code"] == "drop_table"
+        refused = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        assert refused["error"]["code"] == "destructive_unconfirmed"
+        assert refused["error"]["next_actions"][0]["command"].startswith("mosaic-deploy apply --local")
+        rows = await _call(client, "query", local=True, sql="select count(*) as n from t")
+        assert rows["rows"] == [{"n": 3}]
+
+    session(conversation)
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("delete from t", "sql_refused"),
+        ("select 1; select 2", "sql_refused"),
+        ("select 1 into u", "sql_refused"),
+        ("explain analyze select 1", "sql_refused"),
+        ("selec", "sql_refused"),
+        ("select writes()", "sql_failed"),
+        ("with d as (delete from t returning *) select * from d", "sql_failed"),
+        ("select set_config('transaction_read_only', 'off', true), writes()", "sql_failed"),
+    ],
+)
+def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> None:
+    (folder / "sql/2_f.sql").write_text(
+        "create function writes() returns bigint language sql as 'insert into t values (4) returning id';"
+    )
+
+    async def conversation(client: Client) -> None:
+        planned = await _call(client, "plan", local=True)
+        await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        refused = await _call(client, "query", local=True, sql=sql)
+        assert refused["error"]["code"] == code
+        rows = await _call(client, "query", local=True, sql="select count(*) as n from t")
+        assert rows["rows"] == [{"n": 3}]
+
+    session(conversation)
+
+
+def test_a_manifests_text_is_checked_before_it_is_written(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        found = await _call(
+            client, "validate", text="version: 1\nproject:\n  name: x\nstatic:\n  dri: public\n"
+        )
+        [misspelt] = found["error"]["problems"]
+        assert misspelt["location"] == {"file": "mosaic.yaml", "line": 5, "column": 3}
+        assert (await _call(client, "validate", text=(folder / "mosaic.yaml").read_text()))["valid"]
+
+    session(conversation)
+
+
+def test_nothing_outside_of_the_root_is_read(session, folder: Path, tmp_path_factory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "mosaic.yaml").write_text("version: 1\nproject:\n  name: secret\n")
+    (folder / "link").symlink_to(outside)
+
+    async def conversation(client: Client) -> None:
+        for path in (str(outside), "..", "link", "a\0b"):
+            assert (await _call(client, "validate", path=path))["error"]["code"] == "source_refused"
+
+    session(conversation)
+
+
+def test_resources_are_the_shipped_ones(session) -> None:
+    async def conversation(client: Client) -> None:
+        listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
+        assert listed == {"mosaic://schema/manifest", *(f"mosaic://docs/{name}" for name in doc_names())}
+        [schema] = (await client.read_resource("mosaic://schema/manifest")).contents
+        jsonschema.Draft202012Validator.check_schema(json.loads(schema.text))
+        [page] = (await client.read_resource("mosaic://docs/errors.md")).contents
+        assert page.text.startswith("# Errors")
+
+    session(conversation)
+
+
+def test_annotations_say_what_a_tool_may_do(session) -> None:
+    async def conversation(client: Client) -> None:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        writing = {name for name, tool in tools.items() if not tool.annotations.read_only_hint}
+        assert writing == {"apply", "submit_ticket"}
+        assert tools["apply"].annotations.destructive_hint
+        assert all(tool.description for tool in tools.values())
+
+    session(conversation)
+
+
+def test_explain_and_inbox(session) -> None:
+    async def conversation(client: Client) -> None:
+        assert "lease" in (await _call(client, "explain", code="lease_held"))["text"]
+        assert "lease_held" in (await _call(client, "explain", code="lease_hold"))["error"]["message"]
+        assert isinstance((await _call(client, "inbox"))["mails"], list)
+
+    session(conversation)
+
+
+def test_a_ticket_is_submitted(session) -> None:
+    async def conversation(client: Client) -> None:
+        answered = await _call(client, "submit_ticket", subject="Slow", message="very", local=True)
+        assert answered["status"] == "open"
+
+    session(conversation)

@@ -1,0 +1,196 @@
+"""Everyday commands, as users run them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+HERE = ("--local",)
+
+
+@pytest.fixture
+def deployed(run, folder: Path) -> Path:
+    assert run("apply", "--local", "--yes").returncode == 0
+    return folder
+
+
+def _json(ended) -> dict:
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_sql_prints_rows_in_every_format(run, deployed: Path) -> None:
+    run("sql", *HERE, "insert into t values (1), (2)")
+    text = run("sql", *HERE, "select id, null as nothing from t order by id")
+    assert text.stdout.splitlines() == ["id  nothing", "──  ───────", "1", "2", "(2 rows)"]
+    assert _json(run("sql", *HERE, "-o", "json", "select id from t order by 1"))["rows"] == [
+        {"id": 1},
+        {"id": 2},
+    ]
+    rows = list(csv.reader(io.StringIO(run("sql", *HERE, "--csv", "select id, 'a,\"b' as x from t").stdout)))
+    assert rows == [["id", "x"], ["1", 'a,"b'], ["2", 'a,"b']]
+
+
+def test_sql_from_a_file_and_from_standard_input(run, deployed: Path) -> None:
+    (deployed / "q.sql").write_text("select 1 as a;\nselect 2 as b;\n")
+    assert _json(run("sql", *HERE, "-f", "q.sql", "-o", "json"))["rows"] == [{"b": 2}]
+    assert _json(run("sql", *HERE, "-f", "-", "-o", "json", input="select 3 as c"))["rows"] == [{"c": 3}]
+    assert run("sql", *HERE).returncode == 2
+    missing = run("sql", *HERE, "-f", "no.sql")
+    assert missing.returncode == 1
+    assert "error[source_unreadable]: no.sql can't be read: No such file" in missing.stderr
+
+
+def test_sql_read_only_writes_nothing_and_shows_the_place(run, deployed: Path) -> None:
+    refused = run("sql", *HERE, "--read-only", "select 1;\ndrop table t")
+    assert refused.returncode == 1
+    assert "error[sql_refused]: query:2:1: one query at a time" in refused.stderr
+    assert _json(run("sql", *HERE, "--read-only", "-o", "json", "table t"))["rows"] == []
+
+
+def test_sqls_error_has_postgresqls_facts(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "-o", "json", "select * from nothing")
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout)["error"]["sqlstate"] == "42P01"
+
+
+def test_credentials_are_masked_until_they_are_wanted(run, deployed: Path) -> None:
+    revealed = _json(run("credentials", *HERE, "--reveal", "-o", "json"))
+    assert revealed["password"] in revealed["database_url"]
+    for masked in (run("credentials", *HERE), run("credentials", *HERE, "-o", "json")):
+        assert masked.returncode == 0
+        assert revealed["user"] in masked.stdout
+        assert revealed["password"] not in masked.stdout
+
+
+def test_projects_are_listed_and_created(run, folder: Path) -> None:
+    made = _json(run("projects", "create", f"made {folder}", *HERE, "-o", "json"))
+    assert made["status"] == "running"
+    listed = run("projects", "list", *HERE)
+    assert any(line.startswith(made["id"]) for line in listed.stdout.splitlines())
+
+
+def test_what_needs_a_project_says_where_there_is_none(run, folder: Path) -> None:
+    missing = run("storage", "ls", *HERE)
+    assert missing.returncode == 1
+    assert "error[project_not_found]" in missing.stderr
+    assert "mosaic-deploy apply --local" in missing.stderr
+
+
+def test_storage_is_listed_with_its_use(run, folder: Path) -> None:
+    (folder / "assets").mkdir()
+    (folder / "assets/a b.txt").write_text("12345")
+    (folder / "assets/c.txt").write_text("1")
+    with (folder / "mosaic.yaml").open("a") as manifest:
+        manifest.write("storage:\n  dir: assets\n")
+    assert run("apply", "--local", "--yes").returncode == 0
+    listed = _json(run("storage", "ls", "a", *HERE, "-o", "json"))
+    assert [(file["filename"], file["size"]) for file in listed["files"]] == [("a b.txt", 5)]
+    assert listed["usage"]["limit"] == "20 GB"
+    assert "used: 6 B of 20 GB" in run("storage", "ls", *HERE).stdout
+
+
+def test_a_sign_in_link_is_sent(run, deployed: Path) -> None:
+    nowhere = run("auth", "send-link", "ann@example.com", *HERE)
+    assert nowhere.returncode == 1
+    assert "auth.magic_link.redirect_url" in nowhere.stderr
+    sent = run("auth", "send-link", "ann@example.com", "--redirect", "/index.html", *HERE)
+    assert sent.returncode == 0, sent.stderr
+
+
+def test_history_tells_who_did_what(run, deployed: Path) -> None:
+    (deployed / "public/index.html").write_text("<h1>again")
+    assert run("apply", "--local", "--yes").returncode == 0
+    newest, first = _json(run("history", *HERE, "-o", "json"))["deploys"]
+    assert newest["done"] == ["static:index.html"]
+    assert first["status"] == "done"
+    assert "1 static" in run("history", *HERE, "--limit", "1").stdout
+
+
+def test_history_of_what_was_never_deployed(run, folder: Path) -> None:
+    name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
+    assert run("projects", "create", name, *HERE).returncode == 0
+    assert run("history", *HERE).stdout == "nothing was deployed here yet\n"
+
+
+def test_a_ticket_is_shown_before_it_is_sent(run, folder: Path) -> None:
+    unasked = run("ticket", "--subject", "Slow", *HERE, input="very slow")
+    assert unasked.returncode == 1
+    assert "Subject: Slow" in unasked.stderr
+    assert "error[consent_missing]" in unasked.stderr
+    sent = run("ticket", "--subject", "Slow", "--message", "very", "--yes", *HERE)
+    assert sent.returncode == 0
+    assert sent.stdout.endswith(": open\n")
+
+
+def test_open_prints_the_url(run, deployed: Path) -> None:
+    assert run("open", "--print", *HERE).stdout.startswith("http://")
+
+
+def test_a_key_is_tried_before_it_is_kept_and_then_used(run, platform, folder: Path, tmp_path: Path) -> None:
+    env = {"MOSAIC_API_URL": platform.url, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    refused = run("login", env=env, input="mk_wrong\n")
+    assert refused.returncode == 1
+    assert not (tmp_path / "config").exists()
+    kept = run("login", env=env, input=f"{platform.api_key}\n")
+    assert kept.returncode == 0
+    assert platform.api_key not in kept.stdout + kept.stderr
+    file = tmp_path / "config/mosaic-deploy/keys.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run("projects", "list", env=env).returncode == 0
+    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert run("projects", "list", env=env).returncode == 1
+
+
+def test_a_damaged_key_file_is_named(run, platform, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config/mosaic-deploy/keys.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    env = {"MOSAIC_API_URL": platform.url, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    failed = run("projects", "list", env=env)
+    assert failed.returncode == 1
+    assert f"{file} can't be read: it is damaged" in failed.stderr
+
+
+def test_doctor_finds_nothing_wrong_here(run, deployed: Path) -> None:
+    found = run("doctor", *HERE, "-o", "json")
+    assert found.returncode == 0
+    assert {each["verdict"] for each in json.loads(found.stdout)["findings"]} == {"good"}
+
+
+def test_doctor_names_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> None:
+    (folder / "mosaic.yaml").write_text("version: 2\n")
+    (folder / ".env").write_text("MOSAIC_API_KEY=mk_x\n")
+    (folder / ".env").chmod(0o644)
+    env = {"MOSAIC_API_URL": "http://127.0.0.1:9", "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    found = run("doctor", "-o", "json", env=env)
+    assert found.returncode == 1
+    verdicts = {each["subject"]: each["verdict"] for each in json.loads(found.stdout)["findings"]}
+    assert verdicts["manifest"] == "bad"
+    assert verdicts[".env"] == "odd"
+    assert verdicts["API"] == "bad"
+    assert "mk_x" not in found.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_ask_the_program(run, shell: str) -> None:
+    assert "_MOSAIC_DEPLOY_COMPLETE" in run("completion", shell).stdout
+
+
+def test_completion_completes(run) -> None:
+    env = {"_MOSAIC_DEPLOY_COMPLETE": "bash_complete", "COMP_WORDS": "mosaic-deploy mig", "COMP_CWORD": "1"}
+    assert run(env=env).stdout == "plain,migrate\n"
+
+
+def test_explain(run) -> None:
+    assert "**Do.**" in run("explain", "lease_held").stdout
+    listed = _json(run("explain", "-o", "json"))["codes"]
+    assert {"lease_held", "drop_table"} <= {each["code"] for each in listed}
+    unknown = run("explain", "lease_hold")
+    assert unknown.returncode == 2
+    assert "Did you mean lease_held" in unknown.stderr
