@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.consent import agree
+from mosaic_deploy.cli.consent import agree, interactive
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import command_line, holder, open_session
 
@@ -73,7 +73,17 @@ def apply(
             return 0
         if not planned.plan.empty:
             agree(planned.plan, yes=yes, allow=allow, command=command_line())
+        if local and interactive():
+            _show_pages(screen)
         wanted = deploy.ApplyOptions(
             holder=holder(), again=command_line(), lease_wait=lock_timeout, parallelism=parallelism
         )
         return screen.apply(planned.plan, session.completed(deploy.apply(session.api, planned, wanted)))
+
+
+def _show_pages(screen: Screen) -> None:
+    """Only to a person: the link lets one browser in, and has no place in the log of a run that nobody watches."""
+    from mosaic_deploy.cli.embedded import page_link
+
+    if link := page_link():
+        screen.pages(link)

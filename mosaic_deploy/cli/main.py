@@ -21,6 +21,7 @@ COMMANDS = {
     "migrate": "mosaic_deploy.cli.migrate:migrate",
     "schema": "mosaic_deploy.cli.schema:schema",
     "local": "mosaic_deploy.cli.local:local",
+    "platform": "mosaic_deploy.cli.platform:platform",
 }
 """In the order of `--help`. Each is imported only when it is run."""
 
