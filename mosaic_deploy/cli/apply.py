@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.consent import interactive
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed
@@ -83,4 +84,14 @@ def apply(
     )
     with session:
         _, code = deploy_in_turn(screen, session, wish)
+        if session.local and code == 0 and interactive():
+            _show_pages(screen)
         return code
+
+
+def _show_pages(screen: Screen) -> None:
+    """Only to a person: the link lets one browser in, and has no place in the log of a run that nobody watches."""
+    from mosaic_deploy.cli.embedded import page_link
+
+    if link := page_link():
+        screen.pages(link)

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ from mosaic_deploy.errors import PlatformFailed
 _NEEDED = ("obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
 _START_TIMEOUT = 180.0
 """Seconds: the first start unpacks PostgreSQL, which a slow disk may stretch."""
+
+
+_WAY_ROUND = (
+    "; where PostgreSQL has no wheel for this system, serve on a server of your own:"
+    " mosaic-deploy platform serve --database-url … --store file:///folder …"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,26 @@ def read_inbox() -> list[dict[str, Any]]:
     return mails
 
 
-def control(*arguments: str) -> dict[str, Any]:
-    """Runs one command of the platform and returns its document. Raises PlatformFailed."""
-    _require_extra()
+def page_link() -> str | None:
+    """A link that opens the platform's pages in one browser, once; None where it can't be had."""
+    try:
+        return str(control("open")["url"])
+    except PlatformFailed:
+        return None
+
+
+def control(
+    *arguments: str,
+    timeout: float | None = _START_TIMEOUT,
+    environment: Mapping[str, str] | None = None,
+    embedded: bool = True,
+) -> dict[str, Any]:
+    """Runs one command of the platform and returns its document. Raises PlatformFailed.
+
+    `environment` is added to ours; secrets go there, as every user of the machine sees arguments. What isn't
+    `embedded` needs no PostgreSQL of its own.
+    """
+    _require_extra([name for name in _NEEDED if embedded or name != "pg0"])
     command = [sys.executable, "-m", "mosaic_deploy.platform", *arguments]
     try:
         ended = subprocess.run(
@@ -78,12 +102,13 @@ def control(*arguments: str) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_START_TIMEOUT,
+            timeout=timeout,
+            env={**os.environ, **(environment or {})},
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise PlatformFailed(
-            f"the embedded platform did not answer to {arguments[0]!r} within {_START_TIMEOUT:.0f} s",
+            f"the embedded platform did not answer to {arguments[0]!r} within {timeout or 0:.0f} s",
             hint=f"its log is {home() / 'platform.log'}",
         ) from None
     return _document(ended)
@@ -128,14 +153,15 @@ def running_url() -> str | None:
     return str(found["url"]) if found else None
 
 
-def missing_packages() -> list[str]:
-    """What the platform needs and isn't installed."""
-    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+def missing_packages(needed: Iterable[str] = _NEEDED) -> list[str]:
+    """What of `needed`, by default what the platform needs, isn't installed."""
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
-def _require_extra() -> None:
-    if missing := missing_packages():
+def _require_extra(needed: list[str]) -> None:
+    if missing := missing_packages(needed):
+        extra = "local" if "pg0" in needed else "serve"
         raise PlatformFailed(
-            f"the embedded platform needs packages that aren't installed: {', '.join(missing)}",
-            hint="pip install 'mosaic-deploy[local]'",
+            f"the platform needs packages that aren't installed: {', '.join(missing)}",
+            hint=f"pip install 'mosaic-deploy[{extra}]'" + (_WAY_ROUND if missing == ["pg0"] else ""),
         )

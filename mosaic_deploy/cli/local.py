@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import Any
+
 import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import ask
-from mosaic_deploy.cli.embedded import control
+from mosaic_deploy.cli.embedded import control, home
+from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import PlatformFailed
 
@@ -23,17 +27,28 @@ def local() -> None:
     metavar="N",
     help="Listen here (default: the port of last time, or 8787).",
 )
+@click.option(
+    "--smtp",
+    metavar="URL",
+    help="Send mails through this server instead of keeping them here (also: MOSAIC_SMTP_URL).",
+)
 @options.output
 @click.pass_obj
-def start(screen: Screen, port: int | None) -> None:
+def start(screen: Screen, port: int | None, smtp: str | None) -> None:
     """Start the platform in the background; does nothing when it runs already."""
-    document = control("start", *(["--port", str(port)] if port else []))
+    wanted = None if smtp is None else {"MOSAIC_SMTP_URL": smtp}
+    document = control("start", *(["--port", str(port)] if port else []), environment=wanted)
+    if smtp and document["status"] == "running":
+        raise PlatformFailed(
+            "the platform runs already, and sends mails as it did before",
+            hint="stop it first with `mosaic-deploy local stop`",
+        )
     if port and document["port"] != port and document["status"] == "running":
         raise PlatformFailed(
             f"the platform runs on port {document['port']}, not {port}",
             hint="stop it first with `mosaic-deploy local stop`, or free the port",
         )
-    screen.platform(document)
+    screen.platform(_without_key(document))
 
 
 @local.command()
@@ -48,8 +63,92 @@ def stop(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def status(screen: Screen) -> None:
-    """Show whether it runs, its URL, API key and data folder."""
-    screen.platform(control("status"))
+    """Show whether it runs, its URL, versions, sizes and data folder."""
+    screen.platform(_without_key(control("status")))
+
+
+@local.command("open")
+@options.output
+@click.pass_obj
+def open_pages(screen: Screen) -> None:
+    """Print a link to the pages: projects, inbox, tickets, deploys, requests, API key.
+
+    The link works once, for ten minutes, in one browser. Starts the platform where it doesn't run.
+    """
+    screen.link(control("open"))
+
+
+@local.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Begin with so many of the last lines.",
+)
+@click.option("--raw", is_flag=True, help="The lines as they are in the file: one JSON object each.")
+@click.pass_obj
+def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
+    """Show what the platform logged: requests with their ids and times, starts, errors."""
+    log = home() / "platform.log"
+    for line in last_lines(log, lines):
+        screen.log_line(line, raw=raw)
+    if follow:
+        for line in following_lines(log):
+            screen.log_line(line, raw=raw)
+
+
+@local.group(invoke_without_command=True)
+@options.output
+@click.pass_context
+def key(context: click.Context) -> None:
+    """Print the API key of the local platform, for other programs. It is printed nowhere else."""
+    if context.invoked_subcommand is None:
+        context.obj.key(control("key"))
+
+
+@key.command()
+@options.output
+@click.pass_obj
+def rotate(screen: Screen) -> None:
+    """Make a new API key and print it. The current one is good for seven days more.
+
+    The platform does this by itself every 30 days. Starts it where it doesn't run.
+    """
+    screen.key(control("key", "--rotate"))
+
+
+@local.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@options.output
+@click.pass_obj
+def backup(screen: Screen, file: str) -> None:
+    """Write everything into FILE: databases, roles, files, mails, tickets and keys.
+
+    A running platform stands still for it, for seconds, and goes on. FILE holds secrets; an existing one is left alone.
+    """
+    screen.platform(control("backup", file, timeout=None))
+
+
+@local.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--yes", "-y", is_flag=True, help="Delete what is there without asking.")
+@options.output
+@click.pass_obj
+def restore(screen: Screen, file: str, yes: bool) -> None:
+    """Put back what `local backup` wrote into FILE. Asks where that replaces something.
+
+    FILE is checked to the last byte before anything is replaced.
+    """
+    replaces = control("status")["api_key"] is not None
+    if replaces:
+        question = f"Replace the local platform in {home()} with {file}? All it holds now is deleted."
+        again = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
+        ask(question, yes=yes, command=again)
+    screen.platform(control("restore", file, *(["--overwrite"] if replaces else []), timeout=None))
 
 
 @local.command()
@@ -63,3 +162,8 @@ def reset(screen: Screen, project: str | None, yes: bool) -> None:
     again = f"mosaic-deploy local reset {project or ''}".strip()
     ask(f"Delete {what}? This can't be undone.", yes=yes, command=f"{again} --yes")
     screen.platform(control("reset", *(["--project", project] if project else [])))
+
+
+def _without_key(document: dict[str, Any]) -> dict[str, Any]:
+    """What goes to a terminal ends up in logs and screenshots; `local key` is asked for on purpose."""
+    return {name: value for name, value in document.items() if name != "api_key"}

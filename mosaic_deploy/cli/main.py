@@ -38,6 +38,7 @@ COMMANDS = {
     "explain": "mosaic_deploy.cli.explain:explain",
     "mcp": "mosaic_deploy.agent.command:mcp",
     "local": "mosaic_deploy.cli.local:local",
+    "platform": "mosaic_deploy.cli.platform:platform",
 }
 """In the order of `--help`. Each is imported only when it is run."""
 

@@ -12,10 +12,13 @@ from mosaic_deploy import errors
 from mosaic_deploy.live import answers
 from mosaic_deploy.sql.failure import MARK
 
+_AGAIN = "and run the same command again; what was done so far is kept"
 _ROTATED = (
-    "API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY and run the "
-    "same command again; what was done so far is kept"
+    f"API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY {_AGAIN}"
 )
+_TOLD = f"put the current key into MOSAIC_API_KEY {_AGAIN}"
+_TELLS = re.compile(r"\b(rotat|expired|replaced|current (one|key))", re.IGNORECASE)
+"""A platform that says itself what became of the key: once is enough."""
 _SQLSTATE = re.compile(r"(?=[A-Z]*[0-9])[0-9A-Z]{5}")
 _TOLD_SQLSTATE = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
 _POSTGRESQL_WORDS = re.compile(
@@ -84,7 +87,7 @@ def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> e
 def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
     status = common["status"] or 0
     if status == 401:
-        rotated: errors.ApiFacts = {**common, "hint": _ROTATED}
+        rotated: errors.ApiFacts = {**common, "hint": _TOLD if _TELLS.search(message) else _ROTATED}
         return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
     if status == 404 and not common.get("hint"):
         common = {**common, "hint": "is MOSAIC_API_URL the API's address, without a path?"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform import home, process
-from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform import cluster_commands, home, process
+from mosaic_deploy.platform.faults import ProcessFault, refused_by_system
 from mosaic_deploy.platform.report import reporter
 
 
@@ -20,24 +22,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProcessFault as fault:
         _print(fault.document())
         return 1
+    except OSError as error:
+        _print(refused_by_system(error).document())
+        return 1
     if document is not None:
         _print(document)
     return 0
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The command's document, or None where it says everything itself."""
     folder = home.home_folder()
-    match options.command:
-        case "start":
-            return process.start(folder, options.port)
-        case "stop":
-            return process.stop(folder)
-        case "status":
-            return process.status(folder)
-        case "reset":
-            return process.reset(folder, options.project)
-    _serve(options)
-    return None
+    commands: dict[str, Callable[[], dict[str, Any] | None]] = {
+        "start": lambda: process.start(folder, options.port),
+        "stop": lambda: process.stop(folder),
+        "status": lambda: process.status(folder),
+        "reset": lambda: process.reset(folder, options.project),
+        "key": lambda: process.rotate_key(folder) if options.rotate else process.show_key(folder),
+        "open": lambda: process.open_pages(folder),
+        "backup": lambda: _copy(options, folder),
+        "restore": lambda: _copy(options, folder),
+        "serve": lambda: _serve(options),
+        **dict.fromkeys(cluster_commands.COMMANDS, lambda: cluster_commands.run(options)),
+    }
+    return commands[options.command]()
+
+
+def _copy(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from mosaic_deploy.platform import backup
+
+    act = backup.backup if options.command == "backup" else backup.restore
+    return act(folder, Path(options.file).absolute(), overwrite=options.overwrite)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -53,11 +68,14 @@ def _serve(options: argparse.Namespace) -> None:
         )
         report(fault.document())
         raise fault from error
-    serve.configure_logging()
+    serve.configure_logging(home.home_folder() if options.report_to is not None else None)
     try:
         serve.serve(home.home_folder(), options.port, report)
     except ProcessFault as fault:
         report(fault.document())
+        raise
+    except OSError as error:
+        report(refused_by_system(error).document())
         raise
 
 
@@ -69,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         ("stop", "stop, leaving no process"),
         ("status", "what runs, or last ran"),
         ("reset", "delete everything, or one project"),
+        ("key", "show the API key, or make a new one"),
+        ("open", "make a link that opens the pages in a browser"),
+        ("backup", "write everything into one file"),
+        ("restore", "put back what such a file holds"),
         ("serve", "run in the foreground"),
     ):
         command = commands.add_parser(name, help=text)
@@ -76,8 +98,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--port", type=_port)
         if name == "serve":
             command.add_argument("--report-to", type=int, help=argparse.SUPPRESS)
+        if name in ("backup", "restore"):
+            command.add_argument("file", metavar="FILE")
+            command.add_argument("--overwrite", action="store_true")
+        if name == "key":
+            command.add_argument("--rotate", action="store_true")
         if name == "reset":
             command.add_argument("--project", metavar="ID")
+    cluster_commands.add_commands(commands)
     return parser
 
 
@@ -94,4 +122,9 @@ def _print(document: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The object store's library has threads of its own. One that comes back while the interpreter takes itself
+    # apart aborts the process, after all is done; so it isn't taken apart.
+    os._exit(code)

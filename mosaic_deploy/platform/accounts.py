@@ -3,40 +3,161 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from psycopg.rows import DictRow
 
 from mosaic_deploy.platform import control
-from mosaic_deploy.platform.control import Pool
+from mosaic_deploy.platform.control import Connection, Pool
 from mosaic_deploy.platform.faults import Fault
 
-_WRONG_KEY = "the API key is {}; keys rotate every 30 days, and the current one is shown by `mosaic-deploy local status`"
+LIFETIME = timedelta(days=30)
+GRACE = timedelta(days=7)
+"""So long a replaced key is still good: what runs now, and what has the key written down, goes on."""
+LOCAL = "local"
+"""The name of the account that a machine's own platform has."""
+
+_FRESH_SECONDS = 5.0
+_REMEMBERED = 1000
+
+
+def new_key() -> str:
+    return "mk_" + secrets.token_urlsafe(32)
 
 
 def key_hash(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a key lets in: an account; `expires` where the key has been replaced."""
+
+    account_id: int
+    expires: datetime | None = None
+
+
+class Doorkeeper:
+    """Which account a key belongs to. Looked up by hash, so the time that takes tells nothing about other keys.
+
+    What was found is trusted for some seconds; a key that another process has taken back is out after those.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Entry, float]] = {}
+
+    async def entry(self, pool: Pool, given: str | None, hint: str = "") -> Entry:
+        """The API's 401 where the key lets nobody in; `hint` says where the current one is."""
+        if not given:
+            raise Fault(401, "api_key_missing", "the API key is missing: send it as X-API-Key")
+        digest = key_hash(given)
+        found, until = self._known.get(digest, (None, 0.0))
+        if found is None or until < time.monotonic():
+            self._known.pop(digest, None)
+            found = await _looked_up(pool, digest, hint)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[digest] = (found, time.monotonic() + _FRESH_SECONDS)
+        if found.expires is not None and found.expires <= datetime.now(UTC):
+            self._known.pop(digest, None)
+            found = await _looked_up(pool, digest, hint)
+        return found
+
+    def forget(self) -> None:
+        """Ask anew from now on: keys have changed."""
+        self._known.clear()
+
+
 async def ensure_account(pool: Pool, key: str) -> int:
-    """The account this key belongs to; made with the key at the first start. Returns the account's id."""
+    """The machine's own account, made with the key at the first start. Returns its id.
+
+    A key that the database doesn't know, as after a restored backup, becomes its current one: it lies beside the
+    database's own password.
+    """
     async with pool.connection() as connection, connection.transaction():
         await control.rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
-        found = await control.rows(
-            connection, "SELECT account_id FROM api_key WHERE key_hash = %(hash)s", {"hash": key_hash(key)}
-        )
+        query = "SELECT account_id AS id FROM api_key WHERE key_hash = %(hash)s"
+        found = await control.rows(connection, query, {"hash": key_hash(key)})
+        if found:
+            return int(found[0]["id"])
+        query = "SELECT id FROM account WHERE name = %(name)s ORDER BY id LIMIT 1"
+        found = await control.rows(connection, query, {"name": LOCAL})
         if not found:
-            found = await control.rows(
-                connection,
-                "WITH owner AS (INSERT INTO account (name) VALUES ('local') RETURNING id)"
-                " INSERT INTO api_key (key_hash, account_id) SELECT %(hash)s, id FROM owner RETURNING account_id",
-                {"hash": key_hash(key)},
-            )
-    account_id: int = found[0]["account_id"]
+            query = "INSERT INTO account (name) VALUES (%(name)s) RETURNING id"
+            found = await control.rows(connection, query, {"name": LOCAL})
+        account_id: int = found[0]["id"]
+        await _replace_key(connection, account_id, key, GRACE)
     return account_id
 
 
-def check_key(given: str | None, expected: str) -> None:
-    """Raise the 401 of the API unless `given` is the key. The comparison takes the same time for any key."""
-    if given is None:
-        raise Fault(401, "api_key_missing", _WRONG_KEY.format("missing: send it as X-API-Key"))
-    if not hmac.compare_digest(key_hash(given), key_hash(expected)):
-        raise Fault(401, "api_key_invalid", _WRONG_KEY.format("not valid (any more)"))
+async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
+    """An account with its first key, which is shown here and never again."""
+    key = new_key()
+    async with pool.connection() as connection, connection.transaction():
+        query = "INSERT INTO account (name, tier) VALUES (%(name)s, %(tier)s) RETURNING id"
+        found = await control.rows(connection, query, {"name": name, "tier": tier})
+        account_id: int = found[0]["id"]
+        await _replace_key(connection, account_id, key, GRACE)
+    return {"account_id": account_id, "name": name, "tier": tier, "api_key": key}
+
+
+async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = GRACE) -> str:
+    """The account's next key, which is shown here and never again. The current one is good for `grace` more.
+
+    Raises LookupError for an account that isn't there.
+    """
+    key = new_key()
+    async with pool.connection() as connection, connection.transaction():
+        query = "SELECT 1 FROM account WHERE id = %(id)s FOR UPDATE"
+        if not await control.rows(connection, query, {"id": account_id}):
+            raise LookupError(account_id)
+        await _replace_key(connection, account_id, key, grace)
+    return key
+
+
+async def is_due(pool: Pool, key: str) -> bool:
+    """Whether `key`, an account's own, is to be replaced: it is old, or has been replaced already by a rotation
+    that ended before anybody was told the new one."""
+    row = await control.fetch_one(
+        pool,
+        "SELECT replaced_at IS NOT NULL OR created_at <= now() - %(life)s AS due FROM api_key"
+        " WHERE key_hash = %(hash)s",
+        {"hash": key_hash(key), "life": LIFETIME},
+    )
+    return bool(row and row["due"])
+
+
+async def _replace_key(connection: Connection, account_id: int, key: str, grace: timedelta) -> None:
+    await control.rows(
+        connection,
+        "UPDATE api_key SET replaced_at = now(), expires_at = now() + %(grace)s"
+        " WHERE account_id = %(account)s AND replaced_at IS NULL",
+        {"account": account_id, "grace": grace},
+    )
+    await control.rows(
+        connection,
+        "INSERT INTO api_key (key_hash, account_id) VALUES (%(hash)s, %(account)s)",
+        {"hash": key_hash(key), "account": account_id},
+    )
+
+
+async def _looked_up(pool: Pool, digest: bytes, hint: str) -> Entry:
+    row = await control.fetch_one(
+        pool,
+        "SELECT account_id, replaced_at, expires_at, coalesce(expires_at <= now(), false) AS over FROM api_key"
+        " WHERE key_hash = %(hash)s",
+        {"hash": digest},
+    )
+    if row is None:
+        raise Fault(401, "api_key_invalid", "no account has this API key" + hint)
+    if row["over"]:
+        raise Fault(401, "api_key_expired", _expired(row) + hint)
+    return Entry(row["account_id"], row["expires_at"])
+
+
+def _expired(row: DictRow) -> str:
+    replaced, over = (row[name].astimezone(UTC).date() for name in ("replaced_at", "expires_at"))
+    return f"this API key was rotated out on {replaced} and has been refused since {over}"

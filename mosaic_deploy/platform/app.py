@@ -11,18 +11,24 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from mosaic_deploy.platform import auth, sites
-from mosaic_deploy.platform.accounts import check_key
 from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.failures import fault_of
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.journal import Answered
+from mosaic_deploy.platform.logs import log_answered
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.paths import Match, PathTable
 from mosaic_deploy.platform.routes import API, LOCAL, OPERATIONS, Endpoint
 
-log = logging.getLogger("mosaic_deploy.platform.requests")
+log = logging.getLogger("mosaic_deploy.platform.app")
 
-_OWN_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _VERIFY = ".mosaic/auth/verify"
 _SITES = "/sites/"
+_BY_ADDRESS = ("/healthz", "/metrics")
+# Where a request's scope says which of the known patterns it matched.
+_ROUTE = "mosaic.route"
+# And until when the key is good that it came with, where that has been replaced.
+_EXPIRES = "mosaic.key_expires"
 # A page under /sites/ shares the dashboard's origin; the sandbox takes that away from its scripts.
 _SANDBOX = {
     "Content-Security-Policy": "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
@@ -44,12 +50,16 @@ class App:
         request_id = secrets.token_hex(8)
         started = time.perf_counter()
         status = 0
+        journal = self._platform.journal
+        journal.under_way += 1
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                if expires := scope.get(_EXPIRES):
+                    message["headers"].append((b"x-api-key-expires", expires.encode()))
             await send(message)
 
         try:
@@ -57,23 +67,40 @@ class App:
             response = await self._answer(request, request_id)
             await response(scope, receive, send_marked)
         finally:
+            journal.under_way -= 1
             spent = (time.perf_counter() - started) * 1000
-            # No query: an upload's signature and a sign-in token would be in it.
-            log.info("%s %s %s %d %.1fms", request_id, scope["method"], ascii(scope["path"]), status, spent)
+            route = scope.get(_ROUTE, "unmatched")
+            # The path has no query: an upload's signature and a sign-in token would be in it.
+            answered = Answered(request_id, scope["method"], scope["path"], route, status, spent)
+            journal.add(answered)
+            log_answered(answered)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         try:
             return await self._dispatch(request)
         except Fault as fault:
             return Json(fault.document(request_id), fault.status, fault.headers)
-        except Exception:
-            log.exception("%s failed", request_id)
+        except Exception as error:
+            if known := fault_of(error):
+                said = " ".join(str(error).split())
+                log.warning("failed", extra={"fields": {"request_id": request_id, "message": said}})
+                return Json(known.document(request_id), known.status, known.headers)
+            log.exception("failed", extra={"fields": {"request_id": request_id, "message": "failed"}})
             failure = Fault(500, "internal_error", "the platform failed; its log has this request's id")
             return Json(failure.document(request_id), 500)
 
     async def _dispatch(self, request: Request) -> Response:
-        project_id = _site_of(request.headers.get("host", ""))
         path: str = request.scope["path"]
+        hosts = self._platform.hosts
+        try:
+            project_id = hosts.site_of(request.headers.get("host", ""))
+        except Fault:
+            # A load balancer, or Prometheus, asks each worker by its address.
+            if hosts.strict or path not in _BY_ADDRESS:
+                raise
+            return await self._operation(request, path)
+        if project_id is None and path == "/metrics" and not hosts.strict:
+            raise Fault(404, "not_found", "metrics are given to whoever asks a worker by its address")
         if project_id is not None:
             return await self._site(request, project_id, path.removeprefix("/"), "")
         if path.startswith(_SITES):
@@ -86,13 +113,16 @@ class App:
         return await self._operation(request, path)
 
     async def _site(self, request: Request, project_id: str, path: str, prefix: str) -> Response:
+        request.scope[_ROUTE] = "site"
         if path == _VERIFY and request.method == "POST":
             return await auth.verify_on_site(self._platform, request, project_id)
         return await sites.serve(self._platform, project_id, path, prefix, request)
 
     async def _operation(self, request: Request, path: str) -> Response:
-        if path == API or path.startswith(API + "/"):
-            self._check_key(request)
+        platform = self._platform
+        below_api = path == API or path.startswith(API + "/")
+        if below_api:
+            platform = await self._entered(request)
             # Clients that join a base URL with an empty path ask for the discovery with a slash.
             path = API if path == API + "/" else path
         found = self._table.match(request.method, path)
@@ -101,31 +131,21 @@ class App:
         if not isinstance(found, Match):
             allowed = ", ".join(found)
             raise Fault(405, "method_not_allowed", f"{path} allows {allowed}", headers={"Allow": allowed})
+        request.scope[_ROUTE] = found.path
         endpoint, keyed = found.target
-        if keyed:
-            self._check_key(request)
+        if keyed and not below_api:
+            platform = await self._entered(request)
         request.scope["path_params"] = found.params
-        return await endpoint(self._platform, request)
+        return await endpoint(platform, request)
 
-    def _check_key(self, request: Request) -> None:
-        check_key(request.headers.get("x-api-key"), self._platform.state.api_key)
-
-
-def _site_of(host: str) -> str | None:
-    """The project a Host header names, None for the platform itself. Other hosts are refused: a stranger's
-    name that resolves to this machine (DNS rebinding) must not reach it."""
-    name = host.lower()
-    if not name.endswith("]"):
-        head, colon, port = name.rpartition(":")
-        if colon and port.isdecimal():
-            name = head
-    if name in _OWN_HOSTS:
-        return None
-    label = name.removesuffix(".localhost")
-    if label != name and label and "." not in label:
-        return label
-    message = "only 127.0.0.1, localhost and *.localhost are served here"
-    raise Fault(421, "host_not_served", message)
+    async def _entered(self, request: Request) -> Platform:
+        """The platform as the account of the request's key sees it."""
+        platform = self._platform
+        hint = "; `mosaic-deploy local key` shows the current one" if platform.local else ""
+        entry = await platform.doorkeeper.entry(platform.pool, request.headers.get("x-api-key"), hint)
+        if entry.expires is not None:
+            request.scope[_EXPIRES] = entry.expires.isoformat(timespec="seconds")
+        return platform.seen_by(entry.account_id)
 
 
 def _plain(project_id: str) -> str:

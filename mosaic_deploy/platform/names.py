@@ -84,7 +84,9 @@ def checked_project_name(name: str) -> str:
 def checked_address(address: str) -> str:
     local = address.partition("@")[0]
     dots = local.startswith(".") or local.endswith(".") or ".." in local
-    if len(address) > 254 or dots or not _ADDRESS.fullmatch(address):
+    # Mail programs decode `=?…?=` in headers, and what is encoded may be another address, or a line break.
+    encoded = "=?" in address
+    if len(address) > 254 or dots or encoded or not _ADDRESS.fullmatch(address):
         raise Fault(400, "email_invalid", "`email` is not an e-mail address")
     return address
 

@@ -1,28 +1,64 @@
-"""What a browser sees at the platform's own address: projects, the inbox, and whether all is well."""
+"""The frame of every page a browser sees at the platform's own address, and the two pages at its door."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
+import base64
+import hashlib
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import control, inbox
+from mosaic_deploy.platform import control
 from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.markup import Html, element, escaped, joined, link
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.version import __version__
 
-_HEADERS = {
+_STYLE = """
+:root{color-scheme:light dark;--text:#1d2433;--soft:#5a6478;--line:#d8dde6;--back:#f6f7fa;--card:#fff;--link:#1a4fd0}
+@media(prefers-color-scheme:dark){
+:root{--text:#e6e9f0;--soft:#a3adc0;--line:#353c4a;--back:#14171d;--card:#1c2028;--link:#8fb4ff}}
+*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,sans-serif;margin:0;color:var(--text);background:var(--back)}
+header,main,footer{max-width:72rem;margin:0 auto;padding:0 1rem}
+header{padding-top:1rem;display:flex;flex-wrap:wrap;gap:.4rem 1.4rem;align-items:baseline}
+header strong{font-size:1.15rem}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
+footer{color:var(--soft);padding-bottom:2rem;font-size:.875rem}
+h1{font-size:1.5rem;margin:1.2rem 0 .4rem}h2{font-size:1.15rem;margin:0 0 .6rem}
+section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.2rem;margin:1rem 0}
+a{color:var(--link)}a:focus-visible,button:focus-visible,summary:focus-visible,.wide:focus-visible{outline:3px solid var(--link);outline-offset:2px}
+.skip{position:absolute;left:-99rem}.skip:focus{position:static}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}caption{position:absolute;left:-99rem}
+th,td{text-align:left;vertical-align:top;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line);font-weight:400}
+thead th{color:var(--soft);font-size:.875rem;white-space:nowrap}tbody tr:last-child>*{border-bottom:0}
+time,code{white-space:nowrap;font-variant-numeric:tabular-nums}small,.empty{color:var(--soft)}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:0}code{overflow-wrap:anywhere}
+iframe{width:100%;height:24rem;border:1px solid var(--line);border-radius:.4rem;background:#fff}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+meter{width:9rem;height:1rem;vertical-align:middle}ul{margin:.2rem 0;padding-left:1.2rem}
+button{font:inherit;padding:.2rem .8rem;cursor:pointer}form{display:inline}
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    # No scripts at all; this one style sheet, frames of our own, forms to ourselves.
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem 0;"
-    "border-bottom:1px solid #ddd}pre{white-space:pre-wrap;background:#f6f6f6;padding:1rem}"
+_PLACES = (
+    ("/#projects", "Projects"),
+    ("/inbox", "Inbox"),
+    ("/#tickets", "Tickets"),
+    ("/#deploys", "Deploys"),
+    ("/requests", "Requests"),
+    ("/key", "API key"),
 )
 
 
@@ -32,70 +68,40 @@ async def health(platform: Platform, _request: Request) -> Response:
     return Json({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
 
 
-async def show(platform: Platform, _request: Request) -> Response:
-    query = "SELECT * FROM project WHERE account_id = %(account)s ORDER BY created_at, id"
-    projects = await control.fetch(platform.pool, query, {"account": platform.account_id})
-    mails = await inbox.recent(platform, 50)
-    project_rows = [
-        (row["id"], row["name"], row["status"], _link(platform.site_url(row["id"]))) for row in projects
-    ]
-    mail_rows = [
-        (
-            row["created_at"].strftime("%Y-%m-%d %H:%M"),
-            row["project_id"],
-            row["recipient"],
-            _link(f"/inbox/{row['id']}", row["subject"]),
-        )
-        for row in mails
-    ]
-    content = (
-        "<h1>Mosaic on this machine</h1><h2>Projects</h2>"
-        + _table(("Project", "Name", "Status", "URL"), project_rows)
-        + "<h2>Inbox</h2>"
-        + _table(("Sent (UTC)", "Project", "To", "Subject"), mail_rows)
+def document(title: str, *content: str) -> Response:
+    """A page with the way to all others."""
+    places = joined(link(target, label) for target, label in _PLACES)
+    nav = element("nav", places, aria_label="Pages")
+    lock = element("form", element("button", "Lock"), method="post", action="/leave")
+    head = joined([element("strong", link("/", "Mosaic on this machine")), nav, lock])
+    return _framed(title, head, joined([element("h1", title), *content]))
+
+
+def locked(*, used_up: bool = False) -> Response:
+    """What anyone sees who wasn't let in."""
+    why = "This link was used already, or is too old." if used_up else "These pages show keys and mails."
+    text = joined(
+        [
+            element("p", f"{why} Only this machine's user may open them. In a terminal:"),
+            element("pre", element("code", "mosaic-deploy local open")),
+        ]
     )
-    return _document("Mosaic", content)
+    head = element("strong", "Mosaic on this machine")
+    return _framed("Locked", head, joined([element("h1", "Locked"), text]), status=401)
 
 
-async def show_mail(platform: Platform, request: Request) -> Response:
-    """The mail's text, with its link to follow. Its HTML part is for mail programs."""
-    row = await inbox.find(platform, request.path_params["mail_id"])
-    before, link, after = row["text_body"].partition(row["link"])
-    text = html.escape(before) + (_link(link).text if link else "") + html.escape(after)
-    content = (
-        f"<p><a href='/'>All projects and mails</a></p><h1>{html.escape(row['subject'])}</h1>"
-        f"<p>From {html.escape(row['sender'])} to {html.escape(row['recipient'])}</p><pre>{text}</pre>"
-    )
-    return _document(row["subject"], content)
+def entered() -> Response:
+    """Leads on to the pages by a new navigation: on a redirect the browser wouldn't send the cookie yet, where
+    another program or page has led here."""
+    onward = Html('<meta http-equiv="refresh" content="0;url=/">')
+    return _framed("Welcome", "", element("p", link("/", "Go on to the pages")), extra=onward)
 
 
-class _Markup:
-    """Text that is HTML already; every other cell is escaped."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def _link(target: str, label: str | None = None) -> _Markup:
-    return _Markup(f'<a href="{html.escape(target)}">{html.escape(label or target)}</a>')
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str | _Markup]]) -> str:
-    if not rows:
-        return "<p>Nothing yet.</p>"
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
-    lines = ("".join(f"<td>{_cell(value)}</td>" for value in row) for row in rows)
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def _cell(value: str | _Markup) -> str:
-    return value.text if isinstance(value, _Markup) else html.escape(value)
-
-
-def _document(title: str, content: str) -> Response:
+def _framed(title: str, head: str, main: str, *, status: int = 200, extra: str = "") -> Response:
     text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body>{content}</body></html>"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)} · Mosaic</title>'
+        f'<meta name="viewport" content="width=device-width">{extra}<style>{_STYLE}</style></head><body>'
+        f'<a class="skip" href="#main">Skip to the content</a><header>{escaped(head)}</header>'
+        f'<main id="main">{escaped(main)}</main><footer>mosaic-deploy {__version__}</footer></body></html>\n'
     )
-    return Response(text, 200, _HEADERS, "text/html; charset=utf-8")
+    return Response(text, status, HEADERS, "text/html; charset=utf-8")

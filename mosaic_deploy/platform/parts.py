@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mosaic_deploy.platform.accounts import Doorkeeper
 from mosaic_deploy.platform.control import Pool
-from mosaic_deploy.platform.databases import Server
 from mosaic_deploy.platform.home import State
+from mosaic_deploy.platform.hosts import Hosts
+from mosaic_deploy.platform.journal import Journal
+from mosaic_deploy.platform.local_key import LocalKey
+from mosaic_deploy.platform.mailer import Mailer
+from mosaic_deploy.platform.server import Server
 from mosaic_deploy.platform.sessions import Sessions
 from mosaic_deploy.platform.store import Store
 from mosaic_deploy.platform.variants import Variants
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes of storage per project, by its account's tier."""
+
+    free_storage: int = 20 * 10**9
+    pro_storage: int = 10**12
+
+    def storage(self, tier: str) -> int:
+        return self.pro_storage if tier == "pro" else self.free_storage
 
 
 @dataclass(frozen=True)
@@ -18,19 +34,41 @@ class Platform:
     """Shared by all requests. Holds no project's data: that is in the control database."""
 
     state: State
-    port: int
+    hosts: Hosts
     pool: Pool
     server: Server
     sessions: Sessions
     store: Store
+    # Whose requests these are. On a served platform every request has its own, by its key.
     account_id: int
     variants: Variants = field(default_factory=Variants)
+    limits: Limits = field(default_factory=Limits)
+    # Dashboard and inbox show keys and mails to whoever reaches them: only where that is this machine's user.
+    local: bool = True
+    # Without one, mails stay in the local inbox.
+    mailer: Mailer | None = None
+    # The key in this machine's home; a served platform knows none of its keys.
+    local_key: LocalKey | None = None
+    doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
+    journal: Journal = field(default_factory=Journal)
     # Tasks under way; asyncio keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.hosts.url
 
     def site_url(self, project_id: str) -> str:
-        return f"http://{project_id}.localhost:{self.port}"
+        return self.hosts.site_url(project_id)
+
+    def seen_by(self, account_id: int) -> Platform:
+        """The same platform, for a request of this account."""
+        return replace(self, account_id=account_id)
+
+    async def finish_tasks(self, patience: float = 5.0) -> None:
+        """At the end: what runs in the background may finish for a moment; others take up the rest."""
+        if self.tasks:
+            _, left = await asyncio.wait(self.tasks, timeout=patience)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)

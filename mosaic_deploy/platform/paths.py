@@ -12,10 +12,11 @@ Target = TypeVar("Target")
 
 @dataclass(frozen=True)
 class Match(Generic[Target]):
-    """A target and what stood in the pattern's braces, decoded."""
+    """A target, what stood in the pattern's braces, decoded, and the pattern itself."""
 
     target: Target
     params: dict[str, str]
+    path: str
 
 
 class PathTable(Generic[Target]):
@@ -25,18 +26,18 @@ class PathTable(Generic[Target]):
         by_path: dict[str, dict[str, Target]] = {}
         for method, path, target in entries:
             by_path.setdefault(path, {})[method] = target
-        self._patterns = [(_compiled(path), methods) for path, methods in by_path.items()]
+        self._patterns = [(_compiled(path), path, methods) for path, methods in by_path.items()]
 
     def match(self, method: str, path: str) -> Match[Target] | list[str] | None:
         """The match; or, where only the method is wrong, the allowed methods; or None."""
         allowed: set[str] = set()
-        for pattern, methods in self._patterns:
+        for pattern, path_pattern, methods in self._patterns:
             found = pattern.fullmatch(path)
             if found is None:
                 continue
             target = methods.get("GET" if method == "HEAD" else method)
             if target is not None:
-                return Match(target, found.groupdict())
+                return Match(target, found.groupdict(), path_pattern)
             allowed.update(methods)
         if "GET" in allowed:
             allowed.add("HEAD")

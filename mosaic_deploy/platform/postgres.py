@@ -29,6 +29,8 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": str(MAX_CONNECTIONS),
+    # The projects together can't keep the platform itself out.
+    "superuser_reserved_connections": "20",
     "password_encryption": "scram-sha-256",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
@@ -222,12 +224,16 @@ def running_postmaster(data: Path) -> Postmaster | None:
     return found
 
 
-def stop_postmaster(data: Path) -> None:
-    """Fast shutdown: open transactions are rolled back. Immediate shutdown when that takes too long."""
+def stop_postmaster(data: Path, *, keep: bool = True) -> None:
+    """Fast shutdown: open transactions are rolled back, and everything is written out, some 300 files a project.
+
+    Immediate shutdown when that takes too long, and at once where nothing is to be kept.
+    """
     found = running_postmaster(data)
     if found is None:
         return
-    for number, patience in ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0)):
+    steps = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+    for number, patience in steps if keep else steps[1:]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
         if _gone(found.pid, data, patience):

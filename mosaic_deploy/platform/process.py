@@ -32,30 +32,30 @@ _STOP_PATIENCE = 45.0
 def start(folder: Path, port: int | None) -> Document:
     """Start in the background unless it runs; returns when it is healthy. Two at once: one starts, both report."""
     home.create_home(folder)
-    if running := _running(folder):
+    if running := find_running(folder):
         return running
     with home.locked(folder / "start.lock", wait=_START_PATIENCE) as mine:
         if not mine:
             raise ProcessFault(
-                "start_busy", "another start has been under way for two minutes", _log_hint(folder)
+                "start_busy", "another start has been under way for two minutes", log_hint(folder)
             )
-        if running := _running(folder):
+        if running := find_running(folder):
             return running
         _end_unhealthy(folder)
-        return {**_launch(folder, port), "status": "started"}
+        return {**launch(folder, port), "status": "started"}
 
 
 def stop(folder: Path) -> Document:
     """Stop web server and PostgreSQL, whatever state they are in. Nothing running is fine."""
     if folder.is_dir() and home.read_state(folder) is not None:
         with home.locked(folder / "start.lock", wait=_START_PATIENCE):
-            _stop_all(folder)
+            stop_all(folder)
     return {"status": "stopped"}
 
 
 def status(folder: Path) -> Document:
     """What runs, or last ran. Starts nothing, changes nothing."""
-    running = _running(folder)
+    running = find_running(folder)
     document = running or home.read_platform(folder) or {}
     state = home.read_state(folder)
     known: Document = {
@@ -73,8 +73,37 @@ def status(folder: Path) -> Document:
         known["pid"] = None
     known["status"] = "running" if running else "stopped"
     known["projects"] = _count_projects(running) if running else None
-    known["data_bytes"] = _data_size(folder, state)
+    known["sizes"] = _sizes(folder, state)
+    known["data_bytes"] = known["sizes"]["databases"] + known["sizes"]["files"]
     return known
+
+
+def open_pages(folder: Path) -> Document:
+    """A link that opens the pages in one browser, once. The platform is started where it doesn't run."""
+    document = start(folder, None)
+    code, answer = _request(document, "POST", "/open", timeout=10)
+    if code != 200:
+        raise ProcessFault("open_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
+    return {"url": answer["url"], "expires_in": answer["expires_in"]}
+
+
+def show_key(folder: Path) -> Document:
+    """The current API key, as it lies in the home. Needs no running platform."""
+    state = home.read_state(folder)
+    if state is None:
+        raise ProcessFault(
+            "key_missing", f"there is no platform in {folder}", "make one with `mosaic-deploy local start`"
+        )
+    return {"api_key": state.api_key}
+
+
+def rotate_key(folder: Path) -> Document:
+    """A new key in place of the current one. The platform is started where it doesn't run."""
+    document = start(folder, None)
+    code, answer = _request(document, "POST", "/key/rotate", timeout=30)
+    if code != 200:
+        raise ProcessFault("rotation_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
+    return answer
 
 
 def reset(folder: Path, project_id: str | None) -> Document:
@@ -84,20 +113,22 @@ def reset(folder: Path, project_id: str | None) -> Document:
     if not folder.is_dir():
         return {"status": "reset"}
     with home.locked(folder / "start.lock", wait=_START_PATIENCE):
-        state = _readable_state(folder)
+        state = home.readable_state(folder)
         if state is not None:
-            _stop_all(folder)
+            stop_all(folder, keep=False)
             _delete_postgres(Path(state.postgres_folder))
-        for name in ("store", "postgres"):
+        for name in ("store", "store.restored", "postgres"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        for name in ("state.json", "platform.json", "platform.log", "serve.pid"):
+        for name in ("state.json", "restore.json", "platform.json", "serve.pid"):
             (folder / name).unlink(missing_ok=True)
+        for path in folder.glob("platform.log*"):
+            path.unlink(missing_ok=True)
     return {"status": "reset"}
 
 
 def _reset_project(folder: Path, project_id: str) -> Document:
     """The server deletes it; one that was not running runs only for this."""
-    was_running = _running(folder)
+    was_running = find_running(folder)
     if was_running is None and home.read_state(folder) is None:
         raise ProcessFault("project_not_found", f"there is no project {project_id!r}")
     document = was_running or start(folder, None)
@@ -111,11 +142,11 @@ def _reset_project(folder: Path, project_id: str) -> Document:
         raise ProcessFault("project_not_found", f"there is no project {project_id!r}")
     if code != 200:
         message = answer.get("error", {}).get("message", f"the platform answered {code}")
-        raise ProcessFault("reset_failed", message, _log_hint(folder))
+        raise ProcessFault("reset_failed", message, log_hint(folder))
     return {"status": "reset", "project_id": project_id}
 
 
-def _launch(folder: Path, port: int | None) -> Document:
+def launch(folder: Path, port: int | None) -> Document:
     """Start the daemon and wait for its report: the platform's document, or why it could not start."""
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "mosaic_deploy.platform", "serve", "--report-to", str(writing)]
@@ -140,10 +171,10 @@ def _launch(folder: Path, port: int | None) -> Document:
     # It is meant to outlive us: no warning that it does.
     daemon.returncode = 0
     if report is None:
-        raise ProcessFault("start_failed", "the platform did not start", _log_hint(folder))
+        raise ProcessFault("start_failed", "the platform did not start", log_hint(folder))
     if "error" in report:
         error = report["error"]
-        raise ProcessFault(error["code"], error["message"], error["hint"] or _log_hint(folder))
+        raise ProcessFault(error["code"], error["message"], error["hint"] or log_hint(folder))
     return report
 
 
@@ -164,7 +195,7 @@ def _read_report(reading: int) -> Document | None:
     return document
 
 
-def _running(folder: Path) -> Document | None:
+def find_running(folder: Path) -> Document | None:
     """The running platform's document, where it answers as the one of this home."""
     document = home.read_platform(folder) if home.is_locked(folder / "serve.lock") else None
     if document is None:
@@ -200,28 +231,30 @@ def _end_unhealthy(folder: Path) -> None:
     lock = folder / "serve.lock"
     deadline = time.monotonic() + 15
     while home.is_locked(lock) and time.monotonic() < deadline:
-        if _running(folder):
+        if find_running(folder):
             return
         time.sleep(0.1)
     if home.is_locked(lock):
         _end_daemon(folder)
 
 
-def _stop_all(folder: Path) -> None:
+def stop_all(folder: Path, *, keep: bool = True) -> None:
+    """Where nothing is to be kept, nothing is waited for: neither requests under way nor PostgreSQL's last writes."""
     from mosaic_deploy.platform.postgres import stop_postmaster
 
-    _end_daemon(folder)
-    state = home.read_state(folder)
+    _end_daemon(folder, graceful=keep)
+    state = home.readable_state(folder)
     if state is not None:
         # Left behind by a daemon that was killed.
-        stop_postmaster(Path(state.postgres_folder) / "data")
+        stop_postmaster(Path(state.postgres_folder) / "data", keep=keep)
 
 
-def _end_daemon(folder: Path) -> None:
+def _end_daemon(folder: Path, *, graceful: bool = True) -> None:
     """SIGTERM, and SIGKILL when that isn't heeded. The lock tells whether it lives: a pid alone could be
     another program's by now."""
     lock = folder / "serve.lock"
-    for number, patience in ((signal.SIGTERM, _STOP_PATIENCE), (signal.SIGKILL, 5.0)):
+    steps = ((signal.SIGTERM, _STOP_PATIENCE), (signal.SIGKILL, 5.0))
+    for number, patience in steps if graceful else steps[1:]:
         deadline = time.monotonic() + patience
         sent = 0
         while home.is_locked(lock):
@@ -235,7 +268,7 @@ def _end_daemon(folder: Path) -> None:
             time.sleep(0.02)
         else:
             return
-    raise ProcessFault("stop_failed", "the platform doesn't end", _log_hint(folder))
+    raise ProcessFault("stop_failed", "the platform doesn't end", log_hint(folder))
 
 
 def _daemon_pid(folder: Path) -> int:
@@ -245,37 +278,36 @@ def _daemon_pid(folder: Path) -> int:
         return 0
 
 
-def _readable_state(folder: Path) -> home.State | None:
-    """Reset must work on a damaged home, too."""
-    try:
-        return home.read_state(folder)
-    except ProcessFault:
-        return None
-
-
 def _delete_postgres(folder: Path) -> None:
     from mosaic_deploy.platform.account import delete_folder
 
     delete_folder(folder)
 
 
-def _data_size(folder: Path, state: home.State | None) -> int:
-    """Bytes of databases and stored files on disk."""
-    places = [folder / "store"]
-    if state is not None:
-        places.append(Path(state.postgres_folder) / "data")
-    return sum(_tree_size(place) for place in places)
+def _sizes(folder: Path, state: home.State | None) -> dict[str, int]:
+    """Bytes on disk."""
+    return {
+        "databases": _tree_size(Path(state.postgres_folder) / "data") if state else 0,
+        "files": _tree_size(folder / "store"),
+        "logs": sum(_file_size(path) for path in folder.glob("platform.log*")),
+    }
 
 
 def _tree_size(place: Path) -> int:
     total = 0
     for base, _, names in os.walk(place):
         for name in names:
-            # Files come and go while the server runs.
-            with contextlib.suppress(OSError):
-                total += (Path(base) / name).lstat().st_size
+            total += _file_size(Path(base) / name)
     return total
 
 
-def _log_hint(folder: Path) -> str:
+def _file_size(path: Path) -> int:
+    """0 where it is gone: files come and go while the server runs."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def log_hint(folder: Path) -> str:
     return f"see {folder / 'platform.log'}"

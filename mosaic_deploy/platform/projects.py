@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
 from typing import Any
 
-import psycopg
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import body, control, databases
+from mosaic_deploy.platform import body, control, databases, provisioning
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.names import checked_project_name
 from mosaic_deploy.platform.parts import Platform
 
-STORAGE_LIMIT = 20 * 10**9
 _WORDS = [
     "arc",
     "bay",
@@ -93,15 +89,12 @@ _WORDS = [
     "wind",
 ]
 _LETTERS = "abcdefghijkmnopqrstuvwxyz0123456789"
-_PROVISION_ATTEMPTS = 3
-
-log = logging.getLogger(__name__)
 
 
 async def list_projects(platform: Platform, _request: Request) -> Response:
     found = await control.fetch(
         platform.pool,
-        "SELECT * FROM project WHERE account_id = %(account)s ORDER BY created_at, id",
+        "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' ORDER BY created_at, id",
         {"account": platform.account_id},
     )
     return Json({"projects": [_described(platform, row) for row in found]})
@@ -110,7 +103,7 @@ async def list_projects(platform: Platform, _request: Request) -> Response:
 async def create_project(platform: Platform, request: Request) -> Response:
     document = await body.read_json(request)
     row = await _insert(platform, checked_project_name(body.text(document, "name")))
-    _provision_soon(platform, row)
+    provisioning.provision_soon(platform, row["id"])
     return Json(_described(platform, row), 201)
 
 
@@ -121,7 +114,7 @@ async def show_credentials(platform: Platform, request: Request) -> Response:
     return Json(
         {
             "project_id": project["id"],
-            "database_url": f"postgresql://{name}:{password}@{host}:{port}/{name}",
+            "database_url": platform.server.project_url(name, password),
             "host": host,
             "port": port,
             "database": name,
@@ -132,12 +125,8 @@ async def show_credentials(platform: Platform, request: Request) -> Response:
 
 
 async def delete_project(platform: Platform, request: Request) -> Response:
-    """Bytes last: a crash in between leaves bytes nobody refers to, never a record without its bytes."""
     project_id = (await find_project(platform, request))["id"]
-    await platform.sessions.forget(project_id)
-    await databases.drop_project_database(platform.server, project_id)
-    await control.fetch(platform.pool, "DELETE FROM project WHERE id = %(id)s", {"id": project_id})
-    await platform.store.delete_under(f"{project_id}/")
+    await provisioning.delete(platform, project_id)
     return Json({"success": True, "project_id": project_id})
 
 
@@ -161,29 +150,25 @@ async def running_project(platform: Platform, request: Request) -> DictRow:
 async def project_by_id(platform: Platform, project_id: str) -> DictRow | None:
     if "\x00" in project_id:
         return None
-    query = "SELECT * FROM project WHERE id = %(id)s"
+    query = (
+        "SELECT project.*, account.tier FROM project JOIN account ON account.id = project.account_id"
+        " WHERE project.id = %(id)s AND status <> 'deleting'"
+    )
     return await control.fetch_one(platform.pool, query, {"id": project_id})
-
-
-async def resume_provisioning(platform: Platform) -> None:
-    """Take up what an earlier run of the platform left unfinished."""
-    for row in await control.fetch(platform.pool, "SELECT * FROM project WHERE status = 'provisioning'"):
-        _provision_soon(platform, row)
 
 
 async def _insert(platform: Platform, name: str) -> DictRow:
     for _ in range(50):
         row = await control.fetch_one(
             platform.pool,
-            "INSERT INTO project (id, account_id, name, status, database_password, storage_limit)"
-            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s, %(limit)s)"
+            "INSERT INTO project (id, account_id, name, status, database_password)"
+            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s)"
             " ON CONFLICT DO NOTHING RETURNING *",
             {
                 "id": _new_id(),
                 "account": platform.account_id,
                 "name": name,
                 "password": secrets.token_hex(16),
-                "limit": STORAGE_LIMIT,
             },
         )
         if row is not None:
@@ -193,28 +178,6 @@ async def _insert(platform: Platform, name: str) -> DictRow:
 
 def _new_id() -> str:
     return secrets.choice(_WORDS) + "-" + "".join(secrets.choice(_LETTERS) for _ in range(3))
-
-
-def _provision_soon(platform: Platform, row: DictRow) -> None:
-    task = asyncio.create_task(_provision(platform, row["id"], row["database_password"]))
-    platform.tasks.add(task)
-    task.add_done_callback(platform.tasks.discard)
-
-
-async def _provision(platform: Platform, project_id: str, password: str) -> None:
-    for attempt in range(1, _PROVISION_ATTEMPTS + 1):
-        try:
-            await databases.create_project_database(platform.server, project_id, password)
-            query = "UPDATE project SET status = 'running' WHERE id = %(id)s RETURNING id"
-            if await control.fetch_one(platform.pool, query, {"id": project_id}) is None:
-                # Deleted meanwhile; what was just made belongs to nobody.
-                await databases.drop_project_database(platform.server, project_id)
-        except psycopg.Error:
-            log.exception("provisioning %s failed, attempt %d", project_id, attempt)
-            await asyncio.sleep(attempt)
-        else:
-            log.info("project %s is running", project_id)
-            return
 
 
 def _described(platform: Platform, row: DictRow) -> dict[str, Any]:

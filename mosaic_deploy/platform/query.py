@@ -1,17 +1,21 @@
-"""The SQL endpoint."""
+"""The SQL endpoint: `POST /{id}/sql`."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
+from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform import body, sql
-from mosaic_deploy.platform.answer import Json
+from mosaic_deploy.platform.answer import JsonPieces
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.projects import running_project
+from mosaic_deploy.platform.rows import Rows
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:
@@ -21,9 +25,39 @@ async def run_sql(platform: Platform, request: Request) -> Response:
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
     project = await running_project(platform, request)
+    rows = await _unless_gone(request, _run(platform, project, query, params))
+    listed = [
+        piece for number, rest in enumerate(rows.pieces) for piece in ((b",", rest) if number else (rest,))
+    ]
+    # Clients of the platform's first guide read `data`, those of its second `rows`.
+    pieces = [b'{"success":true,"data":[', *listed, b'],"rows":[', *listed, b'],"row_count":%d}' % rows.count]
+    return JsonPieces(pieces)
+
+
+async def _run(platform: Platform, project: DictRow, query: str, params: list[Any] | None) -> Rows:
     async with platform.sessions.session(project["id"], project["database_password"]) as session:
-        result = await sql.run(session, query, params, platform.variants)
-    return Json({"success": True, "data": result.rows, "rows": result.rows, "row_count": result.row_count})
+        return await sql.run(session, query, params, platform.variants)
+
+
+async def _unless_gone(request: Request, work: Any) -> Rows:
+    """The work's outcome. Where the client goes away first the work is cancelled, in PostgreSQL, too."""
+    running: asyncio.Task[Rows] = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        raise Fault(499, "client_disconnected", "the client went away; its statements were cancelled")
+    finally:
+        leaving.cancel()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await running
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 def _checked_params(params: Any) -> list[Any] | None:

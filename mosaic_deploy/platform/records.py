@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 
 from mosaic_deploy.platform import control
 from mosaic_deploy.platform.control import Connection, Pool
+from mosaic_deploy.platform.faults import Fault
 
 Table = Literal["static_file", "stored_file"]
 
@@ -36,46 +37,55 @@ async def found(pool: Pool, table: Table, project_id: str, filenames: list[str])
     return {row["filename"]: row for row in rows}
 
 
-async def put(connection: Connection, table: Table, record: dict[str, Any]) -> str | None:
-    """Insert or replace; returns the key of the object that nothing refers to any more."""
+async def put(connection: Connection, table: Table, record: dict[str, Any]) -> None:
+    """Insert or replace, with an object that was announced to `loose`; the object replaced is given to `loose`.
+
+    Raises Fault where the announced object was swept away meanwhile.
+    """
     query = _query(
-        "WITH old AS (SELECT object FROM {0} WHERE project_id = %(project_id)s AND filename = %(filename)s"
-        " FOR UPDATE),"
-        " new AS (INSERT INTO {0} (project_id, filename, size, content_type, etag, object)"
-        " VALUES (%(project_id)s, %(filename)s, %(size)s, %(content_type)s, %(etag)s, %(object)s)"
+        "WITH arrived AS (DELETE FROM loose_object WHERE object = %(object)s AND state = 'arriving' RETURNING 1),"
+        " new AS (INSERT INTO {0} AS present (project_id, filename, size, content_type, etag, object, packed)"
+        " SELECT %(project_id)s, %(filename)s, %(size)s, %(content_type)s, %(etag)s, %(object)s, %(packed)s FROM arrived"
         " ON CONFLICT (project_id, filename) DO UPDATE SET size = EXCLUDED.size,"
-        " content_type = EXCLUDED.content_type, etag = EXCLUDED.etag, object = EXCLUDED.object,"
-        " updated_at = now() RETURNING 1)"
-        " SELECT (SELECT object FROM old) AS old FROM new",
+        " content_type = EXCLUDED.content_type, etag = EXCLUDED.etag, object = EXCLUDED.object, packed = EXCLUDED.packed,"
+        " previous = present.object, updated_at = now() RETURNING project_id, previous),"
+        " replaced AS (INSERT INTO loose_object (object, project_id, size, state)"
+        " SELECT previous, project_id, 0, 'leaving' FROM new WHERE previous IS NOT NULL)"
+        " SELECT 1 FROM new",
         table,
     )
-    rows = await control.rows(connection, query, record)
-    old: str | None = rows[0]["old"]
-    return old
+    if not await control.rows(connection, query, record):
+        raise Fault(503, "upload_lost", "the upload stood still for too long; send it again")
 
 
-async def removed(pool: Pool, table: Table, project_id: str, filename: str) -> str | None:
-    """Delete the record; returns its object's key, or None where there was no such file."""
+async def remove(pool: Pool, table: Table, project_id: str, filename: str) -> bool:
+    """Delete the record and give its object to `loose`; False where there was no such file."""
     query = _query(
-        "DELETE FROM {} WHERE project_id = %(project)s AND filename = %(name)s RETURNING object", table
+        "WITH gone AS (DELETE FROM {} WHERE project_id = %(project)s AND filename = %(name)s"
+        " RETURNING project_id, object)"
+        " INSERT INTO loose_object (object, project_id, size, state)"
+        " SELECT object, project_id, 0, 'leaving' FROM gone RETURNING object",
+        table,
     )
     if "\x00" in filename:
-        return None
-    row = await control.fetch_one(pool, query, {"project": project_id, "name": filename})
-    return None if row is None else row["object"]
+        return False
+    return await control.fetch_one(pool, query, {"project": project_id, "name": filename}) is not None
 
 
-async def total_size(connection: Connection, table: Table, project_id: str, *, without: str = "") -> int:
-    """Bytes of all files, `without` one filename that is about to be replaced."""
-    query = _query(
-        "SELECT coalesce(sum(size), 0)::bigint AS total FROM {}"
-        " WHERE project_id = %(project)s AND filename <> %(without)s",
-        table,
+async def room_taken(connection: Connection, project_id: str, *, without: str) -> int:
+    """Bytes of the project's stored files, `without` one that is about to be replaced, and of those on their way.
+
+    One statement, so that an upload which is just becoming a file is seen as one of the two.
+    """
+    query = (
+        "SELECT (SELECT coalesce(sum(size), 0) FROM stored_file"
+        " WHERE project_id = %(project)s AND filename <> %(without)s)::bigint"
+        " + (SELECT coalesce(sum(size), 0) FROM loose_object"
+        " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS taken"
     )
-    total: int = (await control.rows(connection, query, {"project": project_id, "without": without}))[0][
-        "total"
-    ]
-    return total
+    rows = await control.rows(connection, query, {"project": project_id, "without": without})
+    taken: int = rows[0]["taken"]
+    return taken
 
 
 def _query(text: str, table: Table) -> sql.Composed:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.names import has_control_characters
+
+_DECODINGS = 8
+_OURS = ("token", "email")
+# What may stand in a URL as it is.
+_ASCII = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 def checked_redirect(redirect: str, site_url: str, settings: dict[str, Any]) -> str:
@@ -27,11 +34,16 @@ def default_redirect(settings: dict[str, Any], site_url: str) -> str:
 
 
 def sign_in_link(site_url: str, redirect: str, token: str, email: str) -> str:
-    """The link in the mail. What the redirect has as query and fragment stays."""
+    """The link in the mail, in ASCII. What the redirect has as query and fragment stays, but for a token and an
+    email of its own: the page would read those, and sign in whoever they belong to."""
     parts = urlsplit(redirect)
-    added = urlencode({"token": token, "email": email})
-    query = f"{parts.query}&{added}" if parts.query else added
-    return site_url + urlunsplit(("", "", parts.path, query, parts.fragment))
+    kept = [
+        field
+        for field in parts.query.split("&")
+        if field and unquote_plus(field.partition("=")[0]) not in _OURS
+    ]
+    query = "&".join([*kept, urlencode({"token": token, "email": email})])
+    return quote(site_url + urlunsplit(("", "", parts.path, query, parts.fragment)), safe=_ASCII)
 
 
 def check_settings(settings: dict[str, Any], site_url: str) -> None:
@@ -69,9 +81,33 @@ def _as_path(entry: str, site_url: str) -> str | None:
 
 
 def _local_path(redirect: str) -> str | None:
-    """Browsers read `\\` as `/` and `//host` as another site, so neither gets through, in any segment."""
-    if not redirect.startswith("/") or "//" in urlsplit("x:" + redirect).path or redirect.startswith("//"):
+    """The redirect where browsers, servers and whoever decodes it once more all read a path of the site in it.
+
+    `//host` is another site, browsers read `\\` as `/`, dots lead up, and some characters become slashes or dots
+    when text is normalised. None of that gets through, at any depth of percent-encoding.
+    """
+    if not redirect.startswith("/") or len(redirect) > 2000 or " " in redirect:
         return None
-    if "\\" in redirect or " " in redirect or has_control_characters(redirect) or len(redirect) > 2000:
+    if has_control_characters(redirect) or "\\" in redirect or "\ufffd" in redirect:
         return None
-    return redirect
+    path = redirect.partition("?")[0].partition("#")[0]
+    return redirect if all(map(_is_plain_path, _readings(path))) else None
+
+
+def _readings(path: str) -> Iterator[str]:
+    """The path as written and as decoded, again and again, until nothing is left to decode."""
+    for _ in range(_DECODINGS):
+        yield path
+        yield unicodedata.normalize("NFKC", path)
+        decoded = unquote(path, errors="replace")
+        if decoded == path:
+            return
+        path = decoded
+    # Encoded that often it is no path that anybody means.
+    yield "//"
+
+
+def _is_plain_path(path: str) -> bool:
+    if "//" in path or "\\" in path or has_control_characters(path) or "\ufffd" in path:
+        return False
+    return not any(segment in (".", "..") for segment in path.split("/"))

@@ -8,7 +8,22 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import auth, inbox, page, projects, query, static, storage, tickets
+from mosaic_deploy.platform import (
+    access,
+    auth,
+    dashboard,
+    inbox,
+    mailbox,
+    metrics,
+    page,
+    projects,
+    query,
+    rotation,
+    static,
+    storage,
+    tickets,
+)
+from mosaic_deploy.platform.access import guarded
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.parts import Platform
 
@@ -57,6 +72,7 @@ OPERATIONS = (
         projects.delete_project,
     ),
     Operation("list_tickets", "GET", API + "/tickets", "List support tickets", tickets.list_tickets),
+    Operation("show_ticket", "GET", API + "/tickets/{ticket_id}", "Show a ticket", tickets.show_ticket),
     Operation("submit_ticket", "POST", API + "/tickets", "Submit a support ticket", tickets.submit_ticket),
     Operation(
         "credentials", "GET", ONE + "/credentials", "Show the database credentials", projects.show_credentials
@@ -88,11 +104,24 @@ OPERATIONS = (
 
 # What only this machine's user sees, beside the API. (method, path, needs the key, endpoint)
 LOCAL: tuple[tuple[str, str, bool, Endpoint], ...] = (
-    ("GET", "/", False, page.show),
+    ("GET", "/", False, guarded(dashboard.show)),
+    ("GET", "/key", False, guarded(dashboard.show_key)),
+    ("GET", "/requests", False, guarded(dashboard.show_requests)),
+    ("GET", "/projects/{project_id}", False, guarded(dashboard.show_project)),
+    ("GET", "/tickets/{ticket_id}", False, guarded(dashboard.show_ticket)),
+    ("POST", "/tickets/{ticket_id}", False, guarded(dashboard.change_ticket)),
+    # The link itself lets in; it is asked for with the key.
+    ("POST", "/open", True, access.make_link),
+    ("GET", "/open", False, access.enter),
+    ("POST", "/leave", False, guarded(access.leave)),
+    ("GET", "/metrics", False, metrics.show),
+    ("POST", "/key/rotate", True, rotation.rotate_now),
     ("GET", "/healthz", False, page.health),
     ("GET", "/inbox.json", True, inbox.list_mails),
     ("GET", "/inbox/{mail_id}.json", True, inbox.show_mail),
-    ("GET", "/inbox/{mail_id}", False, page.show_mail),
+    ("GET", "/inbox", False, guarded(mailbox.show_all)),
+    ("GET", "/inbox/{mail_id}", False, guarded(mailbox.show_one)),
+    ("GET", "/inbox/{mail_id}/html", False, guarded(mailbox.show_html)),
     # The upload URL itself is the permission.
     ("PUT", "/upload/{project_id}/{filename}", False, storage.receive_upload),
 )

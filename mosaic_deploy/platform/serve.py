@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from mosaic_deploy.platform import control, databases, home, projects
+from mosaic_deploy.platform import backup, chores, control, databases, home, logs, mailer
 from mosaic_deploy.platform.account import choose_folder, create_folder, postgres_account
 from mosaic_deploy.platform.accounts import ensure_account
-from mosaic_deploy.platform.app import App
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.home import State
+from mosaic_deploy.platform.hosts import local_hosts
 from mosaic_deploy.platform.installation import Installation, ensure_installation
+from mosaic_deploy.platform.listen import listen, stop_signal
+from mosaic_deploy.platform.local_key import LocalKey
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.ports import bind_preferred
 from mosaic_deploy.platform.postgres import Postgres
 from mosaic_deploy.platform.report import Report
+from mosaic_deploy.platform.rotation import keep_rotating
+from mosaic_deploy.platform.server import Server
 from mosaic_deploy.platform.sessions import Sessions
-from mosaic_deploy.platform.store import FolderStore
+from mosaic_deploy.platform.store import folder_store
 from mosaic_deploy.platform.variants import variants_from
 from mosaic_deploy.version import __version__
 
@@ -47,6 +46,7 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
     if not home.hold_for_life(folder / "serve.lock"):
         raise ProcessFault("already_running", f"a platform already runs on {folder}")
     (folder / "serve.pid").write_text(str(os.getpid()))
+    backup.finish(folder)
     # The folder we were started in may be unmounted or deleted; nothing here needs it.
     os.chdir(folder)
     # libpq reads PGOPTIONS, PGSERVICE and their like; they are meant for other servers.
@@ -56,7 +56,7 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
 
 
 async def _run(folder: Path, port: int | None, report: Report) -> None:
-    stop = _stop_signal()
+    stop = stop_signal()
     account = postgres_account()
     state = home.read_state(folder)
     if state is None:
@@ -75,7 +75,8 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
         home.write_state(folder, state)
         async with _parts(folder, state, installation) as platform:
             document = await _document(folder, platform, postgres)
-            await _listen(platform, listener, stop, lambda: _announce(folder, document, report), postgres)
+            announced = partial(_announce, folder, document, report)
+            await listen(platform, listener, stop, announced, _keep(platform, postgres))
     finally:
         postgres.stop()
 
@@ -97,24 +98,28 @@ def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
 @asynccontextmanager
 async def _parts(folder: Path, state: State, installation: Installation) -> AsyncIterator[Platform]:
     variants = variants_from()
-    server = databases.Server(state.postgres_port, state.postgres_password)
+    sending = mailer.mailer_from(os.environ.get(mailer.VARIABLE))
+    server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
     await control.migrate(server.conninfo(control.DATABASE))
     async with control.open_pool(server.conninfo(control.DATABASE)) as pool:
+        account_id = await ensure_account(pool, state.api_key)
+        local_key = LocalKey(folder, state.api_key, account_id)
+        await local_key.rotate_if_due(pool)
         platform = Platform(
             state=state,
-            port=state.port,
+            hosts=local_hosts(state.port),
             pool=pool,
             server=server,
             sessions=Sessions(server, reuse=variants.reuse),
-            store=FolderStore(folder / "store"),
-            account_id=await ensure_account(pool, state.api_key),
+            store=folder_store(folder / "store"),
+            account_id=account_id,
+            local_key=local_key,
             variants=variants,
+            mailer=sending,
         )
         yield platform
-        for task in platform.tasks:
-            task.cancel()
-        await asyncio.gather(*platform.tasks, return_exceptions=True)
+        await platform.finish_tasks()
         await platform.sessions.close_idle(older_than=0)
 
 
@@ -124,83 +129,42 @@ async def _document(folder: Path, platform: Platform, postgres: Postgres) -> dic
     return {
         "status": "running",
         "url": platform.url,
-        "api_key": platform.state.api_key,
+        "api_key": platform.local_key.value if platform.local_key else None,
         "pid": os.getpid(),
-        "port": platform.port,
+        "port": platform.state.port,
         "postgres_port": postgres.port,
         "home": str(folder),
         "home_id": platform.state.home_id,
+        "mails": "local inbox" if platform.mailer is None else platform.mailer.address,
         "version": __version__,
         "versions": {"platform": __version__, "postgres": postgres.version, **extensions},
     }
 
 
-async def _listen(
-    platform: Platform,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    announce: Callable[[], None],
-    postgres: Postgres,
-) -> None:
-    """Serve until `stop`; then finish what is under way."""
-    config = uvicorn.Config(
-        App(platform),
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        timeout_keep_alive=30,
-    )
-    server = _Server(config, announce)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    keeper = asyncio.create_task(_keep(platform, postgres))
-    await projects.resume_provisioning(platform)
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping, keeper], return_when=asyncio.FIRST_COMPLETED)
-    log.info("stopping")
-    server.should_exit = True
-    stopping.cancel()
-    await serving
-    keeper.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await keeper
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, except that signals are ours and that it tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
-
-
 async def _keep(platform: Platform, postgres: Postgres) -> None:
-    """Once a second: close idle sessions; end where PostgreSQL has ended, so that the next start is whole."""
-    while True:
-        await asyncio.sleep(1)
-        await platform.sessions.close_idle()
-        if not postgres.alive():
-            raise ProcessFault("postgres_ended", f"PostgreSQL ended; see {postgres.log}")
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-def configure_logging() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    await chores.take_up(platform)
+    await chores.together(
+        chores.do_chores(platform),
+        chores.mind_connections(platform),
+        keep_rotating(platform),
+        _watch(postgres, platform.state),
     )
+
+
+async def _watch(postgres: Postgres, state: State) -> None:
+    """PostgreSQL that has ended is started again, at the same port; clients connect anew by themselves."""
+    while True:
+        await asyncio.sleep(0.5)
+        if postgres.alive():
+            continue
+        log.error("PostgreSQL ended; starting it again")
+        port = postgres.port
+        await asyncio.to_thread(postgres.start, state.postgres_password, port)
+        if postgres.port != port:
+            raise ProcessFault("postgres_ended", f"PostgreSQL ended, and its port {port} is taken now")
+        log.info("PostgreSQL is back")
+
+
+def configure_logging(folder: Path | None = None) -> None:
+    """Into the folder's log, or to stderr for whoever runs it in the foreground."""
+    logs.configure(folder)

@@ -13,8 +13,9 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from mosaic_deploy.platform.databases import Server, database_name
+from mosaic_deploy.platform.databases import ROLE_CONNECTIONS, database_name, restore_access
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.server import Server
 
 Session = psycopg.AsyncConnection[TupleRow]
 
@@ -22,16 +23,18 @@ OPEN_LIMIT = 80
 PROJECT_LIMIT = 12
 IDLE_SECONDS = 20.0
 PATIENCE_SECONDS = 60.0
+CLEANING_SECONDS = 10.0
 STATEMENT_TIMEOUT_MS = 300_000
 
 
 class Sessions:
-    """At most `OPEN_LIMIT` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
+    """At most `limit` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
 
-    def __init__(self, server: Server, *, reuse: bool = True) -> None:
+    def __init__(self, server: Server, *, reuse: bool = True, limit: int = OPEN_LIMIT) -> None:
         self._server = server
         self._reuse = reuse
-        self._all = asyncio.Semaphore(OPEN_LIMIT)
+        self._limit = limit
+        self._all = asyncio.Semaphore(limit)
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._idle: list[tuple[str, Session, float]] = []
         self._in_use = 0
@@ -59,6 +62,10 @@ class Sessions:
         for _, connection, _ in old:
             await _close(connection)
 
+    def counts(self) -> dict[str, int]:
+        """How many connections there are, by what they do."""
+        return {"busy": self._in_use, "idle": len(self._idle)}
+
     async def forget(self, project_id: str) -> None:
         """Close a deleted project's idle connections."""
         gone = [entry for entry in self._idle if entry[0] == project_id]
@@ -77,38 +84,45 @@ class Sessions:
         return None
 
     async def _open(self, project_id: str, password: str) -> Session:
-        while self._idle and self._in_use + len(self._idle) > OPEN_LIMIT:
+        while self._idle and self._in_use + len(self._idle) > self._limit:
             _, oldest, _ = self._idle.pop(0)
             await _close(oldest)
-        name = database_name(project_id)
         try:
-            return await psycopg.AsyncConnection.connect(
-                host=self._server.host,
-                port=self._server.port,
-                dbname=name,
-                user=name,
-                password=password,
-                autocommit=True,
-                # A statement prepared in one call would be gone at the next: every call starts clean.
-                prepare_threshold=None,
+            try:
+                return await self._connect(project_id, password)
+            except psycopg.OperationalError as error:
+                if _is_full(error):
+                    raise
+                # A role can change its own password and close its own database. That locks out us, not the thief.
+                await restore_access(self._server, project_id, password)
+                return await self._connect(project_id, password)
+        except psycopg.Error as error:
+            raise _unavailable(error) from error
+
+    async def _connect(self, project_id: str, password: str) -> Session:
+        return await psycopg.AsyncConnection.connect(
+            self._server.project_conninfo(
+                database_name(project_id),
+                password,
                 application_name="mosaic-sql",
                 options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-                connect_timeout=10,
-                sslmode="disable",
-                gssencmode="disable",
-            )
-        except psycopg.OperationalError as error:
-            raise Fault(
-                503, "database_unavailable", f"no connection to the database: {error}".strip()
-            ) from error
+            ),
+            autocommit=True,
+            # A statement prepared in one call would be gone at the next: every call starts clean.
+            prepare_threshold=None,
+        )
 
     async def _give_back(self, project_id: str, connection: Session) -> None:
         """Keep it only where it could be made clean; closing it rolls back whatever was open."""
         try:
-            if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                await connection.rollback()
-            await connection.execute("DISCARD ALL")
-        except (psycopg.Error, asyncio.CancelledError):
+            async with asyncio.timeout(CLEANING_SECONDS):
+                if connection.pgconn.transaction_status in (
+                    TransactionStatus.INTRANS,
+                    TransactionStatus.INERROR,
+                ):
+                    await connection.rollback()
+                await connection.execute("DISCARD ALL")
+        except (psycopg.Error, TimeoutError, asyncio.CancelledError):
             await _close(connection)
             return
         clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
@@ -130,6 +144,22 @@ async def _entered(gate: asyncio.Semaphore) -> AsyncIterator[None]:
         yield
     finally:
         gate.release()
+
+
+def _is_full(error: psycopg.Error) -> bool:
+    """Whether the role, or the server, has no connection left. libpq tells no SQLSTATE of a connection that failed."""
+    said = str(error)
+    return any(
+        words in said for words in ("too many connections for role", "too many clients", "slots are reserved")
+    )
+
+
+def _unavailable(error: psycopg.Error) -> Fault:
+    if _is_full(error):
+        message = f"all {ROLE_CONNECTIONS} connections of the project, or the server's, are in use; close some and try again"
+        return Fault(503, "too_many_connections", message, headers={"Retry-After": "1"})
+    said = f"no connection to the database: {error}".strip()
+    return Fault(503, "database_unavailable", said, headers={"Retry-After": "1"})
 
 
 def _has_input(connection: Session) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mosaic_deploy.platform import records
+from mosaic_deploy.platform.fresh import is_known, last_modified, range_holds
 from mosaic_deploy.platform.names import url_path
+from mosaic_deploy.platform.packing import accepts_gzip
 from mosaic_deploy.platform.parts import Platform
+from mosaic_deploy.platform.ranges import Multipart, Span, asked_spans
 from mosaic_deploy.platform.records import Table
 
 _STORAGE = "storage/"
@@ -26,18 +29,21 @@ async def serve(platform: Platform, project_id: str, path: str, prefix: str, req
     """Answer GET and HEAD for `path` (decoded, without its first slash) of a site that begins at `prefix`."""
     if request.method not in ("GET", "HEAD"):
         return Response("method not allowed\n", 405, {"Allow": "GET, HEAD"}, "text/plain")
-    try:
-        return await _answer(platform, project_id, path, prefix, request)
-    except FileNotFoundError:
-        # The file was replaced between reading its record and its bytes; the new record is there now.
-        return await _answer(platform, project_id, path, prefix, request)
+    for _ in range(2):
+        try:
+            return await _answer(platform, project_id, path, prefix, request)
+        except FileNotFoundError:
+            # The file was replaced between reading its record and its bytes; the new record is there now.
+            continue
+    # The project is just being deleted.
+    return Response(_NOT_FOUND, 404, _HEADERS, "text/html; charset=utf-8")
 
 
 async def _answer(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
     if path.startswith(_STORAGE):
         stored = await _find(platform, "stored_file", project_id, [path.removeprefix(_STORAGE)])
         return (
-            await _send(platform, request, stored)
+            await _file(platform, request, stored)
             if stored
             else await _not_found(platform, project_id, request)
         )
@@ -45,11 +51,11 @@ async def _answer(platform: Platform, project_id: str, path: str, prefix: str, r
     as_folder, as_page = f"{wanted}/index.html", f"{wanted}.html"
     rows = await records.found(platform.pool, "static_file", project_id, [wanted, as_folder, as_page])
     if wanted in rows:
-        return await _send(platform, request, rows[wanted])
+        return await _file(platform, request, rows[wanted])
     if as_folder in rows:
         return _redirect(f"{prefix}/{url_path(wanted)}/", request)
     if as_page in rows:
-        return await _send(platform, request, rows[as_page])
+        return await _file(platform, request, rows[as_page])
     return await _not_found(platform, project_id, request)
 
 
@@ -63,7 +69,9 @@ async def _not_found(platform: Platform, project_id: str, request: Request) -> R
     row = await _find(platform, "static_file", project_id, ["404.html"])
     if row is None:
         return Response(_NOT_FOUND, 404, _HEADERS, "text/html; charset=utf-8")
-    return await _send(platform, request, row, status=404)
+    page = _Representation.chosen(row, request)
+    headers = {name: value for name, value in page.headers.items() if name not in ("ETag", "Last-Modified")}
+    return await _send(platform, request, page, 404, headers, [page.whole])
 
 
 def _redirect(target: str, request: Request) -> Response:
@@ -71,55 +79,97 @@ def _redirect(target: str, request: Request) -> Response:
     return Response(status_code=308, headers={**_HEADERS, "Location": target + query})
 
 
-async def _send(platform: Platform, request: Request, row: DictRow, status: int = 200) -> Response:
-    """The file's bytes: all, one range of them, or none where the reader has them already."""
-    etag = f'"{row["etag"]}"'
-    headers = {**_HEADERS, "ETag": etag, "Content-Type": row["content_type"], "Accept-Ranges": "bytes"}
-    start, end = 0, row["size"]
-    if status == 200:
-        if _matches(request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers={name: headers[name] for name in ("ETag", *_HEADERS)})
-        span = _requested_range(request, etag, row["size"])
-        if span == "unsatisfiable":
-            return Response(status_code=416, headers={**_HEADERS, "Content-Range": f"bytes */{row['size']}"})
-        if isinstance(span, tuple):
-            start, end = span
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{row['size']}"
-    headers["Content-Length"] = str(end - start)
+@dataclass(frozen=True)
+class _Representation:
+    """A file as it goes out: as it is, or compressed. `offset` is where that begins in the object."""
+
+    row: DictRow
+    etag: str
+    offset: int
+    size: int
+    headers: dict[str, str]
+
+    @property
+    def whole(self) -> Span:
+        return Span(0, self.size)
+
+    @classmethod
+    def chosen(cls, row: DictRow, request: Request) -> _Representation:
+        """Ranges are always of the file as it is."""
+        headers = {**_HEADERS, "Content-Type": row["content_type"]}
+        if row["packed"]:
+            headers["Vary"] = "Accept-Encoding"
+            ranged = request.method == "GET" and "range" in request.headers
+            if not ranged and accepts_gzip(request.headers.get("accept-encoding", "")):
+                headers["Content-Encoding"] = "gzip"
+                return cls(row, f'"{row["etag"]}-gzip"', row["size"], row["packed"], headers).dated()
+        headers["Accept-Ranges"] = "bytes"
+        return cls(row, f'"{row["etag"]}"', 0, row["size"], headers).dated()
+
+    def dated(self) -> _Representation:
+        self.headers["ETag"] = self.etag
+        if modified := last_modified(self.row["updated_at"]):
+            self.headers["Last-Modified"] = modified
+        return self
+
+
+async def _file(platform: Platform, request: Request, row: DictRow) -> Response:
+    """The file's bytes: all, some ranges of them, or none where the reader has them already."""
+    file = _Representation.chosen(row, request)
+    modified = file.headers.get("Last-Modified")
+    if is_known(request.headers, file.etag, modified):
+        kept = ("ETag", "Vary", "Last-Modified", *_HEADERS)
+        return Response(
+            status_code=304, headers={name: file.headers[name] for name in kept if name in file.headers}
+        )
+    spans = None
+    if request.method == "GET" and range_holds(request.headers, file.etag, modified):
+        spans = asked_spans(request.headers.get("range", ""), file.size)
+    if spans is None:
+        return await _send(platform, request, file, 200, file.headers, [file.whole])
+    if not spans:
+        return Response(status_code=416, headers={**_HEADERS, "Content-Range": f"bytes */{file.size}"})
+    return await _send(platform, request, file, 206, file.headers, spans)
+
+
+async def _send(
+    platform: Platform,
+    request: Request,
+    file: _Representation,
+    status: int,
+    headers: dict[str, str],
+    spans: list[Span],
+) -> Response:
+    headers = dict(headers)
+    multipart = Multipart.of(spans, file.size, file.row["content_type"]) if len(spans) > 1 else None
+    if multipart is not None:
+        headers["Content-Type"] = multipart.content_type
+    elif status == 206:
+        headers["Content-Range"] = spans[0].header(file.size)
+    headers["Content-Length"] = str(multipart.length if multipart else spans[0].end - spans[0].start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    chunks = platform.store.stream(row["object"], start, end)
+    chunks = _chunks(platform, file, spans, multipart)
+    # Asked for before the head goes out: an object that is gone is found while another answer is still possible.
     first = await anext(chunks, b"")
     return StreamingResponse(_joined(first, chunks), status, headers)
+
+
+async def _chunks(
+    platform: Platform, file: _Representation, spans: list[Span], multipart: Multipart | None
+) -> AsyncIterator[bytes]:
+    for span in spans:
+        first = multipart.head(span) if multipart else b""
+        async for chunk in platform.store.stream(
+            file.row["object"], file.offset + span.start, file.offset + span.end
+        ):
+            yield first + chunk
+            first = b""
+    if multipart:
+        yield multipart.tail
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for chunk in rest:
         yield chunk
-
-
-def _matches(header: str | None, etag: str) -> bool:
-    if header is None:
-        return False
-    known = [part.strip().removeprefix("W/") for part in header.split(",")]
-    return "*" in known or etag in known
-
-
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-
-
-def _requested_range(request: Request, etag: str, size: int) -> tuple[int, int] | str | None:
-    """(start, end) of a single range, `unsatisfiable`, or None where the whole file is to be sent."""
-    asked = _RANGE.fullmatch(request.headers.get("range", ""))
-    if asked is None or asked[0] == "bytes=-" or request.headers.get("if-range", etag) != etag:
-        return None
-    first, last = asked.groups()
-    if not first:
-        start, end = max(0, size - int(last)), size
-    else:
-        start, end = int(first), min(size, int(last) + 1) if last else size
-    if last and first and int(last) < int(first):
-        return None
-    return (start, end) if start < end else "unsatisfiable"

@@ -1,157 +1,181 @@
-"""Running SQL for a project: `POST /{id}/sql`."""
+"""Running SQL for a project: one call's statements, its last result as JSON, its errors as PostgreSQL's."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
-from psycopg.types.json import Jsonb
 
+from mosaic_deploy.platform import wire
+from mosaic_deploy.platform.arrays import array_literal, scalar_text
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.rows import Rows
 from mosaic_deploy.platform.sessions import Session
+from mosaic_deploy.platform.values import BUILTIN_ARRAYS, JSON_TYPES, KNOWN
 from mosaic_deploy.platform.variants import Variants
 
-Row = dict[str, Any]
+PARAMETER_LIMIT = 65_535
 
 
 @dataclass(frozen=True)
-class Result:
-    """The last statement's rows, or one row with its command tag where it has none."""
+class Limits:
+    """What one call may take: bytes of its result as JSON, seconds until its end."""
 
-    rows: list[Row]
-    row_count: int
+    result_bytes: int = 32 * 1024 * 1024
+    seconds: float = 600.0
 
 
-async def run(session: Session, query: str, params: list[Any] | None, variants: Variants) -> Result:
-    """Run one call's statements. Without `params` they go as one simple-protocol message, many allowed;
-    with them as one statement with `$1`, `$2` … in it."""
-    if variants.one_statement:
-        # Prepared first: PostgreSQL's extended protocol takes one statement.
-        session.prepare_threshold = 0
+async def run(
+    session: Session, query: str, params: list[Any] | None, variants: Variants, limits: Limits | None = None
+) -> Rows:
+    """Run one call's statements; the last one's rows. Without `params` several statements are allowed; with
+    them it is one, with `$1`, `$2` … in it. What goes wrong is a Fault."""
+    limits = limits or Limits()
+    call = _Call(session, limits)
     try:
-        if not variants.wrapped:
-            return await _execute(session, query, params)
-        await session.execute("BEGIN")
-        result = await _execute(session, query, params)
-        await session.execute("COMMIT")
+        async with _in_time(limits.seconds):
+            return await call.run(query.encode(), params, variants)
     except psycopg.Error as error:
-        raise _sql_fault(error) from error
-    return result
+        raise _sql_fault(error, call.ended) from error
+    except wire.TooMuch as error:
+        await session.close()
+        raise _too_large(limits) from error
 
 
-async def _execute(session: Session, query: str, params: list[Any] | None) -> Result:
-    cursor = psycopg.AsyncRawCursor(session)
-    if params is None:
-        await cursor.execute(query.encode("utf-8"))
-    else:
-        await cursor.execute(query.encode("utf-8"), [_parameter(value) for value in params])
-    while cursor.nextset():
-        pass
-    assert cursor.pgresult is not None
-    return _read_result(cursor.pgresult, session.info.encoding)
+class _Call:
+    def __init__(self, session: Session, limits: Limits) -> None:
+        self._session = session
+        self._limits = limits
+        self.ended = 0
+        """Statements that have come to their end."""
+
+    async def run(self, query: bytes, params: list[Any] | None, variants: Variants) -> Rows:
+        values = None if params is None else await self._encoded(query, params)
+        if variants.one_statement:
+            values = values or []
+        if not variants.wrapped:
+            return await self._last_rows(query, values)
+        await self._session.execute("BEGIN")
+        found = await self._last_rows(query, values)
+        await self._session.execute("COMMIT")
+        return found
+
+    async def _last_rows(self, query: bytes, values: list[bytes | None] | None) -> Rows:
+        rows = Rows(self._limits.result_bytes)
+        stream = wire.results(self._session, query, values, self._limits.result_bytes)
+        async with aclosing(stream):
+            async for result in stream:
+                if result.status in wire.COPYING:
+                    raise await self._copy_refused()
+                if result.status == ExecStatus.TUPLES_CHUNK:
+                    rows.add(result, wire.encoding(self._session))
+                elif result.status != ExecStatus.EMPTY_QUERY:
+                    self.ended += 1
+                    rows.end(result, wire.encoding(self._session))
+        rows.finish(await self._own_arrays(rows.unknown))
+        return rows
+
+    async def _encoded(self, query: bytes, params: list[Any]) -> list[bytes | None]:
+        """Lists and objects are written as the statement's own types want them: as an array, or as JSON."""
+        if len(params) > PARAMETER_LIMIT:
+            raise Fault(400, "field_invalid", f"`params` has more than {PARAMETER_LIMIT} values")
+        types: list[int] = []
+        arrays: dict[int, tuple[int, str]] = {}
+        if any(isinstance(value, list) for value in params):
+            types = await wire.described_parameters(self._session, query)
+            arrays = BUILTIN_ARRAYS | await self._own_arrays(set(types) - KNOWN)
+        encoded: list[bytes | None] = []
+        for number, value in enumerate(params):
+            array = arrays.get(types[number]) if number < len(types) else None
+            if isinstance(value, list) and array is not None:
+                element, delimiter = array
+                items = [_json_item(item) for item in value] if element in JSON_TYPES else value
+                encoded.append(array_literal(items, delimiter).encode())
+            else:
+                encoded.append(None if value is None else scalar_text(value).encode())
+        return encoded
+
+    async def _own_arrays(self, oids: set[int]) -> dict[int, tuple[int, str]]:
+        """Those of the types that are arrays. Asked on this session, which alone sees what it hasn't committed."""
+        if not oids:
+            return {}
+        await self._session.execute("SELECT pg_catalog.set_config('statement_timeout', '10s', false)")
+        cursor = await self._session.execute(_ARRAYS, [list(oids)])
+        return {oid: (element, delimiter) for oid, element, delimiter in await cursor.fetchall()}
+
+    async def _copy_refused(self) -> Fault:
+        """The session is in the middle of a COPY, and can't be used any more."""
+        await self._session.close()
+        message = "COPY from or to the client is not possible through this endpoint; use the database_url"
+        return Fault(400, "copy_not_supported", message, details={"statement": self.ended + 1})
 
 
-def _parameter(value: Any) -> Any:
-    """Scalars travel as untyped text, so that PostgreSQL gives them the type the statement wants."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, dict) or any(isinstance(item, dict | list) for item in value):
-        return Jsonb(value)
-    return [_parameter(item) for item in value]
+def _json_item(item: Any) -> str | None:
+    """An element of a json array. null is SQL's there, as in every other array."""
+    return None if item is None else json.dumps(item)
 
 
-def _read_result(result: PGresult, encoding: str) -> Result:
-    if result.status == ExecStatus.TUPLES_OK:
-        return Result(_read_rows(result, encoding), result.ntuples)
-    if result.status == ExecStatus.EMPTY_QUERY:
-        return Result([], 0)
-    tag = (result.command_status or b"").decode()
-    return Result([{"result": tag}], result.command_tuples or 0)
+_ARRAYS = """
+WITH RECURSIVE base (asked, oid) AS (
+  SELECT oid, oid FROM pg_catalog.pg_type WHERE oid = ANY (%s)
+  UNION ALL
+  SELECT base.asked, type.typbasetype FROM base JOIN pg_catalog.pg_type type USING (oid) WHERE type.typtype = 'd'
+), element (asked, oid, delimiter) AS (
+  SELECT base.asked, element.oid, element.typdelim::text
+  FROM base JOIN pg_catalog.pg_type list USING (oid) JOIN pg_catalog.pg_type element ON element.oid = list.typelem
+  WHERE list.typinput = 'pg_catalog.array_in'::pg_catalog.regproc
+  UNION ALL
+  SELECT element.asked, type.typbasetype, element.delimiter
+  FROM element JOIN pg_catalog.pg_type type USING (oid) WHERE type.typtype = 'd'
+)
+SELECT element.asked, element.oid, element.delimiter FROM element JOIN pg_catalog.pg_type type USING (oid)
+WHERE type.typtype <> 'd'
+"""
 
 
-def _read_rows(result: PGresult, encoding: str) -> list[Row]:
-    names = _column_names(result, encoding)
-    readers = [_READERS.get(result.ftype(column), _as_text) for column in range(result.nfields)]
-    columns = list(enumerate(zip(names, readers, strict=True)))
-
-    def cell(row: int, column: int, reader: Callable[[str], Any]) -> Any:
-        raw = result.get_value(row, column)
-        return None if raw is None else reader(raw.decode(encoding, "replace"))
-
-    return [
-        {name: cell(row, column, reader) for column, (name, reader) in columns}
-        for row in range(result.ntuples)
-    ]
-
-
-def _column_names(result: PGresult, encoding: str) -> list[str]:
-    """A name that comes again gets a number, so that no column is lost: id, id_2."""
-    wanted = [(result.fname(column) or b"").decode(encoding, "replace") for column in range(result.nfields)]
-    taken = set(wanted)
-    seen: set[str] = set()
-    names = []
-    for name in wanted:
-        unique, number = name, 1
-        while unique in seen or (number > 1 and unique in taken):
-            number += 1
-            unique = f"{name}_{number}"
-        seen.add(unique)
-        names.append(unique)
-    return names
-
-
-def _as_text(value: str) -> Any:
-    return value
-
-
-def _as_float(value: str) -> float | str:
-    """JSON has no NaN and no infinity; they stay PostgreSQL's words."""
-    number = float(value)
-    return number if math.isfinite(number) else value
-
-
-def _as_json(value: str) -> Any:
-    """A document with a number that Python can't hold stays text."""
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """Leaving this early cancels the statement in PostgreSQL, too: psycopg sees to it."""
     try:
-        document = json.loads(value)
-        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        return value
-    return document
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        message = f"the call was cancelled: it took longer than {seconds:g} seconds"
+        raise Fault(400, "call_timeout", message, details={"sqlstate": "57014"}) from error
 
 
-# By type OID: bool; int8, int2, int4, oid; float4, float8; json, jsonb. All else is PostgreSQL's text form.
-_READERS: dict[int, Callable[[str], Any]] = {
-    16: lambda value: value == "t",
-    **dict.fromkeys((20, 21, 23, 26), int),
-    **dict.fromkeys((700, 701), _as_float),
-    **dict.fromkeys((114, 3802), _as_json),
-}
+def _too_large(limits: Limits) -> Fault:
+    limit = limits.result_bytes // 1024 // 1024
+    message = (
+        f"the result is larger than {limit} MiB, and the statement was cancelled; ask for fewer rows (LIMIT), or use "
+        "the database_url"
+    )
+    return Fault(413, "result_too_large", message)
 
 
-def _sql_fault(error: psycopg.Error) -> Fault:
+def _sql_fault(error: psycopg.Error, ended: int) -> Fault:
     diagnosis = error.diag
-    if diagnosis.message_primary is None and isinstance(error, psycopg.OperationalError):
+    if diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError):
         return Fault(503, "database_unavailable", f"the connection to the database was lost: {error}".strip())
-    message = diagnosis.message_primary or str(error)
-    if diagnosis.sqlstate is None and message.startswith("COPY "):
-        message = "COPY from or to the client is not possible through this endpoint; use a direct connection"
     position = diagnosis.statement_position
+    # A text that PostgreSQL can't read fails before any of its statements begins.
+    unread = diagnosis.sqlstate == "42601" and ended == 0
     details = {
         "sqlstate": diagnosis.sqlstate,
         "detail": diagnosis.message_detail,
         "hint": diagnosis.message_hint,
         "position": int(position) if position else None,
+        "statement": None if unread else ended + 1,
         "where": diagnosis.context,
+        "schema": diagnosis.schema_name,
+        "table": diagnosis.table_name,
+        "column": diagnosis.column_name,
+        "constraint": diagnosis.constraint_name,
     }
-    return Fault(400, "sql_error", message, details=details)
+    return Fault(400, "sql_error", diagnosis.message_primary or str(error), details=details)

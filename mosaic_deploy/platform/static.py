@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -11,13 +12,15 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import body, records
+from mosaic_deploy.platform import body, loose, records, uploads
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.names import checked_filename, static_type, url_path
+from mosaic_deploy.platform.packing import packed
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.projects import find_project
 
+_AT_ONCE = 64 * 1024
 SIZE_LIMIT = 25 * 1024 * 1024
 
 
@@ -28,23 +31,33 @@ async def put_file(platform: Platform, request: Request) -> Response:
     content_type = static_type(filename)
     content = _content(document)
     project = await find_project(platform, request)
+    key = records.new_key(project["id"], "static_file")
+    # Compressing a large file takes a moment that other requests shouldn't wait for.
+    copy = (
+        await asyncio.to_thread(packed, content, content_type)
+        if len(content) > _AT_ONCE
+        else packed(content, content_type)
+    )
     record = {
         "project_id": project["id"],
         "filename": filename,
         "size": len(content),
         "content_type": content_type,
         "etag": hashlib.sha256(content).hexdigest()[:32],
-        "object": records.new_key(project["id"], "static_file"),
+        "object": key,
+        "packed": len(copy),
     }
-    await platform.store.put(record["object"], content)
+    async with platform.pool.connection() as connection:
+        await loose.announce(connection, key, project["id"], 0)
     try:
+        await platform.store.put(key, content + copy)
         async with platform.pool.connection() as connection:
-            old = await records.put(connection, "static_file", record)
-    except errors.ForeignKeyViolation as error:
-        await platform.store.delete(record["object"])
-        raise Fault(404, "project_not_found", f"the project {project['id']} was deleted") from error
-    if old is not None:
-        await platform.store.delete(old)
+            await records.put(connection, "static_file", record)
+    except BaseException as error:
+        await uploads.give_up(platform, key)
+        if isinstance(error, errors.ForeignKeyViolation):
+            raise Fault(404, "project_not_found", f"the project {project['id']} was deleted") from error
+        raise
     url = f"{platform.site_url(project['id'])}/{url_path(filename)}"
     return Json({"filename": filename, "url": url, "size": len(content)}, 201)
 
@@ -59,10 +72,8 @@ async def list_files(platform: Platform, request: Request) -> Response:
 async def delete_file(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     filename = request.path_params["filename"]
-    old = await records.removed(platform.pool, "static_file", project["id"], filename)
-    if old is None:
+    if not await records.remove(platform.pool, "static_file", project["id"], filename):
         raise Fault(404, "file_not_found", f"there is no static file {filename!r}")
-    await platform.store.delete(old)
     return Json({"success": True, "filename": filename})
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator
-
-from starlette.requests import ClientDisconnect, Request
+from psycopg.rows import DictRow
+from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import body, control, presign, records
+from mosaic_deploy.platform import body, control, loose, presign, records, uploads
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.control import Connection
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.names import checked_filename, storage_type, url_path
+from mosaic_deploy.platform.names import checked_filename, url_path
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.presign import Permit
 from mosaic_deploy.platform.projects import find_project
@@ -23,9 +21,9 @@ async def create_upload(platform: Platform, request: Request) -> Response:
     filename = checked_filename(body.text(document, "filename"))
     size = body.whole_number(document, "size")
     project = await find_project(platform, request)
-    async with platform.pool.connection() as connection:
-        await _check_quota(connection, project["id"], filename, size, project["storage_limit"])
     permit = presign.issue(project["id"], filename, size)
+    async with platform.pool.connection() as connection:
+        await _check_quota(connection, permit, limit_of(platform, project))
     url = presign.upload_url(platform.url, permit, platform.state.signing_key)
     return Json({"upload_url": url, "filename": filename, "expires_in": presign.LIFETIME_SECONDS})
 
@@ -35,17 +33,7 @@ async def receive_upload(platform: Platform, request: Request) -> Response:
     path, key = request.path_params, platform.state.signing_key
     permit = presign.read_permit(path["project_id"], path["filename"], request.query_params, key)
     _check_announced(request.headers.get("content-length"), permit)
-    object_key = records.new_key(permit.project_id, "stored_file")
-    digest = hashlib.sha256()
-    try:
-        await platform.store.put_stream(object_key, _measured(request, permit, digest))
-        old = await _record(platform, permit, object_key, digest.hexdigest()[:32])
-    except BaseException:
-        await platform.store.delete(object_key)
-        raise
-    if old is not None:
-        await platform.store.delete(old)
-    etag = digest.hexdigest()[:32]
+    etag = await uploads.receive(platform, request, permit, lambda held: _reserve(platform, permit, held))
     return Json(
         {"success": True, "filename": permit.filename, "size": permit.size}, headers={"ETag": f'"{etag}"'}
     )
@@ -63,17 +51,23 @@ async def list_storage(platform: Platform, request: Request) -> Response:
         }
         for row in rows
     ]
-    return Json({"files": files, "usage": usage(sum(row["size"] for row in rows), project["storage_limit"])})
+    return Json(
+        {"files": files, "usage": usage(sum(row["size"] for row in rows), limit_of(platform, project))}
+    )
 
 
 async def delete_object(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     filename = request.path_params["filename"]
-    old = await records.removed(platform.pool, "stored_file", project["id"], filename)
-    if old is None:
+    if not await records.remove(platform.pool, "stored_file", project["id"], filename):
         raise Fault(404, "file_not_found", f"there is no stored file {filename!r}")
-    await platform.store.delete(old)
     return Json({"success": True, "filename": filename})
+
+
+def limit_of(platform: Platform, project: DictRow) -> int:
+    """Bytes: the project's own limit where it has one, else its account's tier's."""
+    own: int | None = project["storage_limit"]
+    return platform.limits.storage(project["tier"]) if own is None else own
 
 
 def usage(used: int, limit: int) -> dict[str, object]:
@@ -99,55 +93,33 @@ def human_size(size: int) -> str:
 def _check_announced(length: str | None, permit: Permit) -> None:
     if length is None:
         return
-    announced = int(length) if length.isdecimal() else -1
+    announced = int(length) if length.isdecimal() and len(length) < 20 else -1
     if announced > permit.size:
         raise Fault(413, "upload_too_large", f"the URL is for {permit.size} bytes, not {announced}")
     if announced != permit.size:
         raise Fault(400, "upload_size_wrong", f"the URL is for {permit.size} bytes, not {announced}")
 
 
-async def _measured(request: Request, permit: Permit, digest: hashlib._Hash) -> AsyncIterator[bytes]:
-    """The body's chunks, as long as they are what the permit says."""
-    received = 0
-    try:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > permit.size:
-                raise Fault(413, "upload_too_large", f"the URL is for {permit.size} bytes; more were sent")
-            digest.update(chunk)
-            if chunk:
-                yield chunk
-    except ClientDisconnect as error:
-        raise Fault(
-            400, "upload_interrupted", "the connection ended inside the upload; send it again"
-        ) from error
-    if received != permit.size:
-        raise Fault(400, "upload_size_wrong", f"the URL is for {permit.size} bytes; {received} were sent")
-
-
-async def _record(platform: Platform, permit: Permit, object_key: str, etag: str) -> str | None:
-    """Under the project's lock, so that uploads at the same time can't pass the quota together."""
-    record = {
-        "project_id": permit.project_id,
-        "filename": permit.filename,
-        "size": permit.size,
-        "content_type": storage_type(permit.filename),
-        "etag": etag,
-        "object": object_key,
-    }
+async def _reserve(platform: Platform, permit: Permit, key: str) -> None:
+    """Room for the whole upload, before its first byte is taken. Under the project's lock, so that uploads at the
+    same time can't pass the quota together. The lock is one that writing of static files doesn't wait for."""
     async with platform.pool.connection() as connection, connection.transaction():
-        query = "SELECT storage_limit FROM project WHERE id = %(id)s FOR UPDATE"
+        query = (
+            "SELECT project.storage_limit, account.tier FROM project"
+            " JOIN account ON account.id = project.account_id"
+            " WHERE project.id = %(id)s AND status <> 'deleting' FOR NO KEY UPDATE OF project"
+        )
         projects = await control.rows(connection, query, {"id": permit.project_id})
         if not projects:
             raise Fault(404, "project_not_found", f"there is no project {permit.project_id!r}")
-        limit = projects[0]["storage_limit"]
-        await _check_quota(connection, permit.project_id, permit.filename, permit.size, limit)
-        return await records.put(connection, "stored_file", record)
+        await _check_quota(connection, permit, limit_of(platform, projects[0]))
+        await loose.announce(connection, key, permit.project_id, permit.size)
 
 
-async def _check_quota(connection: Connection, project_id: str, filename: str, size: int, limit: int) -> None:
-    used = await records.total_size(connection, "stored_file", project_id, without=filename)
-    if used + size > limit:
+async def _check_quota(connection: Connection, permit: Permit, limit: int) -> None:
+    """What is stored, without what this upload replaces, and what is on its way count."""
+    used = await records.room_taken(connection, permit.project_id, without=permit.filename)
+    if used + permit.size > limit:
         free = human_size(max(0, limit - used))
-        message = f"{human_size(size)} don't fit: {free} of {human_size(limit)} are free"
+        message = f"{human_size(permit.size)} don't fit: {free} of {human_size(limit)} are free"
         raise Fault(413, "storage_quota_exceeded", message)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +13,8 @@ from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.projects import project_by_id
+
+_SHOWN = 1000
 
 
 async def submit_ticket(platform: Platform, request: Request) -> Response:
@@ -33,11 +38,59 @@ async def submit_ticket(platform: Platform, request: Request) -> Response:
 
 
 async def list_tickets(platform: Platform, _request: Request) -> Response:
-    """Newest first."""
-    rows = await control.fetch(
+    """The newest first."""
+    return Json({"tickets": [_described(row) for row in await recent(platform, _SHOWN)]})
+
+
+async def show_ticket(platform: Platform, request: Request) -> Response:
+    return Json(_described(await find(platform, request.path_params["ticket_id"])))
+
+
+async def recent(platform: Platform, limit: int) -> list[DictRow]:
+    return await control.fetch(
         platform.pool,
-        "SELECT id AS ticket_id, project_id, subject, message, status, created_at FROM ticket"
-        " WHERE account_id = %(account)s ORDER BY id DESC",
-        {"account": platform.account_id},
+        "SELECT * FROM ticket WHERE account_id = %(account)s ORDER BY id DESC LIMIT %(limit)s",
+        {"account": platform.account_id, "limit": limit},
     )
-    return Json({"tickets": [{**row, "created_at": row["created_at"].isoformat()} for row in rows]})
+
+
+async def find(platform: Platform, ticket_id: str) -> DictRow:
+    row = await control.fetch_one(
+        platform.pool,
+        "SELECT * FROM ticket WHERE account_id = %(account)s AND id = %(id)s",
+        {"account": platform.account_id, "id": _number(ticket_id)},
+    )
+    if row is None:
+        raise _missing(ticket_id)
+    return row
+
+
+async def set_status(platform: Platform, ticket_id: str, status: str) -> None:
+    row = await control.fetch_one(
+        platform.pool,
+        "UPDATE ticket SET status = %(status)s WHERE account_id = %(account)s AND id = %(id)s RETURNING id",
+        {"account": platform.account_id, "id": _number(ticket_id), "status": status},
+    )
+    if row is None:
+        raise _missing(ticket_id)
+
+
+def _number(ticket_id: str) -> int:
+    if not (ticket_id.isascii() and ticket_id.isdecimal() and len(ticket_id) < 18):
+        raise _missing(ticket_id)
+    return int(ticket_id)
+
+
+def _missing(ticket_id: str) -> Fault:
+    return Fault(404, "ticket_not_found", f"there is no ticket {ticket_id!r}")
+
+
+def _described(row: DictRow) -> dict[str, Any]:
+    return {
+        "ticket_id": row["id"],
+        "project_id": row["project_id"],
+        "subject": row["subject"],
+        "message": row["message"],
+        "status": row["status"],
+        "created_at": row["created_at"].isoformat(),
+    }

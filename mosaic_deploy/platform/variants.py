@@ -25,8 +25,8 @@ class Variants:
 
     @property
     def reuse(self) -> bool:
-        """Whether a connection may serve another call; what was prepared on it may not survive DISCARD ALL."""
-        return not (self.other_connection or self.one_statement)
+        """Whether a connection may serve another call."""
+        return not self.other_connection
 
 
 def variants_from(environ: Mapping[str, str] = os.environ) -> Variants:

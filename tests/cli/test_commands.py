@@ -69,7 +69,10 @@ def test_a_wrong_key_is_explained(run, folder, platform):
     ended = run("plan", env={"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": "mk_wrong"})
     assert ended.returncode == 1
     assert "error[unauthorized]" in ended.stderr
-    assert "30 days" in ended.stderr
+    assert "`mosaic-deploy local key` shows the current one" in ended.stderr
+    assert "put the current key into MOSAIC_API_KEY" in ended.stderr
+    # The platform has said what there is to say of rotation.
+    assert "30 days" not in ended.stderr
     assert "mk_wrong" not in ended.stderr
 
 
@@ -302,3 +305,37 @@ def test_an_empty_environment_is_no_environment_by_accident(run, folder):
     ended = run("plan", "--local", "--env", "")
     assert ended.returncode == 2
     assert "is empty" in ended.stderr
+
+
+def test_the_key_is_printed_by_local_key_alone(run, folder, platform):
+    assert run("local", "key").stdout == f"{platform.api_key}\n"
+    assert json.loads(run("local", "key", "-o", "json").stdout)["api_key"] == platform.api_key
+    for command in (["local", "start"], ["local", "status"], ["local", "status", "-o", "json"]):
+        ended = run(*command)
+        assert ended.returncode == 0
+        assert platform.api_key not in ended.stdout + ended.stderr
+
+
+def test_a_rotated_key_is_found_by_local(run, folder, tmp_path):
+    """On a platform of its own: the others' key stays."""
+    home = {"MOSAIC_HOME": str(tmp_path / "home")}
+    missing = run("local", "key", env=home)
+    assert missing.returncode == 1
+    assert "mosaic-deploy local start" in missing.stderr
+    try:
+        assert run("apply", "--local", "--yes", env=home).returncode == 0
+        old, url = run("local", "key", env=home).stdout.strip(), _url(run, home)
+        new = run("local", "key", "rotate", env=home).stdout.strip()
+        assert new != old
+        assert run("local", "key", env=home).stdout.strip() == new
+        assert run("plan", "--local", "--detailed-exitcode", env=home).returncode == 0
+        for key in (old, new):
+            given = {**home, "MOSAIC_API_URL": url, "MOSAIC_API_KEY": key}
+            assert run("plan", "--detailed-exitcode", env=given).returncode == 0
+    finally:
+        assert run("local", "reset", "--yes", env=home).returncode == 0
+
+
+def _url(run, environment) -> str:
+    status: dict[str, str] = json.loads(run("local", "status", "-o", "json", env=environment).stdout)
+    return status["url"]

@@ -17,7 +17,7 @@ def sql(folder, run):
         project = json.loads(run("status", "--local", "-o", "json").stdout)["project"]["id"]
         answer = httpx.post(
             f"{platform['url']}/v1/project/{project}/sql",
-            headers={"X-API-Key": platform["api_key"]},
+            headers={"X-API-Key": run("local", "key").stdout.strip()},
             json={"query": query},
         )
         assert answer.status_code == 200, answer.text

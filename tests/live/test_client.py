@@ -245,6 +245,22 @@ def test_401_names_the_rotation_and_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "this API key was rotated out on 2026-01-02 and has been refused since 2026-01-09",
+        "no account has this API key; `mosaic-deploy local key` shows the current one",
+        "API key expired",
+    ],
+)
+def test_a_platform_that_tells_of_the_rotation_isnt_repeated(said: str) -> None:
+    error = refused(answer(401, {"error": {"message": said}}))
+    assert error.message == f"the API key was refused: {said}"
+    assert error.hint == (
+        "put the current key into MOSAIC_API_KEY and run the same command again; what was done so far is kept"
+    )
+
+
+@pytest.mark.parametrize(
     ("status", "kind"),
     [
         (400, errors.RequestRefused),

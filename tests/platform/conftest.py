@@ -34,12 +34,12 @@ class Api(httpx.Client):
         rows: list[dict[str, Any]] = answer.json()["data"]
         return rows
 
-    def sql_error(self, project_id: str, query: str) -> dict[str, Any]:
+    def sql_error(self, project_id: str, query: str, code: str = "sql_error") -> dict[str, Any]:
         answer = self.post(f"/{project_id}/sql", json={"query": query})
         assert answer.status_code == 400, answer.text
         assert answer.json()["success"] is False
         error: dict[str, Any] = answer.json()["error"]
-        assert error["code"] == "sql_error"
+        assert error["code"] == code
         return error
 
     def site(self, project_id: str, path: str, method: str = "GET", **more: Any) -> httpx.Response:

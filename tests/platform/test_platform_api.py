@@ -23,7 +23,7 @@ def test_without_the_key_everything_is_401(api, platform, headers) -> None:
     for path in ("", "/projects", "/nothing/here", "/pod-16f/sql"):
         answer = api.plain.get(f"{platform.url}/v1/project{path}", headers=headers)
         assert_error(answer, 401, "api_key_invalid" if headers else "api_key_missing")
-        assert "rotate every 30 days" in answer.json()["error"]["message"]
+        assert ("mosaic-deploy local key" in answer.json()["error"]["message"]) == bool(headers)
     for path in ("/inbox.json", "/inbox/1.json"):
         assert api.plain.get(platform.url + path, headers=headers).status_code == 401
 
@@ -146,18 +146,3 @@ def test_tickets(api, project) -> None:
     assert_error(api.post("/tickets", json={"subject": " ", "message": "x"}), 400, "field_invalid")
     unknown = {"subject": "x", "message": "x", "project_id": "pod-000"}
     assert_error(api.post("/tickets", json=unknown), 404, "project_not_found")
-
-
-def test_the_page_shows_projects_and_mails_escaped(api, project) -> None:
-    project_id = project("<script>alert(1)</script>")
-    api.post(f"/{project_id}/auth/magic-link", json={"email": "page@example.com"})
-    page = api.plain.get(api.root + "/")
-    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "<script>" not in page.text
-    assert f'href="http://{project_id}.localhost:' in page.text
-    mail_path = re.findall(r'href="(/inbox/\d+)"', page.text)[0]
-    mail = api.plain.get(api.root + mail_path)
-    assert "<script>" not in mail.text
-    assert f'<a href="http://{project_id}.localhost:' in mail.text
-    assert_error(api.plain.get(api.root + "/inbox/999999"), 404, "mail_not_found")
-    assert_error(api.plain.get(api.root + "/inbox/x"), 404, "mail_not_found")

@@ -139,6 +139,8 @@ def test_ten_mails_a_day(api, project, platform) -> None:
         ".a@b.example",
         "a..b@c.example",
         "é@b.example",
+        "=?utf-8?q?x=40evil.example?=@b.example",
+        "=?utf-8?q?=0d=0aBcc=3ax=40evil.example?=@b.example",
         "a@b\x00.example",
     ],
 )

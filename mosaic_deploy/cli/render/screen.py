@@ -134,6 +134,32 @@ class Screen:
         """What a person should see before a question, beside the payload."""
         sys.stderr.writelines(f"{line}\n" for line in lines)
 
+    def pages(self, link: str) -> None:
+        """Where the embedded platform's pages are; no part of the payload."""
+        if self.format == "text":
+            sys.stderr.write(f"Mails, deploys, requests: {link}\n")
+
+    def link(self, document: Mapping[str, Any]) -> None:
+        """A link to open: alone on its line, for whoever pastes it."""
+        if self.format == "text":
+            self.text(str(document["url"]))
+        else:
+            self.view.platform(document)
+
+    def key(self, document: Mapping[str, Any]) -> None:
+        """A key, alone on its line, for a script to take."""
+        if self.format == "text":
+            self.text(str(document["api_key"]))
+        else:
+            self.view.platform(document)
+
+    def log_line(self, line: str, *, raw: bool) -> None:
+        """One line of the embedded platform's log, shown at once."""
+        from mosaic_deploy.cli.render.text_logs import log_line
+
+        self.text(line if raw else log_line(line))
+        sys.stdout.flush()
+
     def text(self, text: str) -> None:
         """A payload that is text in every format."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")

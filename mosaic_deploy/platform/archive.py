@@ -1,0 +1,206 @@
+"""One file that holds whole folders and can tell whether it is still whole: a tar with a digest of every member.
+
+The digests come last, so a file that was cut off has none. They find damage, not forgery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+FACTS = "backup.json"
+DIGESTS = "digests.json"
+_CHUNK = 1 << 20
+
+
+class ArchiveDamaged(Exception):
+    """The file is no archive of ours, or not the whole of one."""
+
+
+def write_archive(
+    target: Path,
+    facts: Mapping[str, Any],
+    trees: Mapping[str, Path],
+    *,
+    leave_out: frozenset[str] = frozenset(),
+) -> int:
+    """Writes the folders `trees` under their names; returns the file's size in bytes.
+
+    The file is there when it is complete, readable by its owner alone; where writing fails, nothing is.
+    `leave_out` are paths in the archive. Raises OSError.
+    """
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            with gzip.GzipFile("", "wb", 1, raw, 0) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
+                _write_members(tar, facts, trees, leave_out)
+            raw.flush()
+            os.fsync(raw.fileno())
+        size = draft.stat().st_size
+        draft.replace(target)
+        _sync_folder(target.parent)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What the archive says about itself, without reading the rest. Raises ArchiveDamaged, OSError."""
+    with _opened(path) as tar:
+        first = tar.next()
+        if first is None or first.name != FACTS:
+            raise ArchiveDamaged("it doesn't begin as a backup does")
+        return _document(tar, first)
+
+
+def extract_archive(path: Path, places: Mapping[str, Path]) -> None:
+    """Extracts each tree into its place, an empty or missing folder, and checks every byte.
+
+    Raises ArchiveDamaged or OSError; what was extracted till then is the caller's to delete.
+    """
+    found: dict[str, list[Any]] = {}
+    expected: dict[str, Any] | None = None
+    with _opened(path) as tar:
+        for member in tar:
+            if expected is not None:
+                raise ArchiveDamaged("something follows its end")
+            if member.name == DIGESTS:
+                expected = _document(tar, member)
+            elif member.name == FACTS:
+                found[FACTS] = _measured(tar, member, None)
+            else:
+                place = _place(member, places)
+                if member.isdir():
+                    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                else:
+                    found[member.name] = _measured(tar, member, place)
+    if expected is None:
+        raise ArchiveDamaged("its end is missing")
+    if found != expected:
+        names = sorted(
+            name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
+        )
+        raise ArchiveDamaged(f"{len(names)} of its files differ from what was written, among them {names[0]}")
+
+
+def _write_members(
+    tar: tarfile.TarFile, facts: Mapping[str, Any], trees: Mapping[str, Path], leave_out: frozenset[str]
+) -> None:
+    digests = {FACTS: _add_document(tar, FACTS, facts)}
+    for root, folder in trees.items():
+        for name, path in _walk(root, folder):
+            if name in leave_out:
+                continue
+            if path.is_dir():
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o700
+                tar.addfile(entry)
+            elif path.is_file():
+                with path.open("rb") as content:
+                    digests[name] = _add_file(tar, name, content)
+    _add_document(tar, DIGESTS, digests)
+
+
+def _walk(root: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """(name in the archive, path) of everything below, folders first. Links are left out: we make none."""
+    if not folder.is_dir():
+        return
+    yield root, folder
+    for base, folders, files in os.walk(folder):
+        for name in sorted(folders) + sorted(files):
+            path = Path(base) / name
+            if not path.is_symlink():
+                yield f"{root}/{path.relative_to(folder).as_posix()}", path
+
+
+def _add_file(tar: tarfile.TarFile, name: str, content: IO[bytes]) -> list[Any]:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = os.fstat(content.fileno()).st_size, 0o600
+    reader = _Digesting(content)
+    tar.addfile(entry, reader)
+    return [entry.size, reader.digest.hexdigest()]
+
+
+def _add_document(tar: tarfile.TarFile, name: str, document: Mapping[str, Any]) -> list[Any]:
+    content = json.dumps(document).encode()
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o600
+    tar.addfile(entry, io.BytesIO(content))
+    return [len(content), hashlib.sha256(content).hexdigest()]
+
+
+class _Digesting(io.RawIOBase):
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._content.read(size)
+        self.digest.update(chunk)
+        return chunk
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(path, "r|gz") as tar:
+            yield tar
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
+        raise ArchiveDamaged(f"it can't be read to its end: {error}") from error
+
+
+def _place(member: tarfile.TarInfo, places: Mapping[str, Path]) -> Path:
+    """Where a member goes: below the place of its tree, whatever its name says."""
+    root, *rest = member.name.split("/")
+    plain = all(part not in ("", ".", "..") and "\x00" not in part for part in rest)
+    if root not in places or not plain or not (member.isreg() or member.isdir()):
+        raise ArchiveDamaged(f"it holds {member.name!r}, which no backup does")
+    return places[root].joinpath(*rest)
+
+
+def _measured(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> list[Any]:
+    content = tar.extractfile(member)
+    if content is None:
+        raise ArchiveDamaged(f"{member.name} is no file")
+    digest, size = hashlib.sha256(), 0
+    handle = None
+    if place is not None:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") if handle is not None else io.BytesIO() as written:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            written.write(chunk)
+    return [size, digest.hexdigest()]
+
+
+def _document(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
+    content = tar.extractfile(member)
+    try:
+        document = json.loads(content.read() if content else b"")
+    except ValueError as error:
+        raise ArchiveDamaged(f"{member.name} can't be read") from error
+    if not isinstance(document, dict):
+        raise ArchiveDamaged(f"{member.name} can't be read")
+    return document
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

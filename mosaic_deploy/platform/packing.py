@@ -1,0 +1,51 @@
+"""Compressed copies of text files, made once when a file is put.
+
+The copy lies behind the file's own bytes in the same object: both are replaced in one step.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+PACKED_TYPES = ("text/", "application/json", "image/svg+xml")
+_LEAST = 512
+_LEVEL = 6
+
+
+def is_text(content_type: str) -> bool:
+    return content_type.startswith(PACKED_TYPES)
+
+
+def packed(content: bytes, content_type: str) -> bytes:
+    """The gzip copy; empty where it wouldn't be worth it. The same bytes for the same content, whenever made."""
+    if len(content) < _LEAST or not is_text(content_type):
+        return b""
+    copy = gzip.compress(content, _LEVEL, mtime=0)
+    return copy if len(copy) < 0.9 * len(content) else b""
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether Accept-Encoding takes gzip, and not less gladly than the bytes as they are."""
+    weights = dict(_weights(header))
+    wanted = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return wanted > 0 and wanted >= weights.get("identity", 0.0)
+
+
+def _weights(header: str) -> list[tuple[str, float]]:
+    found = []
+    for part in header.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                weight = _number(parameter.removeprefix("q="))
+        if name:
+            found.append((name, weight))
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,28 @@
+"""The running platform's control database, as another process of the same platform has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from started_platform import RunningPlatform
+
+from mosaic_deploy.platform import control
+from mosaic_deploy.platform.control import Pool
+from mosaic_deploy.platform.server import Server
+
+T = TypeVar("T")
+
+
+def in_control(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
+    """What `work` answers."""
+    state = json.loads((platform.home / "state.json").read_text())
+    server = Server.embedded(state["postgres_port"], state["postgres_password"])
+
+    async def run() -> T:
+        async with control.open_pool(server.conninfo(control.DATABASE)) as pool:
+            return await work(pool)
+
+    return asyncio.run(run())

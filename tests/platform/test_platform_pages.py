@@ -1,0 +1,205 @@
+"""The pages: who gets in, what they show, and that nothing a project says becomes HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from mosaic_deploy.platform import home
+
+PAGES = ("/", "/key", "/inbox", "/inbox/1", "/inbox/1/html", "/requests", "/projects/x", "/tickets/1")
+
+
+def page_link(api) -> str:
+    url: str = api.post(api.root + "/open").json()["url"]
+    return url
+
+
+@pytest.fixture
+def browser(api) -> Iterator[httpx.Client]:
+    """A client that was let in."""
+    with httpx.Client(base_url=api.root, timeout=30) as client:
+        assert client.get(page_link(api)).status_code == 200
+        yield client
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_are_locked_for_whoever_was_not_let_in(api, platform, path) -> None:
+    for headers in ({}, {"Cookie": "mosaic=1"}, {"X-API-Key": "mk_wrong"}):
+        answer = api.plain.get(api.root + path, headers=headers)
+        assert answer.status_code == 401
+        assert "mosaic-deploy local open" in answer.text
+        assert platform.api_key not in answer.text
+        assert "Set-Cookie" not in answer.headers
+
+
+def test_a_link_lets_one_browser_in_once(api) -> None:
+    assert api.plain.post(api.root + "/open").status_code == 401
+    link = page_link(api)
+    assert link.startswith(api.root + "/open?token=")
+    # A preview doesn't use it up, and gets nothing.
+    assert "Set-Cookie" not in api.plain.head(link).headers
+    with httpx.Client() as first, httpx.Client() as second:
+        entered = first.get(link)
+        assert (entered.status_code, 'http-equiv="refresh"' in entered.text) == (200, True)
+        cookie = entered.headers["Set-Cookie"]
+        assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
+        assert first.get(api.root + "/").status_code == 200
+        assert second.get(link).status_code == 401
+        assert second.get(api.root + "/").status_code == 401
+        # Pasting it again in the same browser is no reason to lock it out.
+        assert first.get(link).status_code == 200
+
+
+def test_only_the_machines_own_account_gets_a_link(api, platform) -> None:
+    _in_control(
+        platform,
+        "WITH owner AS (INSERT INTO account (name) VALUES ('other') RETURNING id)"
+        " INSERT INTO api_key (key_hash, account_id) SELECT sha256('mk_other'), id FROM owner",
+    )
+    refused = api.plain.post(api.root + "/open", headers={"X-API-Key": "mk_other"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not_found")
+
+
+def _in_control(platform, statement: str) -> None:
+    state = home.read_state(platform.home)
+    assert state is not None
+    where = f"host=127.0.0.1 port={state.postgres_port} dbname=mosaic_control user=mosaic"
+    with psycopg.connect(where, password=state.postgres_password) as connection:
+        connection.execute(statement.encode())
+
+
+def test_old_links_and_altered_cookies_open_nothing(api, platform) -> None:
+    link = page_link(api)
+    _in_control(platform, "UPDATE page_link SET expires_at = now()")
+    assert api.plain.get(link).status_code == 401
+    with httpx.Client() as client:
+        name, value = client.get(page_link(api)).headers["Set-Cookie"].split(";")[0].split("=")
+    expires, _, signature = value.partition(".")
+    for altered in (
+        f"{int(expires) + 1}.{signature}",
+        f"{expires}.{'0' * 64}",
+        f"{expires}.",
+        signature,
+        "",
+        "1" * 5000,
+        f"1.{signature}",
+    ):
+        answer = api.plain.get(api.root + "/", headers={"Cookie": f"{name}={altered}"})
+        assert answer.status_code == 401, altered
+
+
+def test_other_hosts_are_refused(api, browser) -> None:
+    port = api.root.rpartition(":")[2]
+    for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", ""):
+        assert browser.get("/", headers={"Host": host}).status_code in (400, 421), host
+    # The address of a site has the site's pages, never these.
+    assert browser.get("/key", headers={"Host": f"no-such.localhost:{port}"}).status_code == 404
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_other_origins_may_lead_here_and_nothing_else(browser, site) -> None:
+    led = browser.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
+    assert led.status_code == 200
+    fetched = browser.get("/key", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
+    assert fetched.json()["error"]["code"] == "origin_refused"
+    for header in ("Content-Security-Policy", "Cross-Origin-Resource-Policy", "Cross-Origin-Opener-Policy"):
+        assert led.headers[header]
+    assert "frame-ancestors 'none'" in led.headers["Content-Security-Policy"]
+    assert "script" not in led.headers["Content-Security-Policy"]
+
+
+def test_forms_come_from_our_own_pages_only(api, browser) -> None:
+    number = api.post("/tickets", json={"subject": "form", "message": "x"}).json()["ticket_id"]
+    for origin in (None, "null", "http://evil.example", f"{api.root}.evil.example", "http://127.0.0.1:1"):
+        headers = {} if origin is None else {"Origin": origin}
+        refused = browser.post(f"/tickets/{number}", data={"status": "closed"}, headers=headers)
+        assert refused.json()["error"]["code"] == "origin_refused", origin
+        assert browser.post("/leave", headers=headers).status_code == 403
+    assert api.get(f"/tickets/{number}").json()["status"] == "open"
+    own = {"Origin": api.root}
+    for wanted in ("closed", "open", "closed"):
+        done = browser.post(f"/tickets/{number}", data={"status": wanted}, headers=own)
+        assert (done.status_code, done.headers["Location"]) == (303, f"/tickets/{number}")
+        assert api.get(f"/tickets/{number}").json()["status"] == wanted
+    assert browser.post("/tickets/999999", data={"status": "closed"}, headers=own).status_code == 404
+    assert browser.post("/leave", headers=own).status_code == 401
+    assert browser.get("/").status_code == 401
+
+
+def test_what_projects_say_is_text(api, project, browser) -> None:
+    evil = "<script>alert(1)</script>"
+    project_id = project(evil)
+    api.post(f"/{project_id}/auth/magic-link", json={"email": "page@example.com"})
+    api.post("/tickets", json={"subject": evil, "message": evil, "project_id": project_id})
+    api.site(project_id, "/%3Cscript%3Ealert(1)%3C/script%3E")
+    _write_ledger(api, project_id, evil)
+    overview = browser.get("/")
+    mail = re.findall(r'href="(/inbox/\d+)"', overview.text)[0]
+    ticket = re.findall(r'href="(/tickets/\d+)"', overview.text)[0]
+    pages = [
+        overview,
+        *(browser.get(path) for path in (mail, ticket, "/requests", f"/projects/{project_id}")),
+    ]
+    for answer in [*pages, browser.get(mail + "/html")]:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<script" not in answer.text
+    assert f'href="http://{project_id}.localhost:' in overview.text
+    assert "&lt;script&gt;" in pages[4].text
+    assert f'<a href="http://{project_id}.localhost:' in pages[1].text
+    assert "sandbox" in browser.get(mail + "/html").headers["Content-Security-Policy"]
+    assert browser.get("/inbox/999999").json()["error"]["code"] == "mail_not_found"
+    assert browser.get("/inbox/x").json()["error"]["code"] == "mail_not_found"
+
+
+def _write_ledger(api, project_id: str, evil: str) -> None:
+    """What a project's own role may write there: anything."""
+    api.sql(
+        project_id,
+        "CREATE SCHEMA mosaic_deploy; CREATE TABLE mosaic_deploy.deploys (id text, serial bigint, status text,"
+        " holder text, environment text, plan text, report jsonb, started_at timestamptz, finished_at timestamptz);",
+    )
+    report = '{"done": ["static:index.html", "EVIL"], "error": {"message": "EVIL"}}'.replace("EVIL", evil)
+    api.sql(
+        project_id,
+        f"INSERT INTO mosaic_deploy.deploys VALUES ('1', 1, '{evil}', '{evil}', '{evil}', '', '{report}', now(), now()),"
+        " ('2', 2, 'done', 'ada', NULL, '', '[1]', now(), NULL), ('3', 3, 'done', 'ada', NULL, '', NULL, now(), NULL)",
+    )
+
+
+def test_a_hostile_ledger_harms_nobody(api, project, browser) -> None:
+    """Reading it runs as the project's role, and gives up soon."""
+    project_id = project("Hostile")
+    api.sql(
+        project_id,
+        "CREATE SCHEMA mosaic_deploy; CREATE TABLE kept (who text);"
+        " CREATE FUNCTION mosaic_deploy.slow() RETURNS text LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(30); RETURN current_user; END $$;"
+        " CREATE VIEW mosaic_deploy.deploys AS SELECT '1' AS id, 1 AS serial, mosaic_deploy.slow() AS status,"
+        " '' AS holder, '' AS environment, '' AS plan, '{}'::jsonb AS report, now() AS started_at, now() AS finished_at",
+    )
+    answer = browser.get(f"/projects/{project_id}", timeout=15)
+    assert (answer.status_code, "No deploys yet" in answer.text) == (200, True)
+    api.sql(
+        project_id,
+        "CREATE OR REPLACE FUNCTION mosaic_deploy.slow() RETURNS text LANGUAGE sql AS $$ SELECT current_user $$",
+    )
+    role = "tenant_" + project_id.replace("-", "_")
+    assert f"<td>{role}</td>" in browser.get(f"/projects/{project_id}").text
+
+
+def test_the_overview_has_storage_requests_and_the_key_on_demand(api, project, browser, platform) -> None:
+    project_id = project("Filled")
+    assert api.upload(project_id, "a.bin", b"x" * 1000).status_code == 200
+    marked = api.get(f"/{project_id}/storage")
+    overview = browser.get("/").text
+    assert re.search(r'<meter[^>]*max="20000000000"[^>]*value="1000"', overview)
+    assert "1 KB of 20 GB" in overview
+    assert marked.headers["X-Request-Id"] in browser.get("/requests").text
+    assert platform.api_key not in overview
+    assert platform.api_key in browser.get("/key").text

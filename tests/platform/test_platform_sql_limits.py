@@ -1,0 +1,176 @@
+"""What a call may take: time, memory, connections. And that nothing goes on once nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from mosaic_deploy.platform import sql
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.rows import Rows
+from mosaic_deploy.platform.variants import Variants
+
+MIB = 1024 * 1024
+
+
+def _credentials(api, project_id: str) -> str:
+    url: str = api.get(f"/{project_id}/credentials").json()["database_url"]
+    return url
+
+
+async def _run(url: str, query: str, limits: sql.Limits, variants: Variants | None = None) -> Rows:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
+        return await sql.run(session, query, None, variants or Variants(), limits)
+
+
+@contextlib.contextmanager
+def _refused(status: int, code: str) -> Iterator[pytest.ExceptionInfo[Fault]]:
+    with pytest.raises(Fault) as caught:
+        yield caught
+    assert (caught.value.status, caught.value.code) == (status, code), caught.value
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT generate_series(1, 1000000000)",
+        "SELECT repeat('x', 100000) FROM (SELECT generate_series(1, 1000000)) g",
+        "SELECT repeat('x', 100000000) AS one",
+        "SELECT '[1]'::vector, generate_series(1, 100000000)",
+        "SELECT 1; SELECT generate_series(1, 1000000000); SELECT 2",
+    ],
+)
+def test_results_beyond_the_limit_end_early(api, untouched, query) -> None:
+    started = time.monotonic()
+    answer = api.post(f"/{untouched}/sql", json={"query": query})
+    assert answer.json()["error"]["code"] == "result_too_large", answer.text[:500]
+    assert answer.status_code == 413
+    assert "32 MiB" in answer.json()["error"]["message"]
+    assert time.monotonic() - started < 60
+    assert api.sql(untouched, "SELECT 1 AS a") == [{"a": 1}]
+
+
+def test_results_within_the_limit_are_whole(api, untouched) -> None:
+    (row,) = api.sql(untouched, "SELECT repeat('x', 20000000) AS one")
+    assert len(row["one"]) == 20_000_000
+    rows = api.sql(untouched, "SELECT g FROM generate_series(1, 200000) g")
+    assert [row["g"] for row in rows] == list(range(1, 200_001))
+    # What only an earlier statement returned isn't sent, and takes no room.
+    query = "SELECT repeat('x', 20000000); " * 4 + "SELECT 1 AS a"
+    assert api.sql(untouched, query) == [{"a": 1}]
+
+
+def test_the_limit_counts_what_would_be_sent(api, untouched) -> None:
+    url = _credentials(api, untouched)
+    fits = asyncio.run(_run(url, "SELECT repeat('x', 1000000) AS a", sql.Limits(result_bytes=MIB)))
+    assert len(fits.pieces[0]) == 1_000_008
+    # Six bytes in JSON for each of these.
+    with _refused(413, "result_too_large"):
+        asyncio.run(_run(url, "SELECT repeat(E'\\x01', 200000) AS a", sql.Limits(result_bytes=MIB)))
+
+
+@pytest.mark.parametrize("variants", [Variants(), Variants(wrapped=True), Variants(one_statement=True)])
+def test_a_call_has_an_end_whatever_the_session_is_set_to(api, project, variants) -> None:
+    project_id = project()
+    url = _credentials(api, project_id)
+    api.sql(project_id, "CREATE TABLE t (a int)")
+    query = "DO $$ BEGIN SET statement_timeout = 0; INSERT INTO t VALUES (1); PERFORM pg_sleep(60); END $$"
+    with _refused(400, "call_timeout") as caught:
+        asyncio.run(_run(url, query, sql.Limits(seconds=0.5), variants))
+    assert caught.value.details["sqlstate"] == "57014"
+    _await_quiet(api, project_id, "pg_sleep")
+    assert api.sql(project_id, "SELECT * FROM t") == []
+
+
+def test_a_statement_is_cancelled_when_its_client_goes_away(api, platform, project) -> None:
+    project_id = project()
+    api.sql(project_id, "CREATE TABLE t (a int)")
+    body = json.dumps({"query": "INSERT INTO t VALUES (1); SELECT pg_sleep(300)"}).encode()
+    head = (
+        f"POST /v1/project/{project_id}/sql HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {platform.api_key}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", platform.port)) as client:
+        client.sendall(head.encode() + body)
+        _await(lambda: _running(api, project_id, "pg_sleep(300)") == 1)
+    _await_quiet(api, project_id, "pg_sleep(300)")
+    assert api.sql(project_id, "SELECT * FROM t") == []
+
+
+def test_a_project_without_a_free_connection_says_so(api, project) -> None:
+    project_id = project()
+    url = _credentials(api, project_id)
+    with contextlib.ExitStack() as held:
+        for _ in range(40):
+            held.enter_context(psycopg.connect(url))
+        answer = api.post(f"/{project_id}/sql", json={"query": "SELECT 1"})
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["error"]["code"] == "too_many_connections"
+        assert answer.headers["Retry-After"] == "1"
+        other = project()
+        assert api.sql(other, "SELECT 1 AS a") == [{"a": 1}]
+    _await(lambda: api.post(f"/{project_id}/sql", json={"query": "SELECT 1"}).status_code == 200)
+
+
+@pytest.mark.parametrize(
+    "lockout",
+    [
+        "ALTER ROLE CURRENT_USER PASSWORD 'mine'",
+        "ALTER DATABASE {0} WITH CONNECTION LIMIT 0",
+        "REVOKE ALL ON DATABASE {0} FROM {0}",
+    ],
+)
+def test_a_role_that_locks_itself_out_gets_in_again(api, project, lockout) -> None:
+    project_id = project()
+    name = "tenant_" + project_id.replace("-", "_")
+    api.sql(project_id, lockout.format(name))
+    # The session that did it would go on.
+    api.post(f"/{project_id}/sql", json={"query": "SELECT pg_terminate_backend(pg_backend_pid())"})
+    assert api.sql(project_id, "SELECT 1 AS a") == [{"a": 1}]
+    with psycopg.connect(_credentials(api, project_id)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_nothing_of_a_listener_or_a_setting_is_left(api, project) -> None:
+    project_id = project()
+    api.sql(project_id, "LISTEN news; SET work_mem = '1GB'; SET ROLE NONE; SET statement_timeout = 1")
+    rows = api.sql(
+        project_id,
+        "SELECT current_setting('work_mem') AS w, current_setting('statement_timeout') AS t,"
+        " (SELECT count(*) FROM pg_listening_channels()) AS l",
+    )
+    assert rows == [{"w": "4MB", "t": "5min", "l": 0}]
+
+
+def test_errors_say_which_statement_failed(api, project) -> None:
+    project_id = project()
+    assert api.sql_error(project_id, "SELECT 1; SELECT 1/0; SELECT 2")["statement"] == 2
+    assert api.sql_error(project_id, "SELECT 1; SELEC 2")["statement"] is None
+    api.sql(project_id, "CREATE TABLE t (a int CONSTRAINT positive CHECK (a > 0))")
+    error = api.sql_error(project_id, ";; SELECT 1;; INSERT INTO t VALUES (-1)")
+    wanted = {"statement": 2, "sqlstate": "23514", "schema": "public", "table": "t", "constraint": "positive"}
+    assert {name: error[name] for name in wanted} == wanted
+
+
+def _running(api, project_id: str, words: str) -> int:
+    query = "SELECT count(*) AS n FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()"
+    count: int = api.sql(project_id, query, params=[f"%{words}%"])[0]["n"]
+    return count
+
+
+def _await_quiet(api, project_id: str, words: str) -> None:
+    _await(lambda: _running(api, project_id, words) == 0)
+
+
+def _await(holds) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
