@@ -23,8 +23,11 @@ log = logging.getLogger(__name__)
 
 
 async def rotate_now(platform: Platform, _request: Request) -> Response:
-    """Asked for with the current key, by `local key rotate`."""
+    """Asked for with the current key of this machine's own account, by `local key rotate`."""
     key = _own(platform)
+    own = await platform.doorkeeper.entry(platform.pool, key.value)
+    if own.account_id != platform.account_id:
+        raise Fault(404, "not_found", "the key of this machine isn't this account's")
     await key.rotate(platform.pool)
     platform.doorkeeper.forget()
     until = (datetime.now(UTC) + GRACE).isoformat(timespec="seconds")

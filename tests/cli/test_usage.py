@@ -50,7 +50,7 @@ def test_people_get_words(run):
     [
         ("aply", "Did you mean 'apply'?"),
         ("Plan", "Did you mean 'plan'?"),
-        ("xyzzy", "There are: validate, plan, apply,"),
+        ("xyzzy", "There are: init, validate, plan, apply,"),
     ],
 )
 def test_an_unknown_command_names_the_one_meant(run, name, said):
