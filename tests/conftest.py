@@ -1,13 +1,20 @@
-"""The embedded platform for all tests: started once per test run, a database per test."""
+"""The embedded platform for all tests: started once per process that runs tests, a database per test."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from started_platform import RunningPlatform, create_project, run_platform
 
 from mosaic_deploy.platform.ports import free_port
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in several processes: most tests wait, for PostgreSQL, a process, the disk. A few run in one."""
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return (os.cpu_count() or 1) + 1 if whole else 0
 
 
 @pytest.fixture(scope="session")
