@@ -11,11 +11,17 @@ _BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    from mosaic_deploy.cli import streams
+
+    streams.prepare()
     if sys.argv[1:] == ["--version"]:
         # The answer to the most frequent question, without importing the program.
         from mosaic_deploy.version import __version__
 
         sys.stdout.write(f"mosaic-deploy {__version__}\n")
+        if streams.stdout_failure():
+            streams.abandon(1)
+            sys.exit(1)
         return
     gc.set_threshold(_BETWEEN_COLLECTIONS)
     from mosaic_deploy.cli.main import run

@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE = 30.0
-_LEFT = ("navigated or closed", "context was destroyed", "Cannot find context", "Cannot find default execution context")
+_LEFT = (
+    "navigated or closed",
+    "context was destroyed",
+    "Cannot find context",
+    "Cannot find default execution context",
+)
 """What the browser says of a script whose page is being left."""
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -61,6 +62,19 @@ def sections(page: Path) -> dict[str, str]:
         heading[2].replace("`", ""): text[heading.end() : end]
         for heading, end in zip(found, ends, strict=True)
     }
+
+
+def tables(page: Path) -> Iterator[list[tuple[int, list[str]]]]:
+    """Each table: its rows, with the page's line they stand in, from 1, and their cells."""
+    lines = _FENCE.sub(lambda block: "\n" * block[0].count("\n"), read(page)).splitlines()
+    for is_table, rows in itertools.groupby(enumerate(lines, 1), lambda each: each[1].startswith("|")):
+        if is_table:
+            yield [(number, _cells(line)) for number, line in rows]
+
+
+def _cells(line: str) -> list[str]:
+    """As GitHub divides them: at each bar but `\\|`, also within backticks."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
 def links(page: Path) -> list[str]:

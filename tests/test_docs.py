@@ -18,7 +18,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import MosaicError, all_errors
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest import read_manifest
-from tests.docs_markdown import PAGES, ROOT, Block, anchors, blocks, commands, links, read, sections
+from tests.docs_markdown import PAGES, ROOT, Block, anchors, blocks, commands, links, read, sections, tables
 
 FIRST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local]' && .venv/bin/mosaic-deploy apply --local --yes examples/todo"
 TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local,dev]' && .venv/bin/pytest"
@@ -173,6 +173,28 @@ def test_every_room_is_in_architecture_md() -> None:
     rooms = {name for name in inside if name.endswith(".py") and not name.startswith("__")}
     rooms |= {p.name + "/" for p in package.iterdir() if p.is_dir() and not p.name.startswith(("_", "."))}
     assert [name for name in sorted(rooms - {"version.py", "schema_files.py"}) if name not in text] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("C*.md")], ids=lambda page: page.name)
+def test_every_table_is_rectangular(page: Path) -> None:
+    for table in tables(page):
+        number, head = table[0]
+        assert all(re.fullmatch(":?-+:?", cell) for cell in table[1][1]), f"{page.name}:{number + 1}"
+        wrong = [line for line, cells in table if len(cells) != len(head)]
+        assert not wrong, f"{page.name}: lines {wrong} have not {len(head)} cells"
+
+
+def test_cli_md_has_every_type_of_document() -> None:
+    """What `type` may be, in the table of them."""
+    written = re.compile(r"\"type\": \"(\w+)\"")
+    rooms = ("cli", "deploy", "model")
+    files = {path for room in rooms for path in (ROOT / "mosaic_deploy" / room).rglob("*.py")}
+    # What pages in a browser are told is no output.
+    code = "".join(read(path) for path in files if path.name != "following_pages.py")
+    names = set(written.findall(code))
+    assert {"plan", "error", "version", "login"} <= names, "the search finds the ones we know"
+    text = sections(CLI)["NDJSON"] + sections(CLI)["JSON"]
+    assert sorted(name for name in names if f"`{name}`" not in text) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

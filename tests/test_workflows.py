@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mosaic_deploy.cli.workflow import workflow_text
+from mosaic_deploy.cli.workflow import PLACEHOLDER, workflow_text
 
 ROOT = Path(__file__).parents[1]
+OURS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+SOURCE = f"we/mosaic-deploy@{'0' * 40}"
 
 
 def _run(program: str, *arguments: str) -> None:
@@ -21,13 +23,48 @@ def _run(program: str, *arguments: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("path", [".", "apps/my site", "it's"])
-def test_the_workflow_that_init_writes(path: str, tmp_path: Path) -> None:
-    file = tmp_path / "mosaic.yml"
-    file.write_text(workflow_text(path))
+def _check(file: Path) -> None:
     _run("actionlint", str(file))
     _run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(file))
-    assert yaml.safe_load(file.read_text())["concurrency"]["cancel-in-progress"] is False
+
+
+@pytest.mark.parametrize("source", [SOURCE, None])
+@pytest.mark.parametrize("path", [".", "apps/my site", "it's", 'a "b"', "${{ x }}", "no", "é 🎉"])
+def test_the_workflow_that_init_writes(path: str, source: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "mosaic.yml"
+    file.write_text(workflow_text(path, source))
+    _check(file)
+    workflow = yaml.safe_load(file.read_text())
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+    step = workflow["jobs"]["mosaic"]["steps"][-1]
+    assert step["uses"] == (source or PLACEHOLDER)
+    # An expression that gives its own beginning stands where there was one.
+    assert step["with"]["path"].replace("${{ '${{' }}", "${{") == path
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
+    assert step["with"].keys() <= inputs.keys()
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_our_own_workflows(file: Path) -> None:
+    _check(file)
+    for job in yaml.safe_load(file.read_text())["jobs"].values():
+        assert "uses" in job or job["timeout-minutes"]
+        for step in job.get("steps", ()):
+            assert "${{" not in step.get("run", "")
+
+
+def test_only_the_job_that_publishes_can_say_who_it_is() -> None:
+    assert [file.name for file in OURS] == ["ci.yml", "release.yml"]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+    allowed = {name: job.get("permissions") for name, job in workflow["jobs"].items()}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert allowed == {
+        "tests": None, "build": None, "publish": {"id-token": "write"}, "announce": {"contents": "write"},
+    }  # fmt: skip
+    publish = workflow["jobs"]["publish"]
+    assert publish["environment"] == "pypi"
+    assert set(publish["needs"]) == {"tests", "build"}
+    assert not any("run" in step or "checkout" in step["uses"] for step in publish["steps"])
 
 
 def test_the_action(tmp_path: Path) -> None:
@@ -35,8 +72,9 @@ def test_the_action(tmp_path: Path) -> None:
 
 
 def test_everything_is_pinned() -> None:
-    for text in (workflow_text("."), (ROOT / "action.yml").read_text()):
-        for used in re.findall(r"uses: (\S+)", text):
+    files = (ROOT / "action.yml", *OURS)
+    for text in (workflow_text(".", SOURCE), *(file.read_text() for file in files)):
+        for used in re.findall(r"uses: ([^.\s]\S+)", text):
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", used), used
 
 

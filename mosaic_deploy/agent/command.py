@@ -32,9 +32,9 @@ def mcp(root: Path, port: int | None) -> None:
     In an agent's configuration:  {"command": "mosaic-deploy", "args": ["mcp", "--root", "/path/to/project"]}
     """
     if importlib.util.find_spec("mcp") is None:
-        raise PlatformFailed(
-            "this needs a package that isn't installed: mcp", hint="pip install 'mosaic-deploy[mcp]'"
-        )
+        from mosaic_deploy.installed import install_command
+
+        raise PlatformFailed("this needs a package that isn't installed: mcp", hint=install_command("mcp"))
     from mosaic_deploy.agent.server import serve
 
     serve(root.resolve(), port)

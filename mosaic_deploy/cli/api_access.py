@@ -58,7 +58,7 @@ def account(settings: Mapping[str, str]) -> tuple[str, str]:
     if not key:
         raise KeyMissing(
             "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
-            hint="copy the key from your dashboard, or use the embedded platform, which needs none",
+            hint="copy the key from your dashboard, `mosaic-deploy login` keeps it; or use the embedded platform, which needs none",
             next_actions=[
                 NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
                 NextAction("try it on this machine", f"{command_line()} --local"),

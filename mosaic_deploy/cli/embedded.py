@@ -170,8 +170,10 @@ def missing_packages(needed: Iterable[str] = _NEEDED) -> list[str]:
 
 def _require_extra(needed: list[str]) -> None:
     if missing := missing_packages(needed):
+        from mosaic_deploy.installed import install_command
+
         extra = "local" if "pg0" in needed else "serve"
         raise PlatformFailed(
             f"the platform needs packages that aren't installed: {', '.join(missing)}",
-            hint=f"pip install 'mosaic-deploy[{extra}]'" + (_WAY_ROUND if missing == ["pg0"] else ""),
+            hint=install_command(extra) + (_WAY_ROUND if missing == ["pg0"] else ""),
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from mosaic_deploy.cli import options, starter
+from mosaic_deploy.cli import git_ignore, options, starter
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import SourceRefused, SourceUnreadable
 from mosaic_deploy.source.manifest_file import NAMES
@@ -29,21 +30,33 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
     """Write a commented mosaic.yaml for what is in the folder PATH: migrations, a built site, assets.
 
     From nothing it makes a page to begin with. It also writes the schema that editors complete by,
-    a .mosaicignore, and a section in AGENTS.md. Nothing that is there is overwritten.
+    a .mosaicignore, and a section in AGENTS.md; in a git repository it has .env ignored. Nothing that is there is
+    overwritten.
     """
     _refuse_second(path)
+    made = () if path.is_dir() else (str(path),)
     found = survey(path) if path.is_dir() else None
-    if found is None or not (found.static or found.migrations or found.storage or found.unbuilt):
-        found = _started(path, name)
+    started: list[str] = []
+    if found is None or not _anything(found):
+        started = list(_start(path, name))
+        found = survey(path)
     found = replace(found, name=_one_line(name or found.name))
     from mosaic_deploy.source.manifest import read_manifest_text
 
     manifest = starter.manifest_text(found)
     # Nothing is written that would not be taken.
     read_manifest_text(manifest, path)
-    written = [*(_write_workflow(path) if github else ()), *_write(path, manifest)]
-    document = {"type": "init", "written": written, "notes": list(_notes(found))}
-    screen.answer(document, _lines(path, written, found))
+    notes: list[str] = list(_notes(found))
+    written = [*started, *_write_ignored(path, notes)]
+    if github:
+        written += _write_workflow(path, notes)
+    written += _write(path, manifest)
+    document = {"type": "init", "made": list(made), "written": written, "notes": notes}
+    screen.answer(document, _lines(path, made, written, notes))
+
+
+def _anything(found: Survey) -> bool:
+    return bool(found.static or found.migrations or found.storage or found.unbuilt or found.loose_page)
 
 
 def _one_line(name: str) -> str:
@@ -53,20 +66,35 @@ def _one_line(name: str) -> str:
 
 def _refuse_second(path: Path) -> None:
     for name in NAMES:
-        if (path / name).exists():
+        if os.path.lexists(path / name):
             raise SourceRefused(
                 f"{path / name} is there already", hint="edit it; `mosaic-deploy schema` shows every field"
             )
 
 
-def _started(path: Path, name: str | None) -> Survey:
-    """A folder with one page."""
-    _make(path / "public")
-    title = _one_line(name or path.resolve().name)
+def _start(path: Path, name: str | None) -> Iterator[str]:
+    """A folder with one page; its name, where it was written."""
     page = path / "public" / "index.html"
+    _make(page.parent)
+    title = _one_line(name or path.resolve().name)
     if not page.exists():
         _put(page, starter.PAGE.format(name=_escaped(title)))
-    return survey(path)
+        yield page.relative_to(path).as_posix()
+
+
+def _write_ignored(path: Path, notes: list[str]) -> Iterator[str]:
+    """In a git repository, `.env` among what git ignores."""
+    if git_ignore.repository_of(path) is None:
+        return
+    if git_ignore.is_committed(path):
+        notes.append(
+            ".env is in git: whoever reads the repository has its keys. "
+            "Run `git rm --cached .env`, and have new keys made"
+        )
+    if not git_ignore.is_ignored(path):
+        file = path / git_ignore.IGNORE_FILE
+        _put(file, git_ignore.with_dotenv(_text_of(file)))
+        yield git_ignore.IGNORE_FILE
 
 
 def _write(path: Path, manifest: str) -> Iterator[str]:
@@ -82,23 +110,27 @@ def _write(path: Path, manifest: str) -> Iterator[str]:
     agents = path / starter.AGENTS_FILE
     _put(agents, starter.with_section(_text_of(agents)))
     yield starter.AGENTS_FILE
-    _put(path / NAMES[0], manifest)
+    _put_new(path / NAMES[0], manifest)
     yield NAMES[0]
 
 
-def _write_workflow(path: Path) -> Iterator[str]:
+def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     """At the repository's root, wherever in it the project lies. One that is there is left alone."""
-    from mosaic_deploy.cli.workflow import workflow_text
+    from mosaic_deploy.cli.workflow import PLACEHOLDER, workflow_text
+    from mosaic_deploy.installed import on_github
 
-    root = next(
-        (each for each in (path.resolve(), *path.resolve().parents) if (each / ".git").exists()), path
-    )
+    root = git_ignore.repository_of(path) or path
     file = root / starter.WORKFLOW_FILE
     if file.exists():
         return
+    source = on_github()
+    if source is None:
+        notes.append(
+            f"{starter.WORKFLOW_FILE} says {PLACEHOLDER}: put in the repository and the commit of mosaic-deploy that you trust"
+        )
     _make(file.parent)
-    _put(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix()))
-    yield starter.WORKFLOW_FILE
+    _put(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix(), source))
+    yield Path(os.path.relpath(file.resolve(), path.resolve())).as_posix()
 
 
 def _notes(found: Survey) -> Iterator[str]:
@@ -108,14 +140,17 @@ def _notes(found: Survey) -> Iterator[str]:
     if found.unbuilt:
         yield "no built site was found: run your build, and set static.dir to where it puts the pages"
     if found.loose_page and not found.static:
-        yield "index.html lies beside the manifest: move the site into a folder, such as public, and name that in static.dir"
+        yield (
+            "index.html isn't published where it lies: a site has a folder of its own, so that nothing else is published. "
+            "Move it and what belongs to it into public, and take the # from `static` in mosaic.yaml"
+        )
 
 
-def _lines(path: Path, written: list[str], found: Survey) -> Iterator[str]:
-    for name in written:
-        yield f"wrote {path / name}"
-    yield from (f"note: {note}" for note in _notes(found))
-    where = "" if str(path) == "." else f" {path}"
+def _lines(path: Path, made: Sequence[str], written: Sequence[str], notes: Sequence[str]) -> Iterator[str]:
+    yield from (f"made the folder {folder}" for folder in made)
+    yield from (f"wrote {os.path.normpath(path / name)}" for name in written)
+    yield from (f"note: {note}" for note in notes)
+    where = "" if str(path) == "." else f" {shlex.quote(str(path))}"
     yield f"Try it on this machine:  mosaic-deploy apply --local{where}"
 
 
@@ -143,6 +178,17 @@ def _put(file: Path, text: str) -> None:
         if file.exists():
             shutil.copymode(file, beside)
         beside.replace(file)
+    except OSError as error:
+        raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
+
+
+def _put_new(file: Path, text: str) -> None:
+    """As `_put`, and what has come there meanwhile is left alone."""
+    try:
+        with file.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except FileExistsError:
+        _refuse_second(file.parent)
     except OSError as error:
         raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
 

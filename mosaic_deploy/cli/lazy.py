@@ -1,4 +1,4 @@
-"""Groups whose commands are imported only when they are run."""
+"""Groups of commands, and groups whose commands are imported only when they are run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,24 @@ from collections.abc import Mapping
 import click
 
 
-class LazyGroup(click.Group):
+class Group(click.Group):
+    """As click's; where an option comes before the command, its error says where it belongs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.possibilities:
+                raise
+            raise click.NoSuchOption(
+                error.option_name,
+                f"{error.message} Options come after the command.",
+                error.possibilities,
+                error.ctx,
+            ) from None
+
+
+class LazyGroup(Group):
     """`lazy` maps names, in the order of `--help`, to `module:attribute`."""
 
     lazy: Mapping[str, str] = {}

@@ -10,6 +10,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import ask
 from mosaic_deploy.cli.embedded import control, home
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import PlatformFailed
@@ -21,7 +22,7 @@ _VARIABLES = {
 }
 
 
-@click.group()
+@click.group(cls=Group)
 def local() -> None:
     """Start, stop and look at the embedded platform: all of Mosaic on this machine."""
 

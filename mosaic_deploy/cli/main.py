@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from mosaic_deploy.cli import streams
 from mosaic_deploy.cli.lazy import lazy_group
 from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.render.screen import Screen
@@ -60,6 +61,15 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command; returns the process's exit code."""
     screen = Screen()
     try:
+        code = _run(screen, arguments)
+    except (BrokenPipeError, streams.Unwritable) as error:
+        return _unshown(error)
+    failure = streams.stdout_failure()
+    return code if failure is None else _unshown(failure)
+
+
+def _run(screen: Screen, arguments: Sequence[str]) -> int:
+    try:
         result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
     except click.ClickException as error:
         _show_usage(screen, error, arguments)
@@ -71,16 +81,26 @@ def run(arguments: Sequence[str]) -> int:
     except MosaicError as error:
         screen.error(error)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader went away (`| head`): nothing more to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except (BrokenPipeError, streams.Unwritable):
+        raise
     except Exception as error:
         if os.environ.get("MOSAIC_DEBUG"):
             raise
         screen.error(_defect(error))
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _unshown(error: OSError) -> int:
+    """What was to be read can't be written. A reader that went away (`| head`) is no news to anybody."""
+    streams.abandon(1)
+    try:
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"error: stdout can't be written: {error.strerror}\n")
+        sys.stderr.flush()
+    except OSError:
+        streams.abandon(2)
+    return 1
 
 
 def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence[str]) -> None:
@@ -97,7 +117,7 @@ def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence
 def _asked_format(arguments: Sequence[str]) -> str | None:
     """What `--output` says in a command line that click gave up on before it came so far."""
     found = None
-    for argument, following in zip(arguments, (*arguments[1:], ""), strict=True):
+    for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if argument in ("--output", "-o"):
             found = following
         elif argument.startswith("--output="):

@@ -11,6 +11,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.embedded import control
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -43,7 +44,7 @@ def _database_secret(url: str | None) -> dict[str, str]:
     return {"MOSAIC_DATABASE_URL": _needed(url, "--database-url", "MOSAIC_DATABASE_URL")}
 
 
-@click.group()
+@click.group(cls=Group)
 def platform() -> None:
     """Serve Mosaic to others, where one machine is outgrown."""
 

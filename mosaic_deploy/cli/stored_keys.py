@@ -1,4 +1,7 @@
-"""API keys that `login` kept: one file that only its owner reads, a key per API address."""
+"""API keys that `login` kept, one per API address: in a file that only its owner reads, or in the system's keyring.
+
+The file tells of either, so that a keyring is asked only where it has the key; it never has both.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from mosaic_deploy.errors import SourceUnreadable
+
+_IN_KEYRING = {"in": "keyring"}
+"""What the file has in place of a key."""
 
 
 def keys_file() -> Path:
@@ -18,16 +25,54 @@ def keys_file() -> Path:
 
 def stored_key(url: str) -> str:
     """The key kept for this address, empty where there is none. Raises SourceUnreadable."""
-    return _read().get(_named(url), "")
+    found = _read().get(_named(url), "")
+    if found == _IN_KEYRING:
+        from mosaic_deploy.cli import keyring_keys
+
+        return keyring_keys.read(_named(url))
+    return found if isinstance(found, str) else ""
 
 
-def store_key(url: str, key: str) -> Path:
-    """Keeps a key, whole or not at all; empty forgets it. Raises SourceUnreadable."""
+def keep_in_file(url: str, key: str) -> Path:
+    """Keeps a key in the file, and no longer in the keyring. Raises SourceUnreadable."""
+    before = _read()
+    file = _write({**before, _named(url): key})
+    if before.get(_named(url)) == _IN_KEYRING:
+        from mosaic_deploy.cli import keyring_keys
+
+        keyring_keys.forget(_named(url))
+    return file
+
+
+def keep_in_keyring(url: str, key: str) -> str:
+    """Keeps a key in the keyring, and no longer in the file. Returns the keyring's name. Raises SourceUnreadable."""
+    from mosaic_deploy.cli import keyring_keys
+
+    name = keyring_keys.write(_named(url), key)
+    _write({**_read(), _named(url): _IN_KEYRING})
+    return name
+
+
+def forget_key(url: str) -> bool:
+    """Forgets the key wherever it is; whether there was one. Raises SourceUnreadable where it may still be kept."""
+    from mosaic_deploy.cli import keyring_keys
+
     keys = _read()
-    if key:
-        keys[_named(url)] = key
-    else:
-        keys.pop(_named(url), None)
+    found = keys.pop(_named(url), None)
+    in_keyring = False
+    try:
+        # Also where the file doesn't tell of it: a login may have ended between the two.
+        in_keyring = keyring_keys.is_installed() and keyring_keys.forget(_named(url))
+    except SourceUnreadable:
+        if found == _IN_KEYRING:
+            raise
+    if found is not None:
+        _write(keys)
+    return bool(found) or in_keyring
+
+
+def _write(keys: dict[str, Any]) -> Path:
+    """All of them, whole or not at all."""
     file = keys_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,7 +90,7 @@ def _named(url: str) -> str:
     return url.rstrip("/").lower()
 
 
-def _read() -> dict[str, str]:
+def _read() -> dict[str, Any]:
     file = keys_file()
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -56,4 +101,4 @@ def _read() -> dict[str, str]:
             f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is damaged'}",
             hint="delete it, and run `mosaic-deploy login` again",
         ) from None
-    return {str(url): str(key) for url, key in found.items()} if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}

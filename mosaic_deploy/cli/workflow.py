@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-
-from mosaic_deploy.version import __version__
+import json
 
 # By commit: what a tag names can change.
 _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
-_SETUP_PYTHON = "actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c # v6.0.0"
+PLACEHOLDER = "OWNER/mosaic-deploy@COMMIT"
+"""Where the program isn't known to be on GitHub; a job stops at it and says that there is no such repository."""
 
 _TEXT = f"""\
 # Plans on pull requests, applies on push to the main branch.
@@ -35,25 +34,19 @@ jobs:
     timeout-minutes: 60
     steps:
       - uses: {_CHECKOUT}
-      - uses: {_SETUP_PYTHON}
+      # The deployer itself, by the commit that you trust. It plans for pull requests and applies for pushes.
+      - uses: SOURCE_HERE
         with:
-          python-version: "3.13"
-      - run: pip install --quiet "mosaic-deploy=={__version__}"
-      - name: Plan
-        if: github.event_name == 'pull_request'
-        env:
-          MOSAIC_API_KEY: ${{{{ secrets.MOSAIC_API_KEY }}}}
-          GITHUB_TOKEN: ${{{{ github.token }}}}
-        run: mosaic-deploy ci plan PATH_HERE< /dev/null
-      - name: Apply
-        if: github.event_name == 'push'
-        env:
-          MOSAIC_API_KEY: ${{{{ secrets.MOSAIC_API_KEY }}}}
-        run: exec mosaic-deploy ci apply PATH_HERE< /dev/null
+          path: PATH_HERE
+          api-key: ${{{{ secrets.MOSAIC_API_KEY }}}}
 """
 
 
-def workflow_text(path: str) -> str:
-    """The workflow for a project at `path`, relative to the repository's root (`.` for the root itself)."""
-    argument = "" if path == "." else f"{shlex.quote(path)} "
-    return _TEXT.replace("PATH_HERE", argument)
+def workflow_text(path: str, source: str | None) -> str:
+    """The workflow for a project at `path`, relative to the repository's root (`.` for the root itself).
+
+    `source` is the deployer's own action, as `OWNER/REPOSITORY@COMMIT`.
+    """
+    # JSON's strings are YAML's, and what GitHub would take for an expression isn't one.
+    written = json.dumps(path, ensure_ascii=False).replace("${{", "${{ '${{' }}")
+    return _TEXT.replace("SOURCE_HERE", source or PLACEHOLDER).replace("PATH_HERE", written)

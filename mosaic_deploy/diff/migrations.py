@@ -42,7 +42,8 @@ def diff_history(
         raise MigrationDiverged(
             "the migrations folder and the database's history disagree",
             problems=problems,
-            hint="applied files must stay as they were; put further changes in a new migration",
+            hint="an applied file is never run again: leave it as it was, and put what is new in a new migration "
+            "(`mosaic-deploy migrate new NAME`)",
             next_actions=[NextAction("see both sides", "mosaic-deploy migrate status")],
         )
     pending = tuple(_change(m, applied.get(m.version)) for m in desired if not _done(applied.get(m.version)))

@@ -62,7 +62,8 @@ def ways_of_edited(file: Migration, row: Migration) -> Iterator[NextAction]:
     """What can be done about a file that means something else than what of it was applied."""
     if row.applied or file.units == row.units:
         yield NextAction(
-            f"if {file.file} was edited on purpose", f"{_REPAIR} --accept {shlex.quote(file.file)}"
+            f"if the database is already as {file.file} says now: record that, and run nothing",
+            f"{_REPAIR} --accept {shlex.quote(file.file)}",
         )
     if not row.applied:
         yield NextAction(

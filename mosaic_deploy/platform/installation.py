@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
 
-_INSTALL_HINT = "pip install 'mosaic-deploy[local]'"
 _WAY_ROUND = (
-    "or serve on a PostgreSQL server of yours: pip install 'mosaic-deploy[serve]', then"
-    " mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
+    "or serve on a PostgreSQL server of yours: mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
     " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
 
@@ -59,7 +58,7 @@ def ensure_installation(folder: Path) -> Installation:
 def _find_wheel() -> tuple[Path, str]:
     spec = importlib.util.find_spec("pg0")
     if spec is None or spec.origin is None:
-        hint = f"{_INSTALL_HINT}; {_WAY_ROUND}"
+        hint = f"{install_command('local')}; {_WAY_ROUND}"
         raise ProcessFault("postgres_missing", "the embedded PostgreSQL isn't installed", hint)
     binary = Path(spec.origin).parent / "bin" / "pg0"
     if not binary.is_file():

@@ -9,13 +9,15 @@ _LASTING = range(20_000, 32_000)
 
 
 def bind(port: int) -> socket.socket:
-    """A bound socket; `OSError` when the port is taken. Port 0 takes any free one."""
+    """A socket that listens; `OSError` when the port is taken. Port 0 takes any free one."""
     # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # A port whose last connections only linger is free; one that is listened on is not.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(("127.0.0.1", port))
+        # Two may bind to a port that nobody listens on yet.
+        opened.listen(1024)
     except OSError:
         opened.close()
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,91 @@ def test_a_site_that_is_not_built_yet(run, tmp_path: Path) -> None:
     _put(tmp_path, "package.json")
     assert "note: no built site was found: run your build" in run("init").stdout
     assert read_manifest(tmp_path).static is None
+
+
+def test_what_it_makes_is_said(run, tmp_path: Path) -> None:
+    document = json.loads(run("init", "-o", "json", "new/sub").stdout)
+    assert document["made"] == ["new/sub"]
+    assert document["written"] == [
+        "public/index.html", "mosaic.schema.json", ".mosaicignore", "AGENTS.md", "mosaic.yaml",
+    ]  # fmt: skip
+    assert all((tmp_path / "new/sub" / name).is_file() for name in document["written"])
+    said = run("init", "it's new").stdout.splitlines()
+    assert said[:2] == ["made the folder it's new", "wrote it's new/public/index.html"]
+    assert said[-1].endswith(shlex.join(["mosaic-deploy", "apply", "--local", "it's new"]))
+    assert json.loads(run("init", "-o", "json").stdout)["made"] == []
+
+
+def test_a_page_beside_the_manifest_is_told_of(run, tmp_path: Path) -> None:
+    _put(tmp_path, "index.html", "style.css")
+    said = run("init").stdout
+    assert "note: index.html isn't published where it lies" in said
+    assert not (tmp_path / "public").exists()
+    assert read_manifest(tmp_path).static is None
+    # The way it tells is one.
+    (tmp_path / "public").mkdir()
+    for name in ("index.html", "style.css"):
+        (tmp_path / name).rename(tmp_path / "public" / name)
+    manifest = tmp_path / "mosaic.yaml"
+    manifest.write_text(manifest.read_text().replace("# static:\n#   dir:", "static:\n  dir:"))
+    static = read_manifest(tmp_path).static
+    assert static
+    assert static.dir == "public"
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("ignored", ["", "dist", "*.env\n", ".env", "/.env\n"])
+def test_keys_stay_out_of_git(run, tmp_path: Path, ignored: str) -> None:
+    _git(tmp_path, "init", "-q")
+    (tmp_path / ".gitignore").write_text(ignored)
+    written = json.loads(run("init", "-o", "json", "app").stdout)["written"]
+    assert (".gitignore" in written) == (ignored not in ("*.env\n", ".env"))
+    (tmp_path / "app/.env").write_text("MOSAIC_API_KEY=mk_x")
+    _git(tmp_path, "check-ignore", "app/.env")
+
+
+@pytest.mark.parametrize("before", ["dist", "dist\n", ""])
+def test_what_git_ignores_is_added_to(run, tmp_path: Path, before: str) -> None:
+    _git(tmp_path, "init", "-q")
+    (tmp_path / ".gitignore").write_text(before)
+    assert run("init").returncode == 0
+    assert (tmp_path / ".gitignore").read_text().split() == [*before.split(), ".env"]
+
+
+def test_a_key_in_git_is_told_of(run, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q")
+    (tmp_path / ".env").write_text("MOSAIC_API_KEY=mk_x")
+    _git(tmp_path, "add", ".env")
+    assert "note: .env is in git:" in run("init").stdout
+
+
+def test_without_git_nothing_is_ignored(run, tmp_path: Path) -> None:
+    run("init")
+    assert not (tmp_path / ".gitignore").exists()
+
+
+def test_a_workflow_for_a_folder_of_a_repository(run, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q")
+    document = json.loads(run("init", "--github", "-o", "json", "apps/my site").stdout)
+    assert "../../.github/workflows/mosaic.yml" in document["written"]
+    text = (tmp_path / ".github/workflows/mosaic.yml").read_text()
+    assert 'path: "apps/my site"' in text
+    assert ("@COMMIT" in text) == any("put in the repository and the commit" in n for n in document["notes"])
+    assert "pip install" not in text
+    (tmp_path / ".github/workflows/mosaic.yml").write_text("ours")
+    assert run("init", "--github", "other").returncode == 0
+    assert (tmp_path / ".github/workflows/mosaic.yml").read_text() == "ours"
+
+
+@pytest.mark.parametrize("name", ["mosaic.yaml", "mosaic.yml"])
+def test_a_manifest_that_leads_elsewhere_is_one(run, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("nowhere/yet.yaml")
+    assert run("init").returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).is_symlink()
 
 
 def test_nothing_is_overwritten(run, tmp_path: Path) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 
+import click
 import pytest
+
+from mosaic_deploy.cli import main
+from mosaic_deploy.cli.main import cli
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,35 @@ def test_a_program_gets_a_document(run, arguments, said):
     assert said in document["error"]["message"]
     assert document["error"]["mutation_state"] == "none"
     assert ended.stderr == ""
+
+
+def _walk(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*words, name), command
+        if isinstance(command, click.Group):
+            yield from _walk(command, (*words, name))
+
+
+@pytest.mark.parametrize("words", [words for words, _ in _walk(cli)], ids=" ".join)
+@pytest.mark.parametrize(
+    "wrong", [["--no-such-thing"], ["--outptu", "json"], ["--", *"abcdefgh"], ["é 🎉"] * 8]
+)
+def test_whatever_a_command_is_given_wrongly_is_one_document(words, wrong, capsys):
+    assert main.run([*words, "--output", "json", *wrong]) == 2
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["type"], document["error"]["code"]) == ("error", "usage")
+    assert err == ""
+
+
+@pytest.mark.parametrize("words", [words for words, each in _walk(cli) if isinstance(each, click.Group)])
+@pytest.mark.parametrize("wrong", ["", "no such", "--", "-", "\udcff", "🎉"])
+def test_an_unknown_command_of_a_group_is_one_document(words, wrong, capsys):
+    assert main.run([*words, wrong, "-o", "json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
 def test_ndjson_has_its_version_line(run):

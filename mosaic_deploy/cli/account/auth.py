@@ -6,12 +6,13 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.errors import RequestRefused
 
 
-@click.group()
+@click.group(cls=Group)
 def auth() -> None:
     """Send sign-in links."""
 

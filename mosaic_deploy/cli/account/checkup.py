@@ -15,6 +15,7 @@ from pathlib import Path
 from mosaic_deploy.cli.api_access import open_account
 from mosaic_deploy.cli.embedded import home, missing_packages, running_url
 from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import read_projects
 from mosaic_deploy.source.manifest import read_manifest
@@ -128,7 +129,7 @@ def _embedded(*, needed: bool) -> Finding:
     if missing := missing_packages():
         verdict = Verdict.BAD if needed else Verdict.ODD
         told = f"not installed: {', '.join(missing)}"
-        return Finding("embedded platform", verdict, told, "pip install 'mosaic-deploy[local]'")
+        return Finding("embedded platform", verdict, told, install_command("local"))
     url = running_url()
     return Finding("embedded platform", Verdict.GOOD, f"runs at {url}" if url else "installed, not running")
 

@@ -10,20 +10,29 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.api_access import api_url
 from mosaic_deploy.cli.consent import interactive
+from mosaic_deploy.cli.keyring_keys import is_installed
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.stored_keys import store_key, stored_key
+from mosaic_deploy.cli.stored_keys import forget_key, keep_in_file, keep_in_keyring
 from mosaic_deploy.errors import KeyMissing
 
 
 @click.command()
+@click.option(
+    "--keyring",
+    "in_keyring",
+    is_flag=True,
+    help="Keep it in the system's keyring instead; needs the extra `keyring`.",
+)
 @options.output
 @click.pass_obj
-def login(screen: Screen) -> None:
-    """Keep your API key on this machine, in a file that only you can read.
+def login(screen: Screen, in_keyring: bool) -> None:
+    """Keep your API key on this machine, in a file that only you can read, or in the system's keyring.
 
     It is asked for, or read from standard input, and tried before it is kept. MOSAIC_API_KEY, where it is set,
     counts more.
     """
+    if in_keyring:
+        _require_keyring()
     url = api_url(Path())
     key = _asked(url)
     from mosaic_deploy.live.client import Api, ApiKey
@@ -31,25 +40,35 @@ def login(screen: Screen) -> None:
 
     with Api(url, ApiKey(key)) as api:
         count = len(read_projects(api))
-    file = store_key(url, key)
     noun = "project" if count == 1 else "projects"
-    screen.answer(
-        {"type": "login", "api": url, "file": str(file), "projects": count},
-        [f"The key is good ({count} {noun}) and is kept in {file}."],
-    )
+    document = {"type": "login", "api": url, "file": None, "keyring": None, "projects": count}
+    if in_keyring:
+        document["keyring"] = keep_in_keyring(url, key)
+        where = f"the keyring ({document['keyring']})"
+    else:
+        where = document["file"] = str(keep_in_file(url, key))
+    screen.answer(document, [f"The key is good ({count} {noun}) and is kept in {where}."])
 
 
 @click.command()
 @options.output
 @click.pass_obj
 def logout(screen: Screen) -> None:
-    """Forget the API key that `login` kept."""
+    """Forget the API key that `login` kept, in the file and in the keyring."""
     url = api_url(Path())
-    known = bool(stored_key(url))
-    if known:
-        store_key(url, "")
+    known = forget_key(url)
     said = "The key is forgotten." if known else f"There is no key kept for {url}."
     screen.answer({"type": "logout", "api": url, "forgotten": known}, [said])
+
+
+def _require_keyring() -> None:
+    """Before a key is asked for."""
+    if not is_installed():
+        from mosaic_deploy.installed import install_command
+
+        raise click.UsageError(
+            f"--keyring needs a package that isn't installed, keyring: {install_command('keyring')}"
+        )
 
 
 def _asked(url: str) -> str:

@@ -12,6 +12,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.api_access import open_account
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
 
@@ -22,7 +23,7 @@ _PROVISION_WAIT = 300.0
 """Seconds, as an apply waits."""
 
 
-@click.group()
+@click.group(cls=Group)
 def projects() -> None:
     """List and create projects of the account."""
 

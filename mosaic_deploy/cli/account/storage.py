@@ -8,12 +8,13 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
 from mosaic_deploy.cli.session import open_session
 
 
-@click.group()
+@click.group(cls=Group)
 def storage() -> None:
     """Look into the project's object storage."""
 

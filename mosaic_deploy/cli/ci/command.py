@@ -12,6 +12,7 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.ci.github import Github
 from mosaic_deploy.cli.ci.report import Report
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
+from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed, save
 from mosaic_deploy.cli.session import open_session
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
 
 
-@click.group()
+@click.group(cls=Group)
 def ci() -> None:
     """Plan and apply in a pipeline, and tell GitHub: comment, job page, outputs, annotations."""
 

@@ -17,7 +17,10 @@ from mosaic_deploy.cli.session import open_session
 @click.command()
 @options.manifest
 @click.option(
-    "--accept", metavar="FILE", multiple=True, help="This file was edited on purpose: record it as it is."
+    "--accept",
+    metavar="FILE",
+    multiple=True,
+    help="The database is already as this edited file says: record that. It isn't run.",
 )
 @click.option("--forget", metavar="VERSION", multiple=True, help="This file is gone for good: forget it.")
 @click.option("--rename", metavar="VERSION", multiple=True, help="Record the file's new name.")

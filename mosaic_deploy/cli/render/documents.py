@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +24,11 @@ Document = dict[str, Any]
 FORMAT = 1
 """The version of these shapes; it grows when a reader could break."""
 _FACTS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
+
+
+def stdout_needs_ascii() -> bool:
+    """JSON is UTF-8; where stdout has another encoding, only ASCII is the same in both."""
+    return not sys.stdout.encoding.lower().replace("-", "").startswith("utf8")
 
 
 def plan_document(plan: Plan) -> Document:

@@ -19,6 +19,7 @@ from mosaic_deploy.cli.render.documents import (
     lint_document,
     plan_document,
     status_document,
+    stdout_needs_ascii,
     valid_document,
 )
 from mosaic_deploy.errors import MosaicError
@@ -88,5 +89,5 @@ class JsonView:
 
     def _print(self, document: Document) -> None:
         whole = {"mosaic_deploy": __version__, "format": FORMAT, **document}
-        sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=stdout_needs_ascii(), default=str) + "\n")
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from mosaic_deploy.cli.render.documents import (
     lint_document,
     plan_document,
     status_document,
+    stdout_needs_ascii,
     valid_document,
 )
 from mosaic_deploy.errors import MosaicError
@@ -94,5 +95,7 @@ class NdjsonView:
         self._line({"type": "error", "error": error_document(error)})
 
     def _line(self, document: Document) -> None:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+        ascii_only = stdout_needs_ascii()
+        line = json.dumps(document, ensure_ascii=ascii_only, separators=(",", ":"), default=str)
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()

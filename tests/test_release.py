@@ -1,0 +1,144 @@
+"""A release is of one version, tells what is new, and carries what the program reads."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy import installed
+from mosaic_deploy.version import __version__
+
+ROOT = Path(__file__).parents[1]
+NOTES: Callable[[str, str, str], str] = runpy.run_path(str(ROOT / ".ci/release_notes.py"))["notes"]
+CHANGES = "# Changelog\n\n## Unreleased\n\n## 1.2.3 (2026-11-24)\n\n### Added\n\n- New.\n\n## 1.2.2\n\n- Old.\n\n## 1.1.0\n"
+
+
+@pytest.mark.parametrize(("version", "text"), [("1.2.3", "### Added\n\n- New.\n"), ("1.2.2", "- Old.\n")])
+def test_the_notes_are_the_changelogs(version: str, text: str) -> None:
+    assert NOTES(f"v{version}", version, CHANGES) == text
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "said"),
+    [
+        ("v1.2.4", "1.2.3", "they must be the same"),
+        ("1.2.3", "1.2.3", "they must be the same"),
+        ("v1.2", "1.2", "has no section `## 1.2`"),
+        ("v1.2.30", "1.2.30", "has no section"),
+        ("v1.1.0", "1.1.0", "says nothing"),
+    ],
+)
+def test_a_tag_that_means_something_else_is_refused(tag: str, version: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        NOTES(tag, version, CHANGES)
+
+
+def test_the_script_is_what_the_workflow_runs() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / ".ci/release_notes.py"), "v0.0.0"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("no release: the tag is v0.0.0")
+    assert ".ci/release_notes.py" in (ROOT / ".github/workflows/release.yml").read_text()
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert metadata.version("mosaic-deploy") == __version__
+    for file in ("pyproject.toml", "README.md", "action.yml"):
+        assert __version__ not in (ROOT / file).read_text()
+
+
+def test_nothing_is_installed_by_the_bare_name() -> None:
+    """The name isn't ours on any index: whoever takes it there first is somebody else."""
+    asked = re.compile(
+        r"(?:pip install|pipx (?:run|install)|uvx|uv tool (?:run|install))[^\n`]*?\s['\"]?mosaic-deploy\b"
+    )
+    for file in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        ROOT / "action.yml",
+        *ROOT.glob("mosaic_deploy/**/*.py"),
+    ]:
+        for line in file.read_text().splitlines():
+            found = asked.search(line)
+            assert not found or re.search(r"--from|--spec|--root|@ git\+", found[0]), f"{file.name}: {line}"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[object], None]:
+    """Sets what an installer wrote down."""
+    folder = tmp_path / "mosaic_deploy-1.dist-info"
+    folder.mkdir()
+    requires = "Requires-Dist: click>=8\nRequires-Dist: b>=1; extra == \"local\"\nRequires-Dist: a[x]; extra == 'local'\n"
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.4\nName: mosaic-deploy\nVersion: 1\n{requires}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(document: object) -> None:
+        if document is not None:
+            (folder / "direct_url.json").write_text(json.dumps(document))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({"url": "file:///a", "dir_info": {"editable": True}}, "pip install -e '/a[local]'"),
+        ({"url": "file:///a%20b", "dir_info": {}}, "pip install '/a b[local]'"),
+        ({"url": "file:///x-1.whl", "archive_info": {}}, "pip install '/x-1.whl[local]'"),
+        (
+            {"url": "https://h/r", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "pip install 'mosaic-deploy[local] @ git+https://h/r@abc'",
+        ),
+        (None, "pip install 'b>=1' 'a[x]'"),
+    ],
+)
+def test_more_comes_from_where_the_program_came(written, origin: object, command: str) -> None:
+    written(origin)
+    assert installed.install_command("local") == command
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://github.com/we/it.git", "we/it"),
+        ("https://github.com/we/it", "we/it"),
+        ("git@github.com:we/it.git", "we/it"),
+        ("ssh://git@github.com/we/it.git", "we/it"),
+        ("https://token@github.com/we/it.git", "we/it"),
+        ("https://gitlab.com/we/it.git", None),
+        ("https://example.com/github.com/we/it", None),
+    ],
+)
+def test_where_it_is_on_github(written, tmp_path: Path, url: str, name: str | None) -> None:
+    """Of a clone, only a commit that is there too is named."""
+    clone, far = tmp_path / "clone", tmp_path / "far"
+
+    def git(*arguments: str) -> str:
+        words = ["git", "-C", str(clone), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    clone.mkdir()
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    git("init", "-q", "--bare", str(far))
+    git("remote", "add", "origin", str(far))
+    git("push", "-q", "origin", "HEAD:main")
+    git("fetch", "-q")
+    git("remote", "set-url", "origin", url)
+    written({"url": clone.as_uri(), "dir_info": {"editable": True}})
+    assert installed.on_github() == (f"{name}@{git('rev-parse', 'HEAD')}" if name else None)
+    git("commit", "-q", "--allow-empty", "-m", "two")
+    assert installed.on_github() is None
+    commit = "1" * 40
+    written({"url": url, "vcs_info": {"vcs": "git", "commit_id": commit}})
+    assert installed.on_github() == (f"{name}@{commit}" if name else None)
