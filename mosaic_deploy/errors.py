@@ -31,6 +31,7 @@ MosaicError
 ├── OperationUnknown       operation_unknown       the platform doesn't list an operation that is needed
 ├── ProjectAmbiguous       project_ambiguous       two projects of one name
 ├── ProjectNotFound        project_not_found       the id given isn't one of this account's
+├── ProjectExists          project_exists          there is one of the name already
 ├── ProjectNotReady        project_not_ready       still provisioning when the wait ended
 ├── LeaseHeld              lease_held              another deploy is under way
 ├── LeaseLost              lease_lost              this deploy slept through its lease
@@ -328,6 +329,10 @@ class ProjectAmbiguous(MosaicError):
 
 class ProjectNotFound(MosaicError):
     code = "project_not_found"
+
+
+class ProjectExists(MosaicError):
+    code = "project_exists"
 
 
 class ProjectNotReady(MosaicError):

@@ -15,7 +15,7 @@ from mosaic_deploy.agent.account import Target, apply_command, inside
 from mosaic_deploy.cli.account.reading import reading
 from mosaic_deploy.cli.api_access import open_account
 from mosaic_deploy.cli.commit import commit_of
-from mosaic_deploy.cli.holder import holder
+from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.render.documents import (
     Document,
     apply_document,
@@ -40,6 +40,7 @@ from mosaic_deploy.shipped_docs import explanation, near_codes
 from mosaic_deploy.source.manifest import read_manifest, read_manifest_text
 
 MOST_ROWS = 1000
+_PLAN_AGAIN = "call plan again, look at it, and apply with its fingerprint"
 
 
 def validate(root: Path, path: str, text: str | None, environment: str | None) -> Document:
@@ -70,7 +71,7 @@ def apply(target: Target, fingerprint: str) -> Document:
         if planned.plan.fingerprint != fingerprint:
             raise PlanStale(
                 "this isn't what would be applied now: files or the live project are not as in that plan",
-                hint="call plan again, look at it, and apply with its fingerprint",
+                hint=_PLAN_AGAIN,
             )
         _refuse_persons_work(session, planned)
         if planned.plan.empty and not planned.unverified:
@@ -78,10 +79,14 @@ def apply(target: Target, fingerprint: str) -> Document:
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
             again=apply_command(session),
+            witness=witness(),
             commit=commit_of(session.manifest.root),
         )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)
+        if isinstance(error, PlanStale):
+            # A command for a terminal would apply another plan than the one that was looked at.
+            error.hint, error.next_actions = _PLAN_AGAIN, ()
         if isinstance(error, MosaicError):
             session.complete(error)
         return apply_document(planned.plan, last)

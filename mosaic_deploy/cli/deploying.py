@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.commit import commit_of
 from mosaic_deploy.cli.consent import agree
-from mosaic_deploy.cli.holder import gone, holder
-from mosaic_deploy.cli.saved_plan import Reviewed
+from mosaic_deploy.cli.holder import holder, witness
+from mosaic_deploy.cli.saved_plan import Reviewed, only_this
 from mosaic_deploy.cli.session import Session
 from mosaic_deploy.cli.turns import in_turn, settled, unless_overtaken
 
@@ -56,6 +56,7 @@ def deploy_in_turn(
     `heading` stands around planning and applying, `observe` sees an apply's events on their way to the screen.
     Raises MosaicError's children.
     """
+    screen.moved(session.moved)
     last_plan: list[Plan] = []
 
     def once(last: bool) -> int:
@@ -70,7 +71,8 @@ def deploy_in_turn(
             agree(planned.plan, yes=agreed, allow=wish.allow, command=command_line(), question=wish.question)
         with heading("Apply"):
             # Of a plan that was reviewed there is no other.
-            events = unless_overtaken(_events(session, planned, wish), last=last or wish.reviewed is not None)
+            events = _events(session, planned, wish)
+            events = unless_overtaken(events, last=last) if wish.reviewed is None else only_this(events)
             return screen.apply(planned.plan, observe(events))
 
     code = in_turn(once)
@@ -90,8 +92,8 @@ def _planned(screen: Screen, session: Session, wish: Wish) -> tuple[Planned, boo
             wanted = replace(options, verify=heard, parallelism=wish.options.parallelism)
             return deploy.plan(session.api, session.manifest, session.target, wanted)
 
-    patience = Patience(wish.lock_timeout, wish.break_lease, gone)
-    planned = plan() if wish.dry_run else settled(screen, session.api, plan, patience)
+    patience = Patience(wish.lock_timeout, wish.break_lease, witness())
+    planned = plan() if wish.dry_run else settled(screen, session.api, plan, patience, holder())
     done = reviewed is not None and not reviewed.refuse_moved(planned)
     return planned, done or wish.dry_run or not planned.due
 
@@ -104,7 +106,7 @@ def _events(session: Session, planned: Planned, wish: Wish) -> Iterator[Event]:
         again=wish.reviewed.again if wish.reviewed else command_line(),
         lease_wait=wish.lock_timeout,
         break_lease=wish.break_lease,
-        gone=gone,
+        witness=witness(),
         commit=commit_of(session.manifest.root),
         parallelism=wish.options.parallelism,
     )

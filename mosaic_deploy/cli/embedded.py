@@ -24,17 +24,20 @@ _START_TIMEOUT = 180.0
 """Seconds: the first start unpacks PostgreSQL, which a slow disk may stretch."""
 
 
-_WAY_ROUND = (
-    "; where PostgreSQL has no wheel for this system, serve on a server of your own:"
-    " mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
+SERVE = (
+    "mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
     " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
+"""The whole command for a PostgreSQL of one's own."""
+_WAY_ROUND = f"; where PostgreSQL has no wheel for this system, serve on a server of your own: {SERVE}"
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
     url: str
     api_key: str
+    moved: str = ""
+    """In words, where it was started now and listens elsewhere than before."""
 
     def __repr__(self) -> str:
         return f"Embedded({self.url!r})"
@@ -55,7 +58,7 @@ def ensure_started() -> Embedded:
     found = _running()
     if found is None:
         found = control("start")
-    return Embedded(str(found["url"]), str(found["api_key"]))
+    return Embedded(str(found["url"]), str(found["api_key"]), str(found.get("moved") or ""))
 
 
 def read_inbox() -> list[dict[str, Any]]:

@@ -7,6 +7,12 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.process import ended, own_process
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.lease import Witness
 
 _LOCAL = re.compile(r".*@(?P<host>[^@]+) \(pid (?P<pid>[0-9]{1,9})\)", re.DOTALL)
 
@@ -22,10 +28,21 @@ def holder(environ: Mapping[str, str] = os.environ) -> str:
     return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
 
 
+def witness() -> Witness:
+    """This process, and what it knows of others."""
+    from mosaic_deploy.live.lease import Witness
+
+    return Witness(own_process(), ended, gone)
+
+
 def gone(name: str) -> bool:
-    """Whether `name`, as `holder` writes it, is a process of this machine that has ended. False where in doubt."""
+    """Whether `name`, as `holder` writes it, is a process of this machine that has probably ended.
+
+    Containers that share a machine's name don't share its numbers, so this is asked only where `own_process` has
+    nothing better.
+    """
     found = _LOCAL.fullmatch(name)
-    if not found or found["host"] != socket.gethostname() or os.name != "posix":
+    if not found or found["host"] != socket.gethostname() or os.name != "posix" or own_process():
         return False
     try:
         os.kill(int(found["pid"]), 0)  # signal 0 only asks

@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import ask
-from mosaic_deploy.cli.embedded import control, home
+from mosaic_deploy.cli.embedded import SERVE, control, home
 from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
@@ -27,7 +27,25 @@ def local() -> None:
     """Start, stop and look at the embedded platform: all of Mosaic on this machine."""
 
 
-@local.command()
+class _Start(click.Command):
+    """Knows what somebody means who wants it to run on a server of theirs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name == "--database-url":
+                raise click.UsageError(_ON_A_SERVER, ctx) from None
+            raise
+
+
+_ON_A_SERVER = (
+    "`local start` brings its own PostgreSQL. On a server of yours, this serves the same platform:\n\n"
+    f"  {SERVE}\n\ndocs/self-hosting.md has the rest."
+)
+
+
+@local.command(cls=_Start)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

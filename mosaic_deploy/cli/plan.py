@@ -71,6 +71,7 @@ def plan(
     from mosaic_deploy import deploy
     from mosaic_deploy.diff.selection import Selection
 
+    screen.moved(session.moved)
     with session, screen.checking(wanted=verify) as heard:
         chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism)
         planned = deploy.plan(session.api, session.manifest, session.target, chosen)

@@ -189,7 +189,7 @@ def list_accounts(screen: Screen, database_url: str | None) -> None:
     secrets = _database_secret(database_url)
     found = control("account-list", environment=secrets, embedded=False)["accounts"]
     lines = [
-        f"{one['account_id']:>6}  {one['tier']:<4}  {one['projects']:>5} projects  key due {one['key_due']},"
+        f"{one['account_id']:>6}  {one['tier']:<4}  {one['projects']:>5} project{' ' if one['projects'] == 1 else 's'}  key due {one['key_due']},"
         f" refused from {one['key_expires']}  {one['name']!r}"
         for one in found
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -15,15 +15,25 @@ import click
 
 from mosaic_deploy.cli.session import Session, open_session
 from mosaic_deploy.cli.settings import environment_named, read_settings
-from mosaic_deploy.errors import KeyMissing, ManifestMissing, NextAction, PlanFileRefused, PlanMoved
+from mosaic_deploy.errors import (
+    KeyMissing,
+    ManifestMissing,
+    NextAction,
+    PlanFileRefused,
+    PlanMoved,
+    PlanStale,
+)
+from mosaic_deploy.model.event import ApplyFailed
 from mosaic_deploy.source.manifest_file import NAMES, find_manifest
 from mosaic_deploy.version import __version__
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import Planned, PlanOptions
+    from mosaic_deploy.model.event import Event
 
 FORMAT = 1
 """The newest saved plans that this program knows."""
+_ANEW = "read a new plan, and apply that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class Reviewed:
             raise PlanMoved(
                 f"{self.file} isn't applied: what it was made from has moved since\n"
                 + "\n".join(f"  - {each}" for each in found),
-                hint="read a new plan, and apply that",
+                hint=_ANEW,
                 next_actions=[NextAction("make a new plan", self.again)],
             )
         return True
@@ -197,6 +207,14 @@ def _opened(path: str, environment: str | None, saved: Mapping[str, Any], timeou
         # A plan for the account can't be tried on this machine.
         error.next_actions = error.next_actions[:1]
         raise
+
+
+def only_this(events: Iterator[Event]) -> Iterator[Event]:
+    """The events of applying a saved plan: where it is stale, the same command won't make it another."""
+    for event in events:
+        if isinstance(event, ApplyFailed) and isinstance(event.error, PlanStale):
+            event.error.hint = _ANEW
+        yield event
 
 
 def find_reviewed(path: str, given: Given) -> Reviewed | None:

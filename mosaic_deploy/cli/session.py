@@ -42,6 +42,8 @@ class Session:
     """The flags and the PATH that say what is meant; suggested commands get them too."""
     local: bool = False
     """Whether it is the embedded platform's."""
+    moved: str = ""
+    """Of an embedded platform that was started for it: see Embedded."""
 
     def __enter__(self) -> Session:
         return self
@@ -95,11 +97,12 @@ def open_session(
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.client import Api, ApiKey
 
+    moved = ""
     if local:
         from mosaic_deploy.cli.embedded import ensure_started
 
         platform = ensure_started()
-        url, key = platform.url, platform.api_key
+        url, key, moved = platform.url, platform.api_key, platform.moved
         # An id in the manifest is usually the hosted project's, which this machine doesn't know.
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
         chosen = Target(project_id, _name(manifest, or_id=True), hint=hint)
@@ -107,7 +110,7 @@ def open_session(
         url, key = account(settings)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    return Session(manifest, api, chosen, scope, local)
+    return Session(manifest, api, chosen, scope, local, moved)
 
 
 def _scoped(command: str, scope: tuple[str, ...]) -> str:

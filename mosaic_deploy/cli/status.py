@@ -26,6 +26,7 @@ def status(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy import deploy
 
+    screen.moved(session.moved)
     with session:
         desired, live = deploy.read_both(session.api, session.manifest, session.target)
         pending: Plan | MigrationError

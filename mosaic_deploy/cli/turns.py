@@ -23,8 +23,12 @@ class Overtaken(Exception):
     """Another deploy was first, and nothing of this plan was applied."""
 
 
-def settled(screen: Screen, api: Api, plan: Callable[[], Planned], patience: Patience) -> Planned:
+def settled(
+    screen: Screen, api: Api, plan: Callable[[], Planned], patience: Patience, holder: str
+) -> Planned:
     """A plan of what is live while nobody else writes. Raises LeaseHeld where the other doesn't end in time.
+
+    A lease whose process has ended is taken away first, in the name of `holder`.
 
     With `patience.breaks` the apply itself breaks the lease, or waits.
     """
@@ -33,8 +37,8 @@ def settled(screen: Screen, api: Api, plan: Callable[[], Planned], patience: Pat
         return planned
     from mosaic_deploy.live.lease import await_free
 
-    for waiting in await_free(api, planned.plan.project.id, patience):
-        screen.waiting(waiting)
+    for event in await_free(api, planned.plan.project.id, patience, holder):
+        screen.waiting(event)
     return plan()
 
 

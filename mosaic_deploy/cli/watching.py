@@ -17,13 +17,13 @@ from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.companion import Companion
 from mosaic_deploy.cli.consent import agree, ask
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
-from mosaic_deploy.cli.holder import gone, holder
+from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.mishaps import FLEETING, PASSING, offer_rebuilding, refuse_emptied
 from mosaic_deploy.cli.session import Session
 from mosaic_deploy.cli.turns import settled
 from mosaic_deploy.errors import Interrupted, MosaicError, Unauthorized, Unreachable, WatchFailed
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Event, Waiting
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Event, Noted, Waiting
 from mosaic_deploy.model.snapshot import Project
 
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ class _Watcher:
         from mosaic_deploy.live.lease import Patience
 
         wish, session = self._wanted.wish, self._session
-        patience = Patience(wish.lock_timeout, wish.break_lease, gone)
-        planned = settled(self._screen, session.api, lambda: self._following.plan(edits), patience)
+        patience = Patience(wish.lock_timeout, wish.break_lease, witness())
+        planned = settled(self._screen, session.api, lambda: self._following.plan(edits), patience, holder())
         if planned.plan.project.id:
             self._project = planned.plan.project.id
             self._companion.started(session, planned.plan.project.id)
@@ -235,14 +235,14 @@ class _Watcher:
             again=command_line(),
             lease_wait=wish.lock_timeout,
             break_lease=wish.break_lease,
-            gone=gone,
+            witness=witness(),
             parallelism=wish.options.parallelism,
         )
         told = self._screen.edited(planned, seen)
         events = Interruptible(deploy.apply(self._session.api, planned, options))
         last: ApplyDone | ApplyFailed | None = None
         for event in events:
-            if isinstance(event, Waiting):
+            if isinstance(event, Waiting | Noted):
                 self._screen.waiting(event)
             elif isinstance(event, ChangeDone):
                 told.done(event)

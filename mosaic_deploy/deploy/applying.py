@@ -14,13 +14,13 @@ from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.deploy.seeds import run_seeds
 from mosaic_deploy.deploy.settings import enable_extensions, set_auth
-from mosaic_deploy.deploy.settled import settled
+from mosaic_deploy.deploy.settled import GO_ON, settled
 from mosaic_deploy.deploy.verify import verify
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale
+from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale, ProjectExists
 from mosaic_deploy.live import ledger
 from mosaic_deploy.live.client import Api
-from mosaic_deploy.live.lease import Claim, Heartbeat, Patience, acquire, release
+from mosaic_deploy.live.lease import NOBODY, Claim, Heartbeat, Patience, Witness, acquire, release
 from mosaic_deploy.live.pace import PARALLELISM
 from mosaic_deploy.live.projects import await_running, create
 from mosaic_deploy.model.change import Change, CreateProject, Put
@@ -45,14 +45,14 @@ _NO_SERIAL = -1
 class ApplyOptions:
     """`holder` names who deploys, for others to read; waits are seconds; `again` is the command that goes on.
 
-    For `break_lease` and `gone` see Patience.
+    For `break_lease` see Patience.
     """
 
     holder: str
     again: str
     lease_wait: float = 60.0
     break_lease: bool = False
-    gone: Callable[[str], bool] = lambda _: False
+    witness: Witness = NOBODY
     commit: str | None = None
     """The sources' commit, kept in the record of the deploy."""
     provision_wait: float = 300.0
@@ -116,7 +116,7 @@ def _interrupted(under_way: Change | None) -> Interrupted:
         return Interrupted("interrupted: what was under way was finished or left for the next run")
     return Interrupted(
         f"interrupted: {under_way.address} was sent and may still take effect on the server",
-        hint="run the same command again: it waits for that, sees what is done, and goes on",
+        hint=GO_ON,
         mutation_state="unknown",
     )
 
@@ -139,8 +139,9 @@ def _project_and_lease(
         _NO_SERIAL if planned.unsettled else plan.serial,
         plan.environment,
         options.commit,
+        options.witness.process,
     )
-    yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.gone))
+    yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.witness))
     api.pace.allow(options.parallelism)
     with Heartbeat(api, claim) as heartbeat:
         yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism), work)
@@ -152,7 +153,7 @@ def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Eve
     began = time.monotonic()
     if creation:
         yield ChangeStarted(creation)
-        project = create(api, creation.name)
+        project = _created(api, creation.name)
     for event in await_running(api, project, timeout=options.provision_wait):
         if isinstance(event, Waiting):
             yield event
@@ -162,6 +163,17 @@ def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Eve
         yield ChangeDone(creation, time.monotonic() - began)
     yield ProjectReady(project, created=creation is not None)
     return project
+
+
+def _created(api: Api, name: str) -> Project:
+    """Raises PlanStale where the project of this name, which wasn't there when the plan was made, is there by now."""
+    try:
+        return create(api, name)
+    except ProjectExists as error:
+        raise PlanStale(
+            f"another deploy was first: {error.message}",
+            hint="run the command again: it plans for that one",
+        ) from error
 
 
 def _recorded(run: Run, work: Work) -> Iterator[Event]:

@@ -88,16 +88,23 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
     step = failure.step
     undone = "nothing of it is committed"
     if step.number > 1:
-        undone = f"its first {step.number - 1} of {step.units} parts are committed"
+        first = "part" if step.number == 2 else f"{step.number - 1} parts"
+        undone = f"its first {first} of {step.units} {'is' if step.number == 2 else 'are'} committed"
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT):
         undone = f"deferred constraints are looked at after the last statement; {undone}"
-    if step.unit.carrier is Carrier.SOLO and leaves_work(step):
+    half_way = step.unit.carrier is Carrier.SOLO and leaves_work(step)
+    if half_way:
         undone = "what it committed before that is kept"
     way_on = f"correct {file.shown} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         way_on = "run the same command again when less is going on, or raise database.lock_timeout"
     if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
         way_on = _outside(step)
+    elif half_way:
+        way_on = (
+            f"look in the database what it has committed and correct {file.shown}; say with one of these whether "
+            "the part counts as applied, and run the same command again"
+        )
     elif step.unit.carrier is Carrier.SOLO and index_name(step.unit.statements[0]):
         way_on += "; an invalid index that it left is then dropped and built again"
     return MigrationFailed(
@@ -106,25 +113,30 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
         sqlstate=failure.sqlstate,
         detail=failure.detail,
         pg_hint=failure.hint,
-        mutation_state="partial" if step.number > 1 else "none",
+        mutation_state="unknown" if half_way else "partial" if step.number > 1 else "none",
         hint=way_on,
+        next_actions=_ways_to_say(step) if half_way else (),
     )
 
 
 def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
     return MigrationFailed(
-        f"part {step.number} of {step.units} was sent by an earlier run, its end isn't known, and running it "
-        "twice could do harm",
+        f"part {step.number} of {step.units} was sent before, and whether it took effect can't be told from here; "
+        "it isn't sent again, since running it twice could do harm",
         location=statement_location(file, step.unit.statements[0]),
         mutation_state="unknown",
-        hint="look in the database whether it took effect, then say so",
-        next_actions=[
-            NextAction("if it did", f"mosaic-deploy migrate repair --applied {step.version}:{step.number}"),
-            NextAction(
-                "if it did not", f"mosaic-deploy migrate repair --not-applied {step.version}:{step.number}"
-            ),
-        ],
+        hint="look in the database whether it took effect (pg_stat_activity shows it while it still runs), say so "
+        "with one of these, and run the same command again",
+        next_actions=_ways_to_say(step),
+    )
+
+
+def _ways_to_say(step: Step) -> tuple[NextAction, NextAction]:
+    part = f"{step.version}:{step.number}"
+    return (
+        NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}"),
+        NextAction("if it did not", f"mosaic-deploy migrate repair --not-applied {part}"),
     )
 
 

@@ -182,7 +182,8 @@ def _deploys(document: Mapping[str, Any], serial: int, planned: Planned) -> str:
     last = planned.live.facts.get("last") or {}
     who = f"by {last.get('holder')} ({last.get('status')}, {last.get('started_at')})"
     if last.get("plan") == document["fingerprint"] and last.get("serial") == serial + 1:
-        return f"live: this very plan was applied since, {who}"
+        begun = "applied" if last.get("status") in ("done", "partial") else "begun"
+        return f"live: this very plan was {begun} since, {who}"
     return f"live: deployed since, the last time {who}"
 
 

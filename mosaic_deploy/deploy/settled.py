@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mosaic_deploy.deploy.run import Run
-from mosaic_deploy.errors import ApiError, MigrationFailed
+from mosaic_deploy.errors import ApiError, MigrationFailed, ResponseLost
 from mosaic_deploy.live.committed import Committed, read_committed
 from mosaic_deploy.model.change import (
     ApplyMigration,
@@ -21,6 +21,11 @@ from mosaic_deploy.model.change import (
 )
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted
 
+GO_ON = (
+    "run the same command again: it waits for what still runs in a transaction, sees what is done, and goes on; of "
+    "a statement outside transactions it asks you where it can't tell (CALL, DO with COMMIT)"
+)
+"""The way on after a statement was sent whose end isn't known."""
 _TOLD_BY_LEDGER = (ApplyMigration, UndoMigration, RunSeed, RecordMigration, ForgetMigration)
 
 
@@ -45,6 +50,8 @@ def settled(
     open_ones = [change for change in left if not _has(committed, change)]
     if isinstance(error, ApiError):
         error.mutation_state = "unknown" if open_ones else "none"
+        if isinstance(error, ResponseLost):
+            error.hint = GO_ON if open_ones else "run the same command again: it goes on with what is left"
     if open_ones:
         yield ChangeStarted(open_ones[0])
 

@@ -227,7 +227,7 @@ class Api:
                 lost = isinstance(error, errors.ResponseLost)
                 over = attempt >= ATTEMPTS or (operation.paced and self.pace.given_up)
                 if over or (lost and not operation.repeatable):
-                    raise
+                    raise _told(error, operation) from None
             else:
                 asked = retry_after(response)
                 wait = max(wait, asked)
@@ -275,6 +275,20 @@ def retry_after(response: httpx.Response) -> float:
 def too_fast(response: httpx.Response) -> bool:
     """Whether the platform asks to be asked less often."""
     return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
+
+
+def _told(error: errors.ApiError, operation: Operation) -> errors.ApiError:
+    """A lost answer, with what that means for this operation."""
+    if not isinstance(error, errors.ResponseLost):
+        return error
+    if operation.method == "GET":
+        error.mutation_state = "none"
+    error.hint = "run the same command again: it looks first at what is live"
+    if not operation.repeatable:
+        error.hint = (
+            "look whether it took effect before you run the command again: that would do it once more"
+        )
+    return error
 
 
 def _worth_repeating(operation: Operation, response: httpx.Response) -> bool:

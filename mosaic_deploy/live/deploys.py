@@ -8,11 +8,15 @@ from typing import Any
 
 from mosaic_deploy.live import ledger
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.lease_text import RUNS
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One run that held the lease. Times are ISO 8601 as the database tells them; `done` are addresses."""
+    """One run that held the lease. Times are ISO 8601 as the database tells them.
+
+    `done` are addresses; None where the run ended without a report, so that nobody knows from here.
+    """
 
     id: str
     status: str
@@ -21,7 +25,7 @@ class Deploy:
     started_at: str
     finished_at: str | None
     commit: str | None
-    done: tuple[str, ...]
+    done: tuple[str, ...] | None
     error: str | None
 
 
@@ -31,8 +35,8 @@ def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
         return []
     rows = api.sql(
         project,
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.to_json(d)), '[]')::text AS deploys FROM ("
-        f"SELECT * FROM mosaic_deploy.deploys ORDER BY started_at DESC, id LIMIT {limit:d}) d",
+        "SELECT COALESCE(pg_catalog.json_agg(told), '[]')::text AS deploys FROM ("
+        f"{RUNS} ORDER BY started_at DESC, id LIMIT {limit:d}) each (told)",
     )
     told = rows[0]["deploys"] if rows else "[]"
     return [_deploy(row) for row in (json.loads(told) if isinstance(told, str) else told)]
@@ -49,6 +53,6 @@ def _deploy(row: dict[str, Any]) -> Deploy:
         started_at=row["started_at"],
         finished_at=row.get("finished_at"),
         commit=report.get("commit"),
-        done=tuple(report.get("done") or ()),
+        done=tuple(report["done"]) if "done" in report else None,
         error=failed.get("message"),
     )

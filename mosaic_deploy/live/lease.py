@@ -1,7 +1,8 @@
 """One deploy at a time: a row with holder, token and expiry, renewed while a deploy runs.
 
 Every write to the ledger checks the token in the same statement (fencing), so a deploy that slept through its
-lease can't write. A killed job's lease runs out by itself; one that its deploy no longer renews may be broken.
+lease can't write. A killed job's lease runs out by itself; one that its deploy no longer renews may be broken; one
+whose process has certainly ended is taken over at once.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from mosaic_deploy.errors import LeaseHeld, LeaseLost, MosaicError, PlanStale, ResponseInvalid
 from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.lease_text import HOLDER, TTL, Run, acquisition, removal, renewal
 from mosaic_deploy.live.ledger import keep_sums
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.quote import json_literal, literal
 
-TTL = 60.0
-"""Seconds a lease lives without a renewal."""
 _RENEW = TTL / 3
 _SILENT = _RENEW * 1.5
 """Seconds without a renewal after which a lease may be broken: its deploy has missed one at least."""
@@ -40,6 +41,8 @@ class Claim:
     environment: str | None = None
     commit: str | None = None
     """What of the sources was deployed, for `history`."""
+    process: Mapping[str, object] = field(default_factory=dict)
+    """What the process says of itself, for others on its machine; see Witness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Held:
     holder: str
     seconds: float
     expiry: str = ""
+    process: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def renewed(self) -> float:
@@ -57,27 +61,52 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """What this machine knows of processes. `process` is what this one writes of itself beside its lease.
+
+    `ended` tells of such a writing that its process has certainly ended; `gone` of a holder's name that it probably has.
+    """
+
+    process: Mapping[str, object] = field(default_factory=dict)
+    ended: Callable[[Mapping[str, object]], bool] = lambda _: False
+    gone: Callable[[str], bool] = lambda _: False
+
+
+NOBODY = Witness()
+
+
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How long another deploy is waited for (`seconds`), and whether its lease is broken once it is silent.
 
-    `gone` tells of a holder that it certainly doesn't run any more: of a process on this machine.
+    One whose process has ended, as `witness` knows, isn't waited for.
     """
 
     seconds: float
     breaks: bool = False
-    gone: Callable[[str], bool] = lambda _: False
+    witness: Witness = NOBODY
+
+    def ended(self, held: Held) -> bool:
+        return self.witness.ended(held.process)
+
+    def gone(self, held: Held) -> bool:
+        return self.ended(held) or self.witness.gone(held.holder)
+
+    def takes(self, held: Held) -> bool:
+        """Whether the lease is to be taken over as it was seen."""
+        return self.ended(held) or (self.breaks and (self.gone(held) or held.renewed >= _SILENT))
 
 
 def acquire(api: Api, claim: Claim, patience: Patience) -> Iterator[Waiting | Noted]:
-    """Takes the lease, waiting if need be; yields while it waits, and whose lease it broke.
+    """Takes the lease, waiting if need be; yields while it waits, and whose lease it took over.
 
     A lease is broken only as it was seen: one that was renewed in between is left alone. Raises LeaseHeld, and
     PlanStale where another deploy has run since the plan was made.
     """
     began = time.monotonic()
     while held := _try(api, claim):
-        gone = patience.gone(held.holder)
-        if patience.breaks and (gone or held.renewed >= _SILENT):
+        gone = patience.gone(held)
+        if patience.takes(held):
             taken = yield from _break(api, claim, held, gone=gone)
             if taken:
                 return
@@ -100,11 +129,17 @@ def _break(api: Api, claim: Claim, held: Held, *, gone: bool) -> Generator[Noted
     return taken
 
 
-def await_free(api: Api, project: str, patience: Patience) -> Iterator[Waiting]:
-    """Returns when nobody holds the lease; yields while somebody does. Only reads. Raises LeaseHeld."""
+def await_free(api: Api, project: str, patience: Patience, by: str) -> Iterator[Waiting | Noted]:
+    """Returns when nobody holds the lease; yields while somebody does. Raises LeaseHeld.
+
+    Writes only where the holder's process has ended: `by` takes that lease away, and a note says so.
+    """
     began = time.monotonic()
     while held := _read_held(api, project):
-        gone = patience.gone(held.holder)
+        if patience.ended(held) and _remove(api, project, held, by):
+            yield Noted(_broken(held, gone=True))
+            continue
+        gone = patience.gone(held)
         waited = time.monotonic() - began
         if waited >= patience.seconds:
             raise _held(held, patience, gone=gone)
@@ -114,22 +149,26 @@ def await_free(api: Api, project: str, patience: Patience) -> Iterator[Waiting]:
 
 def _read_held(api: Api, project: str) -> Held | None:
     rows = api.sql(
-        project,
-        "SELECT holder, EXTRACT(EPOCH FROM expires_at - pg_catalog.clock_timestamp())::text AS seconds "
-        "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()",
+        project, f"SELECT ({HOLDER} WHERE l.expires_at > pg_catalog.clock_timestamp())::text AS holder"
     )
-    return Held(str(rows[0]["holder"]), float(rows[0]["seconds"])) if rows else None
+    told = rows[0].get("holder") if rows else None
+    return _seen(json.loads(told)) if isinstance(told, str) else None
+
+
+def _remove(api: Api, project: str, held: Held, by: str) -> bool:
+    rows = api.sql(project, removal(held.holder, held.expiry, by))
+    return bool(rows) and int(rows[0].get("freed", 0)) > 0
 
 
 def _broken(held: Held, *, gone: bool) -> Note:
-    why = "whose process is gone" if gone else f"not heard of for {held.renewed:.0f} s"
+    why = "whose process has ended" if gone else f"not heard of for {held.renewed:.0f} s"
     return Note("lease_broken", f"took over the lease of {held.holder}, {why}", Severity.WARNING)
 
 
 def _reason(held: Held, patience: Patience, *, gone: bool) -> str:
     if gone:
         within = f"it runs out within {TTL:.0f} s, --break-lease doesn't wait"
-        return f"for the lease of {held.holder}, whose process is gone from this machine: {within}"
+        return f"for the lease of {held.holder}, whose process seems to be gone from this machine: {within}"
     if patience.breaks:
         return f"for the deploy of {held.holder}: it is alive, so its lease isn't broken"
     return f"for the deploy of {held.holder}"
@@ -138,7 +177,7 @@ def _reason(held: Held, patience: Patience, *, gone: bool) -> str:
 def _held(held: Held, patience: Patience, *, gone: bool) -> LeaseHeld:
     alive = f"; it was renewed {held.renewed:.0f} s ago, so it isn't broken" if patience.breaks else ""
     hint = (
-        "its process is gone from this machine: --break-lease takes the lease over"
+        "its process seems to be gone from this machine: --break-lease takes the lease over"
         if gone
         else "wait for it, or run again with --lock-timeout 120; a killed deploy's lease runs out by itself within "
         f"{TTL:.0f} s, and --break-lease takes it over after {_SILENT:.0f} s of silence"
@@ -193,7 +232,7 @@ class Heartbeat:
         while not self._stop.wait(_RENEW):
             asked = time.monotonic()
             try:
-                kept = self._api.sql(self._claim.project, _renewal(self._claim))
+                kept = self._api.sql(self._claim.project, renewal(self._claim.token))
             except MosaicError:
                 continue  # the expiry decides: `check` fails once the time is over
             if kept and int(kept[0].get("held", 0)):
@@ -212,26 +251,15 @@ def lease_lost() -> LeaseLost:
     )
 
 
-def _renewal(claim: Claim) -> str:
-    return (
-        f"WITH kept AS (UPDATE mosaic_deploy.lease SET expires_at = {_expiry()} WHERE token = "
-        f"{literal(claim.token)} RETURNING 1) SELECT count(*) AS held FROM kept"
-    )
-
-
-def _expiry() -> str:
-    return f"pg_catalog.clock_timestamp() + interval '{TTL:.0f} seconds'"
-
-
 def _try(api: Api, claim: Claim, broken: Held | None = None) -> Held | None:
-    found = api.sql(claim.project, _acquisition(claim, broken))
+    found = api.sql(
+        claim.project, acquisition(_run(claim), (broken.holder, broken.expiry) if broken else None)
+    )
     facts = json.loads(found[0]["answer"]) if found and isinstance(found[0].get("answer"), str) else None
     if not isinstance(facts, dict):
         raise ResponseInvalid("the SQL endpoint returned the lease in a shape that can't be read")
     if not facts["taken"]:
-        other = facts["other"] or {}
-        holder, expiry = str(other.get("holder", "another deploy")), str(other.get("expiry", ""))
-        return Held(holder, float(other.get("seconds", 0.0)), expiry)
+        return _seen(facts["other"] or {})
     if facts["stale"]:
         release(api, claim, "stale", {})
         last = facts.get("last")
@@ -243,41 +271,20 @@ def _try(api: Api, claim: Claim, broken: Held | None = None) -> Held | None:
     return None
 
 
-def _acquisition(claim: Claim, broken: Held | None) -> str:
-    """Takes a free, expired, own or `broken` lease; counts the deploy; in one statement that may be sent again."""
-    token, deploy, holder = literal(claim.token), literal(claim.deploy_id), literal(claim.holder)
-    environment = literal(claim.environment) if claim.environment else "NULL"
-    begun = json_literal({"commit": claim.commit} if claim.commit else {})
-    seen = ended = ""
-    if broken:
-        whose = f"holder = {literal(broken.holder)}"
-        seen = (
-            f"\n    OR (l.{whose} AND EXTRACT(EPOCH FROM l.expires_at) = {literal(broken.expiry)}::numeric)"
-        )
-        report = json_literal({"lease_broken_by": claim.holder})
-        ended = f"""
-ended AS (
-  UPDATE mosaic_deploy.deploys SET status = 'interrupted',
-  report = COALESCE(report, '{{}}') || {report}::jsonb,
-  finished_at = pg_catalog.clock_timestamp()
-  WHERE status = 'running' AND {whose} AND id <> {deploy} AND EXISTS (SELECT FROM taken)),"""
-    return f"""WITH taken AS (
-  INSERT INTO mosaic_deploy.lease AS l (holder, token, acquired_at, expires_at)
-  VALUES ({holder}, {token}, pg_catalog.clock_timestamp(), {_expiry()})
-  ON CONFLICT (one) DO UPDATE SET holder = EXCLUDED.holder, token = EXCLUDED.token,
-    acquired_at = EXCLUDED.acquired_at, expires_at = EXCLUDED.expires_at
-  WHERE l.expires_at <= pg_catalog.clock_timestamp() OR l.token = EXCLUDED.token{seen} RETURNING 1),{ended}
-mine AS (SELECT 1 FROM mosaic_deploy.deploys WHERE id = {deploy}),
-counted AS (
-  UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE serial = {claim.serial}
-  AND EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM mine) RETURNING serial),
-begun AS (
-  INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan, report)
-  SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(claim.plan)}, {begun}::jsonb FROM counted)
-SELECT pg_catalog.json_build_object(
-  'taken', EXISTS (SELECT FROM taken),
-  'stale', NOT EXISTS (SELECT FROM counted) AND NOT EXISTS (SELECT FROM mine),
-  'last', (SELECT holder FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1),
-  'other', (SELECT pg_catalog.json_build_object('holder', holder,
-    'expiry', EXTRACT(EPOCH FROM expires_at)::text, 'seconds',
-    EXTRACT(EPOCH FROM expires_at - pg_catalog.clock_timestamp())) FROM mosaic_deploy.lease))::text AS answer"""
+def _run(claim: Claim) -> Run:
+    report: dict[str, object] = {"commit": claim.commit} if claim.commit else {}
+    if claim.process:
+        report["process"] = dict(claim.process)
+    return Run(
+        claim.deploy_id, claim.holder, claim.token, claim.environment, claim.plan, claim.serial, report
+    )
+
+
+def _seen(facts: Mapping[str, Any]) -> Held:
+    process = facts.get("process")
+    return Held(
+        str(facts.get("holder", "another deploy")),
+        float(facts.get("seconds", 0.0)),
+        str(facts.get("expiry", "")),
+        process if isinstance(process, dict) else {},
+    )

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
+from mosaic_deploy.live.lease_text import RUNS
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, Settings, State
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal, values
 from mosaic_deploy.sql.records import SEED
@@ -141,7 +142,7 @@ def read(digests: Mapping[str, str]) -> str:
         _KEPT[STATIC]: f"({_rows(STATIC, '=')})",
         _KEPT[ASSET]: f"({_rows(ASSET, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
-        "last": "(SELECT pg_catalog.to_json(d) FROM mosaic_deploy.deploys d ORDER BY started_at DESC LIMIT 1)",
+        "last": f"({RUNS} ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
     }

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from mosaic_deploy.errors import (
     NextAction,
-    PlanStale,
     ProjectAmbiguous,
+    ProjectExists,
     ProjectNotFound,
     ProjectNotReady,
     ResponseLost,
@@ -69,16 +69,13 @@ def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = N
 def create(api: Api, name: str) -> Project:
     """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
 
-    Raises PlanStale where there is one of this name by now. Names needn't be unique, so two first deploys at the
+    Raises ProjectExists where there is one of this name. Names needn't be unique, so two first deploys at the
     same moment make two: the one with the smaller id is gone on with. Raises ProjectAmbiguous for the other, which
     stays empty.
     """
     known = read_projects(api)
     if taken := [project.id for project in known if project.name == name]:
-        raise PlanStale(
-            f"another deploy was first: it created the project {name!r} ({taken[0]}) since this plan was made",
-            hint="run the command again: it plans for that one",
-        )
+        raise _taken(name, taken)
     before = {project.id for project in known}
 
     def made() -> list[Project]:
@@ -89,6 +86,7 @@ def create(api: Api, name: str) -> Project:
     except (ResponseLost, ServerFailed) as error:
         found = made()
         if not found:
+            error.hint = "run the same command again: no project of this name is listed, and it looks first"
             raise
         if len(found) > 1:
             raise choose_error(found, name) from error
@@ -97,6 +95,14 @@ def create(api: Api, name: str) -> Project:
     if first < mine.id:
         raise _second(mine, first)
     return mine
+
+
+def _taken(name: str, ids: list[str]) -> ProjectExists:
+    return ProjectExists(
+        f"there is a project named {name!r} already: {', '.join(ids)}. Nothing was created",
+        hint="deploy to it, or choose another name",
+        next_actions=[NextAction(f"deploy to {one}", f"mosaic-deploy apply --project {one}") for one in ids],
+    )
 
 
 def _second(mine: Project, first: str) -> ProjectAmbiguous:

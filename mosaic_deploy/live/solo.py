@@ -55,7 +55,7 @@ def run_solo(api: Api, project: str, step: Step, session: Session) -> None:
             raise OutcomeUnknown(step)
         try:
             if outcome is Outcome.REPEAT:
-                _send(api, project, step, session)
+                _send(api, project, step, session, before=claimed == ATTEMPTED)
             api.sql(project, compile_end(step, session))
         except (ResponseLost, ServerFailed):
             if attempt == _TRIES:
@@ -73,11 +73,16 @@ def leaves_work(step: Step) -> bool:
     return step.unit.statements[0].kind in _PARTWAY
 
 
-def _send(api: Api, project: str, step: Step, session: Session) -> None:
-    """Sends the statement. What PostgreSQL refuses is noted, so that nobody has to ask later whether it ran."""
+def _send(api: Api, project: str, step: Step, session: Session, *, before: bool) -> None:
+    """Sends the statement. What PostgreSQL refuses is noted, so that nobody has to ask later whether it ran.
+
+    Where it was sent `before`, it may have been running still when its outcome was asked for, and be done by now.
+    """
     try:
         _send_over_remains(api, project, step)
-    except SqlFailed:
+    except SqlFailed as error:
+        if before and error.sqlstate == _DUPLICATE and _find_out(api, project, step) is Outcome.DONE:
+            return
         if not leaves_work(step):
             _note_refused(api, project, step, session)
         raise

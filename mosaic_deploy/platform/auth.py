@@ -158,7 +158,7 @@ def _too_many(next_at: datetime, tier: str, limit: int) -> Fault:
     return Fault(
         429,
         "mail_limit_reached",
-        f"the {tier} tier sends {limit} mails a day; the next one is possible at {when}",
+        f"the {tier} tier sends {limit} mail{'' if limit == 1 else 's'} a day; the next one is possible at {when}",
         details={"next_at": when},
         headers={"Retry-After": str(seconds)},
     )

@@ -25,7 +25,7 @@ from typing import Any
 
 from mosaic_deploy.platform import account, home
 from mosaic_deploy.platform.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
-from mosaic_deploy.platform.daemon import launch, stop_all
+from mosaic_deploy.platform.daemon import find_running, launch, stop_all
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.installation import ensure_installation
 from mosaic_deploy.version import __version__
@@ -77,6 +77,7 @@ def restore(folder: Path, source: Path, *, overwrite: bool = False) -> Document:
     account.create_folder(postgres_folder, user)
     _check_postgres(postgres_folder, facts)
     state = replace(_read_state(facts), home_id=secrets.token_hex(8), postgres_folder=str(postgres_folder))
+    before = home.readable_state(folder)
     with _standing_still(folder):
         finish(folder)
         drafts = {"store": _draft(folder / "store"), "postgres": _draft(postgres_folder / "data")}
@@ -93,7 +94,19 @@ def restore(folder: Path, source: Path, *, overwrite: bool = False) -> Document:
         "file": str(source),
         "created_at": facts["created_at"],
         "home": str(folder),
+        **_address(folder, before),
     }
+
+
+def _address(folder: Path, before: home.State | None) -> Document:
+    """Where it answers now that it runs again, or will; and whether that is elsewhere than before."""
+    running, state = find_running(folder), home.read_state(folder)
+    assert state is not None, "the restore wrote it"
+    port = int(running["port"]) if running else state.port
+    told: Document = {"url": running["url"] if running else None, "port": port or None}
+    if before and before.port and port and port != before.port:
+        told["moved"] = f"addresses of sites and files end in :{port} now, no longer in :{before.port}"
+    return told
 
 
 def finish(folder: Path) -> None:

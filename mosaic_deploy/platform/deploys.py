@@ -16,6 +16,7 @@ from psycopg.rows import DictRow
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.parts import Platform
+from mosaic_deploy.platform.sessions import Session
 
 _SECONDS = 3
 _SHOWN_CHANGES = 200
@@ -23,6 +24,10 @@ _DEPLOYS = """
 SELECT id::text, status::text, holder::text, environment::text, started_at::timestamptz, finished_at::timestamptz,
        CASE WHEN pg_catalog.pg_column_size(report) < 1000000 THEN report::jsonb END
 FROM mosaic_deploy.deploys ORDER BY started_at DESC LIMIT %s
+"""
+
+_LEASE = """
+SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()
 """
 
 
@@ -58,14 +63,27 @@ async def _of_project(platform: Platform, project: DictRow, limit: int) -> list[
             await session.execute("SET LOCAL statement_timeout = '2s'")
             cursor = await session.execute(_DEPLOYS, [limit])
             rows = await cursor.fetchall()
-            return [_read(project["id"], row) for row in rows]
+            lease = await _lease(session) if any(row[1] == "running" for row in rows) else None
+            return [_read(project["id"], row, lease) for row in rows]
     except (psycopg.Error, Fault, TimeoutError):
         # No ledger, another layout, or a database that is busy: the page goes without.
         return []
 
 
-def _read(project_id: str, row: tuple[Any, ...]) -> Deploy:
+async def _lease(session: Session) -> tuple[Any, ...] | None:
+    """Who deploys now, and since when."""
+    try:
+        cursor = await session.execute(_LEASE)
+        return await cursor.fetchone()
+    except psycopg.Error:
+        return None
+
+
+def _read(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
     name, status, holder, environment, started, finished, report = row
+    if status == "running" and not (lease and lease[0] == holder and lease[1] <= started):
+        # Its process died before it could write how it ended.
+        status = "interrupted"
     report = report if isinstance(report, dict) else {}
     done = report.get("done")
     changes = [str(address) for address in done] if isinstance(done, list) else []

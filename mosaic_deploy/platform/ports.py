@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
+
+from mosaic_deploy.platform.faults import ProcessFault
 
 _LASTING = range(20_000, 32_000)
 
@@ -39,6 +42,21 @@ def free_port() -> int:
             return port
     with bind(0) as opened:
         return int(opened.getsockname()[1])
+
+
+def bind_asked(port: int) -> socket.socket:
+    """The port that somebody named. Raises ProcessFault: another one would surprise."""
+    try:
+        return bind(port)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "another program uses it" if taken else error.strerror or str(error)
+        below = " Ports below 1024 need privileges." if error.errno == errno.EACCES else ""
+        raise ProcessFault(
+            "port_unavailable",
+            f"port {port} can't be listened on: {why}.{below}",
+            "name another one with --port, or none: then a free one is found",
+        ) from error
 
 
 def bind_preferred(port: int) -> socket.socket:

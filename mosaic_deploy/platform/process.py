@@ -38,7 +38,20 @@ def start(folder: Path, port: int | None) -> Document:
         if running := find_running(folder):
             return running
         end_unhealthy(folder)
-        return {**launch(folder, port), "status": "started"}
+        before = home.readable_state(folder)
+        started = {**launch(folder, port), "status": "started"}
+        return {**started, **told_move(before, started["port"], asked=port)}
+
+
+def told_move(before: home.State | None, port: int, *, asked: int | None = None) -> Document:
+    """`moved`, in words, where the platform listens elsewhere than it did, or than it does by default."""
+    old = before.port if before else 0
+    expected = old or asked or home.DEFAULT_PORT
+    if port == expected:
+        return {}
+    why = "" if asked else f"port {expected} is taken; "
+    whose = f"of sites and files end in :{port} now" + (f", no longer in :{old}" if old else "")
+    return {"moved": f"{why}addresses {whose}"}
 
 
 def stop(folder: Path) -> Document:

@@ -23,7 +23,7 @@ from mosaic_deploy.platform.limits import local_limits
 from mosaic_deploy.platform.listen import listen, stop_signal
 from mosaic_deploy.platform.local_key import LocalKey
 from mosaic_deploy.platform.parts import Platform
-from mosaic_deploy.platform.ports import bind_preferred
+from mosaic_deploy.platform.ports import bind_asked, bind_preferred
 from mosaic_deploy.platform.postgres import Postgres
 from mosaic_deploy.platform.report import Report
 from mosaic_deploy.platform.rotation import keep_rotating
@@ -65,13 +65,13 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
         state = home.new_state(choose_folder(folder, account))
         home.write_state(folder, state)
     state = _moved_along(state, folder)
+    listener = bind_asked(port) if port else bind_preferred(state.port or home.DEFAULT_PORT)
     postgres_folder = Path(state.postgres_folder)
     create_folder(postgres_folder, account)
     installation = ensure_installation(postgres_folder)
     postgres = Postgres(installation, postgres_folder, account)
     postgres.start(state.postgres_password, state.postgres_port)
     try:
-        listener = bind_preferred(port or state.port or home.DEFAULT_PORT)
         bound: int = listener.getsockname()[1]
         state = replace(state, port=bound, postgres_port=postgres.port)
         home.write_state(folder, state)

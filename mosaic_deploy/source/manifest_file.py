@@ -38,6 +38,12 @@ def _in_folder(folder: Path) -> Path:
     raise _missing(f"no manifest in {folder}: looked for {' and '.join(NAMES)}", _near(folder, NAMES[0]))
 
 
+def unread_twin(manifest: Path) -> str | None:
+    """The name of a second manifest in the same folder, which was not meant by the folder."""
+    chosen, other = NAMES
+    return other if manifest.name == chosen and (manifest.parent / other).is_file() else None
+
+
 def _near(folder: Path, name: str) -> str | None:
     """A file or folder of almost this name, or a manifest in a folder above."""
     from difflib import get_close_matches

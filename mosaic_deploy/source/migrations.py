@@ -9,17 +9,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
+from mosaic_deploy.sql.reserved import SCHEMA, first_write
 from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
 _LONGEST_VERSION = 18
 """Digits: the ledger keeps versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_LEDGERS = (
+    f"changes the schema {SCHEMA}, where mosaic-deploy records what it has applied; only deploys and "
+    "`mosaic-deploy migrate repair` write there"
+)
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
 SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
 """dbmate's marks: which way, and the options behind it."""
@@ -82,18 +87,25 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
 
 
 def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
-    """Parses files. Raises MigrationInvalid with every file's first syntax error at once."""
+    """Parses files. Raises MigrationInvalid with what is wrong with each, all at once."""
     parsed: list[Parsed] = []
     problems: list[Problem] = []
+    unreadable = False
     for file in files:
         try:
             parsed.append(_parse(file))
         except (SyntaxProblem, UnitProblem) as error:
+            unreadable = unreadable or isinstance(error, SyntaxProblem)
             problems.append(_problem(file, error))
     if problems:
-        count = "a migration" if len(problems) == 1 else f"{len(problems)} migrations"
-        raise MigrationInvalid(f"{count} can't be read as PostgreSQL", problems=problems)
+        raise MigrationInvalid(_summary(files, problems, unreadable=unreadable), problems=problems)
     return tuple(parsed)
+
+
+def _summary(files: Sequence[MigrationFile], problems: Sequence[Problem], *, unreadable: bool) -> str:
+    noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
+    count = f"a {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
+    return f"{count} can't be {'read as PostgreSQL' if unreadable else 'applied as written'}"
 
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
@@ -161,13 +173,24 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
 
 def _misnamed(shown: str) -> Problem:
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
-    return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
+    name = PurePosixPath(shown).name
+    found = re.match(r"0*([0-9]+)", name)
+    if found is None:
+        return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
+    if len(found.group(1)) > _LONGEST_VERSION:
+        message = f"a version number of more than {_LONGEST_VERSION} digits"
+        return Problem(message, Location(shown), hint=hint)
+    number, rest = found.group(), name[found.end() : -len(".sql")]
+    better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
+    message = f"no _ or - between the version number {number} and the rest of the name"
+    return Problem(message, Location(shown), hint=f"rename it to {better}")
 
 
 def _parse(file: MigrationFile) -> Parsed:
     text, options = _up_section(file.text)
     statements = parse(text)
     _refuse_copy_from_stdin(statements)
+    _refuse_ledger_writes(statements, text)
     directives = " ".join([options, *_directives(text)])
     units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
     return Parsed(file, tuple(units))
@@ -209,6 +232,12 @@ def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
 
             if copies_from_stdin(statement):
                 raise UnitProblem(COPY_FROM_STDIN, statement.offset)
+
+
+def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
+    """Raises UnitProblem for what would change the record of what is applied, as far as the statements name it."""
+    if SCHEMA in text.lower() and (found := first_write(statements, text)):
+        raise UnitProblem(_LEDGERS, found[1])
 
 
 def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
-from mosaic_deploy.model.plan import Note
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
 from mosaic_deploy.source.files import LARGEST_STATIC, Files, read_files, refuse_unserved
 from mosaic_deploy.source.local_file import LocalFile
+from mosaic_deploy.source.manifest_file import unread_twin
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
 from mosaic_deploy.source.patterns import Selection, refuse_bad_patterns
 from mosaic_deploy.source.secrets import refuse_secrets
@@ -65,9 +67,15 @@ def read_desired(manifest: Manifest) -> Desired:
         static.found if static else {},
         assets.found if assets else {},
         generated,
-        tuple(note for kind, files in read.items() for note in files.notes(kind)),
+        (*_twin(manifest), *(note for kind, files in read.items() for note in files.notes(kind))),
         sum(files.ignored for files in read.values()),
     )
+
+
+def _twin(manifest: Manifest) -> Iterator[Note]:
+    if other := unread_twin(manifest.file):
+        message = f"{manifest.file.name} is read, and not {other} beside it: delete one of them"
+        yield Note("manifest_twice", message, Severity.WARNING)
 
 
 def _migrations(manifest: Manifest) -> tuple[MigrationFile, ...] | None:

@@ -75,6 +75,21 @@ def test_projects_are_listed_and_created(run, folder: Path) -> None:
     assert any(line.startswith(made["id"]) for line in listed.stdout.splitlines())
 
 
+def test_a_project_of_a_name_that_is_taken_is_not_created(run, folder: Path) -> None:
+    name = f"it's made twice {folder}"
+    made = _json(run("projects", "create", name, *HERE, "-o", "json"))
+    again = run("projects", "create", name, *HERE, "-o", "json")
+    assert again.returncode == 1
+    error = json.loads(again.stdout)["error"]
+    assert (error["code"], error["mutation_state"]) == ("project_exists", "none")
+    assert made["id"] in error["message"]
+    commands = [action["command"] for action in error["next_actions"]]
+    assert commands == [f"mosaic-deploy apply --project {made['id']} --local"]
+    shown = run("projects", "create", name, *HERE).stderr
+    assert "plan" not in shown
+    assert name in [each["name"] for each in _json(run("projects", "list", *HERE, "-o", "json"))["projects"]]
+
+
 def test_what_needs_a_project_says_where_there_is_none(run, folder: Path) -> None:
     missing = run("storage", "ls", *HERE)
     assert missing.returncode == 1
@@ -174,6 +189,8 @@ def test_doctor_names_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> 
     assert verdicts["manifest"] == "bad"
     assert verdicts[".env"] == "odd"
     assert verdicts["API"] == "bad"
+    cures = {each["subject"]: each["cure"] for each in json.loads(found.stdout)["findings"]}
+    assert cures["API"].endswith("mosaic-deploy doctor --local")
     assert "mk_x" not in found.stdout
 
 

@@ -182,7 +182,7 @@ def test_a_failed_apply_tells_how_far_it_came(job: Job, folder: Path) -> None:
     failed = job("apply", "--local")
     assert failed.returncode == 1
     assert "::error file=sql/2_bad.sql,line=2,col=13,title=migration_failed::" in failed.stdout
-    assert re.search(r"the apply stopped \(\d+ done, \d+ not begun\)", job.summary)
+    assert re.search(r"the apply stopped \(\d+ of \d+ changes done\)", job.summary)
 
 
 def test_what_is_in_the_repository_is_only_text(job: Job, comments: Comments, folder: Path) -> None:

@@ -77,8 +77,8 @@ def stranger(run, folder: Path) -> Path:
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "public/hand.txt").unlink()
     assert run("apply", "--local", "--yes").returncode == 0
-    (folder / "sql/2_forget.sql").write_text("delete from mosaic_deploy.objects where path = 'hand.txt';")
-    assert run("apply", "--local", "--yes", "--allow", "destructive").returncode == 0
+    forget = "delete from mosaic_deploy.objects where path = 'hand.txt'"
+    assert run("sql", "--local", forget).returncode == 0
     manifest = folder / "mosaic.yaml"
     manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all"))
     return folder

@@ -71,6 +71,28 @@ def test_a_running_platform_is_not_given_another_mail_server(own_home) -> None:
     assert (refused.returncode, "local stop" in refused.stderr) == (1, True)
 
 
+def test_a_server_of_ones_own_is_for_another_command(tmp_path) -> None:
+    for given in (
+        ["--database-url", "postgresql://u:secret@h/d"],
+        ["--database-url=postgresql://u:secret@h/d"],
+    ):
+        refused = run(tmp_path / "none", "start", *given)
+        assert refused.returncode == 2
+        assert "  mosaic-deploy platform serve --database-url postgresql://" in refused.stderr
+        assert "secret" not in refused.stderr
+
+
+def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -> None:
+    home = tmp_path / "other"
+    port = run_platform(own_home, "status")["port"]
+    refused = run(home, "start", "--port", str(port))
+    assert refused.returncode == 1
+    assert (
+        f"error[platform_failed]: port {port} can't be listened on: another program uses it" in refused.stderr
+    )
+    assert run_platform(home, "reset")["status"] == "reset"
+
+
 def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     file = tmp_path / "backup.tgz"
     saved = run(own_home, "backup", str(file))
@@ -85,8 +107,36 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     # It ran before, so it runs again.
     assert run_platform(own_home, "status")["status"] == "running"
     fresh = tmp_path / "fresh"
-    assert run(fresh, "restore", str(file)).returncode == 0
+    restored = run(fresh, "restore", str(file))
+    assert restored.returncode == 0
+    assert "\nport: " in restored.stdout, "where it will answer"
+    # Its port is taken by the other platform: that is said when it starts.
+    started = run(fresh, "start")
+    assert f"moved:           port {run_platform(own_home, 'status')['port']} is taken; " in started.stdout
+    assert run(fresh, "stop").returncode == 0
+    port = free_port()
+    assert f"end in :{port} now" in run(fresh, "start", "--port", str(port)).stdout
+    back = run(fresh, "restore", str(file), "--yes")
+    assert f"no longer in :{port}" in back.stdout
+    assert f"url:             {run_platform(fresh, 'status')['url']}\n" in back.stdout
+    _told_where_a_command_starts_it(fresh, own_home, tmp_path)
     assert run_platform(fresh, "reset")["status"] == "reset"
+
+
+def _told_where_a_command_starts_it(home: Path, other: Path, folder: Path) -> None:
+    """`--local` starts it, too: what `local start` would say goes beside what was asked for."""
+    assert run(home, "stop").returncode == 0
+    state = json.loads((home / "state.json").read_text())
+    port = run_platform(other, "status")["port"]
+    (home / "state.json").write_text(json.dumps({**state, "port": port}))
+    (folder / "mosaic.yaml").write_text("version: 1\nproject:\n  name: moved\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mosaic_deploy", "plan", "--local", "-o", "json"],
+        env={**os.environ, "MOSAIC_HOME": str(home)}, cwd=folder,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=100,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["type"] == "plan"
+    assert f"note: port {port} is taken; addresses of sites and files end in :" in done.stderr
 
 
 def test_reset_asks(own_home) -> None:

@@ -344,7 +344,7 @@ def test_after_a_failure_a_new_plan_is_the_way_on(run, live):
     [action] = document["error"]["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --except storage --local"
     again = json.loads(run("apply", "plan.json", "-o", "json").stdout)["error"]
-    assert "this very plan was applied since, by " in again["message"]
+    assert "this very plan was begun since, by " in again["message"]
     assert "(failed, 20" in again["message"]
 
 
@@ -434,3 +434,17 @@ def test_real_plans_are_as_the_schema_says(run, live):
 
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(SCHEMA.schema)
+
+
+def test_a_saved_plan_that_another_deploy_made_stale_is_made_anew_not_run_again(run, live, platform):
+    (live / "public/index.html").write_text("<h1>new")
+    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+    lease = "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
+    lease += "('ada@elsewhere', 't', now(), now() + interval '20 seconds')"
+    assert run("sql", "--local", lease).returncode == 0
+    error = json.loads(run("apply", "plan.json", "--break-lease", "-o", "json").stdout)["error"]
+    assert error["code"] == "plan_stale"
+    assert error["hint"] == "read a new plan, and apply that"
+    assert [action["command"] for action in error["next_actions"]] == [
+        "mosaic-deploy plan --out plan.json --local"
+    ]

@@ -34,6 +34,23 @@ def test_a_secret_stops_every_command_and_is_shown_in_no_format(run, folder, com
         ]
 
 
+def test_a_second_manifest_beside_the_one_that_is_read_is_told(run, folder):
+    (folder / "mosaic.yml").write_text("version: 1\nproject:\n  name: another\n")
+    document = json.loads(run("validate", "-o", "json").stdout)
+    assert [note["code"] for note in document["notes"]] == ["manifest_twice"]
+    assert "mosaic.yaml is read, and not mosaic.yml beside it" in run("plan", "--local").stdout
+    assert json.loads(run("validate", "mosaic.yml", "-o", "json").stdout)["notes"] == []
+
+
+def test_a_migration_that_would_change_the_ledger_is_refused_everywhere(run, folder):
+    (folder / "sql/2_gone.sql").write_text("create table x (id int);\nDROP SCHEMA mosaic_deploy CASCADE;\n")
+    for command in (["validate"], ["migrate", "lint"], ["plan", "--local"], ["apply", "--local", "--yes"]):
+        ended = run(*command)
+        assert ended.returncode == 1
+        assert "error[migration_invalid]: a migration can't be applied as written" in ended.stderr
+        assert "sql/2_gone.sql:2:1 changes the schema mosaic_deploy" in ended.stderr
+
+
 def test_an_allowed_secret_passes(run, folder):
     (folder / "public/keys.html").write_text(KEY)
     text = (folder / "mosaic.yaml").read_text()

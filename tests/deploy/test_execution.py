@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import httpx
 import psycopg
 import pytest
 
@@ -120,6 +121,29 @@ def test_a_lost_answer_outside_a_transaction(site, api_over, text):
     last = site.run(api=api_over(losing))[-1]
     assert isinstance(last, ApplyDone), last
     assert losing.lost == 1
+    assert site.plan().plan.changes == ()
+
+
+def test_an_index_that_a_dead_run_was_still_building_is_not_an_error(site, api_over):
+    """It wasn't there when it was asked for, and is when it is to be built: what was sent before has ended."""
+    text = "create index concurrently i on t (n)"
+    history(site, m1_t="create table t (n int);", m2_s=text)
+    site.run(api=api_over(Dying(0, lambda request: is_sql(request, f'{{"query":"{text}"}}'))))
+    free_lease(site)
+
+    class Ending(httpx.HTTPTransport):
+        ended = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if not self.ended and is_sql(request, f'{{"query":"{text}"}}'):
+                self.ended += 1
+                site.sql(text)
+            return super().handle_request(request)
+
+    ending = Ending()
+    last = site.run(api=api_over(ending))[-1]
+    assert isinstance(last, ApplyDone), last
+    assert ending.ended == 1
     assert site.plan().plan.changes == ()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 
 from mosaic_deploy.errors import LeaseHeld, PlanStale
-from mosaic_deploy.live.lease import Claim, Patience, acquire, release
+from mosaic_deploy.live.lease import Claim, Patience, Witness, acquire, release
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 from tests.deploy.faults import is_sql
 from tests.deploy.test_crashes import small
@@ -65,11 +65,11 @@ def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site
     site.apply()
     small(site, "second")
     held(site, "ada@here (pid 7)", 58)
-    events = site.run(gone=lambda holder: holder == "ada@here (pid 7)", lease_wait=0.05)
+    events = site.run(witness=Witness(gone=lambda holder: holder == "ada@here (pid 7)"), lease_wait=0.05)
     waits = [event.reason for event in events if isinstance(event, Waiting)]
-    assert "whose process is gone from this machine" in waits[0]
+    assert "whose process seems to be gone from this machine" in waits[0]
     assert "--break-lease" in waits[0]
-    broken = site.run(gone=lambda holder: True, break_lease=True)
+    broken = site.run(witness=Witness(gone=lambda holder: True), break_lease=True)
     assert any(isinstance(event, Noted) for event in broken)
     assert isinstance(site.run()[-1], ApplyDone)
 

@@ -78,6 +78,14 @@ def test_a_block_that_commits_and_fails_may_have_done_a_part(site):
     history(site, m1_t="create table t (n int);", m2_s=text)
     failed = site.fails()
     assert "what it committed before that is kept" in failed.error.message
+    assert failed.error.mutation_state == "unknown"
+    assert [action.command for action in failed.error.next_actions] == [
+        "mosaic-deploy migrate repair --applied 2:1",
+        "mosaic-deploy migrate repair --not-applied 2:1",
+    ]
+    again = site.fails()
+    assert "isn't sent again" in again.error.message, "as the first failure's way on says: it has to be told"
+    assert again.error.next_actions == failed.error.next_actions
     assert standings(site)["2"] == "unknown"
     assert "division by zero" in known(site).told.entries[-1].cause
     repair(site, not_applied=(("2", 1),))

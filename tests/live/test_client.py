@@ -144,6 +144,23 @@ def test_an_answer_that_never_comes_is_lost_with_unknown_effect() -> None:
     assert caught.value.mutation_state == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("operation", "state", "hint"),
+    [
+        (endpoints.LIST_PROJECTS, "none", "run the same command again"),
+        (endpoints.RUN_SQL, "unknown", "run the same command again"),
+        (endpoints.RUN_SQL_ONCE, "unknown", "look whether it took effect before you run the command again"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, hint: str) -> None:
+    platform = Platform(*[httpx.ReadTimeout("slow")] * 5)
+    with pytest.raises(errors.ResponseLost) as caught:
+        platform.api.call(operation, body={})
+    assert caught.value.mutation_state == state
+    assert str(caught.value.hint).startswith(hint)
+
+
 # --- sending again ---
 
 

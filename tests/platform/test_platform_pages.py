@@ -172,6 +172,26 @@ def _write_ledger(api, project_id: str, evil: str) -> None:
     )
 
 
+def test_a_deploy_that_died_is_shown_as_interrupted(api, project, browser) -> None:
+    project_id = project("Died")
+    api.sql(
+        project_id,
+        "CREATE SCHEMA mosaic_deploy; CREATE TABLE mosaic_deploy.deploys (id text, serial bigint, status text,"
+        " holder text, environment text, plan text, report jsonb, started_at timestamptz, finished_at timestamptz);"
+        " CREATE TABLE mosaic_deploy.lease (holder text, acquired_at timestamptz, expires_at timestamptz);"
+        " INSERT INTO mosaic_deploy.deploys VALUES ('1', 1, 'running', 'ada', NULL, '', NULL, now(), NULL);"
+        " INSERT INTO mosaic_deploy.lease VALUES ('ada', now() - interval '1 s', now() + interval '1 minute')",
+    )
+    assert "<td>running</td>" in browser.get(f"/projects/{project_id}").text
+    for change in (
+        "holder = 'bob'",
+        "holder = 'ada', acquired_at = now()",
+        "acquired_at = '-infinity', expires_at = now()",
+    ):
+        api.sql(project_id, f"UPDATE mosaic_deploy.lease SET {change}")
+        assert "<td>interrupted</td>" in browser.get(f"/projects/{project_id}").text
+
+
 def test_a_hostile_ledger_harms_nobody(api, project, browser) -> None:
     """Reading it runs as the project's role, and gives up soon."""
     project_id = project("Hostile")

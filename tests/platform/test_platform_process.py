@@ -153,12 +153,35 @@ def _taken_port(home: Path, first, project_id: str) -> None:
         moved = run_platform(home, "start")
     assert moved["status"] == "started"
     assert moved["port"] != first["port"]
+    assert moved["moved"].startswith(f"port {first['port']} is taken; ")
+    assert moved["moved"].endswith(f":{moved['port']} now, no longer in :{first['port']}")
     assert moved["postgres_port"] != first["postgres_port"]
     _assert_kept(moved, project_id)
     assert run_platform(home, "stop")["status"] == "stopped"
     again = run_platform(home, "start")
     assert (again["port"], again["postgres_port"]) == (moved["port"], moved["postgres_port"])
+    assert "moved" not in again
     _assert_kept(again, project_id)
+    _asked_port(home, again)
+
+
+def _asked_port(home: Path, running) -> None:
+    """A port that was asked for is had, or nothing starts."""
+    assert run_platform(home, "stop")["status"] == "stopped"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = run_platform(home, "start", "--port", str(port))
+    assert (refused["exit_code"], refused["error"]["code"]) == (1, "port_unavailable")
+    assert f"port {port} can't be listened on: another program uses it" in refused["error"]["message"]
+    assert run_platform(home, "status")["status"] == "stopped"
+    assert processes_of(home) == []
+    port = free_port()
+    moved = run_platform(home, "start", "--port", str(port))
+    assert (moved["port"], moved["moved"]) == (
+        port, f"addresses of sites and files end in :{port} now, no longer in :{running['port']}",
+    )  # fmt: skip
 
 
 def _stop_after_a_crash(home: Path) -> None:
@@ -183,6 +206,15 @@ def _reset_one_project(home: Path, project_id: str) -> None:
     assert run_platform(home, "reset")["status"] == "reset"
     assert processes_of(home) == []
     assert not (home / "state.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down")
+def test_started_by_root_postgres_runs_as_another(platform) -> None:
+    folder = Path(json.loads((platform.home / "state.json").read_text())["postgres_folder"])
+    server = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
+    said = subprocess.run(["ps", "-o", "uid=", "-p", str(server)], capture_output=True, text=True, check=True)
+    assert int(said.stdout) != 0
+    assert (folder / "data").stat().st_uid == int(said.stdout)
 
 
 def test_provisioning_is_resumed(own_home) -> None:

@@ -15,6 +15,7 @@ from mosaic_deploy.source.migrations import (
     read_migrations,
     statement_location,
 )
+from mosaic_deploy.source.seeds import read_seeds, whole_seeds
 from mosaic_deploy.sql.units import Carrier
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "sql_errors").glob("*.sql"))
@@ -85,11 +86,49 @@ def test_what_is_no_migration_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_every_misnamed_file_is_named(tmp_path: Path) -> None:
-    bad = ["create.sql", "v1_a.sql", "1.sql", "1a.sql", "٣_arabic.sql", "1234567890123456789_long.sql"]
+    bad = ["create.sql", "v1_a.sql", "٣_arabic.sql"]
     write(tmp_path, **dict.fromkeys([*bad, "1_fine.sql"], ""))
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
     message = "no version number at the beginning of the name"
     assert refused(tmp_path) == [f"migrations/{name}: {message}; {hint}" for name in sorted(bad)]
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("0004 space.sql", "0004_space.sql"),
+        ("1.sql", "1_name.sql"),
+        ("1a.sql", "1_a.sql"),
+        ("12.add email (again).SQL", "12_add_email_again.sql"),
+    ],
+)
+def test_a_number_that_is_not_set_off_is_told_with_a_better_name(
+    tmp_path: Path, name: str, better: str
+) -> None:
+    write(tmp_path, **{name: ""})
+    [said] = refused(tmp_path)
+    number = better.partition("_")[0]
+    assert said == (
+        f"migrations/{name}: no _ or - between the version number {number} and the rest of the name; rename it to {better}"
+    )
+
+
+def test_a_number_too_long_is_told(tmp_path: Path) -> None:
+    write(tmp_path, **{"1234567890123456789_long.sql": ""})
+    [said] = refused(tmp_path)
+    assert "a version number of more than 18 digits" in said
+
+
+def test_seeds_leave_the_ledger_alone_too(tmp_path: Path) -> None:
+    (tmp_path / "seed.sql").write_text("insert into t values (1);\nDELETE FROM mosaic_deploy.migrations;")
+    with pytest.raises(MigrationInvalid) as caught:
+        whole_seeds(read_seeds(tmp_path, ["seed.sql"]))
+    assert caught.value.message == "a seed can't be applied as written"
+    [problem] = caught.value.problems
+    assert (str(problem.location), "changes the schema mosaic_deploy" in problem.message) == (
+        "seed.sql:2:1",
+        True,
+    )
 
 
 def test_every_duplicate_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import read_projects
+from mosaic_deploy.model.count import counted
 from mosaic_deploy.source.manifest import read_manifest
 from mosaic_deploy.version import __version__
 
@@ -90,21 +91,31 @@ def _account(folder: Path, *, local: bool) -> Iterator[Finding]:
     try:
         api = open_account(folder if folder.is_dir() else folder.parent, local=local)
     except MosaicError as error:
-        yield Finding("key", Verdict.BAD, error.message, error.hint)
+        yield Finding("key", Verdict.BAD, error.message, _or_local(error, local=local))
         return
     with api:
-        yield _reached(api)
+        yield _reached(api, local=local)
         yield from _clock(api)
 
 
-def _reached(api: Api) -> Finding:
+def _or_local(error: MosaicError, *, local: bool) -> str:
+    """The cure of an account that can't be had; without one, the other platform may be the one that is meant."""
+    if local:
+        return error.hint or "mosaic-deploy local status"
+    examined = "for the embedded platform: mosaic-deploy doctor --local"
+    return f"{error.hint}; {examined}" if error.hint else examined
+
+
+def _reached(api: Api, *, local: bool) -> Finding:
     began = time.monotonic()
     try:
         count = len(read_projects(api))
     except MosaicError as error:
-        return Finding("API", Verdict.BAD, f"{api.url}: {error.message}", error.hint)
+        return Finding("API", Verdict.BAD, f"{api.url}: {error.message}", _or_local(error, local=local))
     taken = (time.monotonic() - began) * 1000
-    return Finding("API", Verdict.GOOD, f"{api.url} took the key; {count} projects, {taken:.0f} ms")
+    return Finding(
+        "API", Verdict.GOOD, f"{api.url} took the key; {counted(count, 'project')}, {taken:.0f} ms"
+    )
 
 
 def _clock(api: Api) -> Iterator[Finding]:

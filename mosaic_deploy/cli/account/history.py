@@ -60,5 +60,7 @@ def _row(deploy: Deploy) -> tuple[object, ...]:
 
 def _what(deploy: Deploy) -> str:
     """`3 static, 1 migration`; an address says its resource first."""
+    if deploy.done is None:
+        return "under way" if deploy.status == "running" else "not recorded"
     kinds = Counter(address.partition(":")[0] for address in deploy.done)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from mosaic_deploy.cli.api_access import open_account
 from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
+from mosaic_deploy.errors import NextAction, ProjectExists
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.snapshot import Project
@@ -55,11 +56,19 @@ def create(screen: Screen, name: str, local: bool) -> None:
         from mosaic_deploy.live.projects import create as create_project
         from mosaic_deploy.model.snapshot import Project
 
-        created = create_project(api, name)
+        try:
+            created = create_project(api, name)
+        except ProjectExists as error:
+            error.next_actions = tuple(_here(action, local=local) for action in error.next_actions)
+            raise
         for event in await_running(api, created, timeout=_PROVISION_WAIT):
             if isinstance(event, Project):
                 created = event
     screen.answer({"type": "project", **asdict(created)}, _created_lines(created))
+
+
+def _here(action: NextAction, *, local: bool) -> NextAction:
+    return replace(action, command=f"{action.command} --local") if local else action
 
 
 def _created_lines(project: Project) -> Iterator[str]:

@@ -11,7 +11,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.consent import agree
-from mosaic_deploy.cli.holder import gone, holder
+from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.session import Session
 
@@ -39,7 +39,7 @@ class Lease:
     def options(self) -> ApplyOptions:
         from mosaic_deploy.deploy import ApplyOptions
 
-        return ApplyOptions(holder(), command_line(), self.wait, self.breaks, gone)
+        return ApplyOptions(holder(), command_line(), self.wait, self.breaks, witness())
 
 
 @dataclass(frozen=True, slots=True)

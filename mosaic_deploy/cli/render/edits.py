@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutAsset, RunSeed
+from mosaic_deploy.model.count import counted
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
 from mosaic_deploy.model.snapshot import State
 
@@ -43,7 +44,7 @@ class Edited:
     def ended(self, event: ApplyDone | ApplyFailed) -> None:
         if self._many and event.done:
             count = len(event.done)
-            self._told("", f"{count:,} changes", "live", time.time() - self._saved, changes=count)
+            self._told("", counted(count, "change"), "live", time.time() - self._saved, changes=count)
         if isinstance(event, ApplyDone):
             self._say_left()
 

@@ -24,7 +24,7 @@ from mosaic_deploy.cli.render.documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyFailed, Event, Waiting
+from mosaic_deploy.model.event import ApplyFailed, Event, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Plan
@@ -45,7 +45,7 @@ class JsonView:
     def idle(self, plan: Plan, message: str) -> None:
         self.plan(plan, final=True)
 
-    def waiting(self, event: Waiting) -> None:
+    def waiting(self, event: Waiting | Noted) -> None:
         """Not part of the one document."""
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:

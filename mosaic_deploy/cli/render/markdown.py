@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli.render.text_error import error_lines
+from mosaic_deploy.cli.render.text_error import error_lines, how_far
 from mosaic_deploy.cli.render.text_hazards import plan_hazard_lines
 from mosaic_deploy.cli.render.text_plan import plan_lines, summary_line
 from mosaic_deploy.errors import MosaicError
@@ -39,8 +39,11 @@ def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, lon
     from mosaic_deploy.model.event import ApplyFailed
 
     if isinstance(last, ApplyFailed):
-        told = f"{len(last.done)} done, {len(last.remaining)} not begun"
-        body = [f"### ❌ {_inline(_named(plan))}: the apply stopped ({told})", "", _error(last.error)]
+        body = [
+            f"### ❌ {_inline(_named(plan))}: the apply stopped ({how_far(last)})",
+            "",
+            _error(last.error),
+        ]
     else:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"

@@ -24,7 +24,7 @@ from mosaic_deploy.cli.render.documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyFailed, BytesSent, Event, Waiting
+from mosaic_deploy.model.event import ApplyFailed, BytesSent, Event, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Plan
@@ -46,7 +46,7 @@ class NdjsonView:
     def idle(self, plan: Plan, message: str) -> None:
         self.plan(plan, final=True)
 
-    def waiting(self, event: Waiting) -> None:
+    def waiting(self, event: Waiting | Noted) -> None:
         self._line(event_document(event))
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:

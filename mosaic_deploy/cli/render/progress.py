@@ -14,6 +14,7 @@ import click
 from mosaic_deploy.cli.render.pace_text import Tally
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Put
+from mosaic_deploy.model.count import counted
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
@@ -80,7 +81,9 @@ class Lines(AbstractContextManager["Lines"]):
             self._say(f"  note: {event.note.message}")
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
             text = self._tally.text()
-            self._say(f"  {self._tally.done} of {self._tally.total} changes{', ' + text if text else ''}")
+            self._say(
+                f"  {self._tally.done:,} of {counted(self._tally.total, 'change')}{', ' + text if text else ''}"
+            )
 
     def _fail(self, event: ChangeFailed) -> None:
         if self._tally.failed <= _FAILURES_SHOWN:

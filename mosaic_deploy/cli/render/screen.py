@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.cli.render.edits import Edited
     from mosaic_deploy.deploy import Planned
     from mosaic_deploy.live.read import Live
-    from mosaic_deploy.model.event import Event, Waiting
+    from mosaic_deploy.model.event import Event, Noted, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.plan import Plan
@@ -28,7 +28,7 @@ class View(Protocol):
 
     def plan(self, plan: Plan, *, final: bool) -> None: ...
     def idle(self, plan: Plan, message: str) -> None: ...
-    def waiting(self, event: Waiting) -> None: ...
+    def waiting(self, event: Waiting | Noted) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def valid(self, desired: Desired) -> None: ...
     def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
@@ -77,8 +77,8 @@ class Screen:
         """An empty plan is all the command has; `message` says so to people."""
         self.view.idle(plan, message)
 
-    def waiting(self, event: Waiting) -> None:
-        """Something has to come first; said before there is a plan."""
+    def waiting(self, event: Waiting | Noted) -> None:
+        """Something has to come first, or was put right first; said before there is a plan."""
         self.view.waiting(event)
 
     @contextmanager
@@ -163,6 +163,11 @@ class Screen:
     def aside(self, lines: Iterable[str]) -> None:
         """What a person should see before a question, beside the payload."""
         sys.stderr.writelines(f"{line}\n" for line in lines)
+
+    def moved(self, told: str) -> None:
+        """The embedded platform was started and has other addresses than before; nothing where it hasn't."""
+        if told:
+            self.aside([f"note: {told}"])
 
     def pages(self, link: str) -> None:
         """Where the embedded platform's pages are; no part of the payload."""

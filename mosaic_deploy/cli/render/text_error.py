@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
+from mosaic_deploy.model.count import counted
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyFailed
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _STATES = {
     "committed": "everything before it is applied and kept",
     "partial": "what was done so far is applied and kept",
-    "unknown": "whether the last step took effect isn't known; running the command again finds out",
+    "unknown": "whether the last step took effect, or a part of it, isn't known",
 }
 
 
@@ -48,9 +49,17 @@ def error_lines(error: MosaicError) -> Iterator[str]:
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:
     """What was done, what failed, what remains."""
-    yield f"Stopped after {failed.seconds:.1f} s: {len(failed.done)} done, {len(failed.remaining)} not made."
+    yield f"Stopped after {failed.seconds:.1f} s: {how_far(failed)}."
     if failed.failed:
         yield click.style(f"  failed: {failed.failed}", fg="red")
+
+
+def how_far(failed: ApplyFailed) -> str:
+    """`3 of 5 changes done`: of all that the plan has, the one that failed included."""
+    total = len(failed.done) + len(failed.remaining) + (failed.failed is not None)
+    return (
+        f"{len(failed.done):,} of {counted(total, 'change')} done" if total else "there was nothing to change"
+    )
 
 
 def _source_lines(location: Location) -> Iterator[str]:

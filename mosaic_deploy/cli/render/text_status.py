@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.model.count import counted
 from mosaic_deploy.model.size import size_text
 from mosaic_deploy.model.snapshot import Objects, State
 
@@ -35,7 +36,7 @@ def status_lines(live: Live) -> Iterator[str]:
 def _objects(objects: Objects) -> str:
     managed = [o for o in objects.values() if o.state is not State.UNMANAGED]
     others = len(objects) - len(managed)
-    text = f"{len(managed)} files, {size_text(sum(o.size for o in managed))}"
+    text = f"{counted(len(managed), 'file')}, {size_text(sum(o.size for o in managed))}"
     return f"{text}; {others} not deployed from here" if others else text
 
 

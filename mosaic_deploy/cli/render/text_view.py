@@ -11,10 +11,11 @@ import click
 
 from mosaic_deploy.cli.render.text_error import error_lines, failure_lines
 from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.model.count import counted
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
-    from mosaic_deploy.model.event import ApplyDone, Event, Waiting
+    from mosaic_deploy.model.event import ApplyDone, Event, Noted, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.history import Line
     from mosaic_deploy.model.plan import Plan
@@ -42,8 +43,12 @@ class TextView:
             self._out(note_line(note))
         self._out(message)
 
-    def waiting(self, event: Waiting) -> None:
-        if event.reason != self._waiting:
+    def waiting(self, event: Waiting | Noted) -> None:
+        from mosaic_deploy.model.event import Noted
+
+        if isinstance(event, Noted):
+            self._err(f"note: {event.note.message}")
+        elif event.reason != self._waiting:
             self._waiting = event.reason
             self._err(f"waiting {event.reason}")
 
@@ -63,9 +68,9 @@ class TextView:
     def valid(self, desired: Desired) -> None:
         snapshot = desired.snapshot
         parts = [
-            _count(len(snapshot.migrations or ()), "migration"),
-            _count(len(snapshot.static or ()), "static file"),
-            _count(len(snapshot.storage or ()), "asset"),
+            counted(len(snapshot.migrations or ()), "migration"),
+            counted(len(snapshot.static or ()), "static file"),
+            counted(len(snapshot.storage or ()), "asset"),
         ]
         if desired.ignored:
             parts.append(f"{desired.ignored} left out by .mosaicignore")
@@ -131,7 +136,7 @@ class TextView:
 
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
-        cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
+        cost = f"{counted(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
         self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
         if plan.partial:
             from mosaic_deploy.cli.render.text_plan import partial_line
@@ -149,10 +154,6 @@ class TextView:
     def _err(self, line: str) -> None:
         sys.stdout.flush()
         click.echo(line, err=True, color=self._color)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _yaml_text(text: str) -> str:

@@ -43,9 +43,9 @@ class Ignores:
         start, self._end = self._end, statement.offset + len(statement.text)
         return self._within(start, statement.offset)
 
-    def rest(self) -> None:
-        """Reads what stands behind the last statement."""
-        self._within(self._end, len(self.text))
+    def rest(self) -> list[Ignore]:
+        """What stands behind the last statement."""
+        return self._within(self._end, len(self.text))
 
     def findings(self, known: Collection[str], *, unused: bool) -> Iterator[tuple[str, Finding, int]]:
         """(code, finding, offset) of every comment that names no rule, gives no reason or silences nothing."""

@@ -103,7 +103,9 @@ class _Reading:
                 found = list(self._found(statement, self.first + number, silent, certain=certain))
                 if number >= self.script.done:
                     yield from found
-        ignores.rest()
+        behind = ignores.rest()
+        if not self.script.units:
+            yield self._hazard(BY_CODE["no_statements"], _NOTHING, 0, behind)
         for code, finding, offset in ignores.findings(BY_CODE, unused=unused):
             yield self._hazard(BY_CODE[code], finding, offset, [])
 
@@ -130,6 +132,9 @@ class _Reading:
             instead=rule.instead,
             ignored=silencing(silent, rule.code),
         )
+
+
+_NOTHING = Finding("holds no statement: it is recorded as applied, and does nothing", "")
 
 
 def _goes_back(statement: Statement) -> bool:

@@ -111,6 +111,7 @@ RULES: tuple[Rule, ...] = (
     _rule("json_column", _ADVICE, "CreateStmt AlterTableStmt", advice.json_column, "jsonb"),
     _rule("timestamp_without_zone", _ADVICE, "CreateStmt AlterTableStmt", advice.timestamp_without_zone,
           "timestamptz"),
+    _rule("no_statements", _ADVICE, "", _elsewhere, "write what it is to do, or delete the file before it is applied"),
     _rule("ignore_unknown", _ADVICE, "", _elsewhere, "name a rule of docs/lint.md"),
     _rule("ignore_unused", _ADVICE, "", _elsewhere, "delete the comment"),
     _rule("ignore_without_reason", _ADVICE, "", _elsewhere, "say why: -- mosaic-ignore: rule reason"),

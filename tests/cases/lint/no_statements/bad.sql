@@ -1,0 +1,2 @@
+-- expect: 1:1 advice no_statements holds no statement: it is recorded as applied, and does nothing
+-- add column later

@@ -1,0 +1,1 @@
+-- mosaic-ignore: no_statements the number is taken on another branch

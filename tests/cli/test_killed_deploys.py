@@ -1,0 +1,201 @@
+"""Deploys that were killed, as processes: told as interrupted, and taken over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mosaic_deploy.cli.process import own_process
+
+Sql = Callable[[str], list[dict]]
+_WAITING = "select pg_sleep(100);"
+
+
+@pytest.fixture
+def sql(run, folder: Path, platform) -> Sql:
+    """Runs SQL in the folder's project."""
+    assert run("apply", "--local", "--yes").returncode == 0
+    headers = {"X-API-Key": platform.api_key}
+    listed = httpx.get(f"{platform.url}/v1/project/projects", headers=headers).json()["projects"]
+    name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
+    [project] = [each["project_id"] for each in listed if each["name"] == name]
+
+    def call(query: str) -> list[dict]:
+        body = {"query": query}
+        answer = httpx.post(f"{platform.url}/v1/project/{project}/sql", headers=headers, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    return call
+
+
+@pytest.fixture
+def killed(sql: Sql, folder: Path, environment) -> int:
+    """A deploy that was killed in the middle of its second migration: its number."""
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    (folder / "sql/3_wait.sql").write_text(_WAITING)
+    command = [sys.executable, "-m", "mosaic_deploy", "apply", "--local", "--yes"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=folder, env=environment, **quiet) as deploy:
+        deadline = time.monotonic() + 60
+        while not sql(
+            "select from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+        ):
+            assert deploy.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        deploy.kill()
+    return deploy.pid
+
+
+def statuses(sql: Sql) -> list[str]:
+    return [row["status"] for row in sql("select status from mosaic_deploy.deploys order by started_at")]
+
+
+def told(run) -> tuple[str, str]:
+    """The last deploy's status as `status` and `history` tell it."""
+    status = json.loads(run("status", "--local", "-o", "json").stdout)
+    history = json.loads(run("history", "--local", "-o", "json").stdout)
+    return status["last_deploy"]["status"], history["deploys"][0]["status"]
+
+
+def test_a_killed_deploy_is_told_as_interrupted_once_nothing_holds_its_lease(sql, killed, run) -> None:
+    assert told(run) == ("running", "running"), "its lease hasn't run out"
+    sql("update mosaic_deploy.lease set expires_at = now()")
+    assert told(run) == ("interrupted", "interrupted")
+    shown = run("status", "--local").stdout
+    assert "last deploy    interrupted by " in shown
+    assert "deploying now" not in shown
+    row = next(line for line in run("history", "--local").stdout.splitlines() if f"pid {killed}" in line)
+    assert " interrupted " in row
+    assert row.endswith("not recorded"), "what it did before isn't claimed to be nothing"
+    assert statuses(sql) == ["done", "running"], "asking writes nothing"
+
+
+def test_it_is_told_so_too_while_another_deploy_holds_the_lease(sql, killed, run) -> None:
+    sql(
+        "update mosaic_deploy.lease set holder = 'ada@elsewhere', acquired_at = now(), expires_at = now() + '1 minute'"
+    )
+    assert told(run) == ("interrupted", "interrupted")
+    sql(
+        "update mosaic_deploy.lease set holder = (select holder from mosaic_deploy.deploys where status = 'running')"
+    )
+    assert told(run) == ("interrupted", "interrupted"), "a later lease, of another run of the same name"
+    sql("delete from mosaic_deploy.lease")
+    assert told(run) == ("interrupted", "interrupted")
+
+
+def test_an_agent_is_told_the_same(sql, killed, folder: Path, environment) -> None:
+    ask = (
+        "import json; from pathlib import Path; from mosaic_deploy.agent import tools; "
+        "from mosaic_deploy.agent.account import Target; "
+        "print(json.dumps(tools.status(Target(Path(), local=True))))"
+    )
+
+    def status() -> dict:
+        command = [sys.executable, "-c", ask]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)["last_deploy"]
+
+    assert status()["status"] == "running"
+    sql("delete from mosaic_deploy.lease")
+    last = status()
+    assert last["status"] == "interrupted"
+    assert "process" not in last["report"], "what only this machine's deploys need isn't told"
+
+
+@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run, folder: Path) -> None:
+    (folder / "sql/3_wait.sql").write_text("create table w (id int);")
+    # No patience at all: what is waited for would be refused.
+    done = run("apply", "--local", "--yes", "--lock-timeout", "0")
+    assert done.returncode == 0, done.stderr
+    assert f"(pid {killed}), whose process has ended" in done.stderr
+    assert statuses(sql) == ["done", "interrupted", "done"]
+    assert [row["by"] for row in sql("select report->>'lease_broken_by' as by from mosaic_deploy.deploys "
+                                     "where status = 'interrupted'")] != [None]  # fmt: skip
+    assert json.loads(run("plan", "--local", "-o", "json").stdout)["changes"] == []
+    assert sql("select (select count(*) from u)::int as u, (select count(*) from w)::int as w") == [
+        {"u": 0, "w": 0}
+    ]
+
+
+@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+def test_a_command_for_the_history_takes_over_too(sql, killed, run, folder: Path) -> None:
+    (folder / "sql/3_wait.sql").unlink()
+    (folder / "sql/1_t.down.sql").write_text("drop table t;")
+    (folder / "sql/2_u.down.sql").write_text("drop table u;")
+    arguments = ("migrate", "rollback", "--local", "--yes", "--allow", "destructive", "--lock-timeout", "0")
+    done = run(*arguments)
+    assert "whose process has ended" in done.stderr
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert statuses(sql)[1] == "interrupted"
+
+
+def test_a_lease_of_which_nothing_more_is_known_is_waited_for(sql, killed, run) -> None:
+    """Another machine's, another container's, or one that was taken where there is no /proc."""
+    sql("update mosaic_deploy.deploys set report = report - 'process'")
+    held = run("apply", "--local", "--yes", "--lock-timeout", "0")
+    assert held.returncode == 1
+    assert "error[lease_held]" in held.stderr
+    sql("update mosaic_deploy.deploys set report = jsonb_build_object('process', jsonb_build_object("
+        f"'host', '{os.uname().nodename}', 'boot', 'another', 'namespaces', '[]'::jsonb, 'pid', {killed}, 'started', 1)) "
+        "where status = 'running'")  # fmt: skip
+    assert "error[lease_held]" in run("apply", "--local", "--yes", "--lock-timeout", "0").stderr
+
+
+def test_a_lease_that_ran_out_is_taken_and_its_deploy_ended(sql, killed, run, folder: Path) -> None:
+    sql("update mosaic_deploy.lease set expires_at = now()")
+    (folder / "sql/3_wait.sql").write_text("create table w (id int);")
+    done = run("apply", "--local", "--yes", "--lock-timeout", "0")
+    assert done.returncode == 0, done.stderr
+    assert statuses(sql) == ["done", "interrupted", "done"]
+
+
+@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+def test_a_statement_of_the_dead_deploy_that_still_runs_is_waited_for(
+    sql, run, folder: Path, environment
+) -> None:
+    """What it sent may outlive it on the server: its transaction holds the lock that every migration takes."""
+    (folder / "sql/2_once.sql").write_text("create table once (id int); insert into once values (1);")
+    process = subprocess.run(
+        [sys.executable, "-c", "import json; from mosaic_deploy.cli.process import own_process; print(json.dumps(own_process()))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    sql("insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
+        "('ada', 't', clock_timestamp(), now() + '1 minute')")  # fmt: skip
+    sql("insert into mosaic_deploy.deploys (id, serial, status, holder, plan, report) select 'dead', serial, 'running', "
+        f"'ada', 'p', jsonb_build_object('process', '{process.stdout}'::jsonb) from mosaic_deploy.ledger")  # fmt: skip
+    url = json.loads(run("credentials", "--local", "--reveal", "-o", "json").stdout)["database_url"]
+    import psycopg
+
+    with psycopg.connect(url) as dead:
+        dead.execute("select pg_advisory_xact_lock(7236850, 1)")
+        command = [sys.executable, "-m", "mosaic_deploy", "apply", "--local", "--yes"]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as deploy:
+            assert deploy.stderr is not None
+            assert "took over the lease of ada" in deploy.stderr.readline()
+            deadline = time.monotonic() + 60
+            while not dead.execute(
+                "select from pg_locks where locktype = 'advisory' and not granted"
+            ).fetchall():
+                assert deploy.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert sql("select to_regclass('once')::text as once") == [{"once": None}]
+            dead.rollback()
+            _, err = deploy.communicate(timeout=60)
+    assert deploy.returncode == 0, err
+    assert sql("select id from once") == [{"id": 1}]
