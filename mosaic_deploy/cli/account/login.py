@@ -12,7 +12,7 @@ from mosaic_deploy.cli.api_access import api_url
 from mosaic_deploy.cli.consent import interactive
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.stored_keys import store_key, stored_key
-from mosaic_deploy.errors import KeyMissing
+from mosaic_deploy.errors import KeyMissing, Unauthorized
 
 
 @click.command()
@@ -29,8 +29,12 @@ def login(screen: Screen) -> None:
     from mosaic_deploy.live.client import Api, ApiKey
     from mosaic_deploy.live.projects import read_projects
 
-    with Api(url, ApiKey(key)) as api:
-        count = len(read_projects(api))
+    try:
+        with Api(url, ApiKey(key)) as api:
+            count = len(read_projects(api))
+    except Unauthorized as error:
+        error.hint = _where(url)
+        raise
     file = store_key(url, key)
     noun = "project" if count == 1 else "projects"
     screen.answer(
@@ -50,6 +54,18 @@ def logout(screen: Screen) -> None:
         store_key(url, "")
     said = "The key is forgotten." if known else f"There is no key kept for {url}."
     screen.answer({"type": "logout", "api": url, "forgotten": known}, [said])
+
+
+def _where(url: str) -> str:
+    """Where a key that is taken comes from."""
+    from mosaic_deploy.live.wire import is_loopback
+
+    if is_loopback(url):
+        return "nothing was kept; `mosaic-deploy local key` prints the key of the platform on this machine"
+    return (
+        "nothing was kept; keys rotate every 30 days: copy the current one, whole, from the dashboard of the account "
+        f"that {url} is for"
+    )
 
 
 def _asked(url: str) -> str:
