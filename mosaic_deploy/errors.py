@@ -2,7 +2,7 @@
 
 MosaicError
 ├── ManifestMissing        manifest_missing        no mosaic.yaml where one was looked for
-├── ManifestInvalid        manifest_invalid        one or more Problems, all of them at once
+├── ManifestInvalid        manifest_invalid        mistakes in the manifest, all told at once
 ├── SourceError
 │   ├── SourceUnreadable   source_unreadable       a file or folder that can't be read
 │   ├── SourceRefused      source_refused          names that collide, links that leave the folder, …
@@ -18,15 +18,15 @@ MosaicError
 ├── KeyMissing             key_missing             no API key and not --local
 ├── ApiError
 │   ├── Unauthorized       unauthorized            401: the key is wrong or was rotated
-│   ├── Forbidden          forbidden               403
-│   ├── NotFound           not_found               404
+│   ├── Forbidden          forbidden               403: the key may not do that
+│   ├── NotFound           not_found               404: the API has no such thing
 │   ├── RequestRefused     request_refused         any other 4xx, or `success: false`
 │   ├── RateLimited        rate_limited            429, after the retries
 │   ├── ServerFailed       server_failed           5xx, after the retries
 │   ├── Unreachable        unreachable             no connection could be made
 │   ├── ResponseLost       response_lost           sent, but no answer came
 │   ├── ResponseInvalid    response_invalid        an answer that can't be understood
-│   └── SqlFailed          sql_failed              PostgreSQL's error to a statement of ours
+│   └── SqlFailed          sql_failed              PostgreSQL refused a statement that is no migration's
 ├── SqlRefused             sql_refused             a query that may only read, and would write
 ├── OperationUnknown       operation_unknown       the platform doesn't list an operation that is needed
 ├── ProjectAmbiguous       project_ambiguous       two projects of one name
@@ -132,7 +132,7 @@ class MosaicError(Exception):
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     """Whether the same command may succeed later without anything being changed by the user."""
     safe_to_retry: ClassVar[bool] = True
     """Whether running the same command again can do harm. It never can by design; see docs/architecture.md."""

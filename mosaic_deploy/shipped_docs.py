@@ -37,6 +37,15 @@ def read_doc(name: str) -> str:
     return (_folder() / name).read_text(encoding="utf-8")
 
 
+def read_skill() -> str:
+    """The skill file: the whole workflow on one page, for agents."""
+    for folder in (_PACKAGE, _PACKAGE.parent):
+        file = folder / "skills" / "mosaic-deploy" / "SKILL.md"
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    raise FileNotFoundError("the skill is not in this installation of mosaic-deploy")
+
+
 def explanation(code: str) -> Explanation | None:
     """Cause and cure of an error's or a finding's code, None where it is none."""
     wanted = code.strip().strip("`").lower()
@@ -44,8 +53,23 @@ def explanation(code: str) -> Explanation | None:
 
 
 def near_codes(code: str) -> list[str]:
-    """Codes that are spelled almost like this."""
-    return get_close_matches(code.lower(), [found.code for found in explanations()], 3)
+    """At most three codes that may be meant: spelled almost like this, else with its words, in their names or texts."""
+    every = list(explanations())
+    asked = code.strip().strip("`").lower()
+    if spelled := get_close_matches(asked, [found.code for found in every], 3, 0.75):
+        return spelled
+    words = [word for word in re.split(r"[^a-z0-9]+", asked) if len(word) > 2]
+    said = {found.code: _mentions(words, found) for found in every}
+    return sorted((name for name in said if said[name]), key=lambda name: -said[name])[:3]
+
+
+def _mentions(words: list[str], found: Explanation) -> int:
+    """How many of `words` an explanation has, its code's counting more; 0 where it lacks most of them."""
+    named = found.code.split("_")
+    told = {*re.findall(r"[a-z0-9]+", found.text.lower()), *named}
+    known = [word for word in words if get_close_matches(word, told, 1, 0.8)]
+    in_name = [word for word in known if get_close_matches(word, named, 1, 0.8)]
+    return len(known) + len(in_name) if 2 * len(known) >= max(1, len(words)) else 0
 
 
 def explanations() -> Iterator[Explanation]:

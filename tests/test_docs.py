@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from mosaic_deploy.cli.main import cli
-from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import MosaicError, all_errors
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest import read_manifest
 from tests.docs_markdown import PAGES, ROOT, Block, anchors, blocks, commands, links, read, sections, tables
+from tests.offered_commands import parse
 
 FIRST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local]' && .venv/bin/mosaic-deploy apply --local --yes examples/todo"
 TESTS = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[local,dev]' && .venv/bin/pytest"
@@ -279,22 +279,13 @@ def _text(node: ast.expr) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else "word"
 
 
-def parse(arguments: list[str]) -> None:
-    """Reads a command line as the program would, without running it."""
-    command: click.Command = cli
-    context: click.Context | None = None
-    rest = arguments
-    while isinstance(command, click.Group):
-        context = click.Context(command, parent=context, info_name=command.name, obj=Screen())
-        if not rest:
-            return
-        _, chosen, rest = command.resolve_command(context, rest)
-        assert chosen is not None
-        command = chosen
-    command.make_context(str(command.name), list(rest), parent=context, obj=Screen())
-
-
 def test_a_command_that_is_not_there_is_found() -> None:
-    for wrong in (["deploy"], ["plan", "--loca"], ["local", "strt"], ["plan", "--output", "xml"]):
+    for wrong in (
+        ["deploy"],
+        ["plan", "--loca"],
+        ["local", "strt"],
+        ["plan", "--output", "xml"],
+        ["plan", "--env", "a", "--env", "b"],
+    ):
         with pytest.raises(click.ClickException):
             parse(wrong)

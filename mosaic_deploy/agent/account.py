@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.api_access import open_account
 from mosaic_deploy.cli.session import Session, open_session
-from mosaic_deploy.errors import SourceRefused
+from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.cli.support import offer_ticket
+from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, SourceRefused
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.client import Api
 
 _TIMEOUT = 30.0
 """Seconds, as on the command line."""
@@ -28,15 +36,48 @@ class Target:
         """`path` from `root`. Raises SourceRefused for one that leads out of it."""
         return inside(self.root, self.path)
 
-    def open(self) -> Session:
-        """The manifest read and the account found. Raises MosaicError's children."""
-        return open_session(
-            str(self.place),
-            environment=self.environment,
-            local=self.local,
-            project_id=self.project_id,
-            timeout=_TIMEOUT,
+    def open(self, tool: str) -> Session:
+        """The manifest read and the account found, for a call of `tool`. Raises MosaicError's children."""
+        with _keyless(self.root):
+            return open_session(
+                str(self.place),
+                environment=self.environment,
+                local=self.local,
+                project_id=self.project_id,
+                timeout=_TIMEOUT,
+                tried=_tried(tool),
+            )
+
+
+@contextmanager
+def opened_account(root: Path, tool: str, *, local: bool) -> Iterator[Api]:
+    """The account, for a call of `tool` that is about no project. Raises MosaicError's children."""
+    try:
+        with _keyless(root), open_account(root, local=local) as api:
+            yield api
+    except MosaicError as error:
+        offer_ticket(error, _tried(tool), Scope(local=local, path=str(root)))
+        raise
+
+
+def _tried(tool: str) -> str:
+    return f"the tool {tool} of mosaic-deploy mcp"
+
+
+@contextmanager
+def _keyless(root: Path) -> Iterator[None]:
+    """Without a key an agent is told what it, or a person, can do: its own command line is this server's."""
+    try:
+        yield
+    except KeyMissing as error:
+        error.hint = (
+            "call the tool with local: true for the platform on this machine, which needs no key; for the account a "
+            f"person sets MOSAIC_API_KEY, in this server's environment or in {root / '.env'}, or logs in"
         )
+        error.next_actions = (
+            NextAction("for a person: keep the key on this machine", "mosaic-deploy login"),
+        )
+        raise
 
 
 def inside(root: Path, path: str) -> Path:
@@ -51,8 +92,3 @@ def inside(root: Path, path: str) -> Path:
             hint="start it with --root for another folder",
         )
     return place
-
-
-def apply_command(session: Session) -> str:
-    """What a person pastes to apply the same thing."""
-    return shlex.join(["mosaic-deploy", "apply", *session.scope])

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import Field
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from pydantic import Field, ValidationError
 
 from mosaic_deploy.agent import tools
 from mosaic_deploy.agent.account import Target
+from mosaic_deploy.agent.arguments import misfit, refuse_unknown, unknown_tool
 from mosaic_deploy.cli.render.documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.schema_files import read_schema_text
-from mosaic_deploy.shipped_docs import doc_names, read_doc
+from mosaic_deploy.shipped_docs import doc_names, read_doc, read_skill
 from mosaic_deploy.source.manifest import SCHEMA
 from mosaic_deploy.version import __version__
 
@@ -24,8 +27,9 @@ INSTRUCTIONS = """\
 Deploys projects to Mosaic (PostgreSQL, static hosting, storage, sign-in) from one mosaic.yaml.
 Read mosaic://schema/manifest, write the manifest, then: validate, plan, look at the plan, apply with its
 fingerprint, status. `local: true` uses a complete platform on this machine and needs no account: rehearse there.
-An error says where, what and what to do; `explain` tells more about its code. What destroys data is refused here:
-a person applies it at a terminal."""
+An error says where, what and what to do; `explain` tells more about its code, and the commands in its next_actions
+are for a shell. What destroys data is refused here: a person applies it at a terminal. mosaic://skill has all of it
+on one page."""
 
 Path_ = Annotated[
     str, Field(description="A folder with a mosaic.yaml, or a manifest, below the server's root.")
@@ -59,17 +63,60 @@ def serve(root: Path, port: int | None) -> None:
 
 def make_server(root: Path) -> MCPServer[Any]:
     """The server with all tools and resources, working below `root`."""
-    server: MCPServer[Any] = MCPServer(
-        "mosaic-deploy", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING"
-    )
-    _add_deploying(server, root)
-    _add_looking(server, root)
+    server = _Server([*_deploying(root), *_looking(root)])
     _add_resources(server)
     return server
 
 
-def _add_deploying(server: MCPServer[Any], root: Path) -> None:
-    @server.tool(annotations=_READS_HERE)
+class _Server(MCPServer[Any]):
+    """What can't be called as it was is refused as everything else is: with the document of an error."""
+
+    def __init__(self, offered: list[Tool]) -> None:
+        super().__init__(
+            "mosaic-deploy",
+            instructions=INSTRUCTIONS,
+            version=__version__,
+            log_level="WARNING",
+            tools=offered,
+        )
+        self._offered = {tool.name: tool for tool in offered}
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Any = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            if name not in self._offered:
+                raise unknown_tool(name, self._offered)
+            refuse_unknown(name, arguments, self._offered[name].parameters)
+            return await super().call_tool(name, arguments, context)
+        except MosaicError as error:
+            return _told(_error(error))
+        except ToolError as error:
+            return _told(_error(_refusal(name, error)))
+
+
+def _refusal(name: str, error: ToolError) -> MosaicError:
+    """Of arguments that don't fit; anything else is a defect."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return misfit(name, [dict(each) for each in cause.errors(include_url=False)])
+    told = f"{type(cause).__name__}: {cause}" if cause else str(error)
+    return MosaicError(f"a defect in mosaic-deploy: {told}", mutation_state="unknown")
+
+
+def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResult]], Tool]:
+    """Makes a tool of a function; its schema says that there are no other arguments, as `call_tool` does."""
+
+    def make(function: Callable[..., CallToolResult]) -> Tool:
+        tool = Tool.from_function(function, annotations=annotations)
+        tool.parameters["additionalProperties"] = False
+        return tool
+
+    return make
+
+
+def _deploying(root: Path) -> Iterator[Tool]:
+    @_tool(_READS_HERE)
     def validate(
         path: Path_ = ".",
         text: Annotated[
@@ -80,7 +127,9 @@ def _add_deploying(server: MCPServer[Any], root: Path) -> None:
         """Check the manifest, SQL and files without a network; every mistake at once, with file:line:column."""
         return _result(lambda: tools.validate(root, path, text, environment))
 
-    @server.tool(annotations=_READS)
+    yield validate
+
+    @_tool(_READS)
     def plan(
         path: Path_ = ".",
         environment: Environment = None,
@@ -93,7 +142,9 @@ def _add_deploying(server: MCPServer[Any], root: Path) -> None:
         """
         return _result(lambda: tools.plan(Target(root, path, environment, local, project_id)))
 
-    @server.tool(annotations=_APPLIES)
+    yield plan
+
+    @_tool(_APPLIES)
     def apply(
         fingerprint: Annotated[str, Field(description="Of the plan that was looked at.")],
         path: Path_ = ".",
@@ -103,13 +154,16 @@ def _add_deploying(server: MCPServer[Any], root: Path) -> None:
     ) -> CallToolResult:
         """Apply exactly the plan of that fingerprint; refused where something moved since, or data would be destroyed.
 
-        Applying again goes on where a run was stopped.
+        Calling it again is harmless: a plan that is applied already is said to be. After a run that stopped, a
+        new plan holds what remains.
         """
         return _result(lambda: tools.apply(Target(root, path, environment, local, project_id), fingerprint))
 
+    yield apply
 
-def _add_looking(server: MCPServer[Any], root: Path) -> None:
-    @server.tool(annotations=_READS)
+
+def _looking(root: Path) -> Iterator[Tool]:
+    @_tool(_READS)
     def status(
         path: Path_ = ".",
         environment: Environment = None,
@@ -119,7 +173,9 @@ def _add_looking(server: MCPServer[Any], root: Path) -> None:
         """Show what is live: URL, migrations, files, storage, the last deploy, and what is pending."""
         return _result(lambda: tools.status(Target(root, path, environment, local, project_id)))
 
-    @server.tool(annotations=_READS)
+    yield status
+
+    @_tool(_READS)
     def query(
         sql: Annotated[str, Field(description="One SELECT, EXPLAIN or SHOW.")],
         path: Path_ = ".",
@@ -131,29 +187,42 @@ def _add_looking(server: MCPServer[Any], root: Path) -> None:
         """Ask the project's database, in a read-only transaction: nothing is written, whatever is sent."""
         return _result(lambda: tools.query(Target(root, path, environment, local, project_id), sql, limit))
 
-    @server.tool(annotations=_READS)
+    yield query
+
+    @_tool(_READS)
     def list_projects(local: Local = False) -> CallToolResult:
         """List the account's projects with id, name, URL and status."""
         return _result(lambda: tools.projects(root, local=local))
 
-    @server.tool(annotations=_READS_HERE)
+    yield list_projects
+
+    @_tool(_READS_HERE)
     def inbox() -> CallToolResult:
         """Read the mails that the embedded platform would have sent, such as sign-in links. The newest first."""
         return _result(tools.inbox)
 
-    @server.tool(annotations=_READS_HERE)
+    yield inbox
+
+    @_tool(_READS_HERE)
     def explain(
         code: Annotated[str, Field(description="Of an error or a hazard, such as lease_held or drop_table.")],
     ) -> CallToolResult:
         """Tell what a code means, what causes it and what to do."""
         return _result(lambda: tools.explain(code))
 
-    @server.tool(annotations=_SENDS)
+    yield explain
+
+    @_tool(_SENDS)
     def submit_ticket(
-        subject: str, message: str, project_id: ProjectId = None, local: Local = False
+        subject: Annotated[str, Field(description="In one line.")],
+        message: Annotated[str, Field(description="What was tried, what came of it, and the request's id.")],
+        project_id: ProjectId = None,
+        local: Local = False,
     ) -> CallToolResult:
-        """Submit a ticket to the platform's support. Ask the person you work for first."""
+        """Submit a ticket to the platform's support: only when the person you work for has read it and agrees."""
         return _result(lambda: tools.ticket(root, subject, message, project_id, local=local))
+
+    yield submit_ticket
 
 
 def _add_resources(server: MCPServer[Any]) -> None:
@@ -163,6 +232,11 @@ def _add_resources(server: MCPServer[Any]) -> None:
     def manifest_schema() -> str:
         """Every field of mosaic.yaml, with a description and an example."""
         return read_schema_text(SCHEMA)
+
+    @server.resource("mosaic://skill", title="How to deploy with mosaic-deploy", mime_type="text/markdown")
+    def skill() -> str:
+        """The workflow, the rules of consent, every field, command and error code, on one page."""
+        return read_skill()
 
     for name in doc_names():
         server.resource(f"mosaic://docs/{name}", name=name, mime_type="text/markdown")(_page(name))
@@ -178,11 +252,16 @@ def _page(name: str) -> Callable[[], str]:
 def _result(call: Callable[[], Document]) -> CallToolResult:
     """A call's document; of an error its document, marked as one, so that an agent can act on it."""
     try:
-        document = call()
+        return _told(call())
     except MosaicError as error:
-        document = {"type": "error", "error": error_document(error)}
-    except LookupError as error:
-        document = {"type": "error", "error": {"code": "usage", "message": str(error)}}
+        return _told(_error(error))
+
+
+def _error(error: MosaicError) -> Document:
+    return {"type": "error", "error": error_document(error)}
+
+
+def _told(document: Document) -> CallToolResult:
     whole = json.loads(json.dumps(document, default=str))
     text = json.dumps(whole, indent=2, ensure_ascii=False)
     return CallToolResult(

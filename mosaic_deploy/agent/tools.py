@@ -6,21 +6,23 @@ The documents are those of `--output json`. MosaicErrors are raised; `server.py`
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy import deploy
-from mosaic_deploy.agent.account import Target, apply_command, inside
-from mosaic_deploy.cli.account.reading import reading
-from mosaic_deploy.cli.api_access import open_account
+from mosaic_deploy.agent.account import Target, inside, opened_account
+from mosaic_deploy.cli.account.reading import reading, telling_place
 from mosaic_deploy.cli.commit import commit_of
+from mosaic_deploy.cli.explain import explained
 from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.render.documents import (
     Document,
     apply_document,
     plan_document,
     status_document,
+    valid_document,
 )
 from mosaic_deploy.cli.session import Session
 from mosaic_deploy.cli.validate import checked
@@ -35,8 +37,6 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.live.projects import existing, read_projects
 from mosaic_deploy.live.tickets import submit
-from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.shipped_docs import explanation, near_codes
 from mosaic_deploy.source.manifest import read_manifest, read_manifest_text
 
 MOST_ROWS = 1000
@@ -51,34 +51,32 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
     else:
         folder = place if place.is_dir() else place.parent
         manifest = read_manifest_text(text, folder, environment=environment)
-    return {"type": "validate", "valid": True, "manifest": manifest.file.name, **_checked(manifest)}
+    return {**valid_document(checked(manifest)), "manifest": manifest.file.name}
 
 
 def plan(target: Target) -> Document:
     """What an apply would do, with the fingerprint that `apply` wants to see."""
-    with target.open() as session:
+    with target.open("plan") as session:
         return plan_document(_planned(session).plan)
 
 
 def apply(target: Target, fingerprint: str) -> Document:
-    """Applies the plan of that fingerprint, where it is still what would be done.
+    """Applies the plan of that fingerprint, where it is still what would be done; says so where it is done already.
 
-    Raises PlanStale where it isn't, PolicyDenied, and DestructiveUnconfirmed: what destroys data is a
+    Raises PlanStale where it is neither, PolicyDenied, and DestructiveUnconfirmed: what destroys data is a
     person's to apply.
     """
-    with target.open() as session:
+    with target.open("apply") as session:
         planned = _planned(session)
-        if planned.plan.fingerprint != fingerprint:
-            raise PlanStale(
-                "this isn't what would be applied now: files or the live project are not as in that plan",
-                hint=_PLAN_AGAIN,
-            )
+        same = planned.plan.fingerprint == fingerprint
+        if not planned.due and (same or _last(planned).get("plan") == fingerprint):
+            return _nothing_left(planned)
+        if not same:
+            raise _stale(session, planned, fingerprint)
         _refuse_persons_work(session, planned)
-        if planned.plan.empty and not planned.unverified:
-            return {"type": "apply", "plan": plan_document(planned.plan), "done": [], "error": None}
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
-            again=apply_command(session),
+            again=session.scope.command("apply"),
             witness=witness(),
             commit=commit_of(session.manifest.root),
         )
@@ -94,7 +92,7 @@ def apply(target: Target, fingerprint: str) -> Document:
 
 def status(target: Target) -> Document:
     """What is live, who deployed last, and what is pending."""
-    with target.open() as session:
+    with target.open("status") as session:
         desired, live = deploy.read_both(session.api, session.manifest, session.target)
         try:
             return status_document(live, deploy.compare(session.api, desired, live).plan)
@@ -108,22 +106,23 @@ def query(target: Target, sql: str, limit: int) -> Document:
     asked = max(1, min(limit, MOST_ROWS))
     # One more than asked, to tell whether there are more.
     statement = reading(sql, "query", asked + 1)
-    with target.open() as session:
+    with target.open("query") as session:
         meant = session.target
         project = existing(session.api, id=meant.id, name=meant.name, hint=meant.hint)
-        rows = session.api.sql(project.id, statement)
+        with telling_place(sql, statement, "query"):
+            rows = session.api.sql(project.id, statement)
     return {"type": "rows", "rows": rows[:asked], "more": len(rows) > asked}
 
 
 def projects(root: Path, *, local: bool) -> Document:
     """The account's projects."""
-    with open_account(root, local=local) as api:
+    with opened_account(root, "list_projects", local=local) as api:
         return {"type": "projects", "projects": [asdict(project) for project in read_projects(api)]}
 
 
 def ticket(root: Path, subject: str, message: str, project_id: str | None, *, local: bool) -> Document:
     """Submits a support ticket."""
-    with open_account(root, local=local) as api:
+    with opened_account(root, "submit_ticket", local=local) as api:
         return {"type": "ticket", **submit(api, subject, message, project_id)}
 
 
@@ -135,27 +134,51 @@ def inbox() -> Document:
 
 
 def explain(code: str) -> Document:
-    """Cause and cure of a code. Raises LookupError with near ones."""
-    found = explanation(code)
-    if found is None:
-        near = near_codes(code)
-        raise LookupError(
-            f"there is no code {code!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
-    return {"type": "explanation", "code": found.code, "text": found.text}
-
-
-def _checked(manifest: Manifest) -> dict[str, Any]:
-    found = checked(manifest).snapshot
-    return {
-        "migrations": len(found.migrations or ()),
-        "static_files": len(found.static or ()),
-        "assets": len(found.storage or ()),
-    }
+    """Cause and cure of a code. Raises UsageRefused with near ones."""
+    found = explained(code)
+    return {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
 
 
 def _planned(session: Session) -> deploy.Planned:
     return deploy.plan(session.api, session.manifest, session.target)
+
+
+def _last(planned: deploy.Planned) -> Mapping[str, Any]:
+    """The newest deploy's row; empty where there is none."""
+    return planned.live.facts.get("last") or {}
+
+
+_TOLD_OF_A_DEPLOY = ("id", "status", "holder", "started_at", "finished_at")
+
+
+def _nothing_left(planned: deploy.Planned) -> Document:
+    """An apply that has nothing to do: live is what the plan gives, by the deploy that made it so."""
+    last = _last(planned)
+    return {
+        "type": "apply",
+        "already_applied": True,
+        "deploy": {name: last.get(name) for name in _TOLD_OF_A_DEPLOY} if last else None,
+        "project": asdict(planned.plan.project),
+        "plan": plan_document(planned.plan),
+        "done": [],
+        "error": None,
+    }
+
+
+def _stale(session: Session, planned: deploy.Planned, fingerprint: str) -> PlanStale:
+    """The same call can't succeed later: only another fingerprint can."""
+    last = _last(planned)
+    told = "files, manifest or the live project are not as they were in that plan"
+    if last.get("plan") == fingerprint:
+        ended = "was applied" if last.get("status") == "done" else f"ended as {last.get('status')}"
+        told = f"that plan {ended} at {last.get('finished_at')} (deploy {last.get('id')}), and this is another one"
+    error = PlanStale(
+        f"this isn't what would be applied now: {told}",
+        hint="call plan again, show what it says to whom you work for, and call apply with its fingerprint",
+        next_actions=[NextAction("see what would be applied now", session.scope.command("plan"))],
+    )
+    error.retryable = False
+    return error
 
 
 def _refuse_persons_work(session: Session, planned: deploy.Planned) -> None:
@@ -165,5 +188,5 @@ def _refuse_persons_work(session: Session, planned: deploy.Planned) -> None:
             "data would be destroyed: a person has to agree to that, so nothing was changed",
             problems=[Problem(hazard.message, hazard.location) for hazard in planned.plan.to_confirm],
             hint="show the plan to a person; they apply it at a terminal",
-            next_actions=[NextAction("for a person, at a terminal", apply_command(session))],
+            next_actions=[NextAction("for a person, at a terminal", session.scope.command("apply"))],
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.settings import read_settings
 from mosaic_deploy.cli.stored_keys import stored_key
 from mosaic_deploy.errors import KeyMissing, NextAction, RequestRefused
+from mosaic_deploy.model.command_line import with_options
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.client import Api
@@ -61,7 +62,7 @@ def account(settings: Mapping[str, str]) -> tuple[str, str]:
             hint="copy the key from your dashboard, `mosaic-deploy login` keeps it; or use the embedded platform, which needs none",
             next_actions=[
                 NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
-                NextAction("try it on this machine", f"{command_line()} --local"),
+                NextAction("try it on this machine", with_options(command_line(), "--local")),
             ],
         )
     return url, key

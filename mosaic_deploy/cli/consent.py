@@ -16,6 +16,7 @@ from mosaic_deploy.errors import (
     Problem,
     PruneUnconfirmed,
 )
+from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.plan import Plan
 
 
@@ -64,13 +65,14 @@ def agree(
 
     refuse_denied(plan)
     asked = False
+    also = () if yes else ("--yes",)
     if plan.to_prune and f"prune={plan.to_prune}" not in allow:
-        _ask_prune(plan, f"{command} --allow prune={plan.to_prune}{'' if yes else ' --yes'}", allow)
+        _ask_prune(plan, with_options(command, "--allow", f"prune={plan.to_prune}", *also), allow)
         asked = True
     if plan.to_confirm and DESTRUCTIVE not in allow:
-        _ask_destructive(plan, anyhow, f"{command} --allow {DESTRUCTIVE}{'' if yes else ' --yes'}")
+        _ask_destructive(plan, anyhow, with_options(command, "--allow", DESTRUCTIVE, *also))
     elif not asked:
-        ask(question, yes=yes, command=f"{command} --yes")
+        ask(question, yes=yes, command=with_options(command, "--yes"))
 
 
 def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:

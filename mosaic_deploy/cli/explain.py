@@ -8,6 +8,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.errors import NextAction, UsageRefused
 from mosaic_deploy.shipped_docs import Explanation, explanation, explanations, near_codes
 
 
@@ -25,13 +26,23 @@ def explain(screen: Screen, code: str | None) -> None:
         document = {"type": "codes", "codes": [{"code": each.code, "source": each.source} for each in every]}
         screen.answer(document, _code_lines(every))
         return
+    found = explained(code)
+    document = {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
+    screen.answer(document, [f"{found.code} ({found.source})", "", *found.text.splitlines()])
+
+
+def explained(code: str) -> Explanation:
+    """Cause and cure of a code. Raises UsageRefused with the ones that may be meant."""
     found = explanation(code)
     if found is None:
         near = near_codes(code)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise click.UsageError(f"there is no code {code!r}.{meant} `mosaic-deploy explain` lists them.")
-    document = {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
-    screen.answer(document, [f"{found.code} ({found.source})", "", *found.text.splitlines()])
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UsageRefused(
+            f"there is no code {code!r}{meant}",
+            hint="`mosaic-deploy explain` lists them",
+            next_actions=[NextAction(f"what {each} means", f"mosaic-deploy explain {each}") for each in near],
+        )
+    return found
 
 
 def _code_lines(every: Sequence[Explanation]) -> Iterator[str]:

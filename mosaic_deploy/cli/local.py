@@ -199,8 +199,8 @@ def restore(screen: Screen, file: str, yes: bool) -> None:
 def reset(screen: Screen, project: str | None, yes: bool) -> None:
     """Delete everything on the local platform, or one PROJECT with its database and files."""
     what = f"project {project}" if project else "all projects, mails and keys of the local platform"
-    again = f"mosaic-deploy local reset {project or ''}".strip()
-    ask(f"Delete {what}? This can't be undone.", yes=yes, command=f"{again} --yes")
+    again = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
+    ask(f"Delete {what}? This can't be undone.", yes=yes, command=again)
     screen.platform(control("reset", *(["--project", project] if project else [])))
 
 

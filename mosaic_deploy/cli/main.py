@@ -79,6 +79,7 @@ def _run(screen: Screen, arguments: Sequence[str]) -> int:
         screen.error(Interrupted("interrupted"))
         return Interrupted.exit_code
     except MosaicError as error:
+        _offer_ticket(error, arguments)
         screen.error(error)
         return error.exit_code
     except (BrokenPipeError, streams.Unwritable):
@@ -112,6 +113,14 @@ def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context else "mosaic-deploy --help"
     screen.error(UsageRefused(error.format_message(), hint=f"`{hint}` shows how it is written"))
+
+
+def _offer_ticket(error: MosaicError, arguments: Sequence[str]) -> None:
+    """For commands without a session, which would have made the offer already."""
+    from mosaic_deploy.cli.suggested import Scope
+    from mosaic_deploy.cli.support import offer_ticket, tried
+
+    offer_ticket(error, tried(arguments), Scope(local="--local" in arguments))
 
 
 def _asked_format(arguments: Sequence[str]) -> str | None:

@@ -5,16 +5,16 @@ Precedence: flag, environment, `.env`, manifest, default.
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.api_access import account, command_line
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.settings import environment_named, read_settings
+from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.cli.support import offer_ticket, tried_here
 from mosaic_deploy.errors import (
     ManifestInvalid,
     MosaicError,
@@ -38,12 +38,17 @@ class Session:
     manifest: Manifest
     api: Api
     target: Target
-    scope: tuple[str, ...] = ()
-    """The flags and the PATH that say what is meant; suggested commands get them too."""
-    local: bool = False
-    """Whether it is the embedded platform's."""
+    scope: Scope = field(default_factory=Scope)
+    """What says which project is meant; suggested commands get it too."""
+    tried: str = ""
+    """What a ticket says was tried: no value that was given stands in it."""
     moved: str = ""
     """Of an embedded platform that was started for it: see Embedded."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the embedded platform's."""
+        return self.scope.local
 
     def __enter__(self) -> Session:
         return self
@@ -66,17 +71,22 @@ class Session:
             error.hint = "the embedded platform stopped, or was stopped, while this command ran"
             error.next_actions = (*_REVIVAL, *error.next_actions)
         error.next_actions = self.scoped(error.next_actions)
-        error.hint = _quoted_scoped(error.hint, self.scope)
+        error.hint = self.scope.whole_text(error.hint)
         error.problems = tuple(
-            replace(problem, hint=_quoted_scoped(problem.hint, self.scope)) for problem in error.problems
+            replace(problem, hint=self.scope.whole_text(problem.hint)) for problem in error.problems
         )
+        offer_ticket(error, self.tried, replace(self.scope, project_id=self.target.id))
 
     def scoped(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """Actions whose commands mean the same project as this one."""
         return tuple(
-            replace(action, command=_scoped(action.command, self.scope)) if action.command else action
+            replace(action, command=self._scoped(action.command)) if action.command else action
             for action in actions
         )
+
+    def _scoped(self, command: str) -> str:
+        """One that was typed as it is says what it means."""
+        return command if command.startswith(command_line()) else self.scope.whole(command)
 
 
 _REVIVAL = (
@@ -86,12 +96,20 @@ _REVIVAL = (
 
 
 def open_session(
-    path: str, *, environment: str | None, local: bool, project_id: str | None, timeout: float
+    path: str,
+    *,
+    environment: str | None,
+    local: bool,
+    project_id: str | None,
+    timeout: float,
+    tried: str | None = None,
 ) -> Session:
-    """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children."""
+    """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children.
+
+    `tried` is what a ticket says of this run; by default the command line.
+    """
     environment = environment_named(path, environment)
     manifest = read_manifest(Path(path), environment=environment)
-    scope = _scope(path, environment, project_id, local=local)
     settings = read_settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
     from mosaic_deploy.deploy import Target
@@ -110,31 +128,8 @@ def open_session(
         url, key = account(settings)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    return Session(manifest, api, chosen, scope, local, moved)
-
-
-def _scoped(command: str, scope: tuple[str, ...]) -> str:
-    """The command with the flags and the PATH that its own lacks; one that was typed as it is has them."""
-    if not scope or command.startswith(command_line()) or not _SCOPED.search(command):
-        return command
-    return f"{command} {shlex.join(scope)}"
-
-
-def _quoted_scoped(text: str | None, scope: tuple[str, ...]) -> str | None:
-    """A sentence with its commands in backticks made whole."""
-    return text and _QUOTED.sub(lambda found: f"`{_scoped(found.group(1), scope)}`", text)
-
-
-_PROGRAM = "mosaic-deploy"
-_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate (?!new\b|lint\b)\w+)\b")
-_QUOTED = re.compile(rf"`({_PROGRAM} [^`]+)`")
-
-
-def _scope(path: str, environment: str | None, project_id: str | None, *, local: bool) -> tuple[str, ...]:
-    flags = ["--local"] if local else []
-    named = ["--env", environment] if environment else []
-    project = ["--project", project_id] if project_id else []
-    return (*flags, *named, *project, *([path] if path != "." else []))
+    scope = Scope(local, environment, project_id, path)
+    return Session(manifest, api, chosen, scope, tried_here() if tried is None else tried, moved)
 
 
 def _target(manifest: Manifest, settings: Mapping[str, str], project_id: str | None) -> Target:

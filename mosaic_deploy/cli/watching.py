@@ -23,6 +23,7 @@ from mosaic_deploy.cli.mishaps import FLEETING, PASSING, offer_rebuilding, refus
 from mosaic_deploy.cli.session import Session
 from mosaic_deploy.cli.turns import settled
 from mosaic_deploy.errors import Interrupted, MosaicError, Unauthorized, Unreachable, WatchFailed
+from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Event, Noted, Waiting
 from mosaic_deploy.model.snapshot import Project
 
@@ -127,7 +128,7 @@ class _Watcher:
             with self._completing():
                 plan, code = deploy_in_turn(self._screen, self._session, wish, observe=observe)
                 if not ended and self._wanted.asks:
-                    ask(_NOTHING_QUESTION, yes=wish.yes, command=f"{command_line()} --yes")
+                    ask(_NOTHING_QUESTION, yes=wish.yes, command=with_options(command_line(), "--yes"))
         except MosaicError as error:
             if self._wanted.asks:
                 raise

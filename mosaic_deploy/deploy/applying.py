@@ -24,6 +24,7 @@ from mosaic_deploy.live.lease import NOBODY, Claim, Heartbeat, Patience, Witness
 from mosaic_deploy.live.pace import PARALLELISM
 from mosaic_deploy.live.projects import await_running, create
 from mosaic_deploy.model.change import Change, CreateProject, Put
+from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
@@ -253,6 +254,6 @@ def _ways_on(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...
     if isinstance(error, PlanStale):
         return (NextAction("make a new plan", options.again),)
     if isinstance(error, LeaseHeld) and not options.break_lease:
-        broken = NextAction("if that deploy is dead", f"{options.again} --break-lease")
+        broken = NextAction("if that deploy is dead", with_options(options.again, "--break-lease"))
         return (NextAction("go on when it has ended", options.again), broken)
     return (NextAction("go on from here", options.again),)

@@ -20,6 +20,8 @@ from mosaic_deploy.sql.units import Carrier, Unit
 
 _IN_TRANSACTION = "25001"
 _CONSTRAINT = "23"
+_THERE_ALREADY = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723"})
+"""Duplicate database, schema, relation, column, object, function."""
 _NOTHING = Unit((), Carrier.BATCH)
 
 
@@ -48,7 +50,9 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
-        raise _failed(failure, parsed[change.version].file) from None
+        raise _failed(
+            failure, parsed[change.version].file, first=not run.planned.live.snapshot.migrations
+        ) from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])
         raise _unknown(unknown, parsed[unknown.step.version].file) from None
@@ -83,13 +87,14 @@ def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
             )
 
 
-def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
+def _failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
+    """`first`: nothing was ever applied from here, so what is there came by other hands."""
     where = failure_location(failure, file)
     step = failure.step
     undone = "nothing of it is committed"
     if step.number > 1:
-        first = "part" if step.number == 2 else f"{step.number - 1} parts"
-        undone = f"its first {first} of {step.units} {'is' if step.number == 2 else 'are'} committed"
+        parts = "part" if step.number == 2 else f"{step.number - 1} parts"
+        undone = f"its first {parts} of {step.units} {'is' if step.number == 2 else 'are'} committed"
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT):
         undone = f"deferred constraints are looked at after the last statement; {undone}"
     half_way = step.unit.carrier is Carrier.SOLO and leaves_work(step)
@@ -107,6 +112,12 @@ def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
         )
     elif step.unit.carrier is Carrier.SOLO and index_name(step.unit.statements[0]):
         way_on += "; an invalid index that it left is then dropped and built again"
+    elif first and failure.sqlstate in _THERE_ALREADY:
+        way_on = (
+            f"if another tool applied {file.shown} already, take its history over: `mosaic-deploy migrate import "
+            f"dbmate` (or flyway, prisma, …), or `mosaic-deploy migrate baseline {step.version}` where it kept none; "
+            f"else {way_on}"
+        )
     return MigrationFailed(
         f"{failure.message} ({undone})",
         location=where,

@@ -68,12 +68,15 @@ class Failures:
         if len(self.all) == 1:
             return self.all[0].error
         rest = f", and {left} were not tried" if left else ""
-        return TransfersFailed(
+        error = TransfersFailed(
             f"{len(self.all)} files failed{rest}; what is done stays done",
             problems=[_problem(failed) for failed in self.all],
             hint="run the same command again: it sends only what is missing",
             mutation_state="partial",
         )
+        if all(isinstance(failed.error, ServerFailed | ResponseLost) for failed in self.all):
+            error.__cause__ = self.all[-1].error
+        return error
 
 
 _NOTHING_WORKS = (LeaseLost, Unauthorized, OperationUnknown)

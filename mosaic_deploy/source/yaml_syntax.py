@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from yaml import YAMLError
@@ -41,6 +42,9 @@ _SENTENCES: tuple[tuple[tuple[str, ...], str, str, bool], ...] = (
 )  # fmt: skip
 
 
+_NAME = re.compile(r"\$\{[^}\n]*\}")
+
+
 def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
     """The Problem that stands for a syntax error, at the place where the user can mend it."""
     raised: Any = error
@@ -50,11 +54,25 @@ def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
         return Problem("this is not YAML", source.location(1, 1), hint="check the file with a YAML editor")
     if "cannot start any token" in words:
         return _odd_character(source, mark)
+    if source.text[max(0, mark.index - 1) : mark.index + 1] == "${":
+        return _variable(source, mark)
     for needles, message, hint, at_begin in _SENTENCES:
         if all(needle in f"{context} {words}" for needle in needles):
             place = (raised.context_mark or mark) if at_begin else mark
             return Problem(message, source.location(place.line + 1, place.column + 1), hint=hint)
     return Problem("this is not YAML", source.location(mark.line + 1, mark.column + 1), hint=words or None)
+
+
+def _variable(source: SourceText, mark: Any) -> Problem:
+    """Between { } or [ ] the brace of an unquoted ${NAME} begins a map."""
+    name = _NAME.match(source.text, mark.index - 1)
+    shown = name.group() if name else "${NAME}"
+    where = source.location(mark.line + 1, mark.column)
+    return Problem(
+        f"{shown} must be quoted between {{ }} and [ ]",
+        where,
+        hint=f'put the whole value into quotes, such as "{shown}"',
+    )
 
 
 def _odd_character(source: SourceText, mark: Any) -> Problem:

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 from mcp import Client
 
 from mosaic_deploy.shipped_docs import doc_names
-
-
-async def _call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
-    result = await client.call_tool(tool, arguments)
-    document = result.structured_content
-    assert document is not None
-    assert result.is_error == (document.get("error") is not None)
-    return document
+from tests.agent.calls import call
 
 
 def test_from_a_manifest_to_a_live_project(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
-        assert (await _call(client, "validate"))["valid"]
-        planned = await _call(client, "plan", local=True)
+        assert await call(client, "validate") == {
+            "type": "validate", "valid": True, "manifest": "mosaic.yaml",
+            "migrations": 1, "static": 1, "storage": 0, "ignored": 0, "notes": [],
+        }  # fmt: skip
+        planned = await call(client, "plan", local=True)
         assert planned["summary"] == {"add": 3, "change": 0, "destroy": 0}
-        applied = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        applied = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert applied["error"] is None
         assert len(applied["done"]) == 3
-        again = await _call(client, "plan", local=True)
+        again = await call(client, "plan", local=True)
         assert again["changes"] == []
-        nothing = await _call(client, "apply", local=True, fingerprint=again["fingerprint"])
+        nothing = await call(client, "apply", local=True, fingerprint=again["fingerprint"])
         assert nothing["done"] == []
-        found = await _call(client, "status", local=True)
+        found = await call(client, "status", local=True)
         assert found["project"]["id"] == applied["project"]["id"]
-        listed = await _call(client, "list_projects", local=True)
+        listed = await call(client, "list_projects", local=True)
         assert applied["project"]["id"] in {project["id"] for project in listed["projects"]}
-        rows = await _call(client, "query", local=True, sql="select id from t order by id", limit=2)
+        rows = await call(client, "query", local=True, sql="select id from t order by id", limit=2)
         assert rows == {"type": "rows", "rows": [{"id": 1}, {"id": 2}], "more": True}
 
     session(conversation)
@@ -45,26 +40,26 @@ def test_from_a_manifest_to_a_live_project(session, folder: Path) -> None:
 
 def test_apply_wants_the_fingerprint_of_what_would_be_done(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
-        planned = await _call(client, "plan", local=True)
+        planned = await call(client, "plan", local=True)
         (folder / "public/index.html").write_text("<h1>edited since")
-        refused = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert refused["error"]["code"] == "plan_stale"
-        assert (await _call(client, "plan", local=True))["summary"] == planned["summary"]
+        assert (await call(client, "plan", local=True))["summary"] == planned["summary"]
 
     session(conversation)
 
 
 def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
-        first = await _call(client, "plan", local=True)
-        await _call(client, "apply", local=True, fingerprint=first["fingerprint"])
+        first = await call(client, "plan", local=True)
+        await call(client, "apply", local=True, fingerprint=first["fingerprint"])
         (folder / "sql/2_drop.sql").write_text("drop table t;")
-        planned = await _call(client, "plan", local=True)
+        planned = await call(client, "plan", local=True)
         assert planned["hazards"][0]["code"] == "drop_table"
-        refused = await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert refused["error"]["code"] == "destructive_unconfirmed"
         assert refused["error"]["next_actions"][0]["command"].startswith("mosaic-deploy apply --local")
-        rows = await _call(client, "query", local=True, sql="select count(*) as n from t")
+        rows = await call(client, "query", local=True, sql="select count(*) as n from t")
         assert rows["rows"] == [{"n": 3}]
 
     session(conversation)
@@ -89,11 +84,11 @@ def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> N
     )
 
     async def conversation(client: Client) -> None:
-        planned = await _call(client, "plan", local=True)
-        await _call(client, "apply", local=True, fingerprint=planned["fingerprint"])
-        refused = await _call(client, "query", local=True, sql=sql)
+        planned = await call(client, "plan", local=True)
+        await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        refused = await call(client, "query", local=True, sql=sql)
         assert refused["error"]["code"] == code
-        rows = await _call(client, "query", local=True, sql="select count(*) as n from t")
+        rows = await call(client, "query", local=True, sql="select count(*) as n from t")
         assert rows["rows"] == [{"n": 3}]
 
     session(conversation)
@@ -101,12 +96,12 @@ def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> N
 
 def test_a_manifests_text_is_checked_before_it_is_written(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
-        found = await _call(
+        found = await call(
             client, "validate", text="version: 1\nproject:\n  name: x\nstatic:\n  dri: public\n"
         )
         [misspelt] = found["error"]["problems"]
         assert misspelt["location"] == {"file": "mosaic.yaml", "line": 5, "column": 3}
-        assert (await _call(client, "validate", text=(folder / "mosaic.yaml").read_text()))["valid"]
+        assert (await call(client, "validate", text=(folder / "mosaic.yaml").read_text()))["valid"]
 
     session(conversation)
 
@@ -118,7 +113,7 @@ def test_nothing_outside_of_the_root_is_read(session, folder: Path, tmp_path_fac
 
     async def conversation(client: Client) -> None:
         for path in (str(outside), "..", "link", "a\0b"):
-            assert (await _call(client, "validate", path=path))["error"]["code"] == "source_refused"
+            assert (await call(client, "validate", path=path))["error"]["code"] == "source_refused"
 
     session(conversation)
 
@@ -126,7 +121,11 @@ def test_nothing_outside_of_the_root_is_read(session, folder: Path, tmp_path_fac
 def test_resources_are_the_shipped_ones(session) -> None:
     async def conversation(client: Client) -> None:
         listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
-        assert listed == {"mosaic://schema/manifest", *(f"mosaic://docs/{name}" for name in doc_names())}
+        assert listed == {
+            "mosaic://schema/manifest",
+            "mosaic://skill",
+            *(f"mosaic://docs/{name}" for name in doc_names()),
+        }
         [schema] = (await client.read_resource("mosaic://schema/manifest")).contents
         jsonschema.Draft202012Validator.check_schema(json.loads(schema.text))
         [page] = (await client.read_resource("mosaic://docs/errors.md")).contents
@@ -148,16 +147,16 @@ def test_annotations_say_what_a_tool_may_do(session) -> None:
 
 def test_explain_and_inbox(session) -> None:
     async def conversation(client: Client) -> None:
-        assert "lease" in (await _call(client, "explain", code="lease_held"))["text"]
-        assert "lease_held" in (await _call(client, "explain", code="lease_hold"))["error"]["message"]
-        assert isinstance((await _call(client, "inbox"))["mails"], list)
+        assert "lease" in (await call(client, "explain", code="lease_held"))["text"]
+        assert "lease_held" in (await call(client, "explain", code="lease_hold"))["error"]["message"]
+        assert isinstance((await call(client, "inbox"))["mails"], list)
 
     session(conversation)
 
 
 def test_a_ticket_is_submitted(session) -> None:
     async def conversation(client: Client) -> None:
-        answered = await _call(client, "submit_ticket", subject="Slow", message="very", local=True)
+        answered = await call(client, "submit_ticket", subject="Slow", message="very", local=True)
         assert answered["status"] == "open"
 
     session(conversation)

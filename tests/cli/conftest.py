@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.offered_commands import check_offered, offered_by
+
 _numbers = itertools.count(1)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,13 +35,15 @@ def environment(tmp_path: Path, platform) -> dict[str, str]:
 
 @pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Runs `mosaic-deploy ARGUMENTS` in the test's folder."""
+    """Runs `mosaic-deploy ARGUMENTS` in the test's folder. Whatever it offers to do next must be a command."""
 
     def call(*arguments: str, env: Mapping[str, str] | None = None, **options: object):
         chosen = {"cwd": tmp_path, "input": "", "timeout": 100, **options}
         command = [sys.executable, "-m", "mosaic_deploy", *arguments]
         whole = {**environment, **(env or {})}
-        return subprocess.run(command, env=whole, capture_output=True, text=True, check=False, **chosen)
+        ended = subprocess.run(command, env=whole, capture_output=True, text=True, check=False, **chosen)
+        check_offered(offered_by(ended.stdout, ended.stderr))
+        return ended
 
     return call
 

@@ -59,6 +59,46 @@ def test_sqls_error_has_postgresqls_facts(run, deployed: Path) -> None:
     assert json.loads(failed.stdout)["error"]["sqlstate"] == "42P01"
 
 
+@pytest.mark.parametrize("mode", [(), ("--read-only",)])
+@pytest.mark.parametrize(
+    ("query", "line", "column"),
+    [
+        ("select id\nfrom nothing", 2, 6),
+        ("select 'é', odd(id) from t", 1, 13),
+        ("  select id::nokind from t", 1, 14),
+        ("select\n  1 / 0", None, None),
+    ],
+)
+def test_sqls_error_has_its_place(run, deployed: Path, mode, query: str, line, column) -> None:
+    (deployed / "q.sql").write_text(query)
+    failed = run("sql", *HERE, *mode, "-f", "q.sql")
+    error = json.loads(run("sql", *HERE, *mode, "-f", "q.sql", "-o", "json").stdout)["error"]
+    assert error["code"] == "sql_failed"
+    if line:
+        assert error["location"] == {"file": "q.sql", "line": line, "column": column}
+        assert f"error[sql_failed]: q.sql:{line}:{column}: " in failed.stderr
+        assert f"    {line} | {query.splitlines()[line - 1]}\n" in failed.stderr
+        assert f"      | {' ' * (column - 1)}^\n" in failed.stderr
+
+
+def test_sql_that_is_none_has_its_place(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "select 1;\nselec 2")
+    assert "error[sql_failed]: query:2:1: " in failed.stderr
+
+
+def test_a_link_that_was_sent_is_where_the_output_says(run, deployed: Path) -> None:
+    sent = run("auth", "send-link", "ann@example.org", *HERE, "--redirect", "/index.html")
+    assert sent.returncode == 0
+    assert "`mosaic-deploy local open` shows the mail" in sent.stdout
+
+
+def test_a_key_that_is_not_taken_tells_where_one_is(run, platform, folder: Path) -> None:
+    refused = run("login", env={"MOSAIC_API_URL": platform.url}, input="mk_wrong\n")
+    assert refused.returncode == 1
+    assert "error[unauthorized]" in refused.stderr
+    assert "`mosaic-deploy local key` prints the key" in refused.stderr
+
+
 def test_credentials_are_masked_until_they_are_wanted(run, deployed: Path) -> None:
     revealed = _json(run("credentials", *HERE, "--reveal", "-o", "json"))
     assert revealed["password"] in revealed["database_url"]
@@ -210,4 +250,4 @@ def test_explain(run) -> None:
     assert {"lease_held", "drop_table"} <= {each["code"] for each in listed}
     unknown = run("explain", "lease_hold")
     assert unknown.returncode == 2
-    assert "Did you mean lease_held" in unknown.stderr
+    assert "did you mean lease_held?" in unknown.stderr

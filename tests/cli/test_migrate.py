@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -189,3 +190,14 @@ def test_import_from_another_tool(run, folder, sql):
     assert json.loads(ended.stdout)["done"] == ["history:1_t.sql"]
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
     assert run("migrate", "import", "liquibase", "--local").returncode == 2
+
+
+def test_a_first_migration_that_meets_what_is_there_names_the_ways_to_adopt_it(run, folder: Path) -> None:
+    assert run("apply", "--local", "--yes", "--only", "static").returncode == 0
+    assert run("sql", "--local", "create table t (id int)").returncode == 0
+    failed = run("apply", "--local", "--yes")
+    assert failed.returncode == 1
+    assert "`mosaic-deploy migrate import dbmate --local`" in failed.stderr
+    assert "`mosaic-deploy migrate baseline 1 --local`" in failed.stderr
+    assert run("migrate", "baseline", "1", "--local", "--yes").returncode == 0
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0

@@ -124,7 +124,7 @@ def test_arguments_of_any_bytes(tmp_path, environment, arguments):
     )
     assert ended.returncode == 2
     assert b"Traceback" not in ended.stderr
-    assert b"Error: " in ended.stderr
+    assert b"Error: " in ended.stderr or b"error[usage]: " in ended.stderr
 
 
 def test_an_apply_whose_reader_went_away_gives_its_lease_back(shell, run, folder):

@@ -132,6 +132,7 @@ def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
 def test_a_local_platform_that_went_away_is_said(tmp_path):
     """Whatever the command was doing, the network is not what a person should look at."""
     from mosaic_deploy.cli.session import Session
+    from mosaic_deploy.cli.suggested import Scope
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.errors import Unreachable
     from mosaic_deploy.live.client import Api, ApiKey
@@ -142,7 +143,8 @@ def test_a_local_platform_that_went_away_is_said(tmp_path):
         taken.bind(("127.0.0.1", 0))
         api = Api(f"http://127.0.0.1:{taken.getsockname()[1]}", ApiKey("mk_x"), sleep=lambda _: None)
     manifest = Manifest(tmp_path / "mosaic.yaml")
-    with pytest.raises(Unreachable) as caught, Session(manifest, api, Target(None, "x"), ("--local",), True):
+    session = Session(manifest, api, Target(None, "x"), Scope(local=True))
+    with pytest.raises(Unreachable) as caught, session:
         read_projects(api)
     assert caught.value.hint == "the embedded platform stopped, or was stopped, while this command ran"
     commands = [action.command for action in caught.value.next_actions]

@@ -52,5 +52,5 @@ def send_link(
         project = parameters.project_of(session)
         message = send_magic_link(session.api, project.id, email, page)
     document = {"type": "sign_in_link", "email": email, "redirect_url": page, "message": message}
-    inbox = f"; read it at {session.api.url}/" if local else ""
+    inbox = "; `mosaic-deploy local open` shows the mail" if local else ""
     screen.answer(document, [f"{message.rstrip('.') or 'sent'}{inbox}"])

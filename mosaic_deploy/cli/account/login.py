@@ -13,7 +13,7 @@ from mosaic_deploy.cli.consent import interactive
 from mosaic_deploy.cli.keyring_keys import is_installed
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.stored_keys import forget_key, keep_in_file, keep_in_keyring
-from mosaic_deploy.errors import KeyMissing
+from mosaic_deploy.errors import KeyMissing, Unauthorized
 
 
 @click.command()
@@ -38,8 +38,12 @@ def login(screen: Screen, in_keyring: bool) -> None:
     from mosaic_deploy.live.client import Api, ApiKey
     from mosaic_deploy.live.projects import read_projects
 
-    with Api(url, ApiKey(key)) as api:
-        count = len(read_projects(api))
+    try:
+        with Api(url, ApiKey(key)) as api:
+            count = len(read_projects(api))
+    except Unauthorized as error:
+        error.hint = _where(url)
+        raise
     noun = "project" if count == 1 else "projects"
     document = {"type": "login", "api": url, "file": None, "keyring": None, "projects": count}
     if in_keyring:
@@ -69,6 +73,18 @@ def _require_keyring() -> None:
         raise click.UsageError(
             f"--keyring needs a package that isn't installed, keyring: {install_command('keyring')}"
         )
+
+
+def _where(url: str) -> str:
+    """Where a key that is taken comes from."""
+    from mosaic_deploy.live.wire import is_loopback
+
+    if is_loopback(url):
+        return "nothing was kept; `mosaic-deploy local key` prints the key of the platform on this machine"
+    return (
+        "nothing was kept; keys rotate every 30 days: copy the current one, whole, from the dashboard of the account "
+        f"that {url} is for"
+    )
 
 
 def _asked(url: str) -> str:

@@ -1,9 +1,13 @@
-"""A query that a person or an agent promises only to read: made so, or refused with its place."""
+"""Queries of people and agents: only reading where that was promised, and with the place of what is wrong."""
 
 from __future__ import annotations
 
-from mosaic_deploy.errors import Location, SqlRefused
-from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mosaic_deploy.errors import Location, SqlFailed, SqlRefused
+from mosaic_deploy.sql.locate import locate
+from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column, parse
 from mosaic_deploy.sql.readonly import NotReadOnly, read_only
 
 
@@ -16,3 +20,31 @@ def reading(query: str, name: str, limit: int) -> str:
         message = f"{where}: {error.message}" if where else error.message
         hint = "one SELECT, EXPLAIN or SHOW is taken where nothing may be written"
         raise SqlRefused(message, location=where, hint=hint) from None
+
+
+@contextmanager
+def telling_place(query: str, sent: str, name: str) -> Iterator[None]:
+    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`."""
+    try:
+        yield
+    except SqlFailed as error:
+        offset = _offset(query, sent, error)
+        if offset is not None:
+            error.location = Location(name, *line_and_column(query, offset))
+        raise
+
+
+def _offset(query: str, sent: str, error: SqlFailed) -> int | None:
+    """Where in `query`, in characters from 0; None where it can't be told."""
+    try:
+        statements = parse(query)
+    except SyntaxProblem as problem:
+        return problem.offset
+    if error.position is not None:
+        if sent == query:
+            return min(error.position - 1, len(query))
+        inside = error.position - 1 - sent.find(statements[0].text)
+        return statements[0].offset + inside if 0 <= inside <= len(statements[0].text) else None
+    if len(statements) != 1:
+        return None
+    return statements[0].offset + locate(statements[0].text, error.message)

@@ -46,14 +46,15 @@ def sql(
     """
     text, name = _asked(query, file)
     sent = text
-    if read_only:
-        from mosaic_deploy.cli.account.reading import reading
+    from mosaic_deploy.cli.account.reading import reading, telling_place
 
+    if read_only:
         sent = reading(text, name, _MOST_READ)
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     with session:
         project = parameters.project_of(session)
-        rows = session.api.sql(project.id, sent, repeatable=read_only)
+        with telling_place(text, sent, name):
+            rows = session.api.sql(project.id, sent, repeatable=read_only)
     if as_csv:
         screen.text(_csv(rows))
         return

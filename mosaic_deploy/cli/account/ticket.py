@@ -1,4 +1,4 @@
-"""`mosaic-deploy ticket --subject TEXT`: a word to the platform's support."""
+"""`mosaic-deploy ticket --subject TEXT`: a word to the platform's support, as failures of its making offer it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.api_access import command_line, open_account
 from mosaic_deploy.cli.consent import ask
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.model.command_line import with_options
+
+_PROMPT = (
+    "The message, as many lines as it takes; Ctrl-D on a line of its own ends it (on Windows Ctrl-Z, Enter):"
+)
 
 
 @click.command()
@@ -20,22 +25,45 @@ from mosaic_deploy.cli.render.screen import Screen
     "--message", default="-", show_default=True, help="What it is about; - reads it from standard input."
 )
 @click.option("--project", "project_id", metavar="ID", help="The project it is about.")
+@click.option(
+    "--in",
+    "path",
+    type=click.Path(),
+    default=".",
+    show_default=True,
+    metavar="PATH",
+    help="The project's folder, whose .env counts.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Send without asking.")
 @parameters.local
 @options.output
 @click.pass_obj
 def ticket(
-    screen: Screen, subject: str, message: str, project_id: str | None, yes: bool, local: bool
+    screen: Screen,
+    subject: str,
+    message: str,
+    project_id: str | None,
+    path: str,
+    yes: bool,
+    local: bool,
 ) -> None:
     """Submit a support ticket. It is shown first, and sent when you agree."""
-    text = (sys.stdin.read() if message == "-" else message).strip()
+    text = (_written(screen) if message == "-" else message).strip()
     if not subject.strip() or not text:
         raise click.UsageError("a ticket needs a subject and a message")
     from mosaic_deploy.live.tickets import submit
 
-    with open_account(Path(), local=local) as api:
+    folder = Path(path)
+    with open_account(folder if folder.is_dir() else folder.parent, local=local) as api:
         screen.aside([f"Subject: {subject}", "", *text.splitlines(), ""])
-        ask("Send this to the platform's support?", yes=yes, command=f"{command_line()} --yes")
+        ask("Send this to the platform's support?", yes=yes, command=with_options(command_line(), "--yes"))
         answered = submit(api, subject, text, project_id)
     number, status = answered.get("ticket_id"), answered.get("status")
     screen.answer({"type": "ticket", **answered}, [f"ticket {number}: {status}"])
+
+
+def _written(screen: Screen) -> str:
+    """Standard input to its end. A person at the terminal is told that it is read."""
+    if sys.stdin.isatty():
+        screen.aside([_PROMPT])
+    return sys.stdin.read()

@@ -1,0 +1,79 @@
+"""Commands that are offered: whole, so that pasted as they are they mean the same project as this run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from mosaic_deploy.model.command_line import program_words, with_options
+
+PROGRAM = "mosaic-deploy"
+_QUOTED = re.compile(rf"`({PROGRAM} [^`]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What says which project is meant: flags, and the PATH of its folder or manifest."""
+
+    local: bool = False
+    environment: str | None = None
+    project_id: str | None = None
+    path: str = "."
+
+    def command(self, *words: str) -> str:
+        """The program with `words`, for this project."""
+        return self.whole(shlex.join([PROGRAM, *words]))
+
+    def whole(self, command: str) -> str:
+        """`command` with what it can take of this scope and doesn't say itself; another program's as it is."""
+        context = _read(command)
+        return with_options(command, *self._lacking(context)) if context else command
+
+    def whole_text(self, text: str | None) -> str | None:
+        """A sentence with its commands in backticks made whole."""
+        return text and _QUOTED.sub(lambda found: f"`{self.whole(found.group(1))}`", text)
+
+    def _lacking(self, context: click.Context) -> Iterator[str]:
+        said = context.params
+        if self.local and said.get("local") is False:
+            yield "--local"
+        if self.environment and "environment" in said and said["environment"] is None:
+            yield from ("--env", self.environment)
+        if self.project_id and "project_id" in said and said["project_id"] is None:
+            yield from ("--project", self.project_id)
+        if self.path != "." and str(said.get("path")) == ".":
+            [path] = (each for each in context.command.params if each.name == "path")
+            yield from ((path.opts[0],) if isinstance(path, click.Option) else ())
+            # The only word that could be taken for an option.
+            yield f"./{self.path}" if self.path.startswith("-") else self.path
+
+
+def _read(command: str) -> click.Context | None:
+    """What a command of ours says, by its own definition; None for any other, or one that isn't whole."""
+    from mosaic_deploy.cli.main import cli
+
+    try:
+        words = program_words(command)
+        if words[:1] != [PROGRAM]:
+            return None
+        return _innermost(cli, words[1:])
+    except (ValueError, click.ClickException):
+        return None
+
+
+def _innermost(group: click.Group, words: list[str]) -> click.Context | None:
+    settings: Any = {"resilient_parsing": True}
+    chosen: click.Command = group
+    parent: click.Context | None = None
+    while isinstance(chosen, click.Group):
+        parent = click.Context(chosen, parent=parent, **settings)
+        found = chosen.get_command(parent, words[0]) if words else None
+        if found is None:
+            return None
+        chosen, words = found, words[1:]
+    return chosen.make_context(chosen.name, words, parent=parent, **settings)

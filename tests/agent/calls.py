@@ -1,0 +1,27 @@
+"""A call of a tool, held against what every answer must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+from mcp import Client
+
+from mosaic_deploy.schema_files import read_schema
+from tests.offered_commands import check_offered, offered_in
+
+_ERROR = jsonschema.Draft202012Validator({**read_schema("error.schema.json"), "unevaluatedProperties": False})
+"""The command line's errors, with no field that they don't have."""
+
+
+async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    """The document that a tool answers. An error in it is the command line's; what it offers can be run."""
+    result = await client.call_tool(tool, arguments)
+    document = result.structured_content
+    assert document is not None
+    assert result.is_error == (document.get("error") is not None)
+    for error in (document.get("error"), document.get("problem")):
+        if error:
+            _ERROR.validate(error)
+    check_offered(offered_in(document))
+    return document

@@ -1,0 +1,80 @@
+"""Offered commands, made whole by the definitions of the commands themselves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.model.command_line import program_words, with_options
+from tests.offered_commands import parse
+
+_SCOPE = Scope(local=True, environment="staging", project_id="a-1", path="an app")
+_ALL = "--local --env staging --project a-1"
+
+
+@pytest.mark.parametrize(
+    ("command", "whole"),
+    [
+        ("mosaic-deploy apply", f"mosaic-deploy apply {_ALL} 'an app'"),
+        (
+            "mosaic-deploy apply --local 'an app'",
+            "mosaic-deploy apply --local 'an app' --env staging --project a-1",
+        ),
+        ("mosaic-deploy plan --project b", "mosaic-deploy plan --project b --local --env staging 'an app'"),
+        ("mosaic-deploy plan other", "mosaic-deploy plan other --local --env staging --project a-1"),
+        ("mosaic-deploy validate", "mosaic-deploy validate --env staging 'an app'"),
+        ("mosaic-deploy history", f"mosaic-deploy history {_ALL} --in 'an app'"),
+        ("mosaic-deploy sql -- 'select 1'", f"mosaic-deploy sql {_ALL} --in 'an app' -- 'select 1'"),
+        ("MOSAIC_API_KEY=x mosaic-deploy status", f"MOSAIC_API_KEY=x mosaic-deploy status {_ALL} 'an app'"),
+        ("mosaic-deploy local status", "mosaic-deploy local status"),
+        ("mosaic-deploy explain lease_held", "mosaic-deploy explain lease_held"),
+        ("mosaic-deploy nothing", "mosaic-deploy nothing"),
+        ("mosaic-deploy 'open quote", "mosaic-deploy 'open quote"),
+        ("git push", "git push"),
+    ],
+)
+def test_a_command_gets_what_it_takes_and_lacks(command: str, whole: str) -> None:
+    assert _SCOPE.whole(command) == whole
+    assert _SCOPE.whole(whole) == whole, "and nothing twice"
+
+
+_WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1).filter(
+    lambda word: word.strip() and not word.startswith("-")
+)
+
+
+@given(_WORDS, _WORDS, _WORDS)
+def test_names_of_any_kind_arrive_as_they_are(environment: str, project: str, path: str) -> None:
+    scope = Scope(local=True, environment=environment, project_id=project, path=path)
+    for command, option in (("apply", False), ("sql -f x.sql", True)):
+        whole = scope.whole(f"mosaic-deploy {command}")
+        context = parse(program_words(whole)[1:])
+        assert context
+        said = context.params
+        assert (said["local"], said["environment"], said["project_id"], said["path"]) == (
+            True, environment, project, path,
+        ), option  # fmt: skip
+        assert scope.whole(whole) == whole
+
+
+def test_options_stand_before_what_is_no_option() -> None:
+    assert with_options("A='b c' mosaic-deploy sql -- 'select 1'", "--yes") == (
+        "A='b c' mosaic-deploy sql --yes -- 'select 1'"
+    )
+    assert with_options("mosaic-deploy apply", "--allow", "prune=3") == "mosaic-deploy apply --allow prune=3"
+    assert with_options("mosaic-deploy apply") == "mosaic-deploy apply"
+
+
+def test_a_missing_key_offers_commands_that_can_be_read(run, folder: Path) -> None:
+    ended = run("sql", "-o", "json", "--", "select 1")
+    actions = json.loads(ended.stdout)["error"]["next_actions"]
+    assert [shlex.split(action["command"])[-4:] for action in actions] == [
+        ["-o", "json", "--", "select 1"],
+        ["json", "--local", "--", "select 1"],
+    ]

@@ -1,0 +1,95 @@
+"""Commands that the program offers, held against its own command tree: what can be pasted must be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.model.command_line import program_words
+
+_OFFERED = re.compile(r"^ *next: [^\n]*?:  (.+)$", re.MULTILINE)
+_QUOTED = re.compile(r"`(mosaic-deploy [^`]+)`")
+
+
+def parse(arguments: list[str]) -> click.Context | None:
+    """Reads a command line as the program would, without running it; None for a group alone.
+
+    Raises ClickException for one that it would refuse, also where an option stands twice and only one counts.
+    """
+    command: click.Command = cli
+    context: click.Context | None = None
+    rest = arguments
+    while isinstance(command, click.Group):
+        context = click.Context(command, parent=context, info_name=command.name, obj=Screen())
+        if not rest:
+            return None
+        _, chosen, rest = command.resolve_command(context, rest)
+        assert chosen is not None
+        command = chosen
+    _refuse_doubled(command, rest)
+    return command.make_context(str(command.name), list(rest), parent=context, obj=Screen())
+
+
+def _refuse_doubled(command: click.Command, words: list[str]) -> None:
+    """Click takes the last one without a word."""
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.multiple:
+            said = [word for word in words if word.partition("=")[0] in option.opts]
+            if len(said) > 1:
+                raise click.UsageError(f"{said[0]} stands {len(said)} times")
+
+
+def offered_in(document: Any) -> Iterator[str]:
+    """Every command in a document: of next actions, and in backticks in hints."""
+    if isinstance(document, dict):
+        actions, hint = document.get("next_actions"), document.get("hint")
+        if isinstance(actions, list):
+            yield from (action["command"] for action in actions if action["command"])
+        if isinstance(hint, str):
+            yield from _QUOTED.findall(hint)
+        for value in document.values():
+            yield from offered_in(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from offered_in(value)
+
+
+def offered_by(stdout: str, stderr: str) -> Iterator[str]:
+    """Every command that a run offered, whatever its format."""
+    yield from _OFFERED.findall(stderr)
+    for document in _documents(stdout):
+        yield from offered_in(document)
+
+
+def check_offered(commands: Iterator[str]) -> None:
+    """Fails for a command that a shell or the program wouldn't take."""
+    for command in commands:
+        program, *arguments = program_words(command)
+        if program == "mosaic-deploy" and "--help" not in arguments:
+            try:
+                parse(arguments)
+            except click.ClickException as error:
+                raise AssertionError(f"offered: {command}\n{error.format_message()}") from None
+        assert not re.search(r"[<>]", " ".join(arguments)) or "ticket" in arguments, (
+            f"a placeholder: {command}"
+        )
+
+
+def _documents(stdout: str) -> Iterator[Any]:
+    """The one of `json`, or those of `ndjson`; none of text."""
+    if not stdout.startswith("{"):
+        return
+    try:
+        yield json.loads(stdout)
+    except ValueError:
+        for line in stdout.splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
