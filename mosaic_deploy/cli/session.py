@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,15 @@ class Session:
             if event.type == "apply_failed":
                 self.complete(event.error)  # type: ignore[union-attr]
             yield event
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Errors on their way out of the block get commands that mean this session's project."""
+        try:
+            yield
+        except MosaicError as error:
+            self.complete(error)
+            raise
 
     def complete(self, error: MosaicError) -> None:
         """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
@@ -123,7 +133,7 @@ def _quoted_scoped(text: str | None, scope: tuple[str, ...]) -> str | None:
 
 
 _PROGRAM = "mosaic-deploy"
-_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate (?!new\b|lint\b)\w+)\b")
+_SCOPED = re.compile(rf"\b{_PROGRAM} (plan|apply|status|migrate (?!new\b|lint\b|seal\b)\w+)\b")
 _QUOTED = re.compile(rf"`({_PROGRAM} [^`]+)`")
 
 

@@ -53,7 +53,8 @@ def sql(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     with session:
         project = parameters.project_of(session)
-        rows = session.api.sql(project.id, sent, repeatable=read_only)
+        # What apps see: under `dev` that may be a draft's clone.
+        rows = session.api.meaning("").sql(project.id, sent, repeatable=read_only)
     if as_csv:
         screen.text(_csv(rows))
         return
