@@ -11,7 +11,9 @@ MosaicError
 ├── MigrationError
 │   ├── MigrationInvalid   migration_invalid       names, duplicates, syntax: found offline
 │   ├── MigrationDiverged  migration_diverged      history and folder disagree
-│   ├── MigrationFailed    migration_failed        PostgreSQL refused a statement
+│   ├── StatementFailed
+│   │   ├── MigrationFailed  migration_failed      PostgreSQL refused a statement
+│   │   └── DraftFailed    draft_failed            it refused one of a draft, on a copy of the database
 │   ├── RepairRefused      repair_refused          a repair of the history that would be a guess
 │   ├── AdoptionRefused    adoption_refused        a history that can't be taken over as it is
 │   └── RollbackRefused    rollback_refused        no way down, or not the file that was applied
@@ -49,6 +51,7 @@ MosaicError
 ├── TransfersFailed        transfers_failed        several files could not be sent
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
+├── DraftBlocked           draft_blocked           the local database is in use, so it can't be copied for a draft
 ├── WatchFailed            watch_failed            the system doesn't let the folders be watched
 ├── UsageRefused           usage                   a command line that can't be read
 └── Interrupted            interrupted             Ctrl-C
@@ -197,10 +200,10 @@ class MigrationDiverged(MigrationError):
     code = "migration_diverged"
 
 
-class MigrationFailed(MigrationError):
+class StatementFailed(MigrationError):
     """PostgreSQL refused a statement. `sqlstate` and PostgreSQL's own words are kept."""
 
-    code = "migration_failed"
+    code = "statement_failed"
 
     def __init__(
         self,
@@ -215,6 +218,16 @@ class MigrationFailed(MigrationError):
         self.sqlstate = sqlstate
         self.detail = detail
         self.pg_hint = pg_hint
+
+
+class MigrationFailed(StatementFailed):
+    code = "migration_failed"
+
+
+class DraftFailed(StatementFailed):
+    """Of a draft, on a copy of the database. The project's own one isn't touched."""
+
+    code = "draft_failed"
 
 
 class RepairRefused(MigrationError):
@@ -408,6 +421,13 @@ class VerifyFailed(MosaicError):
 
 class PlatformFailed(MosaicError):
     code = "platform_failed"
+
+
+class DraftBlocked(MosaicError):
+    """The local database is in use, or another draft is in the way: a copy can't be made now."""
+
+    code = "draft_blocked"
+    retryable = True
 
 
 class WatchFailed(MosaicError):

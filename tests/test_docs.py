@@ -28,7 +28,7 @@ _SHELL_NAMES = re.compile(
     r"(?:environ|settings)(?:\.get\(|\[)\s*[\"']([A-Z][A-Z0-9_]+)|[\"'](MOSAIC_[A-Z_]+)[\"']"
 )
 _WITHOUT_DEFAULT = re.compile(r"\$\{([A-Za-z_]\w*)\}")
-_BASES = {"MosaicError", "SourceError", "MigrationError", "ApiError"}
+_BASES = {"MosaicError", "SourceError", "MigrationError", "ApiError", "StatementFailed"}
 """Never raised as they are: no user meets their codes. Except MosaicError's own `error`, a defect."""
 
 

@@ -110,7 +110,7 @@ def query(target: Target, sql: str, limit: int) -> Document:
         meant = session.target
         project = existing(session.api, id=meant.id, name=meant.name, hint=meant.hint)
         with telling_place(sql, statement, "query"):
-            rows = session.api.sql(project.id, statement)
+            rows = session.api.meaning("").sql(project.id, statement)
     return {"type": "rows", "rows": rows[:asked], "more": len(rows) > asked}
 
 

@@ -23,6 +23,9 @@ class Companion:
     def live(self, planned: Planned, last: ApplyDone) -> None:
         """A plan was applied."""
 
+    def drafted(self) -> None:
+        """Apps see another draft, or none any more."""
+
     def broken(self, error: MosaicError) -> None:
         """What is on disk isn't live, and why."""
 

@@ -68,6 +68,9 @@ class FollowingPages(Companion):
         # Of anything but new contents, a page alone doesn't know what it is to it.
         self._words.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
 
+    def drafted(self) -> None:
+        self._words.put({"type": "live", "paths": []})
+
     def broken(self, error: MosaicError) -> None:
         from mosaic_deploy.cli.render.text_error import error_lines
 

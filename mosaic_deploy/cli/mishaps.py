@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import (
+    DraftBlocked,
     LeaseHeld,
     LeaseLost,
     MigrationDiverged,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import Planned
 
 PASSING = (
-    Unreachable, ResponseLost, ServerFailed, RateLimited, LeaseHeld, LeaseLost, TransfersFailed,
+    Unreachable, ResponseLost, ServerFailed, RateLimited, LeaseHeld, LeaseLost, TransfersFailed, DraftBlocked,
 )  # fmt: skip
 """What may go away without an edit."""
 FLEETING = (PlanStale, SourceChanged, NotFound)
@@ -47,10 +48,24 @@ def refuse_emptied(planned: Planned) -> None:
 
 def offer_rebuilding(session: Session, project_id: str, error: MosaicError) -> None:
     """On this machine an edited migration needn't be final: the database can be made anew."""
-    if session.local and project_id and isinstance(error, MigrationDiverged):
+    if not (session.local and isinstance(error, MigrationDiverged)):
+        return
+    project_id = project_id or _found(session)
+    if project_id:
         way = (
             "or, on this machine, delete the project; the next save builds it anew from migrations and seeds"
         )
         command = f"mosaic-deploy local reset {project_id}"
         if all(action.command != command for action in error.next_actions):
             error.next_actions = (*error.next_actions, NextAction(way, command))
+
+
+def _found(session: Session) -> str:
+    """The project's id where no plan has told it; empty where it can't be had."""
+    from mosaic_deploy.live.projects import existing
+
+    target = session.target
+    try:
+        return existing(session.api, id=target.id, name=target.name, hint=target.hint).id
+    except MosaicError:
+        return ""

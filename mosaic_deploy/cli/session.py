@@ -6,6 +6,7 @@ Precedence: flag, environment, `.env`, manifest, default.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,15 @@ class Session:
             if event.type == "apply_failed":
                 self.complete(event.error)  # type: ignore[union-attr]
             yield event
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Errors on their way out of the block get commands that mean this session's project."""
+        try:
+            yield
+        except MosaicError as error:
+            self.complete(error)
+            raise
 
     def complete(self, error: MosaicError) -> None:
         """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""

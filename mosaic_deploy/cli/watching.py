@@ -17,12 +17,14 @@ from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.companion import Companion
 from mosaic_deploy.cli.consent import agree, ask
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
+from mosaic_deploy.cli.drafting import Drafting
 from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.mishaps import FLEETING, PASSING, offer_rebuilding, refuse_emptied
 from mosaic_deploy.cli.session import Session
 from mosaic_deploy.cli.turns import settled
 from mosaic_deploy.errors import Interrupted, MosaicError, Unauthorized, Unreachable, WatchFailed
+from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Event, Noted, Waiting
 from mosaic_deploy.model.snapshot import Project
@@ -75,6 +77,7 @@ class _Watcher:
         self._screen = screen
         self._wanted = wanted
         self._companion = companion
+        self._drafting = Drafting(screen)
         self._session = wanted.open()
         self._error: tuple[str, str] | None = None
         self._again: float | None = None
@@ -85,6 +88,7 @@ class _Watcher:
         self._edits: Iterator[Edits]
 
     def close(self) -> None:
+        self._drafting.ended()
         self._session.api.close()
 
     def run(self) -> None:
@@ -93,6 +97,7 @@ class _Watcher:
         while True:
             for edits in self._edits:
                 self._companion.pulse()
+                self._drafting.taken()
                 if self._of_manifest(edits) or (edits and self._reopen):
                     self._open_again(edits)
                     break
@@ -125,7 +130,7 @@ class _Watcher:
         question = _EDITED_QUESTION if self._wanted.asks else self._wanted.wish.question
         wish = replace(self._wanted.wish, question=question)
         try:
-            with self._completing():
+            with self._session.completing():
                 plan, code = deploy_in_turn(self._screen, self._session, wish, observe=observe)
                 if not ended and self._wanted.asks:
                     ask(_NOTHING_QUESTION, yes=wish.yes, command=with_options(command_line(), "--yes"))
@@ -175,14 +180,14 @@ class _Watcher:
             self._step(frozenset())
 
     def _is_due(self) -> bool:
-        return self._again is not None and time.monotonic() >= self._again
+        return self._drafting.lost or (self._again is not None and time.monotonic() >= self._again)
 
     def _step(self, edits: Edits) -> None:
         """One run: whatever the edits changed is live after it, or the error is shown."""
         seen = time.time()
         self._again = None
         try:
-            with self._completing():
+            with self._session.completing():
                 for number in range(1, _ROUNDS + 1):
                     error = self._once(edits, seen)
                     if error is None:
@@ -205,6 +210,7 @@ class _Watcher:
             self._project = planned.plan.project.id
             self._companion.started(session, planned.plan.project.id)
         if not planned.due:
+            self._draft(planned, moved=False)
             self._mended()
             return None
         refuse_emptied(planned)
@@ -215,11 +221,20 @@ class _Watcher:
             if isinstance(last.error, Interrupted):
                 raise KeyboardInterrupt
             return last.error
-        self._mended()
         if not planned.plan.project.id:
+            self._project = last.project.id
             self._companion.started(session, last.project.id)
         self._companion.live(planned, last)
+        self._draft(
+            planned, moved=not all(isinstance(change, Put | Delete) for change in planned.plan.changes)
+        )
+        self._mended()
         return None
+
+    def _draft(self, planned: Planned, *, moved: bool) -> None:
+        """The draft tried on what is applied by now; `moved` says that this was changed."""
+        if self._drafting.follow(self._session, planned, self._project, moved=moved):
+            self._companion.drafted()
 
     def _agree(self, plan: Plan) -> None:
         """Edits were agreed to; what destroys is asked about each time."""
@@ -257,9 +272,6 @@ class _Watcher:
             self._session.complete(last.error)
         return last
 
-    def _completing(self) -> _Completing:
-        return _Completing(self._session)
-
     def _failed(self, error: MosaicError, *, shown: bool = False) -> None:
         """Shown once; tried again at the next save, and by itself where that may help."""
         self._reopen = isinstance(error, Unauthorized | Unreachable)
@@ -287,17 +299,3 @@ class _Watcher:
 def _meant(session: Session) -> tuple[object, str]:
     """Which project of which platform. The embedded one is one, whatever its port."""
     return session.target, "" if session.local else session.api.url
-
-
-class _Completing:
-    """Errors on their way out get commands that mean this session's project."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MosaicError):
-            self._session.complete(error)

@@ -63,10 +63,11 @@ def session_of(run: Run) -> Session:
     database = run.planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
-    return Session(run.claim.token, run.claim.deploy_id, _milliseconds(lock), _milliseconds(statement))
+    return Session(run.claim.token, run.claim.deploy_id, milliseconds(lock), milliseconds(statement))
 
 
-def _milliseconds(seconds: float | None) -> str | None:
+def milliseconds(seconds: float | None) -> str | None:
+    """A timeout in PostgreSQL's words."""
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import threading
 import time
@@ -24,9 +25,9 @@ LONGEST_WAIT = 30.0
 """Seconds. A `Retry-After` beyond this is reported instead of waited for."""
 PATIENCE = 300.0
 """Seconds that one of many files waits in all because the platform asks to slow down."""
-
-
 _FRAMING = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
+BASE = "base"
+"""A project's own database, whatever clone of it a draft shows to apps."""
 
 
 class ApiKey:
@@ -80,6 +81,7 @@ class Api:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
+        self._means = BASE if is_loopback(url) else ""
         self.url = url.rstrip("/")
         self._key = key
         self._timeout = timeout
@@ -97,6 +99,16 @@ class Api:
 
     def close(self) -> None:
         self._wire.close()
+
+    def meaning(self, database: str) -> Api:
+        """This API, its SQL meant for another of the databases that the embedded platform keeps of a project.
+
+        `BASE`, where deploys go; `draft NAME`, a clone that is being made; empty for what apps see. It shares this
+        one's connections, and isn't closed by itself. No other platform is told, and none keeps more than one.
+        """
+        other = copy.copy(self)
+        other._means = database if is_loopback(self.url) else ""
+        return other
 
     def __enter__(self) -> Api:
         return self
@@ -149,6 +161,15 @@ class Api:
         self._tell_pace(response, began)
         if response.status_code >= 300:
             raise refusal(response, "upload to storage")
+
+    def post_beside(self, place: str, body: object) -> Any:
+        """The answer of one of the embedded platform's own operations, beside the API. Sent once."""
+        headers = {"X-API-Key": self._key.reveal()}
+        url = f"{self.url}{place}"
+        response = self._wire.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
+        if response.status_code >= 300:
+            raise refusal(self._key.redact(response), "draft")
+        return parse(response)
 
     def pause(self, seconds: float) -> None:
         """Sleeps between two attempts."""
@@ -257,6 +278,8 @@ class Api:
     def _send(self, operation: Operation, url: str, body: object) -> httpx.Response:
         timeout = self._sql_timeout if operation.name == endpoints.RUN_SQL.name else self._timeout
         headers = {"X-API-Key": self._key.reveal()}
+        if self._means:
+            headers["Mosaic-Database"] = self._means
         response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
         return self._key.redact(response)
 

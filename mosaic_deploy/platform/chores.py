@@ -14,7 +14,7 @@ import psycopg
 from obstore.exceptions import BaseError
 from psycopg_pool import PoolTimeout
 
-from mosaic_deploy.platform import loose, provisioning
+from mosaic_deploy.platform import clones, drafts, loose, provisioning
 from mosaic_deploy.platform.parts import Platform
 
 _SWEEP_SECONDS = 5.0
@@ -37,6 +37,9 @@ async def do_chores(platform: Platform) -> None:
         await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
         try:
             await provisioning.finish_left(platform)
+            if platform.local:
+                await drafts.end_silent(platform)
+                await clones.drop_aside(platform.server)
             while await loose.sweep(platform.pool, platform.store):
                 pass
         except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:

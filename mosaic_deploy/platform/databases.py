@@ -51,7 +51,7 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
         if control.DATABASE not in present:
             # The embedded server is ours alone; in somebody's cluster these may be in use.
             for shared in ("postgres", "template1") if installation else ():
-                await _close_to_public(connection, shared)
+                await close_to_public(connection, shared)
             await _create_database(connection, control.DATABASE, "template0")
         if installation is not None:
             await _ensure_uuid_ossp(connection, installation)
@@ -108,9 +108,15 @@ async def restore_access(server: Server, project_id: str, password: str) -> None
 
 async def drop_project_database(server: Server, project_id: str) -> None:
     """Drop database and role, cutting off who is connected. Nothing happens where they don't exist."""
-    name = sql.Identifier(database_name(project_id))
+    own = database_name(project_id)
+    name = sql.Identifier(own)
     async with await server.connect(server.maintenance) as connection:
-        await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        # Its clones (platform/clones.py) belong to the role, too.
+        owned = [each for each in await _database_names(connection) if each.startswith(f"{own}_draft")]
+        for each in (own, *owned):
+            await connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each))
+            )
         await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(name))
 
 
@@ -192,11 +198,11 @@ async def _create_database(
 
 
 async def _open_database(connection: Connection, name: str) -> None:
-    await _close_to_public(connection, name)
+    await close_to_public(connection, name)
     await connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
 
 
-async def _close_to_public(connection: Connection, name: str) -> None:
+async def close_to_public(connection: Connection, name: str) -> None:
     await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 

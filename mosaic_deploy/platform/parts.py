@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from mosaic_deploy.platform.accounts import Doorkeeper
 from mosaic_deploy.platform.control import Pool
 from mosaic_deploy.platform.dev_sessions import DevSessions
+from mosaic_deploy.platform.draft_sessions import Drafts
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.hosts import Hosts
 from mosaic_deploy.platform.journal import Journal
@@ -43,6 +44,7 @@ class Platform:
     doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
     journal: Journal = field(default_factory=Journal)
     dev: DevSessions = field(default_factory=DevSessions)
+    drafts: Drafts = field(default_factory=Drafts)
     # Tasks under way; asyncio keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

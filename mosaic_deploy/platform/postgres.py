@@ -20,11 +20,13 @@ from mosaic_deploy.platform.server_log import turn_over
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
 
-# The superuser goes everywhere; every other role only into the database that has its name.
-_HBA = f"""\
+# The superuser goes everywhere; every other role only into the database that has its name, and to the door of clones,
+# which let in nobody but their owner.
+_HBA = rf"""
 host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
 host  sameuser  all          127.0.0.1/32  scram-sha-256
-"""
+host  "/^tenant_\w+_draft(_next)?$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
+""".lstrip()
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -79,6 +81,7 @@ class Postgres:
         if not (self.data / "PG_VERSION").is_file():
             self._initialise(password)
         self._check_version()
+        self._say_who_enters()
         if self._adopt():
             return
         port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
@@ -137,8 +140,17 @@ class Postgres:
         secret.unlink()
         if done.returncode != 0:
             raise ProcessFault("postgres_init_failed", f"initdb failed: {done.stderr.strip()[-800:]}")
-        (draft / "pg_hba.conf").write_text(_HBA, encoding="utf-8")
         draft.replace(self.data)
+
+    def _say_who_enters(self) -> None:
+        """Written where it is another version's; in place, so that it stays the server's own. A server that runs
+        already reads it again."""
+        path = self.data / "pg_hba.conf"
+        if path.read_text(encoding="utf-8", errors="replace") == _HBA:
+            return
+        path.write_text(_HBA, encoding="utf-8")
+        if found := running_postmaster(self.data):
+            os.kill(found.pid, signal.SIGHUP)
 
     def _check_version(self) -> None:
         has = (self.data / "PG_VERSION").read_text().strip()

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import body, control, databases, provisioning
+from mosaic_deploy.platform import body, control, provisioning
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.names import checked_project_name
@@ -105,23 +105,6 @@ async def create_project(platform: Platform, request: Request) -> Response:
     row = await _insert(platform, checked_project_name(body.text(document, "name")))
     provisioning.provision_soon(platform, row["id"])
     return Json(_described(platform, row), 201)
-
-
-async def show_credentials(platform: Platform, request: Request) -> Response:
-    project = await running_project(platform, request)
-    name = databases.database_name(project["id"])
-    host, port, password = platform.server.host, platform.server.port, project["database_password"]
-    return Json(
-        {
-            "project_id": project["id"],
-            "database_url": platform.server.project_url(name, password),
-            "host": host,
-            "port": port,
-            "database": name,
-            "user": name,
-            "password": password,
-        }
-    )
 
 
 async def delete_project(platform: Platform, request: Request) -> Response:

@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform import body, sql
+from mosaic_deploy.platform import body, drafts, sql
 from mosaic_deploy.platform.answer import JsonPieces
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.parts import Platform
@@ -25,7 +25,9 @@ async def run_sql(platform: Platform, request: Request) -> Response:
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
     project = await running_project(platform, request)
-    rows = await _unless_gone(request, _run(platform, project, query, params))
+    rows = await _unless_gone(
+        request, _run(platform, project, await drafts.database(platform, project, request), query, params)
+    )
     listed = [
         piece for number, rest in enumerate(rows.pieces) for piece in ((b",", rest) if number else (rest,))
     ]
@@ -34,8 +36,8 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     return JsonPieces(pieces)
 
 
-async def _run(platform: Platform, project: DictRow, query: str, params: list[Any] | None) -> Rows:
-    async with platform.sessions.session(project["id"], project["database_password"]) as session:
+async def _run(platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None) -> Rows:
+    async with platform.sessions.session(project["id"], project["database_password"], name) as session:
         return await sql.run(session, query, params, platform.variants)
 
 

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from mosaic_deploy.platform import (
     access,
     auth,
+    credentials,
     dashboard,
     dev,
+    drafts,
     inbox,
     mailbox,
     metrics,
@@ -75,9 +77,7 @@ OPERATIONS = (
     Operation("list_tickets", "GET", API + "/tickets", "List support tickets", tickets.list_tickets),
     Operation("show_ticket", "GET", API + "/tickets/{ticket_id}", "Show a ticket", tickets.show_ticket),
     Operation("submit_ticket", "POST", API + "/tickets", "Submit a support ticket", tickets.submit_ticket),
-    Operation(
-        "credentials", "GET", ONE + "/credentials", "Show the database credentials", projects.show_credentials
-    ),
+    Operation("credentials", "GET", ONE + "/credentials", "Show the database credentials", credentials.show),
     Operation("run_sql", "POST", ONE + "/sql", "Run SQL in the project's database", query.run_sql),
     Operation("list_files", "GET", ONE + "/files", "List static files", static.list_files),
     Operation("upload_file", "POST", ONE + "/files", "Upload a static file", static.put_file),
@@ -118,6 +118,7 @@ LOCAL: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/metrics", False, metrics.show),
     ("POST", "/key/rotate", True, rotation.rotate_now),
     ("POST", "/dev/{project_id}", True, dev.report),
+    ("POST", "/dev/{project_id}/draft", True, drafts.report),
     ("GET", "/healthz", False, page.health),
     ("GET", "/inbox.json", True, inbox.list_mails),
     ("GET", "/inbox/{mail_id}.json", True, inbox.show_mail),

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform import backup, chores, control, databases, home, logs, mailer
+from mosaic_deploy.platform import backup, chores, clones, control, databases, home, logs, mailer
 from mosaic_deploy.platform.account import choose_folder, create_folder, postgres_account
 from mosaic_deploy.platform.accounts import ensure_account
 from mosaic_deploy.platform.faults import ProcessFault
@@ -104,6 +104,8 @@ async def _parts(folder: Path, state: State, installation: Installation) -> Asyn
     sending = mailer.mailer_from(os.environ.get(mailer.VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
+    # Before anybody can begin another draft.
+    await clones.put_left_away(server)
     await control.migrate(server.conninfo(control.DATABASE))
     async with control.open_pool(server.conninfo(control.DATABASE)) as pool:
         account_id = await ensure_account(pool, state.api_key)

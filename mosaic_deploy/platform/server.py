@@ -72,8 +72,8 @@ class Server:
         own = {"dbname": name, "user": name, "password": password, **more}
         return make_conninfo(**{**self._parameters, **own})
 
-    def project_url(self, name: str, password: str) -> str:
-        """What a project's own clients connect with."""
+    def project_url(self, name: str, password: str, database: str = "") -> str:
+        """What a project's own clients connect with: to the database `name`, or another one of that role's."""
         hosts, ports = self.host.split(","), self._ports.split(",")
         if len(ports) < len(hosts):
             ports = ports[:1] * len(hosts)
@@ -84,7 +84,9 @@ class Server:
         passed = ("sslmode", "target_session_attrs")
         kept = {key: self._parameters[key] for key in passed if key in self._parameters}
         query = "&".join(f"{key}={quote(value)}" for key, value in kept.items() if value != "disable")
-        return f"postgresql://{name}:{password}@{','.join(places)}/{name}" + (f"?{query}" if query else "")
+        return f"postgresql://{name}:{password}@{','.join(places)}/{database or name}" + (
+            f"?{query}" if query else ""
+        )
 
     async def connect(self, database: str) -> Connection:
         """A connection of the platform's own role, autocommitting."""

@@ -40,19 +40,25 @@ class Sessions:
         self._in_use = 0
 
     @asynccontextmanager
-    async def session(self, project_id: str, password: str) -> AsyncIterator[Session]:
-        """A connection as the project's role, autocommitting, with nothing left on it from an earlier call."""
+    async def session(
+        self, project_id: str, password: str, database: str | None = None
+    ) -> AsyncIterator[Session]:
+        """A connection as the project's role, autocommitting, with nothing left on it from an earlier call.
+
+        To the project's own database, or to `database`, a clone of it.
+        """
+        name = database or database_name(project_id)
         gate = self._gates.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
         async with _entered(gate), _entered(self._all):
             self._in_use += 1
             connection: Session | None = None
             try:
-                connection = self._take_idle(project_id) or await self._open(project_id, password)
+                connection = self._take_idle(name) or await self._open(project_id, password, name)
                 yield connection
             finally:
                 self._in_use -= 1
                 if connection is not None:
-                    await self._give_back(project_id, connection)
+                    await self._give_back(project_id, name, connection)
 
     async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close what has waited longer than `older_than` seconds."""
@@ -68,42 +74,47 @@ class Sessions:
 
     async def forget(self, project_id: str) -> None:
         """Close a deleted project's idle connections."""
-        gone = [entry for entry in self._idle if entry[0] == project_id]
-        self._idle = [entry for entry in self._idle if entry[0] != project_id]
         self._gates.pop(project_id, None)
+        await self.close_database(database_name(project_id))
+
+    async def close_database(self, name: str) -> None:
+        """Close the idle connections to one database."""
+        gone = [entry for entry in self._idle if entry[0] == name]
+        self._idle = [entry for entry in self._idle if entry[0] != name]
         for _, connection, _ in gone:
             await _close(connection)
 
-    def _take_idle(self, project_id: str) -> Session | None:
+    def _take_idle(self, name: str) -> Session | None:
         for place in range(len(self._idle) - 1, -1, -1):
             owner, connection, _ = self._idle[place]
-            if owner == project_id:
+            if owner == name:
                 del self._idle[place]
                 if not connection.closed and not _has_input(connection):
                     return connection
         return None
 
-    async def _open(self, project_id: str, password: str) -> Session:
+    async def _open(self, project_id: str, password: str, name: str) -> Session:
         while self._idle and self._in_use + len(self._idle) > self._limit:
             _, oldest, _ = self._idle.pop(0)
             await _close(oldest)
         try:
             try:
-                return await self._connect(project_id, password)
+                return await self._connect(name, project_id, password)
             except psycopg.OperationalError as error:
                 if _is_full(error):
                     raise
                 # A role can change its own password and close its own database. That locks out us, not the thief.
                 await restore_access(self._server, project_id, password)
-                return await self._connect(project_id, password)
+                return await self._connect(name, project_id, password)
         except psycopg.Error as error:
             raise _unavailable(error) from error
 
-    async def _connect(self, project_id: str, password: str) -> Session:
+    async def _connect(self, name: str, project_id: str, password: str) -> Session:
         return await psycopg.AsyncConnection.connect(
             self._server.project_conninfo(
                 database_name(project_id),
                 password,
+                dbname=name,
                 application_name="mosaic-sql",
                 options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
             ),
@@ -112,7 +123,7 @@ class Sessions:
             prepare_threshold=None,
         )
 
-    async def _give_back(self, project_id: str, connection: Session) -> None:
+    async def _give_back(self, project_id: str, name: str, connection: Session) -> None:
         """Keep it only where it could be made clean; closing it rolls back whatever was open."""
         try:
             async with asyncio.timeout(CLEANING_SECONDS):
@@ -127,7 +138,7 @@ class Sessions:
             return
         clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
         if self._reuse and clean and project_id in self._gates:
-            self._idle.append((project_id, connection, time.monotonic()))
+            self._idle.append((name, connection, time.monotonic()))
         else:
             await _close(connection)
 

@@ -18,6 +18,8 @@ from mosaic_deploy.sql.reserved import SCHEMA, first_write
 from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
+DRAFT = "draft.sql"
+"""The name of the one file of the folder that is no migration; see source/draft.py."""
 _LONGEST_VERSION = 18
 """Digits: the ledger keeps versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
@@ -119,7 +121,7 @@ def _sql_files(folder: Path) -> list[Path]:
     except OSError as error:
         raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
     # A link that leads nowhere is kept: reading it fails, and a migration isn't left out without a word.
-    up = [p for p in found if not p.name.lower().endswith(".down.sql")]
+    up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT)]
     return sorted(p for p in up if p.is_file() or p.is_symlink())
 
 

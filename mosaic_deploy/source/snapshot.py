@@ -11,6 +11,7 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
+from mosaic_deploy.source.draft import draft_note
 from mosaic_deploy.source.files import LARGEST_STATIC, Files, read_files, refuse_unserved
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.manifest_file import unread_twin
@@ -67,7 +68,11 @@ def read_desired(manifest: Manifest) -> Desired:
         static.found if static else {},
         assets.found if assets else {},
         generated,
-        (*_twin(manifest), *(note for kind, files in read.items() for note in files.notes(kind))),
+        (
+            *_twin(manifest),
+            *_draft_notes(manifest),
+            *(note for kind, files in read.items() for note in files.notes(kind)),
+        ),
         sum(files.ignored for files in read.values()),
     )
 
@@ -82,6 +87,13 @@ def _migrations(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
     return read_migrations(manifest.root, manifest.database.migrations)
+
+
+def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
+    if manifest.database is None or manifest.database.migrations is None:
+        return ()
+    note = draft_note(manifest.root, manifest.database.migrations)
+    return (note,) if note else ()
 
 
 def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:

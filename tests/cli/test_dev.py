@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -88,3 +90,43 @@ def test_a_first_plan_that_fails_is_shown_and_the_next_save_deploys(page_folder:
     dev.until("public/index.html → live in")
     dev.until("in step again")
     assert "<h1>one" in get(site(run) + "/")
+
+
+def test_the_site_is_opened_once_and_has_the_script_by_then(
+    page_folder: Path,
+    run,
+    tmp_path,
+    watching,  # noqa: F811
+) -> None:
+    """By a stand-in for the browser, which fetches what it is given and keeps it."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, httpx\n"
+        "from mosaic_deploy.live.wire import loopback_target\n"
+        "target, headers = loopback_target(sys.argv[1])\n"
+        "page = httpx.get(target, headers={**headers, 'Accept': 'text/html'}).text\n"
+        f"with open({str(opened)!r}, 'a') as file:\n"
+        "    file.write(sys.argv[1] + ' ' + page.replace('\\n', ' ') + '\\n')\n"
+    )
+    browser.chmod(0o755)
+    # click asks xdg-open where there is one, so it isn't found here.
+    env = {"BROWSER": f"{browser} %s", "PATH": str(tmp_path)}
+    dev = watching("--open", command="dev", env=env)
+    dev.until("Watching")
+    (page_folder / "public/style.css").write_text("h1 { color: red }")
+    dev.until("public/style.css → live in")
+    wait_until(lambda: opened.is_file() and opened.read_text().endswith("\n"))
+    assert dev.end() == 130
+    [line] = opened.read_text().splitlines()
+    address, _, page = line.partition(" ")
+    assert address == site(run)
+    assert "__mosaic_dev/client.js" in page
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

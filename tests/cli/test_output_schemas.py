@@ -7,12 +7,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+import httpx
 import jsonschema
 import pytest
 from referencing import Registry, Resource
 
 from mosaic_deploy.model.event import Event
 from mosaic_deploy.schema_files import read_schema
+from tests.cli.test_watching import watching  # noqa: F401 - a fixture
 
 _SCHEMAS = {name: read_schema(f"{name}.schema.json") for name in ("plan", "event", "error")}
 _REGISTRY = Registry().with_resources(
@@ -41,6 +43,7 @@ def test_every_event_is_described_field_by_field(kind) -> None:
 
 def _commands(folder: Path) -> dict[str, list[str]]:
     (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
+    (folder / "sql/draft.sql").write_text("select 1;")
     return {
         "init": ["init", "new"],
         "init twice": ["init"],
@@ -55,6 +58,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
         "migrate status": ["migrate", "status", "--local"],
         "migrate lint": ["migrate", "lint"],
         "migrate new": ["migrate", "new", "x"],
+        "migrate seal": ["migrate", "seal", "y"],
         "migrate rollback": ["migrate", "rollback", "--local", "--yes"],
         "sql": ["sql", "--local", "select 1 as a"],
         "sql that is refused": ["sql", "--local", "--read-only", "drop table t"],
@@ -97,3 +101,47 @@ def _check_answer(name: str, document: dict) -> None:
     plan = document if document["type"] == "plan" else document.get("plan")
     if plan:
         PLAN.validate({"mosaic_deploy": "x", "format": 1, **plan})
+
+
+FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error"}
+"""What only a command that goes on tells."""
+
+
+def test_every_line_of_dev_is_what_the_schema_says(folder: Path, platform, run, watching) -> None:  # noqa: F811
+    dev = watching("-o", "ndjson", command="dev")
+    project = json.loads(dev.until('"type":"watching"'))["project"]
+    (folder / "public/index.html").write_text("edited")
+    dev.until('"type":"live"')
+    (folder / "sql/draft.sql").write_text("alter table t add b int; drop table nothing;")
+    dev.until('"type":"error"', "draft_failed")
+    (folder / "sql/draft.sql").write_text(
+        "alter table t add b int, alter id type bigint; create table u (id int);"
+    )
+    dev.until('"type":"draft"')
+    dev.until('"type":"mended"')
+    asked = f"{platform.url}/v1/project/{project}/auth/magic-link"
+    key = {"X-API-Key": platform.api_key}
+    assert httpx.post(asked, headers=key, json={"email": "ada@example.com"}).status_code == 200
+    dev.until('"type":"mail"')
+    (folder / "sql/draft.sql").unlink()
+    dev.until('"type":"draft_over"')
+    (folder / "public/index.html").unlink()
+    (folder / "public/other.html").write_text("so that there is a site")
+    dev.until('"type":"left_live"')
+    assert dev.end() == 130
+    dev.until('"type":"watch_ended"')
+    lines = [json.loads(line) for line in dev.said if line.startswith("{")]
+    described = {
+        each["if"]["properties"]["type"]["const"]: each["then"]["properties"]
+        for each in _SCHEMAS["event"]["allOf"]
+    }
+    for line in lines:
+        EVENT.validate(line)
+        if line["type"] in FOLLOWED:
+            assert set(line) - {"type"} <= set(described[line["type"]]), line
+    assert {line["type"] for line in lines} >= FOLLOWED
+    [draft] = [line for line in lines if line["type"] == "draft"]
+    assert [(each["action"], each["kind"]) for each in draft["changes"]] == [
+        ("add", "column"), ("change", "column"), ("add", "table"),
+    ]  # fmt: skip
+    assert [each["code"] for each in draft["hazards"]] != []

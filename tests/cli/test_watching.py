@@ -231,6 +231,18 @@ def test_on_this_machine_the_database_can_be_made_anew(folder: Path, run, watchi
     watch.until("in step again")
 
 
+def test_the_way_to_make_it_anew_is_told_also_of_what_was_edited_before(folder: Path, run, watching) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    dev = watching(command="dev")
+    dev.until("error[migration_diverged]")
+    command = dev.until("next:", "mosaic-deploy local reset").partition("mosaic-deploy ")[2].split()
+    assert run(*command, "--yes").returncode == 0
+    (folder / "public/index.html").write_text("edited")
+    dev.until("sql/1_t.sql → applied in")
+    dev.until("in step again")
+
+
 def test_another_deploy_in_between_is_seen(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")

@@ -36,7 +36,7 @@ def credentials(
 
     with session:
         project = parameters.project_of(session)
-        found = read_credentials(session.api, project.id)
+        found = read_credentials(session.api.meaning(""), project.id)
     told = found if reveal else _masked(found)
     document = {"type": "credentials", "project_id": project.id, "masked": not reveal, **told}
     lines = [f"{name + ':':<14}{told[name]}" for name in _SHOWN if told.get(name) is not None]

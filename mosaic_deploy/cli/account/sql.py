@@ -54,7 +54,8 @@ def sql(
     with session:
         project = parameters.project_of(session)
         with telling_place(text, sent, name):
-            rows = session.api.sql(project.id, sent, repeatable=read_only)
+            # What apps see: under `dev` that may be a draft's clone.
+            rows = session.api.meaning("").sql(project.id, sent, repeatable=read_only)
     if as_csv:
         screen.text(_csv(rows))
         return

@@ -8,6 +8,7 @@ from mosaic_deploy.cli.lazy import lazy_group
 
 COMMANDS = {
     "new": "mosaic_deploy.cli.migrate.new:new",
+    "seal": "mosaic_deploy.cli.migrate.seal:seal",
     "status": "mosaic_deploy.cli.migrate.status:status",
     "repair": "mosaic_deploy.cli.migrate.repair:repair",
     "rollback": "mosaic_deploy.cli.migrate.rollback:rollback",

@@ -69,7 +69,7 @@ class Edited:
             "milliseconds": round(seconds * 1000),
             **more,
         }
-        self._say(document, [f"{clock()} {name} → {verb} in {_spent(seconds)}"])
+        self._say(document, [f"{clock()} {name} → {verb} in {spent(seconds)}"])
 
     def _when(self, change: Change) -> float:
         """When the file was saved, or put in place: the time of its last change, which a program can't set."""
@@ -112,5 +112,6 @@ def _verb(change: Change) -> str:
     return "run" if isinstance(change, RunSeed) else "applied"
 
 
-def _spent(seconds: float) -> str:
+def spent(seconds: float) -> str:
+    """`84 ms`, `1.2 s`."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -14,6 +14,7 @@ from mosaic_deploy.errors import MosaicError
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.edits import Edited
     from mosaic_deploy.deploy import Planned
+    from mosaic_deploy.deploy.drafting import Drafted
     from mosaic_deploy.live.read import Live
     from mosaic_deploy.model.event import Event, Noted, Waiting
     from mosaic_deploy.model.hazard import Hazard
@@ -148,6 +149,19 @@ class Screen:
         from mosaic_deploy.cli.render.edits import clock
 
         self.answer({"type": "mended"}, [f"{clock()} in step again"])
+
+    def draft(self, path: str, database: str, drafted: Drafted, seconds: float, *, first: bool) -> None:
+        """A draft of a migration has been tried, and apps see it; the `first` one is explained."""
+        from mosaic_deploy.cli.render.drafts import draft_document, draft_lines
+
+        document = draft_document(path, database, drafted, seconds)
+        self.answer(document, draft_lines(path, drafted, seconds, first=first))
+
+    def draft_over(self, path: str, why: str) -> None:
+        """Apps don't see this draft any more."""
+        from mosaic_deploy.cli.render.edits import clock
+
+        self.answer({"type": "draft_over", "path": path, "reason": why}, [f"{clock()} {path} → {why}"])
 
     def mail(self, mail: Mapping[str, Any]) -> None:
         """A mail that the embedded platform has got, with the link in it."""

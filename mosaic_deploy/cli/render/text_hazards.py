@@ -27,7 +27,7 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield "  Hazards"
         yield from (
-            f"    {_styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]"
+            f"    {styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]"
             for hazard in loud[:_MOST]
         )
     if len(loud) > _MOST:
@@ -47,7 +47,7 @@ def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:
     for hazard in hazards:
         if hazard.ignored:
             continue
-        yield f"{hazard.location}: {_styled(hazard)}[{hazard.code}] {hazard.message}"
+        yield f"{hazard.location}: {styled(hazard)}[{hazard.code}] {hazard.message}"
         if hazard.location.text:
             yield f"{hazard.location.line:>5} | {hazard.location.text.strip()[:110]}"
         yield f"      instead: {hazard.instead}"
@@ -61,5 +61,6 @@ def lint_summary(hazards: Sequence[Hazard], files: int) -> str:
     return f"{files} {'file' if files == 1 else 'files'}: {', '.join(words) or 'nothing found'}."
 
 
-def _styled(hazard: Hazard, width: int = 0) -> str:
+def styled(hazard: Hazard, width: int = 0) -> str:
+    """Its severity, in its colour."""
     return click.style(f"{hazard.severity:<{width}}", fg=_COLORS[hazard.severity])

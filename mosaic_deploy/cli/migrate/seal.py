@@ -1,0 +1,37 @@
+"""`migrate seal`: the draft becomes the next migration file."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.settings import environment_named
+from mosaic_deploy.source.manifest import read_manifest
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@options.manifest
+@options.output
+@click.pass_obj
+def seal(screen: Screen, name: str, path: str, environment: str | None) -> None:
+    """Make draft.sql the next migration file, and print its path.
+
+    NAME says in a few words what it does; the number goes on in the style of the newest file. A running dev applies
+    it at once; elsewhere plan and apply do. Needs no network.
+    """
+    from mosaic_deploy.source.manifest_folders import migrations_folder
+    from mosaic_deploy.source.sealing import seal as seal_draft
+
+    manifest = read_manifest(Path(path), environment=environment_named(path, environment))
+    made = seal_draft(manifest.root, migrations_folder(manifest), name, datetime.now(UTC))
+    again = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
+    command = shlex.join([*again, *([path] if path != "." else [])])
+    screen.answer({"type": "sealed", "path": str(made), "next": command}, [str(made)])
+    if screen.format == "text":
+        screen.aside([f"next: {command}  (a running `mosaic-deploy dev` applies it by itself)"])

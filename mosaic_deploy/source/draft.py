@@ -1,0 +1,52 @@
+"""The draft of the next migration: `draft.sql` in the migrations folder, which is no migration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mosaic_deploy.errors import SourceUnreadable
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.source.migrations import DRAFT, MigrationFile, Parsed, parse_migrations, read_sql_file
+
+
+def find_draft(folder: Path) -> Path | None:
+    """The draft's path, by whatever case its name is written in; None where there is none."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.name.lower() == DRAFT)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
+    return found[0] if found else None
+
+
+def read_draft(root: Path, folder: str) -> MigrationFile | None:
+    """The draft, not yet parsed; None where there is none, or nothing but blanks in it.
+
+    Raises as `read_migrations` does.
+    """
+    path = find_draft(root / folder)
+    if path is None:
+        return None
+    file = read_sql_file(root, path)
+    return file if file.text.strip() else None
+
+
+def parse_draft(file: MigrationFile) -> Parsed | None:
+    """None for one without a statement. Raises MigrationInvalid."""
+    [parsed] = parse_migrations([file])
+    return parsed if parsed.units else None
+
+
+def draft_note(root: Path, folder: str) -> Note | None:
+    """What a plan says of a draft that lies beside the migrations. It is looked for, and not read."""
+    path = find_draft(root / folder)
+    if path is None:
+        return None
+    shown = path.relative_to(root).as_posix()
+    return Note(
+        "draft_left_out",
+        f"{shown} is a draft, so it isn't applied: `mosaic-deploy dev` tries it on a copy of the local database, "
+        "`mosaic-deploy migrate seal NAME` makes it a migration",
+        Severity.INFO,
+    )

@@ -1,0 +1,76 @@
+"""The draft becomes the next migration, and nothing else is touched."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.errors import SourceRefused
+from mosaic_deploy.source import sealing
+from mosaic_deploy.source.migrations import read_migrations
+from mosaic_deploy.source.sealing import seal
+
+NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
+TEXT = "create table x (id int);"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql/0001_a.sql").write_text("select 1")
+    (tmp_path / "sql/draft.sql").write_text(TEXT)
+    return tmp_path
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "sql").iterdir())
+
+
+def test_it_has_the_next_number(root: Path) -> None:
+    assert seal(root, "sql", "Add x", NOW) == root / "sql/0002_add_x.sql"
+    assert names(root) == ["0001_a.sql", "0002_add_x.sql"]
+    assert (root / "sql/0002_add_x.sql").read_text() == TEXT
+    with pytest.raises(SourceRefused, match=r"there is no sql/draft\.sql"):
+        seal(root, "sql", "Again", NOW)
+
+
+def test_the_first_one_and_a_draft_in_capitals(root: Path) -> None:
+    (root / "sql/0001_a.sql").unlink()
+    (root / "sql/draft.sql").rename(root / "sql/DRAFT.SQL")
+    assert [file.shown for file in read_migrations(root, "sql")] == []
+    assert seal(root, "sql", "x", NOW).name == "0001_x.sql"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with second names", "without"])
+def test_nothing_is_overwritten(root: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that comes between the look and the rename: the look is taken away here, to be in between for sure."""
+    (root / "sql/0002_x.sql").write_text("another's")
+    monkeypatch.setattr(sealing, "read_migrations", lambda *_: read_migrations(root, "sql")[:1])
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(SourceRefused, match=r"sql/0002_x\.sql is there already"):
+        seal(root, "sql", "x", NOW)
+    assert (root / "sql/0002_x.sql").read_text() == "another's"
+    assert (root / "sql/draft.sql").read_text() == TEXT
+
+
+def no_links(*_: object) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_file_system_without_second_names_will_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    assert seal(root, "sql", "x", NOW).read_text() == TEXT
+    assert names(root) == ["0001_a.sql", "0002_x.sql"]
+
+
+def test_a_link_stays_one(root: Path) -> None:
+    (root / "drafts.sql").write_text(TEXT)
+    (root / "sql/draft.sql").unlink()
+    (root / "sql/draft.sql").symlink_to("../drafts.sql")
+    assert seal(root, "sql", "x", NOW).is_symlink()
+    assert names(root) == ["0001_a.sql", "0002_x.sql"]
