@@ -14,6 +14,7 @@ from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.diff.policy import judged
 from mosaic_deploy.diff.quota import quota_notes
 from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
+from mosaic_deploy.diff.static_limit import large_puts, refuse_too_large
 from mosaic_deploy.diff.tidying import Tidying, tidying
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
 from mosaic_deploy.live import endpoints, ledger
@@ -144,6 +145,7 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
     together = bool(desired.manifest.database and desired.manifest.database.together)
     names = known_names(complete, live.snapshot)
     made = select(made, options.selection, names, together=together)
+    _refuse_too_large(api, desired, made)
     quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
     made = replace(made, notes=(*made.notes, *quota))
     seeds = _seeds_to_run(desired, made)
@@ -268,6 +270,14 @@ def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -
         return False
     spared = GONE if prune == "all" else GONE | {State.UNMANAGED}
     return any(o.state not in spared and path not in desired for path, o in live.items())
+
+
+def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
+    """Raises SourceRefused for static files over the platform's limit, which is asked for only where one may be."""
+    puts = large_puts(plan.changes)
+    if puts:
+        shown = {put.path: desired.static[put.path].shown for put in puts if put.path in desired.static}
+        refuse_too_large(puts, api.static_file_limit(), shown)
 
 
 def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: Live) -> Rules:

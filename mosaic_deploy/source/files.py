@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,12 @@ from mosaic_deploy.source.names import alike_notes, two_forms
 from mosaic_deploy.source.patterns import Selection, matcher
 from mosaic_deploy.source.secrets import secret_problems
 from mosaic_deploy.source.stat_cache import StatCache
-from mosaic_deploy.source.walk import Found, Walk, vanished
+from mosaic_deploy.source.walk import Walk, vanished
 
 SERVED = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
 )
 """Suffixes that static hosting serves, from the platform's guide."""
-LARGEST_STATIC = 25 * 1024 * 1024
-"""Bytes of a static file; what is larger belongs into storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +41,13 @@ class Files:
 def read_files(root: Path, selection: Selection, cache: StatCache | None = None) -> Files:
     """Every selected file, hashed where the cache doesn't know it.
 
-    Raises SourceRefused for names that can't be sent or collide, links that leave the project folder, special
-    files and files that are too large, all at once; SourceUnreadable; SourceChanged where the folder changes
-    meanwhile.
+    Raises SourceRefused for names that can't be sent or collide, links that leave the project folder and special
+    files, all at once; SourceUnreadable; SourceChanged where the folder changes meanwhile.
     """
     cache = cache or StatCache(None)
     walk = Walk(root, selection)
     files = list(walk.files())
     walk.problems += two_forms(sorted(file.shown for file in files))
-    walk.problems += _too_large(files, selection.most)
     if walk.problems:
         problems = [*walk.problems, *walk.unreadable]
         raise SourceRefused(
@@ -94,15 +90,6 @@ def refuse_unserved(files: dict[str, LocalFile]) -> None:
 def _suffix(name: str) -> str:
     # posixpath rather than Path, which takes ten times as long for each of many thousand names.
     return posixpath.splitext(name)[1].rstrip(".")
-
-
-def _too_large(files: Iterable[Found], most: int | None) -> Iterator[Problem]:
-    for file in files:
-        if most is not None and file.status.st_size > most:
-            size = f"{file.status.st_size / 1024 / 1024:.1f} MiB"
-            message = f"{size}, and static hosting takes files of at most {most // 1024 // 1024} MiB"
-            hint = "move it to the storage folder, or leave it out with static.exclude"
-            yield Problem(message, Location(file.shown), hint=hint)
 
 
 def _refuse_unreadable(problems: list[Problem]) -> None:

@@ -10,7 +10,7 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
-from mosaic_deploy.source.files import LARGEST_STATIC, Files, read_files, refuse_unserved
+from mosaic_deploy.source.files import Files, read_files, refuse_unserved
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
 from mosaic_deploy.source.patterns import Selection, refuse_bad_patterns
@@ -100,7 +100,7 @@ def _static(manifest: Manifest, cache: StatCache) -> Files | None:
     spec = manifest.static
     if spec is None:
         return None
-    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets, LARGEST_STATIC)
+    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
     files = read_files(manifest.root, selection, cache)
     refuse_unserved(files.found)
     return files

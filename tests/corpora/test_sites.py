@@ -1,7 +1,7 @@
 """Real sites through `mosaic-deploy apply`: what comes back over HTTP is what is on disk, a second plan is empty.
 
 The sites are looked for in `$MOSAIC_TEST_SITES`, else in `sites/` beside the corpora, a folder each; what isn't
-there is skipped. They come from the registries: npm `gentelella`, npm `cesium` (its `Build`), PyPI
+there is skipped; `.ci/run` gets the smallest. They come from the registries: npm `gentelella`, npm `cesium` (its `Build`), PyPI
 `home-assistant-frontend` (its `hass_frontend`), Debian `postgresql-doc-15`.
 """
 

@@ -199,10 +199,3 @@ def test_everything_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
         "public/a: can't be read: Permission denied",
         "public/b: can't be read: Permission denied",
     ]
-
-
-def test_a_file_larger_than_the_most_is_refused(tmp_path: Path) -> None:
-    plant(tmp_path, {"public/a.txt": "123", "public/b.txt": "1234"})
-    with pytest.raises(SourceRefused) as caught:
-        read_files(tmp_path, Selection("public", most=3))
-    assert [problem.location.file for problem in caught.value.problems] == ["public/b.txt"]
