@@ -14,6 +14,7 @@ from mosaic_deploy import deploy
 from mosaic_deploy.agent.account import Target, apply_command, inside
 from mosaic_deploy.cli.account.reading import reading
 from mosaic_deploy.cli.api_access import open_account
+from mosaic_deploy.cli.commit import commit_of
 from mosaic_deploy.cli.holder import holder
 from mosaic_deploy.cli.render.documents import (
     Document,
@@ -74,7 +75,11 @@ def apply(target: Target, fingerprint: str) -> Document:
         _refuse_persons_work(session, planned)
         if planned.plan.empty and not planned.unverified:
             return {"type": "apply", "plan": plan_document(planned.plan), "done": [], "error": None}
-        options = deploy.ApplyOptions(holder=f"{holder()}, by an agent", again=apply_command(session))
+        options = deploy.ApplyOptions(
+            holder=f"{holder()}, by an agent",
+            again=apply_command(session),
+            commit=commit_of(session.manifest.root),
+        )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)
         if isinstance(error, MosaicError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.api_access import command_line
+from mosaic_deploy.cli.commit import commit_of
 from mosaic_deploy.cli.consent import agree
 from mosaic_deploy.cli.holder import gone, holder
 from mosaic_deploy.cli.saved_plan import Reviewed
@@ -103,6 +104,7 @@ def _events(session: Session, planned: Planned, wish: Wish) -> Iterator[Event]:
         lease_wait=wish.lock_timeout,
         break_lease=wish.break_lease,
         gone=gone,
+        commit=commit_of(session.manifest.root),
         parallelism=wish.options.parallelism,
     )
     return session.completed(deploy.apply(session.api, planned, options))

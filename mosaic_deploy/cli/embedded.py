@@ -26,7 +26,8 @@ _START_TIMEOUT = 180.0
 
 _WAY_ROUND = (
     "; where PostgreSQL has no wheel for this system, serve on a server of your own:"
-    " mosaic-deploy platform serve --database-url … --store file:///folder …"
+    " mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
+    " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
 
 

@@ -14,6 +14,12 @@ from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import PlatformFailed
 
+_VARIABLES = {
+    "smtp": "MOSAIC_SMTP_URL",
+    "storage": "MOSAIC_LOCAL_STORAGE",
+    "mails": "MOSAIC_LOCAL_MAILS",
+}
+
 
 @click.group()
 def local() -> None:
@@ -32,15 +38,30 @@ def local() -> None:
     metavar="URL",
     help="Send mails through this server instead of keeping them here (also: MOSAIC_SMTP_URL).",
 )
+@click.option(
+    "--storage",
+    metavar="SIZE",
+    help="Storage of each project (default: the free tier's 20GB; also: MOSAIC_LOCAL_STORAGE).",
+)
+@click.option(
+    "--mails",
+    metavar="N",
+    help="Sign-in mails a day of each project (default: the free tier's 10; also: MOSAIC_LOCAL_MAILS).",
+)
 @options.output
 @click.pass_obj
-def start(screen: Screen, port: int | None, smtp: str | None) -> None:
-    """Start the platform in the background; does nothing when it runs already."""
-    wanted = None if smtp is None else {"MOSAIC_SMTP_URL": smtp}
-    document = control("start", *(["--port", str(port)] if port else []), environment=wanted)
-    if smtp and document["status"] == "running":
+def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
+    """Start the platform in the background; does nothing when it runs already.
+
+    What is chosen holds until `local stop`. It brings its own PostgreSQL, for Linux with glibc and macOS. On other
+    systems `platform serve` does, on a PostgreSQL of yours.
+    """
+    chosen = {_VARIABLES[name]: value for name, value in settings.items() if value is not None}
+    document = control("start", *(["--port", str(port)] if port else []), environment=chosen)
+    if chosen and document["status"] == "running":
+        names = " and ".join(f"--{name}" for name, value in settings.items() if value is not None)
         raise PlatformFailed(
-            "the platform runs already, and sends mails as it did before",
+            f"the platform runs already, as it was started; {names} can't change that",
             hint="stop it first with `mosaic-deploy local stop`",
         )
     if port and document["port"] != port and document["status"] == "running":

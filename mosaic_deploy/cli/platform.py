@@ -97,10 +97,29 @@ def platform() -> None:
 @click.option(
     "--pro-storage", default="1TB", show_default=True, metavar="SIZE", help="Storage of a pro project."
 )
+@click.option(
+    "--free-mails",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Sign-in mails a day of a free project.",
+)
+@click.option(
+    "--pro-mails",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Sign-in mails a day of a pro project.",
+)
 @options.output
 @click.pass_obj
 def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chosen: str | int | None) -> None:
     """Serve in the foreground until SIGTERM. Start as many as you like, on any machines, with the same options.
+
+    A PostgreSQL and a folder of one machine do for a trial: --store file:///FOLDER --base-domain
+    http://localhost:8787. The API is at http://api.localhost:8787 then.
 
     S3's endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY. The log goes to stderr, one JSON object per line.
@@ -146,3 +165,31 @@ def rotate(screen: Screen, account_id: int, database_url: str | None) -> None:
     """Give an account its next API key and print it. The one before is good for seven days more."""
     secrets = _database_secret(database_url)
     screen.platform(control("account-rotate", str(account_id), environment=secrets, embedded=False))
+
+
+@account.command()
+@click.argument("account_id", type=click.IntRange(min=1), metavar="ACCOUNT_ID")
+@click.argument("tier", type=click.Choice(["free", "pro"]))
+@_database
+@options.output
+@click.pass_obj
+def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -> None:
+    """Move an account to another TIER. It holds for all its projects, from the next request on."""
+    secrets = _database_secret(database_url)
+    screen.platform(control("account-tier", str(account_id), tier, environment=secrets, embedded=False))
+
+
+@account.command("list")
+@_database
+@options.output
+@click.pass_obj
+def list_accounts(screen: Screen, database_url: str | None) -> None:
+    """List the accounts with their tiers, and until when their keys are good."""
+    secrets = _database_secret(database_url)
+    found = control("account-list", environment=secrets, embedded=False)["accounts"]
+    lines = [
+        f"{one['account_id']:>6}  {one['tier']:<4}  {one['projects']:>5} projects  key due {one['key_due']},"
+        f" refused from {one['key_expires']}  {one['name']!r}"
+        for one in found
+    ]
+    screen.answer({"type": "accounts", "accounts": found}, lines or ["There are no accounts yet."])

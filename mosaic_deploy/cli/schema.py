@@ -1,4 +1,4 @@
-"""`mosaic-deploy schema`: the manifest's JSON Schema."""
+"""`mosaic-deploy schema`: the JSON Schemas of what the program reads and writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import click
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.schema_files import read_schema_text
 
+_NAMES = {
+    "manifest": "mosaic.schema.json",
+    "plan": "plan.schema.json",
+    "event": "event.schema.json",
+    "error": "error.schema.json",
+}
+
 
 @click.command()
+@click.argument("name", type=click.Choice(list(_NAMES)), default="manifest")
 @click.pass_obj
-def schema(screen: Screen) -> None:
-    """Print the JSON Schema of mosaic.yaml (draft 2020-12)."""
-    screen.text(read_schema_text("mosaic.schema.json"))
+def schema(screen: Screen, name: str) -> None:
+    """Print a JSON Schema (draft 2020-12): of mosaic.yaml, or of a plan, an ndjson line or an error.
+
+    NAME is manifest (the default), plan, event or error.
+    """
+    screen.text(read_schema_text(_NAMES[name]))

@@ -53,6 +53,8 @@ class ApplyOptions:
     lease_wait: float = 60.0
     break_lease: bool = False
     gone: Callable[[str], bool] = lambda _: False
+    commit: str | None = None
+    """The sources' commit, kept in the record of the deploy."""
     provision_wait: float = 300.0
     parallelism: int = PARALLELISM
 
@@ -136,6 +138,7 @@ def _project_and_lease(
         # What was read while another deploy wrote is nothing to build on, however it ended.
         _NO_SERIAL if planned.unsettled else plan.serial,
         plan.environment,
+        options.commit,
     )
     yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.gone))
     api.pace.allow(options.parallelism)

@@ -38,6 +38,8 @@ class Claim:
     plan: str
     serial: int
     environment: str | None = None
+    commit: str | None = None
+    """What of the sources was deployed, for `history`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def release(api: Api, claim: Claim, status: str, report: dict[str, object]) -> N
     api.sql(
         claim.project,
         f"WITH ended AS (UPDATE mosaic_deploy.deploys SET status = {literal(status)}, "
-        f"report = {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp() "
+        f"report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, "
+        "finished_at = pg_catalog.clock_timestamp() "
         f"WHERE id = {literal(claim.deploy_id)} AND status = 'running' RETURNING 1), "
         "counted AS (UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE EXISTS (SELECT FROM ended)), "
         f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1), "
@@ -244,6 +247,7 @@ def _acquisition(claim: Claim, broken: Held | None) -> str:
     """Takes a free, expired, own or `broken` lease; counts the deploy; in one statement that may be sent again."""
     token, deploy, holder = literal(claim.token), literal(claim.deploy_id), literal(claim.holder)
     environment = literal(claim.environment) if claim.environment else "NULL"
+    begun = json_literal({"commit": claim.commit} if claim.commit else {})
     seen = ended = ""
     if broken:
         whose = f"holder = {literal(broken.holder)}"
@@ -253,7 +257,8 @@ def _acquisition(claim: Claim, broken: Held | None) -> str:
         report = json_literal({"lease_broken_by": claim.holder})
         ended = f"""
 ended AS (
-  UPDATE mosaic_deploy.deploys SET status = 'interrupted', report = {report}::jsonb,
+  UPDATE mosaic_deploy.deploys SET status = 'interrupted',
+  report = COALESCE(report, '{{}}') || {report}::jsonb,
   finished_at = pg_catalog.clock_timestamp()
   WHERE status = 'running' AND {whose} AND id <> {deploy} AND EXISTS (SELECT FROM taken)),"""
     return f"""WITH taken AS (
@@ -267,8 +272,8 @@ counted AS (
   UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE serial = {claim.serial}
   AND EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM mine) RETURNING serial),
 begun AS (
-  INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan)
-  SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(claim.plan)} FROM counted)
+  INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan, report)
+  SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(claim.plan)}, {begun}::jsonb FROM counted)
 SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
   'stale', NOT EXISTS (SELECT FROM counted) AND NOT EXISTS (SELECT FROM mine),

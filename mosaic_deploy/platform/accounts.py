@@ -16,7 +16,8 @@ from mosaic_deploy.platform.faults import Fault
 
 LIFETIME = timedelta(days=30)
 GRACE = timedelta(days=7)
-"""So long a replaced key is still good: what runs now, and what has the key written down, goes on."""
+"""So long a key is still good that was replaced, or that should have been: what runs now, and what has the key
+written down, goes on."""
 LOCAL = "local"
 """The name of the account that a machine's own platform has."""
 
@@ -34,7 +35,7 @@ def key_hash(key: str) -> bytes:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a key lets in: an account; `expires` where the key has been replaced."""
+    """What a key lets in: an account; `expires` where the key has been replaced, or is due to be."""
 
     account_id: int
     expires: datetime | None = None
@@ -49,21 +50,21 @@ class Doorkeeper:
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[Entry, float]] = {}
 
-    async def entry(self, pool: Pool, given: str | None, hint: str = "") -> Entry:
-        """The API's 401 where the key lets nobody in; `hint` says where the current one is."""
+    async def entry(self, pool: Pool, given: str | None, *, local: bool = True) -> Entry:
+        """The API's 401 where the key lets nobody in, with where the current one is to be had."""
         if not given:
             raise Fault(401, "api_key_missing", "the API key is missing: send it as X-API-Key")
         digest = key_hash(given)
         found, until = self._known.get(digest, (None, 0.0))
         if found is None or until < time.monotonic():
             self._known.pop(digest, None)
-            found = await _looked_up(pool, digest, hint)
+            found = await _looked_up(pool, digest, local)
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[digest] = (found, time.monotonic() + _FRESH_SECONDS)
         if found.expires is not None and found.expires <= datetime.now(UTC):
             self._known.pop(digest, None)
-            found = await _looked_up(pool, digest, hint)
+            found = await _looked_up(pool, digest, local)
         return found
 
     def forget(self) -> None:
@@ -118,6 +119,35 @@ async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = GRACE) -
     return key
 
 
+async def change_tier(pool: Pool, account_id: int, tier: str) -> dict[str, object]:
+    """Another tier for all projects of the account, from the next request on. Raises LookupError."""
+    query = "UPDATE account SET tier = %(tier)s WHERE id = %(id)s RETURNING name"
+    row = await control.fetch_one(pool, query, {"id": account_id, "tier": tier})
+    if row is None:
+        raise LookupError(account_id)
+    return {"account_id": account_id, "name": row["name"], "tier": tier}
+
+
+async def list_accounts(pool: Pool) -> list[dict[str, object]]:
+    """All of them, the oldest first, with what their current keys are good until."""
+    query = (
+        "SELECT id, name, tier, (SELECT count(*) FROM project WHERE account_id = account.id"
+        " AND status <> 'deleting') AS projects, api_key.created_at AS made FROM account"
+        " LEFT JOIN api_key ON account_id = account.id AND replaced_at IS NULL ORDER BY id"
+    )
+    return [
+        {
+            "account_id": row["id"],
+            "name": row["name"],
+            "tier": row["tier"],
+            "projects": row["projects"],
+            "key_due": _day(row["made"] + LIFETIME) if row["made"] else None,
+            "key_expires": _day(row["made"] + LIFETIME + GRACE) if row["made"] else None,
+        }
+        for row in await control.fetch(pool, query)
+    ]
+
+
 async def is_due(pool: Pool, key: str) -> bool:
     """Whether `key`, an account's own, is to be replaced: it is old, or has been replaced already by a rotation
     that ended before anybody was told the new one."""
@@ -131,11 +161,13 @@ async def is_due(pool: Pool, key: str) -> bool:
 
 
 async def _replace_key(connection: Connection, account_id: int, key: str, grace: timedelta) -> None:
+    """One that had run out by its age doesn't come to life again."""
     await control.rows(
         connection,
-        "UPDATE api_key SET replaced_at = now(), expires_at = now() + %(grace)s"
+        "UPDATE api_key SET replaced_at = now(), expires_at = CASE"
+        " WHEN created_at + %(whole)s <= now() THEN created_at + %(whole)s ELSE now() + %(grace)s END"
         " WHERE account_id = %(account)s AND replaced_at IS NULL",
-        {"account": account_id, "grace": grace},
+        {"account": account_id, "grace": grace, "whole": LIFETIME + GRACE},
     )
     await control.rows(
         connection,
@@ -144,20 +176,39 @@ async def _replace_key(connection: Connection, account_id: int, key: str, grace:
     )
 
 
-async def _looked_up(pool: Pool, digest: bytes, hint: str) -> Entry:
+async def _looked_up(pool: Pool, digest: bytes, local: bool) -> Entry:
+    """A key that nobody replaced runs out all the same: on a served platform a new one can't be handed over by
+    itself."""
     row = await control.fetch_one(
         pool,
-        "SELECT account_id, replaced_at, expires_at, coalesce(expires_at <= now(), false) AS over FROM api_key"
-        " WHERE key_hash = %(hash)s",
-        {"hash": digest},
+        "SELECT *, coalesce(expires_at <= now(), false) AS over FROM (SELECT account_id, created_at, replaced_at,"
+        " CASE WHEN replaced_at IS NOT NULL THEN expires_at"
+        " WHEN created_at + %(life)s <= now() THEN created_at + %(life)s + %(grace)s END AS expires_at"
+        " FROM api_key WHERE key_hash = %(hash)s) AS known",
+        {"hash": digest, "life": LIFETIME, "grace": GRACE},
     )
     if row is None:
-        raise Fault(401, "api_key_invalid", "no account has this API key" + hint)
+        raise Fault(401, "api_key_invalid", "no account has this API key" + (_LOCAL_HINT if local else ""))
     if row["over"]:
-        raise Fault(401, "api_key_expired", _expired(row) + hint)
+        raise Fault(401, "api_key_expired", _expired(row) + (_LOCAL_HINT if local else _served_hint(row)))
     return Entry(row["account_id"], row["expires_at"])
 
 
+_LOCAL_HINT = "; `mosaic-deploy local key` shows the current one"
+
+
+def _served_hint(row: DictRow) -> str:
+    if row["replaced_at"] is not None:
+        return "; use the one that replaced it"
+    return f"; whoever runs this platform gives account {row['account_id']} its next one"
+
+
 def _expired(row: DictRow) -> str:
-    replaced, over = (row[name].astimezone(UTC).date() for name in ("replaced_at", "expires_at"))
-    return f"this API key was rotated out on {replaced} and has been refused since {over}"
+    over = _day(row["expires_at"])
+    if row["replaced_at"] is None:
+        return f"this API key is of {_day(row['created_at'])}, too old, and has been refused since {over}"
+    return f"this API key was rotated out on {_day(row['replaced_at'])} and has been refused since {over}"
+
+
+def _day(moment: datetime) -> str:
+    return str(moment.astimezone(UTC).date())

@@ -141,8 +141,8 @@ class App:
     async def _entered(self, request: Request) -> Platform:
         """The platform as the account of the request's key sees it."""
         platform = self._platform
-        hint = "; `mosaic-deploy local key` shows the current one" if platform.local else ""
-        entry = await platform.doorkeeper.entry(platform.pool, request.headers.get("x-api-key"), hint)
+        given = request.headers.get("x-api-key")
+        entry = await platform.doorkeeper.entry(platform.pool, given, local=platform.local)
         if entry.expires is not None:
             request.scope[_EXPIRES] = entry.expires.isoformat(timespec="seconds")
         return platform.seen_by(entry.account_id)

@@ -24,7 +24,6 @@ from mosaic_deploy.platform.parts import Platform
 from mosaic_deploy.platform.projects import find_project, project_by_id
 
 TOKEN_MINUTES = 15
-MAILS_PER_DAY = 10
 _DAY = timedelta(days=1)
 
 
@@ -42,7 +41,7 @@ async def send_magic_link(platform: Platform, request: Request) -> Response:
     sender = mail.SENDER if platform.mailer is None else platform.mailer.sender
     message = mail.magic_link_mail(project["name"], sender, email, link, TOKEN_MINUTES)
     async with platform.pool.connection() as connection, connection.transaction():
-        count = await _count_mail(connection, project["id"])
+        count = await _count_mail(connection, project, platform.limits.mails(project["tier"]))
         await _remember_token(connection, project["id"], email, token)
         if platform.mailer is None:
             await inbox.deliver(connection, project["id"], email, message, link)
@@ -130,19 +129,19 @@ async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
     return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
 
 
-async def _count_mail(connection: Connection, project_id: str) -> int:
+async def _count_mail(connection: Connection, project: DictRow, limit: int) -> int:
     """Count one mail, or refuse it; returns the count's id. The project's row is the lock, so that two can't both
-    be the tenth."""
-    parameters = {"project": project_id, "day": _DAY, "count": MAILS_PER_DAY}
+    be the last one."""
+    parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
     await control.rows(connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters)
     sent = await control.rows(
         connection,
         "SELECT sent_at FROM mail_count WHERE project_id = %(project)s AND sent_at > now() - %(day)s"
-        " ORDER BY sent_at DESC LIMIT %(count)s",
+        " ORDER BY sent_at DESC OFFSET %(before)s LIMIT 1",
         parameters,
     )
-    if len(sent) >= MAILS_PER_DAY:
-        raise _too_many(sent)
+    if sent:
+        raise _too_many(sent[0]["sent_at"] + _DAY, project["tier"], limit)
     counted = await control.rows(
         connection,
         "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
@@ -153,14 +152,13 @@ async def _count_mail(connection: Connection, project_id: str) -> int:
     return number
 
 
-def _too_many(sent: list[DictRow]) -> Fault:
-    next_at: datetime = sent[-1]["sent_at"] + _DAY
+def _too_many(next_at: datetime, tier: str, limit: int) -> Fault:
     seconds = max(1, math.ceil((next_at - datetime.now(UTC)).total_seconds()))
     when = next_at.astimezone(UTC).isoformat(timespec="seconds")
     return Fault(
         429,
         "mail_limit_reached",
-        f"the free tier sends {MAILS_PER_DAY} mails a day; the next one is possible at {when}",
+        f"the {tier} tier sends {limit} mails a day; the next one is possible at {when}",
         details={"next_at": when},
         headers={"Retry-After": str(seconds)},
     )

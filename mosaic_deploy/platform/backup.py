@@ -23,8 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform import account, home, process
+from mosaic_deploy.platform import account, home
 from mosaic_deploy.platform.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
+from mosaic_deploy.platform.daemon import launch, stop_all
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.installation import ensure_installation
 from mosaic_deploy.version import __version__
@@ -122,7 +123,8 @@ def _standing_still(folder: Path) -> Iterator[None]:
         if not mine:
             raise ProcessFault("start_busy", "a start or stop has been under way for two minutes")
         ran = home.is_locked(folder / "serve.lock")
-        process.stop_all(folder)
+        settings = home.read_settings(folder)
+        stop_all(folder)
         try:
             with home.locked(folder / "serve.lock", wait=5) as held:
                 if not held:
@@ -132,7 +134,7 @@ def _standing_still(folder: Path) -> Iterator[None]:
                 yield
         finally:
             if ran:
-                process.launch(folder, None)
+                launch(folder, None, settings)
 
 
 def _facts(state: home.State, data: Path) -> Document:

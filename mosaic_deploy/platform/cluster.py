@@ -15,7 +15,7 @@ from mosaic_deploy.platform.control import Pool
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.hosts import Hosts, domain_hosts
-from mosaic_deploy.platform.parts import Limits
+from mosaic_deploy.platform.limits import Limits
 from mosaic_deploy.platform.server import Server
 from mosaic_deploy.platform.store import ObjectStore, open_store
 

@@ -10,13 +10,14 @@ import argparse
 import asyncio
 import logging
 import os
-import re
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.limits import Limits, parsed_count, parsed_size
 
-COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate")
+COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate", "account-tier", "account-list")
 DATABASE_VARIABLE = "MOSAIC_DATABASE_URL"
 
 _TEXTS = {
@@ -25,9 +26,9 @@ _TEXTS = {
     "work": argparse.SUPPRESS,
     "account-create": "make an account with an API key",
     "account-rotate": "give an account its next API key",
+    "account-tier": "change which limits hold for an account",
+    "account-list": "all accounts, without their keys",
 }
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KB|MB|GB|TB)?", re.IGNORECASE)
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 log = logging.getLogger("mosaic_deploy.platform")
 
@@ -38,9 +39,11 @@ def add_commands(commands: Any) -> None:
         if name == "account-create":
             command.add_argument("name")
             command.add_argument("--tier", choices=("free", "pro"), default="free")
-            continue
-        if name == "account-rotate":
+        if name in ("account-rotate", "account-tier"):
             command.add_argument("account", type=int)
+        if name == "account-tier":
+            command.add_argument("tier", choices=("free", "pro"))
+        if name.startswith("account-"):
             continue
         command.add_argument("--store", required=True)
         command.add_argument("--base-domain", required=True)
@@ -49,8 +52,10 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--port", type=int, default=8787)
         command.add_argument("--workers", type=int, default=1)
         command.add_argument("--connections", type=int, default=20)
-        command.add_argument("--free-storage", type=_size, default=20 * 10**9)
-        command.add_argument("--pro-storage", type=_size, default=10**12)
+        command.add_argument("--free-storage", type=_told(parsed_size), default=20 * 10**9)
+        command.add_argument("--pro-storage", type=_told(parsed_size), default=10**12)
+        command.add_argument("--free-mails", type=_told(parsed_count), default=10)
+        command.add_argument("--pro-mails", type=_told(parsed_count), default=1000)
         if name == "work":
             command.add_argument("--listener", type=int, required=True)
             command.add_argument("--lifeline", type=int, required=True)
@@ -60,7 +65,6 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     """The document to print, or None where the command has said everything itself. Raises ProcessFault."""
     try:
         from mosaic_deploy.platform import cluster, logs, mailer, worker, workers
-        from mosaic_deploy.platform.parts import Limits
     except ImportError as error:
         raise ProcessFault(
             "local_not_installed",
@@ -69,10 +73,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         ) from error
     logs.configure(None)
     url = os.environ.get(DATABASE_VARIABLE, "")
-    if options.command == "account-create":
-        return asyncio.run(_create_account(cluster.Cluster(url), options.name, options.tier))
-    if options.command == "account-rotate":
-        return asyncio.run(_rotate_key(cluster.Cluster(url), options.account))
+    if options.command.startswith("account-"):
+        return asyncio.run(_account(options, cluster.Cluster(url)))
     told = cluster.Cluster(
         database_url=url,
         store_url=options.store,
@@ -82,7 +84,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         port=options.port,
         workers=options.workers,
         connections=options.connections,
-        limits=Limits(options.free_storage, options.pro_storage),
+        limits=Limits(options.free_storage, options.pro_storage, options.free_mails, options.pro_mails),
     )
     mailer.mailer_from(os.environ.get(mailer.VARIABLE))
     if options.command == "prepare":
@@ -103,28 +105,32 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     return None
 
 
-async def _create_account(told: Any, name: str, tier: str) -> dict[str, Any]:
-    from mosaic_deploy.platform import accounts, cluster
-
-    async with cluster.opened_control(told) as pool:
-        return await accounts.create_account(pool, name, tier)
-
-
-async def _rotate_key(told: Any, account_id: int) -> dict[str, Any]:
+async def _account(options: argparse.Namespace, told: Any) -> dict[str, Any]:
     from mosaic_deploy.platform import accounts, cluster
 
     async with cluster.opened_control(told) as pool:
         try:
-            key = await accounts.rotate_key(pool, account_id)
+            if options.command == "account-create":
+                return await accounts.create_account(pool, options.name, options.tier)
+            if options.command == "account-tier":
+                return await accounts.change_tier(pool, options.account, options.tier)
+            if options.command == "account-list":
+                return {"accounts": await accounts.list_accounts(pool)}
+            key = await accounts.rotate_key(pool, options.account)
         except LookupError as error:
-            raise ProcessFault("account_not_found", f"there is no account {account_id}") from error
-    return {"account_id": account_id, "api_key": key, "old_key_days": accounts.GRACE.days}
+            raise ProcessFault(
+                "account_not_found",
+                f"there is no account {options.account}",
+                "`mosaic-deploy platform account list` shows all",
+            ) from error
+    return {"account_id": options.account, "api_key": key, "old_key_days": accounts.GRACE.days}
 
 
 def _again(options: argparse.Namespace) -> list[str]:
     """The same options once more, for a worker."""
     names = (
         "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
+        "free_mails", "pro_mails",
     )  # fmt: skip
     return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
 
@@ -145,8 +151,13 @@ def _bound(host: str, port: int) -> socket.socket:
     return opened
 
 
-def _size(text: str) -> int:
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise argparse.ArgumentTypeError("a size is a number with B, KB, MB, GB or TB")
-    return int(float(found[1]) * _UNITS[(found[2] or "").upper()])
+def _told(read: Callable[[str], int]) -> Callable[[str], int]:
+    """For argparse, which says of a ValueError only that there was one."""
+
+    def converted(text: str) -> int:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return converted

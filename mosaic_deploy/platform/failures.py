@@ -20,6 +20,8 @@ _FULL_WORDS = (
     "Disk quota exceeded",
 )
 _FULL_NUMBERS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+# A folder for the store that can't be reached or written just now.
+_AWAY_NUMBERS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE)
 _LATER = {"Retry-After": "1"}
 
 
@@ -30,7 +32,7 @@ def fault_of(error: Exception) -> Fault | None:
     if isinstance(error, psycopg.OperationalError | PoolTimeout | PoolClosed):
         message = "the platform's database doesn't answer; try again"
         return Fault(503, "database_unavailable", message, headers=_LATER)
-    if isinstance(error, BaseError):
+    if isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _AWAY_NUMBERS):
         return Fault(
             503, "store_unavailable", "the platform's store doesn't answer; try again", headers=_LATER
         )

@@ -2,6 +2,7 @@
 
 <home>/state.json      private: keys, ports, where PostgreSQL's part lies (0600)
 <home>/platform.json   the running platform as `start` reports it (0600)
+<home>/settings.json   what this run was told by its environment (0600)
 <home>/platform.log    what the daemon says
 <home>/store/          bytes of static files and stored objects
 <home>/postgres/       installation, data and log of PostgreSQL, unless it had to go elsewhere
@@ -15,7 +16,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import Any
 from mosaic_deploy.platform.faults import ProcessFault
 
 DEFAULT_PORT = 8787
+SETTINGS = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS")
+"""Variables that hold for one run, from its start to `local stop`."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,25 @@ def read_platform(home: Path) -> dict[str, Any] | None:
 
 def write_platform(home: Path, document: dict[str, Any]) -> None:
     write_private_json(home / "platform.json", document)
+
+
+def write_settings(home: Path) -> None:
+    """Of this very process. They may hold a password."""
+    told = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
+    write_private_json(home / "settings.json", told)
+
+
+def read_settings(home: Path) -> dict[str, str]:
+    """Of the last run."""
+    return {name: str(value) for name, value in (_read_json(home / "settings.json") or {}).items()}
+
+
+def with_settings(environment: Mapping[str, str], settings: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment with these settings instead of its own; with its own where there are none to go on with."""
+    if settings is None:
+        return dict(environment)
+    others = {name: value for name, value in environment.items() if name not in SETTINGS}
+    return {**others, **settings}
 
 
 def write_private_json(path: Path, document: dict[str, Any]) -> None:

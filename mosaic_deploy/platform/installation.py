@@ -17,7 +17,8 @@ from mosaic_deploy.platform.faults import ProcessFault
 _INSTALL_HINT = "pip install 'mosaic-deploy[local]'"
 _WAY_ROUND = (
     "or serve on a PostgreSQL server of yours: pip install 'mosaic-deploy[serve]', then"
-    " mosaic-deploy platform serve --database-url postgresql://… --store file:///folder"
+    " mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
+    " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
 
 

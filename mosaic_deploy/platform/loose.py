@@ -39,6 +39,20 @@ async def announce(connection: Connection, key: str, project_id: str, size: int)
     )
 
 
+async def announce_for(pool: Pool, key: str, project_id: str, account_id: int) -> bool:
+    """The same for what counts against no quota, and in one go with finding the project: False where the account
+    has none such."""
+    row = await control.fetch_one(
+        pool,
+        "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+        " INSERT INTO loose_object (object, project_id, size, state)"
+        " SELECT %(key)s, project.id, 0, 'arriving' FROM quick, project"
+        " WHERE project.id = %(project)s AND account_id = %(account)s AND status <> 'deleting' RETURNING 1",
+        {"key": key, "project": project_id, "account": account_id},
+    )
+    return row is not None
+
+
 async def touch(pool: Pool, key: str) -> bool:
     """Say that the upload lives; False where it was taken for dead."""
     query = (

@@ -10,23 +10,13 @@ from mosaic_deploy.platform.control import Pool
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.hosts import Hosts
 from mosaic_deploy.platform.journal import Journal
+from mosaic_deploy.platform.limits import Limits
 from mosaic_deploy.platform.local_key import LocalKey
 from mosaic_deploy.platform.mailer import Mailer
 from mosaic_deploy.platform.server import Server
 from mosaic_deploy.platform.sessions import Sessions
 from mosaic_deploy.platform.store import Store
 from mosaic_deploy.platform.variants import Variants
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bytes of storage per project, by its account's tier."""
-
-    free_storage: int = 20 * 10**9
-    pro_storage: int = 10**12
-
-    def storage(self, tier: str) -> int:
-        return self.pro_storage if tier == "pro" else self.free_storage
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mosaic_deploy.platform.account import Account, create_folder
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.installation import Installation
 from mosaic_deploy.platform.ports import free_port, is_free
+from mosaic_deploy.platform.server_log import turn_over
 
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
@@ -175,6 +176,7 @@ class Postgres:
     def _launch(self, port: int) -> None:
         settings = {**_SETTINGS, "port": str(port)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        turn_over(self.log)
         with self.log.open("ab") as log:
             offset = log.tell()
             self._process = subprocess.Popen(

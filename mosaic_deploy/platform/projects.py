@@ -135,8 +135,13 @@ async def find_project(platform: Platform, request: Request) -> DictRow:
     project_id = request.path_params["project_id"]
     row = await project_by_id(platform, project_id)
     if row is None or row["account_id"] != platform.account_id:
-        raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
+        raise no_project(project_id)
     return row
+
+
+def no_project(project_id: str) -> Fault:
+    """Also for what belongs to another account."""
+    return Fault(404, "project_not_found", f"there is no project {project_id!r}")
 
 
 async def running_project(platform: Platform, request: Request) -> DictRow:

@@ -19,6 +19,7 @@ from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.hosts import local_hosts
 from mosaic_deploy.platform.installation import Installation, ensure_installation
+from mosaic_deploy.platform.limits import local_limits
 from mosaic_deploy.platform.listen import listen, stop_signal
 from mosaic_deploy.platform.local_key import LocalKey
 from mosaic_deploy.platform.parts import Platform
@@ -27,6 +28,7 @@ from mosaic_deploy.platform.postgres import Postgres
 from mosaic_deploy.platform.report import Report
 from mosaic_deploy.platform.rotation import keep_rotating
 from mosaic_deploy.platform.server import Server
+from mosaic_deploy.platform.server_log import turn_over
 from mosaic_deploy.platform.sessions import Sessions
 from mosaic_deploy.platform.store import folder_store
 from mosaic_deploy.platform.variants import variants_from
@@ -90,6 +92,7 @@ def _moved_along(state: State, folder: Path) -> State:
 
 
 def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
+    home.write_settings(folder)
     home.write_platform(folder, document)
     log.info("listening on %s", document["url"])
     report(document)
@@ -97,7 +100,7 @@ def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
 
 @asynccontextmanager
 async def _parts(folder: Path, state: State, installation: Installation) -> AsyncIterator[Platform]:
-    variants = variants_from()
+    variants, limits = variants_from(), local_limits(os.environ)
     sending = mailer.mailer_from(os.environ.get(mailer.VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
@@ -116,6 +119,7 @@ async def _parts(folder: Path, state: State, installation: Installation) -> Asyn
             account_id=account_id,
             local_key=local_key,
             variants=variants,
+            limits=limits,
             mailer=sending,
         )
         yield platform
@@ -155,6 +159,7 @@ async def _watch(postgres: Postgres, state: State) -> None:
     """PostgreSQL that has ended is started again, at the same port; clients connect anew by themselves."""
     while True:
         await asyncio.sleep(0.5)
+        await _mind_log(postgres)
         if postgres.alive():
             continue
         log.error("PostgreSQL ended; starting it again")
@@ -163,6 +168,13 @@ async def _watch(postgres: Postgres, state: State) -> None:
         if postgres.port != port:
             raise ProcessFault("postgres_ended", f"PostgreSQL ended, and its port {port} is taken now")
         log.info("PostgreSQL is back")
+
+
+async def _mind_log(postgres: Postgres) -> None:
+    try:
+        await asyncio.to_thread(turn_over, postgres.log)
+    except OSError as error:
+        log.warning("PostgreSQL's log can't be turned over: %s", error)
 
 
 def configure_logging(folder: Path | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from psycopg.rows import DictRow
@@ -152,12 +152,15 @@ async def _send(
     chunks = _chunks(platform, file, spans, multipart)
     # Asked for before the head goes out: an object that is gone is found while another answer is still possible.
     first = await anext(chunks, b"")
+    if len(first) == int(headers["Content-Length"]):
+        await chunks.aclose()
+        return Response(first, status, headers)
     return StreamingResponse(_joined(first, chunks), status, headers)
 
 
 async def _chunks(
     platform: Platform, file: _Representation, spans: list[Span], multipart: Multipart | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     for span in spans:
         first = multipart.head(span) if multipart else b""
         async for chunk in platform.store.stream(

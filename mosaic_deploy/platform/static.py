@@ -18,7 +18,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.names import checked_filename, static_type, url_path
 from mosaic_deploy.platform.packing import packed
 from mosaic_deploy.platform.parts import Platform
-from mosaic_deploy.platform.projects import find_project
+from mosaic_deploy.platform.projects import find_project, no_project
 
 _AT_ONCE = 64 * 1024
 SIZE_LIMIT = 25 * 1024 * 1024
@@ -30,8 +30,8 @@ async def put_file(platform: Platform, request: Request) -> Response:
     filename = checked_filename(body.text(document, "filename"))
     content_type = static_type(filename)
     content = _content(document)
-    project = await find_project(platform, request)
-    key = records.new_key(project["id"], "static_file")
+    project_id: str = request.path_params["project_id"]
+    key = records.new_key(project_id, "static_file")
     # Compressing a large file takes a moment that other requests shouldn't wait for.
     copy = (
         await asyncio.to_thread(packed, content, content_type)
@@ -39,7 +39,7 @@ async def put_file(platform: Platform, request: Request) -> Response:
         else packed(content, content_type)
     )
     record = {
-        "project_id": project["id"],
+        "project_id": project_id,
         "filename": filename,
         "size": len(content),
         "content_type": content_type,
@@ -47,8 +47,10 @@ async def put_file(platform: Platform, request: Request) -> Response:
         "object": key,
         "packed": len(copy),
     }
-    async with platform.pool.connection() as connection:
-        await loose.announce(connection, key, project["id"], 0)
+    if "\x00" in project_id or not await loose.announce_for(
+        platform.pool, key, project_id, platform.account_id
+    ):
+        raise no_project(project_id)
     try:
         await platform.store.put(key, content + copy)
         async with platform.pool.connection() as connection:
@@ -56,9 +58,9 @@ async def put_file(platform: Platform, request: Request) -> Response:
     except BaseException as error:
         await uploads.give_up(platform, key)
         if isinstance(error, errors.ForeignKeyViolation):
-            raise Fault(404, "project_not_found", f"the project {project['id']} was deleted") from error
+            raise Fault(404, "project_not_found", f"the project {project_id} was deleted") from error
         raise
-    url = f"{platform.site_url(project['id'])}/{url_path(filename)}"
+    url = f"{platform.site_url(project_id)}/{url_path(filename)}"
     return Json({"filename": filename, "url": url, "size": len(content)}, 201)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -20,7 +21,8 @@ from mosaic_deploy.platform.faults import ProcessFault
 class Store(Protocol):
     """Objects by key. Keys are made by the platform, never by a user."""
 
-    async def put(self, key: str, content: bytes) -> None: ...
+    async def put(self, key: str, content: bytes) -> None:
+        """Returns when the bytes are kept for good."""
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], size: int) -> None:
         """Whole or not at all: where `chunks` raises, nothing is left under the key. `size` is what they will be."""
@@ -52,6 +54,7 @@ class ObjectStore:
 
     async def put(self, key: str, content: bytes) -> None:
         await obstore.put_async(self._store, key, content, use_multipart=False)
+        await self._settle(key)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], size: int) -> None:
         if size <= _PART:
@@ -63,6 +66,10 @@ class ObjectStore:
             return
         part = max(_PART, -(-size // _PARTS))
         await obstore.put_async(self._store, key, chunks, chunk_size=part, max_concurrency=2)
+        await self._settle(key)
+
+    async def _settle(self, key: str) -> None:
+        """What S3 has answered for it keeps."""
 
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         # One read holds the object: it stays whole for this reader when it is replaced meanwhile.
@@ -100,9 +107,50 @@ class ObjectStore:
             )
 
 
+class FolderStore(ObjectStore):
+    """Objects as files below one folder. A put that has returned outlives a power cut, as a commit does: the record
+    that refers to it is written after it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(LocalStore(folder, mkdir=True, automatic_cleanup=True), str(folder))
+        self._folder = folder
+
+    async def put(self, key: str, content: bytes) -> None:
+        await asyncio.to_thread(_write, self._folder, key, content)
+
+    async def _settle(self, key: str) -> None:
+        await asyncio.to_thread(_write_out, self._folder, key)
+
+
+def _write(folder: Path, key: str, content: bytes) -> None:
+    """In place: nobody knows the key before this has returned."""
+    path = folder / key
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.write_bytes(content)
+        except FileNotFoundError:
+            # The folder was empty, and has just been deleted with the last file that was in it.
+            continue
+        break
+    _write_out(folder, key)
+
+
+def _write_out(folder: Path, key: str) -> None:
+    """The file, and each folder down to it, which may be new as well."""
+    path = folder / key
+    for place in (path, *path.parents[: len(Path(key).parts)]):
+        # Gone already: the project was deleted meanwhile, and the record won't be written.
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def folder_store(folder: Path) -> ObjectStore:
-    """Objects as files below one folder."""
-    return ObjectStore(LocalStore(folder, mkdir=True, automatic_cleanup=True), str(folder))
+    return FolderStore(folder)
 
 
 def open_store(url: str) -> ObjectStore:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -77,6 +77,73 @@ def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked)
         r" `mosaic-deploy local key` shows the current one",
         error["message"],
     )
+
+
+def _aged(platform, account, days: int) -> None:
+    age = "UPDATE api_key SET created_at = now() - make_interval(days => %(days)s) WHERE account_id = %(id)s"
+    parameters = {"days": days, "id": account["account_id"]}
+    in_control(platform, lambda pool: control.fetch(pool, age, parameters))
+
+
+def test_a_key_that_nobody_rotates_says_when_it_runs_out_and_does(platform, asked) -> None:
+    """As on a served platform, which has nobody to give a new one to."""
+
+    def aged(days: int) -> dict[str, Any]:
+        """An account of its own for each age: a key that was asked about is remembered for some seconds."""
+        made = in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
+        _aged(platform, made, days)
+        return made
+
+    assert "X-API-Key-Expires" not in asked(aged(29)["api_key"]).headers
+    answer = asked(aged(31)["api_key"])
+    assert answer.status_code == 200
+    left = datetime.fromisoformat(answer.headers["X-API-Key-Expires"]) - datetime.now(UTC)
+    assert timedelta(days=5, hours=23) < left <= timedelta(days=6)
+    old = aged(38)
+    answer = asked(old["api_key"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "api_key_expired")
+    # The next one is good, and doesn't bring this one back.
+    new = in_control(platform, lambda pool: accounts.rotate_key(pool, old["account_id"]))
+    assert asked(new).status_code == 200
+    assert asked(old["api_key"]).json()["error"]["code"] == "api_key_expired"
+
+
+def test_a_served_platform_says_who_has_the_next_key(platform, account) -> None:
+    number, key = account["account_id"], account["api_key"]
+
+    async def refused(pool: Pool) -> str:
+        with pytest.raises(Fault) as caught:
+            await Doorkeeper().entry(pool, key, local=False)
+        return caught.value.message
+
+    _aged(platform, account, 38)
+    aged = in_control(platform, refused)
+    assert re.fullmatch(
+        r"this API key is of 20\d\d-\d\d-\d\d, too old, and has been refused since 20\d\d-\d\d-\d\d;"
+        rf" whoever runs this platform gives account {number} its next one",
+        aged,
+    )
+    in_control(platform, lambda pool: accounts.rotate_key(pool, number))
+    assert in_control(platform, refused).endswith("; use the one that replaced it")
+
+
+def test_accounts_are_listed_and_moved(platform, account) -> None:
+    number = account["account_id"]
+
+    async def listed(pool: Pool) -> dict[str, object]:
+        return next(one for one in await accounts.list_accounts(pool) if one["account_id"] == number)
+
+    before = in_control(platform, listed)
+    assert (before["name"], before["tier"], before["projects"]) == ("Ann", "free", 0)
+    today = datetime.now(UTC).date()
+    due, expires = (date.fromisoformat(str(before[name])) for name in ("key_due", "key_expires"))
+    assert (due - today).days in (29, 30)
+    assert expires - due == accounts.GRACE
+    assert account["api_key"] not in repr(before)
+    in_control(platform, lambda pool: accounts.change_tier(pool, number, "pro"))
+    assert in_control(platform, listed)["tier"] == "pro"
+    with pytest.raises(LookupError):
+        in_control(platform, lambda pool: accounts.change_tier(pool, 10**9, "pro"))
 
 
 def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, account) -> None:

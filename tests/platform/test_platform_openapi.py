@@ -97,7 +97,7 @@ def test_every_operation_is_as_described(platform, stranger, tmp_path) -> None:
 
 def test_sequences_of_operations_are_as_described(platform, stranger, tmp_path) -> None:
     chosen = Path(shutil.copy(CONFIG, tmp_path))
-    _run(platform.url, stranger, chosen, "--phases", "stateful", "--max-examples", "10")
+    _run(platform.url, stranger, chosen, "--phases", "stateful", "--max-examples", "40")
 
 
 def _run(url: str, headers: dict[str, str], config: Path, *options: str) -> None:

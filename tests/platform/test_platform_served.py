@@ -270,6 +270,24 @@ def test_accounts_and_hosts(services, key) -> None:
         assert query(credentials["database_url"], "SELECT current_user")[0][0] == credentials["user"]
 
 
+def test_an_account_moves_to_another_tier(services) -> None:
+    """With limits of the operator's own choice; what the commands print has no key but a new one."""
+    made = run(services, "account-create", "Dora")
+    number = str(made["account_id"])
+    limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-mails", "1", "--pro-mails", "2")
+    with serve(services, *limits) as served, served.client(made["api_key"]) as dora:
+        one = f"/v1/project/{create(dora, 'Moved')}"
+        assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "1 MB"
+        moved = run(services, "account-tier", number, "pro")
+        assert moved == {"account_id": made["account_id"], "name": "Dora", "tier": "pro", "exit_code": 0}
+        assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "2 MB"
+        listed = {entry["account_id"]: entry for entry in run(services, "account-list")["accounts"]}
+        entry = listed[made["account_id"]]
+        assert (entry["tier"], entry["projects"], entry["name"]) == ("pro", 1, "Dora")
+        assert "mk_" not in json.dumps(listed)
+    assert run(services, "account-tier", "999999", "pro")["error"]["code"] == "account_not_found"
+
+
 def test_workers_of_one_machine(services, key) -> None:
     """One that is killed is replaced; when the process that watches them is killed, they end."""
     program = (sys.executable, "-m", "mosaic_deploy", "platform", "serve", "--output", "ndjson")

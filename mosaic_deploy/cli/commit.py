@@ -1,0 +1,52 @@
+"""Which commit is deployed, for the record."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
+"""GitHub's, GitLab's and Jenkins's."""
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def commit_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str | None:
+    """A CI run's commit, else what is checked out in the repository that holds `folder`; None where neither is known.
+
+    Files that were edited since aren't looked for: the digests of what was deployed are in the ledger.
+    """
+    for name in _VARIABLES:
+        if _HASH.fullmatch(environ.get(name, "")):
+            return environ[name]
+    try:
+        return _checked_out(folder.resolve())
+    except (OSError, ValueError):
+        return None
+
+
+def _checked_out(folder: Path) -> str | None:
+    """Read from the files that git keeps, which costs no process."""
+    git = next((place / ".git" for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    if git is None:
+        return None
+    if git.is_file():  # a worktree or a submodule names its folder there
+        git = (git.parent / git.read_text().partition("gitdir:")[2].strip()).resolve()
+    head = (git / "HEAD").read_text().strip()
+    if _HASH.fullmatch(head):
+        return head
+    name = head.partition("ref:")[2].strip()
+    shared = git / "commondir"
+    common = (git / shared.read_text().strip()).resolve() if shared.exists() else git
+    for place in (git / name, common / name):
+        if place.is_file() and _HASH.fullmatch(found := place.read_text().strip()):
+            return found
+    return _packed(common / "packed-refs", name)
+
+
+def _packed(file: Path, name: str) -> str | None:
+    if not file.is_file():
+        return None
+    lines = (line.split() for line in file.read_text().splitlines())
+    return next((words[0] for words in lines if len(words) == 2 and words[1] == name), None)

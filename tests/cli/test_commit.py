@@ -1,0 +1,63 @@
+"""The commit that a deploy is recorded with is git's own answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.cli.commit import commit_of
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    named = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main")
+    command = ["git", *named, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "re po"
+    folder.mkdir()
+    _git(folder, "init", "-q")
+    _git(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    return folder
+
+
+def test_as_git_says(repository: Path, tmp_path: Path) -> None:
+    (repository / "apps/site").mkdir(parents=True)
+    head = _git(repository, "rev-parse", "HEAD")
+    assert commit_of(repository / "apps/site", {}) == head
+    _git(repository, "pack-refs", "--all")
+    assert commit_of(repository, {}) == head
+    _git(repository, "worktree", "add", "-q", "-b", "x/y", str(tmp_path / "other"))
+    assert commit_of(tmp_path / "other", {}) == head
+    _git(repository, "checkout", "-q", "--detach")
+    assert commit_of(repository, {}) == head
+
+
+def test_a_pipelines_commit_counts_more(repository: Path) -> None:
+    assert commit_of(repository, {"GITHUB_SHA": "a" * 40}) == "a" * 40
+    assert commit_of(repository, {"GITHUB_SHA": "$(rm)"}) == _git(repository, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("content", ["", "gitdir: /nowhere", "\0"])
+def test_what_is_no_repository_has_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / ".git").write_text(content)
+    assert commit_of(tmp_path, {}) is None
+
+
+def test_an_empty_repository_has_none(tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q")
+    assert commit_of(tmp_path, {}) is None
+
+
+def test_history_has_it(run, folder: Path) -> None:
+    _git(folder, "init", "-q")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "-q", "-m", "one")
+    assert run("apply", "--local", "--yes").returncode == 0
+    [deploy] = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"]
+    assert deploy["commit"] == _git(folder, "rev-parse", "HEAD")

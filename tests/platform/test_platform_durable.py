@@ -1,0 +1,112 @@
+"""What is acknowledged is on disk; what is only said is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from mosaic_deploy.platform import server_log, store
+from mosaic_deploy.platform.control import fetch
+from mosaic_deploy.platform.server_log import turn_over
+
+
+@pytest.fixture
+def written_out(monkeypatch) -> list[int]:
+    """Inodes, in the order in which they were written out."""
+    seen: list[int] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        seen.append(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+@pytest.mark.parametrize("size", [0, 4096, 20_000_000])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_put_that_returned_is_on_disk(tmp_path, written_out, size, streamed) -> None:
+    """The file, and every folder that was made for it."""
+    folder, key = tmp_path / "a store", "pod-1/stored_file/0123"
+    kept = store.folder_store(folder)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * size
+
+    asyncio.run(kept.put_stream(key, chunks(), size) if streamed else kept.put(key, b"x" * size))
+    path = folder / key
+    assert path.stat().st_size == size
+    assert written_out == [place.stat().st_ino for place in (path, *path.parents[:3])]
+    assert path.parents[2] == folder
+
+
+def test_puts_and_deletions_side_by_side(tmp_path) -> None:
+    """A folder goes with the last file in it, while another file is about to come."""
+    kept = store.folder_store(tmp_path)
+
+    async def put_and_delete(number: int) -> None:
+        for turn in range(20):
+            key = f"pod-1/static_file/{number}-{turn}"
+            await kept.put(key, b"x")
+            assert [chunk async for chunk in kept.stream(key, 0, 1)] == [b"x"]
+            await kept.delete(key)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(put_and_delete(number) for number in range(8)))
+
+    asyncio.run(all_of_them())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_postgres_keeps_its_promises(platform) -> None:
+    from behind_the_api import in_control
+
+    query = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
+    rows = in_control(platform, lambda pool: fetch(pool, query))
+    assert {row["name"]: row["setting"] for row in rows} == dict.fromkeys(
+        ("fsync", "synchronous_commit", "full_page_writes"), "on"
+    )
+
+
+def test_the_servers_log_is_turned_over_while_it_is_written(tmp_path, monkeypatch) -> None:
+    log = tmp_path / "postgres.log"
+    turn_over(log)
+    assert not log.exists()
+    monkeypatch.setattr(server_log, "MAX_BYTES", 1000)
+    with log.open("ab", buffering=0) as written:
+        written.write(b"a" * 1000)
+        turn_over(log)
+        assert log.stat().st_size == 1000
+        written.write(b"b")
+        turn_over(log)
+        assert log.stat().st_size == 0
+        assert (tmp_path / "postgres.log.1").read_bytes() == b"a" * 1000 + b"b"
+        written.write(b"c")
+        assert log.read_bytes() == b"c"
+
+
+def test_a_flood_of_failed_logins_doesnt_fill_the_disk(platform, project) -> None:
+    """Five megabytes are there already; the next lines are the first of a new file."""
+    import json
+    import time
+
+    state = json.loads((platform.home / "state.json").read_text())
+    log = Path(state["postgres_folder"]) / "postgres.log"
+    with log.open("ab") as more:
+        more.write(b"x" * (server_log.MAX_BYTES + 1) + b"\n")
+    deadline = time.monotonic() + 20
+    while log.stat().st_size > server_log.MAX_BYTES:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(
+            host="127.0.0.1", port=state["postgres_port"], user="nobody", password="x", dbname="nobody"
+        )
+    assert b'"nobody"' in log.read_bytes()
+    assert log.with_name("postgres.log.1").stat().st_size > server_log.MAX_BYTES
