@@ -48,6 +48,7 @@ MosaicError
 ├── TransfersFailed        transfers_failed        several files could not be sent
 ├── VerifyFailed           verify_failed           applied, but a check over HTTP failed
 ├── PlatformFailed         platform_failed         the embedded platform can't run here
+├── WatchFailed            watch_failed            the system doesn't let the folders be watched
 ├── UsageRefused           usage                   a command line that can't be read
 └── Interrupted            interrupted             Ctrl-C
 
@@ -402,6 +403,10 @@ class VerifyFailed(MosaicError):
 
 class PlatformFailed(MosaicError):
     code = "platform_failed"
+
+
+class WatchFailed(MosaicError):
+    code = "watch_failed"
 
 
 class UsageRefused(MosaicError):

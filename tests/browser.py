@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE = 30.0
+_LEFT = ("navigated or closed", "context was destroyed", "Cannot find context", "Cannot find default execution context")
+"""What the browser says of a script whose page is being left."""
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
@@ -66,16 +68,19 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
+        answer = self._ask(method, params)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._number += 1
         number = self._number
         message = {"id": number, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         self._commands.write(json.dumps(message).encode() + b"\0")
-        answer = self._wait(lambda one: one.get("id") == number)
-        assert "error" not in answer, answer
-        result: dict[str, Any] = answer["result"]
-        return result
+        return self._wait(lambda one: one.get("id") == number)
 
     def go(self, url: str, lands_on: str | None = None) -> None:
         """Open `url`; returns when it, or `lands_on` that it leads to, is loaded."""
@@ -94,8 +99,12 @@ class Page:
 
     def value(self, expression: str) -> Any:
         """What a script in the page makes of it; None where the page is just being left."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        return answer["result"].get("value")
+        script = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        answer = self._ask("Runtime.evaluate", script)
+        if any(words in answer.get("error", {}).get("message", "") for words in _LEFT):
+            return None
+        assert "error" not in answer, answer
+        return answer["result"]["result"].get("value")
 
     def text(self) -> str:
         return str(self.value("document.body.innerText"))

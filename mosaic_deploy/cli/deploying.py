@@ -36,6 +36,7 @@ class Wish:
     dry_run: bool = False
     lock_timeout: float = 60.0
     break_lease: bool = False
+    question: str = "Apply these changes?"
 
 
 def _unobserved(events: Iterator[Event]) -> Iterator[Event]:
@@ -66,7 +67,7 @@ def deploy_in_turn(
             return 0
         if not planned.plan.empty:
             agreed = wish.yes or wish.reviewed is not None
-            agree(planned.plan, yes=agreed, allow=wish.allow, command=command_line())
+            agree(planned.plan, yes=agreed, allow=wish.allow, command=command_line(), question=wish.question)
         with heading("Apply"):
             # Of a plan that was reviewed there is no other.
             events = unless_overtaken(_events(session, planned, wish), last=last or wish.reviewed is not None)

@@ -30,6 +30,11 @@ class Interruptible:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @property
+    def unheard(self) -> bool:
+        """Whether an interrupt came while the last event was shown: the apply is over, and couldn't hear of it."""
+        return self._pending
+
     def _next(self) -> Event | None:
         try:
             self._working = True

@@ -19,6 +19,8 @@ COMMANDS = {
     "validate": "mosaic_deploy.cli.validate:validate",
     "plan": "mosaic_deploy.cli.plan:plan",
     "apply": "mosaic_deploy.cli.apply:apply",
+    "watch": "mosaic_deploy.cli.watch:watch",
+    "dev": "mosaic_deploy.cli.dev:dev",
     "status": "mosaic_deploy.cli.status:status",
     "migrate": "mosaic_deploy.cli.migrate:migrate",
     "schema": "mosaic_deploy.cli.schema:schema",

@@ -182,6 +182,15 @@ def parallelism(command: F) -> F:
     )(command)
 
 
+def poll(command: F) -> F:
+    """`--poll`."""
+    return click.option(
+        "--poll",
+        is_flag=True,
+        help="Compare time stamps three times a second: for network file systems, which tell of no edits.",
+    )(command)
+
+
 def lease(command: F) -> F:
     """`--lock-timeout` and `--break-lease`."""
     command = click.option(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from mosaic_deploy.platform import auth, sites
+from mosaic_deploy.platform import auth, dev, sites
 from mosaic_deploy.platform.answer import Json
 from mosaic_deploy.platform.failures import fault_of
 from mosaic_deploy.platform.faults import Fault
@@ -116,6 +116,8 @@ class App:
         request.scope[_ROUTE] = "site"
         if path == _VERIFY and request.method == "POST":
             return await auth.verify_on_site(self._platform, request, project_id)
+        if not prefix:
+            return await dev.serve(self._platform, project_id, path, request)
         return await sites.serve(self._platform, project_id, path, prefix, request)
 
     async def _operation(self, request: Request, path: str) -> Response:

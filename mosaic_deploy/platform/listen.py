@@ -51,6 +51,7 @@ async def listen(
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping, keeping], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    platform.dev.end_all()
     server.should_exit = True
     stopping.cancel()
     await serving

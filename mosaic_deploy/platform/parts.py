@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.platform.accounts import Doorkeeper
 from mosaic_deploy.platform.control import Pool
+from mosaic_deploy.platform.dev_sessions import DevSessions
 from mosaic_deploy.platform.home import State
 from mosaic_deploy.platform.hosts import Hosts
 from mosaic_deploy.platform.journal import Journal
@@ -41,6 +42,7 @@ class Platform:
     local_key: LocalKey | None = None
     doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
     journal: Journal = field(default_factory=Journal)
+    dev: DevSessions = field(default_factory=DevSessions)
     # Tasks under way; asyncio keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -161,7 +161,9 @@ def _too_large(limits: Limits) -> Fault:
 
 def _sql_fault(error: psycopg.Error, ended: int) -> Fault:
     diagnosis = error.diag
-    if diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError):
+    # FATAL ends the session, whatever the SQLSTATE: PostgreSQL stops, crashed, or somebody ended it.
+    ended_it = diagnosis.severity_nonlocalized in ("FATAL", "PANIC")
+    if ended_it or (diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError)):
         return Fault(503, "database_unavailable", f"the connection to the database was lost: {error}".strip())
     position = diagnosis.statement_position
     # A text that PostgreSQL can't read fails before any of its statements begins.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.edits import Edited
+    from mosaic_deploy.deploy import Planned
     from mosaic_deploy.live.read import Live
     from mosaic_deploy.model.event import Event, Waiting
     from mosaic_deploy.model.hazard import Hazard
@@ -129,6 +131,34 @@ class Screen:
 
     def error(self, error: MosaicError) -> None:
         self.view.error(error)
+
+    def watching(self, project: Project, folders: Sequence[str]) -> None:
+        """From here on edits are followed."""
+        document = {"type": "watching", "project": project.id, "url": project.url, "folders": list(folders)}
+        self.answer(document, [f"Watching {', '.join(folders) or 'the manifest'}. Ctrl-C ends it."])
+
+    def edited(self, planned: Planned, seen: float) -> Edited:
+        """What shows one run of a watch."""
+        from mosaic_deploy.cli.render.edits import Edited
+
+        return Edited(self.answer, planned, seen)
+
+    def mended(self) -> None:
+        """What was wrong is right again, and live is what is on disk."""
+        from mosaic_deploy.cli.render.edits import clock
+
+        self.answer({"type": "mended"}, [f"{clock()} in step again"])
+
+    def mail(self, mail: Mapping[str, Any]) -> None:
+        """A mail that the embedded platform has got, with the link in it."""
+        from mosaic_deploy.cli.render.edits import clock
+
+        line = f"{clock()} mail to {mail['to']}: {mail['subject']}"
+        self.answer({"type": "mail", **mail}, [f"{line}  {mail['link']}" if mail["link"] else line])
+
+    def watch_ended(self) -> None:
+        """A watch was interrupted: the way it ends."""
+        self.answer({"type": "watch_ended"}, ["", "Stopped watching."])
 
     def aside(self, lines: Iterable[str]) -> None:
         """What a person should see before a question, beside the payload."""

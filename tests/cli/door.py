@@ -1,0 +1,59 @@
+"""A way to the platform that can be shut: connections are cut, and new ones refused."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Door:
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._is_shut = False
+
+    def __enter__(self) -> Door:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shut()
+        self._listener.close()
+
+    def open(self) -> None:
+        self._is_shut = False
+
+    def shut(self) -> None:
+        """Cuts what is open; from here on whoever comes is turned away."""
+        self._is_shut = True
+        with self._lock:
+            for one in self._open:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                guest, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._is_shut:
+                guest.close()
+                continue
+            host = socket.create_connection(("127.0.0.1", self._to))
+            with self._lock:
+                self._open |= {guest, host}
+            for pair in ((guest, host), (host, guest)):
+                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                target.sendall(chunk)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,287 @@
+"""`watch` as a process beside an editor: real files, the real listener, the real platform, and waits for what is said."""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mosaic_deploy.live.wire import loopback_target
+
+
+class Watching:
+    """A running watch. `until` waits for a line that is said, for at most half a minute."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), daemon=True)
+            for stream in (process.stdout, process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any) -> None:
+        with stream:
+            for line in stream:
+                self._lines.put(line.rstrip("\n"))
+
+    def until(self, *words: str) -> str:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                line = self._lines.get(timeout=1)
+            except queue.Empty:
+                continue
+            self.said.append(line)
+            if all(word in line for word in words):
+                return line
+        raise AssertionError(f"{words} was not said, but:\n" + "\n".join(self.said))
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
+
+    def wait_for_run(self, run) -> None:
+        """Until a run has written that it began."""
+        while json.loads(run("status", "--local", "-o", "json").stdout)["last_deploy"]["serial"] < 2:
+            pass
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def watching(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., Watching]]:
+    started: list[Watching] = []
+
+    def start(*arguments: str, command: str = "watch", env: dict[str, str] | None = None) -> Watching:
+        program = [sys.executable, "-m", "mosaic_deploy", command, *arguments]
+        process = subprocess.Popen(
+            program, cwd=folder, env={**environment, **(env or {})}, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(Watching(process))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def site(run) -> str:
+    return json.loads(run("status", "--local", "-o", "json").stdout)["project"]["url"]
+
+
+def get(url: str) -> str:
+    target, headers = loopback_target(url)
+    return httpx.get(target, headers=headers).text
+
+
+def test_a_save_is_live_a_moment_later(folder: Path, run, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching public, sql")
+    (folder / "public/index.html").write_text("<h1>edited")
+    assert " ms" in watch.until("public/index.html → live in")
+    assert get(site(run) + "/") == "<h1>edited"
+    (folder / "public/style.css").write_text("body {}")
+    watch.until("public/style.css → live in")
+    # The line is said before the run has recorded it and given its lease back.
+    while (status := status_of(run))["lease"] is not None:
+        pass
+    assert status["pending"] == {"add": 0, "change": 0, "destroy": 0}
+    assert status["last_deploy"]["status"] == "done"
+    assert watch.end() == 130
+
+
+def status_of(run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("status", "--local", "-o", "json").stdout)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_a_run_gives_the_lease_back_and_loses_nothing(
+    folder: Path, run, watching, number
+) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    for count in range(30):
+        (folder / f"public/{count}.txt").write_text("x" * 100_000)
+    watch.until("changes → live in") if number == signal.SIGTERM else watch.wait_for_run(run)
+    assert watch.end(number) == 130
+    status = status_of(run)
+    assert status["lease"] is None
+    assert run("apply", "--local", "--yes").returncode == 0
+    assert status_of(run)["pending"] == {"add": 0, "change": 0, "destroy": 0}
+
+
+def test_an_error_is_shown_once_and_the_next_save_tries_again(folder: Path, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest + "static: [")
+    watch.until("error[manifest_invalid]")
+    (folder / "mosaic.yaml").write_text(manifest)
+    watch.until("in step again")
+    (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
+    watch.until("error[migration_failed]")
+    (folder / "public/index.html").write_text("not yet")
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    watch.until("sql/2_u.sql → applied in")
+    watch.until("in step again")
+    (folder / "sql/2_u.sql").write_text("create table u (id bigint);")
+    watch.until("error[migration_diverged]")
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    watch.until("in step again")
+    assert watch.end(signal.SIGTERM) == 130
+
+
+def test_a_new_folder_in_the_manifest_is_followed(folder: Path, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching public, sql")
+    (folder / "pictures").mkdir()
+    (folder / "pictures/a.bin").write_text("a")
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest + "storage: {dir: pictures}\n")
+    watch.until("pictures/a.bin → live in")
+    (folder / "pictures/b.bin").write_text("b")
+    watch.until("pictures/b.bin → live in")
+
+
+def test_a_checkout_of_a_thousand_files_is_a_run_or_two(folder: Path, run, watching) -> None:
+    """Where the machine stops between two files for longer than an editor does, there is another run for the rest."""
+    watch = watching("--local", "--yes", "-o", "ndjson")
+    watch.until('"type":"watching"')
+    for number in range(1000):
+        (folder / f"public/{number}.txt").write_text(str(number))
+    done = 0
+    while done < 1000:
+        done += json.loads(watch.until('"type":"live"')).get("changes", 1)
+    assert done == 1000
+    watch.end()
+    deploys = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"]
+    assert len(deploys) <= 4
+
+
+def test_deleting_a_table_waits_for_a_person(folder: Path, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    (folder / "sql/2_drop.sql").write_text("drop table t;")
+    watch.until("error[destructive_unconfirmed]")
+    (folder / "sql/2_drop.sql").write_text("select 1;")
+    watch.until("sql/2_drop.sql → applied in")
+
+
+def test_a_file_that_is_gone_is_deleted_once_it_stays_away(folder: Path, run, watching) -> None:
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
+    (folder / "public/old.css").write_text("old")
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    (folder / "public/old.css").unlink()
+    (folder / "public/index.html").unlink()
+    (folder / "public/index.html").write_text("rebuilt")
+    watch.until("old.css → deleted in")
+    assert not any("index.html → deleted" in line for line in watch.said)
+    watch.until("public/index.html → live") if not any(
+        "public/index.html → live" in line for line in watch.said
+    ) else None
+    assert get(site(run) + "/") == "rebuilt"
+
+
+def test_a_site_that_a_build_tool_empties_is_left_live(folder: Path, run, watching) -> None:
+    manifest = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    (folder / "public/index.html").unlink()
+    watch.until("error[source_refused]", "public is empty")
+    assert get(site(run) + "/") == "<h1>hello"
+    (folder / "public/index.html").write_text("built")
+    watch.until("public/index.html → live in")
+    watch.until("in step again")
+
+
+def test_on_this_machine_the_database_can_be_made_anew(folder: Path, run, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    (folder / "public/index.html").write_text("a second run, so that it is known which project it is")
+    watch.until("live in")
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    command = watch.until("next:", "mosaic-deploy local reset").partition("mosaic-deploy ")[2].split()
+    assert run(*command, "--yes").returncode == 0
+    (folder / "public/index.html").write_text("edited")
+    watch.until("sql/1_t.sql → applied in")
+    watch.until("public/index.html → live in")
+    watch.until("in step again")
+
+
+def test_another_deploy_in_between_is_seen(folder: Path, run, watching) -> None:
+    watch = watching("--local", "--yes")
+    watch.until("Watching")
+    other = folder / "elsewhere"
+    (other / "public").mkdir(parents=True)
+    (other / "public/index.html").write_text("the other's")
+    manifest = (folder / "mosaic.yaml").read_text().partition("database:")[0]
+    (other / "mosaic.yaml").write_text(manifest)
+    assert run("apply", "--local", "--yes", str(other)).returncode == 0
+    (folder / "public/new.html").write_text("ours")
+    # The plan in full finds that the page is another's by now.
+    watch.until("public/index.html → live in")
+    assert get(site(run) + "/") == "<h1>hello"
+
+
+def test_a_key_that_is_wrong_is_said_and_watching_goes_on(folder: Path, platform, watching) -> None:
+    key = {"MOSAIC_API_URL": platform.url}
+    (folder / ".env").write_text(f"MOSAIC_API_KEY={platform.api_key}\n")
+    watch = watching("--yes", env=key)
+    watch.until("Watching")
+    (folder / ".env").write_text("MOSAIC_API_KEY=mk_wrong\n")
+    watch.until("error[unauthorized]")
+    (folder / "public/index.html").write_text("catching up")
+    (folder / ".env").write_text(f"MOSAIC_API_KEY={platform.api_key}\n")
+    watch.until("public/index.html → live in")
+    watch.until("in step again")
+
+
+def test_after_a_break_of_the_network_it_catches_up(folder: Path, platform, watching) -> None:
+    """The platform is behind a door that is shut for a while."""
+    from tests.cli.door import Door
+
+    with Door(platform.port) as door:
+        key = {"MOSAIC_API_URL": f"http://127.0.0.1:{door.port}", "MOSAIC_API_KEY": platform.api_key}
+        watch = watching("--yes", "--timeout", "2", env=key)
+        watch.until("Watching")
+        door.shut()
+        (folder / "public/index.html").write_text("saved while the network was down")
+        watch.until("error[")
+        door.open()
+        watch.until("public/index.html → live in")
+        watch.until("in step again")
+
+
+def test_nobody_agreed_and_nothing_is_done(run, folder: Path) -> None:
+    done = run("watch", "--local", timeout=30)
+    assert done.returncode == 1
+    assert "error[consent_missing]" in done.stderr
+
+
+def test_one_document_has_no_end(run, folder: Path) -> None:
+    done = run("watch", "--local", "--yes", "-o", "json")
+    assert done.returncode == 2
+    assert "ndjson" in json.loads(done.stdout)["error"]["message"]

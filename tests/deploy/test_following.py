@@ -1,0 +1,246 @@
+"""The law of following: the plan from what is kept is the plan from reading both sides anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mosaic_deploy import deploy
+from mosaic_deploy.deploy import PlanOptions, Target
+from mosaic_deploy.deploy.following import Following, advanced
+from mosaic_deploy.deploy.planning import Planned
+from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.errors import MosaicError, SecretFound
+from mosaic_deploy.live.read import Live
+from mosaic_deploy.model.event import ApplyDone
+from mosaic_deploy.model.manifest import Manifest, StaticSpec
+from mosaic_deploy.model.snapshot import Object, Project, Snapshot, State
+from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.reread import places, reread
+from mosaic_deploy.source.snapshot import Desired, read_desired
+from tests.deploy.conftest import OPTIONS
+
+NAMES = ("a.css", "b/index.html", "b/c d.js", "index.html", "é 😀.txt")
+
+
+def following(site) -> Following:
+    manifest = read_manifest(site.root, environ={})
+    return Following(site.api, manifest, Target(manifest.project.id, manifest.project.name), PlanOptions())
+
+
+def follow(site, followed: Following, *edited: str) -> bool:
+    """One round, as a watch runs it: the same plan as in full, applied. Whether there was anything to do."""
+    planned = followed.plan(edited)
+    full = site.plan()
+    assert planned.plan.changes == full.plan.changes
+    assert planned.plan.notes == full.plan.notes
+    assert (planned.plan.desired, planned.plan.live) == (full.plan.desired, full.plan.live)
+    assert planned.plan.fingerprint == full.plan.fingerprint
+    assert planned.tidying() == full.tidying()
+    assert planned.due == full.due
+    if not planned.due:
+        return False
+    last = list(deploy.apply(site.api, planned, OPTIONS))[-1]
+    assert isinstance(last, ApplyDone), last
+    followed.ended(planned, last)
+    return True
+
+
+EDITS = {
+    "a file's content": lambda root: (root / "public/a.css").write_text("new"),
+    "the same content": lambda root: (root / "public/a.css").write_text("a.css"),
+    "a new file": lambda root: (root / "public/new.txt").write_text("new"),
+    "a file that is gone": lambda root: (root / "public/a.css").unlink(),
+    "an asset": lambda root: (root / "assets/a.bin").write_bytes(b"other"),
+    "a new asset": lambda root: (root / "assets/b.bin").write_bytes(b"new"),
+    "an asset that is gone": lambda root: (root / "assets/a.bin").unlink(),
+    "a folder that is gone": lambda root: shutil.rmtree(root / "public/b"),
+    "a migration": lambda root: (root / "sql/2_u.sql").write_text("create table u (id int);"),
+    "a file instead of a folder": lambda root: (shutil.rmtree(root / "public/b"), (root / "public/b.txt").write_text("b")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_is_planned_as_in_full_and_so_is_the_next_one(site, name: str, prune: bool) -> None:
+    fill(site, prune=prune)
+    followed = following(site)
+    assert follow(site, followed)
+    assert not follow(site, followed)
+    EDITS[name](site.root)
+    assert follow(site, followed, *changed(site.root, name)) == (name != "the same content")
+    assert not follow(site, followed)
+    (site.root / "public/index.html").write_text("after that")
+    assert follow(site, followed, "public/index.html")
+    assert not follow(site, followed)
+
+
+def fill(site, *, prune: bool) -> None:
+    for name in NAMES:
+        site.write(f"public/{name}", name)
+    site.write("assets/a.bin", b"asset")
+    site.write("sql/1_t.sql", "create table t (id int);")
+    site.manifest(
+        static={"dir": "public", "prune": prune},
+        storage={"dir": "assets", "prefix": "x/", "prune": prune},
+        database={"migrations": "sql"},
+    )
+
+
+def changed(root: Path, name: str) -> list[str]:
+    """As a listener would tell it, and with what an editor leaves and takes away."""
+    told = {"an asset": "assets/a.bin", "a migration": "sql/2_u.sql", "a new asset": "assets/b.bin"}
+    told |= {"an asset that is gone": "assets/a.bin", "a new file": "public/new.txt"}
+    told |= {"a folder that is gone": "public/b", "a file instead of a folder": "public/b"}
+    return [told.get(name, "public/a.css"), "public/4913", "public/a.css~"]
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(["x", "y", "z", None])), min_size=1, max_size=4
+)
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+@given(runs=st.lists(ACTS, min_size=1, max_size=4), prune=st.booleans())
+def test_any_edits_are_planned_as_in_full(
+    site, runs: list[list[tuple[str, str | None]]], prune: bool
+) -> None:
+    shutil.rmtree(site.root / "public", ignore_errors=True)
+    fill(site, prune=prune)
+    followed = following(site)
+    follow(site, followed)
+    for acts in runs:
+        for name, content in acts:
+            edit(site.root / "public" / name, content)
+        follow(site, followed, *(f"public/{name}" for name, _ in acts))
+
+
+def edit(file: Path, content: str | None) -> None:
+    file.unlink(missing_ok=True) if content is None else file.write_text(content)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=ACTS)
+def test_what_is_reread_is_what_a_full_reading_finds(
+    tmp_path: Path, acts: list[tuple[str, str | None]]
+) -> None:
+    for name in NAMES:
+        (tmp_path / "public" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "public" / name).write_text(name)
+    (tmp_path / "mosaic.yaml").write_text(
+        "version: 1\nproject: {name: x}\nstatic: {dir: public}\nstorage: {dir: public}\n"
+    )
+    manifest = read_manifest(tmp_path, environ={})
+    before = read_desired(manifest)
+    for name, content in acts:
+        edit(tmp_path / "public" / name, content)
+    found = reread(before, places(before), {f"public/{name}" for name, _ in acts})
+    assert found is None or found == read_desired(manifest)
+    assert (found is None) == any(not (tmp_path / "public" / name).exists() for name, _ in acts)
+
+
+PATHS = st.sampled_from(["a.css", "b.html", "c.txt", "index.html"])
+WANTED = st.dictionaries(PATHS, st.sampled_from(["1" * 64, "2" * 64]))
+FOUND = st.dictionaries(PATHS, st.tuples(st.sampled_from(["1" * 64, "2" * 64]), st.sampled_from(State)))
+
+
+@given(wanted=WANTED, found=FOUND, prune=st.sampled_from([False, True, "all"]))
+def test_after_a_run_nothing_is_left_to_do(
+    wanted: dict[str, str], found: dict[str, tuple[str, State]], prune: Any
+) -> None:
+    """Whatever state the ledger's rows were in: what is computed to be live needs no change and no tidying."""
+    project = Project("x", "x")
+    desired = Snapshot(project, static={path: Object(path, sha, 1) for path, sha in wanted.items()})
+    rows = {path: Object(path, sha, 1, state, 9) for path, (sha, state) in found.items()}
+    live = Live(Snapshot(project, static=rows, serial=5), ledger_exists=True)
+    manifest = Manifest(Path("mosaic.yaml"), static=StaticSpec("public", prune=prune))
+    rules = Rules(prune_static=prune)
+    planned = Planned(make_plan(desired, live.snapshot, rules), Desired(manifest, desired), live)
+    after = advanced(planned)
+    assert after is not None
+    assert after.snapshot.serial == 7
+    again = Planned(make_plan(desired, after.snapshot, rules), planned.desired, after)
+    assert again.plan.empty
+    assert not any(again.tidying().values())
+
+
+def _link(file: Path) -> None:
+    file.with_name("other").write_text("linked")
+    file.unlink()
+    file.symlink_to("other")
+
+
+def _second_name(file: Path) -> None:
+    os.link(file, file.parent.parent / "second name")
+
+
+CAREFUL = {
+    "a link": _link,
+    "a second name": _second_name,
+    "a secret": lambda file: file.write_text("key = 'AKIA" + "ABCDEFGHIJKLMNOP'"),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAREFUL)
+def test_what_one_file_cannot_tell_is_read_in_full(tmp_path: Path, name: str) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/a.txt").write_text("a")
+    (tmp_path / "mosaic.yaml").write_text("version: 1\nproject: {name: x}\nstatic: {dir: public}\n")
+    before = read_desired(read_manifest(tmp_path, environ={}))
+    CAREFUL[name](tmp_path / "public/a.txt")
+    assert reread(before, places(before), ["public/a.txt"]) is None
+
+
+def test_an_edit_asks_neither_for_listings_nor_for_the_ledger(site) -> None:
+    fill(site, prune=False)
+    followed = following(site)
+    follow(site, followed)
+    followed.plan(())
+    before = site.api.traffic.requests
+    (site.root / "public/a.css").write_text("b")
+    planned = followed.plan(["public/a.css"])
+    assert site.api.traffic.requests == before
+    list(deploy.apply(site.api, planned, OPTIONS))
+    # The lease, the intent, the file, the ledger's row, the lease given back.
+    assert site.api.traffic.requests == before + 5
+
+
+def test_a_refused_edit_is_not_forgotten(site) -> None:
+    fill(site, prune=False)
+    followed = following(site)
+    follow(site, followed)
+    follow(site, followed)
+    site.write("public/a.css", "key = 'AKIA" + "ABCDEFGHIJKLMNOP'")
+    with pytest.raises(SecretFound):
+        followed.plan(["public/a.css"])
+    site.write("public/index.html", "edited")
+    with pytest.raises(SecretFound):
+        followed.plan(["public/index.html"])
+    site.write("public/a.css", "no secret")
+    assert follow(site, followed, "public/a.css")
+    assert site.get("/index.html").text == "edited"
+
+
+def test_another_deploy_is_seen_by_its_serial(site) -> None:
+    fill(site, prune=False)
+    followed = following(site)
+    follow(site, followed)
+    follow(site, followed)
+    site.write("public/a.css", "another deploy's")
+    site.apply()
+    site.write("public/index.html", "ours")
+    planned = followed.plan(["public/index.html"])
+    last = list(deploy.apply(site.api, planned, OPTIONS))[-1]
+    assert isinstance(last.error, MosaicError)
+    assert last.error.code == "plan_stale"
+    followed.ended(planned, last)
+    assert follow(site, followed, "public/index.html")

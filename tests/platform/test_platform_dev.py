@@ -1,0 +1,116 @@
+"""Dev sessions: a script in pages that a browser opens, while somebody follows edits, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import httpx
+import pytest
+
+BROWSER = {"Accept": "text/html,*/*", "Accept-Encoding": "gzip", "If-None-Match": "*"}
+PAGE = "<!doctype html><h1>" + "hello " * 500
+TAG = '<script src="/__mosaic_dev/client.js"></script>'
+
+
+@pytest.fixture
+def dev(api, project):
+    """A project with a page, a stylesheet and a session."""
+    return Dev(api, project("Followed"))
+
+
+class Dev:
+    def __init__(self, api, project_id: str) -> None:
+        self.api, self.id = api, project_id
+        self.put("index.html", PAGE)
+        self.put("style.css", "body {}")
+        self.host = {"Host": f"{project_id}.localhost"}
+
+    def put(self, name: str, content: str) -> None:
+        made = self.api.post(f"/{self.id}/files", json={"filename": name, "content": content})
+        assert made.status_code == 201
+
+    def say(self, kind: str, **more: object) -> httpx.Response:
+        return self.api.post(f"{self.api.root}/dev/{self.id}", json={"type": kind, **more})
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.api.root + path, headers={**self.host, **headers})
+
+
+def test_a_page_has_the_script_only_while_a_session_lives(dev) -> None:
+    assert dev.get("/", **BROWSER).status_code == 304
+    assert dev.get("/__mosaic_dev/client.js").status_code == 404
+    assert dev.say("beat").json()["expires_in"] > 0
+    page = dev.get("/", **BROWSER)
+    assert page.text == PAGE + f"\n{TAG}\n"
+    assert page.headers["cache-control"] == "no-store"
+    assert "etag" not in page.headers
+    assert page.headers["content-type"].startswith("text/html")
+    assert "EventSource" in dev.get("/__mosaic_dev/client.js").text
+    assert dev.get("/no such page", **BROWSER).status_code == 404
+    assert TAG in dev.get("/no such page", **BROWSER).text
+    dev.say("end")
+    assert dev.get("/", Accept="text/html").text == PAGE
+    assert dev.get("/__mosaic_dev/client.js").status_code == 404
+
+
+def test_nothing_else_is_touched(dev) -> None:
+    dev.say("beat")
+    assert dev.get("/").text == PAGE
+    assert dev.get("/style.css", Accept="text/html").text == "body {}"
+    assert TAG not in httpx.get(f"{dev.api.root}/sites/{dev.id}/", headers=BROWSER).text
+    [page, _] = dev.api.get(f"/{dev.id}/files").json()["files"]
+    assert page["size"] == len(PAGE)
+    head = httpx.head(dev.api.root + "/", headers={**dev.host, "Accept": "text/html"})
+    assert "etag" in head.headers
+
+
+def test_only_this_machines_key_begins_a_session(dev) -> None:
+    for key in ({}, {"X-API-Key": "mk_wrong"}):
+        refused = httpx.post(f"{dev.api.root}/dev/{dev.id}", headers=key, json={"type": "beat"})
+        assert refused.status_code == 401
+    assert dev.api.post(f"{dev.api.root}/dev/not-there", json={"type": "beat"}).status_code == 404
+    assert dev.say("dance").status_code == 400
+    assert dev.api.post(f"{dev.api.root}/dev/{dev.id}", json={}).status_code == 400
+
+
+def test_what_is_said_is_told_to_pages(dev) -> None:
+    dev.say("beat")
+    dev.say("broken", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
+    told = []
+    ready = threading.Event()
+
+    def listen() -> None:
+        with httpx.stream(
+            "GET", dev.api.root + "/__mosaic_dev/events", headers=dev.host, timeout=30
+        ) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    told.append(json.loads(line[6:]))
+                    ready.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert ready.wait(30)
+    dev.say("mended")
+    dev.say("mended")
+    dev.say("live", paths=["style.css"])
+    dev.say("end")
+    listener.join(30)
+    assert not listener.is_alive()
+    hello, mended, live = told
+    assert (hello["type"], hello["error"]) == ("hello", ["error[x]: <b>", "mosaic.yaml:1:2"])
+    assert mended == {"type": "mended"}
+    assert (live["type"], live["paths"]) == ("live", ["style.css"])
+    assert live["version"] != hello["version"]
+
+
+def test_new_mails_are_in_the_answer(dev) -> None:
+    first = dev.say("beat").json()
+    assert first["mails"] == []
+    dev.api.post(f"/{dev.id}/auth/magic-link", json={"email": "ada@example.com"})
+    answer = dev.say("beat", mails_after=first["last_mail"]).json()
+    [mail] = answer["mails"]
+    assert mail["to"] == "ada@example.com"
+    assert mail["link"].startswith("http")
+    assert dev.say("beat", mails_after=answer["last_mail"]).json()["mails"] == []

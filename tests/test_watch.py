@@ -1,0 +1,233 @@
+"""Real edits on real files, as the listener tells them: what editors, checkouts and build tools do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.watch import Edits, Watched, _failed, settled, watched
+
+MANIFEST = (
+    "version: 1\nproject: {name: x}\nstatic: {dir: public}\nstorage: {dir: assets}\n"
+    "database: {migrations: sql, seeds: [seeds/a.sql]}\n"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("public/a.css", "public/deep/b.html", "assets/a.bin", "sql/1_t.sql", "seeds/a.sql"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("select 1")
+    (tmp_path / "mosaic.yaml").write_text(MANIFEST)
+    return tmp_path
+
+
+class Told:
+    """What a listener tells, gathered until it has told enough."""
+
+    def __init__(self, edits: Iterator[Edits]) -> None:
+        self._edits = edits
+        assert next(edits) == frozenset()
+        self.sets: list[Edits] = []
+
+    def until(self, name: str) -> Edits:
+        """Everything told, up to the set that has `name` in it."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if edits := next(self._edits):
+                self.sets.append(edits)
+                if name in edits:
+                    return frozenset().union(*self.sets)
+        raise AssertionError(f"{name} was not told, but {self.sets}")
+
+
+@pytest.fixture(params=["listening", "polling"])
+def told(root: Path, request: pytest.FixtureRequest) -> Told:
+    deployed = lambda name: name in ("public/a.css", "public/deep/b.html")  # noqa: E731
+    what = watched(read_manifest(root, environ={}))
+    return Told(settled(what, poll=request.param == "polling", deployed=deployed))
+
+
+def test_what_is_watched_is_what_a_deploy_reads(root: Path) -> None:
+    (root / "mosaic.yaml").write_text(MANIFEST.replace("dir: public}", "dir: ./public/deep/}"))
+    assert watched(read_manifest(root, environ={})) == Watched(
+        root,
+        ("public/deep", "assets", "sql"),
+        ("mosaic.yaml", ".env", "seeds/a.sql", ".mosaicignore", "public/.mosaicignore"),
+    )
+
+
+def _rename_over(root: Path) -> None:
+    (root / "public/a.css.tmp").write_text("new")
+    (root / "public/a.css.tmp").replace(root / "public/a.css")
+
+
+def _as_vim_does(root: Path) -> None:
+    (root / "public/4913").write_text("")
+    (root / "public/4913").unlink()
+    (root / "public/a.css").rename(root / "public/a.css~")
+    (root / "public/a.css").write_text("new")
+    (root / "public/a.css~").unlink()
+
+
+SAVES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "in place": (lambda root: (root / "public/a.css").write_text("new"), "public/a.css"),
+    "renamed over": (_rename_over, "public/a.css"),
+    "as vim does": (_as_vim_does, "public/a.css"),
+    "deep": (lambda root: (root / "public/deep/b.html").write_text("new"), "public/deep/b.html"),
+    "the manifest": (lambda root: (root / "mosaic.yaml").write_text(MANIFEST + "\n"), "mosaic.yaml"),
+    "variables": (lambda root: (root / ".env").write_text("A=1"), ".env"),
+    "a seed": (lambda root: (root / "seeds/a.sql").write_text("select 22"), "seeds/a.sql"),
+    "a migration": (lambda root: (root / "sql/2_u.sql").write_text("select 2"), "sql/2_u.sql"),
+    "patterns": (lambda root: (root / "public/.mosaicignore").write_text("*.x"), "public/.mosaicignore"),
+    "patterns above": (lambda root: (root / ".mosaicignore").write_text("*.x"), ".mosaicignore"),
+    "a file that is gone": (lambda root: (root / "public/a.css").unlink(), "public/a.css"),
+}
+
+
+@pytest.mark.parametrize("save", SAVES)
+def test_a_save_is_told(root: Path, told: Told, save: str) -> None:
+    act, name = SAVES[save]
+    act(root)
+    told.until(name)
+
+
+@pytest.mark.parametrize("content", ["one", "two"])
+def test_a_file_saved_twice_at_once_is_one_set(root: Path, told: Told, content: str) -> None:
+    (root / "public/a.css").write_text(content)
+    (root / "public/a.css").write_text("and again")
+    told.until("public/a.css")
+    assert len(told.sets) == 1
+    assert (root / "public/a.css").read_text() == "and again"
+
+
+def test_a_checkout_of_a_thousand_files_is_a_set_or_two(root: Path, told: Told) -> None:
+    for number in range(1000):
+        (root / f"public/deep/{number}.txt").write_text(str(number))
+    edits = told.until("public/deep/999.txt")
+    # More than one where the machine stops in between for longer than an editor does.
+    assert len(told.sets) <= 3
+    assert len([name for name in edits if name.endswith(".txt")]) == 1000
+
+
+def test_a_folder_that_a_build_tool_makes_anew_is_one_set_and_still_watched(root: Path, told: Told) -> None:
+    shutil.rmtree(root / "public")
+    (root / "public/deep").mkdir(parents=True)
+    (root / "public/a.css").write_text("built")
+    (root / "public/deep/b.html").write_text("built")
+    told.until("public/a.css")
+    assert len(told.sets) == 1
+    (root / "public/deep/b.html").write_text("edited by hand")
+    told.until("public/deep/b.html")
+
+
+def test_a_folder_that_comes_later_is_watched(root: Path) -> None:
+    shutil.rmtree(root / "assets")
+    told = Told(settled(watched(read_manifest_without_folders(root))))
+    (root / "assets").mkdir()
+    (root / "assets/new.bin").write_text("new")
+    told.until("assets")
+    (root / "assets/later.bin").write_text("later")
+    told.until("assets/later.bin")
+
+
+def read_manifest_without_folders(root: Path):
+    (root / "assets").mkdir()
+    manifest = read_manifest(root, environ={})
+    shutil.rmtree(root / "assets")
+    return manifest
+
+
+def test_a_new_folder_is_watched_with_what_is_in_it(root: Path, told: Told) -> None:
+    (root / "public/new").mkdir()
+    told.until("public/new")
+    (root / "public/new/c.html").write_text("new")
+    told.until("public/new/c.html")
+
+
+def test_what_git_does_for_itself_is_not_told(root: Path, told: Told) -> None:
+    (root / "public/.git").mkdir()
+    (root / "public/.git/index").write_text("x")
+    (root / "public/.DS_Store").write_text("x")
+    (root / "public/a.css").write_text("new")
+    assert told.until("public/a.css") == {"public/a.css"}
+
+
+def test_a_link_to_the_project_is_no_hindrance(root: Path, tmp_path: Path) -> None:
+    link = tmp_path / "by another name"
+    link.symlink_to(root)
+    told = Told(settled(watched(read_manifest(link, environ={}))))
+    (root / "public/a.css").write_text("new")
+    told.until("public/a.css")
+
+
+SAID = {
+    "Error creating recommended watcher: Too many open files (os error 24)": "fs.inotify.max_user_instances",
+    'OS file watch limit reached. about ["/x"]': "fs.inotify.max_user_watches",
+    "No space left on device (os error 28)": "fs.inotify.max_user_watches",
+    "No such device": "--poll",
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_the_system_says_is_said_with_what_to_do(said: str) -> None:
+    error = _failed(said)
+    assert SAID[said] in str(error.hint)
+    assert "--poll" in str(error.hint)
+
+
+PROGRAM = """
+import pathlib, resource, sys, watchfiles._rust_notify
+from mosaic_deploy.errors import WatchFailed
+from mosaic_deploy.watch import Watched, settled
+if sys.argv[2] == "files":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+try:
+    next(settled(Watched(pathlib.Path(sys.argv[1]), ("public", "assets"), ("mosaic.yaml",))))
+except WatchFailed as error:
+    print(error.code, error.hint)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_the_limit_of_instances_is_met_and_named(root: Path) -> None:
+    """By a process that may open no file more, of which inotify says the same."""
+    command = [sys.executable, "-c", PROGRAM, str(root), "files"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout.startswith("watch_failed"), done
+    assert "fs.inotify.max_user_instances" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_the_limit_of_watches_is_met_and_named(root: Path) -> None:
+    """In a user namespace of its own, so that the machine's limit stays as it is."""
+    limited = 'echo 1 > /proc/sys/user/max_inotify_watches && exec "$@"'
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        limited,
+        "sh",
+        sys.executable,
+        "-c",
+        PROGRAM,
+    ]
+    try:
+        done = subprocess.run(
+            [*command, str(root), "watches"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode and not done.stdout:
+        pytest.skip(f"no namespaces here: {done.stderr}")
+    assert done.stdout.startswith("watch_failed"), done
+    assert "fs.inotify.max_user_watches" in done.stdout
