@@ -26,8 +26,9 @@ def status(
     session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
     from mosaic_deploy import deploy
 
-    with session:
-        desired, live = deploy.read_both(session.api, session.manifest, session.target)
+    with session, screen.hashing() as hashed:
+        chosen = deploy.PlanOptions(hashed=hashed)
+        desired, live = deploy.read_both(session.api, session.manifest, session.target, chosen)
         pending: Plan | MigrationError
         try:
             pending = deploy.compare(session.api, desired, live).plan

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy import divergence
+from mosaic_deploy.deploy.fitting import fitting
 from mosaic_deploy.deploy.hazards import find_hazards
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
@@ -27,6 +28,7 @@ from mosaic_deploy.model.change import ApplyMigration, DeleteAsset, DeleteStatic
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Project, Snapshot, State
+from mosaic_deploy.source.digests import Hashed, unheard
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
 from mosaic_deploy.source.seeds import whole_seeds
 from mosaic_deploy.source.snapshot import Desired, read_desired
@@ -58,6 +60,7 @@ class PlanOptions:
     verify: Progress | None = None
     """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
     parallelism: int = PARALLELISM
+    hashed: Hashed = unheard
 
 
 _DEFAULTS = PlanOptions()
@@ -117,15 +120,18 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _D
 
     Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
     """
-    desired, live = read_both(api, manifest, target)
+    desired, live = read_both(api, manifest, target, options)
     if options.verify is not None:
         live = with_bytes_checked(api, live, desired.snapshot, options.parallelism, options.verify)
     return compare(api, desired, live, options)
 
 
-def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Live]:
+def read_both(
+    api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS
+) -> tuple[Desired, Live]:
     """What is desired, from disk, and what is live, from the API."""
-    desired = read_desired(manifest)
+    fits = fitting(api, target.id, target.name, target.hint) if options.selection == ALL else None
+    desired = read_desired(manifest, options.hashed, fits)
     check_pages(manifest, desired.snapshot)
     return desired, _read_live(api, target, desired.snapshot)
 

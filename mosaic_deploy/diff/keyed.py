@@ -61,8 +61,8 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
 
 _BELIEVED = frozenset({State.LIVE, State.KEPT})
 _REASONS: dict[State, tuple[Action, Callable[[Object], str]]] = {
-    State.PENDING: (Action.CHANGE, lambda _: "an earlier upload was interrupted"),
-    State.UNSENT: (Action.ADD, lambda _: "an earlier upload was interrupted"),
+    State.PENDING: (Action.CHANGE, lambda _: "an earlier deploy ended before this was done"),
+    State.UNSENT: (Action.ADD, lambda _: "new; an earlier deploy ended before this was there"),
     State.MISSING: (Action.ADD, lambda _: "missing live"),
     State.DRIFTED: (Action.CHANGE, lambda o: f"drifted: live size {o.listed_size}, expected {o.size}"),
     State.ALTERED: (Action.CHANGE, lambda _: "drifted: the live bytes are others than were deployed"),

@@ -92,6 +92,16 @@ def _seen(row: Object, listed: Listing) -> Object:
     return replace(row, state=State.DRIFTED, listed_size=size)
 
 
+def read_stored(api: Api, project: str) -> tuple[Mapping[str, int | None], Usage] | None:
+    """What storage lists now, sizes by name, and how full it is; None where the platform doesn't tell both."""
+    listed, usage = _listing(api, endpoints.LIST_STORAGE, project, _NOTHING)
+    return (
+        None
+        if listed is None or usage is None
+        else ({name: size for name, (size, _) in listed.items()}, usage)
+    )
+
+
 def _listing(
     api: Api, operation: Operation, project: str, wanted: Objects | None
 ) -> tuple[Listing | None, Usage | None]:

@@ -15,7 +15,6 @@ from urllib.request import getproxies
 import httpx
 
 from mosaic_deploy import errors
-from mosaic_deploy.live.lane import Lane
 from mosaic_deploy.version import __version__
 
 _LOST = (
@@ -58,16 +57,16 @@ class Fetched:
 class Wire:
     """Connections, kept for the next request. Safe to use from several threads; raises errors.ApiError's children only.
 
-    A lane is a transport that one request uses at a time. Only before a proxy stands httpx's own client, which knows which.
+    A lane is a transport that one request uses at a time. httpx's client with its shared pool looks at every connection for
+    every request, under a lock; sending thousands of small files, that took longer than all else.
     """
 
     def __init__(self, *, loopback: bool, transport: httpx.BaseTransport | None = None) -> None:
         self.traffic = Traffic()
         self._given = transport
         self._tls: ssl.SSLContext | None = None
-        self._reading_tls = threading.Lock()
         self._proxied = None if transport or loopback or not getproxies() else _client()
-        self._free: deque[Lane] = deque()
+        self._free: deque[httpx.BaseTransport] = deque()
         self._closed = False
 
     def close(self) -> None:
@@ -146,7 +145,7 @@ class Wire:
         try:
             lane = self._free.pop()
         except IndexError:
-            lane = Lane(self._trusted)
+            lane = self._open()
         try:
             yield lane
         except BaseException:
@@ -157,15 +156,13 @@ class Wire:
         else:
             self._free.append(lane)
 
-    def _trusted(self) -> ssl.SSLContext:
-        """Whom TLS trusts; read once, and not for plain http."""
-        with self._reading_tls:
-            if self._tls is None:
-                self._tls = httpx.create_ssl_context()
-                self._tls.set_alpn_protocols(["http/1.1"])
-            return self._tls
+    def _open(self) -> httpx.BaseTransport:
+        self._tls = self._tls or httpx.create_ssl_context()
+        return httpx.HTTPTransport(verify=self._tls, limits=_PER_LANE)
 
 
+_PER_LANE = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+"""One at a time is used; the others are to other hosts, such as the one of the upload URLs."""
 _HEADERS = {"User-Agent": f"mosaic-deploy/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 

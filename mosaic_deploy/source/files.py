@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused, SourceUnreadable
-from mosaic_deploy.model.plan import Note
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source.digests import read_digest
+from mosaic_deploy.source.digests import Hashed, Hashing, read_digest, unheard
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.names import alike_notes, two_forms
 from mosaic_deploy.source.patterns import Selection, matcher
 from mosaic_deploy.source.secrets import secret_problems
 from mosaic_deploy.source.stat_cache import StatCache
-from mosaic_deploy.source.walk import Walk, vanished
+from mosaic_deploy.source.walk import Found, Walk, vanished
 
 SERVED = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
@@ -33,15 +33,36 @@ class Files:
     """Places that look like secrets, without those that the selection allows."""
     ignored: int = 0
     """How many names `.mosaicignore` left out."""
+    hidden: int = 0
+    """How many were left out for the dot they begin with."""
 
     def notes(self, kind: str) -> Iterator[Note]:
-        return alike_notes(kind, self.found)
+        yield from alike_notes(kind, self.found)
+        if self.ignored or self.hidden:
+            yield Note("files_left_out", f"{_SECTION[kind]}: {self._left_out()}", Severity.INFO)
+
+    def _left_out(self) -> str:
+        ignored = f"{self.ignored} left out by .mosaicignore" if self.ignored else ""
+        dotted = f"{self.hidden} left out for a dot at the beginning of the name" if self.hidden else ""
+        return ", ".join(filter(None, (ignored, dotted)))
 
 
-def read_files(root: Path, selection: Selection, cache: StatCache | None = None) -> Files:
+_SECTION = {"static": "static", "asset": "storage"}
+
+Before = Callable[[Sequence[Found], int], None]
+"""Is given the files of a folder before any is hashed, and how many bytes are to be. May refuse them."""
+
+
+def read_files(
+    root: Path,
+    selection: Selection,
+    cache: StatCache | None = None,
+    hashed: Hashed = unheard,
+    before: Before | None = None,
+) -> Files:
     """Every selected file, hashed where the cache doesn't know it.
 
-    Raises SourceRefused for names that can't be sent or collide, links that leave the project folder and special
+    Raises what `before` does; SourceRefused for names that can't be sent or collide, links that leave the project folder and special
     files, all at once; SourceUnreadable; SourceChanged where the folder changes meanwhile.
     """
     cache = cache or StatCache(None)
@@ -53,12 +74,18 @@ def read_files(root: Path, selection: Selection, cache: StatCache | None = None)
         raise SourceRefused(
             "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
         )
+    files.sort(key=lambda file: file.name)
+    digests = [cache.find(file.shown, file.status) for file in files]
+    unread = sum(file.status.st_size for file, known in zip(files, digests, strict=True) if known is None)
+    if before:
+        before(files, unread)
+    hashing = Hashing(hashed, unread)
     found: dict[str, LocalFile] = {}
     secrets: list[Problem] = []
     allowed = matcher(selection.allow_secrets)
-    for file in sorted(files, key=lambda file: file.name):
+    for file, known in zip(files, digests, strict=True):
         try:
-            digest = read_digest(f"{root}/{file.shown}", file.shown, file.status, cache)
+            digest = known or read_digest(f"{root}/{file.shown}", file.shown, cache, hashing)
         except FileNotFoundError as error:
             raise vanished(file.shown) from error
         except OSError as error:
@@ -68,7 +95,7 @@ def read_files(root: Path, selection: Selection, cache: StatCache | None = None)
         if allowed is None or not allowed(file.name[len(selection.prefix) :]):
             secrets += secret_problems(file, digest.findings)
     _refuse_unreadable(walk.unreadable)
-    return Files(found, tuple(secrets), walk.ignored)
+    return Files(found, tuple(secrets), walk.ignored, walk.hidden)
 
 
 def refuse_unserved(files: dict[str, LocalFile]) -> None:

@@ -53,6 +53,12 @@ class Chosen:
             return False
         return self._named is not None or not _hidden(name)
 
+    def hides(self, name: str) -> bool:
+        """Whether `name`, which is left out, would be deployed or entered but for its dot."""
+        if not _hidden(name) or (self._excluded and (self._excluded(name) or self._excluded(name + "/"))):
+            return False
+        return self._included is None or self._included(name)
+
 
 def matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:
     """Whether a name matches the lines, the last that fits winning; None where there are no lines."""

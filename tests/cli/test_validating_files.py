@@ -64,7 +64,10 @@ def test_a_static_file_larger_than_this_platform_takes_is_found_before_anything_
     assert run("validate").returncode == 0
     ended = run("plan", "--local")
     assert ended.returncode == 1
-    assert "public/big.json: 26,214,401 bytes, and this platform takes static files of at most 26,214,400" in ended.stderr
+    assert (
+        "public/big.json: 26,214,401 bytes, and this platform takes static files of at most 26,214,400"
+        in ended.stderr
+    )
     assert "storage folder" in ended.stderr
     os.truncate(folder / "public/big.json", 25 * 1024 * 1024)
     assert run("plan", "--local").returncode == 0
@@ -87,14 +90,17 @@ def test_validate_says_what_was_left_out_and_what_to_know(run, folder):
     text = run("validate").stdout.splitlines()
     assert text == [
         "  ! Logo.png and logo.png differ only in case: elsewhere they are one file",
-        "mosaic.yaml is valid: 1 migration, 3 static files, 0 assets, 2 left out by .mosaicignore.",
+        "  i static: 2 left out by .mosaicignore",
+        "mosaic.yaml is valid: 1 migration, 3 static files, 0 assets.",
     ]
     for form in ("json", "ndjson"):
         ended = run("validate", "--output", form)
         document = json.loads(ended.stdout.splitlines()[-1] if form == "ndjson" else ended.stdout)
         assert (document["static"], document["ignored"]) == (3, 2)
-        assert [note["code"] for note in document["notes"]] == ["names_alike"]
-    assert "differ only in case" in run("plan", "--local").stdout
+        assert [note["code"] for note in document["notes"]] == ["names_alike", "files_left_out"]
+    planned = run("plan", "--local").stdout
+    assert "differ only in case" in planned
+    assert "static: 2 left out by .mosaicignore" in planned
 
 
 def test_bad_patterns_are_shown_where_they_stand(run, folder):

@@ -11,6 +11,7 @@ import click
 
 from mosaic_deploy.cli.render.text_error import error_lines, failure_lines
 from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.model.size import size_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
@@ -47,6 +48,9 @@ class TextView:
             self._waiting = event.reason
             self._err(f"waiting {event.reason}")
 
+    def hashing(self, done: int, total: int) -> None:
+        self._err(f"  {size_text(done)} of {size_text(total)} hashed")
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import follow
         from mosaic_deploy.model.event import ApplyFailed
@@ -67,8 +71,6 @@ class TextView:
             _count(len(snapshot.static or ()), "static file"),
             _count(len(snapshot.storage or ()), "asset"),
         ]
-        if desired.ignored:
-            parts.append(f"{desired.ignored} left out by .mosaicignore")
         if desired.notes:
             from mosaic_deploy.cli.render.text_plan import note_line
 
@@ -127,8 +129,6 @@ class TextView:
             self._err(line)
 
     def _applied(self, plan: Plan, end: ApplyDone) -> None:
-        from mosaic_deploy.model.size import size_text
-
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{end.requests} requests, {size_text(end.bytes_sent)} sent"
