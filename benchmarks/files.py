@@ -1,6 +1,6 @@
-"""Small static files, one large asset and a long ledger, against curl sending the same requests.
+"""Small static files, assets and a long ledger, against curl sending the same requests, and against rclone and s5cmd.
 
-    python benchmarks/files.py [--only small|parallelism|large|ledger]
+    python benchmarks/files.py [--only small|parallelism|assets|large|ledger]
 
 Runs everything on an embedded platform of its own, in one go, so that the ratios hold whatever the machine is
 doing. The floor is `curl --parallel` with the same bodies to the same server, as many at a time.
@@ -24,8 +24,10 @@ from pathlib import Path
 
 from latency import delayed
 from migrations import ROUND_TRIP, Platform, start
+from s3 import BUCKET, s3_service
 
 SMALL = 5000
+ASSETS, ASSET = 1000, 64 * 1024
 SIDE_BY_SIDE = 16
 SUPERUSER = "mosaic"
 GB = 2**30
@@ -57,8 +59,9 @@ class Bench:
         (folder / "mosaic.yaml").write_text(manifest)
         return found, folder
 
-    def run(self, command: list[str | Path], port: int = 0) -> Ran:
+    def run(self, command: list[str | Path], port: int = 0, settings: dict[str, str] | None = None) -> Ran:
         settings = {
+            **(settings or {}),
             "MOSAIC_API_URL": f"http://127.0.0.1:{port or self.platform.port}",
             "MOSAIC_API_KEY": self.platform.key,
             "XDG_CACHE_HOME": str(self.root / "cache"),
@@ -81,8 +84,11 @@ class Bench:
         return sorted((self.ours(*arguments) for _ in range(times)), key=lambda ran: ran.seconds)[times // 2]
 
     def _requests(self) -> int:
-        with self._log.open("rb") as log:
-            return sum(b"/v1/project" in line or b" PUT /upload" in line for line in log)
+        count = 0
+        for file in self._log.parent.glob(f"{self._log.name}*"):  # it is rotated
+            with file.open("rb") as log:
+                count += sum(b"/v1/project" in line or b" PUT /upload" in line for line in log)
+        return count
 
 
 def write_small(folder: Path, count: int, seed: int) -> None:
@@ -163,6 +169,60 @@ def parallelism(bench: Bench) -> None:
     with delayed(bench.platform.port, ROUND_TRIP) as port:
         far = [files_per_second(400, n, port) for n in choices]
     print(f"| 400 files, 80 ms round trip | {' | '.join(f'{rate:.0f}' for rate in far)} |")
+
+
+def assets(bench: Bench) -> None:
+    """The same files into storage, and by rclone and s5cmd into an S3 service on this machine.
+
+    The services aren't the same: ours signs URLs, keeps quotas and records each object in PostgreSQL.
+    """
+    _, folder = bench.project("assets", "storage")
+    rows = {}
+    with s3_service(bench.root / "s3") as service:
+        commands: dict[str, list[str | Path]] = {
+            "mosaic-deploy apply": [sys.executable, "-m", "mosaic_deploy", "apply", "--yes", folder],
+        }
+        if s5cmd := shutil.which("s5cmd"):
+            many = ["--numworkers", str(SIDE_BY_SIDE)]
+            commands["s5cmd sync"] = [s5cmd, *many, "sync", f"{folder / 'files'}/*", f"s3://{BUCKET}/s5cmd/"]
+        if rclone := shutil.which("rclone"):
+            options = [
+                "--s3-provider",
+                "SeaweedFS",
+                "--s3-env-auth",
+                "--s3-endpoint",
+                service["AWS_ENDPOINT_URL"],
+            ]
+            many = ["--transfers", str(SIDE_BY_SIDE), "--checkers", str(SIDE_BY_SIDE)]
+            target = f":s3:{BUCKET}/rclone"
+            commands["rclone sync"] = [rclone, "sync", *many, *options, folder / "files", target]
+        found: dict[str, list[list[Ran]]] = {name: [[], []] for name in commands}
+        for turn in range(3):
+            write_assets(folder / "files", turn)
+            for name, command in commands.items():
+                for ran in found[name]:
+                    ran.append(bench.run(command, settings=service))
+        for name, (everything, nothing) in found.items():
+            rows[name] = middle(everything), middle(nothing)
+    ours = rows["mosaic-deploy apply"][0].seconds
+    print(f"\n### {ASSETS:,} assets of {ASSET // 1024} KiB\n")
+    print("| | all sent | against ours | nothing changed | memory |\n|---|---:|---:|---:|---:|")
+    for name, (sent, nothing) in rows.items():
+        ratio = f"{sent.seconds / ours:.2f}×"
+        print(
+            f"| {name} | {sent.seconds:.2f} | {ratio} | {nothing.seconds:.2f} | {sent.memory / 1e6:.0f} MB |"
+        )
+
+
+def write_assets(folder: Path, seed: int) -> None:
+    """The same names with other bytes for each `seed`."""
+    words = random.Random(seed)
+    for number in range(ASSETS):
+        (folder / f"{number:04}.bin").write_bytes(words.randbytes(ASSET))
+
+
+def middle(ran: list[Ran]) -> Ran:
+    return sorted(ran, key=lambda one: one.seconds)[len(ran) // 2]
 
 
 def resident(pid: int) -> int:
@@ -284,7 +344,7 @@ def control_url(platform: Platform) -> str:
     return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{platform.postgres_port}/mosaic_control"
 
 
-PARTS = {"small": small, "parallelism": parallelism, "large": large, "ledger": ledger}
+PARTS = {"small": small, "parallelism": parallelism, "assets": assets, "large": large, "ledger": ledger}
 
 
 def main() -> None:

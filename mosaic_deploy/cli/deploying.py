@@ -87,9 +87,11 @@ def _planned(screen: Screen, session: Session, wish: Wish) -> tuple[Planned, boo
     reviewed = wish.reviewed
 
     def plan() -> Planned:
-        with screen.checking(wanted=reviewed.verifies if reviewed else wish.verify) as heard:
+        verifies = reviewed.verifies if reviewed else wish.verify
+        with screen.hashing() as hashed, screen.checking(wanted=verifies) as heard:
             options = reviewed.options() if reviewed else wish.options
-            wanted = replace(options, verify=heard, parallelism=wish.options.parallelism)
+            parallelism = wish.options.parallelism
+            wanted = replace(options, verify=heard, parallelism=parallelism, hashed=hashed)
             return deploy.plan(session.api, session.manifest, session.target, wanted)
 
     patience = Patience(wish.lock_timeout, wish.break_lease, witness())

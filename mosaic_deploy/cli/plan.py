@@ -72,8 +72,8 @@ def plan(
     from mosaic_deploy.diff.selection import Selection
 
     screen.moved(session.moved)
-    with session, screen.checking(wanted=verify) as heard:
-        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism)
+    with session, screen.hashing() as hashed, screen.checking(wanted=verify) as heard:
+        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism, hashed)
         planned = deploy.plan(session.api, session.manifest, session.target, chosen)
         if out:
             from mosaic_deploy.cli.saved_plan import Given, save

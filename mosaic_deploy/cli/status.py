@@ -27,8 +27,9 @@ def status(
     from mosaic_deploy import deploy
 
     screen.moved(session.moved)
-    with session:
-        desired, live = deploy.read_both(session.api, session.manifest, session.target)
+    with session, screen.hashing() as hashed:
+        chosen = deploy.PlanOptions(hashed=hashed)
+        desired, live = deploy.read_both(session.api, session.manifest, session.target, chosen)
         pending: Plan | MigrationError
         try:
             pending = deploy.compare(session.api, desired, live).plan

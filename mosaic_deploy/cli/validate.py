@@ -10,6 +10,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.settings import environment_named
+from mosaic_deploy.source.digests import Hashed, unheard
 from mosaic_deploy.source.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -26,22 +27,24 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
 
     PATH is a folder with a mosaic.yaml, or a manifest.
     """
-    screen.valid(check(path, environment))
+    with screen.hashing() as hashed:
+        desired = check(path, environment, hashed)
+    screen.valid(desired)
 
 
-def check(path: str, environment: str | None) -> Desired:
+def check(path: str, environment: str | None, hashed: Hashed = unheard) -> Desired:
     """What was found good. Raises SourceError's and MigrationError's children, ManifestInvalid."""
-    return checked(read_manifest(Path(path), environment=environment_named(path, environment)))
+    return checked(read_manifest(Path(path), environment=environment_named(path, environment)), hashed)
 
 
-def checked(manifest: Manifest) -> Desired:
+def checked(manifest: Manifest, hashed: Hashed = unheard) -> Desired:
     """What a manifest that was read asks for, its SQL parsed. Raises as `check`."""
     from mosaic_deploy.diff.checks import check_pages
     from mosaic_deploy.source.migrations import parse_migrations
     from mosaic_deploy.source.seeds import whole_seeds
     from mosaic_deploy.source.snapshot import read_desired
 
-    desired = read_desired(manifest)
+    desired = read_desired(manifest, hashed)
     check_pages(manifest, desired.snapshot)
     parse_migrations(desired.migrations)
     whole_seeds(desired.seeds)

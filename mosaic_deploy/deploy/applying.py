@@ -18,7 +18,7 @@ from mosaic_deploy.deploy.settled import GO_ON, settled
 from mosaic_deploy.deploy.verify import verify
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale, ProjectExists
-from mosaic_deploy.live import ledger
+from mosaic_deploy.live import ledger_tables
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.lease import NOBODY, Claim, Heartbeat, Patience, Witness, acquire, release
 from mosaic_deploy.live.pace import PARALLELISM
@@ -129,7 +129,7 @@ def _project_and_lease(
     project = yield from _project(api, planned, options)
     plan = planned.plan
     if plan.serial == 0:
-        api.sql(project.id, ledger.install())
+        api.sql(project.id, ledger_tables.install())
     claim = Claim(
         project.id,
         options.holder,

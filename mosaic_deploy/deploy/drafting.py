@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.migrations import failure_location, milliseconds
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
-from mosaic_deploy.live import ledger
+from mosaic_deploy.live import ledger_tables
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.migrate import Runner, StepFailed
 from mosaic_deploy.live.schema import read_catalog
@@ -64,7 +64,7 @@ def run_draft(base: Api, clone: Api, planned: Planned, project: str, draft: Pars
 def _fenced(clone: Api, project: str, planned: Planned) -> Session:
     """The clone's lease is the draft's for good. So migrations run there as they do under a lease, and no deploy."""
     token = secrets.token_hex(16)
-    clone.sql(project, ledger.install())
+    clone.sql(project, ledger_tables.install())
     clone.sql(
         project,
         "INSERT INTO mosaic_deploy.lease (holder, token, acquired_at, expires_at) "

@@ -10,7 +10,7 @@ from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.deploy.transfers import M, transfer
 from mosaic_deploy.diff.plan import deletion_order, upload_order
 from mosaic_deploy.errors import Interrupted, Location, Problem, TransfersFailed
-from mosaic_deploy.live import ledger
+from mosaic_deploy.live import ledger, ledger_rows
 from mosaic_deploy.live.pace import Pace, Room
 from mosaic_deploy.live.read import read_stored_sizes
 from mosaic_deploy.live.write import CHUNK, delete_asset, delete_static, put_asset, put_static
@@ -62,7 +62,7 @@ def tidy(run: Run) -> None:
     """Puts the ledger's rows right that no change is about: what is gone is forgotten, what is left is marked."""
     for kind, found in run.planned.tidying().items():
         for first in range(0, len(found.forget), _ROWS):
-            run.write(ledger.forget(kind, found.forget[first : first + _ROWS], run.claim.token))
+            run.write(ledger_rows.forget(kind, found.forget[first : first + _ROWS], run.claim.token))
         _write_rows(run, kind, found.mark)
 
 
@@ -78,7 +78,7 @@ def _mark(run: Run, kind: str, puts: Sequence[Put], state: State) -> None:
 def _write_rows(run: Run, kind: str, objects: Sequence[Object]) -> None:
     for first in range(0, len(objects), _ROWS):
         rows = objects[first : first + _ROWS]
-        run.write(ledger.mark(kind, rows, run.claim.token, run.claim.deploy_id))
+        run.write(ledger_rows.mark(kind, rows, run.claim.token, run.claim.deploy_id))
 
 
 def _send_all(
@@ -98,7 +98,7 @@ def _delete_all(
         delete(run.api, run.project.id, change.path)
 
     def forget(done: Sequence[DeleteStatic | DeleteAsset]) -> None:
-        run.write(ledger.forget(kind, [change.path for change in done], run.claim.token))
+        run.write(ledger_rows.forget(kind, [change.path for change in done], run.claim.token))
 
     yield from _recorded(run, deletes, send, forget)
 
@@ -128,13 +128,12 @@ def _static_sender(run: Run) -> Callable[[Put, Report], None]:
     desired = run.planned.desired
     room = Room(_HELD)
 
-    def send(put: Put, report: Report) -> None:
+    def send(put: Put, _: Report) -> None:
         run.heartbeat.check()
         made = desired.generated.get(put.path)
         with room.held(put.size):
             content = read_unchanged(desired.static[put.path]) if made is None else made
             put_static(run.api, run.project.id, put.path, content)
-        report(BytesSent(put.address, put.size))
 
     return send
 

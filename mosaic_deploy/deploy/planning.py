@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy import divergence
+from mosaic_deploy.deploy.fitting import fitting
 from mosaic_deploy.deploy.hazards import find_hazards
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
@@ -14,6 +15,7 @@ from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.diff.policy import judged
 from mosaic_deploy.diff.quota import quota_notes
 from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
+from mosaic_deploy.diff.static_limit import large_puts, refuse_too_large
 from mosaic_deploy.diff.tidying import Tidying, tidying
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
 from mosaic_deploy.live import endpoints, ledger
@@ -26,6 +28,7 @@ from mosaic_deploy.model.change import ApplyMigration, DeleteAsset, DeleteStatic
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Project, Snapshot, State
+from mosaic_deploy.source.digests import Hashed, unheard
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
 from mosaic_deploy.source.seeds import whole_seeds
 from mosaic_deploy.source.snapshot import Desired, read_desired
@@ -57,6 +60,7 @@ class PlanOptions:
     verify: Progress | None = None
     """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
     parallelism: int = PARALLELISM
+    hashed: Hashed = unheard
 
 
 _DEFAULTS = PlanOptions()
@@ -116,15 +120,18 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _D
 
     Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
     """
-    desired, live = read_both(api, manifest, target)
+    desired, live = read_both(api, manifest, target, options)
     if options.verify is not None:
         live = with_bytes_checked(api, live, desired.snapshot, options.parallelism, options.verify)
     return compare(api, desired, live, options)
 
 
-def read_both(api: Api, manifest: Manifest, target: Target) -> tuple[Desired, Live]:
+def read_both(
+    api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS
+) -> tuple[Desired, Live]:
     """What is desired, from disk, and what is live, from the API."""
-    desired = read_desired(manifest)
+    fits = fitting(api, target.id, target.name, target.hint) if options.selection == ALL else None
+    desired = read_desired(manifest, options.hashed, fits)
     check_pages(manifest, desired.snapshot)
     return desired, _read_live(api, target, desired.snapshot)
 
@@ -144,6 +151,7 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
     together = bool(desired.manifest.database and desired.manifest.database.together)
     names = known_names(complete, live.snapshot)
     made = select(made, options.selection, names, together=together)
+    _refuse_too_large(api, desired, made)
     quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
     made = replace(made, notes=(*made.notes, *quota))
     seeds = _seeds_to_run(desired, made)
@@ -268,6 +276,14 @@ def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -
         return False
     spared = GONE if prune == "all" else GONE | {State.UNMANAGED}
     return any(o.state not in spared and path not in desired for path, o in live.items())
+
+
+def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
+    """Raises SourceRefused for static files over the platform's limit, which is asked for only where one may be."""
+    puts = large_puts(plan.changes)
+    if puts:
+        shown = {put.path: desired.static[put.path].shown for put in puts if put.path in desired.static}
+        refuse_too_large(puts, api.static_file_limit(), shown)
 
 
 def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: Live) -> Rules:

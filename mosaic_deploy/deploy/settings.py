@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from mosaic_deploy.deploy.run import Run
-from mosaic_deploy.live import endpoints, ledger
+from mosaic_deploy.live import endpoints, ledger_rows
 from mosaic_deploy.model.change import EnableExtension, SetAuth
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
 from mosaic_deploy.model.plan import Note
@@ -45,7 +45,7 @@ def set_auth(run: Run) -> Iterator[Event]:
                 run.api.call(endpoints.WRITE_AUTH, project=run.project.id, body=body)
             else:
                 yield Noted(Note("auth_not_pushed", _NOT_PUSHED))
-            run.write(ledger.set_auth(settings, run.claim.token, run.claim.deploy_id))
+            run.write(ledger_rows.set_auth(settings, run.claim.token, run.claim.deploy_id))
             yield ChangeDone(change, time.monotonic() - began)
 
 

@@ -27,7 +27,7 @@ def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str =
 
     Strangers are deleted only where `prune` is `all`, and only below `prefix`: the rest isn't this manifest's.
     """
-    gone = [live[path] for path in sorted(live.keys() - desired.keys()) if live[path].state not in GONE]
+    gone = [live[path] for path in unwanted(desired, live) if live[path].state not in GONE]
     managed = [o for o in gone if o.state is not State.UNMANAGED]
     strangers = [o for o in gone if o.state is State.UNMANAGED]
     doomed = [o for o in strangers if prune == "all" and o.path.startswith(prefix)]
@@ -39,6 +39,11 @@ def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str =
         kept=() if prune else tuple(managed),
         unmanaged=tuple(o for o in strangers if prune != "all" or not o.path.startswith(prefix)),
     )
+
+
+def unwanted(desired: Objects, live: Objects) -> list[str]:
+    """Names that are live and not desired, in order; `keys() - keys()` would copy all of a million names first."""
+    return sorted(path for path in live if path not in desired)
 
 
 def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str]]:
@@ -56,8 +61,8 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
 
 _BELIEVED = frozenset({State.LIVE, State.KEPT})
 _REASONS: dict[State, tuple[Action, Callable[[Object], str]]] = {
-    State.PENDING: (Action.CHANGE, lambda _: "an earlier upload was interrupted"),
-    State.UNSENT: (Action.ADD, lambda _: "an earlier upload was interrupted"),
+    State.PENDING: (Action.CHANGE, lambda _: "an earlier deploy ended before this was done"),
+    State.UNSENT: (Action.ADD, lambda _: "new; an earlier deploy ended before this was there"),
     State.MISSING: (Action.ADD, lambda _: "missing live"),
     State.DRIFTED: (Action.CHANGE, lambda o: f"drifted: live size {o.listed_size}, expected {o.size}"),
     State.ALTERED: (Action.CHANGE, lambda _: "drifted: the live bytes are others than were deployed"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mosaic_deploy.errors import Location, Problem, QuotaExceeded
 from mosaic_deploy.model.change import Change, PutAsset
@@ -29,13 +29,24 @@ def quota_notes(changes: Sequence[Change], live: Objects, usage: Usage | None) -
         return ()
     added = storage_added(puts, live)
     after = usage.used + added
-    if added > 0 and after > (usage.limit if usage.exact else usage.limit * _BINARY):
-        raise _exceeded(puts, usage, added)
+    _refuse_over(usage, added, ((put.path, put.size, put.reason) for put in puts))
     told = (
         f"{size_text(usage.used)} of {size_text(usage.limit)} are used, and this apply adds {_signed(added)}"
     )
     tight = after > usage.limit * _NEARLY
     return (Note("storage_usage", f"storage: {told}", Severity.WARNING if tight else Severity.INFO),)
+
+
+def refuse_unfitting(sizes: Mapping[str, int], listed: Mapping[str, int | None], usage: Usage) -> None:
+    """Raises QuotaExceeded where files of these sizes, by name, can't fit whatever is in them.
+
+    A file of the size that is listed under its name adds nothing, be it the same or another.
+    """
+    more = {name: size - there for name, size in sizes.items() if (there := listed.get(name, 0)) is not None}
+    why = (
+        (name, sizes[name], "replaced" if name in listed else "new") for name, added in more.items() if added
+    )
+    _refuse_over(usage, sum(more.values()), why)
 
 
 def _there(found: Object | None) -> int:
@@ -49,12 +60,15 @@ def _signed(size: int) -> str:
     return f"-{size_text(-size)}" if size < 0 else size_text(size)
 
 
-def _exceeded(puts: Sequence[PutAsset], usage: Usage, added: int) -> QuotaExceeded:
-    largest = sorted(puts, key=lambda put: -put.size)[:_SHOWN]
-    return QuotaExceeded(
+def _refuse_over(usage: Usage, added: int, files: Iterable[tuple[str, int, str]]) -> None:
+    """Raises QuotaExceeded where `added` bytes don't fit; `files` are those of the plan: name, size, why."""
+    if added <= 0 or usage.used + added <= (usage.limit if usage.exact else usage.limit * _BINARY):
+        return
+    largest = sorted(files, key=lambda file: -file[1])[:_SHOWN]
+    raise QuotaExceeded(
         f"storage has room for {size_text(usage.limit)}; {size_text(usage.used)} are used, and this apply would "
         f"add {size_text(added)}",
-        problems=[Problem(f"{size_text(put.size)}, {put.reason}", Location(put.path)) for put in largest],
+        problems=[Problem(f"{size_text(size)}, {why}", Location(name)) for name, size, why in largest],
         hint="leave files out with storage.exclude, prune what is no longer wanted first, or get more storage; "
         "the largest files of this plan are shown",
     )

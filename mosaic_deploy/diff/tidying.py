@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from mosaic_deploy.diff.keyed import unwanted
 from mosaic_deploy.model.snapshot import GONE, Object, Objects, State
 
 
@@ -29,11 +30,11 @@ def tidying(desired: Objects | None, live: Objects | None, deleted: Collection[s
     """
     if desired is None or live is None:
         return Tidying()
-    unwanted = [live[path] for path in sorted(live.keys() - desired.keys()) if path not in deleted]
+    gone = [live[path] for path in unwanted(desired, live) if path not in deleted]
     return Tidying(
-        forget=tuple(o.path for o in unwanted if o.state in GONE),
+        forget=tuple(o.path for o in gone if o.state in GONE),
         mark=(
-            *(_kept(o) for o in unwanted if o.state not in _SETTLED),
+            *(_kept(o) for o in gone if o.state not in _SETTLED),
             *(wanted for path, wanted in desired.items() if path in live and _back(wanted, live[path])),
         ),
     )

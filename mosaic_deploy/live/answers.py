@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.model.snapshot import Project, Usage
@@ -44,16 +44,46 @@ def projects(answer: object) -> list[Project]:
     return [project(item) for item in _items(answer, "projects")]
 
 
+_WITHIN = frozenset({list, dict})
+"""What no value of a file's entry is, and some value of what is around the entries."""
+
+
+class ListedFile(NamedTuple):
+    """What is kept of one file of a listing: as an object of JSON it takes three times as much memory."""
+
+    name: str
+    told: tuple[int | None, str]
+    """Its size in bytes, None where not told, and its URL."""
+
+
+def listed_file(item: dict[str, Any]) -> object:
+    """A file of a listing, of an object as it is read; any other object is left as it is."""
+    return (_file(item) or item) if _WITHIN.isdisjoint(map(type, item.values())) else item
+
+
+def _file(item: Mapping[str, Any]) -> ListedFile | None:
+    name = item.get("filename") or item.get("name") or item.get("key") or item.get("path")
+    if not isinstance(name, str):
+        return None
+    return ListedFile(name.removeprefix("/"), (_size(item.get("size")), str(item.get("url") or "")))
+
+
+def listed_size(item: dict[str, Any]) -> object:
+    """The same without the URL."""
+    item.pop("url", None)
+    return listed_file(item)
+
+
 def files(answer: object) -> dict[str, tuple[int | None, str]]:
     """Filename → (size in bytes or None, url), from a listing under `files`, `objects`, `data` or bare."""
     listed: dict[str, tuple[int | None, str]] = {}
     for item in _items(answer, "files", "objects"):
         if isinstance(item, str):
             listed[item] = (None, "")
-        elif isinstance(item, Mapping):
-            name = item.get("filename") or item.get("name") or item.get("key") or item.get("path")
-            if isinstance(name, str):
-                listed[name.removeprefix("/")] = (_size(item.get("size")), str(item.get("url") or ""))
+            continue
+        found = _file(item) if isinstance(item, Mapping) else item
+        if isinstance(found, ListedFile):
+            listed[found.name] = found.told
     return listed
 
 
@@ -84,6 +114,12 @@ def _told_size(text: object) -> int | None:
 def uploaded_size(answer: object) -> int | None:
     """The `size` an upload's answer states, in bytes."""
     return _size(answer.get("size")) if isinstance(answer, Mapping) else None
+
+
+def static_file_limit(listing: object) -> int | None:
+    """Bytes of the largest static file, from a discovery listing's `limits`; None where it doesn't say."""
+    limits = listing.get("limits") if isinstance(listing, Mapping) else None
+    return (_size(limits.get("static_file_bytes")) or None) if isinstance(limits, Mapping) else None
 
 
 def error_facts(body: object) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mosaic_deploy import errors
 from mosaic_deploy.live import answers, discovery, endpoints
 from mosaic_deploy.live.endpoints import Operation
 from mosaic_deploy.live.pace import Pace
-from mosaic_deploy.live.refusals import is_sql_error, parse, refusal, unsuccessful
+from mosaic_deploy.live.refusals import Shorten, is_sql_error, parse, refusal, unsuccessful
 from mosaic_deploy.live.wire import Fetched, Wire, is_loopback
 
 ATTEMPTS = 5
@@ -88,7 +88,7 @@ class Api:
         self._sql_timeout = sql_timeout
         self._sleep = sleep or time.sleep
         self.pace = Pace(sleep=sleep)
-        self._bound: dict[str, str] | None = None
+        self._listed: discovery.Listed | None = None
         self._asked = False
         self._discovering = threading.Lock()
         self._wire = Wire(loopback=is_loopback(self.url), transport=transport)
@@ -117,24 +117,31 @@ class Api:
         self.close()
 
     def call(
-        self, operation: Operation, *, project: str = "", filename: str = "", body: object = None
+        self,
+        operation: Operation,
+        *,
+        project: str = "",
+        filename: str = "",
+        body: object = None,
+        shorten: Shorten | None = None,
     ) -> Any:
         """The parsed answer of one operation. Undocumented paths are corrected by discovery once."""
         path = self._path(operation)
         try:
-            return self._call(operation, path, project, filename, body)
+            return self._call(operation, path, project, filename, body, shorten)
         except (errors.NotFound, errors.RequestRefused) as error:
             if operation.documented or error.status not in (404, 405):
                 raise
             listed = self._rediscover(operation, path)
-            if listed is None and operation.name in (self._bindings() or {operation.name: ""}):
+            known = self._remembered()
+            if listed is None and (known is None or not known.paths or operation.name in known.paths):
                 raise
             if listed is None:
                 raise errors.OperationUnknown(
                     f"the platform refuses {operation.method} {path} and lists no endpoint for: {operation.name}",
                     hint="it may not offer this; its list is GET /v1/project",
                 ) from error
-        return self._call(operation, listed, project, filename, body)
+        return self._call(operation, listed, project, filename, body, shorten)
 
     def sql(self, project: str, query: str, *, repeatable: bool = True) -> list[answers.Row]:
         """The rows of `query`. Raises SqlFailed too.
@@ -147,10 +154,11 @@ class Api:
 
     def offers(self, operation: Operation) -> bool:
         """Whether discovery lists an optional operation. Asks the platform at most once a day."""
-        with self._discovering:
-            if self._bindings() is None:
-                self._discover()
-        return operation.name in (self._bound or {})
+        return operation.name in self._listing().paths
+
+    def static_file_limit(self) -> int | None:
+        """Bytes of the largest static file, where discovery tells. Asks the platform at most once a day."""
+        return self._listing().static_file_bytes
 
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, once: the caller repeats, with a new URL. No key is sent."""
@@ -160,7 +168,16 @@ class Api:
         self.traffic.add(bytes_sent=size)
         self._tell_pace(response, began)
         if response.status_code >= 300:
-            raise refusal(response, "upload to storage")
+            refused = refusal(response, "upload to storage")
+            if too_fast(response):
+                # Whether it says so with 429 or 503: a file that waits its turn isn't failing.
+                raise errors.RateLimited(
+                    refused.message,
+                    status=refused.status,
+                    request_id=refused.request_id,
+                    operation=refused.operation,
+                )
+            raise refused
 
     def post_beside(self, place: str, body: object) -> Any:
         """The answer of one of the embedded platform's own operations, beside the API. Sent once."""
@@ -196,24 +213,29 @@ class Api:
             self._sleep(backoff(attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def _bindings(self) -> dict[str, str] | None:
-        if self._bound is None:
-            self._bound = discovery.read_bindings(self.url)
-        return self._bound
+    def _listing(self) -> discovery.Listed:
+        with self._discovering:
+            return self._remembered() or self._discover()
+
+    def _remembered(self) -> discovery.Listed | None:
+        if self._listed is None:
+            self._listed = discovery.read_listed(self.url)
+        return self._listed
 
     def _path(self, operation: Operation) -> str:
-        bound = None if operation.documented else self._bindings()
-        return (bound or {}).get(operation.name, operation.path)
+        listed = None if operation.documented else self._remembered()
+        return listed.paths.get(operation.name, operation.path) if listed else operation.path
 
-    def _discover(self) -> None:
+    def _discover(self) -> discovery.Listed:
         discover = endpoints.DISCOVER
         self._asked = True
         try:
             listing = self._call(discover, discover.path, "", "", None)
         except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
             listing = None  # a platform without a listing offers what its guide says, and no more
-        self._bound = endpoints.bind(listing)
-        discovery.write_bindings(self.url, self._bound)
+        self._listed = discovery.Listed(endpoints.bind(listing), answers.static_file_limit(listing))
+        discovery.write_listed(self.url, self._listed)
+        return self._listed
 
     def _rediscover(self, operation: Operation, refused: str) -> str | None:
         """Another path than the `refused` one, asking the platform at most once; None where there is none."""
@@ -224,10 +246,18 @@ class Api:
         found = self._path(operation)
         return found if found != refused else None
 
-    def _call(self, operation: Operation, path: str, project: str, filename: str, body: object) -> Any:
+    def _call(
+        self,
+        operation: Operation,
+        path: str,
+        project: str,
+        filename: str,
+        body: object,
+        shorten: Shorten | None = None,
+    ) -> Any:
         where = path.format(id=quote(project, safe=""), filename=quote(filename, safe="/"), other="")
         response = self._attempts(operation, f"{self.url}/v1/project{where}", body)
-        answer = parse(response)
+        answer = parse(response, shorten)
         if unsuccessful(response, answer):
             raise refusal(response, operation.name, sql=operation.name == endpoints.RUN_SQL.name)
         return answer

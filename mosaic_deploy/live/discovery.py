@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mosaic_deploy.user_cache import cache_folder
@@ -14,8 +16,17 @@ from mosaic_deploy.user_cache import cache_folder
 DAY = 24 * 60 * 60.0
 
 
-def read_bindings(api_url: str) -> dict[str, str] | None:
-    """The remembered operation paths of an API, None where there are none younger than a day."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What an API lists: the paths of undocumented operations by name, and its limits where it tells them."""
+
+    paths: Mapping[str, str] = field(default_factory=dict)
+    static_file_bytes: int | None = None
+    """The largest static file it takes."""
+
+
+def read_listed(api_url: str) -> Listed | None:
+    """What is remembered of an API, None where that is nothing younger than a day."""
     path = _path(api_url)
     try:
         if time.time() - path.stat().st_mtime > DAY:
@@ -23,18 +34,22 @@ def read_bindings(api_url: str) -> dict[str, str] | None:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("paths"), dict):
+        return None
+    most = found.get("static_file_bytes")
+    paths = {str(name): str(path) for name, path in found["paths"].items()}
+    return Listed(paths, most if isinstance(most, int) else None)
 
 
-def write_bindings(api_url: str, bound: dict[str, str]) -> None:
+def write_listed(api_url: str, listed: Listed) -> None:
     """Remembers; a cache that can't be written (read-only home) is only a lost shortcut."""
     path = _path(api_url)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(bound))
+        temporary.write_text(json.dumps(asdict(listed)))
         temporary.replace(path)
 
 
 def _path(api_url: str) -> Path:
-    return cache_folder() / f"discovery-{hashlib.sha256(api_url.encode()).hexdigest()[:16]}.json"
+    return cache_folder() / f"listed-{hashlib.sha256(api_url.encode()).hexdigest()[:16]}.json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaic_deploy.errors import ApiError, LedgerNewer, ResponseInvalid, ServerFailed, SqlFailed
-from mosaic_deploy.live import ledger
+from mosaic_deploy.live import ledger, ledger_rows
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.model.history import Entry
 from mosaic_deploy.model.snapshot import Migration
@@ -84,7 +84,7 @@ def put(rows: Iterable[Row], token: str, deploy_id: str) -> str:
     )
     given = "v bigint, f text, c text, s text, u integer, d integer, t text"
     return (
-        f"WITH {ledger.held(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
+        f"WITH {ledger_rows.held(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
         f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
         f"current_user FROM held, {values(facts, given)} "
         f"ON CONFLICT (version) DO UPDATE SET {updated} RETURNING 1) "
@@ -96,7 +96,7 @@ def forget(versions: Iterable[str], token: str) -> str:
     """Deletes rows of migrations. Answers `held`."""
     wanted = json_literal([int(version) for version in versions])
     return (
-        f"WITH {ledger.held(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
+        f"WITH {ledger_rows.held(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
         f"(SELECT FROM held) AND version IN (SELECT pg_catalog.json_array_elements_text({wanted}::json)::bigint) "
         "RETURNING 1) SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )

@@ -17,7 +17,7 @@ from typing import Any
 from mosaic_deploy.errors import LeaseHeld, LeaseLost, MosaicError, PlanStale, ResponseInvalid
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.lease_text import HOLDER, TTL, Run, acquisition, removal, renewal
-from mosaic_deploy.live.ledger import keep_sums
+from mosaic_deploy.live.ledger_rows import keep_sums
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.quote import json_literal, literal

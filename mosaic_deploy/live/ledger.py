@@ -1,7 +1,4 @@
-"""The tracking tables in the project's own database: their SQL, and reading what they say.
-
-Each text here is one statement, so it works where an endpoint allows one per call; each may be sent again.
-"""
+"""The tracking tables in the project's own database, read: one statement for all they say, and what its answer means."""
 
 from __future__ import annotations
 
@@ -12,91 +9,14 @@ from typing import Any
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
 from mosaic_deploy.live.lease_text import RUNS
-from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, Settings, State
-from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal, values
+from mosaic_deploy.live.ledger_tables import VERSION
+from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, State
+from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.records import SEED
-
-VERSION = 1
-"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
 
 STATIC, ASSET = "static", "asset"
 _KEPT = {STATIC: "static_kept", ASSET: "asset_kept"}
 """Where `read` answers the rows of files left live: always, because no digest is of them."""
-
-_TABLES = """
-CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
-COMMENT ON SCHEMA mosaic_deploy IS 'What mosaic-deploy has applied to this project. Not to be edited by hand.';
-CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  version integer NOT NULL,
-  serial bigint NOT NULL DEFAULT 0,
-  created_at timestamptz NOT NULL DEFAULT now());
-CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
-  version bigint PRIMARY KEY,
-  file text NOT NULL,
-  checksum text NOT NULL,
-  semantic text NOT NULL,
-  units integer NOT NULL,
-  units_done integer NOT NULL,
-  attempt integer NOT NULL DEFAULT 0,
-  source bytea NOT NULL,
-  deploy_id text NOT NULL,
-  applied_by text NOT NULL,
-  applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
-COMMENT ON COLUMN mosaic_deploy.migrations.attempt IS
-  'the unit last begun outside a transaction: beyond units_done, its end is not known; negative where it failed';
-COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
-CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
-  kind text NOT NULL,
-  path text NOT NULL,
-  sha256 text NOT NULL,
-  size bigint NOT NULL,
-  state text NOT NULL,
-  deploy_id text NOT NULL,
-  updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (kind, path));
-COMMENT ON COLUMN mosaic_deploy.objects.state IS
-  'pending: an upload was begun; live; kept: no longer wanted, and left live';
-CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
-CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
-  kind text PRIMARY KEY,
-  edition bigint NOT NULL DEFAULT 0,
-  sum text);
-COMMENT ON TABLE mosaic_deploy.sums IS 'the digest of each kind of object; null once a row has changed';
-INSERT INTO mosaic_deploy.sums (kind) VALUES ('static'), ('asset'), ('seed') ON CONFLICT DO NOTHING;
-CREATE OR REPLACE FUNCTION mosaic_deploy.outdate_sums() RETURNS trigger LANGUAGE plpgsql AS $outdate$
-BEGIN UPDATE mosaic_deploy.sums SET edition = edition + 1, sum = NULL; RETURN NULL; END $outdate$;
-CREATE OR REPLACE TRIGGER outdate_sums AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mosaic_deploy.objects
-  FOR EACH STATEMENT EXECUTE FUNCTION mosaic_deploy.outdate_sums();
-CREATE TABLE IF NOT EXISTS mosaic_deploy.settings (
-  name text PRIMARY KEY,
-  value jsonb NOT NULL,
-  deploy_id text NOT NULL,
-  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
-CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
-  id text PRIMARY KEY,
-  serial bigint NOT NULL,
-  status text NOT NULL,
-  holder text NOT NULL,
-  environment text,
-  plan text NOT NULL,
-  report jsonb,
-  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  finished_at timestamptz);
-CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  holder text NOT NULL,
-  token text NOT NULL,
-  acquired_at timestamptz NOT NULL,
-  expires_at timestamptz NOT NULL);
-"""
-
-
-def install() -> str:
-    """Creates what is missing. The lock keeps two first deploys from creating the schema at once."""
-    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({VERSION}) ON CONFLICT DO NOTHING;"
-    lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
-    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES}{seed}\nEND\n", "mosaic_install")
 
 
 def probe() -> str:
@@ -158,11 +78,14 @@ def _objects(kind: str, digests: Mapping[str, str]) -> str:
 
 def _sum(kind: str) -> str:
     """The digest of a kind: as it was kept by the last deploy, or computed where a row has changed since."""
-    return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({_digest(literal(kind))}))"
+    return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
-def _digest(kind: str) -> str:
-    """Files left live aren't in it: it is compared with the digest of what is wanted."""
+def digest_query(kind: str) -> str:
+    """The digest of a kind's rows, computed by the database. `kind` is an expression.
+
+    Files left live aren't in it: it is compared with the digest of what is wanted.
+    """
     return (
         "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
         "o.path || E'\\n' || o.sha256 || E'\\n' || o.size || E'\\n' || o.state || E'\\n', '' "
@@ -175,18 +98,6 @@ def _rows(kind: str, compared: str) -> str:
     return (
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state)), '[]') "
         f"FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state {compared} 'kept'"
-    )
-
-
-def keep_sums() -> str:
-    """The CTE `summed`: digests kept for the kinds whose rows have changed, so that plans needn't compute them.
-
-    The edition tells of rows that somebody else changes at the same time: then nothing is kept.
-    """
-    return (
-        "summed AS (UPDATE mosaic_deploy.sums AS kept SET sum = found.sum FROM ("
-        f"SELECT s.kind, s.edition, ({_digest('s.kind')}) AS sum FROM mosaic_deploy.sums s WHERE s.sum IS NULL"
-        ") AS found WHERE kept.kind = found.kind AND kept.edition = found.edition)"
     )
 
 
@@ -236,50 +147,6 @@ def extensions(found: object) -> frozenset[str]:
     """Extension names from a JSON list or its text."""
     listed = json.loads(found) if isinstance(found, str) else found
     return frozenset(str(name) for name in listed) if isinstance(listed, list) else frozenset()
-
-
-def mark(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
-    """Upserts rows in the objects' states. Answers `held` (0 when the lease is lost)."""
-    facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
-    return (
-        f"WITH {held(token)}, written AS ("
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {values(facts, 'p text, h text, s bigint, t text')} "
-        "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
-        "state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
-        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
-    )
-
-
-def forget(kind: str, paths: Iterable[str], token: str) -> str:
-    """Deletes rows of objects that are no longer live. Answers `held`."""
-    return (
-        f"WITH {held(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
-        "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
-        f"{json_literal(list(paths))}::json)) RETURNING 1) "
-        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
-    )
-
-
-def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
-    """Writes the declared auth settings. Answers `held`."""
-    return (
-        f"WITH {held(token)}, written AS ("
-        "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
-        f"SELECT 'auth.magic_link', {json_literal(settings)}::jsonb, {literal(deploy_id)}, "
-        "pg_catalog.clock_timestamp() FROM held ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, "
-        "deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
-        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
-    )
-
-
-def held(token: str) -> str:
-    """The CTE `held`: one row while the lease with this token runs."""
-    return (
-        f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
-        "AND expires_at > pg_catalog.clock_timestamp())"
-    )
 
 
 def _decode(text: object) -> dict[str, Any]:

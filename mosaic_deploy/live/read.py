@@ -67,15 +67,18 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
     return Live(snapshot, known.exists, listed_assets, usage, facts)
 
 
-def merge(known: Objects, listed: Listing | None) -> dict[str, Object]:
-    """The ledger's rows corrected by what the platform lists; without a listing the ledger is believed."""
+def merge(known: Objects, listed: Listing | None) -> Objects:
+    """The ledger's rows corrected by what the platform lists; without a listing the ledger is believed.
+
+    `known` itself where there is nothing to correct.
+    """
     if listed is None:
-        return dict(known)
-    merged = {path: _seen(row, listed) for path, row in known.items()}
+        return known
+    other = {path: seen for path, row in known.items() if (seen := _seen(row, listed)) is not row}
     for path, (size, _) in listed.items():
-        if path not in merged:
-            merged[path] = Object(path, "", size or 0, State.UNMANAGED)
-    return merged
+        if path not in known:
+            other[path] = Object(path, "", size or 0, State.UNMANAGED)
+    return {**known, **other} if other else known
 
 
 def _seen(row: Object, listed: Listing) -> Object:
@@ -89,6 +92,16 @@ def _seen(row: Object, listed: Listing) -> Object:
     return replace(row, state=State.DRIFTED, listed_size=size)
 
 
+def read_stored(api: Api, project: str) -> tuple[Mapping[str, int | None], Usage] | None:
+    """What storage lists now, sizes by name, and how full it is; None where the platform doesn't tell both."""
+    listed, usage = _listing(api, endpoints.LIST_STORAGE, project, _NOTHING)
+    return (
+        None
+        if listed is None or usage is None
+        else ({name: size for name, (size, _) in listed.items()}, usage)
+    )
+
+
 def _listing(
     api: Api, operation: Operation, project: str, wanted: Objects | None
 ) -> tuple[Listing | None, Usage | None]:
@@ -96,7 +109,9 @@ def _listing(
     if wanted is None:
         return None, None
     try:
-        answer = api.call(operation, project=project)
+        # Of static files, which may be very many, nobody wants the URLs.
+        shorten = answers.listed_size if operation is endpoints.LIST_FILES else answers.listed_file
+        answer = api.call(operation, project=project, shorten=shorten)
     except OperationUnknown:
         return None, None
     except (NotFound, RequestRefused) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -31,15 +31,19 @@ _POSTGRESQL_WORDS = re.compile(
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
-def parse(response: httpx.Response) -> Any:
-    """The body's JSON; for a refusal without JSON its text, for 204 None.
+Shorten = Callable[[dict[str, Any]], object]
+"""What is kept of an object of an answer, where all of a large one would be too much."""
+
+
+def parse(response: httpx.Response, shorten: Shorten | None = None) -> Any:
+    """The body's JSON, its objects by `shorten` as they are read; for a refusal without JSON its text, for 204 None.
 
     Raises ResponseInvalid for any other answer without JSON.
     """
     if response.status_code == 204:
         return None
     try:
-        return response.json()
+        return response.json(object_hook=shorten)
     except ValueError:
         if response.status_code >= 400:
             return response.text

@@ -9,6 +9,7 @@ from mosaic_deploy.errors import (
     ApiError,
     Forbidden,
     RateLimited,
+    RequestRefused,
     ResponseInvalid,
     ResponseLost,
     ServerFailed,
@@ -17,6 +18,7 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.live import answers, endpoints
 from mosaic_deploy.live.client import ATTEMPTS, PATIENCE, Api, backoff
+from mosaic_deploy.model.size import size_text
 from mosaic_deploy.model.snapshot import Object
 
 CHUNK = 256 * 1024
@@ -26,10 +28,16 @@ _TEXT = frozenset({".html", ".css", ".js", ".json", ".txt", ".svg"})
 def put_static(api: Api, project: str, path: str, content: bytes) -> None:
     """Uploads one static file and checks the size the platform says it stored.
 
-    Raises ResponseInvalid where that size isn't the file's: the platform kept something else.
+    Raises ResponseInvalid where that size isn't the file's: the platform kept something else; RequestRefused, with the
+    way round, for a file that is too large for it.
     """
     body = {"filename": path, **encode(path, content)}
-    answer = api.call(endpoints.PUT_FILE, project=project, body=body)
+    try:
+        answer = api.call(endpoints.PUT_FILE, project=project, body=body)
+    except RequestRefused as error:
+        if error.status != 413:
+            raise
+        raise _too_large(error, path, len(content)) from error
     api.traffic.add(bytes_sent=len(content))
     stored = answers.uploaded_size(answer)
     if stored is not None and stored != len(content):
@@ -38,6 +46,16 @@ def put_static(api: Api, project: str, path: str, content: bytes) -> None:
             hint="it may not take binary static files: put this file under storage instead",
             mutation_state="partial",
         )
+
+
+def _too_large(error: RequestRefused, path: str, size: int) -> RequestRefused:
+    return RequestRefused(
+        f"{path}: the platform doesn't take a static file of {size_text(size)}: {error.message}",
+        hint="move it to the storage folder, which takes any size, or leave it out with static.exclude",
+        status=error.status,
+        request_id=error.request_id,
+        operation=error.operation,
+    )
 
 
 def encode(path: str, content: bytes) -> dict[str, str]:

@@ -31,6 +31,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Hashed:
+    """`done` of `total` bytes of a folder have been read for the plan; the one event that comes before it."""
+
+    done: int
+    total: int
+    type: ClassVar[str] = "hashed"
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeStarted:
     change: Change
     type: ClassVar[str] = "change_started"
@@ -115,6 +124,7 @@ class ApplyDone:
 Event = (
     ApplyStarted
     | Waiting
+    | Hashed
     | ChangeStarted
     | ChangeDone
     | ChangeFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
@@ -99,4 +99,5 @@ def change_facts(change: Change) -> dict[str, object]:
         "action": str(change.action),
         "reason": change.reason,
     }
-    return {**asdict(change), **named}
+    # Not `asdict`, which copies deeply: of thousands of files that is felt.
+    return {**{field.name: getattr(change, field.name) for field in fields(change)}, **named}

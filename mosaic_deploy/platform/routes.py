@@ -58,7 +58,8 @@ async def discover(_platform: Platform, _request: Request) -> Response:
                     "description": operation.description,
                 }
                 for operation in OPERATIONS
-            ]
+            ],
+            "limits": {"static_file_bytes": static.SIZE_LIMIT},
         }
     )
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused, SourceUnreadable
-from mosaic_deploy.model.plan import Note
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source.digests import read_digest
+from mosaic_deploy.source.digests import Hashed, Hashing, read_digest, unheard
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.names import alike_notes, two_forms
 from mosaic_deploy.source.patterns import Selection, matcher
@@ -22,8 +22,6 @@ SERVED = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
 )
 """Suffixes that static hosting serves, from the platform's guide."""
-LARGEST_STATIC = 25 * 1024 * 1024
-"""Bytes of a static file; what is larger belongs into storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +33,59 @@ class Files:
     """Places that look like secrets, without those that the selection allows."""
     ignored: int = 0
     """How many names `.mosaicignore` left out."""
+    hidden: int = 0
+    """How many were left out for the dot they begin with."""
 
     def notes(self, kind: str) -> Iterator[Note]:
-        return alike_notes(kind, self.found)
+        yield from alike_notes(kind, self.found)
+        if self.ignored or self.hidden:
+            yield Note("files_left_out", f"{_SECTION[kind]}: {self._left_out()}", Severity.INFO)
+
+    def _left_out(self) -> str:
+        ignored = f"{self.ignored} left out by .mosaicignore" if self.ignored else ""
+        dotted = f"{self.hidden} left out for a dot at the beginning of the name" if self.hidden else ""
+        return ", ".join(filter(None, (ignored, dotted)))
 
 
-def read_files(root: Path, selection: Selection, cache: StatCache | None = None) -> Files:
+_SECTION = {"static": "static", "asset": "storage"}
+
+Before = Callable[[Sequence[Found], int], None]
+"""Is given the files of a folder before any is hashed, and how many bytes are to be. May refuse them."""
+
+
+def read_files(
+    root: Path,
+    selection: Selection,
+    cache: StatCache | None = None,
+    hashed: Hashed = unheard,
+    before: Before | None = None,
+) -> Files:
     """Every selected file, hashed where the cache doesn't know it.
 
-    Raises SourceRefused for names that can't be sent or collide, links that leave the project folder, special
-    files and files that are too large, all at once; SourceUnreadable; SourceChanged where the folder changes
-    meanwhile.
+    Raises what `before` does; SourceRefused for names that can't be sent or collide, links that leave the project folder and special
+    files, all at once; SourceUnreadable; SourceChanged where the folder changes meanwhile.
     """
     cache = cache or StatCache(None)
     walk = Walk(root, selection)
     files = list(walk.files())
     walk.problems += two_forms(sorted(file.shown for file in files))
-    walk.problems += _too_large(files, selection.most)
     if walk.problems:
         problems = [*walk.problems, *walk.unreadable]
         raise SourceRefused(
             "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
         )
+    files.sort(key=lambda file: file.name)
+    digests = [cache.find(file.shown, file.status) for file in files]
+    unread = sum(file.status.st_size for file, known in zip(files, digests, strict=True) if known is None)
+    if before:
+        before(files, unread)
+    hashing = Hashing(hashed, unread)
     found: dict[str, LocalFile] = {}
     secrets: list[Problem] = []
     allowed = matcher(selection.allow_secrets)
-    for file in sorted(files, key=lambda file: file.name):
+    for file, known in zip(files, digests, strict=True):
         try:
-            digest = read_digest(f"{root}/{file.shown}", file.shown, file.status, cache)
+            digest = known or read_digest(f"{root}/{file.shown}", file.shown, cache, hashing)
         except FileNotFoundError as error:
             raise vanished(file.shown) from error
         except OSError as error:
@@ -72,7 +95,7 @@ def read_files(root: Path, selection: Selection, cache: StatCache | None = None)
         if allowed is None or not allowed(file.name[len(selection.prefix) :]):
             secrets += secret_problems(file, digest.findings)
     _refuse_unreadable(walk.unreadable)
-    return Files(found, tuple(secrets), walk.ignored)
+    return Files(found, tuple(secrets), walk.ignored, walk.hidden)
 
 
 def refuse_unserved(files: dict[str, LocalFile]) -> None:
@@ -94,15 +117,6 @@ def refuse_unserved(files: dict[str, LocalFile]) -> None:
 def _suffix(name: str) -> str:
     # posixpath rather than Path, which takes ten times as long for each of many thousand names.
     return posixpath.splitext(name)[1].rstrip(".")
-
-
-def _too_large(files: Iterable[Found], most: int | None) -> Iterator[Problem]:
-    for file in files:
-        if most is not None and file.status.st_size > most:
-            size = f"{file.status.st_size / 1024 / 1024:.1f} MiB"
-            message = f"{size}, and static hosting takes files of at most {most // 1024 // 1024} MiB"
-            hint = "move it to the storage folder, or leave it out with static.exclude"
-            yield Problem(message, Location(file.shown), hint=hint)
 
 
 def _refuse_unreadable(problems: list[Problem]) -> None:

@@ -21,8 +21,7 @@ _HINT = "patterns are gitignore's; a backslash before [, ! or # takes its meanin
 class Selection:
     """`dir` relative to the project folder, and gitignore-style patterns relative to `dir`.
 
-    `most` is the largest file that may be deployed, in bytes, None for any; `allow_secrets` are patterns of
-    files that are published whatever they seem to hold.
+    `allow_secrets` are patterns of files that are published whatever they seem to hold.
     """
 
     dir: str
@@ -30,7 +29,6 @@ class Selection:
     exclude: tuple[str, ...] = ()
     prefix: str = ""
     allow_secrets: tuple[str, ...] = ()
-    most: int | None = None
 
 
 class Chosen:
@@ -54,6 +52,12 @@ class Chosen:
         if self._excluded and self._excluded(name + "/"):
             return False
         return self._named is not None or not _hidden(name)
+
+    def hides(self, name: str) -> bool:
+        """Whether `name`, which is left out, would be deployed or entered but for its dot."""
+        if not _hidden(name) or (self._excluded and (self._excluded(name) or self._excluded(name + "/"))):
+            return False
+        return self._included is None or self._included(name)
 
 
 def matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.digests import read_digest
-from mosaic_deploy.source.files import LARGEST_STATIC
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.source.stat_cache import StatCache
@@ -42,7 +41,7 @@ def reread(desired: Desired, found: Places, edited: Collection[str]) -> Desired 
     """`desired` with the `edited` files as they are now.
 
     None where that can't be known from them alone: a file that is new, gone, or no plain file, one that looks like a
-    secret or is too large, a folder, SQL, patterns. Then everything is to be read.
+    secret, a folder, SQL, patterns. Then everything is to be read.
     """
     static, assets = dict(desired.static), dict(desired.assets)
     changed: dict[str, dict[str, Object]] = {"static": {}, "asset": {}}
@@ -54,8 +53,6 @@ def reread(desired: Desired, found: Places, edited: Collection[str]) -> Desired 
         if kinds is None or read is None:
             return None
         for kind, name in kinds:
-            if kind == "static" and read.size > LARGEST_STATIC:
-                return None
             files = static if kind == "static" else assets
             made = replace(read, path=name)
             changed[kind][name] = made
@@ -81,7 +78,7 @@ def _read(root: Path, shown: str) -> Object | None:
         status = os.lstat(path)
         if not _is_plain(status):
             return None
-        digest = read_digest(path, shown, status, StatCache(None))
+        digest = read_digest(path, shown, StatCache(None))
     except OSError:
         return None
     return None if digest.findings else Object(shown, digest.sha256, digest.size)

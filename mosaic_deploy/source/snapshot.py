@@ -11,8 +11,9 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
+from mosaic_deploy.source.digests import Hashed, unheard
 from mosaic_deploy.source.draft import draft_note
-from mosaic_deploy.source.files import LARGEST_STATIC, Files, read_files, refuse_unserved
+from mosaic_deploy.source.files import Before, Files, read_files, refuse_unserved
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.manifest_file import unread_twin
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
@@ -42,10 +43,13 @@ class Desired:
     """How many names `.mosaicignore` left out of them."""
 
 
-def read_desired(manifest: Manifest) -> Desired:
-    """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children."""
+def read_desired(manifest: Manifest, hashed: Hashed = unheard, before: Before | None = None) -> Desired:
+    """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children.
+
+    `before` is given the assets before they are hashed, and may raise.
+    """
     migrations = _migrations(manifest)
-    static, assets = _files(manifest)
+    static, assets = _files(manifest, hashed, before)
     generated = _generated(manifest.magic_link, static.found if static else {})
     seeds = _seeds(manifest)
     objects = {name: file.object for name, file in (static.found if static else {}).items()}
@@ -102,36 +106,36 @@ def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
     return read_seeds(manifest.root, manifest.database.seeds)
 
 
-def _files(manifest: Manifest) -> tuple[Files | None, Files | None]:
+def _files(manifest: Manifest, hashed: Hashed, before: Before | None) -> tuple[Files | None, Files | None]:
     """Static files and assets, read with one stat cache. What was hashed is remembered also where some is refused."""
     refuse_bad_patterns(manifest)
     if manifest.static is None and manifest.storage is None:
         return None, None
     cache = stat_cache(manifest.root)
     try:
-        static, assets = _static(manifest, cache), _assets(manifest, cache)
+        static, assets = _static(manifest, cache, hashed), _assets(manifest, cache, hashed, before)
     finally:
         cache.write()
     refuse_secrets(static.secrets if static else (), assets.secrets if assets else ())
     return static, assets
 
 
-def _static(manifest: Manifest, cache: StatCache) -> Files | None:
+def _static(manifest: Manifest, cache: StatCache, hashed: Hashed) -> Files | None:
     spec = manifest.static
     if spec is None:
         return None
-    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets, LARGEST_STATIC)
-    files = read_files(manifest.root, selection, cache)
+    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
+    files = read_files(manifest.root, selection, cache, hashed)
     refuse_unserved(files.found)
     return files
 
 
-def _assets(manifest: Manifest, cache: StatCache) -> Files | None:
+def _assets(manifest: Manifest, cache: StatCache, hashed: Hashed, before: Before | None) -> Files | None:
     spec = manifest.storage
     if spec is None:
         return None
     selection = Selection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
-    return read_files(manifest.root, selection, cache)
+    return read_files(manifest.root, selection, cache, hashed, before)
 
 
 def _settings(spec: MagicLinkSpec | None) -> Settings | None:

@@ -32,14 +32,15 @@ class Walk:
     """One walk over a selection's folder. `problems` and `unreadable` grow while `files` is read.
 
     Links that stay in the project folder are followed; a folder that a link leads back to isn't entered again.
-    A folder that is left out as a whole isn't entered. `ignored` counts what `.mosaicignore` left out, such a
-    folder as one.
+    A folder that is left out as a whole isn't entered. `ignored` counts what `.mosaicignore` left out and `hidden`
+    what a dot did, such a folder as one.
     """
 
     def __init__(self, root: Path, selection: Selection) -> None:
         self.problems: list[Problem] = []
         self.unreadable: list[Problem] = []
         self.ignored = 0
+        self.hidden = 0
         self._root = str(root)
         self._boundary = os.path.realpath(root)
         self._base = PurePosixPath(selection.dir).as_posix()
@@ -74,6 +75,7 @@ class Walk:
         if entry.name.lower() in _NEVER:
             return None
         if not (self._chosen.enter(name) if is_folder else self._chosen.select(name)):
+            self.hidden += self._chosen.hides(name)
             return None
         if ignored.files and ignored.says(shown, folder=is_folder):
             self.ignored += 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from mosaic_deploy.cli.render import reading
 from mosaic_deploy.cli.render.ndjson_view import NdjsonView
 from mosaic_deploy.cli.render.pace_text import Tally, clock_text
+from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import ServerFailed
 from mosaic_deploy.model.change import Action, PutAsset
 from mosaic_deploy.model.event import ApplyFailed, ApplyStarted, BytesSent, ChangeDone, ChangeFailed
@@ -24,6 +28,11 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_bytes_rate_time_left_and_failures() -> None:
@@ -80,3 +89,53 @@ def test_a_program_gets_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -
     assert types[:2] == ["version", "apply_started"]
     assert types[-2:] == ["change_done", "apply_failed"]
     assert types.count("bytes_sent") < 10
+
+
+def test_hashing_is_told_once_it_takes_longer_than_a_moment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    screen = Screen()
+    screen.format = "ndjson"
+    with screen.hashing() as heard:
+        for tenth in range(60):
+            clock.now = tenth / 10
+            heard(tenth, 60)
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert told == [{"type": "hashed", "done": done, "total": 60} for done in (10, 40)]
+
+
+@pytest.mark.parametrize(
+    ("format", "told"), [("text", "  10.0 GB of 60.0 GB hashed\n  40.0 GB of 60.0 GB hashed\n"), ("json", "")]
+)
+def test_hashing_is_told_beside_the_payload(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format: str, told: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    screen = Screen()
+    screen.format = format
+    with screen.hashing() as heard:
+        for second in range(60):
+            clock.now = second / 10
+            heard(second * 10**9, 60 * 10**9)
+    assert capsys.readouterr() == ("", told)
+
+
+def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    screen = Screen()
+    with screen.hashing() as hashed, screen.checking(wanted=True) as compared:
+        assert compared is not None
+        for turn in range(4):
+            clock.now = float(turn)
+            hashed(turn * 10**9, 3 * 10**9)
+        for turn in range(4):
+            clock.now = 4.0 + turn
+            compared(turn, 3, turn)
+    assert "hashing, 3.0 GB of 3.0 GB" in terminal.getvalue()
+    assert "comparing live files, 3 of 3" in terminal.getvalue()

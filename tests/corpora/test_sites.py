@@ -1,8 +1,9 @@
 """Real sites through `mosaic-deploy apply`: what comes back over HTTP is what is on disk, a second plan is empty.
 
 The sites are looked for in `$MOSAIC_TEST_SITES`, else in `sites/` beside the corpora, a folder each; what isn't
-there is skipped. They come from the registries: npm `gentelella`, npm `cesium` (its `Build`), PyPI
-`home-assistant-frontend` (its `hass_frontend`), Debian `postgresql-doc-15`.
+there is skipped. They come from the registries: PyPI `streamlit` (its `static`; `.ci/run` gets this one), npm
+`gentelella`, npm `cesium` (its `Build`), PyPI `home-assistant-frontend` (its `hass_frontend`), Debian
+`postgresql-doc-15`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ storage:
 """
 
 
-@pytest.mark.parametrize("name", ["gentelella", "cesium", "postgresql-doc", "home-assistant"])
+@pytest.mark.parametrize("name", ["streamlit", "gentelella", "cesium", "postgresql-doc", "home-assistant"])
 def test_a_real_site(name: str, run: Run, tmp_path: Path, record_property) -> None:  # noqa: F811
     if not (SITES / name).is_dir():
         pytest.skip(f"{SITES / name} isn't there")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from mosaic_deploy.deploy import PlanOptions
+from mosaic_deploy.diff.selection import Selection, read_selector
 from mosaic_deploy.errors import QuotaExceeded
 from mosaic_deploy.live.client import Api, ApiKey
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, ChangeStarted
@@ -209,6 +213,56 @@ def test_what_does_not_fit_stops_before_the_first_byte(site, api_over):
     assert full.writes == 0
     site.write("pics/two.bin", "z" * 10)
     assert isinstance(site.run(api=api)[-1], ApplyDone)
+
+
+def test_what_cannot_fit_is_refused_before_it_is_hashed(site, api_over):
+    heard: list[int] = []
+    large = 300 * 1024 * 1024
+    options = PlanOptions(hashed=lambda done, _: heard.append(done))
+    site.write("www/index.html", "<p>home")
+    site.write("pics/one.bin", "x" * 60)
+    site.manifest(storage={"dir": "pics"}, static={"dir": "www"})
+    site.apply()
+    api = api_over(Full(large))
+    os.truncate(site.write("pics/two.bin", ""), large)
+    with pytest.raises(QuotaExceeded, match=r"60 B are used, and this apply would add 314\.6 MB") as caught:
+        site.plan(api, options)
+    assert [str(problem) for problem in caught.value.problems] == ["two.bin: 314.6 MB, new"]
+    assert heard[-1:] in ([], [len("<p>home")]), "only what is small was read"
+    left_out = replace(options, selection=Selection(excluded=(read_selector("asset:two.bin"),)))
+    assert site.plan(api, left_out).plan.changes == ()
+    assert heard[-1] > large, "what is left out of the plan may be of any size"
+    (site.root / "pics/one.bin").unlink()
+    os.truncate(site.root / "pics/two.bin", large - 60)
+    assert len(site.plan(api).plan.changes) == 1
+
+
+class Untold(httpx.HTTPTransport):
+    """Names no limits, and takes small static files only."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if upload(request) and len(request.content) > 2_000_000:
+            return httpx.Response(413, json={"error": "body too large"}, request=request)
+        response = super().handle_request(request)
+        if request.method == "GET" and request.url.path.endswith("/v1/project"):
+            response.read()
+            answer = response.json()
+            answer.pop("limits", None)
+            return httpx.Response(response.status_code, json=answer, request=request)
+        return response
+
+
+def test_where_no_limit_is_told_the_refusal_names_the_file_and_the_way_round(site, api_over):
+    site.write("www/big.txt", "x" * 2_000_001)
+    site.write("www/small.txt", "x" * 1_200_000)
+    site.manifest(static={"dir": "www"})
+    failed = site.run(api=api_over(Untold()))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.code == "request_refused"
+    assert failed.error.message.startswith("big.txt: the platform doesn't take a static file of 2.0 MB: ")
+    assert "storage folder" in failed.error.hint
+    assert site.get("/small.txt").status_code == 200
+    site.apply()
 
 
 class Throttled(httpx.HTTPTransport):

@@ -239,14 +239,22 @@ WANTED = Object("a.css", "a" * 64, 5)
 STATES = {
     "new": (None, Action.ADD, "new"),
     "content": (Object("a.css", "b" * 64, 5), Action.CHANGE, "content changed"),
-    "pending": (replace(WANTED, state=State.PENDING), Action.CHANGE, "an earlier upload was interrupted"),
+    "pending": (
+        replace(WANTED, state=State.PENDING),
+        Action.CHANGE,
+        "an earlier deploy ended before this was done",
+    ),
     "missing": (replace(WANTED, state=State.MISSING), Action.ADD, "missing live"),
     "drifted": (
         replace(WANTED, state=State.DRIFTED, listed_size=7),
         Action.CHANGE,
         "drifted: live size 7, expected 5",
     ),
-    "unsent": (replace(WANTED, state=State.UNSENT), Action.ADD, "an earlier upload was interrupted"),
+    "unsent": (
+        replace(WANTED, state=State.UNSENT),
+        Action.ADD,
+        "new; an earlier deploy ended before this was there",
+    ),
     "altered": (
         replace(WANTED, state=State.ALTERED),
         Action.CHANGE,

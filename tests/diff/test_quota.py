@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.diff.quota import quota_notes
+from mosaic_deploy.diff.quota import quota_notes, refuse_unfitting
 from mosaic_deploy.errors import QuotaExceeded
 from mosaic_deploy.live.answers import usage
 from mosaic_deploy.model.change import Action, PutAsset, PutStatic
@@ -72,3 +72,36 @@ def test_a_limit_in_words_is_not_taken_for_exact() -> None:
     assert quota_notes((put("a", 2 * GB),), {}, told)[0].severity is Severity.WARNING
     with pytest.raises(QuotaExceeded):
         quota_notes((put("a", 4 * GB),), {}, told)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "listed", "fits"),
+    [
+        ({"a": 5}, {}, True),
+        ({"a": 6}, {}, False),
+        ({"a": 6}, {"a": 1}, True),
+        ({"a": 7}, {"a": 1}, False),
+        ({"a": 7}, {"a": None}, True),
+        ({"a": 7, "b": 1}, {"a": 1, "b": 2}, True),
+        ({"a": 50}, {"a": 50}, True),
+        ({}, {"a": 50}, True),
+    ],
+)
+def test_sizes_alone_tell_what_cannot_fit(
+    sizes: dict[str, int], listed: dict[str, int | None], fits: bool
+) -> None:
+    if fits:
+        refuse_unfitting(sizes, listed, Usage(5, 10))
+    else:
+        with pytest.raises(QuotaExceeded):
+            refuse_unfitting(sizes, listed, Usage(5, 10))
+
+
+def test_what_cannot_fit_names_the_largest_that_are_not_there_yet() -> None:
+    sizes = {"there": 9 * GB, "other": 2 * GB, "new": 3 * GB}
+    with pytest.raises(QuotaExceeded) as caught:
+        refuse_unfitting(sizes, {"there": 9 * GB, "other": GB}, Usage(10 * GB, 12 * GB))
+    assert [str(problem) for problem in caught.value.problems] == [
+        "new: 3.0 GB, new",
+        "other: 2.0 GB, replaced",
+    ]

@@ -436,7 +436,7 @@ def test_a_default_path_that_is_not_there_is_corrected_and_remembered(cache: Pat
         "POST /v1/project/pod-1/s3/upload",
     ]
     [remembered] = cache.rglob("*.json")
-    assert json.loads(remembered.read_text())["storage upload URL"] == "/{id}/s3/upload"
+    assert json.loads(remembered.read_text())["paths"]["storage upload URL"] == "/{id}/s3/upload"
     assert KEY not in remembered.read_text()
 
     later = Platform(MOVED)
@@ -506,6 +506,27 @@ def test_optional_operations_are_those_listed() -> None:
     assert platform.asked == ["GET /v1/project"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"limits": {"static_file_bytes": 5}}, 5),
+        ({"limits": {"static_file_bytes": "5"}}, 5),
+        ({"limits": {"static_file_bytes": 0}}, None),
+        ({"limits": {"static_file_bytes": "5 MB"}}, None),
+        ({"limits": {"static_file_bytes": True}}, None),
+        ({"limits": [5]}, None),
+        ({"limits": {}}, None),
+        ({}, None),
+    ],
+)
+def test_the_largest_static_file_is_what_the_listing_tells(
+    limits: dict[str, object], told: int | None
+) -> None:
+    platform = Platform(answer(200, {"endpoints": [], **limits}))
+    assert platform.api.static_file_limit() == platform.api.static_file_limit() == told
+    assert platform.asked == ["GET /v1/project"]
+
+
 def test_a_platform_without_a_listing_offers_nothing_optional() -> None:
     assert not Platform(answer(404)).api.offers(endpoints.DELETE_FILE)
 
@@ -513,18 +534,19 @@ def test_a_platform_without_a_listing_offers_nothing_optional() -> None:
 def test_a_memory_older_than_a_day_or_broken_is_no_memory(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    discovery.write_bindings(URL, {"a": "/b"})
-    assert discovery.read_bindings(URL) == {"a": "/b"}
-    assert discovery.read_bindings(URL + "/other") is None
+    listed = discovery.Listed({"a": "/b"}, 7)
+    discovery.write_listed(URL, listed)
+    assert discovery.read_listed(URL) == listed
+    assert discovery.read_listed(URL + "/other") is None
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + discovery.DAY + 60)
-    assert discovery.read_bindings(URL) is None
+    assert discovery.read_listed(URL) is None
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     [remembered] = cache.rglob("*.json")
-    for broken in ("{", "[]", "3"):
+    for broken in ("{", "[]", "3", "{}", '{"paths": []}'):
         remembered.write_text(broken)
-        assert discovery.read_bindings(URL) is None
+        assert discovery.read_listed(URL) is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_trouble(cache: Path) -> None:

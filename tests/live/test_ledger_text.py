@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
-from mosaic_deploy.live import lease, lease_text, ledger
+from mosaic_deploy.live import lease, lease_text, ledger, ledger_rows, ledger_tables
 from mosaic_deploy.live.lease import Claim
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, State
 from mosaic_deploy.sql.parse import Statement, parse
@@ -57,7 +57,7 @@ def constants(statement: Statement) -> set[str]:
 
 
 def test_install_and_probe_are_single_statements() -> None:
-    assert (one(ledger.install()).kind, one(ledger.probe()).kind) == ("DoStmt", "SelectStmt")
+    assert (one(ledger_tables.install()).kind, one(ledger.probe()).kind) == ("DoStmt", "SelectStmt")
 
 
 @given(st.dictionaries(st.sampled_from(["migrations", "static", "asset"]), odd))
@@ -70,7 +70,7 @@ def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
 
 @given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(State))), odd, odd)
 def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], token: str, deploy: str) -> None:
-    statement = one(ledger.mark(ledger.STATIC, objects, token, deploy))
+    statement = one(ledger_rows.mark(ledger.STATIC, objects, token, deploy))
     rows = json.dumps(
         [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects],
         separators=(",", ":"),
@@ -82,13 +82,13 @@ def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], tok
 
 @given(st.lists(odd), odd)
 def test_forget_is_one_statement_that_carries_every_path(paths: list[str], token: str) -> None:
-    statement = one(ledger.forget(ledger.ASSET, paths, token))
+    statement = one(ledger_rows.forget(ledger.ASSET, paths, token))
     assert {json.dumps(paths, separators=(",", ":"), ensure_ascii=False), token} <= constants(statement)
 
 
 @given(st.dictionaries(odd, odd | st.lists(odd)), odd, odd)
 def test_set_auth_is_one_statement(settings: dict[str, object], token: str, deploy: str) -> None:
-    statement = one(ledger.set_auth(settings, token, deploy))
+    statement = one(ledger_rows.set_auth(settings, token, deploy))
     text = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
     assert {text, token, deploy} <= constants(statement)
 

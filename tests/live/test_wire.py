@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from h11 import LocalProtocolError
 
-from mosaic_deploy.errors import ResponseLost, Unreachable
+from mosaic_deploy.errors import ResponseInvalid, ResponseLost, Unreachable
 from mosaic_deploy.live.wire import Wire
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -143,3 +145,167 @@ def test_a_body_is_digested_as_it_comes() -> None:
     with serving() as (server, wire):
         found = wire.digest(server.url, timeout=20)
         assert (found.status, found.size, found.sha256) == (200, 2, hashlib.sha256(b"{}").hexdigest())
+
+
+# --- what a server may do instead of answering as it should ---
+
+
+class Scripted:
+    """Says what it is told to once a request's head has come; reads no body, and closes where it is asked to."""
+
+    def __init__(self, says: bytes, *, reads: int = 0, closes: bool = True, pause: float = 0.0) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._says, self._reads, self._closes, self._pause = says, reads, closes, pause
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/x"
+        self._done = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as reading:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                if not (line := reading.readline()):
+                    return
+                head += line
+            self.heads.append(head)
+            self.bodies.append(reading.read(self._reads))
+            connection.sendall(self._says)
+            if not self._closes:
+                self._done.wait(20)
+
+
+@contextmanager
+def wired() -> Iterator[Wire]:
+    wire = Wire(loopback=True)
+    try:
+        yield wire
+    finally:
+        wire.close()
+
+
+LOST = {
+    "an answer that ends early": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+    "chunks that end early": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}",
+    "a head that ends early": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "no answer": b"",
+    "not HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+}
+
+
+@pytest.mark.parametrize("says", LOST.values(), ids=LOST.keys())
+def test_half_an_answer_is_none(says: bytes) -> None:
+    with Scripted(says) as server, wired() as wire:
+        with pytest.raises(ResponseLost):
+            wire.request("POST", server.url, timeout=20, json={})
+        with pytest.raises(ResponseLost):
+            wire.digest(server.url, timeout=20)
+        assert not wire._free
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\nContent-Encoding: gzip\r\n\r\n"
+        + gzip.compress(b"{}", mtime=0),
+    ],
+)
+def test_answers_of_every_framing_are_read(says: bytes) -> None:
+    with Scripted(says) as server, wired() as wire:
+        assert wire.request("POST", server.url, timeout=20, json={}).json() == {}
+
+
+def test_an_answer_without_a_body_leaves_the_connection_usable() -> None:
+    with Scripted(b"HTTP/1.1 204 No Content\r\n\r\n", closes=False) as server, wired() as wire:
+        assert wire.request("DELETE", server.url, timeout=20).status_code == 204
+        [lane] = wire._free
+        assert "IDLE" in repr(lane._pool.connections)  # type: ignore[attr-defined]
+
+
+def test_a_refusal_before_the_body_was_read_is_heard() -> None:
+    """As of a file that is too large: whoever only saw the connection break would send it again and again."""
+    says = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    sent = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"x" * 1_000_000
+        sent.set()
+        while True:
+            yield b"x" * 1_000_000
+
+    with Scripted(says, closes=False) as server, wired() as wire:
+        threading.Thread(target=lambda: (sent.wait(1), server.__exit__()), daemon=True).start()
+        headers = {"Content-Length": str(10**12)}
+        try:
+            status = wire.request("PUT", server.url, timeout=20, content=body(), headers=headers).status_code
+        except ResponseLost:  # the operating system may drop what was answered along with the connection
+            status = 413
+        assert status == 413
+
+
+def test_a_server_that_says_nothing_is_lost_after_the_timeout() -> None:
+    with Scripted(b"", closes=False) as server, wired() as wire, pytest.raises(ResponseLost):
+        wire.request("POST", server.url, timeout=0.2, json={})
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_body_of_another_length_than_was_said_is_never_whole(length: int) -> None:
+    with Scripted(ANSWER, closes=False) as server, wired() as wire:
+        with pytest.raises(LocalProtocolError, match="Content-Length"):
+            wire.request(
+                "PUT", server.url, timeout=20, content=iter([b"abc"]), headers={"Content-Length": str(length)}
+            )
+        assert not wire._free
+
+
+def test_what_reading_the_body_raises_is_raised_as_it_is() -> None:
+    def body() -> Iterator[bytes]:
+        yield b"a"
+        raise FileNotFoundError("gone")
+
+    with (
+        Scripted(ANSWER, closes=False) as server,
+        wired() as wire,
+        pytest.raises(FileNotFoundError, match="gone"),
+    ):
+        wire.request("PUT", server.url, timeout=20, content=body(), headers={"Content-Length": "2"})
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\0b"])
+def test_a_header_cannot_become_two(value: str) -> None:
+    with Scripted(ANSWER) as server, wired() as wire:
+        with pytest.raises(ResponseInvalid):
+            wire.request("GET", server.url, timeout=20, headers={"X-API-Key": value})
+        assert server.heads == []
+
+
+def test_a_request_has_one_host_and_one_length() -> None:
+    with Scripted(ANSWER, reads=7) as server, wired() as wire:
+        wire.request("POST", server.url, timeout=20, json={"a": 1})
+        [head] = server.heads
+        lines = head.split(b"\r\n")
+        assert lines[0] == b"POST /x HTTP/1.1"
+        assert f"host: {server.url.split('/')[2]}".encode() in [line.lower() for line in lines]
+        assert head.lower().count(b"content-length:") == head.lower().count(b"host:") == 1
+        assert head.lower().count(b"accept-encoding:") == 1
+        assert server.bodies == [b'{"a":1}']

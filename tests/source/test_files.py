@@ -40,7 +40,7 @@ def plant(root: Path, tree: dict[str, str]) -> None:
 
 
 def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
-    """What is found or refused; secrets, notes and ignored names where there are any."""
+    """What is found or refused; secrets, notes, ignored and hidden names where there are any."""
     chosen = {
         key: tuple(value) if isinstance(value, list) else value for key, value in case["selection"].items()
     }
@@ -51,8 +51,11 @@ def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
     told = {
         "found": [f"{name} < {file.shown}" for name, file in files.found.items()],
         "secrets": [str(problem) for problem in files.secrets],
-        "notes": [f"{note.code} {note.message}" for note in files.notes("static")],
+        "notes": [
+            f"{note.code} {note.message}" for note in files.notes("static") if note.code != "files_left_out"
+        ],
         "ignored": files.ignored,
+        "hidden": files.hidden,
     }
     return {key: value for key, value in told.items() if value or key == "found"}
 
@@ -201,8 +204,26 @@ def test_everything_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_larger_than_the_most_is_refused(tmp_path: Path) -> None:
-    plant(tmp_path, {"public/a.txt": "123", "public/b.txt": "1234"})
-    with pytest.raises(SourceRefused) as caught:
-        read_files(tmp_path, Selection("public", most=3))
-    assert [problem.location.file for problem in caught.value.problems] == ["public/b.txt"]
+def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {
+            "public/index.html": "",
+            "public/.env": "",
+            "public/.well-known/a.json": "",
+            "public/.well-known/b.json": "",
+            "public/.DS_Store": "",
+            "public/.secret.json": "",
+            "public/draft.html": "",
+            "public/.mosaicignore": "draft.html\n",
+        },
+    )
+    files = read_files(tmp_path, Selection("public", exclude=(".secret.json",)))
+    [note] = files.notes("static")
+    assert (
+        note.message
+        == "static: 1 left out by .mosaicignore, 2 left out for a dot at the beginning of the name"
+    )
+    [note] = files.notes("asset")
+    assert note.message.startswith("storage: ")
+    assert not list(read_files(tmp_path, Selection("public", ("*.html",), ("draft.html",))).notes("static"))

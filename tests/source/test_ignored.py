@@ -45,10 +45,19 @@ FILES = st.dictionaries(
 )
 
 
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all work trees: nothing is ever added to it."""
+    folder = tmp_path_factory.mktemp("repository")
+    if GIT is not None:
+        subprocess.run([GIT, "init", "-q", "--bare", str(folder)], check=True)
+    return folder
+
+
 @pytest.mark.skipif(GIT is None, reason="git isn't installed")
 @settings(max_examples=150, deadline=None)
 @given(FILES)
-def test_what_is_left_is_what_git_leaves(ignores: dict[str, list[str]]) -> None:
+def test_what_is_left_is_what_git_leaves(repository: Path, ignores: dict[str, list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         public = Path(folder) / "public"
         for name in NAMES:
@@ -57,12 +66,12 @@ def test_what_is_left_is_what_git_leaves(ignores: dict[str, list[str]]) -> None:
         for where, lines in ignores.items():
             text = "\n".join(line for line in lines if line_mistake(line.removesuffix("\r")) is None)
             (public / where / ".mosaicignore").write_text(text, newline="")
-        assert set(read_files(Path(folder), Selection("public")).found) == left_by_git(public)
+        assert set(read_files(Path(folder), Selection("public")).found) == left_by_git(repository, public)
 
 
-def left_by_git(folder: Path) -> set[str]:
-    git = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(folder)]
-    subprocess.run([*git, "init", "-q"], check=True)
+def left_by_git(repository: Path, folder: Path) -> set[str]:
+    where = [f"--git-dir={repository}", f"--work-tree={folder}", "-C", str(folder)]
+    git = [str(GIT), "-c", "core.excludesFile=/dev/null", *where]
     listing = [*git, "ls-files", "-z", "--others", "--exclude-per-directory=.mosaicignore"]
     listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     return {name for name in listed.split("\0") if name and not name.endswith(".mosaicignore")}

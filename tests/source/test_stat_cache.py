@@ -182,8 +182,8 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(
     path.write_text("one")
     really = digests._digest
 
-    def and_then_edited(file, size):
-        digest = really(file, size)
+    def and_then_edited(file, size, hashing):
+        digest = really(file, size, hashing)
         path.write_text("two")
         return digest
 

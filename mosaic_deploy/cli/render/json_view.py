@@ -48,6 +48,9 @@ class JsonView:
     def waiting(self, event: Waiting | Noted) -> None:
         """Not part of the one document."""
 
+    def hashing(self, done: int, total: int) -> None:
+        """Not part of the one document."""
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()
         self._print(apply_document(plan, last))

@@ -24,7 +24,7 @@ from mosaic_deploy.cli.render.documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
-from mosaic_deploy.model.event import ApplyFailed, BytesSent, Event, Noted, Waiting
+from mosaic_deploy.model.event import ApplyFailed, BytesSent, Event, Hashed, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Plan
@@ -48,6 +48,9 @@ class NdjsonView:
 
     def waiting(self, event: Waiting | Noted) -> None:
         self._line(event_document(event))
+
+    def hashing(self, done: int, total: int) -> None:
+        self._line(event_document(Hashed(done, total)))
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0

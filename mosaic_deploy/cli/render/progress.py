@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -27,12 +27,11 @@ from mosaic_deploy.model.event import (
     Verified,
     Waiting,
 )
-from mosaic_deploy.model.size import size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_SECONDS_BETWEEN_LINES = 3.0
+SECONDS_BETWEEN_LINES = 3.0
 
 
 class Follower(Protocol):
@@ -79,7 +78,7 @@ class Lines(AbstractContextManager["Lines"]):
             self._say(f"  verified {event.url} ({event.status})")
         elif isinstance(event, Noted):
             self._say(f"  note: {event.note.message}")
-        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             text = self._tally.text()
             self._say(
                 f"  {self._tally.done:,} of {counted(self._tally.total, 'change')}{', ' + text if text else ''}"
@@ -119,7 +118,7 @@ class Bars(AbstractContextManager["Bars"]):
             TextColumn("{task.fields[sent]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
-            console=_console(color),
+            console=console(color),
             transient=True,
         )
         self._task = self._progress.add_task("", total=None, sent="")
@@ -151,35 +150,7 @@ class Bars(AbstractContextManager["Bars"]):
         self._progress.console.print(line, markup=False, highlight=False)
 
 
-@contextmanager
-def checking(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
-    """Shows how many live files have been fetched and compared: a bar, or a line every few seconds."""
-    if not sys.stderr.isatty():
-        yield _CheckedLines(color)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("comparing live files"), MofNCompleteColumn(), BarColumn(bar_width=24))
-    with Progress(*columns, TextColumn("{task.description}"), console=_console(color), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, size: bar.update(
-            task, completed=done, total=total, description=f"{size_text(size)} fetched"
-        )
-
-
-class _CheckedLines:
-    def __init__(self, color: bool | None) -> None:
-        self._color = color
-        self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int, size: int) -> None:
-        if time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            line = f"  {done} of {total} live files compared, {size_text(size)} fetched"
-            click.echo(line, err=True, color=self._color)
-
-
-def _console(color: bool | None) -> Console:
+def console(color: bool | None) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, no_color=True if color is False else None)

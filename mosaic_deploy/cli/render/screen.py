@@ -30,6 +30,7 @@ class View(Protocol):
     def plan(self, plan: Plan, *, final: bool) -> None: ...
     def idle(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting | Noted) -> None: ...
+    def hashing(self, done: int, total: int) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def valid(self, desired: Desired) -> None: ...
     def status(self, live: Live, pending: Plan | MosaicError) -> None: ...
@@ -90,10 +91,21 @@ class Screen:
         elif self.format != "text":
             yield lambda *_: None
         else:
-            from mosaic_deploy.cli.render.progress import checking
+            from mosaic_deploy.cli.render.reading import checking
 
             with checking(self.color) as heard:
                 yield heard
+
+    @contextmanager
+    def hashing(self) -> Iterator[Callable[[int, int], None]]:
+        """What hears how far the hashing of files is; shown only where that takes longer than a moment."""
+        from mosaic_deploy.cli.render.reading import Paced, hashing
+
+        if self.format == "text" and sys.stderr.isatty():
+            with hashing(self.color) as heard:
+                yield heard
+        else:
+            yield Paced(self.view.hashing)
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)

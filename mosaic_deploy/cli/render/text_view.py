@@ -12,6 +12,7 @@ import click
 from mosaic_deploy.cli.render.text_error import error_lines, failure_lines
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.count import counted
+from mosaic_deploy.model.size import size_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.read import Live
@@ -52,6 +53,9 @@ class TextView:
             self._waiting = event.reason
             self._err(f"waiting {event.reason}")
 
+    def hashing(self, done: int, total: int) -> None:
+        self._err(f"  {size_text(done)} of {size_text(total)} hashed")
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import follow
         from mosaic_deploy.model.event import ApplyFailed
@@ -72,8 +76,6 @@ class TextView:
             counted(len(snapshot.static or ()), "static file"),
             counted(len(snapshot.storage or ()), "asset"),
         ]
-        if desired.ignored:
-            parts.append(f"{desired.ignored} left out by .mosaicignore")
         if desired.notes:
             from mosaic_deploy.cli.render.text_plan import note_line
 
@@ -132,8 +134,6 @@ class TextView:
             self._err(line)
 
     def _applied(self, plan: Plan, end: ApplyDone) -> None:
-        from mosaic_deploy.model.size import size_text
-
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{counted(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"

@@ -1,0 +1,83 @@
+"""The tracking tables themselves, in the schema `mosaic_deploy` of the project's own database."""
+
+from __future__ import annotations
+
+from mosaic_deploy.sql.quote import dollar_quote
+
+VERSION = 1
+"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
+COMMENT ON SCHEMA mosaic_deploy IS 'What mosaic-deploy has applied to this project. Not to be edited by hand.';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version integer NOT NULL,
+  serial bigint NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
+  version bigint PRIMARY KEY,
+  file text NOT NULL,
+  checksum text NOT NULL,
+  semantic text NOT NULL,
+  units integer NOT NULL,
+  units_done integer NOT NULL,
+  attempt integer NOT NULL DEFAULT 0,
+  source bytea NOT NULL,
+  deploy_id text NOT NULL,
+  applied_by text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+COMMENT ON COLUMN mosaic_deploy.migrations.attempt IS
+  'the unit last begun outside a transaction: beyond units_done, its end is not known; negative where it failed';
+COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
+  kind text NOT NULL,
+  path text NOT NULL,
+  sha256 text NOT NULL,
+  size bigint NOT NULL,
+  state text NOT NULL,
+  deploy_id text NOT NULL,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (kind, path));
+COMMENT ON COLUMN mosaic_deploy.objects.state IS
+  'pending: an upload was begun; live; kept: no longer wanted, and left live';
+CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
+CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
+  kind text PRIMARY KEY,
+  edition bigint NOT NULL DEFAULT 0,
+  sum text);
+COMMENT ON TABLE mosaic_deploy.sums IS 'the digest of each kind of object; null once a row has changed';
+INSERT INTO mosaic_deploy.sums (kind) VALUES ('static'), ('asset'), ('seed') ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION mosaic_deploy.outdate_sums() RETURNS trigger LANGUAGE plpgsql AS $outdate$
+BEGIN UPDATE mosaic_deploy.sums SET edition = edition + 1, sum = NULL; RETURN NULL; END $outdate$;
+CREATE OR REPLACE TRIGGER outdate_sums AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mosaic_deploy.objects
+  FOR EACH STATEMENT EXECUTE FUNCTION mosaic_deploy.outdate_sums();
+CREATE TABLE IF NOT EXISTS mosaic_deploy.settings (
+  name text PRIMARY KEY,
+  value jsonb NOT NULL,
+  deploy_id text NOT NULL,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
+  id text PRIMARY KEY,
+  serial bigint NOT NULL,
+  status text NOT NULL,
+  holder text NOT NULL,
+  environment text,
+  plan text NOT NULL,
+  report jsonb,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  finished_at timestamptz);
+CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  holder text NOT NULL,
+  token text NOT NULL,
+  acquired_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL);
+"""
+
+
+def install() -> str:
+    """Creates what is missing. The lock keeps two first deploys from creating the schema at once."""
+    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({VERSION}) ON CONFLICT DO NOTHING;"
+    lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
+    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES}{seed}\nEND\n", "mosaic_install")
