@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,14 +16,19 @@ from mosaic_deploy import errors
 from mosaic_deploy.live import answers, discovery, endpoints
 from mosaic_deploy.live.endpoints import Operation
 from mosaic_deploy.live.pace import Pace
-from mosaic_deploy.live.refusals import Shorten, is_sql_error, parse, refusal, unsuccessful
+from mosaic_deploy.live.refusals import Shorten, parse, refusal, unsuccessful
+from mosaic_deploy.live.retries import (
+    ATTEMPTS,
+    LONGEST_WAIT,
+    PATIENCE,
+    backoff,
+    retry_after,
+    told,
+    too_fast,
+    worth_repeating,
+)
 from mosaic_deploy.live.wire import Fetched, Wire, is_loopback
 
-ATTEMPTS = 5
-LONGEST_WAIT = 30.0
-"""Seconds. A `Retry-After` beyond this is reported instead of waited for."""
-PATIENCE = 300.0
-"""Seconds that one of many files waits in all because the platform asks to slow down."""
 _FRAMING = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 BASE = "base"
 """A project's own database, whatever clone of it a draft shows to apps."""
@@ -165,7 +169,6 @@ class Api:
         headers = {"Content-Length": str(size)}
         with self.pace.turn() as began:
             response = self._wire.request("PUT", url, timeout=self._timeout, headers=headers, content=content)
-        self.traffic.add(bytes_sent=size)
         self._tell_pace(response, began)
         if response.status_code >= 300:
             refused = refusal(response, "upload to storage")
@@ -259,7 +262,8 @@ class Api:
         response = self._attempts(operation, f"{self.url}/v1/project{where}", body)
         answer = parse(response, shorten)
         if unsuccessful(response, answer):
-            raise refusal(response, operation.name, sql=operation.name == endpoints.RUN_SQL.name)
+            sql = operation.name == endpoints.RUN_SQL.name
+            raise told(refusal(response, operation.name, sql=sql), operation)
         return answer
 
     def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:
@@ -267,28 +271,28 @@ class Api:
 
         A file that is told to wait its turn isn't failing: that counts against PATIENCE, not against ATTEMPTS.
         """
-        attempt = told = 0
+        attempt = slowed = 0
         waited = 0.0
         while True:
             attempt += 1
-            wait = backoff(attempt + told)
+            wait = backoff(attempt + slowed)
             try:
                 response = self._once(operation, url, body)
             except (errors.Unreachable, errors.ResponseLost) as error:
                 lost = isinstance(error, errors.ResponseLost)
                 over = attempt >= ATTEMPTS or (operation.paced and self.pace.given_up)
                 if over or (lost and not operation.repeatable):
-                    raise _told(error, operation) from None
+                    raise told(error, operation) from None
             else:
                 asked = retry_after(response)
                 wait = max(wait, asked)
                 slower = operation.paced and too_fast(response)
                 enough = waited + wait > PATIENCE if slower else attempt >= ATTEMPTS
                 enough = enough or (operation.paced and self.pace.given_up)
-                if enough or asked > LONGEST_WAIT or not _worth_repeating(operation, response):
+                if enough or asked > LONGEST_WAIT or not worth_repeating(operation, response):
                     return response
                 if slower:
-                    attempt, told, waited = attempt - 1, told + 1, waited + wait
+                    attempt, slowed, waited = attempt - 1, slowed + 1, waited + wait
             (self.pace.sleep if operation.paced else self._sleep)(wait)
 
     def _once(self, operation: Operation, url: str, body: object) -> httpx.Response:
@@ -312,41 +316,3 @@ class Api:
             headers["Mosaic-Database"] = self._means
         response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
         return self._key.redact(response)
-
-
-def backoff(attempt: int) -> float:
-    """Seconds before the next attempt: doubling from a quarter, with jitter, at most 8."""
-    return min(8.0, 0.25 * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-
-
-def retry_after(response: httpx.Response) -> float:
-    """Seconds the platform asks to wait; 0 where it doesn't say (or names a date)."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdecimal() else 0.0
-
-
-def too_fast(response: httpx.Response) -> bool:
-    """Whether the platform asks to be asked less often."""
-    return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
-
-
-def _told(error: errors.ApiError, operation: Operation) -> errors.ApiError:
-    """A lost answer, with what that means for this operation."""
-    if not isinstance(error, errors.ResponseLost):
-        return error
-    if operation.method == "GET":
-        error.mutation_state = "none"
-    error.hint = "run the same command again: it looks first at what is live"
-    if not operation.repeatable:
-        error.hint = (
-            "look whether it took effect before you run the command again: that would do it once more"
-        )
-    return error
-
-
-def _worth_repeating(operation: Operation, response: httpx.Response) -> bool:
-    if response.status_code == 429:
-        return True
-    if response.status_code < 500 or not operation.repeatable:
-        return False
-    return not (operation.name == endpoints.RUN_SQL.name and is_sql_error(response))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.errors import SqlFailed
-from mosaic_deploy.live.client import Api, backoff
+from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.lease import lease_lost
+from mosaic_deploy.live.retries import backoff
 from mosaic_deploy.live.solo import run_solo
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity

@@ -31,7 +31,7 @@ _CONNECT_TIMEOUT = 10.0
 
 @dataclass
 class Traffic:
-    """What was sent so far; safe to add to from several threads."""
+    """What was sent so far: requests, and the bytes of their bodies. Safe to add to from several threads."""
 
     requests: int = 0
     bytes_sent: int = 0
@@ -116,7 +116,6 @@ class Wire:
         content: bytes | Iterable[bytes] | None = None,
     ) -> Iterator[httpx.Response]:
         target, named = loopback_target(url)
-        self.traffic.add(requests=1)
         request = httpx.Request(
             method,
             target,
@@ -125,6 +124,7 @@ class Wire:
             content=content,
             extensions={"timeout": _timeouts(timeout)},
         )
+        self.traffic.add(requests=1, bytes_sent=int(request.headers.get("Content-Length", 0)))
         if self._proxied:
             response = self._proxied.send(request, stream=True)
             with closing(response):

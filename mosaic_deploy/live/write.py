@@ -17,7 +17,8 @@ from mosaic_deploy.errors import (
     Unreachable,
 )
 from mosaic_deploy.live import answers, endpoints
-from mosaic_deploy.live.client import ATTEMPTS, PATIENCE, Api, backoff
+from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.retries import ATTEMPTS, PATIENCE, backoff
 from mosaic_deploy.model.size import size_text
 from mosaic_deploy.model.snapshot import Object
 
@@ -38,7 +39,6 @@ def put_static(api: Api, project: str, path: str, content: bytes) -> None:
         if error.status != 413:
             raise
         raise _too_large(error, path, len(content)) from error
-    api.traffic.add(bytes_sent=len(content))
     stored = answers.uploaded_size(answer)
     if stored is not None and stored != len(content):
         raise ResponseInvalid(

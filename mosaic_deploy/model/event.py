@@ -117,6 +117,7 @@ class ApplyDone:
     done: tuple[str, ...]
     requests: int
     bytes_sent: int
+    """Of all requests' bodies: files, SQL, and what was sent again."""
     seconds: float
     type: ClassVar[str] = "apply_done"
 

@@ -14,7 +14,8 @@ import pytest
 
 from mosaic_deploy import errors
 from mosaic_deploy.live import discovery, endpoints
-from mosaic_deploy.live.client import ATTEMPTS, LONGEST_WAIT, Api, ApiKey
+from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.retries import ATTEMPTS, LONGEST_WAIT
 from mosaic_deploy.live.wire import Wire, is_loopback, loopback_target, translate
 
 KEY = "mk_9f8e7d6c5b4a"
@@ -153,12 +154,19 @@ def test_an_answer_that_never_comes_is_lost_with_unknown_effect() -> None:
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, hint: str) -> None:
-    platform = Platform(*[httpx.ReadTimeout("slow")] * 5)
-    with pytest.raises(errors.ResponseLost) as caught:
+@pytest.mark.parametrize("lost", [httpx.ReadTimeout("slow"), answer(504)], ids=["timeout", "gateway"])
+def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, hint: str, lost) -> None:
+    platform = Platform(*[lost] * 5)
+    with pytest.raises((errors.ResponseLost, errors.ServerFailed)) as caught:
         platform.api.call(operation, body={})
     assert caught.value.mutation_state == state
     assert str(caught.value.hint).startswith(hint)
+
+
+def test_a_failure_of_the_platforms_leaves_open_what_became_of_a_statement_that_runs_once() -> None:
+    with pytest.raises(errors.ServerFailed) as caught:
+        Platform(answer(500)).api.call(endpoints.RUN_SQL_ONCE, body={})
+    assert caught.value.mutation_state == "unknown"
 
 
 # --- sending again ---
