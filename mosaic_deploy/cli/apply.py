@@ -9,17 +9,16 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import interactive
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed
-from mosaic_deploy.cli.session import open_session
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
 
 
 @click.command()
-@options.manifest
-@options.target
+@options.meant
 @options.history
 @options.selection
 @click.option(
@@ -38,11 +37,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def apply(
     screen: Screen,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
@@ -62,13 +57,10 @@ def apply(
     """
     taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
     reviewed = find_reviewed(
-        path, Given(environment, local, project_id, allow_out_of_order, taken, left, verify)
+        meant.path,
+        Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify),
     )
-    session = (
-        reviewed.open(timeout)
-        if reviewed
-        else open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
-    )
+    session = reviewed.open(meant.timeout) if reviewed else meant.open()
     from mosaic_deploy.deploy import PlanOptions
     from mosaic_deploy.diff.selection import Selection
 

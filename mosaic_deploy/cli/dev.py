@@ -6,8 +6,8 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.deploying import Wish
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.cli.watch import refuse_one_document
 
 
@@ -41,7 +41,7 @@ def dev(
 
     wish = Wish(PlanOptions(parallelism=parallelism), yes=True, allow=allow)
     wanted = Wanted(
-        lambda: open_session(path, environment=environment, local=True, project_id=None, timeout=30.0),
+        Meant(path, environment, local=True, project_id=None, timeout=30.0).open,
         wish,
         poll,
         asks=False,

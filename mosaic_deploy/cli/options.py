@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.live.pace import PARALLELISM
 
@@ -97,6 +99,29 @@ def target(command: F) -> F:
     )(command)
 
 
+def meant(command: Callable[..., object]) -> Callable[..., object]:
+    """`PATH`, `--env`, `--local`, `--project` and `--timeout`, which the command gets as one: `meant`."""
+    return manifest(target(as_meant(command)))
+
+
+def as_meant(command: Callable[..., object]) -> Callable[..., object]:
+    """What says which project is meant, put together."""
+
+    @functools.wraps(command)
+    def called(
+        *arguments: object,
+        path: str,
+        environment: str | None,
+        local: bool,
+        project_id: str | None,
+        timeout: float,
+        **others: object,
+    ) -> object:
+        return command(*arguments, meant=Meant(path, environment, local, project_id, timeout), **others)
+
+    return called
+
+
 def history(command: F) -> F:
     """`--allow-out-of-order`."""
     return click.option(
@@ -144,7 +169,7 @@ def allow(command: F) -> F:
         multiple=True,
         type=_Harm(),
         metavar="HARM",
-        help="Agree beforehand to SQL that destroy data (destructive), or to the deletion of exactly N files "
+        help="Agree beforehand to SQL that destroys data (destructive), or to the deletion of exactly N files "
         "under prune: all (prune=N). --yes alone doesn't.",
     )(command)
 

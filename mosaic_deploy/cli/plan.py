@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -22,8 +22,7 @@ def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> st
 
 
 @click.command()
-@options.manifest
-@options.target
+@options.meant
 @options.history
 @options.selection
 @click.option(
@@ -41,11 +40,7 @@ def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> st
 @click.pass_obj
 def plan(
     screen: Screen,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
@@ -67,7 +62,7 @@ def plan(
         from mosaic_deploy.source.plan_file import refuse_other
 
         refuse_other(Path(out))
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy import deploy
     from mosaic_deploy.diff.selection import Selection
 
@@ -83,7 +78,9 @@ def plan(
                 out,
                 session,
                 planned,
-                Given(environment, local, project_id, allow_out_of_order, taken, left, verify),
+                Given(
+                    meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify
+                ),
             )
     screen.plan(planned.plan, final=True)
     if out:

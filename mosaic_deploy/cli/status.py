@@ -5,25 +5,22 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.errors import MigrationError
 from mosaic_deploy.model.plan import Plan
 
 
 @click.command()
-@options.manifest
-@options.target
+@options.meant
 @options.output
 @click.pass_obj
-def status(
-    screen: Screen, path: str, environment: str | None, local: bool, project_id: str | None, timeout: float
-) -> None:
+def status(screen: Screen, meant: Meant) -> None:
     """Show what is live: URL, migrations, files, storage, last deploy, and what is pending.
 
     PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
     """
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy import deploy
 
     screen.moved(session.moved)

@@ -6,13 +6,12 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.deploying import Wish
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 
 @click.command()
-@options.manifest
-@options.target
+@options.meant
 @click.option(
     "--yes",
     "-y",
@@ -28,11 +27,7 @@ from mosaic_deploy.cli.session import open_session
 @click.pass_obj
 def watch(
     screen: Screen,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     yes: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
@@ -57,9 +52,7 @@ def watch(
         break_lease=break_lease,
     )
     opened = Wanted(
-        lambda: open_session(
-            path, environment=environment, local=local, project_id=project_id, timeout=timeout
-        ),
+        meant.open,
         wish,
         poll,
     )

@@ -7,8 +7,8 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.lazy import Group
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.errors import RequestRefused
 
 
@@ -31,14 +31,10 @@ def send_link(
     screen: Screen,
     email: str,
     redirect: str | None,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """Mail a sign-in link to EMAIL. It works once, for 15 minutes."""
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.live.magic_link import send_magic_link
 
     settings = session.manifest.magic_link
@@ -52,5 +48,5 @@ def send_link(
         project = parameters.project_of(session)
         message = send_magic_link(session.api, project.id, email, page)
     document = {"type": "sign_in_link", "email": email, "redirect_url": page, "message": message}
-    inbox = "; `mosaic-deploy local open` shows the mail" if local else ""
+    inbox = "; `mosaic-deploy local open` shows the mail" if meant.local else ""
     screen.answer(document, [f"{message.rstrip('.') or 'sent'}{inbox}"])

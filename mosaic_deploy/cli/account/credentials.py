@@ -9,8 +9,8 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 _SHOWN = ("database_url", "host", "port", "database", "user", "password")
 _MASK = "********"
@@ -24,14 +24,10 @@ _MASK = "********"
 def credentials(
     screen: Screen,
     reveal: bool,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """Show the database's address, user and password, for psql and drivers."""
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.live.credentials import read_credentials
 
     with session:

@@ -11,9 +11,9 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
-from mosaic_deploy.cli.session import open_session
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.deploys import Deploy
@@ -29,14 +29,10 @@ if TYPE_CHECKING:
 def history(
     screen: Screen,
     limit: int,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """Show the project's deploys: when, who, from which commit, how they ended and what they did."""
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.live.deploys import read_deploys
 
     with session:

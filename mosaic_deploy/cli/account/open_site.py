@@ -6,8 +6,8 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 
 @click.command("open")
@@ -18,14 +18,10 @@ from mosaic_deploy.cli.session import open_session
 def open_site(
     screen: Screen,
     only_print: bool,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """Open the project's URL in a browser, and print it."""
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     with session:
         project = parameters.project_of(session)
     screen.answer({"type": "site", "url": project.url}, [project.url])

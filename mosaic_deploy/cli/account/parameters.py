@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def meant(command: F) -> F:
-    """`--in`, `--env`, `--local`, `--project` and `--timeout`."""
-    command = options.target(options.environment(command))
+def meant(command: Callable[..., object]) -> Callable[..., object]:
+    """`--in`, `--env`, `--local`, `--project` and `--timeout`, as one."""
+    command = options.target(options.environment(options.as_meant(command)))
     return click.option(
         "--in",
         "path",

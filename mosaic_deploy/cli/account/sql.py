@@ -11,9 +11,9 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.errors import SourceUnreadable
 
 _MOST_READ = 10_000
@@ -34,11 +34,7 @@ def sql(
     file: str | None,
     read_only: bool,
     as_csv: bool,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """Run SQL in the project's database and print the rows of its last statement.
 
@@ -50,7 +46,7 @@ def sql(
 
     if read_only:
         sent = reading(text, name, _MOST_READ)
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     with session:
         project = parameters.project_of(session)
         with telling_place(text, sent, name):

@@ -9,9 +9,9 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.lazy import Group
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
-from mosaic_deploy.cli.session import open_session
 
 
 @click.group(cls=Group)
@@ -27,14 +27,10 @@ def storage() -> None:
 def ls(
     screen: Screen,
     prefix: str,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
 ) -> None:
     """List stored files whose names begin with PREFIX, with size and URL, and how much of the limit is used."""
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.live.storage import read_storage
 
     with session:

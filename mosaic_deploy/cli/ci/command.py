@@ -13,9 +13,9 @@ from mosaic_deploy.cli.ci.github import Github
 from mosaic_deploy.cli.ci.report import Report
 from mosaic_deploy.cli.deploying import Wish, deploy_in_turn
 from mosaic_deploy.cli.lazy import Group
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.saved_plan import Given, find_reviewed, save
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.errors import KeyMissing, MosaicError
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ApplyStarted
 from mosaic_deploy.source.manifest_file import find_manifest
@@ -30,8 +30,7 @@ def ci() -> None:
 
 
 @ci.command()
-@options.manifest
-@options.target
+@options.meant
 @options.history
 @click.option(
     "--label", default="", help="Which comment of the pull request is kept up to date; one per label."
@@ -45,11 +44,7 @@ def ci() -> None:
 @click.pass_obj
 def plan(
     screen: Screen,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     allow_out_of_order: bool,
     label: str,
     out: str | None,
@@ -61,16 +56,14 @@ def plan(
     validates. Outside of GitHub it prints the plan.
     """
     github = Github()
-    report = Report(github, _root(path), label)
+    report = Report(github, _root(meant.path), label)
     try:
-        session = open_session(
-            path, environment=environment, local=local, project_id=project_id, timeout=timeout
-        )
+        session = meant.open()
     except KeyMissing as error:
         if not github.from_fork:
             report.failed(error)
             raise
-        _validate(screen, path, environment)
+        _validate(screen, meant.path, meant.environment)
         report.without_key()
         return 0
     except MosaicError as error:
@@ -86,7 +79,10 @@ def plan(
             saved = out or _default_out(github)
             if saved:
                 save(
-                    saved, session, planned, Given(environment, local, project_id, allow_out_of_order, (), ())
+                    saved,
+                    session,
+                    planned,
+                    Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ()),
                 )
             screen.plan(planned.plan, final=True)
     except MosaicError as error:
@@ -97,19 +93,14 @@ def plan(
 
 
 @ci.command()
-@options.manifest
-@options.target
+@options.meant
 @options.history
 @options.allow
 @options.lease
 @click.pass_obj
 def apply(
     screen: Screen,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     allow_out_of_order: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
@@ -121,17 +112,11 @@ def apply(
     `--allow destructive`, and what the manifest's policy denies is denied.
     """
     github = Github()
-    report = Report(github, _root(path))
+    report = Report(github, _root(meant.path))
     try:
-        given = Given(environment, local, project_id, allow_out_of_order, (), ())
-        reviewed = find_reviewed(path, given)
-        session = (
-            reviewed.open(timeout)
-            if reviewed
-            else open_session(
-                path, environment=environment, local=local, project_id=project_id, timeout=timeout
-            )
-        )
+        given = Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ())
+        reviewed = find_reviewed(meant.path, given)
+        session = reviewed.open(meant.timeout) if reviewed else meant.open()
         from mosaic_deploy.deploy import PlanOptions
 
         wish = Wish(

@@ -5,27 +5,22 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.migrate.parameters import version as read_version
 from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 
 @click.command()
 @click.argument("version", metavar="VERSION")
-@options.manifest
-@options.target
+@options.meant
 @writing
 @options.output
 @click.pass_obj
 def baseline(
     screen: Screen,
     version: str,
-    path: str,
-    environment: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
+    meant: Meant,
     yes: bool,
     lock_timeout: float,
     break_lease: bool,
@@ -35,7 +30,7 @@ def baseline(
     All migrations up to and including VERSION are recorded; later ones are pending.
     """
     wanted = read_version(version)
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.deploy.adopting import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history import read_known
 

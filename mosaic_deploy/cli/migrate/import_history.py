@@ -5,29 +5,24 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 from mosaic_deploy.model.foreign import TOOLS
 
 
 @click.command("import")
 @click.argument("tool", metavar="TOOL", type=click.Choice(list(TOOLS)))
-@options.manifest
+@options.meant
 @click.option("--table", metavar="TABLE", help="The tool's history table, where it isn't the usual one.")
-@options.target
 @writing
 @options.output
 @click.pass_obj
 def import_history(
     screen: Screen,
     tool: str,
-    path: str,
-    environment: str | None,
+    meant: Meant,
     table: str | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
     yes: bool,
     lock_timeout: float,
     break_lease: bool,
@@ -36,7 +31,7 @@ def import_history(
 
     TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic. Its own table is only read.
     """
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.deploy.adopting import IMPORT, plan_import
     from mosaic_deploy.deploy.history import read_known
 

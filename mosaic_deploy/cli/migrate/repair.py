@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.migrate.parameters import part, version
 from mosaic_deploy.cli.migrate.writing import Consent, Lease, write_history, writing
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 
 @click.command()
-@options.manifest
+@options.meant
 @click.option(
     "--accept",
     metavar="FILE",
@@ -31,22 +31,17 @@ from mosaic_deploy.cli.session import open_session
     help="This part of a file has taken effect.",
 )
 @click.option("--not-applied", metavar="VERSION:PART", multiple=True, help="This part of a file has not.")
-@options.target
 @writing
 @options.output
 @click.pass_obj
 def repair(
     screen: Screen,
-    path: str,
-    environment: str | None,
+    meant: Meant,
     accept: tuple[str, ...],
     forget: tuple[str, ...],
     rename: tuple[str, ...],
     applied: tuple[str, ...],
     not_applied: tuple[str, ...],
-    local: bool,
-    project_id: str | None,
-    timeout: float,
     yes: bool,
     lock_timeout: float,
     break_lease: bool,
@@ -64,7 +59,7 @@ def repair(
         applied=[part(each) for each in applied],
         not_applied=[part(each) for each in not_applied],
     )
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.deploy.history import read_known, standing_lines
     from mosaic_deploy.deploy.repairing import REPAIR, plan_repair
 

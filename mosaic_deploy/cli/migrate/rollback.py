@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.migrate.parameters import version
 from mosaic_deploy.cli.migrate.writing import Consent, Lease, consented, writing
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions
@@ -23,25 +23,20 @@ _IDLE = "Nothing to roll back: no migration is applied"
 
 
 @click.command()
-@options.manifest
+@options.meant
 @click.option("--to", metavar="VERSION", help="Undo everything after this version; 0 undoes everything.")
 @click.option(
     "--steps", metavar="N", type=click.IntRange(min=1), help="Undo the newest N migrations.  [default: 1]"
 )
-@options.target
 @writing
 @options.allow
 @options.output
 @click.pass_obj
 def rollback(
     screen: Screen,
-    path: str,
-    environment: str | None,
+    meant: Meant,
     to: str | None,
     steps: int | None,
-    local: bool,
-    project_id: str | None,
-    timeout: float,
     yes: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
@@ -55,7 +50,7 @@ def rollback(
     if to is not None and steps is not None:
         raise click.UsageError("--to and --steps exclude each other")
     after = None if to is None else version(to)
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.deploy.history import read_known
     from mosaic_deploy.deploy.rollback import plan_rollback, roll_back
 

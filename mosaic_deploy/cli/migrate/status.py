@@ -7,23 +7,20 @@ from dataclasses import replace
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.session import open_session
 
 
 @click.command()
-@options.manifest
-@options.target
+@options.meant
 @options.output
 @click.pass_obj
-def status(
-    screen: Screen, path: str, environment: str | None, local: bool, project_id: str | None, timeout: float
-) -> None:
+def status(screen: Screen, meant: Meant) -> None:
     """Show every migration: applied, pending, edited, missing or partly applied.
 
     PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
     """
-    session = open_session(path, environment=environment, local=local, project_id=project_id, timeout=timeout)
+    session = meant.open()
     from mosaic_deploy.deploy.history import read_known, standing_lines
 
     with session:
