@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 from started_platform import RunningPlatform, create_project, run_platform
 
 from mosaic_deploy.platform.ports import free_port
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started with & by a shell. What the tests start would ignore Ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

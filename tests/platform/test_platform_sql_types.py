@@ -99,5 +99,5 @@ def test_too_many_parameters(api, typed) -> None:
 
 
 def test_types_made_in_the_same_call_are_known(api, project) -> None:
-    query = "BEGIN; CREATE TYPE colour AS ENUM ('red'); SET statement_timeout = 1; SELECT ARRAY['red']::colour[] AS v"
+    query = "BEGIN; CREATE TYPE colour AS ENUM ('red'); SET search_path = ''; SELECT ARRAY['red']::public.colour[] AS v"
     assert api.sql(project(), query) == [{"v": ["red"]}]
