@@ -15,7 +15,8 @@ from mosaic_deploy.model.plan import Plan
 def judged(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
     """The plan with its hazards and what the policy says to them.
 
-    A `mosaic-ignore` spares the question, not the denial: who may destroy data is the manifest's to say.
+    A `mosaic-ignore` spares neither the denial nor the question: who may destroy data is the manifest's and a person's
+    to say, and whoever writes the statement writes the comment.
     """
     policy = manifest.policy or PolicySpec()
     destructive = tuple(hazard for hazard in hazards if hazard.severity is Danger.DESTRUCTIVE)
@@ -24,8 +25,7 @@ def judged(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
         *_protected(destructive, manifest),
         *_deleted(plan, manifest),
     )
-    asks = policy.destructive == "confirm"
-    to_confirm = tuple(hazard for hazard in destructive if asks and not hazard.ignored)
+    to_confirm = destructive if policy.destructive == "confirm" else ()
     return replace(plan, hazards=hazards, denied=denied, to_confirm=to_confirm)
 
 

@@ -46,6 +46,12 @@ class Hazard:
     instead: str = ""
     ignored: str = ""
     """The reason that a `mosaic-ignore` gives; empty where nobody silenced it."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether a plan needn't speak of it: what destroys data is always told, with the reason that was given."""
+        return bool(self.ignored) and self.severity is not Danger.DESTRUCTIVE
+
     reaches: tuple[str, ...] = ()
 
 

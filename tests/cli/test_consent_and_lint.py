@@ -123,8 +123,19 @@ def test_allow_destructive_beforehand(run, shop):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_ignored_hazard_is_not_asked_about(run, shop):
+def test_a_comment_agrees_to_nothing(run, shop):
     (shop / "sql/2_drop.sql").write_text("-- mosaic-ignore: drop_table copied away\ndrop table t;\n")
+    assert "[drop_table]  mosaic-ignore: copied away" in run("plan", "--local").stdout
+    refused = run("apply", "--local", "--yes")
+    assert "error[destructive_unconfirmed]" in refused.stderr
+    done = run("apply", "--local", "--yes", "--allow", "destructive")
+    assert done.returncode == 0, done.stderr
+
+
+def test_other_silenced_hazards_are_counted(run, shop):
+    (shop / "sql/2_drop.sql").write_text(
+        "-- mosaic-ignore: int4_key few rows\ncreate table k (id int primary key);\n"
+    )
     done = run("apply", "--local", "--yes")
     assert done.returncode == 0, done.stderr
     assert "1 silenced by mosaic-ignore" in done.stdout

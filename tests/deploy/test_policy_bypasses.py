@@ -184,10 +184,10 @@ def test_what_destroys_nothing_is_applied(full: Site, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["select wipe();", "do $$ declare q text := 'x'; begin execute q; end $$;"])
-def test_a_reason_in_the_file_passes_the_question_and_no_denial(full: Site, text: str) -> None:
+def test_a_reason_in_the_file_passes_neither_question_nor_denial(full: Site, text: str) -> None:
     rule = "dynamic_sql" if "execute" in text else "delete_without_where"
     full.write("sql/2_trick.sql", f"-- mosaic-ignore: {rule} looked at by two people\n{text}")
-    assert full.plan().plan.to_confirm == ()
+    assert full.plan().plan.to_confirm
     full.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["orders"]})
     assert full.plan().plan.denied
 

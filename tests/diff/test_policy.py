@@ -69,9 +69,9 @@ def test_deny_denies_and_asks_nothing() -> None:
     assert caught.value.problems == plan.denied
 
 
-def test_a_reason_spares_the_question_and_not_the_denial() -> None:
+def test_a_reason_spares_neither_the_question_nor_the_denial() -> None:
     silent = hazard(ignored="nobody reads it")
-    assert judge(None, silent).to_confirm == ()
+    assert judge(None, silent).to_confirm == (silent,)
     assert judge(PolicySpec("deny"), silent).denied
     assert judge(PolicySpec("allow", ("orders",)), silent).denied
 

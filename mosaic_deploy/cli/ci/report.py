@@ -101,7 +101,7 @@ class Report:
         for hazard in plan.hazards:
             level = _LEVELS.get(hazard.severity, "warning")
             said[level] = said.get(level, 0) + 1
-            if not hazard.ignored and said[level] <= _MOST:
+            if not hazard.silent and said[level] <= _MOST:
                 self._annotate(level, hazard.message, hazard.location, hazard.code)
         for problem in plan.denied:
             self._annotate("error", problem.message, problem.location, "policy")

@@ -22,12 +22,12 @@ _MOST = 25
 
 def plan_hazard_lines(plan: Plan) -> Iterator[str]:
     """The plan's hazards, the worst first, and what the policy says to them; nothing where there are none."""
-    loud = [hazard for hazard in plan.hazards if not hazard.ignored]
+    loud = [hazard for hazard in plan.hazards if not hazard.silent]
     if plan.hazards:
         yield ""
         yield "  Hazards"
         yield from (
-            f"    {styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]"
+            f"    {styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]{_reason(hazard)}"
             for hazard in loud[:_MOST]
         )
     if len(loud) > _MOST:
@@ -40,6 +40,10 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         yield from (f"    {problem}" for problem in plan.denied)
     elif plan.to_confirm:
         yield "    a person has to agree to what destroys data; unattended it needs --allow destructive"
+
+
+def _reason(hazard: Hazard) -> str:
+    return f"  mosaic-ignore: {hazard.ignored}" if hazard.ignored else ""
 
 
 def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:
