@@ -184,7 +184,10 @@ def _looking(root: Path) -> Iterator[Tool]:
         project_id: ProjectId = None,
         limit: Annotated[int, Field(ge=1, le=tools.MOST_ROWS, description="At most so many rows.")] = 100,
     ) -> CallToolResult:
-        """Ask the project's database, in a read-only transaction: nothing is written, whatever is sent."""
+        """Ask the project's database, in a read-only transaction: nothing is written, whatever is sent.
+
+        Answers 256 KiB of rows at most; `more` tells that there are more.
+        """
         return _result(lambda: tools.query(Target(root, path, environment, local, project_id), sql, limit))
 
     yield query

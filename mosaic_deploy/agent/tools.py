@@ -5,6 +5,7 @@ The documents are those of `--output json`. MosaicErrors are raised; `server.py`
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -34,12 +35,18 @@ from mosaic_deploy.errors import (
     NextAction,
     PlanStale,
     Problem,
+    SqlRefused,
 )
+from mosaic_deploy.live.answers import Row
 from mosaic_deploy.live.projects import existing, read_projects
+from mosaic_deploy.live.reading import read
 from mosaic_deploy.live.tickets import submit
 from mosaic_deploy.source.manifest import read_manifest, read_manifest_text
 
 MOST_ROWS = 1000
+MOST_BYTES = 256 * 1024
+"""Of a query's rows as JSON."""
+_MOST = f"{MOST_BYTES // 1024} KiB of JSON"
 _PLAN_AGAIN = "call plan again, look at it, and apply with its fingerprint"
 
 
@@ -102,16 +109,38 @@ def status(target: Target) -> Document:
 
 
 def query(target: Target, sql: str, limit: int) -> Document:
-    """The first rows that a reading query answers. Raises SqlRefused for any other, SqlFailed."""
+    """The first rows that a reading query answers, MOST_BYTES of them. Raises SqlRefused for any other, SqlFailed."""
     asked = max(1, min(limit, MOST_ROWS))
     # One more than asked, to tell whether there are more.
-    statement = reading(sql, "query", asked + 1)
+    question = reading(sql, "query", asked + 1, MOST_BYTES)
     with target.open("query") as session:
         meant = session.target
         project = existing(session.api, id=meant.id, name=meant.name, hint=meant.hint)
-        with telling_place(sql, statement, "query"):
-            rows = session.api.meaning("").sql(project.id, statement)
-    return {"type": "rows", "rows": rows[:asked], "more": len(rows) > asked}
+        with telling_place(sql, question.text, "query"):
+            found = read(session.api.meaning(""), project.id, question)
+    wanted = min(asked, found.total)
+    rows = _fitting(found.rows[:asked])
+    if wanted and not rows:
+        raise SqlRefused(
+            f"the first row alone has more than {_MOST}, which is what a query answers at most",
+            hint="name the columns that are needed, or take a part of a long value: left(column, 1000)",
+        )
+    answer: Document = {"type": "rows", "rows": rows, "more": found.total > len(rows)}
+    if len(rows) < wanted:
+        answer["hint"] = (
+            f"cut before {_MOST}: name the columns that are needed, or ask for the rest with OFFSET"
+        )
+    return answer
+
+
+def _fitting(rows: list[Row]) -> list[Row]:
+    """The first rows, whole, of MOST_BYTES. PostgreSQL has counted most of them; not the lines of a plan."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode())
+        if size > MOST_BYTES:
+            return rows[:number]
+    return rows
 
 
 def projects(root: Path, *, local: bool) -> Document:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.lease import lease_lost
+from mosaic_deploy.live.refusals import ONE_STATEMENT
 from mosaic_deploy.live.retries import backoff
 from mosaic_deploy.live.solo import run_solo
 from mosaic_deploy.model.event import Noted, Waiting
@@ -28,7 +29,6 @@ LOCK_ATTEMPTS = 6
 """How often a step is tried that doesn't get its lock within `lock_timeout`, with a growing pause between."""
 LOCK_NOT_AVAILABLE = "55P03"
 _INVALID_TERMINATION = "2D000"
-_MULTIPLE = "cannot insert multiple commands into a prepared statement"
 _NOT_TIMED = (
     "the SQL endpoint takes one statement per call, so database.statement_timeout can't be set for migrations; "
     "they run under the platform's own limit"
@@ -175,7 +175,7 @@ class Runner:
                 return tuple(steps), None
             if failure:
                 return (), self._failed(steps, error, failure)[1]
-            if _MULTIPLE in error.message:
+            if ONE_STATEMENT in error.message:
                 self._take_one_at_a_time()
                 return (), None
             return (), _refused(

@@ -28,6 +28,8 @@ _POSTGRESQL_WORDS = re.compile(
     rf"|{re.escape(MARK)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
 )
 """What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
+ONE_STATEMENT = "cannot insert multiple commands into a prepared statement"
+"""What PostgreSQL says to several statements in a call of an endpoint that takes one."""
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 

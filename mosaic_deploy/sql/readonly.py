@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 from mosaic_deploy.sql.parse import Statement, Tree, parse
+from mosaic_deploy.sql.quote import dollar_quote, literal
 
 _READING = frozenset({"SelectStmt", "ExplainStmt", "VariableShowStmt"})
+_WRITING = {
+    "InsertStmt": "INSERT",
+    "UpdateStmt": "UPDATE",
+    "DeleteStmt": "DELETE",
+    "MergeStmt": "MERGE",
+}
+
+TOTAL = "mosaic_deploy rows"
+"""The column that says, in each row, how many rows were found: there is a row even where there are none."""
+PLACE = "mosaic_deploy place"
+"""The column that counts the rows."""
+_SIZE = "mosaic_deploy size"
+OWN_COLUMNS = frozenset({TOTAL, PLACE, _SIZE})
+_PLAN = "QUERY PLAN"
+"""What PostgreSQL calls the one column that EXPLAIN answers."""
+DOCUMENT = "mosaic_deploy document"
+"""The one column of what `alone` answers: the rows as a JSON text."""
+NOT_IN_FORCE = "mosaic-deploy: the transaction isn't read-only"
 
 
 class NotReadOnly(Exception):
@@ -16,26 +39,88 @@ class NotReadOnly(Exception):
         self.offset = offset
 
 
-def read_only(query: str, limit: int) -> str:
-    """One statement that answers `query`'s first `limit` rows and that PostgreSQL itself lets write nothing.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A query as texts that PostgreSQL lets write nothing, not even while it plans them.
 
-    The transaction is made read-only before the query runs, so that functions it calls can't write either;
-    that takes no second statement, which an endpoint might run elsewhere. Raises NotReadOnly, SyntaxProblem.
+    `text` makes the transaction read-only, raises NOT_IN_FORCE where that had no effect, and asks. It is several
+    statements, except for SHOW. `alone` does the same in one statement; None where that can't be had (EXPLAIN).
+    Each row has the column `mark`, unless an endpoint answers another statement's rows; None where there is no other.
+    With the mark TOTAL rows have OWN_COLUMNS.
+    """
+
+    text: str
+    alone: str | None
+    mark: str | None
+
+
+def read_only(query: str, limit: int, size: int | None = None) -> Reading:
+    """A reading of `query`'s first `limit` rows; of `size` bytes of JSON at most, whole rows only.
+
+    Raises NotReadOnly, SyntaxProblem.
     """
     statement = _only(parse(query))
     if statement.kind == "VariableShowStmt":
-        return statement.text
+        return Reading(statement.text, None, None)
     if statement.kind == "ExplainStmt":
         _refuse_running(statement)
-        return statement.text
+        return Reading(f"{_FIRST}{statement.text}", None, _PLAN)
     if "intoClause" in statement.node:
         raise NotReadOnly("SELECT INTO makes a table", statement.offset)
-    # `answer` needs `mode`, so it can't be run before the transaction is read-only.
+    _refuse_writing(statement)
+    bounded = _bounded(statement.text, limit, size)
+    return Reading(f"{_FIRST}{bounded}", _alone(bounded), TOTAL)
+
+
+# A statement of its own: functions that claim to be IMMUTABLE run while PostgreSQL plans a statement, before that
+# statement's own parts do. An endpoint that runs statements one by one makes no transaction of them: the second
+# statement tells. With other rules for backslashes PostgreSQL could see other statements than our parser did.
+_FIRST = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
+    dollar_quote(
+        "BEGIN IF pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.<>) 'on'"
+        " OR pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.<>) 'on'"
+        # In two parts, so that a platform that echoes the query in an error doesn't seem to raise this one.
+        " THEN RAISE EXCEPTION USING MESSAGE = pg_catalog.concat("
+        f"{literal(NOT_IN_FORCE[:7])}, {literal(NOT_IN_FORCE[7:])}); END IF; END"
+    )
+)
+
+
+def _bounded(query: str, limit: int, size: int | None) -> str:
+    """The rows that fit, each with how many were found: the query runs once, and what is too much stays there."""
+    measured = fits = ""
+    if size is not None:
+        measured = (
+            ', pg_catalog.sum(pg_catalog.octet_length(pg_catalog.row_to_json("mosaic_deploy query")::pg_catalog.text))'
+            f' OVER (ROWS UNBOUNDED PRECEDING) AS "{_SIZE}"'
+        )
+        fits = f'"{_SIZE}" OPERATOR(pg_catalog.<=) {size:d}::pg_catalog.int8'
+    return (
+        'WITH "mosaic_deploy answer" AS MATERIALIZED (SELECT "mosaic_deploy query".*,'
+        f' pg_catalog.row_number() OVER () AS "{PLACE}"{measured} FROM (\n'
+        f"{query}\n"
+        f') AS "mosaic_deploy query" LIMIT {limit:d})\n'
+        f'SELECT * FROM (SELECT pg_catalog.count(*)::pg_catalog.int4 AS "{TOTAL}" FROM "mosaic_deploy answer")'
+        f' AS "mosaic_deploy total" LEFT JOIN "mosaic_deploy answer" ON {fits or "true"} ORDER BY "{PLACE}"'
+    )
+
+
+def _alone(bounded: str) -> str:
+    """One statement. PostgreSQL plans the query, a text to it until then, when the transaction is read-only.
+
+    Base64, because XML has no word for some characters.
+    """
+    document = (
+        'SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.json_agg(pg_catalog.row_to_json("mosaic_deploy row"))'
+        f"::pg_catalog.text, 'UTF8'), 'base64') AS document FROM (\n{bounded}\n) AS \"mosaic_deploy row\""
+    )
     return (
         "WITH mode AS MATERIALIZED (SELECT pg_catalog.set_config('transaction_read_only', 'on', true) AS set)\n"
-        "SELECT answer.* FROM mode CROSS JOIN LATERAL (SELECT * FROM (\n"
-        f"{statement.text}\n"
-        f") AS query WHERE mode.set = 'on' OFFSET 0) AS answer LIMIT {limit:d}"
+        "SELECT pg_catalog.convert_from(pg_catalog.decode(pg_catalog.substring(pg_catalog.query_to_xml("
+        "CASE WHEN mode.set OPERATOR(pg_catalog.=) 'on' THEN\n"
+        f"{literal(document)}\n"
+        "END, true, true, '')::pg_catalog.text, '<document>([^<]*)</document>'), 'base64'), 'UTF8')"
+        f' AS "{DOCUMENT}" FROM mode'
     )
 
 
@@ -58,3 +143,26 @@ def _refuse_running(statement: Statement) -> None:
     named = {str(option.get("DefElem", {}).get("defname", "")).lower() for option in options}
     if "analyze" in named:
         raise NotReadOnly("EXPLAIN ANALYZE runs what it explains", statement.offset)
+
+
+def _refuse_writing(statement: Statement) -> None:
+    """A WITH may hold statements that write. PostgreSQL refuses them, too, in words about our own text."""
+    for common in _commons(statement.node):
+        kind = next(iter(common.get("ctequery", {})), "")
+        if kind in _WRITING:
+            first = int(common.get("location", statement.first_byte)) - statement.first_byte
+            before = statement.text.encode()[:first].decode(errors="ignore")
+            raise NotReadOnly(f"{_WRITING[kind]} in a WITH writes", statement.offset + len(before))
+
+
+def _commons(root: Any) -> Iterator[Tree]:
+    """The queries of every WITH in a tree, without recursion: trees may be deep."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "CommonTableExpr" in node:
+                yield node["CommonTableExpr"]
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

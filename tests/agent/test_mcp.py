@@ -74,13 +74,19 @@ def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None
         ("explain analyze select 1", "sql_refused"),
         ("selec", "sql_refused"),
         ("select writes()", "sql_failed"),
-        ("with d as (delete from t returning *) select * from d", "sql_failed"),
+        ("with d as (delete from t returning *) select * from d", "sql_refused"),
+        ("select folded()", "sql_failed"),
+        ("explain select folded()", "sql_failed"),
+        ("values (folded())", "sql_failed"),
+        ("select 1 limit folded()", "sql_failed"),
+        ("select * from t for update", "sql_failed"),
         ("select set_config('transaction_read_only', 'off', true), writes()", "sql_failed"),
     ],
 )
 def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> None:
     (folder / "sql/2_f.sql").write_text(
-        "create function writes() returns bigint language sql as 'insert into t values (4) returning id';"
+        "create function writes() returns bigint language sql as 'insert into t values (4) returning id';\n"
+        "create function folded() returns bigint language plpgsql immutable as 'begin return writes(); end';"
     )
 
     async def conversation(client: Client) -> None:
@@ -88,8 +94,30 @@ def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> N
         await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         refused = await call(client, "query", local=True, sql=sql)
         assert refused["error"]["code"] == code
+        if code == "sql_failed" and "set_config" not in sql:
+            assert refused["error"]["sqlstate"] == "25006"
         rows = await call(client, "query", local=True, sql="select count(*) as n from t")
         assert rows["rows"] == [{"n": 3}]
+
+    session(conversation)
+
+
+def test_a_query_answers_no_more_than_an_agent_can_read(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        planned = await call(client, "plan", local=True)
+        await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        large = "select n, repeat('é', 50000) as x from generate_series(1, 9) as n"
+        cut = await call(client, "query", local=True, sql=large)
+        assert [row["n"] for row in cut["rows"]] == [1, 2]
+        assert cut["more"] is True
+        assert cut["hint"].startswith("cut before 256 KiB of JSON")
+        whole = await call(client, "query", local=True, sql=large, limit=2)
+        assert (len(whole["rows"]), whole["more"], "hint" in whole) == (2, True, False)
+        refused = await call(client, "query", local=True, sql="select repeat('x', 30000000) as x")
+        assert refused["error"]["code"] == "sql_refused"
+        assert "left(column, 1000)" in refused["error"]["hint"]
+        none = await call(client, "query", local=True, sql="select 1 where false")
+        assert none == {"type": "rows", "rows": [], "more": False}
 
     session(conversation)
 

@@ -1,4 +1,4 @@
-"""Queries that only read. That PostgreSQL holds them to it is tested in tests/agent."""
+"""Queries that only read. That PostgreSQL holds them to it is tested in tests/live/test_reading.py."""
 
 import pytest
 
@@ -10,15 +10,18 @@ from mosaic_deploy.sql.readonly import NotReadOnly, read_only
     "query",
     ["select 1 -- one", "TABLE t;", "values (1)", "with a as (select 1) select * from a", "select 1 /* ) */"],
 )
-def test_a_query_stays_one_statement(query: str) -> None:
-    [statement] = parse(read_only(query, 10))
-    assert statement.kind == "SelectStmt"
-    assert statement.text.endswith("LIMIT 10")
+@pytest.mark.parametrize("size", [None, 1000])
+def test_a_query_stays_one_statement(query: str, size: int | None) -> None:
+    reading = read_only(query, 10, size)
+    assert [each.kind for each in parse(reading.text)] == ["VariableSetStmt", "DoStmt", "SelectStmt"]
+    assert [each.kind for each in parse(reading.alone or "")] == ["SelectStmt"]
 
 
-@pytest.mark.parametrize("query", ["show server_version", "explain select 1", "explain (verbose) select 1"])
-def test_what_answers_no_rows_of_tables_goes_as_it_is(query: str) -> None:
-    assert read_only(query, 10) == query
+def test_what_answers_no_rows_of_tables_goes_as_it_is() -> None:
+    assert read_only("show server_version", 10).text == "show server_version"
+    explained = read_only("explain (verbose) select 1", 10)
+    assert [each.kind for each in parse(explained.text)] == ["VariableSetStmt", "DoStmt", "ExplainStmt"]
+    assert explained.alone is None
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,18 @@ def test_what_answers_no_rows_of_tables_goes_as_it_is(query: str) -> None:
         ("select 1 into t", "SELECT INTO makes a table", 0),
         ("explain analyze delete from t", "EXPLAIN ANALYZE runs what it explains", 0),
         ("explain (analyze) select 1", "EXPLAIN ANALYZE runs what it explains", 0),
+        ("with d as (delete from t returning *) select * from d", "DELETE in a WITH writes", 5),
+        ("values ('é') -- \n;select 1", "one query at a time", 18),
+        (
+            "select 'é' from (with a as (select 1), b as (update t set i = 1 returning i) select * from b) as c",
+            "UPDATE in a WITH writes",
+            39,
+        ),
+        (
+            "with m as (merge into t using u on true when matched then delete returning *) table m",
+            "MERGE in a WITH writes",
+            5,
+        ),
         ("do $$ begin end $$", "DO isn't a query that only reads", 0),
         ("copy t to program 'x'", "COPY isn't a query that only reads", 0),
         ("set role x", "SET isn't a query that only reads", 0),

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from mosaic_deploy.errors import Location, SqlFailed, SqlRefused
 from mosaic_deploy.sql.locate import locate
 from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column, parse
-from mosaic_deploy.sql.readonly import NotReadOnly, read_only
+from mosaic_deploy.sql.readonly import NotReadOnly, Reading, read_only
 
 
-def reading(query: str, name: str, limit: int) -> str:
-    """What to send for the first `limit` rows of `query`, called `name` in messages. Raises SqlRefused."""
+def reading(query: str, name: str, limit: int, size: int | None = None) -> Reading:
+    """What to ask for the first `limit` rows of `query`, and of `size` bytes; it is called `name` in messages.
+
+    Raises SqlRefused.
+    """
     try:
-        return read_only(query, limit)
+        return read_only(query, limit, size)
     except (NotReadOnly, SyntaxProblem) as error:
         where = None if error.offset is None else Location(name, *line_and_column(query, error.offset))
         message = f"{where}: {error.message}" if where else error.message

@@ -41,17 +41,21 @@ def sql(
     It is sent once and recorded nowhere: what should stay belongs in a migration.
     """
     text, name = _asked(query, file)
-    sent = text
     from mosaic_deploy.cli.account.reading import reading, telling_place
+    from mosaic_deploy.live.reading import read
 
-    if read_only:
-        sent = reading(text, name, _MOST_READ)
+    question = reading(text, name, _MOST_READ) if read_only else None
     session = meant.open()
     with session:
         project = parameters.project_of(session)
-        with telling_place(text, sent, name):
-            # What apps see: under `dev` that may be a draft's clone.
-            rows = session.api.meaning("").sql(project.id, sent, repeatable=read_only)
+        # What apps see: under `dev` that may be a draft's clone.
+        api = session.api.meaning("")
+        with telling_place(text, question.text if question else text, name):
+            rows = (
+                read(api, project.id, question).rows
+                if question
+                else api.sql(project.id, text, repeatable=False)
+            )
     if as_csv:
         screen.text(_csv(rows))
         return
