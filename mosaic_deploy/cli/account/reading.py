@@ -11,26 +11,35 @@ from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column, parse
 from mosaic_deploy.sql.readonly import NotReadOnly, read_only
 
 
-def reading(query: str, name: str, limit: int) -> str:
-    """What to send for the first `limit` rows of `query`, called `name` in messages. Raises SqlRefused."""
+def reading(query: str, name: str, limit: int, *, is_file: bool = False) -> str:
+    """What to send for the first `limit` rows of `query`, called `name` in messages. Raises SqlRefused.
+
+    Only where `name` is a file's the error has it as its location, too.
+    """
     try:
         return read_only(query, limit)
     except (NotReadOnly, SyntaxProblem) as error:
         where = None if error.offset is None else Location(name, *line_and_column(query, error.offset))
         message = f"{where}: {error.message}" if where else error.message
         hint = "one SELECT, EXPLAIN or SHOW is taken where nothing may be written"
-        raise SqlRefused(message, location=where, hint=hint) from None
+        raise SqlRefused(message, location=where if is_file else None, hint=hint) from None
 
 
 @contextmanager
-def telling_place(query: str, sent: str, name: str) -> Iterator[None]:
-    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`."""
+def telling_place(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
+    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`: as its
+    location where that is a file's, else in its message.
+    """
     try:
         yield
     except SqlFailed as error:
         offset = _offset(query, sent, error)
         if offset is not None:
-            error.location = Location(name, *line_and_column(query, offset))
+            where = Location(name, *line_and_column(query, offset))
+            if is_file:
+                error.location = where
+            else:
+                error.message = f"{where}: {error.message}"
         raise
 
 

@@ -41,15 +41,16 @@ def sql(
     It is sent once and recorded nowhere: what should stay belongs in a migration.
     """
     text, name = _asked(query, file)
+    is_file = file not in (None, "-")
     sent = text
     from mosaic_deploy.cli.account.reading import reading, telling_place
 
     if read_only:
-        sent = reading(text, name, _MOST_READ)
+        sent = reading(text, name, _MOST_READ, is_file=is_file)
     session = meant.open()
     with session:
         project = parameters.project_of(session)
-        with telling_place(text, sent, name):
+        with telling_place(text, sent, name, is_file=is_file):
             # What apps see: under `dev` that may be a draft's clone.
             rows = session.api.meaning("").sql(project.id, sent, repeatable=read_only)
     if as_csv:
