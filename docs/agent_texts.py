@@ -28,6 +28,8 @@ _ABOUT = {
 _SCHEMAS = ("mosaic", "plan", "event", "error")
 _ASIDE = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
 """Commands that llms.txt has and the skill needn't: for people, for servers, or long-running."""
+_DEPENDS = {"plan_stale": "depends: of `apply` with a manifest yes; of a saved plan and over MCP no"}
+"""Codes whose errors differ in that, by who meets them."""
 _DRAWN = re.compile(r"(\w+) {2,}([a-z_]+) {2,}(\S.*)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -96,9 +98,7 @@ def _skill() -> str:
             for name, command in _commands()
             if name.split()[1] not in _ASIDE and not isinstance(command, click.Group)
         ],
-        "CODES": [
-            f"| `{code}` | {meaning} | {'yes' if again else 'no'} |" for code, meaning, again in _codes()
-        ],
+        "CODES": [f"| `{code}` | {meaning} | {again} |" for code, meaning, again in _codes()],
     }
     for name, lines in parts.items():
         template = template.replace(f"@{name}@", "\n".join(lines))
@@ -136,12 +136,16 @@ def _help(command: click.Command) -> str:
     return text.partition(". ")[0].rstrip(".") + "."
 
 
-def _codes() -> Iterator[tuple[str, str, bool]]:
+def _codes() -> Iterator[tuple[str, str, str]]:
     """Code, meaning, and whether the same command may succeed later by itself, as errors.py draws them."""
     kinds = {kind.__name__: kind for kind in errors.all_errors()}
     for name, code, meaning in _DRAWN.findall(errors.__doc__ or ""):
         told = meaning if meaning.endswith("…") else f"{meaning.rstrip('.')}."
-        yield code, f"{told[0].upper()}{told[1:]}", kinds[name].retryable
+        yield (
+            code,
+            f"{told[0].upper()}{told[1:]}",
+            _DEPENDS.get(code) or ("yes" if kinds[name].retryable else "no"),
+        )
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:

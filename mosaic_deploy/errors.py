@@ -89,6 +89,9 @@ class NextAction:
 
     description: str
     command: str | None = None
+    needs_person: bool = False
+    """Whether only a person may decide to do it: it destroys, overrides a guard, says what nobody else
+    knows, or is sent to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,16 @@ class Problem:
     """What to do. More lines than one show SQL below the problem."""
     diff: str | None = None
     """A unified diff that shows what is wrong, cut where it is long."""
+    code: str | None = None
+    """Its own kind, where that isn't the code of the error that tells it."""
 
     def __str__(self) -> str:
         """One line: of a hint with several, the first."""
         field = f" {self.field}:" if self.field else ""
         hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
         colon = ":" if self.location.line is None and not self.field else ""
-        return f"{self.location}{colon}{field} {self.message}{hint}"
+        code = f" ({self.code})" if self.code else ""
+        return f"{self.location}{colon}{field} {self.message}{code}{hint}"
 
 
 class Facts(TypedDict, total=False):
@@ -368,6 +374,8 @@ class LedgerNewer(MosaicError):
 
 
 class PlanStale(MosaicError):
+    """Retryable where the same command plans anew: not of a saved plan, and not of an agent's, which are given."""
+
     code = "plan_stale"
     retryable = True
 

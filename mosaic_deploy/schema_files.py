@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parent
+_OTHERS = re.compile(r'"\$ref": "urn:mosaic-deploy:schema:(\w+):\d+"')
+"""A reference to another schema of ours, by its kind."""
 _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
@@ -28,3 +31,18 @@ def read_schema(name: str) -> dict[str, Any]:
     """A shipped schema as a value."""
     schema: dict[str, Any] = json.loads(read_schema_text(name))
     return schema
+
+
+def read_whole_schema_text(name: str) -> str:
+    """A shipped schema with every other that it refers to under its `$defs`, each by its own `$id`.
+
+    As it stands in its file where it refers to none.
+    """
+    text = read_schema_text(name)
+    wanted = sorted(set(_OTHERS.findall(text)))
+    if not wanted:
+        return text
+    schema: dict[str, Any] = json.loads(text)
+    others = {kind: read_schema(f"{kind}.schema.json") for kind in wanted}
+    whole = {**schema, "$defs": {**schema.get("$defs", {}), **others}}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

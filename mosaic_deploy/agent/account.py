@@ -75,7 +75,9 @@ def _keyless(root: Path) -> Iterator[None]:
             f"person sets MOSAIC_API_KEY, in this server's environment or in {root / '.env'}, or logs in"
         )
         error.next_actions = (
-            NextAction("for a person: keep the key on this machine", "mosaic-deploy login"),
+            NextAction(
+                "for a person: keep the key on this machine", "mosaic-deploy login", needs_person=True
+            ),
         )
         raise
 

@@ -41,7 +41,7 @@ from mosaic_deploy.live.answers import Row
 from mosaic_deploy.live.projects import existing, read_projects
 from mosaic_deploy.live.reading import read
 from mosaic_deploy.live.tickets import submit
-from mosaic_deploy.source.manifest import read_manifest, read_manifest_text
+from mosaic_deploy.source.manifest import try_manifest, try_manifest_text
 
 MOST_ROWS = 1000
 MOST_BYTES = 256 * 1024
@@ -54,11 +54,11 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
     """Checks a manifest, SQL and files without a network; `text` stands for the manifest's where it is given."""
     place = inside(root, path)
     if text is None:
-        manifest = read_manifest(place, environment=environment)
+        manifest, refused = try_manifest(place, environment=environment)
     else:
         folder = place if place.is_dir() else place.parent
-        manifest = read_manifest_text(text, folder, environment=environment)
-    return {**valid_document(checked(manifest)), "manifest": manifest.file.name}
+        manifest, refused = try_manifest_text(text, folder, environment=environment)
+    return {**valid_document(checked(manifest, refused)), "manifest": manifest.file.name}
 
 
 def plan(target: Target) -> Document:
@@ -91,7 +91,7 @@ def apply(target: Target, fingerprint: str) -> Document:
         error = getattr(last, "error", None)
         if isinstance(error, PlanStale):
             # A command for a terminal would apply another plan than the one that was looked at.
-            error.hint, error.next_actions = _PLAN_AGAIN, ()
+            error.hint, error.next_actions, error.retryable = _PLAN_AGAIN, (), False
         if isinstance(error, MosaicError):
             session.complete(error)
         return apply_document(planned.plan, last)
@@ -217,5 +217,7 @@ def _refuse_persons_work(session: Session, planned: deploy.Planned) -> None:
             "data would be destroyed: a person has to agree to that, so nothing was changed",
             problems=[Problem(hazard.message, hazard.location) for hazard in planned.plan.to_confirm],
             hint="show the plan to a person; they apply it at a terminal",
-            next_actions=[NextAction("for a person, at a terminal", session.scope.command("apply"))],
+            next_actions=[
+                NextAction("for a person, at a terminal", session.scope.command("apply"), needs_person=True)
+            ],
         )

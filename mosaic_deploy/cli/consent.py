@@ -25,10 +25,11 @@ def interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
 
 
-def ask(question: str, *, yes: bool, command: str) -> None:
+def ask(question: str, *, yes: bool, command: str, needs_person: bool = False) -> None:
     """Returns if `yes` was given or a person agrees (the default is no).
 
-    Raises Declined, and ConsentMissing where nobody is there; `command` is shown as the way on.
+    Raises Declined, and ConsentMissing where nobody is there; `command` is shown as the way on, and with
+    `needs_person` as one that only a person may decide on.
     """
     if yes:
         return
@@ -36,7 +37,7 @@ def ask(question: str, *, yes: bool, command: str) -> None:
         raise ConsentMissing(
             "nobody is here to agree, so nothing was changed",
             hint="unattended runs need --yes",
-            next_actions=[NextAction("agree beforehand", command)],
+            next_actions=[NextAction("agree beforehand", command, needs_person=needs_person)],
         )
     if not click.confirm(question, default=False, err=True):
         raise Declined("nothing was changed")
@@ -54,6 +55,7 @@ def agree(
     command: str,
     question: str = "Apply these changes?",
     anyhow: str = "Apply all the same?",
+    needs_person: bool = False,
 ) -> None:
     """Returns if the plan may be applied: the policy doesn't deny it, and whoever has to agree did.
 
@@ -72,7 +74,7 @@ def agree(
     if plan.to_confirm and DESTRUCTIVE not in allow:
         _ask_destructive(plan, anyhow, with_options(command, "--allow", DESTRUCTIVE, *also))
     elif not asked:
-        ask(question, yes=yes, command=with_options(command, "--yes"))
+        ask(question, yes=yes, command=with_options(command, "--yes"), needs_person=needs_person)
 
 
 def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:
@@ -85,7 +87,7 @@ def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:
             "was changed",
             hint="look at the plan; --yes doesn't agree to this: a person at the terminal does, or --allow with the "
             "exact number",
-            next_actions=[NextAction("agree beforehand", command)],
+            next_actions=[NextAction("agree beforehand", command, needs_person=True)],
         )
     question = f"This deletes {files}, some of which were never deployed from here. Delete {files}?"
     if not click.confirm(question, default=False, err=True):
@@ -99,7 +101,7 @@ def _ask_destructive(plan: Plan, anyhow: str, command: str) -> None:
             "data would be destroyed, and nobody is here to agree to that, so nothing was changed",
             problems=[Problem(hazard.message, hazard.location) for hazard in plan.to_confirm],
             hint="--yes doesn't agree to this: a person at the terminal does, or --allow destructive",
-            next_actions=[NextAction("agree beforehand", command)],
+            next_actions=[NextAction("agree beforehand", command, needs_person=True)],
         )
     question = (
         f"This destroys data: {plan.to_confirm[0].message}{f', and {count - 1} more' if count > 1 else ''}."

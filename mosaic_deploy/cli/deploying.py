@@ -63,7 +63,11 @@ def deploy_in_turn(
         with heading("Plan"):
             planned, final = _planned(screen, session, wish)
             last_plan[:] = [planned.plan]
-            screen.plan(planned.plan, final=final)
+            if final and not wish.dry_run:
+                traffic = session.api.traffic
+                screen.nothing_to_apply(planned.plan, traffic.requests, traffic.bytes_sent)
+            else:
+                screen.plan(planned.plan, final=final)
         if final:
             return 0
         if not planned.plan.empty:

@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.consent import ask
-from mosaic_deploy.cli.embedded import SERVE, control, home
+from mosaic_deploy.cli.embedded import SERVE, control, home, read_inbox
 from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
@@ -119,6 +119,24 @@ def open_pages(screen: Screen) -> None:
 
 
 @local.command()
+@click.option("--to", metavar="ADDRESS", help="Only mails to this address.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="The newest so many.",
+)
+@options.output
+@click.pass_obj
+def inbox(screen: Screen, to: str | None, limit: int) -> None:
+    """Show the newest mails that the platform got instead of sending them, with the links in them."""
+    mails = [each for each in read_inbox() if to is None or str(each["to"]).lower() == to.lower()][:limit]
+    screen.inbox(mails)
+
+
+@local.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
 @click.option(
     "--lines",
@@ -187,7 +205,7 @@ def restore(screen: Screen, file: str, yes: bool) -> None:
     if replaces:
         question = f"Replace the local platform in {home()} with {file}? All it holds now is deleted."
         again = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
-        ask(question, yes=yes, command=again)
+        ask(question, yes=yes, command=again, needs_person=True)
     screen.platform(control("restore", file, *(["--overwrite"] if replaces else []), timeout=None))
 
 
@@ -200,7 +218,7 @@ def reset(screen: Screen, project: str | None, yes: bool) -> None:
     """Delete everything on the local platform, or one PROJECT with its database and files."""
     what = f"project {project}" if project else "all projects, mails and keys of the local platform"
     again = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
-    ask(f"Delete {what}? This can't be undone.", yes=yes, command=again)
+    ask(f"Delete {what}? This can't be undone.", yes=yes, command=again, needs_person=True)
     screen.platform(control("reset", *(["--project", project] if project else [])))
 
 

@@ -57,7 +57,7 @@ def offer_rebuilding(session: Session, project_id: str, error: MosaicError) -> N
         )
         command = f"mosaic-deploy local reset {project_id}"
         if all(action.command != command for action in error.next_actions):
-            error.next_actions = (*error.next_actions, NextAction(way, command))
+            error.next_actions = (*error.next_actions, NextAction(way, command, needs_person=True))
 
 
 def _found(session: Session) -> str:

@@ -213,7 +213,7 @@ def only_this(events: Iterator[Event]) -> Iterator[Event]:
     """The events of applying a saved plan: where it is stale, the same command won't make it another."""
     for event in events:
         if isinstance(event, ApplyFailed) and isinstance(event.error, PlanStale):
-            event.error.hint = _ANEW
+            event.error.hint, event.error.retryable = _ANEW, False
         yield event
 
 

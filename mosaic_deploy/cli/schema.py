@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.schema_files import read_schema_text
+from mosaic_deploy.schema_files import read_whole_schema_text
 
 _NAMES = {
     "manifest": "mosaic.schema.json",
@@ -21,6 +21,6 @@ _NAMES = {
 def schema(screen: Screen, name: str) -> None:
     """Print a JSON Schema (draft 2020-12): of mosaic.yaml, or of a plan, an ndjson line or an error.
 
-    NAME is manifest (the default), plan, event or error.
+    NAME is manifest (the default), plan, event or error. Each is whole: what it refers to is in it.
     """
-    screen.text(read_schema_text(_NAMES[name]))
+    screen.text(read_whole_schema_text(_NAMES[name]))

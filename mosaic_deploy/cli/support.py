@@ -40,7 +40,7 @@ def offer_ticket(error: MosaicError, tried: str, scope: Scope) -> None:
         return
     message = " ".join(_sentences(cause, error, tried))
     command = scope.command("ticket", "--subject", _subject(cause), "--message", message)
-    error.next_actions = (*error.next_actions, NextAction(_TOLD, command))
+    error.next_actions = (*error.next_actions, NextAction(_TOLD, command, needs_person=True))
 
 
 def tried_here() -> str:

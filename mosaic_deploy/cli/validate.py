@@ -11,9 +11,10 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.settings import environment_named
 from mosaic_deploy.source.digests import Hashed, unheard
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest import try_manifest
 
 if TYPE_CHECKING:
+    from mosaic_deploy.errors import ManifestInvalid
     from mosaic_deploy.model.manifest import Manifest
     from mosaic_deploy.source.snapshot import Desired
 
@@ -34,18 +35,24 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
 
 def check(path: str, environment: str | None, hashed: Hashed = unheard) -> Desired:
     """What was found good. Raises SourceError's and MigrationError's children, ManifestInvalid."""
-    return checked(read_manifest(Path(path), environment=environment_named(path, environment)), hashed)
+    return checked(*try_manifest(Path(path), environment=environment_named(path, environment)), hashed)
 
 
-def checked(manifest: Manifest, hashed: Hashed = unheard) -> Desired:
-    """What a manifest that was read asks for, its SQL parsed. Raises as `check`."""
+def checked(manifest: Manifest, refused: ManifestInvalid | None = None, hashed: Hashed = unheard) -> Desired:
+    """What a manifest that was read asks for, its SQL parsed. Raises as `check`: what was `refused` of the
+    manifest itself, and what is wrong with the rest, at once.
+    """
     from mosaic_deploy.diff.checks import check_pages
     from mosaic_deploy.source.migrations import parse_migrations
+    from mosaic_deploy.source.mistakes import Mistakes
     from mosaic_deploy.source.seeds import whole_seeds
-    from mosaic_deploy.source.snapshot import read_desired
+    from mosaic_deploy.source.snapshot import read_good
 
-    desired = read_desired(manifest, hashed)
-    check_pages(manifest, desired.snapshot)
-    parse_migrations(desired.migrations)
-    whole_seeds(desired.seeds)
+    mistakes = Mistakes(manifest.file.name, refused)
+    desired = read_good(manifest, mistakes, hashed)
+    if desired.snapshot.static is not None:
+        mistakes.of(lambda: check_pages(manifest, desired.snapshot))
+    mistakes.of(lambda: parse_migrations(desired.migrations))
+    mistakes.of(lambda: whole_seeds(desired.seeds))
+    mistakes.tell()
     return desired

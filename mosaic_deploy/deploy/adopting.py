@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.deploy.history import Known, meant, parsed_or_none, planned, require_project
+from mosaic_deploy.deploy.history import Known, meant, parsed_or_none, path_of, planned, require_project
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.diff.foreign import gaps, matched, repeatable
 from mosaic_deploy.errors import AdoptionRefused, Location, NextAction, Problem
@@ -68,7 +68,9 @@ def _recorded_earlier(known: Known, files: Sequence[MigrationFile]) -> set[str]:
     others = [entry for entry in known.told.entries if not _alike(entry, wanted)]
     if others:
         problems = [
-            Problem(f"is in the ledger already ({e.origin} by {e.by})", Location(e.migration.file))
+            Problem(
+                f"is in the ledger already ({e.origin} by {e.by})", Location(path_of(known, e.migration.file))
+            )
             for e in others
         ]
         raise AdoptionRefused(

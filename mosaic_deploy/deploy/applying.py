@@ -254,6 +254,8 @@ def _ways_on(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...
     if isinstance(error, PlanStale):
         return (NextAction("make a new plan", options.again),)
     if isinstance(error, LeaseHeld) and not options.break_lease:
-        broken = NextAction("if that deploy is dead", with_options(options.again, "--break-lease"))
+        broken = NextAction(
+            "if that deploy is dead", with_options(options.again, "--break-lease"), needs_person=True
+        )
         return (NextAction("go on when it has ended", options.again), broken)
     return (NextAction("go on from here", options.again),)

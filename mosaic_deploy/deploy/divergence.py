@@ -40,7 +40,7 @@ def told(
     for problem in error.problems:
         name = problem.location.file
         applied = sources.get(changed.get(name, ""))
-        shown = files[name].shown if name in files else _beside(desired, name)
+        shown = files[name].shown if name in files else beside(desired, name)
         diff = difference(applied, files[name].text, shown) if applied is not None else None
         problems.append(replace(problem, location=Location(shown), diff=diff))
     error.problems = tuple(problems)
@@ -84,7 +84,8 @@ def _sources(api: Api, project: str, versions: Sequence[str]) -> Mapping[str, st
         return {}
 
 
-def _beside(desired: Desired, name: str) -> str:
+def beside(desired: Desired, name: str) -> str:
+    """A migration's path from the project folder, also of one that isn't there."""
     database = desired.manifest.database
     folder = database.migrations if database else None
     return str(PurePosixPath(folder or ".") / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning import Planned, Target
 from mosaic_deploy.diff.standing import edited, standings
@@ -46,6 +47,11 @@ def read_known(api: Api, manifest: Manifest, target: Target) -> Known:
     if project is None or project.status == "provisioning":
         return Known(manifest, project or Project("", target.name or ""), files, Told())
     return Known(manifest, project, files, read_history(api, project.id))
+
+
+def path_of(known: Known, file: str) -> str:
+    """A migration's file, by its path from the project folder."""
+    return str(PurePosixPath(migrations_folder(known.manifest)) / file)
 
 
 def require_project(known: Known) -> None:

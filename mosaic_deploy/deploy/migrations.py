@@ -147,8 +147,8 @@ def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
 def _ways_to_say(step: Step) -> tuple[NextAction, NextAction]:
     part = f"{step.version}:{step.number}"
     return (
-        NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}"),
-        NextAction("if it did not", f"mosaic-deploy migrate repair --not-applied {part}"),
+        NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}", needs_person=True),
+        NextAction("if it did not", f"mosaic-deploy migrate repair --not-applied {part}", needs_person=True),
     )
 
 

@@ -17,7 +17,14 @@ from mosaic_deploy.diff.quota import quota_notes
 from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
 from mosaic_deploy.diff.static_limit import large_puts, refuse_too_large
 from mosaic_deploy.diff.tidying import Tidying, tidying
-from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NotFound, Problem
+from mosaic_deploy.errors import (
+    Location,
+    MigrationDiverged,
+    MigrationInvalid,
+    NotFound,
+    Problem,
+    SelectionRefused,
+)
 from mosaic_deploy.live import endpoints, ledger
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.fetched import Progress, with_bytes_checked
@@ -30,8 +37,9 @@ from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Project, Snapshot, State
 from mosaic_deploy.source.digests import Hashed, unheard
 from mosaic_deploy.source.migrations import Parsed, parse_migrations
+from mosaic_deploy.source.mistakes import Mistakes
 from mosaic_deploy.source.seeds import whole_seeds
-from mosaic_deploy.source.snapshot import Desired, read_desired
+from mosaic_deploy.source.snapshot import Desired, read_good
 from mosaic_deploy.sql.describe import describe
 from mosaic_deploy.sql.units import Carrier
 
@@ -131,8 +139,11 @@ def read_both(
 ) -> tuple[Desired, Live]:
     """What is desired, from disk, and what is live, from the API."""
     fits = fitting(api, target.id, target.name, target.hint) if options.selection == ALL else None
-    desired = read_desired(manifest, options.hashed, fits)
-    check_pages(manifest, desired.snapshot)
+    mistakes = Mistakes(manifest.file.name)
+    desired = read_good(manifest, mistakes, options.hashed, fits)
+    if desired.snapshot.static is not None:
+        mistakes.of(lambda: check_pages(manifest, desired.snapshot))
+    mistakes.tell()
     return desired, _read_live(api, target, desired.snapshot)
 
 
@@ -150,7 +161,11 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
         raise divergence.told(error, api, desired, complete, live) from None
     together = bool(desired.manifest.database and desired.manifest.database.together)
     names = known_names(complete, live.snapshot)
-    made = select(made, options.selection, names, together=together)
+    try:
+        made = select(made, options.selection, names, together=together)
+    except SelectionRefused as error:
+        error.problems = tuple(_placed(problem, desired) for problem in error.problems)
+        raise
     _refuse_too_large(api, desired, made)
     quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
     made = replace(made, notes=(*made.notes, *quota))
@@ -159,6 +174,11 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
     hazards = find_hazards(api, live.snapshot, coming, desired.manifest.policy)
     made = judged(made, hazards, desired.manifest)
     return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds, options.selection)
+
+
+def _placed(problem: Problem, desired: Desired) -> Problem:
+    """A problem of a migration, at its path from the project folder."""
+    return replace(problem, location=Location(divergence.beside(desired, problem.location.file)))
 
 
 def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:

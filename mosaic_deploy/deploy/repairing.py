@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.deploy.history import Known, meant, parsed_or_none, planned, require_project
+from dataclasses import replace
+
+from mosaic_deploy.deploy.history import Known, meant, parsed_or_none, path_of, planned, require_project
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.diff.repairs import Wish, repairs
-from mosaic_deploy.errors import Problem, RepairRefused
+from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.indexes import State, read_dropped, read_index
 from mosaic_deploy.model.snapshot import Migration
@@ -23,9 +25,19 @@ def plan_repair(api: Api, known: Known, wish: Wish) -> Planned:
     begun = {entry.migration.version for entry in known.told.entries}
     named = set(wish.accept) | {version for version, _ in wish.applied}
     folder = [_read(file, begun, named) for file in known.files]
-    granted = repairs(wish, folder, known.told.entries)
+    try:
+        granted = repairs(wish, folder, known.told.entries)
+    except RepairRefused as error:
+        error.problems = tuple(_placed(problem, known) for problem in error.problems)
+        raise
     _refuse_unapplied(api, known, wish)
     return planned(known, granted)
+
+
+def _placed(problem: Problem, known: Known) -> Problem:
+    """A problem of a file, at its path from the project folder; one of a version that has no file as it is."""
+    name = problem.location.file
+    return replace(problem, location=Location(path_of(known, name))) if name.endswith(".sql") else problem
 
 
 def _refuse_unapplied(api: Api, known: Known, wish: Wish) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.applying import ApplyOptions, Work, carry_out
 from mosaic_deploy.deploy.hazards import find_hazards
-from mosaic_deploy.deploy.history import Known, planned, require_project
+from mosaic_deploy.deploy.history import Known, path_of, planned, require_project
 from mosaic_deploy.deploy.pieces import Piece, run_pieces
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.deploy.run import Run
@@ -41,7 +41,9 @@ def plan_rollback(api: Api, known: Known, *, to: str | None = None, steps: int =
         try:
             downs.append((entry, *_way_down(known, entry)))
         except _Refused as refused:
-            problems.append(refused.problem)
+            problems.append(
+                Problem(refused.message, Location(path_of(known, refused.file)), hint=refused.hint)
+            )
         except MigrationInvalid as invalid:
             problems += invalid.problems
     if problems:
@@ -65,7 +67,7 @@ def roll_back(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Ev
 class _Refused(Exception):
     def __init__(self, file: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.problem = Problem(message, Location(file), hint=hint)
+        self.file, self.message, self.hint = file, message, hint
 
 
 def _chosen(known: Known, to: str | None, steps: int) -> list[Entry]:

@@ -124,17 +124,10 @@ def _about(note: Note, selection: Selection) -> bool:
 
 
 def _refuse_strangers(only: Iterable[Selector], names: Names) -> None:
-    problems = [
-        Problem(
-            "means nothing, neither in the folder nor live",
-            Location(selector.text),
-            hint=_near(selector, names),
-        )
-        for selector in only
-        if _means_nothing(selector, names)
-    ]
-    if problems:
-        raise SelectionRefused("--only names what isn't there", problems=problems, hint=_HINT)
+    strangers = [selector for selector in only if _means_nothing(selector, names)]
+    if strangers:
+        told = ", ".join(f"{each.text}{_near(each, names)}" for each in strangers)
+        raise SelectionRefused(f"--only names what is neither in the folder nor live: {told}", hint=_HINT)
 
 
 _HINT = "patterns are gitignore's, matched against addresses as the plan shows them: static:about/*.html"
@@ -156,11 +149,11 @@ def _means_nothing(selector: Selector, names: Names) -> bool:
     return not any(selector.takes(selector.kind, name) for name in names.get(selector.kind, ()))
 
 
-def _near(selector: Selector, names: Names) -> str | None:
+def _near(selector: Selector, names: Names) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(selector.pattern or "", sorted(names.get(selector.kind, ())), 1)
-    return f"did you mean {selector.text.partition(':')[0]}:{close[0]}?" if close else None
+    return f" (did you mean {selector.text.partition(':')[0]}:{close[0]}?)" if close else ""
 
 
 def _refuse_gaps(changes: Iterable[Change], taken: set[str], *, together: bool) -> None:

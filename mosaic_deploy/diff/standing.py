@@ -61,19 +61,22 @@ def _begun(row: Migration) -> Standing:
 def ways_of_edited(file: Migration, row: Migration) -> Iterator[NextAction]:
     """What can be done about a file that means something else than what of it was applied."""
     if row.applied or file.units == row.units:
-        yield NextAction(
+        yield _repair(
             f"if the database is already as {file.file} says now: record that, and run nothing",
-            f"{_REPAIR} --accept {shlex.quote(file.file)}",
+            f"--accept {shlex.quote(file.file)}",
         )
     if not row.applied:
-        yield NextAction(
-            "if what was applied of it was undone by hand", f"{_REPAIR} --not-applied {row.version}:1"
-        )
+        yield _repair("if what was applied of it was undone by hand", f"--not-applied {row.version}:1")
 
 
 def way_of_missing(row: Migration) -> NextAction:
     """What can be done about an applied file that is gone, besides putting it back."""
-    return NextAction(f"if {row.file} is gone for good", f"{_REPAIR} --forget {row.version}")
+    return _repair(f"if {row.file} is gone for good", f"--forget {row.version}")
+
+
+def _repair(when: str, option: str) -> NextAction:
+    """A repair says what nobody but a person can know: that the database is so."""
+    return NextAction(when, f"{_REPAIR} {option}", needs_person=True)
 
 
 def _ways(standing: Standing, file: Migration | None, entry: Entry, applied_as: str) -> Iterator[NextAction]:
@@ -84,18 +87,16 @@ def _ways(standing: Standing, file: Migration | None, entry: Entry, applied_as: 
     elif standing is Standing.MISSING:
         yield way_of_missing(row)
     elif standing is Standing.UNKNOWN:
-        yield NextAction(
-            f"if part {entry.attempt} took effect", f"{_REPAIR} --applied {version}:{entry.attempt}"
-        )
-        yield NextAction("if it did not", f"{_REPAIR} --not-applied {version}:{entry.attempt}")
+        yield _repair(f"if part {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
+        yield _repair("if it did not", f"--not-applied {version}:{entry.attempt}")
     elif standing is Standing.FAILED:
         part = -entry.attempt
         yield NextAction(f"to begin part {part} anew", "mosaic-deploy apply")
-        yield NextAction(f"if part {part} was run by hand", f"{_REPAIR} --applied {version}:{part}")
+        yield _repair(f"if part {part} was run by hand", f"--applied {version}:{part}")
     elif standing is Standing.PARTIAL:
         yield NextAction(f"to run the other {units - done} of {units} parts", "mosaic-deploy apply")
-        yield NextAction("if they were run by hand", f"{_REPAIR} --applied {version}:{units}")
+        yield _repair("if they were run by hand", f"--applied {version}:{units}")
     if standing in (Standing.PARTIAL, Standing.FAILED) and done:
-        yield NextAction("if all parts were undone by hand", f"{_REPAIR} --not-applied {version}:1")
+        yield _repair("if all parts were undone by hand", f"--not-applied {version}:1")
     if applied_as and standing in (Standing.APPLIED, Standing.REFORMATTED):
-        yield NextAction("to record the new name", f"{_REPAIR} --rename {version}")
+        yield _repair("to record the new name", f"--rename {version}")

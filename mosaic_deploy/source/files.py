@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mosaic_deploy.errors import Location, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import Location, Problem, SourceError, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.digests import Hashed, Hashing, read_digest, unheard
 from mosaic_deploy.source.local_file import LocalFile
+from mosaic_deploy.source.mistakes import Mistakes
 from mosaic_deploy.source.names import alike_notes, two_forms
 from mosaic_deploy.source.patterns import Selection, matcher
 from mosaic_deploy.source.secrets import secret_problems
@@ -35,6 +36,8 @@ class Files:
     """How many names `.mosaicignore` left out."""
     hidden: int = 0
     """How many were left out for the dot they begin with."""
+    whole: bool = True
+    """Whether `found` has all of them: none was refused or unreadable."""
 
     def notes(self, kind: str) -> Iterator[Note]:
         yield from alike_notes(kind, self.found)
@@ -59,9 +62,11 @@ def read_files(
     cache: StatCache | None = None,
     hashed: Hashed = unheard,
     before: Before | None = None,
+    mistakes: Mistakes | None = None,
 ) -> Files:
     """Every selected file, hashed where the cache doesn't know it.
 
+    What is refused is added to `mistakes` where those are given, and left out; else it is raised at the end.
     Raises what `before` does; SourceRefused for names that can't be sent or collide, links that leave the project folder and special
     files, all at once; SourceUnreadable; SourceChanged where the folder changes meanwhile.
     """
@@ -69,11 +74,6 @@ def read_files(
     walk = Walk(root, selection)
     files = list(walk.files())
     walk.problems += two_forms(sorted(file.shown for file in files))
-    if walk.problems:
-        problems = [*walk.problems, *walk.unreadable]
-        raise SourceRefused(
-            "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
-        )
     files.sort(key=lambda file: file.name)
     digests = [cache.find(file.shown, file.status) for file in files]
     unread = sum(file.status.st_size for file, known in zip(files, digests, strict=True) if known is None)
@@ -94,8 +94,12 @@ def read_files(
         found[file.name] = LocalFile(Object(file.name, digest.sha256, digest.size), root, file.shown)
         if allowed is None or not allowed(file.name[len(selection.prefix) :]):
             secrets += secret_problems(file, digest.findings)
-    _refuse_unreadable(walk.unreadable)
-    return Files(found, tuple(secrets), walk.ignored, walk.hidden)
+    refused = _refused(walk)
+    if refused and mistakes is None:
+        raise refused
+    if refused and mistakes is not None:
+        mistakes.add(refused)
+    return Files(found, tuple(secrets), walk.ignored, walk.hidden, whole=refused is None)
 
 
 def refuse_unserved(files: dict[str, LocalFile]) -> None:
@@ -119,9 +123,14 @@ def _suffix(name: str) -> str:
     return posixpath.splitext(name)[1].rstrip(".")
 
 
-def _refuse_unreadable(problems: list[Problem]) -> None:
+def _refused(walk: Walk) -> SourceError | None:
+    """Why some of the files can't be deployed, None where all can."""
+    problems = [*walk.problems, *walk.unreadable]
+    if walk.problems:
+        return SourceRefused(
+            "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
+        )
     if len(problems) == 1:
         [problem] = problems
-        raise SourceUnreadable(f"{problem.location.file} {problem.message}", location=problem.location)
-    if problems:
-        raise SourceUnreadable("some files can't be read", problems=problems)
+        return SourceUnreadable(f"{problem.location.file} {problem.message}", location=problem.location)
+    return SourceUnreadable("some files can't be read", problems=problems) if problems else None

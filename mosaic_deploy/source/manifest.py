@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from mosaic_deploy.source.interpolation import Placement
 from mosaic_deploy.source.manifest_file import NAMES, find_manifest
 from mosaic_deploy.source.manifest_folders import folder_problems
 from mosaic_deploy.source.manifest_text import Refused, SourceText, read_source_text, source_text
-from mosaic_deploy.source.manifest_values import duration_problems, manifest_of
+from mosaic_deploy.source.manifest_values import duration_problems, good_files, manifest_of
 from mosaic_deploy.source.overrides import overridden
 from mosaic_deploy.source.yaml_tree import Node, compose, described, shown
 
 SCHEMA = "mosaic.schema.json"
+Tried = tuple[Manifest, ManifestInvalid | None]
+"""A whole manifest and None, or what is good of one with what is wrong."""
 
 
 def read_manifest(
@@ -33,6 +35,19 @@ def read_manifest(
     ManifestInvalid with every Problem by position, SourceUnreadable where the system doesn't let it be read.
     Sends nothing, writes nothing.
     """
+    manifest, refused = try_manifest(path, environment=environment, environ=environ)
+    if refused:
+        raise refused
+    return manifest
+
+
+def try_manifest(
+    path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Tried:
+    """As `read_manifest`, but a manifest with mistakes is given as far as it names files beyond doubt, with its error.
+
+    ManifestInvalid is raised where that is not at all.
+    """
     file = find_manifest(path)
     return _read(file, lambda: read_source_text(file, _shown_as(file)), environment, environ)
 
@@ -41,13 +56,23 @@ def read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Manifest:
     """As `read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml, which needn't be there."""
+    manifest, refused = try_manifest_text(text, folder, environment=environment, environ=environ)
+    if refused:
+        raise refused
+    return manifest
+
+
+def try_manifest_text(
+    text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Tried:
+    """As `try_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml."""
     file = folder / NAMES[0]
     return _read(file, lambda: source_text(text.encode(), NAMES[0]), environment, environ)
 
 
 def _read(
     file: Path, read: Callable[[], SourceText], environment: str | None, environ: Mapping[str, str]
-) -> Manifest:
+) -> Tried:
     shown_as = _shown_as(file)
     values, problems = parse_dotenv(file.parent, _shown_as(file.parent / ".env"))
     reading = _Reading(file, environment, {**values, **environ}, problems)
@@ -58,9 +83,13 @@ def _read(
         problems.append(refused.problem)
     except OSError as error:
         raise SourceUnreadable(f"{shown_as} can't be read: {error.strerror}") from None
-    if problems or manifest is None:
-        raise _invalid(shown_as, problems)
-    return manifest
+    if manifest is not None and not problems:
+        return manifest, None
+    invalid = _invalid(shown_as, problems)
+    rest = reading.rest(invalid.problems)
+    if rest is None:
+        raise invalid
+    return rest, invalid
 
 
 class _Reading:
@@ -74,6 +103,7 @@ class _Reading:
         self.variables = variables
         self.problems = problems
         self.schema = read_schema(SCHEMA)
+        self._read: tuple[Node, SourceText] | None = None
 
     def manifest(self, source: SourceText) -> Manifest | None:
         """The manifest, None or anything where there are problems. Refused where reading can't go on."""
@@ -98,8 +128,20 @@ class _Reading:
         further = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
         self.problems += [problem for problem in further if problem.field not in wrong]
         if self.problems:
+            self._read = chosen, source
             return None
         manifest = manifest_of(plain(chosen), self.file, self.environment)
+        return replace(manifest, locations=dict(_locations(chosen, source)))
+
+    def rest(self, problems: Sequence[Problem]) -> Manifest | None:
+        """What the manifest says of files, without what is wrong in it; None where one can't tell the two apart."""
+        if self._read is None:
+            return None
+        chosen, source = self._read
+        good = good_files(plain(chosen), problems, self.environment)
+        if good is None:
+            return None
+        manifest = manifest_of(good, self.file, self.environment)
         return replace(manifest, locations=dict(_locations(chosen, source)))
 
     def chosen(self, whole: Node, source: SourceText) -> Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,35 @@ def manifest_of(value: Value, file: Path, environment: str | None) -> Manifest:
         verify=tuple(HttpCheck(**check) for check in value.get("verify", {}).get("http", ())),
         environment=environment,
     )
+
+
+def good_files(value: Value, problems: Iterable[Problem], environment: str | None) -> Value | None:
+    """What a manifest's value says of files and SQL, without what `problems` lie in.
+
+    None where a problem isn't of one field, or is of the environment itself: it may be of any. A mistake in static
+    or storage takes the section away: without one of its patterns, other files would be meant.
+    """
+    wrong: set[str] = set()
+    for problem in problems:
+        section, *fields = problem.field.split(".")
+        if section == "environments" and environment is not None:
+            if len(fields) < 2:
+                return None
+            if fields[0] != environment:
+                continue
+            section, *fields = fields[1:]
+        if not section:
+            return None
+        named = fields[0].partition("[")[0] if fields else ""
+        wrong |= {f"{section}.{named}"} if section == "database" and named else {section}
+    good = {name: value[name] for name in ("static", "storage") if name in value and name not in wrong}
+    database = value.get("database", {}) if "database" not in wrong else {}
+    sql = {
+        name: database[name]
+        for name in ("migrations", "seeds")
+        if name in database and f"database.{name}" not in wrong
+    }
+    return {**good, "database": sql} if sql else good
 
 
 def seconds(duration: str | float) -> float:

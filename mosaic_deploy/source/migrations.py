@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.mistakes import Mistakes
 from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
 from mosaic_deploy.sql.reserved import SCHEMA, first_write
 from mosaic_deploy.sql.units import Unit, UnitProblem, split_units
@@ -59,21 +60,26 @@ class Parsed:
         return self.prefixes[-1]
 
 
-def read_migrations(root: Path, folder: str) -> tuple[MigrationFile, ...]:
+def read_migrations(root: Path, folder: str, mistakes: Mistakes | None = None) -> tuple[MigrationFile, ...]:
     """The folder's migrations in numeric order, not yet parsed.
 
+    What is refused is added to `mistakes` where those are given, and left out; else all of it is raised at once.
     Raises MigrationInvalid with every misnamed or duplicate file, SourceUnreadable for one that can't be read,
     SourceRefused for links that leave the project folder.
     """
     shown = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
+    told = Mistakes(folder) if mistakes is None else mistakes
     if problems := [_leaves(name) for path, name in shown.items() if not _inside(path, root)]:
-        raise SourceRefused("some migrations can't be read", problems=problems)
-    problems = [_misnamed(name) for path, name in shown.items() if not _version(path.name)]
-    if problems:
-        raise MigrationInvalid("migration files need names that order them", problems=problems)
-    files = sorted((_read(path, name) for path, name in shown.items()), key=lambda f: f.migration.order)
+        told.add(SourceRefused("some migrations can't be read", problems=problems))
+    if problems := [_misnamed(name) for path, name in shown.items() if not _version(path.name)]:
+        told.add(MigrationInvalid("migration files need names that order them", problems=problems))
+    good = {path: name for path, name in shown.items() if _version(path.name) and _inside(path, root)}
+    read = (told.of(partial(_read, path, name)) for path, name in good.items())
+    files = sorted((file for file in read if file), key=lambda f: f.migration.order)
     if problems := list(_duplicates(files)):
-        raise MigrationInvalid("two migrations have the same version", problems=problems)
+        told.add(MigrationInvalid("two migrations have the same version", problems=problems))
+    if mistakes is None:
+        told.tell()
     return tuple(files)
 
 

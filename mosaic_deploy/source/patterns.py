@@ -86,11 +86,12 @@ def line_mistake(line: str) -> str | None:
     return None if usable and pattern.strip("!/") else "a pattern that matches nothing"
 
 
-def refuse_bad_patterns(manifest: Manifest) -> None:
-    """Raises ManifestInvalid for every pattern of the manifest that can't be used, each at its place."""
+def bad_patterns(manifest: Manifest) -> ManifestInvalid | None:
+    """Every pattern of the manifest that can't be used, each at its place; None where all can."""
     problems = list(_problems(manifest))
-    if problems:
-        raise ManifestInvalid(f"{manifest.file.name} has patterns that can't be used", problems=problems)
+    if not problems:
+        return None
+    return ManifestInvalid(f"{manifest.file.name} has patterns that can't be used", problems=problems)
 
 
 def _problems(manifest: Manifest) -> Iterator[Problem]:

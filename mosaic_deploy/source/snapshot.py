@@ -17,7 +17,8 @@ from mosaic_deploy.source.files import Before, Files, read_files, refuse_unserve
 from mosaic_deploy.source.local_file import LocalFile
 from mosaic_deploy.source.manifest_file import unread_twin
 from mosaic_deploy.source.migrations import MigrationFile, read_migrations
-from mosaic_deploy.source.patterns import Selection, refuse_bad_patterns
+from mosaic_deploy.source.mistakes import Mistakes
+from mosaic_deploy.source.patterns import Selection, bad_patterns
 from mosaic_deploy.source.secrets import refuse_secrets
 from mosaic_deploy.source.seeds import read_seeds, seed_objects
 from mosaic_deploy.source.stat_cache import StatCache, stat_cache
@@ -44,21 +45,36 @@ class Desired:
 
 
 def read_desired(manifest: Manifest, hashed: Hashed = unheard, before: Before | None = None) -> Desired:
-    """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children.
+    """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children,
+    ManifestInvalid: all that is wrong at once.
 
     `before` is given the assets before they are hashed, and may raise.
     """
-    migrations = _migrations(manifest)
-    static, assets = _files(manifest, hashed, before)
-    generated = _generated(manifest.magic_link, static.found if static else {})
-    seeds = _seeds(manifest)
-    objects = {name: file.object for name, file in (static.found if static else {}).items()}
+    mistakes = Mistakes(manifest.file.name)
+    desired = read_good(manifest, mistakes, hashed, before)
+    mistakes.tell()
+    return desired
+
+
+def read_good(
+    manifest: Manifest, mistakes: Mistakes, hashed: Hashed = unheard, before: Before | None = None
+) -> Desired:
+    """As `read_desired`, but what is wrong is added to `mistakes` and left out.
+
+    A snapshot's `static` is None where some of it couldn't be read.
+    """
+    migrations = mistakes.of(lambda: _migrations(manifest, mistakes))
+    static, assets = _files(manifest, hashed, before, mistakes)
+    found = static.found if static else {}
+    generated = mistakes.of(lambda: _generated(manifest.magic_link, found)) or {}
+    seeds = mistakes.of(lambda: _seeds(manifest))
+    objects = {name: file.object for name, file in found.items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
         project=Project(manifest.project.id or "", manifest.project.name or ""),
         extensions=frozenset(manifest.database.extensions if manifest.database else ()),
         migrations=None if migrations is None else tuple(file.migration for file in migrations),
-        static=None if static is None and not generated else objects,
+        static=None if _partly(manifest, static) or (static is None and not generated) else objects,
         storage=None if assets is None else {name: file.object for name, file in assets.found.items()},
         auth=_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
@@ -69,12 +85,12 @@ def read_desired(manifest: Manifest, hashed: Hashed = unheard, before: Before | 
         snapshot,
         migrations or (),
         seeds or (),
-        static.found if static else {},
+        found,
         assets.found if assets else {},
         generated,
         (
             *_twin(manifest),
-            *_draft_notes(manifest),
+            *(mistakes.of(lambda: _draft_notes(manifest)) or ()),
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
         sum(files.ignored for files in read.values()),
@@ -87,10 +103,15 @@ def _twin(manifest: Manifest) -> Iterator[Note]:
         yield Note("manifest_twice", message, Severity.WARNING)
 
 
-def _migrations(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
+def _partly(manifest: Manifest, static: Files | None) -> bool:
+    """Whether static files are wanted and weren't all read."""
+    return manifest.static is not None and (static is None or not static.whole)
+
+
+def _migrations(manifest: Manifest, mistakes: Mistakes) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
-    return read_migrations(manifest.root, manifest.database.migrations)
+    return read_migrations(manifest.root, manifest.database.migrations, mistakes)
 
 
 def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
@@ -106,36 +127,43 @@ def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
     return read_seeds(manifest.root, manifest.database.seeds)
 
 
-def _files(manifest: Manifest, hashed: Hashed, before: Before | None) -> tuple[Files | None, Files | None]:
+def _files(
+    manifest: Manifest, hashed: Hashed, before: Before | None, mistakes: Mistakes
+) -> tuple[Files | None, Files | None]:
     """Static files and assets, read with one stat cache. What was hashed is remembered also where some is refused."""
-    refuse_bad_patterns(manifest)
+    if bad := bad_patterns(manifest):
+        mistakes.add(bad)  # which files are meant isn't known
+        return None, None
     if manifest.static is None and manifest.storage is None:
         return None, None
     cache = stat_cache(manifest.root)
     try:
-        static, assets = _static(manifest, cache, hashed), _assets(manifest, cache, hashed, before)
+        static = mistakes.of(lambda: _static(manifest, cache, hashed, mistakes))
+        assets = mistakes.of(lambda: _assets(manifest, cache, hashed, before, mistakes))
     finally:
         cache.write()
-    refuse_secrets(static.secrets if static else (), assets.secrets if assets else ())
+    mistakes.of(lambda: refuse_secrets(static.secrets if static else (), assets.secrets if assets else ()))
     return static, assets
 
 
-def _static(manifest: Manifest, cache: StatCache, hashed: Hashed) -> Files | None:
+def _static(manifest: Manifest, cache: StatCache, hashed: Hashed, mistakes: Mistakes) -> Files | None:
     spec = manifest.static
     if spec is None:
         return None
     selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
-    files = read_files(manifest.root, selection, cache, hashed)
-    refuse_unserved(files.found)
+    files = read_files(manifest.root, selection, cache, hashed, mistakes=mistakes)
+    mistakes.of(lambda: refuse_unserved(files.found))
     return files
 
 
-def _assets(manifest: Manifest, cache: StatCache, hashed: Hashed, before: Before | None) -> Files | None:
+def _assets(
+    manifest: Manifest, cache: StatCache, hashed: Hashed, before: Before | None, mistakes: Mistakes
+) -> Files | None:
     spec = manifest.storage
     if spec is None:
         return None
     selection = Selection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
-    return read_files(manifest.root, selection, cache, hashed, before)
+    return read_files(manifest.root, selection, cache, hashed, before, mistakes)
 
 
 def _settings(spec: MagicLinkSpec | None) -> Settings | None:

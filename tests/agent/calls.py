@@ -12,6 +12,7 @@ from tests.offered_commands import check_offered, offered_in
 
 _ERROR = jsonschema.Draft202012Validator({**read_schema("error.schema.json"), "unevaluatedProperties": False})
 """The command line's errors, with no field that they don't have."""
+_PLAN = jsonschema.Draft202012Validator(read_schema("plan.schema.json"))
 
 
 async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
@@ -23,5 +24,8 @@ async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]
     for error in (document.get("error"), document.get("problem")):
         if error:
             _ERROR.validate(error)
+    plan = document if document.get("type") == "plan" else document.get("plan")
+    if plan:
+        _PLAN.validate(plan)
     check_offered(offered_in(document))
     return document

@@ -44,6 +44,8 @@ def test_apply_wants_the_fingerprint_of_what_would_be_done(session, folder: Path
         (folder / "public/index.html").write_text("<h1>edited since")
         refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert refused["error"]["code"] == "plan_stale"
+        assert refused["error"]["retryable"] is False
+        assert [way["needs_person"] for way in refused["error"]["next_actions"]] == [False]
         assert (await call(client, "plan", local=True))["summary"] == planned["summary"]
 
     session(conversation)
@@ -59,6 +61,7 @@ def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None
         refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert refused["error"]["code"] == "destructive_unconfirmed"
         assert refused["error"]["next_actions"][0]["command"].startswith("mosaic-deploy apply --local")
+        assert refused["error"]["next_actions"][0]["needs_person"] is True
         rows = await call(client, "query", local=True, sql="select count(*) as n from t")
         assert rows["rows"] == [{"n": 3}]
 

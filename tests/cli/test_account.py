@@ -89,7 +89,36 @@ def test_sql_that_is_none_has_its_place(run, deployed: Path) -> None:
 def test_a_link_that_was_sent_is_where_the_output_says(run, deployed: Path) -> None:
     sent = run("auth", "send-link", "ann@example.org", *HERE, "--redirect", "/index.html")
     assert sent.returncode == 0
-    assert "`mosaic-deploy local open` shows the mail" in sent.stdout
+    assert "  next: read the mail:  mosaic-deploy local inbox --to ann@example.org\n" in sent.stdout
+
+
+def test_the_newest_mails_are_read_at_the_command_line(run, deployed: Path) -> None:
+    def send(address: str) -> dict:
+        asked = run("auth", "send-link", address, *HERE, "--redirect", "/index.html", "-o", "json")
+        return json.loads(asked.stdout)
+
+    [way] = send("first@example.org")["next_actions"]
+    assert way["command"] == "mosaic-deploy local inbox --to first@example.org"
+    send("second@example.org")
+    newest = json.loads(run("local", "inbox", "--limit", "1", "-o", "json").stdout)
+    assert newest["type"] == "inbox"
+    assert [mail["to"] for mail in newest["mails"]] == ["second@example.org"]
+    [mail] = json.loads(run(*way["command"].split()[1:], "-o", "json").stdout)["mails"]
+    assert mail["to"] == "first@example.org"
+    assert mail["subject"]
+    assert mail["created_at"]
+    text = run("local", "inbox", "--to", "First@example.org").stdout.splitlines()
+    assert text == [f"{mail['created_at']}  to first@example.org: {mail['subject']}", f"  {mail['link']}"]
+    lines = run("local", "inbox", "--to", "nobody@example.org", "-o", "ndjson").stdout.splitlines()
+    assert json.loads(lines[-1]) == {"type": "inbox", "mails": []}
+    assert run("local", "inbox", "--to", "nobody@example.org").stdout == "No mails.\n"
+
+
+@pytest.mark.parametrize("mode", [[], ["--read-only"]])
+def test_a_query_is_no_file(run, deployed: Path, mode: list[str]) -> None:
+    error = json.loads(run("sql", *HERE, *mode, "selec 2", "-o", "json").stdout)["error"]
+    assert error["location"] is None
+    assert error["message"].startswith("query:1:1: ")
 
 
 def test_a_key_that_is_not_taken_tells_where_one_is(run, platform, folder: Path) -> None:

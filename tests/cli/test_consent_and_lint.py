@@ -182,3 +182,22 @@ def test_lint_severity(run, folder):
     (folder / "sql/2_more.sql").write_text("create table u (id int primary key);\n")
     assert run("migrate", "lint").returncode == 0
     assert run("migrate", "lint", "--severity", "advice").returncode == 1
+
+
+def _ways(run, *arguments: str) -> list[tuple[str, bool]]:
+    error = json.loads(run(*arguments, "-o", "json").stdout)["error"]
+    return [(way["command"], way["needs_person"]) for way in error["next_actions"]]
+
+
+def test_what_only_a_person_may_decide_is_marked(run, shop):
+    [(command, needs)] = _ways(run, "apply", "--local", "--yes")
+    assert ("--allow destructive" in command, needs) == (True, True)
+    told = run("apply", "--local", "--yes").stderr
+    assert "  next: agree beforehand (yours to decide):  mosaic-deploy apply --local --yes --allow" in told
+    (shop / "sql/2_drop.sql").write_text("create table u (id bigint);")
+    assert [needs for _, needs in _ways(run, "apply", "--local")] == [False]
+    (shop / "sql/1_t.sql").write_text("create table t (id int);")
+    ways = _ways(run, "apply", "--local", "--yes")
+    assert [needs for command, needs in ways if "migrate repair --accept" in command] == [True]
+    assert [needs for _, needs in _ways(run, "migrate", "repair", "--accept", "1_t.sql", "--local")] == [True]
+    assert [needs for _, needs in _ways(run, "local", "reset", "nothing")] == [True]

@@ -28,7 +28,21 @@ PLAN, EVENT, ERROR = (
 @pytest.mark.parametrize("name", _SCHEMAS)
 def test_the_schemas_are_schemas_and_are_printed(run, name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(_SCHEMAS[name])
-    assert json.loads(run("schema", name).stdout) == _SCHEMAS[name]
+    printed = json.loads(run("schema", name).stdout)
+    assert {**printed, "$defs": {}} == {**_SCHEMAS[name], "$defs": {}}
+    assert printed.get("$defs", {}).items() >= _SCHEMAS[name].get("$defs", {}).items()
+
+
+def test_a_printed_schema_needs_no_other(run) -> None:
+    """What it refers to is in it: whoever has only this one can use it."""
+    event = jsonschema.Draft202012Validator(json.loads(run("schema", "event").stdout))
+    jsonschema.Draft202012Validator.check_schema(event.schema)
+    error = {
+        "code": "declined", "message": "no", "hint": None, "location": None, "problems": [], "retryable": False,
+        "safe_to_retry": True, "mutation_state": "none", "next_actions": [],
+    }  # fmt: skip
+    event.validate({"type": "error", "error": error})
+    assert not event.is_valid({"type": "error", "error": {**error, "code": 5}})
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
@@ -53,6 +67,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
         "apply that fails": ["apply", "--local", "--yes"],
         "apply that isn't agreed to": ["apply", "--local"],
         "apply": ["apply", "--local", "--yes", "--only", "static"],
+        "apply with nothing to do": ["apply", "--local", "--yes", "--only", "auth"],
         "usage": ["plan", "--wrong"],
         "status": ["status", "--local"],
         "migrate status": ["migrate", "status", "--local"],
@@ -73,6 +88,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
         "explain": ["explain", "lease_held"],
         "codes": ["explain"],
         "local": ["local", "status"],
+        "inbox": ["local", "inbox"],
     }
 
 
@@ -90,8 +106,22 @@ def test_every_command_prints_what_the_schemas_say(run, folder: Path) -> None:
             EVENT.validate(line)
             seen.add(line["type"])
             if line["type"] == "plan":
-                PLAN.validate({"mosaic_deploy": "x", "format": 1, **line})
+                PLAN.validate(line)
     assert {"apply_done", "apply_failed", "error", "plan", "rows"} <= seen
+
+
+def test_an_apply_with_nothing_to_do_is_an_apply(run, folder: Path) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    document = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)
+    assert (document["type"], document["done"], document["error"]) == ("apply", [], None)
+    assert document["plan"]["changes"] == []
+    assert document["project"]["id"]
+    PLAN.validate(document["plan"])
+    lines = [json.loads(line) for line in run("apply", "--local", "-o", "ndjson").stdout.splitlines()]
+    assert [line["type"] for line in lines] == ["version", "plan", "apply_done"]
+    assert lines[-1]["done"] == []
+    dry = json.loads(run("apply", "--local", "--dry-run", "-o", "json").stdout)
+    assert dry["type"] == "plan"
 
 
 def _check_answer(name: str, document: dict) -> None:
@@ -100,7 +130,7 @@ def _check_answer(name: str, document: dict) -> None:
         ERROR.validate(document["error"])
     plan = document if document["type"] == "plan" else document.get("plan")
     if plan:
-        PLAN.validate({"mosaic_deploy": "x", "format": 1, **plan})
+        PLAN.validate(plan)
 
 
 FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error"}

@@ -142,3 +142,75 @@ def test_the_cache_is_where_the_variable_says_and_losing_it_is_no_error(run, fol
     for where in ("/dev/null", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
         ended = run("validate", env={"MOSAIC_CACHE": where})
         assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def _everything_wrong(folder) -> None:
+    """Two links out of the folder, a kind that isn't served, a secret, a misnamed migration, two syntax errors."""
+    (folder / "public/out.html").symlink_to("/etc/hostname")
+    (folder / "public/paper.pdf").write_bytes(b"%PDF")
+    (folder / "public/key.js").write_text(KEY)
+    (folder / "sql/create.sql").write_text("select 1;")
+    (folder / "sql/2_bad.sql").write_text("creat table x (id int);")
+    (folder / "sql/3_bad.sql").write_text("select 1;\nselekt 2;")
+
+
+FILES = {
+    ("source_refused", "public/out.html", "a link that leaves the project folder"),
+    ("source_refused", "public/paper.pdf", "static hosting doesn't serve .pdf"),
+    ("secret_found", "public/key.js", "looks like a Mosaic API key"),
+    ("migration_invalid", "sql/create.sql", "no version number at the beginning of the name"),
+}
+
+
+def _told(error: dict) -> set[tuple[str, str, str]]:
+    return {(p.get("code", error["code"]), p["location"]["file"], p["message"]) for p in error["problems"]}
+
+
+def test_mistakes_of_all_kinds_come_at_once(run, folder):
+    _everything_wrong(folder)
+    error = json.loads(run("validate", "-o", "json").stdout)["error"]
+    told = _told(error)
+    assert told >= FILES
+    sql = [
+        (p["location"]["file"], p["location"]["line"]) for p in error["problems"] if "syntax" in p["message"]
+    ]
+    assert sql == [("sql/2_bad.sql", 1), ("sql/3_bad.sql", 2)]
+    assert len(told) == len(FILES) + 2
+    text = run("validate").stderr
+    assert "public/paper.pdf: static hosting doesn't serve .pdf (source_refused)" in text
+    assert "static.exclude" in text
+    assert "static.allow_secrets" in text
+    planned = json.loads(run("plan", "--local", "-o", "json").stdout)["error"]
+    assert _told(planned) == FILES
+
+
+def test_mistakes_of_the_manifest_come_with_those_of_the_files_it_names(run, folder):
+    _everything_wrong(folder)
+    with (folder / "mosaic.yaml").open("a") as file:
+        file.write("colour: red\nverify:\n  http: 5\n")
+    error = json.loads(run("validate", "-o", "json").stdout)["error"]
+    assert error["code"] == "manifest_invalid"
+    told = _told(error)
+    assert told >= FILES
+    assert {p["field"] for p in error["problems"] if "code" not in p} == {"colour", "verify.http"}
+    assert len([p for p in error["problems"] if "syntax" in p["message"]]) == 2
+
+
+def test_a_section_with_a_mistake_is_not_read_for_more(run, folder):
+    """Without the pattern that is misspelled, files would be told that were never meant."""
+    (folder / "public/paper.pdf").write_bytes(b"%PDF")
+    (folder / "sql/2_bad.sql").write_text("creat table x (id int);")
+    text = (folder / "mosaic.yaml").read_text()
+    (folder / "mosaic.yaml").write_text(text.replace("dir: public\n", 'dir: public\n  exlude: ["*.pdf"]\n'))
+    error = json.loads(run("validate", "-o", "json").stdout)["error"]
+    assert [(p["location"]["file"], p.get("code")) for p in error["problems"]] == [
+        ("mosaic.yaml", None),
+        ("sql/2_bad.sql", "migration_invalid"),
+    ]
+
+
+def test_of_a_manifest_that_is_no_yaml_only_that_is_told(run, folder):
+    _everything_wrong(folder)
+    (folder / "mosaic.yaml").write_text("version: 1\nstatic: {dir: public\n")
+    error = json.loads(run("validate", "-o", "json").stdout)["error"]
+    assert {p["location"]["file"] for p in error["problems"]} == {"mosaic.yaml"}

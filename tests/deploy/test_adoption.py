@@ -107,7 +107,7 @@ def test_a_baseline_can_be_drawn_further_until_something_ran(site, database):
     site.apply()
     with pytest.raises(AdoptionRefused) as caught:
         plan_baseline(known(site), "3")
-    assert [p.location.file for p in caught.value.problems] == ["0003_c.sql"]
+    assert [p.location.file for p in caught.value.problems] == ["sql/0003_c.sql"]
 
 
 def test_what_cannot_be_a_baseline(site):

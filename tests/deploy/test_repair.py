@@ -158,14 +158,14 @@ def test_what_would_be_a_guess_is_refused(site):
     with pytest.raises(RepairRefused) as caught:
         plan_repair(site.api, known(site), wish)
     assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
-        ("1_a.sql", "is as it was applied"),
-        ("none.sql", "is not in the migrations folder"),
-        ("1_a.sql", "is in the folder"),
+        ("sql/1_a.sql", "is as it was applied"),
+        ("sql/none.sql", "is not in the migrations folder"),
+        ("sql/1_a.sql", "is in the folder"),
         ("version 9", "is not in the ledger"),
-        ("2_b2.sql", "was applied as 2_b.sql, and isn't the same otherwise"),
-        ("1_a.sql", "is applied as a whole"),
-        ("3_c.sql", "part 3 isn't open"),
-        ("3_c.sql", "is not in the ledger"),
+        ("sql/2_b2.sql", "was applied as 2_b.sql, and isn't the same otherwise"),
+        ("sql/1_a.sql", "is applied as a whole"),
+        ("sql/3_c.sql", "part 3 isn't open"),
+        ("sql/3_c.sql", "is not in the ledger"),
     ]
 
 

@@ -65,7 +65,7 @@ def test_what_is_to_be_undone(site):
 def test_nothing_is_undone_where_a_way_down_is_missing(site):
     history(site, m1_a="create table a (id int);", m2_c=C)
     site.apply()
-    assert refusals(site, steps=2) == ["1_a.sql has no way down"]
+    assert refusals(site, steps=2) == ["sql/1_a.sql has no way down"]
     assert tables(site) == {"a", "c"}
     assert refusals(site, to="7") == []
 
@@ -89,14 +89,14 @@ def test_all_that_is_in_the_way_is_told_at_once(site):
     site.write("sql/1_edited.sql", f"{up}-- migrate:down\nselect 2;")
     (site.root / "sql/2_gone.sql").unlink()
     assert [line.partition(":")[0] for line in refusals(site, to="0")] == [
-        "8_own.sql can't be undone in one transaction (8_own.down.sql)",
-        "7_apart.sql can't be undone in one transaction (its migrate",
+        "sql/8_own.sql can't be undone in one transaction (8_own.down.sql)",
+        "sql/7_apart.sql can't be undone in one transaction (its migrate",
         'sql/6_wrong.sql syntax error at or near "selct"',
-        "5_solo.sql can't be undone in one transaction (its migrate",
-        "4_two.sql has two ways down",
-        "3_empty.sql has an empty way down (its migrate",
-        "2_gone.sql is applied, but no longer in the folder",
-        "1_edited.sql was edited after it was applied",
+        "sql/5_solo.sql can't be undone in one transaction (its migrate",
+        "sql/4_two.sql has two ways down",
+        "sql/3_empty.sql has an empty way down (its migrate",
+        "sql/2_gone.sql is applied, but no longer in the folder",
+        "sql/1_edited.sql was edited after it was applied",
     ]
 
 
@@ -105,7 +105,7 @@ def test_a_partly_applied_file_is_not_rolled_back(site):
     history(site, m1_t=text)
     site.write("sql/1_t.down.sql", "drop table t;")
     site.fails()
-    assert refusals(site) == ["1_t.sql only 1 of its 2 parts are known to be applied"]
+    assert refusals(site) == ["sql/1_t.sql only 1 of its 2 parts are known to be applied"]
 
 
 def test_a_way_down_that_fails_leaves_everything_of_its_file(site):

@@ -166,7 +166,8 @@ def test_links(tmp_path: Path) -> None:
     (folder / "3_outside.sql").symlink_to(tmp_path / "outside.sql")
     with pytest.raises(SourceRefused) as caught:
         read_migrations(root, "migrations")
-    [problem] = caught.value.problems
+    problem, lost = caught.value.problems
+    assert (lost.location.file, lost.code) == ("migrations/2_lost.sql", "source_unreadable")
     assert str(problem) == "migrations/3_outside.sql: a link that leaves the project folder; copy the file"
 
 

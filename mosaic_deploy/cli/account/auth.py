@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import asdict
+
 import click
 
 from mosaic_deploy.cli import options
@@ -9,7 +12,7 @@ from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.errors import RequestRefused
+from mosaic_deploy.errors import NextAction, RequestRefused
 
 
 @click.group(cls=Group)
@@ -47,6 +50,14 @@ def send_link(
     with session:
         project = parameters.project_of(session)
         message = send_magic_link(session.api, project.id, email, page)
-    document = {"type": "sign_in_link", "email": email, "redirect_url": page, "message": message}
-    inbox = "; `mosaic-deploy local open` shows the mail" if meant.local else ""
-    screen.answer(document, [f"{message.rstrip('.') or 'sent'}{inbox}"])
+    ways = [_mail_of(email)] if meant.local else []
+    document = {
+        "type": "sign_in_link", "email": email, "redirect_url": page, "message": message,
+        "next_actions": [asdict(way) for way in ways],
+    }  # fmt: skip
+    lines = [f"  next: {way.description}:  {way.command}" for way in ways]
+    screen.answer(document, [message.rstrip(".") or "sent", *lines])
+
+
+def _mail_of(email: str) -> NextAction:
+    return NextAction("read the mail", shlex.join(["mosaic-deploy", "local", "inbox", "--to", email]))

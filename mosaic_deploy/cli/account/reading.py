@@ -11,10 +11,10 @@ from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column, parse
 from mosaic_deploy.sql.readonly import NotReadOnly, Reading, read_only
 
 
-def reading(query: str, name: str, limit: int, size: int | None = None) -> Reading:
+def reading(query: str, name: str, limit: int, size: int | None = None, *, is_file: bool = False) -> Reading:
     """What to ask for the first `limit` rows of `query`, and of `size` bytes; it is called `name` in messages.
 
-    Raises SqlRefused.
+    Only where `name` is a file's the error has it as its location, too. Raises SqlRefused.
     """
     try:
         return read_only(query, limit, size)
@@ -22,18 +22,24 @@ def reading(query: str, name: str, limit: int, size: int | None = None) -> Readi
         where = None if error.offset is None else Location(name, *line_and_column(query, error.offset))
         message = f"{where}: {error.message}" if where else error.message
         hint = "one SELECT, EXPLAIN or SHOW is taken where nothing may be written"
-        raise SqlRefused(message, location=where, hint=hint) from None
+        raise SqlRefused(message, location=where if is_file else None, hint=hint) from None
 
 
 @contextmanager
-def telling_place(query: str, sent: str, name: str) -> Iterator[None]:
-    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`."""
+def telling_place(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
+    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`: as its
+    location where that is a file's, else in its message.
+    """
     try:
         yield
     except SqlFailed as error:
         offset = _offset(query, sent, error)
         if offset is not None:
-            error.location = Location(name, *line_and_column(query, offset))
+            where = Location(name, *line_and_column(query, offset))
+            if is_file:
+                error.location = where
+            else:
+                error.message = f"{where}: {error.message}"
         raise
 
 

@@ -41,16 +41,17 @@ def sql(
     It is sent once and recorded nowhere: what should stay belongs in a migration.
     """
     text, name = _asked(query, file)
+    is_file = file not in (None, "-")
     from mosaic_deploy.cli.account.reading import reading, telling_place
     from mosaic_deploy.live.reading import read
 
-    question = reading(text, name, _MOST_READ) if read_only else None
+    question = reading(text, name, _MOST_READ, is_file=is_file) if read_only else None
     session = meant.open()
     with session:
         project = parameters.project_of(session)
         # What apps see: under `dev` that may be a draft's clone.
         api = session.api.meaning("")
-        with telling_place(text, question.text if question else text, name):
+        with telling_place(text, question.text if question else text, name, is_file=is_file):
             rows = (
                 read(api, project.id, question).rows
                 if question

@@ -56,7 +56,8 @@ def ticket(
     folder = Path(path)
     with open_account(folder if folder.is_dir() else folder.parent, local=local) as api:
         screen.aside([f"Subject: {subject}", "", *text.splitlines(), ""])
-        ask("Send this to the platform's support?", yes=yes, command=with_options(command_line(), "--yes"))
+        again = with_options(command_line(), "--yes")
+        ask("Send this to the platform's support?", yes=yes, command=again, needs_person=True)
         answered = submit(api, subject, text, project_id)
     number, status = answered.get("ticket_id"), answered.get("status")
     screen.answer({"type": "ticket", **answered}, [f"ticket {number}: {status}"])

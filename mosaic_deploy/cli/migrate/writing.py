@@ -89,5 +89,6 @@ def consented(
         command=command_line(),
         question=consent.question,
         anyhow=consent.anyhow,
+        needs_person=True,
     )
     return screen.apply(plan, session.completed(write(lease.options())))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.cli.render.documents import Document, history_document, status_document, valid_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.read import Live
+from mosaic_deploy.model.event import ApplyDone, Event
 from mosaic_deploy.model.history import Line
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -23,6 +24,14 @@ class DocumentView(ABC):
 
     @abstractmethod
     def plan(self, plan: Plan, *, final: bool) -> None: ...
+
+    @abstractmethod
+    def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
+
+    def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
+        """The documents of any other apply, with nothing done."""
+        self.plan(plan, final=False)
+        self.apply(plan, iter((ApplyDone(plan.project, (), requests, sent, 0.0),)))
 
     def idle(self, plan: Plan, message: str) -> None:
         self.plan(plan, final=True)

@@ -207,6 +207,7 @@ def _problem(problem: Problem) -> Document:
         "hint": problem.hint,
         "location": _location(problem.location),
         **({"diff": problem.diff} if problem.diff else {}),
+        **({"code": problem.code} if problem.code else {}),
     }
 
 

@@ -28,6 +28,7 @@ class View(Protocol):
     """How one output format shows things. `apply` returns the exit code."""
 
     def plan(self, plan: Plan, *, final: bool) -> None: ...
+    def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None: ...
     def idle(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting | Noted) -> None: ...
     def hashing(self, done: int, total: int) -> None: ...
@@ -74,6 +75,10 @@ class Screen:
     def plan(self, plan: Plan, *, final: bool) -> None:
         """`final`: the plan is all the command will say."""
         self.view.plan(plan, final=final)
+
+    def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
+        """An apply whose plan leaves nothing to be done: it ends here, well. `requests` and `sent` are what it cost."""
+        self.view.nothing_to_apply(plan, requests, sent)
 
     def idle(self, plan: Plan, message: str) -> None:
         """An empty plan is all the command has; `message` says so to people."""
@@ -181,6 +186,18 @@ class Screen:
 
         line = f"{clock()} mail to {mail['to']}: {mail['subject']}"
         self.answer({"type": "mail", **mail}, [f"{line}  {mail['link']}" if mail["link"] else line])
+
+    def inbox(self, mails: Sequence[Mapping[str, Any]]) -> None:
+        """Mails of the embedded platform, the newest first: a line each, and below it the link, whole."""
+        lines = [
+            line
+            for mail in mails
+            for line in (
+                f"{mail['created_at']}  to {mail['to']}: {mail['subject']}",
+                *([f"  {mail['link']}"] if mail["link"] else []),
+            )
+        ]
+        self.answer({"type": "inbox", "mails": list(mails)}, lines or ["No mails."])
 
     def watch_ended(self) -> None:
         """A watch was interrupted: the way it ends."""

@@ -44,7 +44,8 @@ def error_lines(error: MosaicError) -> Iterator[str]:
     if error.hint:
         yield f"  hint: {error.hint}"
     for action in error.next_actions:
-        yield f"  next: {action.description}" + (f":  {action.command}" if action.command else "")
+        whose = " (yours to decide)" if action.needs_person else ""
+        yield f"  next: {action.description}{whose}" + (f":  {action.command}" if action.command else "")
 
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:

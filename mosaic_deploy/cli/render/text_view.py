@@ -37,6 +37,9 @@ class TextView:
         for line in plan_lines(plan):
             self._out(line)
 
+    def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
+        self.plan(plan, final=True)
+
     def idle(self, plan: Plan, message: str) -> None:
         from mosaic_deploy.cli.render.text_plan import note_line
 
