@@ -4,7 +4,7 @@ MosaicError
 ├── ManifestMissing        manifest_missing        no mosaic.yaml where one was looked for
 ├── ManifestInvalid        manifest_invalid        mistakes in the manifest, all told at once
 ├── SourceError
-│   ├── SourceUnreadable   source_unreadable       a file or folder that can't be read
+│   ├── SourceUnreadable   source_unreadable       a file or folder that can't be read or written
 │   ├── SourceRefused      source_refused          names that collide, links that leave the folder, …
 │   ├── SecretFound        secret_found            a file to be published that looks like a secret
 │   └── SourceChanged      source_changed          a file changed between plan and send
@@ -111,11 +111,16 @@ class Problem:
 
     def __str__(self) -> str:
         """One line: of a hint with several, the first."""
-        field = f" {self.field}:" if self.field else ""
-        hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
         colon = ":" if self.location.line is None and not self.field else ""
+        return f"{self.location}{colon} {self.told}"
+
+    @property
+    def told(self) -> str:
+        """The same without its place."""
+        field = f"{self.field}: " if self.field else ""
+        hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
         code = f" ({self.code})" if self.code else ""
-        return f"{self.location}{colon}{field} {self.message}{code}{hint}"
+        return f"{field}{self.message}{code}{hint}"
 
 
 class Facts(TypedDict, total=False):

@@ -5,6 +5,7 @@ Precedence: flag, environment, `.env`, what `login` kept, default.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -57,15 +58,27 @@ def account(settings: Mapping[str, str]) -> tuple[str, str]:
     url = _address(settings)
     key = settings.get("MOSAIC_API_KEY", "").strip() or stored_key(url)
     if not key:
-        raise KeyMissing(
-            "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env",
-            hint="copy the key from your dashboard, `mosaic-deploy login` keeps it; or use the embedded platform, which needs none",
-            next_actions=[
-                NextAction("use your account", f"MOSAIC_API_KEY=mk_… {command_line()}"),
-                NextAction("try it on this machine", with_options(command_line(), "--local")),
-            ],
-        )
+        raise _key_missing()
     return url, key
+
+
+def _key_missing() -> KeyMissing:
+    told = "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env"
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        # No key can be kept there: the machine is gone after the job.
+        return KeyMissing(
+            told,
+            hint="copy the key from your dashboard into the repository secret MOSAIC_API_KEY (Settings → Secrets and "
+            "variables → Actions), hand it to this step, and run the job again",
+        )
+    return KeyMissing(
+        told,
+        hint="copy the key from your dashboard, `mosaic-deploy login` keeps it; or use the embedded platform, which needs none",
+        next_actions=[
+            NextAction("keep your account's key, then run this again", "mosaic-deploy login"),
+            NextAction("try it on this machine", with_options(command_line(), "--local")),
+        ],
+    )
 
 
 def _refuse_address(url: str) -> None:

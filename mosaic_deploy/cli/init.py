@@ -31,8 +31,11 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
 
     From nothing it makes a page to begin with. It also writes the schema that editors complete by,
     a .mosaicignore, and a section in AGENTS.md; in a git repository it has .env ignored. Nothing that is there is
-    overwritten.
+    overwritten. Where there is a manifest, --github writes the workflow alone.
     """
+    if github and name is None and _manifests(path):
+        _add_workflow(screen, path)
+        return
     _refuse_second(path)
     made = () if path.is_dir() else (str(path),)
     found = survey(path) if path.is_dir() else None
@@ -51,8 +54,39 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
     if github:
         written += _write_workflow(path, notes)
     written += _write(path, manifest)
-    document = {"type": "init", "made": list(made), "written": written, "notes": notes}
-    screen.answer(document, _lines(path, made, written, notes))
+    _tell(screen, path, made, written, (), notes)
+
+
+def _add_workflow(screen: Screen, path: Path) -> None:
+    """To a project that is there already; raises SourceRefused where it has a workflow, too."""
+    notes: list[str] = []
+    written = list(_write_workflow(path, notes))
+    if not written:
+        raise SourceRefused(
+            f"{_workflow_file(path)} is there already",
+            hint="edit it, or remove it first to have it written anew",
+        )
+    others = (starter.SCHEMA_FILE, starter.IGNORE_FILE, starter.AGENTS_FILE)
+    left = [*_manifests(path), *(name for name in others if os.path.lexists(path / name))]
+    _tell(screen, path, (), written, left, notes)
+
+
+def _tell(
+    screen: Screen,
+    path: Path,
+    made: Sequence[str],
+    written: Sequence[str],
+    left: Sequence[str],
+    notes: Sequence[str],
+) -> None:
+    document = {
+        "type": "init",
+        "made": list(made),
+        "written": list(written),
+        "left": list(left),
+        "notes": list(notes),
+    }
+    screen.answer(document, _lines(path, made, written, left, notes))
 
 
 def _anything(found: Survey) -> bool:
@@ -64,12 +98,16 @@ def _one_line(name: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in name).split()) or "project"
 
 
+def _manifests(path: Path) -> list[str]:
+    return [name for name in NAMES if os.path.lexists(path / name)]
+
+
 def _refuse_second(path: Path) -> None:
-    for name in NAMES:
-        if os.path.lexists(path / name):
-            raise SourceRefused(
-                f"{path / name} is there already", hint="edit it; `mosaic-deploy schema` shows every field"
-            )
+    for name in _manifests(path):
+        raise SourceRefused(
+            f"{path / name} is there already",
+            hint="edit it; `mosaic-deploy schema` shows every field, `mosaic-deploy init --github` adds a workflow",
+        )
 
 
 def _start(path: Path, name: str | None) -> Iterator[str]:
@@ -120,8 +158,8 @@ def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     from mosaic_deploy.installed import on_github
 
     root = git_ignore.repository_of(path) or path
-    file = root / starter.WORKFLOW_FILE
-    if file.exists():
+    file = _workflow_file(path)
+    if os.path.lexists(file):
         return
     source = on_github()
     if source is None:
@@ -131,6 +169,10 @@ def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     _make(file.parent)
     _put(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix(), source))
     yield Path(os.path.relpath(file.resolve(), path.resolve())).as_posix()
+
+
+def _workflow_file(path: Path) -> Path:
+    return (git_ignore.repository_of(path) or path) / starter.WORKFLOW_FILE
 
 
 def _notes(found: Survey) -> Iterator[str]:
@@ -146,9 +188,12 @@ def _notes(found: Survey) -> Iterator[str]:
         )
 
 
-def _lines(path: Path, made: Sequence[str], written: Sequence[str], notes: Sequence[str]) -> Iterator[str]:
+def _lines(
+    path: Path, made: Sequence[str], written: Sequence[str], left: Sequence[str], notes: Sequence[str]
+) -> Iterator[str]:
     yield from (f"made the folder {folder}" for folder in made)
     yield from (f"wrote {os.path.normpath(path / name)}" for name in written)
+    yield from (f"left {os.path.normpath(path / name)} as it is" for name in left)
     yield from (f"note: {note}" for note in notes)
     where = "" if str(path) == "." else f" {shlex.quote(str(path))}"
     yield f"Try it on this machine:  mosaic-deploy apply --local{where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from mosaic_deploy.cli.embedded import SERVE, control, home, read_inbox
 from mosaic_deploy.cli.lazy import Group
 from mosaic_deploy.cli.logs import following_lines, last_lines
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.errors import PlatformFailed
+from mosaic_deploy.errors import PlatformFailed, SourceUnreadable
 
 _VARIABLES = {
     "smtp": "MOSAIC_SMTP_URL",
@@ -188,6 +189,12 @@ def backup(screen: Screen, file: str) -> None:
 
     A running platform stands still for it, for seconds, and goes on. FILE holds secrets; an existing one is left alone.
     """
+    folder = Path(file).absolute().parent
+    if not folder.is_dir():
+        raise SourceUnreadable(
+            f"{file} can't be written: there is no folder {folder}",
+            hint=f"make it first: mkdir -p {shlex.quote(str(folder))}; or name a file elsewhere",
+        )
     screen.platform(control("backup", file, timeout=None))
 
 

@@ -79,7 +79,7 @@ def _run(screen: Screen, arguments: Sequence[str]) -> int:
         screen.error(Interrupted("interrupted"))
         return Interrupted.exit_code
     except MosaicError as error:
-        _offer_ticket(error, arguments)
+        _complete(error, arguments, screen.format)
         screen.error(error)
         return error.exit_code
     except (BrokenPipeError, streams.Unwritable):
@@ -115,12 +115,13 @@ def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence
     screen.error(UsageRefused(error.format_message(), hint=f"`{hint}` shows how it is written"))
 
 
-def _offer_ticket(error: MosaicError, arguments: Sequence[str]) -> None:
-    """For commands without a session, which would have made the offer already."""
+def _complete(error: MosaicError, arguments: Sequence[str], output: str) -> None:
+    """For commands without a session, which would have done the same already."""
     from mosaic_deploy.cli.suggested import Scope
     from mosaic_deploy.cli.support import offer_ticket, tried
 
     offer_ticket(error, tried(arguments), Scope(local="--local" in arguments))
+    error.next_actions = Scope(output=output).whole_actions(error.next_actions)
 
 
 def _asked_format(arguments: Sequence[str]) -> str | None:

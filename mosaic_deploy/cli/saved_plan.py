@@ -15,6 +15,7 @@ import click
 
 from mosaic_deploy.cli.session import Session, open_session
 from mosaic_deploy.cli.settings import environment_named, read_settings
+from mosaic_deploy.cli.suggested import Scope
 from mosaic_deploy.errors import (
     KeyMissing,
     ManifestMissing,
@@ -221,7 +222,12 @@ def find_reviewed(path: str, given: Given) -> Reviewed | None:
     """The saved plan at `path`, None for a manifest. Raises PlanFileRefused, UsageError, ManifestMissing."""
     from mosaic_deploy.source.plan_file import read_plan_file
 
-    document = read_plan_file(Path(path), FORMAT)
+    try:
+        document = read_plan_file(Path(path), FORMAT)
+    except PlanFileRefused as error:
+        flags = Scope(given.local, given.environment, given.project_id)
+        error.next_actions = flags.whole_actions(error.next_actions)
+        raise
     if document is None:
         return None
     reviewed = Reviewed(path, document)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.api_access import account, command_line
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.settings import environment_named, read_settings
-from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.cli.suggested import Scope, output_in_use
 from mosaic_deploy.cli.support import offer_ticket, tried_here
 from mosaic_deploy.errors import (
     ManifestInvalid,
@@ -138,7 +138,7 @@ def open_session(
         url, key = account(settings)
         chosen = _target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    scope = Scope(local, environment, project_id, path)
+    scope = Scope(local, environment, project_id, path, output_in_use())
     return Session(manifest, api, chosen, scope, tried_here() if tried is None else tried, moved)
 
 

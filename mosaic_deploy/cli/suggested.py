@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.command_line import program_words, with_options
 
 PROGRAM = "mosaic-deploy"
@@ -18,12 +21,13 @@ _QUOTED = re.compile(rf"`({PROGRAM} [^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What says which project is meant: flags, and the PATH of its folder or manifest."""
+    """What says which project is meant: flags, and the PATH of its folder or manifest; and how it is to be told."""
 
     local: bool = False
     environment: str | None = None
     project_id: str | None = None
     path: str = "."
+    output: str = "text"
 
     def command(self, *words: str) -> str:
         """The program with `words`, for this project."""
@@ -35,8 +39,16 @@ class Scope:
         return with_options(command, *self._lacking(context)) if context else command
 
     def whole_text(self, text: str | None) -> str | None:
-        """A sentence with its commands in backticks made whole."""
-        return text and _QUOTED.sub(lambda found: f"`{self.whole(found.group(1))}`", text)
+        """A sentence with its commands in backticks made whole; they are for people to read, so in no format."""
+        said = replace(self, output="text")
+        return text and _QUOTED.sub(lambda found: f"`{said.whole(found.group(1))}`", text)
+
+    def whole_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
+        """Actions with their commands made whole."""
+        return tuple(
+            replace(action, command=self.whole(action.command)) if action.command else action
+            for action in actions
+        )
 
     def _lacking(self, context: click.Context) -> Iterator[str]:
         said = context.params
@@ -46,11 +58,20 @@ class Scope:
             yield from ("--env", self.environment)
         if self.project_id and "project_id" in said and said["project_id"] is None:
             yield from ("--project", self.project_id)
+        if self.output != "text" and context.get_parameter_source("output") is ParameterSource.DEFAULT:
+            yield from ("-o", self.output)
         if self.path != "." and str(said.get("path")) == ".":
             [path] = (each for each in context.command.params if each.name == "path")
             yield from ((path.opts[0],) if isinstance(path, click.Option) else ())
             # The only word that could be taken for an option.
             yield f"./{self.path}" if self.path.startswith("-") else self.path
+
+
+def output_in_use() -> str:
+    """What `--output` says of the command that runs; for people where none does."""
+    context = click.get_current_context(silent=True)
+    screen = context.find_object(Screen) if context else None
+    return screen.format if screen else "text"
 
 
 def _read(command: str) -> click.Context | None:

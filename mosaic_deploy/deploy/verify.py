@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from mosaic_deploy.deploy.run import Run
-from mosaic_deploy.errors import MosaicError, VerifyFailed
+from mosaic_deploy.errors import Location, MosaicError, VerifyFailed
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.model.event import Event, Noted, Verified
 from mosaic_deploy.model.manifest import HttpCheck
@@ -26,14 +26,16 @@ def verify(run: Run) -> Iterator[Event]:
         if run.planned.desired.manifest.verify:
             yield Noted(Note("checks_owed", _OWED))
         return
-    for check in run.planned.desired.manifest.verify:
-        yield _await(run.api, run.project.url + check.path, check)
+    manifest = run.planned.desired.manifest
+    for number, check in enumerate(manifest.verify):
+        place = manifest.locate(f"verify.http[{number}].path")
+        yield _await(run.api, run.project.url + check.path, check, place)
 
 
 _OWED = "the checks of verify.http are left to the next apply that leaves nothing out"
 
 
-def _await(api: Api, url: str, check: HttpCheck) -> Verified:
+def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Verified:
     began = time.monotonic()
     while True:
         found, status = _ask(api, url, check)
@@ -44,6 +46,7 @@ def _await(api: Api, url: str, check: HttpCheck) -> Verified:
             raise VerifyFailed(
                 f"{url}: {found}",
                 hint="everything in the plan was applied; correct the check or the page and apply again",
+                location=place,
                 mutation_state="committed",
             )
         time.sleep(_PAUSE)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mosaic_deploy.diff.migrations import differs
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.history import Entry, Line, Standing
 from mosaic_deploy.model.snapshot import Migration
 
+_UNFINISHED = (Standing.FAILED, Standing.UNKNOWN, Standing.PARTIAL, Standing.PENDING)
+"""What stands as the run that failed left it; of any other standing that run's failure is no cause."""
 _REPAIR = "mosaic-deploy migrate repair"
 
 
@@ -34,6 +37,8 @@ def _line(file: Migration | None, entry: Entry | None) -> Line:
         assert file is not None
         return Line(file.version, file.file, Standing.PENDING)
     standing = standing_of(file, entry)
+    if standing not in _UNFINISHED:
+        entry = replace(entry, cause="")
     name = file.file if file else entry.migration.file
     applied_as = entry.migration.file if file and entry.migration.file != name else ""
     ways = tuple(_ways(standing, file, entry, applied_as))

@@ -53,8 +53,7 @@ _POPULATED = """EXISTS (
 _ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(m.version::text, m.file, m.checksum, "
     "m.semantic, m.units, m.units_done, m.attempt, m.applied_at, COALESCE(d.holder, m.applied_by), "
-    "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN pg_catalog.concat_ws(': ', "
-    "d.report->'error'->>'location', d.report->'error'->>'message') ELSE '' END) ORDER BY m.version), '[]') FROM mosaic_deploy.migrations m "
+    "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN d.report->'error' END) ORDER BY m.version), '[]') FROM mosaic_deploy.migrations m "
     "LEFT JOIN mosaic_deploy.deploys d ON d.id = m.deploy_id"
 )
 
@@ -138,8 +137,18 @@ def _told(text: object) -> Told:
 
 
 def _entry(row: list[Any]) -> Entry:
-    version, file, checksum, semantic, units, done, attempt, at, by, plan, cause = row
+    version, file, checksum, semantic, units, done, attempt, at, by, plan, error = row
     migration = Migration(str(version), file, checksum, semantic, int(units), int(done))
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
-    return Entry(migration, int(attempt), str(at), str(by), kind if colon else "apply", str(cause or ""))
+    return Entry(migration, int(attempt), str(at), str(by), kind if colon else "apply", _cause(error, file))
+
+
+def _cause(error: Any, file: str) -> str:
+    """Where and why the row's run failed, if that was in `file`: a run writes the rows of many."""
+    if not isinstance(error, dict):
+        return ""
+    location, message = str(error.get("location") or ""), str(error.get("message") or "")
+    if location and f"/{file}:" not in f"/{location}:":
+        return ""
+    return f"{location}: {message}" if location else message

@@ -15,7 +15,7 @@ class Entry:
     """One row of the ledger. `attempt` is the unit last begun outside a transaction, negative where it failed.
 
     `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601;
-    `cause` is where and why the run that wrote it failed, empty where it did not or nobody knows.
+    `cause` is where and why the run that wrote it failed in it, empty where it did not or nobody knows.
     """
 
     migration: Migration

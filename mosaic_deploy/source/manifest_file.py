@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from mosaic_deploy.errors import ManifestMissing, NextAction, SourceUnreadable
@@ -28,20 +29,29 @@ def find_manifest(path: Path) -> Path:
             raise SourceUnreadable(f"{path} is neither a file nor a folder")
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered, a NUL
         raise SourceUnreadable(f"{path} can't be read: {getattr(error, 'strerror', error)}") from None
-    raise _missing(f"no manifest: {path} is not there", _near(path.parent, path.name))
+    raise _missing(f"no manifest: {path} is not there", _near(path.parent, path.name), path)
 
 
 def _in_folder(folder: Path) -> Path:
     for name in NAMES:
         if (folder / name).is_file():
             return folder / name
-    raise _missing(f"no manifest in {folder}: looked for {' and '.join(NAMES)}", _near(folder, NAMES[0]))
+    raise _missing(
+        f"no manifest in {folder}: looked for {' and '.join(NAMES)}", _near(folder, NAMES[0]), folder
+    )
 
 
 def unread_twin(manifest: Path) -> str | None:
     """The name of a second manifest in the same folder, which was not meant by the folder."""
     chosen, other = NAMES
     return other if manifest.name == chosen and (manifest.parent / other).is_file() else None
+
+
+def init_command(folder: Path) -> str:
+    """What writes a first manifest there."""
+    shown = str(folder)
+    words = [] if shown == "." else [f"./{shown}" if shown.startswith("-") else shown]
+    return shlex.join(["mosaic-deploy", "init", *words])
 
 
 def _near(folder: Path, name: str) -> str | None:
@@ -62,10 +72,15 @@ def _near(folder: Path, name: str) -> str | None:
     return None
 
 
-def _missing(message: str, near: str | None) -> ManifestMissing:
+def _missing(message: str, near: str | None, path: Path) -> ManifestMissing:
+    # A name like a file's is one that somebody mistook, and no folder to make.
+    folder = path if path.is_dir() or not path.suffix else path.parent
     hint = f"{near}\n" if near else ""
     return ManifestMissing(
         message,
         hint=f"{hint}A manifest can be as short as this:\n\n{MINIMAL}",
-        next_actions=(NextAction("Show every field that a manifest can have", "mosaic-deploy schema"),),
+        next_actions=(
+            NextAction("Write one for what is in the folder", init_command(folder)),
+            NextAction("Show every field that a manifest can have", "mosaic-deploy schema"),
+        ),
     )

@@ -8,18 +8,19 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mosaic_deploy.errors import NextAction, PlanFileRefused
 from mosaic_deploy.schema_files import read_schema
+from mosaic_deploy.source.manifest_file import NAMES
 
 Document = Mapping[str, Any]
 SCHEMA = "plan.schema.json"
 _OURS = re.compile(r'\s*\{\s*"mosaic_deploy"\s*:')
 """How every document of ours begins, however little of it is there."""
-_NEW = (NextAction("make a new plan", "mosaic-deploy plan --out plan.json"),)
 
 
 def checksum(document: Document) -> str:
@@ -80,10 +81,12 @@ def _begins_as_plan(path: Path) -> bool:
 def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
     """The saved plan at `path`; None for anything that isn't a document of ours, such as a manifest.
 
-    What the file holds decides, not its name. Raises PlanFileRefused for one of ours that is cut off, was edited,
-    is no saved plan, or has a newer format than `newest`.
+    What the file holds decides; only where it holds too little does its name, `.json`. Raises PlanFileRefused for one
+    of ours that is cut off, was edited, is no saved plan, or has a newer format than `newest`.
     """
     text = _text(path)
+    if path.suffix == ".json":
+        _refuse_nothing(path, text)
     if text is None or not text.lstrip().startswith("{"):
         return None
     try:
@@ -91,13 +94,54 @@ def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         if _OURS.match(text):
             raise PlanFileRefused(
-                f"{path} isn't a whole plan: {error}", hint=_COPY, next_actions=_NEW
+                f"{path} isn't a whole plan: {error}", hint=_COPY, next_actions=_anew(path)
             ) from None
         return None
     if not isinstance(document, dict) or "mosaic_deploy" not in document:
+        if path.suffix == ".json" and "version" not in document:
+            # Not a manifest either, which would begin with its version.
+            raise PlanFileRefused(f"{path} is no saved plan", hint=_COPY, next_actions=_anew(path))
         return None
     _refuse_unusable(path, document, newest)
     return document
+
+
+def _refuse_nothing(path: Path, text: str | None) -> None:
+    if not os.path.lexists(path):
+        raise PlanFileRefused(
+            f"no saved plan: {path} is not there",
+            hint="give the file that `mosaic-deploy plan --out FILE` wrote, or a folder with a mosaic.yaml",
+            next_actions=_anew(path),
+        )
+    if text is not None and not text.strip():
+        raise PlanFileRefused(f"{path} isn't a whole plan: it is empty", hint=_COPY, next_actions=_anew(path))
+
+
+def _anew(path: Path, document: Document | None = None) -> tuple[NextAction, ...]:
+    """The command that makes such a plan, of the same project where `document` still tells."""
+    words = ["mosaic-deploy", "plan", "--out", str(path), *_scope(document or {})]
+    return (NextAction("make a new plan", shlex.join(words)),)
+
+
+def _scope(document: Document) -> Iterator[str]:
+    """What said which project was meant. The file may hold anything."""
+    saved = document.get("saved")
+    saved = saved if isinstance(saved, dict) else {}
+    if saved.get("local") is True:
+        yield "--local"
+    for option, value in (("--env", document.get("environment")), ("--project", saved.get("project"))):
+        if _is_word(value):
+            yield from (option, value)
+    manifest = saved.get("manifest")
+    if _is_word(manifest) and Path(manifest).is_file():
+        folder, name = os.path.split(manifest)
+        place = folder if name == NAMES[0] else manifest
+        yield from (place,) if place else ()
+
+
+def _is_word(value: object) -> TypeGuard[str]:
+    """Text that can stand in a command line and on a screen."""
+    return isinstance(value, str) and value.isprintable() and bool(value) and not value.startswith("-")
 
 
 _COPY = "it was cut off or changed on its way here; copy it again, or make a new plan"
@@ -125,21 +169,23 @@ def _refuse_unusable(path: Path, document: Document, newest: int) -> None:
         raise PlanFileRefused(
             f"{path} has format {number}, of {made_by}; this one knows formats up to {newest}",
             hint="upgrade mosaic-deploy, or make the plan with this version",
-            next_actions=_NEW,
+            next_actions=_anew(path, document),
         )
     if "saved" not in document:
         raise PlanFileRefused(
             f"{path} is what --output json prints, and no saved plan",
             hint="only a plan made with --out knows what it was made from",
-            next_actions=_NEW,
+            next_actions=_anew(path, document),
         )
     if document.get("checksum") != checksum(document):
         raise PlanFileRefused(
             f"{path} was changed after it was written, so it isn't what was planned",
             hint="a saved plan is applied as it is; change the project and make a new one",
-            next_actions=_NEW,
+            next_actions=_anew(path, document),
         )
     from jsonschema import Draft202012Validator
 
     if not Draft202012Validator(read_schema(SCHEMA)).is_valid(document):
-        raise PlanFileRefused(f"{path} doesn't have a saved plan's shape", hint=_COPY, next_actions=_NEW)
+        raise PlanFileRefused(
+            f"{path} doesn't have a saved plan's shape", hint=_COPY, next_actions=_anew(path, document)
+        )

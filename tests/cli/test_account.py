@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,7 +157,7 @@ def test_a_project_of_a_name_that_is_taken_is_not_created(run, folder: Path) -> 
     assert (error["code"], error["mutation_state"]) == ("project_exists", "none")
     assert made["id"] in error["message"]
     commands = [action["command"] for action in error["next_actions"]]
-    assert commands == [f"mosaic-deploy apply --project {made['id']} --local"]
+    assert commands == [f"mosaic-deploy apply --project {made['id']} --local -o json"]
     shown = run("projects", "create", name, *HERE).stderr
     assert "plan" not in shown
     assert name in [each["name"] for each in _json(run("projects", "list", *HERE, "-o", "json"))["projects"]]
@@ -216,6 +220,39 @@ def test_open_prints_the_url(run, deployed: Path) -> None:
     assert run("open", "--print", *HERE).stdout.startswith("http://")
 
 
+def test_open_starts_nothing_where_nobody_looks(
+    run, environment: dict[str, str], deployed: Path, tmp_path: Path
+) -> None:
+    """Not a terminal; and a terminal without a screen."""
+    started = tmp_path / "started"
+    browser = tmp_path / "xdg-open"
+    browser.write_text(f"#!/bin/sh\necho \"$1\" >> '{started}'\necho noise >&2\n")
+    browser.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""}
+    for words, more in (([], {"DISPLAY": ":0"}), (["-o", "json"], {"DISPLAY": ":0"})):
+        ended = run("open", *words, *HERE, env={**env, **more})
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "http://" in ended.stdout
+    assert _opened_on_a_terminal(deployed, {**environment, **env}).startswith("http://")
+    assert not started.exists()
+    shown = _opened_on_a_terminal(deployed, {**environment, **env, "DISPLAY": ":0"})
+    assert started.read_text() == shown.splitlines()[0] + "\n"
+
+
+def _opened_on_a_terminal(folder: Path, env: dict[str, str]) -> str:
+    """What `open` writes to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mosaic_deploy", "open", *HERE]
+    try:
+        subprocess.run(
+            command, cwd=folder, env=env, stdout=theirs, stderr=subprocess.PIPE, check=True, timeout=100
+        )
+        return os.read(ours, 10_000).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_a_key_is_tried_before_it_is_kept_and_then_used(run, platform, folder: Path, tmp_path: Path) -> None:
     env = {"MOSAIC_API_URL": platform.url, "XDG_CONFIG_HOME": str(tmp_path / "config")}
     refused = run("login", env=env, input="mk_wrong\n")
@@ -261,6 +298,13 @@ def test_doctor_names_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> 
     cures = {each["subject"]: each["cure"] for each in json.loads(found.stdout)["findings"]}
     assert cures["API"].endswith("mosaic-deploy doctor --local")
     assert "mk_x" not in found.stdout
+
+
+def test_doctor_knows_how_a_project_begins(run, tmp_path: Path) -> None:
+    (tmp_path / "an app").mkdir()
+    found = json.loads(run("doctor", "--in", "an app", "-o", "json").stdout)["findings"]
+    cures = {each["subject"]: each["cure"] for each in found}
+    assert cures["manifest"] == "mosaic-deploy init 'an app'"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -134,11 +134,43 @@ def test_a_fork_without_secrets_is_validated(job: Job, comments: Comments, folde
     assert comments.kept == []
 
 
-def test_no_key_in_the_repository_itself_is_an_error(job: Job) -> None:
+@pytest.mark.parametrize("sender", [True, False])
+def test_a_pull_request_of_dependabot_is_validated(job: Job, *, sender: bool) -> None:
     job.pull_request()
-    missing = job("plan", env={"MOSAIC_API_KEY": ""})
+    event = json.loads((job.files / "event.json").read_text())
+    if sender:
+        job.event({**event, "sender": {"login": "dependabot[bot]"}})
+    actor = {} if sender else {"GITHUB_ACTOR": "dependabot[bot]"}
+    planned = job("plan", env={"MOSAIC_API_KEY": "", **actor})
+    assert planned.returncode == 0, planned.stderr
+    assert "::notice title=mosaic-deploy::This run has no key" in planned.stdout
+    assert set(job.outputs) == OUTPUTS
+    assert set(job.outputs.values()) == {""}
+    job.event({"sender": {"login": "dependabot[bot]"}})
+    assert job("plan", env={"MOSAIC_API_KEY": "", **actor}).returncode == 1, "a push"
+
+
+OUTPUTS = {"changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "deploy_id"}
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_no_key_in_the_repository_itself_is_an_error(job: Job, command: str) -> None:
+    job.pull_request()
+    missing = job(command, env={"MOSAIC_API_KEY": ""})
     assert missing.returncode == 1
     assert "::error title=key_missing::" in missing.stdout
+    assert "repository secret MOSAIC_API_KEY" in missing.stderr
+    assert "repository secret MOSAIC_API_KEY" in job.summary
+    assert "login" not in missing.stderr + job.summary
+    assert set(job.outputs) == OUTPUTS
+    assert set(job.outputs.values()) == {""}
+
+
+def test_an_annotation_says_which_field_and_what_to_do(job: Job, folder: Path) -> None:
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(manifest.read_text() + "verify:\n  http:\n    - pth: /\n")
+    failed = job("plan", "--local")
+    assert 'title=manifest_invalid::verify.http[0].pth: unknown field; did you mean "path"?' in failed.stdout
 
 
 def test_a_rotated_key_names_the_secret(job: Job, platform) -> None:

@@ -125,6 +125,25 @@ def test_a_workflow_for_a_folder_of_a_repository(run, tmp_path: Path) -> None:
     assert (tmp_path / ".github/workflows/mosaic.yml").read_text() == "ours"
 
 
+def test_a_workflow_for_a_project_that_is_there(run, tmp_path: Path) -> None:
+    (tmp_path / "mosaic.yml").write_text("mine")
+    (tmp_path / "AGENTS.md").write_text("mine")
+    document = json.loads(run("init", "--github", "-o", "json").stdout)
+    assert document["written"] == [".github/workflows/mosaic.yml"]
+    assert document["left"] == ["mosaic.yml", "AGENTS.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".github", "AGENTS.md", "mosaic.yml"]
+    assert (tmp_path / "mosaic.yml").read_text() == "mine"
+    workflow = tmp_path / ".github/workflows/mosaic.yml"
+    workflow.write_text("ours")
+    again = run("init", "--github")
+    assert again.returncode == 1
+    assert "error[source_refused]: .github/workflows/mosaic.yml is there already" in again.stderr
+    assert workflow.read_text() == "ours"
+    workflow.unlink()
+    assert "left mosaic.yml as it is" in run("init", "--github").stdout
+    assert run("init", "--github", "--name", "other").returncode == 1
+
+
 @pytest.mark.parametrize("name", ["mosaic.yaml", "mosaic.yml"])
 def test_a_manifest_that_leads_elsewhere_is_one(run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("nowhere/yet.yaml")

@@ -95,6 +95,10 @@ def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -
 
 def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     file = tmp_path / "backup.tgz"
+    nowhere = run(own_home, "backup", str(tmp_path / "no" / "x"))
+    assert nowhere.returncode == 1
+    assert "error[source_unreadable]" in nowhere.stderr
+    assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
     saved = run(own_home, "backup", str(file))
     assert (saved.returncode, "backed up" in saved.stdout) == (0, True), saved.stderr
     again = run(own_home, "backup", str(file))

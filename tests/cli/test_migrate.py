@@ -162,6 +162,22 @@ def test_a_failed_index_in_status(run, folder):
     assert document["cause"].startswith("sql/2_i.sql:1:35: ")
 
 
+def test_a_cause_is_of_the_migration_that_failed_and_while_it_stands(run, folder):
+    (folder / "sql/2_i.sql").write_text("create index concurrently i on t (nope);")
+
+    def causes() -> dict[str, bool]:
+        lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
+        return {line["standing"]: line["cause"] is not None for line in lines}
+
+    assert run("apply", "--local", "--yes").returncode == 1
+    assert causes() == {"applied": False, "failed": True}
+    (folder / "sql/2_i.sql").write_text("create index concurrently i on t (id);")
+    assert run("apply", "--local", "--yes").returncode == 0
+    assert causes() == {"applied": False}
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    assert causes() == {"applied": False, "edited": False}
+
+
 def test_baseline_of_a_database_that_has_the_schema(run, folder, sql):
     (folder / "public").rename(folder / "site")
     manifest = (folder / "mosaic.yaml").read_text()

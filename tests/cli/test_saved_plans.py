@@ -93,7 +93,7 @@ def test_what_moved_on_disk_is_said(run, saved, path, content, said):
     assert error["code"] == "plan_moved"
     assert str(error["message"]).splitlines()[1:] == [f"  - {said}"]
     [action] = error["next_actions"]
-    assert action["command"] == "mosaic-deploy plan --out plan.json --local"
+    assert action["command"] == "mosaic-deploy plan --out plan.json --local -o json"
 
 
 def test_what_moved_in_the_manifest_is_said(run, saved):
@@ -186,9 +186,7 @@ def test_a_plan_for_the_account_keeps_to_its_address_and_project(run, live, plat
     error = refused(run, "plan.json", "--local")
     assert "says otherwise than --local" in str(error["message"])
     keyless = refused(run, "plan.json")
-    assert [action["command"] for action in keyless["next_actions"]] == [
-        "MOSAIC_API_KEY=mk_… mosaic-deploy apply plan.json -o json"
-    ]
+    assert [action["command"] for action in keyless["next_actions"]] == ["mosaic-deploy login -o json"]
     assert run("apply", "plan.json", env=account).returncode == 0
 
 
@@ -229,6 +227,36 @@ def test_a_plan_that_is_not_as_it_was_written(run, saved, damage, code, said):
     saved.write_text(damage(json.loads(saved.read_text())))
     error = refused(run, "plan.json")
     assert (error["code"], said in str(error["message"])) == (code, True), error
+
+
+def test_the_way_to_a_new_plan_is_whole(run, live):
+    """It keeps the file's name and what said which project is meant, also where that is read from the file."""
+    with (live / "mosaic.yaml").open("a") as manifest:
+        manifest.write("environments:\n  staging: {}\n")
+    (live / "other.yaml").write_text((live / "mosaic.yaml").read_text())
+    assert run("plan", "--local", "--env", "staging", "--out", "my plan.json", "other.yaml").returncode == 0
+    file = live / "my plan.json"
+    file.write_text(edited(json.loads(file.read_text())))
+    [action] = refused(run, "my plan.json")["next_actions"]
+    made = "mosaic-deploy plan --out 'my plan.json'"
+    assert action["command"] == f"{made} --local --env staging other.yaml -o json"
+    file.write_text('{"mosaic_deploy": "1", "saved": {"local": [], "project": "\\u001b[2J", "manifest": {}}}')
+    [action] = refused(run, "my plan.json")["next_actions"]
+    assert action["command"] == f"{made} -o json"
+    file.write_text(file.read_text()[:30])
+    [action] = refused(run, "my plan.json", "--local")["next_actions"]
+    assert action["command"] == f"{made} --local -o json"
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"changes": []}'])
+def test_what_is_named_as_a_plan_and_is_none(run, live, content):
+    if content is not None:
+        (live / "bad.json").write_text(content)
+    error = refused(run, "bad.json")
+    assert error["code"] == "plan_file_refused"
+    assert [action["command"] for action in error["next_actions"]] == [
+        "mosaic-deploy plan --out bad.json -o json"
+    ]
 
 
 @pytest.mark.parametrize("command", ["plan", "validate", "status"])
@@ -342,7 +370,7 @@ def test_after_a_failure_a_new_plan_is_the_way_on(run, live):
     document = json.loads(run("apply", "plan.json", "-o", "json").stdout)
     assert document["error"]["code"] == "migration_failed"
     [action] = document["error"]["next_actions"]
-    assert action["command"] == "mosaic-deploy plan --out plan.json --except storage --local"
+    assert action["command"] == "mosaic-deploy plan --out plan.json --except storage --local -o json"
     again = json.loads(run("apply", "plan.json", "-o", "json").stdout)["error"]
     assert "this very plan was begun since, by " in again["message"]
     assert "(failed, 20" in again["message"]
@@ -446,5 +474,5 @@ def test_a_saved_plan_that_another_deploy_made_stale_is_made_anew_not_run_again(
     assert error["code"] == "plan_stale"
     assert error["hint"] == "read a new plan, and apply that"
     assert [action["command"] for action in error["next_actions"]] == [
-        "mosaic-deploy plan --out plan.json --local"
+        "mosaic-deploy plan --out plan.json --local -o json"
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pytest
@@ -74,7 +73,54 @@ def test_options_stand_before_what_is_no_option() -> None:
 def test_a_missing_key_offers_commands_that_can_be_read(run, folder: Path) -> None:
     ended = run("sql", "-o", "json", "--", "select 1")
     actions = json.loads(ended.stdout)["error"]["next_actions"]
-    assert [shlex.split(action["command"])[-4:] for action in actions] == [
-        ["-o", "json", "--", "select 1"],
-        ["json", "--local", "--", "select 1"],
+    assert [action["command"] for action in actions] == [
+        "mosaic-deploy login -o json",
+        "mosaic-deploy sql -o json --local -- 'select 1'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "whole"),
+    [
+        ("mosaic-deploy apply", "mosaic-deploy apply --local -o ndjson"),
+        ("mosaic-deploy apply -o json", "mosaic-deploy apply -o json --local"),
+        ("mosaic-deploy apply --output=text", "mosaic-deploy apply --output=text --local"),
+        ("mosaic-deploy sql -- 'select 1'", "mosaic-deploy sql --local -o ndjson -- 'select 1'"),
+        ("mosaic-deploy local logs", "mosaic-deploy local logs"),
+        ("mosaic-deploy local reset x --yes", "mosaic-deploy local reset x --yes -o ndjson"),
+    ],
+)
+def test_a_command_tells_in_the_format_in_use(command: str, whole: str) -> None:
+    scope = Scope(local=True, output="ndjson")
+    assert scope.whole(command) == whole
+    assert scope.whole(whole) == whole
+
+
+def test_a_sentence_is_for_people() -> None:
+    scope = Scope(local=True, output="json")
+    assert scope.whole_text("`mosaic-deploy apply` does") == "`mosaic-deploy apply --local` does"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["local", "reset"], ["apply", "--local"], ["validate", "nowhere"], ["status"]],
+)
+def test_offered_commands_keep_the_format(run, folder: Path, words: list[str]) -> None:
+    _check_formats(json.loads(run(*words, "-o", "json").stdout)["error"])
+
+
+def test_ways_out_of_a_diverged_history_keep_the_format(run, folder: Path) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    error = json.loads(run("plan", "--local", "-o", "json").stdout)["error"]
+    assert error["code"] == "migration_diverged"
+    _check_formats(error)
+    lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
+    _check_formats(lines[0])
+
+
+def _check_formats(document: dict[str, list[dict[str, str]]]) -> None:
+    """All that takes a format says this one, once."""
+    actions = document["next_actions"]
+    assert actions
+    assert all(action["command"].count("-o json") == 1 for action in actions)

@@ -124,7 +124,7 @@ def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
     command = " ".join(["mosaic-deploy", *arguments, "-o json"])
     actions = json.loads(ended.stdout)["error"]["next_actions"]
     assert [action["command"] for action in actions] == [
-        f"MOSAIC_API_KEY=mk_… {command}",
+        "mosaic-deploy login -o json",
         f"{command} --local",
     ]
 

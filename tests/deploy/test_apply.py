@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from mosaic_deploy.deploy import verify
+from mosaic_deploy.errors import VerifyFailed
 from mosaic_deploy.model.change import DeleteAsset, DeleteStatic, PutAsset, PutStatic
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, ProjectReady, Verified
 
@@ -185,3 +189,21 @@ def test_an_apply_of_an_empty_plan_says_so(site):
     site.manifest(static={"dir": "www"})
     site.apply()
     assert all(not isinstance(c, PutStatic | PutAsset) for c in site.plan().plan.changes)
+
+
+def test_a_check_that_fails_is_shown_where_it_was_written(site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify, "_PATIENCE", 0.5)
+    site.write("www/index.html", "1")
+    site.manifest(
+        static={"dir": "www"}, verify={"http": [{"path": "/"}, {"path": "/nothing.html", "status": 200}]}
+    )
+    error = site.fails().error
+    assert isinstance(error, VerifyFailed)
+    text = (site.root / "mosaic.yaml").read_text().splitlines()
+    assert error.location
+    assert error.location.file.endswith("mosaic.yaml")
+    assert error.location.line
+    assert error.location.column
+    assert (
+        text[error.location.line - 1][error.location.column - 1 :].removeprefix("path: ") == "/nothing.html"
+    )

@@ -56,7 +56,10 @@ def test_an_empty_folder_says_where_it_looked_and_the_way_on(tmp_path: Path) -> 
         read_manifest(tmp_path, environ={})
     assert raised.value.message == f"no manifest in {tmp_path}: looked for mosaic.yaml and mosaic.yml"
     assert MINIMAL in str(raised.value.hint)
-    assert raised.value.next_actions[0].command == "mosaic-deploy schema"
+    assert [action.command for action in raised.value.next_actions] == [
+        f"mosaic-deploy init {tmp_path}",
+        "mosaic-deploy schema",
+    ]
 
 
 def test_the_manifest_it_shows_can_be_read(tmp_path: Path) -> None:

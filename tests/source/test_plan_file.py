@@ -98,7 +98,7 @@ def test_a_link_stays_a_link(file: Path) -> None:
     assert read["environment"] == "live"
 
 
-@pytest.mark.parametrize("content", ["", "version: 1\n", "{}", '{"version": 1}', "[1]", "{ not json", "\x00"])
+@pytest.mark.parametrize("content", ["version: 1\n", '{"version": 1}', "[1]", "{ not json", "\x00"])
 def test_anything_else_is_left_to_others_and_not_overwritten(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mosaic_deploy.cli.api_access import open_account
 from mosaic_deploy.cli.embedded import home, missing_packages, running_url
-from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.errors import ManifestMissing, MosaicError
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.client import Api
 from mosaic_deploy.live.projects import read_projects
@@ -61,6 +61,8 @@ def examine(folder: Path, *, local: bool) -> Iterator[Finding]:
 def _manifest(folder: Path) -> Finding:
     try:
         found = read_manifest(folder)
+    except ManifestMissing as error:
+        return Finding("manifest", Verdict.BAD, error.message, str(error.next_actions[0].command))
     except MosaicError as error:
         return Finding("manifest", Verdict.BAD, error.message, "mosaic-deploy validate shows each mistake")
     return Finding("manifest", Verdict.GOOD, str(found.file))

@@ -6,6 +6,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.browser import can_open
 from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 
@@ -20,10 +21,13 @@ def open_site(
     only_print: bool,
     meant: Meant,
 ) -> None:
-    """Open the project's URL in a browser, and print it."""
+    """Open the project's URL in a browser, and print it.
+
+    Without a terminal or a browser, and with --output json, it is only printed.
+    """
     session = meant.open()
     with session:
         project = parameters.project_of(session)
     screen.answer({"type": "site", "url": project.url}, [project.url])
-    if not only_print:
+    if not only_print and screen.format == "text" and can_open():
         click.launch(project.url)

@@ -52,15 +52,15 @@ def plan(
 ) -> int:
     """Plan, and keep one comment on the pull request up to date.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Without a key, as in pull requests of forks, it only
-    validates. Outside of GitHub it prints the plan.
+    PATH is a folder with a mosaic.yaml, or a manifest. Without a key, as in pull requests of forks and of
+    Dependabot, it only validates. Outside of GitHub it prints the plan.
     """
     github = Github()
     report = Report(github, _root(meant.path), label)
     try:
         session = meant.open()
     except KeyMissing as error:
-        if not github.from_fork:
+        if not github.without_secrets:
             report.failed(error)
             raise
         _validate(screen, meant.path, meant.environment)

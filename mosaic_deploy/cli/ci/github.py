@@ -19,6 +19,7 @@ import click
 
 from mosaic_deploy.errors import Location
 
+_DEPENDABOT = "dependabot[bot]"
 _LEVELS = ("error", "warning", "notice")
 
 
@@ -44,11 +45,15 @@ class Github:
         return int(number) if number else None
 
     @property
-    def from_fork(self) -> bool:
-        """Whether the pull request comes from another repository: such a run has no secrets."""
+    def without_secrets(self) -> bool:
+        """Whether GitHub keeps the repository's secrets from the pull request's run: of a fork, or of Dependabot."""
+        if not self._pull_request:
+            return False
         head = self._pull_request.get("head") or {}
         source = (head.get("repo") or {}).get("full_name")
-        return bool(self._pull_request) and source != self.environ.get("GITHUB_REPOSITORY")
+        sender = self._event.get("sender")
+        actors = (self.environ.get("GITHUB_ACTOR"), sender.get("login") if isinstance(sender, dict) else None)
+        return source != self.environ.get("GITHUB_REPOSITORY") or _DEPENDABOT in actors
 
     @property
     def run_url(self) -> str | None:
@@ -58,12 +63,16 @@ class Github:
 
     @property
     def _pull_request(self) -> dict[str, Any]:
+        found = self._event.get("pull_request")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def _event(self) -> dict[str, Any]:
         try:
             event = json.loads(Path(self.environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
         except (KeyError, OSError, ValueError):
             return {}
-        found = event.get("pull_request") if isinstance(event, dict) else None
-        return found if isinstance(found, dict) else {}
+        return event if isinstance(event, dict) else {}
 
     def output(self, values: Mapping[str, object]) -> None:
         """Sets the step's outputs, also ones of several lines."""

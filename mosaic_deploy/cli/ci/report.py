@@ -24,6 +24,7 @@ _PAGE = 900_000
 """Characters of a job's page, which GitHub bounds at 1 MiB."""
 _MOST = 10
 """Annotations of one level: GitHub shows no more of a step."""
+_OUTPUTS = ("changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "deploy_id")
 _ROTATED = (
     "the key was rotated or is wrong: copy the current one from your dashboard into the repository secret MOSAIC_API_KEY "
     "(Settings → Secrets and variables → Actions) and run the job again"
@@ -85,16 +86,24 @@ class Report:
 
         if isinstance(error, Unauthorized):
             error.hint = _ROTATED
+        self._output_nothing()
         self._annotate_error(error)
         self.github.summarize(failed_markdown(error, self._footer(), _PAGE))
         self._comment(failed_markdown(error, self._footer(), LONGEST - len(marker(self.label)) - 1))
 
     def without_key(self) -> None:
-        """A fork's run: it has no secrets, by GitHub's design, and may still be right."""
-        said = "This run has no key (pull requests of forks have no secrets), so nothing was planned: validated only."
+        """A run that has no secrets, by GitHub's design, and may still be right."""
+        said = (
+            "This run has no key (pull requests of forks and of Dependabot have no secrets), so nothing was planned: "
+            "validated only."
+        )
         self.github.annotate("notice", said, None, "mosaic-deploy")
-        self.github.output({"changes": "", "to_add": "", "to_change": "", "to_destroy": ""})
+        self._output_nothing()
         self.github.summarize(said)
+
+    def _output_nothing(self) -> None:
+        """Empty, and not `false`: whether anything differs isn't known."""
+        self.github.output(dict.fromkeys(_OUTPUTS))
 
     def _annotate_hazards(self, plan: Plan) -> None:
         said: dict[str, int] = {}
@@ -110,7 +119,7 @@ class Report:
         hint = f"\n{error.hint}" if error.hint else ""
         if error.problems:
             for problem in error.problems[:_MOST]:
-                self._annotate("error", str(problem.message), problem.location, error.code)
+                self._annotate("error", problem.told, problem.location, error.code)
         else:
             self._annotate("error", f"{error.message}{hint}", error.location, error.code)
 
