@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.errors import MosaicError, VerifyFailed
 from mosaic_deploy.live.client import Api
-from mosaic_deploy.model.event import Event, Noted, Verified
+from mosaic_deploy.model.event import Event, Noted, Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 from mosaic_deploy.model.plan import Note
 
@@ -18,7 +18,9 @@ _PAUSE = 0.25
 
 
 def verify(run: Run) -> Iterator[Event]:
-    """Yields each check that passed. Raises VerifyFailed for the first that doesn't in time.
+    """Yields each check that passed, and Waiting once for one that may need a moment yet.
+
+    Raises VerifyFailed for the first that doesn't pass in time.
 
     After a partial plan the checks are owed: what was left out may be what they look for.
     """
@@ -27,25 +29,30 @@ def verify(run: Run) -> Iterator[Event]:
             yield Noted(Note("checks_owed", _OWED))
         return
     for check in run.planned.desired.manifest.verify:
-        yield _await(run.api, run.project.url + check.path, check)
+        yield from _await(run.api, run.project.url + check.path, check)
 
 
 _OWED = "the checks of verify.http are left to the next apply that leaves nothing out"
 
 
-def _await(api: Api, url: str, check: HttpCheck) -> Verified:
+def _await(api: Api, url: str, check: HttpCheck) -> Iterator[Waiting | Verified]:
     began = time.monotonic()
+    told = False
     while True:
         found, status = _ask(api, url, check)
         waited = time.monotonic() - began
         if found is None:
-            return Verified(url, status, waited)
+            yield Verified(url, status, waited)
+            return
         if waited > _PATIENCE:
             raise VerifyFailed(
                 f"{url}: {found}",
                 hint="everything in the plan was applied; correct the check or the page and apply again",
                 mutation_state="committed",
             )
+        if not told:
+            told = True
+            yield Waiting(f"for {url}, up to {_PATIENCE:.0f} s: {found}", waited)
         time.sleep(_PAUSE)
 
 

@@ -95,6 +95,9 @@ def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -
 
 def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     file = tmp_path / "backup.tgz"
+    piped = run(own_home, "backup", "-")
+    assert (piped.returncode, "name a file" in piped.stderr) == (2, True)
+    assert run(own_home, "restore", "-").returncode == 2
     saved = run(own_home, "backup", str(file))
     assert (saved.returncode, "backed up" in saved.stdout) == (0, True), saved.stderr
     again = run(own_home, "backup", str(file))
