@@ -25,6 +25,7 @@ MosaicError
 │   ├── RequestRefused     request_refused         any other 4xx, or `success: false`
 │   ├── RateLimited        rate_limited            429, after the retries
 │   ├── ServerFailed       server_failed           5xx, after the retries
+│   ├── MailUnsent         mail_unsent             the platform's mail server didn't take a mail
 │   ├── Unreachable        unreachable             no connection could be made
 │   ├── ResponseLost       response_lost           sent, but no answer came
 │   ├── ResponseInvalid    response_invalid        an answer that can't be understood
@@ -300,6 +301,11 @@ class RateLimited(ApiError):
 
 class ServerFailed(ApiError):
     code = "server_failed"
+    retryable = True
+
+
+class MailUnsent(ApiError):
+    code = "mail_unsent"
     retryable = True
 
 

@@ -6,13 +6,15 @@ in its home, so that finding it costs no process.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,14 +94,19 @@ def control(
     timeout: float | None = _START_TIMEOUT,
     environment: Mapping[str, str] | None = None,
     embedded: bool = True,
+    heard: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Runs one command of the platform and returns its document. Raises PlatformFailed.
+
+    `heard` is told how far it is, in bytes done and of how many; of commands that copy, and without a `timeout`.
 
     `environment` is added to ours; secrets go there, as every user of the machine sees arguments. What isn't
     `embedded` needs no PostgreSQL of its own.
     """
     _require_extra([name for name in _NEEDED if embedded or name != "pg0"])
     command = [sys.executable, "-m", "mosaic_deploy.platform", *arguments]
+    if heard is not None:
+        return _document(_followed([*command, "--progress"], heard))
     try:
         ended = subprocess.run(
             command,
@@ -116,6 +123,40 @@ def control(
             hint=f"its log is {home() / 'platform.log'}",
         ) from None
     return _document(ended)
+
+
+def _followed(command: Sequence[str], heard: Callable[[int, int], None]) -> subprocess.CompletedProcess[str]:
+    """The command when it has ended, with its last line on stdout: those before it tell how far it was."""
+    last = ""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                last = line
+                if progress := _progress(line):
+                    heard(*progress)
+        except BaseException:
+            # Nobody listens any more: by that it ends, and puts right what it has begun, which takes its time.
+            process.stdout.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_START_TIMEOUT)
+            raise
+        code = process.wait()
+        said.seek(0)
+        return subprocess.CompletedProcess(command, code, last, said.read())
+
+
+def _progress(line: str) -> tuple[int, int] | None:
+    try:
+        told = json.loads(line)
+        return int(told["done"]), int(told["total"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:

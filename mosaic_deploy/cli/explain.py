@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.page_text import plain_lines
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import NextAction, UsageRefused
 from mosaic_deploy.shipped_docs import Explanation, explanation, explanations, near_codes
@@ -28,7 +29,7 @@ def explain(screen: Screen, code: str | None) -> None:
         return
     found = explained(code)
     document = {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
-    screen.answer(document, [f"{found.code} ({found.source})", "", *found.text.splitlines()])
+    screen.answer(document, [f"{found.code} ({found.source})", "", *plain_lines(found.text)])
 
 
 def explained(code: str) -> Explanation:

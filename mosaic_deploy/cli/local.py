@@ -189,13 +189,16 @@ def backup(screen: Screen, file: str) -> None:
 
     A running platform stands still for it, for seconds, and goes on. FILE holds secrets; an existing one is left alone.
     """
+    _refuse_stream(file)
     folder = Path(file).absolute().parent
     if not folder.is_dir():
         raise SourceUnreadable(
             f"{file} can't be written: there is no folder {folder}",
             hint=f"make it first: mkdir -p {shlex.quote(str(folder))}; or name a file elsewhere",
         )
-    screen.platform(control("backup", file, timeout=None))
+    with screen.copying("written") as heard:
+        document = control("backup", file, timeout=None, heard=heard)
+    screen.platform(document)
 
 
 @local.command()
@@ -208,12 +211,22 @@ def restore(screen: Screen, file: str, yes: bool) -> None:
 
     FILE is checked to the last byte before anything is replaced.
     """
+    _refuse_stream(file)
     replaces = control("status")["api_key"] is not None
     if replaces:
         question = f"Replace the local platform in {home()} with {file}? All it holds now is deleted."
         again = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
         ask(question, yes=yes, command=again, needs_person=True)
-    screen.platform(control("restore", file, *(["--overwrite"] if replaces else []), timeout=None))
+    with screen.copying("read") as heard:
+        more = ["--overwrite"] if replaces else []
+        document = control("restore", file, *more, timeout=None, heard=heard)
+    screen.platform(document)
+
+
+def _refuse_stream(file: str) -> None:
+    """A backup is replaced whole or not at all, and read twice: neither can be done with a stream."""
+    if file == "-":
+        raise click.UsageError("name a file: a backup can't go through a pipe (a file called - is ./-)")
 
 
 @local.command()

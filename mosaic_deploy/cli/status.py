@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import options
@@ -9,6 +12,9 @@ from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import MigrationError
 from mosaic_deploy.model.plan import Plan
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.read import Live
 
 
 @click.command()
@@ -33,4 +39,14 @@ def status(screen: Screen, meant: Meant) -> None:
         except MigrationError as error:
             session.complete(error)
             pending = error
-    screen.status(live, pending)
+    screen.status(_witnessed(live), pending)
+
+
+def _witnessed(live: Live) -> Live:
+    """`live`, its lease marked where this machine knows that the holder's process has ended."""
+    from mosaic_deploy.cli.process import ended
+
+    lease, process = live.facts.get("lease"), live.facts.get("process")
+    if not (isinstance(lease, dict) and isinstance(process, dict) and ended(process)):
+        return live
+    return replace(live, facts={**live.facts, "lease": {**lease, "ended": True}})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mosaic_deploy.deploy.run import Run
 from mosaic_deploy.errors import Location, MosaicError, VerifyFailed
 from mosaic_deploy.live.client import Api
-from mosaic_deploy.model.event import Event, Noted, Verified
+from mosaic_deploy.model.event import Event, Noted, Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 from mosaic_deploy.model.plan import Note
 
@@ -18,7 +18,9 @@ _PAUSE = 0.25
 
 
 def verify(run: Run) -> Iterator[Event]:
-    """Yields each check that passed. Raises VerifyFailed for the first that doesn't in time.
+    """Yields each check that passed, and Waiting once for one that may need a moment yet.
+
+    Raises VerifyFailed for the first that doesn't pass in time.
 
     After a partial plan the checks are owed: what was left out may be what they look for.
     """
@@ -29,19 +31,21 @@ def verify(run: Run) -> Iterator[Event]:
     manifest = run.planned.desired.manifest
     for number, check in enumerate(manifest.verify):
         place = manifest.locate(f"verify.http[{number}].path")
-        yield _await(run.api, run.project.url + check.path, check, place)
+        yield from _await(run.api, run.project.url + check.path, check, place)
 
 
 _OWED = "the checks of verify.http are left to the next apply that leaves nothing out"
 
 
-def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Verified:
+def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
     began = time.monotonic()
+    told = False
     while True:
         found, status = _ask(api, url, check)
         waited = time.monotonic() - began
         if found is None:
-            return Verified(url, status, waited)
+            yield Verified(url, status, waited)
+            return
         if waited > _PATIENCE:
             raise VerifyFailed(
                 f"{url}: {found}",
@@ -49,6 +53,9 @@ def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Verified:
                 location=place,
                 mutation_state="committed",
             )
+        if not told:
+            told = True
+            yield Waiting(f"for {url}, up to {_PATIENCE:.0f} s: {found}", waited)
         time.sleep(_PAUSE)
 
 

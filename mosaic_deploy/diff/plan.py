@@ -107,13 +107,14 @@ def _notes(kind: str, keyed: Keyed, rules: Rules) -> list[Note]:
     notes = []
     section = "static" if kind == "static" else "storage"
     if keyed.kept:
+        stay, them = ("stays", "it") if len(keyed.kept) == 1 else ("stay", "them")
         impossible = kind in rules.cannot_delete
         way = (
-            "the platform lists no way to delete them"
+            f"the platform lists no way to delete {them}"
             if impossible
-            else f"{section}.prune: true removes them"
+            else f"{section}.prune: true removes {them}"
         )
-        message = f"{_count(keyed.kept)} no longer in the folder stay live ({_named(keyed.kept)}); {way}"
+        message = f"{_count(keyed.kept)} no longer in the folder {stay} live ({_named(keyed.kept)}); {way}"
         # Once it is remembered as kept, nothing about it is new.
         news = any(o.state is not State.KEPT for o in keyed.kept)
         severity = Severity.WARNING if news else Severity.INFO

@@ -92,6 +92,7 @@ def _ways(standing: Standing, file: Migration | None, entry: Entry, applied_as: 
     elif standing is Standing.MISSING:
         yield way_of_missing(row)
     elif standing is Standing.UNKNOWN:
+        yield NextAction("to look whether it took effect, where that can be told", "mosaic-deploy apply")
         yield _repair(f"if part {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
         yield _repair("if it did not", f"--not-applied {version}:{entry.attempt}")
     elif standing is Standing.FAILED:

@@ -16,7 +16,7 @@ from mosaic_deploy import errors
 from mosaic_deploy.live import answers, discovery, endpoints
 from mosaic_deploy.live.endpoints import Operation
 from mosaic_deploy.live.pace import Pace
-from mosaic_deploy.live.refusals import Shorten, parse, refusal, unsuccessful
+from mosaic_deploy.live.refusals import Shorten, parse, refusal, unsuccessful, vouched
 from mosaic_deploy.live.retries import (
     ATTEMPTS,
     LONGEST_WAIT,
@@ -263,7 +263,8 @@ class Api:
         answer = parse(response, shorten)
         if unsuccessful(response, answer):
             sql = operation.name == endpoints.RUN_SQL.name
-            raise told(refusal(response, operation.name, sql=sql), operation)
+            refused = refusal(response, operation.name, sql=sql)
+            raise told(refused, operation, vouched=vouched(answer))
         return answer
 
     def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
-from mosaic_deploy.live.lease_text import RUNS
+from mosaic_deploy.live.lease_text import HOLDER, RUNS
 from mosaic_deploy.live.ledger_tables import VERSION
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, State
 from mosaic_deploy.sql.quote import literal
@@ -65,6 +65,7 @@ def read(digests: Mapping[str, str]) -> str:
         "last": f"({RUNS} ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
+        "process": f"(SELECT h.j->'process' FROM ({HOLDER}) AS h(j))",
     }
     listed = ", ".join(f"'{name}', {expression}" for name, expression in parts.items())
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
@@ -110,7 +111,7 @@ def parse(
 ) -> tuple[Ledger, dict[str, Any]]:
     """The ledger from `read`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
 
-    Also returns the raw facts for status (`last`, `lease`). Raises LedgerNewer, ResponseInvalid.
+    Also returns the raw facts for status (`last`, `lease`, `process`). Raises LedgerNewer, ResponseInvalid.
     """
     facts = _decode(text)
     refuse_newer(facts["version"])

@@ -39,7 +39,7 @@ class Live:
     assets: Listing | None = None
     usage: Usage | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last` (the newest deploy's row) and `lease` (whoever holds it now), as the ledger tells them."""
+    """`last` (the newest deploy's row), `lease` (whoever holds it now) and `process` (what that one told of itself)."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> Live:

@@ -30,6 +30,8 @@ _POSTGRESQL_WORDS = re.compile(
 """What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
 ONE_STATEMENT = "cannot insert multiple commands into a prepared statement"
 """What PostgreSQL says to several statements in a call of an endpoint that takes one."""
+_STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
+_UNSENT = "let whoever runs the platform see to its mail server (`--smtp`), then run the same command again"
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
@@ -61,6 +63,13 @@ def unsuccessful(response: httpx.Response, answer: object) -> bool:
     return response.status_code >= 400 or (isinstance(answer, Mapping) and answer.get("success") is False)
 
 
+def vouched(answer: object) -> bool:
+    """Whether a refusal is the platform's own word, and not a gateway's before it: `success: false`, and a code."""
+    error = answer.get("error") if isinstance(answer, Mapping) and answer.get("success") is False else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return isinstance(code, str) and _STABLE_CODE.fullmatch(code) is not None
+
+
 def is_sql_error(response: httpx.Response) -> bool:
     """Whether PostgreSQL itself answered: a platform may say so with 400, 422, 500 or even 200."""
     if response.status_code in _NOT_POSTGRESQL:
@@ -78,7 +87,8 @@ def is_sql_error(response: httpx.Response) -> bool:
 
 def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
     """The error that `response` to `operation` is. With `sql`, PostgreSQL's own errors become SqlFailed."""
-    facts = answers.error_facts(parse(response))
+    answer = parse(response)
+    facts = answers.error_facts(answer)
     request_id = facts.get("request_id") or response.headers.get("x-request-id")
     common: errors.ApiFacts = {
         "status": response.status_code,
@@ -87,6 +97,10 @@ def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> e
     }
     if sql and is_sql_error(response):
         return _sql_failed(facts, common)
+    if vouched(answer) and facts.get("code") == errors.MailUnsent.code:
+        message = f"{operation}: nothing was sent, and nothing is counted: {facts['message']}"
+        unsent: errors.ApiFacts = {**common, "hint": _UNSENT}
+        return errors.MailUnsent(message, **unsent)
     return _refused(facts["message"] or response.reason_phrase, common)
 
 

@@ -36,9 +36,10 @@ def too_fast(response: httpx.Response) -> bool:
     return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
 
 
-def told(error: errors.ApiError, operation: Operation) -> errors.ApiError:
-    """`error`, with what an answer that was lost means for this operation."""
-    if isinstance(error, errors.ServerFailed) and (error.status in _GATEWAYS or not operation.repeatable):
+def told(error: errors.ApiError, operation: Operation, *, vouched: bool = False) -> errors.ApiError:
+    """`error`, with what an answer that was lost means for this operation. What is `vouched` for, no gateway said."""
+    gave_up = error.status in _GATEWAYS and not vouched
+    if isinstance(error, errors.ServerFailed) and (gave_up or not operation.repeatable):
         error.mutation_state = "unknown"
     elif not isinstance(error, errors.ResponseLost):
         return error

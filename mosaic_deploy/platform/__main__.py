@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform import cluster_commands, home, process
 from mosaic_deploy.platform.faults import ProcessFault, refused_by_system
 from mosaic_deploy.platform.report import reporter
+
+_BETWEEN = 0.2
+"""Seconds between two words of how far a copy is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +57,22 @@ def _copy(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from mosaic_deploy.platform import backup
 
     act = backup.backup if options.command == "backup" else backup.restore
-    return act(folder, Path(options.file).absolute(), overwrite=options.overwrite)
+    heard = _telling() if options.progress else None
+    return act(folder, Path(options.file).absolute(), overwrite=options.overwrite, heard=heard)
+
+
+def _telling() -> Callable[[int, int], None]:
+    """Prints bytes done and of how many, a few times a second, for whoever follows."""
+    said = 0.0
+
+    def heard(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _BETWEEN or done >= total:
+            said = now
+            _print({"done": done, "total": total})
+
+    return heard
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -102,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("backup", "restore"):
             command.add_argument("file", metavar="FILE")
             command.add_argument("--overwrite", action="store_true")
+            command.add_argument(
+                "--progress", action="store_true", help="tell first how far it is, line by line"
+            )
         if name == "key":
             command.add_argument("--rotate", action="store_true")
         if name == "reset":

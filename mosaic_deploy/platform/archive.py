@@ -14,13 +14,16 @@ import os
 import secrets
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 FACTS = "backup.json"
 DIGESTS = "digests.json"
 _CHUNK = 1 << 20
+
+Heard = Callable[[int, int], None]
+"""Is told how far it is: bytes done, and of how many."""
 
 
 class ArchiveDamaged(Exception):
@@ -33,18 +36,19 @@ def write_archive(
     trees: Mapping[str, Path],
     *,
     leave_out: frozenset[str] = frozenset(),
+    heard: Heard | None = None,
 ) -> int:
     """Writes the folders `trees` under their names; returns the file's size in bytes.
 
     The file is there when it is complete, readable by its owner alone; where writing fails, nothing is.
-    `leave_out` are paths in the archive. Raises OSError.
+    `leave_out` are paths in the archive. `heard` is told of the bytes that went in, and of how many. Raises OSError.
     """
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as raw:
             with gzip.GzipFile("", "wb", 1, raw, 0) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
-                _write_members(tar, facts, trees, leave_out)
+                _write_members(tar, facts, trees, leave_out, _Counter(_size(trees, leave_out), heard))
             raw.flush()
             os.fsync(raw.fileno())
         size = draft.stat().st_size
@@ -65,14 +69,16 @@ def read_facts(path: Path) -> dict[str, Any]:
         return _document(tar, first)
 
 
-def extract_archive(path: Path, places: Mapping[str, Path]) -> None:
+def extract_archive(path: Path, places: Mapping[str, Path], heard: Heard | None = None) -> None:
     """Extracts each tree into its place, an empty or missing folder, and checks every byte.
+
+    `heard` is told of the archive's bytes that were read, and of how many.
 
     Raises ArchiveDamaged or OSError; what was extracted till then is the caller's to delete.
     """
     found: dict[str, list[Any]] = {}
     expected: dict[str, Any] | None = None
-    with _opened(path) as tar:
+    with _opened(path, heard) as tar:
         for member in tar:
             if expected is not None:
                 raise ArchiveDamaged("something follows its end")
@@ -95,8 +101,32 @@ def extract_archive(path: Path, places: Mapping[str, Path]) -> None:
         raise ArchiveDamaged(f"{len(names)} of its files differ from what was written, among them {names[0]}")
 
 
+class _Counter:
+    """Bytes done of `total`, told as they grow."""
+
+    def __init__(self, total: int, heard: Heard | None) -> None:
+        self._total = total
+        self._heard = heard
+        self._done = 0
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._heard is not None:
+            self._heard(min(self._done, self._total), self._total)
+
+
+def _size(trees: Mapping[str, Path], leave_out: frozenset[str]) -> int:
+    """Bytes of all files below that go in."""
+    found = (each for root, folder in trees.items() for each in _walk(root, folder))
+    return sum(path.stat().st_size for name, path in found if name not in leave_out and path.is_file())
+
+
 def _write_members(
-    tar: tarfile.TarFile, facts: Mapping[str, Any], trees: Mapping[str, Path], leave_out: frozenset[str]
+    tar: tarfile.TarFile,
+    facts: Mapping[str, Any],
+    trees: Mapping[str, Path],
+    leave_out: frozenset[str],
+    counter: _Counter,
 ) -> None:
     digests = {FACTS: _add_document(tar, FACTS, facts)}
     for root, folder in trees.items():
@@ -109,7 +139,7 @@ def _write_members(
                 tar.addfile(entry)
             elif path.is_file():
                 with path.open("rb") as content:
-                    digests[name] = _add_file(tar, name, content)
+                    digests[name] = _add_file(tar, name, content, counter)
     _add_document(tar, DIGESTS, digests)
 
 
@@ -125,10 +155,10 @@ def _walk(root: str, folder: Path) -> Iterator[tuple[str, Path]]:
                 yield f"{root}/{path.relative_to(folder).as_posix()}", path
 
 
-def _add_file(tar: tarfile.TarFile, name: str, content: IO[bytes]) -> list[Any]:
+def _add_file(tar: tarfile.TarFile, name: str, content: IO[bytes], counter: _Counter) -> list[Any]:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = os.fstat(content.fileno()).st_size, 0o600
-    reader = _Digesting(content)
+    reader = _Digesting(content, counter)
     tar.addfile(entry, reader)
     return [entry.size, reader.digest.hexdigest()]
 
@@ -142,21 +172,38 @@ def _add_document(tar: tarfile.TarFile, name: str, document: Mapping[str, Any]) 
 
 
 class _Digesting(io.RawIOBase):
-    def __init__(self, content: IO[bytes]) -> None:
+    def __init__(self, content: IO[bytes], counter: _Counter) -> None:
         self._content = content
+        self._counter = counter
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
         chunk = self._content.read(size)
         self.digest.update(chunk)
+        self._counter.add(len(chunk))
+        return chunk
+
+
+class _Counting(io.RawIOBase):
+    """A file whose bytes are counted as they are read."""
+
+    def __init__(self, content: IO[bytes], counter: _Counter) -> None:
+        self._content = content
+        self._counter = counter
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._content.read(size)
+        self._counter.add(len(chunk))
         return chunk
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+def _opened(path: Path, heard: Heard | None = None) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(path, "r|gz") as tar:
-            yield tar
+        with path.open("rb") as raw:
+            counted = _Counting(raw, _Counter(path.stat().st_size, heard))
+            with tarfile.open(fileobj=counted, mode="r|gz") as tar:
+                yield tar
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
         raise ArchiveDamaged(f"it can't be read to its end: {error}") from error
 

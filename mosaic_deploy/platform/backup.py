@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.platform import account, home
-from mosaic_deploy.platform.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
+from mosaic_deploy.platform.archive import ArchiveDamaged, Heard, extract_archive, read_facts, write_archive
 from mosaic_deploy.platform.daemon import find_running, launch, stop_all
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.installation import ensure_installation
@@ -39,7 +39,7 @@ _LEFT_OUT = frozenset({"postgres/postmaster.pid", "postgres/postmaster.opts"})
 Document = dict[str, Any]
 
 
-def backup(folder: Path, target: Path, *, overwrite: bool = False) -> Document:
+def backup(folder: Path, target: Path, *, overwrite: bool = False, heard: Heard | None = None) -> Document:
     """One file with everything. A platform that runs is stopped for it, and started again."""
     if home.read_state(folder) is None and not (folder / _NOTE).is_file():
         raise ProcessFault("nothing_to_back_up", "no platform has ever started here")
@@ -54,9 +54,8 @@ def backup(folder: Path, target: Path, *, overwrite: bool = False) -> Document:
         data = Path(state.postgres_folder) / "data"
         facts = _facts(state, data)
         try:
-            size = write_archive(
-                target, facts, {"store": folder / "store", "postgres": data}, leave_out=_LEFT_OUT
-            )
+            trees = {"store": folder / "store", "postgres": data}
+            size = write_archive(target, facts, trees, leave_out=_LEFT_OUT, heard=heard)
         except OSError as error:
             raise ProcessFault(
                 "backup_failed", f"{target} can't be written: {error.strerror or error}", _room(error)
@@ -64,7 +63,7 @@ def backup(folder: Path, target: Path, *, overwrite: bool = False) -> Document:
     return {"status": "backed up", "file": str(target), "bytes": size, "created_at": facts["created_at"]}
 
 
-def restore(folder: Path, source: Path, *, overwrite: bool = False) -> Document:
+def restore(folder: Path, source: Path, *, overwrite: bool = False, heard: Heard | None = None) -> Document:
     """What `source` holds, instead of what is here. Nothing of the old is touched until all of the new is checked."""
     home.create_home(folder)
     facts = _checked_facts(source)
@@ -82,7 +81,7 @@ def restore(folder: Path, source: Path, *, overwrite: bool = False) -> Document:
         finish(folder)
         drafts = {"store": _draft(folder / "store"), "postgres": _draft(postgres_folder / "data")}
         try:
-            _extract(source, drafts, user)
+            _extract(source, drafts, user, heard)
         except BaseException:
             for draft in drafts.values():
                 shutil.rmtree(draft, ignore_errors=True)
@@ -200,12 +199,12 @@ def _check_postgres(folder: Path, facts: Document) -> None:
         )
 
 
-def _extract(source: Path, drafts: dict[str, Path], user: account.Account) -> None:
+def _extract(source: Path, drafts: dict[str, Path], user: account.Account, heard: Heard | None) -> None:
     for draft in drafts.values():
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
     try:
-        extract_archive(source, drafts)
+        extract_archive(source, drafts, heard)
         if user.switch:
             for base, _, names in os.walk(drafts["postgres"]):
                 for path in (base, *(os.path.join(base, name) for name in names)):  # noqa: PTH118

@@ -37,8 +37,14 @@ def two_forms(names: Iterable[str]) -> Iterator[Problem]:
             continue
         other = first.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
-            message = f"the same name as {other!a} in another Unicode form: {name!a}"
+            message = f"the same name as {_shown(other)} in another Unicode form: {_shown(name)}"
             yield Problem(message, Location(name), hint="rename one of the two, or delete it")
+
+
+def _shown(name: str) -> str:
+    """With the name of its form: names of different ones look alike."""
+    forms = (form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, name))
+    return f"{name if name.isprintable() else ascii(name)} ({next(forms, 'mixed')})"
 
 
 def alike_notes(kind: str, names: Iterable[str]) -> Iterator[Note]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from mosaic_deploy.cli.account.storage import _used
+
 HERE = ("--local",)
 
 
@@ -318,9 +320,43 @@ def test_completion_completes(run) -> None:
 
 
 def test_explain(run) -> None:
-    assert "**Do.**" in run("explain", "lease_held").stdout
+    assert "\nDo. " in run("explain", "lease_held").stdout
+    assert "**Do.**" in _json(run("explain", "lease_held", "-o", "json"))["text"]
     listed = _json(run("explain", "-o", "json"))["codes"]
     assert {"lease_held", "drop_table"} <= {each["code"] for each in listed}
     unknown = run("explain", "lease_hold")
     assert unknown.returncode == 2
     assert "did you mean lease_held?" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["history"],
+        ["doctor"],
+        ["credentials"],
+        ["storage", "ls", "a"],
+        ["auth", "send-link", "a@b.c"],
+        ["open"],
+        ["ticket", "--subject", "a"],
+        ["sql", "select 1"],
+    ],
+)
+def test_a_folder_given_as_other_commands_take_it_is_met_with_the_option(run, words: list[str]) -> None:
+    refused = run(*words, "my site")
+    assert refused.returncode == 2
+    assert "Got an unexpected argument: 'my site'. Did you mean --in 'my site'?" in refused.stderr
+
+
+def test_psqls_own_commands_are_not_taken_for_sql(run, folder: Path) -> None:
+    refused = run("sql", "\\d t", *HERE)
+    assert refused.returncode == 1
+    assert "error[sql_refused]: query:1:1: \\d is a command of psql's own, not SQL" in refused.stderr
+    assert "mosaic-deploy credentials --reveal" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("percent", "shown"), [(12.5, "12.5 %"), (100.0, "100.0 %"), (30005.0, "over the limit"), ("?", "? %")]
+)
+def test_use_beyond_the_limit_is_said_so(percent: object, shown: str) -> None:
+    assert _used({"used": "a", "limit": "b", "percent": percent}) == f"used: a of b ({shown})"

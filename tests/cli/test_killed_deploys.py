@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -78,6 +79,20 @@ def test_a_killed_deploy_is_told_as_interrupted_once_nothing_holds_its_lease(sql
     assert " interrupted " in row
     assert row.endswith("not recorded"), "what it did before isn't claimed to be nothing"
     assert statuses(sql) == ["done", "running"], "asking writes nothing"
+
+
+@pytest.mark.skipif(not own_process(), reason="this system tells too little of processes")
+def test_it_is_known_on_its_own_machine_that_it_has_ended(sql, killed, run) -> None:
+    shown = run("status", "--local").stdout
+    assert "deploying now" not in shown
+    assert re.search(
+        rf"^broke off +\S+ \(pid {killed}\): its process has ended; the next apply takes over$", shown, re.M
+    )
+    assert json.loads(run("status", "--local", "-o", "json").stdout)["lease"]["ended"] is True
+    assert statuses(sql) == ["done", "running"], "asking writes nothing"
+    # Of one that told nothing of itself, and of another's machine, nobody says so.
+    sql("update mosaic_deploy.deploys set report = report - 'process'")
+    assert "deploying now" in run("status", "--local").stdout
 
 
 def test_it_is_told_so_too_while_another_deploy_holds_the_lease(sql, killed, run) -> None:

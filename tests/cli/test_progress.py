@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from mosaic_deploy.cli.render import reading
+from mosaic_deploy.cli.render import progress, reading
 from mosaic_deploy.cli.render.ndjson_view import NdjsonView
 from mosaic_deploy.cli.render.pace_text import Tally, clock_text
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import ServerFailed
-from mosaic_deploy.model.change import Action, PutAsset
+from mosaic_deploy.model.change import Action, DeleteAsset, PutAsset
 from mosaic_deploy.model.event import ApplyFailed, ApplyStarted, BytesSent, ChangeDone, ChangeFailed
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -139,3 +139,43 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
             compared(turn, 3, turn)
     assert "hashing, 3.0 GB of 3.0 GB" in terminal.getvalue()
     assert "comparing live files, 3 of 3" in terminal.getvalue()
+
+
+def test_deletions_are_counted_as_files_that_are_sent_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock))
+    lines = progress.Lines(color=False)
+    lines.show(ApplyStarted(600, 0, "d"))
+    for number in range(1, 601):
+        clock.now = number / 100
+        lines.show(ChangeDone(DeleteAsset(f"f{number}.bin", "gone"), 0.01))
+    assert capsys.readouterr().err == "  301 of 600 changes, 301 deleted\n"
+
+
+@pytest.mark.parametrize(
+    ("tty", "told"), [(False, "  2.0 GB of 4.0 GB written\n"), (True, "3.0 GB of 4.0 GB written")]
+)
+def test_a_copy_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tty: bool, told: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    terminal = Terminal()
+    if tty:
+        monkeypatch.setattr("sys.stderr", terminal)
+    with Screen().copying("written") as heard:
+        for second in range(4):
+            clock.now = second * 0.5
+            heard(second * 10**9, 4 * 10**9)
+    shown = terminal.getvalue() if tty else capsys.readouterr().err
+    assert told in shown
+
+
+def test_a_program_is_told_nothing_of_a_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    screen.format = "ndjson"
+    with screen.copying("read") as heard:
+        heard(1, 2)
+    assert capsys.readouterr() == ("", "")

@@ -100,7 +100,7 @@ def test_a_part_whose_end_is_not_known(site, api_over, took_effect):
     failed = site.run()[-1]
     assert isinstance(failed, ApplyFailed)
     assert standings(site)["2"] == "unknown"
-    assert ways(site) == ["repair --applied 2:1", "repair --not-applied 2:1"]
+    assert ways(site) == ["mosaic-deploy apply", "repair --applied 2:1", "repair --not-applied 2:1"]
     repair(site, **{"applied" if took_effect else "not_applied": (("2", 1),)})
     assert standings(site)["2"] == "partial" if took_effect else "pending"
     site.apply()

@@ -312,14 +312,14 @@ def test_a_platform_that_cannot_delete_is_told_once_and_then_remembered() -> Non
     [first] = plan_of(WANTED, None, rules).notes
     [then] = plan_of(replace(WANTED, state=State.KEPT), None, rules).notes
     assert first.message == then.message
-    assert "the platform lists no way to delete them" in first.message
+    assert "the platform lists no way to delete it" in first.message
     assert (first.severity, then.severity) == (Severity.WARNING, Severity.INFO)
 
 
 def test_without_pruning_what_stays_is_noted() -> None:
     [note] = plan_of(WANTED, None, Rules()).notes
     assert (note.code, note.severity, note.addresses) == ("static_kept", Severity.WARNING, ("static:a.css",))
-    assert note.message == "1 file no longer in the folder stay live (a.css); static.prune: true removes them"
+    assert note.message == "1 file no longer in the folder stays live (a.css); static.prune: true removes it"
 
 
 @pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])

@@ -707,3 +707,51 @@ def test_names_travel_in_paths(name: str) -> None:
     [request] = platform.requests
     assert request.url.path == f"/v1/project/pod-1/storage/{name}"
     assert not request.url.query
+
+
+# --- the platform's own word, and a gateway's ---
+
+
+def own(status: int, code: object, *, success: object = False) -> Handler:
+    return answer(status, {"success": success, "error": {"code": code, "message": "no mail server answers"}})
+
+
+def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
+    platform = Platform(own(502, "mail_unsent"))
+    with pytest.raises(errors.MailUnsent, match=r"nothing was sent.*no mail server answers") as caught:
+        platform.api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
+    assert caught.value.mutation_state == "none"
+    assert "--smtp" in str(caught.value.hint)
+    assert len(platform.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "unsure",
+    [
+        own(502, "mail_unconfirmed"),
+        own(502, "mail_unsent", success=True),
+        answer(502, {"error": {"code": "mail_unsent", "message": "no"}}),
+        text(502, "<html>mail_unsent</html>"),
+    ],
+)
+def test_a_mail_may_have_gone_out_where_nobody_says_that_it_did_not(unsure: Handler) -> None:
+    with pytest.raises(errors.ServerFailed) as caught:
+        Platform(unsure).api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
+    assert caught.value.mutation_state == "unknown"
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("store_unavailable", "none"),
+        ("Bad Gateway", "unknown"),
+        ("", "unknown"),
+        (502, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_gateway_has_no_code_of_the_platforms(status: int, said: object, state: str) -> None:
+    with pytest.raises(errors.ServerFailed) as caught:
+        Platform(own(status, said)).api.call(endpoints.PUT_FILE, project="pod-1", body={})
+    assert caught.value.mutation_state == state

@@ -20,7 +20,7 @@ def auth() -> None:
     """Send sign-in links."""
 
 
-@auth.command("send-link")
+@auth.command("send-link", cls=parameters.InFolder)
 @click.argument("email")
 @click.option(
     "--redirect",

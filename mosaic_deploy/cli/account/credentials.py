@@ -16,7 +16,7 @@ _SHOWN = ("database_url", "host", "port", "database", "user", "password")
 _MASK = "********"
 
 
-@click.command()
+@click.command(cls=parameters.InFolder)
 @click.option("--reveal", is_flag=True, help="Show the password; without it, it is masked.")
 @parameters.meant
 @options.output

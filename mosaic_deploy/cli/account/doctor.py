@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.account import parameters
 from mosaic_deploy.cli.account.checkup import Finding, Verdict, examine
 from mosaic_deploy.cli.render.screen import Screen
 
 _MARKS = {Verdict.GOOD: ("ok", "green"), Verdict.ODD: ("odd", "yellow"), Verdict.BAD: ("bad", "red")}
 
 
-@click.command()
+@click.command(cls=parameters.InFolder)
 @click.option(
     "--in",
     "path",

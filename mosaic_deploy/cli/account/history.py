@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.live.deploys import Deploy
 
 
-@click.command()
+@click.command(cls=parameters.InFolder)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest so many."
 )

@@ -11,7 +11,7 @@ from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 
 
-@click.command("open")
+@click.command("open", cls=parameters.InFolder)
 @click.option("--print", "only_print", is_flag=True, help="Print the URL and open nothing.")
 @parameters.meant
 @options.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.snapshot import Project
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+class InFolder(click.Command):
+    """A command with `--in`, which says so to whoever gives the folder as the others take it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(f"Got an unexpected argument: {rest[0]!r}. Did you mean --in {shlex.quote(rest[0])}?")
+        return rest
 
 
 def meant(command: Callable[..., object]) -> Callable[..., object]:

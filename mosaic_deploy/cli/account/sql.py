@@ -11,6 +11,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.account import parameters
+from mosaic_deploy.cli.account.psql_words import refuse_psql
 from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.table import table
@@ -20,7 +21,7 @@ _MOST_READ = 10_000
 """Rows of a --read-only query."""
 
 
-@click.command()
+@click.command(cls=parameters.InFolder)
 @click.argument("query", required=False)
 @click.option("--file", "-f", type=click.Path(), help="Read the SQL from a file; - for standard input.")
 @click.option("--read-only", is_flag=True, help="Refuse to write, in a read-only transaction.")
@@ -41,6 +42,7 @@ def sql(
     It is sent once and recorded nowhere: what should stay belongs in a migration.
     """
     text, name = _asked(query, file)
+    refuse_psql(text, name)
     is_file = file not in (None, "-")
     from mosaic_deploy.cli.account.reading import reading, telling_place
     from mosaic_deploy.live.reading import read

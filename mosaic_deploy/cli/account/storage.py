@@ -19,7 +19,7 @@ def storage() -> None:
     """Look into the project's object storage."""
 
 
-@storage.command()
+@storage.command(cls=parameters.InFolder)
 @click.argument("prefix", default="")
 @parameters.meant
 @options.output
@@ -55,5 +55,10 @@ def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -
     else:
         yield "nothing is stored under that name"
     if usage:
-        used, limit, percent = (usage.get(name, "?") for name in ("used", "limit", "percent"))
-        yield f"used: {used} of {limit} ({percent} %)"
+        yield _used(usage)
+
+
+def _used(usage: dict[str, object]) -> str:
+    used, limit, percent = (usage.get(name, "?") for name in ("used", "limit", "percent"))
+    over = isinstance(percent, int | float) and percent > 100
+    return f"used: {used} of {limit} ({'over the limit' if over else f'{percent} %'})"

@@ -19,7 +19,7 @@ _PROMPT = (
 )
 
 
-@click.command()
+@click.command(cls=parameters.InFolder)
 @click.option("--subject", required=True, help="In one line.")
 @click.option(
     "--message", default="-", show_default=True, help="What it is about; - reads it from standard input."

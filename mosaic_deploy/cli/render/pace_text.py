@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mosaic_deploy.model.change import Put
+from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ApplyStarted, BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.size import size_text
 
@@ -16,13 +16,14 @@ _LONG = 99 * 3600
 
 
 class Tally:
-    """Changes, files and bytes done of how many, the rate, the time left, and what has failed."""
+    """Changes, files and bytes done of how many, the rate, the time left, what was deleted, and what has failed."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.total = 0
         self.done = 0
         self.failed = 0
+        self.deleted = 0
         self.total_bytes = 0
         self._whole = 0
         self._partly: dict[str, int] = {}
@@ -39,7 +40,9 @@ class Tally:
             self._partly.pop(event.change.address, None)
         elif isinstance(event, ChangeDone):
             self.done += 1
-            if isinstance(event.change, Put):
+            if isinstance(event.change, Delete):
+                self.deleted += 1
+            elif isinstance(event.change, Put):
                 self._partly.pop(event.change.address, None)
                 self._whole += event.change.size
                 self._note()
@@ -58,18 +61,16 @@ class Tally:
         return max(0, last - first) / (ended - began) if ended > began else 0.0
 
     def text(self) -> str:
-        """`3.1 MB of 12.0 MB, 1.2 MB/s, 0:07 left, 1 failed`: what is known of it."""
-        if not self.total_bytes:
-            return self._failures()
-        parts = [f"{size_text(self.sent)} of {size_text(self.total_bytes)}"]
-        if rate := self.rate:
-            parts.append(f"{size_text(round(rate))}/s")
-            if left := max(0, self.total_bytes - self.sent):
-                parts.append(f"{clock_text(left / rate)} left")
-        return ", ".join([*parts, *([self._failures()] if self.failed else [])])
-
-    def _failures(self) -> str:
-        return f"{self.failed} failed" if self.failed else ""
+        """`3.1 MB of 12.0 MB, 1.2 MB/s, 0:07 left, 200 deleted, 1 failed`: what is known of it."""
+        parts = []
+        if self.total_bytes:
+            parts.append(f"{size_text(self.sent)} of {size_text(self.total_bytes)}")
+            if rate := self.rate:
+                parts.append(f"{size_text(round(rate))}/s")
+                if left := max(0, self.total_bytes - self.sent):
+                    parts.append(f"{clock_text(left / rate)} left")
+        counts = ((self.deleted, "deleted"), (self.failed, "failed"))
+        return ", ".join([*parts, *(f"{count:,} {what}" for count, what in counts if count)])
 
     def _note(self) -> None:
         now = self._clock()

@@ -13,7 +13,7 @@ import click
 
 from mosaic_deploy.cli.render.pace_text import Tally
 from mosaic_deploy.errors import MosaicError
-from mosaic_deploy.model.change import Put
+from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.count import counted
 from mosaic_deploy.model.event import (
     ApplyDone,
@@ -67,7 +67,7 @@ class Lines(AbstractContextManager["Lines"]):
 
     def show(self, event: Event) -> None:
         self._tally.heard(event)
-        if isinstance(event, ChangeDone) and not isinstance(event.change, Put):
+        if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
             self._say(f"  {event.change.address} done in {event.seconds:.2f} s")
         elif isinstance(event, ChangeFailed):
             self._fail(event)

@@ -1,4 +1,4 @@
-"""How far long reading is, before there is a plan: files that are hashed, live files that are fetched."""
+"""How far long reading is: files that are hashed, live files that are fetched, a platform that is copied."""
 
 from __future__ import annotations
 
@@ -83,6 +83,23 @@ def hashing(color: bool | None) -> Iterator[Callable[[int, int], None]]:
 
     try:
         yield heard
+    finally:
+        bar.close()
+
+
+@contextmanager
+def copying(color: bool | None, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many bytes are `written`, or `read`: a bar, or a line every few seconds."""
+
+    def words(done: int, total: int) -> str:
+        return f"{size_text(done)} of {size_text(total)} {what}"
+
+    if not sys.stderr.isatty():
+        yield Paced(lambda done, total: click.echo(f"  {words(done, total)}", err=True, color=color))
+        return
+    bar = _Bar(color)
+    try:
+        yield lambda done, total: bar.show(done, total, words(done, total))
     finally:
         bar.close()
 

@@ -112,6 +112,17 @@ class Screen:
         else:
             yield Paced(self.view.hashing)
 
+    @contextmanager
+    def copying(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """What hears how many bytes of a copy are `written`, or `read`; shown to people alone."""
+        if self.format != "text":
+            yield lambda *_: None
+            return
+        from mosaic_deploy.cli.render.reading import copying
+
+        with copying(self.color, what) as heard:
+            yield heard
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)
 

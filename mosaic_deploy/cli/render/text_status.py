@@ -30,7 +30,12 @@ def status_lines(live: Live) -> Iterator[str]:
         ended = last.get("finished_at") or "not finished"
         yield _line("last deploy", f"{last.get('status')} by {last.get('holder')}, {ended}")
     if lease := live.facts.get("lease"):
-        yield _line("deploying now", f"{lease.get('holder')} (until {lease.get('expires_at')})")
+        if lease.get("ended"):
+            yield _line(
+                "broke off", f"{lease.get('holder')}: its process has ended; the next apply takes over"
+            )
+        else:
+            yield _line("deploying now", f"{lease.get('holder')} (until {lease.get('expires_at')})")
 
 
 def _objects(objects: Objects) -> str:

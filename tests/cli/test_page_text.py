@@ -1,0 +1,35 @@
+"""Our pages on a terminal: without Markdown's marks, and with nothing else lost."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from mosaic_deploy.cli.render.page_text import plain_lines
+from mosaic_deploy.shipped_docs import explanations
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**Means.** No `mosaic.yaml`.", ["Means. No `mosaic.yaml`."]),
+        (
+            "see [Backup](local.md#backup), or [it](https://a.example/b)",
+            ["see Backup, or it (https://a.example/b)"],
+        ),
+        ("`a**b**c` and ``[x](y)``", ["`a**b**c` and ``[x](y)``"]),
+        (
+            "a\n\n```text\nerror[x]: **no** [a](b)\n\n  hint\n```\nb",
+            ["a", "", "    error[x]: **no** [a](b)", "", "      hint", "b"],
+        ),
+        ("2 ** 3 ** 4 is `**`", ["2 ** 3 ** 4 is `**`"]),
+    ],
+)
+def test_marks_go_and_words_stay(text: str, shown: list[str]) -> None:
+    assert [click.unstyle(line) for line in plain_lines(text)] == shown
+
+
+def test_no_page_is_shown_with_its_fences_or_stars() -> None:
+    for each in explanations():
+        lines = [click.unstyle(line) for line in plain_lines(each.text)]
+        assert not [line for line in lines if line.startswith(("```", "**"))], each.code
