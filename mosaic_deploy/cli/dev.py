@@ -39,7 +39,7 @@ def dev(
     from mosaic_deploy.cli.watching import Wanted, keep_in_step
     from mosaic_deploy.deploy import PlanOptions
 
-    wish = Wish(PlanOptions(parallelism=parallelism), yes=True, allow=allow)
+    wish = Wish(PlanOptions(parallelism=parallelism, patient=True), yes=True, allow=allow)
     wanted = Wanted(
         Meant(path, environment, local=True, project_id=None, timeout=30.0).open,
         wish,

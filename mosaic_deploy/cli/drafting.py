@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.stalled import saved_at
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Drafting:
         self._shown = ""
         """The path of the draft that is served."""
         self._explained = False
+        self._failed_in: Path | None = None
+        """The folder that a failure was left for."""
         self._beats: _Beats | None = None
 
     def follow(self, session: Session, planned: Planned, project: str, *, moved: bool) -> bool:
@@ -79,7 +82,9 @@ class Drafting:
         except DraftFailed as error:
             # The same again would end the same way.
             self._tried, self._wrong = state, error
+            self._leave(session, file, error)
             raise
+        self._forget()
         self._tried = state
         return True
 
@@ -101,6 +106,20 @@ class Drafting:
         """The watch is over, and so is the draft."""
         self._drop(f"over{_COPY_GONE}")
 
+    def _leave(self, session: Session, file: MigrationFile, error: DraftFailed) -> None:
+        """The failure, for `migrate seal`."""
+        from mosaic_deploy.cli.failed_draft import leave
+
+        self._failed_in = (session.manifest.root / file.shown).parent
+        leave(self._failed_in, file.migration.checksum, error)
+
+    def _forget(self) -> None:
+        if self._failed_in is not None:
+            from mosaic_deploy.cli.failed_draft import forget
+
+            forget(self._failed_in)
+            self._failed_in = None
+
     def _keep_up(self, session: Session) -> None:
         """With a session that was opened anew, and with a platform that has forgotten the draft."""
         if self.lost:
@@ -117,7 +136,7 @@ class Drafting:
         if database is None or database.migrations is None:
             return None, None, None
         path = find_draft(manifest.root / database.migrations)
-        saved = _stamp(path) if path else None
+        saved = saved_at(path) if path else None
         file = read_draft(manifest.root, database.migrations) if path else None
         if file is None:
             return None, None, None
@@ -158,6 +177,7 @@ class Drafting:
     def _drop(self, why: str) -> bool:
         """Whether a draft was served. A platform that can't be told forgets it by itself."""
         self._tried, self._wrong = None, None
+        self._forget()
         if self._beats is not None:
             clones = self._beats.clones
             self._stop()
@@ -197,19 +217,14 @@ class _Beats:
 
 
 def _applied(planned: Planned) -> object:
-    """What the database is made of once the plan is applied."""
-    wanted = planned.desired.snapshot
-    migrations = tuple((each.version, each.checksum) for each in wanted.migrations or ())
-    seeds = tuple(sorted((each.path, each.sha256) for each in (wanted.seeds or {}).values()))
+    """What the database is made of once the plan is applied; a plan of files alone leaves it as it is."""
+    wanted, live = planned.desired.snapshot, planned.live.snapshot
+    files_only = planned.plan.only and wanted.migrations is None
+    found = (live if files_only else wanted).migrations or ()
+    migrations = tuple((each.version, each.checksum) for each in found)
+    seeded = (live if files_only else wanted).seeds or {}
+    seeds = tuple(sorted((each.path, each.sha256) for each in seeded.values()))
     return migrations, seeds, wanted.extensions
-
-
-def _stamp(path: Path) -> object:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _saved(session: Session, file: MigrationFile) -> float:

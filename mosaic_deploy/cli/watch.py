@@ -45,7 +45,7 @@ def watch(
     from mosaic_deploy.deploy import PlanOptions
 
     wish = Wish(
-        PlanOptions(parallelism=parallelism),
+        PlanOptions(parallelism=parallelism, patient=True),
         yes=yes,
         allow=allow,
         lock_timeout=lock_timeout,

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.amiss import Amiss, by_saving, place
 from mosaic_deploy.cli.api_access import command_line
 from mosaic_deploy.cli.companion import Companion
 from mosaic_deploy.cli.consent import agree, ask
@@ -22,8 +23,16 @@ from mosaic_deploy.cli.holder import holder, witness
 from mosaic_deploy.cli.interrupts import Interruptible
 from mosaic_deploy.cli.mishaps import FLEETING, PASSING, offer_rebuilding, refuse_emptied
 from mosaic_deploy.cli.session import Session
+from mosaic_deploy.cli.stalled import Stalled
 from mosaic_deploy.cli.turns import settled
-from mosaic_deploy.errors import Interrupted, MosaicError, Unauthorized, Unreachable, WatchFailed
+from mosaic_deploy.errors import (
+    Interrupted,
+    MigrationError,
+    MosaicError,
+    Unauthorized,
+    Unreachable,
+    WatchFailed,
+)
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Event, Noted, Waiting
@@ -79,7 +88,11 @@ class _Watcher:
         self._companion = companion
         self._drafting = Drafting(screen)
         self._session = wanted.open()
-        self._error: tuple[str, str] | None = None
+        self._stalled = Stalled()
+        self._amiss = Amiss(screen)
+        self._held: tuple[str, ...] = ()
+        self._drafts = False
+        """Whether the run has come to the draft: everything else is live then."""
         self._again: float | None = None
         self._wait = _FIRST_WAIT
         self._reopen = False
@@ -125,6 +138,8 @@ class _Watcher:
         def observe(events: Iterator[Event]) -> Iterator[Event]:
             for event in events:
                 ended[:] = [event]
+                if isinstance(event, ApplyFailed):
+                    by_saving(event.error)
                 yield event
 
         question = _EDITED_QUESTION if self._wanted.asks else self._wanted.wish.question
@@ -139,6 +154,7 @@ class _Watcher:
                 raise
             self._broken(error)
             self._screen.watching(Project("", ""), self._folders)
+            self._meanwhile(error, frozenset(), time.time())
             return
         if code == Interrupted.exit_code:
             raise KeyboardInterrupt
@@ -148,7 +164,9 @@ class _Watcher:
         self._screen.watching(project, self._folders)
         if isinstance(last, ApplyFailed):
             # Shown by the apply itself.
+            self._stalled.failed(last.error, plan, self._following)
             self._failed(last.error, shown=True)
+            self._meanwhile(last.error, frozenset(), time.time())
         else:
             self._step(frozenset())
 
@@ -168,6 +186,7 @@ class _Watcher:
         self._session.api.close()
         self._session = session
         self._reopen = False
+        self._stalled.over()
         try:
             self._begin()
         except WatchFailed as error:
@@ -186,6 +205,8 @@ class _Watcher:
         """One run: whatever the edits changed is live after it, or the error is shown."""
         seen = time.time()
         self._again = None
+        self._drafts = False
+        failed: MosaicError | None = None
         try:
             with self._session.completing():
                 for number in range(1, _ROUNDS + 1):
@@ -195,10 +216,12 @@ class _Watcher:
                         self._again = time.monotonic() + _AFTER_MANY if len(edits) >= _VERY_MANY else None
                         return
                     if not isinstance(error, FLEETING) or number == _ROUNDS:
-                        self._failed(error)
-                        return
+                        failed = error
+                        break
         except MosaicError as error:
-            self._failed(error)
+            failed = error
+        if failed is not None:
+            self._stands(failed, edits, seen)
 
     def _once(self, edits: Edits, seen: float) -> MosaicError | None:
         from mosaic_deploy.live.lease import Patience
@@ -209,17 +232,18 @@ class _Watcher:
         if planned.plan.project.id:
             self._project = planned.plan.project.id
             self._companion.started(session, planned.plan.project.id)
+        self._say_held(planned)
         if not planned.due:
             self._draft(planned, moved=False)
             self._mended()
             return None
+        if error := self._stalled.again(planned):
+            return error
         refuse_emptied(planned)
         self._agree(planned.plan)
         last = self._apply(planned, seen)
-        self._following.ended(planned, last)
         if isinstance(last, ApplyFailed):
-            if isinstance(last.error, Interrupted):
-                raise KeyboardInterrupt
+            self._stalled.failed(last.error, planned.plan, self._following)
             return last.error
         if not planned.plan.project.id:
             self._project = last.project.id
@@ -233,6 +257,7 @@ class _Watcher:
 
     def _draft(self, planned: Planned, *, moved: bool) -> None:
         """The draft tried on what is applied by now; `moved` says that this was changed."""
+        self._drafts = True
         if self._drafting.follow(self._session, planned, self._project, moved=moved):
             self._companion.drafted()
 
@@ -268,7 +293,10 @@ class _Watcher:
         if events.unheard:
             raise KeyboardInterrupt
         assert last is not None, "an apply says how it ended"
+        self._following.ended(planned, last)
         if isinstance(last, ApplyFailed):
+            if isinstance(last.error, Interrupted):
+                raise KeyboardInterrupt
             self._session.complete(last.error)
         return last
 
@@ -280,19 +308,70 @@ class _Watcher:
             self._wait = min(_LONGEST_WAIT, 2 * self._wait)
         self._broken(error, shown=shown)
 
+    def _stands(self, error: MosaicError, edits: Edits, seen: float) -> None:
+        """`error` ended a run: it is shown, or that it still stands, and what doesn't depend on it goes on."""
+        waits = self._amiss.waiting(error, edits, self._session.manifest.root)
+        drafts = self._drafts
+        self._failed(error)
+        left = edits & {place(error)} if drafts else self._meanwhile(error, edits, seen)
+        if waits & left:
+            self._screen.still(error, place(error), waits & left)
+
+    def _meanwhile(self, error: MosaicError, edits: Edits, seen: float) -> Edits:
+        """Static files, assets and the draft, while `error` is of migrations; returns which of `edits` wait.
+
+        On this machine alone: elsewhere pages that need a schema that isn't there would be live for others.
+        """
+        if not self._session.local or not isinstance(error, MigrationError):
+            return edits
+        try:
+            with self._session.completing():
+                planned = self._files(seen)
+        except MosaicError as other:
+            self._amiss.also(other)
+            return edits
+        if planned is None:
+            return edits
+        # What was told of files isn't the end of it.
+        self._companion.broken(error)
+        desired = planned.desired
+        return edits & {file.shown for file in (*desired.migrations, *desired.seeds)}
+
+    def _files(self, seen: float) -> Planned | None:
+        """One run of files alone; None where there is no project yet."""
+        from mosaic_deploy.live.lease import Patience
+
+        wish, session = self._wanted.wish, self._session
+        patience = Patience(wish.lock_timeout, wish.break_lease, witness())
+        planned = settled(self._screen, session.api, self._following.plan_files, patience, holder())
+        project = planned.plan.project.id
+        if not project:
+            return None
+        self._project = project
+        self._companion.started(session, project)
+        if planned.plan.changes:
+            refuse_emptied(planned)
+            self._agree(planned.plan)
+            last = self._apply(planned, seen)
+            if isinstance(last, ApplyFailed):
+                raise last.error
+            self._companion.live(planned, last)
+        self._draft(planned, moved=False)
+        return planned
+
+    def _say_held(self, planned: Planned) -> None:
+        if planned.held and planned.held != self._held:
+            self._screen.held(planned.held)
+        self._held = planned.held
+
     def _broken(self, error: MosaicError, *, shown: bool = False) -> None:
         offer_rebuilding(self._session, self._project, error)
-        known = (error.code, error.message)
-        if known != self._error and not shown:
-            self._screen.error(error)
-        self._error = known
+        self._amiss.stands(error, shown=shown)
         self._companion.broken(error)
 
     def _mended(self) -> None:
         self._wait = _FIRST_WAIT
-        if self._error is not None:
-            self._error = None
-            self._screen.mended()
+        self._amiss.mended()
         self._companion.mended()
 
 

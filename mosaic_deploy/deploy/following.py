@@ -6,6 +6,7 @@ the disk where an edit is more than new contents of known files, live where a ru
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -51,22 +52,30 @@ class Following:
         return shown in self._places.names
 
     def plan(self, edited: Collection[str]) -> Planned:
-        """What an apply would do now that `edited` were. Raises as `planning.plan` does; the edits aren't forgotten."""
+        """What an apply would do now that `edited` were. Raises as `planning.plan` does; the edits aren't forgotten.
+
+        What it raises of a comparison is so on both sides as they are read anew: live may have moved.
+        """
         live = self._live
-        if live is None:
-            self._desired = None
-            desired, live = read_both(self._api, self._manifest, self._target)
-            self._keep(desired)
-            # What is read while another deploy writes is nothing to build on.
-            self._live = None if live.facts.get("lease") else live
-        else:
+        if live is not None:
             desired = self._read(edited)
-        try:
-            return compare(self._api, desired, live, self._options)
-        except MosaicError:
-            # It may be put right on the live side too, by a repair of the history or a larger quota.
-            self._live = None
-            raise
+            with contextlib.suppress(MosaicError):
+                return compare(self._api, desired, live, self._options)
+        return self._anew(self._options)
+
+    def plan_files(self) -> Planned:
+        """The plan of static files and assets alone, where that of the whole can't be made or applied."""
+        return self._anew(replace(self._options, files_only=True))
+
+    def _anew(self, options: PlanOptions) -> Planned:
+        self._live = self._desired = None
+        desired, live = read_both(self._api, self._manifest, self._target)
+        self._keep(desired)
+        planned = compare(self._api, desired, live, options)
+        # What is read while another deploy writes is nothing to build on; after an error neither is anything, since it
+        # may be put right on the live side too, by a repair of the history or a larger quota.
+        self._live = None if live.facts.get("lease") else live
+        return planned
 
     def ended(self, planned: Planned, last: ApplyDone | ApplyFailed) -> None:
         """The plan was applied, and `last` is how that ended."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mosaic_deploy.deploy import divergence
 from mosaic_deploy.deploy.fitting import fitting
 from mosaic_deploy.deploy.hazards import find_hazards
+from mosaic_deploy.deploy.holding import files_of, held, without, without_database
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
@@ -69,6 +70,10 @@ class PlanOptions:
     """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
     parallelism: int = PARALLELISM
     hashed: Hashed = unheard
+    patient: bool = False
+    """Whether a pending migration without a statement is waited for: somebody is writing it."""
+    files_only: bool = False
+    """Whether the database is left as it is, whatever its migrations are like."""
 
 
 _DEFAULTS = PlanOptions()
@@ -85,6 +90,8 @@ class Planned:
     seeds: tuple[Parsed, ...] = ()
     """The seed files to be run."""
     selection: Selection = ALL
+    held: tuple[str, ...] = ()
+    """Of a patient plan, the paths that wait: a migration without a statement, and those after it."""
 
     @property
     def unsettled(self) -> bool:
@@ -149,8 +156,12 @@ def read_both(
 
 def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFAULTS) -> Planned:
     """The plan from both sides. Asks the API only where pruning depends on what it offers, or hazards on data."""
+    if options.files_only:
+        return _files(api, desired, live)
     parsed = _parse_needed(desired, live.snapshot)
-    complete = _with_meaning(desired.snapshot, parsed)
+    later = held(parsed, live.snapshot) if options.patient else ()
+    parsed = tuple(each for each in parsed if each not in later)
+    complete = _with_meaning(without(desired.snapshot, later), parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_parts(desired.manifest, pending)
     rules = _rules(api, desired.manifest, complete, live)
@@ -173,7 +184,19 @@ def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFA
     coming = (*_to_apply(pending, made), *seeds)
     hazards = find_hazards(api, live.snapshot, coming, desired.manifest.policy)
     made = judged(made, hazards, desired.manifest)
-    return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds, options.selection)
+    waiting = tuple(each.file.shown for each in later)
+    return Planned(made, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, waiting)
+
+
+def _files(api: Api, desired: Desired, live: Live) -> Planned:
+    """The plan of static files and assets alone, judged as a whole plan's are."""
+    wanted = without_database(desired.snapshot)
+    made = make_plan(wanted, live.snapshot, _rules(api, desired.manifest, wanted, live), desired.notes)
+    made = files_of(made, desired.snapshot, live.snapshot)
+    _refuse_too_large(api, desired, made)
+    quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
+    made = judged(replace(made, notes=(*made.notes, *quota)), (), desired.manifest)
+    return Planned(made, replace(desired, snapshot=wanted), live)
 
 
 def _placed(problem: Problem, desired: Desired) -> Problem:

@@ -86,11 +86,15 @@ def _edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Pro
 
 
 def _edit(found: Migration) -> str:
+    if found.applied and found.means_nothing:
+        return "had no statement in it when it was applied, so nothing of it was run"
     part = "" if found.applied else f"part {found.units_done} of {found.units} of "
     return f"was edited after {part}it was applied"
 
 
 def _restore(found: Migration) -> str:
+    if found.applied and found.means_nothing:
+        return f"`mosaic-deploy migrate repair --forget {found.version}` makes it pending again"
     if found.applied:
         return "restore it as it was applied"
     return "restore what was applied of it; only the rest may still be corrected"

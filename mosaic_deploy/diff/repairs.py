@@ -130,10 +130,13 @@ def _accept(sides: _Sides) -> Amendment:
 def _forget(sides: _Sides) -> Amendment:
     if sides.entry is None:
         raise _Refused("is not in the ledger")
+    row = sides.entry.migration
+    if sides.file is not None and row.applied and row.means_nothing:
+        reason = "it had no statement when it was applied; the next apply runs what it has now"
+        return ForgetMigration(row.version, row.file, reason)
     if sides.file is not None:
         hint = "undo it with `mosaic-deploy migrate rollback`, or remove the file first"
         raise _Refused("is in the folder: if it were forgotten, the next apply would run it again", hint)
-    row = sides.entry.migration
     return ForgetMigration(row.version, row.file, "its row in the ledger goes; the database stays as it is")
 
 

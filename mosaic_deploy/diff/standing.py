@@ -65,6 +65,11 @@ def _begun(row: Migration) -> Standing:
 
 def ways_of_edited(file: Migration, row: Migration) -> Iterator[NextAction]:
     """What can be done about a file that means something else than what of it was applied."""
+    if row.applied and row.means_nothing:
+        yield NextAction(
+            f"if what {file.file} says now is still to be run: forget the version without a statement",
+            f"{_REPAIR} --forget {row.version}",
+        )
     if row.applied or file.units == row.units:
         yield _repair(
             f"if the database is already as {file.file} says now: record that, and run nothing",

@@ -87,6 +87,11 @@ class Migration:
     def order(self) -> int:
         return int(self.version)
 
+    @property
+    def means_nothing(self) -> bool:
+        """Whether the committed units are without a statement: nothing of it was ever run."""
+        return self.semantic == _OF_NOTHING
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -169,6 +174,10 @@ def migrations_digest(migrations: tuple[Migration, ...]) -> str:
     """Digest of applied migrations: sha256 over `version NL file NL checksum NL` in numeric order."""
     ordered = sorted(migrations, key=lambda m: m.order)
     return _sha256("".join(f"{m.version}\n{m.file}\n{m.checksum}\n" for m in ordered))
+
+
+_OF_NOTHING = hashlib.sha256().hexdigest()
+"""The checksum of a parse tree that is empty."""
 
 
 def _history_facts(migrations: tuple[Migration, ...]) -> list[tuple[str, str, str, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mosaic_deploy.errors import SourceUnreadable
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations import DRAFT, MigrationFile, Parsed, parse_migrations, read_sql_file
+from mosaic_deploy.sql.parse import leading_trivia
 
 
 def find_draft(folder: Path) -> Path | None:
@@ -38,10 +39,19 @@ def parse_draft(file: MigrationFile) -> Parsed | None:
     return parsed if parsed.units else None
 
 
+def _has_nothing(path: Path) -> bool:
+    """Whether there is nothing but comments in it. One that can't be read is a draft all the same."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return leading_trivia(text) == len(text)
+
+
 def draft_note(root: Path, folder: str) -> Note | None:
-    """What a plan says of a draft that lies beside the migrations. It is looked for, and not read."""
+    """What a plan says of a draft that lies beside the migrations. It isn't parsed; without a statement it is none."""
     path = find_draft(root / folder)
-    if path is None:
+    if path is None or _has_nothing(path):
         return None
     shown = path.relative_to(root).as_posix()
     return Note(

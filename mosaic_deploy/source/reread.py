@@ -66,7 +66,9 @@ def reread(desired: Desired, found: Places, edited: Collection[str]) -> Desired 
 
 
 def _passing(root: Path, shown: str, found: Places) -> bool:
-    """Whether the unknown `shown` came and went, as an editor's temporary files do."""
+    """Whether the unknown `shown` came and went, as an editor's temporary files do; of SQL that isn't known here."""
+    if shown.lower().endswith(".sql"):
+        return False
     below = f"{shown}/"
     return not os.path.lexists(f"{root}/{shown}") and not any(name.startswith(below) for name in found.names)
 

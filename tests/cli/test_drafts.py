@@ -172,6 +172,31 @@ def test_elsewhere_watch_tries_no_draft(folder: Path, platform, run, watching) -
     assert tables(run) == ["t"]
 
 
+def test_a_draft_that_failed_is_sealed_only_on_demand(folder: Path, run, watching) -> None:  # noqa: F811
+    dev = watching(command="dev")
+    dev.until("Watching")
+    draft = folder / "sql/draft.sql"
+    draft.write_text("create table notes (body text);")
+    dev.until("sql/draft.sql → drafted in")
+    draft.write_text("create table notes (body nonsense);")
+    dev.until("error[draft_failed]")
+    refused = run("migrate", "seal", "notes")
+    assert refused.returncode == 1
+    assert "error[draft_failed]: sql/draft.sql:1:26" in refused.stderr
+    assert "--untested" in refused.stderr
+    assert draft.exists()
+    assert run("migrate", "seal", "notes", "--untested").stdout == "sql/2_notes.sql\n"
+    dev.until("error[migration_failed]", "sql/2_notes.sql:1:26")
+    dev.until("sql/draft.sql → gone, and the copy with it")
+    draft.write_text("create table more (id int);")
+    dev.until("sql/draft.sql → drafted in")
+    draft.write_text("create table more (id nonsense);")
+    dev.until("error[draft_failed]")
+    assert run("migrate", "seal", "x").returncode == 1
+    assert dev.end() == 130
+    assert run("migrate", "seal", "more").returncode == 0, "nobody knows of it any more"
+
+
 @needs_browser
 def test_the_page_shows_what_is_wrong_with_a_draft_and_reloads_with_a_good_one(
     folder: Path,

@@ -133,7 +133,8 @@ def _check_answer(name: str, document: dict) -> None:
         PLAN.validate(plan)
 
 
-FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error"}
+FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error",
+            "still", "held"}  # fmt: skip
 """What only a command that goes on tells."""
 
 
@@ -142,6 +143,14 @@ def test_every_line_of_dev_is_what_the_schema_says(folder: Path, platform, run, 
     project = json.loads(dev.until('"type":"watching"'))["project"]
     (folder / "public/index.html").write_text("edited")
     dev.until('"type":"live"')
+    (folder / "sql/2_later.sql").write_text("-- later")
+    dev.until('"type":"held"')
+    (folder / "sql/2_later.sql").write_text("select nope;")
+    dev.until('"type":"error"', "migration_failed")
+    (folder / "sql/2_later.sql").write_text("select  nope;")
+    dev.until('"type":"still"')
+    (folder / "sql/2_later.sql").unlink()
+    dev.until('"type":"mended"')
     (folder / "sql/draft.sql").write_text("alter table t add b int; drop table nothing;")
     dev.until('"type":"error"', "draft_failed")
     (folder / "sql/draft.sql").write_text(

@@ -151,6 +151,138 @@ def test_an_error_is_shown_once_and_the_next_save_tries_again(folder: Path, watc
     assert watch.end(signal.SIGTERM) == 130
 
 
+def history_of(run) -> list[str]:
+    return [each["status"] for each in json.loads(run("history", "--local", "-o", "json").stdout)["deploys"]]
+
+
+@pytest.mark.parametrize("command", ["dev", "watch"])
+def test_a_migration_without_a_statement_is_waited_for(folder: Path, run, watching, command: str) -> None:
+    watch = watching(*([] if command == "dev" else ["--local", "--yes"]), command=command)
+    watch.until("Watching public, sql")
+    assert run("migrate", "new", "b").stdout == "sql/2_b.sql\n"
+    watch.until("sql/2_b.sql has no statement yet")
+    (folder / "sql/3_c.sql").write_text("create table c (id int);")
+    watch.until("sql/2_b.sql has no statement yet", "and 1 file after it")
+    (folder / "public/index.html").write_text("goes on")
+    watch.until("public/index.html → live in")
+    assert standings(run) == {"1_t.sql": "applied", "2_b.sql": "pending", "3_c.sql": "pending"}
+    (folder / "sql/2_b.sql").write_text("create table b (id int);")
+    watch.until("sql/2_b.sql → applied in")
+    watch.until("sql/3_c.sql → applied in")
+    assert not any("error[" in line for line in watch.said)
+    assert sum("has no statement yet" in line for line in watch.said) == 2
+    assert watch.end() == 130
+
+
+def standings(run) -> dict[str, str]:
+    lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
+    return {line["file"]: line["standing"] for line in lines}
+
+
+def test_an_apply_elsewhere_of_a_migration_without_a_statement_can_be_mended(
+    folder: Path, run, watching
+) -> None:
+    dev = watching(command="dev")
+    dev.until("Watching")
+    assert run("migrate", "new", "b").returncode == 0
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/2_b.sql").write_text("create table b (id int);")
+    dev.until("error[migration_diverged]")
+    dev.until("had no statement in it when it was applied")
+    way = dev.until("next:", "mosaic-deploy migrate repair").partition("mosaic-deploy ")[2].split()
+    assert way[:4] == ["migrate", "repair", "--forget", "2"]
+    assert run(*way, "--yes").returncode == 0
+    (folder / "public/index.html").write_text("edited")
+    dev.until("sql/2_b.sql → applied in")
+    assert run("sql", "--local", "select * from b").returncode == 0
+
+
+def test_a_rollback_elsewhere_is_seen_before_anything_is_said_of_history(folder: Path, run, watching) -> None:
+    (folder / "sql/2_u.sql").write_text(
+        "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;"
+    )
+    dev = watching(command="dev")
+    dev.until("Watching")
+    (folder / "public/index.html").write_text("so that both sides are kept")
+    dev.until("public/index.html → live in")
+    done = run("migrate", "rollback", "--local", "--yes", "--allow", "destructive")
+    assert done.returncode == 0, done
+    (folder / "sql/2_u.sql").write_text(
+        "-- migrate:up\ncreate table u (id bigint);\n-- migrate:down\ndrop table u;"
+    )
+    dev.until("sql/2_u.sql → applied in")
+    assert not any("error[" in line for line in dev.said)
+
+
+def test_files_go_on_while_a_migration_is_wrong(folder: Path, run, watching) -> None:
+    dev = watching(command="dev")
+    dev.until("Watching")
+    bad = folder / "sql/2_u.sql"
+    bad.write_text("create table u (id nonsense);")
+    dev.until("error[migration_failed]", "sql/2_u.sql:1:20")
+    dev.until("hint: correct sql/2_u.sql and save it")
+    (folder / "public/style.css").write_text("body {}")
+    dev.until("public/style.css → live in")
+    (folder / "public/index.html").write_text("edited")
+    dev.until("public/index.html → live in")
+    assert get(site(run) + "/") == "edited"
+    (folder / "sql/draft.sql").write_text("create table d (id int);")
+    dev.until("sql/draft.sql → drafted in")
+    assert history_of(run).count("failed") == 1
+    bad.write_text("create table u (id nonsense);")
+    dev.until("sql/2_u.sql → still error[migration_failed]")
+    assert history_of(run).count("failed") == 2
+    bad.write_text("create table u (id int);")
+    dev.until("sql/2_u.sql → applied in")
+    dev.until("in step again")
+    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    assert dev.end() == 130
+
+
+def test_files_are_live_from_the_start_though_a_migration_fails(folder: Path, run, watching) -> None:
+    (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
+    dev = watching(command="dev")
+    dev.until("error[migration_failed]")
+    dev.until("public/index.html → live in")
+    (folder / "public/index.html").write_text("edited")
+    dev.until("public/index.html → live in")
+    assert history_of(run).count("failed") == 1
+    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    dev.until("sql/2_u.sql → applied in")
+    dev.until("in step again")
+
+
+def test_files_go_on_while_history_disagrees(folder: Path, run, watching) -> None:
+    dev = watching(command="dev")
+    dev.until("Watching")
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    dev.until("error[migration_diverged]")
+    (folder / "public/style.css").write_text("body {}")
+    dev.until("public/style.css → live in")
+    (folder / "sql/1_t.sql").write_text("create table t (id text);")
+    dev.until("sql/1_t.sql → still error[migration_diverged]")
+    (folder / "sql/1_t.sql").write_text("create table t (id int);")
+    dev.until("in step again")
+
+
+def test_elsewhere_files_wait_for_migrations_and_that_is_said(folder: Path, platform, run, watching) -> None:
+    env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
+    watch = watching("--yes", env=env)
+    watch.until("Watching")
+    (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
+    watch.until("error[migration_failed]")
+    (folder / "public/style.css").write_text("body {}")
+    watch.until("public/style.css → waits for sql/2_u.sql: error[migration_failed] still stands")
+    (folder / "public/more.css").write_text("body {}")
+    watch.until("public/more.css → waits for sql/2_u.sql")
+    assert history_of(run).count("failed") == 1
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    watch.until("sql/2_u.sql → applied in")
+    watch.until("public/style.css → live in")
+    watch.until("in step again")
+
+
 def test_a_new_folder_in_the_manifest_is_followed(folder: Path, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching public, sql")

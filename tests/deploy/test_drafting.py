@@ -192,7 +192,7 @@ def test_a_draft_of_nothing_is_none(drafter: Drafter, text: str) -> None:
     drafter.site.write("sql/Draft.SQL", text)
     file = read_draft(drafter.site.root, "sql")
     assert (file and parse_draft(file)) is None
-    assert drafter.site.plan().plan.changes == ()
+    assert drafter.site.plan().plan.changes == drafter.site.plan().plan.notes == ()
 
 
 def test_a_draft_that_another_one_replaced_is_blocked(drafter: Drafter) -> None:

@@ -16,7 +16,7 @@ from mosaic_deploy.deploy import PlanOptions, Target
 from mosaic_deploy.deploy.following import Following, advanced
 from mosaic_deploy.deploy.planning import Planned
 from mosaic_deploy.diff.plan import Rules, make_plan
-from mosaic_deploy.errors import MosaicError, SecretFound
+from mosaic_deploy.errors import MigrationDiverged, MosaicError, SecretFound
 from mosaic_deploy.live.read import Live
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import Manifest, StaticSpec
@@ -244,3 +244,55 @@ def test_another_deploy_is_seen_by_its_serial(site) -> None:
     assert last.error.code == "plan_stale"
     followed.ended(planned, last)
     assert follow(site, followed, "public/index.html")
+
+
+def test_history_that_was_put_right_elsewhere_is_read_before_an_edit_is_refused(site) -> None:
+    fill(site, prune=False)
+    followed = following(site)
+    follow(site, followed)
+    followed.plan(())
+    site.api.sql(site.plan().plan.project.id, "drop table t; delete from mosaic_deploy.migrations")
+    site.write("sql/1_t.sql", "create table t (id bigint);")
+    assert follow(site, followed, "sql/1_t.sql")
+
+
+def test_a_pending_migration_that_is_gone_is_pending_no_more(site) -> None:
+    fill(site, prune=False)
+    followed = following(site)
+    follow(site, followed)
+    site.write("sql/2_u.sql", "create table u (id int);")
+    assert followed.plan(["sql/2_u.sql"]).plan.changes
+    (site.root / "sql/2_u.sql").unlink()
+    assert not follow(site, followed, "sql/2_u.sql")
+
+
+def test_a_patient_plan_waits_for_the_first_statement_and_an_apply_does_not(site) -> None:
+    fill(site, prune=False)
+    site.apply()
+    site.write("sql/2_b.sql", "-- b\n")
+    site.write("sql/3_c.sql", "create table c (id int);")
+    site.write("public/a.css", "goes on")
+    manifest = read_manifest(site.root, environ={})
+    target = Target(manifest.project.id, manifest.project.name)
+    patient = deploy.plan(site.api, manifest, target, PlanOptions(patient=True))
+    assert [change.address for change in patient.plan.changes] == ["static:a.css"]
+    assert patient.held == ("sql/2_b.sql", "sql/3_c.sql")
+    assert not patient.plan.partial
+    addresses = {change.address for change in site.plan().plan.changes}
+    assert addresses == {"static:a.css", "migration:2_b.sql", "migration:3_c.sql"}
+
+
+def test_a_begun_file_that_is_empty_by_now_is_no_file_to_wait_for(site) -> None:
+    fill(site, prune=False)
+    site.write(
+        "sql/1_t.sql", "create table t (id int);\ncreate index concurrently i on t (id);\nselect nope;"
+    )
+    assert site.run()[-1].type == "apply_failed"
+    site.write("sql/1_t.sql", "-- nothing any more")
+    manifest = read_manifest(site.root, environ={})
+    target = Target(manifest.project.id, manifest.project.name)
+    with pytest.raises(MigrationDiverged):
+        deploy.plan(site.api, manifest, target, PlanOptions(patient=True))
+    alone = deploy.plan(site.api, manifest, target, PlanOptions(files_only=True))
+    assert alone.plan.partial
+    assert alone.plan.left_out == ("migration:1_t.sql",)

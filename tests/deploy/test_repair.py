@@ -213,3 +213,22 @@ def test_a_crash_during_a_repair(site, api_over, point):
         forget=("2",) if "2" in open_ones else (),
     )
     assert pending(site) == []
+
+
+@pytest.mark.parametrize("text", ["", "-- soon\n", "/* later */ ;"])
+def test_a_file_that_had_no_statement_can_be_made_pending_again(site, text):
+    history(site, m1_a=A, m2_b=text)
+    site.apply()
+    site.write("sql/2_b.sql", B)
+    with pytest.raises(MigrationDiverged) as told:
+        site.plan()
+    assert "had no statement in it" in told.value.problems[0].message
+    offered = [way.command for way in told.value.next_actions if "repair" in way.command]
+    assert offered[0] == "mosaic-deploy migrate repair --forget 2"
+    assert ways(site)[0] == "repair --forget 2"
+    with pytest.raises(RepairRefused):
+        repair(site, forget=("1",))
+    repair(site, forget=("2",))
+    assert standings(site) == {"1": "applied", "2": "pending"}
+    site.apply()
+    assert tables(site) == {"a", "b"}

@@ -22,7 +22,12 @@ from mosaic_deploy.cli.render.screen import Screen
     multiple=True,
     help="The database is already as this edited file says: record that. It isn't run.",
 )
-@click.option("--forget", metavar="VERSION", multiple=True, help="This file is gone for good: forget it.")
+@click.option(
+    "--forget",
+    metavar="VERSION",
+    multiple=True,
+    help="This file is gone for good, or had no statement when it was applied: forget it.",
+)
 @click.option("--rename", metavar="VERSION", multiple=True, help="Record the file's new name.")
 @click.option(
     "--applied",

@@ -17,21 +17,36 @@ from mosaic_deploy.source.manifest import read_manifest
 @click.command()
 @click.argument("name", metavar="NAME")
 @options.manifest
+@click.option("--untested", is_flag=True, help="Also a draft that failed in a running dev or watch.")
 @options.output
 @click.pass_obj
-def seal(screen: Screen, name: str, path: str, environment: str | None) -> None:
+def seal(screen: Screen, name: str, path: str, environment: str | None, untested: bool) -> None:
     """Make draft.sql the next migration file, and print its path.
 
     NAME says in a few words what it does; the number goes on in the style of the newest file. A running dev applies
-    it at once; elsewhere plan and apply do. Needs no network.
+    it at once; elsewhere plan and apply do. A draft that failed there is refused. Needs no network.
     """
     from mosaic_deploy.source.manifest_folders import migrations_folder
     from mosaic_deploy.source.sealing import seal as seal_draft
 
     manifest = read_manifest(Path(path), environment=environment_named(path, environment))
-    made = seal_draft(manifest.root, migrations_folder(manifest), name, datetime.now(UTC))
+    folder = migrations_folder(manifest)
+    if not untested:
+        _refuse_failed(manifest.root, folder)
+    made = seal_draft(manifest.root, folder, name, datetime.now(UTC))
     again = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
     command = shlex.join([*again, *([path] if path != "." else [])])
     screen.answer({"type": "sealed", "path": str(made), "next": command}, [str(made)])
     if screen.format == "text":
         screen.aside([f"next: {command}  (a running `mosaic-deploy dev` applies it by itself)"])
+
+
+def _refuse_failed(root: Path, folder: str) -> None:
+    """Raises DraftFailed for a draft that a running watch has tried as it is, and that failed."""
+    from mosaic_deploy.cli.failed_draft import failure
+    from mosaic_deploy.source.draft import read_draft
+
+    draft = read_draft(root, folder)
+    if draft and (failed := failure(root / folder, draft.migration.checksum)):
+        failed.hint = f"correct {draft.shown} first; with --untested it is sealed as it is"
+        raise failed

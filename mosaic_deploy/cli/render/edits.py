@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutAsset, RunSeed
@@ -98,6 +98,26 @@ class Edited:
             named = (file.shown for file in desired.migrations if file.migration.file == change.file)
             return next(named, change.file)
         return change.path if isinstance(change, RunSeed) else change.address
+
+
+_NAMED = 3
+
+
+def still_lines(code: str, place: str, paths: Sequence[str]) -> Iterator[str]:
+    """`public/a.css → waits for sql/2_b.sql: error[migration_failed] still stands`."""
+    if place in paths:
+        yield f"{clock()} {place} → still error[{code}], as above"
+    waiting = [path for path in paths if path != place]
+    if waiting:
+        more = [f"{len(waiting) - _NAMED} more"] if len(waiting) > _NAMED else []
+        on = f" for {place}" if place else ""
+        named = ", ".join([*waiting[:_NAMED], *more])
+        yield f"{clock()} {named} → waits{on}: error[{code}] still stands"
+
+
+def held_line(paths: Sequence[str]) -> str:
+    rest = f", and {counted(len(paths) - 1, 'file')} after it" if len(paths) > 1 else ""
+    return f"{clock()} {paths[0]} has no statement yet: it is applied when it has one{rest}"
 
 
 def clock() -> str:

@@ -172,6 +172,20 @@ class Screen:
 
         return Edited(self.answer, planned, seen)
 
+    def still(self, error: MosaicError, place: str, edits: Iterable[str]) -> None:
+        """These were saved and aren't live: an error that was shown before, at `place`, still stands."""
+        from mosaic_deploy.cli.render.edits import still_lines
+
+        paths = sorted(edits)
+        document = {"type": "still", "code": error.code, "path": place or None, "waiting": paths}
+        self.answer(document, still_lines(error.code, place, paths))
+
+    def held(self, paths: Sequence[str]) -> None:
+        """A pending migration has no statement yet, and those after it wait with it."""
+        from mosaic_deploy.cli.render.edits import held_line
+
+        self.answer({"type": "held", "path": paths[0], "after": list(paths[1:])}, [held_line(paths)])
+
     def mended(self) -> None:
         """What was wrong is right again, and live is what is on disk."""
         from mosaic_deploy.cli.render.edits import clock
