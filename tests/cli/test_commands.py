@@ -145,7 +145,7 @@ def test_json_is_one_document(run, folder):
     assert applied["error"] is None
     assert len(applied["done"]) == 3
     again = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)
-    assert again["changes"] == []
+    assert (again["type"], again["done"], again["plan"]["changes"]) == ("apply", [], [])
 
 
 def test_json_is_one_document_also_on_failure(run, folder):
