@@ -1,6 +1,6 @@
 """Small static files, assets and a long ledger, against curl sending the same requests, and against rclone and s5cmd.
 
-    python benchmarks/files.py [--only small|parallelism|assets|large|ledger]
+    python benchmarks/files.py [--only small|parallelism|assets|large|ledger|sites]
 
 Runs everything on an embedded platform of its own, in one go, so that the ratios hold whatever the machine is
 doing. The floor is `curl --parallel` with the same bodies to the same server, as many at a time.
@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from latency import delayed
 from migrations import ROUND_TRIP, Platform, start
@@ -30,6 +32,7 @@ SMALL = 5000
 ASSETS, ASSET = 1000, 64 * 1024
 SIDE_BY_SIDE = 16
 SUPERUSER = "mosaic"
+SERVED = (".html", ".css", ".js", ".json", ".txt", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".webp")
 GB = 2**30
 
 
@@ -225,6 +228,44 @@ def middle(ran: list[Ran]) -> Ran:
     return sorted(ran, key=lambda one: one.seconds)[len(ran) // 2]
 
 
+def sites(bench: Bench) -> None:
+    """Real sites, a folder each in $MOSAIC_TEST_SITES (tests/corpora/test_sites.py says which): all of it deployed,
+    nothing left to do, and every file fetched back the same."""
+    places = sorted(each for each in Path(os.environ["MOSAIC_TEST_SITES"]).iterdir() if each.is_dir())
+    print(
+        "\n| site | files | size | apply | plan, nothing changed | fetched back |\n|---|---:|---:|---:|---:|---|"
+    )
+    for place in places:
+        files = [
+            file for file in place.rglob("*") if file.is_file() and "/." not in f"/{file.relative_to(place)}"
+        ]
+        project, folder = bench.project(f"site-{place.name}", "static")
+        shutil.rmtree(folder / "files")
+        shutil.copytree(place, folder / "files")
+        patterns = json.dumps([f"*{case}" for suffix in SERVED for case in (suffix, suffix.upper())])
+        with (folder / "mosaic.yaml").open("a") as manifest:
+            manifest.write(f"storage: {{dir: files, exclude: {patterns}}}\n")
+        text = (folder / "mosaic.yaml").read_text()
+        text = text.replace("static: {dir: files}", f"static: {{dir: files, include: {patterns}}}")
+        (folder / "mosaic.yaml").write_text(text)
+        first = bench.ours("apply", "--yes", folder)
+        nothing = bench.ours("plan", "--detailed-exitcode", folder)
+        base = f"{bench.platform.url}/sites/{project}"
+        same = sum(fetched(base, place, file) == file.read_bytes() for file in files)
+        size = sum(file.stat().st_size for file in files)
+        print(
+            f"| {place.name} | {len(files):,} | {size / 1e6:.1f} MB | {first.seconds:.1f} s | "
+            f"{nothing.seconds:.2f} s, {nothing.requests} requests | {same:,} the same |"
+        )
+
+
+def fetched(base: str, place: Path, file: Path) -> bytes:
+    below = "" if file.suffix.lower() in SERVED else "/storage"
+    with urllib.request.urlopen(f"{base}{below}/{quote(file.relative_to(place).as_posix())}") as answer:
+        content: bytes = answer.read()
+    return content
+
+
 def resident(pid: int) -> int:
     """The largest resident memory that a process has had, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -344,13 +385,21 @@ def control_url(platform: Platform) -> str:
     return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{platform.postgres_port}/mosaic_control"
 
 
-PARTS = {"small": small, "parallelism": parallelism, "assets": assets, "large": large, "ledger": ledger}
+PARTS = {
+    "small": small,
+    "parallelism": parallelism,
+    "assets": assets,
+    "large": large,
+    "ledger": ledger,
+    "sites": sites,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append")
-    chosen = parser.parse_args().only or list(PARTS)
+    # Sites aren't ours to ship.
+    chosen = parser.parse_args().only or [part for part in PARTS if part != "sites"]
     root = Path(tempfile.mkdtemp(prefix="mosaic-benchmark-"))
     platform = start(root / "home")
     try:
