@@ -191,7 +191,7 @@ def test_a_platform_that_cannot_delete_is_said_and_remembered(site, api_over):
     planned = site.plan(api)
     assert planned.plan.changes == ()
     [note] = planned.plan.notes
-    assert "the platform lists no way to delete them" in note.message
+    assert "the platform lists no way to delete it" in note.message
     site.run(planned, api=api)
     again = site.plan(api)
     assert rows(site)["old.txt"] == "kept"

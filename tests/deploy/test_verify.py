@@ -9,10 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mosaic_deploy.deploy import verify
-from mosaic_deploy.errors import VerifyFailed
+from mosaic_deploy.errors import Location, VerifyFailed
 from mosaic_deploy.live.client import Api, ApiKey
 from mosaic_deploy.model.event import Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
+
+
+_PLACE = Location("mosaic.yaml", 3, 5)
 
 
 class _Site(ThreadingHTTPServer):
@@ -52,7 +55,7 @@ def test_a_page_that_is_late_is_waited_for_and_told_of_once(
     site.late = late
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:
-        *before, last = verify._await(api, url, HttpCheck("/"))
+        *before, last = verify._await(api, url, HttpCheck("/"), _PLACE)
     assert isinstance(last, Verified)
     assert len(before) == waits
     for event in before:
@@ -66,7 +69,8 @@ def test_a_page_that_never_comes_fails_after_it_was_waited_for(site: _Site, monk
     site.late = 10**6
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:
-        told = verify._await(api, url, HttpCheck("/"))
+        told = verify._await(api, url, HttpCheck("/"), _PLACE)
         assert isinstance(next(told), Waiting)
-        with pytest.raises(VerifyFailed, match="status 404, expected 200"):
+        with pytest.raises(VerifyFailed, match="status 404, expected 200") as caught:
             next(told)
+    assert caught.value.location == _PLACE
