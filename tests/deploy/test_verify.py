@@ -14,7 +14,6 @@ from mosaic_deploy.live.client import Api, ApiKey
 from mosaic_deploy.model.event import Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 
-
 _PLACE = Location("mosaic.yaml", 3, 5)
 
 
