@@ -84,8 +84,7 @@ def test_mails_are_a_line_with_the_link(page_folder: Path, run, platform, watchi
 def test_a_first_plan_that_fails_is_shown_and_the_next_save_deploys(page_folder: Path, run, watching) -> None:  # noqa: F811
     (page_folder / "sql/1_t.sql").write_text("create table t (id int")
     dev = watching(command="dev")
-    dev.until("error[migration_invalid]")
-    dev.until("Watching")
+    dev.until_all("error[migration_invalid]", "Watching")
     (page_folder / "sql/1_t.sql").write_text("create table t (id int);")
     dev.until("public/index.html → live in")
     dev.until("in step again")

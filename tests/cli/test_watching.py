@@ -38,8 +38,15 @@ class Watching:
             for line in stream:
                 self._lines.put(line.rstrip("\n"))
 
+    def until_all(self, *words: str) -> None:
+        """Until each was said, in any order: what comes on stderr and on stdout is read by two threads."""
+        missing = set(words)
+        while missing:
+            line = self.until()
+            missing -= {word for word in missing if word in line}
+
     def until(self, *words: str) -> str:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
                 line = self._lines.get(timeout=1)
@@ -63,7 +70,7 @@ class Watching:
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
 
 @pytest.fixture
