@@ -28,7 +28,7 @@ from load import Asked, Result, apply_load
 from operations import prepared
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 ROUNDS = 5
 _FLOOR = """

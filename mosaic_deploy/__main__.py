@@ -11,7 +11,7 @@ _BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    from mosaic_deploy.cli import streams
+    from mosaic_deploy.cli.terminal import streams
 
     streams.prepare()
     if sys.argv[1:] == ["--version"]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import WatchFailed
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source.ignored import IGNORE_FILE
-from mosaic_deploy.source.stamps import Poller
-from mosaic_deploy.source.walk import NEVER
+from mosaic_deploy.source.files.ignored import IGNORE_FILE
+from mosaic_deploy.source.files.mtimes import Poller
+from mosaic_deploy.source.files.walk import NEVER
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify

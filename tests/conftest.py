@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from started_platform import RunningPlatform, create_project, run_platform
 
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started with & by a shell. What the tests start would ignore Ctrl-C, too.

@@ -16,7 +16,7 @@ import yaml
 from mosaic_deploy.cli.main import cli
 from mosaic_deploy.errors import MosaicError, all_errors
 from mosaic_deploy.schema_files import read_schema
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest.read import read_manifest
 from tests.docs_markdown import PAGES, ROOT, Block, anchors, blocks, commands, links, read, sections, tables
 from tests.offered_commands import parse
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.watch import Edits, Watched, _failed, settled, watched
 
 MANIFEST = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mosaic_deploy.cli.workflow import PLACEHOLDER, workflow_text
+from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
 
 ROOT = Path(__file__).parents[1]
 OURS = sorted((ROOT / ".github/workflows").glob("*.yml"))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.api_access import open_account
-from mosaic_deploy.cli.session import Session, open_session
-from mosaic_deploy.cli.suggested import Scope
-from mosaic_deploy.cli.support import offer_ticket
+from mosaic_deploy.cli.next_commands import Scope
+from mosaic_deploy.cli.support_ticket import offer_ticket
+from mosaic_deploy.cli.target.api_access import open_account
+from mosaic_deploy.cli.target.session import Session, open_session
 from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, SourceRefused
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.client import Api
+    from mosaic_deploy.live.api.client import Api
 
 _TIMEOUT = 30.0
 """Seconds, as on the command line."""

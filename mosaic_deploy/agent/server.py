@@ -20,7 +20,7 @@ from mosaic_deploy.cli.render.documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.schema_files import read_schema_text
 from mosaic_deploy.shipped_docs import doc_names, read_doc, read_skill
-from mosaic_deploy.source.manifest import SCHEMA
+from mosaic_deploy.source.manifest.read import SCHEMA
 from mosaic_deploy.version import __version__
 
 INSTRUCTIONS = """\

@@ -14,10 +14,9 @@ from typing import Any
 
 from mosaic_deploy import deploy
 from mosaic_deploy.agent.account import Target, inside, opened_account
-from mosaic_deploy.cli.account.reading import reading, telling_place
-from mosaic_deploy.cli.commit import commit_of
-from mosaic_deploy.cli.explain import explained
-from mosaic_deploy.cli.holder import holder, witness
+from mosaic_deploy.cli.commands.database.query import reading, telling_place
+from mosaic_deploy.cli.commands.deploy.validate import checked
+from mosaic_deploy.cli.commands.inspect.explain import explained
 from mosaic_deploy.cli.render.documents import (
     Document,
     apply_document,
@@ -25,8 +24,9 @@ from mosaic_deploy.cli.render.documents import (
     status_document,
     valid_document,
 )
-from mosaic_deploy.cli.session import Session
-from mosaic_deploy.cli.validate import checked
+from mosaic_deploy.cli.target.commit import commit_of
+from mosaic_deploy.cli.target.identity import holder, witness
+from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import (
     DestructiveUnconfirmed,
@@ -37,11 +37,11 @@ from mosaic_deploy.errors import (
     Problem,
     SqlRefused,
 )
-from mosaic_deploy.live.answers import Row
-from mosaic_deploy.live.projects import existing, read_projects
-from mosaic_deploy.live.reading import read
-from mosaic_deploy.live.tickets import submit
-from mosaic_deploy.source.manifest import try_manifest, try_manifest_text
+from mosaic_deploy.live.api.operations import submit
+from mosaic_deploy.live.api.projects import existing, read_projects
+from mosaic_deploy.live.api.responses import Row
+from mosaic_deploy.live.database.read_only import read
+from mosaic_deploy.source.manifest.read import try_manifest, try_manifest_text
 
 MOST_ROWS = 1000
 MOST_BYTES = 256 * 1024
@@ -157,7 +157,7 @@ def ticket(root: Path, subject: str, message: str, project_id: str | None, *, lo
 
 def inbox() -> Document:
     """The newest mails that the embedded platform would have sent."""
-    from mosaic_deploy.cli.embedded import read_inbox
+    from mosaic_deploy.cli.target.embedded import read_inbox
 
     return {"type": "inbox", "mails": read_inbox()}
 

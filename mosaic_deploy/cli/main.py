@@ -8,40 +8,40 @@ from collections.abc import Sequence
 
 import click
 
-from mosaic_deploy.cli import streams
-from mosaic_deploy.cli.lazy import lazy_group
+from mosaic_deploy.cli.lazy_groups import lazy_group
 from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.terminal import streams
 from mosaic_deploy.errors import Interrupted, MosaicError, UsageRefused
 from mosaic_deploy.version import __version__
 
 COMMANDS = {
-    "init": "mosaic_deploy.cli.init:init",
-    "validate": "mosaic_deploy.cli.validate:validate",
-    "plan": "mosaic_deploy.cli.plan:plan",
-    "apply": "mosaic_deploy.cli.apply:apply",
-    "watch": "mosaic_deploy.cli.watch:watch",
-    "dev": "mosaic_deploy.cli.dev:dev",
-    "status": "mosaic_deploy.cli.status:status",
-    "migrate": "mosaic_deploy.cli.migrate:migrate",
-    "schema": "mosaic_deploy.cli.schema:schema",
-    "history": "mosaic_deploy.cli.account.history:history",
-    "login": "mosaic_deploy.cli.account.login:login",
-    "logout": "mosaic_deploy.cli.account.login:logout",
-    "ci": "mosaic_deploy.cli.ci.command:ci",
-    "projects": "mosaic_deploy.cli.account.projects:projects",
-    "credentials": "mosaic_deploy.cli.account.credentials:credentials",
-    "sql": "mosaic_deploy.cli.account.sql:sql",
-    "storage": "mosaic_deploy.cli.account.storage:storage",
-    "auth": "mosaic_deploy.cli.account.auth:auth",
-    "open": "mosaic_deploy.cli.account.open_site:open_site",
-    "ticket": "mosaic_deploy.cli.account.ticket:ticket",
-    "doctor": "mosaic_deploy.cli.account.doctor:doctor",
-    "completion": "mosaic_deploy.cli.account.completion:completion",
-    "explain": "mosaic_deploy.cli.explain:explain",
+    "init": "mosaic_deploy.cli.commands.start.init:init",
+    "validate": "mosaic_deploy.cli.commands.deploy.validate:validate",
+    "plan": "mosaic_deploy.cli.commands.deploy.plan:plan",
+    "apply": "mosaic_deploy.cli.commands.deploy.apply:apply",
+    "watch": "mosaic_deploy.cli.commands.deploy.watch:watch",
+    "dev": "mosaic_deploy.cli.commands.deploy.watch:dev",
+    "status": "mosaic_deploy.cli.commands.inspect.status:status",
+    "migrate": "mosaic_deploy.cli.commands.database.migrate:migrate",
+    "schema": "mosaic_deploy.cli.commands.inspect.explain:schema",
+    "history": "mosaic_deploy.cli.commands.inspect.history:history",
+    "login": "mosaic_deploy.cli.commands.start.login:login",
+    "logout": "mosaic_deploy.cli.commands.start.login:logout",
+    "ci": "mosaic_deploy.cli.commands.ci.ci:ci",
+    "projects": "mosaic_deploy.cli.commands.start.projects:projects",
+    "credentials": "mosaic_deploy.cli.commands.database.credentials:credentials",
+    "sql": "mosaic_deploy.cli.commands.database.sql:sql",
+    "storage": "mosaic_deploy.cli.commands.inspect.storage:storage",
+    "auth": "mosaic_deploy.cli.commands.inspect.auth:auth",
+    "open": "mosaic_deploy.cli.commands.inspect.open:open_site",
+    "ticket": "mosaic_deploy.cli.commands.inspect.ticket:ticket",
+    "doctor": "mosaic_deploy.cli.commands.start.doctor:doctor",
+    "completion": "mosaic_deploy.cli.commands.start.completion:completion",
+    "explain": "mosaic_deploy.cli.commands.inspect.explain:explain",
     "mcp": "mosaic_deploy.agent.command:mcp",
-    "local": "mosaic_deploy.cli.local:local",
-    "platform": "mosaic_deploy.cli.platform:platform",
+    "local": "mosaic_deploy.cli.commands.local.local:local",
+    "platform": "mosaic_deploy.cli.commands.local.platform:platform",
 }
 """In the order of `--help`. Each is imported only when it is run."""
 
@@ -117,8 +117,8 @@ def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence
 
 def _complete(error: MosaicError, arguments: Sequence[str], output: str) -> None:
     """For commands without a session, which would have done the same already."""
-    from mosaic_deploy.cli.suggested import Scope
-    from mosaic_deploy.cli.support import offer_ticket, tried
+    from mosaic_deploy.cli.next_commands import Scope
+    from mosaic_deploy.cli.support_ticket import offer_ticket, tried
 
     offer_ticket(error, tried(arguments), Scope(local="--local" in arguments))
     error.next_actions = Scope(output=output).whole_actions(error.next_actions)

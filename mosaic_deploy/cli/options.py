@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from mosaic_deploy.cli.meant import Meant
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.live.pace import PARALLELISM
+from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.live.api.rate_limit import PARALLELISM
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector

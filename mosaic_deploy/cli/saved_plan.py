@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from mosaic_deploy.cli.session import Session, open_session
-from mosaic_deploy.cli.settings import environment_named, read_settings
-from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.cli.next_commands import Scope
+from mosaic_deploy.cli.target.session import Session, open_session
+from mosaic_deploy.cli.target.settings import environment_named, read_settings
 from mosaic_deploy.errors import (
     KeyMissing,
     ManifestMissing,
@@ -25,7 +25,7 @@ from mosaic_deploy.errors import (
     PlanStale,
 )
 from mosaic_deploy.model.event import ApplyFailed
-from mosaic_deploy.source.manifest_file import NAMES, find_manifest
+from mosaic_deploy.source.manifest.find import NAMES, find_manifest
 from mosaic_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Given:
 def save(path: str, session: Session, planned: Planned, given: Given) -> None:
     """Writes the plan with what is needed to make it again. Raises PlanFileRefused."""
     from mosaic_deploy.cli.render.documents import plan_document
-    from mosaic_deploy.deploy.saved import origin
+    from mosaic_deploy.deploy.planning.saved_plan import origin
     from mosaic_deploy.source.plan_file import write_plan_file
 
     _refuse_deployed(path, session)
@@ -121,7 +121,7 @@ class Reviewed:
 
     def refuse_moved(self, planned: Planned) -> bool:
         """Returns whether there is anything left to apply. Raises PlanMoved where the plan isn't the one reviewed."""
-        from mosaic_deploy.deploy.saved import applied_already, moved
+        from mosaic_deploy.deploy.planning.saved_plan import applied_already, moved
 
         if applied_already(self.document, planned):
             return False

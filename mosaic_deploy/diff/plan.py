@@ -1,15 +1,16 @@
-"""The plan: every kind's difference, put in the one order that keeps the site whole. Only this file orders."""
+"""Seeds: which contents have not been run yet."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from mosaic_deploy.diff.keyed import Keyed, diff_objects
 from mosaic_deploy.diff.migrations import diff_history
-from mosaic_deploy.diff.seeds import diff_seeds
-from mosaic_deploy.diff.settings import diff_auth
+from mosaic_deploy.diff.objects import Keyed, diff_objects
 from mosaic_deploy.model.change import (
+    Action,
     Change,
     CreateProject,
     DeleteAsset,
@@ -17,10 +18,34 @@ from mosaic_deploy.model.change import (
     EnableExtension,
     PutAsset,
     PutStatic,
+    RunSeed,
+    SetAuth,
 )
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import Object, Objects, Snapshot, State
+from mosaic_deploy.model.snapshot import Object, Objects, Settings, Snapshot, State
+
+
+def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSeed]:
+    """The seeds to run, in the desired order. What a seed no longer named has done stays."""
+    for path, wanted in (desired or {}).items():
+        found = (live or {}).get(path)
+        if found is None:
+            yield RunSeed(path, wanted.sha256, wanted.size, Action.ADD, "not run yet")
+        elif found.sha256 != wanted.sha256:
+            yield RunSeed(path, wanted.sha256, wanted.size, Action.CHANGE, "content changed")
+
+
+def diff_auth(desired: Settings | None, live: Settings | None) -> SetAuth | None:
+    """The change that makes the declared settings live; None where they are, or none are declared."""
+    if desired is None or desired == live:
+        return None
+    text = json.dumps(desired, sort_keys=True, ensure_ascii=False)
+    if live is None:
+        return SetAuth(text, Action.ADD, "not set yet")
+    names = sorted(k for k in desired.keys() | live.keys() if desired.get(k) != live.get(k))
+    return SetAuth(text, Action.CHANGE, f"{', '.join(names)} changed")
+
 
 _NOTHING: Objects = MappingProxyType({})
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from mosaic_deploy.diff.standing import standing_of
+from mosaic_deploy.diff.migration_status import standing_of
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, Amendment, ForgetMigration, RecordMigration
-from mosaic_deploy.model.history import Entry, Standing
+from mosaic_deploy.model.migration_status import Entry, Standing
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"

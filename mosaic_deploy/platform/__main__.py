@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.installed import install_command
-from mosaic_deploy.platform import cluster_commands, home, process
+from mosaic_deploy.platform.cluster import commands as cluster_commands
+from mosaic_deploy.platform.daemon import control
+from mosaic_deploy.platform.daemon.report import reporter
 from mosaic_deploy.platform.faults import ProcessFault, refused_by_system
-from mosaic_deploy.platform.report import reporter
+from mosaic_deploy.platform.machine import state_folder
 
 _BETWEEN = 0.2
 """Seconds between two words of how far a copy is."""
@@ -37,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
     """The command's document, or None where it says everything itself."""
-    folder = home.home_folder()
+    folder = state_folder.home_folder()
     commands: dict[str, Callable[[], dict[str, Any] | None]] = {
-        "start": lambda: process.start(folder, options.port),
-        "stop": lambda: process.stop(folder),
-        "status": lambda: process.status(folder),
-        "reset": lambda: process.reset(folder, options.project),
-        "key": lambda: process.rotate_key(folder) if options.rotate else process.show_key(folder),
-        "open": lambda: process.open_pages(folder),
+        "start": lambda: control.start(folder, options.port),
+        "stop": lambda: control.stop(folder),
+        "status": lambda: control.status(folder),
+        "reset": lambda: control.reset(folder, options.project),
+        "key": lambda: control.rotate_key(folder) if options.rotate else control.show_key(folder),
+        "open": lambda: control.open_pages(folder),
         "backup": lambda: _copy(options, folder),
         "restore": lambda: _copy(options, folder),
         "serve": lambda: _serve(options),
@@ -54,7 +56,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _copy(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from mosaic_deploy.platform import backup
+    from mosaic_deploy.platform.daemon import backup
 
     act = backup.backup if options.command == "backup" else backup.restore
     heard = _telling() if options.progress else None
@@ -79,7 +81,7 @@ def _serve(options: argparse.Namespace) -> None:
     report = reporter(options.report_to)
     try:
         # Web server and database driver: only the daemon needs them.
-        from mosaic_deploy.platform import serve
+        from mosaic_deploy.platform.daemon import main as serve
     except ImportError as error:
         fault = ProcessFault(
             "local_not_installed",
@@ -88,9 +90,9 @@ def _serve(options: argparse.Namespace) -> None:
         )
         report(fault.document())
         raise fault from error
-    serve.configure_logging(home.home_folder() if options.report_to is not None else None)
+    serve.configure_logging(state_folder.home_folder() if options.report_to is not None else None)
     try:
-        serve.serve(home.home_folder(), options.port, report)
+        serve.serve(state_folder.home_folder(), options.port, report)
     except ProcessFault as fault:
         report(fault.document())
         raise

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 from mosaic_deploy.errors import NextAction, PlanFileRefused
 from mosaic_deploy.schema_files import read_schema
-from mosaic_deploy.source.manifest_file import NAMES
+from mosaic_deploy.source.manifest.find import NAMES
 
 Document = Mapping[str, Any]
 SCHEMA = "plan.schema.json"

@@ -11,17 +11,17 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
-from mosaic_deploy.source.digests import Hashed, unheard
-from mosaic_deploy.source.draft import draft_note
-from mosaic_deploy.source.files import Before, Files, read_files, refuse_unserved
-from mosaic_deploy.source.local_file import LocalFile
-from mosaic_deploy.source.manifest_file import unread_twin
-from mosaic_deploy.source.migrations import MigrationFile, read_migrations
-from mosaic_deploy.source.mistakes import Mistakes
-from mosaic_deploy.source.patterns import Selection, bad_patterns
-from mosaic_deploy.source.secrets import refuse_secrets
-from mosaic_deploy.source.seeds import read_seeds, seed_objects
-from mosaic_deploy.source.stat_cache import StatCache, stat_cache
+from mosaic_deploy.source.files.digests import Hashed, unheard
+from mosaic_deploy.source.files.folder import Before, Files, read_files, refuse_unserved
+from mosaic_deploy.source.files.gitignore import Selection, bad_patterns
+from mosaic_deploy.source.files.local_file import LocalFile
+from mosaic_deploy.source.files.secrets import refuse_secrets
+from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
+from mosaic_deploy.source.manifest.find import unread_twin
+from mosaic_deploy.source.migrations.draft import draft_note
+from mosaic_deploy.source.migrations.files import MigrationFile, read_migrations
+from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
+from mosaic_deploy.source.problems import Mistakes
 
 AUTH_FILE = "mosaic-auth.json"
 """Where pages find the declared sign-in settings; made by every deploy, never kept on disk."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from mosaic_deploy.sql.libpg_query import ParserRefused, split_statements
+
 Tree = dict[str, Any]
 """A parse tree as libpg_query's JSON: `{"CreateStmt": {…}}`."""
 
@@ -75,7 +77,6 @@ def parse(sql: str) -> list[Statement]:
         raise SyntaxProblem("a NUL character", sql.index("\0"))
     if len(sql) < LARGE:
         return list(_statements(sql, _raw_statements(sql)))
-    from mosaic_deploy.sql.large import split_large
 
     return [Statement(text, offset) for text, offset in split_large(sql)]
 
@@ -221,3 +222,55 @@ def _words(root: Any) -> Iterator[str]:
             waiting.extend(reversed(node))
         else:
             yield json.dumps(node, ensure_ascii=False)
+
+
+PIECE = 1_000_000
+"""Characters; a piece that can't be cut there grows."""
+_END = re.compile(rf";[{SPACE}]*\n")
+_GROWTH = 4
+
+
+def split_large(sql: str, piece: int = PIECE) -> Iterator[tuple[str, int]]:
+    """Each statement's text with its offset in characters. Raises SyntaxProblem."""
+    at, size = 0, piece
+    while at < len(sql):
+        cut = _END.search(sql, at + size - 1)
+        end = cut.end() if cut else len(sql)
+        found = _split_piece(sql, at, end)
+        if found is None:
+            size *= _GROWTH
+            continue
+        yield from found
+        at, size = end, piece
+
+
+def _split_piece(sql: str, at: int, end: int) -> list[tuple[str, int]] | None:
+    """The statements between two places; None where the text isn't known to have a statement's end at `end`."""
+    text = sql[at:end]
+    try:
+        pieces = split_statements(text)
+    except ParserRefused as error:
+        if end < len(sql):
+            return None
+        raise refused(error.message, error.position, at) from None
+    found, last = _placed(text, pieces, at)
+    ended = not found or text.startswith(";", last)
+    return found if ended or end == len(sql) else None
+
+
+def _placed(text: str, pieces: list[str], base: int) -> tuple[list[tuple[str, int]], int]:
+    """The pieces with their offsets, and where the last one ends in `text`.
+
+    Between them are semicolons, white space and comments only, so the next token begins the next piece.
+    """
+    found: list[tuple[str, int]] = []
+    last = 0
+    for piece in pieces:
+        start = after_trivia(text, last)
+        while text.startswith(";", start):
+            start = after_trivia(text, start + 1)
+        statement = piece[leading_trivia(piece) :]
+        assert text.startswith(statement, start)
+        last = start + len(statement)
+        found.append((statement.rstrip(SPACE), base + start))
+    return found, last

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.account.storage import _used
+from mosaic_deploy.cli.commands.inspect.storage import _used
 
 HERE = ("--local",)
 

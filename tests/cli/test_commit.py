@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.commit import commit_of
+from mosaic_deploy.cli.target.commit import commit_of
 
 
 def _git(folder: Path, *arguments: str) -> str:

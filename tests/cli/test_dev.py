@@ -12,7 +12,7 @@ import httpx
 import pytest
 from browser import find_chromium, opened_browser
 
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.transport import loopback_target
 from tests.cli.test_watching import get, site, watching  # noqa: F401 - a fixture
 
 needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium")

@@ -9,8 +9,7 @@ import sys
 
 import pytest
 
-from mosaic_deploy.cli.holder import gone, holder
-from mosaic_deploy.cli.process import own_process
+from mosaic_deploy.cli.target.identity import gone, holder, own_process
 
 
 def test_a_process_that_runs_is_not_gone() -> None:
@@ -23,7 +22,7 @@ def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypa
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
     name = f"ada@{socket.gethostname()} (pid {ended.stdout.strip()})"
-    monkeypatch.setattr("mosaic_deploy.cli.holder.own_process", dict)
+    monkeypatch.setattr("mosaic_deploy.cli.target.identity.own_process", dict)
     assert gone(name)
     monkeypatch.undo()
     if own_process():
@@ -35,5 +34,5 @@ def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypa
     "ada@{host} (pid 999999999999999)",
 ])  # fmt: skip
 def test_nobody_else_is_known_to_be_gone(name: str, monkeypatch) -> None:
-    monkeypatch.setattr("mosaic_deploy.cli.holder.own_process", dict)
+    monkeypatch.setattr("mosaic_deploy.cli.target.identity.own_process", dict)
     assert not gone(name.replace("{host}", socket.gethostname()))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.starter import with_section
-from mosaic_deploy.source.manifest import read_manifest
-from mosaic_deploy.source.survey import survey
+from mosaic_deploy.cli.commands.start.templates import with_section
+from mosaic_deploy.source.detect import survey
+from mosaic_deploy.source.manifest.read import read_manifest
 
 
 def _put(folder: Path, *names: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mosaic_deploy.cli.process import own_process
+from mosaic_deploy.cli.target.identity import own_process
 
 Sql = Callable[[str], list[dict]]
 _WAITING = "select pg_sleep(100);"

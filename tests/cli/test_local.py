@@ -13,7 +13,7 @@ import httpx
 import pytest
 from started_platform import run_platform
 
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 
 @pytest.fixture(scope="module")

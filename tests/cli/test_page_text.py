@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from mosaic_deploy.cli.render.page_text import plain_lines
+from mosaic_deploy.cli.render.text.layout import plain_lines
 from mosaic_deploy.shipped_docs import explanations
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mosaic_deploy.cli.process import ended, own_process
+from mosaic_deploy.cli.target.identity import ended, own_process
 
 pytestmark = pytest.mark.skipif(not own_process(), reason="this system has no /proc")
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mosaic_deploy.cli.render import progress, reading
-from mosaic_deploy.cli.render.ndjson_view import NdjsonView
-from mosaic_deploy.cli.render.pace_text import Tally, clock_text
+from mosaic_deploy.cli.render import progress, reading_progress
+from mosaic_deploy.cli.render.json_views import NdjsonView
+from mosaic_deploy.cli.render.progress import Tally, clock_text
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import ServerFailed
 from mosaic_deploy.model.change import Action, DeleteAsset, PutAsset
@@ -95,7 +95,7 @@ def test_hashing_is_told_once_it_takes_longer_than_a_moment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     screen = Screen()
     screen.format = "ndjson"
     with screen.hashing() as heard:
@@ -113,7 +113,7 @@ def test_hashing_is_told_beside_the_payload(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format: str, told: str
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     screen = Screen()
     screen.format = format
     with screen.hashing() as heard:
@@ -125,7 +125,7 @@ def test_hashing_is_told_beside_the_payload(
 
 def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     screen = Screen()
@@ -161,7 +161,7 @@ def test_a_copy_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tty: bool, told: str
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     terminal = Terminal()
     if tty:
         monkeypatch.setattr("sys.stderr", terminal)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.cli.redaction import redacted
+from mosaic_deploy.cli.support_ticket import redacted
 
 _PLANTED = (
     "value '{}' is odd",

@@ -10,8 +10,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mosaic_deploy.live import endpoints
-from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.live.api.client import Api, ApiKey
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.plan_file import checksum
 

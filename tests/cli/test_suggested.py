@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.cli.suggested import Scope
+from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.model.command_line import program_words, with_options
 from tests.offered_commands import parse
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy import errors
-from mosaic_deploy.cli.suggested import Scope
-from mosaic_deploy.cli.support import offer_ticket, tried
-from mosaic_deploy.deploy.transfers import Failures
+from mosaic_deploy.cli.next_commands import Scope
+from mosaic_deploy.cli.support_ticket import offer_ticket, tried
+from mosaic_deploy.deploy.applying.transfers import Failures
 from mosaic_deploy.model.change import Action, PutStatic
 from mosaic_deploy.model.command_line import program_words
 from mosaic_deploy.model.event import ChangeFailed

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.transport import loopback_target
 
 
 @pytest.fixture

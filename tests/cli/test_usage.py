@@ -131,12 +131,12 @@ def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
 
 def test_a_local_platform_that_went_away_is_said(tmp_path):
     """Whatever the command was doing, the network is not what a person should look at."""
-    from mosaic_deploy.cli.session import Session
-    from mosaic_deploy.cli.suggested import Scope
+    from mosaic_deploy.cli.next_commands import Scope
+    from mosaic_deploy.cli.target.session import Session
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.errors import Unreachable
-    from mosaic_deploy.live.client import Api, ApiKey
-    from mosaic_deploy.live.projects import read_projects
+    from mosaic_deploy.live.api.client import Api, ApiKey
+    from mosaic_deploy.live.api.projects import read_projects
     from mosaic_deploy.model.manifest import Manifest
 
     with socket.socket() as taken:

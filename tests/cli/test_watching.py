@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.transport import loopback_target
 
 
 class Watching:

@@ -12,9 +12,8 @@ import postgast
 import pytest
 
 from mosaic_deploy.errors import MigrationInvalid
-from mosaic_deploy.source.migrations import parse_migrations, read_migrations
-from mosaic_deploy.sql.large import split_large
-from mosaic_deploy.sql.parse import SyntaxProblem, parse, semantic_checksum
+from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
+from mosaic_deploy.sql.parse import SyntaxProblem, parse, semantic_checksum, split_large
 from tests.corpora.conftest import FOLDER
 
 FILES = sorted((FOLDER / "pg-regress-squawk").glob("*.sql"))

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.transport import loopback_target
 from tests.cli.conftest import Run, environment, run  # noqa: F401 - fixtures
 from tests.corpora.conftest import FOLDER
 

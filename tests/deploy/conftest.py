@@ -13,10 +13,10 @@ import yaml
 
 from mosaic_deploy import deploy
 from mosaic_deploy.deploy import ApplyOptions, Planned, PlanOptions, Target
-from mosaic_deploy.live.client import Api, ApiKey
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.transport import loopback_target
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest.read import read_manifest
 
 _numbers = itertools.count(1)
 OPTIONS = ApplyOptions(holder="tests", again="mosaic-deploy apply", lease_wait=0.0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mosaic_deploy.deploy import Planned, Target
-from mosaic_deploy.deploy.amending import amend
-from mosaic_deploy.deploy.history import Known, read_known, standing_lines
-from mosaic_deploy.deploy.repairing import REPAIR, plan_repair
+from mosaic_deploy.deploy.history.amend import amend
+from mosaic_deploy.deploy.history.read import Known, read_known, standing_lines
+from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 from mosaic_deploy.diff.repairs import Wish
-from mosaic_deploy.live.client import Api
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyDone, Event
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest.read import read_manifest
 from tests.deploy.conftest import OPTIONS
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.deploy.adopting import BASELINE, IMPORT, plan_baseline, plan_import
+from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, plan_import
 from mosaic_deploy.errors import AdoptionRefused, ProjectNotFound
-from mosaic_deploy.live import endpoints
-from mosaic_deploy.live.projects import await_running
+from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.live.api.projects import await_running
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.model.foreign import TOOLS
+from mosaic_deploy.model.other_tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
 from tests.deploy.faults import Dying, is_write
 from tests.deploy.histories import expire, history, known, pending, sql, standings, tables, write
@@ -128,7 +128,7 @@ def test_what_cannot_be_a_baseline(site):
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("point", range(6))
 def test_a_crash_during_a_baseline(site, api_over, database, monkeypatch, point, after):
-    monkeypatch.setattr("mosaic_deploy.deploy.amending._ROWS", 1)
+    monkeypatch.setattr("mosaic_deploy.deploy.history.amend._ROWS", 1)
     history(site, **THREE)
     baseline(site, "2", api_over(Dying(point, is_write, after=after)))
     if known(site).told.exists:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mosaic_deploy.deploy import verify
+from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import VerifyFailed
 from mosaic_deploy.model.change import DeleteAsset, DeleteStatic, PutAsset, PutStatic
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, ProjectReady, Verified
@@ -99,7 +99,7 @@ def test_files_put_there_by_others_are_reported_and_left_alone(site, platform):
     site.manifest(static={"dir": "www", "prune": True})
     site.apply()
     body = {"filename": "theirs.html", "content": "by hand"}
-    from mosaic_deploy.live import endpoints
+    from mosaic_deploy.live.api import endpoints
 
     site.api.call(endpoints.PUT_FILE, project=site.project_id, body=body)
     plan = site.plan().plan
@@ -108,7 +108,7 @@ def test_files_put_there_by_others_are_reported_and_left_alone(site, platform):
 
 
 def test_drift_is_put_right(site):
-    from mosaic_deploy.live import endpoints
+    from mosaic_deploy.live.api import endpoints
 
     whole(site)
     site.apply()
@@ -129,7 +129,7 @@ def test_drift_is_put_right(site):
 
 
 def test_auth_settings_are_pushed_and_compared(site):
-    from mosaic_deploy.live import endpoints
+    from mosaic_deploy.live.api import endpoints
 
     whole(site)
     site.apply()

@@ -13,7 +13,7 @@ import pytest
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.diff.selection import Selection, read_selector
 from mosaic_deploy.errors import QuotaExceeded
-from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.api.client import Api, ApiKey
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, ChangeStarted
 from tests.deploy.faults import is_sql
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from mosaic_deploy.cli.render.documents import error_document
-from mosaic_deploy.cli.render.text_error import error_lines
-from mosaic_deploy.deploy.divergence import difference
+from mosaic_deploy.cli.render.text.error import error_lines
+from mosaic_deploy.deploy.planning.divergence import difference
 from mosaic_deploy.errors import MigrationDiverged
 from tests.deploy.test_migrations import history
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.deploy.drafting import HOLDER, Drafted, run_draft
+from mosaic_deploy.deploy.draft import HOLDER, Drafted, run_draft
 from mosaic_deploy.errors import DraftBlocked, DraftFailed, LeaseHeld, MigrationInvalid
-from mosaic_deploy.live.clones import Clones, unblocked
-from mosaic_deploy.live.schema import read_catalog
+from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.database.clones import Clones, unblocked
 from mosaic_deploy.model.event import ApplyFailed
-from mosaic_deploy.source.draft import parse_draft, read_draft
+from mosaic_deploy.source.migrations.draft import parse_draft, read_draft
 from tests.deploy.conftest import Site
 
 BEFORE = """

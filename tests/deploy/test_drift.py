@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.live import endpoints, ledger
+from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.model.event import ApplyDone
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid
-from mosaic_deploy.live import endpoints
+from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
 from tests.deploy.test_crashes import free_lease

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from mosaic_deploy import deploy
 from mosaic_deploy.deploy import PlanOptions, Target
-from mosaic_deploy.deploy.following import Following, advanced
-from mosaic_deploy.deploy.planning import Planned
+from mosaic_deploy.deploy.planning.incremental import Following, advanced
+from mosaic_deploy.deploy.planning.plan import Planned
 from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.errors import MigrationDiverged, MosaicError, SecretFound
-from mosaic_deploy.live.read import Live
+from mosaic_deploy.live.snapshot import Live
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import Manifest, StaticSpec
 from mosaic_deploy.model.snapshot import Object, Project, Snapshot, State
-from mosaic_deploy.source.manifest import read_manifest
-from mosaic_deploy.source.reread import places, reread
+from mosaic_deploy.source.incremental import places, reread
+from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.snapshot import Desired, read_desired
 from tests.deploy.conftest import OPTIONS
 

@@ -9,10 +9,10 @@ import pytest
 
 from mosaic_deploy.errors import PolicyDenied
 from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards import types
-from mosaic_deploy.sql.hazards.losses import loses
-from mosaic_deploy.sql.hazards.routines import BUILTIN
-from mosaic_deploy.sql.hazards.volatility import STEADY
+from mosaic_deploy.sql.hazards.effects.routines import BUILTIN
+from mosaic_deploy.sql.hazards.rules.lossy_casts import loses
+from mosaic_deploy.sql.hazards.syntax import types
+from mosaic_deploy.sql.hazards.syntax.volatility import STEADY
 from mosaic_deploy.sql.quote import values
 from tests.deploy.conftest import Site
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 
 from mosaic_deploy.errors import LeaseHeld, PlanStale
-from mosaic_deploy.live.lease import Claim, Patience, Witness, acquire, release
+from mosaic_deploy.live.ledger.lease import Claim, Patience, Witness, acquire, release
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 from tests.deploy.faults import is_sql
 from tests.deploy.test_crashes import small

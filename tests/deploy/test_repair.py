@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.deploy.repairing import REPAIR, plan_repair
+from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 from mosaic_deploy.diff.repairs import Wish
 from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.deploy.repairing import plan_repair
+from mosaic_deploy.deploy.history.repair import plan_repair
 from mosaic_deploy.diff.repairs import Wish
 from mosaic_deploy.errors import MigrationDiverged, RepairRefused
 from tests.deploy.histories import history, known, repair, sql, standings, ways

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from mosaic_deploy.deploy.rollback import plan_rollback, roll_back
+from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
 from mosaic_deploy.errors import MigrationFailed, RollbackRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.conftest import OPTIONS

@@ -59,7 +59,7 @@ def test_the_order_is_the_manifests(site):
 
 
 def test_each_environment_has_its_own(site):
-    from mosaic_deploy.source.manifest import read_manifest
+    from mosaic_deploy.source.manifest.read import read_manifest
 
     seeded(site, a="select 1;")
     site.manifest(database={"migrations": "sql"}, environments={"demo": {"database": {"seeds": ["seeds"]}}})

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from mosaic_deploy.deploy import transfers
-from mosaic_deploy.deploy.transfers import transfer
+from mosaic_deploy.deploy.applying import transfers
+from mosaic_deploy.deploy.applying.transfers import transfer
 from mosaic_deploy.errors import (
     LeaseLost,
     MosaicError,

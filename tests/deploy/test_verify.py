@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mosaic_deploy.deploy import verify
+from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import Location, VerifyFailed
-from mosaic_deploy.live.client import Api, ApiKey
+from mosaic_deploy.live.api.client import Api, ApiKey
 from mosaic_deploy.model.event import Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 

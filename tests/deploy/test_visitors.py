@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from mosaic_deploy.live.wire import loopback_target
+from mosaic_deploy.live.api.transport import loopback_target
 
 PAGES = ["index.html", "about.html", "deep/page.html"]
 _REFERS = re.compile(r'(?:href|src)="(/[^"]+)"')

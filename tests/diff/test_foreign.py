@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.diff.foreign import gaps, matched, repeatable
+from mosaic_deploy.diff.other_tools import gaps, matched, repeatable
 from mosaic_deploy.errors import AdoptionRefused
-from mosaic_deploy.model.foreign import TOOLS, Foreign, State
+from mosaic_deploy.model.other_tools import TOOLS, Foreign, State
 from mosaic_deploy.model.snapshot import Migration
 
 FOLDER = [

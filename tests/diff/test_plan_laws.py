@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mosaic_deploy.diff.ledger_cleanup import Tidying, tidying
 from mosaic_deploy.diff.plan import Rules, make_plan
-from mosaic_deploy.diff.tidying import Tidying, tidying
 from mosaic_deploy.model.change import (
     Action,
     ApplyMigration,
@@ -21,15 +21,7 @@ from mosaic_deploy.model.change import (
     SetAuth,
 )
 from mosaic_deploy.model.plan import Plan, Severity
-from mosaic_deploy.model.snapshot import (
-    GONE,
-    Migration,
-    Object,
-    Project,
-    Snapshot,
-    State,
-    objects_digest,
-)
+from mosaic_deploy.model.snapshot import GONE, Migration, Object, Project, Snapshot, State, objects_digest
 
 PROJECT = Project("pod-1", "app")
 PRUNE = Rules(prune_static=True, prune_assets=True)

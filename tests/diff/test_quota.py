@@ -2,9 +2,9 @@
 
 import pytest
 
-from mosaic_deploy.diff.quota import quota_notes, refuse_unfitting
+from mosaic_deploy.diff.limits import quota_notes, refuse_unfitting
 from mosaic_deploy.errors import QuotaExceeded
-from mosaic_deploy.live.answers import usage
+from mosaic_deploy.live.api.responses import usage
 from mosaic_deploy.model.change import Action, PutAsset, PutStatic
 from mosaic_deploy.model.plan import Severity
 from mosaic_deploy.model.snapshot import Object, State, Usage

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from mosaic_deploy import errors
-from mosaic_deploy.live import discovery, endpoints
-from mosaic_deploy.live.client import Api, ApiKey
-from mosaic_deploy.live.retries import ATTEMPTS, LONGEST_WAIT
-from mosaic_deploy.live.wire import Wire, is_loopback, loopback_target, translate
+from mosaic_deploy.live.api import discovery, endpoints
+from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.retries import ATTEMPTS, LONGEST_WAIT
+from mosaic_deploy.live.api.transport import Wire, is_loopback, loopback_target, translate
 
 KEY = "mk_9f8e7d6c5b4a"
 URL = "https://api.example"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mosaic_deploy
-from mosaic_deploy.live.endpoints import OPERATIONS, bind, normalise
+from mosaic_deploy.live.api.endpoints import OPERATIONS, bind, normalise
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "endpoints").glob("*.json"))
 PACKAGE = Path(mosaic_deploy.__file__).parent

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
-from mosaic_deploy.live import lease, lease_text, ledger, ledger_rows, ledger_tables
-from mosaic_deploy.live.lease import Claim
+from mosaic_deploy.live.ledger import lease, lease_sql
+from mosaic_deploy.live.ledger import read as ledger
+from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.live.ledger import tables as ledger_tables
+from mosaic_deploy.live.ledger.lease import Claim
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, State
 from mosaic_deploy.sql.parse import Statement, parse
 
@@ -128,11 +131,11 @@ def test_the_leases_texts_are_single_statements(
         deploy,
         json.dumps({"done": [holder]}, separators=(",", ":"), ensure_ascii=False),
     } <= constants(release)
-    assert token in constants(one(lease_text.renewal(token)))
+    assert token in constants(one(lease_sql.renewal(token)))
     expires = "1732406400.123456"
-    assert {holder, expires} <= constants(one(lease_text.removal(holder, expires, deploy)))
-    run = lease_text.Run(deploy, holder, token, environment, plan, 3, {"process": {"host": holder}})
-    assert {holder, token, expires} <= constants(one(lease_text.acquisition(run, (holder, expires))))
+    assert {holder, expires} <= constants(one(lease_sql.removal(holder, expires, deploy)))
+    run = lease_sql.Run(deploy, holder, token, environment, plan, 3, {"process": {"host": holder}})
+    assert {holder, token, expires} <= constants(one(lease_sql.acquisition(run, (holder, expires))))
 
 
 @given(odd, odd)

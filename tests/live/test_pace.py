@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.live.pace import Pace, Room
+from mosaic_deploy.live.api.rate_limit import Pace, Room
 
 
 class Time:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from mosaic_deploy.errors import ResponseInvalid
-from mosaic_deploy.live import answers
-from mosaic_deploy.live.read import merge
-from mosaic_deploy.live.write import encode
+from mosaic_deploy.live.api import responses
+from mosaic_deploy.live.api.upload import encode
+from mosaic_deploy.live.snapshot import merge
 from mosaic_deploy.model.snapshot import Object, Project, State
 
 ROW = Object("a.css", "a" * 64, 5)
@@ -48,18 +48,18 @@ def test_the_ledger_is_corrected_by_what_is_listed(
     ],
 )
 def test_projects_of_every_shape(item: object) -> None:
-    assert answers.project(item) == Project("pod-1", "n", "https://u", "running")
+    assert responses.project(item) == Project("pod-1", "n", "https://u", "running")
 
 
 @pytest.mark.parametrize("wrapped", ["projects", "data", None])
 def test_listings_of_every_wrapping(wrapped: str | None) -> None:
     items = [{"id": "a"}, {"id": "b"}]
-    found = answers.projects({wrapped: items} if wrapped else items)
+    found = responses.projects({wrapped: items} if wrapped else items)
     assert [project.id for project in found] == ["a", "b"]
 
 
 def test_files_of_every_shape() -> None:
-    listed = answers.files(
+    listed = responses.files(
         {
             "files": [
                 {"filename": "a.css", "size": 3, "url": "u"},
@@ -84,7 +84,7 @@ def test_files_of_every_shape() -> None:
 @pytest.mark.parametrize("answer", [None, 3, "text", {}, {"files": 3}, {"error": []}])
 def test_what_is_no_listing_is_told(answer: object) -> None:
     with pytest.raises(ResponseInvalid, match="expected a list under 'files'"):
-        answers.files(answer)
+        responses.files(answer)
 
 
 @pytest.mark.parametrize(

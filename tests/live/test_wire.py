@@ -13,7 +13,7 @@ import pytest
 from h11 import LocalProtocolError
 
 from mosaic_deploy.errors import ResponseInvalid, ResponseLost, Unreachable
-from mosaic_deploy.live.wire import Wire
+from mosaic_deploy.live.api.transport import Wire
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 

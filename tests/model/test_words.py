@@ -2,8 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.model.count import counted
-from mosaic_deploy.model.size import size_text
+from mosaic_deploy.model.quantities import counted, size_text
 
 
 @pytest.mark.parametrize(

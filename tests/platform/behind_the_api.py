@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from started_platform import RunningPlatform
 
-from mosaic_deploy.platform import control
-from mosaic_deploy.platform.control import Pool
-from mosaic_deploy.platform.server import Server
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Pool
+from mosaic_deploy.platform.postgres.server import Server
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def in_control(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, 
     server = Server.embedded(state["postgres_port"], state["postgres_password"])
 
     async def run() -> T:
-        async with control.open_pool(server.conninfo(control.DATABASE)) as pool:
+        async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
             return await work(pool)
 
     return asyncio.run(run())

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 DOMAIN = "mosaic.test"
 _PASSWORD = "for one test run"

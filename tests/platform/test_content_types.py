@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.platform.names import STATIC_TYPES, storage_type
+from mosaic_deploy.platform.projects.names import STATIC_TYPES, storage_type
 
 NEEDED = {
     "a.mjs": "text/javascript; charset=utf-8",

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from mosaic_deploy.platform import home
+from mosaic_deploy.platform.machine import state_folder
 
 
 def send(api, project_id: str, **body: object) -> httpx.Response:
@@ -30,7 +30,7 @@ def token_of(link: str) -> dict[str, str]:
 
 
 def control(platform, statement: str, *values: object) -> None:
-    state = home.read_state(platform.home)
+    state = state_folder.read_state(platform.home)
     assert state is not None
     where = f"host=127.0.0.1 port={state.postgres_port} dbname=mosaic_control user=mosaic"
     with psycopg.connect(where, password=state.postgres_password) as connection:

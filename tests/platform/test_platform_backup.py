@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.platform import archive
-from mosaic_deploy.platform.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.daemon import archive
+from mosaic_deploy.platform.daemon.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
+from mosaic_deploy.platform.machine.ports import free_port
 
 
 def client(document) -> httpx.Client:

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.platform.fresh import last_modified
-from mosaic_deploy.platform.packing import accepts_gzip, packed
-from mosaic_deploy.platform.ranges import MOST, Span, asked_spans
+from mosaic_deploy.platform.hosting.compression import accepts_gzip, packed
+from mosaic_deploy.platform.hosting.ranges import MOST, Span, asked_spans, last_modified
 
 TEXT = "".join(f"line {number}\n" for number in range(2_000))
 

@@ -12,9 +12,8 @@ import psycopg
 import pytest
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.platform.dev_sessions import LIFE
-from mosaic_deploy.platform.draft_sessions import Drafts
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.projects.dev_sessions import LIFE, Drafts
 
 
 class Drafting:

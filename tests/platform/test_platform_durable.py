@@ -10,9 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from mosaic_deploy.platform import server_log, store
-from mosaic_deploy.platform.control import fetch
-from mosaic_deploy.platform.server_log import turn_over
+from mosaic_deploy.platform.postgres import server_log
+from mosaic_deploy.platform.postgres.control_database import fetch
+from mosaic_deploy.platform.postgres.server_log import turn_over
+from mosaic_deploy.platform.storage import object_store
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def written_out(monkeypatch) -> list[int]:
 def test_a_put_that_returned_is_on_disk(tmp_path, written_out, size, streamed) -> None:
     """The file, and every folder that was made for it."""
     folder, key = tmp_path / "a store", "pod-1/stored_file/0123"
-    kept = store.folder_store(folder)
+    kept = object_store.folder_store(folder)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"x" * size
@@ -48,7 +49,7 @@ def test_a_put_that_returned_is_on_disk(tmp_path, written_out, size, streamed) -
 
 def test_puts_and_deletions_side_by_side(tmp_path) -> None:
     """A folder goes with the last file in it, while another file is about to come."""
-    kept = store.folder_store(tmp_path)
+    kept = object_store.folder_store(tmp_path)
 
     async def put_and_delete(number: int) -> None:
         for turn in range(20):

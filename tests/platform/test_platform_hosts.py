@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.platform.faults import Fault, ProcessFault
-from mosaic_deploy.platform.hosts import domain_hosts, local_hosts
-from mosaic_deploy.platform.server import Server
+from mosaic_deploy.platform.http.hosts import domain_hosts, local_hosts
+from mosaic_deploy.platform.postgres.server import Server
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ import pytest
 from behind_the_api import in_control
 from started_platform import RunningPlatform, run_platform
 
-from mosaic_deploy.platform import accounts, control
-from mosaic_deploy.platform.accounts import Doorkeeper
-from mosaic_deploy.platform.control import Pool
+from mosaic_deploy.platform.accounts import accounts
+from mosaic_deploy.platform.accounts.accounts import Doorkeeper
+from mosaic_deploy.platform.accounts.local_key import LocalKey
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.local_key import LocalKey
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Pool
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_a_key_is_kept_as_its_hash(platform, account) -> None:
     key = account["api_key"]
     assert re.fullmatch(r"mk_[A-Za-z0-9_-]{43}", key)
     rows = in_control(
-        platform, lambda pool: control.fetch(pool, "SELECT * FROM api_key JOIN account ON true")
+        platform, lambda pool: control_database.fetch(pool, "SELECT * FROM api_key JOIN account ON true")
     )
     assert accounts.key_hash(key) in {bytes(row["key_hash"]) for row in rows}
     assert key not in repr(rows)
@@ -82,7 +83,7 @@ def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked)
 def _aged(platform, account, days: int) -> None:
     age = "UPDATE api_key SET created_at = now() - make_interval(days => %(days)s) WHERE account_id = %(id)s"
     parameters = {"days": days, "id": account["account_id"]}
-    in_control(platform, lambda pool: control.fetch(pool, age, parameters))
+    in_control(platform, lambda pool: control_database.fetch(pool, age, parameters))
 
 
 def test_a_key_that_nobody_rotates_says_when_it_runs_out_and_does(platform, asked) -> None:
@@ -151,7 +152,9 @@ def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, accoun
         await accounts.rotate_key(pool, account["account_id"], grace=timedelta(hours=1))
         await accounts.rotate_key(pool, account["account_id"], grace=timedelta(days=9))
         query = "SELECT expires_at - now() AS left FROM api_key WHERE account_id = %(id)s ORDER BY created_at"
-        return [row["left"] for row in await control.fetch(pool, query, {"id": account["account_id"]})]
+        return [
+            row["left"] for row in await control_database.fetch(pool, query, {"id": account["account_id"]})
+        ]
 
     first, second, third = in_control(platform, twice)
     assert first < timedelta(hours=1)
@@ -178,7 +181,7 @@ def test_two_rotations_at_once_leave_one_current_key(platform, account) -> None:
     async def both(pool: Pool) -> int:
         await asyncio.gather(*(accounts.rotate_key(pool, account["account_id"]) for _ in range(5)))
         query = "SELECT count(*) AS n FROM api_key WHERE account_id = %(id)s AND replaced_at IS NULL"
-        row = await control.fetch_one(pool, query, {"id": account["account_id"]})
+        row = await control_database.fetch_one(pool, query, {"id": account["account_id"]})
         assert row is not None
         return int(row["n"])
 
@@ -241,7 +244,7 @@ def test_the_machines_own_key_rotates(tmp_path) -> None:
             assert _projects(running.url, key) == 200
 
         age = "UPDATE api_key SET created_at = now() - interval '31 days' WHERE replaced_at IS NULL"
-        in_control(running, lambda pool: control.fetch(pool, age))
+        in_control(running, lambda pool: control_database.fetch(pool, age))
         due = _restarted(home)
         assert due not in (first["api_key"], rotated["api_key"])
         assert _restarted(home) == due

@@ -9,8 +9,8 @@ import pytest
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.limits import Limits, local_limits, parsed_count, parsed_size
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.projects.limits import Limits, local_limits, parsed_count, parsed_size
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.logs import following_lines, last_lines
-from mosaic_deploy.cli.render.text_logs import log_line
-from mosaic_deploy.platform import logs
-from mosaic_deploy.platform.journal import Answered, Journal
+from mosaic_deploy.cli.commands.local.logs import following_lines, last_lines
+from mosaic_deploy.cli.render.text.status import log_line
+from mosaic_deploy.platform.http import logs
+from mosaic_deploy.platform.http.request_journal import Answered, Journal
 
 
 def logged(platform, request_id: str) -> dict[str, object]:

@@ -20,10 +20,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from started_platform import create_project, run_platform
 
+from mosaic_deploy.platform.auth.messages import magic_link_mail
+from mosaic_deploy.platform.auth.smtp import Mailer, MailUnsent, mailer_from
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.mail import magic_link_mail
-from mosaic_deploy.platform.mailer import Mailer, MailUnsent, mailer_from
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 LINK = "http://pod-16f.localhost:8787/" + "x" * 200 + "?token=T&email=a%40b.example"
 
@@ -161,7 +161,7 @@ def test_an_unknown_certificate_gets_nothing(secure, postbox, monkeypatch) -> No
 
 def test_no_password_goes_out_in_the_clear(smtp, monkeypatch) -> None:
     mailer = mailer_from(f"smtp://ada:secret@localhost:{smtp}/?from=a@b.example")
-    monkeypatch.setattr("mosaic_deploy.platform.mailer._LOOPBACK", ())
+    monkeypatch.setattr("mosaic_deploy.platform.auth.smtp._LOOPBACK", ())
     with pytest.raises(MailUnsent, match="no TLS"):
         send(mailer)
     with pytest.raises(MailUnsent):

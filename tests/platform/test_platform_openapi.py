@@ -13,8 +13,14 @@ import yaml
 from behind_the_api import in_control
 from started_platform import create_project
 
-from mosaic_deploy.platform import accounts, body, databases, presign, protocol, sessions, sql, static
-from mosaic_deploy.platform.routes import API, OPERATIONS
+from mosaic_deploy.platform.accounts import accounts
+from mosaic_deploy.platform.app import server
+from mosaic_deploy.platform.app.routes import API, OPERATIONS
+from mosaic_deploy.platform.hosting import static
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.postgres import connections, databases
+from mosaic_deploy.platform.sql import execute
+from mosaic_deploy.platform.storage import uploads
 
 ROOT = Path(__file__).parents[2]
 OPENAPI = ROOT / "schemas" / "openapi.yaml"
@@ -57,24 +63,26 @@ def test_every_error_code_is_listed() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     about = DOCUMENT["info"]["description"]
-    assert f"{body.JSON_LIMIT // MIB} MiB and {body.DEPTH_LIMIT} levels" in " ".join(about.split())
-    assert f"at most {protocol.HEAD_LIMIT // 1024} KiB" in about
+    assert f"{request_body.JSON_LIMIT // MIB} MiB and {request_body.DEPTH_LIMIT} levels" in " ".join(
+        about.split()
+    )
+    assert f"at most {server.HEAD_LIMIT // 1024} KiB" in about
     assert accounts.GRACE.days == 7
     assert "good for seven days more" in about
     assert f"rotate every {accounts.LIFETIME.days} days" in about
     described = DOCUMENT["paths"][f"{API}/{{project_id}}/sql"]["post"]["description"]
-    limits = sql.Limits()
-    assert f"{body.JSON_LIMIT // MIB} MiB; {sql.PARAMETER_LIMIT:,} params" in described
+    limits = execute.Limits()
+    assert f"{request_body.JSON_LIMIT // MIB} MiB; {execute.PARAMETER_LIMIT:,} params" in described
     assert f"| {limits.result_bytes // MIB} MiB as JSON" in described
-    assert f"| {sessions.STATEMENT_TIMEOUT_MS // 60_000} minutes (`statement_timeout`" in described
+    assert f"| {connections.STATEMENT_TIMEOUT_MS // 60_000} minutes (`statement_timeout`" in described
     assert f"| {limits.seconds / 60:g} minutes, else 400 `call_timeout`" in described
-    assert f"| {sessions.PROJECT_LIMIT} calls per project run" in described
+    assert f"| {connections.PROJECT_LIMIT} calls per project run" in described
     params = DOCUMENT["components"]["schemas"]["Query"]["properties"]["params"]
-    assert params["maxItems"] == sql.PARAMETER_LIMIT
+    assert params["maxItems"] == execute.PARAMETER_LIMIT
     credentials = DOCUMENT["paths"][f"{API}/{{project_id}}/credentials"]["get"]["description"]
     assert f"{databases.ROLE_CONNECTIONS} connections" in credentials
     upload = DOCUMENT["components"]["schemas"]["Upload"]["properties"]["expires_in"]
-    assert upload["const"] == presign.LIFETIME_SECONDS
+    assert upload["const"] == uploads.LIFETIME_SECONDS
     files = DOCUMENT["paths"][f"{API}/{{project_id}}/files"]["post"]["description"]
     assert f"At most {static.SIZE_LIMIT // MIB} MiB" in files
 

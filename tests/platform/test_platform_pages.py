@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from mosaic_deploy.platform import home
+from mosaic_deploy.platform.machine import state_folder
 
 PAGES = ("/", "/key", "/inbox", "/inbox/1", "/inbox/1/html", "/requests", "/projects/x", "/tickets/1")
 
@@ -66,7 +66,7 @@ def test_only_the_machines_own_account_gets_a_link(api, platform) -> None:
 
 
 def _in_control(platform, statement: str) -> None:
-    state = home.read_state(platform.home)
+    state = state_folder.read_state(platform.home)
     assert state is not None
     where = f"host=127.0.0.1 port={state.postgres_port} dbname=mosaic_control user=mosaic"
     with psycopg.connect(where, password=state.postgres_password) as connection:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.platform.ports import free_port
+from mosaic_deploy.platform.machine.ports import free_port
 
 PORT = free_port()
 

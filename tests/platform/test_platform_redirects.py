@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mosaic_deploy.platform.auth.redirects import checked_redirect, sign_in_link
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.redirects import checked_redirect, sign_in_link
 
 SITE = "http://pod-16f.localhost:8787"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from mosaic_deploy.platform import sql
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.rows import Rows
-from mosaic_deploy.platform.variants import Variants
+from mosaic_deploy.platform.sql import execute as sql
+from mosaic_deploy.platform.sql.modes import Variants
+from mosaic_deploy.platform.sql.rows import Rows
 
 MIB = 1024 * 1024
 

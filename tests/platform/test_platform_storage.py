@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from mosaic_deploy.platform import presign, storage
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.storage import storage, uploads
 
 
 def ask(api, project_id: str, filename: str, size: int) -> str:
@@ -90,10 +90,10 @@ def test_altered_urls_are_refused(api, project, change) -> None:
 
 
 def test_an_expired_url_is_refused() -> None:
-    permit = presign.Permit("pod-16f", "a", 1, int(time.time()) - 1)
+    permit = uploads.Permit("pod-16f", "a", 1, int(time.time()) - 1)
     query = {"size": "1", "expires": str(permit.expires), "signature": permit.signature("key")}
     with pytest.raises(Fault) as refused:
-        presign.read_permit("pod-16f", "a", query, "key")
+        uploads.read_permit("pod-16f", "a", query, "key")
     assert (refused.value.status, refused.value.code) == (403, "upload_expired")
 
 

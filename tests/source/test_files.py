@@ -15,12 +15,12 @@ import pytest
 
 from mosaic_deploy.errors import SourceChanged, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source.files import SERVED, read_files, refuse_unserved
-from mosaic_deploy.source.ignored import IGNORE_FILE
-from mosaic_deploy.source.local_file import LocalFile
-from mosaic_deploy.source.patterns import Selection
-from mosaic_deploy.source.stat_cache import StatCache
-from mosaic_deploy.source.walk import NEVER, Walk
+from mosaic_deploy.source.files.folder import SERVED, read_files, refuse_unserved
+from mosaic_deploy.source.files.gitignore import Selection
+from mosaic_deploy.source.files.ignored import IGNORE_FILE
+from mosaic_deploy.source.files.local_file import LocalFile
+from mosaic_deploy.source.files.stat_cache import StatCache
+from mosaic_deploy.source.files.walk import NEVER, Walk
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "files").glob("*.json"))
 

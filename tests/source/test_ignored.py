@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mosaic_deploy.source.files import read_files
-from mosaic_deploy.source.patterns import Selection, line_mistake
+from mosaic_deploy.source.files.folder import read_files
+from mosaic_deploy.source.files.gitignore import Selection, line_mistake
 
 GIT = shutil.which("git")
 NAMES = (

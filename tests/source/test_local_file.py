@@ -11,7 +11,7 @@ import pytest
 
 from mosaic_deploy.errors import SourceChanged
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source.local_file import LocalFile, open_regular, read_unchanged, unchanged_chunks
+from mosaic_deploy.source.files.local_file import LocalFile, open_regular, read_unchanged, unchanged_chunks
 
 SIZE = 1000
 

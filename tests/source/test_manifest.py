@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from mosaic_deploy.errors import ManifestInvalid, ManifestMissing, SourceUnreadable
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source import yaml_tree
-from mosaic_deploy.source.dotenv import read_dotenv
-from mosaic_deploy.source.manifest import read_manifest
-from mosaic_deploy.source.manifest_file import MINIMAL
-from mosaic_deploy.source.manifest_values import seconds
+from mosaic_deploy.source.manifest import yaml_tree
+from mosaic_deploy.source.manifest.dotenv import read_dotenv
+from mosaic_deploy.source.manifest.find import MINIMAL
+from mosaic_deploy.source.manifest.read import read_manifest
+from mosaic_deploy.source.manifest.values import seconds
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +179,7 @@ def test_the_happy_path_imports_nothing_slow(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from mosaic_deploy.source.manifest import read_manifest;"
         "read_manifest(Path(sys.argv[1]), environ={});"
-        "print(*sorted(sys.modules.keys() & {'jsonschema', 'difflib', 'mosaic_deploy.source.verdict', 'httpx', 'click'}))"
+        "print(*sorted(sys.modules.keys() & {'jsonschema', 'difflib', 'mosaic_deploy.source.manifest.schema_messages', 'httpx', 'click'}))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True

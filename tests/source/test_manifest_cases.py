@@ -20,8 +20,8 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source import manifest as manifest_module
-from mosaic_deploy.source.manifest import read_manifest
+from mosaic_deploy.source.manifest import read as manifest_module
+from mosaic_deploy.source.manifest.read import read_manifest
 
 CASES = Path(__file__).parent.parent / "cases" / "manifest"
 SPECIAL = ("environ", "environment", "problems", "manifest")
@@ -100,7 +100,7 @@ def test_manifests_without_mistakes_never_need_jsonschema(
 ) -> None:
     sections = sections_of(case)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "mosaic_deploy.source.verdict", None)
+    monkeypatch.setitem(sys.modules, "mosaic_deploy.source.manifest.schema_messages", None)
     assert outcome(sections, tmp_path)[0] == "manifest"
 
 

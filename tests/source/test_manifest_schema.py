@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mosaic_deploy.schema_files import read_schema, schema_path
-from mosaic_deploy.source.conformance import ANNOTATIONS, KEYWORDS, conforms, referenced
-from mosaic_deploy.source.verdict import SENTENCES
+from mosaic_deploy.source.manifest.schema_check import ANNOTATIONS, KEYWORDS, conforms, referenced
+from mosaic_deploy.source.manifest.schema_messages import SENTENCES
 
 SCHEMA = read_schema("mosaic.schema.json")
 NEVER_REPORTED = {"$ref", "anyOf", "properties", "patternProperties", "items"}

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.errors import MigrationInvalid, Problem, SourceRefused, SourceUnreadable
-from mosaic_deploy.source.migrations import (
+from mosaic_deploy.source.migrations.files import (
     Parsed,
     parse_migrations,
     read_migrations,
     statement_location,
 )
-from mosaic_deploy.source.seeds import read_seeds, whole_seeds
-from mosaic_deploy.sql.units import Carrier
+from mosaic_deploy.source.migrations.seeds import read_seeds, whole_seeds
+from mosaic_deploy.sql.execution.units import Carrier
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "sql_errors").glob("*.sql"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.errors import SourceRefused, SourceUnreadable
-from mosaic_deploy.source.migrations import read_migrations
-from mosaic_deploy.source.new_migration import next_number, safe_name, write_new
+from mosaic_deploy.source.migrations.files import read_migrations
+from mosaic_deploy.source.migrations.new import next_number, safe_name, write_new
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
 

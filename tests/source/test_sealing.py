@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.errors import SourceRefused
-from mosaic_deploy.source import sealing
-from mosaic_deploy.source.migrations import read_migrations
-from mosaic_deploy.source.sealing import seal
+from mosaic_deploy.source.migrations import draft
+from mosaic_deploy.source.migrations.draft import seal
+from mosaic_deploy.source.migrations.files import read_migrations
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
 TEXT = "create table x (id int);"
@@ -49,7 +49,7 @@ def test_the_first_one_and_a_draft_in_capitals(root: Path) -> None:
 def test_nothing_is_overwritten(root: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that comes between the look and the rename: the look is taken away here, to be in between for sure."""
     (root / "sql/0002_x.sql").write_text("another's")
-    monkeypatch.setattr(sealing, "read_migrations", lambda *_: read_migrations(root, "sql")[:1])
+    monkeypatch.setattr(draft, "read_migrations", lambda *_: read_migrations(root, "sql")[:1])
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(SourceRefused, match=r"sql/0002_x\.sql is there already"):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.source import secret_rules
-from mosaic_deploy.source.finding import KINDS, LARGEST_SCANNED, Finding, secret_name
-from mosaic_deploy.source.secret_rules import RULES, scan
+from mosaic_deploy.source.files import secret_rules
+from mosaic_deploy.source.files.secret_rules import RULES, scan
+from mosaic_deploy.source.files.secrets import KINDS, LARGEST_SCANNED, Finding, secret_name
 
 RANDOM = "q7Zx8Kq2Lw9Rt4Yv7Bn3Mc6Pd1Fs5Gh0JkUeWaTiOo2S"
 KEY = "mk_" + RANDOM[:43]

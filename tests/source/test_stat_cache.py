@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source import digests, stat_cache
-from mosaic_deploy.source.files import read_files
-from mosaic_deploy.source.finding import Finding
-from mosaic_deploy.source.patterns import Selection
-from mosaic_deploy.source.stat_cache import GRAIN, Digest, StatCache
+from mosaic_deploy.source.files import digests, stat_cache
+from mosaic_deploy.source.files.folder import read_files
+from mosaic_deploy.source.files.gitignore import Selection
+from mosaic_deploy.source.files.secrets import Finding
+from mosaic_deploy.source.files.stat_cache import GRAIN, Digest, StatCache
 
 HOUR = 3600 * 1_000_000_000
 KEY = "mk_" + "Zx8Kq2Lw9Rt4Yv7B" + "n3Mc6Pd1Fs5Gh0Jk"

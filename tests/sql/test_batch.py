@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.sql.batch import compile_batch
-from mosaic_deploy.sql.claim import compile_claim, compile_end, compile_solo
-from mosaic_deploy.sql.failure import MARK, Failure, read_failure
+from mosaic_deploy.sql.execution.batch import compile_batch
+from mosaic_deploy.sql.execution.failure import MARK, Failure, read_failure
+from mosaic_deploy.sql.execution.outside_transaction import compile_claim, compile_end, compile_solo
+from mosaic_deploy.sql.execution.plain import compile_plain, needs_plain, suspect
+from mosaic_deploy.sql.execution.records import record
+from mosaic_deploy.sql.execution.step import Place, Session, Step
+from mosaic_deploy.sql.execution.units import Carrier, Unit, split_units
 from mosaic_deploy.sql.libpg_query import parse_plpgsql
 from mosaic_deploy.sql.parse import Statement, parse
-from mosaic_deploy.sql.plain import compile_plain, needs_plain, suspect
-from mosaic_deploy.sql.records import record
-from mosaic_deploy.sql.session import Session
-from mosaic_deploy.sql.step import Place, Step
-from mosaic_deploy.sql.units import Carrier, Unit, split_units
 
 ODD = [
     "$",

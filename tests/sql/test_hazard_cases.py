@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.hazards import RULES, Script, review
 from mosaic_deploy.sql.parse import parse
-from mosaic_deploy.sql.units import split_units
 from tests.docs_markdown import ROOT, sections
 
 CASES = ROOT / "tests" / "cases" / "lint"

@@ -6,10 +6,10 @@ import pytest
 
 from mosaic_deploy.model.hazard import Danger
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.hazards import Asked, Fact, Kind, Script, review
-from mosaic_deploy.sql.hazards.template import template
+from mosaic_deploy.sql.hazards.syntax.plpgsql import template
 from mosaic_deploy.sql.parse import Statement, parse
-from mosaic_deploy.sql.units import split_units
 
 DENY = PolicySpec("deny")
 THERE = {Asked(Kind.ANYTHING, '""'): Fact(), Asked(Kind.RELATION, '"orders"'): Fact("public", "orders")}

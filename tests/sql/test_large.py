@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql import parse as parsing
-from mosaic_deploy.sql.large import split_large
-from mosaic_deploy.sql.parse import LARGE, Statement, SyntaxProblem, parse, semantic_checksum
-from mosaic_deploy.sql.units import Carrier, split_units
+from mosaic_deploy.sql.execution.units import Carrier, split_units
+from mosaic_deploy.sql.parse import LARGE, Statement, SyntaxProblem, parse, semantic_checksum, split_large
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1;\nSELECT 2;\nEND"
 POOL = [

@@ -5,13 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.libpg_query import parse_statements
-from mosaic_deploy.sql.parse import (
-    SyntaxProblem,
-    leading_trivia,
-    line_and_column,
-    parse,
-    semantic_checksum,
-)
+from mosaic_deploy.sql.parse import SyntaxProblem, leading_trivia, line_and_column, parse, semantic_checksum
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mosaic_deploy.sql.parse import SyntaxProblem, parse
-from mosaic_deploy.sql.readonly import NotReadOnly, read_only
+from mosaic_deploy.sql.read_only import NotReadOnly, read_only
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mosaic_deploy.sql.ledger_writes import first_write
 from mosaic_deploy.sql.parse import parse
-from mosaic_deploy.sql.reserved import first_write
 
 WRITES = """
 DROP SCHEMA mosaic_deploy CASCADE

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mosaic_deploy.sql.execution.units import Carrier, UnitProblem, split_units
 from mosaic_deploy.sql.parse import parse
-from mosaic_deploy.sql.units import Carrier, UnitProblem, split_units
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "sql_units").glob("*.sql"))
 

@@ -12,12 +12,12 @@ from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, Event
 from mosaic_deploy.model.hazard import Danger, Hazard
-from mosaic_deploy.model.history import Line
+from mosaic_deploy.model.migration_status import Line
 from mosaic_deploy.model.plan import Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Project
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.read import Live
+    from mosaic_deploy.live.snapshot import Live
     from mosaic_deploy.source.snapshot import Desired
 
 Document = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli.render.text_error import error_lines, how_far
-from mosaic_deploy.cli.render.text_hazards import plan_hazard_lines
-from mosaic_deploy.cli.render.text_plan import plan_lines, summary_line
+from mosaic_deploy.cli.render.text.error import error_lines, how_far
+from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text.plan import plan_lines, summary_line
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.plan import Plan
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:
-    from mosaic_deploy.cli.render.edits import Edited
+    from mosaic_deploy.cli.render.text.edits import Edited
     from mosaic_deploy.deploy import Planned
-    from mosaic_deploy.deploy.drafting import Drafted
-    from mosaic_deploy.live.read import Live
+    from mosaic_deploy.deploy.draft import Drafted
+    from mosaic_deploy.live.snapshot import Live
     from mosaic_deploy.model.event import Event, Noted, Waiting
     from mosaic_deploy.model.hazard import Hazard
-    from mosaic_deploy.model.history import Line
+    from mosaic_deploy.model.migration_status import Line
     from mosaic_deploy.model.plan import Plan
     from mosaic_deploy.model.snapshot import Project
     from mosaic_deploy.source.snapshot import Desired
@@ -61,14 +61,14 @@ class Screen:
 
     def _make(self) -> View:
         if self.format == "json":
-            from mosaic_deploy.cli.render.json_view import JsonView
+            from mosaic_deploy.cli.render.json_views import JsonView
 
             return JsonView()
         if self.format == "ndjson":
-            from mosaic_deploy.cli.render.ndjson_view import NdjsonView
+            from mosaic_deploy.cli.render.json_views import NdjsonView
 
             return NdjsonView()
-        from mosaic_deploy.cli.render.text_view import TextView
+        from mosaic_deploy.cli.render.text.view import TextView
 
         return TextView(self.color)
 
@@ -96,7 +96,7 @@ class Screen:
         elif self.format != "text":
             yield lambda *_: None
         else:
-            from mosaic_deploy.cli.render.reading import checking
+            from mosaic_deploy.cli.render.reading_progress import checking
 
             with checking(self.color) as heard:
                 yield heard
@@ -104,7 +104,7 @@ class Screen:
     @contextmanager
     def hashing(self) -> Iterator[Callable[[int, int], None]]:
         """What hears how far the hashing of files is; shown only where that takes longer than a moment."""
-        from mosaic_deploy.cli.render.reading import Paced, hashing
+        from mosaic_deploy.cli.render.reading_progress import Paced, hashing
 
         if self.format == "text" and sys.stderr.isatty():
             with hashing(self.color) as heard:
@@ -118,7 +118,7 @@ class Screen:
         if self.format != "text":
             yield lambda *_: None
             return
-        from mosaic_deploy.cli.render.reading import copying
+        from mosaic_deploy.cli.render.reading_progress import copying
 
         with copying(self.color, what) as heard:
             yield heard
@@ -168,13 +168,13 @@ class Screen:
 
     def edited(self, planned: Planned, seen: float) -> Edited:
         """What shows one run of a watch."""
-        from mosaic_deploy.cli.render.edits import Edited
+        from mosaic_deploy.cli.render.text.edits import Edited
 
         return Edited(self.answer, planned, seen)
 
     def still(self, error: MosaicError, place: str, edits: Iterable[str]) -> None:
         """These were saved and aren't live: an error that was shown before, at `place`, still stands."""
-        from mosaic_deploy.cli.render.edits import still_lines
+        from mosaic_deploy.cli.render.text.edits import still_lines
 
         paths = sorted(edits)
         document = {"type": "still", "code": error.code, "path": place or None, "waiting": paths}
@@ -182,32 +182,32 @@ class Screen:
 
     def held(self, paths: Sequence[str]) -> None:
         """A pending migration has no statement yet, and those after it wait with it."""
-        from mosaic_deploy.cli.render.edits import held_line
+        from mosaic_deploy.cli.render.text.edits import held_line
 
         self.answer({"type": "held", "path": paths[0], "after": list(paths[1:])}, [held_line(paths)])
 
     def mended(self) -> None:
         """What was wrong is right again, and live is what is on disk."""
-        from mosaic_deploy.cli.render.edits import clock
+        from mosaic_deploy.cli.render.text.edits import clock
 
         self.answer({"type": "mended"}, [f"{clock()} in step again"])
 
     def draft(self, path: str, database: str, drafted: Drafted, seconds: float, *, first: bool) -> None:
         """A draft of a migration has been tried, and apps see it; the `first` one is explained."""
-        from mosaic_deploy.cli.render.drafts import draft_document, draft_lines
+        from mosaic_deploy.cli.render.text.drafts import draft_document, draft_lines
 
         document = draft_document(path, database, drafted, seconds)
         self.answer(document, draft_lines(path, drafted, seconds, first=first))
 
     def draft_over(self, path: str, why: str) -> None:
         """Apps don't see this draft any more."""
-        from mosaic_deploy.cli.render.edits import clock
+        from mosaic_deploy.cli.render.text.edits import clock
 
         self.answer({"type": "draft_over", "path": path, "reason": why}, [f"{clock()} {path} → {why}"])
 
     def mail(self, mail: Mapping[str, Any]) -> None:
         """A mail that the embedded platform has got, with the link in it."""
-        from mosaic_deploy.cli.render.edits import clock
+        from mosaic_deploy.cli.render.text.edits import clock
 
         line = f"{clock()} mail to {mail['to']}: {mail['subject']}"
         self.answer({"type": "mail", **mail}, [f"{line}  {mail['link']}" if mail["link"] else line])
@@ -258,7 +258,7 @@ class Screen:
 
     def log_line(self, line: str, *, raw: bool) -> None:
         """One line of the embedded platform's log, shown at once."""
-        from mosaic_deploy.cli.render.text_logs import log_line
+        from mosaic_deploy.cli.render.text.status import log_line
 
         self.text(line if raw else log_line(line))
         sys.stdout.flush()

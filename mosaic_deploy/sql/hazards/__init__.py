@@ -2,6 +2,6 @@
 
 from mosaic_deploy.sql.hazards.facts import Asked, Fact, Facts, Kind
 from mosaic_deploy.sql.hazards.review import Review, Script, review
-from mosaic_deploy.sql.hazards.table import RULES
+from mosaic_deploy.sql.hazards.rules.registry import RULES
 
 __all__ = ["RULES", "Asked", "Fact", "Facts", "Kind", "Review", "Script", "review"]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from mosaic_deploy.sql.hazards.rule import Finding
+from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.parse import Statement
 
 _COMMENT = re.compile(

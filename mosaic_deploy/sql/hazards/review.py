@@ -10,17 +10,17 @@ from functools import cached_property
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Danger, Hazard
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.hazards.act import Act
-from mosaic_deploy.sql.hazards.acts import acts, place
+from mosaic_deploy.sql.execution.units import Unit
+from mosaic_deploy.sql.hazards.effects.acts import acts, place
+from mosaic_deploy.sql.hazards.effects.learn import learn
+from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.triggered import happening
 from mosaic_deploy.sql.hazards.facts import Asked, Facts
-from mosaic_deploy.sql.hazards.follow import happening
 from mosaic_deploy.sql.hazards.ignore import Ignore, Ignores, silencing
-from mosaic_deploy.sql.hazards.learn import learn
-from mosaic_deploy.sql.hazards.rule import Finding, Rule
-from mosaic_deploy.sql.hazards.scope import Scope
-from mosaic_deploy.sql.hazards.table import BY_CODE, BY_KIND
+from mosaic_deploy.sql.hazards.rules.registry import BY_CODE, BY_KIND
+from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
+from mosaic_deploy.sql.hazards.syntax.trees import Act
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.units import Unit
 
 
 @dataclass(frozen=True)

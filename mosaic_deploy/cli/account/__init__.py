@@ -1,1 +1,0 @@
-"""Everyday commands: what an account and its projects have, without a plan."""

@@ -1,0 +1,177 @@
+"""`mosaic-deploy ci plan` and `ci apply`: for pipelines. Nobody is ever asked anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.commands.ci.github import Github
+from mosaic_deploy.cli.commands.ci.report import Report
+from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.run_apply import Wish, deploy_in_turn
+from mosaic_deploy.cli.saved_plan import Given, find_reviewed, save
+from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.errors import KeyMissing, MosaicError
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ApplyStarted
+from mosaic_deploy.source.manifest.find import find_manifest
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.event import Event
+
+
+@click.group(cls=Group)
+def ci() -> None:
+    """Plan and apply in a pipeline, and tell GitHub: comment, job page, outputs, annotations."""
+
+
+@ci.command()
+@options.meant
+@options.history
+@click.option(
+    "--label", default="", help="Which comment of the pull request is kept up to date; one per label."
+)
+@click.option(
+    "--out", metavar="FILE", help="Where the plan is saved. By default in RUNNER_TEMP, where that is set."
+)
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
+)
+@click.pass_obj
+def plan(
+    screen: Screen,
+    meant: Meant,
+    allow_out_of_order: bool,
+    label: str,
+    out: str | None,
+    detailed_exitcode: bool,
+) -> int:
+    """Plan, and keep one comment on the pull request up to date.
+
+    PATH is a folder with a mosaic.yaml, or a manifest. Without a key, as in pull requests of forks and of
+    Dependabot, it only validates. Outside of GitHub it prints the plan.
+    """
+    github = Github()
+    report = Report(github, _root(meant.path), label)
+    try:
+        session = meant.open()
+    except KeyMissing as error:
+        if not github.without_secrets:
+            report.failed(error)
+            raise
+        _validate(screen, meant.path, meant.environment)
+        report.without_key()
+        return 0
+    except MosaicError as error:
+        report.failed(error)
+        raise
+    from mosaic_deploy import deploy
+
+    try:
+        with session, github.group("Plan"):
+            planned = deploy.plan(
+                session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
+            )
+            saved = out or _default_out(github)
+            if saved:
+                save(
+                    saved,
+                    session,
+                    planned,
+                    Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ()),
+                )
+            screen.plan(planned.plan, final=True)
+    except MosaicError as error:
+        report.failed(error)
+        raise
+    report.planned(planned.plan, str(Path(saved).resolve()) if saved else None)
+    return 2 if detailed_exitcode and not planned.plan.empty else 0
+
+
+@ci.command()
+@options.meant
+@options.history
+@options.allow
+@options.lease
+@click.pass_obj
+def apply(
+    screen: Screen,
+    meant: Meant,
+    allow_out_of_order: bool,
+    allow: tuple[str, ...],
+    lock_timeout: float,
+    break_lease: bool,
+) -> int:
+    """Apply without asking, and tell how it ended.
+
+    PATH is a folder with a mosaic.yaml, a manifest, or a plan saved by `ci plan`. What destroys data still needs
+    `--allow destructive`, and what the manifest's policy denies is denied.
+    """
+    github = Github()
+    report = Report(github, _root(meant.path))
+    try:
+        given = Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ())
+        reviewed = find_reviewed(meant.path, given)
+        session = reviewed.open(meant.timeout) if reviewed else meant.open()
+        from mosaic_deploy.deploy import PlanOptions
+
+        wish = Wish(
+            PlanOptions(allow_out_of_order),
+            reviewed,
+            yes=True,
+            allow=allow,
+            lock_timeout=lock_timeout,
+            break_lease=break_lease,
+        )
+        watched = _Watched()
+        with session:
+            plan, code = deploy_in_turn(screen, session, wish, heading=github.group, observe=watched.observe)
+    except MosaicError as error:
+        report.failed(error)
+        raise
+    if watched.last is None:
+        report.planned(plan, None)
+    else:
+        report.applied(plan, watched.last, watched.deploy_id)
+    return code
+
+
+class _Watched:
+    """An apply's events, passed on; what the report wants to know of them is kept."""
+
+    def __init__(self) -> None:
+        self.last: ApplyDone | ApplyFailed | None = None
+        self.deploy_id = ""
+
+    def observe(self, events: Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case ApplyStarted():
+                    self.deploy_id = event.deploy_id
+                case ApplyDone() | ApplyFailed():
+                    self.last = event
+            yield event
+
+
+def _root(path: str) -> Path:
+    """The project's folder; the current one where there is no manifest, which is told elsewhere."""
+    try:
+        return find_manifest(Path(path)).parent
+    except MosaicError:
+        return Path()
+
+
+def _default_out(github: Github) -> str | None:
+    folder = github.environ.get("RUNNER_TEMP")
+    return str(Path(folder) / "mosaic-plan.json") if folder else None
+
+
+def _validate(screen: Screen, path: str, environment: str | None) -> None:
+    """As `mosaic-deploy validate`."""
+    from mosaic_deploy.cli.commands.deploy.validate import check
+
+    screen.valid(check(path, environment))

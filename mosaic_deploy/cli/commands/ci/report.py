@@ -1,0 +1,158 @@
+"""What a pipeline's pages are told of a plan, an apply or an error: in one place, for both commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli.commands.ci.comment import LONGEST, CommentRefused, PullRequest, keep_comment, marker
+from mosaic_deploy.cli.commands.ci.github import Github
+from mosaic_deploy.errors import Location, MosaicError, Unauthorized
+from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.version import __version__
+
+if TYPE_CHECKING:
+    from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+    from mosaic_deploy.model.plan import Plan
+
+_LEVELS = {Danger.DESTRUCTIVE: "error", Danger.SECURITY: "error", Danger.ADVICE: "notice"}
+_PAGE = 900_000
+"""Characters of a job's page, which GitHub bounds at 1 MiB."""
+_MOST = 10
+"""Annotations of one level: GitHub shows no more of a step."""
+_OUTPUTS = ("changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "deploy_id")
+_ROTATED = (
+    "the key was rotated or is wrong: copy the current one from your dashboard into the repository secret MOSAIC_API_KEY "
+    "(Settings → Secrets and variables → Actions) and run the job again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tells GitHub. `root` is the project's folder, `label` says which comment is meant."""
+
+    github: Github
+    root: Path
+    label: str = ""
+
+    def planned(self, plan: Plan, plan_path: str | None) -> None:
+        """Outputs, annotations, the job's page, and the pull request's comment."""
+        from mosaic_deploy.cli.render.markdown import plan_markdown
+
+        counts = plan.counts
+        self.github.output(
+            {
+                "changes": not plan.empty,
+                "to_add": counts.add,
+                "to_change": counts.change,
+                "to_destroy": counts.destroy,
+                "plan_path": plan_path,
+                "url": plan.project.url,
+            }
+        )
+        self._annotate_hazards(plan)
+        footer = self._footer()
+        self.github.summarize(plan_markdown(plan, footer, _PAGE))
+        empty = plan.empty and not plan.hazards
+        self._comment(None if empty else plan_markdown(plan, footer, LONGEST - len(marker(self.label)) - 1))
+
+    def applied(self, plan: Plan, last: ApplyDone | ApplyFailed, deploy_id: str) -> None:
+        """Outputs and the job's page; a failure is annotated, too."""
+        from mosaic_deploy.cli.render.markdown import applied_markdown
+
+        counts, project = plan.counts, getattr(last, "project", plan.project)
+        self.github.output(
+            {
+                "changes": not plan.empty,
+                "to_add": counts.add,
+                "to_change": counts.change,
+                "to_destroy": counts.destroy,
+                "url": project.url,
+                "deploy_id": deploy_id,
+            }
+        )
+        self.github.summarize(applied_markdown(plan, last, self._footer(), _PAGE))
+        error = getattr(last, "error", None)
+        if isinstance(error, MosaicError):
+            self._annotate_error(error)
+
+    def failed(self, error: MosaicError) -> None:
+        """An error that left nothing to look at but itself."""
+        from mosaic_deploy.cli.render.markdown import failed_markdown
+
+        if isinstance(error, Unauthorized):
+            error.hint = _ROTATED
+        self._output_nothing()
+        self._annotate_error(error)
+        self.github.summarize(failed_markdown(error, self._footer(), _PAGE))
+        self._comment(failed_markdown(error, self._footer(), LONGEST - len(marker(self.label)) - 1))
+
+    def without_key(self) -> None:
+        """A run that has no secrets, by GitHub's design, and may still be right."""
+        said = (
+            "This run has no key (pull requests of forks and of Dependabot have no secrets), so nothing was planned: "
+            "validated only."
+        )
+        self.github.annotate("notice", said, None, "mosaic-deploy")
+        self._output_nothing()
+        self.github.summarize(said)
+
+    def _output_nothing(self) -> None:
+        """Empty, and not `false`: whether anything differs isn't known."""
+        self.github.output(dict.fromkeys(_OUTPUTS))
+
+    def _annotate_hazards(self, plan: Plan) -> None:
+        said: dict[str, int] = {}
+        for hazard in plan.hazards:
+            level = _LEVELS.get(hazard.severity, "warning")
+            said[level] = said.get(level, 0) + 1
+            if not hazard.silent and said[level] <= _MOST:
+                self._annotate(level, hazard.message, hazard.location, hazard.code)
+        for problem in plan.denied:
+            self._annotate("error", problem.message, problem.location, "policy")
+
+    def _annotate_error(self, error: MosaicError) -> None:
+        hint = f"\n{error.hint}" if error.hint else ""
+        if error.problems:
+            for problem in error.problems[:_MOST]:
+                self._annotate("error", problem.told, problem.location, error.code)
+        else:
+            self._annotate("error", f"{error.message}{hint}", error.location, error.code)
+
+    def _annotate(self, level: str, message: str, location: Location | None, title: str) -> None:
+        place = self.github.relative(location, self.root) if location else None
+        self.github.annotate(level, message, place, title)
+
+    def _comment(self, body: str | None) -> None:
+        """A comment is a courtesy: where it can't be written the log says so, and the job goes on."""
+        pull = self._pull_request()
+        if pull is None:
+            return
+        try:
+            keep_comment(pull, self.label, body)
+        except CommentRefused as refused:
+            self.github.annotate("warning", f"the comment wasn't written: {refused}", None, "mosaic-deploy")
+            click.echo(f"the comment wasn't written: {refused}", err=True)
+
+    def _pull_request(self) -> PullRequest | None:
+        environ = self.github.environ
+        number = self.github.pull_request
+        names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
+        api, repository, token = (environ.get(name, "") for name in names)
+        if not (self.github.here and number and api and repository and token):
+            return None
+        return PullRequest(api, repository, number, token)
+
+    def _footer(self) -> str:
+        return " · ".join(self._footnotes())
+
+    def _footnotes(self) -> Iterator[str]:
+        if commit := self.github.commit:
+            yield f"commit {commit[:12]}"
+        if url := self.github.run_url:
+            yield f"run {url}"
+        yield f"mosaic-deploy {__version__}"

@@ -1,0 +1,58 @@
+"""`mosaic-deploy credentials`: how to reach the project's database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.target import Meant
+
+_SHOWN = ("database_url", "host", "port", "database", "user", "password")
+_MASK = "********"
+
+
+@click.command(cls=folder_option.InFolder)
+@click.option("--reveal", is_flag=True, help="Show the password; without it, it is masked.")
+@folder_option.meant
+@options.output
+@click.pass_obj
+def credentials(
+    screen: Screen,
+    reveal: bool,
+    meant: Meant,
+) -> None:
+    """Show the database's address, user and password, for psql and drivers."""
+    session = meant.open()
+    from mosaic_deploy.live.api.operations import read_credentials
+
+    with session:
+        project = folder_option.project_of(session)
+        found = read_credentials(session.api.meaning(""), project.id)
+    told = found if reveal else _masked(found)
+    document = {"type": "credentials", "project_id": project.id, "masked": not reveal, **told}
+    lines = [f"{name + ':':<14}{told[name]}" for name in _SHOWN if told.get(name) is not None]
+    screen.answer(document, lines if reveal else [*lines, "--reveal shows the password."])
+
+
+def _masked(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the password, wherever it stands."""
+    password = str(found.get("password") or "")
+    told = {name: value for name, value in found.items() if name in _SHOWN}
+    told["password"] = _MASK
+    if url := str(told.get("database_url") or ""):
+        told["database_url"] = _masked_url(url, password)
+    return told
+
+
+def _masked_url(url: str, password: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    if not (mark and at):
+        return _MASK
+    name = user.partition(":")[0]
+    masked = f"{scheme}://{name}:{_MASK}@{host}"
+    return _MASK if password and password in masked else masked

@@ -1,0 +1,84 @@
+"""`migrate repair`: put the ledger's history right, as a person says it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.commands.database.migrate.write_history import (
+    Consent,
+    Lease,
+    part,
+    version,
+    write_history,
+    writing,
+)
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.target import Meant
+
+
+@click.command()
+@options.meant
+@click.option(
+    "--accept",
+    metavar="FILE",
+    multiple=True,
+    help="The database is already as this edited file says: record that. It isn't run.",
+)
+@click.option(
+    "--forget",
+    metavar="VERSION",
+    multiple=True,
+    help="This file is gone for good, or had no statement when it was applied: forget it.",
+)
+@click.option("--rename", metavar="VERSION", multiple=True, help="Record the file's new name.")
+@click.option(
+    "--applied",
+    metavar="VERSION:PART",
+    multiple=True,
+    help="This part of a file has taken effect.",
+)
+@click.option("--not-applied", metavar="VERSION:PART", multiple=True, help="This part of a file has not.")
+@writing
+@options.output
+@click.pass_obj
+def repair(
+    screen: Screen,
+    meant: Meant,
+    accept: tuple[str, ...],
+    forget: tuple[str, ...],
+    rename: tuple[str, ...],
+    applied: tuple[str, ...],
+    not_applied: tuple[str, ...],
+    yes: bool,
+    lock_timeout: float,
+    break_lease: bool,
+) -> int:
+    """Put right what the database's history says of migrations. Runs no SQL of theirs.
+
+    Without options it lists what is wrong, with the commands that put it right, and changes nothing.
+    """
+    from mosaic_deploy.diff.repairs import Wish
+
+    wish = Wish(
+        accept=[PurePosixPath(name).name for name in accept],
+        forget=[version(each) for each in forget],
+        rename=[version(each) for each in rename],
+        applied=[part(each) for each in applied],
+        not_applied=[part(each) for each in not_applied],
+    )
+    session = meant.open()
+    from mosaic_deploy.deploy.history.read import read_known, standing_lines
+    from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
+
+    with session:
+        known = read_known(session.api, session.manifest, session.target)
+        if wish.empty:
+            wrong = [line for line in standing_lines(known) if line.ways]
+            screen.repairs(known.project, [replace(line, ways=session.scoped(line.ways)) for line in wrong])
+            return 0
+        planned = plan_repair(session.api, known, wish)
+        return write_history(screen, session, planned, REPAIR, Consent(yes), Lease(lock_timeout, break_lease))

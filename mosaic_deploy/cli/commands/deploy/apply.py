@@ -1,0 +1,89 @@
+"""`mosaic-deploy apply`: plan, consent, apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.run_apply import Wish, deploy_in_turn
+from mosaic_deploy.cli.saved_plan import Given, find_reviewed
+from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.terminal.consent import interactive
+
+if TYPE_CHECKING:
+    from mosaic_deploy.diff.selection import Selector
+
+
+@click.command()
+@options.meant
+@options.history
+@options.selection
+@click.option(
+    "--yes",
+    "-y",
+    "--auto-approve",
+    is_flag=True,
+    help="Apply without asking. Needed where nobody can answer.",
+)
+@options.allow
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@options.lease
+@options.parallelism
+@options.verify
+@options.output
+@click.pass_obj
+def apply(
+    screen: Screen,
+    meant: Meant,
+    allow_out_of_order: bool,
+    only: tuple[Selector, ...],
+    excluded: tuple[Selector, ...],
+    yes: bool,
+    allow: tuple[str, ...],
+    dry_run: bool,
+    lock_timeout: float,
+    break_lease: bool,
+    parallelism: int,
+    verify: bool,
+) -> int:
+    """Make the project what the manifest says: show the plan, ask, apply.
+
+    PATH is a folder with a mosaic.yaml, a manifest, or a plan that was saved with `plan --out`. A saved plan
+    is applied exactly as it was reviewed, without asking again, and refused where anything has moved since.
+    Running it again goes on where a run was stopped; when nothing differs, nothing is done.
+    """
+    taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+    reviewed = find_reviewed(
+        meant.path,
+        Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify),
+    )
+    session = reviewed.open(meant.timeout) if reviewed else meant.open()
+    from mosaic_deploy.deploy import PlanOptions
+    from mosaic_deploy.diff.selection import Selection
+
+    wish = Wish(
+        PlanOptions(allow_out_of_order, Selection(only, excluded), parallelism=parallelism),
+        reviewed,
+        verify=verify,
+        yes=yes,
+        allow=allow,
+        dry_run=dry_run,
+        lock_timeout=lock_timeout,
+        break_lease=break_lease,
+    )
+    with session:
+        _, code = deploy_in_turn(screen, session, wish)
+        if session.local and code == 0 and interactive():
+            _show_pages(screen)
+        return code
+
+
+def _show_pages(screen: Screen) -> None:
+    """Only to a person: the link lets one browser in, and has no place in the log of a run that nobody watches."""
+    from mosaic_deploy.cli.target.embedded import page_link
+
+    if link := page_link():
+        screen.pages(link)

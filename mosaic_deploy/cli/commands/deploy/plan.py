@@ -1,0 +1,88 @@
+"""`mosaic-deploy plan`: what an apply would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.target import Meant
+
+if TYPE_CHECKING:
+    from mosaic_deploy.diff.selection import Selector
+
+
+def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value in ("", "-"):
+        raise click.BadParameter("needs the name of a file; --output json prints the plan")
+    return value
+
+
+@click.command()
+@options.meant
+@options.history
+@options.selection
+@click.option(
+    "--out",
+    metavar="FILE",
+    callback=_plan_file,
+    help="Save the plan. `apply FILE` applies exactly this one, and refuses when anything has moved.",
+)
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
+)
+@options.parallelism
+@options.verify
+@options.output
+@click.pass_obj
+def plan(
+    screen: Screen,
+    meant: Meant,
+    allow_out_of_order: bool,
+    only: tuple[Selector, ...],
+    excluded: tuple[Selector, ...],
+    out: str | None,
+    detailed_exitcode: bool,
+    parallelism: int,
+    verify: bool,
+) -> int:
+    """Show what apply would add, change and destroy, and why. Changes nothing.
+
+    PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Review first, apply what was reviewed:
+      mosaic-deploy plan --out plan.json
+      mosaic-deploy apply plan.json
+    """
+    if out:
+        from mosaic_deploy.source.plan_file import refuse_other
+
+        refuse_other(Path(out))
+    session = meant.open()
+    from mosaic_deploy import deploy
+    from mosaic_deploy.diff.selection import Selection
+
+    screen.moved(session.moved)
+    with session, screen.hashing() as hashed, screen.checking(wanted=verify) as heard:
+        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism, hashed)
+        planned = deploy.plan(session.api, session.manifest, session.target, chosen)
+        if out:
+            from mosaic_deploy.cli.saved_plan import Given, save
+
+            taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+            save(
+                out,
+                session,
+                planned,
+                Given(
+                    meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify
+                ),
+            )
+    screen.plan(planned.plan, final=True)
+    if out:
+        screen.saved(out)
+    return 2 if detailed_exitcode and not planned.plan.empty else 0

@@ -1,0 +1,61 @@
+"""`mosaic-deploy history`: who deployed when, and what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.text.layout import table
+from mosaic_deploy.cli.target.target import Meant
+
+if TYPE_CHECKING:
+    from mosaic_deploy.live.ledger.deploys import Deploy
+
+
+@click.command(cls=folder_option.InFolder)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest so many."
+)
+@folder_option.meant
+@options.output
+@click.pass_obj
+def history(
+    screen: Screen,
+    limit: int,
+    meant: Meant,
+) -> None:
+    """Show the project's deploys: when, who, from which commit, how they ended and what they did."""
+    session = meant.open()
+    from mosaic_deploy.live.ledger.deploys import read_deploys
+
+    with session:
+        found = read_deploys(session.api, folder_option.project_of(session).id, limit)
+    screen.answer({"type": "history", "deploys": [asdict(deploy) for deploy in found]}, _lines(found))
+
+
+def _lines(found: Sequence[Deploy]) -> Iterator[str]:
+    if not found:
+        yield "nothing was deployed here yet"
+        return
+    names = ("started", "ended", "who", "environment", "commit", "what")
+    yield from table(names, [_row(deploy) for deploy in found])
+
+
+def _row(deploy: Deploy) -> tuple[object, ...]:
+    started = deploy.started_at[:19].replace("T", " ")
+    commit = deploy.commit[:12] if deploy.commit else None
+    return (started, deploy.status, deploy.holder, deploy.environment, commit, deploy.error or _what(deploy))
+
+
+def _what(deploy: Deploy) -> str:
+    """`3 static, 1 migration`; an address says its resource first."""
+    if deploy.done is None:
+        return "under way" if deploy.status == "running" else "not recorded"
+    kinds = Counter(address.partition(":")[0] for address in deploy.done)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"

@@ -1,0 +1,63 @@
+"""`mosaic-deploy storage`: what lies in object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.text.layout import table
+from mosaic_deploy.cli.target.target import Meant
+
+
+@click.group(cls=Group)
+def storage() -> None:
+    """Look into the project's object storage."""
+
+
+@storage.command(cls=folder_option.InFolder)
+@click.argument("prefix", default="")
+@folder_option.meant
+@options.output
+@click.pass_obj
+def ls(
+    screen: Screen,
+    prefix: str,
+    meant: Meant,
+) -> None:
+    """List stored files whose names begin with PREFIX, with size and URL, and how much of the limit is used."""
+    session = meant.open()
+    from mosaic_deploy.live.api.operations import read_storage
+
+    with session:
+        found, usage = read_storage(session.api, folder_option.project_of(session).id)
+    files = [(name, size, url) for name, (size, url) in sorted(found.items()) if name.startswith(prefix)]
+    document = {
+        "type": "storage",
+        "files": [{"filename": name, "size": size, "url": url} for name, size, url in files],
+        "usage": usage,
+    }
+    screen.answer(document, _lines(files, usage))
+
+
+def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -> Iterator[str]:
+    from mosaic_deploy.model.quantities import size_text
+
+    if files:
+        yield from table(
+            ("name", "size", "url"),
+            [(name, "?" if size is None else size_text(size), url) for name, size, url in files],
+        )
+    else:
+        yield "nothing is stored under that name"
+    if usage:
+        yield _used(usage)
+
+
+def _used(usage: dict[str, object]) -> str:
+    used, limit, percent = (usage.get(name, "?") for name in ("used", "limit", "percent"))
+    over = isinstance(percent, int | float) and percent > 100
+    return f"used: {used} of {limit} ({'over the limit' if over else f'{percent} %'})"

@@ -1,0 +1,55 @@
+"""What these commands share: which project, without a PATH of their own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from mosaic_deploy.cli import options
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.target.session import Session
+    from mosaic_deploy.model.snapshot import Project
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class InFolder(click.Command):
+    """A command with `--in`, which says so to whoever gives the folder as the others take it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(f"Got an unexpected argument: {rest[0]!r}. Did you mean --in {shlex.quote(rest[0])}?")
+        return rest
+
+
+def meant(command: Callable[..., object]) -> Callable[..., object]:
+    """`--in`, `--env`, `--local`, `--project` and `--timeout`, as one."""
+    command = options.target(options.environment(options.as_meant(command)))
+    return click.option(
+        "--in",
+        "path",
+        type=click.Path(),
+        default=".",
+        show_default=True,
+        metavar="PATH",
+        help="The project's folder, or its manifest.",
+    )(command)
+
+
+def local(command: F) -> F:
+    """`--local`, where no project is meant."""
+    return click.option("--local", is_flag=True, help="Ask the embedded platform on this machine.")(command)
+
+
+def project_of(session: Session) -> Project:
+    """The live project that is meant. Raises ProjectNotFound where it isn't created yet, ProjectAmbiguous."""
+    from mosaic_deploy.live.api.projects import existing
+
+    target = session.target
+    return existing(session.api, id=target.id, name=target.name, hint=target.hint)

@@ -1,0 +1,169 @@
+"""Pending migrations: run in order, reported as they commit, failures told in the user's file and line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.errors import Location, MigrationFailed, NextAction
+from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, leaves_work
+from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner, StepFailed
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
+from mosaic_deploy.source.migrations.files import MigrationFile, Parsed, statement_location
+from mosaic_deploy.sql.execution.step import Session, Step
+from mosaic_deploy.sql.execution.units import Carrier, Unit
+from mosaic_deploy.sql.locate import locate
+from mosaic_deploy.sql.quote import index_name
+
+_IN_TRANSACTION = "25001"
+_CONSTRAINT = "23"
+_THERE_ALREADY = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723"})
+"""Duplicate database, schema, relation, column, object, function."""
+_NOTHING = Unit((), Carrier.BATCH)
+
+
+def apply_migrations(run: Run) -> Iterator[Event]:
+    """Applies pending migrations. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    changes = [change for change in run.changes if isinstance(change, ApplyMigration)]
+    if not changes:
+        return
+    parsed = {p.file.migration.version: p for p in run.planned.parsed}
+    steps = [step for change in changes for step in _steps(change, parsed[change.version])]
+    by_version = {change.version: change for change in changes}
+    began = time.monotonic()
+    yield ChangeStarted(changes[0])
+    database = run.planned.desired.manifest.database
+    runner = Runner(run.api, run.project.id, session_of(run), together=bool(database and database.together))
+    try:
+        for committed in runner.run(steps):
+            run.heartbeat.check()
+            if isinstance(committed, Waiting | Noted):
+                yield committed
+                continue
+            seconds, began = time.monotonic() - began, time.monotonic()
+            finished = [by_version[step.version] for step in committed if step.number == step.units]
+            for change in finished:
+                yield ChangeDone(change, seconds / len(finished))
+    except StepFailed as failure:
+        change = by_version[failure.step.version]
+        yield ChangeStarted(change)
+        raise _failed(
+            failure, parsed[change.version].file, first=not run.planned.live.snapshot.migrations
+        ) from None
+    except OutcomeUnknown as unknown:
+        yield ChangeStarted(by_version[unknown.step.version])
+        raise _unknown(unknown, parsed[unknown.step.version].file) from None
+
+
+def session_of(run: Run) -> Session:
+    """What every call of this run carries, with the manifest's timeouts."""
+    database = run.planned.desired.manifest.database
+    lock = database.lock_timeout if database else None
+    statement = database.statement_timeout if database else None
+    return Session(run.claim.token, run.claim.deploy_id, milliseconds(lock), milliseconds(statement))
+
+
+def milliseconds(seconds: float | None) -> str | None:
+    """A timeout in PostgreSQL's words."""
+    return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
+
+
+def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
+    """The units that aren't committed yet; a file without statements is one empty unit: its ledger row."""
+    for number, unit in enumerate(parsed.units or (_NOTHING,), 1):
+        if number > change.from_unit:
+            yield Step(
+                version=change.version,
+                file=change.file,
+                checksum=change.checksum,
+                semantic=parsed.prefixes[number - 1],
+                before=parsed.prefixes[number - 2] if number > 1 else "",
+                source=parsed.file.text,
+                number=number,
+                units=change.units,
+                unit=unit,
+            )
+
+
+def _failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
+    """`first`: nothing was ever applied from here, so what is there came by other hands."""
+    where = failure_location(failure, file)
+    step = failure.step
+    undone = "nothing of it is committed"
+    if step.number > 1:
+        parts = "part" if step.number == 2 else f"{step.number - 1} parts"
+        undone = f"its first {parts} of {step.units} {'is' if step.number == 2 else 'are'} committed"
+    if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT):
+        undone = f"deferred constraints are looked at after the last statement; {undone}"
+    half_way = step.unit.carrier is Carrier.SOLO and leaves_work(step)
+    if half_way:
+        undone = "what it committed before that is kept"
+    way_on = f"correct {file.shown} and run the same command again"
+    if failure.sqlstate == LOCK_NOT_AVAILABLE:
+        way_on = "run the same command again when less is going on, or raise database.lock_timeout"
+    if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
+        way_on = _outside(step)
+    elif half_way:
+        way_on = (
+            f"look in the database what it has committed and correct {file.shown}; say with one of these whether "
+            "the part counts as applied, and run the same command again"
+        )
+    elif step.unit.carrier is Carrier.SOLO and index_name(step.unit.statements[0]):
+        way_on += "; an invalid index that it left is then dropped and built again"
+    elif first and failure.sqlstate in _THERE_ALREADY:
+        way_on = (
+            f"if another tool applied {file.shown} already, take its history over: `mosaic-deploy migrate import "
+            f"dbmate` (or flyway, prisma, …), or `mosaic-deploy migrate baseline {step.version}` where it kept none; "
+            f"else {way_on}"
+        )
+    return MigrationFailed(
+        f"{failure.message} ({undone})",
+        location=where,
+        sqlstate=failure.sqlstate,
+        detail=failure.detail,
+        pg_hint=failure.hint,
+        mutation_state="unknown" if half_way else "partial" if step.number > 1 else "none",
+        hint=way_on,
+        next_actions=_ways_to_say(step) if half_way else (),
+    )
+
+
+def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
+    step = unknown.step
+    return MigrationFailed(
+        f"part {step.number} of {step.units} was sent before, and whether it took effect can't be told from here; "
+        "it isn't sent again, since running it twice could do harm",
+        location=statement_location(file, step.unit.statements[0]),
+        mutation_state="unknown",
+        hint="look in the database whether it took effect (pg_stat_activity shows it while it still runs), say so "
+        "with one of these, and run the same command again",
+        next_actions=_ways_to_say(step),
+    )
+
+
+def _ways_to_say(step: Step) -> tuple[NextAction, NextAction]:
+    part = f"{step.version}:{step.number}"
+    return (
+        NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}", needs_person=True),
+        NextAction("if it did not", f"mosaic-deploy migrate repair --not-applied {part}", needs_person=True),
+    )
+
+
+def _outside(step: Step) -> str:
+    """The way on for a statement that the endpoint's own transaction forbids."""
+    return (
+        "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over "
+        "a direct connection and say so with "
+        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without CONCURRENTLY"
+    )
+
+
+def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
+    """Where in `file` the statement stands that PostgreSQL refused, as closely as it told."""
+    if not failure.statement:
+        return Location(file.shown)
+    statement = failure.step.unit.statements[failure.statement - 1]
+    told = failure.position
+    return statement_location(file, statement, told - 1 if told else locate(statement.text, failure.message))

@@ -1,0 +1,41 @@
+"""What every step of an apply needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.responses import Row
+from mosaic_deploy.live.ledger.lease import Claim, Heartbeat, lease_lost
+from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.snapshot import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One apply under its lease."""
+
+    api: Api
+    planned: Planned
+    project: Project
+    claim: Claim
+    heartbeat: Heartbeat
+    parallelism: int
+
+    @property
+    def created(self) -> bool:
+        """Whether this run made the project, so that nothing of it was read before."""
+        return not self.planned.plan.project.id
+
+    @property
+    def changes(self) -> Iterable[Change]:
+        return self.planned.plan.changes
+
+    def write(self, statement: str) -> None:
+        """Sends a ledger statement that checks the lease. Raises LeaseLost where it is no longer held."""
+        self.heartbeat.check()
+        rows: list[Row] = self.api.sql(self.project.id, statement)
+        if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:
+            raise lease_lost()

@@ -1,0 +1,56 @@
+"""Extensions and auth settings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.model.change import EnableExtension, SetAuth
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
+from mosaic_deploy.model.plan import Note
+from mosaic_deploy.sql.quote import identifier
+
+
+def enable_extensions(run: Run) -> Iterator[Event]:
+    """Creates what the plan says; in a new database also what should be there already, should it not be."""
+    if run.created:
+        for name in sorted(run.planned.desired.snapshot.extensions):
+            if run.planned.selection.takes("extension", name):
+                run.api.sql(run.project.id, _create(name))
+    for change in run.changes:
+        if isinstance(change, EnableExtension):
+            began = time.monotonic()
+            yield ChangeStarted(change)
+            run.heartbeat.check()
+            run.api.sql(run.project.id, _create(change.name))
+            yield ChangeDone(change, time.monotonic() - began)
+
+
+def _create(name: str) -> str:
+    return f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}"
+
+
+def set_auth(run: Run) -> Iterator[Event]:
+    """Pushes the settings to the platform where it lists an endpoint for them; the ledger's row comes last."""
+    for change in run.changes:
+        if isinstance(change, SetAuth):
+            began = time.monotonic()
+            yield ChangeStarted(change)
+            settings = json.loads(change.settings)
+            if run.api.offers(endpoints.WRITE_AUTH):
+                body = {"magic_link": settings}
+                run.api.call(endpoints.WRITE_AUTH, project=run.project.id, body=body)
+            else:
+                yield Noted(Note("auth_not_pushed", _NOT_PUSHED))
+            run.write(ledger_rows.set_auth(settings, run.claim.token, run.claim.deploy_id))
+            yield ChangeDone(change, time.monotonic() - began)
+
+
+_NOT_PUSHED = (
+    "the platform lists no endpoint for auth settings: they are recorded and published as mosaic-auth.json, "
+    "and the app has to honour them"
+)

@@ -1,0 +1,87 @@
+"""Files that run as one transaction each, besides migrations: ways down, and seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.deploy.applying.migrations import failure_location, session_of
+from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.errors import MigrationFailed
+from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.model.change import Change, RunSeed
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
+from mosaic_deploy.source.migrations.files import MigrationFile, Parsed
+from mosaic_deploy.sql.execution.step import Purpose, Step
+from mosaic_deploy.sql.execution.units import Carrier, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A change, the step that makes it, and the file whose places errors are told by."""
+
+    change: Change
+    step: Step
+    file: MigrationFile
+
+
+def run_pieces(run: Run, pieces: Sequence[Piece]) -> Iterator[Event]:
+    """Runs pieces in order. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    if not pieces:
+        return
+    by_version = {piece.step.version: piece for piece in pieces}
+    runner = Runner(run.api, run.project.id, session_of(run))
+    began = time.monotonic()
+    yield ChangeStarted(pieces[0].change)
+    try:
+        for done in runner.run([piece.step for piece in pieces]):
+            run.heartbeat.check()
+            if isinstance(done, Waiting | Noted):
+                yield done
+                continue
+            seconds, began = time.monotonic() - began, time.monotonic()
+            for step in done:
+                yield ChangeDone(by_version[step.version].change, seconds / len(done))
+    except StepFailed as failure:
+        piece = by_version[failure.step.version]
+        yield ChangeStarted(piece.change)
+        raise _failed(failure, piece.file) from None
+
+
+def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
+    return MigrationFailed(
+        f"{failure.message} (nothing of it is committed)",
+        location=failure_location(failure, file),
+        sqlstate=failure.sqlstate,
+        detail=failure.detail,
+        pg_hint=failure.hint,
+        hint=f"correct {file.shown} and run the same command again",
+    )
+
+
+_NOTHING = Unit((), Carrier.BATCH)
+
+
+def run_seeds(run: Run) -> Iterator[Event]:
+    """Runs the plan's seeds. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    parsed = {p.file.shown: p for p in run.planned.seeds}
+    changes = [change for change in run.changes if isinstance(change, RunSeed)]
+    yield from run_pieces(run, [_piece(change, parsed[change.path]) for change in changes])
+
+
+def _piece(change: RunSeed, parsed: Parsed) -> Piece:
+    step = Step(
+        version=parsed.file.migration.version,
+        file=change.path,
+        checksum=change.sha256,
+        semantic="",
+        before="",
+        source=parsed.file.text,
+        number=1,
+        units=1,
+        unit=parsed.units[0] if parsed.units else _NOTHING,
+        purpose=Purpose.SEED,
+        size=change.size,
+    )
+    return Piece(change, step, parsed.file)

@@ -1,0 +1,72 @@
+"""Checks over HTTP after an apply: what a visitor would see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.errors import Location, MosaicError, VerifyFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.event import Event, Noted, Verified, Waiting
+from mosaic_deploy.model.manifest import HttpCheck
+from mosaic_deploy.model.plan import Note
+
+_PATIENCE = 10.0
+"""Seconds a check may need to pass: a platform may take a moment to serve what it has stored."""
+_PAUSE = 0.25
+
+
+def verify(run: Run) -> Iterator[Event]:
+    """Yields each check that passed, and Waiting once for one that may need a moment yet.
+
+    Raises VerifyFailed for the first that doesn't pass in time.
+
+    After a partial plan the checks are owed: what was left out may be what they look for.
+    """
+    if run.planned.plan.partial:
+        if run.planned.desired.manifest.verify:
+            yield Noted(Note("checks_owed", _OWED))
+        return
+    manifest = run.planned.desired.manifest
+    for number, check in enumerate(manifest.verify):
+        place = manifest.locate(f"verify.http[{number}].path")
+        yield from _await(run.api, run.project.url + check.path, check, place)
+
+
+_OWED = "the checks of verify.http are left to the next apply that leaves nothing out"
+
+
+def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
+    began = time.monotonic()
+    told = False
+    while True:
+        found, status = _ask(api, url, check)
+        waited = time.monotonic() - began
+        if found is None:
+            yield Verified(url, status, waited)
+            return
+        if waited > _PATIENCE:
+            raise VerifyFailed(
+                f"{url}: {found}",
+                hint="everything in the plan was applied; correct the check or the page and apply again",
+                location=place,
+                mutation_state="committed",
+            )
+        if not told:
+            told = True
+            yield Waiting(f"for {url}, up to {_PATIENCE:.0f} s: {found}", waited)
+        time.sleep(_PAUSE)
+
+
+def _ask(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
+    """What is wrong with the page (None if nothing), and its status."""
+    try:
+        response = api.fetch(url)
+    except MosaicError as error:
+        return error.message, 0
+    if response.status_code != check.status:
+        return f"status {response.status_code}, expected {check.status}", response.status_code
+    if check.contains is not None and check.contains not in response.text:
+        return f"the page doesn't contain {check.contains!r}", response.status_code
+    return None, response.status_code

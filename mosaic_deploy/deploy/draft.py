@@ -1,0 +1,111 @@
+"""A draft of a migration, run on a clone of the database as an apply would run it, and what it made of the schema.
+
+Nothing here touches the project's own database: `clone` is an API whose SQL goes to a clone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.deploy.applying.migrations import failure_location, milliseconds
+from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.errors import DraftFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
+from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.ledger import tables as ledger_tables
+from mosaic_deploy.model.catalog import PartChange
+from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.source.migrations.files import Parsed, statement_location
+from mosaic_deploy.sql.execution.step import Session, Step
+from mosaic_deploy.sql.quote import literal
+
+HOLDER = "a draft: this is a copy of the database"
+"""Who holds the clone's lease, for as long as there is the clone: a deploy that strays into it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What a draft does: to the schema, and what of it would hurt where it is applied."""
+
+    changes: tuple[PartChange, ...]
+    hazards: tuple[Hazard, ...]
+
+
+def run_draft(base: Api, clone: Api, planned: Planned, project: str, draft: Parsed) -> Drafted:
+    """Runs the draft on a fresh clone. `planned` is of the database as it is.
+
+    Raises DraftFailed at a statement that PostgreSQL refuses, ApiError's children.
+    """
+    before = read_catalog(clone, project)
+    session = _fenced(clone, project, planned)
+    version = _version(planned)
+    try:
+        for _ in Runner(clone, project, session).run(_steps(draft, version)):
+            continue
+    except StepFailed as failure:
+        raise _failed(failure, draft) from None
+    except OutcomeUnknown as unknown:
+        where = statement_location(draft.file, unknown.step.unit.statements[0])
+        raise DraftFailed("the statement was sent, and its end isn't known", location=where) from None
+    # No migration that is looked for anywhere.
+    clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
+    changes = schema_changes(before, read_catalog(clone, project))
+    hazards = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
+    return Drafted(changes, hazards)
+
+
+def _fenced(clone: Api, project: str, planned: Planned) -> Session:
+    """The clone's lease is the draft's for good. So migrations run there as they do under a lease, and no deploy."""
+    token = secrets.token_hex(16)
+    clone.sql(project, ledger_tables.install())
+    clone.sql(
+        project,
+        "INSERT INTO mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        f"VALUES ({literal(HOLDER)}, {literal(token)}, pg_catalog.clock_timestamp(), 'infinity') "
+        "ON CONFLICT (one) DO UPDATE SET holder = EXCLUDED.holder, token = EXCLUDED.token, "
+        "acquired_at = EXCLUDED.acquired_at, expires_at = EXCLUDED.expires_at",
+    )
+    database = planned.desired.manifest.database
+    lock = database.lock_timeout if database else None
+    statement = database.statement_timeout if database else None
+    return Session(token, "draft", milliseconds(lock), milliseconds(statement))
+
+
+def _version(planned: Planned) -> str:
+    """A number that no migration has."""
+    known = [*(planned.desired.snapshot.migrations or ()), *(planned.live.snapshot.migrations or ())]
+    return str(max((int(migration.version) for migration in known), default=0) + 1)
+
+
+def _steps(draft: Parsed, version: str) -> Sequence[Step]:
+    return [
+        Step(
+            version=version,
+            file=draft.file.migration.file,
+            checksum=draft.file.migration.checksum,
+            semantic=draft.prefixes[number - 1],
+            before=draft.prefixes[number - 2] if number > 1 else "",
+            source=draft.file.text,
+            number=number,
+            units=len(draft.units),
+            unit=unit,
+        )
+        for number, unit in enumerate(draft.units, 1)
+    ]
+
+
+def _failed(failure: StepFailed, draft: Parsed) -> DraftFailed:
+    return DraftFailed(
+        failure.message,
+        location=failure_location(failure, draft.file),
+        sqlstate=failure.sqlstate,
+        detail=failure.detail,
+        pg_hint=failure.hint,
+        hint=f"correct {draft.file.shown}: nothing of it is kept, and the database isn't touched by it",
+    )

@@ -1,0 +1,39 @@
+"""The hazards of pending migrations, told with what is live of the tables they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.hazard import Hazard, worst_first
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.source.migrations.files import Parsed
+
+
+def find_hazards(
+    api: Api, live: Snapshot, pending: Sequence[Parsed], policy: PolicySpec | None = None
+) -> tuple[Hazard, ...]:
+    """The worst first. Asks the database only where something in it would be felt.
+
+    Once, as a rule; again where an answer leads further: to a function that a function calls.
+    """
+    if not pending:
+        return ()
+    # Forty milliseconds of modules that most plans don't need.
+    from mosaic_deploy.live.database.touched_objects import read_facts
+    from mosaic_deploy.source.migrations.lint import script
+    from mosaic_deploy.sql.hazards import Asked, Fact, review
+
+    done = {migration.version: migration.units_done for migration in live.migrations or ()}
+    scripts = [script(one, done.get(one.file.migration.version, 0)) for one in pending]
+    found = review(scripts, policy=policy)
+    empty = not live.project.id or live.project.status == "provisioning"
+    asked: frozenset[Asked] = frozenset()
+    facts: dict[Asked, Fact] = {}
+    while not found.asked <= asked:
+        new = found.asked - asked
+        asked |= new
+        facts |= {} if empty else read_facts(api, live.project.id, new)
+        found = review(scripts, facts, policy=policy)
+    return tuple(worst_first(found.hazards))

@@ -1,0 +1,93 @@
+"""Another tool's history matched with the folder's files: which of them it has applied."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from mosaic_deploy.errors import AdoptionRefused, Location, Problem
+from mosaic_deploy.model.other_tools import Foreign, State, Tool
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.snapshot import Migration
+
+_DIGITS = re.compile(r"[0-9]+")
+
+
+def matched(tool: Tool, rows: Sequence[Foreign], folder: Sequence[Migration]) -> frozenset[str]:
+    """Versions of the files that the tool has applied.
+
+    Raises AdoptionRefused with every row that is failed, or that no file of the folder belongs to.
+    """
+    problems = [_failed(row) for row in rows if row.state is State.FAILED]
+    if problems:
+        message = f"{tool.name}'s history says that a migration failed and wasn't resolved"
+        hint = f"put it right with {tool.name} first, so that it is known what the database has"
+        raise AdoptionRefused(message, problems=problems, hint=hint)
+    if tool.cumulative and len(rows) > 1:
+        heads = [Problem("is one of several newest versions", Location(row.version)) for row in rows]
+        hint = f"bring {tool.name} to a single newest version first"
+        raise AdoptionRefused(f"{tool.name}'s history has {len(rows)} ends", problems=heads, hint=hint)
+    applied: set[str] = set()
+    for row in rows:
+        if row.state is State.REPEATABLE:
+            continue
+        found = _file(tool, row, folder)
+        if found is None:
+            problems.append(
+                Problem("has no file in the migrations folder", Location(row.name or row.version))
+            )
+        elif row.state is State.UNDONE:
+            applied.discard(found.version)
+        else:
+            upto = tool.cumulative or row.state is State.BASELINE
+            applied |= {m.version for m in folder if upto and m.order <= found.order} or {found.version}
+    if problems:
+        message = f"{tool.name} has applied migrations that aren't in the folder"
+        hint = "bring the files here under their versions: 0001_name.sql or 20261123120000_name.sql"
+        raise AdoptionRefused(message, problems=problems, hint=hint)
+    return frozenset(applied)
+
+
+def gaps(tool: Tool, applied: frozenset[str], folder: Sequence[Migration]) -> Iterator[Note]:
+    """Files that the tool has passed by: they would be pending before applied ones."""
+    newest = max((int(version) for version in applied), default=-1)
+    for file in folder:
+        if file.version not in applied and file.order < newest:
+            message = (
+                f"{file.file} is not in {tool.name}'s history, though newer ones are: the next plan will "
+                "stop at it; --allow-out-of-order applies it"
+            )
+            yield Note("import_gap", message, Severity.WARNING, (f"history:{file.file}",))
+
+
+def repeatable(tool: Tool, rows: Sequence[Foreign]) -> Iterator[Note]:
+    """What has no version, and so no place in a history."""
+    names = sorted({row.name for row in rows if row.state is State.REPEATABLE})
+    if names:
+        message = (
+            f"{tool.name} runs {', '.join(names)} again whenever they change; here they are not taken over"
+        )
+        yield Note("import_repeatable", message, Severity.WARNING)
+
+
+def _failed(row: Foreign) -> Problem:
+    return Problem("failed", Location(row.name or row.version))
+
+
+def _file(tool: Tool, row: Foreign, folder: Sequence[Migration]) -> Migration | None:
+    """The one file that a row is about. Raises AdoptionRefused where a revision stands in several names."""
+    if not tool.revisions:
+        version = _number(row.version, whole=row.version != row.name)
+        return next((m for m in folder if m.version == version), None)
+    pattern = re.compile(rf"(?<![0-9A-Za-z]){re.escape(row.version)}(?![0-9A-Za-z])")
+    found = [m for m in folder if pattern.search(m.file)]
+    if len(found) > 1:
+        problems = [Problem(f"has the revision {row.version} in its name", Location(m.file)) for m in found]
+        raise AdoptionRefused("several files have the same revision", problems=problems)
+    return found[0] if found else None
+
+
+def _number(version: str, *, whole: bool) -> str | None:
+    """The version as a file's number; of a whole name (Prisma's) the number that it begins with."""
+    found = (_DIGITS.fullmatch if whole else _DIGITS.match)(version)
+    return str(int(found.group())) if found else None

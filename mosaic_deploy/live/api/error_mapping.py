@@ -1,0 +1,146 @@
+"""What a refusal means: HTTP statuses and error bodies as our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+from mosaic_deploy import errors
+from mosaic_deploy.live.api import responses
+from mosaic_deploy.sql.execution.failure import MARK
+
+_AGAIN = "and run the same command again; what was done so far is kept"
+_ROTATED = (
+    f"API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY {_AGAIN}"
+)
+_TOLD = f"put the current key into MOSAIC_API_KEY {_AGAIN}"
+_TELLS = re.compile(r"\b(rotat|expired|replaced|current (one|key))", re.IGNORECASE)
+"""A platform that says itself what became of the key: once is enough."""
+_SQLSTATE = re.compile(r"(?=[A-Z]*[0-9])[0-9A-Z]{5}")
+_TOLD_SQLSTATE = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
+_POSTGRESQL_WORDS = re.compile(
+    r"\bSQLSTATE\b|\bERROR:|\bat or near \"|\bat end of input\b|\binvalid transaction termination\b"
+    r"|\b(relation|column|schema|type|function|table|index|constraint|role|operator|extension)\b.* "
+    r"(does not exist|already exists)\b|\bviolates .* constraint\b|\bpermission denied for\b"
+    rf"|{re.escape(MARK)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
+)
+"""What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
+ONE_STATEMENT = "cannot insert multiple commands into a prepared statement"
+"""What PostgreSQL says to several statements in a call of an endpoint that takes one."""
+_STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
+_UNSENT = "let whoever runs the platform see to its mail server (`--smtp`), then run the same command again"
+_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
+
+
+Shorten = Callable[[dict[str, Any]], object]
+"""What is kept of an object of an answer, where all of a large one would be too much."""
+
+
+def parse(response: httpx.Response, shorten: Shorten | None = None) -> Any:
+    """The body's JSON, its objects by `shorten` as they are read; for a refusal without JSON its text, for 204 None.
+
+    Raises ResponseInvalid for any other answer without JSON.
+    """
+    if response.status_code == 204:
+        return None
+    try:
+        return response.json(object_hook=shorten)
+    except ValueError:
+        if response.status_code >= 400:
+            return response.text
+    raise errors.ResponseInvalid(
+        f"{response.request.url.host} answered {response.status_code} without JSON: "
+        f"{responses.excerpt(response.text)}",
+        hint="is MOSAIC_API_URL the API's address?",
+    )
+
+
+def unsuccessful(response: httpx.Response, answer: object) -> bool:
+    """`success: false` is a refusal, whatever the status says."""
+    return response.status_code >= 400 or (isinstance(answer, Mapping) and answer.get("success") is False)
+
+
+def vouched(answer: object) -> bool:
+    """Whether a refusal is the platform's own word, and not a gateway's before it: `success: false`, and a code."""
+    error = answer.get("error") if isinstance(answer, Mapping) and answer.get("success") is False else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return isinstance(code, str) and _STABLE_CODE.fullmatch(code) is not None
+
+
+def is_sql_error(response: httpx.Response) -> bool:
+    """Whether PostgreSQL itself answered: a platform may say so with 400, 422, 500 or even 200."""
+    if response.status_code in _NOT_POSTGRESQL:
+        return False
+    body = parse(response)
+    facts = responses.error_facts(body)
+    if (
+        response.status_code in (200, 400, 422)
+        or _sqlstate(facts)
+        or _POSTGRESQL_WORDS.search(facts["message"])
+    ):
+        return True
+    return response.status_code == 500 and isinstance(body, Mapping) and body.get("success") is False
+
+
+def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
+    """The error that `response` to `operation` is. With `sql`, PostgreSQL's own errors become SqlFailed."""
+    answer = parse(response)
+    facts = responses.error_facts(answer)
+    request_id = facts.get("request_id") or response.headers.get("x-request-id")
+    common: errors.ApiFacts = {
+        "status": response.status_code,
+        "request_id": str(request_id) if request_id else None,
+        "operation": operation,
+    }
+    if sql and is_sql_error(response):
+        return _sql_failed(facts, common)
+    if vouched(answer) and facts.get("code") == errors.MailUnsent.code:
+        message = f"{operation}: nothing was sent, and nothing is counted: {facts['message']}"
+        unsent: errors.ApiFacts = {**common, "hint": _UNSENT}
+        return errors.MailUnsent(message, **unsent)
+    return _refused(facts["message"] or response.reason_phrase, common)
+
+
+def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
+    status = common["status"] or 0
+    if status == 401:
+        rotated: errors.ApiFacts = {**common, "hint": _TOLD if _TELLS.search(message) else _ROTATED}
+        return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
+    if status == 404 and not common.get("hint"):
+        common = {**common, "hint": "is MOSAIC_API_URL the API's address, without a path?"}
+    by_status: dict[int, type[errors.ApiError]] = {
+        403: errors.Forbidden,
+        404: errors.NotFound,
+        429: errors.RateLimited,
+    }
+    kind = by_status.get(status, errors.ServerFailed if status >= 500 else errors.RequestRefused)
+    return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
+
+
+def _sql_failed(facts: Mapping[str, Any], common: errors.ApiFacts) -> errors.SqlFailed:
+    position = str(facts.get("position") or "")
+    detail = _text(facts.get("detail"))
+    return errors.SqlFailed(
+        facts["message"],
+        sqlstate=_sqlstate(facts),
+        detail=detail if detail != facts["message"] else None,
+        pg_hint=_text(facts.get("hint")),
+        position=int(position) if position.isdecimal() else None,
+        **common,
+    )
+
+
+def _sqlstate(facts: Mapping[str, Any]) -> str | None:
+    """The SQLSTATE of error facts; a platform's own `code` (`internal_error`) is none."""
+    for code in (facts.get("sqlstate"), facts.get("code")):
+        if isinstance(code, str) and _SQLSTATE.fullmatch(code):
+            return code
+    told = _TOLD_SQLSTATE.search(facts["message"])
+    return told.group(1) if told else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

@@ -1,0 +1,151 @@
+"""Which project: by id, else by a unique name; made where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mosaic_deploy.errors import (
+    NextAction,
+    ProjectAmbiguous,
+    ProjectExists,
+    ProjectNotFound,
+    ProjectNotReady,
+    ResponseLost,
+    ServerFailed,
+)
+from mosaic_deploy.live.api import endpoints, responses
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.event import Waiting
+from mosaic_deploy.model.snapshot import Project
+
+_POLL = 0.2
+_SLOWEST_POLL = 2.0
+
+
+def read_projects(api: Api) -> list[Project]:
+    return responses.projects(api.call(endpoints.LIST_PROJECTS))
+
+
+def choose(projects: list[Project], *, id: str | None, name: str | None) -> Project | None:
+    """The project meant, None where it has still to be created.
+
+    Raises ProjectNotFound for an unknown id (ids are given by the platform, so it can't be created), and
+    ProjectAmbiguous where several have the name.
+    """
+    if id:
+        return _by_id(projects, id)
+    named = [project for project in projects if project.name == name]
+    if len(named) > 1:
+        ids = [project.id for project in named]
+        raise ProjectAmbiguous(
+            f"{len(named)} projects are named {name!r}: {', '.join(ids)}",
+            hint="say which one with project.id in the manifest, MOSAIC_PROJECT_ID or --project",
+            next_actions=[
+                NextAction(f"plan for {one}", f"mosaic-deploy plan --project {one}") for one in ids
+            ],
+        )
+    return named[0] if named else None
+
+
+def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
+    """The project meant, which has to be there; `hint` is an id that counts where the account has it.
+
+    Raises ProjectNotFound, ProjectAmbiguous.
+    """
+    listed = read_projects(api)
+    if id is None and any(project.id == hint for project in listed):
+        id = hint
+    found = choose(listed, id=id, name=name)
+    if found is None:
+        raise ProjectNotFound(
+            f"no project is named {name!r} yet",
+            hint="an apply creates it",
+            next_actions=[NextAction("create and deploy it", "mosaic-deploy apply")],
+        )
+    return found
+
+
+def create(api: Api, name: str) -> Project:
+    """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
+
+    Raises ProjectExists where there is one of this name. Names needn't be unique, so two first deploys at the
+    same moment make two: the one with the smaller id is gone on with. Raises ProjectAmbiguous for the other, which
+    stays empty.
+    """
+    known = read_projects(api)
+    if taken := [project.id for project in known if project.name == name]:
+        raise _taken(name, taken)
+    before = {project.id for project in known}
+
+    def made() -> list[Project]:
+        return [p for p in read_projects(api) if p.name == name and p.id not in before]
+
+    try:
+        mine = responses.project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
+    except (ResponseLost, ServerFailed) as error:
+        found = made()
+        if not found:
+            error.hint = "run the same command again: no project of this name is listed, and it looks first"
+            raise
+        if len(found) > 1:
+            raise choose_error(found, name) from error
+        return found[0]
+    first = min((p.id for p in made()), default=mine.id)
+    if first < mine.id:
+        raise _second(mine, first)
+    return mine
+
+
+def _taken(name: str, ids: list[str]) -> ProjectExists:
+    return ProjectExists(
+        f"there is a project named {name!r} already: {', '.join(ids)}. Nothing was created",
+        hint="deploy to it, or choose another name",
+        next_actions=[NextAction(f"deploy to {one}", f"mosaic-deploy apply --project {one}") for one in ids],
+    )
+
+
+def _second(mine: Project, first: str) -> ProjectAmbiguous:
+    return ProjectAmbiguous(
+        f"another deploy created a project named {mine.name!r} at the same time: {first}. The one made here, "
+        f"{mine.id}, is empty, and nothing was deployed to it",
+        hint=f"pin project.id: {first} in the manifest, and delete {mine.id}",
+        next_actions=[NextAction("deploy to the other one", f"mosaic-deploy apply --project {first}")],
+    )
+
+
+def choose_error(made: list[Project], name: str) -> ProjectAmbiguous:
+    ids = ", ".join(project.id for project in made)
+    return ProjectAmbiguous(f"several projects named {name!r} were made at the same time: {ids}")
+
+
+def await_running(api: Api, project: Project, *, timeout: float) -> Iterator[Waiting | Project]:
+    """Yields Waiting while the project is provisioned, and the running Project last.
+
+    Raises ProjectNotReady after `timeout` seconds; the next run goes on waiting for the same project.
+    """
+    began = time.monotonic()
+    pause = _POLL
+    while project.status != "running":
+        waited = time.monotonic() - began
+        if waited > timeout:
+            raise ProjectNotReady(
+                f"project {project.id} is still {project.status!r} after {waited:.0f} s",
+                hint=f"run the same command again with --project {project.id}: it goes on from here",
+            )
+        yield Waiting(f"for project {project.id} to be {'running' if waited else 'provisioned'}", waited)
+        time.sleep(pause)
+        pause = min(_SLOWEST_POLL, pause * 1.5)
+        project = _by_id(read_projects(api), project.id)
+    yield project
+
+
+def _by_id(projects: list[Project], wanted: str) -> Project:
+    for project in projects:
+        if project.id == wanted:
+            return project
+    raise ProjectNotFound(
+        f"no project {wanted!r} belongs to this API key",
+        hint="check project.id, MOSAIC_PROJECT_ID and --project, and that the key is of the right account; "
+        "a manifest without an id has its project created by name",
+    )

@@ -1,0 +1,114 @@
+"""What is live of the objects that pending migrations touch: one question for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.sql.hazards import Asked, Fact, Facts, Kind
+from mosaic_deploy.sql.quote import values
+
+_ROWS = (
+    "CASE WHEN {0}.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples({0}.oid) > 0 "
+    "THEN GREATEST({0}.reltuples::bigint, pg_catalog.pg_stat_get_live_tuples({0}.oid)) END"
+)
+"""The planner's estimate, or the statistics' count where that is larger; null where neither was ever made."""
+_NAMED = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
+"""Tables as a JSON array of `schema.name`."""
+_REACHED = (
+    "LATERAL (WITH RECURSIVE r(oid, up, cascaded) AS (SELECT c.oid, false, false UNION "
+    "SELECT e.oid, e.up, r.cascaded OR e.cascaded FROM r, LATERAL ("
+    "SELECT inhparent AS oid, true AS up, false AS cascaded FROM pg_catalog.pg_inherits WHERE inhrelid = r.oid "
+    "UNION ALL SELECT inhrelid, false, false FROM pg_catalog.pg_inherits WHERE inhparent = r.oid AND NOT r.up "
+    "UNION ALL SELECT d.refobjid, false, false FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d "
+    "ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid "
+    "AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid "
+    "UNION ALL SELECT conrelid, false, true FROM pg_catalog.pg_constraint "
+    "WHERE confrelid = r.oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')) e) "
+    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded FROM r GROUP BY r.oid) r"
+)
+"""What is reached from the relation `c`. Upwards from a partition, not down again to its siblings."""
+_RELATIONS = (
+    "SELECT a.k, a.n, s.nspname AS schema, c.relname AS name, "
+    "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROWS.format("l") + ") "
+    "FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) "
+    "WHEN c.relkind IN ('r', 'm') THEN " + _ROWS.format("c") + " END AS rows, pg_catalog.json_build_object("
+    "'columns', (SELECT pg_catalog.json_object_agg(attname, pg_catalog.format_type(atttypid, atttypmod)) "
+    "FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), "
+    "'required', (SELECT pg_catalog.json_agg(attname) FROM pg_catalog.pg_attribute "
+    "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attnotnull), "
+    "'keys', (SELECT pg_catalog.json_agg(conname) FROM pg_catalog.pg_constraint "
+    "WHERE conrelid = c.oid AND contype = 'p'), 'options', c.reloptions, "
+    "'holds', " + _NAMED.format(_REACHED, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
+    "'cascades', " + _NAMED.format(_REACHED, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'typed', "
+    + _NAMED.format(
+        "pg_catalog.pg_attribute y",
+        "y.attrelid",
+        "c.reltype <> 0 AND t.relkind IN ('r', 'p') AND NOT y.attisdropped AND y.atttypid IN (c.reltype, "
+        "(SELECT typarray FROM pg_catalog.pg_type p WHERE p.oid = c.reltype))",
+    )
+    + ") AS more "
+    "FROM asked a JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(a.n) "
+    "JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE a.k = 'relation'"
+)
+_FUNCTIONS = (
+    "SELECT a.k, a.n, '', '', NULL::numeric, pg_catalog.json_build_object('bodies', pg_catalog.json_agg("
+    "CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN pg_catalog.pg_get_functiondef(f.oid) ELSE '' END)) "
+    "FROM asked a JOIN pg_catalog.pg_proc f ON '\"' || pg_catalog.replace(f.proname, '\"', '\"\"') || '\"' = a.n "
+    "JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang "
+    "WHERE a.k = 'function' AND f.prokind IN ('f', 'p') AND (l.lanname IN ('sql', 'plpgsql') OR f.provolatile = 'v') "
+    "AND s.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d "
+    "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e') "
+    "GROUP BY a.k, a.n"
+)
+_OTHERS = (
+    "SELECT a.k, a.n, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
+    "WHEN 'schema' THEN pg_catalog.to_regnamespace(a.n) IS NOT NULL "
+    "WHEN 'type' THEN pg_catalog.to_regtype(a.n) IS NOT NULL "
+    "WHEN 'extension' THEN EXISTS (SELECT FROM pg_catalog.pg_extension "
+    "WHERE pg_catalog.quote_ident(extname) = a.n OR '\"' || extname || '\"' = a.n) "
+    "WHEN 'anything' THEN EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s "
+    "ON s.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm') AND s.nspname NOT LIKE 'pg\\_%' "
+    "AND s.nspname NOT IN ('information_schema', 'mosaic_deploy')) END"
+)
+
+
+def read_facts(api: Api, project: str, asked: Iterable[Asked]) -> Facts:
+    """The answers, in one request. What isn't there isn't in them. Writes nothing."""
+    rows = api.sql(project, question(asked))
+    try:
+        return dict(_fact(item) for item in json.loads(rows[0]["facts"]))
+    except (LookupError, TypeError, ValueError):
+        raise ResponseInvalid("the SQL endpoint returned the catalog in a shape that can't be read") from None
+
+
+def question(asked: Iterable[Asked]) -> str:
+    """One statement whose one row has one column, `facts`: JSON text."""
+    wanted = [{"k": str(one.kind), "n": one.name} for one in sorted(asked)]
+    return (
+        f"WITH asked AS (SELECT r.k, r.n FROM {values(wanted, 'k text, n text')}) "
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(f)), '[]')::text AS facts "
+        f"FROM ({_RELATIONS} UNION ALL {_FUNCTIONS} UNION ALL {_OTHERS}) f"
+    )
+
+
+def _fact(item: dict[str, Any]) -> tuple[Asked, Fact]:
+    more = item["more"] or {}
+    fact = Fact(
+        schema=item["schema"],
+        name=item["name"],
+        rows=None if item["rows"] is None else int(item["rows"]),
+        columns=more.get("columns") or {},
+        primary_keys=frozenset(more.get("keys") or ()),
+        options=frozenset(more.get("options") or ()),
+        required=frozenset(more.get("required") or ()),
+        holds=frozenset(more.get("holds") or ()),
+        cascades=frozenset(more.get("cascades") or ()),
+        typed=frozenset(more.get("typed") or ()),
+        bodies=tuple(more.get("bodies") or ()),
+    )
+    return Asked(Kind(item["k"]), item["n"]), fact

@@ -1,0 +1,174 @@
+"""The ledger's migrations in full: read with one call, and corrected row by row without running anything."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mosaic_deploy.errors import ApiError, LedgerNewer, ResponseInvalid, ServerFailed, SqlFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.ledger import read as ledger
+from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.model.migration_status import Entry
+from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.sql.quote import json_literal, literal, values
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the ledger says of migrations, in numeric order; nothing where there is no ledger yet.
+
+    `populated` is whether the database has tables, views or functions of its users' own.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    serial: int = 0
+    exists: bool = False
+    populated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A ledger row as it is to be. `source` is the file's text."""
+
+    migration: Migration
+    source: str
+
+
+_POPULATED = """EXISTS (
+  SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')
+  AND n.nspname !~ '^pg_' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_catalog.pg_class'::regclass
+    AND d.deptype = 'e')
+  UNION ALL
+  SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname NOT IN ('information_schema', 'mosaic_deploy') AND n.nspname !~ '^pg_' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.classid = 'pg_catalog.pg_proc'::regclass
+    AND d.deptype = 'e'))"""
+
+_ROWS = (
+    "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(m.version::text, m.file, m.checksum, "
+    "m.semantic, m.units, m.units_done, m.attempt, m.applied_at, COALESCE(d.holder, m.applied_by), "
+    "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN d.report->'error' END) ORDER BY m.version), '[]') FROM mosaic_deploy.migrations m "
+    "LEFT JOIN mosaic_deploy.deploys d ON d.id = m.deploy_id"
+)
+
+
+def read_history(api: Api, project: str) -> Told:
+    """All of the ledger's migrations. Writes nothing. Raises LedgerNewer, ApiError's children."""
+    query = (
+        f"SELECT pg_catalog.json_build_object('version', l.version, 'serial', l.serial, 'rows', ({_ROWS}), "
+        f"'populated', {_POPULATED})::text AS ledger FROM mosaic_deploy.ledger l"
+    )
+    try:
+        found = api.sql(project, query)
+    except (SqlFailed, ServerFailed) as error:
+        return _without_ledger(api, project, error)
+    return _told(found[0].get("ledger")) if found else _without_ledger(api, project, None)
+
+
+def put(rows: Iterable[Row], token: str, deploy_id: str) -> str:
+    """Writes rows; who applied one and when stays, unless its committed units change. Answers `held`."""
+    facts = [_facts(row) for row in rows]
+    columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
+    kept = "CASE WHEN m.units_done = EXCLUDED.units_done THEN m.{0} ELSE EXCLUDED.{0} END"
+    updated = (
+        "file = EXCLUDED.file, checksum = EXCLUDED.checksum, semantic = EXCLUDED.semantic, "
+        "units = EXCLUDED.units, units_done = EXCLUDED.units_done, attempt = 0, source = EXCLUDED.source, "
+        + ", ".join(f"{name} = {kept.format(name)}" for name in ("deploy_id", "applied_by", "applied_at"))
+    )
+    given = "v bigint, f text, c text, s text, u integer, d integer, t text"
+    return (
+        f"WITH {ledger_rows.held(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
+        f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
+        f"current_user FROM held, {values(facts, given)} "
+        f"ON CONFLICT (version) DO UPDATE SET {updated} RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def forget(versions: Iterable[str], token: str) -> str:
+    """Deletes rows of migrations. Answers `held`."""
+    wanted = json_literal([int(version) for version in versions])
+    return (
+        f"WITH {ledger_rows.held(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
+        f"(SELECT FROM held) AND version IN (SELECT pg_catalog.json_array_elements_text({wanted}::json)::bigint) "
+        "RETURNING 1) SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def _facts(row: Row) -> dict[str, object]:
+    m = row.migration
+    packed = base64.b64encode(zlib.compress(row.source.encode(), 9)).decode()
+    return {
+        "v": int(m.version),
+        "f": m.file,
+        "c": m.checksum,
+        "s": m.semantic,
+        "u": m.units,
+        "d": m.units_done,
+        "t": packed,
+    }
+
+
+def _without_ledger(api: Api, project: str, error: ApiError | None) -> Told:
+    """No history, if there really is no ledger: the first error's words aren't trusted for that."""
+    there = "pg_catalog.to_regclass('mosaic_deploy.ledger')::text"
+    rows = api.sql(project, f"SELECT {_POPULATED} AS populated, {there} AS ledger")
+    if error and rows and rows[0].get("ledger"):
+        raise error
+    return Told(populated=bool(rows) and rows[0].get("populated") in (True, "t", "true"))
+
+
+def _told(text: object) -> Told:
+    try:
+        facts: Any = json.loads(text) if isinstance(text, str) else text
+        ledger.refuse_newer(int(facts["version"]))
+        entries = tuple(_entry(row) for row in facts["rows"])
+        return Told(entries, int(facts["serial"]), exists=True, populated=bool(facts["populated"]))
+    except LedgerNewer:
+        raise
+    except (ValueError, TypeError, KeyError):
+        raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None
+
+
+def _entry(row: list[Any]) -> Entry:
+    version, file, checksum, semantic, units, done, attempt, at, by, plan, error = row
+    migration = Migration(str(version), file, checksum, semantic, int(units), int(done))
+    # A run that isn't a deploy writes its kind before its plan's fingerprint.
+    kind, colon, _ = str(plan).partition(":")
+    return Entry(migration, int(attempt), str(at), str(by), kind if colon else "apply", _cause(error, file))
+
+
+def _cause(error: Any, file: str) -> str:
+    """Where and why the row's run failed, if that was in `file`: a run writes the rows of many."""
+    if not isinstance(error, dict):
+        return ""
+    location, message = str(error.get("location") or ""), str(error.get("message") or "")
+    if location and f"/{file}:" not in f"/{location}:":
+        return ""
+    return f"{location}: {message}" if location else message
+
+
+def read_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, str]:
+    """Version → the file's text as it was applied; what can't be read back is left out. One request."""
+    listed = ", ".join(str(int(version)) for version in versions)
+    rows = api.sql(
+        project,
+        "SELECT version::text AS version, pg_catalog.encode(source, 'base64') AS source "
+        f"FROM mosaic_deploy.migrations WHERE version IN ({listed})",
+    )
+    found = {str(row.get("version")): _unpacked(str(row.get("source") or "")) for row in rows}
+    return {version: text for version, text in found.items() if text is not None}
+
+
+def _unpacked(packed: str) -> str | None:
+    try:
+        return zlib.decompress(base64.b64decode(packed)).decode()
+    except (ValueError, zlib.error):
+        return None

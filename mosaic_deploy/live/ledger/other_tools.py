@@ -1,0 +1,50 @@
+"""Reading another tool's history table, with one call."""
+
+from __future__ import annotations
+
+import json
+
+from mosaic_deploy.errors import AdoptionRefused, ResponseInvalid, SqlFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.other_tools import Foreign, State, Tool
+from mosaic_deploy.sql.quote import identifier
+
+_NO_TABLE, _NO_COLUMN = "42P01", "42703"
+
+
+def read_foreign(api: Api, project: str, tool: Tool, table: str | None) -> tuple[Foreign, ...]:
+    """The tool's rows in their order. `table` is where it isn't in its usual place, as `schema.table`.
+
+    Raises AdoptionRefused where there is no such table, or it isn't the tool's. Writes nothing.
+    """
+    name = table or tool.table
+    quoted = ".".join(identifier(part) for part in name.split("."))
+    query = (
+        f"SELECT COALESCE(pg_catalog.json_agg(r), '[]')::text AS history FROM "
+        f"(SELECT {tool.columns} FROM {quoted} ORDER BY {tool.order}) r"
+    )
+    try:
+        found = api.sql(project, query)
+    except SqlFailed as error:
+        raise _refused(error, tool, name) from error
+    return _rows(found[0].get("history") if found else None)
+
+
+def _refused(error: SqlFailed, tool: Tool, name: str) -> AdoptionRefused | SqlFailed:
+    if error.sqlstate == _NO_TABLE or f'relation "{name}" does not exist' in error.message:
+        hint = "if it has another name, say so: --table schema.table"
+        return AdoptionRefused(f"this database has no {name}: {tool.name} keeps its history there", hint=hint)
+    if error.sqlstate == _NO_COLUMN:
+        hint = "is it another tool's?"
+        return AdoptionRefused(f"{name} isn't {tool.name}'s history: {error.message}", hint=hint)
+    return error
+
+
+def _rows(text: object) -> tuple[Foreign, ...]:
+    try:
+        rows = json.loads(text) if isinstance(text, str) else text
+        # Flyway's row for a schema it has created is about no migration.
+        kept = [row for row in rows if row["state"] != "schema"]  # type: ignore[union-attr]
+        return tuple(Foreign(row["version"] or "", row["name"] or "", State(row["state"])) for row in kept)
+    except (ValueError, TypeError, KeyError):
+        raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None

@@ -1,0 +1,181 @@
+"""Matching paths against patterns such as `/v1/project/{project_id}/files/{filename}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.accounts import local_key
+from mosaic_deploy.platform.app import metrics
+from mosaic_deploy.platform.auth import inbox, magic_link
+from mosaic_deploy.platform.dashboard import access, inbox_pages, pages
+from mosaic_deploy.platform.dashboard import layout as page
+from mosaic_deploy.platform.dashboard.access import guarded
+from mosaic_deploy.platform.hosting import live_reload, static
+from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.projects import drafts, projects, tickets
+from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.sql import endpoint as credentials
+from mosaic_deploy.platform.sql import endpoint as query
+from mosaic_deploy.platform.storage import storage
+
+Target = TypeVar("Target")
+
+
+@dataclass(frozen=True)
+class Match(Generic[Target]):
+    """A target, what stood in the pattern's braces, decoded, and the pattern itself."""
+
+    target: Target
+    params: dict[str, str]
+    path: str
+
+
+class PathTable(Generic[Target]):
+    """Earlier patterns win. HEAD is answered where GET is."""
+
+    def __init__(self, entries: Iterable[tuple[str, str, Target]]) -> None:
+        by_path: dict[str, dict[str, Target]] = {}
+        for method, path, target in entries:
+            by_path.setdefault(path, {})[method] = target
+        self._patterns = [(_compiled(path), path, methods) for path, methods in by_path.items()]
+
+    def match(self, method: str, path: str) -> Match[Target] | list[str] | None:
+        """The match; or, where only the method is wrong, the allowed methods; or None."""
+        allowed: set[str] = set()
+        for pattern, path_pattern, methods in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            target = methods.get("GET" if method == "HEAD" else method)
+            if target is not None:
+                return Match(target, found.groupdict(), path_pattern)
+            allowed.update(methods)
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        return sorted(allowed) or None
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    """A filename may have slashes; everything else in braces is one segment."""
+    pieces = re.split(r"\{(\w+)\}", path)
+    names = pieces[1::2]
+    pattern = re.escape(pieces[0])
+    for name, literal in zip(names, pieces[2::2], strict=True):
+        inside = ".+" if name == "filename" else "[^/]+"
+        pattern += f"(?P<{name}>{inside})" + re.escape(literal)
+    return re.compile(pattern, re.DOTALL)
+
+
+Endpoint = Callable[[Platform, Request], Awaitable[Response]]
+
+API = "/v1/project"
+ONE = API + "/{project_id}"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the API: every request needs the key."""
+
+    name: str
+    method: str
+    path: str
+    description: str
+    endpoint: Endpoint
+
+
+async def discover(_platform: Platform, _request: Request) -> Response:
+    return Json(
+        {
+            "endpoints": [
+                {
+                    "operation": operation.name,
+                    "method": operation.method,
+                    "path": operation.path,
+                    "description": operation.description,
+                }
+                for operation in OPERATIONS
+            ],
+            "limits": {"static_file_bytes": static.SIZE_LIMIT},
+        }
+    )
+
+
+OPERATIONS = (
+    Operation("discover", "GET", API, "List all endpoints", discover),
+    Operation("list_projects", "GET", API + "/projects", "List projects", projects.list_projects),
+    Operation("create_project", "POST", API + "/projects", "Create a project", projects.create_project),
+    Operation(
+        "delete_project",
+        "DELETE",
+        API + "/projects/{project_id}",
+        "Delete a project with its database and files",
+        projects.delete_project,
+    ),
+    Operation("list_tickets", "GET", API + "/tickets", "List support tickets", tickets.list_tickets),
+    Operation("show_ticket", "GET", API + "/tickets/{ticket_id}", "Show a ticket", tickets.show_ticket),
+    Operation("submit_ticket", "POST", API + "/tickets", "Submit a support ticket", tickets.submit_ticket),
+    Operation("credentials", "GET", ONE + "/credentials", "Show the database credentials", credentials.show),
+    Operation("run_sql", "POST", ONE + "/sql", "Run SQL in the project's database", query.run_sql),
+    Operation("list_files", "GET", ONE + "/files", "List static files", static.list_files),
+    Operation("upload_file", "POST", ONE + "/files", "Upload a static file", static.put_file),
+    Operation("delete_file", "DELETE", ONE + "/files/{filename}", "Delete a static file", static.delete_file),
+    Operation(
+        "storage_upload",
+        "POST",
+        ONE + "/storage/upload",
+        "Get an upload URL for storage",
+        storage.create_upload,
+    ),
+    Operation("list_storage", "GET", ONE + "/storage", "List stored files and usage", storage.list_storage),
+    Operation(
+        "delete_object", "DELETE", ONE + "/storage/{filename}", "Delete a stored file", storage.delete_object
+    ),
+    Operation(
+        "magic_link",
+        "POST",
+        ONE + "/auth/magic-link",
+        "Send a magic link by mail",
+        magic_link.send_magic_link,
+    ),
+    Operation(
+        "verify_token", "POST", ONE + "/auth/verify", "Verify a magic link's token", magic_link.verify_token
+    ),
+    Operation(
+        "read_auth_settings", "GET", ONE + "/auth/settings", "Read auth settings", magic_link.read_settings
+    ),
+    Operation(
+        "write_auth_settings", "PUT", ONE + "/auth/settings", "Write auth settings", magic_link.write_settings
+    ),
+)
+
+# What only this machine's user sees, beside the API. (method, path, needs the key, endpoint)
+LOCAL: tuple[tuple[str, str, bool, Endpoint], ...] = (
+    ("GET", "/", False, guarded(pages.show)),
+    ("GET", "/key", False, guarded(pages.show_key)),
+    ("GET", "/requests", False, guarded(pages.show_requests)),
+    ("GET", "/projects/{project_id}", False, guarded(pages.show_project)),
+    ("GET", "/tickets/{ticket_id}", False, guarded(pages.show_ticket)),
+    ("POST", "/tickets/{ticket_id}", False, guarded(pages.change_ticket)),
+    # The link itself lets in; it is asked for with the key.
+    ("POST", "/open", True, access.make_link),
+    ("GET", "/open", False, access.enter),
+    ("POST", "/leave", False, guarded(access.leave)),
+    ("GET", "/metrics", False, metrics.show),
+    ("POST", "/key/rotate", True, local_key.rotate_now),
+    ("POST", "/dev/{project_id}", True, live_reload.report),
+    ("POST", "/dev/{project_id}/draft", True, drafts.report),
+    ("GET", "/healthz", False, page.health),
+    ("GET", "/inbox.json", True, inbox.list_mails),
+    ("GET", "/inbox/{mail_id}.json", True, inbox.show_mail),
+    ("GET", "/inbox", False, guarded(inbox_pages.show_all)),
+    ("GET", "/inbox/{mail_id}", False, guarded(inbox_pages.show_one)),
+    ("GET", "/inbox/{mail_id}/html", False, guarded(inbox_pages.show_html)),
+    # The upload URL itself is the permission.
+    ("PUT", "/upload/{project_id}/{filename}", False, storage.receive_upload),
+)

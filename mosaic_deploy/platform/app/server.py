@@ -1,0 +1,127 @@
+"""HTTP as uvicorn speaks it, except that what isn't HTTP at all is answered as every other error is: as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mosaic_deploy.platform.app.app import App
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.services import Platform
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a request's line and headers together."""
+
+log = logging.getLogger("mosaic_deploy.platform.app.app")
+
+
+class HttpProtocol(H11Protocol):
+    def send_400_response(self, msg: str) -> None:
+        """Called where h11 has raised; nothing of the request has reached the application."""
+        error = sys.exc_info()[1]
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        if status == 431:
+            fault = Fault(
+                431, "head_too_large", f"the request's line and headers are larger than {HEAD_LIMIT} bytes"
+            )
+        else:
+            status = 400
+            fault = Fault(400, "http_invalid", f"this is not a valid HTTP request: {error or msg}")
+        request_id = secrets.token_hex(8)
+        log.warning("refused", extra={"fields": {"request_id": request_id, "message": fault.message}})
+        body = json.dumps(fault.document(request_id)).encode()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Request-Id", request_id),
+            ("Connection", "close"),
+        ]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (
+                h11.Response(status_code=status, headers=headers),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+# Requests under way at a stop have this long; a deployer sends again what was cut off.
+FINISH_SECONDS = 10
+
+log = logging.getLogger("mosaic_deploy.platform")
+
+
+async def listen(
+    platform: Platform,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    announce: Callable[[], None],
+    keep: Coroutine[Any, Any, None],
+) -> None:
+    """Serve until `stop`, or until `keep`, which runs beside, ends; what it raises is raised.
+
+    `announce` is called once requests are answered.
+    """
+    config = uvicorn.Config(
+        App(platform),
+        http=HttpProtocol,
+        ws="none",
+        h11_max_incomplete_event_size=HEAD_LIMIT,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=FINISH_SECONDS,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config, announce)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    keeping = asyncio.create_task(keep)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping, keeping], return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    platform.dev.end_all()
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+
+
+def stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, except that signals are ours and that it tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()

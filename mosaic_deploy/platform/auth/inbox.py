@@ -1,0 +1,80 @@
+"""The local inbox: what would have been sent, for developers and tests to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.auth import messages
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
+from mosaic_deploy.platform.services import Platform
+
+
+async def deliver(connection: Connection, project_id: str, recipient: str, message: Any, link: str) -> None:
+    text_body, html_body = messages.bodies(message)
+    await control_database.rows(
+        connection,
+        "INSERT INTO mail (project_id, sender, recipient, subject, text_body, html_body, message, link)"
+        " VALUES (%(project)s, %(sender)s, %(recipient)s, %(subject)s, %(text)s, %(html)s, %(message)s, %(link)s)",
+        {
+            "project": project_id,
+            "sender": str(message["From"]),
+            "recipient": recipient,
+            "subject": str(message["Subject"]),
+            "text": text_body,
+            "html": html_body,
+            "message": message.as_bytes(),
+            "link": link,
+        },
+    )
+
+
+async def list_mails(platform: Platform, _request: Request) -> Response:
+    return Json({"mails": [_described(row) for row in await recent(platform, 1000)]})
+
+
+async def show_mail(platform: Platform, request: Request) -> Response:
+    row = await find(platform, request.path_params["mail_id"])
+    message = bytes(row["message"]).decode("utf-8", "replace")
+    return Json({**_described(row), "text": row["text_body"], "html": row["html_body"], "message": message})
+
+
+async def recent(platform: Platform, limit: int) -> list[DictRow]:
+    """Newest first."""
+    return await control_database.fetch(
+        platform.pool,
+        "SELECT mail.* FROM mail JOIN project ON project.id = mail.project_id"
+        " WHERE project.account_id = %(account)s ORDER BY mail.id DESC LIMIT %(limit)s",
+        {"account": platform.account_id, "limit": limit},
+    )
+
+
+async def find(platform: Platform, mail_id: str) -> DictRow:
+    usable = mail_id.isascii() and mail_id.isdecimal() and len(mail_id) < 18
+    row = usable and await control_database.fetch_one(
+        platform.pool,
+        "SELECT mail.* FROM mail JOIN project ON project.id = mail.project_id"
+        " WHERE mail.id = %(id)s AND project.account_id = %(account)s",
+        {"id": int(mail_id), "account": platform.account_id},
+    )
+    if not row:
+        raise Fault(404, "mail_not_found", f"there is no mail {mail_id!r}")
+    return row
+
+
+def _described(row: DictRow) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "project_id": row["project_id"],
+        "from": row["sender"],
+        "to": row["recipient"],
+        "subject": row["subject"],
+        "link": row["link"],
+        "created_at": row["created_at"].isoformat(),
+    }

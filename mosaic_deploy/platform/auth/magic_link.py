@@ -1,0 +1,194 @@
+"""Sign-in by magic link: asked for with the API key, mailed, verified exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.auth import inbox, messages, redirects
+from mosaic_deploy.platform.auth.smtp import Mailer, MailUnsent
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
+from mosaic_deploy.platform.projects.names import checked_address
+from mosaic_deploy.platform.projects.projects import find_project, project_by_id
+from mosaic_deploy.platform.services import Platform
+
+TOKEN_MINUTES = 15
+_DAY = timedelta(days=1)
+
+
+async def send_magic_link(platform: Platform, request: Request) -> Response:
+    document = await request_body.read_json(request)
+    email = checked_address(request_body.text(document, "email").strip())
+    wanted = request_body.optional_text(document, "redirect_url")
+    project = await find_project(platform, request)
+    settings, site_url = project["auth_settings"], platform.site_url(project["id"])
+    if wanted is None:
+        wanted = redirects.default_redirect(settings, site_url)
+    redirect = redirects.checked_redirect(wanted, site_url, settings)
+    token = secrets.token_urlsafe(32)
+    link = redirects.sign_in_link(site_url, redirect, token, email)
+    sender = messages.SENDER if platform.mailer is None else platform.mailer.sender
+    message = messages.magic_link_mail(project["name"], sender, email, link, TOKEN_MINUTES)
+    async with platform.pool.connection() as connection, connection.transaction():
+        count = await _count_mail(connection, project, platform.limits.mails(project["tier"]))
+        await _remember_token(connection, project["id"], email, token)
+        if platform.mailer is None:
+            await inbox.deliver(connection, project["id"], email, message, link)
+    if platform.mailer is not None:
+        await _send(platform, platform.mailer, message, token, count)
+    return Json({"success": True, "message": "Magic link sent! Check your email."})
+
+
+async def _send(platform: Platform, mailer: Mailer, message: EmailMessage, token: str, count: int) -> None:
+    """Outside the transaction: a slow mail server holds no lock. A mail that didn't go out isn't counted."""
+    try:
+        await mailer.send(message)
+    except MailUnsent as unsent:
+        if unsent.maybe:
+            text = f"the mail server's answer was lost, so the mail may arrive or not: {unsent}"
+            raise Fault(502, "mail_unconfirmed", text) from unsent
+        await control_database.fetch(
+            platform.pool,
+            "WITH gone AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
+            " DELETE FROM mail_count WHERE id = %(count)s",
+            {"hash": _hash(token), "count": count},
+        )
+        raise Fault(502, "mail_unsent", f"the mail could not be sent: {unsent}") from unsent
+
+
+async def verify_token(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    return await _verify(platform, request, project["id"])
+
+
+async def verify_on_site(platform: Platform, request: Request, project_id: str) -> Response:
+    """The same for a page of the site, which has no key: the token is the secret."""
+    # Only a page of this very origin may send JSON here without being asked back by the browser first.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Fault(415, "json_expected", "send the token as application/json")
+    if await project_by_id(platform, project_id) is None:
+        raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
+    return await _verify(platform, request, project_id)
+
+
+async def read_settings(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    return Json(project["auth_settings"])
+
+
+async def write_settings(platform: Platform, request: Request) -> Response:
+    """Replace the settings; the answer is what is stored now."""
+    document = await request_body.read_json(request)
+    project = await find_project(platform, request)
+    redirects.check_settings(document, platform.site_url(project["id"]))
+    if request_body.has_nul(document):
+        raise Fault(400, "settings_invalid", "the settings have a NUL character")
+    query = "UPDATE project SET auth_settings = %(settings)s WHERE id = %(id)s RETURNING auth_settings"
+    row = await control_database.fetch_one(
+        platform.pool, query, {"settings": Jsonb(document), "id": project["id"]}
+    )
+    return Json(row["auth_settings"] if row else {})
+
+
+async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
+    """One UPDATE decides: of many at once, one finds the token unused."""
+    document = await request_body.read_json(request)
+    token, email = (
+        request_body.text(document, "token", limit=500),
+        request_body.text(document, "email", limit=500),
+    )
+    parameters = {"hash": _hash(token), "project": project_id, "email": email.strip()}
+    used = await control_database.fetch_one(
+        platform.pool,
+        "UPDATE sign_in_token SET used_at = now() WHERE token_hash = %(hash)s AND project_id = %(project)s"
+        " AND lower(email) = lower(%(email)s) AND used_at IS NULL AND expires_at > now() RETURNING email",
+        parameters,
+    )
+    if used is None:
+        raise await _refusal(platform, parameters)
+    return Json({"success": True, "email": used["email"]})
+
+
+async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
+    row = await control_database.fetch_one(
+        platform.pool,
+        "SELECT used_at FROM sign_in_token WHERE token_hash = %(hash)s AND project_id = %(project)s"
+        " AND lower(email) = lower(%(email)s)",
+        parameters,
+    )
+    if row is None:
+        return Fault(401, "token_invalid", "this sign-in link is not valid")
+    if row["used_at"] is not None:
+        return Fault(401, "token_used", "this sign-in link was used already; ask for another one")
+    return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
+
+
+async def _count_mail(connection: Connection, project: DictRow, limit: int) -> int:
+    """Count one mail, or refuse it; returns the count's id. The project's row is the lock, so that two can't both
+    be the last one."""
+    parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
+    await control_database.rows(
+        connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters
+    )
+    sent = await control_database.rows(
+        connection,
+        "SELECT sent_at FROM mail_count WHERE project_id = %(project)s AND sent_at > now() - %(day)s"
+        " ORDER BY sent_at DESC OFFSET %(before)s LIMIT 1",
+        parameters,
+    )
+    if sent:
+        raise _too_many(sent[0]["sent_at"] + _DAY, project["tier"], limit)
+    counted = await control_database.rows(
+        connection,
+        "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
+        " INSERT INTO mail_count (project_id) VALUES (%(project)s) RETURNING id",
+        parameters,
+    )
+    number: int = counted[0]["id"]
+    return number
+
+
+def _too_many(next_at: datetime, tier: str, limit: int) -> Fault:
+    seconds = max(1, math.ceil((next_at - datetime.now(UTC)).total_seconds()))
+    when = next_at.astimezone(UTC).isoformat(timespec="seconds")
+    return Fault(
+        429,
+        "mail_limit_reached",
+        f"the {tier} tier sends {limit} mail{'' if limit == 1 else 's'} a day; the next one is possible at {when}",
+        details={"next_at": when},
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+async def _remember_token(connection: Connection, project_id: str, email: str, token: str) -> None:
+    await control_database.rows(
+        connection,
+        # Those of yesterday are of no use to anyone, not even for saying that they are too old.
+        "WITH old AS (DELETE FROM sign_in_token"
+        " WHERE project_id = %(project)s AND expires_at < now() - interval '1 day')"
+        " INSERT INTO sign_in_token (token_hash, project_id, email, expires_at)"
+        " VALUES (%(hash)s, %(project)s, %(email)s, now() + %(life)s)",
+        {
+            "hash": _hash(token),
+            "project": project_id,
+            "email": email,
+            "life": timedelta(minutes=TOKEN_MINUTES),
+        },
+    )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,113 @@
+"""Where a sign-in link may lead: a path of the project's own site, never anywhere else."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.projects.names import has_control_characters
+
+_DECODINGS = 8
+_OURS = ("token", "email")
+# What may stand in a URL as it is.
+_ASCII = "%/:?#[]@!$&'()*+,;=-._~"
+
+
+def checked_redirect(redirect: str, site_url: str, settings: dict[str, Any]) -> str:
+    """The redirect as a path of the site. A Fault where it leads elsewhere, or isn't one of those allowed."""
+    path = _local_path(redirect)
+    if path is None:
+        raise Fault(400, "redirect_invalid", "`redirect_url` must be a path of the site, such as /dashboard")
+    allowed = _allowed_paths(settings, site_url)
+    if allowed and path not in allowed and urlsplit(path).path not in allowed:
+        listed = ", ".join(sorted(allowed))
+        raise Fault(400, "redirect_not_allowed", f"`redirect_url` is not one of those allowed: {listed}")
+    return path
+
+
+def default_redirect(settings: dict[str, Any], site_url: str) -> str:
+    chosen = _magic_link(settings).get("redirect_url")
+    return (_as_path(chosen, site_url) if isinstance(chosen, str) else None) or "/"
+
+
+def sign_in_link(site_url: str, redirect: str, token: str, email: str) -> str:
+    """The link in the mail, in ASCII. What the redirect has as query and fragment stays, but for a token and an
+    email of its own: the page would read those, and sign in whoever they belong to."""
+    parts = urlsplit(redirect)
+    kept = [
+        field
+        for field in parts.query.split("&")
+        if field and unquote_plus(field.partition("=")[0]) not in _OURS
+    ]
+    query = "&".join([*kept, urlencode({"token": token, "email": email})])
+    return quote(site_url + urlunsplit(("", "", parts.path, query, parts.fragment)), safe=_ASCII)
+
+
+def check_settings(settings: dict[str, Any], site_url: str) -> None:
+    """Settings are kept as they are put; only what sign-in relies on is checked."""
+    magic_link = settings.get("magic_link", {})
+    if not isinstance(magic_link, dict):
+        raise Fault(400, "settings_invalid", "`magic_link` must be an object")
+    allowed = magic_link.get("allowed_redirect_urls", [])
+    if not isinstance(allowed, list):
+        raise Fault(400, "settings_invalid", "`allowed_redirect_urls` must be a list")
+    chosen = magic_link.get("redirect_url")
+    for entry in [*allowed, *([] if chosen is None else [chosen])]:
+        if not isinstance(entry, str) or _as_path(entry, site_url) is None:
+            raise Fault(400, "settings_invalid", f"{entry!r} is not a path of the site, such as /dashboard")
+
+
+def _allowed_paths(settings: dict[str, Any], site_url: str) -> set[str]:
+    magic_link = _magic_link(settings)
+    allowed = magic_link.get("allowed_redirect_urls")
+    if not isinstance(allowed, list) or not allowed:
+        return set()
+    entries = [*allowed, magic_link.get("redirect_url")]
+    paths = (_as_path(entry, site_url) for entry in entries if isinstance(entry, str))
+    return {path for path in paths if path is not None}
+
+
+def _magic_link(settings: dict[str, Any]) -> dict[str, Any]:
+    found = settings.get("magic_link")
+    return found if isinstance(found, dict) else {}
+
+
+def _as_path(entry: str, site_url: str) -> str | None:
+    """A path, or a full URL of this very site."""
+    return _local_path(entry.removeprefix(site_url) if entry.startswith(site_url + "/") else entry)
+
+
+def _local_path(redirect: str) -> str | None:
+    """The redirect where browsers, servers and whoever decodes it once more all read a path of the site in it.
+
+    `//host` is another site, browsers read `\\` as `/`, dots lead up, and some characters become slashes or dots
+    when text is normalised. None of that gets through, at any depth of percent-encoding.
+    """
+    if not redirect.startswith("/") or len(redirect) > 2000 or " " in redirect:
+        return None
+    if has_control_characters(redirect) or "\\" in redirect or "\ufffd" in redirect:
+        return None
+    path = redirect.partition("?")[0].partition("#")[0]
+    return redirect if all(map(_is_plain_path, _readings(path))) else None
+
+
+def _readings(path: str) -> Iterator[str]:
+    """The path as written and as decoded, again and again, until nothing is left to decode."""
+    for _ in range(_DECODINGS):
+        yield path
+        yield unicodedata.normalize("NFKC", path)
+        decoded = unquote(path, errors="replace")
+        if decoded == path:
+            return
+        path = decoded
+    # Encoded that often it is no path that anybody means.
+    yield "//"
+
+
+def _is_plain_path(path: str) -> bool:
+    if "//" in path or "\\" in path or has_control_characters(path) or "\ufffd" in path:
+        return False
+    return not any(segment in (".", "..") for segment in path.split("/"))

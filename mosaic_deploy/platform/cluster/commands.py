@@ -1,0 +1,169 @@
+"""The process contract of a served platform: `prepare`, `cluster`, `work`, `account-…`.
+
+Secrets come through the environment, where other users of the machine don't see them: MOSAIC_DATABASE_URL,
+MOSAIC_SMTP_URL, and the AWS_… names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from mosaic_deploy.installed import install_command
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.projects.limits import Limits, parsed_count, parsed_size
+
+COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate", "account-tier", "account-list")
+DATABASE_VARIABLE = "MOSAIC_DATABASE_URL"
+
+_TEXTS = {
+    "prepare": "check and prepare database and store for `cluster`",
+    "cluster": "serve in the foreground, on a PostgreSQL cluster and an object store",
+    "work": argparse.SUPPRESS,
+    "account-create": "make an account with an API key",
+    "account-rotate": "give an account its next API key",
+    "account-tier": "change which limits hold for an account",
+    "account-list": "all accounts, without their keys",
+}
+
+log = logging.getLogger("mosaic_deploy.platform")
+
+
+def add_commands(commands: Any) -> None:
+    for name in COMMANDS:
+        command = commands.add_parser(name, help=_TEXTS[name])
+        if name == "account-create":
+            command.add_argument("name")
+            command.add_argument("--tier", choices=("free", "pro"), default="free")
+        if name in ("account-rotate", "account-tier"):
+            command.add_argument("account", type=int)
+        if name == "account-tier":
+            command.add_argument("tier", choices=("free", "pro"))
+        if name.startswith("account-"):
+            continue
+        command.add_argument("--store", required=True)
+        command.add_argument("--base-domain", required=True)
+        command.add_argument("--database-host", default="")
+        command.add_argument("--host", default="127.0.0.1")
+        command.add_argument("--port", type=int, default=8787)
+        command.add_argument("--workers", type=int, default=1)
+        command.add_argument("--connections", type=int, default=20)
+        command.add_argument("--free-storage", type=_told(parsed_size), default=20 * 10**9)
+        command.add_argument("--pro-storage", type=_told(parsed_size), default=10**12)
+        command.add_argument("--free-mails", type=_told(parsed_count), default=10)
+        command.add_argument("--pro-mails", type=_told(parsed_count), default=1000)
+        if name == "work":
+            command.add_argument("--listener", type=int, required=True)
+            command.add_argument("--lifeline", type=int, required=True)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The document to print, or None where the command has said everything itself. Raises ProcessFault."""
+    try:
+        from mosaic_deploy.platform.auth import smtp
+        from mosaic_deploy.platform.cluster import settings as cluster
+        from mosaic_deploy.platform.cluster import workers
+        from mosaic_deploy.platform.cluster import workers as worker
+        from mosaic_deploy.platform.http import logs
+    except ImportError as error:
+        raise ProcessFault(
+            "local_not_installed",
+            f"serving needs a package that isn't installed: {error.name}",
+            install_command("serve"),
+        ) from error
+    logs.configure(None)
+    url = os.environ.get(DATABASE_VARIABLE, "")
+    if options.command.startswith("account-"):
+        return asyncio.run(_account(options, cluster.Cluster(url)))
+    told = cluster.Cluster(
+        database_url=url,
+        store_url=options.store,
+        base_domain=options.base_domain,
+        database_host=options.database_host,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        connections=options.connections,
+        limits=Limits(options.free_storage, options.pro_storage, options.free_mails, options.pro_mails),
+    )
+    smtp.mailer_from(os.environ.get(smtp.VARIABLE))
+    if options.command == "prepare":
+        asyncio.run(cluster.prepare(told))
+        return {"status": "prepared", "url": told.hosts().url}
+    if options.command == "work":
+        worker.work(told, socket.socket(fileno=options.listener), options.lifeline, lambda: None)
+        return None
+    listener = _bound(told.host, told.port)
+    place = f"{told.hosts().url}, at {told.host}:{listener.getsockname()[1]}"
+    if told.workers == 1:
+        worker.work(told, listener, None, lambda: log.info("serving %s", place))
+        return None
+    asyncio.run(cluster.prepare(told))
+    listener.listen(1024)
+    command = workers.worker_command(_again(options))
+    workers.Workers(command, listener, told.workers).run(lambda: log.info("starting %s", place))
+    return None
+
+
+async def _account(options: argparse.Namespace, told: Any) -> dict[str, Any]:
+    from mosaic_deploy.platform.accounts import accounts
+    from mosaic_deploy.platform.cluster import settings as cluster
+
+    async with cluster.opened_control(told) as pool:
+        try:
+            if options.command == "account-create":
+                return await accounts.create_account(pool, options.name, options.tier)
+            if options.command == "account-tier":
+                return await accounts.change_tier(pool, options.account, options.tier)
+            if options.command == "account-list":
+                return {"accounts": await accounts.list_accounts(pool)}
+            key = await accounts.rotate_key(pool, options.account)
+        except LookupError as error:
+            raise ProcessFault(
+                "account_not_found",
+                f"there is no account {options.account}",
+                "`mosaic-deploy platform account list` shows all",
+            ) from error
+    return {"account_id": options.account, "api_key": key, "old_key_days": accounts.GRACE.days}
+
+
+def _again(options: argparse.Namespace) -> list[str]:
+    """The same options once more, for a worker."""
+    names = (
+        "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
+        "free_mails", "pro_mails",
+    )  # fmt: skip
+    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
+        opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except OSError as error:
+        raise ProcessFault(
+            "address_unusable",
+            f"{host}:{port} can't be listened on: {error.strerror or error}",
+            "choose others with --host and --port",
+        ) from error
+    return opened
+
+
+def _told(read: Callable[[str], int]) -> Callable[[str], int]:
+    """For argparse, which says of a ValueError only that there was one."""
+
+    def converted(text: str) -> int:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return converted

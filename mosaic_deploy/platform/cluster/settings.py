@@ -1,0 +1,104 @@
+"""The platform on somebody's PostgreSQL cluster and object store: what it is told, and what all workers share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.http.hosts import Hosts, domain_hosts
+from mosaic_deploy.platform.machine.state_folder import State
+from mosaic_deploy.platform.postgres import control_database, databases
+from mosaic_deploy.platform.postgres.control_database import Pool
+from mosaic_deploy.platform.postgres.server import Server
+from mosaic_deploy.platform.projects.limits import Limits
+from mosaic_deploy.platform.storage.object_store import ObjectStore, open_store
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the operator says. No worker keeps anything else than this: the rest is in database and store."""
+
+    database_url: str
+    store_url: str = ""
+    base_domain: str = ""
+    # HOST[:PORT] of the database as the projects' own clients reach it, where it is another one than ours.
+    database_host: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8787
+    workers: int = 1
+    # Per worker, to the projects' databases.
+    connections: int = 20
+    limits: Limits = field(default_factory=Limits)
+
+    def server(self) -> Server:
+        return Server.at(self.database_url, public=self.database_host)
+
+    def store(self) -> ObjectStore:
+        return open_store(self.store_url)
+
+    def hosts(self) -> Hosts:
+        return domain_hosts(self.base_domain)
+
+
+async def prepare(cluster: Cluster) -> None:
+    """Everything that must be there before the first request. Any number of workers may do this at once.
+
+    Raises ProcessFault where database or store can't be used.
+    """
+    cluster.hosts()
+    store = cluster.store()
+    async with opened_control(cluster):
+        await store.check()
+
+
+@asynccontextmanager
+async def opened_control(cluster: Cluster) -> AsyncIterator[Pool]:
+    """The control database, made and brought up to date where need be."""
+    server = cluster.server()
+    try:
+        await databases.prepare_server(server, None)
+        await control_database.migrate(server.conninfo(control_database.DATABASE))
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ProcessFault(
+            "database_unusable",
+            f"the database server can't be used: {said}",
+            "its role needs CREATEDB and CREATEROLE; extensions that the server lacks are left out",
+        ) from error
+    try:
+        async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
+            yield pool
+    except PoolTimeout as error:
+        raise ProcessFault("database_unusable", f"the control database doesn't answer: {error}") from error
+
+
+async def shared_state(pool: Pool) -> State:
+    """Names and keys that are the same for all workers, for ever; made by the first one."""
+    kept = {
+        "home_id": secrets.token_hex(8),
+        "signing_key": secrets.token_hex(32),
+    }
+    for name, value in kept.items():
+        await control_database.fetch(
+            pool,
+            "INSERT INTO setting (name, value) VALUES (%(name)s, %(value)s) ON CONFLICT DO NOTHING",
+            {"name": name, "value": value},
+        )
+    rows = await control_database.fetch(
+        pool, "SELECT name, value FROM setting WHERE name = ANY(%(names)s)", {"names": list(kept)}
+    )
+    shared = {row["name"]: row["value"] for row in rows}
+    # There is no account that every caller is: keys are looked up. This one opens nothing, as nobody has it.
+    return State(
+        home_id=shared["home_id"],
+        signing_key=shared["signing_key"],
+        api_key=secrets.token_urlsafe(32),
+        postgres_password="",
+        postgres_folder="",
+    )

@@ -1,0 +1,161 @@
+"""Several workers on one machine: one socket, one process each, and this one that starts them again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mosaic_deploy.platform.app.server import listen, stop_signal
+from mosaic_deploy.platform.auth.smtp import VARIABLE, mailer_from
+from mosaic_deploy.platform.cluster.settings import Cluster, opened_control, shared_state
+from mosaic_deploy.platform.daemon import background_jobs
+from mosaic_deploy.platform.postgres.connections import Sessions
+from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.sql.modes import variants_from
+
+log = logging.getLogger("mosaic_deploy.platform")
+
+# Longer than a worker takes to finish what is under way.
+_STOP_PATIENCE = 20.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _LONG_LIFE = 0.1, 10.0, 30.0
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    started: float = field(default_factory=time.monotonic)
+
+
+class Workers:
+    """`command` starts one worker; it is given the socket and the lifeline by number."""
+
+    def __init__(self, command: Sequence[str], listener: socket.socket, count: int) -> None:
+        self._command = command
+        self._listener = listener
+        self._count = count
+        self._running: list[_Worker] = []
+        self._pause = _FIRST_PAUSE
+        self._due = 0.0
+        # Held open by us alone: when we end, however, the workers read its end and stop.
+        self._lifeline, self._held = os.pipe()
+
+    def run(self, announce: Callable[[], None]) -> None:
+        """Until SIGTERM or SIGINT: as many as wanted, each that ends replaced by another."""
+        wakeup = _wakeup_on(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        for _ in range(self._count):
+            self._start_one()
+        announce()
+        while not {signal.SIGTERM, signal.SIGINT} & set(_signals_until(wakeup, self._patience())):
+            self._bury_ended()
+            while len(self._running) < self._count and time.monotonic() >= self._due:
+                self._start_one()
+        self._stop_all()
+
+    def _patience(self) -> float:
+        missing = len(self._running) < self._count
+        return max(0.0, self._due - time.monotonic()) if missing else 1.0
+
+    def _start_one(self) -> None:
+        handles = (self._listener.fileno(), self._lifeline)
+        command = [*self._command, "--listener", str(handles[0]), "--lifeline", str(handles[1])]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=handles
+        )
+        self._running.append(_Worker(process))
+        log.info("worker %d started", process.pid)
+
+    def _bury_ended(self) -> None:
+        for worker in [one for one in self._running if one.process.poll() is not None]:
+            self._running.remove(worker)
+            log.error("worker %d ended with %s", worker.process.pid, worker.process.returncode)
+            lived = time.monotonic() - worker.started
+            # One that ends right away would be started without end; the others serve meanwhile.
+            self._pause = _FIRST_PAUSE if lived > _LONG_LIFE else min(2 * self._pause, _LONGEST_PAUSE)
+            self._due = time.monotonic() + self._pause
+
+    def _stop_all(self) -> None:
+        log.info("stopping %d workers", len(self._running))
+        for worker in self._running:
+            worker.process.terminate()
+        deadline = time.monotonic() + _STOP_PATIENCE
+        for worker in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            worker.process.kill()
+            worker.process.wait()
+
+
+def worker_command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "mosaic_deploy.platform", "work", *arguments]
+
+
+def _wakeup_on(*numbers: signal.Signals) -> socket.socket:
+    """A socket that gets a byte per signal."""
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    reading.setblocking(False)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)
+    return reading
+
+
+def _signals_until(wakeup: socket.socket, seconds: float) -> bytes:
+    with selectors.DefaultSelector() as selector:
+        selector.register(wakeup, selectors.EVENT_READ)
+        if not selector.select(seconds):
+            return b""
+    return wakeup.recv(4096)
+
+
+def work(
+    cluster: Cluster, listener: socket.socket, lifeline: int | None, announce: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the other end of `lifeline` closes: its holder has ended."""
+    os.umask(0o077)
+    asyncio.run(_work(cluster, listener, lifeline, announce))
+
+
+async def _work(
+    cluster: Cluster, listener: socket.socket, lifeline: int | None, announce: Callable[[], None]
+) -> None:
+    stop = stop_signal()
+    if lifeline is not None:
+        asyncio.get_running_loop().add_reader(lifeline, stop.set)
+    variants = variants_from()
+    server = cluster.server()
+    async with opened_control(cluster) as pool:
+        platform = Platform(
+            state=await shared_state(pool),
+            hosts=cluster.hosts(),
+            pool=pool,
+            server=server,
+            sessions=Sessions(server, reuse=variants.reuse, limit=cluster.connections),
+            store=cluster.store(),
+            account_id=0,
+            variants=variants,
+            limits=cluster.limits,
+            mailer=mailer_from(os.environ.get(VARIABLE)),
+            local=False,
+        )
+        await listen(
+            platform,
+            listener,
+            stop,
+            announce,
+            background_jobs.together(
+                background_jobs.do_chores(platform), background_jobs.mind_connections(platform)
+            ),
+        )
+        await platform.finish_tasks()
+        await platform.sessions.close_idle(older_than=0)

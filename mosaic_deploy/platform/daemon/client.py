@@ -1,0 +1,158 @@
+"""The daemon from outside: started, found, asked, ended. Only the standard library is imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.machine import state_folder
+
+Document = dict[str, Any]
+
+START_PATIENCE = 120.0
+_STOP_PATIENCE = 45.0
+
+
+def launch(folder: Path, port: int | None, settings: Mapping[str, str] | None = None) -> Document:
+    """Start the daemon and wait for its report: the platform's document, or why it could not start.
+
+    `settings` are those of a run that it goes on with; else they are the environment's.
+    """
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "mosaic_deploy.platform", "serve", "--report-to", str(writing)]
+    if port is not None:
+        command += ["--port", str(port)]
+    handle = os.open(folder / "platform.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "ab") as log:
+        daemon = subprocess.Popen(
+            command,
+            env={**state_folder.with_settings(os.environ, settings), "MOSAIC_HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            start_new_session=True,
+        )
+    os.close(writing)
+    try:
+        report = _read_report(reading)
+    finally:
+        os.close(reading)
+    # It is meant to outlive us: no warning that it does.
+    daemon.returncode = 0
+    if report is None:
+        raise ProcessFault("start_failed", "the platform did not start", log_hint(folder))
+    if "error" in report:
+        error = report["error"]
+        raise ProcessFault(error["code"], error["message"], error["hint"] or log_hint(folder))
+    return report
+
+
+def _read_report(reading: int) -> Document | None:
+    """The daemon's document; None when it ended or fell silent without one."""
+    received = b""
+    deadline = time.monotonic() + START_PATIENCE
+    while True:
+        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
+        chunk = os.read(reading, 65536) if ready else b""
+        if not chunk:
+            break
+        received += chunk
+    try:
+        document: Document = json.loads(received)
+    except ValueError:
+        return None
+    return document
+
+
+def find_running(folder: Path) -> Document | None:
+    """The running platform's document, where it answers as the one of this home."""
+    document = state_folder.read_platform(folder) if state_folder.is_locked(folder / "serve.lock") else None
+    if document is None:
+        return None
+    code, answer = ask(document, "GET", "/healthz", timeout=5)
+    if code == 200 and answer.get("home_id") == document.get("home_id"):
+        return {**document, "status": "running"}
+    return None
+
+
+def ask(document: Document, method: str, path: str, timeout: float) -> tuple[int, Document]:
+    """(status, JSON body); status 0 when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", document["port"], timeout=timeout)
+    try:
+        connection.request(method, path, headers={"X-API-Key": document["api_key"]})
+        response = connection.getresponse()
+        body = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return 0, {}
+    else:
+        return response.status, body if isinstance(body, dict) else {}
+    finally:
+        connection.close()
+
+
+def end_unhealthy(folder: Path) -> None:
+    """A daemon that holds the lock but doesn't answer is on its way up, on its way down, or stuck."""
+    lock = folder / "serve.lock"
+    deadline = time.monotonic() + 15
+    while state_folder.is_locked(lock) and time.monotonic() < deadline:
+        if find_running(folder):
+            return
+        time.sleep(0.1)
+    if state_folder.is_locked(lock):
+        _end_daemon(folder)
+
+
+def stop_all(folder: Path, *, keep: bool = True) -> None:
+    """Where nothing is to be kept, nothing is waited for: neither requests under way nor PostgreSQL's last writes."""
+    from mosaic_deploy.platform.postgres.cluster import stop_postmaster
+
+    _end_daemon(folder, graceful=keep)
+    state = state_folder.readable_state(folder)
+    if state is not None:
+        # Left behind by a daemon that was killed.
+        stop_postmaster(Path(state.postgres_folder) / "data", keep=keep)
+
+
+def _end_daemon(folder: Path, *, graceful: bool = True) -> None:
+    """SIGTERM, and SIGKILL when that isn't heeded. The lock tells whether it lives: a pid alone could be
+    another program's by now."""
+    lock = folder / "serve.lock"
+    steps = ((signal.SIGTERM, _STOP_PATIENCE), (signal.SIGKILL, 5.0))
+    for number, patience in steps if graceful else steps[1:]:
+        deadline = time.monotonic() + patience
+        sent = 0
+        while state_folder.is_locked(lock):
+            pid = _daemon_pid(folder)
+            if pid and pid != sent:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+                sent = pid
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        else:
+            return
+    raise ProcessFault("stop_failed", "the platform doesn't end", log_hint(folder))
+
+
+def _daemon_pid(folder: Path) -> int:
+    try:
+        return int((folder / "serve.pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def log_hint(folder: Path) -> str:
+    return f"see {folder / 'platform.log'}"

@@ -1,0 +1,187 @@
+"""The daemon: PostgreSQL, control database, web server; up in this order, down in the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.platform.accounts.accounts import ensure_account
+from mosaic_deploy.platform.accounts.local_key import LocalKey, keep_rotating
+from mosaic_deploy.platform.app.server import listen, stop_signal
+from mosaic_deploy.platform.auth import smtp
+from mosaic_deploy.platform.daemon import background_jobs, backup
+from mosaic_deploy.platform.daemon.report import Report
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.http import logs
+from mosaic_deploy.platform.http.hosts import local_hosts
+from mosaic_deploy.platform.machine import state_folder
+from mosaic_deploy.platform.machine.os_user import choose_folder, create_folder, postgres_account
+from mosaic_deploy.platform.machine.ports import bind_asked, bind_preferred
+from mosaic_deploy.platform.machine.state_folder import State
+from mosaic_deploy.platform.postgres import clones, control_database, databases
+from mosaic_deploy.platform.postgres.cluster import Postgres
+from mosaic_deploy.platform.postgres.connections import Sessions
+from mosaic_deploy.platform.postgres.installation import Installation, ensure_installation
+from mosaic_deploy.platform.postgres.server import Server
+from mosaic_deploy.platform.postgres.server_log import turn_over
+from mosaic_deploy.platform.projects.limits import local_limits
+from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.sql.modes import variants_from
+from mosaic_deploy.platform.storage.object_store import folder_store
+from mosaic_deploy.version import __version__
+
+log = logging.getLogger("mosaic_deploy.platform")
+
+
+def serve(folder: Path, port: int | None, report: Report) -> None:
+    """Run in the foreground until SIGTERM or SIGINT. `report` gets the platform's document once it is healthy.
+
+    Raises ProcessFault where it can't start; another platform on the same home is such a case.
+    """
+    state_folder.create_home(folder)
+    # Nothing we make is for other users; what PostgreSQL's user must pass through is opened where it is made.
+    os.umask(0o077)
+    if not state_folder.hold_for_life(folder / "serve.lock"):
+        raise ProcessFault("already_running", f"a platform already runs on {folder}")
+    (folder / "serve.pid").write_text(str(os.getpid()))
+    backup.finish(folder)
+    # The folder we were started in may be unmounted or deleted; nothing here needs it.
+    os.chdir(folder)
+    # libpq reads PGOPTIONS, PGSERVICE and their like; they are meant for other servers.
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    asyncio.run(_run(folder, port, report))
+
+
+async def _run(folder: Path, port: int | None, report: Report) -> None:
+    stop = stop_signal()
+    account = postgres_account()
+    state = state_folder.read_state(folder)
+    if state is None:
+        state = state_folder.new_state(choose_folder(folder, account))
+        state_folder.write_state(folder, state)
+    state = _moved_along(state, folder)
+    listener = bind_asked(port) if port else bind_preferred(state.port or state_folder.DEFAULT_PORT)
+    postgres_folder = Path(state.postgres_folder)
+    create_folder(postgres_folder, account)
+    installation = ensure_installation(postgres_folder)
+    postgres = Postgres(installation, postgres_folder, account)
+    postgres.start(state.postgres_password, state.postgres_port)
+    try:
+        bound: int = listener.getsockname()[1]
+        state = replace(state, port=bound, postgres_port=postgres.port)
+        state_folder.write_state(folder, state)
+        async with _parts(folder, state, installation) as platform:
+            document = await _document(folder, platform, postgres)
+            announced = partial(_announce, folder, document, report)
+            await listen(platform, listener, stop, announced, _keep(platform, postgres))
+    finally:
+        postgres.stop()
+
+
+def _moved_along(state: State, folder: Path) -> State:
+    """A home that was moved or renamed takes along the PostgreSQL inside it."""
+    inside = folder / "postgres"
+    if (inside / "data").is_dir() and not (Path(state.postgres_folder) / "data").is_dir():
+        return replace(state, postgres_folder=str(inside))
+    return state
+
+
+def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
+    state_folder.write_settings(folder)
+    state_folder.write_platform(folder, document)
+    log.info("listening on %s", document["url"])
+    report(document)
+
+
+@asynccontextmanager
+async def _parts(folder: Path, state: State, installation: Installation) -> AsyncIterator[Platform]:
+    variants, limits = variants_from(), local_limits(os.environ)
+    sending = smtp.mailer_from(os.environ.get(smtp.VARIABLE))
+    server = Server.embedded(state.postgres_port, state.postgres_password)
+    await databases.prepare_server(server, installation)
+    # Before anybody can begin another draft.
+    await clones.put_left_away(server)
+    await control_database.migrate(server.conninfo(control_database.DATABASE))
+    async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
+        account_id = await ensure_account(pool, state.api_key)
+        local_key = LocalKey(folder, state.api_key, account_id)
+        await local_key.rotate_if_due(pool)
+        platform = Platform(
+            state=state,
+            hosts=local_hosts(state.port),
+            pool=pool,
+            server=server,
+            sessions=Sessions(server, reuse=variants.reuse),
+            store=folder_store(folder / "store"),
+            account_id=account_id,
+            local_key=local_key,
+            variants=variants,
+            limits=limits,
+            mailer=sending,
+        )
+        yield platform
+        await platform.finish_tasks()
+        await platform.sessions.close_idle(older_than=0)
+
+
+async def _document(folder: Path, platform: Platform, postgres: Postgres) -> dict[str, Any]:
+    """What `start` prints and platform.json holds."""
+    extensions = await databases.extension_versions(platform.server)
+    return {
+        "status": "running",
+        "url": platform.url,
+        "api_key": platform.local_key.value if platform.local_key else None,
+        "pid": os.getpid(),
+        "port": platform.state.port,
+        "postgres_port": postgres.port,
+        "home": str(folder),
+        "home_id": platform.state.home_id,
+        "mails": "local inbox" if platform.mailer is None else platform.mailer.address,
+        "version": __version__,
+        "versions": {"platform": __version__, "postgres": postgres.version, **extensions},
+    }
+
+
+async def _keep(platform: Platform, postgres: Postgres) -> None:
+    await background_jobs.take_up(platform)
+    await background_jobs.together(
+        background_jobs.do_chores(platform),
+        background_jobs.mind_connections(platform),
+        keep_rotating(platform),
+        _watch(postgres, platform.state),
+    )
+
+
+async def _watch(postgres: Postgres, state: State) -> None:
+    """PostgreSQL that has ended is started again, at the same port; clients connect anew by themselves."""
+    while True:
+        await asyncio.sleep(0.5)
+        await _mind_log(postgres)
+        if postgres.alive():
+            continue
+        log.error("PostgreSQL ended; starting it again")
+        port = postgres.port
+        await asyncio.to_thread(postgres.start, state.postgres_password, port)
+        if postgres.port != port:
+            raise ProcessFault("postgres_ended", f"PostgreSQL ended, and its port {port} is taken now")
+        log.info("PostgreSQL is back")
+
+
+async def _mind_log(postgres: Postgres) -> None:
+    try:
+        await asyncio.to_thread(turn_over, postgres.log)
+    except OSError as error:
+        log.warning("PostgreSQL's log can't be turned over: %s", error)
+
+
+def configure_logging(folder: Path | None = None) -> None:
+    """Into the folder's log, or to stderr for whoever runs it in the foreground."""
+    logs.configure(folder)

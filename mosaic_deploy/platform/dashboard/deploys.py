@@ -1,0 +1,95 @@
+"""Deploys as the ledger in a project's own database tells them.
+
+The schema `mosaic_deploy` belongs to the project's role: whatever is in it is that project's word. So it is read as
+that role, in a read-only transaction with little time, and shown as text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres.connections import Session
+from mosaic_deploy.platform.services import Platform
+
+_SECONDS = 3
+_SHOWN_CHANGES = 200
+_DEPLOYS = """
+SELECT id::text, status::text, holder::text, environment::text, started_at::timestamptz, finished_at::timestamptz,
+       CASE WHEN pg_catalog.pg_column_size(report) < 1000000 THEN report::jsonb END
+FROM mosaic_deploy.deploys ORDER BY started_at DESC LIMIT %s
+"""
+
+_LEASE = """
+SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One run of the deployer. `changes` are addresses such as `static:index.html`, `more` those beyond."""
+
+    project_id: str
+    id: str
+    status: str
+    holder: str
+    environment: str
+    started_at: datetime
+    finished_at: datetime | None
+    changes: tuple[str, ...]
+    more: int
+    error: str
+
+
+async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
+    """Newest first, of all these projects. One whose ledger can't be read has none."""
+    running = [row for row in projects if row["status"] == "running"]
+    found = await asyncio.gather(*(_of_project(platform, row, limit) for row in running))
+    merged = [deploy for deploys in found for deploy in deploys]
+    return sorted(merged, key=lambda deploy: deploy.started_at, reverse=True)[:limit]
+
+
+async def _of_project(platform: Platform, project: DictRow, limit: int) -> list[Deploy]:
+    password = project["database_password"]
+    try:
+        async with asyncio.timeout(_SECONDS), platform.sessions.session(project["id"], password) as session:
+            await session.execute("BEGIN READ ONLY")
+            await session.execute("SET LOCAL statement_timeout = '2s'")
+            cursor = await session.execute(_DEPLOYS, [limit])
+            rows = await cursor.fetchall()
+            lease = await _lease(session) if any(row[1] == "running" for row in rows) else None
+            return [_read(project["id"], row, lease) for row in rows]
+    except (psycopg.Error, Fault, TimeoutError):
+        # No ledger, another layout, or a database that is busy: the page goes without.
+        return []
+
+
+async def _lease(session: Session) -> tuple[Any, ...] | None:
+    """Who deploys now, and since when."""
+    try:
+        cursor = await session.execute(_LEASE)
+        return await cursor.fetchone()
+    except psycopg.Error:
+        return None
+
+
+def _read(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
+    name, status, holder, environment, started, finished, report = row
+    if status == "running" and not (lease and lease[0] == holder and lease[1] <= started):
+        # Its process died before it could write how it ended.
+        status = "interrupted"
+    report = report if isinstance(report, dict) else {}
+    done = report.get("done")
+    changes = [str(address) for address in done] if isinstance(done, list) else []
+    error = report.get("error")
+    message = str(error.get("message", "")) if isinstance(error, dict) else ""
+    return Deploy(
+        project_id, name, status, holder, environment or "", started, finished,
+        tuple(changes[:_SHOWN_CHANGES]), max(0, len(changes) - _SHOWN_CHANGES), message[:2000],
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""The inbox as pages: a list, and each mail with its text, its links and its HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.auth import inbox
+from mosaic_deploy.platform.dashboard import layout as page
+from mosaic_deploy.platform.dashboard.html import (
+    Html,
+    element,
+    escaped,
+    facts,
+    joined,
+    link,
+    moment,
+    section,
+    table,
+)
+from mosaic_deploy.platform.services import Platform
+
+_SHOWN = 200
+# The mail's own HTML: styles as written, no scripts, nothing fetched, links open beside it.
+_MAIL_HEADERS = {
+    **page.HEADERS,
+    "Content-Security-Policy": (
+        "sandbox allow-popups allow-popups-to-escape-sandbox;"
+        " default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+    ),
+}
+
+
+async def show_all(platform: Platform, _request: Request) -> Response:
+    mails = await inbox.recent(platform, _SHOWN)
+    return page.document("Inbox", section("mails", "Mails", listed(platform, mails)))
+
+
+async def show_one(platform: Platform, request: Request) -> Response:
+    row = await inbox.find(platform, request.path_params["mail_id"])
+    about = facts(
+        [
+            ("From", row["sender"]),
+            ("To", row["recipient"]),
+            ("Sent (UTC)", moment(row["created_at"])),
+            ("Project", link(f"/projects/{row['project_id']}", row["project_id"])),
+        ]
+    )
+    frame = element("iframe", src=f"/inbox/{row['id']}/html", title="The mail's HTML", sandbox=_SANDBOX)
+    return page.document(
+        row["subject"],
+        section("about", "Mail", about),
+        section("text", "Text", element("pre", _linked(row["text_body"], row["link"]))),
+        section("html", "HTML", frame),
+    )
+
+
+async def show_html(platform: Platform, request: Request) -> Response:
+    """The HTML part alone, for the frame."""
+    row = await inbox.find(platform, request.path_params["mail_id"])
+    text = '<base target="_blank">' + row["html_body"]
+    return Response(text, 200, _MAIL_HEADERS, "text/html; charset=utf-8")
+
+
+def listed(platform: Platform, mails: Sequence[DictRow]) -> Html:
+    rows = [
+        (
+            moment(row["created_at"]),
+            link(f"/inbox/{row['id']}", row["subject"]),
+            row["recipient"],
+            link(f"/projects/{row['project_id']}", row["project_id"]),
+        )
+        for row in mails
+    ]
+    empty = "No mails yet. Sign-in mails of local projects come here."
+    if platform.mailer is not None:
+        empty = f"Mails go out through {platform.mailer.address}; none are kept here."
+    return table("Mails", ("Sent (UTC)", "Subject", "To", "Project"), rows, empty=empty)
+
+
+def _linked(text: str, target: str) -> Html:
+    """The text with its link to follow."""
+    before, found, after = text.partition(target)
+    return joined([escaped(before), link(found) if found else "", escaped(after)])
+
+
+_SANDBOX = "allow-popups allow-popups-to-escape-sandbox"

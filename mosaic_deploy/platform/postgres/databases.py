@@ -1,0 +1,211 @@
+"""Databases and roles: the template, and one database with one role per project."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import sql
+
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.installation import (
+    Installation,
+    has_sql_uuid_ossp,
+    install_sql_uuid_ossp,
+    trust_vector,
+)
+from mosaic_deploy.platform.postgres.server import Connection, Server
+
+EXTENSIONS = ("vector", "uuid-ossp", "pgcrypto")
+ROLE_CONNECTIONS = 40
+_ROLE_SETTINGS = {
+    "statement_timeout": "15min",
+    "idle_in_transaction_session_timeout": "10min",
+    "idle_session_timeout": "4h",
+    # Whoever waits for a statement may be gone, without having said so.
+    "client_connection_check_interval": "10s",
+    "temp_file_limit": "4GB",
+    # RAISE LOG would fill the server's log.
+    "log_min_messages": "fatal",
+}
+
+_PREPARE_LOCK = 7700
+_PROJECT_LOCK = 7702
+
+log = logging.getLogger(__name__)
+
+
+def database_name(project_id: str) -> str:
+    """The project's database and its role have the same name: `pod-16f` -> `tenant_pod_16f`."""
+    return "tenant_" + project_id.replace("-", "_")
+
+
+async def prepare_server(server: Server, installation: Installation | None) -> None:
+    """Make control and template database where they are missing. May be interrupted and run again; of several
+    processes at once one works and the others wait. Without an `installation` the server is somebody's own."""
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [_PREPARE_LOCK])
+        present = await _database_names(connection)
+        if control_database.DATABASE not in present:
+            # The embedded server is ours alone; in somebody's cluster these may be in use.
+            for shared in ("postgres", "template1") if installation else ():
+                await close_to_public(connection, shared)
+            await _create_database(connection, control_database.DATABASE, "template0")
+        if installation is not None:
+            await _ensure_uuid_ossp(connection, installation)
+            trust_vector(installation)
+        if control_database.TEMPLATE not in present:
+            await _create_template(server, connection)
+        elif installation is None:
+            await _add_extensions(server, control_database.TEMPLATE)
+
+
+async def extension_versions(server: Server) -> dict[str, str]:
+    async with await server.connect(control_database.TEMPLATE) as connection:
+        cursor = await connection.execute(
+            "SELECT extname, extversion FROM pg_extension WHERE extname <> 'plpgsql'"
+        )
+        return dict(await cursor.fetchall())
+
+
+@asynccontextmanager
+async def locked_project(server: Server, project_id: str, *, wait: bool) -> AsyncIterator[bool]:
+    """Hold the right to make or drop this project's database: several workers may be about to. Yields False where
+    another one holds it and `wait` is false. The lock ends with its connection, so it is never stale."""
+    kind = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    async with await server.connect(server.maintenance) as connection:
+        query = sql.SQL("SELECT {}(%s, hashtext(%s))").format(sql.Identifier(kind))
+        row = await (await connection.execute(query, [_PROJECT_LOCK, project_id])).fetchone()
+        # The one that waits answers nothing.
+        yield wait or bool(row and row[0])
+
+
+async def create_project_database(server: Server, project_id: str, password: str) -> None:
+    """Role and database of a project. Each step is done only where it is missing, so a crash is resumed."""
+    name = database_name(project_id)
+    async with await server.connect(server.maintenance) as connection:
+        await _ensure_role(connection, name, password)
+        if name not in await _database_names(connection):
+            await _create_database(connection, name, control_database.TEMPLATE, owner=name)
+        else:
+            await _open_database(connection, name)
+
+
+async def restore_access(server: Server, project_id: str, password: str) -> None:
+    """Undo what a role can do to shut itself out: another password, its database closed. Makes nothing anew."""
+    name = database_name(project_id)
+    role = sql.Identifier(name)
+    async with await server.connect(server.maintenance) as connection:
+        if name not in await _database_names(connection):
+            return
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
+        await connection.execute(sql.SQL("ALTER DATABASE {} WITH CONNECTION LIMIT -1").format(role))
+        await connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(role))
+        await connection.execute(sql.SQL("GRANT ALL ON DATABASE {0} TO {0}").format(role))
+
+
+async def drop_project_database(server: Server, project_id: str) -> None:
+    """Drop database and role, cutting off who is connected. Nothing happens where they don't exist."""
+    own = database_name(project_id)
+    name = sql.Identifier(own)
+    async with await server.connect(server.maintenance) as connection:
+        # Its clones (platform/clones.py) belong to the role, too.
+        owned = [each for each in await _database_names(connection) if each.startswith(f"{own}_draft")]
+        for each in (own, *owned):
+            await connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each))
+            )
+        await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(name))
+
+
+async def _create_template(server: Server, connection: Connection) -> None:
+    """Built under another name, so that a template with its name is complete."""
+    draft = control_database.TEMPLATE + "_new"
+    await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(draft)))
+    await _create_database(connection, draft, "template0")
+    await _add_extensions(server, draft)
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    await connection.execute(rename.format(sql.Identifier(draft), sql.Identifier(control_database.TEMPLATE)))
+
+
+async def _add_extensions(server: Server, database: str) -> None:
+    """Those of the three that the server has and the database doesn't."""
+    async with await server.connect(database) as inside:
+        cursor = await inside.execute(
+            "SELECT name, installed_version IS NOT NULL FROM pg_available_extensions WHERE name = ANY(%s)",
+            [list(EXTENSIONS)],
+        )
+        found: dict[str, bool] = dict(await cursor.fetchall())
+        for extension in EXTENSIONS:
+            if extension not in found:
+                log.warning(
+                    "this PostgreSQL server has no %s extension; projects are made without it", extension
+                )
+            elif not found[extension]:
+                await inside.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
+
+
+async def _ensure_uuid_ossp(connection: Connection, installation: Installation) -> None:
+    if has_sql_uuid_ossp(installation):
+        return
+    try:
+        await connection.execute("LOAD 'uuid-ossp'")
+    except psycopg.Error:
+        install_sql_uuid_ossp(installation)
+
+
+async def _ensure_role(connection: Connection, name: str, password: str) -> None:
+    role, secret, limit = sql.Identifier(name), sql.Literal(password), sql.Literal(ROLE_CONNECTIONS)
+    cursor = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+    if await cursor.fetchone():
+        # Only a superuser may name the other attributes here, and they haven't changed since.
+        statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {} PASSWORD {}")
+    else:
+        statement = sql.SQL(
+            "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {} PASSWORD {}"
+        )
+    await connection.execute(statement.format(role, limit, secret))
+    await _bound_role(connection, role)
+    cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    row = await cursor.fetchone()
+    if row and not row[0]:
+        # Without being a member one may not make a database that the role owns.
+        await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+
+
+async def _bound_role(connection: Connection, role: sql.Identifier) -> None:
+    """What one session of the role may take. It can set the first ones otherwise for itself, not the last two."""
+    for name, value in _ROLE_SETTINGS.items():
+        statement = sql.SQL("ALTER ROLE {} SET {} = {}").format(
+            role, sql.Identifier(name), sql.Literal(value)
+        )
+        try:
+            await connection.execute(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            log.warning("this PostgreSQL server doesn't let the platform set %s for projects", name)
+
+
+async def _create_database(
+    connection: Connection, name: str, template: str, owner: str | None = None
+) -> None:
+    """Closed to everyone until the right of all roles to connect is taken away."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false")
+    owned_by = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
+    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owned_by))
+    await _open_database(connection, name)
+
+
+async def _open_database(connection: Connection, name: str) -> None:
+    await close_to_public(connection, name)
+    await connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+
+
+async def close_to_public(connection: Connection, name: str) -> None:
+    await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+
+
+async def _database_names(connection: Connection) -> set[str]:
+    cursor = await connection.execute("SELECT datname FROM pg_database")
+    return {row[0] for row in await cursor.fetchall()}

@@ -1,0 +1,175 @@
+"""Projects: made at once, provisioned in the background, listed, deleted."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.projects import provisioning
+from mosaic_deploy.platform.projects.names import checked_project_name
+from mosaic_deploy.platform.services import Platform
+
+_WORDS = [
+    "arc",
+    "bay",
+    "bolt",
+    "brook",
+    "cedar",
+    "cliff",
+    "cloud",
+    "comet",
+    "coral",
+    "cove",
+    "dawn",
+    "delta",
+    "dune",
+    "echo",
+    "ember",
+    "fern",
+    "field",
+    "fjord",
+    "flint",
+    "frost",
+    "glade",
+    "grove",
+    "harbor",
+    "haze",
+    "iris",
+    "isle",
+    "jade",
+    "lake",
+    "lark",
+    "leaf",
+    "lily",
+    "lumen",
+    "maple",
+    "marsh",
+    "meadow",
+    "mesa",
+    "mist",
+    "moon",
+    "moss",
+    "north",
+    "oak",
+    "opal",
+    "orbit",
+    "peak",
+    "pebble",
+    "pine",
+    "pixel",
+    "pod",
+    "pond",
+    "quartz",
+    "rain",
+    "reef",
+    "ridge",
+    "river",
+    "sage",
+    "shore",
+    "sky",
+    "snow",
+    "spark",
+    "spring",
+    "star",
+    "stone",
+    "storm",
+    "sun",
+    "surf",
+    "tide",
+    "trail",
+    "vale",
+    "wave",
+    "willow",
+    "wind",
+]
+_LETTERS = "abcdefghijkmnopqrstuvwxyz0123456789"
+
+
+async def list_projects(platform: Platform, _request: Request) -> Response:
+    found = await control_database.fetch(
+        platform.pool,
+        "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' ORDER BY created_at, id",
+        {"account": platform.account_id},
+    )
+    return Json({"projects": [_described(platform, row) for row in found]})
+
+
+async def create_project(platform: Platform, request: Request) -> Response:
+    document = await request_body.read_json(request)
+    row = await _insert(platform, checked_project_name(request_body.text(document, "name")))
+    provisioning.provision_soon(platform, row["id"])
+    return Json(_described(platform, row), 201)
+
+
+async def delete_project(platform: Platform, request: Request) -> Response:
+    project_id = (await find_project(platform, request))["id"]
+    await provisioning.delete(platform, project_id)
+    return Json({"success": True, "project_id": project_id})
+
+
+async def find_project(platform: Platform, request: Request) -> DictRow:
+    """The project the path names, in any status; 404 for one that isn't there or is another account's."""
+    project_id = request.path_params["project_id"]
+    row = await project_by_id(platform, project_id)
+    if row is None or row["account_id"] != platform.account_id:
+        raise no_project(project_id)
+    return row
+
+
+def no_project(project_id: str) -> Fault:
+    """Also for what belongs to another account."""
+    return Fault(404, "project_not_found", f"there is no project {project_id!r}")
+
+
+async def running_project(platform: Platform, request: Request) -> DictRow:
+    project = await find_project(platform, request)
+    if project["status"] != "running":
+        message = f"the project {project['id']} is still provisioning; try again in a moment"
+        raise Fault(409, "project_provisioning", message, headers={"Retry-After": "1"})
+    return project
+
+
+async def project_by_id(platform: Platform, project_id: str) -> DictRow | None:
+    if "\x00" in project_id:
+        return None
+    query = (
+        "SELECT project.*, account.tier FROM project JOIN account ON account.id = project.account_id"
+        " WHERE project.id = %(id)s AND status <> 'deleting'"
+    )
+    return await control_database.fetch_one(platform.pool, query, {"id": project_id})
+
+
+async def _insert(platform: Platform, name: str) -> DictRow:
+    for _ in range(50):
+        row = await control_database.fetch_one(
+            platform.pool,
+            "INSERT INTO project (id, account_id, name, status, database_password)"
+            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s)"
+            " ON CONFLICT DO NOTHING RETURNING *",
+            {
+                "id": _new_id(),
+                "account": platform.account_id,
+                "name": name,
+                "password": secrets.token_hex(16),
+            },
+        )
+        if row is not None:
+            return row
+    raise Fault(503, "no_project_id", "no free project id was found; try again")
+
+
+def _new_id() -> str:
+    return secrets.choice(_WORDS) + "-" + "".join(secrets.choice(_LETTERS) for _ in range(3))
+
+
+def _described(platform: Platform, row: DictRow) -> dict[str, Any]:
+    url = platform.site_url(row["id"])
+    return {"project_id": row["id"], "name": row["name"], "status": row["status"], "url": url}

@@ -1,0 +1,94 @@
+"""The SQL endpoint: `POST /{id}/sql`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.http.responses import Json, JsonPieces
+from mosaic_deploy.platform.postgres import databases
+from mosaic_deploy.platform.projects import drafts
+from mosaic_deploy.platform.projects.projects import running_project
+from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.sql import execute
+from mosaic_deploy.platform.sql.rows import Rows
+
+
+async def run_sql(platform: Platform, request: Request) -> Response:
+    document = await request_body.read_json(request)
+    query = request_body.text(document, "query")
+    if not query.strip():
+        raise Fault(400, "query_empty", "`query` is empty")
+    params = _checked_params(document.get("params"))
+    project = await running_project(platform, request)
+    rows = await _unless_gone(
+        request, _run(platform, project, await drafts.database(platform, project, request), query, params)
+    )
+    listed = [
+        piece for number, rest in enumerate(rows.pieces) for piece in ((b",", rest) if number else (rest,))
+    ]
+    # Clients of the platform's first guide read `data`, those of its second `rows`.
+    pieces = [b'{"success":true,"data":[', *listed, b'],"rows":[', *listed, b'],"row_count":%d}' % rows.count]
+    return JsonPieces(pieces)
+
+
+async def _run(platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None) -> Rows:
+    async with platform.sessions.session(project["id"], project["database_password"], name) as session:
+        return await execute.run(session, query, params, platform.variants)
+
+
+async def _unless_gone(request: Request, work: Any) -> Rows:
+    """The work's outcome. Where the client goes away first the work is cancelled, in PostgreSQL, too."""
+    running: asyncio.Task[Rows] = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        raise Fault(499, "client_disconnected", "the client went away; its statements were cancelled")
+    finally:
+        leaving.cancel()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await running
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+def _checked_params(params: Any) -> list[Any] | None:
+    """An empty list is no parameters: such a query may still hold several statements."""
+    if params is None or params == []:
+        return None
+    if not isinstance(params, list):
+        raise Fault(400, "field_invalid", "`params` must be a list")
+    if request_body.has_nul(params):
+        raise Fault(400, "field_invalid", "`params` has a NUL character")
+    return params
+
+
+async def show(platform: Platform, request: Request) -> Response:
+    project = await running_project(platform, request)
+    role = databases.database_name(project["id"])
+    name = await drafts.database(platform, project, request)
+    host, port, password = platform.server.host, platform.server.port, project["database_password"]
+    return Json(
+        {
+            "project_id": project["id"],
+            "database_url": platform.server.project_url(role, password, name),
+            "host": host,
+            "port": port,
+            "database": name,
+            "user": role,
+            "password": password,
+        }
+    )

@@ -1,0 +1,128 @@
+"""Storage: upload URLs, the uploads themselves, usage against the quota."""
+
+from __future__ import annotations
+
+from psycopg.rows import DictRow
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
+from mosaic_deploy.platform.projects.names import checked_filename, url_path
+from mosaic_deploy.platform.projects.projects import find_project
+from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.storage import file_records, orphans, uploads
+from mosaic_deploy.platform.storage import uploads as presign
+from mosaic_deploy.platform.storage.uploads import Permit
+
+
+async def create_upload(platform: Platform, request: Request) -> Response:
+    document = await request_body.read_json(request)
+    filename = checked_filename(request_body.text(document, "filename"))
+    size = request_body.whole_number(document, "size")
+    project = await find_project(platform, request)
+    permit = presign.issue(project["id"], filename, size)
+    async with platform.pool.connection() as connection:
+        await _check_quota(connection, permit, limit_of(platform, project))
+    url = presign.upload_url(platform.url, permit, platform.state.signing_key)
+    return Json({"upload_url": url, "filename": filename, "expires_in": presign.LIFETIME_SECONDS})
+
+
+async def receive_upload(platform: Platform, request: Request) -> Response:
+    """PUT of the bytes. The URL is the permission: no key."""
+    path, key = request.path_params, platform.state.signing_key
+    permit = presign.read_permit(path["project_id"], path["filename"], request.query_params, key)
+    _check_announced(request.headers.get("content-length"), permit)
+    etag = await uploads.receive(platform, request, permit, lambda held: _reserve(platform, permit, held))
+    return Json(
+        {"success": True, "filename": permit.filename, "size": permit.size}, headers={"ETag": f'"{etag}"'}
+    )
+
+
+async def list_storage(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    base = platform.site_url(project["id"])
+    rows = await file_records.listed(platform.pool, "stored_file", project["id"])
+    files = [
+        {
+            "filename": row["filename"],
+            "size": row["size"],
+            "url": f"{base}/storage/{url_path(row['filename'])}",
+        }
+        for row in rows
+    ]
+    return Json(
+        {"files": files, "usage": usage(sum(row["size"] for row in rows), limit_of(platform, project))}
+    )
+
+
+async def delete_object(platform: Platform, request: Request) -> Response:
+    project = await find_project(platform, request)
+    filename = request.path_params["filename"]
+    if not await file_records.remove(platform.pool, "stored_file", project["id"], filename):
+        raise Fault(404, "file_not_found", f"there is no stored file {filename!r}")
+    return Json({"success": True, "filename": filename})
+
+
+def limit_of(platform: Platform, project: DictRow) -> int:
+    """Bytes: the project's own limit where it has one, else its account's tier's."""
+    own: int | None = project["storage_limit"]
+    return platform.limits.storage(project["tier"]) if own is None else own
+
+
+def usage(used: int, limit: int) -> dict[str, object]:
+    return {
+        "used": human_size(used),
+        "limit": human_size(limit),
+        "percent": round(100 * used / limit, 1),
+        "used_bytes": used,
+        "limit_bytes": limit,
+    }
+
+
+def human_size(size: int) -> str:
+    """Decimal units, one decimal where it says something: `1.2 GB`, `20 GB`, `0 B`."""
+    value, unit = float(size), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if round(value, 1) < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def _check_announced(length: str | None, permit: Permit) -> None:
+    if length is None:
+        return
+    announced = int(length) if length.isdecimal() and len(length) < 20 else -1
+    if announced > permit.size:
+        raise Fault(413, "upload_too_large", f"the URL is for {permit.size} bytes, not {announced}")
+    if announced != permit.size:
+        raise Fault(400, "upload_size_wrong", f"the URL is for {permit.size} bytes, not {announced}")
+
+
+async def _reserve(platform: Platform, permit: Permit, key: str) -> None:
+    """Room for the whole upload, before its first byte is taken. Under the project's lock, so that uploads at the
+    same time can't pass the quota together. The lock is one that writing of static files doesn't wait for."""
+    async with platform.pool.connection() as connection, connection.transaction():
+        query = (
+            "SELECT project.storage_limit, account.tier FROM project"
+            " JOIN account ON account.id = project.account_id"
+            " WHERE project.id = %(id)s AND status <> 'deleting' FOR NO KEY UPDATE OF project"
+        )
+        projects = await control_database.rows(connection, query, {"id": permit.project_id})
+        if not projects:
+            raise Fault(404, "project_not_found", f"there is no project {permit.project_id!r}")
+        await _check_quota(connection, permit, limit_of(platform, projects[0]))
+        await orphans.announce(connection, key, permit.project_id, permit.size)
+
+
+async def _check_quota(connection: Connection, permit: Permit, limit: int) -> None:
+    """What is stored, without what this upload replaces, and what is on its way count."""
+    used = await file_records.room_taken(connection, permit.project_id, without=permit.filename)
+    if used + permit.size > limit:
+        free = human_size(max(0, limit - used))
+        message = f"{human_size(permit.size)} don't fit: {free} of {human_size(limit)} are free"
+        raise Fault(413, "storage_quota_exceeded", message)

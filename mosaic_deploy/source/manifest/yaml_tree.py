@@ -1,0 +1,254 @@
+"""YAML to a tree in which every value knows where it was written.
+
+Built from PyYAML's events rather than its constructors, so nothing is ever constructed but text, numbers,
+booleans, null, lists and maps, and limits hold while reading: an alias costs what it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mosaic_deploy.errors import Problem
+from mosaic_deploy.source.manifest.text import Refused, SourceText
+from mosaic_deploy.source.manifest.yaml_scalars import Scalar, Trap, scalar_value
+
+if TYPE_CHECKING:
+    from yaml.events import CollectionStartEvent, ScalarEvent
+
+MAX_NODES = 10_000
+MAX_DEPTH = 32
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_HARMLESS_TAGS = {None, _TAG + "str", _TAG + "seq", _TAG + "map"}
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and its place. Lines and columns count from 1; `span` is its offsets in the text."""
+
+    value: Scalar | list[Node] | dict[str, Node]
+    line: int
+    column: int
+    span: tuple[int, int]
+    raw: str | None = None
+    """A plain scalar as it was written; None for what was quoted, and for lists and maps."""
+    key_at: tuple[int, int] | None = None
+    """Line and column of the key that this value belongs to."""
+    size: int = 1
+    depth: int = 1
+    field: str = ""
+    """Dotted path as written (`environments.production.static.dir`), set when the tree is placed."""
+    variable: str | None = None
+    """The variable whose value this is or contains; such a value is never shown."""
+    whole: bool = False
+    """Whether the value is that of one variable and nothing else."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or map that is still being read; `items` are its nodes in order, keys and values alternating."""
+
+    node: Node
+    anchor: str | None
+    items: list[Node] = field(default_factory=list)
+
+
+def compose(source: SourceText, problems: list[Problem]) -> Node | None:
+    """The tree of the only document in `source`, None where there is nothing.
+
+    Adds to `problems` what can be read past (a key written twice, a tag). Refused where reading can't go on.
+    """
+    try:
+        return _Composer(source, problems).tree()
+    except yaml.YAMLError as error:
+        from mosaic_deploy.source.manifest.yaml_syntax import syntax_problem
+
+        raise Refused(syntax_problem(source, error)) from None
+
+
+class _Composer:
+    def __init__(self, source: SourceText, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+        self.anchors: dict[str, Node | None] = {}
+        self.open: list[_Open] = []
+        self.root: Node | None = None
+        self.count = 0
+
+    def tree(self) -> Node | None:
+        documents = 0
+        event: Any  # which kind it is decides which fields it has
+        for event in yaml.parse(self.source.text, Loader=_LOADER):
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                self.add(self.scalar(event), event.anchor)
+            elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
+                self.start(event)
+            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+                self.end(event)
+            elif kind is yaml.AliasEvent:
+                self.add(self.alias(event), None)
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    raise self.refused(
+                        event, "a second YAML document begins here", "keep one manifest per file"
+                    )
+        return self.root
+
+    def refused(self, event: Any, message: str, hint: str | None = None) -> Refused:
+        mark = event.start_mark
+        return Refused(Problem(message, self.source.location(mark.line + 1, mark.column + 1), hint=hint))
+
+    def placed(self, event: Any, value: Any) -> Node:
+        start, end = event.start_mark, event.end_mark
+        return Node(value, start.line + 1, start.column + 1, (start.index, end.index))
+
+    def scalar(self, event: ScalarEvent) -> Node:
+        self.check_tag(event)
+        node = self.placed(event, event.value)
+        if event.implicit[0] and event.tag is None:
+            node.raw = event.value
+            node.value = scalar_value(event.value)
+        if any("\ud800" <= letter <= "\udfff" for letter in event.value):
+            raise self.refused(
+                event, "a surrogate escape is no character in YAML", "write the character itself"
+            )
+        return node
+
+    def start(self, event: CollectionStartEvent) -> None:
+        self.check_tag(event)
+        if len(self.open) >= MAX_DEPTH:
+            raise self.refused(event, f"nested deeper than {MAX_DEPTH} levels")
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self.open.append(_Open(self.placed(event, value), event.anchor))
+
+    def end(self, event: Any) -> None:
+        done = self.open.pop()
+        done.node.span = (done.node.span[0], event.end_mark.index)
+        done.node.size += sum(item.size for item in done.items)
+        done.node.depth += max((item.depth for item in done.items), default=0)
+        if isinstance(done.node.value, dict):
+            self.fill(done.node.value, done.items)
+        else:
+            done.node.value = list(done.items)
+        self.count -= done.node.size - 1  # counted when its items were; `add` counts the whole
+        self.add(done.node, done.anchor)
+
+    def alias(self, event: Any) -> Node:
+        target = self.anchors.get(event.anchor, False)
+        if target is None:
+            raise self.refused(event, f"*{event.anchor} contains itself", "write the value out")
+        if target is False:
+            raise self.refused(event, f"no anchor &{event.anchor} above this line")
+        assert isinstance(target, Node)
+        if len(self.open) + target.depth > MAX_DEPTH:
+            raise self.refused(
+                event, f"nested deeper than {MAX_DEPTH} levels once *{event.anchor} is replaced"
+            )
+        node = copy(target)
+        node.line, node.column = event.start_mark.line + 1, event.start_mark.column + 1
+        if self.count + node.size > MAX_NODES:
+            raise self.refused(event, f"more than {MAX_NODES:,} values once *{event.anchor} is replaced")
+        return node
+
+    def add(self, node: Node, anchor: str | None) -> None:
+        self.count += node.size
+        if self.count > MAX_NODES:
+            where = self.source.location(node.line, node.column)
+            raise Refused(Problem(f"more than {MAX_NODES:,} values", where))
+        if anchor:
+            self.anchors[anchor] = node
+        if self.open:
+            self.open[-1].items.append(node)
+        else:
+            self.root = node
+
+    def fill(self, entries: dict[str, Node], items: list[Node]) -> None:
+        """Makes a map of alternating keys and values; what `<<` brings gives way to what is written here."""
+        merged: dict[str, Node] = {}
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if key.raw == "<<":
+                merged = dict(self.inherited(value)) | merged
+                continue
+            name = self.key(key)
+            if name is None:
+                continue
+            if name in entries:
+                first = entries[name].key_at or (key.line, key.column)
+                self.problem(key, f"{shown(name)} is already set in line {first[0]}", "keep one of the two")
+                continue
+            entry = copy(value)
+            entry.key_at = (key.line, key.column)
+            entries[name] = entry
+        entries |= {name: node for name, node in merged.items() if name not in entries}
+
+    def inherited(self, value: Node) -> Iterator[tuple[str, Node]]:
+        """What `<<` brings. Of several maps the first wins, so it comes last."""
+        for each in reversed(value.value) if isinstance(value.value, list) else [value]:
+            if isinstance(each.value, dict):
+                yield from each.value.items()
+            else:
+                self.problem(each, "<< takes a map, or a list of maps", "such as <<: *defaults")
+
+    def key(self, key: Node) -> str | None:
+        """A key's text; None for one that isn't text, which is reported."""
+        if isinstance(key.value, str):
+            return key.value
+        if isinstance(key.value, (list, dict)):
+            self.problem(key, "a list or a map can't be a key", "write `key: value`")
+        elif not key.raw:
+            self.problem(key, "a key is missing", "write `key: value`")
+        else:
+            reading = (
+                key.value.reading
+                if isinstance(key.value, Trap)
+                else f"{key.raw} is {described(key.value)} in YAML"
+            )
+            self.problem(key, f"a key must be text, and {reading}", f'quote it: "{key.raw}"')
+        return None
+
+    def check_tag(self, event: ScalarEvent | CollectionStartEvent) -> None:
+        if event.tag not in _HARMLESS_TAGS:
+            name = str(event.tag).replace(_TAG, "!!")
+            self.problem_at(
+                event, f"the tag {shown(name)} is not read", "delete it; only plain values are safe to read"
+            )
+
+    def problem(self, node: Node, message: str, hint: str) -> None:
+        self.problems.append(Problem(message, self.source.location(node.line, node.column), hint=hint))
+
+    def problem_at(self, event: Any, message: str, hint: str) -> None:
+        mark = event.start_mark
+        self.problems.append(
+            Problem(message, self.source.location(mark.line + 1, mark.column + 1), hint=hint)
+        )
+
+
+def described(value: object) -> str:
+    """What a value is, in words: `the boolean false`, `the number 5`, `nothing`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, list):
+        return "a list"
+    return "a map" if isinstance(value, dict) else f"the text {shown(str(value))}"
+
+
+def shown(text: str) -> str:
+    """Text in quotes, safe for a terminal and never long."""
+    import json
+
+    short = text if len(text) <= 60 else text[:59] + "…"
+    return json.dumps(short, ensure_ascii=not short.isprintable())

@@ -1,0 +1,268 @@
+"""Migration files: their names, their order, and what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.problems import Mistakes
+from mosaic_deploy.sql.execution.units import Unit, UnitProblem, split_units
+from mosaic_deploy.sql.ledger_writes import SCHEMA, first_write
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
+
+_NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
+DRAFT = "draft.sql"
+"""The name of the one file of the folder that is no migration; see source/draft.py."""
+_LONGEST_VERSION = 18
+"""Digits: the ledger keeps versions as bigint."""
+_DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_LEDGERS = (
+    f"changes the schema {SCHEMA}, where mosaic-deploy records what it has applied; only deploys and "
+    "`mosaic-deploy migrate repair` write there"
+)
+_KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
+SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
+"""dbmate's marks: which way, and the options behind it."""
+_NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFile:
+    """One file as read. `shown` is its path relative to the project folder, for messages."""
+
+    migration: Migration
+    shown: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file's statements as units."""
+
+    file: MigrationFile
+    units: tuple[Unit, ...]
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """The semantic checksum of the first one, two, … all units. Worked out when it is asked for."""
+        return semantic_checksums([unit.statements for unit in self.units])
+
+    @property
+    def semantic(self) -> str:
+        return self.prefixes[-1]
+
+
+def read_migrations(root: Path, folder: str, mistakes: Mistakes | None = None) -> tuple[MigrationFile, ...]:
+    """The folder's migrations in numeric order, not yet parsed.
+
+    What is refused is added to `mistakes` where those are given, and left out; else all of it is raised at once.
+    Raises MigrationInvalid with every misnamed or duplicate file, SourceUnreadable for one that can't be read,
+    SourceRefused for links that leave the project folder.
+    """
+    shown = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
+    told = Mistakes(folder) if mistakes is None else mistakes
+    if problems := [_leaves(name) for path, name in shown.items() if not _inside(path, root)]:
+        told.add(SourceRefused("some migrations can't be read", problems=problems))
+    if problems := [_misnamed(name) for path, name in shown.items() if not _version(path.name)]:
+        told.add(MigrationInvalid("migration files need names that order them", problems=problems))
+    good = {path: name for path, name in shown.items() if _version(path.name) and _inside(path, root)}
+    read = (told.of(partial(_read, path, name)) for path, name in good.items())
+    files = sorted((file for file in read if file), key=lambda f: f.migration.order)
+    if problems := list(_duplicates(files)):
+        told.add(MigrationInvalid("two migrations have the same version", problems=problems))
+    if mistakes is None:
+        told.tell()
+    return tuple(files)
+
+
+def read_sql_file(root: Path, path: Path) -> MigrationFile:
+    """One file of SQL that is no migration: its version is empty unless its name begins with one.
+
+    Raises as `read_migrations` does.
+    """
+    shown = path.relative_to(root).as_posix()
+    if not _inside(path, root):
+        raise SourceRefused(f"{shown} can't be read", problems=[_leaves(shown)])
+    return _read(path, shown)
+
+
+def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
+    """Parses files. Raises MigrationInvalid with what is wrong with each, all at once."""
+    parsed: list[Parsed] = []
+    problems: list[Problem] = []
+    unreadable = False
+    for file in files:
+        try:
+            parsed.append(_parse(file))
+        except (SyntaxProblem, UnitProblem) as error:
+            unreadable = unreadable or isinstance(error, SyntaxProblem)
+            problems.append(_problem(file, error))
+    if problems:
+        raise MigrationInvalid(_summary(files, problems, unreadable=unreadable), problems=problems)
+    return tuple(parsed)
+
+
+def _summary(files: Sequence[MigrationFile], problems: Sequence[Problem], *, unreadable: bool) -> str:
+    noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
+    count = f"a {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
+    return f"{count} can't be {'read as PostgreSQL' if unreadable else 'applied as written'}"
+
+
+def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
+    """Where in `file` the character `offset` of `statement` stands."""
+    return _location(file, statement.offset + offset)
+
+
+def _sql_files(folder: Path) -> list[Path]:
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
+    except OSError as error:
+        raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
+    # A link that leads nowhere is kept: reading it fails, and a migration isn't left out without a word.
+    up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT)]
+    return sorted(p for p in up if p.is_file() or p.is_symlink())
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _leaves(shown: str) -> Problem:
+    return Problem("a link that leaves the project folder", Location(shown), hint="copy the file")
+
+
+def _version(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    if not match:
+        return None
+    version = match.group(1).lstrip("0") or "0"
+    return version if len(version) <= _LONGEST_VERSION else None
+
+
+def _read(path: Path, shown: str) -> MigrationFile:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceUnreadable(
+            f"{shown} can't be read: {error.strerror}", location=Location(shown)
+        ) from error
+    checksum = hashlib.sha256(content).hexdigest()
+    migration = Migration(_version(path.name) or "", path.name, checksum, semantic="")
+    return MigrationFile(migration, shown, _decode(content, shown))
+
+
+def _decode(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
+        where = Location(shown, line, column)
+        raise MigrationInvalid(
+            f"{shown} isn't UTF-8",
+            problems=[Problem("a byte that isn't UTF-8", where, hint="save the file as UTF-8")],
+        ) from error
+
+
+def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
+    for before, after in pairwise(files):
+        if before.migration.version == after.migration.version:
+            message = f"has the same version as {before.migration.file}"
+            yield Problem(message, Location(after.shown), hint="give one of them another number")
+
+
+def _misnamed(shown: str) -> Problem:
+    hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
+    name = PurePosixPath(shown).name
+    found = re.match(r"0*([0-9]+)", name)
+    if found is None:
+        return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
+    if len(found.group(1)) > _LONGEST_VERSION:
+        message = f"a version number of more than {_LONGEST_VERSION} digits"
+        return Problem(message, Location(shown), hint=hint)
+    number, rest = found.group(), name[found.end() : -len(".sql")]
+    better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
+    message = f"no _ or - between the version number {number} and the rest of the name"
+    return Problem(message, Location(shown), hint=f"rename it to {better}")
+
+
+def _parse(file: MigrationFile) -> Parsed:
+    text, options = _up_section(file.text)
+    statements = parse(text)
+    _refuse_copy_from_stdin(statements)
+    _refuse_ledger_writes(statements, text)
+    directives = " ".join([options, *_directives(text)])
+    units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
+    return Parsed(file, tuple(units))
+
+
+def _directives(text: str) -> Iterator[str]:
+    """What `-- mosaic:` comments say. Raises UnitProblem for one that means nothing: it would be ignored."""
+    for found in _DIRECTIVE.finditer(text):
+        if not _KNOWN_DIRECTIVE.fullmatch(found.group(1)):
+            raise UnitProblem(
+                f"unknown directive {found.group(1)!r}; known is transaction=false", found.start(1)
+            )
+        yield found.group(1)
+
+
+def _up_section(text: str) -> tuple[str, str]:
+    """The text with everything outside dbmate's `migrate:up` section blanked, and that line's options.
+
+    Raises UnitProblem for statements that would be left out without a word, SyntaxProblem.
+    """
+    marks = list(SECTION.finditer(text))
+    if not marks:
+        return text, ""
+    up = next((mark for mark in marks if mark.group(1) == "up"), None)
+    if up is None:
+        raise UnitProblem("-- migrate:down without -- migrate:up: what is to be applied?", marks[0].start())
+    if marks[0] is up and (lost := parse(text[: up.start()])):
+        raise UnitProblem("a statement before -- migrate:up is in no section", lost[0].offset)
+    down = next((mark for mark in marks if mark.start() > up.end()), None)
+    end = down.start() if down else len(text)
+    blanked = re.sub(r"[^\r\n]", " ", text[: up.start()])
+    return blanked + text[up.start() : end], up.group(2).strip()
+
+
+def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
+    for statement in statements:
+        if statement.kind == "CopyStmt":
+            from mosaic_deploy.sql.psql import COPY_FROM_STDIN, copies_from_stdin
+
+            if copies_from_stdin(statement):
+                raise UnitProblem(COPY_FROM_STDIN, statement.offset)
+
+
+def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
+    """Raises UnitProblem for what would change the record of what is applied, as far as the statements name it."""
+    if SCHEMA in text.lower() and (found := first_write(statements, text)):
+        raise UnitProblem(_LEDGERS, found[1])
+
+
+def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:
+    if isinstance(error, UnitProblem):
+        return Problem(error.message, _location(file, error.offset))
+    if error.offset is None:
+        return Problem(error.message, Location(file.shown))
+    # What explains mistakes is loaded only where there is one.
+    from mosaic_deploy.sql.dialect import dialect_hint
+    from mosaic_deploy.sql.psql import psql_mistake
+
+    if mistake := psql_mistake(file.text, error.offset):
+        return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
+    hint = dialect_hint(file.text, error.offset)
+    return Problem(error.message, _location(file, error.offset), hint=hint)
+
+
+def _location(file: MigrationFile, offset: int) -> Location:
+    line, column, text = line_and_column(file.text, offset)
+    return Location(file.shown, line, column, text)

@@ -1,0 +1,89 @@
+"""Functions and procedures: which there are by a name, and what each does when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mosaic_deploy.sql.hazards.effects.acts import body_acts
+from mosaic_deploy.sql.hazards.facts import Fact
+from mosaic_deploy.sql.hazards.syntax import types
+from mosaic_deploy.sql.hazards.syntax.names import Name, of_items, strings
+from mosaic_deploy.sql.hazards.syntax.trees import Act
+from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+
+_TAKEN = frozenset({"FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC", "FUNC_PARAM_DEFAULT"})
+
+
+@dataclass(slots=True)
+class Routine:
+    """One function or procedure, by the statement that creates it. `path` is the search path that it sets itself."""
+
+    name: Name
+    arguments: tuple[str, ...]
+    path: tuple[str, ...]
+    statement: Statement
+    tree: Tree
+    _acts: tuple[Act, ...] | None = field(default=None, repr=False)
+
+    def acts(self) -> tuple[Act, ...]:
+        """What a call of it does. Read when it is first called, and once."""
+        if self._acts is None:
+            self._acts = tuple(body_acts(self.statement, self.tree))
+        return self._acts
+
+
+def routine(statement: Statement, tree: Tree, schema: str) -> Routine:
+    """The routine of a CREATE FUNCTION's fields, in `schema` where the statement names none."""
+    name = of_items(tree["funcname"])
+    parameters = (item["FunctionParameter"] for item in tree.get("parameters", []))
+    arguments = tuple(
+        types.of_type_name(one["argType"])._replace(mods=()).__str__()
+        for one in parameters
+        if one.get("mode") in _TAKEN
+    )
+    return Routine(name._replace(schema=name.schema or schema), arguments, _own_path(tree), statement, tree)
+
+
+def live_routines(fact: Fact) -> Iterator[Routine | None]:
+    """The routines that the database has; None for each that can't be read."""
+    for body in fact.bodies:
+        try:
+            [statement] = parse(body)
+            yield routine(statement, statement.node, "")
+        except (SyntaxProblem, ValueError, KeyError):
+            yield None
+
+
+def _own_path(tree: Tree) -> tuple[str, ...]:
+    for item in tree.get("options", []):
+        element = item.get("DefElem", {})
+        setting = (
+            (element.get("arg") or {}).get("VariableSetStmt", {}) if element.get("defname") == "set" else {}
+        )
+        if setting.get("name") == "search_path":
+            constants = (part.get("A_Const", {}).get("sval", {}) for part in setting.get("args", []))
+            return tuple(str(one.get("sval", "")) for one in constants if one.get("sval"))
+    return ()
+
+
+def renamed(tree: Tree) -> str:
+    """The bare name of the routine that a RENAME is about, empty where it is about something else."""
+    named = tree.get("object", {}).get("ObjectWithArgs", {}).get("objname", [])
+    return strings(named)[-1] if named else ""
+
+
+_CALLED_OFTEN = """
+    array_agg avg clock_timestamp count currval dense_rank every first_value gen_random_uuid generate_series
+    generate_subscripts json_agg json_array_elements json_array_elements_text json_each json_each_text
+    json_object_agg json_object_keys json_populate_record json_populate_recordset json_to_record json_to_recordset
+    jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_each jsonb_each_text
+    jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query jsonb_populate_record jsonb_set
+    jsonb_strip_nulls jsonb_typeof lag last_value lastval lead max min nextval num_nonnulls num_nulls
+    obj_description pg_advisory_lock pg_advisory_unlock pg_advisory_xact_lock pg_get_constraintdef
+    pg_get_functiondef pg_get_serial_sequence pg_get_viewdef pg_notify pg_sleep pg_typeof quote_ident quote_literal
+    quote_nullable random rank regexp_matches regexp_replace regexp_split_to_table reverse row_number set_config
+    setseed setval split_part starts_with string_agg strpos sum to_regclass to_regproc to_regtype translate unnest
+"""
+BUILTIN = frozenset(_CALLED_OFTEN.split())
+"""Functions of pg_catalog that migrations call often and that destroy nothing: not worth a question."""

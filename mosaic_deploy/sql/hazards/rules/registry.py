@@ -1,0 +1,133 @@
+"""The table of rules. A rule is added here, in docs/lint.md, and as tests/cases/lint/CODE/{bad,good}.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.rules import (
+    access,
+    advice,
+    columns,
+    constraints,
+    drops,
+    locks,
+    protected_tables,
+    rows,
+)
+from mosaic_deploy.sql.hazards.rules.rule import Check, Finding, Rule
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC, UNREAD, Act
+
+_DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = Danger
+
+
+def _rule(code: str, severity: Danger, kinds: str, check: Check, instead: str) -> Rule:
+    return Rule(code, severity, frozenset(kinds.split()), check, instead)
+
+
+def _elsewhere(_: Act, __: Scope) -> Iterator[Finding]:
+    """What `ignore.py` finds in comments."""
+    return iter(())
+
+
+RULES: tuple[Rule, ...] = (
+    _rule("drop_table", _DESTRUCTIVE, "DropStmt", drops.drop_table,
+          "rename it, and drop it in a later release"),
+    _rule("drop_column", _DESTRUCTIVE, "AlterTableStmt", columns.drop_column,
+          "stop using it first, and drop it in a later release"),
+    _rule("drop_schema", _DESTRUCTIVE, "DropStmt", drops.drop_schema,
+          "move what is still wanted, and drop the empty schema without CASCADE"),
+    _rule("drop_type", _DESTRUCTIVE, "DropStmt", drops.drop_type,
+          "change the columns that use it first, and drop it without CASCADE"),
+    _rule("drop_extension", _DESTRUCTIVE, "DropStmt", drops.drop_extension,
+          "change the columns that use its types first, and drop it without CASCADE"),
+    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt", drops.drop_cascade,
+          "change the columns that use it first, and drop it without CASCADE"),
+    _rule("drop_attribute", _DESTRUCTIVE, "AlterTableStmt", drops.drop_attribute,
+          "make a new type, and move the columns over"),
+    _rule("drop_owned", _DESTRUCTIVE, "DropOwnedStmt", drops.drop_owned,
+          "name what is to be dropped"),
+    _rule("drop_database", _DESTRUCTIVE, "DropdbStmt", drops.drop_database,
+          "drop databases by hand"),
+    _rule("truncate", _DESTRUCTIVE, "TruncateStmt", rows.truncate,
+          "delete the rows that are meant, with a WHERE"),
+    _rule("column_values_lost", _DESTRUCTIVE, "AlterTableStmt", columns.column_values_lost,
+          "add a column of the new type, fill it in batches, drop the old one in a later release"),
+    _rule("delete_without_where", _DESTRUCTIVE, "DeleteStmt MergeStmt", rows.delete_without_where,
+          "say in a WHERE which rows are meant"),
+    _rule("update_without_where", _DESTRUCTIVE, "UpdateStmt MergeStmt", rows.update_without_where,
+          "say in a WHERE which rows are meant; fill new columns in batches"),
+    _rule("protected_rows", _DESTRUCTIVE, "DeleteStmt UpdateStmt InsertStmt MergeStmt", rows.protected_rows,
+          "add what is new, and leave what is there"),
+    _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
+          "name the new table in policy.protected_tables, too"),
+    _rule("rename_unknown", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.rename_unknown,
+          "write the new name out"),
+    _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC, drops.dynamic_sql,
+          "write the statements out, or quote names with %I and values with %L"),
+    _rule("disable_triggers", _SECURITY, "AlterTableStmt VariableSetStmt", access.disable_triggers,
+          "leave triggers on, or turn them on again in the same transaction"),
+    _rule("disable_row_security", _SECURITY, "AlterTableStmt", access.disable_row_security,
+          "change the policies instead"),
+    _rule("grant_to_public", _SECURITY, "GrantStmt AlterDefaultPrivilegesStmt", access.grant_to_public,
+          "grant to the role that needs it"),
+    _rule("definer_search_path", _SECURITY, "CreateFunctionStmt AlterFunctionStmt",
+          access.definer_search_path, "add SET search_path = '' and write names with their schemas"),
+    _rule("security_invoker_lost", _SECURITY, "ViewStmt AlterTableStmt", access.security_invoker_lost,
+          "repeat WITH (security_invoker = true)"),
+    _rule("column_type", _BLOCKING, "AlterTableStmt", columns.column_type,
+          "add a column of the new type, fill it in batches, switch over, drop the old one later"),
+    _rule("add_column_rewrites", _BLOCKING, "AlterTableStmt", columns.add_column_rewrites,
+          "add the column without it, set the default, fill the rows in batches"),
+    _rule("set_not_null", _BLOCKING, "AlterTableStmt", columns.set_not_null,
+          "add CHECK (column IS NOT NULL) NOT VALID, validate it in a later transaction, then SET NOT NULL"),
+    _rule("foreign_key_validates", _BLOCKING, "AlterTableStmt", constraints.foreign_key_validates,
+          "add it as NOT VALID, and VALIDATE CONSTRAINT in a later transaction"),
+    _rule("check_validates", _BLOCKING, "AlterTableStmt", constraints.check_validates,
+          "add it as NOT VALID, and VALIDATE CONSTRAINT in a later transaction"),
+    _rule("validate_same_transaction", _BLOCKING, "AlterTableStmt", constraints.validate_same_transaction,
+          "validate in a migration of its own"),
+    _rule("constraint_builds_index", _BLOCKING, "AlterTableStmt", constraints.constraint_builds_index,
+          "CREATE UNIQUE INDEX CONCURRENTLY first, then ADD CONSTRAINT … USING INDEX"),
+    _rule("index_locks", _BLOCKING, "IndexStmt", locks.index_locks, "CREATE INDEX CONCURRENTLY"),
+    _rule("drop_index_locks", _BLOCKING, "DropStmt", locks.drop_index_locks, "DROP INDEX CONCURRENTLY"),
+    _rule("reindex_locks", _BLOCKING, "ReindexStmt", locks.reindex_locks, "REINDEX … CONCURRENTLY"),
+    _rule("lock_table", _BLOCKING, "LockStmt", locks.lock_table,
+          "lock the rows that are meant, or keep the transaction short"),
+    _rule("table_rewrite", _BLOCKING, "AlterTableStmt", locks.table_rewrite,
+          "do it where nobody waits for the table"),
+    _rule("vacuum_full", _BLOCKING, "VacuumStmt ClusterStmt", locks.vacuum_full,
+          "plain VACUUM, or pg_repack"),
+    _rule("refresh_locks", _BLOCKING, "RefreshMatViewStmt", locks.refresh_locks,
+          "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index"),
+    _rule("not_null_without_default", _RISKY, "AlterTableStmt", columns.not_null_without_default,
+          "give it a default, or add it without NOT NULL and fill it first"),
+    _rule("rename_table", _RISKY, "RenameStmt", columns.rename_table,
+          "leave a view with the old name until nothing asks for it"),
+    _rule("rename_column", _RISKY, "RenameStmt", columns.rename_column,
+          "add the new column, write both, switch over, drop the old one later"),
+    _rule("partition_detached", _RISKY, "AlterTableStmt", protected_tables.partition_detached,
+          "keep the partition until its rows are copied"),
+    _rule("rewrite_rule", _RISKY, "RuleStmt", protected_tables.rewrite_rule,
+          "write a trigger"),
+    _rule("primary_key_change", _RISKY, "AlterTableStmt", columns.primary_key_change,
+          "build the new key's index CONCURRENTLY, and swap both in one ALTER TABLE"),
+    _rule("unread_function", _ADVICE, UNREAD, drops.unread_function,
+          "write out what it does, or call it by hand"),
+    _rule("int4_key", _ADVICE, "CreateStmt AlterTableStmt", advice.int4_key,
+          "bigint GENERATED ALWAYS AS IDENTITY, or uuid"),
+    _rule("json_column", _ADVICE, "CreateStmt AlterTableStmt", advice.json_column, "jsonb"),
+    _rule("timestamp_without_zone", _ADVICE, "CreateStmt AlterTableStmt", advice.timestamp_without_zone,
+          "timestamptz"),
+    _rule("no_statements", _ADVICE, "", _elsewhere, "write what it is to do, or delete the file before it is applied"),
+    _rule("ignore_unknown", _ADVICE, "", _elsewhere, "name a rule of docs/lint.md"),
+    _rule("ignore_unused", _ADVICE, "", _elsewhere, "delete the comment"),
+    _rule("ignore_without_reason", _ADVICE, "", _elsewhere, "say why: -- mosaic-ignore: rule reason"),
+)  # fmt: skip
+
+BY_CODE = {rule.code: rule for rule in RULES}
+BY_KIND: dict[str, tuple[Rule, ...]] = {
+    kind: tuple(rule for rule in RULES if kind in rule.kinds)
+    for kind in {kind for rule in RULES for kind in rule.kinds}
+}

@@ -1,0 +1,86 @@
+"""Column types, and which changes of them PostgreSQL makes without rewriting the table."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mosaic_deploy.sql.hazards.syntax.names import strings
+from mosaic_deploy.sql.parse import SyntaxProblem, Tree, parse
+
+_STORED_AS = {
+    "serial": "int4",
+    "serial4": "int4",
+    "bigserial": "int8",
+    "serial8": "int8",
+    "smallserial": "int2",
+    "serial2": "int2",
+}
+SERIALS = frozenset(_STORED_AS)
+_SPOKEN = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "bpchar": "char"}
+_LONGER = frozenset({"varchar", "varbit", "timestamp", "timestamptz", "time", "timetz"})
+"""Types whose one modifier is a length or precision that may grow, or be left out, without a rewrite."""
+
+
+class ColumnType(NamedTuple):
+    """`name` is PostgreSQL's own (`int4`, `varchar`), with its schema where that isn't pg_catalog."""
+
+    name: str
+    mods: tuple[int | str, ...] = ()
+    array: bool = False
+
+    def __str__(self) -> str:
+        mods = f"({','.join(map(str, self.mods))})" if self.mods else ""
+        return f"{_SPOKEN.get(self.name, self.name)}{mods}{'[]' if self.array else ''}"
+
+
+def of_type_name(node: Tree) -> ColumnType:
+    """The type of a TypeName's fields; a serial is what it is stored as."""
+    name = ".".join(part for part in strings(node.get("names", [])) if part != "pg_catalog")
+    mods = tuple(_modifier(mod) for mod in node.get("typmods", []))
+    return ColumnType(_STORED_AS.get(name, name), mods, bool(node.get("arrayBounds")))
+
+
+def of_text(text: str) -> ColumnType | None:
+    """The type that `format_type` writes as `text`; None where the parser doesn't know it as one."""
+    try:
+        [statement] = parse(f"SELECT NULL::{text}")
+        return of_type_name(statement.node["targetList"][0]["ResTarget"]["val"]["TypeCast"]["typeName"])
+    except (SyntaxProblem, ValueError, KeyError, IndexError):
+        return None
+
+
+def rewrites(old: ColumnType, new: ColumnType) -> bool:
+    """Whether ALTER COLUMN TYPE from `old` to `new`, without a USING of its own, may rewrite the table."""
+    if old == new:
+        return False
+    if old.array or new.array:
+        return True
+    if new.name == old.name:
+        return not _wider(old, new)
+    if new.name in ("text", "varchar") and old.name in ("text", "varchar"):
+        return bool(new.mods)
+    return (old.name, new.name) != ("cidr", "inet")
+
+
+def _wider(old: ColumnType, new: ColumnType) -> bool:
+    if not new.mods:
+        return old.name in _LONGER or old.name == "numeric"
+    before, after = _numbers(old), _numbers(new)
+    if not before or old.name not in (*_LONGER, "numeric"):
+        return False
+    return after[0] >= before[0] and after[1:] == before[1:]
+
+
+def _numbers(found: ColumnType) -> tuple[int, ...]:
+    """The modifiers as numbers; numeric's scale is 0 where it isn't written."""
+    numbers = tuple(mod for mod in found.mods if isinstance(mod, int))
+    return (*numbers, 0) if found.name == "numeric" and len(numbers) == 1 else numbers
+
+
+def _modifier(mod: Any) -> int | str:
+    """A number, or whatever word the type takes (`geometry(Point)`)."""
+    value = mod.get("A_Const", {}).get("ival") if isinstance(mod, dict) else None
+    if value is None:
+        fields = mod.get("ColumnRef", {}).get("fields", []) if isinstance(mod, dict) else []
+        return ".".join(strings(fields)) or repr(mod)
+    return int(value.get("ival", 0))

@@ -1,0 +1,117 @@
+"""Which functions give another value for each row, so that a column's default can't be kept once for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from mosaic_deploy.sql.hazards.syntax.names import of_items
+from mosaic_deploy.sql.hazards.syntax.trees import walk
+
+STEADY = frozenset(
+    [
+        "now",
+        "transaction_timestamp",
+        "statement_timestamp",
+        "timezone",
+        "date_trunc",
+        "date_part",
+        "make_date",
+        "make_interval",
+        "make_time",
+        "make_timestamp",
+        "make_timestamptz",
+        "to_timestamp",
+        "to_date",
+        "to_char",
+        "to_number",
+        "age",
+        "justify_days",
+        "current_setting",
+        "current_database",
+        "current_schema",
+        "version",
+        "concat",
+        "concat_ws",
+        "format",
+        "lower",
+        "upper",
+        "trim",
+        "btrim",
+        "ltrim",
+        "rtrim",
+        "left",
+        "right",
+        "substring",
+        "substr",
+        "replace",
+        "repeat",
+        "length",
+        "char_length",
+        "md5",
+        "sha256",
+        "encode",
+        "decode",
+        "digest",
+        "convert_to",
+        "convert_from",
+        "abs",
+        "ceil",
+        "ceiling",
+        "floor",
+        "round",
+        "trunc",
+        "power",
+        "sqrt",
+        "mod",
+        "greatest",
+        "least",
+        "array_fill",
+        "array_append",
+        "string_to_array",
+        "array_to_json",
+        "to_json",
+        "to_jsonb",
+        "json_build_object",
+        "json_build_array",
+        "jsonb_build_object",
+        "jsonb_build_array",
+        "json_object",
+        "jsonb_object",
+        "row_to_json",
+        "to_tsvector",
+        "to_tsquery",
+        "uuid_nil",
+        "uuid_generate_v5",
+        "uuid_generate_v3",
+        "int4range",
+        "int8range",
+        "numrange",
+        "daterange",
+        "tsrange",
+        "tstzrange",
+        "point",
+        "box",
+        "circle",
+        "hstore",
+        "st_makepoint",
+        "st_setsrid",
+        "txid_current",
+        "pg_current_xact_id",
+    ]
+)
+"""Immutable and stable functions that defaults use: PostgreSQL computes them once for a new column."""
+
+
+def volatile_call(expression: Any, steady: AbstractSet[str] = frozenset()) -> str:
+    """The first function that isn't known to be immutable or stable, an empty text where all are.
+
+    `steady` are further names known to be so. A function that nobody knows counts as volatile, as it does for
+    PostgreSQL unless it is declared otherwise.
+    """
+    for kind, fields in walk(expression):
+        if kind == "FuncCall":
+            name = of_items(fields.get("funcname", [])).name
+            if name not in STEADY and name not in steady:
+                return name
+    return ""
