@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from mosaic_deploy import errors
-from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.program import cli
 from mosaic_deploy.schema_files import read_schema
 
 ROOT = Path(__file__).resolve().parent.parent

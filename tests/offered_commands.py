@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.program import cli
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.model.command_line import program_words
 

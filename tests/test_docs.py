@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.program import cli
 from mosaic_deploy.errors import MosaicError, all_errors
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest.read import read_manifest

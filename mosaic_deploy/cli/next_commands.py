@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from mosaic_deploy.cli.program import cli
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.command_line import program_words, with_options
@@ -76,8 +77,6 @@ def output_in_use() -> str:
 
 def _read(command: str) -> click.Context | None:
     """What a command of ours says, by its own definition; None for any other, or one that isn't whole."""
-    from mosaic_deploy.cli.main import cli
-
     try:
         words = program_words(command)
         if words[:1] != [PROGRAM]:

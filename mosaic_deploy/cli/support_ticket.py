@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from mosaic_deploy.cli.next_commands import Scope
+from mosaic_deploy.cli.program import cli
 from mosaic_deploy.errors import (
     ApiError,
     MosaicError,
@@ -49,8 +50,6 @@ def tried_here() -> str:
 
 def tried(words: Sequence[str]) -> str:
     """`words` without any value: the command, and the names of its options."""
-    from mosaic_deploy.cli.main import cli
-
     chosen: click.Command = cli
     context = click.Context(cli, resilient_parsing=True)
     path = ["mosaic-deploy"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.deploy.applying.migrations import failure_location, milliseconds
 from mosaic_deploy.deploy.planning.hazards import find_hazards
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api

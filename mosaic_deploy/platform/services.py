@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from mosaic_deploy.platform.accounts.accounts import Doorkeeper
-from mosaic_deploy.platform.accounts.local_key import LocalKey
-from mosaic_deploy.platform.auth.smtp import Mailer
-from mosaic_deploy.platform.http.hosts import Hosts
-from mosaic_deploy.platform.http.request_journal import Journal
-from mosaic_deploy.platform.machine.state_folder import State
-from mosaic_deploy.platform.postgres.connections import Sessions
-from mosaic_deploy.platform.postgres.control_database import Pool
-from mosaic_deploy.platform.postgres.server import Server
-from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
-from mosaic_deploy.platform.projects.limits import Limits
-from mosaic_deploy.platform.sql.modes import Variants
-from mosaic_deploy.platform.storage.object_store import Store
+if TYPE_CHECKING:
+    from mosaic_deploy.platform.accounts.accounts import Doorkeeper
+    from mosaic_deploy.platform.accounts.local_key import LocalKey
+    from mosaic_deploy.platform.auth.smtp import Mailer
+    from mosaic_deploy.platform.http.hosts import Hosts
+    from mosaic_deploy.platform.http.request_journal import Journal
+    from mosaic_deploy.platform.machine.state_folder import State
+    from mosaic_deploy.platform.postgres.connections import Sessions
+    from mosaic_deploy.platform.postgres.control_database import Pool
+    from mosaic_deploy.platform.postgres.server import Server
+    from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
+    from mosaic_deploy.platform.projects.limits import Limits
+    from mosaic_deploy.platform.sql.modes import Variants
+    from mosaic_deploy.platform.storage.object_store import Store
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,18 @@ class Platform:
     store: Store
     # Whose requests these are. On a served platform every request has its own, by its key.
     account_id: int
-    variants: Variants = field(default_factory=Variants)
-    limits: Limits = field(default_factory=Limits)
+    variants: Variants
+    limits: Limits
+    doorkeeper: Doorkeeper
+    journal: Journal
+    dev: DevSessions
+    drafts: Drafts
     # Dashboard and inbox show keys and mails to whoever reaches them: only where that is this machine's user.
     local: bool = True
     # Without one, mails stay in the local inbox.
     mailer: Mailer | None = None
     # The key in this machine's home; a served platform knows none of its keys.
     local_key: LocalKey | None = None
-    doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
-    journal: Journal = field(default_factory=Journal)
-    dev: DevSessions = field(default_factory=DevSessions)
-    drafts: Drafts = field(default_factory=Drafts)
     # Tasks under way; asyncio keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from mosaic_deploy.live.api import endpoints
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.plan_file import checksum
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from mosaic_deploy.cli import main
-from mosaic_deploy.cli.main import cli
+from mosaic_deploy.cli.program import cli
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,8 @@ def test_a_local_platform_that_went_away_is_said(tmp_path):
     from mosaic_deploy.cli.target.session import Session
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.errors import Unreachable
-    from mosaic_deploy.live.api.client import Api, ApiKey
+    from mosaic_deploy.live.api.api_key import ApiKey
+    from mosaic_deploy.live.api.client import Api
     from mosaic_deploy.live.api.projects import read_projects
     from mosaic_deploy.model.manifest import Manifest
 

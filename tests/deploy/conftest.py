@@ -13,7 +13,8 @@ import yaml
 
 from mosaic_deploy import deploy
 from mosaic_deploy.deploy import ApplyOptions, Planned, PlanOptions, Target
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.transport import loopback_target
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
 from mosaic_deploy.source.manifest.read import read_manifest

@@ -13,7 +13,8 @@ import pytest
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.diff.selection import Selection, read_selector
 from mosaic_deploy.errors import QuotaExceeded
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, ChangeStarted
 from tests.deploy.faults import is_sql
 

@@ -9,7 +9,8 @@ import pytest
 
 from mosaic_deploy.errors import LeaseHeld, PlanStale, ProjectAmbiguous, Unauthorized
 from mosaic_deploy.live.api import endpoints
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import await_running
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write

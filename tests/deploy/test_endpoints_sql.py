@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from started_platform import RunningPlatform, run_platform
 
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyFailed
 from tests.deploy.conftest import Site
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mosaic_deploy import deploy
 from mosaic_deploy.deploy import PlanOptions, Target
 from mosaic_deploy.deploy.planning.incremental import Following, advanced
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.errors import MigrationDiverged, MosaicError, SecretFound
 from mosaic_deploy.live.snapshot import Live

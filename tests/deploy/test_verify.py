@@ -10,7 +10,8 @@ import pytest
 
 from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import Location, VerifyFailed
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 

@@ -14,7 +14,8 @@ import pytest
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import discovery, endpoints
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.retries import ATTEMPTS, LONGEST_WAIT
 from mosaic_deploy.live.api.transport import Wire, is_loopback, loopback_target, translate
 

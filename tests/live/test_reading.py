@@ -12,7 +12,8 @@ import pytest
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.errors import SqlFailed, SqlRefused
-from mosaic_deploy.live.api.client import Api, ApiKey
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.read_only import Found, read
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.read_only import read_only

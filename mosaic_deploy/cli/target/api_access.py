@@ -30,7 +30,8 @@ def command_line() -> str:
 
 def open_account(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
     """The API, for what needs no manifest; `.env` in `folder` counts. Raises KeyMissing, PlatformFailed."""
-    from mosaic_deploy.live.api.client import Api, ApiKey
+    from mosaic_deploy.live.api.api_key import ApiKey
+    from mosaic_deploy.live.api.client import Api
 
     if local:
         from mosaic_deploy.cli.target.embedded import ensure_started

@@ -117,7 +117,8 @@ def open_session(
     settings = read_settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
     from mosaic_deploy.deploy import Target
-    from mosaic_deploy.live.api.client import Api, ApiKey
+    from mosaic_deploy.live.api.api_key import ApiKey
+    from mosaic_deploy.live.api.client import Api
 
     moved = ""
     if local:

@@ -15,7 +15,7 @@ from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.settings import enable_extensions, set_auth
 from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale, ProjectExists
 from mosaic_deploy.live.api.client import Api

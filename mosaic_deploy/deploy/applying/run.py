@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.ledger.lease import Claim, Heartbeat, lease_lost

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.apply import ApplyOptions, Work, carry_out
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import Row, forget, put
 from mosaic_deploy.model.change import Change, ForgetMigration, RecordMigration

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mosaic_deploy.deploy.planning.plan import Planned, Target
+from mosaic_deploy.deploy.planning.planned import Planned, Target
 from mosaic_deploy.diff.migration_status import edited, standings
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api

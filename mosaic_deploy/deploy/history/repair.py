@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mosaic_deploy.deploy.history.read import Known, meant, parsed_or_none, path_of, planned, require_project
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.diff.repairs import Wish, repairs
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api

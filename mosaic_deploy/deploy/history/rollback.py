@@ -11,7 +11,7 @@ from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.sql_files import Piece, run_pieces
 from mosaic_deploy.deploy.history.read import Known, path_of, planned, require_project
 from mosaic_deploy.deploy.planning.hazards import find_hazards
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.diff.policy import judged
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
 from mosaic_deploy.live.api.client import Api

@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from mosaic_deploy.deploy.planning.plan import Planned, PlanOptions, Target, compare, read_both
+from mosaic_deploy.deploy.planning.plan import compare, read_both
+from mosaic_deploy.deploy.planning.planned import Planned, PlanOptions, Target
 from mosaic_deploy.diff.checks import check_pages
 from mosaic_deploy.diff.ledger_cleanup import Tidying
 from mosaic_deploy.errors import MosaicError

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from mosaic_deploy.deploy.planning import divergence
 from mosaic_deploy.deploy.planning.deferred import files_of, held, without, without_database
 from mosaic_deploy.deploy.planning.hazards import find_hazards
-from mosaic_deploy.deploy.planning.storage_fit import fitting
+from mosaic_deploy.deploy.planning.planned import DEFAULTS, Planned, PlanOptions, Target
+from mosaic_deploy.deploy.planning.read_target import fitting, read_target
 from mosaic_deploy.diff.checks import check_pages
-from mosaic_deploy.diff.ledger_cleanup import Tidying, tidying
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import unread
 from mosaic_deploy.diff.plan import Rules, make_plan
 from mosaic_deploy.diff.policy import judged
-from mosaic_deploy.diff.selection import ALL, Selection, known_names, select
+from mosaic_deploy.diff.selection import ALL, known_names, select
 from mosaic_deploy.errors import (
     Location,
     MigrationDiverged,
     MigrationInvalid,
-    NotFound,
     Problem,
     SelectionRefused,
 )
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import choose, read_projects
-from mosaic_deploy.live.api.rate_limit import PARALLELISM
-from mosaic_deploy.live.ledger import read as ledger
-from mosaic_deploy.live.live_bytes import Progress, with_bytes_checked
-from mosaic_deploy.live.snapshot import Live, read_live
-from mosaic_deploy.model.change import ApplyMigration, DeleteAsset, DeleteStatic, RunSeed
+from mosaic_deploy.live.live_bytes import with_bytes_checked
+from mosaic_deploy.live.snapshot import Live
+from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Project, Snapshot, State
-from mosaic_deploy.source.files.digests import Hashed, unheard
+from mosaic_deploy.model.snapshot import GONE, Migration, Objects, Snapshot, State
 from mosaic_deploy.source.migrations.files import Parsed, parse_migrations
 from mosaic_deploy.source.migrations.seeds import whole_seeds
 from mosaic_deploy.source.problems import Mistakes
@@ -44,93 +38,8 @@ from mosaic_deploy.source.snapshot import Desired, read_good
 from mosaic_deploy.sql.describe import describe
 from mosaic_deploy.sql.execution.units import Carrier
 
-_PROVISIONING = "provisioning"
-_ENDED_WELL = frozenset({"done", "baseline", "import", "repair", "rollback"})
-"""How runs end that leave no checks owed; see deploy/applying.py."""
-PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
-"""What every new database has, by the platform's guide; an apply still sees to it (see deploy/settings.py)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which project: `id` wins over `name`. A `hint` is an id that may be another account's: used if it exists."""
-
-    id: str | None
-    name: str | None
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """What the command line allows for this plan alone."""
-
-    allow_out_of_order: bool = False
-    selection: Selection = ALL
-    verify: Progress | None = None
-    """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
-    parallelism: int = PARALLELISM
-    hashed: Hashed = unheard
-    patient: bool = False
-    """Whether a pending migration without a statement is waited for: somebody is writing it."""
-    files_only: bool = False
-    """Whether the database is left as it is, whatever its migrations are like."""
-
-
-_DEFAULTS = PlanOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan with what applying it needs: the sources of the bytes, and the parsed migrations."""
-
-    plan: Plan
-    desired: Desired
-    live: Live
-    parsed: tuple[Parsed, ...] = ()
-    seeds: tuple[Parsed, ...] = ()
-    """The seed files to be run."""
-    selection: Selection = ALL
-    held: tuple[str, ...] = ()
-    """Of a patient plan, the paths that wait: a migration without a statement, and those after it."""
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether another deploy held the lease while live was read: it may have gone on writing since."""
-        return bool(self.live.facts.get("lease"))
-
-    def tidying(self) -> Mapping[str, Tidying]:
-        """By kind, the ledger's rows that no change of the plan is about and that should say something else.
-
-        None for a part of a plan: what it leaves out isn't settled.
-        """
-        if self.plan.partial:
-            return {}
-        wanted, live = self.desired.snapshot, self.live.snapshot
-        static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
-        assets = {change.path for change in self.plan.changes if isinstance(change, DeleteAsset)}
-        return {
-            ledger.STATIC: tidying(wanted.static, live.static, static),
-            ledger.ASSET: tidying(wanted.storage, live.storage, assets),
-        }
-
-    @property
-    def owing(self) -> bool:
-        """Whether an apply has something to do even where the plan is empty: checks, or rows of the ledger."""
-        return self.unverified or any(self.tidying().values())
-
-    @property
-    def unverified(self) -> bool:
-        """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
-        last = self.live.facts.get("last")
-        return bool(self.desired.manifest.verify and last and last.get("status") not in _ENDED_WELL)
-
-    @property
-    def due(self) -> bool:
-        """Whether there is anything to apply: changes, or what is owed and looks at the whole."""
-        return not self.plan.empty or (self.owing and not self.plan.partial)
-
-
-def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS) -> Planned:
+def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> Planned:
     """What an apply would do. At most four requests, in at most two round trips, where nothing changes.
 
     Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
@@ -142,7 +51,7 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = _D
 
 
 def read_both(
-    api: Api, manifest: Manifest, target: Target, options: PlanOptions = _DEFAULTS
+    api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS
 ) -> tuple[Desired, Live]:
     """What is desired, from disk, and what is live, from the API."""
     fits = fitting(api, target.id, target.name, target.hint) if options.selection == ALL else None
@@ -151,10 +60,10 @@ def read_both(
     if desired.snapshot.static is not None:
         mistakes.of(lambda: check_pages(manifest, desired.snapshot))
     mistakes.tell()
-    return desired, _read_live(api, target, desired.snapshot)
+    return desired, read_target(api, target, desired.snapshot)
 
 
-def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = _DEFAULTS) -> Planned:
+def compare(api: Api, desired: Desired, live: Live, options: PlanOptions = DEFAULTS) -> Planned:
     """The plan from both sides. Asks the API only where pruning depends on what it offers, or hazards on data."""
     if options.files_only:
         return _files(api, desired, live)
@@ -202,34 +111,6 @@ def _files(api: Api, desired: Desired, live: Live) -> Planned:
 def _placed(problem: Problem, desired: Desired) -> Problem:
     """A problem of a migration, at its path from the project folder."""
     return replace(problem, location=Location(divergence.beside(desired, problem.location.file)))
-
-
-def _read_live(api: Api, target: Target, desired: Snapshot) -> Live:
-    """Lists the projects, and reads the one meant; side by side where its id is known already."""
-    if target.id is None:
-        listed = read_projects(api)
-        hinted = target.hint if any(project.id == target.hint for project in listed) else None
-        found = choose(listed, id=hinted, name=target.name)
-        return _read_project(api, found, target, desired)
-    with ThreadPoolExecutor(1) as pool:
-        listing = pool.submit(read_projects, api)
-        try:
-            live = read_live(api, Project(target.id, target.name or ""), desired)
-        except NotFound:
-            live = None
-        project = choose(listing.result(), id=target.id, name=None)
-    if live is None or project is None or project.status == _PROVISIONING:
-        return _read_project(api, project, target, desired)
-    return replace(live, snapshot=replace(live.snapshot, project=project))
-
-
-def _read_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> Live:
-    if project is None:
-        absent = Project("", target.name or "", status="absent")
-        return Live(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
-    if project.status == _PROVISIONING:
-        return Live(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
-    return read_live(api, project, desired)
 
 
 def _parse_needed(desired: Desired, live: Snapshot) -> tuple[Parsed, ...]:

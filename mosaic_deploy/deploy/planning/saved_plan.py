@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mosaic_deploy.deploy.planning.plan import Planned
+from mosaic_deploy.deploy.planning.planned import Planned
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import change_facts

@@ -15,11 +15,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mosaic_deploy.platform.accounts.accounts import Doorkeeper
 from mosaic_deploy.platform.app.server import listen, stop_signal
 from mosaic_deploy.platform.auth.smtp import VARIABLE, mailer_from
 from mosaic_deploy.platform.cluster.settings import Cluster, opened_control, shared_state
 from mosaic_deploy.platform.daemon import background_jobs
+from mosaic_deploy.platform.http.request_journal import Journal
 from mosaic_deploy.platform.postgres.connections import Sessions
+from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import variants_from
 
@@ -143,6 +146,10 @@ async def _work(
             sessions=Sessions(server, reuse=variants.reuse, limit=cluster.connections),
             store=cluster.store(),
             account_id=0,
+            doorkeeper=Doorkeeper(),
+            journal=Journal(),
+            dev=DevSessions(),
+            drafts=Drafts(),
             variants=variants,
             limits=cluster.limits,
             mailer=mailer_from(os.environ.get(VARIABLE)),

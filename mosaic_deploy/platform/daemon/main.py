@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform.accounts.accounts import ensure_account
+from mosaic_deploy.platform.accounts.accounts import Doorkeeper, ensure_account
 from mosaic_deploy.platform.accounts.local_key import LocalKey, keep_rotating
 from mosaic_deploy.platform.app.server import listen, stop_signal
 from mosaic_deploy.platform.auth import smtp
@@ -21,6 +21,7 @@ from mosaic_deploy.platform.daemon.report import Report
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.http import logs
 from mosaic_deploy.platform.http.hosts import local_hosts
+from mosaic_deploy.platform.http.request_journal import Journal
 from mosaic_deploy.platform.machine import state_folder
 from mosaic_deploy.platform.machine.os_user import choose_folder, create_folder, postgres_account
 from mosaic_deploy.platform.machine.ports import bind_asked, bind_preferred
@@ -31,6 +32,7 @@ from mosaic_deploy.platform.postgres.connections import Sessions
 from mosaic_deploy.platform.postgres.installation import Installation, ensure_installation
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.postgres.server_log import turn_over
+from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
 from mosaic_deploy.platform.projects.limits import local_limits
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import variants_from
@@ -123,6 +125,10 @@ async def _parts(folder: Path, state: State, installation: Installation) -> Asyn
             store=folder_store(folder / "store"),
             account_id=account_id,
             local_key=local_key,
+            doorkeeper=Doorkeeper(),
+            journal=Journal(),
+            dev=DevSessions(),
+            drafts=Drafts(),
             variants=variants,
             limits=limits,
             mailer=sending,

@@ -35,7 +35,8 @@ def login(screen: Screen, in_keyring: bool) -> None:
         _require_keyring()
     url = api_url(Path())
     key = _asked(url)
-    from mosaic_deploy.live.api.client import Api, ApiKey
+    from mosaic_deploy.live.api.api_key import ApiKey
+    from mosaic_deploy.live.api.client import Api
     from mosaic_deploy.live.api.projects import read_projects
 
     try:

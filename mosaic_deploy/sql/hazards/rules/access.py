@@ -91,10 +91,3 @@ def security_invoker_lost(act: Act, scope: Scope) -> Iterator[Finding]:
 def loses_invoker(act: Act) -> bool:
     """Whether an ALTER VIEW resets `security_invoker` or sets it to false."""
     return view_invoker(act) is False
-
-    for item in act.node.get("cmds", []):
-        command = item.get("AlterTableCmd", {})
-        named = options(command.get("def", {}).get("List", {}).get("items", []))
-        if "security_invoker" in named:
-            return command.get("subtype") == "AT_SetRelOptions" and truth(named["security_invoker"])
-    return None

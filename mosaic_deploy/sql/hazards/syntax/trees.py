@@ -101,3 +101,9 @@ def view_invoker(act: Act) -> bool | None:
     """What an ALTER VIEW makes of `security_invoker`; None where it leaves it alone."""
     if act.node.get("objtype") != "OBJECT_VIEW":
         return None
+    for item in act.node.get("cmds", []):
+        command = item.get("AlterTableCmd", {})
+        named = options(command.get("def", {}).get("List", {}).get("items", []))
+        if "security_invoker" in named:
+            return command.get("subtype") == "AT_SetRelOptions" and truth(named["security_invoker"])
+    return None
