@@ -185,7 +185,7 @@ def test_a_statement_of_the_dead_deploy_that_still_runs_is_waited_for(
     """What it sent may outlive it on the server: its transaction holds the lock that every migration takes."""
     (folder / "sql/2_once.sql").write_text("create table once (id int); insert into once values (1);")
     process = subprocess.run(
-        [sys.executable, "-c", "import json; from mosaic_deploy.cli.process import own_process; print(json.dumps(own_process()))"],
+        [sys.executable, "-c", "import json; from mosaic_deploy.cli.target.identity import own_process; print(json.dumps(own_process()))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     sql("insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "

@@ -1,0 +1,114 @@
+"""Statements of other databases rewritten for PostgreSQL: sqlglot's translation, and what it leaves over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import sqlglot
+from sqlglot import ErrorLevel, exp
+from sqlglot.errors import SqlglotError
+
+_TRANSLATABLE = (exp.Create, exp.Insert, exp.Select, exp.Update, exp.Delete, exp.Alter, exp.Drop)
+_TYPES = {
+    exp.DataType.Type.UTINYINT: "SMALLINT",
+    exp.DataType.Type.USMALLINT: "INT",
+    exp.DataType.Type.UMEDIUMINT: "INT",
+    exp.DataType.Type.UINT: "BIGINT",
+    exp.DataType.Type.UBIGINT: "DECIMAL(20)",
+    exp.DataType.Type.UDECIMAL: "DECIMAL",
+    exp.DataType.Type.MEDIUMINT: "INT",
+}
+"""The narrowest signed type that holds the same numbers."""
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
+_LEFT_OUT = (
+    exp.CharacterSetColumnConstraint,
+    exp.CollateColumnConstraint,
+    exp.CommentColumnConstraint,
+    exp.OnUpdateColumnConstraint,
+)
+"""What PostgreSQL has no word for in a column's definition; ON UPDATE is told, since it changes rows."""
+
+
+def postgresql_form(statement: str, dialect: str) -> str | None:
+    """`statement` as PostgreSQL's SQL; None where sqlglot doesn't read it or it has no counterpart."""
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it would print what we say in our own words
+    try:
+        tree = sqlglot.parse_one(statement, read=dialect)
+        if not isinstance(tree, _TRANSLATABLE) or not _has_counterpart(tree):
+            return None
+        written = [tree, *_rewrite(tree)]
+        texts = [one.sql("postgres", pretty=True, unsupported_level=ErrorLevel.IGNORE) for one in written]
+    except (SqlglotError, ValueError, RecursionError):
+        return None
+    notes = (
+        ["-- ON UPDATE CURRENT_TIMESTAMP needs a trigger in PostgreSQL"] if _ON_UPDATE in tree.meta else []
+    )
+    return "\n".join([*notes, *(f"{text};" for text in texts)])
+
+
+_ON_UPDATE = "on update"
+
+
+def _has_counterpart(tree: exp.Expression) -> bool:
+    """Not for REPLACE: which of the columns is the key, only the table knows."""
+    return str(tree.args.get("alternative") or "IGNORE").upper() == "IGNORE"
+
+
+def _rewrite(tree: exp.Expression) -> list[exp.Expression]:
+    """Changes `tree` in place; returns statements that belong behind it."""
+    behind = list(_indexes(tree)) if isinstance(tree, exp.Create) else []
+    for node in list(tree.find_all(*_LEFT_OUT)):
+        if isinstance(node, exp.OnUpdateColumnConstraint):
+            tree.meta[_ON_UPDATE] = True
+        (node.parent if isinstance(node.parent, exp.ColumnConstraint) else node).pop()
+    for property_ in list(tree.find_all(exp.Property)):
+        if not isinstance(property_, exp.TemporaryProperty):
+            property_.pop()
+    for unique in tree.find_all(exp.UniqueColumnConstraint):
+        if isinstance(unique.this, exp.Schema):
+            unique.this.set("this", None)
+    for type_ in list(tree.find_all(exp.DataType)):
+        _rewrite_type(type_)
+    if isinstance(tree, exp.Insert) and (tree.args.get("ignore") or tree.args.get("alternative")):
+        tree.set("ignore", None)
+        tree.set("alternative", None)
+        tree.set("conflict", exp.OnConflict(action=exp.var("DO NOTHING")))
+    return behind
+
+
+def _rewrite_type(node: exp.DataType) -> None:
+    kind = node.this
+    if kind in _TYPES:
+        node.replace(exp.DataType.build(_TYPES[kind]))
+    elif kind.name in _INTEGERS:
+        node.set("expressions", [])  # a display width
+    elif kind.name == "BIT" and not node.expressions:
+        node.replace(exp.DataType.build("BOOLEAN"))
+    elif kind.name == "ENUM":
+        _check_instead(node)
+    elif any(size.name.upper() == "MAX" for size in node.expressions):
+        node.replace(exp.DataType.build("BYTEA" if "BINARY" in kind.name else "TEXT", dialect="postgres"))
+
+
+def _check_instead(node: exp.DataType) -> None:
+    """An ENUM in place, which PostgreSQL wants as a type of its own, as text with a check."""
+    column, values = node.parent, [value.copy() for value in node.expressions]
+    node.replace(exp.DataType.build("TEXT"))
+    if isinstance(column, exp.ColumnDef):
+        among = exp.In(this=exp.column(column.this.copy()), expressions=values)
+        check = exp.ColumnConstraint(kind=exp.CheckColumnConstraint(this=among))
+        column.append("constraints", check)
+
+
+def _indexes(tree: exp.Create) -> Iterator[exp.Expression]:
+    """KEY inside CREATE TABLE as CREATE INDEX."""
+    table = tree.find(exp.Table)
+    for node in list(tree.find_all(exp.IndexColumnConstraint)):
+        node.pop()
+        if table is not None and node.expressions:
+            name = node.this.copy() if node.this else None
+            columns = [exp.Ordered(this=one.copy()) for one in node.expressions]
+            parameters = exp.IndexParameters(columns=columns)
+            index = exp.Index(this=name, table=table.copy(), params=parameters)
+            yield exp.Create(this=index, kind="INDEX")

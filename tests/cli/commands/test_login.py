@@ -1,0 +1,113 @@
+"""`mosaic-deploy login --keyring` and `logout`: the key is in one place, and never lost or left without a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """The keyring's file."""
+    return tmp_path / "ring.json"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config/mosaic-deploy/keys.json"
+
+
+@pytest.fixture
+def env(platform, tmp_path: Path, kept: Path) -> dict[str, str]:
+    return {
+        "MOSAIC_API_URL": platform.url,
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHON_KEYRING_BACKEND": "tests.cli.file_keyring.FileKeyring",
+        "TEST_KEYRING": str(kept),
+    }
+
+
+def test_a_key_in_the_keyring_is_tried_kept_used_and_forgotten(run, platform, env, kept, file) -> None:
+    refused = run("login", "--keyring", env=env, input="mk_wrong\n")
+    assert refused.returncode == 1
+    assert not kept.exists()
+    assert not file.exists()
+    ended = run("login", "--keyring", "-o", "json", env=env, input=f"{platform.api_key}\n")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert (document["file"], document["keyring"]) == (None, "file keyring FileKeyring")
+    assert platform.api_key not in ended.stdout + ended.stderr + file.read_text()
+    assert platform.api_key in kept.read_text()
+    assert run("projects", "list", env=env).returncode == 0
+    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert platform.api_key not in kept.read_text() + file.read_text()
+    assert run("projects", "list", env=env).returncode == 1
+    assert run("logout", env=env).stdout.startswith("There is no key kept")
+
+
+def test_a_key_is_in_one_place(run, platform, env, kept, file) -> None:
+    key = f"{platform.api_key}\n"
+    assert run("login", env=env, input=key).returncode == 0
+    assert platform.api_key in file.read_text()
+    assert run("login", "--keyring", env=env, input=key).returncode == 0
+    assert platform.api_key not in file.read_text()
+    assert run("login", env=env, input=key).returncode == 0
+    assert platform.api_key in file.read_text()
+    assert platform.api_key not in kept.read_text()
+
+
+def test_the_environment_counts_more(run, platform, env, tmp_path: Path) -> None:
+    run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
+    (tmp_path / ".env").write_text("MOSAIC_API_KEY=mk_wrong\n")
+    assert "error[unauthorized]" in run("projects", "list", env=env).stderr
+    whole = {**env, "MOSAIC_API_KEY": platform.api_key}
+    assert run("projects", "list", env=whole).returncode == 0
+
+
+def test_a_locked_keyring_is_no_missing_key(run, platform, env, kept, file) -> None:
+    run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
+    kept.with_name("locked").touch()
+    for command in (["projects", "list"], ["logout"]):
+        failed = run(*command, env=env)
+        assert failed.returncode == 1
+        assert "error[source_unreadable]: the keyring can't be read: it is locked\n" in failed.stderr
+    again = run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
+    assert "error[source_unreadable]: the keyring doesn't take the key: it is locked\n" in again.stderr
+    kept.with_name("locked").unlink()
+    assert run("projects", "list", env=env).returncode == 0
+
+
+def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> None:
+    for backend, said in (("null", "doesn't keep the key"), ("fail", "doesn't take the key: No recommended")):
+        whole = {**env, "PYTHON_KEYRING_BACKEND": f"keyring.backends.{backend}.Keyring"}
+        failed = run("login", "--keyring", env=whole, input=f"{platform.api_key}\n")
+        assert failed.returncode == 1
+        assert said in failed.stderr
+        assert "Traceback" not in failed.stderr
+        assert not file.exists()
+
+
+def test_a_key_that_the_file_does_not_tell_of_is_forgotten_too(run, platform, env, kept, file) -> None:
+    run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
+    file.unlink()
+    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert platform.api_key not in kept.read_text()
+
+
+def test_logout_needs_no_keyring_that_was_never_asked_for(run, platform, env, kept) -> None:
+    run("login", env=env, input=f"{platform.api_key}\n")
+    kept.with_name("locked").touch()
+    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+
+
+def test_without_the_package_it_says_what_installs_it(run, env, tmp_path: Path) -> None:
+    hidden = "import sys\nsys.modules['keyring'] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(hidden)
+    failed = run("login", "--keyring", env={**env, "PYTHONPATH": str(tmp_path)}, input="mk_x\n")
+    assert failed.returncode == 2
+    assert "--keyring needs a package that isn't installed, keyring: pip install " in failed.stderr

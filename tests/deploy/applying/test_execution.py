@@ -1,0 +1,175 @@
+"""How migrations run: all or none, locks that aren't had, statements outside transactions, enum values."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx
+import psycopg
+import pytest
+from tests.deploy.test_crashes import free_lease
+
+from mosaic_deploy.deploy import PlanOptions
+from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid
+from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
+from tests.deploy.faults import Dying, LosingAnswers, is_sql
+
+
+def history(site, database: dict | None = None, **files: str) -> None:
+    for name, text in files.items():
+        site.write(f"sql/{name.lstrip('m')}.sql", text)
+    site.manifest(database={"migrations": "sql", **(database or {})})
+
+
+def tables(site) -> set[str]:
+    return {str(r["t"]) for r in site.sql("select tablename as t from pg_tables where schemaname = 'public'")}
+
+
+@pytest.mark.parametrize("timeout", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])
+def test_all_or_none(site, timeout):
+    all_of_them = {"transaction": "all", **timeout}
+    history(site, all_of_them, m1_a="create table a (id int);", m2_b="create table b (id int); select 1/0;")
+    failed = site.fails()
+    assert isinstance(failed.error, MigrationFailed)
+    assert failed.error.sqlstate == "22012"
+    assert failed.failed == "migration:2_b.sql" or timeout
+    assert tables(site) == set()
+    site.write("sql/2_b.sql", "create table b (id int);")
+    site.apply()
+    assert tables(site) == {"a", "b"}
+
+
+def test_all_refuses_what_must_commit_in_between(site):
+    history(
+        site, {"transaction": "all"}, m1_a="create table a (id int); create index concurrently i on a (id);"
+    )
+    with pytest.raises(MigrationInvalid) as caught:
+        site.plan()
+    assert [p.location.file for p in caught.value.problems] == ["sql/1_a.sql"]
+
+
+def test_an_enum_value_added_and_used_in_one_file(site):
+    history(
+        site,
+        m1_e="create type mood as enum ('ok');",
+        m2_u="alter type mood add value 'great'; create table t (m mood default 'great'); insert into t values (default);",
+        m3_n="create type size as enum ('s'); alter type size add value 'm'; create table u (s size default 'm');",
+    )
+    planned = site.plan()
+    assert [c.units for c in planned.plan.changes if c.kind == "migration"] == [1, 2, 1]
+    site.apply()
+    assert site.sql("select m::text as m from t") == [{"m": "great"}]
+
+
+def test_each_statement_by_itself_where_the_file_says_so(site):
+    text = "-- mosaic: transaction=false\ncreate table a (id int);\nselect 1/0;\ncreate table b (id int);"
+    history(site, m1_a=text)
+    failed = site.fails()
+    assert str(failed.error.location) == "sql/1_a.sql:3:1"
+    assert tables(site) == {"a"}
+    site.write("sql/1_a.sql", text.replace("1/0", "1"))
+    site.apply()
+    assert tables(site) == {"a", "b"}
+
+
+def test_a_lock_that_is_not_had_is_tried_for_again(site):
+    history(site, {"lock_timeout": "100ms"}, m1_a="create table a (id int);")
+    site.apply()
+    credentials = site.api.call(endpoints.CREDENTIALS, project=site.project_id)
+    site.write("sql/2_b.sql", "alter table a add column n int;")
+    waited = threading.Event()
+    with psycopg.connect(credentials["database_url"]) as connection:
+        connection.execute("lock table a in access exclusive mode")
+        events = []
+        for event in site.events():
+            events.append(event)
+            if isinstance(event, Waiting) and not waited.is_set():
+                waited.set()
+                connection.rollback()
+    assert isinstance(events[-1], ApplyDone)
+    assert waited.is_set()
+    assert "2_b.sql" in next(e.reason for e in events if isinstance(e, Waiting))
+
+
+def test_an_invalid_index_is_rebuilt(site):
+    history(
+        site,
+        m1_t="create table t (n int); insert into t values (1), (1);",
+        m2_i="create unique index concurrently one_n on t (n);",
+    )
+    failed = site.fails()
+    assert failed.error.sqlstate == "23505"
+    assert site.sql("select indisvalid as v from pg_index where indexrelid = 'one_n'::regclass") == [
+        {"v": False}
+    ]
+    site.sql("delete from t where ctid = (select min(ctid) from t)")
+    site.apply()
+    assert site.sql("select indisvalid as v from pg_index where indexrelid = 'one_n'::regclass") == [
+        {"v": True}
+    ]
+
+
+@pytest.mark.parametrize("text", [
+    "create index concurrently i on t (n)",
+    "drop index concurrently old",
+    "vacuum t",
+])  # fmt: skip
+def test_a_lost_answer_outside_a_transaction(site, api_over, text):
+    history(site, m1_t="create table t (n int); create index old on t (n);", m2_s=text)
+    losing = LosingAnswers(lambda request: is_sql(request, f'{{"query":"{text}"}}'))
+    last = site.run(api=api_over(losing))[-1]
+    assert isinstance(last, ApplyDone), last
+    assert losing.lost == 1
+    assert site.plan().plan.changes == ()
+
+
+def test_an_index_that_a_dead_run_was_still_building_is_not_an_error(site, api_over):
+    """It wasn't there when it was asked for, and is when it is to be built: what was sent before has ended."""
+    text = "create index concurrently i on t (n)"
+    history(site, m1_t="create table t (n int);", m2_s=text)
+    site.run(api=api_over(Dying(0, lambda request: is_sql(request, f'{{"query":"{text}"}}'))))
+    free_lease(site)
+
+    class Ending(httpx.HTTPTransport):
+        ended = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if not self.ended and is_sql(request, f'{{"query":"{text}"}}'):
+                self.ended += 1
+                site.sql(text)
+            return super().handle_request(request)
+
+    ending = Ending()
+    last = site.run(api=api_over(ending))[-1]
+    assert isinstance(last, ApplyDone), last
+    assert ending.ended == 1
+    assert site.plan().plan.changes == ()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_nobody_guesses_whether_a_block_that_commits_has_run(site, api_over, after):
+    text = "do $$ begin insert into t values (1); commit; end $$"
+    history(site, m1_t="create table t (n int);", m2_s=text)
+    dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=after)
+    site.run(api=api_over(dying))
+    free_lease(site)
+    failed = site.run()[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert failed.error.mutation_state == "unknown"
+    assert [a.command for a in failed.error.next_actions] == [
+        "mosaic-deploy migrate repair --applied 2:1",
+        "mosaic-deploy migrate repair --not-applied 2:1",
+    ]
+    assert site.sql("select count(*)::int as n from t") == [{"n": 1 if after else 0}]
+
+
+def test_out_of_order_has_to_be_allowed(site):
+    history(site, m1_a="create table a (id int);", m3_c="create table c (id int);")
+    site.apply()
+    site.write("sql/2_b.sql", "create table b (id int);")
+    with pytest.raises(MigrationDiverged):
+        site.plan()
+    planned = site.plan(options=PlanOptions(allow_out_of_order=True))
+    assert isinstance(site.run(planned)[-1], ApplyDone)
+    assert site.plan().plan.changes == ()

@@ -1,0 +1,150 @@
+"""Another deploy's lease: waited for, broken where its deploy is dead, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+from tests.deploy.test_crashes import small
+
+from mosaic_deploy.errors import LeaseHeld, PlanStale
+from mosaic_deploy.live.ledger.lease import Claim, Patience, Witness, acquire, release
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
+from tests.deploy.faults import is_sql
+
+
+def held(site, holder: str, seconds: float) -> None:
+    """Another deploy's lease that runs out after `seconds`; one that has just been renewed has 60."""
+    site.sql(
+        "insert into mosaic_deploy.deploys (id, serial, status, holder, plan) select 'other', serial, 'running', "
+        f"'{holder}', 'p' from mosaic_deploy.ledger"
+    )
+    site.sql(
+        "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        f"values ('{holder}', 't', now(), now() + interval '{seconds} seconds')"
+    )
+
+
+def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 25)
+    failed = site.fails()
+    assert isinstance(failed.error, LeaseHeld)
+    assert [a.command for a in failed.error.next_actions] == [
+        "mosaic-deploy apply",
+        "mosaic-deploy apply --break-lease",
+    ]
+    events = site.run(break_lease=True)
+    notes = [event.note.message for event in events if isinstance(event, Noted)]
+    assert [note.partition(", ")[0] for note in notes] == ["took over the lease of ada@elsewhere (pid 7)"]
+    assert isinstance(events[-1], ApplyFailed)
+    assert isinstance(events[-1].error, PlanStale), "it was read while the other could still write"
+    assert isinstance(site.run()[-1], ApplyDone)
+    other = site.sql(
+        "select status, report->>'lease_broken_by' as by from mosaic_deploy.deploys where id = 'other'"
+    )
+    assert other == [{"status": "interrupted", "by": "tests"}]
+    assert site.plan().plan.changes == ()
+
+
+def test_a_lease_that_is_renewed_is_not_broken(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 58)
+    failed = site.fails(break_lease=True)
+    assert isinstance(failed.error, LeaseHeld)
+    assert "so it isn't broken" in failed.error.message
+    assert site.get("/").text == "<p>first"
+
+
+def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@here (pid 7)", 58)
+    events = site.run(witness=Witness(gone=lambda holder: holder == "ada@here (pid 7)"), lease_wait=0.05)
+    waits = [event.reason for event in events if isinstance(event, Waiting)]
+    assert "whose process seems to be gone from this machine" in waits[0]
+    assert "--break-lease" in waits[0]
+    broken = site.run(witness=Witness(gone=lambda holder: True), break_lease=True)
+    assert any(isinstance(event, Noted) for event in broken)
+    assert isinstance(site.run()[-1], ApplyDone)
+
+
+def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
+    """It is broken only as it was seen."""
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 20)
+
+    class Renewing(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, "::numeric"):
+                site.sql("update mosaic_deploy.lease set expires_at = now() + interval '1 minute'")
+            return super().handle_request(request)
+
+    failed = site.run(api=api_over(Renewing()), break_lease=True)[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert isinstance(failed.error, LeaseHeld)
+    assert site.sql("select token from mosaic_deploy.lease") == [{"token": "t"}]
+
+
+def test_a_stale_plan_names_who_was_first_and_the_command(site):
+    small(site, "first")
+    one, other = site.plan(), None
+    site.apply()
+    other = site.run(
+        replace(one, plan=replace(one.plan, project=site.plan().plan.project, changes=one.plan.changes[1:]))
+    )[-1]
+    assert isinstance(other, ApplyFailed)
+    assert isinstance(other.error, PlanStale)
+    assert "another deploy was first, that of tests" in other.error.message
+    assert [a.command for a in other.error.next_actions] == ["mosaic-deploy apply"]
+
+
+def test_a_plan_that_was_read_while_another_deploy_wrote_is_stale(site):
+    """Also where that deploy began before the plan was made, and is over when the lease is taken."""
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    stale: list[object] = []
+    for event in site.events():
+        if isinstance(event, ChangeDone) and event.change.address == "static:index.html":
+            small(site, "first")
+            stale.append(site.plan())
+    assert site.get("/").text == "<p>second"
+    [read_meanwhile] = stale
+    last = site.run(read_meanwhile)[-1]
+    assert isinstance(last, ApplyFailed)
+    assert isinstance(last.error, PlanStale)
+    assert last.done == ()
+    site.apply()
+    assert site.get("/").text == "<p>first"
+
+
+def test_a_plan_that_was_read_while_a_deploy_died_is_stale(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 20)
+    planned = site.plan()
+    site.sql("delete from mosaic_deploy.lease")
+    last = site.run(planned)[-1]
+    assert isinstance(last, ApplyFailed)
+    assert isinstance(last.error, PlanStale)
+
+
+def test_a_release_that_is_sent_again_counts_once(site):
+    small(site, "first")
+    site.apply()
+    before = site.sql("select serial from mosaic_deploy.ledger")
+    claim = Claim(site.project_id, "tests", "t", "d", "p", int(before[0]["serial"]))
+    assert list(acquire(site.api, claim, Patience(0))) == []
+    release(site.api, claim, "done", {})
+    release(site.api, claim, "done", {})
+    after = site.sql("select serial from mosaic_deploy.ledger")
+    assert int(after[0]["serial"]) == int(before[0]["serial"]) + 2

@@ -1,0 +1,133 @@
+"""Seeds on the real platform: after the migrations, once per content, whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+from tests.deploy.test_crashes import free_lease
+
+from mosaic_deploy.errors import ManifestInvalid, MigrationFailed, MigrationInvalid, SourceRefused
+from mosaic_deploy.model.event import ApplyDone
+from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
+from tests.deploy.histories import pending
+
+
+def seeded(site, *named: str, database: dict | None = None, **files: str) -> None:
+    site.write("sql/1_t.sql", "create table t (n int);")
+    for name, text in files.items():
+        site.write(f"seeds/{name}.sql", text)
+    site.manifest(database={"migrations": "sql", "seeds": list(named or ["seeds"]), **(database or {})})
+
+
+def numbers(site) -> list[object]:
+    return [row["n"] for row in site.sql("select n from t order by n")]
+
+
+@pytest.mark.parametrize("database", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])
+def test_once_per_content_after_the_migrations_by_name(site, database):
+    seeded(
+        site,
+        database=database,
+        b="insert into t select 1 from t;",
+        a="insert into t values (1); insert into t values (2);",
+    )
+    assert pending(site)[1:] == ["migration:1_t.sql", "seed:seeds/a.sql", "seed:seeds/b.sql"]
+    site.apply()
+    assert numbers(site) == [1, 1, 1, 2]
+    site.write("seeds/a.sql", "insert into t values (3);")
+    plan = site.plan().plan
+    assert [f"{c.action} {c.address}: {c.reason}" for c in plan.changes] == [
+        "change seed:seeds/a.sql: content changed"
+    ]
+    site.apply()
+    assert numbers(site) == [1, 1, 1, 2, 3]
+
+
+def test_a_plan_without_changes_costs_no_more(site):
+    seeded(site, **{f"s{n:03}": f"insert into t values ({n});" for n in range(50)})
+    site.apply()
+    before = site.api.traffic.requests
+    assert site.plan().plan.empty
+    assert site.api.traffic.requests - before <= 4
+
+
+def test_the_order_is_the_manifests(site):
+    site.write("demo/x.sql", "insert into t select max(n) + 1 from t;")
+    seeded(site, "seeds/b.sql", "demo", "seeds", a="insert into t values (9);", b="insert into t values (1);")
+    assert pending(site)[2:] == ["seed:seeds/b.sql", "seed:demo/x.sql", "seed:seeds/a.sql"]
+    site.apply()
+    assert numbers(site) == [1, 2, 9]
+
+
+def test_each_environment_has_its_own(site):
+    from mosaic_deploy.source.manifest.read import read_manifest
+
+    seeded(site, a="select 1;")
+    site.manifest(database={"migrations": "sql"}, environments={"demo": {"database": {"seeds": ["seeds"]}}})
+    assert read_manifest(site.root, environ={}).database.seeds == ()
+    assert read_manifest(site.root, environment="demo", environ={}).database.seeds == ("seeds",)
+    assert pending(site)[1:] == ["migration:1_t.sql"]
+
+
+def test_a_seed_that_fails_leaves_nothing_and_is_told_by_its_place(site):
+    seeded(site, a="insert into t values (1);\ninsert into t values ('x');", b="insert into t values (2);")
+    failed = site.fails()
+    assert isinstance(failed.error, MigrationFailed)
+    assert (str(failed.error.location), failed.error.sqlstate) == ("seeds/a.sql:2:23", "22P02")
+    assert (failed.failed, failed.remaining) == ("seed:seeds/a.sql", ("seed:seeds/b.sql",))
+    assert numbers(site) == []
+    site.write("seeds/a.sql", "insert into t values (1);")
+    site.apply()
+    assert numbers(site) == [1, 2]
+
+
+def test_a_lost_answer_seeds_nothing_twice(site, api_over):
+    seeded(site, a="insert into t values (1);")
+    losing = LosingAnswers(lambda request: is_sql(request, "insert into t values (1)"))
+    assert isinstance(site.run(api=api_over(losing))[-1], ApplyDone)
+    assert losing.lost == 1
+    assert numbers(site) == [1]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("point", range(3, 7))
+def test_a_crash_at_any_write(site, api_over, point, after):
+    seeded(site, a="insert into t values (1);", b="insert into t values (2);")
+    site.run(api=api_over(Dying(point, is_write, after=after)))
+    free_lease(site)
+    site.apply()
+    assert numbers(site) == [1, 2]
+
+
+def test_an_empty_seed_and_one_that_is_taken_away(site):
+    seeded(site, a="insert into t values (1);", b="-- nothing yet")
+    site.apply()
+    (site.root / "seeds/a.sql").unlink()
+    assert pending(site) == []
+
+
+@pytest.mark.parametrize("text", ["vacuum t;", "begin; select 1; commit; select 2;", "selct 1;"])
+def test_what_cannot_be_one_transaction_is_refused(site, text):
+    seeded(site, a=text)
+    with pytest.raises(MigrationInvalid) as caught:
+        site.plan()
+    assert caught.value.problems[0].location.file == "seeds/a.sql"
+
+
+def test_seeds_are_sql_inside_the_project(site):
+    site.write("seeds/a.csv", "1")
+    seeded(site, "seeds/a.csv")
+    with pytest.raises(SourceRefused):
+        site.plan()
+    for wrong in ("nowhere", "../else"):
+        seeded(site, wrong)
+        with pytest.raises(ManifestInvalid) as caught:
+            site.plan()
+        assert caught.value.problems[0].field == "database.seeds[0]"
+
+
+def test_a_seed_that_empties_a_table_is_a_hazard(site):
+    seeded(site, a="insert into t values (1);")
+    site.apply()
+    site.write("seeds/a.sql", "truncate t; insert into t values (2);")
+    plan = site.plan().plan
+    assert [str(hazard.location) for hazard in plan.to_confirm] == ["seeds/a.sql:1:1"]

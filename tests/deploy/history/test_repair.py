@@ -1,0 +1,234 @@
+"""Status and repair of the history on the real platform: rows are corrected, nothing is run."""
+
+from __future__ import annotations
+
+import pytest
+from tests.deploy.test_crashes import free_lease
+
+from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
+from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
+from tests.deploy.histories import (
+    expire,
+    history,
+    known,
+    pending,
+    repair,
+    sql,
+    standings,
+    tables,
+    ways,
+    write,
+)
+
+A, B = "create table a (id int);", "create table b (id int);"
+
+
+def rows(site) -> list[dict[str, object]]:
+    return sql(
+        site,
+        "select version::int as v, file, units_done as done, attempt from mosaic_deploy.migrations order by 1",
+    )
+
+
+def test_every_standing(site):
+    history(site, m1_a=A, m2_b=B, m3_c="select 3;", m4_d="select 4;", m5_e="select 5;")
+    assert standings(site) == dict.fromkeys("12345", "pending")
+    site.apply()
+    site.write("sql/2_b.sql", f"-- b\n{B}")
+    site.write("sql/3_c.sql", "select 33;")
+    (site.root / "sql/4_d.sql").unlink()
+    (site.root / "sql/5_e.sql").rename(site.root / "sql/5_five.sql")
+    site.write(
+        "sql/6_f.sql", "create index concurrently i on a (id); create index concurrently j on a (nope);"
+    )
+    site.write("sql/7_g.sql", "not sql at all")
+    assert standings(site) == {
+        "1": "applied", "2": "reformatted", "3": "edited", "4": "missing", "5": "applied", "6": "pending",
+        "7": "pending",
+    }  # fmt: skip
+    assert ways(site) == [
+        "repair --accept 2_b.sql", "repair --accept 3_c.sql", "repair --forget 4", "repair --rename 5",
+    ]  # fmt: skip
+    entry = known(site).told.entries[0]
+    assert (entry.by, entry.origin) == ("tests", "apply")
+
+
+def test_accept_forget_and_rename_then_the_plan_is_empty(site):
+    history(site, m1_a=A, m2_b=B, m3_c="select 3;")
+    site.apply()
+    site.write("sql/1_a.sql", "create table a (id bigint);")
+    (site.root / "sql/2_b.sql").unlink()
+    (site.root / "sql/3_c.sql").rename(site.root / "sql/3_see.sql")
+    with pytest.raises(MigrationDiverged):
+        site.plan()
+    before = sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = 1")
+    repair(site, accept=("1_a.sql",), forget=("2",), rename=("3",))
+    assert site.plan().plan.changes == site.plan().plan.notes == ()
+    assert tables(site) == {"a", "b"}
+    assert sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = 1") == before
+    assert set(standings(site).values()) == {"applied"}
+    last = sql(
+        site, "select status, plan, report->'done' as done from mosaic_deploy.deploys order by serial desc"
+    )
+    assert last[0]["status"] == "repair"
+    assert str(last[0]["plan"]).startswith("repair:")
+    assert last[0]["done"] == ["history:1_a.sql", "history:3_see.sql", "history:2_b.sql"]
+
+
+def test_the_accepted_file_is_kept_in_the_ledger(site):
+    import base64
+    import zlib
+
+    history(site, m1_a=A)
+    site.apply()
+    site.write("sql/1_a.sql", text := "create table a (id bigint); -- ü")
+    repair(site, accept=("1_a.sql",))
+    row = sql(site, "select encode(source, 'base64') as s from mosaic_deploy.migrations")[0]
+    assert zlib.decompress(base64.b64decode(str(row["s"]))).decode() == text
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+def test_a_part_whose_end_is_not_known(site, api_over, took_effect):
+    text = "do $$ begin insert into t values (1); commit; end $$"
+    history(site, m1_t="create table t (n int);", m2_s=f"{text}; insert into t values (2);")
+    dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=took_effect)
+    site.run(api=api_over(dying))
+    free_lease(site)
+    failed = site.run()[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert standings(site)["2"] == "unknown"
+    assert ways(site) == ["mosaic-deploy apply", "repair --applied 2:1", "repair --not-applied 2:1"]
+    repair(site, **{"applied" if took_effect else "not_applied": (("2", 1),)})
+    assert standings(site)["2"] == "partial" if took_effect else "pending"
+    site.apply()
+    assert sql(site, "select n from t order by n") == [{"n": 1}, {"n": 2}]
+
+
+def test_a_partly_applied_file(site):
+    text = "create table t (n int); create index concurrently i on t (nope); create table u (n int);"
+    history(site, m1_t=text)
+    site.fails()
+    assert standings(site)["1"] == "failed"
+    assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
+    entry = known(site).told.entries[0]
+    assert entry.cause.startswith('sql/1_t.sql:1:59: column "nope" does not exist')
+    repair(site, not_applied=(("1", 2),))
+    assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
+    assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
+    sql(site, "create table u (n int); create index i on t (n)")
+    repair(site, applied=(("1", 3),))
+    assert site.plan().plan.changes == ()
+    assert standings(site)["1"] == "applied"
+
+
+def test_a_file_undone_by_hand_begins_anew(site):
+    history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
+    site.fails()
+    sql(site, "drop table t")
+    site.write("sql/1_t.sql", "create table t (n int); create index concurrently i on t (n);")
+    repair(site, not_applied=(("1", 1),))
+    assert rows(site) == []
+    site.apply()
+
+
+def test_a_part_that_was_run_elsewhere(site):
+    history(site, m1_t="create table t (n int);", m2_i="create index concurrently i on t (n);")
+    site.manifest(database={"migrations": "none"})
+    (site.root / "none").mkdir()
+    site.apply()
+    site.manifest(database={"migrations": "sql"})
+    sql(site, "create table t (n int); create index i on t (n)")
+    repair(site, applied=(("1", 1), ("2", 1)))
+    assert site.plan().plan.changes == ()
+
+
+def test_what_would_be_a_guess_is_refused(site):
+    history(site, m1_a=A, m2_b=B)
+    site.apply()
+    site.write("sql/2_b2.sql", "select 'another';")
+    (site.root / "sql/2_b.sql").unlink()
+    site.write("sql/3_c.sql", "select 3; vacuum a;")
+    wish = Wish(
+        accept=("1_a.sql", "none.sql"), forget=("1", "9"), rename=("2",),
+        applied=(("1", 1), ("3", 3)), not_applied=(("3", 1),),
+    )  # fmt: skip
+    with pytest.raises(RepairRefused) as caught:
+        plan_repair(site.api, known(site), wish)
+    assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
+        ("sql/1_a.sql", "is as it was applied"),
+        ("sql/none.sql", "is not in the migrations folder"),
+        ("sql/1_a.sql", "is in the folder"),
+        ("version 9", "is not in the ledger"),
+        ("sql/2_b2.sql", "was applied as 2_b.sql, and isn't the same otherwise"),
+        ("sql/1_a.sql", "is applied as a whole"),
+        ("sql/3_c.sql", "part 3 isn't open"),
+        ("sql/3_c.sql", "is not in the ledger"),
+    ]
+
+
+def test_two_repairs_of_one_file_are_refused(site):
+    history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
+    site.fails()
+    with pytest.raises(RepairRefused, match="can't be repaired"):
+        plan_repair(site.api, known(site), Wish(applied=(("1", 2),), not_applied=(("1", 2),)))
+
+
+def test_nothing_to_repair_where_there_is_no_project(site):
+    history(site, m1_a=A)
+    with pytest.raises(ProjectNotFound):
+        plan_repair(site.api, known(site), Wish(forget=("1",)))
+
+
+def test_a_lost_answer_repairs_once(site, api_over):
+    history(site, m1_a=A)
+    site.apply()
+    site.write("sql/1_a.sql", "create table a (id bigint);")
+    losing = LosingAnswers(lambda request: is_sql(request, "ON CONFLICT (version)"))
+    events = write(
+        site, plan_repair(site.api, known(site), Wish(accept=("1_a.sql",))), REPAIR, api_over(losing)
+    )
+    assert isinstance(events[-1], ApplyDone)
+    assert losing.lost == 1
+    assert pending(site) == []
+
+
+@pytest.mark.parametrize("point", range(4))
+def test_a_crash_during_a_repair(site, api_over, point):
+    history(site, m1_a=A, m2_b=B)
+    site.apply()
+    site.write("sql/1_a.sql", "create table a (id bigint);")
+    (site.root / "sql/2_b.sql").unlink()
+    wish = Wish(accept=("1_a.sql",), forget=("2",))
+    write(
+        site, plan_repair(site.api, known(site), wish), REPAIR, api_over(Dying(point, is_write, after=True))
+    )
+    expire(site)
+    open_ones = {way.split()[-1] for way in ways(site)}
+    repair(
+        site,
+        accept=("1_a.sql",) if "1_a.sql" in open_ones else (),
+        forget=("2",) if "2" in open_ones else (),
+    )
+    assert pending(site) == []
+
+
+@pytest.mark.parametrize("text", ["", "-- soon\n", "/* later */ ;"])
+def test_a_file_that_had_no_statement_can_be_made_pending_again(site, text):
+    history(site, m1_a=A, m2_b=text)
+    site.apply()
+    site.write("sql/2_b.sql", B)
+    with pytest.raises(MigrationDiverged) as told:
+        site.plan()
+    assert "had no statement in it" in told.value.problems[0].message
+    offered = [way.command for way in told.value.next_actions if "repair" in way.command]
+    assert offered[0] == "mosaic-deploy migrate repair --forget 2"
+    assert ways(site)[0] == "repair --forget 2"
+    with pytest.raises(RepairRefused):
+        repair(site, forget=("1",))
+    repair(site, forget=("2",))
+    assert standings(site) == {"1": "applied", "2": "pending"}
+    site.apply()
+    assert tables(site) == {"a", "b"}

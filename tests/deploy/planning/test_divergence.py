@@ -1,0 +1,70 @@
+"""An edited file of an applied migration is shown beside what was applied, and the ways on are named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.deploy.test_migrations import history
+
+from mosaic_deploy.cli.render.documents import error_document
+from mosaic_deploy.cli.render.text.error import error_lines
+from mosaic_deploy.deploy.planning.divergence import difference
+from mosaic_deploy.errors import MigrationDiverged
+
+APPLIED = "create table a (\n  id int,\n  é text\n);\n"
+
+
+@pytest.fixture
+def diverged(site) -> tuple[MigrationDiverged, int]:
+    """The error of a plan after an edit, and the plan's number of requests."""
+    history(site, m1_a=APPLIED, m2_b="create table b (id int);")
+    site.apply()
+    site.write("sql/1_a.sql", APPLIED.replace("id int", "id bigint"))
+    site.write("sql/2_b.sql", "create table b (id int); -- only a comment")
+    before = site.api.traffic.requests
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    return caught.value, site.api.traffic.requests - before
+
+
+def test_the_difference_costs_one_request_more(site, diverged):
+    error, requests = diverged
+    before = site.api.traffic.requests
+    site.write("sql/1_a.sql", APPLIED)
+    site.plan()
+    assert requests == site.api.traffic.requests - before + 1
+    [problem] = error.problems
+    assert str(problem) == "sql/1_a.sql: was edited after it was applied; restore it as it was applied"
+    assert (problem.diff or "").splitlines() == [
+        "--- sql/1_a.sql (as applied)",
+        "+++ sql/1_a.sql",
+        "@@ -1,4 +1,4 @@",
+        " create table a (",
+        "-  id int,",
+        "+  id bigint,",
+        "   é text",
+        " );",
+    ]
+
+
+def test_it_is_shown_in_text_and_json(diverged):
+    error, _ = diverged
+    lines = [line.removeprefix("      | ") for line in error_lines(error)]
+    assert any("-  id int," in line for line in lines)
+    document = json.loads(json.dumps(error_document(error)))
+    assert document["problems"][0]["diff"] == error.problems[0].diff
+    assert document["next_actions"][-1]["command"] == "mosaic-deploy migrate repair --accept 1_a.sql"
+    assert "new migration" in document["hint"]
+
+
+def test_a_long_difference_is_cut():
+    shown = (difference("a\n" * 100, "b\n" * 100, "f.sql") or "").splitlines()
+    assert len(shown) == 41
+    assert shown[-1] == "… 163 more lines"
+    assert len(difference("a", "b" * 1000, "f.sql") or "") < 300
+
+
+@pytest.mark.parametrize(("one", "other"), [("a\r\nb", "a\nb"), ("a", "a"), ("a\n" * 30_000, "b\n")])
+def test_nothing_is_shown_where_there_are_no_lines_to_show(one, other):
+    assert difference(one, other, "f.sql") is None

@@ -1,0 +1,279 @@
+"""Hazards told by the live database, and the policy, on the real platform."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.errors import PolicyDenied
+from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.sql.hazards.effects.routines import BUILTIN
+from mosaic_deploy.sql.hazards.rules.lossy_casts import loses
+from mosaic_deploy.sql.hazards.syntax import types
+from mosaic_deploy.sql.hazards.syntax.volatility import STEADY
+from mosaic_deploy.sql.quote import values
+from tests.deploy.conftest import Site
+
+CASES = Path(__file__).parents[2] / "cases" / "lint"
+CODES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
+COMMENTS = {"ignore_unknown", "ignore_unused", "ignore_without_reason"}
+# What the database knows better than the file: whether there is such a thing at all.
+ABSENT = {"drop_extension"}
+PROTECTED = re.compile(r"^-- protected: (.*)$", re.MULTILINE)
+
+
+def live(site: Site, text: str, **sections: object) -> None:
+    """Applies a first migration with this text."""
+    site.write("sql/1_live.sql", text)
+    site.manifest(database={"migrations": "sql"}, **sections)
+    site.apply()
+
+
+def hazards(site: Site) -> list[tuple[str, str]]:
+    return [(h.code, h.message) for h in site.plan().plan.hazards if not h.ignored]
+
+
+@pytest.fixture
+def shop(site: Site) -> Site:
+    live(site, (CASES / "setup.sql").read_text())
+    return site
+
+
+def write_case(site: Site, text: str) -> None:
+    """The case's file, and the policy that it is read with."""
+    site.write("sql/2_case.sql", text)
+    found = PROTECTED.search(text)
+    policy = {"destructive": "allow", "protected_tables": found.group(1).split(", ")} if found else {}
+    site.manifest(database={"migrations": "sql"}, policy=policy)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_is_left_in_peace_really_works(shop: Site, code: str) -> None:
+    write_case(shop, (CASES / code / "good.sql").read_text())
+    assert hazards(shop) == []
+    shop.apply()
+
+
+def test_what_is_bad_is_found_with_the_database_known(shop: Site) -> None:
+    for code in sorted(set(CODES) - COMMENTS - ABSENT):
+        write_case(shop, (CASES / code / "bad.sql").read_text())
+        assert code in {found for found, _ in hazards(shop)}, code
+
+
+def test_a_plan_asks_only_where_something_is_found(site: Site) -> None:
+    live(site, "create table orders (id bigint primary key);")
+
+    def requests() -> int:
+        before = site.api.traffic.requests
+        site.plan()
+        return site.api.traffic.requests - before
+
+    nothing = requests()
+    assert nothing <= 4
+    site.write("sql/2_next.sql", "create table items (id bigint primary key); insert into items values (1);")
+    assert requests() == nothing
+    site.write("sql/2_next.sql", "drop table orders; drop table if exists others;")
+    assert requests() == nothing + 1
+
+
+def test_estimates_are_told(site: Site) -> None:
+    live(
+        site,
+        "create table orders as select g as id from generate_series(1, 12345) g;\n"
+        "create table days (day int) partition by range (day);\n"
+        "create table days_1 partition of days for values from (0) to (100);\n"
+        "insert into days select 7 from generate_series(1, 500);\n"
+        "analyze orders; analyze days_1;",
+    )
+    site.write("sql/2_drop.sql", "drop table orders;\ntruncate public.days;")
+    assert hazards(site) == [
+        ("drop_table", "drops table orders (≈12.3 k rows)"),
+        ("truncate", "empties table public.days (≈500 rows)"),
+    ]
+
+
+def test_what_is_not_there_is_not_destroyed(site: Site) -> None:
+    text = "drop table if exists a; drop schema if exists b cascade; drop type if exists c cascade;"
+    dynamic = "do $$ declare x text := 'x'; begin execute 'drop table ' || x; exception when others then null; end $$;"
+    site.write("sql/1_first.sql", text + dynamic)
+    site.manifest(database={"migrations": "sql"}, policy={"destructive": "deny"})
+    assert [h.severity for h in site.plan().plan.hazards] == [Danger.ADVICE]
+    site.apply()
+    site.write("sql/2_second.sql", "drop table if exists nowhere; create table nowhere (id int);")
+    assert hazards(site) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alter table orders rename to x; drop table x;",
+        "alter table orders set schema attic; drop table attic.orders;",
+        "alter table orders rename to x; create table orders (id int); drop table x;",
+        "create table orders2 (id int); drop table orders2; alter table orders rename to orders2; drop table orders2;",
+        "create table if not exists orders (id int); drop table orders;",
+        "do $$ begin if false then create table orders (id int); end if; end $$; drop table orders;",
+        "do $$ begin if false then alter table orders rename to x; end if; end $$; drop table orders;",
+        "savepoint a; alter table orders rename to x; rollback to a; drop table orders;",
+        "savepoint a; drop table orders; rollback to a; drop table orders;",
+        "create temp table orders (id int); drop table orders; drop table orders;",
+        "set search_path = attic, public; drop table orders;",
+        "set search_path = attic; drop table public.orders;",
+        "select set_config('search_path', 'attic,public', false); drop table orders;",
+        "alter schema public rename to p; drop table p.orders;",
+        "with gone as (delete from orders returning id) select count(*) from gone;",
+        "do $$ begin execute 'drop table orders'; end $$;",
+        "do $$ begin execute format('drop table %I', 'orders'); end $$;",
+        "drop schema public cascade;",
+        "drop owned by current_user;",
+        "explain analyze delete from orders;",
+    ],
+)
+def test_a_protected_table_is_found_under_any_name(site: Site, text: str) -> None:
+    live(site, "create schema attic; create table orders (id int); insert into orders values (1);")
+    site.write("sql/2_trick.sql", f"-- mosaic-ignore: drop_table trust me\n{text}")
+    site.manifest(
+        database={"migrations": "sql"}, policy={"destructive": "allow", "protected_tables": ["orders"]}
+    )
+    plan = site.plan().plan
+    assert [problem.field for problem in plan.denied][:1] == ["policy.protected_tables"]
+    failed = site.fails()
+    assert isinstance(failed.error, PolicyDenied)
+    assert site.sql("select count(*)::int as n from orders") == [{"n": 1}]
+
+
+def test_a_policy_by_environment(site: Site) -> None:
+    live(site, "create table orders (id int); create table others (id int);", policy={"destructive": "deny"})
+    site.write("sql/2_drop.sql", "drop table others;")
+    plan = site.plan().plan
+    assert [str(p) for p in plan.denied] == [
+        "sql/2_drop.sql:1:1 policy.destructive: drops table others; change the statement, or set policy.destructive to confirm"
+    ]
+    site.manifest(database={"migrations": "sql"})
+    plan = site.plan().plan
+    assert (plan.denied, [h.code for h in plan.to_confirm]) == ((), ["drop_table"])
+    site.manifest(database={"migrations": "sql"}, policy={"destructive": "allow"})
+    plan = site.plan().plan
+    assert (plan.denied, plan.to_confirm) == ((), ())
+    site.apply()
+
+
+def test_max_deletes(site: Site) -> None:
+    for name in ("a.html", "b.html", "index.html"):
+        site.write(f"public/{name}", name)
+    static = {"dir": "public", "prune": True}
+    site.manifest(static=static, policy={"max_deletes": 1})
+    site.apply()
+    (site.root / "public/a.html").unlink()
+    (site.root / "public/b.html").unlink()
+    [problem] = site.plan().plan.denied
+    assert problem.message == "2 files would be deleted, and at most 1 may be"
+    assert problem.hint == "put the files back, or raise policy.max_deletes to 2"
+    assert problem.location.line is not None
+    site.fails()
+    site.manifest(static=static, policy={"max_deletes": 2})
+    site.apply()
+
+
+def test_what_a_resumed_file_has_made_is_its_own(site: Site) -> None:
+    live(site, "create table orders (id bigint primary key);")
+    text = "create table items (id bigint); create index concurrently i on items (nope); drop table items;"
+    site.write("sql/2_parts.sql", text)
+    site.fails()
+    site.write("sql/2_parts.sql", text.replace("nope", "id"))
+    assert hazards(site) == []
+    site.apply()
+
+
+TYPES = [
+    "varchar(5)", "varchar(9)", "varchar", "text", "char(9)", "integer", "bigint", "numeric(5,2)", "numeric(9,2)",
+    "numeric(9,3)", "numeric", "timestamp(3)", "timestamp", "timestamptz(3)", "timestamptz", "time(3)", "time",
+    "varbit(5)", "varbit(9)", "varbit", "cidr", "inet", "json", "jsonb", "varchar(5)[]", "text[]",
+]  # fmt: skip
+
+
+def test_types_that_rewrite(site: Site) -> None:
+    """Whatever is called safe leaves the table's file as it was, for every pair of these types."""
+    live(
+        site,
+        "create function file() returns oid language sql as $$ select relfilenode from pg_class where relname = 'r' $$;",
+    )
+    safe = [
+        (old, new)
+        for old in TYPES
+        for new in TYPES
+        if old != new and not types.rewrites(types.of_text(old), types.of_text(new))
+    ]
+    assert len(safe) >= 18
+    for old, new in safe:
+        site.sql(
+            f"do $$ declare before oid; begin create table r (c {old}); before := file(); "
+            f"alter table r alter c type {new}; "
+            f"if file() <> before then raise exception '{old} to {new} rewrites'; end if; drop table r; end $$"
+        )
+
+
+VALUES = {
+    "varchar(5)": ["abc", "abcde"], "varchar(2)": ["ab"], "text": ["abc", "abcdefgh" * 12], "char(9)": ["abcdefghi"],
+    "name": ["abc"], "integer": ["7", "-123456789"], "bigint": ["7", "9007199254740993"], "numeric": ["1.5", "12345678901234567.25"],
+    "numeric(9,2)": ["1.25"], "numeric(9,4)": ["1.2345"], "real": ["1.5"], "double precision": ["1.123456789012345", "1e300"],
+    "timestamp": ["2026-01-02 03:04:05.678901"], "timestamp(0)": ["2026-01-02 03:04:05"],
+    "timestamptz": ["2026-01-02 03:04:05.678901+00"], "time": ["03:04:05.678901"], "time(3)": ["03:04:05.678"],
+    "date": ["2026-01-02"], "interval": ["3 days 04:05:06.789"], "inet": ["10.0.0.1/8"], "cidr": ["10.0.0.0/8"],
+    "bit(4)": ["1011"], "varbit(9)": ["101101101"], "varbit": ["1"], "boolean": ["true"],
+}  # fmt: skip
+
+
+def test_types_that_lose_values(site: Site) -> None:
+    """Whatever isn't said to lose anything gives the same value back, or fails, by assignment and by a written cast."""
+    live(
+        site,
+        "create function same(old text, new text, value text, by_hand bool) returns bool language plpgsql as $$\n"
+        "declare before text; after text; begin\n"
+        "  execute format('create temp table r (c %s) on commit drop', old);\n"
+        "  execute format('insert into r values (%L)', value);\n"
+        "  select c::text into before from r;\n"
+        "  execute format('alter table r alter c type %s%s', new, case when by_hand then ' using c::' || new end);\n"
+        "  execute format('alter table r alter c type %s using c::%s', old, old);\n"
+        "  select c::text into after from r; drop table r; return before = after;\n"
+        "exception when others then return null; end $$;",
+    )
+    asked = [
+        {"old": old, "new": new, "value": value, "by_hand": by_hand}
+        for old in VALUES
+        for new in VALUES
+        for value in VALUES[old]
+        for by_hand in (False, True)
+        if not loses(types.of_text(old), types.of_text(new), explicit=by_hand)
+    ]
+    found = site.sql(
+        "select old, new, value, by_hand, same(old, new, value, by_hand) as same "
+        f"from {values(asked, 'old text, new text, value text, by_hand bool')}"
+    )
+    assert [tuple(row.values()) for row in found if row["same"] is False] == []
+    assert sum(row["same"] is True for row in found) > 60
+
+
+def test_functions_that_are_called_steady_are(site: Site) -> None:
+    live(site, "create extension if not exists pg_trgm;")
+    rows = site.sql("select proname::text as name from pg_proc where provolatile = 'v'")
+    assert {row["name"] for row in rows} & STEADY == set()
+
+
+def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> None:
+    live(site, "create table any_table (id int);")
+    rows = site.sql(
+        "select distinct proname::text as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
+    )
+    assert {row["name"] for row in rows} >= BUILTIN
+
+
+def test_a_default_that_is_the_same_for_all_rows_rewrites_nothing(site: Site) -> None:
+    live(site, "create table r (id int); insert into r values (1);")
+    read = "select pg_relation_filenode('r')::text as file"
+    before = site.sql(read)
+    site.write("sql/2_column.sql", "alter table r add column at timestamptz not null default now();")
+    assert hazards(site) == []
+    site.apply()
+    assert site.sql(read) == before

@@ -1,0 +1,122 @@
+"""schemas/openapi.yaml against the platform: the same operations, the same errors, and nothing that schemathesis finds."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from behind_the_api import in_control
+from started_platform import create_project
+
+from mosaic_deploy.platform.accounts import accounts
+from mosaic_deploy.platform.app import server
+from mosaic_deploy.platform.app.routes import API, OPERATIONS
+from mosaic_deploy.platform.hosting import static
+from mosaic_deploy.platform.http import request_body
+from mosaic_deploy.platform.postgres import connections, databases
+from mosaic_deploy.platform.sql import execute
+from mosaic_deploy.platform.storage import uploads
+
+ROOT = Path(__file__).parents[3]
+OPENAPI = ROOT / "schemas" / "openapi.yaml"
+DOCUMENT = yaml.safe_load(OPENAPI.read_text(encoding="utf-8"))
+MIB = 1024 * 1024
+METHODS = {"get", "put", "post", "delete", "patch", "head", "options"}
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+
+
+def test_routes_discovery_and_paths_are_the_same(api) -> None:
+    routes = {(one.method, one.path) for one in OPERATIONS}
+    discovered = {(one["method"], one["path"]) for one in api.get("").json()["endpoints"]}
+    assert discovered == routes
+    described = {
+        (method.upper(), path)
+        for path, methods in DOCUMENT["paths"].items()
+        for method in methods.keys() & METHODS
+        if path.startswith(API)
+    }
+    assert described == routes
+
+
+def test_operations_have_the_routes_names_and_words() -> None:
+    for one in OPERATIONS:
+        described = DOCUMENT["paths"][one.path][one.method.lower()]
+        assert described["operationId"] == one.name
+        assert described["summary"] == one.description
+
+
+def test_every_error_code_is_listed() -> None:
+    """Pages, inbox and drafts belong to one machine's user, not to the API."""
+    beside = {"origin_refused", "not_your_pages", "mail_not_found", "draft_gone", "database_in_use"}
+    raised = set()
+    for path in (ROOT / "mosaic_deploy" / "platform").rglob("*.py"):
+        raised |= set(
+            re.findall(r"(?<!Process)Fault\(\s*\d+,\s*\"([a-z_]+)\"", path.read_text(encoding="utf-8"))
+        )
+    assert set(DOCUMENT["components"]["schemas"]["ErrorCode"]["enum"]) == raised - beside
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    about = DOCUMENT["info"]["description"]
+    assert f"{request_body.JSON_LIMIT // MIB} MiB and {request_body.DEPTH_LIMIT} levels" in " ".join(
+        about.split()
+    )
+    assert f"at most {server.HEAD_LIMIT // 1024} KiB" in about
+    assert accounts.GRACE.days == 7
+    assert "good for seven days more" in about
+    assert f"rotate every {accounts.LIFETIME.days} days" in about
+    described = DOCUMENT["paths"][f"{API}/{{project_id}}/sql"]["post"]["description"]
+    limits = execute.Limits()
+    assert f"{request_body.JSON_LIMIT // MIB} MiB; {execute.PARAMETER_LIMIT:,} params" in described
+    assert f"| {limits.result_bytes // MIB} MiB as JSON" in described
+    assert f"| {connections.STATEMENT_TIMEOUT_MS // 60_000} minutes (`statement_timeout`" in described
+    assert f"| {limits.seconds / 60:g} minutes, else 400 `call_timeout`" in described
+    assert f"| {connections.PROJECT_LIMIT} calls per project run" in described
+    params = DOCUMENT["components"]["schemas"]["Query"]["properties"]["params"]
+    assert params["maxItems"] == execute.PARAMETER_LIMIT
+    credentials = DOCUMENT["paths"][f"{API}/{{project_id}}/credentials"]["get"]["description"]
+    assert f"{databases.ROLE_CONNECTIONS} connections" in credentials
+    upload = DOCUMENT["components"]["schemas"]["Upload"]["properties"]["expires_in"]
+    assert upload["const"] == uploads.LIFETIME_SECONDS
+    files = DOCUMENT["paths"][f"{API}/{{project_id}}/files"]["post"]["description"]
+    assert f"At most {static.SIZE_LIMIT // MIB} MiB" in files
+
+
+@pytest.fixture(scope="module")
+def stranger(platform) -> dict[str, str]:
+    """An account of its own: what is made here is in nobody's way."""
+    made = in_control(platform, lambda pool: accounts.create_account(pool, "Schema", "free"))
+    return {"X-API-Key": str(made["api_key"])}
+
+
+def test_every_operation_is_as_described(platform, stranger, tmp_path) -> None:
+    """On a project that is there; where bodies are refused it must be for the body."""
+    project_id = create_project(platform.url, stranger["X-API-Key"], "Described")
+    fixed = tmp_path / "schemathesis.toml"
+    fixed.write_text(f'{CONFIG.read_text()}\n[parameters]\n"path.project_id" = "{project_id}"\n')
+    without_deletion = ["--exclude-operation-id", "delete_project"]
+    _run(platform.url, stranger, fixed, "--phases", "examples,coverage,fuzzing", *without_deletion)
+
+
+def test_sequences_of_operations_are_as_described(platform, stranger, tmp_path) -> None:
+    chosen = Path(shutil.copy(CONFIG, tmp_path))
+    _run(platform.url, stranger, chosen, "--phases", "stateful", "--max-examples", "40")
+
+
+def _run(url: str, headers: dict[str, str], config: Path, *options: str) -> None:
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "--no-color", "run", str(OPENAPI),
+        "--url", url, *options,
+    ]  # fmt: skip
+    for name, value in headers.items():
+        command += ["--header", f"{name}: {value}"]
+    # It leaves notes where it runs, and reads them the next time.
+    done = subprocess.run(
+        command, cwd=config.parent, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]

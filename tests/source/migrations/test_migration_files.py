@@ -1,0 +1,241 @@
+"""Migration files: their names and order, sections and directives, and errors at the right line.
+
+tests/cases/sql_errors holds NAME.sql (any bytes) with NAME.expected: what is said of the file.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.errors import MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.source.migrations.files import (
+    Parsed,
+    parse_migrations,
+    read_migrations,
+    statement_location,
+)
+from mosaic_deploy.source.migrations.seeds import read_seeds, whole_seeds
+from mosaic_deploy.sql.execution.units import Carrier
+
+CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_errors").glob("*.sql"))
+
+
+def write(root: Path, **files: str | bytes) -> Path:
+    folder = root / "migrations"
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return root
+
+
+def names(root: Path) -> list[tuple[str, str]]:
+    return [(f.migration.version, f.migration.file) for f in read_migrations(root, "migrations")]
+
+
+def refused(root: Path) -> list[str]:
+    with pytest.raises(MigrationInvalid) as caught:
+        parse_migrations(read_migrations(root, "migrations"))
+    return [str(problem) for problem in caught.value.problems]
+
+
+def parsed(root: Path, text: str | bytes) -> Parsed:
+    [one] = parse_migrations(read_migrations(write(root, **{"1_a.sql": text}), "migrations"))
+    return one
+
+
+def shown(problem: Problem) -> str:
+    """As the case files write it: the problem, the line, and a caret."""
+    where = problem.location
+    lines = [str(problem)]
+    if where.text is not None and where.column is not None:
+        lines += [f"  {where.text}", "  " + " " * (where.column - 1) + "^"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_errors(case: Path, tmp_path: Path) -> None:
+    write(tmp_path, **{"0001_case.sql": case.read_bytes()})
+    with pytest.raises(MigrationInvalid) as caught:
+        parse_migrations(read_migrations(tmp_path, "migrations"))
+    assert "".join(map(shown, caught.value.problems)) == case.with_suffix(".expected").read_text()
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 10
+
+
+def test_versions_compare_as_numbers(tmp_path: Path) -> None:
+    files = ["10_b.sql", "9_a.sql", "0002_z.sql", "20261123120000_c.SQL", "000_first.sql", "11-dash.sql"]
+    write(tmp_path, **dict.fromkeys(files, ""))
+    assert names(tmp_path) == [
+        ("0", "000_first.sql"),
+        ("2", "0002_z.sql"),
+        ("9", "9_a.sql"),
+        ("10", "10_b.sql"),
+        ("11", "11-dash.sql"),
+        ("20261123120000", "20261123120000_c.SQL"),
+    ]
+
+
+def test_what_is_no_migration_is_left_alone(tmp_path: Path) -> None:
+    others = ["README.md", ".hidden.sql", "0001_a.down.sql", "0001_A.DOWN.SQL", "schema.rb"]
+    write(tmp_path, **dict.fromkeys([*others, "0001_a.sql"], ""))
+    (tmp_path / "migrations" / "0002_folder.sql").mkdir()
+    assert names(tmp_path) == [("1", "0001_a.sql")]
+
+
+def test_every_misnamed_file_is_named(tmp_path: Path) -> None:
+    bad = ["create.sql", "v1_a.sql", "٣_arabic.sql"]
+    write(tmp_path, **dict.fromkeys([*bad, "1_fine.sql"], ""))
+    hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
+    message = "no version number at the beginning of the name"
+    assert refused(tmp_path) == [f"migrations/{name}: {message}; {hint}" for name in sorted(bad)]
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("0004 space.sql", "0004_space.sql"),
+        ("1.sql", "1_name.sql"),
+        ("1a.sql", "1_a.sql"),
+        ("12.add email (again).SQL", "12_add_email_again.sql"),
+    ],
+)
+def test_a_number_that_is_not_set_off_is_told_with_a_better_name(
+    tmp_path: Path, name: str, better: str
+) -> None:
+    write(tmp_path, **{name: ""})
+    [said] = refused(tmp_path)
+    number = better.partition("_")[0]
+    assert said == (
+        f"migrations/{name}: no _ or - between the version number {number} and the rest of the name; rename it to {better}"
+    )
+
+
+def test_a_number_too_long_is_told(tmp_path: Path) -> None:
+    write(tmp_path, **{"1234567890123456789_long.sql": ""})
+    [said] = refused(tmp_path)
+    assert "a version number of more than 18 digits" in said
+
+
+def test_seeds_leave_the_ledger_alone_too(tmp_path: Path) -> None:
+    (tmp_path / "seed.sql").write_text("insert into t values (1);\nDELETE FROM mosaic_deploy.migrations;")
+    with pytest.raises(MigrationInvalid) as caught:
+        whole_seeds(read_seeds(tmp_path, ["seed.sql"]))
+    assert caught.value.message == "a seed can't be applied as written"
+    [problem] = caught.value.problems
+    assert (str(problem.location), "changes the schema mosaic_deploy" in problem.message) == (
+        "seed.sql:2:1",
+        True,
+    )
+
+
+def test_every_duplicate_is_named(tmp_path: Path) -> None:
+    write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2_d.sql"], ""))
+    assert refused(tmp_path) == [
+        "migrations/01_c.sql: has the same version as 0001_b.sql; give one of them another number",
+        "migrations/1_a.sql: has the same version as 01_c.sql; give one of them another number",
+    ]
+
+
+def test_errors_of_several_files_come_at_once(tmp_path: Path) -> None:
+    write(tmp_path, **{"1_a.sql": "SELEC 1", "2_b.sql": "SELECT 1", "3_c.sql": "COMMIT"})
+    assert refused(tmp_path) == [
+        'migrations/1_a.sql:1:1 syntax error at or near "SELEC"',
+        "migrations/3_c.sql:1:1 COMMIT without BEGIN",
+    ]
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable, match="migrations folder can't be read"):
+        read_migrations(tmp_path, "migrations")
+
+
+def test_links(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    root = write(tmp_path / "project")
+    (root / "shared.sql").write_text("SELECT 1")
+    folder = root / "migrations"
+    (folder / "1_inside.sql").symlink_to("../shared.sql")
+    assert names(root) == [("1", "1_inside.sql")]
+    (folder / "2_lost.sql").symlink_to("nowhere.sql")
+    with pytest.raises(SourceUnreadable, match=r"2_lost\.sql"):
+        read_migrations(root, "migrations")
+    (tmp_path / "outside.sql").write_text("SELECT 1")
+    (folder / "3_outside.sql").symlink_to(tmp_path / "outside.sql")
+    with pytest.raises(SourceRefused) as caught:
+        read_migrations(root, "migrations")
+    problem, lost = caught.value.problems
+    assert (lost.location.file, lost.code) == ("migrations/2_lost.sql", "source_unreadable")
+    assert str(problem) == "migrations/3_outside.sql: a link that leaves the project folder; copy the file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    (write(tmp_path, **{"1_a.sql": ""}) / "migrations" / "1_a.sql").chmod(0)
+    with pytest.raises(SourceUnreadable, match=r"migrations/1_a\.sql can't be read: Permission denied"):
+        read_migrations(tmp_path, "migrations")
+
+
+@pytest.mark.parametrize("text", ["", "-- nothing\n", "\ufeff", "/* */;;", b"\r\n"])
+def test_files_without_statements_are_fine(tmp_path: Path, text: str | bytes) -> None:
+    assert parsed(tmp_path, text).units == ()
+
+
+def test_checksums_are_of_the_bytes_and_of_the_meaning(tmp_path: Path) -> None:
+    unix, dos = parsed(tmp_path, "SELECT\n1;"), parsed(tmp_path, b"\xef\xbb\xbfSELECT\r\n1;\r\n")
+    assert unix.semantic == dos.semantic
+    assert unix.file.migration.checksum != dos.file.migration.checksum
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "-- mosaic: transaction=false",
+        "--mosaic:transaction=false",
+        "  -- mosaic: transaction = false  ",
+        "-- mosaic: transaction: false",
+        "-- mosaic: Transaction=FALSE\r",
+        "-- migrate:up transaction:false",
+        "-- migrate:up transaction: false\r",
+    ],
+)
+def test_directives(tmp_path: Path, directive: str) -> None:
+    one = parsed(tmp_path, f"{directive}\nSELECT 1;\nSELECT 2;\n")
+    assert [(len(u.statements), u.reason) for u in one.units] == [(1, "the file says transaction=false")] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["-- transaction=false\nSELECT 1;", "-- mosaic: transaction=true\nSELECT 1;"]
+)
+def test_what_is_no_directive(tmp_path: Path, text: str) -> None:
+    assert [unit.carrier for unit in parsed(tmp_path, text).units] == [Carrier.BATCH]
+
+
+SECTIONS = {
+    "up and down": "-- migrate:up\nSELECT 1;\n\n-- migrate:down\nDROP TABLE t;\n",
+    "down first": "-- migrate:down\nDROP TABLE t;\n-- migrate:up\nSELECT 1;\n",
+    "up alone": "-- header é\n-- migrate:up\nSELECT 1;\n",
+    "crlf": "-- migrate:up\r\nSELECT 1;\r\n-- migrate:down\r\nDROP TABLE t;\r\n",
+}
+
+
+@pytest.mark.parametrize("text", SECTIONS.values(), ids=SECTIONS)
+def test_only_the_up_section_is_applied_and_keeps_its_lines(tmp_path: Path, text: str) -> None:
+    one = parsed(tmp_path, text.encode())
+    [unit] = one.units
+    [statement] = unit.statements
+    assert statement.text == "SELECT 1"
+    where = statement_location(one.file, statement, 7)
+    line = text[: text.index("SELECT")].count("\n") + 1
+    assert (where.file, where.line, where.column, where.text) == ("migrations/1_a.sql", line, 8, "SELECT 1;")
+
+
+def test_the_whole_file_is_what_is_kept_and_digested(tmp_path: Path) -> None:
+    text = SECTIONS["up and down"]
+    one = parsed(tmp_path, text)
+    other = parsed(tmp_path, text.replace("DROP TABLE t", "DROP TABLE u"))
+    assert one.file.text == text
+    assert one.semantic == other.semantic
+    assert one.file.migration.checksum != other.file.migration.checksum

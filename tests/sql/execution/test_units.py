@@ -1,0 +1,177 @@
+"""Files as units: tests/cases/sql_units holds NAME.sql and NAME.units, tests/cases/sql_errors says what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from mosaic_deploy.sql.execution.units import Carrier, UnitProblem, split_units
+from mosaic_deploy.sql.parse import parse
+
+CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_units").glob("*.sql"))
+
+
+def shown(text: str) -> str:
+    """The units as the case files write them: carrier and reason, and each statement's offset and first line."""
+    lines = []
+    for unit in split_units(parse(text)):
+        carrier = f"{unit.carrier} (never closed)" if unit.unclosed else str(unit.carrier)
+        lines.append(f"{carrier}: {unit.reason}" if unit.reason else carrier)
+        lines += [f"  {s.offset} {s.text.splitlines()[0]}" for s in unit.statements]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_units(case: Path) -> None:
+    assert shown(case.read_bytes().decode()) == case.with_suffix(".units").read_text()
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "at"),
+    [
+        ("SELECT 1; COMMIT", "COMMIT without BEGIN", "COMMIT"),
+        ("SELECT 1; END", "COMMIT without BEGIN", "END"),
+        ("BEGIN; SELECT 1; ROLLBACK", "ROLLBACK: a migration can't undo itself", "ROLLBACK"),
+        ("ROLLBACK", "ROLLBACK: a migration can't undo itself", "ROLLBACK"),
+        ("BEGIN; BEGIN; COMMIT", "BEGIN inside a transaction that is open already", "BEGIN; COMMIT"),
+        (
+            "BEGIN; PREPARE TRANSACTION 'x'",
+            "two-phase transaction control can't be part of a migration",
+            "PREPARE",
+        ),
+        (
+            "BEGIN; SELECT 1; VACUUM t; COMMIT",
+            "VACUUM can't run in a transaction, but it stands between BEGIN and COMMIT",
+            "VACUUM",
+        ),
+        (
+            "BEGIN; CREATE INDEX CONCURRENTLY i ON t (a); COMMIT",
+            "CREATE INDEX CONCURRENTLY can't run in a transaction, but it stands between BEGIN and COMMIT",
+            "CREATE",
+        ),
+    ],
+)
+def test_control_that_cannot_be_followed(text: str, message: str, at: str) -> None:
+    with pytest.raises(UnitProblem) as caught:
+        split_units(parse(text))
+    assert (caught.value.message, caught.value.offset) == (message, text.index(at))
+
+
+@pytest.mark.parametrize(
+    ("text", "unclosed"),
+    [
+        ("SELECT 1; BEGIN; SELECT 2", [False, True]),
+        ("BEGIN; SELECT 1; SELECT 2 INTO t", [True]),
+        ("BEGIN; SELECT 1; COMMIT; START TRANSACTION; SELECT 2", [False, True]),
+        ("BEGIN; SELECT 1; COMMIT; SELECT 2", [False, False]),
+    ],
+)
+def test_a_begin_that_is_never_closed_loses_nothing_and_is_told(text: str, unclosed: list[bool]) -> None:
+    units = split_units(parse(text))
+    assert [unit.unclosed for unit in units] == unclosed
+    assert sum(len(unit.statements) for unit in units) == 2
+
+
+def test_without_a_transaction_each_statement_is_alone_and_atomic_where_it_can_be() -> None:
+    text = "BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT; VACUUM t"
+    units = split_units(parse(text), transaction=False)
+    assert [(u.carrier, [s.text for s in u.statements]) for u in units] == [
+        (Carrier.BATCH, ["SELECT 1"]),
+        (Carrier.PLAIN, ["SELECT 2 INTO t"]),
+        (Carrier.SOLO, ["VACUUM t"]),
+    ]
+    assert {unit.reason for unit in units} == {"the file says transaction=false"}
+
+
+ADDED = "an enum value is added and then used, which needs a commit between"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')", [1, 1]),
+        ("SELECT 1; ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y'; SELECT 'y'::e; SELECT 2", [3, 2]),
+        ("ALTER TYPE e ADD VALUE 'it''s'; SELECT 'it''s'::e", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT 'other'", [2]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT xs FROM t", [2]),
+        ("CREATE TYPE e AS ENUM ('a'); ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e", [3]),
+        ("BEGIN; ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e; COMMIT", [2]),
+    ],
+)
+def test_an_enum_value_is_committed_before_it_is_used(text: str, parts: list[int]) -> None:
+    units = split_units(parse(text))
+    assert [len(unit.statements) for unit in units] == parts
+    assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(parts) - 1)
+
+
+OUTSIDE = [
+    "CREATE INDEX CONCURRENTLY i ON t (a)",
+    "DROP INDEX CONCURRENTLY i",
+    "REINDEX TABLE CONCURRENTLY t",
+    "REINDEX (CONCURRENTLY) INDEX i",
+    "REINDEX SCHEMA s",
+    "REINDEX DATABASE d",
+    "ALTER TABLE t DETACH PARTITION p CONCURRENTLY",
+    "VACUUM",
+    "vacuum (full) t",
+    "CLUSTER",
+    "DISCARD ALL",
+    "CREATE DATABASE d",
+    "DROP DATABASE d",
+    "ALTER SYSTEM SET a = 1",
+    "DROP SUBSCRIPTION s",
+    "CALL p()",
+    "DO $$ BEGIN COMMIT; END $$",
+    "DO $$ BEGIN IF true THEN ROLLBACK; END IF; END $$",
+    "DO LANGUAGE plpython3u $$ plpy.commit() $$",
+]
+INSIDE = [
+    "ANALYZE t",
+    "analyze",
+    "CREATE INDEX i ON t (a)",
+    "REINDEX TABLE t",
+    "ALTER TABLE t DETACH PARTITION p",
+    "CLUSTER t",
+    "DISCARD PLANS",
+    "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+    "ALTER TYPE e ADD VALUE 'x'",
+    "DO $$ BEGIN -- COMMIT comes later\n RAISE NOTICE 'no rollback'; END $$",
+    "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$",
+    "CREATE TABLE t AS SELECT 1",
+    "SET lock_timeout = '1s'",
+]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_what_runs_outside_a_transaction(text: str) -> None:
+    units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
+    assert [u.carrier for u in units] == [Carrier.BATCH, Carrier.SOLO, Carrier.BATCH]
+    assert units[1].reason.endswith("can't run in a transaction")
+
+
+@pytest.mark.parametrize("text", INSIDE)
+def test_what_runs_inside_a_transaction(text: str) -> None:
+    units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
+    assert [(u.carrier, len(u.statements)) for u in units] == [(Carrier.BATCH, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("SELECT 1 INTO t", "SELECT INTO can't be carried by EXECUTE"),
+        ("WITH a AS (SELECT 1) SELECT * INTO t FROM a", "SELECT INTO can't be carried by EXECUTE"),
+        ("SELECT 1 INTO t UNION SELECT 2", "SELECT INTO can't be carried by EXECUTE"),
+        ("SAVEPOINT a; ROLLBACK TO a; RELEASE a", "savepoints can't be carried by EXECUTE"),
+        ("SET TRANSACTION READ ONLY", "SET TRANSACTION can't be carried by EXECUTE"),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "SET TRANSACTION can't be carried by EXECUTE",
+        ),
+    ],
+)
+def test_what_execute_cannot_carry(text: str, reason: str) -> None:
+    [unit] = split_units(parse(f"{text}; SELECT 2"))
+    assert (unit.carrier, unit.reason) == (Carrier.PLAIN, reason)
