@@ -174,7 +174,7 @@ def parallelism(bench: Bench) -> None:
     print(f"| 400 files, 80 ms round trip | {' | '.join(f'{rate:.0f}' for rate in far)} |")
 
 
-def assets(bench: Bench) -> None:
+def storage_files(bench: Bench) -> None:
     """The same files into storage, and by rclone and s5cmd into an S3 service on this machine.
 
     The services aren't the same: ours signs URLs, keeps quotas and records each object in PostgreSQL.
@@ -388,7 +388,7 @@ def control_url(platform: Platform) -> str:
 PARTS = {
     "small": small,
     "parallelism": parallelism,
-    "assets": assets,
+    "assets": storage_files,
     "large": large,
     "ledger": ledger,
     "sites": sites,

@@ -19,8 +19,8 @@ def main() -> None:
         from mosaic_deploy.version import __version__
 
         sys.stdout.write(f"mosaic-deploy {__version__}\n")
-        if streams.stdout_failure():
-            streams.abandon(1)
+        if streams.flush_stdout():
+            streams.redirect_to_null(1)
             sys.exit(1)
         return
     gc.set_threshold(_BETWEEN_COLLECTIONS)

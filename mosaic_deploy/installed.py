@@ -21,7 +21,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 def install_command(extra: str) -> str:
     """What adds an extra to this installation: from the same folder, file or repository, else its packages by name."""
-    origin = _origin()
+    origin = _read_install_origin()
     address = str(origin.get("url", ""))
     if address.startswith("file:"):
         path = unquote(urlsplit(address).path)
@@ -30,29 +30,32 @@ def install_command(extra: str) -> str:
     if "vcs_info" in origin:
         vcs, commit = origin["vcs_info"]["vcs"], origin["vcs_info"]["commit_id"]
         return f"pip install {shlex.quote(f'{_NAME}[{extra}] @ {vcs}+{address}@{commit}')}"
-    return f"pip install {' '.join(shlex.quote(each) for each in packages(extra))}"
+    return f"pip install {' '.join(shlex.quote(each) for each in extra_requirements(extra))}"
 
 
-def packages(extra: str) -> list[str]:
+def extra_requirements(extra: str) -> list[str]:
     """The requirements that an extra adds."""
     marked = re.compile(rf"\s*;\s*extra == ['\"]{re.escape(extra)}['\"]\s*$")
     return [marked.sub("", each) for each in metadata.requires(_NAME) or () if marked.search(each)]
 
 
-def on_github() -> str | None:
+def github_reference() -> str | None:
     """`OWNER/REPOSITORY@COMMIT` on github.com that this program is, None where that isn't known to be there."""
-    origin = _origin()
+    origin = _read_install_origin()
     address, commit = str(origin.get("url", "")), origin.get("vcs_info", {}).get("commit_id", "")
     if address.startswith("file:"):
         folder = Path(unquote(urlsplit(address).path))
-        address, commit = _git(folder, "remote", "get-url", "origin"), _git(folder, "rev-parse", "HEAD")
-        if not _git(folder, "branch", "--remotes", "--contains", "HEAD"):
+        address, commit = (
+            _run_git(folder, "remote", "get-url", "origin"),
+            _run_git(folder, "rev-parse", "HEAD"),
+        )
+        if not _run_git(folder, "branch", "--remotes", "--contains", "HEAD"):
             return None
     found = _GITHUB.fullmatch(address)
     return f"{found[1]}@{commit}" if found and _COMMIT.fullmatch(commit) else None
 
 
-def _origin() -> dict[str, Any]:
+def _read_install_origin() -> dict[str, Any]:
     """What the installer wrote down (PEP 610); empty where it took the package from an index."""
     try:
         found = json.loads(metadata.distribution(_NAME).read_text("direct_url.json") or "{}")
@@ -61,7 +64,7 @@ def _origin() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     """What git says, empty where it can't."""
     try:
         ended = subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parent
-_OTHERS = re.compile(r'"\$ref": "urn:mosaic-deploy:schema:(\w+):\d+"')
+_SCHEMA_REFERENCE = re.compile(r'"\$ref": "urn:mosaic-deploy:schema:(\w+):\d+"')
 """A reference to another schema of ours, by its kind."""
 _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
@@ -33,13 +33,13 @@ def read_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def read_whole_schema_text(name: str) -> str:
+def read_bundled_schema_text(name: str) -> str:
     """A shipped schema with every other that it refers to under its `$defs`, each by its own `$id`.
 
     As it stands in its file where it refers to none.
     """
     text = read_schema_text(name)
-    wanted = sorted(set(_OTHERS.findall(text)))
+    wanted = sorted(set(_SCHEMA_REFERENCE.findall(text)))
     if not wanted:
         return text
     schema: dict[str, Any] = json.loads(text)

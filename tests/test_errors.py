@@ -20,7 +20,7 @@ def test_codes_are_unique() -> None:
 
 def test_exit_codes() -> None:
     odd = {kind.__name__: kind.exit_code for kind in errors.all_errors() if kind.exit_code != 1}
-    assert odd == {"UsageRefused": 2, "Interrupted": 130}
+    assert odd == {"UsageInvalid": 2, "Interrupted": 130}
 
 
 @pytest.mark.parametrize("kind", list(errors.all_errors()), ids=lambda kind: kind.__name__)

@@ -136,9 +136,9 @@ def test_where_it_is_on_github(written, tmp_path: Path, url: str, name: str | No
     git("fetch", "-q")
     git("remote", "set-url", "origin", url)
     written({"url": clone.as_uri(), "dir_info": {"editable": True}})
-    assert installed.on_github() == (f"{name}@{git('rev-parse', 'HEAD')}" if name else None)
+    assert installed.github_reference() == (f"{name}@{git('rev-parse', 'HEAD')}" if name else None)
     git("commit", "-q", "--allow-empty", "-m", "two")
-    assert installed.on_github() is None
+    assert installed.github_reference() is None
     commit = "1" * 40
     written({"url": url, "vcs_info": {"vcs": "git", "commit_id": commit}})
-    assert installed.on_github() == (f"{name}@{commit}" if name else None)
+    assert installed.github_reference() == (f"{name}@{commit}" if name else None)

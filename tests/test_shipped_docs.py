@@ -3,12 +3,12 @@
 import pytest
 
 from mosaic_deploy import errors
-from mosaic_deploy.shipped_docs import doc_names, explanation, explanations, near_codes, read_doc
+from mosaic_deploy.shipped_docs import doc_names, find_explanation, read_doc, read_explanations, similar_codes
 
 
 @pytest.mark.parametrize("kind", [each for each in errors.all_errors() if not each.__subclasses__()])
 def test_every_error_is_explained(kind: type[errors.MosaicError]) -> None:
-    found = explanation(kind.code)
+    found = find_explanation(kind.code)
     assert found is not None
     assert found.source == "errors.md"
     assert "**Do.**" in found.text
@@ -16,19 +16,19 @@ def test_every_error_is_explained(kind: type[errors.MosaicError]) -> None:
 
 
 def test_findings_are_explained_too() -> None:
-    found = explanation("`DROP_TABLE`")
+    found = find_explanation("`DROP_TABLE`")
     assert found is not None
     assert found.source == "lint.md"
 
 
 def test_codes_are_explained_once() -> None:
-    codes = [each.code for each in explanations()]
+    codes = [each.code for each in read_explanations()]
     assert len(codes) == len(set(codes))
 
 
 def test_near_codes() -> None:
-    assert explanation("lease_hold") is None
-    assert near_codes("lease_hold")[0] == "lease_held"
+    assert find_explanation("lease_hold") is None
+    assert similar_codes("lease_hold")[0] == "lease_held"
 
 
 def test_only_pages_are_read() -> None:

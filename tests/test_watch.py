@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.source.manifest.read import read_manifest
-from mosaic_deploy.watch import Edits, Watched, _failed, settled, watched
+from mosaic_deploy.watch import Edits, WatchedPaths, _watch_error, watch_edits, watched_paths
 
 MANIFEST = (
     "version: 1\nproject: {name: x}\nstatic: {dir: public}\nstorage: {dir: assets}\n"
@@ -51,13 +51,13 @@ class Told:
 @pytest.fixture(params=["listening", "polling"])
 def told(root: Path, request: pytest.FixtureRequest) -> Told:
     deployed = lambda name: name in ("public/a.css", "public/deep/b.html")  # noqa: E731
-    what = watched(read_manifest(root, environ={}))
-    return Told(settled(what, poll=request.param == "polling", deployed=deployed))
+    what = watched_paths(read_manifest(root, environ={}))
+    return Told(watch_edits(what, poll=request.param == "polling", deployed=deployed))
 
 
 def test_what_is_watched_is_what_a_deploy_reads(root: Path) -> None:
     (root / "mosaic.yaml").write_text(MANIFEST.replace("dir: public}", "dir: ./public/deep/}"))
-    assert watched(read_manifest(root, environ={})) == Watched(
+    assert watched_paths(read_manifest(root, environ={})) == WatchedPaths(
         root,
         ("public/deep", "assets", "sql"),
         ("mosaic.yaml", ".env", "seeds/a.sql", ".mosaicignore", "public/.mosaicignore"),
@@ -94,8 +94,8 @@ SAVES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("save", SAVES)
 def test_a_save_is_told(root: Path, told: Told, save: str) -> None:
-    act, name = SAVES[save]
-    act(root)
+    effect, name = SAVES[save]
+    effect(root)
     told.until(name)
 
 
@@ -130,7 +130,7 @@ def test_a_folder_that_a_build_tool_makes_anew_is_one_set_and_still_watched(root
 
 def test_a_folder_that_comes_later_is_watched(root: Path) -> None:
     shutil.rmtree(root / "assets")
-    told = Told(settled(watched(read_manifest_without_folders(root))))
+    told = Told(watch_edits(watched_paths(read_manifest_without_folders(root))))
     (root / "assets").mkdir()
     (root / "assets/new.bin").write_text("new")
     told.until("assets")
@@ -163,7 +163,7 @@ def test_what_git_does_for_itself_is_not_told(root: Path, told: Told) -> None:
 def test_a_link_to_the_project_is_no_hindrance(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "by another name"
     link.symlink_to(root)
-    told = Told(settled(watched(read_manifest(link, environ={}))))
+    told = Told(watch_edits(watched_paths(read_manifest(link, environ={}))))
     (root / "public/a.css").write_text("new")
     told.until("public/a.css")
 
@@ -178,7 +178,7 @@ SAID = {
 
 @pytest.mark.parametrize("said", SAID)
 def test_what_the_system_says_is_said_with_what_to_do(said: str) -> None:
-    error = _failed(said)
+    error = _watch_error(said)
     assert SAID[said] in str(error.hint)
     assert "--poll" in str(error.hint)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
-from mosaic_deploy.cli.target.api_access import open_account
+from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.session import Session, open_session
 from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, SourceRefused
 
@@ -22,7 +22,7 @@ _TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ToolTarget:
     """Which project an agent means. `path` is a folder with a manifest, or a manifest, below `root`."""
 
     root: Path
@@ -32,40 +32,40 @@ class Target:
     project_id: str | None = None
 
     @property
-    def place(self) -> Path:
+    def absolute_path(self) -> Path:
         """`path` from `root`. Raises SourceRefused for one that leads out of it."""
-        return inside(self.root, self.path)
+        return resolve_inside(self.root, self.path)
 
     def open(self, tool: str) -> Session:
         """The manifest read and the account found, for a call of `tool`. Raises MosaicError's children."""
-        with _keyless(self.root):
+        with _explain_missing_key(self.root):
             return open_session(
-                str(self.place),
+                str(self.absolute_path),
                 environment=self.environment,
                 local=self.local,
                 project_id=self.project_id,
                 timeout=_TIMEOUT,
-                tried=_tried(tool),
+                attempted_command=_tool_call(tool),
             )
 
 
 @contextmanager
-def opened_account(root: Path, tool: str, *, local: bool) -> Iterator[Api]:
+def open_tool_api(root: Path, tool: str, *, local: bool) -> Iterator[Api]:
     """The account, for a call of `tool` that is about no project. Raises MosaicError's children."""
     try:
-        with _keyless(root), open_account(root, local=local) as api:
+        with _explain_missing_key(root), open_api(root, local=local) as api:
             yield api
     except MosaicError as error:
-        offer_ticket(error, _tried(tool), Scope(local=local, path=str(root)))
+        offer_ticket(error, _tool_call(tool), Scope(local=local, path=str(root)))
         raise
 
 
-def _tried(tool: str) -> str:
+def _tool_call(tool: str) -> str:
     return f"the tool {tool} of mosaic-deploy mcp"
 
 
 @contextmanager
-def _keyless(root: Path) -> Iterator[None]:
+def _explain_missing_key(root: Path) -> Iterator[None]:
     """Without a key an agent is told what it, or a person, can do: its own command line is this server's."""
     try:
         yield
@@ -82,7 +82,7 @@ def _keyless(root: Path) -> Iterator[None]:
         raise
 
 
-def inside(root: Path, path: str) -> Path:
+def resolve_inside(root: Path, path: str) -> Path:
     """`path` as an absolute one below `root`. Raises SourceRefused for one that leads out of it."""
     try:
         place = (root / path).resolve()

@@ -14,8 +14,8 @@ from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnno
 from pydantic import Field, ValidationError
 
 from mosaic_deploy.agent import tools
-from mosaic_deploy.agent.account import Target
-from mosaic_deploy.agent.arguments import misfit, refuse_unknown, unknown_tool
+from mosaic_deploy.agent.account import ToolTarget
+from mosaic_deploy.agent.arguments import invalid_arguments, refuse_unknown, unknown_tool
 from mosaic_deploy.cli.render.documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.schema_files import read_schema_text
@@ -43,7 +43,7 @@ ProjectId = Annotated[str | None, Field(description="The project's id, where the
 _READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
 )
-_READS_HERE = _READS.model_copy(update={"open_world_hint": False})
+_READS_LOCALLY = _READS.model_copy(update={"open_world_hint": False})
 _APPLIES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
@@ -63,7 +63,7 @@ def serve(root: Path, port: int | None) -> None:
 
 def make_server(root: Path) -> MCPServer[Any]:
     """The server with all tools and resources, working below `root`."""
-    server = _Server([*_deploying(root), *_looking(root)])
+    server = _Server([*_deploy_tools(root), *_read_tools(root)])
     _add_resources(server)
     return server
 
@@ -79,27 +79,27 @@ class _Server(MCPServer[Any]):
             log_level="WARNING",
             tools=offered,
         )
-        self._offered = {tool.name: tool for tool in offered}
+        self._tools_by_name = {tool.name: tool for tool in offered}
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Any = None
     ) -> CallToolResult | InputRequiredResult:
         try:
-            if name not in self._offered:
-                raise unknown_tool(name, self._offered)
-            refuse_unknown(name, arguments, self._offered[name].parameters)
+            if name not in self._tools_by_name:
+                raise unknown_tool(name, self._tools_by_name)
+            refuse_unknown(name, arguments, self._tools_by_name[name].parameters)
             return await super().call_tool(name, arguments, context)
         except MosaicError as error:
-            return _told(_error(error))
+            return _tool_result(_error_response(error))
         except ToolError as error:
-            return _told(_error(_refusal(name, error)))
+            return _tool_result(_error_response(_tool_error(name, error)))
 
 
-def _refusal(name: str, error: ToolError) -> MosaicError:
+def _tool_error(name: str, error: ToolError) -> MosaicError:
     """Of arguments that don't fit; anything else is a defect."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return misfit(name, [dict(each) for each in cause.errors(include_url=False)])
+        return invalid_arguments(name, [dict(each) for each in cause.errors(include_url=False)])
     told = f"{type(cause).__name__}: {cause}" if cause else str(error)
     return MosaicError(f"a defect in mosaic-deploy: {told}", mutation_state="unknown")
 
@@ -115,8 +115,8 @@ def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResul
     return make
 
 
-def _deploying(root: Path) -> Iterator[Tool]:
-    @_tool(_READS_HERE)
+def _deploy_tools(root: Path) -> Iterator[Tool]:
+    @_tool(_READS_LOCALLY)
     def validate(
         path: Path_ = ".",
         text: Annotated[
@@ -125,7 +125,7 @@ def _deploying(root: Path) -> Iterator[Tool]:
         environment: Environment = None,
     ) -> CallToolResult:
         """Check the manifest, SQL and files without a network; every mistake at once, with file:line:column."""
-        return _result(lambda: tools.validate(root, path, text, environment))
+        return _call_result(lambda: tools.validate(root, path, text, environment))
 
     yield validate
 
@@ -140,7 +140,7 @@ def _deploying(root: Path) -> Iterator[Tool]:
 
         Its `fingerprint` is what apply wants.
         """
-        return _result(lambda: tools.plan(Target(root, path, environment, local, project_id)))
+        return _call_result(lambda: tools.plan(ToolTarget(root, path, environment, local, project_id)))
 
     yield plan
 
@@ -157,12 +157,14 @@ def _deploying(root: Path) -> Iterator[Tool]:
         Calling it again is harmless: a plan that is applied already is said to be. After a run that stopped, a
         new plan holds what remains.
         """
-        return _result(lambda: tools.apply(Target(root, path, environment, local, project_id), fingerprint))
+        return _call_result(
+            lambda: tools.apply(ToolTarget(root, path, environment, local, project_id), fingerprint)
+        )
 
     yield apply
 
 
-def _looking(root: Path) -> Iterator[Tool]:
+def _read_tools(root: Path) -> Iterator[Tool]:
     @_tool(_READS)
     def status(
         path: Path_ = ".",
@@ -171,7 +173,7 @@ def _looking(root: Path) -> Iterator[Tool]:
         project_id: ProjectId = None,
     ) -> CallToolResult:
         """Show what is live: URL, migrations, files, storage, the last deploy, and what is pending."""
-        return _result(lambda: tools.status(Target(root, path, environment, local, project_id)))
+        return _call_result(lambda: tools.status(ToolTarget(root, path, environment, local, project_id)))
 
     yield status
 
@@ -182,36 +184,38 @@ def _looking(root: Path) -> Iterator[Tool]:
         environment: Environment = None,
         local: Local = False,
         project_id: ProjectId = None,
-        limit: Annotated[int, Field(ge=1, le=tools.MOST_ROWS, description="At most so many rows.")] = 100,
+        limit: Annotated[int, Field(ge=1, le=tools.MAX_ROWS, description="At most so many rows.")] = 100,
     ) -> CallToolResult:
         """Ask the project's database, in a read-only transaction: nothing is written, whatever is sent.
 
         Answers 256 KiB of rows at most; `more` tells that there are more.
         """
-        return _result(lambda: tools.query(Target(root, path, environment, local, project_id), sql, limit))
+        return _call_result(
+            lambda: tools.query(ToolTarget(root, path, environment, local, project_id), sql, limit)
+        )
 
     yield query
 
     @_tool(_READS)
     def list_projects(local: Local = False) -> CallToolResult:
         """List the account's projects with id, name, URL and status."""
-        return _result(lambda: tools.projects(root, local=local))
+        return _call_result(lambda: tools.projects(root, local=local))
 
     yield list_projects
 
-    @_tool(_READS_HERE)
+    @_tool(_READS_LOCALLY)
     def inbox() -> CallToolResult:
         """Read the mails that the embedded platform would have sent, such as sign-in links. The newest first."""
-        return _result(tools.inbox)
+        return _call_result(tools.inbox)
 
     yield inbox
 
-    @_tool(_READS_HERE)
+    @_tool(_READS_LOCALLY)
     def explain(
         code: Annotated[str, Field(description="Of an error or a hazard, such as lease_held or drop_table.")],
     ) -> CallToolResult:
         """Tell what a code means, what causes it and what to do."""
-        return _result(lambda: tools.explain(code))
+        return _call_result(lambda: tools.explain(code))
 
     yield explain
 
@@ -223,7 +227,7 @@ def _looking(root: Path) -> Iterator[Tool]:
         local: Local = False,
     ) -> CallToolResult:
         """Submit a ticket to the platform's support: only when the person you work for has read it and agrees."""
-        return _result(lambda: tools.ticket(root, subject, message, project_id, local=local))
+        return _call_result(lambda: tools.ticket(root, subject, message, project_id, local=local))
 
     yield submit_ticket
 
@@ -242,29 +246,29 @@ def _add_resources(server: MCPServer[Any]) -> None:
         return read_skill()
 
     for name in doc_names():
-        server.resource(f"mosaic://docs/{name}", name=name, mime_type="text/markdown")(_page(name))
+        server.resource(f"mosaic://docs/{name}", name=name, mime_type="text/markdown")(_doc_reader(name))
 
 
-def _page(name: str) -> Callable[[], str]:
+def _doc_reader(name: str) -> Callable[[], str]:
     def page() -> str:
         return read_doc(name)
 
     return page
 
 
-def _result(call: Callable[[], Document]) -> CallToolResult:
+def _call_result(call: Callable[[], Document]) -> CallToolResult:
     """A call's document; of an error its document, marked as one, so that an agent can act on it."""
     try:
-        return _told(call())
+        return _tool_result(call())
     except MosaicError as error:
-        return _told(_error(error))
+        return _tool_result(_error_response(error))
 
 
-def _error(error: MosaicError) -> Document:
+def _error_response(error: MosaicError) -> Document:
     return {"type": "error", "error": error_document(error)}
 
 
-def _told(document: Document) -> CallToolResult:
+def _tool_result(document: Document) -> CallToolResult:
     whole = json.loads(json.dumps(document, default=str))
     text = json.dumps(whole, indent=2, ensure_ascii=False)
     return CallToolResult(

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy import deploy
-from mosaic_deploy.agent.account import Target, inside, opened_account
-from mosaic_deploy.cli.commands.database.query import reading, telling_place
-from mosaic_deploy.cli.commands.deploy.validate import checked
-from mosaic_deploy.cli.commands.inspect.explain import explained
+from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_inside
+from mosaic_deploy.cli.commands.database.query import locating_errors, reading
+from mosaic_deploy.cli.commands.deploy.validate import check_manifest
+from mosaic_deploy.cli.commands.inspect.explain import require_explanation
 from mosaic_deploy.cli.render.documents import (
     Document,
     apply_document,
     plan_document,
     status_document,
-    valid_document,
+    validate_document,
 )
-from mosaic_deploy.cli.target.commit import commit_of
+from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, witness
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.diff.policy import refuse_denied
@@ -35,124 +35,126 @@ from mosaic_deploy.errors import (
     NextAction,
     PlanStale,
     Problem,
-    SqlRefused,
+    SqlNotReadOnly,
 )
-from mosaic_deploy.live.api.operations import submit
-from mosaic_deploy.live.api.projects import existing, read_projects
+from mosaic_deploy.live.api.operations import submit_ticket
+from mosaic_deploy.live.api.projects import read_existing_project, read_projects
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.database.read_only import read
-from mosaic_deploy.source.manifest.read import try_manifest, try_manifest_text
+from mosaic_deploy.live.database.read_only import run_read_only
+from mosaic_deploy.source.manifest.read import try_read_manifest, try_read_manifest_text
 
-MOST_ROWS = 1000
-MOST_BYTES = 256 * 1024
+MAX_ROWS = 1000
+MAX_BYTES = 256 * 1024
 """Of a query's rows as JSON."""
-_MOST = f"{MOST_BYTES // 1024} KiB of JSON"
-_PLAN_AGAIN = "call plan again, look at it, and apply with its fingerprint"
+_MAX_BYTES_TEXT = f"{MAX_BYTES // 1024} KiB of JSON"
+_REPLAN_HINT = "call plan again, look at it, and apply with its fingerprint"
 
 
 def validate(root: Path, path: str, text: str | None, environment: str | None) -> Document:
     """Checks a manifest, SQL and files without a network; `text` stands for the manifest's where it is given."""
-    place = inside(root, path)
+    absolute_path = resolve_inside(root, path)
     if text is None:
-        manifest, refused = try_manifest(place, environment=environment)
+        manifest, refused = try_read_manifest(absolute_path, environment=environment)
     else:
-        folder = place if place.is_dir() else place.parent
-        manifest, refused = try_manifest_text(text, folder, environment=environment)
-    return {**valid_document(checked(manifest, refused)), "manifest": manifest.file.name}
+        folder = absolute_path if absolute_path.is_dir() else absolute_path.parent
+        manifest, refused = try_read_manifest_text(text, folder, environment=environment)
+    return {**validate_document(check_manifest(manifest, refused)), "manifest": manifest.file.name}
 
 
-def plan(target: Target) -> Document:
+def plan(target: ToolTarget) -> Document:
     """What an apply would do, with the fingerprint that `apply` wants to see."""
     with target.open("plan") as session:
-        return plan_document(_planned(session).plan)
+        return plan_document(_make_plan(session).plan)
 
 
-def apply(target: Target, fingerprint: str) -> Document:
+def apply(target: ToolTarget, fingerprint: str) -> Document:
     """Applies the plan of that fingerprint, where it is still what would be done; says so where it is done already.
 
     Raises PlanStale where it is neither, PolicyDenied, and DestructiveUnconfirmed: what destroys data is a
     person's to apply.
     """
     with target.open("apply") as session:
-        planned = _planned(session)
+        planned = _make_plan(session)
         same = planned.plan.fingerprint == fingerprint
-        if not planned.due and (same or _last(planned).get("plan") == fingerprint):
-            return _nothing_left(planned)
+        if not planned.has_work and (same or _last_deploy(planned).get("plan") == fingerprint):
+            return _already_applied(planned)
         if not same:
-            raise _stale(session, planned, fingerprint)
-        _refuse_persons_work(session, planned)
+            raise _stale_error(session, planned, fingerprint)
+        _refuse_destructive(session, planned)
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
-            again=session.scope.command("apply"),
+            retry_command=session.scope.command("apply"),
             witness=witness(),
-            commit=commit_of(session.manifest.root),
+            commit=read_commit(session.manifest.root),
         )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)
         if isinstance(error, PlanStale):
             # A command for a terminal would apply another plan than the one that was looked at.
-            error.hint, error.next_actions, error.retryable = _PLAN_AGAIN, (), False
+            error.hint, error.next_actions, error.retryable = _REPLAN_HINT, (), False
         if isinstance(error, MosaicError):
-            session.complete(error)
+            session.complete_error(error)
         return apply_document(planned.plan, last)
 
 
-def status(target: Target) -> Document:
+def status(target: ToolTarget) -> Document:
     """What is live, who deployed last, and what is pending."""
     with target.open("status") as session:
-        desired, live = deploy.read_both(session.api, session.manifest, session.target)
+        desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target)
         try:
             return status_document(live, deploy.compare(session.api, desired, live).plan)
         except MigrationError as error:
-            session.complete(error)
+            session.complete_error(error)
             return status_document(live, error)
 
 
-def query(target: Target, sql: str, limit: int) -> Document:
-    """The first rows that a reading query answers, MOST_BYTES of them. Raises SqlRefused for any other, SqlFailed."""
-    asked = max(1, min(limit, MOST_ROWS))
+def query(target: ToolTarget, sql: str, limit: int) -> Document:
+    """The first rows that a reading query answers, MAX_BYTES of them. Raises SqlNotReadOnly for any other, SqlFailed."""
+    asked = max(1, min(limit, MAX_ROWS))
     # One more than asked, to tell whether there are more.
-    question = reading(sql, "query", asked + 1, MOST_BYTES)
+    read_query = reading(sql, "query", asked + 1, MAX_BYTES)
     with target.open("query") as session:
-        meant = session.target
-        project = existing(session.api, id=meant.id, name=meant.name, hint=meant.hint)
-        with telling_place(sql, question.text, "query"):
-            found = read(session.api.meaning(""), project.id, question)
+        target_project = session.target
+        project = read_existing_project(
+            session.api, id=target_project.id, name=target_project.name, hint=target_project.hint
+        )
+        with locating_errors(sql, read_query.text, "query"):
+            found = run_read_only(session.api.for_database(""), project.id, read_query)
     wanted = min(asked, found.total)
-    rows = _fitting(found.rows[:asked])
+    rows = _truncate_rows(found.rows[:asked])
     if wanted and not rows:
-        raise SqlRefused(
-            f"the first row alone has more than {_MOST}, which is what a query answers at most",
+        raise SqlNotReadOnly(
+            f"the first row alone has more than {_MAX_BYTES_TEXT}, which is what a query answers at most",
             hint="name the columns that are needed, or take a part of a long value: left(column, 1000)",
         )
-    answer: Document = {"type": "rows", "rows": rows, "more": found.total > len(rows)}
+    result: Document = {"type": "rows", "rows": rows, "more": found.total > len(rows)}
     if len(rows) < wanted:
-        answer["hint"] = (
-            f"cut before {_MOST}: name the columns that are needed, or ask for the rest with OFFSET"
+        result["hint"] = (
+            f"cut before {_MAX_BYTES_TEXT}: name the columns that are needed, or ask for the rest with OFFSET"
         )
-    return answer
+    return result
 
 
-def _fitting(rows: list[Row]) -> list[Row]:
-    """The first rows, whole, of MOST_BYTES. PostgreSQL has counted most of them; not the lines of a plan."""
+def _truncate_rows(rows: list[Row]) -> list[Row]:
+    """The first rows, whole, of MAX_BYTES. PostgreSQL has counted most of them; not the lines of a plan."""
     size = 0
     for number, row in enumerate(rows):
         size += len(json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode())
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             return rows[:number]
     return rows
 
 
 def projects(root: Path, *, local: bool) -> Document:
     """The account's projects."""
-    with opened_account(root, "list_projects", local=local) as api:
+    with open_tool_api(root, "list_projects", local=local) as api:
         return {"type": "projects", "projects": [asdict(project) for project in read_projects(api)]}
 
 
 def ticket(root: Path, subject: str, message: str, project_id: str | None, *, local: bool) -> Document:
     """Submits a support ticket."""
-    with opened_account(root, "submit_ticket", local=local) as api:
-        return {"type": "ticket", **submit(api, subject, message, project_id)}
+    with open_tool_api(root, "submit_ticket", local=local) as api:
+        return {"type": "ticket", **submit_ticket(api, subject, message, project_id)}
 
 
 def inbox() -> Document:
@@ -163,30 +165,30 @@ def inbox() -> Document:
 
 
 def explain(code: str) -> Document:
-    """Cause and cure of a code. Raises UsageRefused with near ones."""
-    found = explained(code)
+    """Cause and cure of a code. Raises UsageInvalid with near ones."""
+    found = require_explanation(code)
     return {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
 
 
-def _planned(session: Session) -> deploy.Planned:
+def _make_plan(session: Session) -> deploy.PreparedPlan:
     return deploy.plan(session.api, session.manifest, session.target)
 
 
-def _last(planned: deploy.Planned) -> Mapping[str, Any]:
+def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:
     """The newest deploy's row; empty where there is none."""
-    return planned.live.facts.get("last") or {}
+    return planned.live.ledger_facts.get("last") or {}
 
 
-_TOLD_OF_A_DEPLOY = ("id", "status", "holder", "started_at", "finished_at")
+_DEPLOY_FIELDS = ("id", "status", "holder", "started_at", "finished_at")
 
 
-def _nothing_left(planned: deploy.Planned) -> Document:
+def _already_applied(planned: deploy.PreparedPlan) -> Document:
     """An apply that has nothing to do: live is what the plan gives, by the deploy that made it so."""
-    last = _last(planned)
+    last = _last_deploy(planned)
     return {
         "type": "apply",
         "already_applied": True,
-        "deploy": {name: last.get(name) for name in _TOLD_OF_A_DEPLOY} if last else None,
+        "deploy": {name: last.get(name) for name in _DEPLOY_FIELDS} if last else None,
         "project": asdict(planned.plan.project),
         "plan": plan_document(planned.plan),
         "done": [],
@@ -194,9 +196,9 @@ def _nothing_left(planned: deploy.Planned) -> Document:
     }
 
 
-def _stale(session: Session, planned: deploy.Planned, fingerprint: str) -> PlanStale:
+def _stale_error(session: Session, planned: deploy.PreparedPlan, fingerprint: str) -> PlanStale:
     """The same call can't succeed later: only another fingerprint can."""
-    last = _last(planned)
+    last = _last_deploy(planned)
     told = "files, manifest or the live project are not as they were in that plan"
     if last.get("plan") == fingerprint:
         ended = "was applied" if last.get("status") == "done" else f"ended as {last.get('status')}"
@@ -210,7 +212,7 @@ def _stale(session: Session, planned: deploy.Planned, fingerprint: str) -> PlanS
     return error
 
 
-def _refuse_persons_work(session: Session, planned: deploy.Planned) -> None:
+def _refuse_destructive(session: Session, planned: deploy.PreparedPlan) -> None:
     refuse_denied(planned.plan)
     if planned.plan.to_confirm:
         raise DestructiveUnconfirmed(

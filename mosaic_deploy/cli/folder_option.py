@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class InFolder(click.Command):
+class FolderCommand(click.Command):
     """A command with `--in`, which says so to whoever gives the folder as the others take it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -28,9 +28,9 @@ class InFolder(click.Command):
         return rest
 
 
-def meant(command: Callable[..., object]) -> Callable[..., object]:
+def target_options(command: Callable[..., object]) -> Callable[..., object]:
     """`--in`, `--env`, `--local`, `--project` and `--timeout`, as one."""
-    command = options.target(options.environment(options.as_meant(command)))
+    command = options.target(options.environment(options.collect_target_options(command)))
     return click.option(
         "--in",
         "path",
@@ -47,9 +47,9 @@ def local(command: F) -> F:
     return click.option("--local", is_flag=True, help="Ask the embedded platform on this machine.")(command)
 
 
-def project_of(session: Session) -> Project:
+def find_project(session: Session) -> Project:
     """The live project that is meant. Raises ProjectNotFound where it isn't created yet, ProjectAmbiguous."""
-    from mosaic_deploy.live.api.projects import existing
+    from mosaic_deploy.live.api.projects import read_existing_project
 
     target = session.target
-    return existing(session.api, id=target.id, name=target.name, hint=target.hint)
+    return read_existing_project(session.api, id=target.id, name=target.name, hint=target.hint)

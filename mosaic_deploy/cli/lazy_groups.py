@@ -47,11 +47,11 @@ class LazyGroup(Group):
         """As click's; an unknown command's error names the one that was probably meant."""
         name = args[0]
         if name not in self.lazy and not name.startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r}. {_meant(name, list(self.lazy))}")
+            ctx.fail(f"No such command {name!r}. {_suggestion(name, list(self.lazy))}")
         return super().resolve_command(ctx, args)
 
 
-def _meant(name: str, known: list[str]) -> str:
+def _suggestion(name: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name.lower(), known, 1)

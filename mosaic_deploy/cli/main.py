@@ -12,7 +12,7 @@ from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.program import cli
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.terminal import streams
-from mosaic_deploy.errors import Interrupted, MosaicError, UsageRefused
+from mosaic_deploy.errors import Interrupted, MosaicError, UsageInvalid
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -20,69 +20,69 @@ def run(arguments: Sequence[str]) -> int:
     screen = Screen()
     try:
         code = _run(screen, arguments)
-    except (BrokenPipeError, streams.Unwritable) as error:
-        return _unshown(error)
-    failure = streams.stdout_failure()
-    return code if failure is None else _unshown(failure)
+    except (BrokenPipeError, streams.StdoutUnwritable) as error:
+        return _report_unwritable(error)
+    failure = streams.flush_stdout()
+    return code if failure is None else _report_unwritable(failure)
 
 
 def _run(screen: Screen, arguments: Sequence[str]) -> int:
     try:
         result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
     except click.ClickException as error:
-        _show_usage(screen, error, arguments)
+        _show_usage_error(screen, error, arguments)
         # With this option 2 means changes; a usage error must not read as them.
         return 1 if "--detailed-exitcode" in arguments else error.exit_code
     except (click.Abort, KeyboardInterrupt):
         screen.error(Interrupted("interrupted"))
         return Interrupted.exit_code
     except MosaicError as error:
-        _complete(error, arguments, screen.format)
+        _complete_error(error, arguments, screen.format)
         screen.error(error)
         return error.exit_code
-    except (BrokenPipeError, streams.Unwritable):
+    except (BrokenPipeError, streams.StdoutUnwritable):
         raise
     except Exception as error:
         if os.environ.get("MOSAIC_DEBUG"):
             raise
-        screen.error(_defect(error))
+        screen.error(_internal_error(error))
         return 1
     return result if isinstance(result, int) else 0
 
 
-def _unshown(error: OSError) -> int:
+def _report_unwritable(error: OSError) -> int:
     """What was to be read can't be written. A reader that went away (`| head`) is no news to anybody."""
-    streams.abandon(1)
+    streams.redirect_to_null(1)
     try:
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"error: stdout can't be written: {error.strerror}\n")
         sys.stderr.flush()
     except OSError:
-        streams.abandon(2)
+        streams.redirect_to_null(2)
     return 1
 
 
-def _show_usage(screen: Screen, error: click.ClickException, arguments: Sequence[str]) -> None:
+def _show_usage_error(screen: Screen, error: click.ClickException, arguments: Sequence[str]) -> None:
     """Click's own words for people; for programs one document, as with any other error."""
-    screen.format = _asked_format(arguments) or screen.format
+    screen.format = _requested_format(arguments) or screen.format
     if screen.format == "text":
         error.show(sys.stderr)
         return
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context else "mosaic-deploy --help"
-    screen.error(UsageRefused(error.format_message(), hint=f"`{hint}` shows how it is written"))
+    screen.error(UsageInvalid(error.format_message(), hint=f"`{hint}` shows how it is written"))
 
 
-def _complete(error: MosaicError, arguments: Sequence[str], output: str) -> None:
+def _complete_error(error: MosaicError, arguments: Sequence[str], output: str) -> None:
     """For commands without a session, which would have done the same already."""
     from mosaic_deploy.cli.next_commands import Scope
-    from mosaic_deploy.cli.support_ticket import offer_ticket, tried
+    from mosaic_deploy.cli.support_ticket import attempted_command, offer_ticket
 
-    offer_ticket(error, tried(arguments), Scope(local="--local" in arguments))
-    error.next_actions = Scope(output=output).whole_actions(error.next_actions)
+    offer_ticket(error, attempted_command(arguments), Scope(local="--local" in arguments))
+    error.next_actions = Scope(output=output).add_scope_to_actions(error.next_actions)
 
 
-def _asked_format(arguments: Sequence[str]) -> str | None:
+def _requested_format(arguments: Sequence[str]) -> str | None:
     """What `--output` says in a command line that click gave up on before it came so far."""
     found = None
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
@@ -95,7 +95,7 @@ def _asked_format(arguments: Sequence[str]) -> str | None:
     return found if found in FORMATS else None
 
 
-def _defect(error: Exception) -> MosaicError:
+def _internal_error(error: Exception) -> MosaicError:
     return MosaicError(
         f"a defect in mosaic-deploy: {type(error).__name__}: {error}",
         hint="please report it with the output of the same command under MOSAIC_DEBUG=1",

@@ -17,7 +17,7 @@ from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.command_line import program_words, with_options
 
 PROGRAM = "mosaic-deploy"
-_QUOTED = re.compile(rf"`({PROGRAM} [^`]+)`")
+_QUOTED_COMMAND = re.compile(rf"`({PROGRAM} [^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,26 @@ class Scope:
 
     def command(self, *words: str) -> str:
         """The program with `words`, for this project."""
-        return self.whole(shlex.join([PROGRAM, *words]))
+        return self.add_scope(shlex.join([PROGRAM, *words]))
 
-    def whole(self, command: str) -> str:
+    def add_scope(self, command: str) -> str:
         """`command` with what it can take of this scope and doesn't say itself; another program's as it is."""
-        context = _read(command)
-        return with_options(command, *self._lacking(context)) if context else command
+        context = _parse_command(command)
+        return with_options(command, *self._missing_options(context)) if context else command
 
-    def whole_text(self, text: str | None) -> str | None:
+    def add_scope_to_text(self, text: str | None) -> str | None:
         """A sentence with its commands in backticks made whole; they are for people to read, so in no format."""
         said = replace(self, output="text")
-        return text and _QUOTED.sub(lambda found: f"`{said.whole(found.group(1))}`", text)
+        return text and _QUOTED_COMMAND.sub(lambda found: f"`{said.add_scope(found.group(1))}`", text)
 
-    def whole_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
+    def add_scope_to_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """Actions with their commands made whole."""
         return tuple(
-            replace(action, command=self.whole(action.command)) if action.command else action
+            replace(action, command=self.add_scope(action.command)) if action.command else action
             for action in actions
         )
 
-    def _lacking(self, context: click.Context) -> Iterator[str]:
+    def _missing_options(self, context: click.Context) -> Iterator[str]:
         said = context.params
         if self.local and said.get("local") is False:
             yield "--local"
@@ -68,25 +68,25 @@ class Scope:
             yield f"./{self.path}" if self.path.startswith("-") else self.path
 
 
-def output_in_use() -> str:
+def current_output_format() -> str:
     """What `--output` says of the command that runs; for people where none does."""
     context = click.get_current_context(silent=True)
     screen = context.find_object(Screen) if context else None
     return screen.format if screen else "text"
 
 
-def _read(command: str) -> click.Context | None:
+def _parse_command(command: str) -> click.Context | None:
     """What a command of ours says, by its own definition; None for any other, or one that isn't whole."""
     try:
         words = program_words(command)
         if words[:1] != [PROGRAM]:
             return None
-        return _innermost(cli, words[1:])
+        return _parse_words(cli, words[1:])
     except (ValueError, click.ClickException):
         return None
 
 
-def _innermost(group: click.Group, words: list[str]) -> click.Context | None:
+def _parse_words(group: click.Group, words: list[str]) -> click.Context | None:
     settings: Any = {"resilient_parsing": True}
     chosen: click.Command = group
     parent: click.Context | None = None

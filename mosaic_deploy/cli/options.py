@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
-from mosaic_deploy.live.api.rate_limit import PARALLELISM
+from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -24,7 +24,7 @@ def _set_format(ctx: click.Context, _: click.Parameter, value: str) -> str:
     return value
 
 
-def _named(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+def _refuse_empty(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value == "":
         # An unset variable in a script must not mean the base manifest, which may be production.
         raise click.BadParameter("is empty; leave the option out for none")
@@ -66,7 +66,7 @@ def environment(command: F) -> F:
         "--env",
         "environment",
         metavar="NAME",
-        callback=_named,
+        callback=_refuse_empty,
         help="Apply this entry of `environments` (also: MOSAIC_ENV).",
     )(command)
 
@@ -99,12 +99,12 @@ def target(command: F) -> F:
     )(command)
 
 
-def meant(command: Callable[..., object]) -> Callable[..., object]:
-    """`PATH`, `--env`, `--local`, `--project` and `--timeout`, which the command gets as one: `meant`."""
-    return manifest(target(as_meant(command)))
+def target_options(command: Callable[..., object]) -> Callable[..., object]:
+    """`PATH`, `--env`, `--local`, `--project` and `--timeout`, which the command gets as one: `target_options`."""
+    return manifest(target(collect_target_options(command)))
 
 
-def as_meant(command: Callable[..., object]) -> Callable[..., object]:
+def collect_target_options(command: Callable[..., object]) -> Callable[..., object]:
     """What says which project is meant, put together."""
 
     @functools.wraps(command)
@@ -117,7 +117,9 @@ def as_meant(command: Callable[..., object]) -> Callable[..., object]:
         timeout: float,
         **others: object,
     ) -> object:
-        return command(*arguments, meant=Meant(path, environment, local, project_id, timeout), **others)
+        return command(
+            *arguments, target_options=TargetOptions(path, environment, local, project_id, timeout), **others
+        )
 
     return called
 
@@ -131,13 +133,15 @@ def history(command: F) -> F:
     )(command)
 
 
-def _selectors(_ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> tuple[Selector, ...]:
+def _parse_selectors(
+    _ctx: click.Context, _: click.Parameter, values: tuple[str, ...]
+) -> tuple[Selector, ...]:
     if not values:
         return ()
-    from mosaic_deploy.diff.selection import read_selector
+    from mosaic_deploy.diff.selection import parse_selector
 
     try:
-        return tuple(read_selector(value) for value in values)
+        return tuple(parse_selector(value) for value in values)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -149,14 +153,14 @@ def selection(command: F) -> F:
         "excluded",
         multiple=True,
         metavar="SELECTOR",
-        callback=_selectors,
+        callback=_parse_selectors,
         help="Leave these changes out. Written as with --only, and stronger.",
     )(command)
     return click.option(
         "--only",
         multiple=True,
         metavar="SELECTOR",
-        callback=_selectors,
+        callback=_parse_selectors,
         help="Plan these changes alone: a resource (migrations, static, storage, seeds, extensions, auth, project) "
         "or addresses (static:about/*.html). May be repeated.",
     )(command)
@@ -167,14 +171,14 @@ def allow(command: F) -> F:
     return click.option(
         "--allow",
         multiple=True,
-        type=_Harm(),
+        type=_AllowType(),
         metavar="HARM",
         help="Agree beforehand to SQL that destroys data (destructive), or to the deletion of exactly N files "
         "under prune: all (prune=N). --yes alone doesn't.",
     )(command)
 
 
-class _Harm(click.ParamType[str]):
+class _AllowType(click.ParamType[str]):
     """`destructive`, or `prune=` and a number."""
 
     name = "harm"
@@ -200,7 +204,7 @@ def parallelism(command: F) -> F:
     return click.option(
         "--parallelism",
         type=click.IntRange(1, 64),
-        default=PARALLELISM,
+        default=DEFAULT_PARALLELISM,
         show_default=True,
         metavar="N",
         help="Send, or fetch, so many files at the same time; fewer where the platform asks to slow down.",

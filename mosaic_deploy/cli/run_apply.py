@@ -7,29 +7,29 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.plan_retries import in_turn, settled, unless_overtaken
-from mosaic_deploy.cli.saved_plan import Reviewed, only_this
+from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
+from mosaic_deploy.cli.saved_plan import SavedPlan, without_stale_retry
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.target.commit import commit_of
+from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, witness
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import agree
+from mosaic_deploy.cli.terminal.consent import require_plan_consent
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
-    from mosaic_deploy.deploy import Planned, PlanOptions
+    from mosaic_deploy.deploy import PlanOptions, PreparedPlan
     from mosaic_deploy.model.event import Event
     from mosaic_deploy.model.plan import Plan
 
-Observe = Callable[[Iterator["Event"]], Iterator["Event"]]
+EventObserver = Callable[[Iterator["Event"]], Iterator["Event"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line says. Of a `reviewed` plan, `options` and `verify` are the plan's own."""
+class DeployOptions:
+    """What the command line says. Of a `saved_plan` plan, `plan_options` and `verify` are the plan's own."""
 
-    options: PlanOptions
-    reviewed: Reviewed | None = None
+    plan_options: PlanOptions
+    saved_plan: SavedPlan | None = None
     verify: bool = False
     yes: bool = False
     allow: tuple[str, ...] = ()
@@ -39,31 +39,31 @@ class Wish:
     question: str = "Apply these changes?"
 
 
-def _unobserved(events: Iterator[Event]) -> Iterator[Event]:
+def _pass_through(events: Iterator[Event]) -> Iterator[Event]:
     return events
 
 
-def deploy_in_turn(
+def plan_and_apply(
     screen: Screen,
     session: Session,
-    wish: Wish,
+    deploy_options: DeployOptions,
     *,
     heading: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
-    observe: Observe = _unobserved,
+    observe: EventObserver = _pass_through,
 ) -> tuple[Plan, int]:
     """The plan that was applied, or had nothing to be applied, and the exit code.
 
     `heading` stands around planning and applying, `observe` sees an apply's events on their way to the screen.
     Raises MosaicError's children.
     """
-    screen.moved(session.moved)
+    screen.address_notice(session.address_notice)
     last_plan: list[Plan] = []
 
     def once(last: bool) -> int:
         with heading("Plan"):
-            planned, final = _planned(screen, session, wish)
+            planned, final = _make_plan(screen, session, deploy_options)
             last_plan[:] = [planned.plan]
-            if final and not wish.dry_run:
+            if final and not deploy_options.dry_run:
                 traffic = session.api.traffic
                 screen.nothing_to_apply(planned.plan, traffic.requests, traffic.bytes_sent)
             else:
@@ -71,49 +71,63 @@ def deploy_in_turn(
         if final:
             return 0
         if not planned.plan.empty:
-            agreed = wish.yes or wish.reviewed is not None
-            agree(planned.plan, yes=agreed, allow=wish.allow, command=command_line(), question=wish.question)
+            agreed = deploy_options.yes or deploy_options.saved_plan is not None
+            require_plan_consent(
+                planned.plan,
+                yes=agreed,
+                allow=deploy_options.allow,
+                command=command_line(),
+                question=deploy_options.question,
+            )
         with heading("Apply"):
             # Of a plan that was reviewed there is no other.
-            events = _events(session, planned, wish)
-            events = unless_overtaken(events, last=last) if wish.reviewed is None else only_this(events)
+            events = _apply_events(session, planned, deploy_options)
+            events = (
+                raise_if_overtaken(events, last=last)
+                if deploy_options.saved_plan is None
+                else without_stale_retry(events)
+            )
             return screen.apply(planned.plan, observe(events))
 
-    code = in_turn(once)
+    code = retry_when_overtaken(once)
     return last_plan[0], code
 
 
-def _planned(screen: Screen, session: Session, wish: Wish) -> tuple[Planned, bool]:
+def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) -> tuple[PreparedPlan, bool]:
     """A plan made while nobody else writes, and whether it is all there is to say."""
     from mosaic_deploy import deploy
-    from mosaic_deploy.live.ledger.lease import Patience
+    from mosaic_deploy.live.ledger.lease import WaitPolicy
 
-    reviewed = wish.reviewed
+    saved_plan = deploy_options.saved_plan
 
-    def plan() -> Planned:
-        verifies = reviewed.verifies if reviewed else wish.verify
-        with screen.hashing() as hashed, screen.checking(wanted=verifies) as heard:
-            options = reviewed.options() if reviewed else wish.options
-            parallelism = wish.options.parallelism
-            wanted = replace(options, verify=heard, parallelism=parallelism, hashed=hashed)
+    def plan() -> PreparedPlan:
+        verifies = saved_plan.verifies if saved_plan else deploy_options.verify
+        with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verifies) as on_progress:
+            options = saved_plan.plan_options() if saved_plan else deploy_options.plan_options
+            parallelism = deploy_options.plan_options.parallelism
+            wanted = replace(options, verify=on_progress, parallelism=parallelism, on_hashed=on_hashed)
             return deploy.plan(session.api, session.manifest, session.target, wanted)
 
-    patience = Patience(wish.lock_timeout, wish.break_lease, witness())
-    planned = plan() if wish.dry_run else settled(screen, session.api, plan, patience, holder())
-    done = reviewed is not None and not reviewed.refuse_moved(planned)
-    return planned, done or wish.dry_run or not planned.due
+    wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.break_lease, witness())
+    planned = (
+        plan()
+        if deploy_options.dry_run
+        else plan_when_lease_free(screen, session.api, plan, wait_policy, holder())
+    )
+    done = saved_plan is not None and not saved_plan.refuse_changed(planned)
+    return planned, done or deploy_options.dry_run or not planned.has_work
 
 
-def _events(session: Session, planned: Planned, wish: Wish) -> Iterator[Event]:
+def _apply_events(session: Session, planned: PreparedPlan, deploy_options: DeployOptions) -> Iterator[Event]:
     from mosaic_deploy import deploy
 
     options = deploy.ApplyOptions(
         holder=holder(),
-        again=wish.reviewed.again if wish.reviewed else command_line(),
-        lease_wait=wish.lock_timeout,
-        break_lease=wish.break_lease,
+        retry_command=deploy_options.saved_plan.again if deploy_options.saved_plan else command_line(),
+        lease_wait=deploy_options.lock_timeout,
+        break_lease=deploy_options.break_lease,
         witness=witness(),
-        commit=commit_of(session.manifest.root),
-        parallelism=wish.options.parallelism,
+        commit=read_commit(session.manifest.root),
+        parallelism=deploy_options.plan_options.parallelism,
     )
-    return session.completed(deploy.apply(session.api, planned, options))
+    return session.complete_events(deploy.apply(session.api, planned, options))

@@ -23,32 +23,32 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.version import __version__
 
-_PLATFORMS = (ServerFailed, ResponseLost, ProjectNotReady)
+_PLATFORM_ERRORS = (ServerFailed, ResponseLost, ProjectNotReady)
 """5xx after all attempts, no answer to what was sent, a project that never runs. Not: no connection at all."""
-_DATABASES = re.compile(r"(?:58|F0|XX)[0-9A-Z]{3}|53[0-2]00|57P0[1-5]")
+_SERVER_SQLSTATES = re.compile(r"(?:58|F0|XX)[0-9A-Z]{3}|53[0-2]00|57P0[1-5]")
 """SQLSTATEs of a server in trouble: I/O, corruption, no memory or disk, shut down. None that a statement asks for."""
-_TOLD = "tell the platform's support; it is shown before it is sent"
-_COMMAND = "mosaic-deploy ticket"
-_ODD = re.compile(r"[^\w.:+/-]")
+_TICKET_DESCRIPTION = "tell the platform's support; it is shown before it is sent"
+_TICKET_COMMAND = "mosaic-deploy ticket"
+_UNSAFE_CHARACTERS = re.compile(r"[^\w.:+/-]")
 
 
-def offer_ticket(error: MosaicError, tried: str, scope: Scope) -> None:
-    """Adds the command for a ticket to an error of the platform's making, once. `tried` holds no value of the user's."""
-    cause = _cause(error)
-    offered = any((action.command or "").startswith(_COMMAND) for action in error.next_actions)
-    if cause is None or offered or tried.startswith(_COMMAND):
+def offer_ticket(error: MosaicError, attempted_command: str, scope: Scope) -> None:
+    """Adds the command for a ticket to an error of the platform's making, once. `attempted_command` holds no value of the user's."""
+    cause = _platform_cause(error)
+    offered = any((action.command or "").startswith(_TICKET_COMMAND) for action in error.next_actions)
+    if cause is None or offered or attempted_command.startswith(_TICKET_COMMAND):
         return
-    message = " ".join(_sentences(cause, error, tried))
+    message = " ".join(_message_sentences(cause, error, attempted_command))
     command = scope.command("ticket", "--subject", _subject(cause), "--message", message)
-    error.next_actions = (*error.next_actions, NextAction(_TOLD, command, needs_person=True))
+    error.next_actions = (*error.next_actions, NextAction(_TICKET_DESCRIPTION, command, needs_person=True))
 
 
-def tried_here() -> str:
+def attempted_command_line() -> str:
     """The command line by its command and its options' names: values may be anything, also SQL."""
-    return tried(sys.argv[1:])
+    return attempted_command(sys.argv[1:])
 
 
-def tried(words: Sequence[str]) -> str:
+def attempted_command(words: Sequence[str]) -> str:
     """`words` without any value: the command, and the names of its options."""
     chosen: click.Command = cli
     context = click.Context(cli, resilient_parsing=True)
@@ -62,13 +62,13 @@ def tried(words: Sequence[str]) -> str:
     return " ".join([*path, *(name for name in names if name in known and name.startswith("-"))])
 
 
-def _cause(error: MosaicError) -> MosaicError | None:
+def _platform_cause(error: MosaicError) -> MosaicError | None:
     """The failure of the platform that `error` is or comes from."""
     if isinstance(error, TransfersFailed):
         cause = error.__cause__
-        return cause if isinstance(cause, _PLATFORMS) else None
+        return cause if isinstance(cause, _PLATFORM_ERRORS) else None
     state = getattr(error, "sqlstate", None)
-    failed = isinstance(error, _PLATFORMS) or bool(state and _DATABASES.fullmatch(state))
+    failed = isinstance(error, _PLATFORM_ERRORS) or bool(state and _SERVER_SQLSTATES.fullmatch(state))
     return error if failed else None
 
 
@@ -79,13 +79,13 @@ def _subject(cause: MosaicError) -> str:
     return f"{cause.code}: {', '.join(facts)}" if facts else cause.code
 
 
-def _sentences(cause: MosaicError, error: MosaicError, tried: str) -> Iterator[str]:
-    yield f"Tried: {tried}."
-    yield f"Error: {_subject(cause)}{_words(cause)}."
+def _message_sentences(cause: MosaicError, error: MosaicError, attempted_command: str) -> Iterator[str]:
+    yield f"Tried: {attempted_command}."
+    yield f"Error: {_subject(cause)}{_error_text(cause)}."
     if state := getattr(cause, "sqlstate", None):
         yield f"SQLSTATE: {state}."
     if request := getattr(cause, "request_id", None):
-        yield f"Request: {_ODD.sub('', str(request))[:100]}."
+        yield f"Request: {_UNSAFE_CHARACTERS.sub('', str(request))[:100]}."
     if len(error.problems) > 1:
         yield f"Files that failed: {len(error.problems)}."
     yield f"Changed by this run: {error.mutation_state}."
@@ -93,7 +93,7 @@ def _sentences(cause: MosaicError, error: MosaicError, tried: str) -> Iterator[s
     yield f"Versions: mosaic-deploy {__version__}, Python {platform.python_version()}, {platform.system()}."
 
 
-def _words(cause: MosaicError) -> str:
+def _error_text(cause: MosaicError) -> str:
     """What was said, where no statement of the user's can be part of it."""
     from mosaic_deploy.live.api.endpoints import RUN_SQL
 
@@ -102,17 +102,17 @@ def _words(cause: MosaicError) -> str:
     told = cause.message
     if isinstance(cause, ApiError) and cause.operation:
         told = told.removeprefix(f"{cause.operation}: ").removesuffix(f" (HTTP {cause.status})")
-    return f": {redacted(told).rstrip('.')}"
+    return f": {redact(told).rstrip('.')}"
 
 
-_LONGEST = 300
+_MAX_LENGTH = 300
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # Contractions would open a quote that nothing closes.
     (re.compile(r"(?<=[A-Za-z])n't\b"), "n’t"),
     # SQL, from where it begins to the end: no rule tells its values from its words for sure.
     (
         re.compile(
-            r"\b(?:SELECT|INSERT|UPDATE|DELETE|VALUES|WITH|CREATE|ALTER|DROP|COPY|GRANT|MERGE|CALL|DO|SET|DECLARE)\b.*"
+            r"\b(?:SELECT|INSERT|UPDATE|DELETE|VALUES|WITH|CREATE|ALTER|DROP|COPY|GRANT|MERGE|FUNCTION_CALL|DO|SET|DECLARE)\b.*"
             r"|\b(?i:insert\s+into|select\s|delete\s+from|update\s+\S+\s+set|values\s*\(|copy\s+\S+\s+from)"
             r"(?s:.*)|\bKey\s*\(.*|\brow contains\b.*",
             re.DOTALL,
@@ -143,9 +143,9 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """`text` as one short line without quoted values, SQL, addresses, keys, passwords and long numbers."""
     for pattern, instead in _RULES:
         text = pattern.sub(instead, text)
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"

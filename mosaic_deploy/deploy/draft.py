@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_location, milliseconds
+from mosaic_deploy.deploy.applying.migrations import failure_location, timeout_text
 from mosaic_deploy.deploy.planning.hazards import find_hazards
-from mosaic_deploy.deploy.planning.planned import Planned
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api
@@ -19,10 +19,10 @@ from mosaic_deploy.live.database.catalog import read_catalog
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner, StepFailed
 from mosaic_deploy.live.ledger import tables as ledger_tables
-from mosaic_deploy.model.catalog import PartChange
+from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.source.migrations.files import Parsed, statement_location
-from mosaic_deploy.sql.execution.step import Session, Step
+from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
+from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
 HOLDER = "a draft: this is a copy of the database"
@@ -30,26 +30,26 @@ HOLDER = "a draft: this is a copy of the database"
 
 
 @dataclass(frozen=True, slots=True)
-class Drafted:
+class DraftResult:
     """What a draft does: to the schema, and what of it would hurt where it is applied."""
 
-    changes: tuple[PartChange, ...]
+    changes: tuple[SchemaChange, ...]
     hazards: tuple[Hazard, ...]
 
 
-def run_draft(base: Api, clone: Api, planned: Planned, project: str, draft: Parsed) -> Drafted:
+def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft: ParsedFile) -> DraftResult:
     """Runs the draft on a fresh clone. `planned` is of the database as it is.
 
     Raises DraftFailed at a statement that PostgreSQL refuses, ApiError's children.
     """
     before = read_catalog(clone, project)
-    session = _fenced(clone, project, planned)
-    version = _version(planned)
+    session = _lock_clone(clone, project, planned)
+    version = _unused_version(planned)
     try:
         for _ in Runner(clone, project, session).run(_steps(draft, version)):
             continue
     except StepFailed as failure:
-        raise _failed(failure, draft) from None
+        raise _draft_failed(failure, draft) from None
     except OutcomeUnknown as unknown:
         where = statement_location(draft.file, unknown.step.unit.statements[0])
         raise DraftFailed("the statement was sent, and its end isn't known", location=where) from None
@@ -57,13 +57,13 @@ def run_draft(base: Api, clone: Api, planned: Planned, project: str, draft: Pars
     clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
     changes = schema_changes(before, read_catalog(clone, project))
     hazards = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
-    return Drafted(changes, hazards)
+    return DraftResult(changes, hazards)
 
 
-def _fenced(clone: Api, project: str, planned: Planned) -> Session:
+def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:
     """The clone's lease is the draft's for good. So migrations run there as they do under a lease, and no deploy."""
     token = secrets.token_hex(16)
-    clone.sql(project, ledger_tables.install())
+    clone.sql(project, ledger_tables.install_sql())
     clone.sql(
         project,
         "INSERT INTO mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
@@ -74,23 +74,23 @@ def _fenced(clone: Api, project: str, planned: Planned) -> Session:
     database = planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
-    return Session(token, "draft", milliseconds(lock), milliseconds(statement))
+    return SqlSession(token, "draft", timeout_text(lock), timeout_text(statement))
 
 
-def _version(planned: Planned) -> str:
+def _unused_version(planned: PreparedPlan) -> str:
     """A number that no migration has."""
     known = [*(planned.desired.snapshot.migrations or ()), *(planned.live.snapshot.migrations or ())]
     return str(max((int(migration.version) for migration in known), default=0) + 1)
 
 
-def _steps(draft: Parsed, version: str) -> Sequence[Step]:
+def _steps(draft: ParsedFile, version: str) -> Sequence[Step]:
     return [
         Step(
             version=version,
             file=draft.file.migration.file,
             checksum=draft.file.migration.checksum,
-            semantic=draft.prefixes[number - 1],
-            before=draft.prefixes[number - 2] if number > 1 else "",
+            semantic=draft.prefix_checksums[number - 1],
+            semantic_before=draft.prefix_checksums[number - 2] if number > 1 else "",
             source=draft.file.text,
             number=number,
             units=len(draft.units),
@@ -100,12 +100,12 @@ def _steps(draft: Parsed, version: str) -> Sequence[Step]:
     ]
 
 
-def _failed(failure: StepFailed, draft: Parsed) -> DraftFailed:
+def _draft_failed(failure: StepFailed, draft: ParsedFile) -> DraftFailed:
     return DraftFailed(
         failure.message,
         location=failure_location(failure, draft.file),
         sqlstate=failure.sqlstate,
         detail=failure.detail,
         pg_hint=failure.hint,
-        hint=f"correct {draft.file.shown}: nothing of it is kept, and the database isn't touched by it",
+        hint=f"correct {draft.file.relative_path}: nothing of it is kept, and the database isn't touched by it",
     )

@@ -12,7 +12,7 @@ from mosaic_deploy.model.snapshot import Snapshot
 _FIELD = "auth.magic_link"
 
 
-def check_pages(manifest: Manifest, desired: Snapshot) -> None:
+def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
     """Raises ManifestInvalid for sign-in links that lead to no page of this manifest."""
     if manifest.static is None or manifest.magic_link is None:
         return
@@ -23,23 +23,23 @@ def check_pages(manifest: Manifest, desired: Snapshot) -> None:
             f"no page of this manifest answers {path}",
             manifest.locate(field),
             field,
-            f"{_meant(path, pages)}{hint}",
+            f"{_suggest_page(path, pages)}{hint}",
         )
         for field, path in _redirects(manifest.magic_link)
-        if not answered(path, pages)
+        if not is_served(path, pages)
     ]
     if problems:
         raise ManifestInvalid("a sign-in link would lead to a page that isn't there", problems=problems)
 
 
-def answered(path: str, pages: Iterable[str]) -> bool:
+def is_served(path: str, pages: Iterable[str]) -> bool:
     """Whether hosting has a file for `path`: itself, as a page, or as a folder's index."""
     bare = path.strip("/")
     candidates = {bare, f"{bare}.html", f"{bare}/index.html"} if bare else {"index.html"}
     return not candidates.isdisjoint(pages)
 
 
-def _meant(path: str, pages: Iterable[str]) -> str:
+def _suggest_page(path: str, pages: Iterable[str]) -> str:
     """The page that is spelled almost like this, as a question; empty where none is."""
     near = get_close_matches(
         path, {f"/{page.removesuffix('.html').removesuffix('index')}" for page in pages}, 1

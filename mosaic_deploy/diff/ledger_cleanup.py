@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.objects import unwanted
-from mosaic_deploy.model.snapshot import GONE, Object, Objects, State
+from mosaic_deploy.diff.objects import undesired_paths
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
 
 
 @dataclass(frozen=True, slots=True)
-class Tidying:
+class LedgerCleanup:
     """Rows of one kind to put right. Nothing live is touched by it."""
 
     forget: tuple[str, ...] = ()
@@ -22,32 +22,38 @@ class Tidying:
         return bool(self.forget or self.mark)
 
 
-def tidying(desired: Objects | None, live: Objects | None, deleted: Collection[str]) -> Tidying:
+def ledger_cleanup(desired: Objects | None, live: Objects | None, deleted: Collection[str]) -> LedgerCleanup:
     """The rows to put right once the plan is applied, which deletes the paths `deleted`.
 
     A file that is left live is remembered as `kept`, so that the ledger's digest is of wanted files alone and
     a plan without changes needn't read rows. Without a manifest's section (None) nothing is managed.
     """
     if desired is None or live is None:
-        return Tidying()
-    gone = [live[path] for path in unwanted(desired, live) if path not in deleted]
-    return Tidying(
-        forget=tuple(o.path for o in gone if o.state in GONE),
+        return LedgerCleanup()
+    gone = [live[path] for path in undesired_paths(desired, live) if path not in deleted]
+    return LedgerCleanup(
+        forget=tuple(o.path for o in gone if o.state in NOT_LIVE_STATES),
         mark=(
-            *(_kept(o) for o in gone if o.state not in _SETTLED),
-            *(wanted for path, wanted in desired.items() if path in live and _back(wanted, live[path])),
+            *(_as_kept(o) for o in gone if o.state not in _SETTLED_STATES),
+            *(
+                wanted
+                for path, wanted in desired.items()
+                if path in live and _is_wanted_again(wanted, live[path])
+            ),
         ),
     )
 
 
-_SETTLED = GONE | {State.KEPT, State.UNMANAGED}
+_SETTLED_STATES = NOT_LIVE_STATES | {ObjectState.KEPT, ObjectState.UNMANAGED}
 
 
-def _kept(item: Object) -> Object:
+def _as_kept(item: Object) -> Object:
     """Its digest is kept only where it is known to be that of the live bytes."""
-    return Object(item.path, item.sha256 if item.state is State.LIVE else "", item.size, State.KEPT)
+    return Object(
+        item.path, item.sha256 if item.state is ObjectState.LIVE else "", item.size, ObjectState.KEPT
+    )
 
 
-def _back(wanted: Object, found: Object) -> bool:
+def _is_wanted_again(wanted: Object, found: Object) -> bool:
     """Whether a file that was left live is wanted again, with the same content."""
-    return found.state is State.KEPT and found.sha256 == wanted.sha256
+    return found.state is ObjectState.KEPT and found.sha256 == wanted.sha256

@@ -12,12 +12,12 @@ from mosaic_deploy.model.snapshot import Migration
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HistoryDiff:
     pending: tuple[ApplyMigration, ...]
     notes: tuple[Note, ...]
 
 
-def unread(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]:
+def versions_to_parse(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]:
     """Versions whose files must be parsed before `diff_history`: pending, or other bytes than applied."""
     applied = {m.version: m for m in live}
     return [m.version for m in desired if not _same_bytes(m, applied.get(m.version))]
@@ -25,7 +25,7 @@ def unread(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]
 
 def diff_history(
     desired: Sequence[Migration], live: Sequence[Migration], *, allow_out_of_order: bool = False
-) -> History:
+) -> HistoryDiff:
     """Pending migrations in order. Raises MigrationDiverged where history can't be followed.
 
     A cosmetic edit of an applied file (same parse tree) and a renamed file are noted; another meaning, a
@@ -34,9 +34,9 @@ def diff_history(
     applied = {m.version: m for m in live if m.units_done}
     newest = max((m.order for m in applied.values() if m.applied), default=-1)
     problems = [
-        *_edited(desired, live),
-        *([] if allow_out_of_order else _out_of_order(desired, applied, newest)),
-        *_missing(desired, applied),
+        *_edited_problems(desired, live),
+        *([] if allow_out_of_order else _out_of_order_problems(desired, applied, newest)),
+        *_missing_problems(desired, applied),
     ]
     if problems:
         raise MigrationDiverged(
@@ -46,19 +46,21 @@ def diff_history(
             "(`mosaic-deploy migrate new NAME`)",
             next_actions=[NextAction("see both sides", "mosaic-deploy migrate status")],
         )
-    pending = tuple(_change(m, applied.get(m.version)) for m in desired if not _done(applied.get(m.version)))
-    return History(pending, tuple(_cosmetic(desired, applied)))
+    pending = tuple(
+        _apply_change(m, applied.get(m.version)) for m in desired if not _is_applied(applied.get(m.version))
+    )
+    return HistoryDiff(pending, tuple(_cosmetic_edit_notes(desired, applied)))
 
 
 def _same_bytes(wanted: Migration, found: Migration | None) -> bool:
     return found is not None and found.applied and found.checksum == wanted.checksum
 
 
-def _done(found: Migration | None) -> bool:
+def _is_applied(found: Migration | None) -> bool:
     return found is not None and found.applied
 
 
-def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
+def _apply_change(wanted: Migration, found: Migration | None) -> ApplyMigration:
     from_unit = found.units_done if found else 0
     return ApplyMigration(
         wanted.version,
@@ -71,45 +73,51 @@ def _change(wanted: Migration, found: Migration | None) -> ApplyMigration:
     )
 
 
-def edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
+def edited_migrations(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
     """The desired ones whose files mean something else than what was applied."""
     applied = {m.version: m for m in live if m.units_done}
-    return [m for m in desired if (found := applied.get(m.version)) and differs(m, found)]
+    return [m for m in desired if (found := applied.get(m.version)) and statements_differ(m, found)]
 
 
-def _edited(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Problem]:
+def _edited_problems(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Problem]:
     applied = {m.version: m for m in live}
     return [
-        Problem(_edit(applied[wanted.version]), Location(wanted.file), hint=_restore(applied[wanted.version]))
-        for wanted in edited(desired, live)
+        Problem(
+            _edit_message(applied[wanted.version]),
+            Location(wanted.file),
+            hint=_restore_hint(applied[wanted.version]),
+        )
+        for wanted in edited_migrations(desired, live)
     ]
 
 
-def _edit(found: Migration) -> str:
-    if found.applied and found.means_nothing:
+def _edit_message(found: Migration) -> str:
+    if found.applied and found.has_no_statements:
         return "had no statement in it when it was applied, so nothing of it was run"
     part = "" if found.applied else f"part {found.units_done} of {found.units} of "
     return f"was edited after {part}it was applied"
 
 
-def _restore(found: Migration) -> str:
-    if found.applied and found.means_nothing:
+def _restore_hint(found: Migration) -> str:
+    if found.applied and found.has_no_statements:
         return f"`mosaic-deploy migrate repair --forget {found.version}` makes it pending again"
     if found.applied:
         return "restore it as it was applied"
     return "restore what was applied of it; only the rest may still be corrected"
 
 
-def differs(wanted: Migration, found: Migration) -> bool:
+def statements_differ(wanted: Migration, found: Migration) -> bool:
     """Whether a file means something else than what the ledger has of it; it must have been parsed then."""
     if wanted.checksum == found.checksum:
         return False
     if found.applied:
         return wanted.semantic != found.semantic
-    return wanted.prefixes[found.units_done - 1 : found.units_done] != (found.semantic,)
+    return wanted.prefix_checksums[found.units_done - 1 : found.units_done] != (found.semantic,)
 
 
-def _out_of_order(desired: Sequence[Migration], applied: dict[str, Migration], newest: int) -> list[Problem]:
+def _out_of_order_problems(
+    desired: Sequence[Migration], applied: dict[str, Migration], newest: int
+) -> list[Problem]:
     return [
         Problem(
             f"is pending, but version {newest} is applied already",
@@ -121,7 +129,7 @@ def _out_of_order(desired: Sequence[Migration], applied: dict[str, Migration], n
     ]
 
 
-def _missing(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
+def _missing_problems(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
     here = {m.version for m in desired}
     return [
         Problem("is applied, but no longer in the folder", Location(found.file), hint="restore the file")
@@ -130,7 +138,7 @@ def _missing(desired: Sequence[Migration], applied: dict[str, Migration]) -> lis
     ]
 
 
-def _cosmetic(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Note]:
+def _cosmetic_edit_notes(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Note]:
     notes = []
     for wanted in desired:
         found = applied.get(wanted.version)

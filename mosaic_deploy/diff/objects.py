@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from mosaic_deploy.model.change import Action
 from mosaic_deploy.model.manifest import Prune
-from mosaic_deploy.model.snapshot import GONE, Object, Objects, State
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class ObjectDiff:
     """The difference of one kind, each part in order of name."""
 
     puts: tuple[tuple[Object, Action, str], ...] = ()
@@ -22,18 +22,18 @@ class Keyed:
     """Live, but never deployed by this tool, and left alone."""
 
 
-def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str = "") -> Keyed:
+def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str = "") -> ObjectDiff:
     """What makes `live` equal `desired`. An unmanaged object of a desired name is taken over.
 
     Strangers are deleted only where `prune` is `all`, and only below `prefix`: the rest isn't this manifest's.
     """
-    gone = [live[path] for path in unwanted(desired, live) if live[path].state not in GONE]
-    managed = [o for o in gone if o.state is not State.UNMANAGED]
-    strangers = [o for o in gone if o.state is State.UNMANAGED]
+    gone = [live[path] for path in undesired_paths(desired, live) if live[path].state not in NOT_LIVE_STATES]
+    managed = [o for o in gone if o.state is not ObjectState.UNMANAGED]
+    strangers = [o for o in gone if o.state is ObjectState.UNMANAGED]
     doomed = [o for o in strangers if prune == "all" and o.path.startswith(prefix)]
     deletes = [(o, "no longer in the folder") for o in managed if prune]
     deletes += [(o, "never deployed from here") for o in doomed]
-    return Keyed(
+    return ObjectDiff(
         puts=tuple(sorted(_puts(desired, live), key=lambda put: put[0].path)),
         deletes=tuple(sorted(deletes, key=lambda delete: delete[0].path)),
         kept=() if prune else tuple(managed),
@@ -41,7 +41,7 @@ def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str =
     )
 
 
-def unwanted(desired: Objects, live: Objects) -> list[str]:
+def undesired_paths(desired: Objects, live: Objects) -> list[str]:
     """Names that are live and not desired, in order; `keys() - keys()` would copy all of a million names first."""
     return sorted(path for path in live if path not in desired)
 
@@ -51,7 +51,7 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
         found = live.get(path)
         if found is None:
             yield wanted, Action.ADD, "new"
-        elif found.state in _BELIEVED:
+        elif found.state in _TRUSTED_STATES:
             if found.sha256 != wanted.sha256:
                 yield wanted, Action.CHANGE, "content changed"
         else:
@@ -59,12 +59,12 @@ def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str
             yield wanted, action, why(found)
 
 
-_BELIEVED = frozenset({State.LIVE, State.KEPT})
-_REASONS: dict[State, tuple[Action, Callable[[Object], str]]] = {
-    State.PENDING: (Action.CHANGE, lambda _: "an earlier deploy ended before this was done"),
-    State.UNSENT: (Action.ADD, lambda _: "new; an earlier deploy ended before this was there"),
-    State.MISSING: (Action.ADD, lambda _: "missing live"),
-    State.DRIFTED: (Action.CHANGE, lambda o: f"drifted: live size {o.listed_size}, expected {o.size}"),
-    State.ALTERED: (Action.CHANGE, lambda _: "drifted: the live bytes are others than were deployed"),
-    State.UNMANAGED: (Action.CHANGE, lambda _: "live already, but not deployed from here"),
+_TRUSTED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
+_REASONS: dict[ObjectState, tuple[Action, Callable[[Object], str]]] = {
+    ObjectState.PENDING: (Action.CHANGE, lambda _: "an earlier deploy ended before this was done"),
+    ObjectState.UNSENT: (Action.ADD, lambda _: "new; an earlier deploy ended before this was there"),
+    ObjectState.MISSING: (Action.ADD, lambda _: "missing live"),
+    ObjectState.DRIFTED: (Action.CHANGE, lambda o: f"drifted: live size {o.listed_size}, expected {o.size}"),
+    ObjectState.ALTERED: (Action.CHANGE, lambda _: "drifted: the live bytes are others than were deployed"),
+    ObjectState.UNMANAGED: (Action.CHANGE, lambda _: "live already, but not deployed from here"),
 }

@@ -6,19 +6,21 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.errors import AdoptionRefused, Location, Problem
-from mosaic_deploy.model.other_tools import Foreign, State, Tool
+from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 
 _DIGITS = re.compile(r"[0-9]+")
 
 
-def matched(tool: Tool, rows: Sequence[Foreign], folder: Sequence[Migration]) -> frozenset[str]:
+def applied_versions(
+    tool: MigrationTool, rows: Sequence[OtherToolRow], folder: Sequence[Migration]
+) -> frozenset[str]:
     """Versions of the files that the tool has applied.
 
     Raises AdoptionRefused with every row that is failed, or that no file of the folder belongs to.
     """
-    problems = [_failed(row) for row in rows if row.state is State.FAILED]
+    problems = [_failed_problem(row) for row in rows if row.state is HistoryState.FAILED]
     if problems:
         message = f"{tool.name}'s history says that a migration failed and wasn't resolved"
         hint = f"put it right with {tool.name} first, so that it is known what the database has"
@@ -29,17 +31,17 @@ def matched(tool: Tool, rows: Sequence[Foreign], folder: Sequence[Migration]) ->
         raise AdoptionRefused(f"{tool.name}'s history has {len(rows)} ends", problems=heads, hint=hint)
     applied: set[str] = set()
     for row in rows:
-        if row.state is State.REPEATABLE:
+        if row.state is HistoryState.REPEATABLE:
             continue
-        found = _file(tool, row, folder)
+        found = _find_file(tool, row, folder)
         if found is None:
             problems.append(
                 Problem("has no file in the migrations folder", Location(row.name or row.version))
             )
-        elif row.state is State.UNDONE:
+        elif row.state is HistoryState.ROLLED_BACK:
             applied.discard(found.version)
         else:
-            upto = tool.cumulative or row.state is State.BASELINE
+            upto = tool.cumulative or row.state is HistoryState.BASELINE
             applied |= {m.version for m in folder if upto and m.order <= found.order} or {found.version}
     if problems:
         message = f"{tool.name} has applied migrations that aren't in the folder"
@@ -48,7 +50,7 @@ def matched(tool: Tool, rows: Sequence[Foreign], folder: Sequence[Migration]) ->
     return frozenset(applied)
 
 
-def gaps(tool: Tool, applied: frozenset[str], folder: Sequence[Migration]) -> Iterator[Note]:
+def gap_notes(tool: MigrationTool, applied: frozenset[str], folder: Sequence[Migration]) -> Iterator[Note]:
     """Files that the tool has passed by: they would be pending before applied ones."""
     newest = max((int(version) for version in applied), default=-1)
     for file in folder:
@@ -60,9 +62,9 @@ def gaps(tool: Tool, applied: frozenset[str], folder: Sequence[Migration]) -> It
             yield Note("import_gap", message, Severity.WARNING, (f"history:{file.file}",))
 
 
-def repeatable(tool: Tool, rows: Sequence[Foreign]) -> Iterator[Note]:
+def repeatable_notes(tool: MigrationTool, rows: Sequence[OtherToolRow]) -> Iterator[Note]:
     """What has no version, and so no place in a history."""
-    names = sorted({row.name for row in rows if row.state is State.REPEATABLE})
+    names = sorted({row.name for row in rows if row.state is HistoryState.REPEATABLE})
     if names:
         message = (
             f"{tool.name} runs {', '.join(names)} again whenever they change; here they are not taken over"
@@ -70,14 +72,14 @@ def repeatable(tool: Tool, rows: Sequence[Foreign]) -> Iterator[Note]:
         yield Note("import_repeatable", message, Severity.WARNING)
 
 
-def _failed(row: Foreign) -> Problem:
+def _failed_problem(row: OtherToolRow) -> Problem:
     return Problem("failed", Location(row.name or row.version))
 
 
-def _file(tool: Tool, row: Foreign, folder: Sequence[Migration]) -> Migration | None:
+def _find_file(tool: MigrationTool, row: OtherToolRow, folder: Sequence[Migration]) -> Migration | None:
     """The one file that a row is about. Raises AdoptionRefused where a revision stands in several names."""
     if not tool.revisions:
-        version = _number(row.version, whole=row.version != row.name)
+        version = _version_number(row.version, whole=row.version != row.name)
         return next((m for m in folder if m.version == version), None)
     pattern = re.compile(rf"(?<![0-9A-Za-z]){re.escape(row.version)}(?![0-9A-Za-z])")
     found = [m for m in folder if pattern.search(m.file)]
@@ -87,7 +89,7 @@ def _file(tool: Tool, row: Foreign, folder: Sequence[Migration]) -> Migration | 
     return found[0] if found else None
 
 
-def _number(version: str, *, whole: bool) -> str | None:
+def _version_number(version: str, *, whole: bool) -> str | None:
     """The version as a file's number; of a whole name (Prisma's) the number that it begins with."""
     found = (_DIGITS.fullmatch if whole else _DIGITS.match)(version)
     return str(int(found.group())) if found else None

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mosaic_deploy.diff.migrations import diff_history
-from mosaic_deploy.diff.objects import Keyed, diff_objects
+from mosaic_deploy.diff.objects import ObjectDiff, diff_objects
 from mosaic_deploy.model.change import (
     Action,
     Change,
     CreateProject,
-    DeleteAsset,
     DeleteStatic,
+    DeleteStorageFile,
     EnableExtension,
-    PutAsset,
     PutStatic,
+    PutStorageFile,
     RunSeed,
     SetAuth,
 )
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import Object, Objects, Settings, Snapshot, State
+from mosaic_deploy.model.snapshot import AuthSettings, Object, Objects, ObjectState, Snapshot
 
 
 def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSeed]:
@@ -36,7 +36,7 @@ def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSee
             yield RunSeed(path, wanted.sha256, wanted.size, Action.CHANGE, "content changed")
 
 
-def diff_auth(desired: Settings | None, live: Settings | None) -> SetAuth | None:
+def diff_auth(desired: AuthSettings | None, live: AuthSettings | None) -> SetAuth | None:
     """The change that makes the declared settings live; None where they are, or none are declared."""
     if desired is None or desired == live:
         return None
@@ -47,15 +47,15 @@ def diff_auth(desired: Settings | None, live: Settings | None) -> SetAuth | None
     return SetAuth(text, Action.CHANGE, f"{', '.join(names)} changed")
 
 
-_NOTHING: Objects = MappingProxyType({})
+_NO_OBJECTS: Objects = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PlanRules:
     """What the manifest allows beyond making live equal desired."""
 
     prune_static: Prune = False
-    prune_assets: Prune = False
+    prune_storage: Prune = False
     prefix: str = ""
     """Strangers in storage are pruned only below it."""
     cannot_delete: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ class Rules:
     environment: str | None = None
 
 
-def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note, ...] = ()) -> Plan:
+def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[Note, ...] = ()) -> Plan:
     """The changes that make `live` equal `desired`, in order. Raises MigrationDiverged.
 
     Order: project, extensions, assets, migrations, seeds, files that pages refer to, pages, auth, deletions.
@@ -75,12 +75,12 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
         allow_out_of_order=rules.allow_out_of_order,
     )
     static = _objects(desired.static, live.static, prune=rules.prune_static)
-    assets = _objects(desired.storage, live.storage, prune=rules.prune_assets, prefix=rules.prefix)
+    storage_files = _objects(desired.storage, live.storage, prune=rules.prune_storage, prefix=rules.prefix)
     auth = diff_auth(desired.auth, live.auth)
     changes: list[Change] = [
         *([] if live.project.id else [CreateProject(live.project.name)]),
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
-        *(PutAsset(o.path, o.sha256, o.size, action, why) for o, action, why in assets.puts),
+        *(PutStorageFile(o.path, o.sha256, o.size, action, why) for o, action, why in storage_files.puts),
         *history.pending,
         *diff_seeds(desired.seeds, live.seeds),
         *sorted(
@@ -89,15 +89,23 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: Rules, notes: tuple[Note
         ),
         *([auth] if auth else []),
         *(
-            DeleteStatic(o.path, why, o.state is State.UNMANAGED)
+            DeleteStatic(o.path, why, o.state is ObjectState.UNMANAGED)
             for o, why in sorted(static.deletes, key=lambda d: deletion_order(d[0].path))
         ),
-        *(DeleteAsset(o.path, why, o.state is State.UNMANAGED) for o, why in assets.deletes),
+        *(
+            DeleteStorageFile(o.path, why, o.state is ObjectState.UNMANAGED)
+            for o, why in storage_files.deletes
+        ),
     ]
     return Plan(
         project=live.project,
         changes=tuple(changes),
-        notes=(*notes, *history.notes, *_notes("static", static, rules), *_notes("asset", assets, rules)),
+        notes=(
+            *notes,
+            *history.notes,
+            *_notes("static", static, rules),
+            *_notes("asset", storage_files, rules),
+        ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),
         serial=live.serial,
@@ -122,13 +130,13 @@ def deletion_order(path: str) -> tuple[bool, str]:
     return (not path.lower().endswith(".html"), path)
 
 
-def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, prefix: str = "") -> Keyed:
+def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, prefix: str = "") -> ObjectDiff:
     if desired is None:
-        return Keyed()
-    return diff_objects(desired, live or _NOTHING, prune=prune, prefix=prefix)
+        return ObjectDiff()
+    return diff_objects(desired, live or _NO_OBJECTS, prune=prune, prefix=prefix)
 
 
-def _notes(kind: str, keyed: Keyed, rules: Rules) -> list[Note]:
+def _notes(kind: str, keyed: ObjectDiff, rules: PlanRules) -> list[Note]:
     notes = []
     section = "static" if kind == "static" else "storage"
     if keyed.kept:
@@ -139,31 +147,33 @@ def _notes(kind: str, keyed: Keyed, rules: Rules) -> list[Note]:
             if impossible
             else f"{section}.prune: true removes {them}"
         )
-        message = f"{_count(keyed.kept)} no longer in the folder {stay} live ({_named(keyed.kept)}); {way}"
+        message = f"{_file_count_text(keyed.kept)} no longer in the folder {stay} live ({_names_text(keyed.kept)}); {way}"
         # Once it is remembered as kept, nothing about it is new.
-        news = any(o.state is not State.KEPT for o in keyed.kept)
+        news = any(o.state is not ObjectState.KEPT for o in keyed.kept)
         severity = Severity.WARNING if news else Severity.INFO
         notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, keyed.kept)))
     if keyed.unmanaged:
-        message = f"{_count(keyed.unmanaged)} live that no deploy from here has put there; left alone"
-        message += f" ({_named(keyed.unmanaged)})"
+        message = (
+            f"{_file_count_text(keyed.unmanaged)} live that no deploy from here has put there; left alone"
+        )
+        message += f" ({_names_text(keyed.unmanaged)})"
         notes.append(Note(f"{kind}_unmanaged", message, Severity.INFO, _addresses(kind, keyed.unmanaged)))
     return notes
 
 
-_NAMED = 3
-_MOST_ADDRESSES = 100
+_MAX_NAMES = 3
+_MAX_ADDRESSES = 100
 """Of a note; its message has the whole count."""
 
 
-def _named(objects: tuple[Object, ...]) -> str:
-    names = [o.path if o.path.isprintable() else ascii(o.path) for o in objects[:_NAMED]]
-    return ", ".join([*names, *(["…"] if len(objects) > _NAMED else [])])
+def _names_text(objects: tuple[Object, ...]) -> str:
+    names = [o.path if o.path.isprintable() else ascii(o.path) for o in objects[:_MAX_NAMES]]
+    return ", ".join([*names, *(["…"] if len(objects) > _MAX_NAMES else [])])
 
 
-def _count(objects: tuple[Object, ...]) -> str:
+def _file_count_text(objects: tuple[Object, ...]) -> str:
     return "1 file" if len(objects) == 1 else f"{len(objects)} files"
 
 
 def _addresses(kind: str, objects: tuple[Object, ...]) -> tuple[str, ...]:
-    return tuple(f"{kind}:{o.path}" for o in objects[:_MOST_ADDRESSES])
+    return tuple(f"{kind}:{o.path}" for o in objects[:_MAX_ADDRESSES])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from mosaic_deploy.errors.base import ApiFacts, Facts, MosaicError
+from mosaic_deploy.errors.base import ApiErrorFields, ErrorFields, MosaicError
 
 
 class KeyMissing(MosaicError):
@@ -25,7 +25,7 @@ class ApiError(MosaicError):
         status: int | None = None,
         request_id: str | None = None,
         operation: str | None = None,
-        **facts: Unpack[Facts],
+        **facts: Unpack[ErrorFields],
     ) -> None:
         super().__init__(message, **facts)
         self.status = status
@@ -71,7 +71,7 @@ class ServerFailed(ApiError):
     retryable = True
 
 
-class MailUnsent(ApiError):
+class EmailNotSent(ApiError):
     """The platform's mail server didn't take a mail."""
 
     code = "mail_unsent"
@@ -111,7 +111,7 @@ class SqlFailed(ApiError):
         detail: str | None = None,
         pg_hint: str | None = None,
         position: int | None = None,
-        **facts: Unpack[ApiFacts],
+        **facts: Unpack[ApiErrorFields],
     ) -> None:
         super().__init__(message, **facts)
         self.sqlstate = sqlstate
@@ -120,7 +120,7 @@ class SqlFailed(ApiError):
         self.position = position
 
 
-class SqlRefused(MosaicError):
+class SqlNotReadOnly(MosaicError):
     """A query that may only read, and would write."""
 
     code = "sql_refused"

@@ -53,10 +53,10 @@ class Problem:
     def __str__(self) -> str:
         """One line: of a hint with several, the first."""
         colon = ":" if self.location.line is None and not self.field else ""
-        return f"{self.location}{colon} {self.told}"
+        return f"{self.location}{colon} {self.summary}"
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The same without its place."""
         field = f"{self.field}: " if self.field else ""
         hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
@@ -64,7 +64,7 @@ class Problem:
         return f"{field}{self.message}{code}{hint}"
 
 
-class Facts(TypedDict, total=False):
+class ErrorFields(TypedDict, total=False):
     """What any error may carry besides its message."""
 
     hint: str | None
@@ -74,7 +74,7 @@ class Facts(TypedDict, total=False):
     next_actions: Sequence[NextAction]
 
 
-class ApiFacts(Facts, total=False):
+class ApiErrorFields(ErrorFields, total=False):
     """What an error of the API may carry as well."""
 
     status: int | None

@@ -5,21 +5,21 @@ from __future__ import annotations
 from mosaic_deploy.errors.base import MosaicError
 
 
-class LeaseHeld(MosaicError):
+class LockHeld(MosaicError):
     """Another deploy is under way."""
 
     code = "lease_held"
     retryable = True
 
 
-class LeaseLost(MosaicError):
+class LockLost(MosaicError):
     """This deploy slept through its lease."""
 
     code = "lease_lost"
     retryable = True
 
 
-class LedgerNewer(MosaicError):
+class TrackingTablesNewer(MosaicError):
     """Written by a newer mosaic-deploy."""
 
     code = "ledger_newer"
@@ -32,25 +32,25 @@ class PlanStale(MosaicError):
     retryable = True
 
 
-class PlanMoved(MosaicError):
+class SavedPlanStale(MosaicError):
     """What a saved plan was made from has moved since."""
 
     code = "plan_moved"
 
 
-class PlanFileRefused(MosaicError):
+class PlanFileInvalid(MosaicError):
     """No saved plan, not a whole one, or one that can't be written."""
 
     code = "plan_file_refused"
 
 
-class SelectionRefused(MosaicError):
+class SelectionInvalid(MosaicError):
     """--only or --except that would skip a migration or means nothing."""
 
     code = "selection_refused"
 
 
-class ConsentMissing(MosaicError):
+class ConfirmationRequired(MosaicError):
     """Unattended without --yes."""
 
     code = "consent_missing"
@@ -118,7 +118,7 @@ class WatchFailed(MosaicError):
     code = "watch_failed"
 
 
-class UsageRefused(MosaicError):
+class UsageInvalid(MosaicError):
     """A command line that can't be read."""
 
     code = "usage"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from mosaic_deploy.errors.base import Facts, MosaicError
+from mosaic_deploy.errors.base import ErrorFields, MosaicError
 
 
 class ManifestMissing(MosaicError):
@@ -76,7 +76,7 @@ class StatementFailed(MigrationError):
         sqlstate: str | None = None,
         detail: str | None = None,
         pg_hint: str | None = None,
-        **facts: Unpack[Facts],
+        **facts: Unpack[ErrorFields],
     ) -> None:
         super().__init__(message, **facts)
         self.sqlstate = sqlstate

@@ -14,26 +14,28 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.transport import Fetched
-from mosaic_deploy.live.snapshot import Listing, Live
-from mosaic_deploy.model.snapshot import Object, Objects, Snapshot, State
+from mosaic_deploy.live.api.transport import FetchedDigest
+from mosaic_deploy.live.snapshot import Listing, LiveState
+from mosaic_deploy.model.snapshot import Object, Objects, ObjectState, Snapshot
 from mosaic_deploy.user_cache import cache_folder
 
 Progress = Callable[[int, int, int], None]
 """Hears files done, files in all, and bytes that were fetched."""
-_REDIRECTS = 3
-_GONE = frozenset({404, 410})
+_MAX_REDIRECTS = 3
+_GONE_STATUSES = frozenset({404, 410})
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedDigest:
     """What a URL's bytes were when they had this entity tag."""
 
     etag: str
     sha256: str
 
 
-def with_bytes_checked(api: Api, live: Live, wanted: Snapshot, parallelism: int, progress: Progress) -> Live:
+def verify_live_bytes(
+    api: Api, live: LiveState, wanted: Snapshot, parallelism: int, progress: Progress
+) -> LiveState:
     """`live` with the states of wanted files corrected by what their URLs answer now.
 
     Only files that ledger and listing believe in are fetched; the others are put right anyway. An entity tag that
@@ -44,21 +46,21 @@ def with_bytes_checked(api: Api, live: Live, wanted: Snapshot, parallelism: int,
     base = snapshot.project.url
     jobs = [
         *_jobs("static", snapshot.static, wanted.static, None, base),
-        *_jobs("storage", snapshot.storage, wanted.storage, live.assets),
+        *_jobs("storage", snapshot.storage, wanted.storage, live.storage_files),
     ]
-    memory = _Memory(base)
-    api.pace.allow(parallelism)
+    memory = _EtagCache(base)
+    api.rate_limiter.set_limit(parallelism)
     altered: dict[str, dict[str, Object]] = {"static": {}, "storage": {}}
     done = fetched = 0
     with ThreadPoolExecutor(max(1, min(parallelism, len(jobs)))) as pool:
-        pending = {pool.submit(_look, api, job, memory): job for job in jobs}
+        pending = {pool.submit(_verify, api, job, memory): job for job in jobs}
         try:
             for future in as_completed(pending):
                 job = pending[future]
                 seen, size = future.result()
                 done, fetched = done + 1, fetched + size
                 if seen is not job.item:
-                    altered[job.part][job.item.path] = seen
+                    altered[job.kind][job.item.path] = seen
                 progress(done, len(jobs), fetched)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -72,7 +74,7 @@ def with_bytes_checked(api: Api, live: Live, wanted: Snapshot, parallelism: int,
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    part: str
+    kind: str
     item: Object
     url: str
 
@@ -82,21 +84,21 @@ def _jobs(
 ) -> Iterable[_Job]:
     """What can be fetched: a page is where its name says, a stored file where the listing says."""
     for path, item in (live or {}).items():
-        if item.state is State.LIVE and path in (wanted or {}):
-            _, told = (listed or {}).get(path, (None, ""))
-            if url := told or (base and f"{base}/{quote(path)}"):
+        if item.state is ObjectState.LIVE and path in (wanted or {}):
+            _, listed_url = (listed or {}).get(path, (None, ""))
+            if url := listed_url or (base and f"{base}/{quote(path)}"):
                 yield _Job(part, item, url)
 
 
-def _look(api: Api, job: _Job, memory: _Memory) -> tuple[Object, int]:
+def _verify(api: Api, job: _Job, memory: _EtagCache) -> tuple[Object, int]:
     """The object as its URL answers, and how many bytes were fetched for that."""
-    known = memory.known.get(job.url)
+    known = memory.entries.get(job.url)
     etag = known.etag if known and known.sha256 == job.item.sha256 else ""
-    found = _followed(api, job.url, etag)
+    found = _fetch_following_redirects(api, job.url, etag)
     if found.status == 304 and etag:
         return job.item, 0
-    if found.status in _GONE:
-        return replace(job.item, state=State.MISSING), found.size
+    if found.status in _GONE_STATUSES:
+        return replace(job.item, state=ObjectState.MISSING), found.size
     if found.status != 200:
         raise ResponseInvalid(
             f"{job.url} answers {found.status}, so its bytes can't be compared",
@@ -104,15 +106,15 @@ def _look(api: Api, job: _Job, memory: _Memory) -> tuple[Object, int]:
             status=found.status,
         )
     if found.sha256 != job.item.sha256:
-        return replace(job.item, state=State.ALTERED), found.size
-    memory.remember(job.url, found)
+        return replace(job.item, state=ObjectState.ALTERED), found.size
+    memory.add(job.url, found)
     return job.item, found.size
 
 
-def _followed(api: Api, url: str, etag: str) -> Fetched:
+def _fetch_following_redirects(api: Api, url: str, etag: str) -> FetchedDigest:
     """The answer after redirects within the same host, such as from `/index.html` to `/`."""
     found = api.fetch_digest(url, etag)
-    for _ in range(_REDIRECTS):
+    for _ in range(_MAX_REDIRECTS):
         target = urljoin(url, found.location)
         if found.status not in (301, 302, 307, 308) or urlsplit(target).netloc != urlsplit(url).netloc:
             break
@@ -121,30 +123,30 @@ def _followed(api: Api, url: str, etag: str) -> Fetched:
     return found
 
 
-class _Memory:
+class _EtagCache:
     """Entity tags seen with their digests, on disk by site; losing it costs time alone."""
 
     def __init__(self, site: str) -> None:
         self._path = cache_folder() / f"etags-{hashlib.sha256(site.encode()).hexdigest()[:16]}.json"
-        self.known: Mapping[str, Known] = _read(self._path)
-        self._seen: dict[str, Known] = dict(self.known)
+        self.entries: Mapping[str, CachedDigest] = _read_cache(self._path)
+        self._updated: dict[str, CachedDigest] = dict(self.entries)
 
-    def remember(self, url: str, found: Fetched) -> None:
+    def add(self, url: str, found: FetchedDigest) -> None:
         """A weak tag promises the meaning, not the bytes; it isn't kept."""
         if found.etag and not found.etag.startswith("W/"):
-            self._seen[url] = Known(found.etag, found.sha256)
+            self._updated[url] = CachedDigest(found.etag, found.sha256)
 
     def write(self) -> None:
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps({url: [k.etag, k.sha256] for url, k in self._seen.items()}))
+            temporary.write_text(json.dumps({url: [k.etag, k.sha256] for url, k in self._updated.items()}))
             temporary.replace(self._path)
 
 
-def _read(path: Path) -> Mapping[str, Known]:
+def _read_cache(path: Path) -> Mapping[str, CachedDigest]:
     try:
         found = json.loads(path.read_text())
-        return {str(url): Known(str(etag), str(sha)) for url, (etag, sha) in found.items()}
+        return {str(url): CachedDigest(str(etag), str(sha)) for url, (etag, sha) in found.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}

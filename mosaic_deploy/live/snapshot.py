@@ -17,10 +17,10 @@ from mosaic_deploy.model.snapshot import (
     Ledger,
     Object,
     Objects,
+    ObjectState,
     Project,
     Snapshot,
-    State,
-    Usage,
+    StorageUsage,
     migrations_digest,
     objects_digest,
 )
@@ -28,22 +28,22 @@ from mosaic_deploy.sql.execution.records import SEED
 
 Listing = Mapping[str, tuple[int | None, str]]
 """Filename → (size or None, url), as the platform lists it."""
-_NOTHING: Objects = MappingProxyType({})
+_NO_OBJECTS: Objects = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveState:
     """A live Snapshot with what only status and the plan's notes want to know."""
 
     snapshot: Snapshot
     ledger_exists: bool
-    assets: Listing | None = None
-    usage: Usage | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    storage_files: Listing | None = None
+    usage: StorageUsage | None = None
+    ledger_facts: Mapping[str, Any] = field(default_factory=dict)
     """`last` (the newest deploy's row), `lease` (whoever holds it now) and `process` (what that one told of itself)."""
 
 
-def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
+def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
     """All of a running project, in one round trip: the ledger's one call and up to two listings at once.
 
     `desired` tells which kinds matter (a kind the manifest leaves out isn't listed), and lets the ledger
@@ -51,51 +51,57 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> Live:
     """
     with ThreadPoolExecutor(3) as pool:
         tables = pool.submit(_read_ledger, api, project.id, desired)
-        static = pool.submit(_listing, api, endpoints.LIST_FILES, project.id, desired.static)
-        assets = pool.submit(_listing, api, endpoints.LIST_STORAGE, project.id, desired.storage)
-        known, facts = tables.result()
-        (listed_static, _), (listed_assets, usage) = static.result(), assets.result()
+        static = pool.submit(_read_listing, api, endpoints.LIST_STATIC_FILES, project.id, desired.static)
+        storage_files = pool.submit(_read_listing, api, endpoints.LIST_STORAGE, project.id, desired.storage)
+        known, ledger_facts = tables.result()
+        (listed_static, _), (listed_assets, usage) = static.result(), storage_files.result()
     snapshot = Snapshot(
         project=project,
         extensions=known.extensions,
         migrations=known.migrations,
-        static=merge(known.static, listed_static),
-        storage=merge(known.storage, listed_assets),
+        static=merge_listing(known.static, listed_static),
+        storage=merge_listing(known.storage, listed_assets),
         auth=known.auth,
         seeds=known.seeds,
         serial=known.serial,
     )
-    return Live(snapshot, known.exists, listed_assets, usage, facts)
+    return LiveState(snapshot, known.exists, listed_assets, usage, ledger_facts)
 
 
-def merge(known: Objects, listed: Listing | None) -> Objects:
+def merge_listing(known: Objects, listed: Listing | None) -> Objects:
     """The ledger's rows corrected by what the platform lists; without a listing the ledger is believed.
 
     `known` itself where there is nothing to correct.
     """
     if listed is None:
         return known
-    other = {path: seen for path, row in known.items() if (seen := _seen(row, listed)) is not row}
+    other = {
+        path: seen for path, row in known.items() if (seen := _compare_with_listing(row, listed)) is not row
+    }
     for path, (size, _) in listed.items():
         if path not in known:
-            other[path] = Object(path, "", size or 0, State.UNMANAGED)
+            other[path] = Object(path, "", size or 0, ObjectState.UNMANAGED)
     return {**known, **other} if other else known
 
 
-def _seen(row: Object, listed: Listing) -> Object:
+def _compare_with_listing(row: Object, listed: Listing) -> Object:
     if row.path not in listed:
-        return replace(row, state=State.UNSENT if row.state is State.PENDING else State.MISSING)
+        return replace(
+            row, state=ObjectState.UNSENT if row.state is ObjectState.PENDING else ObjectState.MISSING
+        )
     size, _ = listed[row.path]
-    if row.state is State.PENDING or size is None or size == row.size:
+    if row.state is ObjectState.PENDING or size is None or size == row.size:
         return row
-    if row.state is State.KEPT:
+    if row.state is ObjectState.KEPT:
         return replace(row, sha256="", size=size)
-    return replace(row, state=State.DRIFTED, listed_size=size)
+    return replace(row, state=ObjectState.DRIFTED, listed_size=size)
 
 
-def read_stored(api: Api, project: str) -> tuple[Mapping[str, int | None], Usage] | None:
+def read_storage_sizes_and_usage(
+    api: Api, project: str
+) -> tuple[Mapping[str, int | None], StorageUsage] | None:
     """What storage lists now, sizes by name, and how full it is; None where the platform doesn't tell both."""
-    listed, usage = _listing(api, endpoints.LIST_STORAGE, project, _NOTHING)
+    listed, usage = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
     return (
         None
         if listed is None or usage is None
@@ -103,58 +109,62 @@ def read_stored(api: Api, project: str) -> tuple[Mapping[str, int | None], Usage
     )
 
 
-def _listing(
+def _read_listing(
     api: Api, operation: Operation, project: str, wanted: Objects | None
-) -> tuple[Listing | None, Usage | None]:
+) -> tuple[Listing | None, StorageUsage | None]:
     """The platform's listing; None where the manifest doesn't manage the kind or the platform can't list it."""
     if wanted is None:
         return None, None
     try:
         # Of static files, which may be very many, nobody wants the URLs.
-        shorten = responses.listed_size if operation is endpoints.LIST_FILES else responses.listed_file
-        answer = api.call(operation, project=project, shorten=shorten)
+        object_hook = (
+            responses.shorten_file_size
+            if operation is endpoints.LIST_STATIC_FILES
+            else responses.shorten_file
+        )
+        payload = api.call(operation, project=project, object_hook=object_hook)
     except OperationUnknown:
         return None, None
     except (NotFound, RequestRefused) as error:
         if error.status in (404, 405):
             return None, None
         raise
-    return responses.files(answer), responses.usage(answer)
+    return responses.parse_files(payload), responses.parse_usage(payload)
 
 
-def read_stored_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
+def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
     """What storage lists now: sizes by name; None where the platform can't list."""
-    listed, _ = _listing(api, endpoints.LIST_STORAGE, project, _NOTHING)
+    listed, _ = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
     return None if listed is None else {name: size for name, (size, _) in listed.items()}
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:
-    query = ledger.read(
+    query = ledger.ledger_query(
         {
             "migrations": migrations_digest(desired.migrations or ()),
-            ledger.STATIC: objects_digest(desired.static or _NOTHING),
-            ledger.ASSET: objects_digest(desired.storage or _NOTHING),
-            SEED: objects_digest(desired.seeds or _NOTHING),
+            ledger.STATIC: objects_digest(desired.static or _NO_OBJECTS),
+            ledger.STORAGE: objects_digest(desired.storage or _NO_OBJECTS),
+            SEED: objects_digest(desired.seeds or _NO_OBJECTS),
         }
     )
     try:
         rows = api.sql(project, query)
     except (SqlFailed, ServerFailed) as error:
-        return _first_time(api, project, error), {}
+        return _read_missing_ledger(api, project, error), {}
     if not rows:
-        return _first_time(api, project, None), {}
-    return ledger.parse(
+        return _read_missing_ledger(api, project, None), {}
+    return ledger.parse_ledger(
         rows[0]["ledger"],
         desired.migrations or (),
-        desired.static or _NOTHING,
-        desired.storage or _NOTHING,
-        desired.seeds or _NOTHING,
+        desired.static or _NO_OBJECTS,
+        desired.storage or _NO_OBJECTS,
+        desired.seeds or _NO_OBJECTS,
     )
 
 
-def _first_time(api: Api, project: str, error: ApiError | None) -> Ledger:
+def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledger:
     """An empty ledger, if there really is none: the first error's words aren't trusted for that."""
-    rows = api.sql(project, ledger.probe())
+    rows = api.sql(project, ledger.probe_query())
     if error and rows and rows[0].get("ledger"):
         raise error
     return Ledger(extensions=ledger.extensions(rows[0].get("extensions")) if rows else frozenset())

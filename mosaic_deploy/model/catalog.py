@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
-    """A table, or a column, index, … `of` a table. Names are written as in SQL, without the schema `public`."""
+class SchemaObject:
+    """A table, or a column, index, … `parent` a table. Names are written as in SQL, without the schema `public`."""
 
     kind: str
     name: str
-    of: str = ""
+    parent: str = ""
 
     def __str__(self) -> str:
         """`table items`, `column items.price`, `index items_name on items`."""
-        if not self.of:
+        if not self.parent:
             return f"{self.kind} {self.name}"
         return (
-            f"{self.kind} {self.of}.{self.name}"
+            f"{self.kind} {self.parent}.{self.name}"
             if self.kind == "column"
-            else f"{self.kind} {self.name} on {self.of}"
+            else f"{self.kind} {self.name} on {self.parent}"
         )
 
 
-Catalog = Mapping[Part, str]
+Catalog = Mapping[SchemaObject, str]
 """Each part with its definition as PostgreSQL writes it, empty where the name says all."""
 
 
 @dataclass(frozen=True, slots=True)
-class PartChange:
+class SchemaChange:
     """`before` is None for a new part, `after` for one that is gone."""
 
-    part: Part
+    object: SchemaObject
     before: str | None
     after: str | None
 

@@ -97,7 +97,7 @@ class ForgetMigration:
 
 
 @dataclass(frozen=True, slots=True)
-class UndoMigration:
+class RollBackMigration:
     """An applied file's way down is run; then it is pending again. `down` says where that is written."""
 
     version: str
@@ -162,7 +162,7 @@ class DeleteStatic:
 
 
 @dataclass(frozen=True, slots=True)
-class PutAsset:
+class PutStorageFile:
     path: str
     sha256: str
     size: int
@@ -176,7 +176,7 @@ class PutAsset:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteAsset:
+class DeleteStorageFile:
     """As DeleteStatic, in storage."""
 
     path: str
@@ -204,15 +204,15 @@ class SetAuth:
         return "auth:magic_link"
 
 
-Put = PutStatic | PutAsset
-Delete = DeleteStatic | DeleteAsset
-Amendment = RecordMigration | ForgetMigration
+Put = PutStatic | PutStorageFile
+Delete = DeleteStatic | DeleteStorageFile
+HistoryChange = RecordMigration | ForgetMigration
 Change = (
     CreateProject
     | EnableExtension
     | ApplyMigration
-    | Amendment
-    | UndoMigration
+    | HistoryChange
+    | RollBackMigration
     | RunSeed
     | Put
     | Delete

@@ -31,7 +31,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class HashProgress:
     """`done` of `total` bytes of a folder have been read for the plan; the one event that comes before it."""
 
     done: int
@@ -125,7 +125,7 @@ class ApplyDone:
 Event = (
     ApplyStarted
     | Waiting
-    | Hashed
+    | HashProgress
     | ChangeStarted
     | ChangeDone
     | ChangeFailed

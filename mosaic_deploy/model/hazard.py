@@ -8,7 +8,7 @@ from enum import StrEnum
 from mosaic_deploy.errors import Location
 
 
-class Danger(StrEnum):
+class HazardSeverity(StrEnum):
     """How bad a hazard is. In the order of definition: the worst first."""
 
     DESTRUCTIVE = "destructive"
@@ -25,7 +25,7 @@ class Danger(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the worst."""
-        return list(Danger).index(self)
+        return list(HazardSeverity).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Hazard:
     """One statement's finding. `code` is the rule's name, `object` what it is about, as the file names it.
 
     `table` says whose rows a destructive hazard destroys: `public.orders`, `app.*` for everything in a schema,
-    `*` where it can't be told; it is empty for other hazards. `reaches` are further tables whose rows or values go
+    `*` where it can't be told; it is empty for other hazards. `cascades_to` are further tables whose rows or values go
     with them, of the same form. `instead` is what to write, in a few words.
     """
 
     code: str
-    severity: Danger
+    severity: HazardSeverity
     message: str
     object: str
     location: Location
@@ -48,11 +48,11 @@ class Hazard:
     """The reason that a `mosaic-ignore` gives; empty where nobody silenced it."""
 
     @property
-    def silent(self) -> bool:
+    def suppressed(self) -> bool:
         """Whether a plan needn't speak of it: what destroys data is always told, with the reason that was given."""
-        return bool(self.ignored) and self.severity is not Danger.DESTRUCTIVE
+        return bool(self.ignored) and self.severity is not HazardSeverity.DESTRUCTIVE
 
-    reaches: tuple[str, ...] = ()
+    cascades_to: tuple[str, ...] = ()
 
 
 def reaches(table: str, protected: str) -> bool:

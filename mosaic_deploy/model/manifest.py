@@ -33,7 +33,7 @@ class DatabaseSpec:
     statement_timeout: float | None = None
 
     @property
-    def together(self) -> bool:
+    def single_transaction(self) -> bool:
         return self.transaction == "all"
 
 

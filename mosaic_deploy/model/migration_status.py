@@ -11,7 +11,7 @@ from mosaic_deploy.model.snapshot import Migration
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One row of the ledger. `attempt` is the unit last begun outside a transaction, negative where it failed.
 
     `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601;
@@ -36,7 +36,7 @@ class Entry:
         return -self.attempt > self.migration.units_done
 
 
-class Standing(StrEnum):
+class MigrationState(StrEnum):
     APPLIED = "applied"
     PENDING = "pending"
     REFORMATTED = "reformatted"
@@ -54,15 +54,15 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MigrationStatus:
     """One migration's standing. `applied_as` is the name it was applied by, where that is another one.
 
-    `ways` are the commands that put right what is wrong with it.
+    `next_actions` are the commands that put right what is wrong with it.
     """
 
     version: str
     file: str
-    standing: Standing
-    entry: Entry | None = None
+    state: MigrationState
+    entry: HistoryEntry | None = None
     applied_as: str = ""
-    ways: Sequence[NextAction] = ()
+    next_actions: Sequence[NextAction] = ()

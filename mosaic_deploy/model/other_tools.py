@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class HistoryState(StrEnum):
     APPLIED = "applied"
     FAILED = "failed"
     """Broken off, and not resolved since."""
-    UNDONE = "undone"
+    ROLLED_BACK = "undone"
     """Takes back what an earlier row says of the same version."""
     BASELINE = "baseline"
     """Everything up to this version counts as applied."""
@@ -19,7 +19,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class MigrationTool:
     """Where a tool keeps its history, and how its rows are read.
 
     `columns` yields `version`, `name` and `state`; `cumulative` is for tools that keep only the newest version;
@@ -35,42 +35,42 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class OtherToolRow:
     """One row of a tool's history."""
 
     version: str
     name: str
-    state: State
+    state: HistoryState
 
 
 _APPLIED = "'applied' AS state"
 TOOLS = {
     tool.name: tool
     for tool in (
-        Tool("dbmate", "schema_migrations", f"version::text, '' AS name, {_APPLIED}", "version"),
-        Tool(
+        MigrationTool("dbmate", "schema_migrations", f"version::text, '' AS name, {_APPLIED}", "version"),
+        MigrationTool(
             "golang-migrate",
             "schema_migrations",
             "version::text, '' AS name, CASE WHEN dirty THEN 'failed' ELSE 'applied' END AS state",
             "version",
             cumulative=True,
         ),
-        Tool(
+        MigrationTool(
             "flyway",
             "flyway_schema_history",
             "version::text, script::text AS name, CASE WHEN type = 'SCHEMA' THEN 'schema' "
             "WHEN NOT success THEN 'failed' WHEN version IS NULL THEN 'repeatable' "
             "WHEN type LIKE '%BASELINE%' THEN 'baseline' "
-            "WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
+            "WHEN type LIKE 'ROLLBACK%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
             "installed_rank",
         ),
-        Tool(
+        MigrationTool(
             "supabase",
             "supabase_migrations.schema_migrations",
             f"version::text, '' AS name, {_APPLIED}",
             "version",
         ),
-        Tool(
+        MigrationTool(
             "prisma",
             "_prisma_migrations",
             "migration_name::text AS version, migration_name::text AS name, "
@@ -78,7 +78,7 @@ TOOLS = {
             "ELSE 'applied' END AS state",
             "started_at",
         ),
-        Tool(
+        MigrationTool(
             "alembic",
             "alembic_version",
             f"version_num::text AS version, '' AS name, {_APPLIED}",

@@ -78,7 +78,7 @@ class Plan:
         return Counts(tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY])
 
     @property
-    def to_prune(self) -> int:
+    def prune_count(self) -> int:
         """How many files would be deleted, where some were never deployed from here; a person agrees to the number."""
         deletes = [change for change in self.changes if isinstance(change, Delete)]
         return len(deletes) if any(change.stranger for change in deletes) else 0

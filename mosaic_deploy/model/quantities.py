@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def counted(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
     """`1 file`, `2 files`, `12,000 files`; for nouns whose plural is an s."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

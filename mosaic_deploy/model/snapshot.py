@@ -11,7 +11,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 
-class State(StrEnum):
+class ObjectState(StrEnum):
     """How far the digest of an object can be believed. Desired objects are always LIVE."""
 
     LIVE = "live"
@@ -31,7 +31,7 @@ class State(StrEnum):
     """Deployed from here earlier, no longer wanted, and left live; the ledger remembers it as that."""
 
 
-GONE = frozenset({State.MISSING, State.UNSENT})
+NOT_LIVE_STATES = frozenset({ObjectState.MISSING, ObjectState.UNSENT})
 """States of rows that nothing live stands behind."""
 
 
@@ -45,13 +45,13 @@ class Object:
     path: str
     sha256: str
     size: int
-    state: State = State.LIVE
+    state: ObjectState = ObjectState.LIVE
     listed_size: int | None = None
     """The size the platform lists, where it differs from the ledger's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class StorageUsage:
     """Storage used and allowed, in bytes; `exact` where the platform gave bytes and not `1.2 GB`."""
 
     used: int
@@ -65,7 +65,7 @@ class Migration:
 
     `checksum` is the sha256 of the file's bytes; `semantic` that of its parse tree, so that comments and
     layout don't count. `units_done` of `units` are committed: equal once it is applied. On the live side
-    `semantic` is of the committed units; on the desired side `prefixes` has that value for each number of
+    `semantic` is of the committed units; on the desired side `prefix_checksums` has that value for each number of
     units, so that the rest of a file that stopped half-way may be corrected, and only the rest.
     """
 
@@ -75,7 +75,7 @@ class Migration:
     semantic: str
     units: int = 1
     units_done: int = 0
-    prefixes: tuple[str, ...] = ()
+    prefix_checksums: tuple[str, ...] = ()
     words: str = ""
     """What the file does, for people; known of files that were parsed."""
 
@@ -88,9 +88,9 @@ class Migration:
         return int(self.version)
 
     @property
-    def means_nothing(self) -> bool:
+    def has_no_statements(self) -> bool:
         """Whether the committed units are without a statement: nothing of it was ever run."""
-        return self.semantic == _OF_NOTHING
+        return self.semantic == _EMPTY_CHECKSUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Project:
 
 
 Objects = Mapping[str, Object]
-Settings = Mapping[str, object]
+AuthSettings = Mapping[str, object]
 _EMPTY: Objects = MappingProxyType({})
 
 
@@ -117,7 +117,7 @@ class Snapshot:
     migrations: tuple[Migration, ...] | None = None
     static: Objects | None = None
     storage: Objects | None = None
-    auth: Settings | None = None
+    auth: AuthSettings | None = None
     seeds: Objects | None = None
     """Seed files by their path below the project folder; live ones with the content that was run last."""
     serial: int = 0
@@ -153,7 +153,7 @@ class Ledger:
     migrations: tuple[Migration, ...] = ()
     static: Objects = field(default_factory=lambda: _EMPTY)
     storage: Objects = field(default_factory=lambda: _EMPTY)
-    auth: Settings | None = None
+    auth: AuthSettings | None = None
     seeds: Objects = field(default_factory=lambda: _EMPTY)
     exists: bool = False
 
@@ -176,7 +176,7 @@ def migrations_digest(migrations: tuple[Migration, ...]) -> str:
     return _sha256("".join(f"{m.version}\n{m.file}\n{m.checksum}\n" for m in ordered))
 
 
-_OF_NOTHING = hashlib.sha256().hexdigest()
+_EMPTY_CHECKSUM = hashlib.sha256().hexdigest()
 """The checksum of a parse tree that is empty."""
 
 

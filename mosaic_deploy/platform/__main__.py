@@ -15,10 +15,10 @@ from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.cluster import commands as cluster_commands
 from mosaic_deploy.platform.daemon import control
 from mosaic_deploy.platform.daemon.report import reporter
-from mosaic_deploy.platform.faults import ProcessFault, refused_by_system
+from mosaic_deploy.platform.faults import ProcessFault, fault_from_os_error
 from mosaic_deploy.platform.machine import state_folder
 
-_BETWEEN = 0.2
+_PROGRESS_SECONDS = 0.2
 """Seconds between two words of how far a copy is."""
 
 
@@ -27,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         document = _run(options)
     except ProcessFault as fault:
-        _print(fault.document())
+        _print_json(fault.document())
         return 1
     except OSError as error:
-        _print(refused_by_system(error).document())
+        _print_json(fault_from_os_error(error).document())
         return 1
     if document is not None:
-        _print(document)
+        _print_json(document)
     return 0
 
 
@@ -46,35 +46,35 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         "status": lambda: control.status(folder),
         "reset": lambda: control.reset(folder, options.project),
         "key": lambda: control.rotate_key(folder) if options.rotate else control.show_key(folder),
-        "open": lambda: control.open_pages(folder),
-        "backup": lambda: _copy(options, folder),
-        "restore": lambda: _copy(options, folder),
+        "open": lambda: control.open_dashboard(folder),
+        "backup": lambda: _backup_or_restore(options, folder),
+        "restore": lambda: _backup_or_restore(options, folder),
         "serve": lambda: _serve(options),
         **dict.fromkeys(cluster_commands.COMMANDS, lambda: cluster_commands.run(options)),
     }
     return commands[options.command]()
 
 
-def _copy(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _backup_or_restore(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from mosaic_deploy.platform.daemon import backup
 
     act = backup.backup if options.command == "backup" else backup.restore
-    heard = _telling() if options.progress else None
-    return act(folder, Path(options.file).absolute(), overwrite=options.overwrite, heard=heard)
+    on_progress = _progress_printer() if options.progress else None
+    return act(folder, Path(options.file).absolute(), overwrite=options.overwrite, on_progress=on_progress)
 
 
-def _telling() -> Callable[[int, int], None]:
+def _progress_printer() -> Callable[[int, int], None]:
     """Prints bytes done and of how many, a few times a second, for whoever follows."""
-    said = 0.0
+    last_printed = 0.0
 
-    def heard(done: int, total: int) -> None:
-        nonlocal said
+    def on_progress(done: int, total: int) -> None:
+        nonlocal last_printed
         now = time.monotonic()
-        if now - said >= _BETWEEN or done >= total:
-            said = now
-            _print({"done": done, "total": total})
+        if now - last_printed >= _PROGRESS_SECONDS or done >= total:
+            last_printed = now
+            _print_json({"done": done, "total": total})
 
-    return heard
+    return on_progress
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -97,7 +97,7 @@ def _serve(options: argparse.Namespace) -> None:
         report(fault.document())
         raise
     except OSError as error:
-        report(refused_by_system(error).document())
+        report(fault_from_os_error(error).document())
         raise
 
 
@@ -141,7 +141,7 @@ def _port(text: str) -> int:
     return port
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 

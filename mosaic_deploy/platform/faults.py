@@ -48,7 +48,7 @@ class ProcessFault(Exception):
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
 
 
-def refused_by_system(error: OSError) -> ProcessFault:
+def fault_from_os_error(error: OSError) -> ProcessFault:
     """What the operating system didn't allow, as a person can act on it."""
     where = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or str(error)

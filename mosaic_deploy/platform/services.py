@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mosaic_deploy.platform.accounts.accounts import Doorkeeper
+    from mosaic_deploy.platform.accounts.accounts import ApiKeyAuthenticator
     from mosaic_deploy.platform.accounts.local_key import LocalKey
     from mosaic_deploy.platform.auth.smtp import Mailer
     from mosaic_deploy.platform.http.hosts import Hosts
-    from mosaic_deploy.platform.http.request_journal import Journal
-    from mosaic_deploy.platform.machine.state_folder import State
-    from mosaic_deploy.platform.postgres.connections import Sessions
+    from mosaic_deploy.platform.http.request_journal import RequestJournal
+    from mosaic_deploy.platform.machine.state_folder import PlatformState
+    from mosaic_deploy.platform.postgres.connections import SessionPool
     from mosaic_deploy.platform.postgres.control_database import Pool
     from mosaic_deploy.platform.postgres.server import Server
-    from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
+    from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
     from mosaic_deploy.platform.projects.limits import Limits
-    from mosaic_deploy.platform.sql.modes import Variants
+    from mosaic_deploy.platform.sql.modes import SqlModes
     from mosaic_deploy.platform.storage.object_store import Store
 
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 class Platform:
     """Shared by all requests. Holds no project's data: that is in the control database."""
 
-    state: State
+    state: PlatformState
     hosts: Hosts
     pool: Pool
     server: Server
-    sessions: Sessions
+    sessions: SessionPool
     store: Store
     # Whose requests these are. On a served platform every request has its own, by its key.
     account_id: int
-    variants: Variants
+    variants: SqlModes
     limits: Limits
-    doorkeeper: Doorkeeper
-    journal: Journal
+    authenticator: ApiKeyAuthenticator
+    journal: RequestJournal
     dev: DevSessions
-    drafts: Drafts
+    drafts: DraftSessions
     # Dashboard and inbox show keys and mails to whoever reaches them: only where that is this machine's user.
     local: bool = True
     # Without one, mails stay in the local inbox.
@@ -56,14 +56,14 @@ class Platform:
     def site_url(self, project_id: str) -> str:
         return self.hosts.site_url(project_id)
 
-    def seen_by(self, account_id: int) -> Platform:
+    def for_account(self, account_id: int) -> Platform:
         """The same platform, for a request of this account."""
         return replace(self, account_id=account_id)
 
-    async def finish_tasks(self, patience: float = 5.0) -> None:
+    async def finish_tasks(self, timeout: float = 5.0) -> None:
         """At the end: what runs in the background may finish for a moment; others take up the rest."""
         if self.tasks:
-            _, left = await asyncio.wait(self.tasks, timeout=patience)
+            _, left = await asyncio.wait(self.tasks, timeout=timeout)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from mosaic_deploy.errors import SourceUnreadable
 
-_SITES = ("dist", "build", "out", "_site", "public", "site", "www", "static", "htdocs")
+_SITE_FOLDERS = ("dist", "build", "out", "_site", "public", "site", "www", "static", "htdocs")
 """Where generators put a built site, the surest first."""
-_ASSETS = ("assets", "storage", "uploads", "media")
+_STORAGE_FOLDERS = ("assets", "storage", "uploads", "media")
 _SKIPPED = frozenset({"node_modules", "vendor", "venv", "target", "__pycache__"})
 _MIGRATION = re.compile(r"[0-9]+[_-].*\.sql", re.IGNORECASE)
-_DEEPEST = 3
+_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DetectedFolders:
     """Folders relative to the one surveyed, None where there is none that fits."""
 
     name: str
@@ -28,28 +28,30 @@ class Survey:
     """More folders that look like migrations."""
     static: str | None
     storage: str | None
-    unbuilt: bool
+    needs_build: bool
     """Whether there is a build to be run, and no built site."""
-    loose_page: bool
+    has_root_page: bool
     """Whether `index.html` lies in the folder itself."""
 
 
-def survey(folder: Path) -> Survey:
+def detect_folders(folder: Path) -> DetectedFolders:
     """Raises SourceUnreadable where the folder can't be listed. Writes nothing."""
     try:
-        sites = [name for name in _SITES if (folder / name / "index.html").is_file()]
+        sites = [name for name in _SITE_FOLDERS if (folder / name / "index.html").is_file()]
         static = sites[0] if sites else None
-        storage = next((name for name in _ASSETS if name != static and _has_files(folder / name)), None)
-        built = {name for name in (*_SITES, *_ASSETS) if name in {static, storage}}
-        found = sorted(_migrations(folder, built), key=_likeliness)
-        return Survey(
+        storage = next(
+            (name for name in _STORAGE_FOLDERS if name != static and _has_files(folder / name)), None
+        )
+        built = {name for name in (*_SITE_FOLDERS, *_STORAGE_FOLDERS) if name in {static, storage}}
+        found = sorted(_migrations(folder, built), key=_likelihood)
+        return DetectedFolders(
             name=folder.resolve().name or "project",
             migrations=found[0] if found else None,
             other_migrations=tuple(found[1:]),
             static=static,
             storage=storage,
-            unbuilt=static is None and (folder / "package.json").is_file(),
-            loose_page=(folder / "index.html").is_file(),
+            needs_build=static is None and (folder / "package.json").is_file(),
+            has_root_page=(folder / "index.html").is_file(),
         )
     except OSError as error:
         raise SourceUnreadable(f"{folder} can't be read: {error.strerror}") from None
@@ -65,7 +67,7 @@ def _migrations(folder: Path, others: set[str]) -> Iterator[str]:
     """Folders with numbered SQL files, by their POSIX paths."""
     for place, names, files in os.walk(folder):
         path = Path(place).relative_to(folder)
-        if len(path.parts) >= _DEEPEST:
+        if len(path.parts) >= _MAX_DEPTH:
             names.clear()
         names[:] = [name for name in names if not name.startswith(".") and name not in _SKIPPED]
         if not path.parts:
@@ -74,6 +76,6 @@ def _migrations(folder: Path, others: set[str]) -> Iterator[str]:
             yield path.as_posix()
 
 
-def _likeliness(path: str) -> tuple[bool, int, str]:
+def _likelihood(path: str) -> tuple[bool, int, str]:
     """One that is called so, the shallower one first."""
     return ("migration" not in path.lower(), path.count("/"), path)

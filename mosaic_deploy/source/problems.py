@@ -19,13 +19,13 @@ from mosaic_deploy.errors import (
     SourceUnreadable,
 )
 
-_KINDS = (ManifestInvalid, SourceRefused, SourceUnreadable, SecretFound, MigrationInvalid)
+_COLLECTED_ERRORS = (ManifestInvalid, SourceRefused, SourceUnreadable, SecretFound, MigrationInvalid)
 """What is wrong with files as they are. Anything else (a folder that changes, the API's no) isn't gathered."""
 
-Read = TypeVar("Read")
+Result = TypeVar("Result")
 
 
-class Mistakes:
+class ErrorCollector:
     """What one reading refuses. `manifest` is named where a refusal names no place."""
 
     def __init__(self, manifest: str, first: ManifestInvalid | None = None) -> None:
@@ -38,19 +38,19 @@ class Mistakes:
     def add(self, error: MosaicError) -> None:
         self._found.append(error)
 
-    def of(self, read: Callable[[], Read]) -> Read | None:
+    def collect(self, read: Callable[[], Result]) -> Result | None:
         """What `read` gives, None where it refused. What it raises otherwise is raised, unless there are mistakes to tell."""
         try:
             return read()
-        except _KINDS as error:
+        except _COLLECTED_ERRORS as error:
             self.add(error)
             return None
         except MosaicError as error:
             if not isinstance(error, (SourceChanged, Interrupted)):
-                self.tell()
+                self.raise_collected()
             raise
 
-    def tell(self) -> None:
+    def raise_collected(self) -> None:
         """Raises what was found, as one error of the first one's kind; nothing where nothing was."""
         if not self._found:
             return

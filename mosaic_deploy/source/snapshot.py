@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Object, Project, Settings, Snapshot
-from mosaic_deploy.source.files.digests import Hashed, unheard
-from mosaic_deploy.source.files.folder import Before, Files, read_files, refuse_unserved
-from mosaic_deploy.source.files.gitignore import Selection, bad_patterns
+from mosaic_deploy.model.snapshot import AuthSettings, Object, Project, Snapshot
+from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
+from mosaic_deploy.source.files.folder import BeforeHashing, SelectedFiles, read_files, refuse_unserved
+from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
 from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
-from mosaic_deploy.source.manifest.find import unread_twin
+from mosaic_deploy.source.manifest.find import second_manifest
 from mosaic_deploy.source.migrations.draft import draft_note
 from mosaic_deploy.source.migrations.files import MigrationFile, read_migrations
 from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
-from mosaic_deploy.source.problems import Mistakes
+from mosaic_deploy.source.problems import ErrorCollector
 
 AUTH_FILE = "mosaic-auth.json"
 """Where pages find the declared sign-in settings; made by every deploy, never kept on disk."""
@@ -36,7 +36,7 @@ class Desired:
     migrations: tuple[MigrationFile, ...] = ()
     seeds: tuple[MigrationFile, ...] = ()
     static: dict[str, LocalFile] = field(default_factory=dict)
-    assets: dict[str, LocalFile] = field(default_factory=dict)
+    storage_files: dict[str, LocalFile] = field(default_factory=dict)
     generated: dict[str, bytes] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     """What should be known of the files before they are sent."""
@@ -44,71 +44,80 @@ class Desired:
     """How many names `.mosaicignore` left out of them."""
 
 
-def read_desired(manifest: Manifest, hashed: Hashed = unheard, before: Before | None = None) -> Desired:
+def read_desired(
+    manifest: Manifest, on_hashed: OnHashed = ignore_progress, before_hashing: BeforeHashing | None = None
+) -> Desired:
     """Reads and hashes everything the manifest names. Raises SourceError's and MigrationError's children,
     ManifestInvalid: all that is wrong at once.
 
-    `before` is given the assets before they are hashed, and may raise.
+    `before_hashing` is given the assets before they are hashed, and may raise.
     """
-    mistakes = Mistakes(manifest.file.name)
-    desired = read_good(manifest, mistakes, hashed, before)
-    mistakes.tell()
+    mistakes = ErrorCollector(manifest.file.name)
+    desired = read_valid_desired(manifest, mistakes, on_hashed, before_hashing)
+    mistakes.raise_collected()
     return desired
 
 
-def read_good(
-    manifest: Manifest, mistakes: Mistakes, hashed: Hashed = unheard, before: Before | None = None
+def read_valid_desired(
+    manifest: Manifest,
+    mistakes: ErrorCollector,
+    on_hashed: OnHashed = ignore_progress,
+    before_hashing: BeforeHashing | None = None,
 ) -> Desired:
     """As `read_desired`, but what is wrong is added to `mistakes` and left out.
 
     A snapshot's `static` is None where some of it couldn't be read.
     """
-    migrations = mistakes.of(lambda: _migrations(manifest, mistakes))
-    static, assets = _files(manifest, hashed, before, mistakes)
+    migrations = mistakes.collect(lambda: _migrations(manifest, mistakes))
+    static, storage_files = _files(manifest, on_hashed, before_hashing, mistakes)
     found = static.found if static else {}
-    generated = mistakes.of(lambda: _generated(manifest.magic_link, found)) or {}
-    seeds = mistakes.of(lambda: _seeds(manifest))
+    generated = mistakes.collect(lambda: _generated(manifest.magic_link, found)) or {}
+    seeds = mistakes.collect(lambda: _seeds(manifest))
     objects = {name: file.object for name, file in found.items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
         project=Project(manifest.project.id or "", manifest.project.name or ""),
         extensions=frozenset(manifest.database.extensions if manifest.database else ()),
         migrations=None if migrations is None else tuple(file.migration for file in migrations),
-        static=None if _partly(manifest, static) or (static is None and not generated) else objects,
-        storage=None if assets is None else {name: file.object for name, file in assets.found.items()},
-        auth=_settings(manifest.magic_link),
+        static=None
+        if _static_incomplete(manifest, static) or (static is None and not generated)
+        else objects,
+        storage=None
+        if storage_files is None
+        else {name: file.object for name, file in storage_files.found.items()},
+        auth=_auth_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
     )
-    read = {kind: files for kind, files in (("static", static), ("asset", assets)) if files}
+    read = {kind: files for kind, files in (("static", static), ("asset", storage_files)) if files}
     return Desired(
         manifest,
         snapshot,
         migrations or (),
         seeds or (),
         found,
-        assets.found if assets else {},
+        storage_files.found if storage_files else {},
         generated,
         (
-            *_twin(manifest),
-            *(mistakes.of(lambda: _draft_notes(manifest)) or ()),
+            *_second_manifest_notes(manifest),
+            *(mistakes.collect(lambda: _draft_notes(manifest)) or ()),
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
         sum(files.ignored for files in read.values()),
     )
 
 
-def _twin(manifest: Manifest) -> Iterator[Note]:
-    if other := unread_twin(manifest.file):
+def _second_manifest_notes(manifest: Manifest) -> Iterator[Note]:
+    if other := second_manifest(manifest.file):
         message = f"{manifest.file.name} is read, and not {other} beside it: delete one of them"
         yield Note("manifest_twice", message, Severity.WARNING)
 
 
-def _partly(manifest: Manifest, static: Files | None) -> bool:
+def _static_incomplete(manifest: Manifest, static: SelectedFiles | None) -> bool:
     """Whether static files are wanted and weren't all read."""
-    return manifest.static is not None and (static is None or not static.whole)
+    return manifest.static is not None and (static is None or not static.complete)
 
 
-def _migrations(manifest: Manifest, mistakes: Mistakes) -> tuple[MigrationFile, ...] | None:
+def _migrations(manifest: Manifest, mistakes: ErrorCollector) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
     return read_migrations(manifest.root, manifest.database.migrations, mistakes)
@@ -128,45 +137,57 @@ def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
 
 
 def _files(
-    manifest: Manifest, hashed: Hashed, before: Before | None, mistakes: Mistakes
-) -> tuple[Files | None, Files | None]:
+    manifest: Manifest, on_hashed: OnHashed, before_hashing: BeforeHashing | None, mistakes: ErrorCollector
+) -> tuple[SelectedFiles | None, SelectedFiles | None]:
     """Static files and assets, read with one stat cache. What was hashed is remembered also where some is refused."""
-    if bad := bad_patterns(manifest):
+    if bad := invalid_patterns_error(manifest):
         mistakes.add(bad)  # which files are meant isn't known
         return None, None
     if manifest.static is None and manifest.storage is None:
         return None, None
     cache = stat_cache(manifest.root)
     try:
-        static = mistakes.of(lambda: _static(manifest, cache, hashed, mistakes))
-        assets = mistakes.of(lambda: _assets(manifest, cache, hashed, before, mistakes))
+        static = mistakes.collect(lambda: _static(manifest, cache, on_hashed, mistakes))
+        storage_files = mistakes.collect(
+            lambda: _storage_files(manifest, cache, on_hashed, before_hashing, mistakes)
+        )
     finally:
         cache.write()
-    mistakes.of(lambda: refuse_secrets(static.secrets if static else (), assets.secrets if assets else ()))
-    return static, assets
+    mistakes.collect(
+        lambda: refuse_secrets(
+            static.secrets if static else (), storage_files.secrets if storage_files else ()
+        )
+    )
+    return static, storage_files
 
 
-def _static(manifest: Manifest, cache: StatCache, hashed: Hashed, mistakes: Mistakes) -> Files | None:
+def _static(
+    manifest: Manifest, cache: StatCache, on_hashed: OnHashed, mistakes: ErrorCollector
+) -> SelectedFiles | None:
     spec = manifest.static
     if spec is None:
         return None
-    selection = Selection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
-    files = read_files(manifest.root, selection, cache, hashed, mistakes=mistakes)
-    mistakes.of(lambda: refuse_unserved(files.found))
+    selection = FileSelection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
+    files = read_files(manifest.root, selection, cache, on_hashed, mistakes=mistakes)
+    mistakes.collect(lambda: refuse_unserved(files.found))
     return files
 
 
-def _assets(
-    manifest: Manifest, cache: StatCache, hashed: Hashed, before: Before | None, mistakes: Mistakes
-) -> Files | None:
+def _storage_files(
+    manifest: Manifest,
+    cache: StatCache,
+    on_hashed: OnHashed,
+    before_hashing: BeforeHashing | None,
+    mistakes: ErrorCollector,
+) -> SelectedFiles | None:
     spec = manifest.storage
     if spec is None:
         return None
-    selection = Selection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
-    return read_files(manifest.root, selection, cache, hashed, before, mistakes)
+    selection = FileSelection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
+    return read_files(manifest.root, selection, cache, on_hashed, before_hashing, mistakes)
 
 
-def _settings(spec: MagicLinkSpec | None) -> Settings | None:
+def _auth_settings(spec: MagicLinkSpec | None) -> AuthSettings | None:
     return spec.settings() if spec else None
 
 
@@ -174,7 +195,7 @@ def _generated(spec: MagicLinkSpec | None, static: dict[str, LocalFile]) -> dict
     if spec is None:
         return {}
     if AUTH_FILE in static:
-        shown = static[AUTH_FILE].shown
+        shown = static[AUTH_FILE].relative_path
         raise SourceRefused(
             f"{shown} would be overwritten: {AUTH_FILE} is made from auth.magic_link",
             hint="rename the file, or leave it out with static.exclude",

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from mosaic_deploy.sql.parse import Statement, Tree
 
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 """Names of one kind that are listed; more are counted."""
-_MOST_STATEMENTS = 2000
+_MAX_STATEMENTS = 2000
 """Statements that are looked at: a longer file is data, and its words would not get better."""
 
 _CREATED = {
@@ -48,42 +48,42 @@ _DATA = {
     "CopyStmt": "copies",
 }
 _PLURALS = {"index": "indexes", "policy": "policies", "schema": "schemas"}
-_BY_COUNT = frozenset({"index", "trigger", "policy"})
+_COUNTED_KINDS = frozenset({"index", "trigger", "policy"})
 """Kinds whose names say little beside their table's: counted, not listed."""
 
 Phrase = tuple[str, str, str]
 """(verb, kind of object, name)."""
 
 
-def describe(statements: Iterable[Statement]) -> str:
+def describe_statements(statements: Iterable[Statement]) -> str:
     """The file in words, in order of first appearance; empty for a file that does nothing."""
     verbs: dict[str, dict[str, dict[str, None]]] = {}
     others = 0
     for number, statement in enumerate(statements):
-        if number == _MOST_STATEMENTS:
+        if number == _MAX_STATEMENTS:
             break
         phrases = list(_phrases(statement))
         others += not phrases
         for verb, kind, name in phrases:
             verbs.setdefault(verb, {}).setdefault(kind, {})[name] = None
-    parts = [f"{verb} {_objects(kinds)}" for verb, kinds in verbs.items()]
+    parts = [f"{verb} {_object_list(kinds)}" for verb, kinds in verbs.items()]
     if others:
-        parts.append(f"{others} other statement{'s' if others > 1 else ''}" if parts else _runs(others))
+        parts.append(f"{others} other statement{'s' if others > 1 else ''}" if parts else _run_phrase(others))
     return "; ".join(parts)
 
 
-def _runs(count: int) -> str:
+def _run_phrase(count: int) -> str:
     return "runs 1 statement" if count == 1 else f"runs {count} statements"
 
 
-def _objects(kinds: dict[str, dict[str, None]]) -> str:
-    return ", ".join(_named(kind, list(names)) for kind, names in kinds.items())
+def _object_list(kinds: dict[str, dict[str, None]]) -> str:
+    return ", ".join(_name_list(kind, list(names)) for kind, names in kinds.items())
 
 
-def _named(kind: str, names: list[str]) -> str:
-    if kind and (kind in _BY_COUNT or len(names) > _MOST_NAMES):
+def _name_list(kind: str, names: list[str]) -> str:
+    if kind and (kind in _COUNTED_KINDS or len(names) > _MAX_NAMES):
         return f"1 {kind}" if len(names) == 1 else f"{len(names)} {_plural(kind)}"
-    shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"{len(names) - 2} more"]
+    shown = names if len(names) <= _MAX_NAMES else [*names[: _MAX_NAMES - 1], f"{len(names) - 2} more"]
     word = kind if len(names) == 1 else _plural(kind)
     return f"{word} {', '.join(shown)}".strip()
 
@@ -102,16 +102,16 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
     elif kind == "DropStmt":
         what = _DROPPED.get(str(node.get("removeType")), "object")
         for item in node.get("objects", ()):
-            yield "drops", what, _dotted(item)
+            yield "drops", what, _dotted_name(item)
     elif kind in ("AlterTableStmt", "RenameStmt"):
         verb = "renames" if kind == "RenameStmt" else "alters"
         yield (
             verb,
             "",
-            _relation(node.get("relation")) or str(node.get("subname") or _dotted(node.get("object"))),
+            _relation(node.get("relation")) or str(node.get("subname") or _dotted_name(node.get("object"))),
         )
     elif kind == "AlterEnumStmt":
-        yield "alters", "type", ".".join(_strings(node.get("typeName", ())))
+        yield "alters", "type", ".".join(_string_values(node.get("typeName", ())))
     elif kind == "TruncateStmt":
         for item in node.get("relations", ()):
             yield "empties", "", _relation(item.get("RangeVar"))
@@ -132,7 +132,7 @@ def _name_of(node: Tree) -> str:
         return name
     for field in ("funcname", "typeName", "domainname"):
         if node.get(field):
-            return ".".join(_strings(node[field]))
+            return ".".join(_string_values(node[field]))
     return "an unnamed one"
 
 
@@ -143,7 +143,7 @@ def _relation(node: object) -> str:
     return f"{schema}.{node['relname']}" if schema else str(node["relname"])
 
 
-def _dotted(item: object) -> str:
+def _dotted_name(item: object) -> str:
     """A name from any of the shapes that DROP and RENAME give it."""
     if not isinstance(item, dict):
         return "something"
@@ -151,10 +151,10 @@ def _dotted(item: object) -> str:
         return str(item["String"].get("sval", ""))
     inner = item.get("List", {}).get("items") or item.get("ObjectWithArgs", {}).get("objname")
     inner = inner or item.get("TypeName", {}).get("names")
-    return ".".join(_strings(inner)) if inner else "something"
+    return ".".join(_string_values(inner)) if inner else "something"
 
 
-def _strings(items: Iterable[object]) -> list[str]:
+def _string_values(items: Iterable[object]) -> list[str]:
     return [
         str(item["String"].get("sval", "")) for item in items if isinstance(item, dict) and "String" in item
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mosaic_deploy.sql.parse import LARGE, SyntaxProblem, after_trivia, parse
+from mosaic_deploy.sql.parse import LARGE_TEXT, SqlSyntaxError, parse, skip_trivia
 
 _NAMES = {"mysql": "MySQL", "sqlite": "SQLite", "tsql": "T-SQL (SQL Server)"}
-_SIZED = r"(?:var)?char|character|numeric|decimal|(?:var)?bit|time|float|interval"
+_SIZED_TYPES = r"(?:var)?char|character|numeric|decimal|(?:var)?bit|time|float|interval"
 """Types that take a size in PostgreSQL too: `key varchar(20)` is a column."""
-_SIGNS: tuple[tuple[str, str, str], ...] = (
+_DIALECT_PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("mysql", "backticks", r"`[^`\n]*`"),
     ("mysql", "AUTO_INCREMENT", r"\bauto_increment\b"),
     ("mysql", "ENGINE=", r"\bengine\s*=\s*\w+"),
@@ -20,7 +20,7 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     (
         "mysql",
         "KEY inside CREATE TABLE",
-        r"[,(]\s*(?:(?:unique|fulltext)\s+(?:key|index)|(?:key|index)\s+(?!" + _SIZED + r")\w+)\s*\(",
+        r"[,(]\s*(?:(?:unique|fulltext)\s+(?:key|index)|(?:key|index)\s+(?!" + _SIZED_TYPES + r")\w+)\s*\(",
     ),
     ("mysql", "INT(11)", r"\b(?:tiny|small|medium|big)?int\s*\(\s*\d+\s*\)"),
     ("mysql", "INSERT IGNORE", r"\binsert\s+ignore\b"),
@@ -29,7 +29,7 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     ("mysql", "LIMIT a, b", r"\blimit\s+\d+\s*,\s*\d+"),
     ("mysql", "MODIFY COLUMN", r"\bmodify\s+(?:column\s+)?\w+\s+\w+"),
     ("mysql", "DELIMITER", r"^\s*delimiter\s+\S+"),
-    ("mysql", "LOCK TABLES", r"^\s*(?:un)?lock\s+tables\b"),
+    ("mysql", "MIGRATION_LOCK_KEYS TABLES", r"^\s*(?:un)?lock\s+tables\b"),
     ("mysql", "USE", r"^\s*use\s+\w+\s*;?\s*$"),
     ("sqlite", "AUTOINCREMENT", r"\bautoincrement\b"),
     ("sqlite", "PRAGMA", r"^\s*pragma\b"),
@@ -47,15 +47,16 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     ("tsql", "PRINT or EXEC", r"^\s*(?:print|exec)\s"),
     ("tsql", "IF OBJECT_ID", r"\bif\s+object_id\s*\("),
 )
-_COMPILED = tuple(
-    (dialect, name, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for dialect, name, pattern in _SIGNS
+_COMPILED_PATTERNS = tuple(
+    (dialect, name, re.compile(pattern, re.IGNORECASE | re.MULTILINE))
+    for dialect, name, pattern in _DIALECT_PATTERNS
 )
-_TEXT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^'\\]|''|\\.)*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_STRINGS_AND_COMMENTS = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^'\\]|''|\\.)*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _GO = re.compile(r"^[ \t]*go[ \t]*;?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_END = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL)
-_LONGEST = 20_000
+_STATEMENT_END = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL)
+_MAX_STATEMENT_LENGTH = 20_000
 """Characters of one statement that are worth a look, and a translation that is worth showing."""
-_MOST_CUTS = 20
+_MAX_START_CANDIDATES = 20
 
 
 def dialect_hint(sql: str, offset: int) -> str | None:
@@ -65,7 +66,7 @@ def dialect_hint(sql: str, offset: int) -> str | None:
     known and PostgreSQL's parser accepts it, the lines after it are that statement.
     """
     statement = failing_statement(sql, offset)
-    signs = _signs(statement)
+    signs = _matched_patterns(statement)
     if not signs:
         return None
     dialect = max(signs, key=lambda name: len(signs[name]))
@@ -75,7 +76,7 @@ def dialect_hint(sql: str, offset: int) -> str | None:
         return (
             f"{says}, which ends a batch; leave the line out: in PostgreSQL a semicolon ends each statement"
         )
-    form = _form(statement, dialect)
+    form = _postgresql_translation(statement, dialect)
     return f"{says}; in PostgreSQL it is:\n{form}" if form else says
 
 
@@ -87,57 +88,57 @@ def failing_statement(sql: str, offset: int) -> str:
     """
     if separator := _GO.match(sql, sql.rfind("\n", 0, offset) + 1):
         return separator.group()
-    start = _start(sql, offset)
-    return _until_end(sql[start : start + _LONGEST], offset - start).strip()
+    start = _statement_start(sql, offset)
+    return _truncate_at_end(sql[start : start + _MAX_STATEMENT_LENGTH], offset - start).strip()
 
 
-def _start(sql: str, offset: int) -> int:
-    cuts = list(_cuts(sql, offset))
+def _statement_start(sql: str, offset: int) -> int:
+    cuts = list(_start_candidates(sql, offset))
     for cut in cuts:
         try:
             parse(sql[:cut])
-        except SyntaxProblem:
+        except SqlSyntaxError:
             continue
-        return after_trivia(sql, cut)
-    return after_trivia(sql, 0 if len(cuts) < _MOST_CUTS else cuts[0])
+        return skip_trivia(sql, cut)
+    return skip_trivia(sql, 0 if len(cuts) < _MAX_START_CANDIDATES else cuts[0])
 
 
-def _cuts(sql: str, offset: int) -> Iterator[int]:
+def _start_candidates(sql: str, offset: int) -> Iterator[int]:
     """Where a statement may begin, the last place first; a few only, and one in a large file."""
     at = offset
-    for _ in range(_MOST_CUTS if offset < LARGE else 1):
+    for _ in range(_MAX_START_CANDIDATES if offset < LARGE_TEXT else 1):
         at = sql.rfind(";", 0, at)
         if at < 0:
             return
         yield at + 1
 
 
-def _until_end(text: str, failed: int) -> str:
+def _truncate_at_end(text: str, failed: int) -> str:
     if go := _GO.search(text, failed):
         text = text[: go.start()]
-    ends = (found.start(1) for found in _END.finditer(text) if found.group(1))
+    ends = (found.start(1) for found in _STATEMENT_END.finditer(text) if found.group(1))
     return text[: next((end for end in ends if end >= failed), len(text))]
 
 
-def _signs(statement: str) -> dict[str, list[str]]:
+def _matched_patterns(statement: str) -> dict[str, list[str]]:
     """What speaks for each dialect, outside texts and comments."""
-    bare = _TEXT.sub("''", statement)
+    bare = _STRINGS_AND_COMMENTS.sub("''", statement)
     found: dict[str, list[str]] = {}
-    for dialect, name, pattern in _COMPILED:
+    for dialect, name, pattern in _COMPILED_PATTERNS:
         if pattern.search(bare):
             found.setdefault(dialect, []).append(name)
     return found
 
 
-def _form(statement: str, dialect: str) -> str | None:
+def _postgresql_translation(statement: str, dialect: str) -> str | None:
     """The statement for PostgreSQL, where sqlglot reads it and PostgreSQL's parser accepts what it writes."""
-    from mosaic_deploy.sql.dialect_forms import postgresql_form
+    from mosaic_deploy.sql.dialect_forms import translate_to_postgresql
 
-    form = postgresql_form(statement, dialect)
-    if form is None or len(form) > _LONGEST:
+    form = translate_to_postgresql(statement, dialect)
+    if form is None or len(form) > _MAX_STATEMENT_LENGTH:
         return None
     try:
         parse(form)
-    except SyntaxProblem:
+    except SqlSyntaxError:
         return None
     return form

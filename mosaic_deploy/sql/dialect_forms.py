@@ -30,7 +30,7 @@ _LEFT_OUT = (
 """What PostgreSQL has no word for in a column's definition; ON UPDATE is told, since it changes rows."""
 
 
-def postgresql_form(statement: str, dialect: str) -> str | None:
+def translate_to_postgresql(statement: str, dialect: str) -> str | None:
     """`statement` as PostgreSQL's SQL; None where sqlglot doesn't read it or it has no counterpart."""
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it would print what we say in our own words
     try:
@@ -57,7 +57,7 @@ def _has_counterpart(tree: exp.Expression) -> bool:
 
 def _rewrite(tree: exp.Expression) -> list[exp.Expression]:
     """Changes `tree` in place; returns statements that belong behind it."""
-    behind = list(_indexes(tree)) if isinstance(tree, exp.Create) else []
+    behind = list(_extract_indexes(tree)) if isinstance(tree, exp.Create) else []
     for node in list(tree.find_all(*_LEFT_OUT)):
         if isinstance(node, exp.OnUpdateColumnConstraint):
             tree.meta[_ON_UPDATE] = True
@@ -86,12 +86,12 @@ def _rewrite_type(node: exp.DataType) -> None:
     elif kind.name == "BIT" and not node.expressions:
         node.replace(exp.DataType.build("BOOLEAN"))
     elif kind.name == "ENUM":
-        _check_instead(node)
+        _enum_as_check(node)
     elif any(size.name.upper() == "MAX" for size in node.expressions):
         node.replace(exp.DataType.build("BYTEA" if "BINARY" in kind.name else "TEXT", dialect="postgres"))
 
 
-def _check_instead(node: exp.DataType) -> None:
+def _enum_as_check(node: exp.DataType) -> None:
     """An ENUM in place, which PostgreSQL wants as a type of its own, as text with a check."""
     column, values = node.parent, [value.copy() for value in node.expressions]
     node.replace(exp.DataType.build("TEXT"))
@@ -101,7 +101,7 @@ def _check_instead(node: exp.DataType) -> None:
         column.append("constraints", check)
 
 
-def _indexes(tree: exp.Create) -> Iterator[exp.Expression]:
+def _extract_indexes(tree: exp.Create) -> Iterator[exp.Expression]:
     """KEY inside CREATE TABLE as CREATE INDEX."""
     table = tree.find(exp.Table)
     for node in list(tree.find_all(exp.IndexColumnConstraint)):

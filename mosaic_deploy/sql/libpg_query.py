@@ -20,7 +20,7 @@ from typing import Any
 _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
 
 
-class ParserRefused(Exception):
+class ParserError(Exception):
     """The parser's error. `position` counts characters from 1 in the text, None where it gave no place."""
 
     def __init__(self, message: str, position: int | None) -> None:
@@ -40,78 +40,78 @@ class _Error(Structure):
     )
 
 
-class _Parsed(Structure):
+class _ParseResult(Structure):
     _fields_ = (("tree", c_char_p), ("stderr", c_char_p), ("error", POINTER(_Error)))
 
 
-class _Piece(Structure):
+class _StatementSpan(Structure):
     _fields_ = (("location", c_int), ("length", c_int))
 
 
-class _Split(Structure):
+class _SplitResult(Structure):
     _fields_ = (
-        ("pieces", POINTER(POINTER(_Piece))),
+        ("pieces", POINTER(POINTER(_StatementSpan))),
         ("count", c_int),
         ("stderr", c_char_p),
         ("error", POINTER(_Error)),
     )
 
 
-class _Function(Structure):
+class _PlpgsqlResult(Structure):
     _fields_ = (("tree", c_char_p), ("error", POINTER(_Error)))
 
 
 _SIGNATURES: dict[str, tuple[str, type[Structure]]] = {
-    "pg_query_parse": ("pg_query_free_parse_result", _Parsed),
-    "pg_query_split_with_parser": ("pg_query_free_split_result", _Split),
-    "pg_query_parse_plpgsql": ("pg_query_free_plpgsql_parse_result", _Function),
+    "pg_query_parse": ("pg_query_free_parse_result", _ParseResult),
+    "pg_query_split_with_parser": ("pg_query_free_split_result", _SplitResult),
+    "pg_query_parse_plpgsql": ("pg_query_free_plpgsql_parse_result", _PlpgsqlResult),
 }
 
 
 def parse_statements(sql: str) -> list[dict[str, Any]]:
     """Raw statements as libpg_query's JSON has them: `stmt`, and in bytes `stmt_location` and `stmt_len`.
 
-    Raises ParserRefused, and RecursionError where a tree is deeper than Python can read.
+    Raises ParserError, and RecursionError where a tree is deeper than Python can read.
     """
-    found: list[dict[str, Any]] = _tree("pg_query_parse", sql).get("stmts", [])
+    found: list[dict[str, Any]] = _parse_tree("pg_query_parse", sql).get("stmts", [])
     return found
 
 
 def parse_plpgsql(statement: str) -> Any:
-    """PL/pgSQL's tree of the function or DO block that `statement` makes. Raises ParserRefused, RecursionError."""
-    return _tree("pg_query_parse_plpgsql", statement, _PROMISES)
+    """PL/pgSQL's tree of the function or DO block that `statement` makes. Raises ParserError, RecursionError."""
+    return _parse_tree("pg_query_parse_plpgsql", statement, _MALFORMED_JSON)
 
 
-_PROMISES = re.compile(r"(?:\{\}\},)+")
+_MALFORMED_JSON = re.compile(r"(?:\{\}\},)+")
 """What libpg_query 6 writes for a trigger's own variables (`tg_op` and the like), a brace too many each; they stand
 before anything that a person wrote."""
 
 
 def split_statements(sql: str) -> list[str]:
-    """The text of each statement up to its semicolon, without making trees. Raises ParserRefused."""
+    """The text of each statement up to its semicolon, without making trees. Raises ParserError."""
     encoded = sql.encode()
     library = _library()
     result = library.pg_query_split_with_parser(encoded)
     try:
-        _refuse(result)
+        _raise_parser_error(result)
         pieces = (result.pieces[number].contents for number in range(result.count))
         return [encoded[p.location : p.location + p.length].decode() for p in pieces]
     finally:
         library.pg_query_free_split_result(result)
 
 
-def _tree(function: str, sql: str, junk: re.Pattern[str] | None = None) -> Any:
+def _parse_tree(function: str, sql: str, junk: re.Pattern[str] | None = None) -> Any:
     """`junk`: what is left out where the library wrote JSON that isn't."""
     library = _library()
     result = getattr(library, function)(sql.encode())
     try:
-        _refuse(result)
-        return _read(result.tree, junk)
+        _raise_parser_error(result)
+        return _load_json(result.tree, junk)
     finally:
         getattr(library, _SIGNATURES[function][0])(result)
 
 
-def _read(tree: bytes, junk: re.Pattern[str] | None) -> Any:
+def _load_json(tree: bytes, junk: re.Pattern[str] | None) -> Any:
     try:
         return json.loads(tree)
     except ValueError:
@@ -120,10 +120,10 @@ def _read(tree: bytes, junk: re.Pattern[str] | None) -> Any:
         return json.loads(junk.sub("", tree.decode(), count=1))
 
 
-def _refuse(result: Any) -> None:
+def _raise_parser_error(result: Any) -> None:
     if result.error:
         error = result.error.contents
-        raise ParserRefused((error.message or b"").decode(errors="replace"), error.cursorpos or None)
+        raise ParserError((error.message or b"").decode(errors="replace"), error.cursorpos or None)
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mosaic_deploy.sql.parse import SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.parse import SqlSyntaxError, Tree, parse
 
 _QUOTED = re.compile(r'"(.+?)"(?=[\s,;:)]|$)', re.DOTALL)
 _NEAR = re.compile(r'at or near "(.+?)"(?=\s|$)', re.DOTALL)
@@ -32,17 +32,17 @@ _BODY = re.compile(r"\$(?P<tag>[^\W\d]?\w*)\$(?P<body>.*?)\$(?P=tag)\$", re.DOTA
 _BLOCK_COMMENT = re.compile(r"/\*|\*/")
 
 
-def locate(text: str, message: str) -> int:
+def locate_error(text: str, message: str) -> int:
     """The most likely offset in characters of what `message` complains about in the statement `text`; 0 if unclear."""
     if near := _NEAR.search(message):
-        return _in_a_body(text, near.group(1))
-    for found in (_places(text, message), _same_words(text, message)):
+        return _offset_in_function_body(text, near.group(1))
+    for found in (_node_offsets(text, message), _word_offsets(text, message)):
         if found:
             return found[0] if len(found) == 1 else 0
     return 0
 
 
-def _in_a_body(text: str, word: str) -> int:
+def _offset_in_function_body(text: str, word: str) -> int:
     """The statement itself has been parsed, so a syntax error is inside a function's body."""
     places = [
         body.start("body") + found.start()
@@ -52,22 +52,22 @@ def _in_a_body(text: str, word: str) -> int:
     return places[0] if len(places) == 1 else 0
 
 
-def _places(text: str, message: str) -> list[int]:
+def _node_offsets(text: str, message: str) -> list[int]:
     """Distinct places of the tree's nodes that the message can mean, in the order of the text.
 
     All uses of a relation, type or function that isn't there are wrong, and PostgreSQL stops at the first.
     """
-    wanted = _wanted(message)
+    wanted = _parse_target(message)
     if wanted is None:
         return []
     try:
         statements = parse(text)
-    except SyntaxProblem:
+    except SqlSyntaxError:
         return []
     encoded = text.encode()
     nodes = [n for statement in statements for n in _nodes(statement.tree) if n.kind in wanted.kinds]
-    exact = [node for node in nodes if ".".join(_names(node)) == wanted.name]
-    named = exact or [n for n in nodes if ".".join(_names(n)).endswith(f".{wanted.name}")]
+    exact = [node for node in nodes if ".".join(_name_parts(node)) == wanted.name]
+    named = exact or [n for n in nodes if ".".join(_name_parts(n)).endswith(f".{wanted.name}")]
     bytes_ = sorted({int(node.fields.get("location", 0)) for node in named})
     if wanted.first:
         del bytes_[1:]
@@ -81,7 +81,7 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Target:
     """What a message names. `first`: several uses are all wrong."""
 
     kinds: tuple[str, ...]
@@ -89,33 +89,33 @@ class _Wanted:
     first: bool = False
 
 
-def _wanted(message: str) -> _Wanted | None:
+def _parse_target(message: str) -> _Target | None:
     for pattern, node in ((_FUNCTION, "FuncCall"), (_OPERATOR, "A_Expr"), (_COLUMN, "ColumnRef")):
         if found := pattern.match(message):
-            return _Wanted((node,), found.group(1), first=node == "FuncCall")
+            return _Target((node,), found.group(1), first=node == "FuncCall")
     quoted = _QUOTED.search(message)
     if quoted is None:
         return None
     if _LITERAL.match(message):
-        return _Wanted(("A_Const",), _QUOTED.findall(message)[-1])
-    return _named(message[: quoted.start()], quoted.group(1))
+        return _Target(("A_Const",), _QUOTED.findall(message)[-1])
+    return _target_by_kind(message[: quoted.start()], quoted.group(1))
 
 
-def _named(before: str, name: str) -> _Wanted | None:
+def _target_by_kind(before: str, name: str) -> _Target | None:
     """What is called `name`, by the words that stand before the name in the message."""
     if "FROM-clause entry" in before:
-        return _Wanted(("Qualifier",), name, first=True)
+        return _Target(("Qualifier",), name, first=True)
     kind = _KIND.search(before)
     if kind is None:
         return None
     if kind.group(1) == "column":
-        return _Wanted(("ColumnRef", "ResTarget"), name)
+        return _Target(("ColumnRef", "ResTarget"), name)
     if kind.group(1) == "type":
-        return _Wanted(("TypeName",), name.removesuffix("[]"), first=True)
-    return _Wanted(("RangeVar",), name, first=True)
+        return _Target(("TypeName",), name.removesuffix("[]"), first=True)
+    return _Target(("RangeVar",), name, first=True)
 
 
-def _names(node: _Node) -> list[str]:
+def _name_parts(node: _Node) -> list[str]:
     """A node's name in its parts, as the message would join them."""
     fields = node.fields
     if node.kind == "RangeVar":
@@ -141,14 +141,14 @@ def _nodes(root: Any) -> Iterator[_Node]:
         elif isinstance(item, dict):
             for name, value in item.items():
                 if isinstance(value, dict):
-                    kind = _UNNAMED.get(str(name), str(name))
+                    kind = _FIELD_KINDS.get(str(name), str(name))
                     yield _Node(kind, value)
                     if kind == "ColumnRef":
                         yield _Node("Qualifier", value)
                 waiting.append(value)
 
 
-_UNNAMED: dict[str, str] = {
+_FIELD_KINDS: dict[str, str] = {
     "typeName": "TypeName",
     "relation": "RangeVar",
     "pktable": "RangeVar",
@@ -157,9 +157,9 @@ _UNNAMED: dict[str, str] = {
 """Fields whose node comes without its kind's name around it."""
 
 
-def _same_words(text: str, message: str) -> list[int]:
+def _word_offsets(text: str, message: str) -> list[int]:
     """Where the first name in quotes that the statement has at all stands in it, outside texts and comments."""
-    words = list(_words(text))
+    words = list(_identifiers(text))
     for quoted in _QUOTED.findall(message):
         name = quoted.rpartition(".")[2]
         found = [at for at, word in words if word in (quoted, name)]
@@ -168,7 +168,7 @@ def _same_words(text: str, message: str) -> list[int]:
     return []
 
 
-def _words(text: str) -> Iterator[tuple[int, str]]:
+def _identifiers(text: str) -> Iterator[tuple[int, str]]:
     """Identifiers with their places, as PostgreSQL reads them: in lower case unless quoted."""
     at = 0
     while word := _WORD.search(text, at):

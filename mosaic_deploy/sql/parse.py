@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from mosaic_deploy.sql.libpg_query import ParserRefused, split_statements
+from mosaic_deploy.sql.libpg_query import ParserError, split_statements
 
 Tree = dict[str, Any]
 """A parse tree as libpg_query's JSON: `{"CreateStmt": {…}}`."""
@@ -33,7 +33,7 @@ class Statement:
     @property
     def tree(self) -> Tree:
         """The parse tree. The positions in it count from the file's beginning or from the statement's."""
-        return _lone_tree(self.text) if self.parsed is None else self.parsed
+        return _parse_single_tree(self.text) if self.parsed is None else self.parsed
 
     @property
     def kind(self) -> str:
@@ -49,7 +49,7 @@ class Statement:
         return fields
 
 
-class SyntaxProblem(Exception):
+class SqlSyntaxError(Exception):
     """The parser's refusal. `offset` is in characters from 0, None where the parser gave no place."""
 
     def __init__(self, message: str, offset: int | None) -> None:
@@ -67,15 +67,15 @@ _PLAIN_KINDS = {
 """First words that begin one kind of statement only: what a file with a million statements is full of."""
 _PLAIN_WORD = re.compile(r"(?:insert|update|delete|select)\b", re.IGNORECASE)
 
-LARGE = 1_000_000
+LARGE_TEXT = 1_000_000
 """Characters from which on a file's trees aren't kept: they take 80 times the memory of its text."""
 
 
 def parse(sql: str) -> list[Statement]:
-    """The statements of `sql`; none for an empty or comment-only text. Raises SyntaxProblem."""
+    """The statements of `sql`; none for an empty or comment-only text. Raises SqlSyntaxError."""
     if "\0" in sql:
-        raise SyntaxProblem("a NUL character", sql.index("\0"))
-    if len(sql) < LARGE:
+        raise SqlSyntaxError("a NUL character", sql.index("\0"))
+    if len(sql) < LARGE_TEXT:
         return list(_statements(sql, _raw_statements(sql)))
 
     return [Statement(text, offset) for text, offset in split_large(sql)]
@@ -95,20 +95,20 @@ def semantic_checksums(parts: Sequence[Sequence[Statement]]) -> tuple[str, ...]:
     found = []
     for part in parts or ((),):
         for statement in part:
-            digest.update(_meaning(statement))
+            digest.update(_checksum_bytes(statement))
         found.append(digest.hexdigest())
     return tuple(found)
 
 
-def _meaning(statement: Statement) -> bytes:
+def _checksum_bytes(statement: Statement) -> bytes:
     """What counts of a statement, in bytes that tell where it ends."""
     if statement.parsed is not None:
-        return "".join(_words(statement.parsed)).encode("utf-8", "surrogatepass")
+        return "".join(_tree_tokens(statement.parsed)).encode("utf-8", "surrogatepass")
     return f"text {len(statement.text)} {statement.text}".encode()
 
 
 @lru_cache(maxsize=4)
-def _lone_tree(text: str) -> Tree:
+def _parse_single_tree(text: str) -> Tree:
     """The tree of a single statement's text. Rules look at one statement after the other, each several times."""
     [raw] = _raw_statements(text)
     tree: Tree = raw["stmt"]
@@ -124,24 +124,24 @@ def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
 
 
 def _raw_statements(sql: str) -> list[Tree]:
-    from mosaic_deploy.sql.libpg_query import ParserRefused, parse_statements  # loads a C library
+    from mosaic_deploy.sql.libpg_query import ParserError, parse_statements  # loads a C library
 
     try:
         return parse_statements(sql)
-    except ParserRefused as error:
-        raise refused(error.message, error.position) from None
+    except ParserError as error:
+        raise syntax_error(error.message, error.position) from None
     except RecursionError:
-        raise SyntaxProblem("the statement is nested too deeply to be read", None) from None
+        raise SqlSyntaxError("the statement is nested too deeply to be read", None) from None
 
 
-def refused(message: str, position: int | None, base: int = 0) -> SyntaxProblem:
+def syntax_error(message: str, position: int | None, base: int = 0) -> SqlSyntaxError:
     """The parser's error, whose `position` counts characters from 1 in a text that begins at `base`.
 
     The message goes without the rest of the file, which an unterminated quote is `at or near` to.
     """
     line, _, more = message.partition("\n")
     offset = base + position - 1 if position and position > 0 else None
-    return SyntaxProblem(f'{line}…"' if more else line, offset)
+    return SqlSyntaxError(f'{line}…"' if more else line, offset)
 
 
 def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
@@ -153,25 +153,25 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
         end = start + item["stmt_len"] if item.get("stmt_len") else len(encoded)
         at_char += len(encoded[at_byte:start].decode())
         text = encoded[start:end].decode()
-        lead = leading_trivia(text)
+        lead = leading_trivia_length(text)
         first_byte = start + len(text[:lead].encode())
-        yield Statement(text[lead:].rstrip(SPACE), at_char + lead, item["stmt"], first_byte)
+        yield Statement(text[lead:].rstrip(WHITESPACE), at_char + lead, item["stmt"], first_byte)
         at_char += len(text)
         at_byte = end
 
 
-SPACE = " \t\n\r\f\v"
+WHITESPACE = " \t\n\r\f\v"
 """What PostgreSQL's scanner calls white space; a no-break space, for one, is part of a name."""
-_TRIVIA = re.compile(rf"(?:[{SPACE}]|--[^\n\r]*)+")
+_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
-def leading_trivia(text: str) -> int:
+def leading_trivia_length(text: str) -> int:
     """How many characters of white space and comments `text` begins with (comments nest)."""
-    return after_trivia(text, 0)
+    return skip_trivia(text, 0)
 
 
-def after_trivia(text: str, at: int) -> int:
+def skip_trivia(text: str, at: int) -> int:
     """The first place from `at` on that is neither white space nor comment."""
     while at < len(text):
         if blank := _TRIVIA.match(text, at):
@@ -205,7 +205,7 @@ _POSITIONS = frozenset(
 )
 
 
-def _words(root: Any) -> Iterator[str]:
+def _tree_tokens(root: Any) -> Iterator[str]:
     """A tree as words that only an equal tree yields, positions left out.
 
     Without recursion: a chain of a thousand operators is as deep as it is long.
@@ -224,19 +224,19 @@ def _words(root: Any) -> Iterator[str]:
             yield json.dumps(node, ensure_ascii=False)
 
 
-PIECE = 1_000_000
+CHUNK_LENGTH = 1_000_000
 """Characters; a piece that can't be cut there grows."""
-_END = re.compile(rf";[{SPACE}]*\n")
+_STATEMENT_END = re.compile(rf";[{WHITESPACE}]*\n")
 _GROWTH = 4
 
 
-def split_large(sql: str, piece: int = PIECE) -> Iterator[tuple[str, int]]:
-    """Each statement's text with its offset in characters. Raises SyntaxProblem."""
+def split_large(sql: str, piece: int = CHUNK_LENGTH) -> Iterator[tuple[str, int]]:
+    """Each statement's text with its offset in characters. Raises SqlSyntaxError."""
     at, size = 0, piece
     while at < len(sql):
-        cut = _END.search(sql, at + size - 1)
+        cut = _STATEMENT_END.search(sql, at + size - 1)
         end = cut.end() if cut else len(sql)
-        found = _split_piece(sql, at, end)
+        found = _split_chunk(sql, at, end)
         if found is None:
             size *= _GROWTH
             continue
@@ -244,21 +244,21 @@ def split_large(sql: str, piece: int = PIECE) -> Iterator[tuple[str, int]]:
         at, size = end, piece
 
 
-def _split_piece(sql: str, at: int, end: int) -> list[tuple[str, int]] | None:
+def _split_chunk(sql: str, at: int, end: int) -> list[tuple[str, int]] | None:
     """The statements between two places; None where the text isn't known to have a statement's end at `end`."""
     text = sql[at:end]
     try:
         pieces = split_statements(text)
-    except ParserRefused as error:
+    except ParserError as error:
         if end < len(sql):
             return None
-        raise refused(error.message, error.position, at) from None
-    found, last = _placed(text, pieces, at)
+        raise syntax_error(error.message, error.position, at) from None
+    found, last = _with_offsets(text, pieces, at)
     ended = not found or text.startswith(";", last)
     return found if ended or end == len(sql) else None
 
 
-def _placed(text: str, pieces: list[str], base: int) -> tuple[list[tuple[str, int]], int]:
+def _with_offsets(text: str, pieces: list[str], base: int) -> tuple[list[tuple[str, int]], int]:
     """The pieces with their offsets, and where the last one ends in `text`.
 
     Between them are semicolons, white space and comments only, so the next token begins the next piece.
@@ -266,11 +266,11 @@ def _placed(text: str, pieces: list[str], base: int) -> tuple[list[tuple[str, in
     found: list[tuple[str, int]] = []
     last = 0
     for piece in pieces:
-        start = after_trivia(text, last)
+        start = skip_trivia(text, last)
         while text.startswith(";", start):
-            start = after_trivia(text, start + 1)
-        statement = piece[leading_trivia(piece) :]
+            start = skip_trivia(text, start + 1)
+        statement = piece[leading_trivia_length(piece) :]
         assert text.startswith(statement, start)
         last = start + len(statement)
-        found.append((statement.rstrip(SPACE), base + start))
+        found.append((statement.rstrip(WHITESPACE), base + start))
     return found, last

@@ -53,6 +53,6 @@ def dollar_quote(body: str, tag: str = "mosaic") -> str:
     return f"${chosen}${body}${chosen}$"
 
 
-def values(rows: Sequence[object], columns: str) -> str:
+def recordset(rows: Sequence[object], columns: str) -> str:
     """A FROM item that yields `rows` (JSON objects) with `columns` (`path text, size bigint`)."""
     return f"pg_catalog.json_to_recordset({json_literal(list(rows))}::json) AS r({columns})"

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mosaic_deploy.cli.target.identity import own_process
+from mosaic_deploy.cli.target.identity import current_process
 
 Sql = Callable[[str], list[dict]]
 _WAITING = "select pg_sleep(100);"
@@ -81,7 +81,7 @@ def test_a_killed_deploy_is_told_as_interrupted_once_nothing_holds_its_lease(sql
     assert statuses(sql) == ["done", "running"], "asking writes nothing"
 
 
-@pytest.mark.skipif(not own_process(), reason="this system tells too little of processes")
+@pytest.mark.skipif(not current_process(), reason="this system tells too little of processes")
 def test_it_is_known_on_its_own_machine_that_it_has_ended(sql, killed, run) -> None:
     shown = run("status", "--local").stdout
     assert "deploying now" not in shown
@@ -129,7 +129,7 @@ def test_an_agent_is_told_the_same(sql, killed, folder: Path, environment) -> No
     assert "process" not in last["report"], "what only this machine's deploys need isn't told"
 
 
-@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+@pytest.mark.skipif(not current_process(), reason="this system has no /proc")
 def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run, folder: Path) -> None:
     (folder / "sql/3_wait.sql").write_text("create table w (id int);")
     # No patience at all: what is waited for would be refused.
@@ -145,7 +145,7 @@ def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run
     ]
 
 
-@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+@pytest.mark.skipif(not current_process(), reason="this system has no /proc")
 def test_a_command_for_the_history_takes_over_too(sql, killed, run, folder: Path) -> None:
     (folder / "sql/3_wait.sql").unlink()
     (folder / "sql/1_t.down.sql").write_text("drop table t;")
@@ -178,7 +178,7 @@ def test_a_lease_that_ran_out_is_taken_and_its_deploy_ended(sql, killed, run, fo
     assert statuses(sql) == ["done", "interrupted", "done"]
 
 
-@pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+@pytest.mark.skipif(not current_process(), reason="this system has no /proc")
 def test_a_statement_of_the_dead_deploy_that_still_runs_is_waited_for(
     sql, run, folder: Path, environment
 ) -> None:

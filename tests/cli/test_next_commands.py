@@ -39,8 +39,8 @@ _ALL = "--local --env staging --project a-1"
     ],
 )
 def test_a_command_gets_what_it_takes_and_lacks(command: str, whole: str) -> None:
-    assert _SCOPE.whole(command) == whole
-    assert _SCOPE.whole(whole) == whole, "and nothing twice"
+    assert _SCOPE.add_scope(command) == whole
+    assert _SCOPE.add_scope(whole) == whole, "and nothing twice"
 
 
 _WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1).filter(
@@ -52,14 +52,14 @@ _WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\
 def test_names_of_any_kind_arrive_as_they_are(environment: str, project: str, path: str) -> None:
     scope = Scope(local=True, environment=environment, project_id=project, path=path)
     for command, option in (("apply", False), ("sql -f x.sql", True)):
-        whole = scope.whole(f"mosaic-deploy {command}")
+        whole = scope.add_scope(f"mosaic-deploy {command}")
         context = parse(program_words(whole)[1:])
         assert context
         said = context.params
         assert (said["local"], said["environment"], said["project_id"], said["path"]) == (
             True, environment, project, path,
         ), option  # fmt: skip
-        assert scope.whole(whole) == whole
+        assert scope.add_scope(whole) == whole
 
 
 def test_options_stand_before_what_is_no_option() -> None:
@@ -92,13 +92,13 @@ def test_a_missing_key_offers_commands_that_can_be_read(run, folder: Path) -> No
 )
 def test_a_command_tells_in_the_format_in_use(command: str, whole: str) -> None:
     scope = Scope(local=True, output="ndjson")
-    assert scope.whole(command) == whole
-    assert scope.whole(whole) == whole
+    assert scope.add_scope(command) == whole
+    assert scope.add_scope(whole) == whole
 
 
 def test_a_sentence_is_for_people() -> None:
     scope = Scope(local=True, output="json")
-    assert scope.whole_text("`mosaic-deploy apply` does") == "`mosaic-deploy apply --local` does"
+    assert scope.add_scope_to_text("`mosaic-deploy apply` does") == "`mosaic-deploy apply --local` does"
 
 
 @pytest.mark.parametrize(

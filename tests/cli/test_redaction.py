@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.cli.support_ticket import redacted
+from mosaic_deploy.cli.support_ticket import redact
 
 _PLANTED = (
     "value '{}' is odd",
@@ -38,8 +38,8 @@ _VALUES = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30)
 @pytest.mark.parametrize("planted", _PLANTED)
 @given(value=_VALUES)
 def test_what_is_planted_is_left_out(planted: str, value: str) -> None:
-    assert value not in redacted(planted.format(value))
-    assert value not in redacted(f"so it is\n{planted.format(value)} and so on")
+    assert value not in redact(planted.format(value))
+    assert value not in redact(f"so it is\n{planted.format(value)} and so on")
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_what_is_planted_is_left_out(planted: str, value: str) -> None:
     ],
 )
 def test_plain_words_are_kept(plain: str) -> None:
-    assert redacted(plain) == plain
+    assert redact(plain) == plain
 
 
 @given(st.text())
 def test_it_is_one_short_line(text: str) -> None:
-    found = redacted(text)
+    found = redact(text)
     assert len(found) <= 300
     assert "\n" not in found

@@ -127,7 +127,9 @@ def test_a_deploy_in_between_is_said(run, saved):
 def test_what_moved_live_without_a_deploy_is_said(run, saved, environment, platform):
     project = json.loads(saved.read_text())["project"]["id"]
     with Api(platform.url, ApiKey(platform.api_key)) as api:
-        api.call(endpoints.PUT_FILE, project=project, body={"filename": "by-hand.html", "content": "x"})
+        api.call(
+            endpoints.UPLOAD_STATIC_FILE, project=project, body={"filename": "by-hand.html", "content": "x"}
+        )
     error = refused(run, "plan.json")
     assert str(error["message"]).splitlines()[1:] == [
         "  - live: static files changed without a deploy from here"

@@ -13,8 +13,8 @@ import pytest
 
 from mosaic_deploy import errors
 from mosaic_deploy.cli.next_commands import Scope
-from mosaic_deploy.cli.support_ticket import offer_ticket, tried
-from mosaic_deploy.deploy.applying.transfers import Failures
+from mosaic_deploy.cli.support_ticket import attempted_command, offer_ticket
+from mosaic_deploy.deploy.applying.transfers import TransferFailures
 from mosaic_deploy.model.change import Action, PutStatic
 from mosaic_deploy.model.command_line import program_words
 from mosaic_deploy.model.event import ChangeFailed
@@ -94,7 +94,7 @@ def test_mistakes_of_ones_own_offer_none(run, folder: Path) -> None:
 
 def test_a_ticket_that_fails_offers_no_ticket(run, folder: Path) -> None:
     failed = errors.ServerFailed("no", status=500)
-    offer_ticket(failed, tried(["ticket", "--subject", "x"]), Scope())
+    offer_ticket(failed, attempted_command(["ticket", "--subject", "x"]), Scope())
     assert failed.next_actions == ()
 
 
@@ -138,10 +138,10 @@ def test_whose_making_it_is(error: errors.MosaicError, offered: bool) -> None:
     ("other", "offered"), [(errors.ResponseLost("no answer"), True), (errors.Forbidden("no"), False)]
 )
 def test_files_that_the_platform_failed_offer_one_ticket(other: errors.MosaicError, offered: bool) -> None:
-    failures = Failures()
+    failures = TransferFailures()
     for number, error in enumerate((errors.ServerFailed("no", status=500, request_id="r 1"), other)):
         put = PutStatic(f"{number}.html", "0" * 64, 1, Action.ADD, "new")
-        failures.heard(ChangeFailed(put, error))
+        failures.record(ChangeFailed(put, error))
     failed = failures.error(0)
     assert isinstance(failed, errors.TransfersFailed)
     offer_ticket(failed, "mosaic-deploy apply", Scope())
@@ -162,9 +162,11 @@ def test_what_was_tried_is_told_without_a_value() -> None:
         "--",
         "--yes",
     ]
-    assert tried(given) == "mosaic-deploy sql --local -f --project --csv"
-    assert tried(["migrate", "repair", "--forget", "3"]) == "mosaic-deploy migrate repair --forget"
-    assert tried(["nothing", "hunter2"]) == "mosaic-deploy"
+    assert attempted_command(given) == "mosaic-deploy sql --local -f --project --csv"
+    assert (
+        attempted_command(["migrate", "repair", "--forget", "3"]) == "mosaic-deploy migrate repair --forget"
+    )
+    assert attempted_command(["nothing", "hunter2"]) == "mosaic-deploy"
 
 
 def test_a_person_at_the_terminal_is_told_that_the_message_is_read(folder: Path, environment) -> None:

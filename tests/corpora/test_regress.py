@@ -13,7 +13,7 @@ import pytest
 
 from mosaic_deploy.errors import MigrationInvalid
 from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
-from mosaic_deploy.sql.parse import SyntaxProblem, parse, semantic_checksum, split_large
+from mosaic_deploy.sql.parse import SqlSyntaxError, parse, semantic_checksum, split_large
 from tests.corpora.conftest import FOLDER
 
 FILES = sorted((FOLDER / "pg-regress-squawk").glob("*.sql"))
@@ -104,7 +104,7 @@ def test_a_refused_file_is_told_with_its_place(name: str, tmp_path: Path) -> Non
     error = refusal(text)
     assert error is not None
     offset = error.cursorpos - 1
-    with pytest.raises(SyntaxProblem) as caught:
+    with pytest.raises(SqlSyntaxError) as caught:
         parse(text)
     assert caught.value.offset == offset
     near = re.search(r'at or near "(.*?)"?$', str(error.message).partition("\n")[0])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mosaic_deploy import deploy
-from mosaic_deploy.deploy import ApplyOptions, Planned, PlanOptions, Target
+from mosaic_deploy.deploy import ApplyOptions, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.transport import loopback_target
@@ -20,7 +20,7 @@ from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
 from mosaic_deploy.source.manifest.read import read_manifest
 
 _numbers = itertools.count(1)
-OPTIONS = ApplyOptions(holder="tests", again="mosaic-deploy apply", lease_wait=0.0)
+OPTIONS = ApplyOptions(holder="tests", retry_command="mosaic-deploy apply", lease_wait=0.0)
 
 
 @dataclass
@@ -41,18 +41,20 @@ class Site:
         whole = {"version": 1, "project": {"name": self.name}, **sections}
         self.write("mosaic.yaml", yaml.safe_dump(whole, allow_unicode=True))
 
-    def plan(self, api: Api | None = None, options: PlanOptions | None = None) -> Planned:
+    def plan(self, api: Api | None = None, options: PlanOptions | None = None) -> PreparedPlan:
         manifest = read_manifest(self.root, environ={})
         target = Target(manifest.project.id, manifest.project.name)
         return deploy.plan(api or self.api, manifest, target, options or PlanOptions())
 
     def events(
-        self, planned: Planned | None = None, api: Api | None = None, **options: object
+        self, planned: PreparedPlan | None = None, api: Api | None = None, **options: object
     ) -> Iterator[Event]:
         chosen = replace(OPTIONS, **options)  # type: ignore[arg-type]
         return deploy.apply(api or self.api, planned or self.plan(api), chosen)
 
-    def run(self, planned: Planned | None = None, api: Api | None = None, **options: object) -> list[Event]:
+    def run(
+        self, planned: PreparedPlan | None = None, api: Api | None = None, **options: object
+    ) -> list[Event]:
         return list(self.events(planned, api, **options))
 
     def apply(self, **options: object) -> ApplyDone:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.deploy import Planned, Target
-from mosaic_deploy.deploy.history.amend import amend
-from mosaic_deploy.deploy.history.read import Known, read_known, standing_lines
+from mosaic_deploy.deploy import PreparedPlan, Target
+from mosaic_deploy.deploy.history.amend import apply_history_changes
+from mosaic_deploy.deploy.history.read import HistoryContext, history_statuses, read_history_context
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
-from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.diff.repairs import RepairRequest
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyDone, Event
 from mosaic_deploy.source.manifest.read import read_manifest
@@ -38,27 +38,27 @@ def pending(site) -> list[str]:
     return [change.address for change in site.plan().plan.changes]
 
 
-def known(site, api: Api | None = None) -> Known:
+def known(site, api: Api | None = None) -> HistoryContext:
     manifest = read_manifest(site.root, environ={})
-    return read_known(api or site.api, manifest, Target(manifest.project.id, manifest.project.name))
+    return read_history_context(api or site.api, manifest, Target(manifest.project.id, manifest.project.name))
 
 
 def standings(site) -> dict[str, str]:
-    return {line.version: str(line.standing) for line in standing_lines(known(site))}
+    return {line.version: str(line.state) for line in history_statuses(known(site))}
 
 
 def ways(site) -> list[str]:
     return [
         str(way.command).removeprefix("mosaic-deploy migrate ")
-        for line in standing_lines(known(site))
+        for line in history_statuses(known(site))
         for way in line.ways
     ]
 
 
-def write(site, planned: Planned, name: str, api: Api | None = None) -> list[Event]:
-    return list(amend(api or site.api, planned, OPTIONS, name))
+def write(site, planned: PreparedPlan, name: str, api: Api | None = None) -> list[Event]:
+    return list(apply_history_changes(api or site.api, planned, OPTIONS, name))
 
 
 def repair(site, **wish: tuple) -> None:
-    events = write(site, plan_repair(site.api, known(site), Wish(**wish)), REPAIR)
+    events = write(site, plan_repair(site.api, known(site), RepairRequest(**wish)), REPAIR)
     assert isinstance(events[-1], ApplyDone), events[-1]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.deploy.draft import HOLDER, Drafted, run_draft
-from mosaic_deploy.errors import DraftBlocked, DraftFailed, LeaseHeld, MigrationInvalid
+from mosaic_deploy.deploy.draft import HOLDER, DraftResult, run_draft
+from mosaic_deploy.errors import DraftBlocked, DraftFailed, LockHeld, MigrationInvalid
 from mosaic_deploy.live.database.catalog import read_catalog
-from mosaic_deploy.live.database.clones import Clones, unblocked
+from mosaic_deploy.live.database.clones import DraftClone, conflict_as_draft_blocked
 from mosaic_deploy.model.event import ApplyFailed
 from mosaic_deploy.source.migrations.draft import parse_draft, read_draft
 from tests.deploy.conftest import Site
@@ -80,22 +80,22 @@ class Drafter:
         site.apply()
         self.planned = site.plan()
         self.project = self.planned.plan.project.id
-        self.clones = Clones(site.api, self.project, "tests")
+        self.clones = DraftClone(site.api, self.project, "tests")
 
-    def draft(self, text: str) -> Drafted:
+    def draft(self, text: str) -> DraftResult:
         self.site.write("sql/draft.sql", text)
         file = read_draft(self.site.root, "sql")
         assert file is not None
         parsed = parse_draft(file)
         assert parsed is not None
-        self.clones.make()
-        return run_draft(self.site.api, self.clones.made, self.planned, self.project, parsed)
+        self.clones.create()
+        return run_draft(self.site.api, self.clones.clone_api, self.planned, self.project, parsed)
 
     def serve(self) -> None:
         assert self.clones.serve().served
 
     def seen(self, query: str) -> list[dict[str, object]]:
-        return self.site.api.meaning("").sql(self.project, query)
+        return self.site.api.for_database("").sql(self.project, query)
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_every_kind_of_difference_is_told(drafter: Drafter) -> None:
 
 
 def _told(change) -> str:
-    said = f"{change.action} {change.part}"
-    if change.part.kind in ("function", "view", "extension"):
+    said = f"{change.action} {change.object}"
+    if change.object.kind in ("function", "view", "extension"):
         return said
     if change.action == "change":
         return f"{said}: {change.before} → {change.after}"
@@ -133,7 +133,7 @@ def test_it_needs_not_be_idempotent_and_may_have_parts(drafter: Drafter) -> None
     text = "BEGIN; CREATE TABLE a (id int); COMMIT; CREATE INDEX CONCURRENTLY a_id ON a (id); VACUUM a; INSERT INTO a VALUES (1);"
     for _ in range(2):
         drafted = drafter.draft(text)
-        assert [str(change.part) for change in drafted.changes] == ["table a", "index a_id on a"]
+        assert [str(change.object) for change in drafted.changes] == ["table a", "index a_id on a"]
         drafter.serve()
     assert drafter.seen("SELECT id FROM a") == [{"id": 1}]
 
@@ -169,9 +169,9 @@ def test_a_deploy_goes_to_the_database_and_one_that_strays_into_the_clone_is_ref
         {"a": None, "b": "more"}
     ]
     drafter.site.write("sql/3_most.sql", "CREATE TABLE most (id int);")
-    [*_, last] = drafter.site.run(api=drafter.site.api.meaning(""))
+    [*_, last] = drafter.site.run(api=drafter.site.api.for_database(""))
     assert isinstance(last, ApplyFailed)
-    assert isinstance(last.error, LeaseHeld)
+    assert isinstance(last.error, LockHeld)
     assert HOLDER in last.error.message
 
 
@@ -196,11 +196,11 @@ def test_a_draft_of_nothing_is_none(drafter: Drafter, text: str) -> None:
 
 
 def test_a_draft_that_another_one_replaced_is_blocked(drafter: Drafter) -> None:
-    drafter.clones.make()
-    other = Clones(drafter.site.api, drafter.project, "another")
-    other.make()
-    with pytest.raises(DraftBlocked), unblocked():
-        drafter.clones.made.sql(drafter.project, "SELECT 1")
+    drafter.clones.create()
+    other = DraftClone(drafter.site.api, drafter.project, "another")
+    other.create()
+    with pytest.raises(DraftBlocked), conflict_as_draft_blocked():
+        drafter.clones.clone_api.sql(drafter.project, "SELECT 1")
     with pytest.raises(DraftBlocked):
         drafter.clones.serve()
     other.drop()

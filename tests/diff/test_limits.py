@@ -2,73 +2,76 @@
 
 import pytest
 
-from mosaic_deploy.diff.limits import quota_notes, refuse_unfitting
+from mosaic_deploy.diff.limits import quota_notes, refuse_over_quota
 from mosaic_deploy.errors import QuotaExceeded
-from mosaic_deploy.live.api.responses import usage
-from mosaic_deploy.model.change import Action, PutAsset, PutStatic
+from mosaic_deploy.live.api.responses import parse_usage
+from mosaic_deploy.model.change import Action, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Severity
-from mosaic_deploy.model.snapshot import Object, State, Usage
+from mosaic_deploy.model.snapshot import Object, ObjectState, StorageUsage
 
 GB = 10**9
 
 
-def put(path: str, size: int) -> PutAsset:
-    return PutAsset(path, "a" * 64, size, Action.ADD, "new")
+def put(path: str, size: int) -> PutStorageFile:
+    return PutStorageFile(path, "a" * 64, size, Action.ADD, "new")
 
 
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        ({"used": "1.2 GB", "limit": "20 GB", "percent": 6.0}, Usage(1_200_000_000, 20 * GB, exact=False)),
-        ({"used": "0 B", "limit": "1 TB"}, Usage(0, 1000 * GB, exact=False)),
-        ({"used": "12kB", "limit": "20 GiB"}, Usage(12_000, 20 * GB, exact=False)),
-        ({"used": "1", "limit": "2 GB", "used_bytes": 7, "limit_bytes": 9}, Usage(7, 9)),
+        (
+            {"used": "1.2 GB", "limit": "20 GB", "percent": 6.0},
+            StorageUsage(1_200_000_000, 20 * GB, exact=False),
+        ),
+        ({"used": "0 B", "limit": "1 TB"}, StorageUsage(0, 1000 * GB, exact=False)),
+        ({"used": "12kB", "limit": "20 GiB"}, StorageUsage(12_000, 20 * GB, exact=False)),
+        ({"used": "1", "limit": "2 GB", "used_bytes": 7, "limit_bytes": 9}, StorageUsage(7, 9)),
         ({"used": "some", "limit": "20 GB"}, None),
         ({"percent": 6.0}, None),
         (None, None),
         ([], None),
     ],
 )
-def test_usage_is_read_in_bytes_or_in_words(answer: object, found: Usage | None) -> None:
-    assert usage({"files": [], "usage": answer}) == found
+def test_usage_is_read_in_bytes_or_in_words(answer: object, found: StorageUsage | None) -> None:
+    assert parse_usage({"files": [], "usage": answer}) == found
 
 
 def test_nothing_is_said_where_nothing_is_stored() -> None:
     static = PutStatic("a.css", "a" * 64, 5, Action.ADD, "new")
-    assert quota_notes((), {}, Usage(1, 2)) == ()
-    assert quota_notes((static,), {}, Usage(1, 2)) == ()
+    assert quota_notes((), {}, StorageUsage(1, 2)) == ()
+    assert quota_notes((static,), {}, StorageUsage(1, 2)) == ()
     assert quota_notes((put("a", 1),), {}, None) == ()
 
 
 def test_used_allowed_and_added_are_told_net_of_what_is_replaced() -> None:
     live = {
         "replaced": Object("replaced", "b" * 64, 3_000_000),
-        "drifted": Object("drifted", "b" * 64, 1, State.DRIFTED, listed_size=1_000_000),
-        "missing": Object("missing", "b" * 64, 9_000_000, State.MISSING),
+        "drifted": Object("drifted", "b" * 64, 1, ObjectState.DRIFTED, listed_size=1_000_000),
+        "missing": Object("missing", "b" * 64, 9_000_000, ObjectState.MISSING),
     }
     changes = (put("replaced", 4_000_000), put("drifted", 2_000_000), put("missing", 500_000))
-    [note] = quota_notes(changes, live, Usage(5_000_000, 20_000_000))
+    [note] = quota_notes(changes, live, StorageUsage(5_000_000, 20_000_000))
     assert note.message == "storage: 5.0 MB of 20.0 MB are used, and this apply adds 2.5 MB"
     assert note.severity is Severity.INFO
 
 
 def test_a_smaller_file_adds_less_than_nothing() -> None:
     live = {"a": Object("a", "b" * 64, 3_000_000)}
-    [note] = quota_notes((put("a", 1_000_000),), live, Usage(30_000_000, 20_000_000))
+    [note] = quota_notes((put("a", 1_000_000),), live, StorageUsage(30_000_000, 20_000_000))
     assert "adds -2.0 MB" in note.message
 
 
 def test_what_fits_to_the_byte_is_applied_and_one_more_is_not() -> None:
-    [note] = quota_notes((put("a", 5),), {}, Usage(5, 10))
+    [note] = quota_notes((put("a", 5),), {}, StorageUsage(5, 10))
     assert note.severity is Severity.WARNING
     with pytest.raises(QuotaExceeded) as caught:
-        quota_notes((put("a", 4), put("b", 2)), {}, Usage(5, 10))
+        quota_notes((put("a", 4), put("b", 2)), {}, StorageUsage(5, 10))
     assert caught.value.message == "storage has room for 10 B; 5 B are used, and this apply would add 6 B"
     assert [str(p.location) for p in caught.value.problems] == ["a", "b"]
 
 
 def test_a_limit_in_words_is_not_taken_for_exact() -> None:
-    told = Usage(19 * GB, 20 * GB, exact=False)
+    told = StorageUsage(19 * GB, 20 * GB, exact=False)
     assert quota_notes((put("a", 2 * GB),), {}, told)[0].severity is Severity.WARNING
     with pytest.raises(QuotaExceeded):
         quota_notes((put("a", 4 * GB),), {}, told)
@@ -91,16 +94,16 @@ def test_sizes_alone_tell_what_cannot_fit(
     sizes: dict[str, int], listed: dict[str, int | None], fits: bool
 ) -> None:
     if fits:
-        refuse_unfitting(sizes, listed, Usage(5, 10))
+        refuse_over_quota(sizes, listed, StorageUsage(5, 10))
     else:
         with pytest.raises(QuotaExceeded):
-            refuse_unfitting(sizes, listed, Usage(5, 10))
+            refuse_over_quota(sizes, listed, StorageUsage(5, 10))
 
 
 def test_what_cannot_fit_names_the_largest_that_are_not_there_yet() -> None:
     sizes = {"there": 9 * GB, "other": 2 * GB, "new": 3 * GB}
     with pytest.raises(QuotaExceeded) as caught:
-        refuse_unfitting(sizes, {"there": 9 * GB, "other": GB}, Usage(10 * GB, 12 * GB))
+        refuse_over_quota(sizes, {"there": 9 * GB, "other": GB}, StorageUsage(10 * GB, 12 * GB))
     assert [str(problem) for problem in caught.value.problems] == [
         "new: 3.0 GB, new",
         "other: 2.0 GB, replaced",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.diff.migrations import diff_history, unread
+from mosaic_deploy.diff.migrations import diff_history, versions_to_parse
 from mosaic_deploy.errors import MigrationDiverged
 from mosaic_deploy.model.snapshot import Migration
 
@@ -24,7 +24,7 @@ def migration(line: str) -> Migration:
 def outcome(case: dict[str, list[str]]) -> dict[str, list[str]]:
     desired = [migration(line) for line in case["desired"]]
     live = [migration(line) for line in case["live"]]
-    facts = {"unread": unread(desired, live)}
+    facts = {"unread": versions_to_parse(desired, live)}
     try:
         history = diff_history(desired, live)
     except MigrationDiverged as error:

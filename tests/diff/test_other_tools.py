@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.diff.other_tools import gaps, matched, repeatable
+from mosaic_deploy.diff.other_tools import applied_versions, gap_notes, repeatable_notes
 from mosaic_deploy.errors import AdoptionRefused
-from mosaic_deploy.model.other_tools import TOOLS, Foreign, State
+from mosaic_deploy.model.other_tools import TOOLS, HistoryState, OtherToolRow
 from mosaic_deploy.model.snapshot import Migration
 
 FOLDER = [
@@ -15,10 +15,10 @@ FOLDER = [
 ]
 
 
-def rows(*texts: str) -> list[Foreign]:
+def rows(*texts: str) -> list[OtherToolRow]:
     """`version` or `version state`, with the version as name where it is one (Prisma's)."""
     split = [text.partition(" ")[::2] for text in texts]
-    return [Foreign(v, v if "_" in v else "", State(state or "applied")) for v, state in split]
+    return [OtherToolRow(v, v if "_" in v else "", HistoryState(state or "applied")) for v, state in split]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def rows(*texts: str) -> list[Foreign]:
     ],
 )
 def test_what_is_matched(tool, history, expected):
-    assert matched(TOOLS[tool], rows(*history), FOLDER) == set(expected)
+    assert applied_versions(TOOLS[tool], rows(*history), FOLDER) == set(expected)
 
 
 @pytest.mark.parametrize(
@@ -56,20 +56,20 @@ def test_what_is_matched(tool, history, expected):
 )
 def test_what_is_refused(tool, history, names):
     with pytest.raises(AdoptionRefused) as caught:
-        matched(TOOLS[tool], rows(*history), FOLDER)
+        applied_versions(TOOLS[tool], rows(*history), FOLDER)
     assert [problem.location.file for problem in caught.value.problems] == names
 
 
 def test_a_revision_in_two_names_is_refused():
     twice = [*FOLDER, Migration("4", "0004_bbb_again.sql", "c", "s")]
     with pytest.raises(AdoptionRefused, match="same revision"):
-        matched(TOOLS["alembic"], rows("bbb"), twice)
+        applied_versions(TOOLS["alembic"], rows("bbb"), twice)
 
 
 def test_what_was_passed_by_and_what_is_repeatable_is_noted():
-    assert [n.addresses for n in gaps(TOOLS["dbmate"], frozenset("3"), FOLDER)] == [
+    assert [n.addresses for n in gap_notes(TOOLS["dbmate"], frozenset("3"), FOLDER)] == [
         ("history:0001_aaa_a.sql",),
         ("history:0002_bbb_b.sql",),
     ]
-    [note] = repeatable(TOOLS["flyway"], [Foreign("", "R__views.sql", State.REPEATABLE)])
+    [note] = repeatable_notes(TOOLS["flyway"], [OtherToolRow("", "R__views.sql", HistoryState.REPEATABLE)])
     assert "R__views.sql" in note.message

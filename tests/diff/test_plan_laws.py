@@ -6,25 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.diff.ledger_cleanup import Tidying, tidying
-from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
+from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.model.change import (
     Action,
     ApplyMigration,
     Change,
     CreateProject,
-    DeleteAsset,
     DeleteStatic,
+    DeleteStorageFile,
     EnableExtension,
-    PutAsset,
     PutStatic,
+    PutStorageFile,
     SetAuth,
 )
 from mosaic_deploy.model.plan import Plan, Severity
-from mosaic_deploy.model.snapshot import GONE, Migration, Object, Project, Snapshot, State, objects_digest
+from mosaic_deploy.model.snapshot import (
+    NOT_LIVE_STATES,
+    Migration,
+    Object,
+    ObjectState,
+    Project,
+    Snapshot,
+    objects_digest,
+)
 
 PROJECT = Project("pod-1", "app")
-PRUNE = Rules(prune_static=True, prune_assets=True)
+PRUNE = PlanRules(prune_static=True, prune_storage=True)
 
 NAMES = ["index.html", "a.html", "sub/index.html", "INDEX.HTML", "app.js", "é.png", "z.css", "index.htm.txt"]
 CONTENTS = st.sampled_from([("a" * 64, 1), ("b" * 64, 2), ("c" * 64, 2)])
@@ -34,7 +42,7 @@ AUTH = st.none() | st.fixed_dictionaries({"redirect_url": st.sampled_from(["/a",
 EXTENSIONS = st.frozensets(st.sampled_from(["vector", "pgcrypto", "uuid-ossp"]))
 
 
-def objects(states: list[State]) -> st.SearchStrategy[dict[str, Object]]:
+def objects(states: list[ObjectState]) -> st.SearchStrategy[dict[str, Object]]:
     facts = st.tuples(CONTENTS, st.sampled_from(states))
     return st.dictionaries(st.sampled_from(NAMES), facts).map(
         lambda rows: {path: Object(path, *content, state) for path, (content, state) in rows.items()}
@@ -47,8 +55,8 @@ def desired_snapshots(draw: st.DrawFn) -> Snapshot:
         project=PROJECT,
         extensions=draw(EXTENSIONS),
         migrations=draw(st.none() | st.just(tuple(MIGRATIONS))),
-        static=draw(st.none() | objects([State.LIVE])),
-        storage=draw(st.none() | objects([State.LIVE])),
+        static=draw(st.none() | objects([ObjectState.LIVE])),
+        storage=draw(st.none() | objects([ObjectState.LIVE])),
         auth=draw(AUTH),
     )
 
@@ -64,8 +72,8 @@ def live_snapshots(draw: st.DrawFn) -> Snapshot:
         project=draw(st.just(PROJECT) | st.just(Project("", "app", status="absent"))),
         extensions=draw(EXTENSIONS),
         migrations=tuple(history),
-        static=draw(objects(list(State))),
-        storage=draw(objects(list(State))),
+        static=draw(objects(list(ObjectState))),
+        storage=draw(objects(list(ObjectState))),
         auth=draw(AUTH),
         serial=draw(st.integers(0, 3)),
     )
@@ -88,24 +96,28 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 history[version] = replace(units[version], units_done=change.units)
             case PutStatic(path, sha256, size):
                 static[path] = Object(path, sha256, size)
-            case PutAsset(path, sha256, size):
+            case PutStorageFile(path, sha256, size):
                 storage[path] = Object(path, sha256, size)
             case DeleteStatic(path):
                 del static[path]
-            case DeleteAsset(path):
+            case DeleteStorageFile(path):
                 del storage[path]
             case SetAuth():
                 live = replace(live, auth=desired.auth)
-    tidy(static, tidying(desired.static, live.static, deleted(plan, DeleteStatic)))
-    tidy(storage, tidying(desired.storage, live.storage, deleted(plan, DeleteAsset)))
+    tidy(static, ledger_cleanup(desired.static, live.static, deleted(plan, DeleteStatic)))
+    tidy(storage, ledger_cleanup(desired.storage, live.storage, deleted(plan, DeleteStorageFile)))
     return replace(live, static=static, storage=storage, migrations=tuple(history.values()))
 
 
-def deleted(plan: Plan, kind: type[DeleteStatic | DeleteAsset]) -> set[str]:
-    return {c.path for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset) and isinstance(c, kind)}
+def deleted(plan: Plan, kind: type[DeleteStatic | DeleteStorageFile]) -> set[str]:
+    return {
+        c.path
+        for c in plan.changes
+        if isinstance(c, DeleteStatic | DeleteStorageFile) and isinstance(c, kind)
+    }
 
 
-def tidy(rows: dict[str, Object], found: Tidying) -> None:
+def tidy(rows: dict[str, Object], found: LedgerCleanup) -> None:
     for path in found.forget:
         del rows[path]
     rows.update({o.path: o for o in found.mark})
@@ -113,7 +125,7 @@ def tidy(rows: dict[str, Object], found: Tidying) -> None:
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
     """What a deploy answers for: strangers' files and rows of lost ones aside."""
-    gone = {State.UNMANAGED, State.MISSING, State.UNSENT}
+    gone = {ObjectState.UNMANAGED, ObjectState.MISSING, ObjectState.UNSENT}
     return {path: o for path, o in (found or {}).items() if o.state not in gone}
 
 
@@ -151,39 +163,41 @@ def test_what_the_manifest_leaves_out_is_left_alone(desired: Snapshot, live: Sna
 
 @given(desired_snapshots(), live_snapshots(), st.booleans())
 def test_planning_again_finds_nothing(desired: Snapshot, live: Snapshot, prune: bool) -> None:
-    rules = PRUNE if prune else Rules()
+    rules = PRUNE if prune else PlanRules()
     after = apply(make_plan(desired, live, rules), live, desired)
     assert make_plan(desired, after, rules).changes == ()
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
-        assert not tidying(wanted, found, ())
+        assert not ledger_cleanup(wanted, found, ())
         if wanted is not None and found is not None:
-            counted = {p: o for p, o in found.items() if o.state not in (State.KEPT, State.UNMANAGED)}
+            counted = {
+                p: o for p, o in found.items() if o.state not in (ObjectState.KEPT, ObjectState.UNMANAGED)
+            }
             assert objects_digest(counted) == objects_digest(wanted), "the ledger needn't be read again"
 
 
 @given(desired_snapshots(), live_snapshots())
 def test_nothing_is_deleted_unless_asked(desired: Snapshot, live: Snapshot) -> None:
-    plan = make_plan(desired, live, Rules())
+    plan = make_plan(desired, live, PlanRules())
     assert plan.counts.destroy == 0
     assert set(managed(live.static)) <= set(managed(apply(plan, live, desired).static))
 
 
 @given(desired_snapshots(), live_snapshots())
 def test_strangers_files_are_never_deleted(desired: Snapshot, live: Snapshot) -> None:
-    strangers = {p for p, o in (live.static or {}).items() if o.state is State.UNMANAGED}
+    strangers = {p for p, o in (live.static or {}).items() if o.state is ObjectState.UNMANAGED}
     deleted = {c.path for c in make_plan(desired, live, PRUNE).changes if isinstance(c, DeleteStatic)}
     assert not strangers & deleted
 
 
 @given(desired_snapshots(), live_snapshots())
 def test_all_leaves_nothing_but_what_is_desired(desired: Snapshot, live: Snapshot) -> None:
-    plan = make_plan(desired, live, Rules("all", "all"))
+    plan = make_plan(desired, live, PlanRules("all", "all"))
     after = apply(plan, live, desired)
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
         assert wanted is None or found == wanted
-    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset) and c.stranger]
-    deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteAsset)]
-    assert plan.to_prune == (len(deletes) if strangers else 0)
+    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.stranger]
+    deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile)]
+    assert plan.prune_count == (len(deletes) if strangers else 0)
 
 
 def place(change: Change) -> tuple[int, int]:
@@ -193,7 +207,7 @@ def place(change: Change) -> tuple[int, int]:
             return (0, 0)
         case EnableExtension():
             return (1, 0)
-        case PutAsset():
+        case PutStorageFile():
             return (2, 0)
         case ApplyMigration(version):
             return (3, int(version))
@@ -205,7 +219,7 @@ def place(change: Change) -> tuple[int, int]:
             return (5, 0)
         case DeleteStatic(path):
             return (6, 0 if path.lower().endswith(".html") else 1)
-        case DeleteAsset():
+        case DeleteStorageFile():
             return (7, 0)
     raise AssertionError(change)
 
@@ -222,7 +236,7 @@ def test_an_address_is_changed_once(desired: Snapshot, live: Snapshot) -> None:
     assert len(addresses) == len(set(addresses))
 
 
-def plan_of(live: Object | None, wanted: Object | None, rules: Rules = PRUNE) -> Plan:
+def plan_of(live: Object | None, wanted: Object | None, rules: PlanRules = PRUNE) -> Plan:
     desired = Snapshot(PROJECT, static={wanted.path: wanted} if wanted else {})
     return make_plan(desired, Snapshot(PROJECT, static={live.path: live} if live else {}), rules)
 
@@ -232,29 +246,29 @@ STATES = {
     "new": (None, Action.ADD, "new"),
     "content": (Object("a.css", "b" * 64, 5), Action.CHANGE, "content changed"),
     "pending": (
-        replace(WANTED, state=State.PENDING),
+        replace(WANTED, state=ObjectState.PENDING),
         Action.CHANGE,
         "an earlier deploy ended before this was done",
     ),
-    "missing": (replace(WANTED, state=State.MISSING), Action.ADD, "missing live"),
+    "missing": (replace(WANTED, state=ObjectState.MISSING), Action.ADD, "missing live"),
     "drifted": (
-        replace(WANTED, state=State.DRIFTED, listed_size=7),
+        replace(WANTED, state=ObjectState.DRIFTED, listed_size=7),
         Action.CHANGE,
         "drifted: live size 7, expected 5",
     ),
     "unsent": (
-        replace(WANTED, state=State.UNSENT),
+        replace(WANTED, state=ObjectState.UNSENT),
         Action.ADD,
         "new; an earlier deploy ended before this was there",
     ),
     "altered": (
-        replace(WANTED, state=State.ALTERED),
+        replace(WANTED, state=ObjectState.ALTERED),
         Action.CHANGE,
         "drifted: the live bytes are others than were deployed",
     ),
-    "kept": (Object("a.css", "b" * 64, 5, State.KEPT), Action.CHANGE, "content changed"),
+    "kept": (Object("a.css", "b" * 64, 5, ObjectState.KEPT), Action.CHANGE, "content changed"),
     "unmanaged": (
-        Object("a.css", "", 5, State.UNMANAGED),
+        Object("a.css", "", 5, ObjectState.UNMANAGED),
         Action.CHANGE,
         "live already, but not deployed from here",
     ),
@@ -267,56 +281,58 @@ def test_states_and_their_reasons(live: Object | None, action: Action, reason: s
 
 
 def test_every_state_has_a_case() -> None:
-    assert {live.state for live, _, _ in STATES.values() if live} == set(State)
+    assert {live.state for live, _, _ in STATES.values() if live} == set(ObjectState)
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - GONE - {State.UNMANAGED}))
-def test_pruning_deletes_what_was_deployed_and_is_no_longer_wanted(state: State) -> None:
+@pytest.mark.parametrize("state", sorted(set(ObjectState) - NOT_LIVE_STATES - {ObjectState.UNMANAGED}))
+def test_pruning_deletes_what_was_deployed_and_is_no_longer_wanted(state: ObjectState) -> None:
     plan = plan_of(replace(WANTED, state=state), None)
     assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", "no longer in the folder"),), ())
 
 
-@pytest.mark.parametrize("state", sorted(GONE))
-@pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])
-def test_what_is_lost_already_is_forgotten_and_not_deleted(state: State, rules: Rules) -> None:
+@pytest.mark.parametrize("state", sorted(NOT_LIVE_STATES))
+@pytest.mark.parametrize("rules", [PlanRules(), PRUNE], ids=["kept", "pruned"])
+def test_what_is_lost_already_is_forgotten_and_not_deleted(state: ObjectState, rules: PlanRules) -> None:
     lost = {"a.css": replace(WANTED, state=state)}
     plan = plan_of(lost["a.css"], None, rules)
     assert (plan.changes, plan.notes) == ((), ())
-    assert tidying({}, lost, ()) == Tidying(forget=("a.css",))
+    assert ledger_cleanup({}, lost, ()) == LedgerCleanup(forget=("a.css",))
 
 
 def test_what_was_left_live_and_is_wanted_again_is_not_sent() -> None:
-    kept = replace(WANTED, state=State.KEPT)
+    kept = replace(WANTED, state=ObjectState.KEPT)
     assert plan_of(kept, WANTED).changes == ()
-    assert tidying({"a.css": WANTED}, {"a.css": kept}, ()) == Tidying(mark=(WANTED,))
+    assert ledger_cleanup({"a.css": WANTED}, {"a.css": kept}, ()) == LedgerCleanup(mark=(WANTED,))
 
 
 def test_a_prefix_bounds_what_all_means() -> None:
-    strangers = {p: Object(p, "", 1, State.UNMANAGED) for p in ("uploads/by-a-user.png", "images/old.png")}
+    strangers = {
+        p: Object(p, "", 1, ObjectState.UNMANAGED) for p in ("uploads/by-a-user.png", "images/old.png")
+    }
     live = Snapshot(PROJECT, storage=strangers)
-    plan = make_plan(Snapshot(PROJECT, storage={}), live, Rules(prune_assets="all", prefix="images/"))
-    assert plan.changes == (DeleteAsset("images/old.png", "never deployed from here", stranger=True),)
+    plan = make_plan(Snapshot(PROJECT, storage={}), live, PlanRules(prune_storage="all", prefix="images/"))
+    assert plan.changes == (DeleteStorageFile("images/old.png", "never deployed from here", stranger=True),)
     assert [note.addresses for note in plan.notes] == [("asset:uploads/by-a-user.png",)]
 
 
 def test_a_platform_that_cannot_delete_is_told_once_and_then_remembered() -> None:
-    rules = Rules(cannot_delete=frozenset({"static"}))
+    rules = PlanRules(cannot_delete=frozenset({"static"}))
     [first] = plan_of(WANTED, None, rules).notes
-    [then] = plan_of(replace(WANTED, state=State.KEPT), None, rules).notes
+    [then] = plan_of(replace(WANTED, state=ObjectState.KEPT), None, rules).notes
     assert first.message == then.message
     assert "the platform lists no way to delete it" in first.message
     assert (first.severity, then.severity) == (Severity.WARNING, Severity.INFO)
 
 
 def test_without_pruning_what_stays_is_noted() -> None:
-    [note] = plan_of(WANTED, None, Rules()).notes
+    [note] = plan_of(WANTED, None, PlanRules()).notes
     assert (note.code, note.severity, note.addresses) == ("static_kept", Severity.WARNING, ("static:a.css",))
     assert note.message == "1 file no longer in the folder stays live (a.css); static.prune: true removes it"
 
 
-@pytest.mark.parametrize("rules", [Rules(), PRUNE], ids=["kept", "pruned"])
-def test_strangers_files_are_noted(rules: Rules) -> None:
-    strangers = {p: Object(p, "", 1, State.UNMANAGED) for p in ("b.png", "a.png")}
+@pytest.mark.parametrize("rules", [PlanRules(), PRUNE], ids=["kept", "pruned"])
+def test_strangers_files_are_noted(rules: PlanRules) -> None:
+    strangers = {p: Object(p, "", 1, ObjectState.UNMANAGED) for p in ("b.png", "a.png")}
     plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), rules)
     [note] = plan.notes
     assert (note.code, note.severity, note.addresses) == (
@@ -328,8 +344,8 @@ def test_strangers_files_are_noted(rules: Rules) -> None:
 
 
 def test_a_note_about_many_files_names_a_few_and_counts_all() -> None:
-    strangers = {f"{n:04}.png": Object(f"{n:04}.png", "", 1, State.UNMANAGED) for n in range(5000)}
-    [note] = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), Rules()).notes
+    strangers = {f"{n:04}.png": Object(f"{n:04}.png", "", 1, ObjectState.UNMANAGED) for n in range(5000)}
+    [note] = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), PlanRules()).notes
     assert note.message.startswith("5000 files live")
     assert note.message.endswith("(0000.png, 0001.png, 0002.png, …)")
     assert len(note.addresses) == 100
@@ -346,6 +362,6 @@ def test_auth_names_what_changed() -> None:
 
 def test_a_plan_remembers_what_it_was_made_from() -> None:
     desired, live = Snapshot(PROJECT, static={"a": WANTED}), Snapshot(PROJECT, serial=7)
-    plan = make_plan(desired, live, Rules(environment="staging"))
+    plan = make_plan(desired, live, PlanRules(environment="staging"))
     assert (plan.desired, plan.live) == (desired.fingerprint(), live.fingerprint())
     assert (plan.project, plan.serial, plan.environment) == (PROJECT, 7, "staging")

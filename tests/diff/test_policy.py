@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.diff.policy import judged, reaches, refuse_denied
+from mosaic_deploy.diff.policy import apply_policy, reaches, refuse_denied
 from mosaic_deploy.errors import Location, PolicyDenied
-from mosaic_deploy.model.change import DeleteAsset, DeleteStatic
-from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 
-CHANGES = (DeleteStatic("a", "gone"), DeleteStatic("b", "gone"), DeleteAsset("c", "gone"))
+CHANGES = (DeleteStatic("a", "gone"), DeleteStatic("b", "gone"), DeleteStorageFile("c", "gone"))
 PLAN = Plan(Project("p", "p"), CHANGES, (), "d", "l", 1)
 WHERE = Location("sql/1.sql", 1, 1)
 
 
-def hazard(severity: Danger = Danger.DESTRUCTIVE, table: str = "public.orders", ignored: str = "") -> Hazard:
+def hazard(
+    severity: HazardSeverity = HazardSeverity.DESTRUCTIVE, table: str = "public.orders", ignored: str = ""
+) -> Hazard:
     return Hazard("drop_table", severity, "drops table orders", "orders", WHERE, table, ignored=ignored)
 
 
@@ -29,7 +31,7 @@ def test_a_denial_names_the_environment_whose_policy_it_is() -> None:
         Path("mosaic.yaml"), policy=PolicySpec("deny", ("orders",), 1), environment="production"
     )
     where = "of the environment production"
-    assert [problem.hint for problem in judged(PLAN, (hazard(),), manifest).denied] == [
+    assert [problem.hint for problem in apply_policy(PLAN, (hazard(),), manifest).denied] == [
         f"change the statement, or set policy.destructive {where} to confirm",
         f"change the statement, or take orders out of policy.protected_tables {where}",
         f"put the files back, or raise policy.max_deletes {where} to 3",
@@ -37,19 +39,19 @@ def test_a_denial_names_the_environment_whose_policy_it_is() -> None:
 
 
 def test_what_lies_behind_the_table_is_protected_too() -> None:
-    through = replace(hazard(table="public.order_list"), reaches=("public.orders",))
+    through = replace(hazard(table="public.order_list"), cascades_to=("public.orders",))
     [problem] = judge(PolicySpec("allow", ("orders",)), through).denied
     assert problem.message == "drops table orders; that reaches orders, which is protected"
 
 
 def judge(policy: PolicySpec | None, *hazards: Hazard) -> Plan:
-    return judged(PLAN, hazards, Manifest(Path("mosaic.yaml"), policy=policy))
+    return apply_policy(PLAN, hazards, Manifest(Path("mosaic.yaml"), policy=policy))
 
 
 def test_without_a_policy_what_destroys_data_is_asked_about() -> None:
-    plan = judge(None, hazard(), hazard(Danger.BLOCKING))
+    plan = judge(None, hazard(), hazard(HazardSeverity.BLOCKING))
     assert (plan.denied, plan.to_confirm) == ((), (hazard(),))
-    assert plan.hazards == (hazard(), hazard(Danger.BLOCKING))
+    assert plan.hazards == (hazard(), hazard(HazardSeverity.BLOCKING))
     refuse_denied(plan)
 
 
@@ -59,7 +61,7 @@ def test_allow_asks_nothing() -> None:
 
 
 def test_deny_denies_and_asks_nothing() -> None:
-    plan = judge(PolicySpec("deny"), hazard(), hazard(Danger.SECURITY))
+    plan = judge(PolicySpec("deny"), hazard(), hazard(HazardSeverity.SECURITY))
     assert [str(p) for p in plan.denied] == [
         "sql/1.sql:1:1 policy.destructive: drops table orders; change the statement, or set policy.destructive to confirm"
     ]

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.diff.schema import schema_changes
-from mosaic_deploy.model.catalog import Part, PartChange
+from mosaic_deploy.model.catalog import SchemaChange, SchemaObject
 
-ITEMS = Part("table", "items")
-PRICE, NAME = Part("column", "price", "items"), Part("column", "name", "items")
-KEY = Part("constraint", "items_pkey", "items")
-INDEX = Part("index", "items_name", "items")
-TRIGGER = Part("trigger", "touch", "items")
-VIEW, FUNCTION = Part("view", "cheap"), Part("function", "total(integer)")
-ENUM, SCHEMA = Part("type", "size"), Part("schema", "shop")
+ITEMS = SchemaObject("table", "items")
+PRICE, NAME = SchemaObject("column", "price", "items"), SchemaObject("column", "name", "items")
+KEY = SchemaObject("constraint", "items_pkey", "items")
+INDEX = SchemaObject("index", "items_name", "items")
+TRIGGER = SchemaObject("trigger", "touch", "items")
+VIEW, FUNCTION = SchemaObject("view", "cheap"), SchemaObject("function", "total(integer)")
+ENUM, SCHEMA = SchemaObject("type", "size"), SchemaObject("schema", "shop")
 
 TABLE = {
     ITEMS: "",
@@ -85,7 +85,7 @@ CASES = {
         ],
     ),
     "a view becomes a table": (
-        {Part("view", "items"): "SELECT 1"},
+        {SchemaObject("view", "items"): "SELECT 1"},
         {ITEMS: "", NAME: "text"},
         ["add table items: None → (name text)", "drop view items: SELECT 1 → None"],
     ),
@@ -101,7 +101,7 @@ CASES = {
 def test_what_differs_is_told(name: str) -> None:
     before, after, expected = CASES[name]
     told = [
-        f"{change.action} {change.part}: {change.before} → {change.after}"
+        f"{change.action} {change.object}: {change.before} → {change.after}"
         for change in schema_changes(before, after)
     ]
     assert told == expected
@@ -109,7 +109,7 @@ def test_what_differs_is_told(name: str) -> None:
 
 PARTS = st.sampled_from([ITEMS, PRICE, NAME, KEY, INDEX, TRIGGER, VIEW, FUNCTION, ENUM, SCHEMA])
 CATALOGS = st.dictionaries(PARTS, st.sampled_from(["", "a", "b"])).map(
-    lambda found: {part: text for part, text in found.items() if not part.of or ITEMS in found}
+    lambda found: {part: text for part, text in found.items() if not part.parent or ITEMS in found}
 )
 
 
@@ -117,8 +117,8 @@ CATALOGS = st.dictionaries(PARTS, st.sampled_from(["", "a", "b"])).map(
 def test_the_way_back_is_the_other_way_round(before, after) -> None:
     """What is told only once depends on the way; what is changed doesn't, nor whether anything differs at all."""
 
-    def changed(changes: tuple[PartChange, ...]) -> set[tuple[Part, str | None, str | None]]:
-        return {(each.part, each.before, each.after) for each in changes if each.action == "change"}
+    def changed(changes: tuple[SchemaChange, ...]) -> set[tuple[SchemaObject, str | None, str | None]]:
+        return {(each.object, each.before, each.after) for each in changes if each.action == "change"}
 
     there, back = schema_changes(before, after), schema_changes(after, before)
     assert changed(there) == {(part, new, old) for part, old, new in changed(back)}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mosaic_deploy.diff.plan import Rules, make_plan
-from mosaic_deploy.diff.selection import ALL, Selection, known_names, read_selector, select
-from mosaic_deploy.errors import SelectionRefused
+from mosaic_deploy.diff.plan import PlanRules, make_plan
+from mosaic_deploy.diff.selection import ALL, Selection, known_names, parse_selector, select
+from mosaic_deploy.errors import SelectionInvalid
 from mosaic_deploy.model.change import ApplyMigration, CreateProject
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import Migration, Object, Project, Snapshot
@@ -21,7 +21,7 @@ TEXTS = [
     "migration:0001*", "migration:000[12]_x.sql", "static:*.html", "static:sub/", "static:index.html",
     "storage:/*.css", "storage:**/index.html", "extension:vector", "auth:magic_link",
 ]  # fmt: skip
-SELECTORS = st.lists(st.sampled_from(TEXTS).map(read_selector), max_size=3).map(tuple)
+SELECTORS = st.lists(st.sampled_from(TEXTS).map(parse_selector), max_size=3).map(tuple)
 SELECTIONS = st.builds(Selection, SELECTORS, SELECTORS)
 
 
@@ -30,7 +30,7 @@ def chosen(desired: Snapshot, live: Snapshot, selection: Selection) -> tuple[Pla
     whole = make_plan(desired, live, PRUNE)
     try:
         return whole, select(whole, selection, known_names(desired, live))
-    except SelectionRefused:
+    except SelectionInvalid:
         assume(False)
         raise
 
@@ -66,7 +66,7 @@ def test_only_and_except_say_which(desired: Snapshot, live: Snapshot, selection:
     for change in whole.changes:
         if not isinstance(change, CreateProject):
             kind, _, name = change.address.partition(":")
-            assert (change.address in taken) is selection.takes(kind, name)
+            assert (change.address in taken) is selection.matches(kind, name)
 
 
 @given(desired_snapshots(), live_snapshots(), SELECTIONS)
@@ -93,10 +93,12 @@ DESIRED = Snapshot(
 LIVE = Snapshot(PROJECT)
 
 
-def part(*only: str, excluded: tuple[str, ...] = (), live: Snapshot = LIVE, together: bool = False) -> Plan:
-    whole = make_plan(DESIRED, live, Rules(prune_static=True))
-    selection = Selection(*(tuple(map(read_selector, texts)) for texts in (only, excluded)))
-    return select(whole, selection, known_names(DESIRED, live), together=together)
+def part(
+    *only: str, excluded: tuple[str, ...] = (), live: Snapshot = LIVE, single_transaction: bool = False
+) -> Plan:
+    whole = make_plan(DESIRED, live, PlanRules(prune_static=True))
+    selection = Selection(*(tuple(map(parse_selector, texts)) for texts in (only, excluded)))
+    return select(whole, selection, known_names(DESIRED, live), single_transaction=single_transaction)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +150,11 @@ def test_except_is_stronger() -> None:
 )
 def test_what_is_no_selector(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        read_selector(text)
+        parse_selector(text)
 
 
 def test_a_pattern_that_means_nothing_is_refused_and_a_near_name_shown() -> None:
-    with pytest.raises(SelectionRefused) as caught:
+    with pytest.raises(SelectionInvalid) as caught:
         part("static:abuot.html", "storage", "seed:nothing*")
     assert caught.value.message == (
         "--only names what is neither in the folder nor live: "
@@ -180,7 +182,7 @@ def test_leaving_out_nothing_is_noted() -> None:
     [(("migration:0002*",), ()), (("migration:0001*", "migration:0003*"), ()), ((), ("migration:0001*",))],
 )
 def test_no_migration_is_skipped(only: tuple[str, ...], excluded: tuple[str, ...]) -> None:
-    with pytest.raises(SelectionRefused) as caught:
+    with pytest.raises(SelectionInvalid) as caught:
         part(*only, excluded=excluded)
     assert "which is pending too and left out" in caught.value.problems[0].message
 
@@ -191,10 +193,10 @@ def test_applied_migrations_are_none_that_could_be_skipped() -> None:
 
 
 def test_all_or_none_stays_all_or_none() -> None:
-    assert len(part("migrations", together=True).changes) == 3
-    assert not any(isinstance(c, ApplyMigration) for c in part("static", together=True).changes)
-    with pytest.raises(SelectionRefused, match="all or none"):
-        part("migration:0001*", together=True)
+    assert len(part("migrations", single_transaction=True).changes) == 3
+    assert not any(isinstance(c, ApplyMigration) for c in part("static", single_transaction=True).changes)
+    with pytest.raises(SelectionInvalid, match="all or none"):
+        part("migration:0001*", single_transaction=True)
 
 
 def test_a_new_project_comes_with_whatever_is_taken() -> None:
@@ -211,12 +213,12 @@ def test_notes_about_what_is_left_out_are_left_out() -> None:
         Note("s", "site", addresses=("static:x",)),
         Note("m", "m", addresses=("migration:y",)),
     )
-    whole = replace(make_plan(DESIRED, LIVE, Rules()), notes=notes)
+    whole = replace(make_plan(DESIRED, LIVE, PlanRules()), notes=notes)
     names = known_names(DESIRED, LIVE)
-    found = select(whole, Selection((read_selector("static"),)), names)
+    found = select(whole, Selection((parse_selector("static"),)), names)
     assert [note.code for note in found.notes] == ["a", "s"]
 
 
 def test_without_a_selection_a_plan_stays_as_it_is() -> None:
-    whole = make_plan(DESIRED, LIVE, Rules())
+    whole = make_plan(DESIRED, LIVE, PlanRules())
     assert select(whole, ALL, known_names(DESIRED, LIVE)) is whole

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.model.quantities import counted, size_text
+from mosaic_deploy.model.quantities import count_text, size_text
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_sizes(size: int, text: str) -> None:
     ("number", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (10_000, "10,000 files")]
 )
 def test_counts(number: int, text: str) -> None:
-    assert counted(number, "file") == text
+    assert count_text(number, "file") == text

@@ -12,16 +12,17 @@ from mosaic_deploy.model.plan import Counts, Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import (
     Migration,
     Object,
+    ObjectState,
     Project,
     Snapshot,
-    State,
     migrations_digest,
     objects_digest,
 )
 
 paths = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 objects = st.dictionaries(
-    paths, st.tuples(st.sampled_from(["a" * 64, "b" * 64]), st.integers(0, 2**40), st.sampled_from(State))
+    paths,
+    st.tuples(st.sampled_from(["a" * 64, "b" * 64]), st.integers(0, 2**40), st.sampled_from(ObjectState)),
 ).map(lambda rows: {path: Object(path, *facts) for path, facts in rows.items()})
 
 
@@ -69,7 +70,9 @@ VARIANTS = {
     "no static": replace(BASE, static={}),
     "static's bytes": replace(BASE, static={"index.html": Object("index.html", "c" * 64, 1)}),
     "static's name": replace(BASE, static={"other.html": Object("other.html", "a" * 64, 1)}),
-    "static's state": replace(BASE, static={"index.html": Object("index.html", "a" * 64, 1, State.PENDING)}),
+    "static's state": replace(
+        BASE, static={"index.html": Object("index.html", "a" * 64, 1, ObjectState.PENDING)}
+    ),
     "storage not managed": replace(BASE, storage=None),
     "no storage": replace(BASE, storage={}),
     "storage's size": replace(BASE, storage={"a.png": Object("a.png", "b" * 64, 3)}),

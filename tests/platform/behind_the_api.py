@@ -22,7 +22,7 @@ def in_control(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, 
     server = Server.embedded(state["postgres_port"], state["postgres_password"])
 
     async def run() -> T:
-        async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
+        async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
             return await work(pool)
 
     return asyncio.run(run())

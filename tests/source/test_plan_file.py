@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mosaic_deploy.errors import PlanFileRefused
-from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_other, write_plan_file
+from mosaic_deploy.errors import PlanFileInvalid
+from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_overwriting, write_plan_file
 
 DIGEST = "a" * 64
 PARTS = ("extensions", "migrations", "static", "storage", "seeds", "auth")
@@ -70,7 +70,7 @@ def test_no_part_of_a_plan_is_one(file: Path, data: st.DataObject) -> None:
     part.write_text(text[: data.draw(st.integers(0, len(text) - 1))])
     try:
         assert read_plan_file(part, 1) is None
-    except PlanFileRefused as error:
+    except PlanFileInvalid as error:
         assert "isn't a whole plan" in error.message
 
 
@@ -83,7 +83,7 @@ def test_no_letter_can_be_another(file: Path, place: int, letter: str) -> None:
     other.write_text(text[:place] + letter + text[place + 1 :], encoding="utf-8")
     try:
         read = read_plan_file(other, 1)
-    except PlanFileRefused:
+    except PlanFileInvalid:
         return
     assert read is None or read == json.loads(text)
 
@@ -103,22 +103,22 @@ def test_anything_else_is_left_to_others_and_not_overwritten(tmp_path: Path, con
     path = tmp_path / "x.json"
     path.write_text(content)
     assert read_plan_file(path, 1) is None
-    with pytest.raises(PlanFileRefused, match="no saved plan"):
-        refuse_other(path)
+    with pytest.raises(PlanFileInvalid, match="no saved plan"):
+        refuse_overwriting(path)
     assert path.read_text() == content
 
 
 def test_a_folder_and_a_dangling_link_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     for path in (tmp_path, tmp_path / "link"):
-        with pytest.raises(PlanFileRefused):
+        with pytest.raises(PlanFileInvalid):
             write_plan_file(path, DOCUMENT)
     assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("path", ["nowhere/plan.json", "x" * 300, "a\0b"])
 def test_what_cannot_be_written_is_said(tmp_path: Path, path: str) -> None:
-    with pytest.raises(PlanFileRefused):
+    with pytest.raises(PlanFileInvalid):
         write_plan_file(tmp_path / path, DOCUMENT)
     assert list(tmp_path.iterdir()) == []
 
@@ -126,5 +126,5 @@ def test_what_cannot_be_written_is_said(tmp_path: Path, path: str) -> None:
 def test_the_schema_is_asked_last(file: Path) -> None:
     wrong = {**DOCUMENT, "changes": [{"kind": "static"}]}
     file.write_text(json.dumps({**wrong, "checksum": checksum(wrong)}))
-    with pytest.raises(PlanFileRefused, match="shape"):
+    with pytest.raises(PlanFileInvalid, match="shape"):
         read_plan_file(file, 1)

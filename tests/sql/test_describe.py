@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.sql.describe import describe
+from mosaic_deploy.sql.describe import describe_statements
 from mosaic_deploy.sql.parse import parse
 
 CASES = {
@@ -39,4 +39,4 @@ CASES = {
 
 @pytest.mark.parametrize(("sql", "words"), CASES.items(), ids=[sql[:40] for sql in CASES])
 def test_words(sql: str, words: str) -> None:
-    assert describe(parse(sql)) == words
+    assert describe_statements(parse(sql)) == words

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.sql.dialect import dialect_hint, failing_statement
-from mosaic_deploy.sql.parse import SyntaxProblem, parse
+from mosaic_deploy.sql.parse import SqlSyntaxError, parse
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "dialect").glob("*.sql"))
 
 
 def failure(sql: str) -> int:
-    with pytest.raises(SyntaxProblem) as caught:
+    with pytest.raises(SqlSyntaxError) as caught:
         parse(sql)
     assert caught.value.offset is not None
     return caught.value.offset

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql import parse as parsing
-from mosaic_deploy.sql.execution.units import Carrier, split_units
-from mosaic_deploy.sql.parse import LARGE, Statement, SyntaxProblem, parse, semantic_checksum, split_large
+from mosaic_deploy.sql.execution.units import ExecutionMode, split_units
+from mosaic_deploy.sql.parse import (
+    LARGE_TEXT,
+    SqlSyntaxError,
+    Statement,
+    parse,
+    semantic_checksum,
+    split_large,
+)
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1;\nSELECT 2;\nEND"
 POOL = [
@@ -51,8 +58,8 @@ def test_errors_are_those_of_the_whole(sql: str, piece: int, wrong: str, more: s
     text = sql + wrong + more
     try:
         expected = whole(text)
-    except SyntaxProblem as problem:
-        with pytest.raises(SyntaxProblem) as caught:
+    except SqlSyntaxError as problem:
+        with pytest.raises(SqlSyntaxError) as caught:
             list(split_large(text, piece))
         assert (caught.value.message, caught.value.offset) == (problem.message, problem.offset)
     else:
@@ -65,14 +72,17 @@ def lines(count: int) -> str:
 
 def test_a_large_file_keeps_no_trees() -> None:
     text = f"create table t (a int, b text);\n{lines(40_000)}select a into u from t;\nvacuum t;\n"
-    assert len(text) > LARGE
+    assert len(text) > LARGE_TEXT
     found = parse(text)
     assert [s.offset for s in found] == [m.start() for m in re.finditer(r"^\w", text, re.MULTILINE)]
     assert all(s.parsed is None for s in found)
     assert (found[0].kind, found[1].kind, found[-1].kind) == ("CreateStmt", "InsertStmt", "VacuumStmt")
     assert found[1].node["relation"]["relname"] == "t"
     units = split_units(found)
-    assert [(u.carrier, len(u.statements)) for u in units] == [(Carrier.PLAIN, 40_002), (Carrier.SOLO, 1)]
+    assert [(u.execution_mode, len(u.statements)) for u in units] == [
+        (ExecutionMode.PLAIN, 40_002),
+        (ExecutionMode.OUTSIDE_TRANSACTION, 1),
+    ]
 
 
 def test_the_meaning_of_a_large_file() -> None:
@@ -85,7 +95,7 @@ def test_the_meaning_of_a_large_file() -> None:
 
 def test_no_trees_are_made_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     found = parse(lines(30_000))
-    monkeypatch.setattr(parsing, "_lone_tree", lambda _: pytest.fail("a tree was made"))
+    monkeypatch.setattr(parsing, "_parse_single_tree", lambda _: pytest.fail("a tree was made"))
     assert len(split_units(found)) == 1
     assert semantic_checksum(found)
 
@@ -100,7 +110,7 @@ def test_kinds_known_by_their_first_word(word: str) -> None:
 def test_a_large_error_has_its_place() -> None:
     text = lines(40_000)
     wrong = text[:900_000] + text[900_000:].replace("values (", "valuez (", 1)
-    with pytest.raises(SyntaxProblem) as caught:
+    with pytest.raises(SqlSyntaxError) as caught:
         parse(wrong)
     assert caught.value.offset == wrong.index("valuez") + len("valuez ") or (
         wrong[caught.value.offset or 0 :].startswith("valuez")

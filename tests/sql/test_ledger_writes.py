@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.sql.ledger_writes import first_write
+from mosaic_deploy.sql.ledger_writes import first_ledger_write
 from mosaic_deploy.sql.parse import parse
 
 WRITES = """
@@ -42,7 +42,7 @@ CREATE TABLE t (version bigint REFERENCES mosaic_deploy.migrations)
 GRANT ALL ON ALL TABLES IN SCHEMA mosaic_deploy TO ada
 GRANT SELECT, DELETE ON mosaic_deploy.migrations TO ada
 REVOKE SELECT ON mosaic_deploy.migrations FROM ada
-LOCK TABLE mosaic_deploy.lease
+MIGRATION_LOCK_KEYS TABLE mosaic_deploy.lease
 COPY mosaic_deploy.migrations FROM '/tmp/x'
 SET search_path = mosaic_deploy, public
 SET LOCAL search_path TO 'mosaic_deploy'
@@ -87,7 +87,7 @@ CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM mosaic_
 @pytest.mark.parametrize("sql", WRITES.strip().splitlines())
 def test_what_would_write(sql: str) -> None:
     text = f"-- mosaic_deploy\nSELECT 1;\n{sql};"
-    found = first_write(parse(text), text)
+    found = first_ledger_write(parse(text), text)
     assert found is not None
     statement, at = found
     assert statement.text == sql
@@ -96,16 +96,16 @@ def test_what_would_write(sql: str) -> None:
 
 @pytest.mark.parametrize("sql", READS.strip().splitlines())
 def test_what_only_reads_or_means_something_else(sql: str) -> None:
-    assert first_write(parse(sql), sql) is None
+    assert first_ledger_write(parse(sql), sql) is None
 
 
 def test_the_place_within_a_block_is_told() -> None:
     sql = "DO $$ BEGIN\n  PERFORM 1;\n  DELETE FROM mosaic_deploy.lease;\nEND $$"
-    found = first_write(parse(sql), sql)
+    found = first_ledger_write(parse(sql), sql)
     assert found is not None
     assert sql[found[1] :].startswith("DELETE")
 
 
 def test_what_is_put_together_as_it_runs_is_not_seen() -> None:
     sql = "DO $$ BEGIN EXECUTE 'DELETE FROM mosaic_' || 'deploy.lease /* mosaic_deploy */' || current_user; END $$"
-    assert first_write(parse(sql), sql) is None
+    assert first_ledger_write(parse(sql), sql) is None

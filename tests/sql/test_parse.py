@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.libpg_query import parse_statements
-from mosaic_deploy.sql.parse import SyntaxProblem, leading_trivia, line_and_column, parse, semantic_checksum
+from mosaic_deploy.sql.parse import (
+    SqlSyntaxError,
+    leading_trivia_length,
+    line_and_column,
+    parse,
+    semantic_checksum,
+)
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END"
 
@@ -68,13 +74,13 @@ ERRORS = {
 
 @pytest.mark.parametrize(("text", "at"), ERRORS.values(), ids=ERRORS)
 def test_syntax_errors_point_at_their_place(text: str, at: str) -> None:
-    with pytest.raises(SyntaxProblem) as caught:
+    with pytest.raises(SqlSyntaxError) as caught:
         parse(text)
     assert caught.value.offset == text.rindex(at)
 
 
 def test_deep_nesting_is_a_problem_and_no_crash() -> None:
-    with pytest.raises(SyntaxProblem, match="nested too deeply"):
+    with pytest.raises(SqlSyntaxError, match="nested too deeply"):
         parse("SELECT " + "1+" * 5000 + "1")
 
 
@@ -161,10 +167,10 @@ def test_joined_statements_come_back_at_their_offsets(parts: list[tuple[str, str
     assert [s.offset for s in found] == [offset for _, offset in expected]
     for statement, (written, _) in zip(found, expected, strict=True):
         assert statement.text.startswith(written)
-        assert leading_trivia(statement.text[len(written) :]) == len(statement.text) - len(written)
+        assert leading_trivia_length(statement.text[len(written) :]) == len(statement.text) - len(written)
 
 
 @given(trivia)
 def test_leading_trivia_is_all_of_it(before: str) -> None:
-    assert leading_trivia(before + "SELECT") == len(before)
+    assert leading_trivia_length(before + "SELECT") == len(before)
     assert parse_statements(before) == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.parse import parse
-from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal, literal, values
+from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal, literal, recordset
 
 ODD = [
     "'",
@@ -78,5 +78,5 @@ def test_nul_is_refused_where_text_cannot_hold_it() -> None:
 
 @given(st.lists(st.fixed_dictionaries({"p": texts})))
 def test_values_is_one_from_item(rows: list[dict[str, str]]) -> None:
-    [statement] = parse(f"SELECT r.p FROM {values(rows, 'p text')}")
+    [statement] = parse(f"SELECT r.p FROM {recordset(rows, 'p text')}")
     assert [list(item) for item in statement.node["fromClause"]] == [["RangeFunction"]]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mosaic_deploy.sql.parse import SyntaxProblem, parse
-from mosaic_deploy.sql.read_only import NotReadOnly, read_only
+from mosaic_deploy.sql.parse import SqlSyntaxError, parse
+from mosaic_deploy.sql.read_only import NotReadOnly, read_only_query
 
 
 @pytest.mark.parametrize(
@@ -12,16 +12,16 @@ from mosaic_deploy.sql.read_only import NotReadOnly, read_only
 )
 @pytest.mark.parametrize("size", [None, 1000])
 def test_a_query_stays_one_statement(query: str, size: int | None) -> None:
-    reading = read_only(query, 10, size)
+    reading = read_only_query(query, 10, size)
     assert [each.kind for each in parse(reading.text)] == ["VariableSetStmt", "DoStmt", "SelectStmt"]
-    assert [each.kind for each in parse(reading.alone or "")] == ["SelectStmt"]
+    assert [each.kind for each in parse(reading.single_statement or "")] == ["SelectStmt"]
 
 
 def test_what_answers_no_rows_of_tables_goes_as_it_is() -> None:
-    assert read_only("show server_version", 10).text == "show server_version"
-    explained = read_only("explain (verbose) select 1", 10)
+    assert read_only_query("show server_version", 10).text == "show server_version"
+    explained = read_only_query("explain (verbose) select 1", 10)
     assert [each.kind for each in parse(explained.text)] == ["VariableSetStmt", "DoStmt", "ExplainStmt"]
-    assert explained.alone is None
+    assert explained.single_statement is None
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_what_answers_no_rows_of_tables_goes_as_it_is() -> None:
 )
 def test_anything_else_is_refused_with_its_place(query: str, message: str, offset: int) -> None:
     with pytest.raises(NotReadOnly) as refused:
-        read_only(query, 10)
+        read_only_query(query, 10)
     assert (refused.value.message, refused.value.offset) == (message, offset)
 
 
 def test_a_query_that_closes_our_parenthesis_is_no_query() -> None:
-    with pytest.raises(SyntaxProblem):
-        read_only("select 1) as query, (select 2", 10)
+    with pytest.raises(SqlSyntaxError):
+        read_only_query("select 1) as query, (select 2", 10)

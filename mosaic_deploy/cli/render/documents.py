@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, Event
-from mosaic_deploy.model.hazard import Danger, Hazard
-from mosaic_deploy.model.migration_status import Line
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
+from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Project
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.snapshot import Live
+    from mosaic_deploy.live.snapshot import LiveState
     from mosaic_deploy.source.snapshot import Desired
 
 Document = dict[str, Any]
 FORMAT = 1
 """The version of these shapes; it grows when a reader could break."""
-_FACTS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
+_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
 
 
 def stdout_needs_ascii() -> bool:
@@ -43,7 +43,7 @@ def plan_document(plan: Plan) -> Document:
         "policy": {
             "denied": [_problem(problem) for problem in plan.denied],
             "to_confirm": len(plan.to_confirm),
-            "to_prune": plan.to_prune,
+            "to_prune": plan.prune_count,
         },
         "selection": _selection(plan),
         "fingerprint": plan.fingerprint,
@@ -72,13 +72,13 @@ def hazard_document(hazard: Hazard) -> Document:
 def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
     """How many files were reported on, and how many findings of each severity; silenced ones don't count."""
     loud = Counter(str(hazard.severity) for hazard in hazards if not hazard.ignored)
-    summary = {str(danger): loud[str(danger)] for danger in Danger}
+    summary = {str(danger): loud[str(danger)] for danger in HazardSeverity}
     return {"type": "lint", "files": files, "summary": summary}
 
 
 def event_document(event: Event) -> Document:
     """An event's fields by name, with changes and errors in their own shapes."""
-    fields = {name: _value(getattr(event, name)) for name in event.__dataclass_fields__}
+    fields = {name: _event_value(getattr(event, name)) for name in event.__dataclass_fields__}
     return {"type": event.type, **fields}
 
 
@@ -94,7 +94,7 @@ def error_document(error: MosaicError) -> Document:
         "mutation_state": error.mutation_state,
         "next_actions": [asdict(action) for action in error.next_actions],
     }
-    facts = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None) is not None}
+    facts = {name: getattr(error, name) for name in _ERROR_FIELDS if getattr(error, name, None) is not None}
     return {**document, **facts}
 
 
@@ -116,7 +116,7 @@ def apply_document(plan: Plan, last: Event) -> Document:
     return {**event_document(last), **planned, "error": None}
 
 
-def status_document(live: Live, pending: Plan | MosaicError) -> Document:
+def status_document(live: LiveState, pending: Plan | MosaicError) -> Document:
     snapshot = live.snapshot
     problem = pending if isinstance(pending, MosaicError) else None
     return {
@@ -132,17 +132,17 @@ def status_document(live: Live, pending: Plan | MosaicError) -> Document:
         "storage": {
             "files": len(snapshot.storage or ()),
             "bytes": sum(o.size for o in (snapshot.storage or {}).values()),
-            "urls": {name: url for name, (_, url) in (live.assets or {}).items()},
+            "urls": {name: url for name, (_, url) in (live.storage_files or {}).items()},
         },
         "auth": snapshot.auth,
-        "last_deploy": live.facts.get("last"),
-        "lease": live.facts.get("lease"),
+        "last_deploy": live.ledger_facts.get("last"),
+        "lease": live.ledger_facts.get("lease"),
         "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
         "problem": error_document(problem) if problem else None,
     }
 
 
-def valid_document(desired: Desired) -> Document:
+def validate_document(desired: Desired) -> Document:
     """What `validate` counted: migrations, files by section, and names left out by `.mosaicignore`."""
     snapshot = desired.snapshot
     return {
@@ -157,20 +157,20 @@ def valid_document(desired: Desired) -> Document:
     }
 
 
-def history_document(project: Project, lines: Sequence[Line]) -> Document:
+def history_document(project: Project, lines: Sequence[MigrationStatus]) -> Document:
     return {
         "type": "migrations",
         "project": asdict(project),
-        "migrations": [_line(line) for line in lines],
+        "migrations": [_migration_document(line) for line in lines],
     }
 
 
-def _line(line: Line) -> Document:
+def _migration_document(line: MigrationStatus) -> Document:
     entry = line.entry
     return {
         "version": line.version,
         "file": line.file,
-        "standing": str(line.standing),
+        "standing": str(line.state),
         "applied_as": line.applied_as or None,
         "parts": entry.migration.units if entry else None,
         "parts_done": entry.migration.units_done if entry else 0,
@@ -179,11 +179,11 @@ def _line(line: Line) -> Document:
         "applied_at": entry.at if entry else None,
         "applied_by": entry.by if entry else None,
         "origin": entry.origin if entry else None,
-        "next_actions": [asdict(way) for way in line.ways],
+        "next_actions": [asdict(way) for way in line.next_actions],
     }
 
 
-def _value(value: object) -> object:
+def _event_value(value: object) -> object:
     match value:
         case MosaicError():
             found: object = error_document(value)

@@ -23,13 +23,13 @@ from mosaic_deploy.cli.render.documents import (
     plan_document,
     status_document,
     stdout_needs_ascii,
-    valid_document,
+    validate_document,
 )
 from mosaic_deploy.errors import MosaicError
-from mosaic_deploy.live.snapshot import Live
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, BytesSent, Event, Hashed, Noted, Waiting
+from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, BytesSent, Event, HashProgress, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.migration_status import Line
+from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.source.snapshot import Desired
@@ -38,7 +38,7 @@ from mosaic_deploy.version import __version__
 
 class DocumentView(ABC):
     @abstractmethod
-    def put(self, document: Document) -> None:
+    def write_document(self, document: Document) -> None:
         """Writes one document to stdout, at once."""
 
     @abstractmethod
@@ -52,32 +52,32 @@ class DocumentView(ABC):
         self.plan(plan, final=False)
         self.apply(plan, iter((ApplyDone(plan.project, (), requests, sent, 0.0),)))
 
-    def idle(self, plan: Plan, message: str) -> None:
+    def nothing_to_do(self, plan: Plan, message: str) -> None:
         self.plan(plan, final=True)
 
-    def valid(self, desired: Desired) -> None:
-        self.put(valid_document(desired))
+    def validated(self, desired: Desired) -> None:
+        self.write_document(validate_document(desired))
 
-    def status(self, live: Live, pending: Plan | MosaicError) -> None:
-        self.put(status_document(live, pending))
+    def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
+        self.write_document(status_document(live, pending))
 
     def platform(self, document: Mapping[str, Any]) -> None:
-        self.put({"type": "platform", **document})
+        self.write_document({"type": "platform", **document})
 
-    def history(self, project: Project, lines: Sequence[Line]) -> None:
-        self.put(history_document(project, lines))
+    def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
+        self.write_document(history_document(project, lines))
 
-    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
-        self.put(history_document(project, lines))
+    def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
+        self.write_document(history_document(project, lines))
 
-    def saved(self, path: str) -> None:  # noqa: B027 - there is nothing to add to the documents
+    def plan_saved(self, path: str) -> None:  # noqa: B027 - there is nothing to add to the documents
         """Whoever reads programs' output named the file."""
 
     def created(self, path: Path) -> None:
-        self.put({"type": "created", "path": str(path)})
+        self.write_document({"type": "created", "path": str(path)})
 
-    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
-        self.put(dict(document))
+    def result(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+        self.write_document(dict(document))
 
 
 class JsonView(DocumentView):
@@ -87,74 +87,74 @@ class JsonView(DocumentView):
     def plan(self, plan: Plan, *, final: bool) -> None:
         self._plan = plan
         if final:
-            self.put(plan_document(plan))
+            self.write_document(plan_document(plan))
 
     def waiting(self, event: Waiting | Noted) -> None:
         """Not part of the one document."""
 
-    def hashing(self, done: int, total: int) -> None:
+    def hash_progress(self, done: int, total: int) -> None:
         """Not part of the one document."""
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()
-        self.put(apply_document(plan, last))
+        self.write_document(apply_document(plan, last))
         return last.error.exit_code if isinstance(last, ApplyFailed) else 0
 
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
         found = [hazard_document(hazard) for hazard in hazards]
-        self.put({**lint_document(hazards, files), "hazards": found})
+        self.write_document({**lint_document(hazards, files), "hazards": found})
 
     def error(self, error: MosaicError) -> None:
-        self.put({"type": "error", **self._planned(), "error": error_document(error)})
+        self.write_document({"type": "error", **self._plan_field(), "error": error_document(error)})
 
-    def _planned(self) -> Document:
+    def _plan_field(self) -> Document:
         return {"plan": plan_document(self._plan)} if self._plan else {}
 
-    def put(self, document: Document) -> None:
+    def write_document(self, document: Document) -> None:
         whole = {"mosaic_deploy": __version__, "format": FORMAT, **document}
         sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=stdout_needs_ascii(), default=str) + "\n")
         sys.stdout.flush()
 
 
-_BETWEEN_BYTES = 2.0
+_BYTES_SENT_INTERVAL = 2.0
 """Seconds between two `bytes_sent`, whatever is sent: the changes' own events tell the rest."""
 
 
 class NdjsonView(DocumentView):
     def __init__(self) -> None:
-        self.put({"type": "version", "mosaic_deploy": __version__, "format": FORMAT})
+        self.write_document({"type": "version", "mosaic_deploy": __version__, "format": FORMAT})
 
     def plan(self, plan: Plan, *, final: bool) -> None:
-        self.put(plan_document(plan))
+        self.write_document(plan_document(plan))
 
     def waiting(self, event: Waiting | Noted) -> None:
-        self.put(event_document(event))
+        self.write_document(event_document(event))
 
-    def hashing(self, done: int, total: int) -> None:
-        self.put(event_document(Hashed(done, total)))
+    def hash_progress(self, done: int, total: int) -> None:
+        self.write_document(event_document(HashProgress(done, total)))
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0
         said = 0.0
         for event in events:
             if isinstance(event, BytesSent):
-                if time.monotonic() - said < _BETWEEN_BYTES:
+                if time.monotonic() - said < _BYTES_SENT_INTERVAL:
                     continue
                 said = time.monotonic()
-            self.put(event_document(event))
+            self.write_document(event_document(event))
             if isinstance(event, ApplyFailed):
                 code = event.error.exit_code
         return code
 
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
         for hazard in hazards:
-            self.put({"type": "hazard", **hazard_document(hazard)})
-        self.put(lint_document(hazards, files))
+            self.write_document({"type": "hazard", **hazard_document(hazard)})
+        self.write_document(lint_document(hazards, files))
 
     def error(self, error: MosaicError) -> None:
-        self.put({"type": "error", "error": error_document(error)})
+        self.write_document({"type": "error", "error": error_document(error)})
 
-    def put(self, document: Document) -> None:
+    def write_document(self, document: Document) -> None:
         ascii_only = stdout_needs_ascii()
         line = json.dumps(document, ensure_ascii=ascii_only, separators=(",", ":"), default=str)
         sys.stdout.write(line + "\n")

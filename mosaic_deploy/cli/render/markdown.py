@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli.render.text.error import error_lines, how_far
+from mosaic_deploy.cli.render.text.error import error_lines, progress_text
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
 from mosaic_deploy.cli.render.text.plan import plan_lines, summary_line
 from mosaic_deploy.errors import MosaicError
@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 _SIGN = re.compile(r"^    ([+~-]) ", re.MULTILINE)
 _DIFF = {"+": "+", "-": "-", "~": "!"}
-_CUT = "… cut here; the job's log has it whole"
+_TRUNCATED = "… cut here; the job's log has it whole"
 
 
 def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
     """A heading with the counts, hazards in plain sight, the plan folded; at most `longest` characters."""
     head = [f"### {_heading(plan)}", ""]
-    if hazards := _plain(plan_hazard_lines(plan)):
+    if hazards := _unstyled(plan_hazard_lines(plan)):
         head += [_fenced(hazards, "text"), ""]
     tail = ["", f"<sub>{_inline(footer)}</sub>"]
     room = longest - sum(len(line) + 1 for line in (*head, *tail)) - 200
-    shown = _cut(_SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _plain(plan_lines(plan))), room)
+    shown = _truncate(
+        _SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _unstyled(plan_lines(plan))), room
+    )
     folded = ["<details><summary>The plan</summary>", "", _fenced(shown, "diff"), "", "</details>"]
-    return _cut("\n".join([*head, *folded, *tail]), longest)
+    return _truncate("\n".join([*head, *folded, *tail]), longest)
 
 
 def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, longest: int) -> str:
@@ -40,38 +42,38 @@ def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, lon
 
     if isinstance(last, ApplyFailed):
         body = [
-            f"### ❌ {_inline(_named(plan))}: the apply stopped ({how_far(last)})",
+            f"### ❌ {_inline(_plan_title(plan))}: the apply stopped ({progress_text(last)})",
             "",
-            _error(last.error),
+            _error_block(last.error),
         ]
     else:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
-        body = [f"### ✅ {_inline(_named(plan))}: {done}", "", f"<{last.project.url}>"]
-    return _cut("\n".join([*body, "", f"<sub>{_inline(footer)}</sub>"]), longest)
+        body = [f"### ✅ {_inline(_plan_title(plan))}: {done}", "", f"<{last.project.url}>"]
+    return _truncate("\n".join([*body, "", f"<sub>{_inline(footer)}</sub>"]), longest)
 
 
 def failed_markdown(error: MosaicError, footer: str, longest: int) -> str:
     """An error that left no plan."""
-    body = [f"### ❌ {_inline(error.code)}", "", _error(error), "", f"<sub>{_inline(footer)}</sub>"]
-    return _cut("\n".join(body), longest)
+    body = [f"### ❌ {_inline(error.code)}", "", _error_block(error), "", f"<sub>{_inline(footer)}</sub>"]
+    return _truncate("\n".join(body), longest)
 
 
 def _heading(plan: Plan) -> str:
     sign = "⛔" if plan.denied else "⚠️" if plan.to_confirm else "📋"
-    return f"{sign} {_inline(_named(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
+    return f"{sign} {_inline(_plan_title(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
 
 
-def _named(plan: Plan) -> str:
+def _plan_title(plan: Plan) -> str:
     environment = f" ({plan.environment})" if plan.environment else ""
     return f"{plan.project.name}{environment}"
 
 
-def _error(error: MosaicError) -> str:
-    return _fenced(_plain(error_lines(error)), "text")
+def _error_block(error: MosaicError) -> str:
+    return _fenced(_unstyled(error_lines(error)), "text")
 
 
-def _plain(lines: Iterable[str] | Iterator[str]) -> str:
+def _unstyled(lines: Iterable[str] | Iterator[str]) -> str:
     return "\n".join(click.unstyle(line) for line in lines).strip("\n")
 
 
@@ -87,8 +89,8 @@ def _inline(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~@&-])", r"\\\1", " ".join(text.split()))
 
 
-def _cut(text: str, longest: int) -> str:
+def _truncate(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
-    kept = text[: max(0, longest - len(_CUT) - 1)].rpartition("\n")[0]
-    return f"{kept}\n{_CUT}"
+    kept = text[: max(0, longest - len(_TRUNCATED) - 1)].rpartition("\n")[0]
+    return f"{kept}\n{_TRUNCATED}"

@@ -25,7 +25,7 @@ from mosaic_deploy.model.event import (
     Verified,
     Waiting,
 )
-from mosaic_deploy.model.quantities import counted
+from mosaic_deploy.model.quantities import count_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ from mosaic_deploy.model.quantities import size_text
 SECONDS_BETWEEN_LINES = 3.0
 
 
-class Follower(Protocol):
+class EventDisplay(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -48,9 +48,11 @@ class Follower(Protocol):
     def show(self, event: Event) -> None: ...
 
 
-def follow(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyFailed:
+def show_events(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyFailed:
     """Shows events as they come; returns the last one."""
-    follower: AbstractContextManager[Follower] = Bars(color) if sys.stderr.isatty() else Lines(color)
+    follower: AbstractContextManager[EventDisplay] = (
+        ProgressBar(color) if sys.stderr.isatty() else ProgressLines(color)
+    )
     with follower as shown:
         for event in events:
             if isinstance(event, ApplyDone | ApplyFailed):
@@ -59,43 +61,43 @@ def follow(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyF
     raise MosaicError("the apply ended without saying how", mutation_state="unknown")
 
 
-class Lines(AbstractContextManager["Lines"]):
+class ProgressLines(AbstractContextManager["ProgressLines"]):
     """For logs: a line for each database and auth change and each failure, and a count of files every few seconds."""
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
         self._tally = Tally()
-        self._said = time.monotonic()
+        self._last_output = time.monotonic()
         self._waiting = ""
 
     def __exit__(self, *_: object) -> None:
         return None
 
     def show(self, event: Event) -> None:
-        self._tally.heard(event)
+        self._tally.add_event(event)
         if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
-            self._say(f"  {event.change.address} done in {event.seconds:.2f} s")
+            self._write_line(f"  {event.change.address} done in {event.seconds:.2f} s")
         elif isinstance(event, ChangeFailed):
-            self._fail(event)
+            self._report_failure(event)
         elif isinstance(event, Waiting) and event.reason != self._waiting:
             self._waiting = event.reason
-            self._say(f"  waiting {event.reason}")
+            self._write_line(f"  waiting {event.reason}")
         elif isinstance(event, Verified):
-            self._say(f"  verified {event.url} ({event.status})")
+            self._write_line(f"  verified {event.url} ({event.status})")
         elif isinstance(event, Noted):
-            self._say(f"  note: {event.note.message}")
-        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._write_line(f"  note: {event.note.message}")
+        elif time.monotonic() - self._last_output > SECONDS_BETWEEN_LINES:
             text = self._tally.text()
-            self._say(
-                f"  {self._tally.done:,} of {counted(self._tally.total, 'change')}{', ' + text if text else ''}"
+            self._write_line(
+                f"  {self._tally.done:,} of {count_text(self._tally.total, 'change')}{', ' + text if text else ''}"
             )
 
-    def _fail(self, event: ChangeFailed) -> None:
+    def _report_failure(self, event: ChangeFailed) -> None:
         if self._tally.failed <= _FAILURES_SHOWN:
-            self._say(f"  {event.change.address} failed: {event.error.message}")
+            self._write_line(f"  {event.change.address} failed: {event.error.message}")
 
-    def _say(self, line: str) -> None:
-        self._said = time.monotonic()
+    def _write_line(self, line: str) -> None:
+        self._last_output = time.monotonic()
         click.echo(line, err=True, color=self._color)
 
 
@@ -103,7 +105,7 @@ _FAILURES_SHOWN = 10
 """As they happen; the error at the end has all of them."""
 
 
-class Bars(AbstractContextManager["Bars"]):
+class ProgressBar(AbstractContextManager["ProgressBar"]):
     """For terminals: one bar over all changes, with bytes, rate, time left, failures and what is under way."""
 
     def __init__(self, color: bool | None) -> None:
@@ -129,7 +131,7 @@ class Bars(AbstractContextManager["Bars"]):
         )
         self._task = self._progress.add_task("", total=None, sent="")
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBar:
         self._progress.__enter__()
         return self
 
@@ -137,7 +139,7 @@ class Bars(AbstractContextManager["Bars"]):
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        self._tally.heard(event)
+        self._tally.add_event(event)
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
         elif isinstance(event, ChangeStarted):
@@ -162,9 +164,9 @@ def console(color: bool | None) -> Console:
     return Console(stderr=True, no_color=True if color is False else None)
 
 
-_WINDOW = 10.0
+_RATE_WINDOW = 10.0
 """Seconds whose rate is shown: long enough to be steady, short enough to be of now."""
-_LONG = 99 * 3600
+_MAX_SECONDS = 99 * 3600
 
 
 class Tally:
@@ -177,39 +179,39 @@ class Tally:
         self.failed = 0
         self.deleted = 0
         self.total_bytes = 0
-        self._whole = 0
-        self._partly: dict[str, int] = {}
-        self._seen: deque[tuple[float, int]] = deque()
+        self._completed_bytes = 0
+        self._partial_bytes: dict[str, int] = {}
+        self._samples: deque[tuple[float, int]] = deque()
 
-    def heard(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         if isinstance(event, ApplyStarted):
             self.total, self.total_bytes = event.total, event.total_bytes
         elif isinstance(event, BytesSent):
-            self._partly[event.address] = event.sent
-            self._note()
+            self._partial_bytes[event.address] = event.sent
+            self._add_sample()
         elif isinstance(event, ChangeFailed):
             self.failed += 1
-            self._partly.pop(event.change.address, None)
+            self._partial_bytes.pop(event.change.address, None)
         elif isinstance(event, ChangeDone):
             self.done += 1
             if isinstance(event.change, Delete):
                 self.deleted += 1
             elif isinstance(event.change, Put):
-                self._partly.pop(event.change.address, None)
-                self._whole += event.change.size
-                self._note()
+                self._partial_bytes.pop(event.change.address, None)
+                self._completed_bytes += event.change.size
+                self._add_sample()
 
     @property
     def sent(self) -> int:
         """Bytes of files that have arrived, and of those under way; a file sent again counts once."""
-        return self._whole + sum(self._partly.values())
+        return self._completed_bytes + sum(self._partial_bytes.values())
 
     @property
     def rate(self) -> float:
         """Bytes per second of late; 0 where that can't be said yet."""
-        if len(self._seen) < 2:
+        if len(self._samples) < 2:
             return 0.0
-        (began, first), (ended, last) = self._seen[0], self._seen[-1]
+        (began, first), (ended, last) = self._samples[0], self._samples[-1]
         return max(0, last - first) / (ended - began) if ended > began else 0.0
 
     def text(self) -> str:
@@ -224,16 +226,16 @@ class Tally:
         counts = ((self.deleted, "deleted"), (self.failed, "failed"))
         return ", ".join([*parts, *(f"{count:,} {what}" for count, what in counts if count)])
 
-    def _note(self) -> None:
+    def _add_sample(self) -> None:
         now = self._clock()
-        self._seen.append((now, self.sent))
-        while now - self._seen[0][0] > _WINDOW:
-            self._seen.popleft()
+        self._samples.append((now, self.sent))
+        while now - self._samples[0][0] > _RATE_WINDOW:
+            self._samples.popleft()
 
 
 def clock_text(seconds: float) -> str:
     """`0:07`, `12:30`, `1:02:03`."""
-    whole = round(min(seconds, _LONG))
+    whole = round(min(seconds, _MAX_SECONDS))
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

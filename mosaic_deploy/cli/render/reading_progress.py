@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-_A_MOMENT = 1.0
+_DELAY = 1.0
 """Seconds that need no explanation."""
 
 
-class Paced(Generic[P]):
+class Throttled(Generic[P]):
     """Passes a word on once a moment has gone by since the first, and then every few seconds."""
 
     def __init__(self, say: Callable[P, None]) -> None:
-        self._say = say
-        self._due: float | None = None
+        self._callback = say
+        self._next_call: float | None = None
 
     def __call__(self, *words: P.args, **named: P.kwargs) -> None:
         now = time.monotonic()
-        if self._due is None:
-            self._due = now + _A_MOMENT
-        elif now >= self._due:
-            self._due = now + SECONDS_BETWEEN_LINES
-            self._say(*words, **named)
+        if self._next_call is None:
+            self._next_call = now + _DELAY
+        elif now >= self._next_call:
+            self._next_call = now + SECONDS_BETWEEN_LINES
+            self._callback(*words, **named)
 
 
-class _Bar:
+class _DelayedBar:
     """A bar that is there once a moment has gone by since the first word, and not before."""
 
     def __init__(self, color: bool | None) -> None:
@@ -50,9 +50,9 @@ class _Bar:
         now = time.monotonic()
         self._since = self._since or now
         if self._bar is None:
-            if now - self._since < _A_MOMENT:
+            if now - self._since < _DELAY:
                 return
-            self._bar = self._begun()
+            self._bar = self._start_bar()
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=text)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class _Bar:
             self._bar.stop()
             self._bar = None
 
-    def _begun(self) -> Progress:
+    def _start_bar(self) -> Progress:
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
@@ -72,32 +72,32 @@ class _Bar:
 
 
 @contextmanager
-def hashing(color: bool | None) -> Iterator[Callable[[int, int], None]]:
+def hash_progress(color: bool | None) -> Iterator[Callable[[int, int], None]]:
     """Shows on a terminal how much of the files has been hashed."""
-    bar = _Bar(color)
+    bar = _DelayedBar(color)
 
-    def heard(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         bar.show(done, total, f"hashing, {size_text(done)} of {size_text(total)}")
         if done >= total:
             bar.close()  # a terminal has room for one bar, and another may follow
 
     try:
-        yield heard
+        yield on_progress
     finally:
         bar.close()
 
 
 @contextmanager
-def copying(color: bool | None, what: str) -> Iterator[Callable[[int, int], None]]:
+def copy_progress(color: bool | None, what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how many bytes are `written`, or `read`: a bar, or a line every few seconds."""
 
     def words(done: int, total: int) -> str:
         return f"{size_text(done)} of {size_text(total)} {what}"
 
     if not sys.stderr.isatty():
-        yield Paced(lambda done, total: click.echo(f"  {words(done, total)}", err=True, color=color))
+        yield Throttled(lambda done, total: click.echo(f"  {words(done, total)}", err=True, color=color))
         return
-    bar = _Bar(color)
+    bar = _DelayedBar(color)
     try:
         yield lambda done, total: bar.show(done, total, words(done, total))
     finally:
@@ -105,12 +105,12 @@ def copying(color: bool | None, what: str) -> Iterator[Callable[[int, int], None
 
 
 @contextmanager
-def checking(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
+def verify_progress(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
     """Shows how many live files have been fetched and compared: a bar, or a line every few seconds."""
     if not sys.stderr.isatty():
-        yield Paced(_compared(color))
+        yield Throttled(_print_compared(color))
         return
-    bar = _Bar(color)
+    bar = _DelayedBar(color)
     try:
         yield lambda done, total, size: bar.show(
             done, total, f"comparing live files, {done} of {total}, {size_text(size)} fetched"
@@ -119,7 +119,7 @@ def checking(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
         bar.close()
 
 
-def _compared(color: bool | None) -> Callable[[int, int, int], None]:
+def _print_compared(color: bool | None) -> Callable[[int, int, int], None]:
     def say(done: int, total: int, size: int) -> None:
         line = f"  {done} of {total} live files compared, {size_text(size)} fetched"
         click.echo(line, err=True, color=color)

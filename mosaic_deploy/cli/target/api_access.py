@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.target.settings import read_settings
-from mosaic_deploy.cli.target.stored_keys import stored_key
+from mosaic_deploy.cli.target.stored_keys import read_stored_key
 from mosaic_deploy.errors import KeyMissing, NextAction, RequestRefused
 from mosaic_deploy.model.command_line import with_options
 
@@ -28,7 +28,7 @@ def command_line() -> str:
     return shlex.join(["mosaic-deploy", *sys.argv[1:]])
 
 
-def open_account(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
+def open_api(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
     """The API, for what needs no manifest; `.env` in `folder` counts. Raises KeyMissing, PlatformFailed."""
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
@@ -39,25 +39,25 @@ def open_account(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
         platform = ensure_started()
         url, key = platform.url, platform.api_key
     else:
-        url, key = account(read_settings(folder))
+        url, key = resolve_api_credentials(read_settings(folder))
     return Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
 
 
-def api_url(folder: Path) -> str:
+def read_api_url(folder: Path) -> str:
     """The API's address by the environment and `folder`'s `.env`. Raises RequestRefused for an unsafe one."""
-    return _address(read_settings(folder))
+    return _resolve_api_url(read_settings(folder))
 
 
-def _address(settings: Mapping[str, str]) -> str:
+def _resolve_api_url(settings: Mapping[str, str]) -> str:
     url = settings.get("MOSAIC_API_URL") or API_URL
-    _refuse_address(url)
+    _refuse_unsafe_url(url)
     return url
 
 
-def account(settings: Mapping[str, str]) -> tuple[str, str]:
+def resolve_api_credentials(settings: Mapping[str, str]) -> tuple[str, str]:
     """Address and key. Raises KeyMissing, RequestRefused, SourceUnreadable."""
-    url = _address(settings)
-    key = settings.get("MOSAIC_API_KEY", "").strip() or stored_key(url)
+    url = _resolve_api_url(settings)
+    key = settings.get("MOSAIC_API_KEY", "").strip() or read_stored_key(url)
     if not key:
         raise _key_missing()
     return url, key
@@ -82,7 +82,7 @@ def _key_missing() -> KeyMissing:
     )
 
 
-def _refuse_address(url: str) -> None:
+def _refuse_unsafe_url(url: str) -> None:
     """Raises RequestRefused for an address that would give the key away, or has another secret in it."""
     from urllib.parse import urlsplit
 

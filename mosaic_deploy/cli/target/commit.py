@@ -7,26 +7,26 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
+_CI_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
 """GitHub's, GitLab's and Jenkins's."""
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def commit_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str | None:
+def read_commit(folder: Path, environ: Mapping[str, str] = os.environ) -> str | None:
     """A CI run's commit, else what is checked out in the repository that holds `folder`; None where neither is known.
 
     Files that were edited since aren't looked for: the digests of what was deployed are in the ledger.
     """
-    for name in _VARIABLES:
+    for name in _CI_VARIABLES:
         if _HASH.fullmatch(environ.get(name, "")):
             return environ[name]
     try:
-        return _checked_out(folder.resolve())
+        return _read_head(folder.resolve())
     except (OSError, ValueError):
         return None
 
 
-def _checked_out(folder: Path) -> str | None:
+def _read_head(folder: Path) -> str | None:
     """Read from the files that git keeps, which costs no process."""
     git = next((place / ".git" for place in (folder, *folder.parents) if (place / ".git").exists()), None)
     if git is None:
@@ -42,10 +42,10 @@ def _checked_out(folder: Path) -> str | None:
     for place in (git / name, common / name):
         if place.is_file() and _HASH.fullmatch(found := place.read_text().strip()):
             return found
-    return _packed(common / "packed-refs", name)
+    return _read_packed_ref(common / "packed-refs", name)
 
 
-def _packed(file: Path, name: str) -> str | None:
+def _read_packed_ref(file: Path, name: str) -> str | None:
     if not file.is_file():
         return None
     lines = (line.split() for line in file.read_text().splitlines())

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.ledger.lease import Witness
+    from mosaic_deploy.live.ledger.lease import LocalProcesses
 
 
 from pathlib import Path
 
-_LOCAL = re.compile(r".*@(?P<host>[^@]+) \(pid (?P<pid>[0-9]{1,9})\)", re.DOTALL)
+_LOCAL_HOLDER = re.compile(r".*@(?P<host>[^@]+) \(pid (?P<pid>[0-9]{1,9})\)", re.DOTALL)
 
 
 def holder(environ: Mapping[str, str] = os.environ) -> str:
@@ -29,21 +29,21 @@ def holder(environ: Mapping[str, str] = os.environ) -> str:
     return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
 
 
-def witness() -> Witness:
+def witness() -> LocalProcesses:
     """This process, and what it knows of others."""
-    from mosaic_deploy.live.ledger.lease import Witness
+    from mosaic_deploy.live.ledger.lease import LocalProcesses
 
-    return Witness(own_process(), ended, gone)
+    return LocalProcesses(current_process(), has_ended, holder_is_gone)
 
 
-def gone(name: str) -> bool:
+def holder_is_gone(name: str) -> bool:
     """Whether `name`, as `holder` writes it, is a process of this machine that has probably ended.
 
-    Containers that share a machine's name don't share its numbers, so this is asked only where `own_process` has
+    Containers that share a machine's name don't share its numbers, so this is asked only where `current_process` has
     nothing better.
     """
-    found = _LOCAL.fullmatch(name)
-    if not found or found["host"] != socket.gethostname() or os.name != "posix" or own_process():
+    found = _LOCAL_HOLDER.fullmatch(name)
+    if not found or found["host"] != socket.gethostname() or os.name != "posix" or current_process():
         return False
     try:
         os.kill(int(found["pid"]), 0)  # signal 0 only asks
@@ -54,22 +54,22 @@ def gone(name: str) -> bool:
     return False
 
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACES = ("pid", "time")
 """Numbers count within the first; the second moves the clock that start times are told by."""
 
-Process = Mapping[str, object]
+ProcessIdentity = Mapping[str, object]
 
 
-def own_process() -> dict[str, object]:
+def current_process() -> dict[str, object]:
     """This process: its machine by name and boot, its namespaces, its number, and when it started."""
     try:
         # A /proc of another namespace counts other numbers.
         if int(str(Path("/proc/self").readlink())) != os.getpid():
             return {}
-        boot = _BOOT.read_text().strip()
-        namespaces = [_namespace(name) for name in _NAMESPACES]
-        _, _, started = _state(os.getpid())
+        boot = _BOOT_ID_FILE.read_text().strip()
+        namespaces = [_read_namespace(name) for name in _NAMESPACES]
+        _, _, started = _read_proc_stat(os.getpid())
     except (OSError, ValueError, IndexError):
         return {}
     if not boot:
@@ -78,17 +78,17 @@ def own_process() -> dict[str, object]:
     return {**where, "pid": os.getpid(), "started": started}
 
 
-def ended(process: Process) -> bool:
-    """Whether `process`, as its `own_process` told, has ended. False where in doubt, and of another machine's."""
-    own = own_process()
+def has_ended(process: ProcessIdentity) -> bool:
+    """Whether `process`, as its `current_process` told, has ended. False where in doubt, and of another machine's."""
+    own = current_process()
     places = ("host", "boot", "namespaces")
     if not own or any(process.get(name) != own[name] for name in places):
         return False
     pid, started = process.get("pid"), process.get("started")
-    return isinstance(pid, int) and pid > 0 and isinstance(started, int) and _ended(pid, started)
+    return isinstance(pid, int) and pid > 0 and isinstance(started, int) and _pid_has_ended(pid, started)
 
 
-def _ended(pid: int, started: int) -> bool:
+def _pid_has_ended(pid: int, started: int) -> bool:
     try:
         os.kill(pid, 0)  # signal 0 only asks, and sees processes that /proc hides
     except ProcessLookupError:
@@ -96,20 +96,20 @@ def _ended(pid: int, started: int) -> bool:
     except (OSError, OverflowError):
         pass  # another user's: it is there
     try:
-        state, threads, began = _state(pid)
+        state, threads, began = _read_proc_stat(pid)
     except (OSError, ValueError, IndexError):
         return False
     # A zombie with threads left still works.
     return began != started or (state in "ZX" and threads <= 1)
 
 
-def _state(pid: int) -> tuple[str, int, int]:
+def _read_proc_stat(pid: int) -> tuple[str, int, int]:
     """State, number of threads, and start in ticks since boot. The name before them may hold blanks and brackets."""
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return fields[0], int(fields[17]), int(fields[19])
 
 
-def _namespace(name: str) -> str:
+def _read_namespace(name: str) -> str:
     """Empty where the kernel has no such namespaces."""
     try:
         return str(Path(f"/proc/self/ns/{name}").readlink())

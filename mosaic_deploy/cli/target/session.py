@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.next_commands import Scope, output_in_use
-from mosaic_deploy.cli.support_ticket import offer_ticket, tried_here
-from mosaic_deploy.cli.target.api_access import account, command_line
-from mosaic_deploy.cli.target.settings import environment_named, read_settings
-from mosaic_deploy.cli.terminal.interrupts import Interruptible
+from mosaic_deploy.cli.next_commands import Scope, current_output_format
+from mosaic_deploy.cli.support_ticket import attempted_command_line, offer_ticket
+from mosaic_deploy.cli.target.api_access import command_line, resolve_api_credentials
+from mosaic_deploy.cli.target.settings import read_settings, resolve_environment
+from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.errors import ManifestInvalid, MosaicError, NextAction, Problem, Unreachable
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.read import read_manifest
@@ -35,9 +35,9 @@ class Session:
     target: Target
     scope: Scope = field(default_factory=Scope)
     """What says which project is meant; suggested commands get it too."""
-    tried: str = ""
+    attempted_command: str = ""
     """What a ticket says was tried: no value that was given stands in it."""
-    moved: str = ""
+    address_notice: str = ""
     """Of an embedded platform that was started for it: see Embedded."""
 
     @property
@@ -51,49 +51,49 @@ class Session:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.api.close()
         if isinstance(error, MosaicError):
-            self.complete(error)
+            self.complete_error(error)
 
-    def completed(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+    def complete_events(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """`events`, with the commands that a failure suggests made whole."""
-        for event in Interruptible(events):
+        for event in InterruptibleEvents(events):
             if event.type == "apply_failed":
-                self.complete(event.error)  # type: ignore[union-attr]
+                self.complete_error(event.error)  # type: ignore[union-attr]
             yield event
 
     @contextmanager
-    def completing(self) -> Iterator[None]:
+    def completing_errors(self) -> Iterator[None]:
         """Errors on their way out of the block get commands that mean this session's project."""
         try:
             yield
         except MosaicError as error:
-            self.complete(error)
+            self.complete_error(error)
             raise
 
-    def complete(self, error: MosaicError) -> None:
+    def complete_error(self, error: MosaicError) -> None:
         """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
         if self.local and isinstance(error, Unreachable):
             error.hint = "the embedded platform stopped, or was stopped, while this command ran"
-            error.next_actions = (*_REVIVAL, *error.next_actions)
-        error.next_actions = self.scoped(error.next_actions)
-        error.hint = self.scope.whole_text(error.hint)
+            error.next_actions = (*_RESTART_ACTIONS, *error.next_actions)
+        error.next_actions = self.scope_actions(error.next_actions)
+        error.hint = self.scope.add_scope_to_text(error.hint)
         error.problems = tuple(
-            replace(problem, hint=self.scope.whole_text(problem.hint)) for problem in error.problems
+            replace(problem, hint=self.scope.add_scope_to_text(problem.hint)) for problem in error.problems
         )
-        offer_ticket(error, self.tried, replace(self.scope, project_id=self.target.id))
+        offer_ticket(error, self.attempted_command, replace(self.scope, project_id=self.target.id))
 
-    def scoped(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
+    def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """Actions whose commands mean the same project as this one."""
         return tuple(
-            replace(action, command=self._scoped(action.command)) if action.command else action
+            replace(action, command=self._scope_command(action.command)) if action.command else action
             for action in actions
         )
 
-    def _scoped(self, command: str) -> str:
+    def _scope_command(self, command: str) -> str:
         """One that was typed as it is says what it means."""
-        return command if command.startswith(command_line()) else self.scope.whole(command)
+        return command if command.startswith(command_line()) else self.scope.add_scope(command)
 
 
-_REVIVAL = (
+_RESTART_ACTIONS = (
     NextAction("see whether it runs", "mosaic-deploy local status"),
     NextAction("start it", "mosaic-deploy local start"),
 )
@@ -106,13 +106,13 @@ def open_session(
     local: bool,
     project_id: str | None,
     timeout: float,
-    tried: str | None = None,
+    attempted_command: str | None = None,
 ) -> Session:
     """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children.
 
-    `tried` is what a ticket says of this run; by default the command line.
+    `attempted_command` is what a ticket says of this run; by default the command line.
     """
-    environment = environment_named(path, environment)
+    environment = resolve_environment(path, environment)
     manifest = read_manifest(Path(path), environment=environment)
     settings = read_settings(manifest.root)
     # Heavy (httpx): only here, after everything that can be refused without a network.
@@ -120,31 +120,38 @@ def open_session(
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
 
-    moved = ""
+    address_notice = ""
     if local:
         from mosaic_deploy.cli.target.embedded import ensure_started
 
         platform = ensure_started()
-        url, key, moved = platform.url, platform.api_key, platform.moved
+        url, key, address_notice = platform.url, platform.api_key, platform.address_notice
         # An id in the manifest is usually the hosted project's, which this machine doesn't know.
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
-        chosen = Target(project_id, _name(manifest, or_id=True), hint=hint)
+        chosen = Target(project_id, _project_name(manifest, or_id=True), hint=hint)
     else:
-        url, key = account(settings)
-        chosen = _target(manifest, settings, project_id)
+        url, key = resolve_api_credentials(settings)
+        chosen = _resolve_target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
-    scope = Scope(local, environment, project_id, path, output_in_use())
-    return Session(manifest, api, chosen, scope, tried_here() if tried is None else tried, moved)
+    scope = Scope(local, environment, project_id, path, current_output_format())
+    return Session(
+        manifest,
+        api,
+        chosen,
+        scope,
+        attempted_command_line() if attempted_command is None else attempted_command,
+        address_notice,
+    )
 
 
-def _target(manifest: Manifest, settings: Mapping[str, str], project_id: str | None) -> Target:
+def _resolve_target(manifest: Manifest, settings: Mapping[str, str], project_id: str | None) -> Target:
     from mosaic_deploy.deploy import Target
 
     chosen = project_id or settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
-    return Target(chosen, _name(manifest, or_id=bool(chosen)))
+    return Target(chosen, _project_name(manifest, or_id=bool(chosen)))
 
 
-def _name(manifest: Manifest, *, or_id: bool) -> str:
+def _project_name(manifest: Manifest, *, or_id: bool) -> str:
     """The project's name. The embedded platform gives ids of its own, so there an id alone serves as name."""
     name = manifest.project.name or (manifest.project.id if or_id else None)
     if name is None and or_id:

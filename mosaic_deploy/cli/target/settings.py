@@ -14,6 +14,6 @@ def read_settings(root: Path) -> dict[str, str]:
     return {**read_dotenv(root), **{name: value for name, value in os.environ.items() if value}}
 
 
-def environment_named(path: str, flag: str | None) -> str | None:
+def resolve_environment(path: str, flag: str | None) -> str | None:
     """The environment meant: `--env`, else MOSAIC_ENV from the environment or `.env`. Raises ManifestMissing."""
     return flag or read_settings(find_manifest(Path(path)).parent).get("MOSAIC_ENV") or None

@@ -13,7 +13,7 @@ from typing import Any
 
 from mosaic_deploy.errors import SourceUnreadable
 
-_IN_KEYRING = {"in": "keyring"}
+_KEYRING_MARKER = {"in": "keyring"}
 """What the file has in place of a key."""
 
 
@@ -23,55 +23,55 @@ def keys_file() -> Path:
     return (Path(base) if base else Path("~/.config").expanduser()) / "mosaic-deploy" / "keys.json"
 
 
-def stored_key(url: str) -> str:
+def read_stored_key(url: str) -> str:
     """The key kept for this address, empty where there is none. Raises SourceUnreadable."""
-    found = _read().get(_named(url), "")
-    if found == _IN_KEYRING:
+    found = _read_keys().get(_key_name(url), "")
+    if found == _KEYRING_MARKER:
         from mosaic_deploy.cli.target import keyring_keys
 
-        return keyring_keys.read(_named(url))
+        return keyring_keys.read_key(_key_name(url))
     return found if isinstance(found, str) else ""
 
 
-def keep_in_file(url: str, key: str) -> Path:
+def store_in_file(url: str, key: str) -> Path:
     """Keeps a key in the file, and no longer in the keyring. Raises SourceUnreadable."""
-    before = _read()
-    file = _write({**before, _named(url): key})
-    if before.get(_named(url)) == _IN_KEYRING:
+    before = _read_keys()
+    file = _write_keys({**before, _key_name(url): key})
+    if before.get(_key_name(url)) == _KEYRING_MARKER:
         from mosaic_deploy.cli.target import keyring_keys
 
-        keyring_keys.forget(_named(url))
+        keyring_keys.delete(_key_name(url))
     return file
 
 
-def keep_in_keyring(url: str, key: str) -> str:
+def store_in_keyring(url: str, key: str) -> str:
     """Keeps a key in the keyring, and no longer in the file. Returns the keyring's name. Raises SourceUnreadable."""
     from mosaic_deploy.cli.target import keyring_keys
 
-    name = keyring_keys.write(_named(url), key)
-    _write({**_read(), _named(url): _IN_KEYRING})
+    name = keyring_keys.write_key(_key_name(url), key)
+    _write_keys({**_read_keys(), _key_name(url): _KEYRING_MARKER})
     return name
 
 
-def forget_key(url: str) -> bool:
+def delete_key(url: str) -> bool:
     """Forgets the key wherever it is; whether there was one. Raises SourceUnreadable where it may still be kept."""
     from mosaic_deploy.cli.target import keyring_keys
 
-    keys = _read()
-    found = keys.pop(_named(url), None)
+    keys = _read_keys()
+    found = keys.pop(_key_name(url), None)
     in_keyring = False
     try:
         # Also where the file doesn't tell of it: a login may have ended between the two.
-        in_keyring = keyring_keys.is_installed() and keyring_keys.forget(_named(url))
+        in_keyring = keyring_keys.is_keyring_installed() and keyring_keys.delete(_key_name(url))
     except SourceUnreadable:
-        if found == _IN_KEYRING:
+        if found == _KEYRING_MARKER:
             raise
     if found is not None:
-        _write(keys)
+        _write_keys(keys)
     return bool(found) or in_keyring
 
 
-def _write(keys: dict[str, Any]) -> Path:
+def _write_keys(keys: dict[str, Any]) -> Path:
     """All of them, whole or not at all."""
     file = keys_file()
     try:
@@ -86,11 +86,11 @@ def _write(keys: dict[str, Any]) -> Path:
     return file
 
 
-def _named(url: str) -> str:
+def _key_name(url: str) -> str:
     return url.rstrip("/").lower()
 
 
-def _read() -> dict[str, Any]:
+def _read_keys() -> dict[str, Any]:
     file = keys_file()
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

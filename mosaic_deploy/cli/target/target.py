@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class TargetOptions:
     """`path` is a folder with a manifest, or a manifest; `timeout` seconds without an answer."""
 
     path: str

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
 
 
-class Interruptible:
+class InterruptibleEvents:
     """The events of an apply, which always gets to finish what is under way, give its lease back and report.
 
     An interrupt while an event is being shown is raised inside the apply, at its next step.
@@ -18,11 +18,13 @@ class Interruptible:
 
     def __init__(self, events: Generator[Event, None, None]) -> None:
         self._events = events
-        self._working = False
+        self._applying = False
         self._pending = False
 
     def __iter__(self) -> Iterator[Event]:
-        before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             while (event := self._next()) is not None:
                 yield event
@@ -31,13 +33,13 @@ class Interruptible:
                 signal.signal(number, handler)
 
     @property
-    def unheard(self) -> bool:
+    def interrupt_pending(self) -> bool:
         """Whether an interrupt came while the last event was shown: the apply is over, and couldn't hear of it."""
         return self._pending
 
     def _next(self) -> Event | None:
         try:
-            self._working = True
+            self._applying = True
             if self._pending:
                 self._pending = False
                 return self._events.throw(KeyboardInterrupt())
@@ -48,9 +50,9 @@ class Interruptible:
             # It came just before or after the work itself; the work still has to hear of it.
             return self._events.throw(KeyboardInterrupt())
         finally:
-            self._working = False
+            self._applying = False
 
-    def _heard(self, *_: object) -> None:
-        if self._working:
+    def _on_signal(self, *_: object) -> None:
+        if self._applying:
             raise KeyboardInterrupt
         self._pending = True

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 
-class Unwritable(OSError):
+class StdoutUnwritable(OSError):
     """stdout takes no more: the disk is full, or the device is gone."""
 
 
-class _Outgoing(io.FileIO):
+class _Stdout(io.FileIO):
     """stdout, whose failures can be told from those of everything else."""
 
     def write(self, data: Buffer, /) -> int | None:  # type: ignore[override]
@@ -24,7 +24,7 @@ class _Outgoing(io.FileIO):
         except (BrokenPipeError, BlockingIOError):
             raise
         except OSError as error:
-            raise Unwritable(*error.args) from None
+            raise StdoutUnwritable(*error.args) from None
 
 
 def prepare() -> None:
@@ -38,14 +38,14 @@ def prepare() -> None:
         except OSError:
             # The lowest free number is this one.
             os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or _nowhere(0, "r")
-    sys.stdout = sys.stdout or _nowhere(1, "w")
-    sys.stderr = sys.stderr or _nowhere(2, "w")
+    sys.stdin = sys.stdin or _null_stream(0, "r")
+    sys.stdout = sys.stdout or _null_stream(1, "w")
+    sys.stderr = sys.stderr or _null_stream(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = _telling(sys.stdout)
+        sys.stdout = _wrap_stdout(sys.stdout)
 
 
-def stdout_failure() -> OSError | None:
+def flush_stdout() -> OSError | None:
     """Why what was written to stdout doesn't arrive, None where it did."""
     try:
         sys.stdout.flush()
@@ -54,18 +54,18 @@ def stdout_failure() -> OSError | None:
     return None
 
 
-def abandon(number: int) -> None:
+def redirect_to_null(number: int) -> None:
     """Leads a stream nowhere, so that the interpreter's own last flush doesn't fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
-def _telling(stdout: io.TextIOWrapper) -> io.TextIOWrapper:
+def _wrap_stdout(stdout: io.TextIOWrapper) -> io.TextIOWrapper:
     """The same, but for its failures, and that it takes every character.
 
     A file's name may be any bytes, and an old terminal may know few letters.
     """
     return io.TextIOWrapper(
-        io.BufferedWriter(_Outgoing(1, "w", closefd=False)),
+        io.BufferedWriter(_Stdout(1, "w", closefd=False)),
         encoding=stdout.encoding,
         errors="backslashreplace",
         line_buffering=stdout.line_buffering,
@@ -73,7 +73,7 @@ def _telling(stdout: io.TextIOWrapper) -> io.TextIOWrapper:
     )
 
 
-def _nowhere(number: int, mode: str) -> io.TextIOWrapper:
+def _null_stream(number: int, mode: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.FileIO(number, mode, closefd=False), encoding="utf-8", errors="backslashreplace"
     )

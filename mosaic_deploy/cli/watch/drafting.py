@@ -14,25 +14,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.watch.stalled import saved_at
+from mosaic_deploy.cli.watch.stalled import save_stamp
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
     from mosaic_deploy.cli.target.session import Session
-    from mosaic_deploy.deploy import Planned
-    from mosaic_deploy.live.database.clones import Clones, Standing
-    from mosaic_deploy.source.migrations.files import MigrationFile, Parsed
+    from mosaic_deploy.deploy import PreparedPlan
+    from mosaic_deploy.live.database.clones import DraftClone, DraftStatus
+    from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 
-_BEAT = 3.0
+_HEARTBEAT_SECONDS = 3.0
 """Seconds between two words to the platform, which forgets a draft that it doesn't hear of."""
-_COPY_GONE = ", and the copy with it: apps see the database itself"
-_OLDEST = 30.0
+_CLONE_DROPPED = ", and the copy with it: apps see the database itself"
+_MAX_SAVE_AGE = 30.0
 """Seconds: a file that was saved longer ago wasn't saved for this run."""
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class _DraftState:
     """What a draft was tried with: its bytes, when they were saved, the project, and what is applied to that.
 
     One save may be told of twice; another save of the same bytes is another try.
@@ -44,91 +44,93 @@ class _State:
     applied: object
 
 
-class Drafting:
+class DraftRunner:
     """The draft of one watch. Used by one thread; another one tells the platform that somebody is there."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._name = secrets.token_hex(8)
-        self._tried: _State | None = None
-        self._wrong: MosaicError | None = None
-        self._shown = ""
+        self._last_state: _DraftState | None = None
+        self._last_error: MosaicError | None = None
+        self._served_path = ""
         """The path of the draft that is served."""
         self._explained = False
-        self._failed_in: Path | None = None
+        self._failed_folder: Path | None = None
         """The folder that a failure was left for."""
-        self._beats: _Beats | None = None
+        self._heartbeat: _Heartbeat | None = None
 
-    def follow(self, session: Session, planned: Planned, project: str, *, moved: bool) -> bool:
-        """After a run: whether apps see something else now. `moved`: the run changed the database.
+    def update(
+        self, session: Session, planned: PreparedPlan, project: str, *, database_changed: bool
+    ) -> bool:
+        """After a run: whether apps see something else now. `database_changed`: the run changed the database.
 
         Raises DraftFailed, DraftBlocked, MigrationInvalid, SourceError's and ApiError's children; then what was served
         before still is.
         """
         if not session.local:
             return False
-        self._keep_up(session)
-        file, parsed, saved = self._read(session)
+        self._refresh_session(session)
+        file, parsed, saved = self._read_draft(session)
         if file is None or parsed is None or not project:
-            return self._drop(f"gone{_COPY_GONE}")
-        state = _State(file.migration.checksum, saved, project, _applied(planned))
-        if state == self._tried and not moved:
-            if self._wrong is not None:
-                raise self._wrong
+            return self._drop_draft(f"gone{_CLONE_DROPPED}")
+        state = _DraftState(file.migration.checksum, saved, project, _database_state(planned))
+        if state == self._last_state and not database_changed:
+            if self._last_error is not None:
+                raise self._last_error
             return False
-        self._tried, self._wrong = None, None
+        self._last_state, self._last_error = None, None
         try:
-            self._try(session, planned, project, file, parsed)
+            self._run_on_clone(session, planned, project, file, parsed)
         except DraftFailed as error:
             # The same again would end the same way.
-            self._tried, self._wrong = state, error
-            self._leave(session, file, error)
+            self._last_state, self._last_error = state, error
+            self._record_failure(session, file, error)
             raise
-        self._forget()
-        self._tried = state
+        self._clear_failure()
+        self._last_state = state
         return True
 
     @property
     def lost(self) -> bool:
         """Whether the platform doesn't serve the draft any more, as after it was started anew."""
-        return self._beats is not None and self._beats.lost
+        return self._heartbeat is not None and self._heartbeat.lost
 
-    def taken(self) -> None:
+    def report_taken_over(self) -> None:
         """Says it once where another watch's draft has taken this one's place."""
-        if self._beats is not None and self._beats.another:
-            self._stop()
-            path, self._shown = self._shown, ""
-            self._screen.draft_over(
+        if self._heartbeat is not None and self._heartbeat.another:
+            self._stop_heartbeat()
+            path, self._served_path = self._served_path, ""
+            self._screen.draft_ended(
                 path, "another draft of this project took its place; save it to have it back"
             )
 
-    def ended(self) -> None:
+    def close(self) -> None:
         """The watch is over, and so is the draft."""
-        self._drop(f"over{_COPY_GONE}")
+        self._drop_draft(f"over{_CLONE_DROPPED}")
 
-    def _leave(self, session: Session, file: MigrationFile, error: DraftFailed) -> None:
+    def _record_failure(self, session: Session, file: MigrationFile, error: DraftFailed) -> None:
         """The failure, for `migrate seal`."""
-        from mosaic_deploy.cli.watch.failed_draft import leave
+        from mosaic_deploy.cli.watch.failed_draft import record_failure
 
-        self._failed_in = (session.manifest.root / file.shown).parent
-        leave(self._failed_in, file.migration.checksum, error)
+        self._failed_folder = (session.manifest.root / file.relative_path).parent
+        record_failure(self._failed_folder, file.migration.checksum, error)
 
-    def _forget(self) -> None:
-        if self._failed_in is not None:
-            from mosaic_deploy.cli.watch.failed_draft import forget
+    def _clear_failure(self) -> None:
+        if self._failed_folder is not None:
+            from mosaic_deploy.cli.watch.failed_draft import clear_failure
 
-            forget(self._failed_in)
-            self._failed_in = None
+            clear_failure(self._failed_folder)
+            self._failed_folder = None
 
-    def _keep_up(self, session: Session) -> None:
+    def _refresh_session(self, session: Session) -> None:
         """With a session that was opened anew, and with a platform that has forgotten the draft."""
         if self.lost:
-            self._tried, self._wrong = None, None
-            self._stop()
-        if self._beats is not None and self._beats.clones.api is not session.api:
-            self._beat(replace(self._beats.clones, api=session.api))
+            self._last_state, self._last_error = None, None
+            self._stop_heartbeat()
+        if self._heartbeat is not None and self._heartbeat.clones.api is not session.api:
+            self._start_heartbeat(replace(self._heartbeat.clones, api=session.api))
 
-    def _read(self, session: Session) -> tuple[MigrationFile | None, Parsed | None, object]:
+    def _read_draft(self, session: Session) -> tuple[MigrationFile | None, ParsedFile | None, object]:
         """The draft, its statements, and when it was saved: looked at before it is read, so that no save is missed."""
         from mosaic_deploy.source.migrations.draft import find_draft, parse_draft, read_draft
 
@@ -136,7 +138,7 @@ class Drafting:
         if database is None or database.migrations is None:
             return None, None, None
         path = find_draft(manifest.root / database.migrations)
-        saved = saved_at(path) if path else None
+        saved = save_stamp(path) if path else None
         file = read_draft(manifest.root, database.migrations) if path else None
         if file is None:
             return None, None, None
@@ -145,78 +147,78 @@ class Drafting:
         except MigrationInvalid as error:
             raise MigrationInvalid("the draft can't be read as PostgreSQL", problems=error.problems) from None
 
-    def _try(
-        self, session: Session, planned: Planned, project: str, file: MigrationFile, parsed: Parsed
+    def _run_on_clone(
+        self, session: Session, planned: PreparedPlan, project: str, file: MigrationFile, parsed: ParsedFile
     ) -> None:
         from mosaic_deploy.deploy.draft import run_draft
-        from mosaic_deploy.live.database.clones import Clones, unblocked
+        from mosaic_deploy.live.database.clones import DraftClone, conflict_as_draft_blocked
 
-        began = _saved(session, file)
-        clones = Clones(session.api, project, self._name)
-        clones.make()
+        began = _save_time(session, file)
+        clones = DraftClone(session.api, project, self._name)
+        clones.create()
         # From here on the platform has something of ours, which a watch that is over takes along.
-        self._beat(clones)
-        with unblocked():
-            drafted = run_draft(session.api, clones.made, planned, project, parsed)
+        self._start_heartbeat(clones)
+        with conflict_as_draft_blocked():
+            drafted = run_draft(session.api, clones.clone_api, planned, project, parsed)
         standing = clones.serve()
-        self._shown = file.shown
-        self._beat(clones)
+        self._served_path = file.relative_path
+        self._start_heartbeat(clones)
         seconds = time.time() - began
-        self._screen.draft(file.shown, standing.database, drafted, seconds, first=not self._explained)
+        self._screen.draft(file.relative_path, standing.database, drafted, seconds, first=not self._explained)
         self._explained = True
 
-    def _beat(self, clones: Clones) -> None:
-        self._stop()
-        self._beats = _Beats(clones, serving=bool(self._shown))
+    def _start_heartbeat(self, clones: DraftClone) -> None:
+        self._stop_heartbeat()
+        self._heartbeat = _Heartbeat(clones, serving=bool(self._served_path))
 
-    def _stop(self) -> None:
-        if self._beats is not None:
-            self._beats.stop()
-            self._beats = None
+    def _stop_heartbeat(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
 
-    def _drop(self, why: str) -> bool:
+    def _drop_draft(self, why: str) -> bool:
         """Whether a draft was served. A platform that can't be told forgets it by itself."""
-        self._tried, self._wrong = None, None
-        self._forget()
-        if self._beats is not None:
-            clones = self._beats.clones
-            self._stop()
+        self._last_state, self._last_error = None, None
+        self._clear_failure()
+        if self._heartbeat is not None:
+            clones = self._heartbeat.clones
+            self._stop_heartbeat()
             with contextlib.suppress(MosaicError):
                 clones.drop()
-        path, self._shown = self._shown, ""
+        path, self._served_path = self._served_path, ""
         if path:
-            self._screen.draft_over(path, why)
+            self._screen.draft_ended(path, why)
         return bool(path)
 
 
-class _Beats:
+class _Heartbeat:
     """Tells the platform from a thread of its own that the draft is somebody's, also while a run takes its time."""
 
-    def __init__(self, clones: Clones, *, serving: bool) -> None:
+    def __init__(self, clones: DraftClone, *, serving: bool) -> None:
         self.clones = clones
         self._serving = serving
         self.another = False
         self.lost = False
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="draft", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
     def _run(self) -> None:
-        while not self._over.wait(_BEAT):
+        while not self._stopped.wait(_HEARTBEAT_SECONDS):
             # A platform that is being started anew is asked again.
             with contextlib.suppress(MosaicError):
-                self._hear(self.clones.keep())
+                self._update_status(self.clones.keep_alive())
 
-    def _hear(self, standing: Standing) -> None:
-        if not self._over.is_set():
-            self.another = standing.another
-            self.lost = self._serving and not standing.served and not standing.another
+    def _update_status(self, standing: DraftStatus) -> None:
+        if not self._stopped.is_set():
+            self.another = standing.replaced
+            self.lost = self._serving and not standing.served and not standing.replaced
 
 
-def _applied(planned: Planned) -> object:
+def _database_state(planned: PreparedPlan) -> object:
     """What the database is made of once the plan is applied; a plan of files alone leaves it as it is."""
     wanted, live = planned.desired.snapshot, planned.live.snapshot
     files_only = planned.plan.only and wanted.migrations is None
@@ -227,10 +229,10 @@ def _applied(planned: Planned) -> object:
     return migrations, seeds, wanted.extensions
 
 
-def _saved(session: Session, file: MigrationFile) -> float:
+def _save_time(session: Session, file: MigrationFile) -> float:
     now = time.time()
     try:
-        saved = os.stat(session.manifest.root / file.shown).st_ctime  # noqa: PTH116 - as in render/edits.py
+        saved = os.stat(session.manifest.root / file.relative_path).st_ctime  # noqa: PTH116 - as in render/edits.py
     except OSError:
         return now
-    return saved if 0 <= now - saved < _OLDEST else now
+    return saved if 0 <= now - saved < _MAX_SAVE_AGE else now

@@ -11,17 +11,17 @@ import json
 import os
 from pathlib import Path
 
-from mosaic_deploy.cli.target.identity import ended, own_process
+from mosaic_deploy.cli.target.identity import current_process, has_ended
 from mosaic_deploy.errors import DraftFailed, Location
 from mosaic_deploy.user_cache import cache_folder
 
 
-def leave(folder: Path, checksum: str, error: DraftFailed) -> None:
+def record_failure(folder: Path, checksum: str, error: DraftFailed) -> None:
     """The draft of a migrations folder, of these bytes, failed. Best effort: without it a seal asks nothing."""
     where = error.location
     place = [where.file, where.line, where.column, where.text] if where else None
-    left = {"checksum": checksum, "message": error.message, "place": place, "process": own_process()}
-    path = _path(folder)
+    left = {"checksum": checksum, "message": error.message, "place": place, "process": current_process()}
+    path = _failure_file(folder)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Never half a file, whoever reads it meanwhile.
@@ -30,16 +30,16 @@ def leave(folder: Path, checksum: str, error: DraftFailed) -> None:
         written.replace(path)
 
 
-def forget(folder: Path) -> None:
+def clear_failure(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        _path(folder).unlink()
+        _failure_file(folder).unlink()
 
 
-def failure(folder: Path, checksum: str) -> DraftFailed | None:
+def read_failure(folder: Path, checksum: str) -> DraftFailed | None:
     """How the draft of these bytes ended in a watch that still goes on; None where none has told."""
     try:
-        left = json.loads(_path(folder).read_text("utf-8"))
-        if left["checksum"] != checksum or ended(left["process"]):
+        left = json.loads(_failure_file(folder).read_text("utf-8"))
+        if left["checksum"] != checksum or has_ended(left["process"]):
             return None
         place = Location(*left["place"]) if left["place"] else None
         return DraftFailed(str(left["message"]), location=place)
@@ -47,6 +47,6 @@ def failure(folder: Path, checksum: str) -> DraftFailed | None:
         return None
 
 
-def _path(folder: Path) -> Path:
+def _failure_file(folder: Path) -> Path:
     name = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()
     return cache_folder() / "failed_drafts" / f"{name}.json"

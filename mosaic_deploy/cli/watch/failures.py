@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import (
     DraftBlocked,
-    LeaseHeld,
-    LeaseLost,
+    LockHeld,
+    LockLost,
     MigrationDiverged,
     MosaicError,
     NextAction,
@@ -25,14 +25,14 @@ from mosaic_deploy.model.change import DeleteStatic
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.target.session import Session
-    from mosaic_deploy.deploy import Planned
+    from mosaic_deploy.deploy import PreparedPlan
 
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.watch.stalled import saved_at
+from mosaic_deploy.cli.watch.stalled import save_stamp
 from mosaic_deploy.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from mosaic_deploy.watch import Edits
 
 
-PASSING = (
-    Unreachable, ResponseLost, ServerFailed, RateLimited, LeaseHeld, LeaseLost, TransfersFailed, DraftBlocked,
+TRANSIENT_ERRORS = (
+    Unreachable, ResponseLost, ServerFailed, RateLimited, LockHeld, LockLost, TransfersFailed, DraftBlocked,
 )  # fmt: skip
 """What may go away without an edit."""
-FLEETING = (PlanStale, SourceChanged, NotFound)
+REPLAN_ERRORS = (PlanStale, SourceChanged, NotFound)
 """What another plan, of both sides as they are by then, may do away with. NotFound: the project was deleted."""
 
 
-def refuse_emptied(planned: Planned) -> None:
+def refuse_empty_site(planned: PreparedPlan) -> None:
     """Raises SourceRefused where pruning would delete the whole site: a build tool empties a folder before it fills it."""
     spec = planned.desired.manifest.static
     gone = [change for change in planned.plan.changes if isinstance(change, DeleteStatic)]
@@ -59,11 +59,11 @@ def refuse_emptied(planned: Planned) -> None:
         )
 
 
-def offer_rebuilding(session: Session, project_id: str, error: MosaicError) -> None:
+def suggest_reset(session: Session, project_id: str, error: MosaicError) -> None:
     """On this machine an edited migration needn't be final: the database can be made anew."""
     if not (session.local and isinstance(error, MigrationDiverged)):
         return
-    project_id = project_id or _found(session)
+    project_id = project_id or _find_project_id(session)
     if project_id:
         way = (
             "or, on this machine, delete the project; the next save builds it anew from migrations and seeds"
@@ -73,74 +73,74 @@ def offer_rebuilding(session: Session, project_id: str, error: MosaicError) -> N
             error.next_actions = (*error.next_actions, NextAction(way, command, needs_person=True))
 
 
-def _found(session: Session) -> str:
+def _find_project_id(session: Session) -> str:
     """The project's id where no plan has told it; empty where it can't be had."""
-    from mosaic_deploy.live.api.projects import existing
+    from mosaic_deploy.live.api.projects import read_existing_project
 
     target = session.target
     try:
-        return existing(session.api, id=target.id, name=target.name, hint=target.hint).id
+        return read_existing_project(session.api, id=target.id, name=target.name, hint=target.hint).id
     except MosaicError:
         return ""
 
 
-_BY_ITSELF = ("go on from here", "go on when it has ended", "make a new plan")
+_AUTOMATIC_ACTIONS = ("go on from here", "go on when it has ended", "make a new plan")
 """What a watch does at the next save, as ways on that name its own command."""
-_CORRECTED = "and run the same command again"
-_AGAIN = "run the same command again"
+_FIX_AND_RERUN = "and run the same command again"
+_RERUN = "run the same command again"
 
 
-class Amiss:
+class ShownErrors:
     """The error that stands, and one beside it: of files and the draft, while the first is of migrations."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._error: tuple[str, str] | None = None
-        self._beside: tuple[str, str] | None = None
+        self._secondary: tuple[str, str] | None = None
         self._saved: object = None
         """When the file was saved that the error is about."""
 
-    def waiting(self, error: MosaicError, edits: Edits, root: Path) -> Edits:
+    def blocked_edits(self, error: MosaicError, edits: Edits, root: Path) -> Edits:
         """Of `edits`, those that `error` hasn't been told with: none where it is new. Asked before it is told."""
-        wrong = place(error)
+        wrong = error_file(error)
         known = (error.code, error.message) == self._error
         before = self._saved
         if not known or wrong in edits:
-            self._saved = saved_at(root / wrong)
+            self._saved = save_stamp(root / wrong)
         if not known:
             return frozenset()
         # One save may be told of twice.
         return edits - {wrong} if self._saved == before else edits
 
-    def stands(self, error: MosaicError, *, shown: bool = False) -> None:
+    def report(self, error: MosaicError, *, shown: bool = False) -> None:
         """`shown`: by somebody else."""
-        by_saving(error)
+        suggest_saving(error)
         known = (error.code, error.message)
         if known != self._error and not shown:
             self._screen.error(error)
         self._error = known
 
-    def also(self, error: MosaicError) -> None:
+    def report_secondary(self, error: MosaicError) -> None:
         """Told once, beside the error that stands."""
-        by_saving(error)
+        suggest_saving(error)
         known = (error.code, error.message)
-        if known not in (self._beside, self._error):
+        if known not in (self._secondary, self._error):
             self._screen.error(error)
-        self._beside = known
+        self._secondary = known
 
-    def mended(self) -> None:
+    def resolved(self) -> None:
         """Nothing is wrong any more."""
-        self._beside = None
+        self._secondary = None
         if self._error is not None:
             self._error = None
-            self._screen.mended()
+            self._screen.resolved()
 
 
-def by_saving(error: MosaicError) -> None:
+def suggest_saving(error: MosaicError) -> None:
     """While edits are followed, saving is what runs the command again."""
     if isinstance(error, Interrupted):
         return
-    error.next_actions = tuple(way for way in error.next_actions if way.description not in _BY_ITSELF)
+    error.next_actions = tuple(way for way in error.next_actions if way.description not in _AUTOMATIC_ACTIONS)
     error.hint = error.hint and _saved(error.hint)
     error.problems = tuple(
         replace(problem, hint=_saved(problem.hint)) if problem.hint else problem for problem in error.problems
@@ -148,10 +148,10 @@ def by_saving(error: MosaicError) -> None:
 
 
 def _saved(hint: str) -> str:
-    return hint.replace(_CORRECTED, "and save it").replace(_AGAIN, "save it again")
+    return hint.replace(_FIX_AND_RERUN, "and save it").replace(_RERUN, "save it again")
 
 
-def place(error: MosaicError) -> str:
+def error_file(error: MosaicError) -> str:
     """The file that is wrong; empty where none is named."""
     located = [error.location, *(problem.location for problem in error.problems)]
     return next((where.file for where in located if where is not None), "")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.target.session import Session
-    from mosaic_deploy.deploy import Planned
+    from mosaic_deploy.deploy import PreparedPlan
     from mosaic_deploy.errors import MosaicError
     from mosaic_deploy.model.event import ApplyDone
 
@@ -20,134 +20,134 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosaic_deploy.cli.target.embedded import running
+from mosaic_deploy.cli.target.embedded import read_platform_file
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.model.change import Delete, Put, PutAsset
+from mosaic_deploy.model.change import Delete, Put, PutStorageFile
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
-    from mosaic_deploy.deploy import Planned
+    from mosaic_deploy.deploy import PreparedPlan
     from mosaic_deploy.errors import MosaicError
     from mosaic_deploy.model.event import ApplyDone
 
 
-class Companion:
+class WatchObserver:
     """Does nothing; `dev` shows it to browsers."""
 
-    def started(self, session: Session, project_id: str) -> None:
+    def on_start(self, session: Session, project_id: str) -> None:
         """The first apply has ended, or a project has come to be known."""
 
-    def pulse(self) -> None:
+    def on_tick(self) -> None:
         """A few times a second."""
 
-    def live(self, planned: Planned, last: ApplyDone) -> None:
+    def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
         """A plan was applied."""
 
-    def drafted(self) -> None:
+    def on_draft(self) -> None:
         """Apps see another draft, or none any more."""
 
-    def broken(self, error: MosaicError) -> None:
+    def on_error(self, error: MosaicError) -> None:
         """What is on disk isn't live, and why."""
 
-    def mended(self) -> None:
+    def resolved(self) -> None:
         """It is now."""
 
-    def ended(self) -> None:
+    def on_end(self) -> None:
         """The watch is over."""
 
 
-_BEAT = 1.0
+_HEARTBEAT_SECONDS = 1.0
 """Seconds between two words to the platform, which forgets a session that it doesn't hear of."""
 
 
-class FollowingPages(Companion):
+class LiveReload(WatchObserver):
     """Words go out from a thread of its own, so that pages follow also while a run takes its time."""
 
     def __init__(self, screen: Screen, *, opens: bool) -> None:
         self._screen = screen
-        self._opens = opens
+        self._open_browser = opens
         self._project = ""
-        self._words: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._mails: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._emails: queue.Queue[dict[str, Any]] = queue.Queue()
         self._thread: threading.Thread | None = None
-        self._last_mail: int | None = None
+        self._last_email: int | None = None
         self._error: list[str] | None = None
 
-    def started(self, session: Session, project_id: str) -> None:
+    def on_start(self, session: Session, project_id: str) -> None:
         if not project_id or project_id == self._project:
             return
         self._project = project_id
         # Before anybody is told the address: a page that is opened earlier wouldn't get the script.
-        self._say({"type": "beat"})
+        self._send({"type": "beat"})
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
             self._thread.start()
-        if self._opens:
-            self._opens = False
+        if self._open_browser:
+            self._open_browser = False
             scheme, _, place = session.api.url.partition("://")
             click.launch(f"{scheme}://{project_id}.localhost:{place.rpartition(':')[2]}")
 
-    def pulse(self) -> None:
-        while not self._mails.empty():
-            self._screen.mail(self._mails.get())
+    def on_tick(self) -> None:
+        while not self._emails.empty():
+            self._screen.email(self._emails.get())
 
-    def live(self, planned: Planned, last: ApplyDone) -> None:
+    def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
         changes = planned.plan.changes
         files = all(isinstance(change, Put | Delete) for change in changes)
         paths = [
-            f"storage/{change.path}" if isinstance(change, PutAsset) else change.path
+            f"storage/{change.path}" if isinstance(change, PutStorageFile) else change.path
             for change in changes
             if isinstance(change, Put)
         ]
         # Of anything but new contents, a page alone doesn't know what it is to it.
-        self._words.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
+        self._messages.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
 
-    def drafted(self) -> None:
-        self._words.put({"type": "live", "paths": []})
+    def on_draft(self) -> None:
+        self._messages.put({"type": "live", "paths": []})
 
-    def broken(self, error: MosaicError) -> None:
+    def on_error(self, error: MosaicError) -> None:
         from mosaic_deploy.cli.render.text.error import error_lines
 
         self._error = [click.unstyle(line) for line in error_lines(error)]
-        self._words.put({"type": "broken", "lines": self._error})
+        self._messages.put({"type": "broken", "lines": self._error})
 
-    def mended(self) -> None:
+    def resolved(self) -> None:
         if self._error is not None:
             self._error = None
-            self._words.put({"type": "mended"})
+            self._messages.put({"type": "mended"})
 
-    def ended(self) -> None:
+    def on_end(self) -> None:
         if self._thread is not None:
-            self._words.put(None)
+            self._messages.put(None)
             self._thread.join(5)
 
     def _run(self) -> None:
         while True:
             try:
-                word = self._words.get(timeout=_BEAT)
+                message = self._messages.get(timeout=_HEARTBEAT_SECONDS)
             except queue.Empty:
-                word = {"type": "beat"}
-            self._say(word or {"type": "end"})
-            if word is None:
+                message = {"type": "beat"}
+            self._send(message or {"type": "end"})
+            if message is None:
                 return
 
-    def _say(self, word: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         """A platform that is being restarted is told the next time."""
         with contextlib.suppress(OSError, ValueError, KeyError):
-            self._tell(word)
+            self._post(message)
 
-    def _tell(self, word: dict[str, Any]) -> None:
-        found = running()
+    def _post(self, message: dict[str, Any]) -> None:
+        found = read_platform_file()
         if found is None:
             return
         request = urllib.request.Request(  # noqa: S310 - the address is this machine's own platform's
             f"{found['url']}/dev/{self._project}",
-            json.dumps({**word, "mails_after": self._last_mail}).encode(),
+            json.dumps({**message, "mails_after": self._last_email}).encode(),
             {"X-API-Key": str(found["api_key"]), "Content-Type": "application/json"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=5) as response:
             answer = json.load(response)
-        self._last_mail = answer.get("last_mail", self._last_mail)
-        for mail in answer["mails"]:
-            self._mails.put(mail)
+        self._last_email = answer.get("last_mail", self._last_email)
+        for email in answer["mails"]:
+            self._emails.put(email)

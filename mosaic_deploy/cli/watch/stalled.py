@@ -10,51 +10,53 @@ from mosaic_deploy.errors import MigrationFailed, MosaicError
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy import Planned
-    from mosaic_deploy.deploy.planning.incremental import Following
+    from mosaic_deploy.deploy import PreparedPlan
+    from mosaic_deploy.deploy.planning.incremental import IncrementalPlanner
     from mosaic_deploy.model.plan import Plan
 
-_PASSING = ("08", "40", "53", "55", "57")
+_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATEs that may go away by themselves: connections, deadlocks, resources, locks, an operator."""
 
 
-class Stalled:
+class FailedMigration:
     """The migration, or seed, that failed last, and what it failed with."""
 
     def __init__(self) -> None:
         self._error: MosaicError | None = None
-        self._state: object = None
+        self._inputs: object = None
 
-    def over(self) -> None:
+    def clear(self) -> None:
         self._error = None
 
-    def failed(self, error: MosaicError, plan: Plan, following: Following) -> None:
+    def record_failure(self, error: MosaicError, plan: Plan, following: IncrementalPlanner) -> None:
         """An apply of `plan` ended with `error`. Both sides are read once more: a part of the run may be committed,
         and a file may have been corrected meanwhile, which is to be tried."""
-        self.over()
-        if not isinstance(error, MigrationFailed) or str(error.sqlstate)[:2] in _PASSING:
+        self.clear()
+        if not isinstance(error, MigrationFailed) or str(error.sqlstate)[:2] in _TRANSIENT_SQLSTATES:
             return
         try:
             now = following.plan(())
         except MosaicError:
             return
-        tried = _pending(plan)
-        if error.location and all(tried.get(address) == each for address, each in _pending(now.plan).items()):
-            self._error, self._state = error, _state(now, error.location.file)
+        tried = _database_changes(plan)
+        if error.location and all(
+            tried.get(address) == each for address, each in _database_changes(now.plan).items()
+        ):
+            self._error, self._inputs = error, _inputs(now, error.location.file)
 
-    def again(self, planned: Planned) -> MosaicError | None:
+    def repeated_error(self, planned: PreparedPlan) -> MosaicError | None:
         """How an apply of `planned` would end again; None where it is to be tried: its file was saved, another file
         of the database or its history is another, or where it failed isn't known."""
         error = self._error
         if error is None or error.location is None:
             return None
-        if _state(planned, error.location.file) != self._state:
-            self.over()
+        if _inputs(planned, error.location.file) != self._inputs:
+            self.clear()
             return None
         return error
 
 
-def _pending(plan: Plan) -> dict[str, str]:
+def _database_changes(plan: Plan) -> dict[str, str]:
     """What a plan does to the database, with its bytes."""
     return {
         change.address: change.checksum if isinstance(change, ApplyMigration) else change.sha256
@@ -63,7 +65,7 @@ def _pending(plan: Plan) -> dict[str, str]:
     }
 
 
-def _state(planned: Planned, failed: str) -> object:
+def _inputs(planned: PreparedPlan, failed: str) -> object:
     """What a migration's end depends on, as far as both sides tell, and when its file was saved."""
     wanted, live = planned.desired.snapshot, planned.live.snapshot
     return (
@@ -73,11 +75,11 @@ def _state(planned: Planned, failed: str) -> object:
         *({o.path: o.sha256 for o in (side.seeds or {}).values()} for side in (wanted, live)),
         wanted.extensions,
         live.extensions,
-        saved_at(planned.desired.manifest.root / failed),
+        save_stamp(planned.desired.manifest.root / failed),
     )
 
 
-def saved_at(path: Path) -> object:
+def save_stamp(path: Path) -> object:
     """Another value after each save, also of the same bytes; None where there is no file."""
     try:
         status = path.stat()

@@ -8,21 +8,34 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mosaic_deploy.deploy.applying.files import delete_objects, put_assets, put_static_files, tidy
+from mosaic_deploy.deploy.applying.files import (
+    clean_up_ledger,
+    delete_objects,
+    put_static_files,
+    put_storage_files,
+)
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
-from mosaic_deploy.deploy.applying.recover import GO_ON, settled
+from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.settings import enable_extensions, set_auth
 from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
-from mosaic_deploy.deploy.planning.planned import Planned
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, LeaseHeld, MosaicError, NextAction, PlanStale, ProjectExists
+from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale, ProjectExists
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import await_running, create
-from mosaic_deploy.live.api.rate_limit import PARALLELISM
+from mosaic_deploy.live.api.projects import create_project, wait_until_running
+from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.ledger import tables as ledger_tables
-from mosaic_deploy.live.ledger.lease import NOBODY, Claim, Heartbeat, Patience, Witness, acquire, release
+from mosaic_deploy.live.ledger.lease import (
+    NO_PROCESSES,
+    Heartbeat,
+    LeaseRequest,
+    LocalProcesses,
+    WaitPolicy,
+    acquire_lease,
+    release_lease,
+)
 from mosaic_deploy.model.change import Change, CreateProject, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
@@ -44,39 +57,39 @@ _NO_SERIAL = -1
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """`holder` names who deploys, for others to read; waits are seconds; `again` is the command that goes on.
+    """`holder` names who deploys, for others to read; waits are seconds; `retry_command` is the command that goes on.
 
     For `break_lease` see Patience.
     """
 
     holder: str
-    again: str
+    retry_command: str
     lease_wait: float = 60.0
     break_lease: bool = False
-    witness: Witness = NOBODY
+    witness: LocalProcesses = NO_PROCESSES
     commit: str | None = None
     """The sources' commit, kept in the record of the deploy."""
     provision_wait: float = 300.0
-    parallelism: int = PARALLELISM
+    parallelism: int = DEFAULT_PARALLELISM
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Job:
     """What is done under the lease. `name` stands in the record of a run that is no deploy (`rollback`)."""
 
     steps: Callable[[Run], Iterator[Event]]
     name: str = ""
 
 
-def apply(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, None]:
+def apply(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
     """Applies exactly `planned.plan`. Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
 
     Whatever is reported done is done and recorded; running the same command again goes on with the rest.
     """
-    return carry_out(api, planned, options, Work(_steps))
+    return run_job(api, planned, options, Job(_steps))
 
 
-def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> Generator[Event, None, None]:
+def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) -> Generator[Event, None, None]:
     """As `apply`, with other steps: under the lease, recorded, and failures told as a value."""
     began = time.monotonic()
     changes = planned.plan.changes
@@ -89,7 +102,7 @@ def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> 
     project = planned.plan.project
     try:
         yield ApplyStarted(len(changes), sizes, deploy_id)
-        for event in _project_and_lease(api, planned, options, deploy_id, work):
+        for event in _run_under_lease(api, planned, options, deploy_id, job):
             if isinstance(event, ChangeStarted):
                 started = event.change
             elif isinstance(event, ChangeFailed):
@@ -101,9 +114,11 @@ def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> 
                 project = event.project
             yield event
     except MosaicError as error:
-        yield _failed(error, changes, done, failing or started, options, began)
+        yield _apply_failed(error, changes, done, failing or started, options, began)
     except KeyboardInterrupt:
-        yield _failed(_interrupted(failing or started), changes, done, failing or started, options, began)
+        yield _apply_failed(
+            _interrupted_error(failing or started), changes, done, failing or started, options, began
+        )
     else:
         traffic = api.traffic
         addresses = tuple(change.address for change in done)
@@ -111,51 +126,53 @@ def carry_out(api: Api, planned: Planned, options: ApplyOptions, work: Work) -> 
         yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
 
 
-def _interrupted(under_way: Change | None) -> Interrupted:
+def _interrupted_error(under_way: Change | None) -> Interrupted:
     """What was sent and not answered may still take effect on the server; nobody claims otherwise."""
     if under_way is None or isinstance(under_way, Put):
         return Interrupted("interrupted: what was under way was finished or left for the next run")
     return Interrupted(
         f"interrupted: {under_way.address} was sent and may still take effect on the server",
-        hint=GO_ON,
+        hint=RETRY_HINT,
         mutation_state="unknown",
     )
 
 
-def _project_and_lease(
-    api: Api, planned: Planned, options: ApplyOptions, deploy_id: str, work: Work
+def _run_under_lease(
+    api: Api, planned: PreparedPlan, options: ApplyOptions, deploy_id: str, job: Job
 ) -> Iterator[Event]:
     refuse_denied(planned.plan)
-    project = yield from _project(api, planned, options)
+    project = yield from _ensure_project(api, planned, options)
     plan = planned.plan
     if plan.serial == 0:
-        api.sql(project.id, ledger_tables.install())
-    claim = Claim(
+        api.sql(project.id, ledger_tables.install_sql())
+    claim = LeaseRequest(
         project.id,
         options.holder,
         secrets.token_hex(16),
         deploy_id,
-        f"{work.name}:{plan.fingerprint}" if work.name else plan.fingerprint,
+        f"{job.name}:{plan.fingerprint}" if job.name else plan.fingerprint,
         # What was read while another deploy wrote is nothing to build on, however it ended.
-        _NO_SERIAL if planned.unsettled else plan.serial,
+        _NO_SERIAL if planned.read_during_deploy else plan.serial,
         plan.environment,
         options.commit,
         options.witness.process,
     )
-    yield from acquire(api, claim, Patience(options.lease_wait, options.break_lease, options.witness))
-    api.pace.allow(options.parallelism)
+    yield from acquire_lease(api, claim, WaitPolicy(options.lease_wait, options.break_lease, options.witness))
+    api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim) as heartbeat:
-        yield from _recorded(Run(api, planned, project, claim, heartbeat, options.parallelism), work)
+        yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
 
 
-def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Event, None, Project]:
+def _ensure_project(
+    api: Api, planned: PreparedPlan, options: ApplyOptions
+) -> Generator[Event, None, Project]:
     project = planned.plan.project
     creation = next((change for change in planned.plan.changes if isinstance(change, CreateProject)), None)
     began = time.monotonic()
     if creation:
         yield ChangeStarted(creation)
-        project = _created(api, creation.name)
-    for event in await_running(api, project, timeout=options.provision_wait):
+        project = _create_project(api, creation.name)
+    for event in wait_until_running(api, project, timeout=options.provision_wait):
         if isinstance(event, Waiting):
             yield event
         else:
@@ -166,10 +183,10 @@ def _project(api: Api, planned: Planned, options: ApplyOptions) -> Generator[Eve
     return project
 
 
-def _created(api: Api, name: str) -> Project:
+def _create_project(api: Api, name: str) -> Project:
     """Raises PlanStale where the project of this name, which wasn't there when the plan was made, is there by now."""
     try:
-        return create(api, name)
+        return create_project(api, name)
     except ProjectExists as error:
         raise PlanStale(
             f"another deploy was first: {error.message}",
@@ -177,35 +194,35 @@ def _created(api: Api, name: str) -> Project:
         ) from error
 
 
-def _recorded(run: Run, work: Work) -> Iterator[Event]:
+def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
     """The steps, with the deploy's end written to the ledger and the lease given back however they end."""
     done: list[str] = []
     under_way: Change | None = None
     status = "interrupted"
     try:
-        for event in work.steps(run):
+        for event in job.steps(run):
             if isinstance(event, ChangeStarted):
                 under_way = event.change
             elif isinstance(event, ChangeDone):
                 done.append(event.change.address)
             yield event
-        status = work.name or ("partial" if run.planned.plan.partial else "done")
+        status = job.name or ("partial" if run.planned.plan.partial else "done")
     except (MosaicError, KeyboardInterrupt) as error:
-        for late in settled(run, tuple(done), under_way, error):
+        for late in reconcile_with_ledger(run, tuple(done), under_way, error):
             if isinstance(late, ChangeDone):
                 done.append(late.change.address)
             yield late
         if isinstance(error, KeyboardInterrupt):
             raise
         status = "failed"
-        _release(run, status, {"done": done, "error": _reported(error)})
+        _release(run, status, {"done": done, "error": _error_report(error)})
         raise
     finally:
         if status != "failed":
             _release(run, status, {"done": done})
 
 
-def _reported(error: MosaicError) -> dict[str, str]:
+def _error_report(error: MosaicError) -> dict[str, str]:
     """An error as the ledger keeps it."""
     where = {"location": str(error.location)} if error.location else {}
     return {"code": error.code, "message": error.message, **where}
@@ -213,26 +230,26 @@ def _reported(error: MosaicError) -> dict[str, str]:
 
 def _steps(run: Run) -> Iterator[Event]:
     yield from enable_extensions(run)
-    yield from put_assets(run)
+    yield from put_storage_files(run)
     yield from apply_migrations(run)
     yield from run_seeds(run)
     yield from put_static_files(run)
     yield from set_auth(run)
     yield from delete_objects(run)
-    tidy(run)
+    clean_up_ledger(run)
     yield from verify(run)
 
 
 def _release(run: Run, status: str, report: dict[str, object]) -> None:
     """Best effort: a lease that can't be given back runs out by itself, and the outcome isn't changed by it."""
     try:
-        release(run.api, run.claim, status, report)
+        release_lease(run.api, run.claim, status, report)
     except MosaicError:
         if status not in ("failed", "interrupted"):
             raise
 
 
-def _failed(
+def _apply_failed(
     error: MosaicError,
     changes: Sequence[Change],
     done: Sequence[Change],
@@ -246,16 +263,16 @@ def _failed(
     if done and error.mutation_state == "none":
         error.mutation_state = "partial" if remaining or failed else "committed"
     if not error.next_actions:
-        error.next_actions = _ways_on(error, options)
+        error.next_actions = _next_actions(error, options)
     return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)
 
 
-def _ways_on(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
+def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
     if isinstance(error, PlanStale):
-        return (NextAction("make a new plan", options.again),)
-    if isinstance(error, LeaseHeld) and not options.break_lease:
+        return (NextAction("make a new plan", options.retry_command),)
+    if isinstance(error, LockHeld) and not options.break_lease:
         broken = NextAction(
-            "if that deploy is dead", with_options(options.again, "--break-lease"), needs_person=True
+            "if that deploy is dead", with_options(options.retry_command, "--break-lease"), needs_person=True
         )
-        return (NextAction("go on when it has ended", options.again), broken)
-    return (NextAction("go on from here", options.again),)
+        return (NextAction("go on when it has ended", options.retry_command), broken)
+    return (NextAction("go on from here", options.retry_command),)

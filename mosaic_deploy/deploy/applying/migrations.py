@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, leaves_work
+from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner, StepFailed
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
-from mosaic_deploy.source.migrations.files import MigrationFile, Parsed, statement_location
-from mosaic_deploy.sql.execution.step import Session, Step
-from mosaic_deploy.sql.execution.units import Carrier, Unit
-from mosaic_deploy.sql.locate import locate
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
+from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
+from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.quote import index_name
 
-_IN_TRANSACTION = "25001"
-_CONSTRAINT = "23"
-_THERE_ALREADY = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723"})
+_ACTIVE_SQL_TRANSACTION = "25001"
+_CONSTRAINT_VIOLATION_CLASS = "23"
+_ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723"})
 """Duplicate database, schema, relation, column, object, function."""
-_NOTHING = Unit((), Carrier.BATCH)
+_EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
 
 
 def apply_migrations(run: Run) -> Iterator[Event]:
@@ -35,7 +35,12 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     began = time.monotonic()
     yield ChangeStarted(changes[0])
     database = run.planned.desired.manifest.database
-    runner = Runner(run.api, run.project.id, session_of(run), together=bool(database and database.together))
+    runner = Runner(
+        run.api,
+        run.project.id,
+        run_session(run),
+        single_transaction=bool(database and database.single_transaction),
+    )
     try:
         for committed in runner.run(steps):
             run.heartbeat.check()
@@ -49,37 +54,37 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
-        raise _failed(
+        raise _migration_failed(
             failure, parsed[change.version].file, first=not run.planned.live.snapshot.migrations
         ) from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])
-        raise _unknown(unknown, parsed[unknown.step.version].file) from None
+        raise _outcome_unknown(unknown, parsed[unknown.step.version].file) from None
 
 
-def session_of(run: Run) -> Session:
+def run_session(run: Run) -> SqlSession:
     """What every call of this run carries, with the manifest's timeouts."""
     database = run.planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
-    return Session(run.claim.token, run.claim.deploy_id, milliseconds(lock), milliseconds(statement))
+    return SqlSession(run.claim.token, run.claim.deploy_id, timeout_text(lock), timeout_text(statement))
 
 
-def milliseconds(seconds: float | None) -> str | None:
+def timeout_text(seconds: float | None) -> str | None:
     """A timeout in PostgreSQL's words."""
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 
-def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
+def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
     """The units that aren't committed yet; a file without statements is one empty unit: its ledger row."""
-    for number, unit in enumerate(parsed.units or (_NOTHING,), 1):
+    for number, unit in enumerate(parsed.units or (_EMPTY_UNIT,), 1):
         if number > change.from_unit:
             yield Step(
                 version=change.version,
                 file=change.file,
                 checksum=change.checksum,
-                semantic=parsed.prefixes[number - 1],
-                before=parsed.prefixes[number - 2] if number > 1 else "",
+                semantic=parsed.prefix_checksums[number - 1],
+                semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
                 source=parsed.file.text,
                 number=number,
                 units=change.units,
@@ -87,7 +92,7 @@ def _steps(change: ApplyMigration, parsed: Parsed) -> Iterator[Step]:
             )
 
 
-def _failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
+def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
     """`first`: nothing was ever applied from here, so what is there came by other hands."""
     where = failure_location(failure, file)
     step = failure.step
@@ -95,26 +100,31 @@ def _failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> Migrati
     if step.number > 1:
         parts = "part" if step.number == 2 else f"{step.number - 1} parts"
         undone = f"its first {parts} of {step.units} {'is' if step.number == 2 else 'are'} committed"
-    if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT):
+    if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         undone = f"deferred constraints are looked at after the last statement; {undone}"
-    half_way = step.unit.carrier is Carrier.SOLO and leaves_work(step)
+    half_way = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and may_commit_partially(step)
     if half_way:
         undone = "what it committed before that is kept"
-    way_on = f"correct {file.shown} and run the same command again"
+    way_on = f"correct {file.relative_path} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         way_on = "run the same command again when less is going on, or raise database.lock_timeout"
-    if failure.sqlstate == _IN_TRANSACTION and step.unit.carrier is Carrier.SOLO:
-        way_on = _outside(step)
+    if (
+        failure.sqlstate == _ACTIVE_SQL_TRANSACTION
+        and step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    ):
+        way_on = _outside_transaction_hint(step)
     elif half_way:
         way_on = (
-            f"look in the database what it has committed and correct {file.shown}; say with one of these whether "
+            f"look in the database what it has committed and correct {file.relative_path}; say with one of these whether "
             "the part counts as applied, and run the same command again"
         )
-    elif step.unit.carrier is Carrier.SOLO and index_name(step.unit.statements[0]):
+    elif step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and index_name(
+        step.unit.statements[0]
+    ):
         way_on += "; an invalid index that it left is then dropped and built again"
-    elif first and failure.sqlstate in _THERE_ALREADY:
+    elif first and failure.sqlstate in _ALREADY_EXISTS:
         way_on = (
-            f"if another tool applied {file.shown} already, take its history over: `mosaic-deploy migrate import "
+            f"if another tool applied {file.relative_path} already, take its history over: `mosaic-deploy migrate import "
             f"dbmate` (or flyway, prisma, …), or `mosaic-deploy migrate baseline {step.version}` where it kept none; "
             f"else {way_on}"
         )
@@ -126,11 +136,11 @@ def _failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> Migrati
         pg_hint=failure.hint,
         mutation_state="unknown" if half_way else "partial" if step.number > 1 else "none",
         hint=way_on,
-        next_actions=_ways_to_say(step) if half_way else (),
+        next_actions=_outcome_actions(step) if half_way else (),
     )
 
 
-def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
+def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
     return MigrationFailed(
         f"part {step.number} of {step.units} was sent before, and whether it took effect can't be told from here; "
@@ -139,11 +149,11 @@ def _unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
         mutation_state="unknown",
         hint="look in the database whether it took effect (pg_stat_activity shows it while it still runs), say so "
         "with one of these, and run the same command again",
-        next_actions=_ways_to_say(step),
+        next_actions=_outcome_actions(step),
     )
 
 
-def _ways_to_say(step: Step) -> tuple[NextAction, NextAction]:
+def _outcome_actions(step: Step) -> tuple[NextAction, NextAction]:
     part = f"{step.version}:{step.number}"
     return (
         NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}", needs_person=True),
@@ -151,7 +161,7 @@ def _ways_to_say(step: Step) -> tuple[NextAction, NextAction]:
     )
 
 
-def _outside(step: Step) -> str:
+def _outside_transaction_hint(step: Step) -> str:
     """The way on for a statement that the endpoint's own transaction forbids."""
     return (
         "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over "
@@ -163,7 +173,9 @@ def _outside(step: Step) -> str:
 def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
     """Where in `file` the statement stands that PostgreSQL refused, as closely as it told."""
     if not failure.statement:
-        return Location(file.shown)
+        return Location(file.relative_path)
     statement = failure.step.unit.statements[failure.statement - 1]
     told = failure.position
-    return statement_location(file, statement, told - 1 if told else locate(statement.text, failure.message))
+    return statement_location(
+        file, statement, told - 1 if told else locate_error(statement.text, failure.message)
+    )

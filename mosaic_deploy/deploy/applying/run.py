@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.planning.planned import Planned
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.ledger.lease import Claim, Heartbeat, lease_lost
+from mosaic_deploy.live.ledger.lease import Heartbeat, LeaseRequest, lease_lost_error
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.snapshot import Project
 
@@ -18,9 +18,9 @@ class Run:
     """One apply under its lease."""
 
     api: Api
-    planned: Planned
+    planned: PreparedPlan
     project: Project
-    claim: Claim
+    claim: LeaseRequest
     heartbeat: Heartbeat
     parallelism: int
 
@@ -34,8 +34,8 @@ class Run:
         return self.planned.plan.changes
 
     def write(self, statement: str) -> None:
-        """Sends a ledger statement that checks the lease. Raises LeaseLost where it is no longer held."""
+        """Sends a ledger statement that checks the lease. Raises LockLost where it is no longer held."""
         self.heartbeat.check()
         rows: list[Row] = self.api.sql(self.project.id, statement)
         if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:
-            raise lease_lost()
+            raise lease_lost_error()

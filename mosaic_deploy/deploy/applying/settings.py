@@ -19,18 +19,18 @@ def enable_extensions(run: Run) -> Iterator[Event]:
     """Creates what the plan says; in a new database also what should be there already, should it not be."""
     if run.created:
         for name in sorted(run.planned.desired.snapshot.extensions):
-            if run.planned.selection.takes("extension", name):
-                run.api.sql(run.project.id, _create(name))
+            if run.planned.selection.matches("extension", name):
+                run.api.sql(run.project.id, _create_extension_sql(name))
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
             run.heartbeat.check()
-            run.api.sql(run.project.id, _create(change.name))
+            run.api.sql(run.project.id, _create_extension_sql(change.name))
             yield ChangeDone(change, time.monotonic() - began)
 
 
-def _create(name: str) -> str:
+def _create_extension_sql(name: str) -> str:
     return f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}"
 
 
@@ -41,12 +41,12 @@ def set_auth(run: Run) -> Iterator[Event]:
             began = time.monotonic()
             yield ChangeStarted(change)
             settings = json.loads(change.settings)
-            if run.api.offers(endpoints.WRITE_AUTH):
+            if run.api.supports(endpoints.WRITE_AUTH):
                 body = {"magic_link": settings}
                 run.api.call(endpoints.WRITE_AUTH, project=run.project.id, body=body)
             else:
                 yield Noted(Note("auth_not_pushed", _NOT_PUSHED))
-            run.write(ledger_rows.set_auth(settings, run.claim.token, run.claim.deploy_id))
+            run.write(ledger_rows.write_auth_sql(settings, run.claim.token, run.claim.deploy_id))
             yield ChangeDone(change, time.monotonic() - began)
 
 

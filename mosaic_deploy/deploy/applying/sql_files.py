@@ -6,19 +6,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_location, session_of
+from mosaic_deploy.deploy.applying.migrations import failure_location, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.runner import Runner, StepFailed
 from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
-from mosaic_deploy.source.migrations.files import MigrationFile, Parsed
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 from mosaic_deploy.sql.execution.step import Purpose, Step
-from mosaic_deploy.sql.execution.units import Carrier, Unit
+from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FileStep:
     """A change, the step that makes it, and the file whose places errors are told by."""
 
     change: Change
@@ -26,12 +26,12 @@ class Piece:
     file: MigrationFile
 
 
-def run_pieces(run: Run, pieces: Sequence[Piece]) -> Iterator[Event]:
+def run_file_steps(run: Run, pieces: Sequence[FileStep]) -> Iterator[Event]:
     """Runs pieces in order. Raises MigrationFailed at a statement that PostgreSQL refuses."""
     if not pieces:
         return
     by_version = {piece.step.version: piece for piece in pieces}
-    runner = Runner(run.api, run.project.id, session_of(run))
+    runner = Runner(run.api, run.project.id, run_session(run))
     began = time.monotonic()
     yield ChangeStarted(pieces[0].change)
     try:
@@ -46,42 +46,42 @@ def run_pieces(run: Run, pieces: Sequence[Piece]) -> Iterator[Event]:
     except StepFailed as failure:
         piece = by_version[failure.step.version]
         yield ChangeStarted(piece.change)
-        raise _failed(failure, piece.file) from None
+        raise _step_failed(failure, piece.file) from None
 
 
-def _failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
+def _step_failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
     return MigrationFailed(
         f"{failure.message} (nothing of it is committed)",
         location=failure_location(failure, file),
         sqlstate=failure.sqlstate,
         detail=failure.detail,
         pg_hint=failure.hint,
-        hint=f"correct {file.shown} and run the same command again",
+        hint=f"correct {file.relative_path} and run the same command again",
     )
 
 
-_NOTHING = Unit((), Carrier.BATCH)
+_EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
 
 
 def run_seeds(run: Run) -> Iterator[Event]:
     """Runs the plan's seeds. Raises MigrationFailed at a statement that PostgreSQL refuses."""
-    parsed = {p.file.shown: p for p in run.planned.seeds}
+    parsed = {p.file.relative_path: p for p in run.planned.seeds}
     changes = [change for change in run.changes if isinstance(change, RunSeed)]
-    yield from run_pieces(run, [_piece(change, parsed[change.path]) for change in changes])
+    yield from run_file_steps(run, [_file_step(change, parsed[change.path]) for change in changes])
 
 
-def _piece(change: RunSeed, parsed: Parsed) -> Piece:
+def _file_step(change: RunSeed, parsed: ParsedFile) -> FileStep:
     step = Step(
         version=parsed.file.migration.version,
         file=change.path,
         checksum=change.sha256,
         semantic="",
-        before="",
+        semantic_before="",
         source=parsed.file.text,
         number=1,
         units=1,
-        unit=parsed.units[0] if parsed.units else _NOTHING,
+        unit=parsed.units[0] if parsed.units else _EMPTY_UNIT,
         purpose=Purpose.SEED,
         size=change.size,
     )
-    return Piece(change, step, parsed.file)
+    return FileStep(change, step, parsed.file)

@@ -11,8 +11,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from mosaic_deploy.errors import (
-    LeaseLost,
     Location,
+    LockLost,
     MosaicError,
     OperationUnknown,
     Problem,
@@ -27,17 +27,17 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
 
-M = TypeVar("M", bound=Put | Delete)
-_HOPELESS = 10
+ChangeT = TypeVar("ChangeT", bound=Put | Delete)
+_MAX_FAILURES_IN_A_ROW = 10
 """Files in a row that the platform failed, after all their attempts, with none sent in between."""
 
 
 @dataclass(frozen=True, slots=True)
-class _NotStarted:
+class _Skipped:
     """A change that was left because nothing more could be made, or because the caller went away."""
 
 
-class Failures:
+class TransferFailures:
     """The files that failed so far, and whether it makes sense to begin another."""
 
     def __init__(self) -> None:
@@ -48,18 +48,18 @@ class Failures:
     def __bool__(self) -> bool:
         return bool(self.all)
 
-    def heard(self, event: Event | _NotStarted) -> None:
+    def record(self, event: Event | _Skipped) -> None:
         if isinstance(event, ChangeDone):
             self._in_a_row = 0
         elif isinstance(event, ChangeFailed):
             self.all.append(event)
-            self._in_a_row += isinstance(event.error, _PLATFORM_FAILS)
-            if self.fatal is None and isinstance(event.error, _NOTHING_WORKS):
+            self._in_a_row += isinstance(event.error, _PLATFORM_ERRORS)
+            if self.fatal is None and isinstance(event.error, _FATAL_ERRORS):
                 self.fatal = event.error
 
     @property
-    def hopeless(self) -> bool:
-        return self.fatal is not None or self._in_a_row >= _HOPELESS
+    def should_stop(self) -> bool:
+        return self.fatal is not None or self._in_a_row >= _MAX_FAILURES_IN_A_ROW
 
     def error(self, left: int) -> MosaicError:
         """One error for all of them. `left` counts what wasn't begun."""
@@ -79,14 +79,14 @@ class Failures:
         return error
 
 
-_NOTHING_WORKS = (LeaseLost, Unauthorized, OperationUnknown)
+_FATAL_ERRORS = (LockLost, Unauthorized, OperationUnknown)
 """What the next file would meet as well."""
-_PLATFORM_FAILS = (Unreachable, ResponseLost, ServerFailed, RateLimited)
+_PLATFORM_ERRORS = (Unreachable, ResponseLost, ServerFailed, RateLimited)
 
 
 def transfer(
-    changes: Sequence[M],
-    send: Callable[[M, Callable[[Event], None]], None],
+    changes: Sequence[ChangeT],
+    send: Callable[[ChangeT, Callable[[Event], None]], None],
     parallelism: int,
     give_up: Callable[[], None] = lambda: None,
 ) -> Iterator[Event]:
@@ -99,22 +99,22 @@ def transfer(
     """
     if not changes:
         return
-    events: SimpleQueue[Event | _NotStarted] = SimpleQueue()
+    events: SimpleQueue[Event | _Skipped] = SimpleQueue()
     stop = threading.Event()
-    failures = Failures()
+    failures = TransferFailures()
     left = 0
     with ThreadPoolExecutor(min(parallelism, len(changes)), thread_name_prefix="transfer") as pool:
         try:
             for change in changes:
-                pool.submit(_one, change, send, events.put, stop)
+                pool.submit(_transfer_one, change, send, events.put, stop)
             open_ends = len(changes)
             while open_ends:
                 event = events.get()
-                open_ends -= isinstance(event, ChangeDone | ChangeFailed | _NotStarted)
-                failures.heard(event)
-                if failures.hopeless:
+                open_ends -= isinstance(event, ChangeDone | ChangeFailed | _Skipped)
+                failures.record(event)
+                if failures.should_stop:
                     stop.set()
-                if isinstance(event, _NotStarted):
+                if isinstance(event, _Skipped):
                     left += 1
                 else:
                     yield event
@@ -127,15 +127,15 @@ def transfer(
         raise failures.error(left)
 
 
-def _one(
-    change: M,
-    send: Callable[[M, Callable[[Event], None]], None],
-    report: Callable[[Event | _NotStarted], None],
+def _transfer_one(
+    change: ChangeT,
+    send: Callable[[ChangeT, Callable[[Event], None]], None],
+    report: Callable[[Event | _Skipped], None],
     stop: threading.Event,
 ) -> None:
     """Runs in a worker: exactly one ending event is reported, whatever happens."""
     if stop.is_set():
-        report(_NotStarted())
+        report(_Skipped())
         return
     began = time.monotonic()
     report(ChangeStarted(change))

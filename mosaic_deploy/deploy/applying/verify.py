@@ -12,9 +12,9 @@ from mosaic_deploy.model.event import Event, Noted, Verified, Waiting
 from mosaic_deploy.model.manifest import HttpCheck
 from mosaic_deploy.model.plan import Note
 
-_PATIENCE = 10.0
+_CHECK_TIMEOUT = 10.0
 """Seconds a check may need to pass: a platform may take a moment to serve what it has stored."""
-_PAUSE = 0.25
+_POLL_INTERVAL = 0.25
 
 
 def verify(run: Run) -> Iterator[Event]:
@@ -26,27 +26,27 @@ def verify(run: Run) -> Iterator[Event]:
     """
     if run.planned.plan.partial:
         if run.planned.desired.manifest.verify:
-            yield Noted(Note("checks_owed", _OWED))
+            yield Noted(Note("checks_owed", _CHECKS_POSTPONED))
         return
     manifest = run.planned.desired.manifest
     for number, check in enumerate(manifest.verify):
         place = manifest.locate(f"verify.http[{number}].path")
-        yield from _await(run.api, run.project.url + check.path, check, place)
+        yield from _await_check(run.api, run.project.url + check.path, check, place)
 
 
-_OWED = "the checks of verify.http are left to the next apply that leaves nothing out"
+_CHECKS_POSTPONED = "the checks of verify.http are left to the next apply that leaves nothing out"
 
 
-def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
+def _await_check(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
     began = time.monotonic()
     told = False
     while True:
-        found, status = _ask(api, url, check)
+        found, status = _run_check(api, url, check)
         waited = time.monotonic() - began
         if found is None:
             yield Verified(url, status, waited)
             return
-        if waited > _PATIENCE:
+        if waited > _CHECK_TIMEOUT:
             raise VerifyFailed(
                 f"{url}: {found}",
                 hint="everything in the plan was applied; correct the check or the page and apply again",
@@ -55,11 +55,11 @@ def _await(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Wa
             )
         if not told:
             told = True
-            yield Waiting(f"for {url}, up to {_PATIENCE:.0f} s: {found}", waited)
-        time.sleep(_PAUSE)
+            yield Waiting(f"for {url}, up to {_CHECK_TIMEOUT:.0f} s: {found}", waited)
+        time.sleep(_POLL_INTERVAL)
 
 
-def _ask(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
+def _run_check(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
     """What is wrong with the page (None if nothing), and its status."""
     try:
         response = api.fetch(url)

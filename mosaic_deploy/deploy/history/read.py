@@ -6,71 +6,73 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mosaic_deploy.deploy.planning.planned import Planned, Target
-from mosaic_deploy.diff.migration_status import edited, standings
+from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
+from mosaic_deploy.diff.migration_status import changed_versions, migration_statuses
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import choose, read_projects
-from mosaic_deploy.live.ledger.history import Told, read_history
-from mosaic_deploy.live.snapshot import Live
+from mosaic_deploy.live.api.projects import read_projects, select_project
+from mosaic_deploy.live.ledger.history import MigrationHistory, read_history
+from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.migration_status import Line
+from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.manifest.folders import migrations_folder
-from mosaic_deploy.source.migrations.files import MigrationFile, Parsed, parse_migrations, read_migrations
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations, read_migrations
 from mosaic_deploy.source.snapshot import Desired
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HistoryContext:
     """Both sides of the migrations: the folder's files, not parsed, and the ledger's rows."""
 
     manifest: Manifest
     project: Project
     files: tuple[MigrationFile, ...]
-    told: Told
+    ledger: MigrationHistory
 
     @property
     def by_version(self) -> dict[str, MigrationFile]:
         return {file.migration.version: file for file in self.files}
 
 
-def read_known(api: Api, manifest: Manifest, target: Target) -> Known:
+def read_history_context(api: Api, manifest: Manifest, target: Target) -> HistoryContext:
     """Reads folder and ledger. Reads only; a project that isn't there yet has no history."""
     files = read_migrations(manifest.root, migrations_folder(manifest))
     listed = read_projects(api)
     hinted = target.hint if any(project.id == target.hint for project in listed) else None
     name = target.name if target.id is None else None
-    project = choose(listed, id=target.id or hinted, name=name)
+    project = select_project(listed, id=target.id or hinted, name=name)
     if project is None or project.status == "provisioning":
-        return Known(manifest, project or Project("", target.name or ""), files, Told())
-    return Known(manifest, project, files, read_history(api, project.id))
+        return HistoryContext(manifest, project or Project("", target.name or ""), files, MigrationHistory())
+    return HistoryContext(manifest, project, files, read_history(api, project.id))
 
 
-def path_of(known: Known, file: str) -> str:
+def migration_path(context: HistoryContext, file: str) -> str:
     """A migration's file, by its path from the project folder."""
-    return str(PurePosixPath(migrations_folder(known.manifest)) / file)
+    return str(PurePosixPath(migrations_folder(context.manifest)) / file)
 
 
-def require_project(known: Known) -> None:
+def require_project(context: HistoryContext) -> None:
     """Raises ProjectNotFound where there is no project whose history could be written."""
-    if not known.project.id:
+    if not context.project.id:
         raise ProjectNotFound(
-            f"there is no project named {known.project.name}, so it has no history",
+            f"there is no project named {context.project.name}, so it has no history",
             hint="`mosaic-deploy apply` creates it",
         )
 
 
-def standing_lines(known: Known) -> tuple[Line, ...]:
+def history_statuses(context: HistoryContext) -> tuple[MigrationStatus, ...]:
     """Every migration's standing, with the commands that put right what is wrong."""
-    wanted = set(edited([file.migration for file in known.files], known.told.entries))
-    folder = [meant(file) if file.migration.version in wanted else file.migration for file in known.files]
-    return standings(folder, known.told.entries)
+    wanted = set(changed_versions([file.migration for file in context.files], context.ledger.entries))
+    folder = [
+        with_checksums(file) if file.migration.version in wanted else file.migration for file in context.files
+    ]
+    return migration_statuses(folder, context.ledger.entries)
 
 
-def parsed_or_none(file: MigrationFile) -> Parsed | None:
+def try_parse(file: MigrationFile) -> ParsedFile | None:
     """The file parsed; None where PostgreSQL's parser refuses it."""
     try:
         return parse_migrations([file])[0]
@@ -78,30 +80,37 @@ def parsed_or_none(file: MigrationFile) -> Parsed | None:
         return None
 
 
-def meant(file: MigrationFile) -> Migration:
+def with_checksums(file: MigrationFile) -> Migration:
     """The file's facts with what its statements mean; a file that can't be parsed means only itself."""
-    parsed = parsed_or_none(file)
+    parsed = try_parse(file)
     if parsed is None:
-        return replace(file.migration, semantic=file.migration.checksum, prefixes=(file.migration.checksum,))
+        return replace(
+            file.migration, semantic=file.migration.checksum, prefix_checksums=(file.migration.checksum,)
+        )
     units = max(1, len(parsed.units))
-    return replace(file.migration, semantic=parsed.semantic, units=units, prefixes=parsed.prefixes)
+    return replace(
+        file.migration, semantic=parsed.semantic, units=units, prefix_checksums=parsed.prefix_checksums
+    )
 
 
-def planned(
-    known: Known, changes: Iterable[Change], notes: Iterable[Note] = (), parsed: Iterable[Parsed] = ()
-) -> Planned:
+def history_plan(
+    context: HistoryContext,
+    changes: Iterable[Change],
+    notes: Iterable[Note] = (),
+    parsed: Iterable[ParsedFile] = (),
+) -> PreparedPlan:
     """A plan of changes to the history alone."""
-    folder = Snapshot(known.project, migrations=tuple(file.migration for file in known.files))
-    rows = tuple(entry.migration for entry in known.told.entries)
-    live = Snapshot(known.project, migrations=rows, serial=known.told.serial)
+    folder = Snapshot(context.project, migrations=tuple(file.migration for file in context.files))
+    rows = tuple(entry.migration for entry in context.ledger.entries)
+    live = Snapshot(context.project, migrations=rows, serial=context.ledger.serial)
     plan = Plan(
-        project=known.project,
+        project=context.project,
         changes=tuple(changes),
         notes=tuple(notes),
         desired=folder.fingerprint(),
         live=live.fingerprint(),
-        serial=known.told.serial,
-        environment=known.manifest.environment,
+        serial=context.ledger.serial,
+        environment=context.manifest.environment,
     )
-    desired = Desired(known.manifest, folder, known.files)
-    return Planned(plan, desired, Live(live, known.told.exists), tuple(parsed))
+    desired = Desired(context.manifest, folder, context.files)
+    return PreparedPlan(plan, desired, LiveState(live, context.ledger.exists), tuple(parsed))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mosaic_deploy.diff.migrations import unread
-from mosaic_deploy.model.change import DeleteAsset, DeleteStatic, PutAsset, PutStatic
+from mosaic_deploy.diff.migrations import versions_to_parse
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
-from mosaic_deploy.source.migrations.files import Parsed
+from mosaic_deploy.source.migrations.files import ParsedFile
 
-_FILES = (PutAsset, PutStatic, DeleteStatic, DeleteAsset)
+_FILE_CHANGES = (PutStorageFile, PutStatic, DeleteStatic, DeleteStorageFile)
 
 
-def held(parsed: Sequence[Parsed], live: Snapshot) -> tuple[Parsed, ...]:
+def postponed_migrations(parsed: Sequence[ParsedFile], live: Snapshot) -> tuple[ParsedFile, ...]:
     """The first pending file without a statement, and every one that isn't begun after it; none where there is none.
 
     `parsed` has every pending file, in order. A file that is begun is never held: that it is empty by now is an edit
@@ -26,7 +26,7 @@ def held(parsed: Sequence[Parsed], live: Snapshot) -> tuple[Parsed, ...]:
     return () if first is None else tuple(pending[first:])
 
 
-def without(desired: Snapshot, later: Sequence[Parsed]) -> Snapshot:
+def without_migrations(desired: Snapshot, later: Sequence[ParsedFile]) -> Snapshot:
     """`desired` as if the files of `later` weren't there yet."""
     versions = {each.file.migration.version for each in later}
     if not versions or desired.migrations is None:
@@ -39,16 +39,16 @@ def without_database(desired: Snapshot) -> Snapshot:
     return replace(desired, migrations=None, seeds=None)
 
 
-def files_of(plan: Plan, desired: Snapshot, live: Snapshot) -> Plan:
+def files_only_plan(plan: Plan, desired: Snapshot, live: Snapshot) -> Plan:
     """The static files and assets of a plan that was made `without_database`: a part, also where nothing else differs.
 
     `desired` is the whole.
     """
-    waiting = set(unread(desired.migrations or (), live.migrations or ()))
-    files = tuple(change for change in plan.changes if isinstance(change, _FILES))
+    waiting = set(versions_to_parse(desired.migrations or (), live.migrations or ()))
+    files = tuple(change for change in plan.changes if isinstance(change, _FILE_CHANGES))
     left_out = (
         *(f"migration:{each.file}" for each in desired.migrations or () if each.version in waiting),
-        *(change.address for change in plan.changes if not isinstance(change, _FILES)),
+        *(change.address for change in plan.changes if not isinstance(change, _FILE_CHANGES)),
     )
     only = ("static", "storage")
     return replace(plan, changes=files, only=only, left_out=left_out or ("migrations",))

@@ -8,11 +8,11 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.hazard import Hazard, worst_first
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.snapshot import Snapshot
-from mosaic_deploy.source.migrations.files import Parsed
+from mosaic_deploy.source.migrations.files import ParsedFile
 
 
 def find_hazards(
-    api: Api, live: Snapshot, pending: Sequence[Parsed], policy: PolicySpec | None = None
+    api: Api, live: Snapshot, pending: Sequence[ParsedFile], policy: PolicySpec | None = None
 ) -> tuple[Hazard, ...]:
     """The worst first. Asks the database only where something in it would be felt.
 
@@ -23,16 +23,16 @@ def find_hazards(
     # Forty milliseconds of modules that most plans don't need.
     from mosaic_deploy.live.database.touched_objects import read_facts
     from mosaic_deploy.source.migrations.lint import script
-    from mosaic_deploy.sql.hazards import Asked, Fact, review
+    from mosaic_deploy.sql.hazards import ObjectFacts, ObjectRef, review
 
     done = {migration.version: migration.units_done for migration in live.migrations or ()}
     scripts = [script(one, done.get(one.file.migration.version, 0)) for one in pending]
     found = review(scripts, policy=policy)
     empty = not live.project.id or live.project.status == "provisioning"
-    asked: frozenset[Asked] = frozenset()
-    facts: dict[Asked, Fact] = {}
-    while not found.asked <= asked:
-        new = found.asked - asked
+    asked: frozenset[ObjectRef] = frozenset()
+    facts: dict[ObjectRef, ObjectFacts] = {}
+    while not found.lookups <= asked:
+        new = found.lookups - asked
         asked |= new
         facts |= {} if empty else read_facts(api, live.project.id, new)
         found = review(scripts, facts, policy=policy)

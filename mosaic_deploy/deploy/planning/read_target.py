@@ -7,67 +7,71 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import Target
-from mosaic_deploy.diff.limits import refuse_unfitting
+from mosaic_deploy.diff.limits import refuse_over_quota
 from mosaic_deploy.errors import (
     NotFound,
 )
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import choose, read_projects
-from mosaic_deploy.live.snapshot import Live, read_live, read_stored
+from mosaic_deploy.live.api.projects import read_projects, select_project
+from mosaic_deploy.live.snapshot import LiveState, read_live, read_storage_sizes_and_usage
 from mosaic_deploy.model.snapshot import Project, Snapshot
-from mosaic_deploy.source.files.folder import Before
-from mosaic_deploy.source.files.walk import Found
+from mosaic_deploy.source.files.folder import BeforeHashing
+from mosaic_deploy.source.files.walk import WalkedFile
 
 _PROVISIONING = "provisioning"
 PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
 """What every new database has, by the platform's guide; an apply still sees to it (see deploy/settings.py)."""
 
-_LONG = 256 * 1024 * 1024
+_MIN_UNREAD_BYTES = 256 * 1024 * 1024
 """Bytes that take about a second to hash: below that the plan itself tells soon enough."""
 
 
-def read_target(api: Api, target: Target, desired: Snapshot) -> Live:
+def read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
     """Lists the projects, and reads the one meant; side by side where its id is known already."""
     if target.id is None:
         listed = read_projects(api)
         hinted = target.hint if any(project.id == target.hint for project in listed) else None
-        found = choose(listed, id=hinted, name=target.name)
-        return _read_project(api, found, target, desired)
+        found = select_project(listed, id=hinted, name=target.name)
+        return _read_live_project(api, found, target, desired)
     with ThreadPoolExecutor(1) as pool:
         listing = pool.submit(read_projects, api)
         try:
             live = read_live(api, Project(target.id, target.name or ""), desired)
         except NotFound:
             live = None
-        project = choose(listing.result(), id=target.id, name=None)
+        project = select_project(listing.result(), id=target.id, name=None)
     if live is None or project is None or project.status == _PROVISIONING:
-        return _read_project(api, project, target, desired)
+        return _read_live_project(api, project, target, desired)
     return replace(live, snapshot=replace(live.snapshot, project=project))
 
 
-def _read_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> Live:
+def _read_live_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> LiveState:
     if project is None:
         absent = Project("", target.name or "", status="absent")
-        return Live(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
+        return LiveState(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
     if project.status == _PROVISIONING:
-        return Live(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
+        return LiveState(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
     return read_live(api, project, desired)
 
 
-def fitting(api: Api, id: str | None, name: str | None, hint: str | None) -> Before:
+def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | None) -> BeforeHashing:
     """Refuses, before they are hashed, assets that can't fit into the project's storage. Raises QuotaExceeded.
 
     Sizes alone tell that. It costs two requests more, and only where hashing would take long.
     """
 
-    def refuse(files: Sequence[Found], unread: int) -> None:
-        if unread < _LONG:
+    def refuse(files: Sequence[WalkedFile], versions_to_parse: int) -> None:
+        if versions_to_parse < _MIN_UNREAD_BYTES:
             return
         listed = read_projects(api)
         meant = id or (hint if any(project.id == hint for project in listed) else None)
-        project = choose(listed, id=meant, name=name)
-        stored = read_stored(api, project.id) if project and project.status != "provisioning" else None
+        project = select_project(listed, id=meant, name=name)
+        stored = (
+            read_storage_sizes_and_usage(api, project.id)
+            if project and project.status != "provisioning"
+            else None
+        )
         if stored is not None:
-            refuse_unfitting({file.name: file.status.st_size for file in files}, *stored)
+            refuse_over_quota({file.name: file.status.st_size for file in files}, *stored)
 
     return refuse

@@ -6,7 +6,7 @@ import httpx
 
 from mosaic_deploy import errors
 
-_FRAMING = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
+_FRAMING_HEADERS = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
 class ApiKey:
@@ -38,6 +38,6 @@ class ApiKey:
         if not key or not (key in response.content or any(key in value for _, value in headers)):
             return response
         shown = [(name, value.replace(key, b"mk_...")) for name, value in headers]
-        kept = [(name, value) for name, value in shown if name.lower() not in _FRAMING]
+        kept = [(name, value) for name, value in shown if name.lower() not in _FRAMING_HEADERS]
         content = response.content.replace(key, "mk_…".encode())
         return httpx.Response(response.status_code, headers=kept, content=content, request=response.request)

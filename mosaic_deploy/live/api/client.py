@@ -16,21 +16,27 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import discovery, endpoints, responses
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.endpoints import Operation
-from mosaic_deploy.live.api.error_mapping import Shorten, parse, refusal, unsuccessful, vouched
-from mosaic_deploy.live.api.rate_limit import Pace
-from mosaic_deploy.live.api.retries import (
-    ATTEMPTS,
-    LONGEST_WAIT,
-    PATIENCE,
-    backoff,
-    retry_after,
-    told,
-    too_fast,
-    worth_repeating,
+from mosaic_deploy.live.api.error_mapping import (
+    ObjectHook,
+    error_from_response,
+    is_failure,
+    is_platform_error,
+    parse_body,
 )
-from mosaic_deploy.live.api.transport import Fetched, Wire, is_loopback
+from mosaic_deploy.live.api.rate_limit import RateLimiter
+from mosaic_deploy.live.api.retries import (
+    MAX_ATTEMPTS,
+    MAX_RATE_LIMIT_WAIT,
+    MAX_RETRY_AFTER,
+    backoff,
+    is_rate_limited,
+    retry_after,
+    should_retry,
+    with_retry_hint,
+)
+from mosaic_deploy.live.api.transport import FetchedDigest, Transport, is_loopback
 
-BASE = "base"
+BASE_DATABASE = "base"
 """A project's own database, whatever clone of it a draft shows to apps."""
 
 
@@ -51,33 +57,33 @@ class Api:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        self._means = BASE if is_loopback(url) else ""
+        self._database = BASE_DATABASE if is_loopback(url) else ""
         self.url = url.rstrip("/")
         self._key = key
         self._timeout = timeout
         self._sql_timeout = sql_timeout
         self._sleep = sleep or time.sleep
-        self.pace = Pace(sleep=sleep)
-        self._listed: discovery.Listed | None = None
-        self._asked = False
-        self._discovering = threading.Lock()
-        self._wire = Wire(loopback=is_loopback(self.url), transport=transport)
-        self.traffic = self._wire.traffic
+        self.rate_limiter = RateLimiter(sleep=sleep)
+        self._discovered: discovery.DiscoveredApi | None = None
+        self._discovery_requested = False
+        self._discovery_lock = threading.Lock()
+        self._transport = Transport(loopback=is_loopback(self.url), transport=transport)
+        self.traffic = self._transport.traffic
 
     def __repr__(self) -> str:
         return f"Api({self.url!r})"
 
     def close(self) -> None:
-        self._wire.close()
+        self._transport.close()
 
-    def meaning(self, database: str) -> Api:
+    def for_database(self, database: str) -> Api:
         """This API, its SQL meant for another of the databases that the embedded platform keeps of a project.
 
-        `BASE`, where deploys go; `draft NAME`, a clone that is being made; empty for what apps see. It shares this
+        `BASE_DATABASE`, where deploys go; `draft NAME`, a clone that is being made; empty for what apps see. It shares this
         one's connections, and isn't closed by itself. No other platform is told, and none keeps more than one.
         """
         other = copy.copy(self)
-        other._means = database if is_loopback(self.url) else ""
+        other._database = database if is_loopback(self.url) else ""
         return other
 
     def __enter__(self) -> Api:
@@ -93,17 +99,17 @@ class Api:
         project: str = "",
         filename: str = "",
         body: object = None,
-        shorten: Shorten | None = None,
+        object_hook: ObjectHook | None = None,
     ) -> Any:
         """The parsed answer of one operation. Undocumented paths are corrected by discovery once."""
-        path = self._path(operation)
+        path = self._operation_path(operation)
         try:
-            return self._call(operation, path, project, filename, body, shorten)
+            return self._call(operation, path, project, filename, body, object_hook)
         except (errors.NotFound, errors.RequestRefused) as error:
             if operation.documented or error.status not in (404, 405):
                 raise
-            listed = self._rediscover(operation, path)
-            known = self._remembered()
+            listed = self._rediscover_path(operation, path)
+            known = self._cached_discovery()
             if listed is None and (known is None or not known.paths or operation.name in known.paths):
                 raise
             if listed is None:
@@ -111,34 +117,36 @@ class Api:
                     f"the platform refuses {operation.method} {path} and lists no endpoint for: {operation.name}",
                     hint="it may not offer this; its list is GET /v1/project",
                 ) from error
-        return self._call(operation, listed, project, filename, body, shorten)
+        return self._call(operation, listed, project, filename, body, object_hook)
 
-    def sql(self, project: str, query: str, *, repeatable: bool = True) -> list[responses.Row]:
+    def sql(self, project: str, query: str, *, idempotent: bool = True) -> list[responses.Row]:
         """The rows of `query`. Raises SqlFailed too.
 
         Nearly every statement this program sends may be sent again when its answer is lost; the few that
         may not say so.
         """
-        operation = endpoints.RUN_SQL if repeatable else endpoints.RUN_SQL_ONCE
-        return responses.rows(self.call(operation, project=project, body={"query": query}))
+        operation = endpoints.RUN_SQL if idempotent else endpoints.RUN_SQL_NOT_IDEMPOTENT
+        return responses.parse_rows(self.call(operation, project=project, body={"query": query}))
 
-    def offers(self, operation: Operation) -> bool:
+    def supports(self, operation: Operation) -> bool:
         """Whether discovery lists an optional operation. Asks the platform at most once a day."""
-        return operation.name in self._listing().paths
+        return operation.name in self._discovery().paths
 
     def static_file_limit(self) -> int | None:
         """Bytes of the largest static file, where discovery tells. Asks the platform at most once a day."""
-        return self._listing().static_file_bytes
+        return self._discovery().static_file_bytes
 
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, once: the caller repeats, with a new URL. No key is sent."""
         headers = {"Content-Length": str(size)}
-        with self.pace.turn() as began:
-            response = self._wire.request("PUT", url, timeout=self._timeout, headers=headers, content=content)
-        self._tell_pace(response, began)
+        with self.rate_limiter.slot() as began:
+            response = self._transport.request(
+                "PUT", url, timeout=self._timeout, headers=headers, content=content
+            )
+        self._report_to_rate_limiter(response, began)
         if response.status_code >= 300:
-            refused = refusal(response, "upload to storage")
-            if too_fast(response):
+            refused = error_from_response(response, "upload to storage")
+            if is_rate_limited(response):
                 # Whether it says so with 429 or 503: a file that waits its turn isn't failing.
                 raise errors.RateLimited(
                     refused.message,
@@ -148,14 +156,14 @@ class Api:
                 )
             raise refused
 
-    def post_beside(self, place: str, body: object) -> Any:
+    def post_embedded(self, place: str, body: object) -> Any:
         """The answer of one of the embedded platform's own operations, beside the API. Sent once."""
         headers = {"X-API-Key": self._key.reveal()}
         url = f"{self.url}{place}"
-        response = self._wire.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
+        response = self._transport.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
         if response.status_code >= 300:
-            raise refusal(self._key.redact(response), "draft")
-        return parse(response)
+            raise error_from_response(self._key.redact(response), "draft")
+        return parse_body(response)
 
     def pause(self, seconds: float) -> None:
         """Sleeps between two attempts."""
@@ -163,56 +171,58 @@ class Api:
 
     def fetch(self, url: str) -> httpx.Response:
         """GETs a page of the project's site as a visitor would: no key; redirects are answers."""
-        return self._wire.request("GET", url, timeout=self._timeout)
+        return self._transport.request("GET", url, timeout=self._timeout)
 
-    def fetch_digest(self, url: str, etag: str = "") -> Fetched:
+    def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of what a visitor gets at `url`: no key is sent. Retries; redirects are answers."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                with self.pace.turn() as began:
-                    found = self._wire.digest(url, timeout=self._timeout, etag=etag)
+                with self.rate_limiter.slot() as began:
+                    found = self._transport.fetch_digest(url, timeout=self._timeout, etag=etag)
             except (errors.Unreachable, errors.ResponseLost):
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
             else:
-                if found.status not in (429, 502, 503, 504) or attempt == ATTEMPTS:
+                if found.status not in (429, 502, 503, 504) or attempt == MAX_ATTEMPTS:
                     return found
                 if found.status == 429:
-                    self.pace.refused(began, 0.0)
+                    self.rate_limiter.record_rate_limited(began, 0.0)
             self._sleep(backoff(attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def _listing(self) -> discovery.Listed:
-        with self._discovering:
-            return self._remembered() or self._discover()
+    def _discovery(self) -> discovery.DiscoveredApi:
+        with self._discovery_lock:
+            return self._cached_discovery() or self._discover()
 
-    def _remembered(self) -> discovery.Listed | None:
-        if self._listed is None:
-            self._listed = discovery.read_listed(self.url)
-        return self._listed
+    def _cached_discovery(self) -> discovery.DiscoveredApi | None:
+        if self._discovered is None:
+            self._discovered = discovery.read_cached_discovery(self.url)
+        return self._discovered
 
-    def _path(self, operation: Operation) -> str:
-        listed = None if operation.documented else self._remembered()
+    def _operation_path(self, operation: Operation) -> str:
+        listed = None if operation.documented else self._cached_discovery()
         return listed.paths.get(operation.name, operation.path) if listed else operation.path
 
-    def _discover(self) -> discovery.Listed:
+    def _discover(self) -> discovery.DiscoveredApi:
         discover = endpoints.DISCOVER
-        self._asked = True
+        self._discovery_requested = True
         try:
             listing = self._call(discover, discover.path, "", "", None)
         except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
             listing = None  # a platform without a listing offers what its guide says, and no more
-        self._listed = discovery.Listed(endpoints.bind(listing), responses.static_file_limit(listing))
-        discovery.write_listed(self.url, self._listed)
-        return self._listed
+        self._discovered = discovery.DiscoveredApi(
+            endpoints.bind_operations(listing), responses.parse_static_file_limit(listing)
+        )
+        discovery.write_cached_discovery(self.url, self._discovered)
+        return self._discovered
 
-    def _rediscover(self, operation: Operation, refused: str) -> str | None:
-        """Another path than the `refused` one, asking the platform at most once; None where there is none."""
-        with self._discovering:
-            if not self._asked:
+    def _rediscover_path(self, operation: Operation, refused: str) -> str | None:
+        """Another path than the `record_rate_limited` one, asking the platform at most once; None where there is none."""
+        with self._discovery_lock:
+            if not self._discovery_requested:
                 with contextlib.suppress(errors.ApiError):  # the refusal that led here says more
                     self._discover()
-        found = self._path(operation)
+        found = self._operation_path(operation)
         return found if found != refused else None
 
     def _call(
@@ -222,21 +232,21 @@ class Api:
         project: str,
         filename: str,
         body: object,
-        shorten: Shorten | None = None,
+        object_hook: ObjectHook | None = None,
     ) -> Any:
         where = path.format(id=quote(project, safe=""), filename=quote(filename, safe="/"), other="")
-        response = self._attempts(operation, f"{self.url}/v1/project{where}", body)
-        answer = parse(response, shorten)
-        if unsuccessful(response, answer):
+        response = self._send_with_retries(operation, f"{self.url}/v1/project{where}", body)
+        payload = parse_body(response, object_hook)
+        if is_failure(response, payload):
             sql = operation.name == endpoints.RUN_SQL.name
-            refused = refusal(response, operation.name, sql=sql)
-            raise told(refused, operation, vouched=vouched(answer))
-        return answer
+            refused = error_from_response(response, operation.name, sql=sql)
+            raise with_retry_hint(refused, operation, is_platform_error=is_platform_error(payload))
+        return payload
 
-    def _attempts(self, operation: Operation, url: str, body: object) -> httpx.Response:
+    def _send_with_retries(self, operation: Operation, url: str, body: object) -> httpx.Response:
         """Sends until the answer counts. A request whose answer was lost is sent again only if repeatable.
 
-        A file that is told to wait its turn isn't failing: that counts against PATIENCE, not against ATTEMPTS.
+        A file that is told to wait its turn isn't failing: that counts against MAX_RATE_LIMIT_WAIT, not against MAX_ATTEMPTS.
         """
         attempt = slowed = 0
         waited = 0.0
@@ -244,42 +254,42 @@ class Api:
             attempt += 1
             wait = backoff(attempt + slowed)
             try:
-                response = self._once(operation, url, body)
+                response = self._send_rate_limited(operation, url, body)
             except (errors.Unreachable, errors.ResponseLost) as error:
                 lost = isinstance(error, errors.ResponseLost)
-                over = attempt >= ATTEMPTS or (operation.paced and self.pace.given_up)
-                if over or (lost and not operation.repeatable):
-                    raise told(error, operation) from None
+                over = attempt >= MAX_ATTEMPTS or (operation.rate_limited and self.rate_limiter.cancelled)
+                if over or (lost and not operation.idempotent):
+                    raise with_retry_hint(error, operation) from None
             else:
                 asked = retry_after(response)
                 wait = max(wait, asked)
-                slower = operation.paced and too_fast(response)
-                enough = waited + wait > PATIENCE if slower else attempt >= ATTEMPTS
-                enough = enough or (operation.paced and self.pace.given_up)
-                if enough or asked > LONGEST_WAIT or not worth_repeating(operation, response):
+                slower = operation.rate_limited and is_rate_limited(response)
+                enough = waited + wait > MAX_RATE_LIMIT_WAIT if slower else attempt >= MAX_ATTEMPTS
+                enough = enough or (operation.rate_limited and self.rate_limiter.cancelled)
+                if enough or asked > MAX_RETRY_AFTER or not should_retry(operation, response):
                     return response
                 if slower:
                     attempt, slowed, waited = attempt - 1, slowed + 1, waited + wait
-            (self.pace.sleep if operation.paced else self._sleep)(wait)
+            (self.rate_limiter.sleep if operation.rate_limited else self._sleep)(wait)
 
-    def _once(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        if not operation.paced:
+    def _send_rate_limited(self, operation: Operation, url: str, body: object) -> httpx.Response:
+        if not operation.rate_limited:
             return self._send(operation, url, body)
-        with self.pace.turn() as began:
+        with self.rate_limiter.slot() as began:
             response = self._send(operation, url, body)
-        self._tell_pace(response, began)
+        self._report_to_rate_limiter(response, began)
         return response
 
-    def _tell_pace(self, response: httpx.Response, began: float) -> None:
-        if too_fast(response):
-            self.pace.refused(began, min(LONGEST_WAIT, retry_after(response)))
+    def _report_to_rate_limiter(self, response: httpx.Response, began: float) -> None:
+        if is_rate_limited(response):
+            self.rate_limiter.record_rate_limited(began, min(MAX_RETRY_AFTER, retry_after(response)))
         else:
-            self.pace.went_well()
+            self.rate_limiter.record_success()
 
     def _send(self, operation: Operation, url: str, body: object) -> httpx.Response:
         timeout = self._sql_timeout if operation.name == endpoints.RUN_SQL.name else self._timeout
         headers = {"X-API-Key": self._key.reveal()}
-        if self._means:
-            headers["Mosaic-Database"] = self._means
-        response = self._wire.request(operation.method, url, timeout=timeout, headers=headers, json=body)
+        if self._database:
+            headers["Mosaic-Database"] = self._database
+        response = self._transport.request(operation.method, url, timeout=timeout, headers=headers, json=body)
         return self._key.redact(response)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from mosaic_deploy.user_cache import cache_folder
 
-DAY = 24 * 60 * 60.0
+CACHE_SECONDS = 24 * 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DiscoveredApi:
     """What an API lists: the paths of undocumented operations by name, and its limits where it tells them."""
 
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -25,11 +25,11 @@ class Listed:
     """The largest static file it takes."""
 
 
-def read_listed(api_url: str) -> Listed | None:
+def read_cached_discovery(api_url: str) -> DiscoveredApi | None:
     """What is remembered of an API, None where that is nothing younger than a day."""
-    path = _path(api_url)
+    path = _cache_path(api_url)
     try:
-        if time.time() - path.stat().st_mtime > DAY:
+        if time.time() - path.stat().st_mtime > CACHE_SECONDS:
             return None
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -38,12 +38,12 @@ def read_listed(api_url: str) -> Listed | None:
         return None
     most = found.get("static_file_bytes")
     paths = {str(name): str(path) for name, path in found["paths"].items()}
-    return Listed(paths, most if isinstance(most, int) else None)
+    return DiscoveredApi(paths, most if isinstance(most, int) else None)
 
 
-def write_listed(api_url: str, listed: Listed) -> None:
+def write_cached_discovery(api_url: str, listed: DiscoveredApi) -> None:
     """Remembers; a cache that can't be written (read-only home) is only a lost shortcut."""
-    path = _path(api_url)
+    path = _cache_path(api_url)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -51,5 +51,5 @@ def write_listed(api_url: str, listed: Listed) -> None:
         temporary.replace(path)
 
 
-def _path(api_url: str) -> Path:
+def _cache_path(api_url: str) -> Path:
     return cache_folder() / f"listed-{hashlib.sha256(api_url.encode()).hexdigest()[:16]}.json"

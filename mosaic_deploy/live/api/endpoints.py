@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`words` are what a listed endpoint's path must contain to be this operation: one of each group.
+    """`path_words` are what a listed endpoint's path must contain to be this operation: one of each group.
 
-    `without` are words that make it another one, such as a stored file's where a page is meant.
+    `excluded_words` are words that make it another one, such as a stored file's where a page is meant.
     """
 
     name: str
@@ -23,66 +23,66 @@ class Operation:
     path: str
     documented: bool = True
     optional: bool = False
-    repeatable: bool = True
+    idempotent: bool = True
     """Whether sending the request twice does no more than sending it once."""
-    paced: bool = False
+    rate_limited: bool = False
     """Whether it is one of many, sent side by side and as fast as the platform likes; see live/pace.py."""
-    words: tuple[tuple[str, ...], ...] = ()
-    without: frozenset[str] = frozenset()
+    path_words: tuple[tuple[str, ...], ...] = ()
+    excluded_words: frozenset[str] = frozenset()
 
 
 DISCOVER = Operation("discover", "GET", "")
 LIST_PROJECTS = Operation("list projects", "GET", "/projects")
-CREATE_PROJECT = Operation("create project", "POST", "/projects", repeatable=False)
-CREDENTIALS = Operation("credentials", "GET", "/{id}/credentials")
+CREATE_PROJECT = Operation("create project", "POST", "/projects", idempotent=False)
+READ_CREDENTIALS = Operation("credentials", "GET", "/{id}/credentials")
 RUN_SQL = Operation("run SQL", "POST", "/{id}/sql")
-RUN_SQL_ONCE = replace(RUN_SQL, repeatable=False)
-PUT_FILE = Operation("upload static file", "POST", "/{id}/files", paced=True)
-LIST_FILES = Operation("list static files", "GET", "/{id}/files")
-DELETE_FILE = Operation(
+RUN_SQL_NOT_IDEMPOTENT = replace(RUN_SQL, idempotent=False)
+UPLOAD_STATIC_FILE = Operation("upload static file", "POST", "/{id}/files", rate_limited=True)
+LIST_STATIC_FILES = Operation("list static files", "GET", "/{id}/files")
+DELETE_STATIC_FILE = Operation(
     "delete static file",
     "DELETE",
     "/{id}/files/{filename}",
     documented=False,
     optional=True,
-    paced=True,
-    words=(("files", "file"),),
-    without=frozenset({"storage", "s3"}),
+    rate_limited=True,
+    path_words=(("files", "file"),),
+    excluded_words=frozenset({"storage", "s3"}),
 )
-STORAGE_UPLOAD = Operation(
+CREATE_UPLOAD_URL = Operation(
     "storage upload URL",
     "POST",
     "/{id}/storage/upload",
     documented=False,
-    paced=True,
-    words=(("storage", "s3"), ("upload", "uploads")),
-    without=frozenset({"complete", "abort", "multipart", "part", "parts"}),
+    rate_limited=True,
+    path_words=(("storage", "s3"), ("upload", "uploads")),
+    excluded_words=frozenset({"complete", "abort", "multipart", "part", "parts"}),
 )
 LIST_STORAGE = Operation(
     "list storage",
     "GET",
     "/{id}/storage",
     documented=False,
-    words=(("storage", "s3"),),
-    without=frozenset({"usage", "quota", "url", "urls", "upload", "uploads", "download", "settings"}),
+    path_words=(("storage", "s3"),),
+    excluded_words=frozenset({"usage", "quota", "url", "urls", "upload", "uploads", "download", "settings"}),
 )
-DELETE_STORED = Operation(
+DELETE_STORAGE_FILE = Operation(
     "delete stored object",
     "DELETE",
     "/{id}/storage/{filename}",
     documented=False,
     optional=True,
-    paced=True,
-    words=(("storage", "s3"),),
+    rate_limited=True,
+    path_words=(("storage", "s3"),),
 )
 SEND_MAGIC_LINK = Operation(
     "send magic link",
     "POST",
     "/{id}/auth/magic-link",
     documented=False,
-    repeatable=False,
-    words=(("auth",), ("magic", "magiclink")),
-    without=frozenset({"verify", "callback", "settings", "config"}),
+    idempotent=False,
+    path_words=(("auth",), ("magic", "magiclink")),
+    excluded_words=frozenset({"verify", "callback", "settings", "config"}),
 )
 VERIFY_MAGIC_LINK = Operation(
     "verify magic link",
@@ -90,8 +90,8 @@ VERIFY_MAGIC_LINK = Operation(
     "/{id}/auth/verify",
     documented=False,
     optional=True,
-    repeatable=False,
-    words=(("auth",), ("verify",)),
+    idempotent=False,
+    path_words=(("auth",), ("verify",)),
 )
 READ_AUTH = Operation(
     "read auth settings",
@@ -99,7 +99,7 @@ READ_AUTH = Operation(
     "/{id}/auth/settings",
     documented=False,
     optional=True,
-    words=(("auth",), ("settings", "config")),
+    path_words=(("auth",), ("settings", "config")),
 )
 WRITE_AUTH = Operation(
     "write auth settings",
@@ -107,29 +107,29 @@ WRITE_AUTH = Operation(
     "/{id}/auth/settings",
     documented=False,
     optional=True,
-    words=(("auth",), ("settings", "config")),
+    path_words=(("auth",), ("settings", "config")),
 )
 SUBMIT_TICKET = Operation(
     "submit ticket",
     "POST",
     "/tickets",
     documented=False,
-    repeatable=False,
-    words=(("ticket", "tickets", "support"),),
+    idempotent=False,
+    path_words=(("ticket", "tickets", "support"),),
 )
 
 OPERATIONS = (
     DISCOVER,
     LIST_PROJECTS,
     CREATE_PROJECT,
-    CREDENTIALS,
+    READ_CREDENTIALS,
     RUN_SQL,
-    PUT_FILE,
-    LIST_FILES,
-    DELETE_FILE,
-    STORAGE_UPLOAD,
+    UPLOAD_STATIC_FILE,
+    LIST_STATIC_FILES,
+    DELETE_STATIC_FILE,
+    CREATE_UPLOAD_URL,
     LIST_STORAGE,
-    DELETE_STORED,
+    DELETE_STORAGE_FILE,
     SEND_MAGIC_LINK,
     VERIFY_MAGIC_LINK,
     READ_AUTH,
@@ -137,13 +137,15 @@ OPERATIONS = (
     SUBMIT_TICKET,
 )
 
-_PARAMETER = re.compile(r"\{[^{}/]*\}|<[^<>/]*>|\[[^\[\]/]*\]|(?<=/):\w+")
+_PATH_PARAMETER = re.compile(r"\{[^{}/]*\}|<[^<>/]*>|\[[^\[\]/]*\]|(?<=/):\w+")
 """`{id}`, `{path:filename}`, `<path:filename>`, `[id]`, `:id`."""
 _WORD = re.compile(r"[a-z0-9]+")
-_LISTED = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE)[\s:]+((?:https?://|[/{<])[^\s\"'`,;()]+)", re.IGNORECASE)
+_LISTED_ENDPOINT = re.compile(
+    r"\b(GET|POST|PUT|PATCH|DELETE)[\s:]+((?:https?://|[/{<])[^\s\"'`,;()]+)", re.IGNORECASE
+)
 
 
-def bind(listing: object) -> dict[str, str]:
+def bind_operations(listing: object) -> dict[str, str]:
     """Operation names to paths, read from any reasonable shape of `GET /v1/project`'s answer.
 
     Only undocumented operations are bound: the documented ones keep their paths. Where several listed
@@ -166,8 +168,8 @@ def _matches(operation: Operation, path: str) -> bool:
     fixed = set(_WORD.findall(re.sub(r"\{[^}]*\}", "", path).lower()))
     wanted_parameters = re.findall(r"\{[^}]*\}", operation.path)
     return (
-        all(fixed & set(group) for group in operation.words)
-        and not fixed & operation.without
+        all(fixed & set(group) for group in operation.path_words)
+        and not fixed & operation.excluded_words
         and wanted_parameters == re.findall(r"\{[^}]*\}", path)
         and path.count("{") == path.count("}") == len(wanted_parameters)
     )
@@ -176,8 +178,8 @@ def _matches(operation: Operation, path: str) -> bool:
 def _endpoints(node: object) -> Iterator[tuple[str, str]]:
     """Every (METHOD, normalised path) found anywhere in a listing."""
     if isinstance(node, str):
-        for method, path in _LISTED.findall(node):
-            yield method.upper(), normalise(path)
+        for method, path in _LISTED_ENDPOINT.findall(node):
+            yield method.upper(), normalize_path(path)
     elif isinstance(node, Mapping):
         yield from _mapping_endpoints(node)
     elif isinstance(node, list):
@@ -194,20 +196,20 @@ def _mapping_endpoints(node: Mapping[object, object]) -> Iterator[tuple[str, str
         for method in (
             [methods] if isinstance(methods, str) else list(methods) if isinstance(methods, list) else []
         ):
-            yield str(method).upper(), normalise(path)
+            yield str(method).upper(), normalize_path(path)
         return
     for key, value in node.items():
         if isinstance(key, str) and key.startswith("/") and isinstance(value, Mapping | list):
             for method in value:
-                yield str(method).upper(), normalise(key)
+                yield str(method).upper(), normalize_path(key)
         else:
             yield from _endpoints(key)
             yield from _endpoints(value)
 
 
-def normalise(path: str) -> str:
+def normalize_path(path: str) -> str:
     """A listed path as a template of ours: relative to `/v1/project`, parameters named `{id}`, `{filename}`."""
     path = re.sub(r"^https?://[^/]+", "", path).split("?", 1)[0].rstrip("/")
     path = path.removeprefix("/v1/project") if path.startswith("/") else "/" + path
     named = iter(("{id}", "{filename}"))
-    return _PARAMETER.sub(lambda _: next(named, "{other}"), path)
+    return _PATH_PARAMETER.sub(lambda _: next(named, "{other}"), path)

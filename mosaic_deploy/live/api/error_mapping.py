@@ -10,44 +10,44 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
-from mosaic_deploy.sql.execution.failure import MARK
+from mosaic_deploy.sql.execution.failure import MARKER
 
-_AGAIN = "and run the same command again; what was done so far is kept"
-_ROTATED = (
-    f"API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY {_AGAIN}"
-)
-_TOLD = f"put the current key into MOSAIC_API_KEY {_AGAIN}"
-_TELLS = re.compile(r"\b(rotat|expired|replaced|current (one|key))", re.IGNORECASE)
+_RERUN_HINT = "and run the same command again; what was done so far is kept"
+_KEY_ROTATED_HINT = f"API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY {_RERUN_HINT}"
+_KEY_REPLACED_HINT = f"put the current key into MOSAIC_API_KEY {_RERUN_HINT}"
+_EXPLAINS_KEY = re.compile(r"\b(rotat|expired|replaced|current (one|key))", re.IGNORECASE)
 """A platform that says itself what became of the key: once is enough."""
 _SQLSTATE = re.compile(r"(?=[A-Z]*[0-9])[0-9A-Z]{5}")
-_TOLD_SQLSTATE = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
+_SQLSTATE_IN_TEXT = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
 _POSTGRESQL_WORDS = re.compile(
     r"\bSQLSTATE\b|\bERROR:|\bat or near \"|\bat end of input\b|\binvalid transaction termination\b"
     r"|\b(relation|column|schema|type|function|table|index|constraint|role|operator|extension)\b.* "
     r"(does not exist|already exists)\b|\bviolates .* constraint\b|\bpermission denied for\b"
-    rf"|{re.escape(MARK)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
+    rf"|{re.escape(MARKER)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
 )
 """What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
-ONE_STATEMENT = "cannot insert multiple commands into a prepared statement"
+MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
 """What PostgreSQL says to several statements in a call of an endpoint that takes one."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
-_UNSENT = "let whoever runs the platform see to its mail server (`--smtp`), then run the same command again"
+_EMAIL_UNSENT_HINT = (
+    "let whoever runs the platform see to its mail server (`--smtp`), then run the same command again"
+)
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
-Shorten = Callable[[dict[str, Any]], object]
+ObjectHook = Callable[[dict[str, Any]], object]
 """What is kept of an object of an answer, where all of a large one would be too much."""
 
 
-def parse(response: httpx.Response, shorten: Shorten | None = None) -> Any:
-    """The body's JSON, its objects by `shorten` as they are read; for a refusal without JSON its text, for 204 None.
+def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) -> Any:
+    """The body's JSON, its objects by `object_hook` as they are read; for a refusal without JSON its text, for 204 None.
 
     Raises ResponseInvalid for any other answer without JSON.
     """
     if response.status_code == 204:
         return None
     try:
-        return response.json(object_hook=shorten)
+        return response.json(object_hook=object_hook)
     except ValueError:
         if response.status_code >= 400:
             return response.text
@@ -58,14 +58,14 @@ def parse(response: httpx.Response, shorten: Shorten | None = None) -> Any:
     )
 
 
-def unsuccessful(response: httpx.Response, answer: object) -> bool:
+def is_failure(response: httpx.Response, payload: object) -> bool:
     """`success: false` is a refusal, whatever the status says."""
-    return response.status_code >= 400 or (isinstance(answer, Mapping) and answer.get("success") is False)
+    return response.status_code >= 400 or (isinstance(payload, Mapping) and payload.get("success") is False)
 
 
-def vouched(answer: object) -> bool:
+def is_platform_error(payload: object) -> bool:
     """Whether a refusal is the platform's own word, and not a gateway's before it: `success: false`, and a code."""
-    error = answer.get("error") if isinstance(answer, Mapping) and answer.get("success") is False else None
+    error = payload.get("error") if isinstance(payload, Mapping) and payload.get("success") is False else None
     code = error.get("code") if isinstance(error, Mapping) else None
     return isinstance(code, str) and _STABLE_CODE.fullmatch(code) is not None
 
@@ -74,8 +74,8 @@ def is_sql_error(response: httpx.Response) -> bool:
     """Whether PostgreSQL itself answered: a platform may say so with 400, 422, 500 or even 200."""
     if response.status_code in _NOT_POSTGRESQL:
         return False
-    body = parse(response)
-    facts = responses.error_facts(body)
+    body = parse_body(response)
+    facts = responses.parse_error_facts(body)
     if (
         response.status_code in (200, 400, 422)
         or _sqlstate(facts)
@@ -85,29 +85,32 @@ def is_sql_error(response: httpx.Response) -> bool:
     return response.status_code == 500 and isinstance(body, Mapping) and body.get("success") is False
 
 
-def refusal(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
+def error_from_response(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
     """The error that `response` to `operation` is. With `sql`, PostgreSQL's own errors become SqlFailed."""
-    answer = parse(response)
-    facts = responses.error_facts(answer)
+    payload = parse_body(response)
+    facts = responses.parse_error_facts(payload)
     request_id = facts.get("request_id") or response.headers.get("x-request-id")
-    common: errors.ApiFacts = {
+    common: errors.ApiErrorFields = {
         "status": response.status_code,
         "request_id": str(request_id) if request_id else None,
         "operation": operation,
     }
     if sql and is_sql_error(response):
         return _sql_failed(facts, common)
-    if vouched(answer) and facts.get("code") == errors.MailUnsent.code:
+    if is_platform_error(payload) and facts.get("code") == errors.EmailNotSent.code:
         message = f"{operation}: nothing was sent, and nothing is counted: {facts['message']}"
-        unsent: errors.ApiFacts = {**common, "hint": _UNSENT}
-        return errors.MailUnsent(message, **unsent)
-    return _refused(facts["message"] or response.reason_phrase, common)
+        unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
+        return errors.EmailNotSent(message, **unsent)
+    return _error_for_status(facts["message"] or response.reason_phrase, common)
 
 
-def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
+def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.ApiError:
     status = common["status"] or 0
     if status == 401:
-        rotated: errors.ApiFacts = {**common, "hint": _TOLD if _TELLS.search(message) else _ROTATED}
+        rotated: errors.ApiErrorFields = {
+            **common,
+            "hint": _KEY_REPLACED_HINT if _EXPLAINS_KEY.search(message) else _KEY_ROTATED_HINT,
+        }
         return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
     if status == 404 and not common.get("hint"):
         common = {**common, "hint": "is MOSAIC_API_URL the API's address, without a path?"}
@@ -120,7 +123,7 @@ def _refused(message: str, common: errors.ApiFacts) -> errors.ApiError:
     return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
 
 
-def _sql_failed(facts: Mapping[str, Any], common: errors.ApiFacts) -> errors.SqlFailed:
+def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> errors.SqlFailed:
     position = str(facts.get("position") or "")
     detail = _text(facts.get("detail"))
     return errors.SqlFailed(
@@ -138,8 +141,8 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
     for code in (facts.get("sqlstate"), facts.get("code")):
         if isinstance(code, str) and _SQLSTATE.fullmatch(code):
             return code
-    told = _TOLD_SQLSTATE.search(facts["message"])
-    return told.group(1) if told else None
+    match = _SQLSTATE_IN_TEXT.search(facts["message"])
+    return match.group(1) if match else None
 
 
 def _text(value: object) -> str | None:

@@ -15,9 +15,9 @@ def read_credentials(api: Api, project: str) -> dict[str, Any]:
 
     They are secrets: nothing but a person who asks for them is shown them. Raises ResponseInvalid.
     """
-    answer = api.call(endpoints.CREDENTIALS, project=project)
-    inner = answer.get("credentials") or answer.get("data") if isinstance(answer, Mapping) else None
-    found = inner if isinstance(inner, Mapping) else answer
+    payload = api.call(endpoints.READ_CREDENTIALS, project=project)
+    inner = payload.get("credentials") or payload.get("data") if isinstance(payload, Mapping) else None
+    found = inner if isinstance(inner, Mapping) else payload
     if not isinstance(found, Mapping) or not (found.get("database_url") or found.get("password")):
         # The answer isn't quoted: it may hold half of a secret.
         raise ResponseInvalid("the credentials' answer has no database_url")
@@ -30,21 +30,21 @@ def send_magic_link(api: Api, project: str, email: str, redirect_url: str) -> st
     Raises RateLimited where the day's mails are used up, RequestRefused.
     """
     body = {"email": email, "redirect_url": redirect_url}
-    answer = api.call(endpoints.SEND_MAGIC_LINK, project=project, body=body)
-    return str(answer.get("message") or "") if isinstance(answer, Mapping) else ""
+    payload = api.call(endpoints.SEND_MAGIC_LINK, project=project, body=body)
+    return str(payload.get("message") or "") if isinstance(payload, Mapping) else ""
 
 
-def read_storage(api: Api, project: str) -> tuple[dict[str, tuple[int | None, str]], dict[str, Any]]:
+def read_storage_files(api: Api, project: str) -> tuple[dict[str, tuple[int | None, str]], dict[str, Any]]:
     """Filename → (bytes, URL), and the platform's `usage`: `used` and `limit` in its words, `percent`."""
-    answer = api.call(endpoints.LIST_STORAGE, project=project)
-    usage = answer.get("usage") if isinstance(answer, Mapping) else None
-    return responses.files(answer), dict(usage) if isinstance(usage, Mapping) else {}
+    payload = api.call(endpoints.LIST_STORAGE, project=project)
+    usage = payload.get("usage") if isinstance(payload, Mapping) else None
+    return responses.parse_files(payload), dict(usage) if isinstance(usage, Mapping) else {}
 
 
-def submit(api: Api, subject: str, message: str, project: str | None = None) -> dict[str, Any]:
+def submit_ticket(api: Api, subject: str, message: str, project: str | None = None) -> dict[str, Any]:
     """The platform's answer: `ticket_id`, `status` and `message`, by its guide. Sent once, never again by itself."""
     body = {"subject": subject, "message": message, **({"project_id": project} if project else {})}
-    answer = api.call(endpoints.SUBMIT_TICKET, body=body)
-    if not isinstance(answer, Mapping):
-        raise ResponseInvalid(f"expected a ticket: {responses.excerpt(answer)}")
-    return dict(answer)
+    payload = api.call(endpoints.SUBMIT_TICKET, body=body)
+    if not isinstance(payload, Mapping):
+        raise ResponseInvalid(f"expected a ticket: {responses.excerpt(payload)}")
+    return dict(payload)

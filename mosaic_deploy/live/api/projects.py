@@ -20,21 +20,21 @@ from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.model.snapshot import Project
 
 _POLL = 0.2
-_SLOWEST_POLL = 2.0
+_MAX_POLL = 2.0
 
 
 def read_projects(api: Api) -> list[Project]:
-    return responses.projects(api.call(endpoints.LIST_PROJECTS))
+    return responses.parse_projects(api.call(endpoints.LIST_PROJECTS))
 
 
-def choose(projects: list[Project], *, id: str | None, name: str | None) -> Project | None:
+def select_project(projects: list[Project], *, id: str | None, name: str | None) -> Project | None:
     """The project meant, None where it has still to be created.
 
     Raises ProjectNotFound for an unknown id (ids are given by the platform, so it can't be created), and
     ProjectAmbiguous where several have the name.
     """
     if id:
-        return _by_id(projects, id)
+        return _find_by_id(projects, id)
     named = [project for project in projects if project.name == name]
     if len(named) > 1:
         ids = [project.id for project in named]
@@ -48,7 +48,7 @@ def choose(projects: list[Project], *, id: str | None, name: str | None) -> Proj
     return named[0] if named else None
 
 
-def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
+def read_existing_project(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
     """The project meant, which has to be there; `hint` is an id that counts where the account has it.
 
     Raises ProjectNotFound, ProjectAmbiguous.
@@ -56,7 +56,7 @@ def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = N
     listed = read_projects(api)
     if id is None and any(project.id == hint for project in listed):
         id = hint
-    found = choose(listed, id=id, name=name)
+    found = select_project(listed, id=id, name=name)
     if found is None:
         raise ProjectNotFound(
             f"no project is named {name!r} yet",
@@ -66,7 +66,7 @@ def existing(api: Api, *, id: str | None, name: str | None, hint: str | None = N
     return found
 
 
-def create(api: Api, name: str) -> Project:
+def create_project(api: Api, name: str) -> Project:
     """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
 
     Raises ProjectExists where there is one of this name. Names needn't be unique, so two first deploys at the
@@ -75,29 +75,29 @@ def create(api: Api, name: str) -> Project:
     """
     known = read_projects(api)
     if taken := [project.id for project in known if project.name == name]:
-        raise _taken(name, taken)
+        raise _project_exists_error(name, taken)
     before = {project.id for project in known}
 
     def made() -> list[Project]:
         return [p for p in read_projects(api) if p.name == name and p.id not in before]
 
     try:
-        mine = responses.project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
+        mine = responses.parse_project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
     except (ResponseLost, ServerFailed) as error:
         found = made()
         if not found:
             error.hint = "run the same command again: no project of this name is listed, and it looks first"
             raise
         if len(found) > 1:
-            raise choose_error(found, name) from error
+            raise ambiguous_project_error(found, name) from error
         return found[0]
     first = min((p.id for p in made()), default=mine.id)
     if first < mine.id:
-        raise _second(mine, first)
+        raise _duplicate_project_error(mine, first)
     return mine
 
 
-def _taken(name: str, ids: list[str]) -> ProjectExists:
+def _project_exists_error(name: str, ids: list[str]) -> ProjectExists:
     return ProjectExists(
         f"there is a project named {name!r} already: {', '.join(ids)}. Nothing was created",
         hint="deploy to it, or choose another name",
@@ -105,7 +105,7 @@ def _taken(name: str, ids: list[str]) -> ProjectExists:
     )
 
 
-def _second(mine: Project, first: str) -> ProjectAmbiguous:
+def _duplicate_project_error(mine: Project, first: str) -> ProjectAmbiguous:
     return ProjectAmbiguous(
         f"another deploy created a project named {mine.name!r} at the same time: {first}. The one made here, "
         f"{mine.id}, is empty, and nothing was deployed to it",
@@ -114,12 +114,12 @@ def _second(mine: Project, first: str) -> ProjectAmbiguous:
     )
 
 
-def choose_error(made: list[Project], name: str) -> ProjectAmbiguous:
+def ambiguous_project_error(made: list[Project], name: str) -> ProjectAmbiguous:
     ids = ", ".join(project.id for project in made)
     return ProjectAmbiguous(f"several projects named {name!r} were made at the same time: {ids}")
 
 
-def await_running(api: Api, project: Project, *, timeout: float) -> Iterator[Waiting | Project]:
+def wait_until_running(api: Api, project: Project, *, timeout: float) -> Iterator[Waiting | Project]:
     """Yields Waiting while the project is provisioned, and the running Project last.
 
     Raises ProjectNotReady after `timeout` seconds; the next run goes on waiting for the same project.
@@ -135,12 +135,12 @@ def await_running(api: Api, project: Project, *, timeout: float) -> Iterator[Wai
             )
         yield Waiting(f"for project {project.id} to be {'running' if waited else 'provisioned'}", waited)
         time.sleep(pause)
-        pause = min(_SLOWEST_POLL, pause * 1.5)
-        project = _by_id(read_projects(api), project.id)
+        pause = min(_MAX_POLL, pause * 1.5)
+        project = _find_by_id(read_projects(api), project.id)
     yield project
 
 
-def _by_id(projects: list[Project], wanted: str) -> Project:
+def _find_by_id(projects: list[Project], wanted: str) -> Project:
     for project in projects:
         if project.id == wanted:
             return project

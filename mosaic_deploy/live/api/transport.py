@@ -17,7 +17,7 @@ import httpx
 from mosaic_deploy import errors
 from mosaic_deploy.version import __version__
 
-_LOST = (
+_RESPONSE_LOST_ERRORS = (
     httpx.ReadError,
     httpx.WriteError,
     httpx.CloseError,
@@ -25,7 +25,7 @@ _LOST = (
     httpx.WriteTimeout,
     httpx.RemoteProtocolError,
 )
-_UNREACHED = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
+_UNREACHABLE_ERRORS = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -44,7 +44,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedDigest:
     """What a URL answered: the digest of its bytes and their number; `etag` and `location` empty where not told."""
 
     status: int
@@ -54,7 +54,7 @@ class Fetched:
     location: str = ""
 
 
-class Wire:
+class Transport:
     """Connections, kept for the next request. Safe to use from several threads; raises errors.ApiError's children only.
 
     A lane is a transport that one request uses at a time. httpx's client with its shared pool looks at every connection for
@@ -63,32 +63,32 @@ class Wire:
 
     def __init__(self, *, loopback: bool, transport: httpx.BaseTransport | None = None) -> None:
         self.traffic = Traffic()
-        self._given = transport
+        self._injected_transport = transport
         self._tls: ssl.SSLContext | None = None
-        self._proxied = None if transport or loopback or not getproxies() else _client()
-        self._free: deque[httpx.BaseTransport] = deque()
+        self._proxy_client = None if transport or loopback or not getproxies() else _new_proxy_client()
+        self._idle_connections: deque[httpx.BaseTransport] = deque()
         self._closed = False
 
     def close(self) -> None:
         self._closed = True
-        if self._proxied:
-            self._proxied.close()
-        if self._given:
-            self._given.close()
-        while self._free:
-            self._free.pop().close()
+        if self._proxy_client:
+            self._proxy_client.close()
+        if self._injected_transport:
+            self._injected_transport.close()
+        while self._idle_connections:
+            self._idle_connections.pop().close()
 
-    def digest(self, url: str, *, timeout: float, etag: str = "") -> Fetched:
+    def fetch_digest(self, url: str, *, timeout: float, etag: str = "") -> FetchedDigest:
         """GETs `url` and digests its body as it comes, however long it is; with `etag`, only where it is another."""
         headers = {"Accept-Encoding": "identity", **({"If-None-Match": etag} if etag else {})}
-        with _ours("GET", url), self._answer("GET", url, timeout, headers) as response:
+        with _translated_errors("GET", url), self._stream("GET", url, timeout, headers) as response:
             digest, size = hashlib.sha256(), 0
             for chunk in response.iter_bytes():
                 digest.update(chunk)
                 size += len(chunk)
             found = response.headers
             tag, location = found.get("etag", ""), found.get("location", "")
-            return Fetched(response.status_code, digest.hexdigest(), size, tag, location)
+            return FetchedDigest(response.status_code, digest.hexdigest(), size, tag, location)
 
     def request(
         self,
@@ -101,12 +101,15 @@ class Wire:
         content: bytes | Iterable[bytes] | None = None,
     ) -> httpx.Response:
         """One request, one response whatever its status. `timeout` is seconds without a byte moving."""
-        with _ours(method, url), self._answer(method, url, timeout, headers, json, content) as response:
+        with (
+            _translated_errors(method, url),
+            self._stream(method, url, timeout, headers, json, content) as response,
+        ):
             response.read()
             return response
 
     @contextmanager
-    def _answer(
+    def _stream(
         self,
         method: str,
         url: str,
@@ -125,27 +128,27 @@ class Wire:
             extensions={"timeout": _timeouts(timeout)},
         )
         self.traffic.add(requests=1, bytes_sent=int(request.headers.get("Content-Length", 0)))
-        if self._proxied:
-            response = self._proxied.send(request, stream=True)
+        if self._proxy_client:
+            response = self._proxy_client.send(request, stream=True)
             with closing(response):
                 yield response
             return
-        with self._lane() as lane:
+        with self._connection() as lane:
             response = lane.handle_request(request)
             response.request = request
             with closing(response):
                 yield response
 
     @contextmanager
-    def _lane(self) -> Iterator[httpx.BaseTransport]:
+    def _connection(self) -> Iterator[httpx.BaseTransport]:
         """A lane that nobody else uses; one that failed isn't used again."""
-        if self._given:
-            yield self._given
+        if self._injected_transport:
+            yield self._injected_transport
             return
         try:
-            lane = self._free.pop()
+            lane = self._idle_connections.pop()
         except IndexError:
-            lane = self._open()
+            lane = self._open_connection()
         try:
             yield lane
         except BaseException:
@@ -154,26 +157,26 @@ class Wire:
         if self._closed:
             lane.close()
         else:
-            self._free.append(lane)
+            self._idle_connections.append(lane)
 
-    def _open(self) -> httpx.BaseTransport:
+    def _open_connection(self) -> httpx.BaseTransport:
         self._tls = self._tls or httpx.create_ssl_context()
-        return httpx.HTTPTransport(verify=self._tls, limits=_PER_LANE)
+        return httpx.HTTPTransport(verify=self._tls, limits=_CONNECTION_LIMITS)
 
 
-_PER_LANE = httpx.Limits(max_connections=8, max_keepalive_connections=8)
+_CONNECTION_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 """One at a time is used; the others are to other hosts, such as the one of the upload URLs."""
 _HEADERS = {"User-Agent": f"mosaic-deploy/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
-def _client() -> httpx.Client:
+def _new_proxy_client() -> httpx.Client:
     """What knows which proxy stands before which host."""
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     return httpx.Client(limits=limits, follow_redirects=False)
 
 
 @contextmanager
-def _ours(method: str, url: str) -> Iterator[None]:
+def _translated_errors(method: str, url: str) -> Iterator[None]:
     """httpx's errors as ours."""
     try:
         yield
@@ -182,7 +185,7 @@ def _ours(method: str, url: str) -> Iterator[None]:
             f"not a URL that can be asked: {url} ({error})", hint="is MOSAIC_API_URL a whole http(s) URL?"
         ) from error
     except httpx.HTTPError as error:
-        raise translate(error, method, url) from error
+        raise translate_error(error, method, url) from error
 
 
 @lru_cache(maxsize=16)
@@ -201,29 +204,29 @@ def is_loopback(url: str) -> bool:
 
 def loopback_target(url: str) -> tuple[httpx.URL, dict[str, str]]:
     """`*.localhost` is this machine by RFC 6761, but not every resolver knows: ask 127.0.0.1 by that name."""
-    parsed = _parsed(url)
+    parsed = _parse_url(url)
     if not parsed.host.endswith(".localhost"):
         return parsed, {}
     return parsed.copy_with(host="127.0.0.1"), {"Host": parsed.netloc.decode()}
 
 
 @lru_cache(maxsize=64)
-def _parsed(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def translate(error: httpx.HTTPError, method: str, url: str) -> errors.ApiError:
+def translate_error(error: httpx.HTTPError, method: str, url: str) -> errors.ApiError:
     """httpx's error as ours."""
     host = httpx.URL(url).netloc.decode()
     if isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout):
         return errors.Unreachable(
             f"no connection to {host} in time", hint="is the network up, and the URL right?"
         )
-    if isinstance(error, _UNREACHED):
+    if isinstance(error, _UNREACHABLE_ERRORS):
         return errors.Unreachable(
             f"no connection to {host}: {error}", hint="is the network up, and the URL right?"
         )
-    if isinstance(error, _LOST):
+    if isinstance(error, _RESPONSE_LOST_ERRORS):
         return errors.ResponseLost(
             f"no answer from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
         )

@@ -18,28 +18,28 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.live.api import endpoints, responses
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.retries import ATTEMPTS, PATIENCE, backoff
+from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RATE_LIMIT_WAIT, backoff
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.model.snapshot import Object
 
-CHUNK = 256 * 1024
-_TEXT = frozenset({".html", ".css", ".js", ".json", ".txt", ".svg"})
+CHUNK_SIZE = 256 * 1024
+_TEXT_SUFFIXES = frozenset({".html", ".css", ".js", ".json", ".txt", ".svg"})
 
 
-def put_static(api: Api, project: str, path: str, content: bytes) -> None:
+def upload_static_file(api: Api, project: str, path: str, content: bytes) -> None:
     """Uploads one static file and checks the size the platform says it stored.
 
     Raises ResponseInvalid where that size isn't the file's: the platform kept something else; RequestRefused, with the
     way round, for a file that is too large for it.
     """
-    body = {"filename": path, **encode(path, content)}
+    body = {"filename": path, **encode_content(path, content)}
     try:
-        answer = api.call(endpoints.PUT_FILE, project=project, body=body)
+        payload = api.call(endpoints.UPLOAD_STATIC_FILE, project=project, body=body)
     except RequestRefused as error:
         if error.status != 413:
             raise
         raise _too_large(error, path, len(content)) from error
-    stored = responses.uploaded_size(answer)
+    stored = responses.parse_uploaded_size(payload)
     if stored is not None and stored != len(content):
         raise ResponseInvalid(
             f"{path}: the platform stored {stored} bytes of a file of {len(content)}",
@@ -58,9 +58,9 @@ def _too_large(error: RequestRefused, path: str, size: int) -> RequestRefused:
     )
 
 
-def encode(path: str, content: bytes) -> dict[str, str]:
+def encode_content(path: str, content: bytes) -> dict[str, str]:
     """The body's content fields: text as it is, anything else as base64 and said so."""
-    if any(path.lower().endswith(suffix) for suffix in _TEXT):
+    if any(path.lower().endswith(suffix) for suffix in _TEXT_SUFFIXES):
         try:
             return {"content": content.decode("utf-8")}
         except UnicodeDecodeError:
@@ -68,50 +68,55 @@ def encode(path: str, content: bytes) -> dict[str, str]:
     return {"content": base64.b64encode(content).decode(), "encoding": "base64"}
 
 
-def put_asset(
+def upload_storage_file(
     api: Api,
     project: str,
-    asset: Object,
+    storage_file: Object,
     content: Callable[[], Iterator[bytes]],
-    sent: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> None:
-    """Asks for an upload URL and PUTs the file, with a new URL for each attempt. `sent` hears totals.
+    """Asks for an upload URL and PUTs the file, with a new URL for each attempt. `on_progress` hears totals.
 
     `content` begins the file anew, in chunks. What it raises (SourceChanged) is raised here; it must do so before
     its last chunk, so that the platform never gets a whole object of the wrong content.
     """
-    attempt = told = expired = 0
+    attempt = rate_limited_attempts = expired = 0
     while True:
         attempt += 1
-        url = _upload_url(api, project, asset)
+        url = _request_upload_url(api, project, storage_file)
         try:
-            api.put_bytes(url, _told(content(), sent), asset.size)
+            api.put_bytes(url, _report_progress(content(), on_progress), storage_file.size)
         except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden, Unauthorized) as error:
             expired += isinstance(error, Forbidden | Unauthorized)
-            if attempt >= ATTEMPTS or expired > _RENEWALS or api.pace.given_up:
+            if attempt >= MAX_ATTEMPTS or expired > _MAX_URL_RENEWALS or api.rate_limiter.cancelled:
                 raise
-            if isinstance(error, RateLimited) and told < PATIENCE / _TOLD_WAIT:
-                attempt, told = attempt - 1, told + 1
-            api.pace.sleep(0.0 if isinstance(error, Forbidden) else backoff(attempt + told))
+            if (
+                isinstance(error, RateLimited)
+                and rate_limited_attempts < MAX_RATE_LIMIT_WAIT / _LONGEST_BACKOFF
+            ):
+                attempt, rate_limited_attempts = attempt - 1, rate_limited_attempts + 1
+            api.rate_limiter.sleep(
+                0.0 if isinstance(error, Forbidden) else backoff(attempt + rate_limited_attempts)
+            )
         else:
             return
 
 
-_RENEWALS = 1
+_MAX_URL_RENEWALS = 1
 """An expired URL gets 401 or 403, and a new one is asked for; a fresh one that gets it too is a real refusal."""
-_TOLD_WAIT = 8.0
+_LONGEST_BACKOFF = 8.0
 """Seconds that the longest backoff lasts; the platform's own `Retry-After` is the pace's business."""
 
 
-def delete_static(api: Api, project: str, path: str) -> None:
-    _delete(api, endpoints.DELETE_FILE, project, path)
+def delete_static_file(api: Api, project: str, path: str) -> None:
+    _delete_file(api, endpoints.DELETE_STATIC_FILE, project, path)
 
 
-def delete_asset(api: Api, project: str, path: str) -> None:
-    _delete(api, endpoints.DELETE_STORED, project, path)
+def delete_storage_file(api: Api, project: str, path: str) -> None:
+    _delete_file(api, endpoints.DELETE_STORAGE_FILE, project, path)
 
 
-def _delete(api: Api, operation: endpoints.Operation, project: str, path: str) -> None:
+def _delete_file(api: Api, operation: endpoints.Operation, project: str, path: str) -> None:
     """Deletes; that it was gone already is as good."""
     try:
         api.call(operation, project=project, filename=path)
@@ -120,21 +125,23 @@ def _delete(api: Api, operation: endpoints.Operation, project: str, path: str) -
             raise
 
 
-def _upload_url(api: Api, project: str, asset: Object) -> str:
-    body = {"filename": asset.path, "size": asset.size}
-    answer = api.call(endpoints.STORAGE_UPLOAD, project=project, body=body)
-    url = answer.get("upload_url") if isinstance(answer, dict) else None
+def _request_upload_url(api: Api, project: str, storage_file: Object) -> str:
+    body = {"filename": storage_file.path, "size": storage_file.size}
+    payload = api.call(endpoints.CREATE_UPLOAD_URL, project=project, body=body)
+    url = payload.get("upload_url") if isinstance(payload, dict) else None
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        raise ResponseInvalid(f"{asset.path}: the answer has no upload_url: {responses.excerpt(answer)}")
+        raise ResponseInvalid(
+            f"{storage_file.path}: the answer has no upload_url: {responses.excerpt(payload)}"
+        )
     return url
 
 
-def _told(chunks: Iterator[bytes], sent: Callable[[int], None]) -> Iterator[bytes]:
+def _report_progress(chunks: Iterator[bytes], on_progress: Callable[[int], None]) -> Iterator[bytes]:
     """The chunks; what was asked for before the next one has been sent."""
     total = 0
     for chunk in chunks:
         yield chunk
         total += len(chunk)
-        sent(total)
+        on_progress(total)
     if not total:
-        sent(0)
+        on_progress(0)

@@ -6,13 +6,15 @@ import json
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.model.catalog import Catalog, Part
+from mosaic_deploy.model.catalog import Catalog, SchemaObject
 
-_OURS = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
-_NAME = "CASE WHEN n.nspname = 'public' THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' END || "
+_USER_SCHEMAS = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
+_SCHEMA_PREFIX = (
+    "CASE WHEN n.nspname = 'public' THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' END || "
+)
 
 
-def _own(catalog: str, oid: str) -> str:
+def _not_in_extension(catalog: str, oid: str) -> str:
     """Whether an object is no extension's."""
     return (
         f"NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass "
@@ -20,14 +22,14 @@ def _own(catalog: str, oid: str) -> str:
     )
 
 
-_RELATION = _NAME + "pg_catalog.quote_ident(c.relname)"
-_IN_RELATIONS = f"""
+_RELATION = _SCHEMA_PREFIX + "pg_catalog.quote_ident(c.relname)"
+_FROM_RELATIONS = f"""
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE {_OURS} AND {_own("pg_class", "c.oid")}"""
-_OF_RELATIONS = _IN_RELATIONS.replace("\nWHERE", " {}\nWHERE")
+WHERE {_USER_SCHEMAS} AND {_not_in_extension("pg_class", "c.oid")}"""
+_FROM_RELATIONS_JOINED = _FROM_RELATIONS.replace("\nWHERE", " {}\nWHERE")
 
 _SCHEMAS = f"""SELECT 'schema', pg_catalog.quote_ident(n.nspname), '', 0, ''
-FROM pg_catalog.pg_namespace n WHERE {_OURS} AND n.nspname <> 'public' AND {_own("pg_namespace", "n.oid")}"""
+FROM pg_catalog.pg_namespace n WHERE {_USER_SCHEMAS} AND n.nspname <> 'public' AND {_not_in_extension("pg_namespace", "n.oid")}"""
 _EXTENSIONS = """SELECT 'extension', pg_catalog.quote_ident(e.extname), '', 0, e.extversion
 FROM pg_catalog.pg_extension e"""
 _TABLES = f"""SELECT CASE c.relkind WHEN 'f' THEN 'foreign table' ELSE 'table' END, {_RELATION}, '', 0,
@@ -41,7 +43,7 @@ pg_catalog.concat_ws(' ',
   CASE WHEN c.relrowsecurity THEN 'ROW LEVEL SECURITY' END,
   CASE WHEN c.relforcerowsecurity THEN 'FORCED' END,
   'WITH (' || pg_catalog.array_to_string(c.reloptions, ', ') || ')')
-{_IN_RELATIONS} AND c.relkind IN ('r', 'p', 'f')"""
+{_FROM_RELATIONS} AND c.relkind IN ('r', 'p', 'f')"""
 _COLUMNS = f"""SELECT 'column', pg_catalog.quote_ident(a.attname), {_RELATION}, a.attnum,
 pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod),
   CASE WHEN a.attcollation <> t.typcollation THEN 'COLLATE ' || pg_catalog.quote_ident(l.collname) END,
@@ -51,28 +53,28 @@ pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod),
     || CASE a.attgenerated WHEN 's' THEN ' STORED' ELSE '' END
   ELSE 'DEFAULT ' || pg_catalog.pg_get_expr(b.adbin, b.adrelid) END)
 {
-    _OF_RELATIONS.format(
+    _FROM_RELATIONS_JOINED.format(
         '''JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_catalog.pg_attrdef b ON b.adrelid = c.oid AND b.adnum = a.attnum'''
     )
 } AND c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped"""
 _VIEWS = f"""SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, {_RELATION}, '', 0,
-pg_catalog.pg_get_viewdef(c.oid, true) {_IN_RELATIONS} AND c.relkind IN ('v', 'm')"""
+pg_catalog.pg_get_viewdef(c.oid, true) {_FROM_RELATIONS} AND c.relkind IN ('v', 'm')"""
 _SEQUENCES = f"""SELECT 'sequence', {_RELATION}, '', 0, pg_catalog.concat_ws(' ', pg_catalog.format_type(q.seqtypid, NULL),
 'START ' || q.seqstart, 'INCREMENT ' || q.seqincrement, 'MINVALUE ' || q.seqmin, 'MAXVALUE ' || q.seqmax,
 CASE WHEN q.seqcycle THEN 'CYCLE' END)
-{_OF_RELATIONS.format("JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid")} AND NOT EXISTS (
+{_FROM_RELATIONS_JOINED.format("JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid")} AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_depend o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid
   AND o.deptype IN ('a', 'i'))"""
 _CONSTRAINTS = f"""SELECT 'constraint', pg_catalog.quote_ident(k.conname), {_RELATION}, 0,
 pg_catalog.pg_get_constraintdef(k.oid)
-{_OF_RELATIONS.format("JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid")} AND k.contype NOT IN ('n', 't')"""
+{_FROM_RELATIONS_JOINED.format("JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid")} AND k.contype NOT IN ('n', 't')"""
 _INDEXES = f"""SELECT 'index', pg_catalog.quote_ident(x.relname), {_RELATION}, 0,
 pg_catalog.ltrim(pg_catalog.substring(pg_catalog.pg_get_indexdef(x.oid), ' USING .*$'))
   || CASE WHEN i.indisunique THEN ' UNIQUE' ELSE '' END || CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END
 {
-    _OF_RELATIONS.format(
+    _FROM_RELATIONS_JOINED.format(
         '''JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
 JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid'''
     )
@@ -81,7 +83,7 @@ JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid'''
 _TRIGGERS = f"""SELECT 'trigger', pg_catalog.quote_ident(g.tgname), {_RELATION}, 0,
 pg_catalog.substring(pg_catalog.pg_get_triggerdef(g.oid, true), '(?:BEFORE|AFTER|INSTEAD OF) .*$')
   || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' DISABLED' ELSE ' ENABLED ' || g.tgenabled::text END
-{_OF_RELATIONS.format("JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid")} AND NOT g.tgisinternal"""
+{_FROM_RELATIONS_JOINED.format("JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid")} AND NOT g.tgisinternal"""
 _POLICIES = f"""SELECT 'policy', pg_catalog.quote_ident(p.polname), {_RELATION}, 0,
 pg_catalog.concat_ws(' ', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
   CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE'
@@ -90,17 +92,17 @@ pg_catalog.concat_ws(' ', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'REST
     FROM pg_catalog.unnest(p.polroles) r),
   'USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
   'WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')')
-{_OF_RELATIONS.format("JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid")}"""
+{_FROM_RELATIONS_JOINED.format("JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid")}"""
 _RULES = f"""SELECT 'rule', pg_catalog.quote_ident(w.rulename), {_RELATION}, 0, pg_catalog.pg_get_ruledef(w.oid, true)
-{_OF_RELATIONS.format("JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid")} AND w.rulename <> '_RETURN'"""
+{_FROM_RELATIONS_JOINED.format("JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid")} AND w.rulename <> '_RETURN'"""
 _ROUTINES = f"""SELECT CASE f.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END,
-{_NAME}pg_catalog.quote_ident(f.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(f.oid) || ')', '', 0,
+{_SCHEMA_PREFIX}pg_catalog.quote_ident(f.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(f.oid) || ')', '', 0,
 CASE f.prokind WHEN 'a' THEN pg_catalog.pg_get_function_result(f.oid) ELSE pg_catalog.pg_get_functiondef(f.oid) END
 FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace
-WHERE {_OURS} AND {_own("pg_proc", "f.oid")} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i
+WHERE {_USER_SCHEMAS} AND {_not_in_extension("pg_proc", "f.oid")} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i
   WHERE i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objid = f.oid AND i.deptype = 'i')"""
 _TYPES = f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
-{_NAME}pg_catalog.quote_ident(y.typname), '', 0,
+{_SCHEMA_PREFIX}pg_catalog.quote_ident(y.typname), '', 0,
 CASE y.typtype
 WHEN 'e' THEN 'ENUM (' || (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
   ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid) || ')'
@@ -114,16 +116,16 @@ WHEN 'c' THEN '(' || (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attn
   || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
   WHERE a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped) || ')' END
 FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
-WHERE {_OURS} AND {_own("pg_type", "y.oid")} AND (y.typtype IN ('e', 'd', 'r') OR (y.typtype = 'c'
+WHERE {_USER_SCHEMAS} AND {_not_in_extension("pg_type", "y.oid")} AND (y.typtype IN ('e', 'd', 'r') OR (y.typtype = 'c'
   AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = y.typrelid AND c.relkind = 'c')))"""
-_ALL = (
+_PART_QUERIES = (
     _SCHEMAS, _EXTENSIONS, _TABLES, _COLUMNS, _VIEWS, _SEQUENCES, _CONSTRAINTS, _INDEXES, _TRIGGERS, _POLICIES,
     _RULES, _ROUTINES, _TYPES,
 )  # fmt: skip
-QUESTION = (
+CATALOG_QUERY = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(kind, name, of, definition) "
     'ORDER BY of COLLATE "C", place, kind, name COLLATE "C"), \'[]\')::text AS parts FROM (\n'
-    + "\nUNION ALL\n".join(_ALL)
+    + "\nUNION ALL\n".join(_PART_QUERIES)
     + "\n) AS part (kind, name, of, place, definition)"
 )
 """One statement whose one row has one column, `parts`: JSON text."""
@@ -131,9 +133,9 @@ QUESTION = (
 
 def read_catalog(api: Api, project: str) -> Catalog:
     """All that migrations make, without what extensions and this program's ledger consist of. Writes nothing."""
-    rows = api.sql(project, QUESTION)
+    rows = api.sql(project, CATALOG_QUERY)
     try:
         parts = json.loads(rows[0]["parts"])
-        return {Part(kind, name, of): definition or "" for kind, name, of, definition in parts}
+        return {SchemaObject(kind, name, of): definition or "" for kind, name, of, definition in parts}
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in a shape that can't be read") from None

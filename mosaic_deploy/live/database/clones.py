@@ -14,16 +14,16 @@ _CONFLICT = 409
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a draft stands: whether it is `served`, or `another` one's took its place."""
+class DraftStatus:
+    """How a draft stands: whether it is `served`, or `replaced` one's took its place."""
 
     served: bool
-    another: bool
+    replaced: bool
     database: str
 
 
 @dataclass(frozen=True, slots=True)
-class Clones:
+class DraftClone:
     """One drafter's. `name` is random and known to this run alone. Raises ApiError's children."""
 
     api: Api
@@ -31,36 +31,36 @@ class Clones:
     name: str
 
     @property
-    def made(self) -> Api:
+    def clone_api(self) -> Api:
         """The API whose SQL goes to the clone that is being made."""
-        return self.api.meaning(f"draft {self.name}")
+        return self.api.for_database(f"draft {self.name}")
 
-    def make(self) -> None:
+    def create(self) -> None:
         """A fresh clone; what is served stays. Raises DraftBlocked while somebody works in the database."""
-        with unblocked():
-            self._say("clone")
+        with conflict_as_draft_blocked():
+            self._post("clone")
 
-    def serve(self) -> Standing:
+    def serve(self) -> DraftStatus:
         """Apps see the clone from here on. Raises DraftBlocked where another draft came in between."""
-        with unblocked():
-            return self._say("serve")
+        with conflict_as_draft_blocked():
+            return self._post("serve")
 
-    def keep(self) -> Standing:
+    def keep_alive(self) -> DraftStatus:
         """Says that somebody is there; a platform that doesn't hear of a draft for a while ends it."""
-        return self._say("keep")
+        return self._post("keep")
 
-    def drop(self) -> Standing:
+    def drop(self) -> DraftStatus:
         """Apps see the database itself from here on."""
-        return self._say("drop")
+        return self._post("drop")
 
-    def _say(self, step: str) -> Standing:
+    def _post(self, action: str) -> DraftStatus:
         place = f"/dev/{quote(self.project, safe='')}/draft"
-        answer = self.api.post_beside(place, {"step": step, "name": self.name})
-        return Standing(bool(answer["served"]), bool(answer["another"]), str(answer["database"]))
+        payload = self.api.post_embedded(place, {"step": action, "name": self.name})
+        return DraftStatus(bool(payload["served"]), bool(payload["another"]), str(payload["database"]))
 
 
 @contextmanager
-def unblocked() -> Iterator[None]:
+def conflict_as_draft_blocked() -> Iterator[None]:
     """Raises DraftBlocked for what the platform says is in a draft's way."""
     try:
         yield

@@ -13,24 +13,28 @@ from enum import StrEnum
 
 from mosaic_deploy.errors import ApiError, ResponseLost, ServerFailed, SqlFailed
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.indexes import State, drop_index, read_dropped, read_index
-from mosaic_deploy.live.ledger.lease import lease_lost
-from mosaic_deploy.sql.execution.failure import ATTEMPTED, INVALID, SKIPPED, read_failure
-from mosaic_deploy.sql.execution.outside_transaction import compile_claim, compile_end, compile_solo
-from mosaic_deploy.sql.execution.records import refused
-from mosaic_deploy.sql.execution.step import Session, Step
+from mosaic_deploy.live.database.indexes import IndexState, drop_index, read_index, read_indexes_dropped
+from mosaic_deploy.live.ledger.lease import lease_lost_error
+from mosaic_deploy.sql.execution.failure import INDEX_INVALID, UNIT_APPLIED, UNIT_ATTEMPTED, parse_failure
+from mosaic_deploy.sql.execution.outside_transaction import (
+    compile_claim,
+    compile_completion,
+    compile_outside_transaction,
+)
+from mosaic_deploy.sql.execution.records import record_failure_sql
+from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import Statement
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
-_PARTWAY = frozenset({"CallStmt", "DoStmt"})
+_MAY_COMMIT_PARTLY = frozenset({"CallStmt", "DoStmt"})
 
 
-class Outcome(StrEnum):
+class StatementOutcome(StrEnum):
     """What is known of a statement that was begun earlier."""
 
     DONE = "done"
-    REPEAT = "repeat"
+    RETRY = "repeat"
     """It did not take effect, or does no harm twice."""
     UNKNOWN = "unknown"
 
@@ -43,119 +47,123 @@ class OutcomeUnknown(Exception):
         self.step = step
 
 
-def run_solo(api: Api, project: str, step: Step, session: Session) -> None:
-    """Runs the step's statement and records it. Raises SqlFailed, LeaseLost, OutcomeUnknown, ApiError."""
-    for attempt in range(1, _TRIES + 1):
-        claimed = _claim(api, project, step, session)
-        if claimed == SKIPPED:
+def run_outside_transaction(api: Api, project: str, step: Step, session: SqlSession) -> None:
+    """Runs the step's statement and records it. Raises SqlFailed, LockLost, OutcomeUnknown, ApiError."""
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
+        claimed = _claim_unit(api, project, step, session)
+        if claimed == UNIT_APPLIED:
             return
-        outcome = _find_out(api, project, step) if claimed == ATTEMPTED else Outcome.REPEAT
-        if outcome is Outcome.UNKNOWN:
+        outcome = _read_outcome(api, project, step) if claimed == UNIT_ATTEMPTED else StatementOutcome.RETRY
+        if outcome is StatementOutcome.UNKNOWN:
             raise OutcomeUnknown(step)
         try:
-            if outcome is Outcome.REPEAT:
-                _send(api, project, step, session, before=claimed == ATTEMPTED)
-            api.sql(project, compile_end(step, session))
+            if outcome is StatementOutcome.RETRY:
+                _run_statement(api, project, step, session, before=claimed == UNIT_ATTEMPTED)
+            api.sql(project, compile_completion(step, session))
         except (ResponseLost, ServerFailed):
-            if attempt == _TRIES:
+            if attempt == _MAX_ATTEMPTS:
                 raise
         except SqlFailed as error:
             # IF NOT EXISTS takes what a failed build left for the index itself.
-            if attempt == _TRIES or not _left_invalid(error):
+            if attempt == _MAX_ATTEMPTS or not _is_invalid_index(error):
                 raise
         else:
             return
 
 
-def leaves_work(step: Step) -> bool:
-    """Whether the step's statement may have committed something before it fails: a CALL, or a DO with COMMIT."""
-    return step.unit.statements[0].kind in _PARTWAY
+def may_commit_partially(step: Step) -> bool:
+    """Whether the step's statement may have committed something before it fails: a FUNCTION_CALL, or a DO with COMMIT."""
+    return step.unit.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
-def _send(api: Api, project: str, step: Step, session: Session, *, before: bool) -> None:
+def _run_statement(api: Api, project: str, step: Step, session: SqlSession, *, before: bool) -> None:
     """Sends the statement. What PostgreSQL refuses is noted, so that nobody has to ask later whether it ran.
 
     Where it was sent `before`, it may have been running still when its outcome was asked for, and be done by now.
     """
     try:
-        _send_over_remains(api, project, step)
+        _run_replacing_invalid_index(api, project, step)
     except SqlFailed as error:
-        if before and error.sqlstate == _DUPLICATE and _find_out(api, project, step) is Outcome.DONE:
+        if (
+            before
+            and error.sqlstate == _DUPLICATE
+            and _read_outcome(api, project, step) is StatementOutcome.DONE
+        ):
             return
-        if not leaves_work(step):
-            _note_refused(api, project, step, session)
+        if not may_commit_partially(step):
+            _record_failure(api, project, step, session)
         raise
 
 
-def _send_over_remains(api: Api, project: str, step: Step) -> None:
+def _run_replacing_invalid_index(api: Api, project: str, step: Step) -> None:
     """Sends the statement; what a failed build of the same index has left is dropped first."""
     statement = step.unit.statements[0]
     try:
-        api.sql(project, compile_solo(step), repeatable=False)
+        api.sql(project, compile_outside_transaction(step), idempotent=False)
     except SqlFailed as error:
         if error.sqlstate != _DUPLICATE or statement.kind != "IndexStmt":
             raise
         found = read_index(api, project, statement)
-        if found.state is not State.INVALID:
+        if found.state is not IndexState.INVALID:
             raise
         drop_index(api, project, found)
-        api.sql(project, compile_solo(step), repeatable=False)
+        api.sql(project, compile_outside_transaction(step), idempotent=False)
 
 
-def _note_refused(api: Api, project: str, step: Step, session: Session) -> None:
+def _record_failure(api: Api, project: str, step: Step, session: SqlSession) -> None:
     """Best effort: without the note the next run finds out, or asks."""
     with contextlib.suppress(ApiError):
-        api.sql(project, refused(step, session))
+        api.sql(project, record_failure_sql(step, session))
 
 
-def _left_invalid(error: SqlFailed) -> bool:
-    failure = read_failure(error.message)
-    return failure is not None and failure.code == INVALID
+def _is_invalid_index(error: SqlFailed) -> bool:
+    failure = parse_failure(error.message)
+    return failure is not None and failure.code == INDEX_INVALID
 
 
-def _claim(api: Api, project: str, step: Step, session: Session) -> str:
+def _claim_unit(api: Api, project: str, step: Step, session: SqlSession) -> str:
     """Empty where the claim is new, else the code of what the ledger said."""
     try:
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
-        failure = read_failure(error.message)
+        failure = parse_failure(error.message)
         if failure is None:
             raise
-        if failure.code not in (SKIPPED, ATTEMPTED):
-            raise lease_lost() from error
+        if failure.code not in (UNIT_APPLIED, UNIT_ATTEMPTED):
+            raise lease_lost_error() from error
         return failure.code
     return ""
 
 
-def _find_out(api: Api, project: str, step: Step) -> Outcome:
+def _read_outcome(api: Api, project: str, step: Step) -> StatementOutcome:
     statement = step.unit.statements[0]
-    ask = _WAYS.get(statement.kind)
-    return ask(api, project, statement) if ask else Outcome.UNKNOWN
+    ask = _OUTCOME_READERS.get(statement.kind)
+    return ask(api, project, statement) if ask else StatementOutcome.UNKNOWN
 
 
-def _index_created(api: Api, project: str, statement: Statement) -> Outcome:
+def _create_index_outcome(api: Api, project: str, statement: Statement) -> StatementOutcome:
     """A valid index is done. An invalid one is what a failed build leaves: it is dropped, and built again."""
     found = read_index(api, project, statement)
-    if found.state is State.INVALID:
+    if found.state is IndexState.INVALID:
         drop_index(api, project, found)
-    if found.state is State.UNNAMED:
-        return Outcome.UNKNOWN
-    return Outcome.DONE if found.state is State.VALID else Outcome.REPEAT
+    if found.state is IndexState.UNNAMED:
+        return StatementOutcome.UNKNOWN
+    return StatementOutcome.DONE if found.state is IndexState.VALID else StatementOutcome.RETRY
 
 
-def _index_dropped(api: Api, project: str, statement: Statement) -> Outcome:
-    return Outcome.DONE if read_dropped(api, project, statement) else Outcome.REPEAT
+def _drop_index_outcome(api: Api, project: str, statement: Statement) -> StatementOutcome:
+    return StatementOutcome.DONE if read_indexes_dropped(api, project, statement) else StatementOutcome.RETRY
 
 
-def _harmless_twice(_api: Api, _project: str, _statement: Statement) -> Outcome:
-    return Outcome.REPEAT
+def _idempotent_outcome(_api: Api, _project: str, _statement: Statement) -> StatementOutcome:
+    return StatementOutcome.RETRY
 
 
-_WAYS: dict[str, Callable[[Api, str, Statement], Outcome]] = {
-    "IndexStmt": _index_created,
-    "DropStmt": _index_dropped,
-    "VacuumStmt": _harmless_twice,
-    "ReindexStmt": _harmless_twice,
-    "ClusterStmt": _harmless_twice,
-    "AlterSystemStmt": _harmless_twice,
+_OUTCOME_READERS: dict[str, Callable[[Api, str, Statement], StatementOutcome]] = {
+    "IndexStmt": _create_index_outcome,
+    "DropStmt": _drop_index_outcome,
+    "VacuumStmt": _idempotent_outcome,
+    "ReindexStmt": _idempotent_outcome,
+    "ClusterStmt": _idempotent_outcome,
+    "AlterSystemStmt": _idempotent_outcome,
 }

@@ -8,17 +8,17 @@ from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.sql.hazards import Asked, Fact, Facts, Kind
-from mosaic_deploy.sql.quote import values
+from mosaic_deploy.sql.hazards import Facts, ObjectFacts, ObjectKind, ObjectRef
+from mosaic_deploy.sql.quote import recordset
 
-_ROWS = (
+_ROW_ESTIMATE = (
     "CASE WHEN {0}.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples({0}.oid) > 0 "
     "THEN GREATEST({0}.reltuples::bigint, pg_catalog.pg_stat_get_live_tuples({0}.oid)) END"
 )
 """The planner's estimate, or the statistics' count where that is larger; null where neither was ever made."""
-_NAMED = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
+_TABLE_NAMES = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
 """Tables as a JSON array of `schema.name`."""
-_REACHED = (
+_REACHED_RELATIONS = (
     "LATERAL (WITH RECURSIVE r(oid, up, cascaded) AS (SELECT c.oid, false, false UNION "
     "SELECT e.oid, e.up, r.cascaded OR e.cascaded FROM r, LATERAL ("
     "SELECT inhparent AS oid, true AS up, false AS cascaded FROM pg_catalog.pg_inherits WHERE inhrelid = r.oid "
@@ -33,19 +33,21 @@ _REACHED = (
 """What is reached from the relation `c`. Upwards from a partition, not down again to its siblings."""
 _RELATIONS = (
     "SELECT a.k, a.n, s.nspname AS schema, c.relname AS name, "
-    "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROWS.format("l") + ") "
+    "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROW_ESTIMATE.format("l") + ") "
     "FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) "
-    "WHEN c.relkind IN ('r', 'm') THEN " + _ROWS.format("c") + " END AS rows, pg_catalog.json_build_object("
+    "WHEN c.relkind IN ('r', 'm') THEN "
+    + _ROW_ESTIMATE.format("c")
+    + " END AS rows, pg_catalog.json_build_object("
     "'columns', (SELECT pg_catalog.json_object_agg(attname, pg_catalog.format_type(atttypid, atttypmod)) "
     "FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), "
     "'required', (SELECT pg_catalog.json_agg(attname) FROM pg_catalog.pg_attribute "
     "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attnotnull), "
     "'keys', (SELECT pg_catalog.json_agg(conname) FROM pg_catalog.pg_constraint "
     "WHERE conrelid = c.oid AND contype = 'p'), 'options', c.reloptions, "
-    "'holds', " + _NAMED.format(_REACHED, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
-    "'cascades', " + _NAMED.format(_REACHED, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
+    "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
     "'typed', "
-    + _NAMED.format(
+    + _TABLE_NAMES.format(
         "pg_catalog.pg_attribute y",
         "y.attrelid",
         "c.reltype <> 0 AND t.relkind IN ('r', 'p') AND NOT y.attisdropped AND y.atttypid IN (c.reltype, "
@@ -65,7 +67,7 @@ _FUNCTIONS = (
     "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e') "
     "GROUP BY a.k, a.n"
 )
-_OTHERS = (
+_OTHER_OBJECTS = (
     "SELECT a.k, a.n, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
     "WHEN 'schema' THEN pg_catalog.to_regnamespace(a.n) IS NOT NULL "
     "WHEN 'type' THEN pg_catalog.to_regtype(a.n) IS NOT NULL "
@@ -77,38 +79,38 @@ _OTHERS = (
 )
 
 
-def read_facts(api: Api, project: str, asked: Iterable[Asked]) -> Facts:
+def read_facts(api: Api, project: str, asked: Iterable[ObjectRef]) -> Facts:
     """The answers, in one request. What isn't there isn't in them. Writes nothing."""
-    rows = api.sql(project, question(asked))
+    rows = api.sql(project, facts_query(asked))
     try:
-        return dict(_fact(item) for item in json.loads(rows[0]["facts"]))
+        return dict(_parse_fact(item) for item in json.loads(rows[0]["facts"]))
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in a shape that can't be read") from None
 
 
-def question(asked: Iterable[Asked]) -> str:
+def facts_query(asked: Iterable[ObjectRef]) -> str:
     """One statement whose one row has one column, `facts`: JSON text."""
     wanted = [{"k": str(one.kind), "n": one.name} for one in sorted(asked)]
     return (
-        f"WITH asked AS (SELECT r.k, r.n FROM {values(wanted, 'k text, n text')}) "
+        f"WITH asked AS (SELECT r.k, r.n FROM {recordset(wanted, 'k text, n text')}) "
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(f)), '[]')::text AS facts "
-        f"FROM ({_RELATIONS} UNION ALL {_FUNCTIONS} UNION ALL {_OTHERS}) f"
+        f"FROM ({_RELATIONS} UNION ALL {_FUNCTIONS} UNION ALL {_OTHER_OBJECTS}) f"
     )
 
 
-def _fact(item: dict[str, Any]) -> tuple[Asked, Fact]:
+def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
     more = item["more"] or {}
-    fact = Fact(
+    fact = ObjectFacts(
         schema=item["schema"],
         name=item["name"],
         rows=None if item["rows"] is None else int(item["rows"]),
         columns=more.get("columns") or {},
         primary_keys=frozenset(more.get("keys") or ()),
-        options=frozenset(more.get("options") or ()),
-        required=frozenset(more.get("required") or ()),
-        holds=frozenset(more.get("holds") or ()),
+        storage_options=frozenset(more.get("options") or ()),
+        not_null_columns=frozenset(more.get("required") or ()),
+        shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
-        typed=frozenset(more.get("typed") or ()),
-        bodies=tuple(more.get("bodies") or ()),
+        tables_with_row_type=frozenset(more.get("typed") or ()),
+        routine_definitions=tuple(more.get("bodies") or ()),
     )
-    return Asked(Kind(item["k"]), item["n"]), fact
+    return ObjectRef(ObjectKind(item["k"]), item["n"]), fact

@@ -9,7 +9,7 @@ from typing import Any
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
-from mosaic_deploy.live.ledger.lease_sql import RUNS
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
@@ -34,18 +34,21 @@ class Deploy:
 
 def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
     """The newest `limit` deploys, the newest first; none where nothing was ever deployed from here."""
-    if not any(row.get("ledger") for row in api.sql(project, ledger.probe())):
+    if not any(row.get("ledger") for row in api.sql(project, ledger.probe_query())):
         return []
     rows = api.sql(
         project,
         "SELECT COALESCE(pg_catalog.json_agg(told), '[]')::text AS deploys FROM ("
-        f"{RUNS} ORDER BY started_at DESC, id LIMIT {limit:d}) each (told)",
+        f"{DEPLOYS_QUERY} ORDER BY started_at DESC, id LIMIT {limit:d}) each (told)",
     )
-    told = rows[0]["deploys"] if rows else "[]"
-    return [_deploy(row) for row in (json.loads(told) if isinstance(told, str) else told)]
+    deploys_json = rows[0]["deploys"] if rows else "[]"
+    return [
+        _parse_deploy(row)
+        for row in (json.loads(deploys_json) if isinstance(deploys_json, str) else deploys_json)
+    ]
 
 
-def _deploy(row: dict[str, Any]) -> Deploy:
+def _parse_deploy(row: dict[str, Any]) -> Deploy:
     report = row.get("report") or {}
     failed = report.get("error") or {}
     return Deploy(
@@ -62,15 +65,15 @@ def _deploy(row: dict[str, Any]) -> Deploy:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """`applied` are the versions that this run wrote whole, `known` all that the ledger has, `seeds` paths."""
+class DeployOutcome:
+    """`applied` are the versions that this run wrote whole, `recorded` all that the ledger has, `seeds` paths."""
 
     applied: frozenset[str]
-    known: frozenset[str]
+    recorded: frozenset[str]
     seeds: frozenset[str]
 
 
-def read_committed(api: Api, project: str, deploy_id: str) -> Committed:
+def read_outcome(api: Api, project: str, deploy_id: str) -> DeployOutcome:
     """Reads only. Raises ApiError's children."""
     ours = f"deploy_id = {literal(deploy_id)}"
     lists = {
@@ -82,6 +85,6 @@ def read_committed(api: Api, project: str, deploy_id: str) -> Committed:
     rows = api.sql(project, f"SELECT pg_catalog.json_build_object({listed})::text AS committed")
     try:
         facts = json.loads(rows[0]["committed"])
-        return Committed(*(frozenset(map(str, facts[name])) for name in lists))
+        return DeployOutcome(*(frozenset(map(str, facts[name])) for name in lists))
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the ledger in a shape that can't be read") from None

@@ -9,30 +9,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mosaic_deploy.errors import ApiError, LedgerNewer, ResponseInvalid, ServerFailed, SqlFailed
+from mosaic_deploy.errors import ApiError, ResponseInvalid, ServerFailed, SqlFailed, TrackingTablesNewer
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
-from mosaic_deploy.model.migration_status import Entry
+from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.sql.quote import json_literal, literal, values
+from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class MigrationHistory:
     """What the ledger says of migrations, in numeric order; nothing where there is no ledger yet.
 
     `populated` is whether the database has tables, views or functions of its users' own.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HistoryEntry, ...] = ()
     serial: int = 0
     exists: bool = False
     populated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HistoryRow:
     """A ledger row as it is to be. `source` is the file's text."""
 
     migration: Migration
@@ -59,8 +59,8 @@ _ROWS = (
 )
 
 
-def read_history(api: Api, project: str) -> Told:
-    """All of the ledger's migrations. Writes nothing. Raises LedgerNewer, ApiError's children."""
+def read_history(api: Api, project: str) -> MigrationHistory:
+    """All of the ledger's migrations. Writes nothing. Raises TrackingTablesNewer, ApiError's children."""
     query = (
         f"SELECT pg_catalog.json_build_object('version', l.version, 'serial', l.serial, 'rows', ({_ROWS}), "
         f"'populated', {_POPULATED})::text AS ledger FROM mosaic_deploy.ledger l"
@@ -68,13 +68,13 @@ def read_history(api: Api, project: str) -> Told:
     try:
         found = api.sql(project, query)
     except (SqlFailed, ServerFailed) as error:
-        return _without_ledger(api, project, error)
-    return _told(found[0].get("ledger")) if found else _without_ledger(api, project, None)
+        return _history_without_ledger(api, project, error)
+    return _parse_history(found[0].get("ledger")) if found else _history_without_ledger(api, project, None)
 
 
-def put(rows: Iterable[Row], token: str, deploy_id: str) -> str:
-    """Writes rows; who applied one and when stays, unless its committed units change. Answers `held`."""
-    facts = [_facts(row) for row in rows]
+def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str) -> str:
+    """Writes rows; who applied one and when stays, unless its committed units change. Answers `lease_held_cte`."""
+    facts = [_row_values(row) for row in rows]
     columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
     kept = "CASE WHEN m.units_done = EXCLUDED.units_done THEN m.{0} ELSE EXCLUDED.{0} END"
     updated = (
@@ -84,25 +84,25 @@ def put(rows: Iterable[Row], token: str, deploy_id: str) -> str:
     )
     given = "v bigint, f text, c text, s text, u integer, d integer, t text"
     return (
-        f"WITH {ledger_rows.held(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
+        f"WITH {ledger_rows.lease_held_cte(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
         f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
-        f"current_user FROM held, {values(facts, given)} "
+        f"current_user FROM held, {recordset(facts, given)} "
         f"ON CONFLICT (version) DO UPDATE SET {updated} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
 
-def forget(versions: Iterable[str], token: str) -> str:
-    """Deletes rows of migrations. Answers `held`."""
+def delete_migrations_sql(versions: Iterable[str], token: str) -> str:
+    """Deletes rows of migrations. Answers `lease_held_cte`."""
     wanted = json_literal([int(version) for version in versions])
     return (
-        f"WITH {ledger_rows.held(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
+        f"WITH {ledger_rows.lease_held_cte(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
         f"(SELECT FROM held) AND version IN (SELECT pg_catalog.json_array_elements_text({wanted}::json)::bigint) "
         "RETURNING 1) SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
 
-def _facts(row: Row) -> dict[str, object]:
+def _row_values(row: HistoryRow) -> dict[str, object]:
     m = row.migration
     packed = base64.b64encode(zlib.compress(row.source.encode(), 9)).decode()
     return {
@@ -116,36 +116,40 @@ def _facts(row: Row) -> dict[str, object]:
     }
 
 
-def _without_ledger(api: Api, project: str, error: ApiError | None) -> Told:
+def _history_without_ledger(api: Api, project: str, error: ApiError | None) -> MigrationHistory:
     """No history, if there really is no ledger: the first error's words aren't trusted for that."""
     there = "pg_catalog.to_regclass('mosaic_deploy.ledger')::text"
     rows = api.sql(project, f"SELECT {_POPULATED} AS populated, {there} AS ledger")
     if error and rows and rows[0].get("ledger"):
         raise error
-    return Told(populated=bool(rows) and rows[0].get("populated") in (True, "t", "true"))
+    return MigrationHistory(populated=bool(rows) and rows[0].get("populated") in (True, "t", "true"))
 
 
-def _told(text: object) -> Told:
+def _parse_history(text: object) -> MigrationHistory:
     try:
         facts: Any = json.loads(text) if isinstance(text, str) else text
-        ledger.refuse_newer(int(facts["version"]))
-        entries = tuple(_entry(row) for row in facts["rows"])
-        return Told(entries, int(facts["serial"]), exists=True, populated=bool(facts["populated"]))
-    except LedgerNewer:
+        ledger.check_ledger_version(int(facts["version"]))
+        entries = tuple(_parse_entry(row) for row in facts["rows"])
+        return MigrationHistory(
+            entries, int(facts["serial"]), exists=True, populated=bool(facts["populated"])
+        )
+    except TrackingTablesNewer:
         raise
     except (ValueError, TypeError, KeyError):
         raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None
 
 
-def _entry(row: list[Any]) -> Entry:
+def _parse_entry(row: list[Any]) -> HistoryEntry:
     version, file, checksum, semantic, units, done, attempt, at, by, plan, error = row
     migration = Migration(str(version), file, checksum, semantic, int(units), int(done))
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
-    return Entry(migration, int(attempt), str(at), str(by), kind if colon else "apply", _cause(error, file))
+    return HistoryEntry(
+        migration, int(attempt), str(at), str(by), kind if colon else "apply", _failure_text(error, file)
+    )
 
 
-def _cause(error: Any, file: str) -> str:
+def _failure_text(error: Any, file: str) -> str:
     """Where and why the row's run failed, if that was in `file`: a run writes the rows of many."""
     if not isinstance(error, dict):
         return ""
@@ -155,7 +159,7 @@ def _cause(error: Any, file: str) -> str:
     return f"{location}: {message}" if location else message
 
 
-def read_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, str]:
+def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, str]:
     """Version → the file's text as it was applied; what can't be read back is left out. One request."""
     listed = ", ".join(str(int(version)) for version in versions)
     rows = api.sql(
@@ -163,11 +167,11 @@ def read_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, s
         "SELECT version::text AS version, pg_catalog.encode(source, 'base64') AS source "
         f"FROM mosaic_deploy.migrations WHERE version IN ({listed})",
     )
-    found = {str(row.get("version")): _unpacked(str(row.get("source") or "")) for row in rows}
+    found = {str(row.get("version")): _decompress(str(row.get("source") or "")) for row in rows}
     return {version: text for version, text in found.items() if text is not None}
 
 
-def _unpacked(packed: str) -> str | None:
+def _decompress(packed: str) -> str | None:
     try:
         return zlib.decompress(base64.b64decode(packed)).decode()
     except (ValueError, zlib.error):

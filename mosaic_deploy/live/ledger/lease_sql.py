@@ -10,23 +10,23 @@ from dataclasses import dataclass
 
 from mosaic_deploy.sql.quote import json_literal, literal
 
-TTL = 60.0
+LEASE_TTL = 60.0
 """Seconds a lease lives without a renewal."""
 
-_STATUS = (
+_DEPLOY_STATUS = (
     "CASE WHEN d.status = 'running' AND NOT EXISTS (SELECT FROM mosaic_deploy.lease l "
     "WHERE l.expires_at > pg_catalog.clock_timestamp() AND l.holder = d.holder AND l.acquired_at <= d.started_at) "
     "THEN 'interrupted' ELSE d.status END"
 )
 """How the run of row `d` stands. One that died can't write that down: without a lease it isn't running any more."""
 
-RUNS = (
-    f"SELECT pg_catalog.to_jsonb(d) || pg_catalog.jsonb_build_object('status', {_STATUS}, "
+DEPLOYS_QUERY = (
+    f"SELECT pg_catalog.to_jsonb(d) || pg_catalog.jsonb_build_object('status', {_DEPLOY_STATUS}, "
     "'report', d.report - 'process') FROM mosaic_deploy.deploys d"
 )
 """The rows of `deploys` as JSON, with the status as the lease tells it, and nothing of machines."""
 
-HOLDER = (
+LEASE_HOLDER_QUERY = (
     "SELECT pg_catalog.json_build_object('holder', l.holder, "
     "'expiry', EXTRACT(EPOCH FROM l.expires_at)::text, "
     "'seconds', EXTRACT(EPOCH FROM l.expires_at - pg_catalog.clock_timestamp()), "
@@ -38,7 +38,7 @@ HOLDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class DeployRecord:
     """What a run writes of itself: its row in `deploys`, and the lease."""
 
     deploy_id: str
@@ -50,34 +50,34 @@ class Run:
     report: dict[str, object]
 
 
-def expiry() -> str:
-    return f"pg_catalog.clock_timestamp() + interval '{TTL:.0f} seconds'"
+def lease_expiry_sql() -> str:
+    return f"pg_catalog.clock_timestamp() + interval '{LEASE_TTL:.0f} seconds'"
 
 
-def renewal(token: str) -> str:
+def renew_lease_sql(token: str) -> str:
     """Answers `held`: 0 where the lease was lost."""
     return (
-        f"WITH kept AS (UPDATE mosaic_deploy.lease SET expires_at = {expiry()} WHERE token = "
+        f"WITH kept AS (UPDATE mosaic_deploy.lease SET expires_at = {lease_expiry_sql()} WHERE token = "
         f"{literal(token)} RETURNING 1) SELECT count(*) AS held FROM kept"
     )
 
 
-def acquisition(run: Run, seen: tuple[str, str] | None) -> str:
+def acquire_lease_sql(run: DeployRecord, seen: tuple[str, str] | None) -> str:
     """Takes a free, expired or own lease, or the one that was `seen` (holder, expiry); counts the deploy.
 
     Whoever takes the lease knows that every other run is over: rows that still say `running` are ended with it.
     """
     token, deploy, holder = literal(run.token), literal(run.deploy_id), literal(run.holder)
     environment = literal(run.environment) if run.environment else "NULL"
-    broken = f"\n    OR ({_as_seen('l', *seen)})" if seen else ""
+    steal_condition = f"\n    OR ({_unchanged_condition('l', *seen)})" if seen else ""
     return f"""WITH taken AS (
   INSERT INTO mosaic_deploy.lease AS l (holder, token, acquired_at, expires_at)
-  VALUES ({holder}, {token}, pg_catalog.clock_timestamp(), {expiry()})
+  VALUES ({holder}, {token}, pg_catalog.clock_timestamp(), {lease_expiry_sql()})
   ON CONFLICT (one) DO UPDATE SET holder = EXCLUDED.holder, token = EXCLUDED.token,
     acquired_at = CASE WHEN l.token = EXCLUDED.token THEN l.acquired_at ELSE EXCLUDED.acquired_at END,
     expires_at = EXCLUDED.expires_at
-  WHERE l.expires_at <= pg_catalog.clock_timestamp() OR l.token = EXCLUDED.token{broken} RETURNING 1),
-ended AS ({_ended("taken", {"lease_broken_by": run.holder} if seen else {})} AND id <> {deploy}),
+  WHERE l.expires_at <= pg_catalog.clock_timestamp() OR l.token = EXCLUDED.token{steal_condition} RETURNING 1),
+ended AS ({_mark_interrupted_sql("taken", {"lease_broken_by": run.holder} if seen else {})} AND id <> {deploy}),
 mine AS (SELECT 1 FROM mosaic_deploy.deploys WHERE id = {deploy}),
 counted AS (
   UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE serial = {run.serial}
@@ -90,23 +90,23 @@ SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
   'stale', NOT EXISTS (SELECT FROM counted) AND NOT EXISTS (SELECT FROM mine),
   'last', (SELECT holder FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1),
-  'other', ({HOLDER}))::text AS answer"""
+  'other', ({LEASE_HOLDER_QUERY}))::text AS answer"""
 
 
-def removal(holder: str, expires: str, by: str) -> str:
+def remove_lease_sql(holder: str, expires: str, by: str) -> str:
     """Takes the lease away from who was seen to hold it, and ends its run.
 
     Answers `freed`: 0 where the lease isn't as it was seen. Nothing is counted: a plan that was read beside that run
     has seen the lease, and isn't applied.
     """
     return (
-        f"WITH freed AS (DELETE FROM mosaic_deploy.lease l WHERE {_as_seen('l', holder, expires)} RETURNING 1), "
-        f"ended AS ({_ended('freed', {'lease_broken_by': by})}) "
+        f"WITH freed AS (DELETE FROM mosaic_deploy.lease l WHERE {_unchanged_condition('l', holder, expires)} RETURNING 1), "
+        f"ended AS ({_mark_interrupted_sql('freed', {'lease_broken_by': by})}) "
         "SELECT count(*) AS freed FROM freed"
     )
 
 
-def _as_seen(lease: str, holder: str, expires: str) -> str:
+def _unchanged_condition(lease: str, holder: str, expires: str) -> str:
     """A renewal moves the expiry, so a lease whose run has been heard of since isn't meant."""
     return (
         f"{lease}.holder = {literal(holder)} "
@@ -114,7 +114,7 @@ def _as_seen(lease: str, holder: str, expires: str) -> str:
     )
 
 
-def _ended(where: str, report: dict[str, object]) -> str:
+def _mark_interrupted_sql(where: str, report: dict[str, object]) -> str:
     return (
         "UPDATE mosaic_deploy.deploys SET status = 'interrupted', "
         f"report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, "

@@ -6,13 +6,15 @@ import json
 
 from mosaic_deploy.errors import AdoptionRefused, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.model.other_tools import Foreign, State, Tool
+from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.sql.quote import identifier
 
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"
 
 
-def read_foreign(api: Api, project: str, tool: Tool, table: str | None) -> tuple[Foreign, ...]:
+def read_other_tool_history(
+    api: Api, project: str, tool: MigrationTool, table: str | None
+) -> tuple[OtherToolRow, ...]:
     """The tool's rows in their order. `table` is where it isn't in its usual place, as `schema.table`.
 
     Raises AdoptionRefused where there is no such table, or it isn't the tool's. Writes nothing.
@@ -26,11 +28,11 @@ def read_foreign(api: Api, project: str, tool: Tool, table: str | None) -> tuple
     try:
         found = api.sql(project, query)
     except SqlFailed as error:
-        raise _refused(error, tool, name) from error
-    return _rows(found[0].get("history") if found else None)
+        raise _import_refused(error, tool, name) from error
+    return _parse_rows(found[0].get("history") if found else None)
 
 
-def _refused(error: SqlFailed, tool: Tool, name: str) -> AdoptionRefused | SqlFailed:
+def _import_refused(error: SqlFailed, tool: MigrationTool, name: str) -> AdoptionRefused | SqlFailed:
     if error.sqlstate == _NO_TABLE or f'relation "{name}" does not exist' in error.message:
         hint = "if it has another name, say so: --table schema.table"
         return AdoptionRefused(f"this database has no {name}: {tool.name} keeps its history there", hint=hint)
@@ -40,11 +42,13 @@ def _refused(error: SqlFailed, tool: Tool, name: str) -> AdoptionRefused | SqlFa
     return error
 
 
-def _rows(text: object) -> tuple[Foreign, ...]:
+def _parse_rows(text: object) -> tuple[OtherToolRow, ...]:
     try:
         rows = json.loads(text) if isinstance(text, str) else text
         # Flyway's row for a schema it has created is about no migration.
         kept = [row for row in rows if row["state"] != "schema"]  # type: ignore[union-attr]
-        return tuple(Foreign(row["version"] or "", row["name"] or "", State(row["state"])) for row in kept)
+        return tuple(
+            OtherToolRow(row["version"] or "", row["name"] or "", HistoryState(row["state"])) for row in kept
+        )
     except (ValueError, TypeError, KeyError):
         raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None

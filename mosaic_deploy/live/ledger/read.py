@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
-from mosaic_deploy.live.ledger.lease_sql import HOLDER, RUNS
-from mosaic_deploy.live.ledger.tables import VERSION
-from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, State
+from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
+from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, ObjectState
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
-STATIC, ASSET = "static", "asset"
-_KEPT = {STATIC: "static_kept", ASSET: "asset_kept"}
-"""Where `read` answers the rows of files left live: always, because no digest is of them."""
+STATIC, STORAGE = "static", "asset"
+_KEPT_KEYS = {STATIC: "static_kept", STORAGE: "asset_kept"}
+"""Where `ledger_query` answers the rows of files left live: always, because no digest is of them."""
 
 
-def probe() -> str:
-    """Whether there is a ledger, and the database's extensions: asked where `read` finds no tables."""
+def probe_query() -> str:
+    """Whether there is a ledger, and the database's extensions: asked where `ledger_query` finds no tables."""
     return (
         "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
         f"({_EXTENSIONS})::text AS extensions"
@@ -41,7 +41,7 @@ _MIGRATION_ROWS = (
 )
 
 
-def read(digests: Mapping[str, str]) -> str:
+def ledger_query(digests: Mapping[str, str]) -> str:
     """One row, one column: all the tables say, as JSON text.
 
     `digests` are the desired ones by kind (`migrations`, `static`, `asset`, `seed`); a kind that the ledger digests
@@ -56,28 +56,28 @@ def read(digests: Mapping[str, str]) -> str:
         "serial": "l.serial",
         "extensions": f"({_EXTENSIONS})",
         "migrations": migrations,
-        STATIC: _objects(STATIC, digests),
-        ASSET: _objects(ASSET, digests),
-        SEED: _objects(SEED, digests),
-        _KEPT[STATIC]: f"({_rows(STATIC, '=')})",
-        _KEPT[ASSET]: f"({_rows(ASSET, '=')})",
+        STATIC: _changed_objects_query(STATIC, digests),
+        STORAGE: _changed_objects_query(STORAGE, digests),
+        SEED: _changed_objects_query(SEED, digests),
+        _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
+        _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
-        "last": f"({RUNS} ORDER BY started_at DESC LIMIT 1)",
+        "last": f"({DEPLOYS_QUERY} ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
-        "process": f"(SELECT h.j->'process' FROM ({HOLDER}) AS h(j))",
+        "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
     }
     listed = ", ".join(f"'{name}', {expression}" for name, expression in parts.items())
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
 
 
-def _objects(kind: str, digests: Mapping[str, str]) -> str:
+def _changed_objects_query(kind: str, digests: Mapping[str, str]) -> str:
     """The rows that are wanted as far as the ledger knows; null where they are the desired ones."""
-    same = f"{_sum(kind)} = {literal(digests.get(kind, ''))}"
-    return f"CASE WHEN {same} THEN NULL ELSE ({_rows(kind, '<>')}) END"
+    same = f"{_digest_expression(kind)} = {literal(digests.get(kind, ''))}"
+    return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
 
-def _sum(kind: str) -> str:
+def _digest_expression(kind: str) -> str:
     """The digest of a kind: as it was kept by the last deploy, or computed where a row has changed since."""
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
@@ -95,51 +95,53 @@ def digest_query(kind: str) -> str:
     )
 
 
-def _rows(kind: str, compared: str) -> str:
+def _object_rows_query(kind: str, compared: str) -> str:
     return (
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state)), '[]') "
         f"FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state {compared} 'kept'"
     )
 
 
-def parse(
+def parse_ledger(
     text: str,
     same_migrations: Iterable[Migration],
     same_static: Objects,
     same_storage: Objects,
     same_seeds: Objects = MappingProxyType({}),
 ) -> tuple[Ledger, dict[str, Any]]:
-    """The ledger from `read`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
+    """The ledger from `ledger_query`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
 
-    Also returns the raw facts for status (`last`, `lease`, `process`). Raises LedgerNewer, ResponseInvalid.
+    Also returns the raw facts for status (`last`, `lease`, `process`). Raises TrackingTablesNewer, ResponseInvalid.
     """
-    facts = _decode(text)
-    refuse_newer(facts["version"])
+    facts = _load_facts(text)
+    check_ledger_version(facts["version"])
     rows = facts["migrations"]
     found = Ledger(
         serial=int(facts["serial"]),
         extensions=extensions(facts["extensions"]),
-        migrations=_applied(same_migrations) if rows is None else tuple(_migration(row) for row in rows),
-        static=_with_kept(STATIC, same_static, facts),
-        storage=_with_kept(ASSET, same_storage, facts),
+        migrations=_as_applied(same_migrations)
+        if rows is None
+        else tuple(_parse_migration(row) for row in rows),
+        static=_merge_kept(STATIC, same_static, facts),
+        storage=_merge_kept(STORAGE, same_storage, facts),
         auth=facts["auth"],
-        seeds=same_seeds if facts.get(SEED) is None else _read_objects(facts[SEED]),
+        seeds=same_seeds if facts.get(SEED) is None else _parse_objects(facts[SEED]),
         exists=True,
     )
     return found, facts
 
 
-def _with_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
-    found = same if facts[kind] is None else _read_objects(facts[kind])
-    kept = _read_objects(facts.get(_KEPT[kind]) or [])
+def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
+    found = same if facts[kind] is None else _parse_objects(facts[kind])
+    kept = _parse_objects(facts.get(_KEPT_KEYS[kind]) or [])
     return {**found, **kept} if kept else found
 
 
-def refuse_newer(version: int) -> None:
-    """Raises LedgerNewer for a layout that this program doesn't know."""
-    if version > VERSION:
-        raise LedgerNewer(
-            f"this project's ledger has layout {version}, this mosaic-deploy knows {VERSION}",
+def check_ledger_version(version: int) -> None:
+    """Raises TrackingTablesNewer for a layout that this program doesn't know."""
+    if version > LEDGER_VERSION:
+        raise TrackingTablesNewer(
+            f"this project's ledger has layout {version}, this mosaic-deploy knows {LEDGER_VERSION}",
             hint="upgrade mosaic-deploy to the version that this project was last deployed with",
         )
 
@@ -150,7 +152,7 @@ def extensions(found: object) -> frozenset[str]:
     return frozenset(str(name) for name in listed) if isinstance(listed, list) else frozenset()
 
 
-def _decode(text: object) -> dict[str, Any]:
+def _load_facts(text: object) -> dict[str, Any]:
     try:
         facts = json.loads(text) if isinstance(text, str) else text
     except ValueError:
@@ -160,16 +162,16 @@ def _decode(text: object) -> dict[str, Any]:
     return facts
 
 
-def _applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
+def _as_applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
     return tuple(
         Migration(m.version, m.file, m.checksum, m.semantic, m.units, units_done=m.units) for m in migrations
     )
 
 
-def _migration(row: list[Any]) -> Migration:
+def _parse_migration(row: list[Any]) -> Migration:
     version, file, checksum, semantic, units, done = row
     return Migration(str(version), file, checksum, semantic, int(units), int(done))
 
 
-def _read_objects(rows: list[list[Any]]) -> dict[str, Object]:
-    return {path: Object(path, sha, int(size), State(state)) for path, sha, size, state in rows}
+def _parse_objects(rows: list[list[Any]]) -> dict[str, Object]:
+    return {path: Object(path, sha, int(size), ObjectState(state)) for path, sha, size, state in rows}

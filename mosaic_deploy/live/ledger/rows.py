@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mosaic_deploy.live.ledger.read import digest_query
-from mosaic_deploy.model.snapshot import Object, Settings
-from mosaic_deploy.sql.quote import json_literal, literal, values
+from mosaic_deploy.model.snapshot import AuthSettings, Object
+from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
-def mark(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
-    """Upserts rows in the objects' states. Answers `held` (0 when the lease is lost)."""
+def upsert_objects_sql(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
+    """Upserts rows in the objects' states. Answers `lease_held_cte` (0 when the lease is lost)."""
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
     return (
-        f"WITH {held(token)}, written AS ("
+        f"WITH {lease_held_cte(token)}, written AS ("
         "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
         f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {values(facts, 'p text, h text, s bigint, t text')} "
+        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text')} "
         "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
         "state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
 
-def forget(kind: str, paths: Iterable[str], token: str) -> str:
-    """Deletes rows of objects that are no longer live. Answers `held`."""
+def delete_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
+    """Deletes rows of objects that are no longer live. Answers `lease_held_cte`."""
     return (
-        f"WITH {held(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
+        f"WITH {lease_held_cte(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
         "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
         f"{json_literal(list(paths))}::json)) RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
 
-def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
-    """Writes the declared auth settings. Answers `held`."""
+def write_auth_sql(settings: AuthSettings, token: str, deploy_id: str) -> str:
+    """Writes the declared auth settings. Answers `lease_held_cte`."""
     return (
-        f"WITH {held(token)}, written AS ("
+        f"WITH {lease_held_cte(token)}, written AS ("
         "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
         f"SELECT 'auth.magic_link', {json_literal(settings)}::jsonb, {literal(deploy_id)}, "
         "pg_catalog.clock_timestamp() FROM held ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, "
@@ -45,15 +45,15 @@ def set_auth(settings: Settings, token: str, deploy_id: str) -> str:
     )
 
 
-def held(token: str) -> str:
-    """The CTE `held`: one row while the lease with this token runs."""
+def lease_held_cte(token: str) -> str:
+    """The CTE `lease_held_cte`: one row while the lease with this token runs."""
     return (
         f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
         "AND expires_at > pg_catalog.clock_timestamp())"
     )
 
 
-def keep_sums() -> str:
+def save_digests_cte() -> str:
     """The CTE `summed`: digests kept for the kinds whose rows have changed, so that plans needn't compute them.
 
     The edition tells of rows that somebody else changes at the same time: then nothing is kept.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-VERSION = 1
-"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install`."""
+LEDGER_VERSION = 1
+"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install_sql`."""
 
-_TABLES = """
+_TABLES_SQL = """
 CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
 COMMENT ON SCHEMA mosaic_deploy IS 'What mosaic-deploy has applied to this project. Not to be edited by hand.';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
@@ -76,8 +76,8 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
 """
 
 
-def install() -> str:
+def install_sql() -> str:
     """Creates what is missing. The lock keeps two first deploys from creating the schema at once."""
-    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({VERSION}) ON CONFLICT DO NOTHING;"
+    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({LEDGER_VERSION}) ON CONFLICT DO NOTHING;"
     lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
-    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES}{seed}\nEND\n", "mosaic_install")
+    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES_SQL}{seed}\nEND\n", "mosaic_install")

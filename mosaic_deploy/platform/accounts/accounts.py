@@ -14,18 +14,18 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection, Pool
 
-LIFETIME = timedelta(days=30)
-GRACE = timedelta(days=7)
+KEY_LIFETIME = timedelta(days=30)
+KEY_GRACE_PERIOD = timedelta(days=7)
 """So long a key is still good that was replaced, or that should have been: what runs now, and what has the key
 written down, goes on."""
-LOCAL = "local"
+LOCAL_ACCOUNT_NAME = "local"
 """The name of the account that a machine's own platform has."""
 
-_FRESH_SECONDS = 5.0
-_REMEMBERED = 1000
+_CACHE_SECONDS = 5.0
+_CACHE_LIMIT = 1000
 
 
-def new_key() -> str:
+def new_api_key() -> str:
     return "mk_" + secrets.token_urlsafe(32)
 
 
@@ -34,83 +34,85 @@ def key_hash(key: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What a key lets in: an account; `expires` where the key has been replaced, or is due to be."""
+class AuthenticatedAccount:
+    """What a key lets in: an account; `key_expires_at` where the key has been replaced, or is due to be."""
 
     account_id: int
-    expires: datetime | None = None
+    key_expires_at: datetime | None = None
 
 
-class Doorkeeper:
+class ApiKeyAuthenticator:
     """Which account a key belongs to. Looked up by hash, so the time that takes tells nothing about other keys.
 
     What was found is trusted for some seconds; a key that another process has taken back is out after those.
     """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Entry, float]] = {}
+        self._cache: dict[bytes, tuple[AuthenticatedAccount, float]] = {}
 
-    async def entry(self, pool: Pool, given: str | None, *, local: bool = True) -> Entry:
+    async def authenticate(
+        self, pool: Pool, given: str | None, *, local: bool = True
+    ) -> AuthenticatedAccount:
         """The API's 401 where the key lets nobody in, with where the current one is to be had."""
         if not given:
             raise Fault(401, "api_key_missing", "the API key is missing: send it as X-API-Key")
         digest = key_hash(given)
-        found, until = self._known.get(digest, (None, 0.0))
+        found, until = self._cache.get(digest, (None, 0.0))
         if found is None or until < time.monotonic():
-            self._known.pop(digest, None)
-            found = await _looked_up(pool, digest, local)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[digest] = (found, time.monotonic() + _FRESH_SECONDS)
-        if found.expires is not None and found.expires <= datetime.now(UTC):
-            self._known.pop(digest, None)
-            found = await _looked_up(pool, digest, local)
+            self._cache.pop(digest, None)
+            found = await _look_up_key(pool, digest, local)
+            if len(self._cache) >= _CACHE_LIMIT:
+                self._cache.clear()
+            self._cache[digest] = (found, time.monotonic() + _CACHE_SECONDS)
+        if found.key_expires_at is not None and found.key_expires_at <= datetime.now(UTC):
+            self._cache.pop(digest, None)
+            found = await _look_up_key(pool, digest, local)
         return found
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Ask anew from now on: keys have changed."""
-        self._known.clear()
+        self._cache.clear()
 
 
-async def ensure_account(pool: Pool, key: str) -> int:
+async def ensure_local_account(pool: Pool, key: str) -> int:
     """The machine's own account, made with the key at the first start. Returns its id.
 
     A key that the database doesn't know, as after a restored backup, becomes its current one: it lies beside the
     database's own password.
     """
     async with pool.connection() as connection, connection.transaction():
-        await control_database.rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
+        await control_database.rows(connection, "MIGRATION_LOCK_KEYS TABLE account IN EXCLUSIVE MODE")
         query = "SELECT account_id AS id FROM api_key WHERE key_hash = %(hash)s"
         found = await control_database.rows(connection, query, {"hash": key_hash(key)})
         if found:
             return int(found[0]["id"])
         query = "SELECT id FROM account WHERE name = %(name)s ORDER BY id LIMIT 1"
-        found = await control_database.rows(connection, query, {"name": LOCAL})
+        found = await control_database.rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
         if not found:
             query = "INSERT INTO account (name) VALUES (%(name)s) RETURNING id"
-            found = await control_database.rows(connection, query, {"name": LOCAL})
+            found = await control_database.rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
         account_id: int = found[0]["id"]
-        await _replace_key(connection, account_id, key, GRACE)
+        await _replace_key(connection, account_id, key, KEY_GRACE_PERIOD)
     return account_id
 
 
 async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
     """An account with its first key, which is shown here and never again."""
-    key = new_key()
+    key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
         query = "INSERT INTO account (name, tier) VALUES (%(name)s, %(tier)s) RETURNING id"
         found = await control_database.rows(connection, query, {"name": name, "tier": tier})
         account_id: int = found[0]["id"]
-        await _replace_key(connection, account_id, key, GRACE)
+        await _replace_key(connection, account_id, key, KEY_GRACE_PERIOD)
     return {"account_id": account_id, "name": name, "tier": tier, "api_key": key}
 
 
-async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = GRACE) -> str:
+async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRACE_PERIOD) -> str:
     """The account's next key, which is shown here and never again. The current one is good for `grace` more.
 
     Raises LookupError for an account that isn't there.
     """
-    key = new_key()
+    key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
         query = "SELECT 1 FROM account WHERE id = %(id)s FOR UPDATE"
         if not await control_database.rows(connection, query, {"id": account_id}):
@@ -141,21 +143,21 @@ async def list_accounts(pool: Pool) -> list[dict[str, object]]:
             "name": row["name"],
             "tier": row["tier"],
             "projects": row["projects"],
-            "key_due": _day(row["made"] + LIFETIME) if row["made"] else None,
-            "key_expires": _day(row["made"] + LIFETIME + GRACE) if row["made"] else None,
+            "key_due": _day(row["made"] + KEY_LIFETIME) if row["made"] else None,
+            "key_expires": _day(row["made"] + KEY_LIFETIME + KEY_GRACE_PERIOD) if row["made"] else None,
         }
         for row in await control_database.fetch(pool, query)
     ]
 
 
-async def is_due(pool: Pool, key: str) -> bool:
+async def is_rotation_due(pool: Pool, key: str) -> bool:
     """Whether `key`, an account's own, is to be replaced: it is old, or has been replaced already by a rotation
     that ended before anybody was told the new one."""
     row = await control_database.fetch_one(
         pool,
         "SELECT replaced_at IS NOT NULL OR created_at <= now() - %(life)s AS due FROM api_key"
         " WHERE key_hash = %(hash)s",
-        {"hash": key_hash(key), "life": LIFETIME},
+        {"hash": key_hash(key), "life": KEY_LIFETIME},
     )
     return bool(row and row["due"])
 
@@ -167,7 +169,7 @@ async def _replace_key(connection: Connection, account_id: int, key: str, grace:
         "UPDATE api_key SET replaced_at = now(), expires_at = CASE"
         " WHEN created_at + %(whole)s <= now() THEN created_at + %(whole)s ELSE now() + %(grace)s END"
         " WHERE account_id = %(account)s AND replaced_at IS NULL",
-        {"account": account_id, "grace": grace, "whole": LIFETIME + GRACE},
+        {"account": account_id, "grace": grace, "whole": KEY_LIFETIME + KEY_GRACE_PERIOD},
     )
     await control_database.rows(
         connection,
@@ -176,7 +178,7 @@ async def _replace_key(connection: Connection, account_id: int, key: str, grace:
     )
 
 
-async def _looked_up(pool: Pool, digest: bytes, local: bool) -> Entry:
+async def _look_up_key(pool: Pool, digest: bytes, local: bool) -> AuthenticatedAccount:
     """A key that nobody replaced runs out all the same: on a served platform a new one can't be handed over by
     itself."""
     row = await control_database.fetch_one(
@@ -185,25 +187,27 @@ async def _looked_up(pool: Pool, digest: bytes, local: bool) -> Entry:
         " CASE WHEN replaced_at IS NOT NULL THEN expires_at"
         " WHEN created_at + %(life)s <= now() THEN created_at + %(life)s + %(grace)s END AS expires_at"
         " FROM api_key WHERE key_hash = %(hash)s) AS known",
-        {"hash": digest, "life": LIFETIME, "grace": GRACE},
+        {"hash": digest, "life": KEY_LIFETIME, "grace": KEY_GRACE_PERIOD},
     )
     if row is None:
         raise Fault(401, "api_key_invalid", "no account has this API key" + (_LOCAL_HINT if local else ""))
     if row["over"]:
-        raise Fault(401, "api_key_expired", _expired(row) + (_LOCAL_HINT if local else _served_hint(row)))
-    return Entry(row["account_id"], row["expires_at"])
+        raise Fault(
+            401, "api_key_expired", _expired_message(row) + (_LOCAL_HINT if local else _hosted_hint(row))
+        )
+    return AuthenticatedAccount(row["account_id"], row["expires_at"])
 
 
 _LOCAL_HINT = "; `mosaic-deploy local key` shows the current one"
 
 
-def _served_hint(row: DictRow) -> str:
+def _hosted_hint(row: DictRow) -> str:
     if row["replaced_at"] is not None:
         return "; use the one that replaced it"
     return f"; whoever runs this platform gives account {row['account_id']} its next one"
 
 
-def _expired(row: DictRow) -> str:
+def _expired_message(row: DictRow) -> str:
     over = _day(row["expires_at"])
     if row["replaced_at"] is None:
         return f"this API key is of {_day(row['created_at'])}, too old, and has been refused since {over}"

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.accounts import accounts
-from mosaic_deploy.platform.accounts.accounts import GRACE
+from mosaic_deploy.platform.accounts.accounts import KEY_GRACE_PERIOD
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.machine import state_folder
 from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.services import Platform
@@ -31,7 +31,7 @@ class LocalKey:
         self.value = value
         self._folder = folder
         self._account_id = account_id
-        self._changing = asyncio.Lock()
+        self._rotation_lock = asyncio.Lock()
 
     def __repr__(self) -> str:
         return "LocalKey(mk_…)"
@@ -39,13 +39,13 @@ class LocalKey:
     async def rotate(self, pool: Pool) -> None:
         """First the database, then the home: whoever reads a key there finds one that is good. Where this ends in
         between, the next start finds the home's key replaced, and rotates once more."""
-        async with self._changing:
+        async with self._rotation_lock:
             self.value = await accounts.rotate_key(pool, self._account_id)
             await asyncio.to_thread(self._write)
         log.info("the API key was rotated")
 
     async def rotate_if_due(self, pool: Pool) -> bool:
-        if not await accounts.is_due(pool, self.value):
+        if not await accounts.is_rotation_due(pool, self.value):
             return False
         await self.rotate(pool)
         return True
@@ -66,29 +66,29 @@ log = logging.getLogger(__name__)
 
 async def rotate_now(platform: Platform, _request: Request) -> Response:
     """Asked for with the current key of this machine's own account, by `local key rotate`."""
-    key = _own(platform)
-    own = await platform.doorkeeper.entry(platform.pool, key.value)
+    key = _require_local_key(platform)
+    own = await platform.authenticator.authenticate(platform.pool, key.value)
     if own.account_id != platform.account_id:
         raise Fault(404, "not_found", "the key of this machine isn't this account's")
     await key.rotate(platform.pool)
-    platform.doorkeeper.forget()
-    until = (datetime.now(UTC) + GRACE).isoformat(timespec="seconds")
-    return Json({"api_key": key.value, "previous_key_until": until})
+    platform.authenticator.clear_cache()
+    until = (datetime.now(UTC) + KEY_GRACE_PERIOD).isoformat(timespec="seconds")
+    return JsonResponse({"api_key": key.value, "previous_key_until": until})
 
 
-async def keep_rotating(platform: Platform) -> None:
+async def rotate_when_due(platform: Platform) -> None:
     """For ever: a new key every 30 days."""
-    key = _own(platform)
+    key = _require_local_key(platform)
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
         try:
             if await key.rotate_if_due(platform.pool):
-                platform.doorkeeper.forget()
+                platform.authenticator.clear_cache()
         except (psycopg.Error, PoolTimeout, OSError) as error:
             log.warning("the rotation of the API key is put off: %s", str(error).strip())
 
 
-def _own(platform: Platform) -> LocalKey:
+def _require_local_key(platform: Platform) -> LocalKey:
     if platform.local_key is None:
         raise Fault(404, "not_found", "there is no key of this machine's own here")
     return platform.local_key

@@ -12,36 +12,36 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from mosaic_deploy.platform.faults import Fault
 
 # As the object store's library words them; it has no codes.
-_FULL_WORDS = (
+_DISK_FULL_MESSAGES = (
     "No space left on device",
     "os error 28)",
     "File too large",
     "os error 27)",
     "Disk quota exceeded",
 )
-_FULL_NUMBERS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 # A folder for the store that can't be reached or written just now.
-_AWAY_NUMBERS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE)
-_LATER = {"Retry-After": "1"}
+_UNAVAILABLE_ERRNOS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE)
+_RETRY_HEADERS = {"Retry-After": "1"}
 
 
-def fault_of(error: Exception) -> Fault | None:
+def fault_from_error(error: Exception) -> Fault | None:
     """The answer to an error that is nobody's defect; None for one that is."""
-    if is_full(error):
+    if is_disk_full(error):
         return Fault(507, "disk_full", "the platform's disk is full; nothing was changed")
     if isinstance(error, psycopg.OperationalError | PoolTimeout | PoolClosed):
         message = "the platform's database doesn't answer; try again"
-        return Fault(503, "database_unavailable", message, headers=_LATER)
-    if isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _AWAY_NUMBERS):
+        return Fault(503, "database_unavailable", message, headers=_RETRY_HEADERS)
+    if isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _UNAVAILABLE_ERRNOS):
         return Fault(
-            503, "store_unavailable", "the platform's store doesn't answer; try again", headers=_LATER
+            503, "store_unavailable", "the platform's store doesn't answer; try again", headers=_RETRY_HEADERS
         )
     return None
 
 
-def is_full(error: Exception) -> bool:
+def is_disk_full(error: Exception) -> bool:
     if isinstance(error, OSError):
-        return error.errno in _FULL_NUMBERS
+        return error.errno in _DISK_FULL_ERRNOS
     if isinstance(error, BaseError):
-        return any(words in str(error) for words in _FULL_WORDS)
+        return any(words in str(error) for words in _DISK_FULL_MESSAGES)
     return isinstance(error, errors.DiskFull)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.http.request_journal import Journal
+from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.version import __version__
@@ -65,7 +65,7 @@ async def show(platform: Platform, _request: Request) -> Response:
     )
 
 
-def _requests(journal: Journal) -> Iterable[str]:
+def _requests(journal: RequestJournal) -> Iterable[str]:
     counted: list[Sample] = [
         ({"route": route, "method": method, "status": str(status)}, number)
         for (route, method, status), number in sorted(journal.counts.items())
@@ -82,9 +82,9 @@ def _requests(journal: Journal) -> Iterable[str]:
         yield _sample(f"{name}_sum", {"route": route}, round(histogram.total, 6))
         yield _sample(f"{name}_count", {"route": route}, count)
     yield from _family(
-        "mosaic_requests_under_way", "gauge", "Requests being answered.", [({}, journal.under_way)]
+        "mosaic_requests_under_way", "gauge", "Requests being answered.", [({}, journal.in_flight)]
     )
-    uptime = (datetime.now(UTC) - journal.since).total_seconds()
+    uptime = (datetime.now(UTC) - journal.started_at).total_seconds()
     yield from _family("mosaic_uptime_seconds", "gauge", "Since this process began.", [({}, round(uptime))])
 
 

@@ -15,9 +15,9 @@ from mosaic_deploy.platform.app import metrics
 from mosaic_deploy.platform.auth import inbox, magic_link
 from mosaic_deploy.platform.dashboard import access, inbox_pages, pages
 from mosaic_deploy.platform.dashboard import layout as page
-from mosaic_deploy.platform.dashboard.access import guarded
+from mosaic_deploy.platform.dashboard.access import browser_session_required
 from mosaic_deploy.platform.hosting import live_reload, static
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.projects import drafts, projects, tickets
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import endpoint as credentials
@@ -36,14 +36,14 @@ class Match(Generic[Target]):
     path: str
 
 
-class PathTable(Generic[Target]):
+class RouteTable(Generic[Target]):
     """Earlier patterns win. HEAD is answered where GET is."""
 
     def __init__(self, entries: Iterable[tuple[str, str, Target]]) -> None:
         by_path: dict[str, dict[str, Target]] = {}
         for method, path, target in entries:
             by_path.setdefault(path, {})[method] = target
-        self._patterns = [(_compiled(path), path, methods) for path, methods in by_path.items()]
+        self._patterns = [(_compile_pattern(path), path, methods) for path, methods in by_path.items()]
 
     def match(self, method: str, path: str) -> Match[Target] | list[str] | None:
         """The match; or, where only the method is wrong, the allowed methods; or None."""
@@ -61,7 +61,7 @@ class PathTable(Generic[Target]):
         return sorted(allowed) or None
 
 
-def _compiled(path: str) -> re.Pattern[str]:
+def _compile_pattern(path: str) -> re.Pattern[str]:
     """A filename may have slashes; everything else in braces is one segment."""
     pieces = re.split(r"\{(\w+)\}", path)
     names = pieces[1::2]
@@ -75,7 +75,7 @@ def _compiled(path: str) -> re.Pattern[str]:
 Endpoint = Callable[[Platform, Request], Awaitable[Response]]
 
 API = "/v1/project"
-ONE = API + "/{project_id}"
+PROJECT = API + "/{project_id}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Operation:
 
 
 async def discover(_platform: Platform, _request: Request) -> Response:
-    return Json(
+    return JsonResponse(
         {
             "endpoints": [
                 {
@@ -120,62 +120,84 @@ OPERATIONS = (
     Operation("list_tickets", "GET", API + "/tickets", "List support tickets", tickets.list_tickets),
     Operation("show_ticket", "GET", API + "/tickets/{ticket_id}", "Show a ticket", tickets.show_ticket),
     Operation("submit_ticket", "POST", API + "/tickets", "Submit a support ticket", tickets.submit_ticket),
-    Operation("credentials", "GET", ONE + "/credentials", "Show the database credentials", credentials.show),
-    Operation("run_sql", "POST", ONE + "/sql", "Run SQL in the project's database", query.run_sql),
-    Operation("list_files", "GET", ONE + "/files", "List static files", static.list_files),
-    Operation("upload_file", "POST", ONE + "/files", "Upload a static file", static.put_file),
-    Operation("delete_file", "DELETE", ONE + "/files/{filename}", "Delete a static file", static.delete_file),
+    Operation(
+        "credentials", "GET", PROJECT + "/credentials", "Show the database credentials", credentials.show
+    ),
+    Operation("run_sql", "POST", PROJECT + "/sql", "Run SQL in the project's database", query.run_sql),
+    Operation("list_files", "GET", PROJECT + "/files", "List static files", static.list_files),
+    Operation("upload_file", "POST", PROJECT + "/files", "Upload a static file", static.put_file),
+    Operation(
+        "delete_file", "DELETE", PROJECT + "/files/{filename}", "Delete a static file", static.delete_file
+    ),
     Operation(
         "storage_upload",
         "POST",
-        ONE + "/storage/upload",
+        PROJECT + "/storage/upload",
         "Get an upload URL for storage",
         storage.create_upload,
     ),
-    Operation("list_storage", "GET", ONE + "/storage", "List stored files and usage", storage.list_storage),
     Operation(
-        "delete_object", "DELETE", ONE + "/storage/{filename}", "Delete a stored file", storage.delete_object
+        "list_storage", "GET", PROJECT + "/storage", "List stored files and usage", storage.list_storage
+    ),
+    Operation(
+        "delete_object",
+        "DELETE",
+        PROJECT + "/storage/{filename}",
+        "Delete a stored file",
+        storage.delete_storage_file,
     ),
     Operation(
         "magic_link",
         "POST",
-        ONE + "/auth/magic-link",
+        PROJECT + "/auth/magic-link",
         "Send a magic link by mail",
         magic_link.send_magic_link,
     ),
     Operation(
-        "verify_token", "POST", ONE + "/auth/verify", "Verify a magic link's token", magic_link.verify_token
+        "verify_token",
+        "POST",
+        PROJECT + "/auth/verify",
+        "Verify a magic link's token",
+        magic_link.verify_token,
     ),
     Operation(
-        "read_auth_settings", "GET", ONE + "/auth/settings", "Read auth settings", magic_link.read_settings
+        "read_auth_settings",
+        "GET",
+        PROJECT + "/auth/settings",
+        "Read auth settings",
+        magic_link.read_settings,
     ),
     Operation(
-        "write_auth_settings", "PUT", ONE + "/auth/settings", "Write auth settings", magic_link.write_settings
+        "write_auth_settings",
+        "PUT",
+        PROJECT + "/auth/settings",
+        "Write auth settings",
+        magic_link.write_settings,
     ),
 )
 
 # What only this machine's user sees, beside the API. (method, path, needs the key, endpoint)
-LOCAL: tuple[tuple[str, str, bool, Endpoint], ...] = (
-    ("GET", "/", False, guarded(pages.show)),
-    ("GET", "/key", False, guarded(pages.show_key)),
-    ("GET", "/requests", False, guarded(pages.show_requests)),
-    ("GET", "/projects/{project_id}", False, guarded(pages.show_project)),
-    ("GET", "/tickets/{ticket_id}", False, guarded(pages.show_ticket)),
-    ("POST", "/tickets/{ticket_id}", False, guarded(pages.change_ticket)),
+LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
+    ("GET", "/", False, browser_session_required(pages.show)),
+    ("GET", "/key", False, browser_session_required(pages.show_key)),
+    ("GET", "/requests", False, browser_session_required(pages.show_requests)),
+    ("GET", "/projects/{project_id}", False, browser_session_required(pages.show_project)),
+    ("GET", "/tickets/{ticket_id}", False, browser_session_required(pages.show_ticket)),
+    ("POST", "/tickets/{ticket_id}", False, browser_session_required(pages.change_ticket)),
     # The link itself lets in; it is asked for with the key.
-    ("POST", "/open", True, access.make_link),
-    ("GET", "/open", False, access.enter),
-    ("POST", "/leave", False, guarded(access.leave)),
+    ("POST", "/open", True, access.create_dashboard_link),
+    ("GET", "/open", False, access.start_browser_session),
+    ("POST", "/leave", False, browser_session_required(access.end_browser_session)),
     ("GET", "/metrics", False, metrics.show),
     ("POST", "/key/rotate", True, local_key.rotate_now),
-    ("POST", "/dev/{project_id}", True, live_reload.report),
-    ("POST", "/dev/{project_id}/draft", True, drafts.report),
+    ("POST", "/dev/{project_id}", True, live_reload.update_session),
+    ("POST", "/dev/{project_id}/draft", True, drafts.update_session),
     ("GET", "/healthz", False, page.health),
-    ("GET", "/inbox.json", True, inbox.list_mails),
-    ("GET", "/inbox/{mail_id}.json", True, inbox.show_mail),
-    ("GET", "/inbox", False, guarded(inbox_pages.show_all)),
-    ("GET", "/inbox/{mail_id}", False, guarded(inbox_pages.show_one)),
-    ("GET", "/inbox/{mail_id}/html", False, guarded(inbox_pages.show_html)),
+    ("GET", "/inbox.json", True, inbox.list_emails),
+    ("GET", "/inbox/{mail_id}.json", True, inbox.show_email),
+    ("GET", "/inbox", False, browser_session_required(inbox_pages.show_inbox_page)),
+    ("GET", "/inbox/{mail_id}", False, browser_session_required(inbox_pages.show_email_page)),
+    ("GET", "/inbox/{mail_id}/html", False, browser_session_required(inbox_pages.show_email_html)),
     # The upload URL itself is the permission.
     ("PUT", "/upload/{project_id}/{filename}", False, storage.receive_upload),
 )

@@ -60,7 +60,7 @@ class HttpProtocol(H11Protocol):
 
 
 # Requests under way at a stop have this long; a deployer sends again what was cut off.
-FINISH_SECONDS = 10
+SHUTDOWN_TIMEOUT_SECONDS = 10
 
 log = logging.getLogger("mosaic_deploy.platform")
 
@@ -69,12 +69,12 @@ async def listen(
     platform: Platform,
     listener: socket.socket,
     stop: asyncio.Event,
-    announce: Callable[[], None],
-    keep: Coroutine[Any, Any, None],
+    on_ready: Callable[[], None],
+    background: Coroutine[Any, Any, None],
 ) -> None:
-    """Serve until `stop`, or until `keep`, which runs beside, ends; what it raises is raised.
+    """Serve until `stop`, or until `background`, which runs beside, ends; what it raises is raised.
 
-    `announce` is called once requests are answered.
+    `on_ready` is called once requests are answered.
     """
     config = uvicorn.Config(
         App(platform),
@@ -85,25 +85,25 @@ async def listen(
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=FINISH_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
         timeout_keep_alive=75,
     )
-    server = _Server(config, announce)
+    server = _Server(config, on_ready)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    keeping = asyncio.create_task(keep)
+    background_task = asyncio.create_task(background)
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping, keeping], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([serving, stopping, background_task], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
     platform.dev.end_all()
     server.should_exit = True
     stopping.cancel()
     await serving
-    keeping.cancel()
+    background_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await keeping
+        await background_task
 
 
-def stop_signal() -> asyncio.Event:
+def stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -114,9 +114,9 @@ def stop_signal() -> asyncio.Event:
 class _Server(uvicorn.Server):
     """uvicorn, except that signals are ours and that it tells when it listens."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._on_ready = on_ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -124,4 +124,4 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announce()
+        self._on_ready()

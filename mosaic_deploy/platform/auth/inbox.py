@@ -10,14 +10,16 @@ from starlette.responses import Response
 
 from mosaic_deploy.platform.auth import messages
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection
 from mosaic_deploy.platform.services import Platform
 
 
-async def deliver(connection: Connection, project_id: str, recipient: str, message: Any, link: str) -> None:
-    text_body, html_body = messages.bodies(message)
+async def store_email(
+    connection: Connection, project_id: str, recipient: str, message: Any, link: str
+) -> None:
+    text_body, html_body = messages.text_and_html(message)
     await control_database.rows(
         connection,
         "INSERT INTO mail (project_id, sender, recipient, subject, text_body, html_body, message, link)"
@@ -35,14 +37,16 @@ async def deliver(connection: Connection, project_id: str, recipient: str, messa
     )
 
 
-async def list_mails(platform: Platform, _request: Request) -> Response:
-    return Json({"mails": [_described(row) for row in await recent(platform, 1000)]})
+async def list_emails(platform: Platform, _request: Request) -> Response:
+    return JsonResponse({"mails": [_row_document(row) for row in await recent(platform, 1000)]})
 
 
-async def show_mail(platform: Platform, request: Request) -> Response:
+async def show_email(platform: Platform, request: Request) -> Response:
     row = await find(platform, request.path_params["mail_id"])
     message = bytes(row["message"]).decode("utf-8", "replace")
-    return Json({**_described(row), "text": row["text_body"], "html": row["html_body"], "message": message})
+    return JsonResponse(
+        {**_row_document(row), "text": row["text_body"], "html": row["html_body"], "message": message}
+    )
 
 
 async def recent(platform: Platform, limit: int) -> list[DictRow]:
@@ -68,7 +72,7 @@ async def find(platform: Platform, mail_id: str) -> DictRow:
     return row
 
 
-def _described(row: DictRow) -> dict[str, Any]:
+def _row_document(row: DictRow) -> dict[str, Any]:
     return {
         "id": row["id"],
         "project_id": row["project_id"],

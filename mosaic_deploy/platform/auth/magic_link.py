@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.auth import inbox, messages, redirects
-from mosaic_deploy.platform.auth.smtp import Mailer, MailUnsent
+from mosaic_deploy.platform.auth.smtp import EmailNotSent, Mailer
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection
-from mosaic_deploy.platform.projects.names import checked_address
-from mosaic_deploy.platform.projects.projects import find_project, project_by_id
+from mosaic_deploy.platform.projects.names import checked_email
+from mosaic_deploy.platform.projects.projects import find_project, find_project_by_id
 from mosaic_deploy.platform.services import Platform
 
 TOKEN_MINUTES = 15
@@ -31,42 +31,44 @@ _DAY = timedelta(days=1)
 
 async def send_magic_link(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    email = checked_address(request_body.text(document, "email").strip())
-    wanted = request_body.optional_text(document, "redirect_url")
+    email = checked_email(request_body.text(document, "email").strip())
+    requested = request_body.optional_text(document, "redirect_url")
     project = await find_project(platform, request)
     settings, site_url = project["auth_settings"], platform.site_url(project["id"])
-    if wanted is None:
-        wanted = redirects.default_redirect(settings, site_url)
-    redirect = redirects.checked_redirect(wanted, site_url, settings)
+    if requested is None:
+        requested = redirects.default_redirect(settings, site_url)
+    redirect = redirects.checked_redirect(requested, site_url, settings)
     token = secrets.token_urlsafe(32)
-    link = redirects.sign_in_link(site_url, redirect, token, email)
-    sender = messages.SENDER if platform.mailer is None else platform.mailer.sender
-    message = messages.magic_link_mail(project["name"], sender, email, link, TOKEN_MINUTES)
+    link = redirects.build_magic_link(site_url, redirect, token, email)
+    sender = messages.DEFAULT_SENDER if platform.mailer is None else platform.mailer.sender
+    message = messages.magic_link_email(project["name"], sender, email, link, TOKEN_MINUTES)
     async with platform.pool.connection() as connection, connection.transaction():
-        count = await _count_mail(connection, project, platform.limits.mails(project["tier"]))
-        await _remember_token(connection, project["id"], email, token)
+        count = await _count_email(connection, project, platform.limits.emails(project["tier"]))
+        await _insert_token(connection, project["id"], email, token)
         if platform.mailer is None:
-            await inbox.deliver(connection, project["id"], email, message, link)
+            await inbox.store_email(connection, project["id"], email, message, link)
     if platform.mailer is not None:
-        await _send(platform, platform.mailer, message, token, count)
-    return Json({"success": True, "message": "Magic link sent! Check your email."})
+        await _send_email(platform, platform.mailer, message, token, count)
+    return JsonResponse({"success": True, "message": "Magic link sent! Check your email."})
 
 
-async def _send(platform: Platform, mailer: Mailer, message: EmailMessage, token: str, count: int) -> None:
+async def _send_email(
+    platform: Platform, mailer: Mailer, message: EmailMessage, token: str, count: int
+) -> None:
     """Outside the transaction: a slow mail server holds no lock. A mail that didn't go out isn't counted."""
     try:
         await mailer.send(message)
-    except MailUnsent as unsent:
-        if unsent.maybe:
-            text = f"the mail server's answer was lost, so the mail may arrive or not: {unsent}"
-            raise Fault(502, "mail_unconfirmed", text) from unsent
+    except EmailNotSent as error:
+        if error.maybe_sent:
+            text = f"the mail server's answer was lost, so the mail may arrive or not: {error}"
+            raise Fault(502, "mail_unconfirmed", text) from error
         await control_database.fetch(
             platform.pool,
             "WITH gone AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
             " DELETE FROM mail_count WHERE id = %(count)s",
             {"hash": _hash(token), "count": count},
         )
-        raise Fault(502, "mail_unsent", f"the mail could not be sent: {unsent}") from unsent
+        raise Fault(502, "mail_unsent", f"the mail could not be sent: {error}") from error
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
@@ -79,14 +81,14 @@ async def verify_on_site(platform: Platform, request: Request, project_id: str) 
     # Only a page of this very origin may send JSON here without being asked back by the browser first.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Fault(415, "json_expected", "send the token as application/json")
-    if await project_by_id(platform, project_id) is None:
+    if await find_project_by_id(platform, project_id) is None:
         raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
     return await _verify(platform, request, project_id)
 
 
 async def read_settings(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
-    return Json(project["auth_settings"])
+    return JsonResponse(project["auth_settings"])
 
 
 async def write_settings(platform: Platform, request: Request) -> Response:
@@ -100,7 +102,7 @@ async def write_settings(platform: Platform, request: Request) -> Response:
     row = await control_database.fetch_one(
         platform.pool, query, {"settings": Jsonb(document), "id": project["id"]}
     )
-    return Json(row["auth_settings"] if row else {})
+    return JsonResponse(row["auth_settings"] if row else {})
 
 
 async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
@@ -118,11 +120,11 @@ async def _verify(platform: Platform, request: Request, project_id: str) -> Resp
         parameters,
     )
     if used is None:
-        raise await _refusal(platform, parameters)
-    return Json({"success": True, "email": used["email"]})
+        raise await _token_fault(platform, parameters)
+    return JsonResponse({"success": True, "email": used["email"]})
 
 
-async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
+async def _token_fault(platform: Platform, parameters: dict[str, Any]) -> Fault:
     row = await control_database.fetch_one(
         platform.pool,
         "SELECT used_at FROM sign_in_token WHERE token_hash = %(hash)s AND project_id = %(project)s"
@@ -136,7 +138,7 @@ async def _refusal(platform: Platform, parameters: dict[str, Any]) -> Fault:
     return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
 
 
-async def _count_mail(connection: Connection, project: DictRow, limit: int) -> int:
+async def _count_email(connection: Connection, project: DictRow, limit: int) -> int:
     """Count one mail, or refuse it; returns the count's id. The project's row is the lock, so that two can't both
     be the last one."""
     parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
@@ -150,7 +152,7 @@ async def _count_mail(connection: Connection, project: DictRow, limit: int) -> i
         parameters,
     )
     if sent:
-        raise _too_many(sent[0]["sent_at"] + _DAY, project["tier"], limit)
+        raise _limit_fault(sent[0]["sent_at"] + _DAY, project["tier"], limit)
     counted = await control_database.rows(
         connection,
         "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
@@ -161,7 +163,7 @@ async def _count_mail(connection: Connection, project: DictRow, limit: int) -> i
     return number
 
 
-def _too_many(next_at: datetime, tier: str, limit: int) -> Fault:
+def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
     seconds = max(1, math.ceil((next_at - datetime.now(UTC)).total_seconds()))
     when = next_at.astimezone(UTC).isoformat(timespec="seconds")
     return Fault(
@@ -173,7 +175,7 @@ def _too_many(next_at: datetime, tier: str, limit: int) -> Fault:
     )
 
 
-async def _remember_token(connection: Connection, project_id: str, email: str, token: str) -> None:
+async def _insert_token(connection: Connection, project_id: str, email: str, token: str) -> None:
     await control_database.rows(
         connection,
         # Those of yesterday are of no use to anyone, not even for saying that they are too old.

@@ -10,14 +10,14 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 
-SENDER = "no-reply@mosaic.localhost"
+DEFAULT_SENDER = "no-reply@mosaic.localhost"
 # Turn the reading direction, and with it what a name seems to say.
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def magic_link_mail(project_name: str, sender: str, recipient: str, link: str, minutes: int) -> EmailMessage:
+def magic_link_email(project_name: str, sender: str, recipient: str, link: str, minutes: int) -> EmailMessage:
     """Text and HTML. `link` is in ASCII; both addresses are checked ones."""
-    name = plain_name(project_name)
+    name = safe_display_name(project_name)
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"Sign in to {name}"
     message["From"] = Address(name, addr_spec=sender)
@@ -26,12 +26,12 @@ def magic_link_mail(project_name: str, sender: str, recipient: str, link: str, m
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     # Vacation notes and the like don't answer to this.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_text(name, link, minutes))
-    message.add_alternative(_html(name, link, minutes), subtype="html")
+    message.set_content(_text_body(name, link, minutes))
+    message.add_alternative(_html_body(name, link, minutes), subtype="html")
     return message
 
 
-def bodies(message: EmailMessage) -> tuple[str, str]:
+def text_and_html(message: EmailMessage) -> tuple[str, str]:
     """(text, HTML) as a reader sees them."""
     plain, rich = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
@@ -39,25 +39,25 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     return str(plain.get_content()), str(rich.get_content())
 
 
-def plain_name(name: str) -> str:
+def safe_display_name(name: str) -> str:
     """A project's name as one line of what is seen: nothing in it breaks lines, turns the direction of reading, or
     is decoded into something else, as `=?…?=` is in headers. (The standard library decodes it when a header is set,
     and writes line breaks found inside as they are.)
     """
     seen = "".join(
-        letter for letter in name if letter not in _DIRECTIONS and unicodedata.category(letter) != "Cs"
+        letter for letter in name if letter not in _BIDI_CONTROLS and unicodedata.category(letter) != "Cs"
     )
     return " ".join(seen.replace("=?", "= ?").split()) or "Mosaic"
 
 
-def _text(name: str, link: str, minutes: int) -> str:
+def _text_body(name: str, link: str, minutes: int) -> str:
     return (
         f"Sign in to {name}:\n\n{link}\n\n"
         f"The link works once, for {minutes} minutes. If you didn't ask for it, ignore this mail.\n"
     )
 
 
-def _html(name: str, link: str, minutes: int) -> str:
+def _html_body(name: str, link: str, minutes: int) -> str:
     name, target = html.escape(name), html.escape(link)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in to {name}</title></head>\n'

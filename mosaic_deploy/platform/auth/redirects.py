@@ -10,10 +10,10 @@ from urllib.parse import quote, unquote, unquote_plus, urlencode, urlsplit, urlu
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.projects.names import has_control_characters
 
-_DECODINGS = 8
-_OURS = ("token", "email")
+_MAX_DECODINGS = 8
+_RESERVED_PARAMETERS = ("token", "email")
 # What may stand in a URL as it is.
-_ASCII = "%/:?#[]@!$&'()*+,;=-._~"
+_URL_SAFE = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 def checked_redirect(redirect: str, site_url: str, settings: dict[str, Any]) -> str:
@@ -29,21 +29,21 @@ def checked_redirect(redirect: str, site_url: str, settings: dict[str, Any]) -> 
 
 
 def default_redirect(settings: dict[str, Any], site_url: str) -> str:
-    chosen = _magic_link(settings).get("redirect_url")
+    chosen = _magic_link_settings(settings).get("redirect_url")
     return (_as_path(chosen, site_url) if isinstance(chosen, str) else None) or "/"
 
 
-def sign_in_link(site_url: str, redirect: str, token: str, email: str) -> str:
+def build_magic_link(site_url: str, redirect: str, token: str, email: str) -> str:
     """The link in the mail, in ASCII. What the redirect has as query and fragment stays, but for a token and an
     email of its own: the page would read those, and sign in whoever they belong to."""
     parts = urlsplit(redirect)
     kept = [
         field
         for field in parts.query.split("&")
-        if field and unquote_plus(field.partition("=")[0]) not in _OURS
+        if field and unquote_plus(field.partition("=")[0]) not in _RESERVED_PARAMETERS
     ]
     query = "&".join([*kept, urlencode({"token": token, "email": email})])
-    return quote(site_url + urlunsplit(("", "", parts.path, query, parts.fragment)), safe=_ASCII)
+    return quote(site_url + urlunsplit(("", "", parts.path, query, parts.fragment)), safe=_URL_SAFE)
 
 
 def check_settings(settings: dict[str, Any], site_url: str) -> None:
@@ -61,7 +61,7 @@ def check_settings(settings: dict[str, Any], site_url: str) -> None:
 
 
 def _allowed_paths(settings: dict[str, Any], site_url: str) -> set[str]:
-    magic_link = _magic_link(settings)
+    magic_link = _magic_link_settings(settings)
     allowed = magic_link.get("allowed_redirect_urls")
     if not isinstance(allowed, list) or not allowed:
         return set()
@@ -70,7 +70,7 @@ def _allowed_paths(settings: dict[str, Any], site_url: str) -> set[str]:
     return {path for path in paths if path is not None}
 
 
-def _magic_link(settings: dict[str, Any]) -> dict[str, Any]:
+def _magic_link_settings(settings: dict[str, Any]) -> dict[str, Any]:
     found = settings.get("magic_link")
     return found if isinstance(found, dict) else {}
 
@@ -91,12 +91,12 @@ def _local_path(redirect: str) -> str | None:
     if has_control_characters(redirect) or "\\" in redirect or "\ufffd" in redirect:
         return None
     path = redirect.partition("?")[0].partition("#")[0]
-    return redirect if all(map(_is_plain_path, _readings(path))) else None
+    return redirect if all(map(_is_plain_path, _decoded_forms(path))) else None
 
 
-def _readings(path: str) -> Iterator[str]:
+def _decoded_forms(path: str) -> Iterator[str]:
     """The path as written and as decoded, again and again, until nothing is left to decode."""
-    for _ in range(_DECODINGS):
+    for _ in range(_MAX_DECODINGS):
         yield path
         yield unicodedata.normalize("NFKC", path)
         decoded = unquote(path, errors="replace")

@@ -17,21 +17,21 @@ from email.message import EmailMessage
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mosaic_deploy.platform.faults import Fault, ProcessFault
-from mosaic_deploy.platform.projects.names import checked_address
+from mosaic_deploy.platform.projects.names import checked_email
 
-VARIABLE = "MOSAIC_SMTP_URL"
+SMTP_URL_VARIABLE = "MOSAIC_SMTP_URL"
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_SECONDS = 20.0
+_TIMEOUT_SECONDS = 20.0
 _EXAMPLE = "e.g. smtps://user:password@mail.example.com:465/?from=no-reply@example.com"
 
 
-class MailUnsent(Exception):
-    """The mail didn't go out. `maybe`: it was handed over, and the server's answer was lost."""
+class EmailNotSent(Exception):
+    """The mail didn't go out. `maybe_sent`: it was handed over, and the server's answer was lost."""
 
-    def __init__(self, reason: str, *, maybe: bool = False) -> None:
+    def __init__(self, reason: str, *, maybe_sent: bool = False) -> None:
         super().__init__(reason)
-        self.maybe = maybe
+        self.maybe_sent = maybe_sent
 
 
 @dataclass(frozen=True)
@@ -51,36 +51,36 @@ class Mailer:
         return f"{self.scheme}://{self.host}:{self.port}"
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns when the server has taken the mail; MailUnsent otherwise."""
+        """Returns when the server has taken the mail; EmailNotSent otherwise."""
         await asyncio.to_thread(self._send, message)
 
     def _send(self, message: EmailMessage) -> None:
         server = None
         try:
-            server = self._connected()
-            self._enter(server)
+            server = self._connect()
+            self._log_in(server)
         except (OSError, smtplib.SMTPException) as error:
             if server is not None:
                 server.close()
-            raise MailUnsent(_reason(error)) from error
+            raise EmailNotSent(_reason(error)) from error
         try:
             server.send_message(message)
         except OSError as error:
             # What the server says is sure; what it didn't get to say isn't.
-            answered = isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused)
-            raise MailUnsent(_reason(error), maybe=not answered) from error
+            got_response = isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused)
+            raise EmailNotSent(_reason(error), maybe_sent=not got_response) from error
         finally:
             # Taken is taken, whatever comes of the farewell.
             server.close()
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connect(self) -> smtplib.SMTP:
         if self.scheme == "smtps":
             return smtplib.SMTP_SSL(
-                self.host, self.port, timeout=_SECONDS, context=ssl.create_default_context()
+                self.host, self.port, timeout=_TIMEOUT_SECONDS, context=ssl.create_default_context()
             )
-        return smtplib.SMTP(self.host, self.port, timeout=_SECONDS)
+        return smtplib.SMTP(self.host, self.port, timeout=_TIMEOUT_SECONDS)
 
-    def _enter(self, server: smtplib.SMTP) -> None:
+    def _log_in(self, server: smtplib.SMTP) -> None:
         server.ehlo_or_helo_if_needed()
         secure = self.scheme == "smtps"
         if not secure and (self.scheme == "smtp+starttls" or server.has_extn("starttls")):
@@ -92,7 +92,7 @@ class Mailer:
             server.login(self.user, self.password)
 
 
-def mailer_from(url: str | None) -> Mailer | None:
+def mailer_from_url(url: str | None) -> Mailer | None:
     """None without a URL: mails stay in the local inbox. ProcessFault where the URL can't be used."""
     if not url or not url.strip():
         return None
@@ -100,20 +100,20 @@ def mailer_from(url: str | None) -> Mailer | None:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise _unusable("it can't be read") from error
+        raise _url_fault("it can't be read") from error
     if parts.scheme not in _PORTS:
-        raise _unusable("it must begin with smtp://, smtp+starttls:// or smtps://")
+        raise _url_fault("it must begin with smtp://, smtp+starttls:// or smtps://")
     if not parts.hostname or parts.path not in ("", "/"):
-        raise _unusable("it names no host" if not parts.hostname else "it has a path")
+        raise _url_fault("it names no host" if not parts.hostname else "it has a path")
     options = dict(parse_qsl(parts.query))
     if unknown := sorted(options.keys() - {"from"}):
-        raise _unusable(f"it has {unknown[0]!r}; only `from` is known")
+        raise _url_fault(f"it has {unknown[0]!r}; only `from` is known")
     user = unquote(parts.username or "")
     sender = options.get("from", user).replace(" ", "+")
     try:
-        checked_address(sender)
+        checked_email(sender)
     except Fault as fault:
-        raise _unusable("it needs the sender's address as ?from=no-reply@example.com") from fault
+        raise _url_fault("it needs the sender's address as ?from=no-reply@example.com") from fault
     return Mailer(
         parts.scheme,
         parts.hostname,
@@ -124,7 +124,7 @@ def mailer_from(url: str | None) -> Mailer | None:
     )
 
 
-def _unusable(why: str) -> ProcessFault:
+def _url_fault(why: str) -> ProcessFault:
     # The URL itself holds a password, and isn't repeated.
     return ProcessFault("smtp_url_invalid", f"the SMTP URL can't be used: {why}", _EXAMPLE)
 
@@ -132,12 +132,12 @@ def _unusable(why: str) -> ProcessFault:
 def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         refused = next(iter(error.recipients.values()), (0, b""))
-        return f"the mail server refuses the address: {_said(refused[1])}"
+        return f"the mail server refuses the address: {_response_text(refused[1])}"
     if isinstance(error, smtplib.SMTPResponseException):
-        return f"the mail server says {error.smtp_code} {_said(error.smtp_error)}"
+        return f"the mail server says {error.smtp_code} {_response_text(error.smtp_error)}"
     return str(error) or type(error).__name__
 
 
-def _said(answer: bytes | str) -> str:
-    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
+def _response_text(response: bytes | str) -> str:
+    text = response.decode("utf-8", "replace") if isinstance(response, bytes) else response
     return " ".join(text.split())[:300]

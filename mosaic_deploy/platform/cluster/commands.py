@@ -1,4 +1,4 @@
-"""The process contract of a served platform: `prepare`, `cluster`, `work`, `account-…`.
+"""The process contract of a served platform: `prepare`, `cluster`, `run_worker`, `account-…`.
 
 Secrets come through the environment, where other users of the machine don't see them: MOSAIC_DATABASE_URL,
 MOSAIC_SMTP_URL, and the AWS_… names.
@@ -16,12 +16,12 @@ from typing import Any
 
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.projects.limits import Limits, parsed_count, parsed_size
+from mosaic_deploy.platform.projects.limits import Limits, parse_count, parse_size
 
 COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate", "account-tier", "account-list")
 DATABASE_VARIABLE = "MOSAIC_DATABASE_URL"
 
-_TEXTS = {
+_HELP = {
     "prepare": "check and prepare database and store for `cluster`",
     "cluster": "serve in the foreground, on a PostgreSQL cluster and an object store",
     "work": argparse.SUPPRESS,
@@ -36,7 +36,7 @@ log = logging.getLogger("mosaic_deploy.platform")
 
 def add_commands(commands: Any) -> None:
     for name in COMMANDS:
-        command = commands.add_parser(name, help=_TEXTS[name])
+        command = commands.add_parser(name, help=_HELP[name])
         if name == "account-create":
             command.add_argument("name")
             command.add_argument("--tier", choices=("free", "pro"), default="free")
@@ -53,10 +53,10 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--port", type=int, default=8787)
         command.add_argument("--workers", type=int, default=1)
         command.add_argument("--connections", type=int, default=20)
-        command.add_argument("--free-storage", type=_told(parsed_size), default=20 * 10**9)
-        command.add_argument("--pro-storage", type=_told(parsed_size), default=10**12)
-        command.add_argument("--free-mails", type=_told(parsed_count), default=10)
-        command.add_argument("--pro-mails", type=_told(parsed_count), default=1000)
+        command.add_argument("--free-storage", type=_argparse_type(parse_size), default=20 * 10**9)
+        command.add_argument("--pro-storage", type=_argparse_type(parse_size), default=10**12)
+        command.add_argument("--free-mails", type=_argparse_type(parse_count), default=10)
+        command.add_argument("--pro-mails", type=_argparse_type(parse_count), default=1000)
         if name == "work":
             command.add_argument("--listener", type=int, required=True)
             command.add_argument("--lifeline", type=int, required=True)
@@ -79,8 +79,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     logs.configure(None)
     url = os.environ.get(DATABASE_VARIABLE, "")
     if options.command.startswith("account-"):
-        return asyncio.run(_account(options, cluster.Cluster(url)))
-    told = cluster.Cluster(
+        return asyncio.run(_account(options, cluster.ClusterSettings(url)))
+    settings = cluster.ClusterSettings(
         database_url=url,
         store_url=options.store,
         base_domain=options.base_domain,
@@ -91,30 +91,32 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         connections=options.connections,
         limits=Limits(options.free_storage, options.pro_storage, options.free_mails, options.pro_mails),
     )
-    smtp.mailer_from(os.environ.get(smtp.VARIABLE))
+    smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     if options.command == "prepare":
-        asyncio.run(cluster.prepare(told))
-        return {"status": "prepared", "url": told.hosts().url}
+        asyncio.run(cluster.prepare(settings))
+        return {"status": "prepared", "url": settings.hosts().url}
     if options.command == "work":
-        worker.work(told, socket.socket(fileno=options.listener), options.lifeline, lambda: None)
+        worker.run_worker(settings, socket.socket(fileno=options.listener), options.lifeline, lambda: None)
         return None
-    listener = _bound(told.host, told.port)
-    place = f"{told.hosts().url}, at {told.host}:{listener.getsockname()[1]}"
-    if told.workers == 1:
-        worker.work(told, listener, None, lambda: log.info("serving %s", place))
+    listener = _bind_address(settings.host, settings.port)
+    location = f"{settings.hosts().url}, at {settings.host}:{listener.getsockname()[1]}"
+    if settings.workers == 1:
+        worker.run_worker(settings, listener, None, lambda: log.info("serving %s", location))
         return None
-    asyncio.run(cluster.prepare(told))
+    asyncio.run(cluster.prepare(settings))
     listener.listen(1024)
-    command = workers.worker_command(_again(options))
-    workers.Workers(command, listener, told.workers).run(lambda: log.info("starting %s", place))
+    command = workers.worker_command(_worker_arguments(options))
+    workers.WorkerSupervisor(command, listener, settings.workers).run(
+        lambda: log.info("starting %s", location)
+    )
     return None
 
 
-async def _account(options: argparse.Namespace, told: Any) -> dict[str, Any]:
+async def _account(options: argparse.Namespace, settings: Any) -> dict[str, Any]:
     from mosaic_deploy.platform.accounts import accounts
     from mosaic_deploy.platform.cluster import settings as cluster
 
-    async with cluster.opened_control(told) as pool:
+    async with cluster.open_control_database(settings) as pool:
         try:
             if options.command == "account-create":
                 return await accounts.create_account(pool, options.name, options.tier)
@@ -129,10 +131,10 @@ async def _account(options: argparse.Namespace, told: Any) -> dict[str, Any]:
                 f"there is no account {options.account}",
                 "`mosaic-deploy platform account list` shows all",
             ) from error
-    return {"account_id": options.account, "api_key": key, "old_key_days": accounts.GRACE.days}
+    return {"account_id": options.account, "api_key": key, "old_key_days": accounts.KEY_GRACE_PERIOD.days}
 
 
-def _again(options: argparse.Namespace) -> list[str]:
+def _worker_arguments(options: argparse.Namespace) -> list[str]:
     """The same options once more, for a worker."""
     names = (
         "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
@@ -141,7 +143,7 @@ def _again(options: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind_address(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
@@ -157,13 +159,13 @@ def _bound(host: str, port: int) -> socket.socket:
     return opened
 
 
-def _told(read: Callable[[str], int]) -> Callable[[str], int]:
+def _argparse_type(parse: Callable[[str], int]) -> Callable[[str], int]:
     """For argparse, which says of a ValueError only that there was one."""
 
-    def converted(text: str) -> int:
+    def convert(text: str) -> int:
         try:
-            return read(text)
+            return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
-    return converted
+    return convert

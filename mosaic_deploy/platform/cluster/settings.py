@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.http.hosts import Hosts, domain_hosts
-from mosaic_deploy.platform.machine.state_folder import State
+from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.server import Server
@@ -21,7 +21,7 @@ from mosaic_deploy.platform.storage.object_store import ObjectStore, open_store
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterSettings:
     """What the operator says. No worker keeps anything else than this: the rest is in database and store."""
 
     database_url: str
@@ -37,7 +37,7 @@ class Cluster:
     limits: Limits = field(default_factory=Limits)
 
     def server(self) -> Server:
-        return Server.at(self.database_url, public=self.database_host)
+        return Server.from_url(self.database_url, public_host=self.database_host)
 
     def store(self) -> ObjectStore:
         return open_store(self.store_url)
@@ -46,56 +46,56 @@ class Cluster:
         return domain_hosts(self.base_domain)
 
 
-async def prepare(cluster: Cluster) -> None:
+async def prepare(cluster: ClusterSettings) -> None:
     """Everything that must be there before the first request. Any number of workers may do this at once.
 
     Raises ProcessFault where database or store can't be used.
     """
     cluster.hosts()
     store = cluster.store()
-    async with opened_control(cluster):
+    async with open_control_database(cluster):
         await store.check()
 
 
 @asynccontextmanager
-async def opened_control(cluster: Cluster) -> AsyncIterator[Pool]:
+async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]:
     """The control database, made and brought up to date where need be."""
     server = cluster.server()
     try:
         await databases.prepare_server(server, None)
         await control_database.migrate(server.conninfo(control_database.DATABASE))
     except psycopg.Error as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ProcessFault(
             "database_unusable",
-            f"the database server can't be used: {said}",
+            f"the database server can't be used: {reason}",
             "its role needs CREATEDB and CREATEROLE; extensions that the server lacks are left out",
         ) from error
     try:
-        async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
+        async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
             yield pool
     except PoolTimeout as error:
         raise ProcessFault("database_unusable", f"the control database doesn't answer: {error}") from error
 
 
-async def shared_state(pool: Pool) -> State:
+async def load_shared_state(pool: Pool) -> PlatformState:
     """Names and keys that are the same for all workers, for ever; made by the first one."""
-    kept = {
+    generated = {
         "home_id": secrets.token_hex(8),
         "signing_key": secrets.token_hex(32),
     }
-    for name, value in kept.items():
+    for name, value in generated.items():
         await control_database.fetch(
             pool,
             "INSERT INTO setting (name, value) VALUES (%(name)s, %(value)s) ON CONFLICT DO NOTHING",
             {"name": name, "value": value},
         )
     rows = await control_database.fetch(
-        pool, "SELECT name, value FROM setting WHERE name = ANY(%(names)s)", {"names": list(kept)}
+        pool, "SELECT name, value FROM setting WHERE name = ANY(%(names)s)", {"names": list(generated)}
     )
     shared = {row["name"]: row["value"] for row in rows}
     # There is no account that every caller is: keys are looked up. This one opens nothing, as nobody has it.
-    return State(
+    return PlatformState(
         home_id=shared["home_id"],
         signing_key=shared["signing_key"],
         api_key=secrets.token_urlsafe(32),

@@ -15,22 +15,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mosaic_deploy.platform.accounts.accounts import Doorkeeper
-from mosaic_deploy.platform.app.server import listen, stop_signal
-from mosaic_deploy.platform.auth.smtp import VARIABLE, mailer_from
-from mosaic_deploy.platform.cluster.settings import Cluster, opened_control, shared_state
+from mosaic_deploy.platform.accounts.accounts import ApiKeyAuthenticator
+from mosaic_deploy.platform.app.server import listen, stop_event
+from mosaic_deploy.platform.auth.smtp import SMTP_URL_VARIABLE, mailer_from_url
+from mosaic_deploy.platform.cluster.settings import ClusterSettings, load_shared_state, open_control_database
 from mosaic_deploy.platform.daemon import background_jobs
-from mosaic_deploy.platform.http.request_journal import Journal
-from mosaic_deploy.platform.postgres.connections import Sessions
-from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
+from mosaic_deploy.platform.http.request_journal import RequestJournal
+from mosaic_deploy.platform.postgres.connections import SessionPool
+from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
 from mosaic_deploy.platform.services import Platform
-from mosaic_deploy.platform.sql.modes import variants_from
+from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 
 log = logging.getLogger("mosaic_deploy.platform")
 
 # Longer than a worker takes to finish what is under way.
-_STOP_PATIENCE = 20.0
-_FIRST_PAUSE, _LONGEST_PAUSE, _LONG_LIFE = 0.1, 10.0, 30.0
+_STOP_TIMEOUT_SECONDS = 20.0
+_MIN_BACKOFF, _MAX_BACKOFF, _BACKOFF_RESET_SECONDS = 0.1, 10.0, 30.0
 
 
 @dataclass
@@ -39,7 +39,7 @@ class _Worker:
     started: float = field(default_factory=time.monotonic)
 
 
-class Workers:
+class WorkerSupervisor:
     """`command` starts one worker; it is given the socket and the lifeline by number."""
 
     def __init__(self, command: Sequence[str], listener: socket.socket, count: int) -> None:
@@ -47,26 +47,26 @@ class Workers:
         self._listener = listener
         self._count = count
         self._running: list[_Worker] = []
-        self._pause = _FIRST_PAUSE
-        self._due = 0.0
+        self._backoff = _MIN_BACKOFF
+        self._next_start = 0.0
         # Held open by us alone: when we end, however, the workers read its end and stop.
-        self._lifeline, self._held = os.pipe()
+        self._lifeline, self._lifeline_writer = os.pipe()
 
-    def run(self, announce: Callable[[], None]) -> None:
+    def run(self, on_ready: Callable[[], None]) -> None:
         """Until SIGTERM or SIGINT: as many as wanted, each that ends replaced by another."""
         wakeup = _wakeup_on(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
         for _ in range(self._count):
             self._start_one()
-        announce()
-        while not {signal.SIGTERM, signal.SIGINT} & set(_signals_until(wakeup, self._patience())):
-            self._bury_ended()
-            while len(self._running) < self._count and time.monotonic() >= self._due:
+        on_ready()
+        while not {signal.SIGTERM, signal.SIGINT} & set(_signals_until(wakeup, self._poll_timeout())):
+            self._reap_ended()
+            while len(self._running) < self._count and time.monotonic() >= self._next_start:
                 self._start_one()
         self._stop_all()
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         missing = len(self._running) < self._count
-        return max(0.0, self._due - time.monotonic()) if missing else 1.0
+        return max(0.0, self._next_start - time.monotonic()) if missing else 1.0
 
     def _start_one(self) -> None:
         handles = (self._listener.fileno(), self._lifeline)
@@ -77,20 +77,22 @@ class Workers:
         self._running.append(_Worker(process))
         log.info("worker %d started", process.pid)
 
-    def _bury_ended(self) -> None:
+    def _reap_ended(self) -> None:
         for worker in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(worker)
             log.error("worker %d ended with %s", worker.process.pid, worker.process.returncode)
-            lived = time.monotonic() - worker.started
+            uptime = time.monotonic() - worker.started
             # One that ends right away would be started without end; the others serve meanwhile.
-            self._pause = _FIRST_PAUSE if lived > _LONG_LIFE else min(2 * self._pause, _LONGEST_PAUSE)
-            self._due = time.monotonic() + self._pause
+            self._backoff = (
+                _MIN_BACKOFF if uptime > _BACKOFF_RESET_SECONDS else min(2 * self._backoff, _MAX_BACKOFF)
+            )
+            self._next_start = time.monotonic() + self._backoff
 
     def _stop_all(self) -> None:
         log.info("stopping %d workers", len(self._running))
         for worker in self._running:
             worker.process.terminate()
-        deadline = time.monotonic() + _STOP_PATIENCE
+        deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
         for worker in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
@@ -121,47 +123,47 @@ def _signals_until(wakeup: socket.socket, seconds: float) -> bytes:
     return wakeup.recv(4096)
 
 
-def work(
-    cluster: Cluster, listener: socket.socket, lifeline: int | None, announce: Callable[[], None]
+def run_worker(
+    cluster: ClusterSettings, listener: socket.socket, lifeline: int | None, on_ready: Callable[[], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the other end of `lifeline` closes: its holder has ended."""
     os.umask(0o077)
-    asyncio.run(_work(cluster, listener, lifeline, announce))
+    asyncio.run(_run_worker(cluster, listener, lifeline, on_ready))
 
 
-async def _work(
-    cluster: Cluster, listener: socket.socket, lifeline: int | None, announce: Callable[[], None]
+async def _run_worker(
+    cluster: ClusterSettings, listener: socket.socket, lifeline: int | None, on_ready: Callable[[], None]
 ) -> None:
-    stop = stop_signal()
+    stop = stop_event()
     if lifeline is not None:
         asyncio.get_running_loop().add_reader(lifeline, stop.set)
-    variants = variants_from()
+    variants = sql_modes_from_environment()
     server = cluster.server()
-    async with opened_control(cluster) as pool:
+    async with open_control_database(cluster) as pool:
         platform = Platform(
-            state=await shared_state(pool),
+            state=await load_shared_state(pool),
             hosts=cluster.hosts(),
             pool=pool,
             server=server,
-            sessions=Sessions(server, reuse=variants.reuse, limit=cluster.connections),
+            sessions=SessionPool(server, reuse=variants.reuse, limit=cluster.connections),
             store=cluster.store(),
             account_id=0,
-            doorkeeper=Doorkeeper(),
-            journal=Journal(),
+            authenticator=ApiKeyAuthenticator(),
+            journal=RequestJournal(),
             dev=DevSessions(),
-            drafts=Drafts(),
+            drafts=DraftSessions(),
             variants=variants,
             limits=cluster.limits,
-            mailer=mailer_from(os.environ.get(VARIABLE)),
+            mailer=mailer_from_url(os.environ.get(SMTP_URL_VARIABLE)),
             local=False,
         )
         await listen(
             platform,
             listener,
             stop,
-            announce,
-            background_jobs.together(
-                background_jobs.do_chores(platform), background_jobs.mind_connections(platform)
+            on_ready,
+            background_jobs.run_concurrently(
+                background_jobs.run_background_jobs(platform), background_jobs.maintain_connections(platform)
             ),
         )
         await platform.finish_tasks()

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-FACTS = "backup.json"
-DIGESTS = "digests.json"
+METADATA_MEMBER = "backup.json"
+DIGESTS_MEMBER = "digests.json"
 _CHUNK = 1 << 20
 
-Heard = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Is told how far it is: bytes done, and of how many."""
 
 
@@ -32,66 +32,70 @@ class ArchiveDamaged(Exception):
 
 def write_archive(
     target: Path,
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     trees: Mapping[str, Path],
     *,
-    leave_out: frozenset[str] = frozenset(),
-    heard: Heard | None = None,
+    exclude: frozenset[str] = frozenset(),
+    on_progress: ProgressCallback | None = None,
 ) -> int:
     """Writes the folders `trees` under their names; returns the file's size in bytes.
 
     The file is there when it is complete, readable by its owner alone; where writing fails, nothing is.
-    `leave_out` are paths in the archive. `heard` is told of the bytes that went in, and of how many. Raises OSError.
+    `exclude` are paths in the archive. `on_progress` is told of the bytes that went in, and of how many. Raises OSError.
     """
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as raw:
             with gzip.GzipFile("", "wb", 1, raw, 0) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
-                _write_members(tar, facts, trees, leave_out, _Counter(_size(trees, leave_out), heard))
+                _write_members(
+                    tar, metadata, trees, exclude, _Progress(_total_size(trees, exclude), on_progress)
+                )
             raw.flush()
             os.fsync(raw.fileno())
-        size = draft.stat().st_size
-        draft.replace(target)
+        size = temporary.stat().st_size
+        temporary.replace(target)
         _sync_folder(target.parent)
     except BaseException:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return size
 
 
-def read_facts(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """What the archive says about itself, without reading the rest. Raises ArchiveDamaged, OSError."""
-    with _opened(path) as tar:
+    with _open_tar(path) as tar:
         first = tar.next()
-        if first is None or first.name != FACTS:
+        if first is None or first.name != METADATA_MEMBER:
             raise ArchiveDamaged("it doesn't begin as a backup does")
-        return _document(tar, first)
+        return _read_json_member(tar, first)
 
 
-def extract_archive(path: Path, places: Mapping[str, Path], heard: Heard | None = None) -> None:
+def extract_archive(
+    path: Path, destinations: Mapping[str, Path], on_progress: ProgressCallback | None = None
+) -> None:
     """Extracts each tree into its place, an empty or missing folder, and checks every byte.
 
-    `heard` is told of the archive's bytes that were read, and of how many.
+    `on_progress` is told of the archive's bytes that were read, and of how many.
 
     Raises ArchiveDamaged or OSError; what was extracted till then is the caller's to delete.
     """
     found: dict[str, list[Any]] = {}
     expected: dict[str, Any] | None = None
-    with _opened(path, heard) as tar:
+    with _open_tar(path, on_progress) as tar:
         for member in tar:
             if expected is not None:
                 raise ArchiveDamaged("something follows its end")
-            if member.name == DIGESTS:
-                expected = _document(tar, member)
-            elif member.name == FACTS:
-                found[FACTS] = _measured(tar, member, None)
+            if member.name == DIGESTS_MEMBER:
+                expected = _read_json_member(tar, member)
+            elif member.name == METADATA_MEMBER:
+                found[METADATA_MEMBER] = _extract_member(tar, member, None)
             else:
-                place = _place(member, places)
+                place = _member_path(member, destinations)
                 if member.isdir():
                     place.mkdir(mode=0o700, parents=True, exist_ok=True)
                 else:
-                    found[member.name] = _measured(tar, member, place)
+                    found[member.name] = _extract_member(tar, member, place)
     if expected is None:
         raise ArchiveDamaged("its end is missing")
     if found != expected:
@@ -101,37 +105,37 @@ def extract_archive(path: Path, places: Mapping[str, Path], heard: Heard | None 
         raise ArchiveDamaged(f"{len(names)} of its files differ from what was written, among them {names[0]}")
 
 
-class _Counter:
+class _Progress:
     """Bytes done of `total`, told as they grow."""
 
-    def __init__(self, total: int, heard: Heard | None) -> None:
+    def __init__(self, total: int, on_progress: ProgressCallback | None) -> None:
         self._total = total
-        self._heard = heard
+        self._on_progress = on_progress
         self._done = 0
 
     def add(self, count: int) -> None:
         self._done += count
-        if self._heard is not None:
-            self._heard(min(self._done, self._total), self._total)
+        if self._on_progress is not None:
+            self._on_progress(min(self._done, self._total), self._total)
 
 
-def _size(trees: Mapping[str, Path], leave_out: frozenset[str]) -> int:
+def _total_size(trees: Mapping[str, Path], exclude: frozenset[str]) -> int:
     """Bytes of all files below that go in."""
     found = (each for root, folder in trees.items() for each in _walk(root, folder))
-    return sum(path.stat().st_size for name, path in found if name not in leave_out and path.is_file())
+    return sum(path.stat().st_size for name, path in found if name not in exclude and path.is_file())
 
 
 def _write_members(
     tar: tarfile.TarFile,
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     trees: Mapping[str, Path],
-    leave_out: frozenset[str],
-    counter: _Counter,
+    exclude: frozenset[str],
+    progress: _Progress,
 ) -> None:
-    digests = {FACTS: _add_document(tar, FACTS, facts)}
+    digests = {METADATA_MEMBER: _add_json_member(tar, METADATA_MEMBER, metadata)}
     for root, folder in trees.items():
         for name, path in _walk(root, folder):
-            if name in leave_out:
+            if name in exclude:
                 continue
             if path.is_dir():
                 entry = tarfile.TarInfo(name)
@@ -139,8 +143,8 @@ def _write_members(
                 tar.addfile(entry)
             elif path.is_file():
                 with path.open("rb") as content:
-                    digests[name] = _add_file(tar, name, content, counter)
-    _add_document(tar, DIGESTS, digests)
+                    digests[name] = _add_file(tar, name, content, progress)
+    _add_json_member(tar, DIGESTS_MEMBER, digests)
 
 
 def _walk(root: str, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -155,15 +159,15 @@ def _walk(root: str, folder: Path) -> Iterator[tuple[str, Path]]:
                 yield f"{root}/{path.relative_to(folder).as_posix()}", path
 
 
-def _add_file(tar: tarfile.TarFile, name: str, content: IO[bytes], counter: _Counter) -> list[Any]:
+def _add_file(tar: tarfile.TarFile, name: str, content: IO[bytes], progress: _Progress) -> list[Any]:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = os.fstat(content.fileno()).st_size, 0o600
-    reader = _Digesting(content, counter)
+    reader = _DigestingReader(content, progress)
     tar.addfile(entry, reader)
     return [entry.size, reader.digest.hexdigest()]
 
 
-def _add_document(tar: tarfile.TarFile, name: str, document: Mapping[str, Any]) -> list[Any]:
+def _add_json_member(tar: tarfile.TarFile, name: str, document: Mapping[str, Any]) -> list[Any]:
     content = json.dumps(document).encode()
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o600
@@ -171,53 +175,53 @@ def _add_document(tar: tarfile.TarFile, name: str, document: Mapping[str, Any]) 
     return [len(content), hashlib.sha256(content).hexdigest()]
 
 
-class _Digesting(io.RawIOBase):
-    def __init__(self, content: IO[bytes], counter: _Counter) -> None:
+class _DigestingReader(io.RawIOBase):
+    def __init__(self, content: IO[bytes], progress: _Progress) -> None:
         self._content = content
-        self._counter = counter
+        self._progress = progress
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
         chunk = self._content.read(size)
         self.digest.update(chunk)
-        self._counter.add(len(chunk))
+        self._progress.add(len(chunk))
         return chunk
 
 
-class _Counting(io.RawIOBase):
+class _CountingReader(io.RawIOBase):
     """A file whose bytes are counted as they are read."""
 
-    def __init__(self, content: IO[bytes], counter: _Counter) -> None:
+    def __init__(self, content: IO[bytes], progress: _Progress) -> None:
         self._content = content
-        self._counter = counter
+        self._progress = progress
 
     def read(self, size: int = -1, /) -> bytes:
         chunk = self._content.read(size)
-        self._counter.add(len(chunk))
+        self._progress.add(len(chunk))
         return chunk
 
 
 @contextlib.contextmanager
-def _opened(path: Path, heard: Heard | None = None) -> Iterator[tarfile.TarFile]:
+def _open_tar(path: Path, on_progress: ProgressCallback | None = None) -> Iterator[tarfile.TarFile]:
     try:
         with path.open("rb") as raw:
-            counted = _Counting(raw, _Counter(path.stat().st_size, heard))
+            counted = _CountingReader(raw, _Progress(path.stat().st_size, on_progress))
             with tarfile.open(fileobj=counted, mode="r|gz") as tar:
                 yield tar
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
         raise ArchiveDamaged(f"it can't be read to its end: {error}") from error
 
 
-def _place(member: tarfile.TarInfo, places: Mapping[str, Path]) -> Path:
+def _member_path(member: tarfile.TarInfo, destinations: Mapping[str, Path]) -> Path:
     """Where a member goes: below the place of its tree, whatever its name says."""
     root, *rest = member.name.split("/")
     plain = all(part not in ("", ".", "..") and "\x00" not in part for part in rest)
-    if root not in places or not plain or not (member.isreg() or member.isdir()):
+    if root not in destinations or not plain or not (member.isreg() or member.isdir()):
         raise ArchiveDamaged(f"it holds {member.name!r}, which no backup does")
-    return places[root].joinpath(*rest)
+    return destinations[root].joinpath(*rest)
 
 
-def _measured(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> list[Any]:
+def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> list[Any]:
     content = tar.extractfile(member)
     if content is None:
         raise ArchiveDamaged(f"{member.name} is no file")
@@ -234,7 +238,7 @@ def _measured(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None)
     return [size, digest.hexdigest()]
 
 
-def _document(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
+def _read_json_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
     content = tar.extractfile(member)
     try:
         document = json.loads(content.read() if content else b"")

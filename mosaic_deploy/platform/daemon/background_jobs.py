@@ -24,12 +24,12 @@ _SWEEP_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-async def take_up(platform: Platform) -> None:
+async def resume_provisioning(platform: Platform) -> None:
     """At the start: what the last run left half done isn't kept waiting."""
-    await provisioning.finish_left(platform, older_than=timedelta(0))
+    await provisioning.resume_unfinished(platform, older_than=timedelta(0))
 
 
-async def do_chores(platform: Platform) -> None:
+async def run_background_jobs(platform: Platform) -> None:
     """For ever: finish what workers that are gone have begun, delete bytes that nothing refers to.
 
     Any number of workers do this side by side.
@@ -38,17 +38,17 @@ async def do_chores(platform: Platform) -> None:
         # Not all at the same moment.
         await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
         try:
-            await provisioning.finish_left(platform)
+            await provisioning.resume_unfinished(platform)
             if platform.local:
-                await drafts.end_silent(platform)
-                await clones.drop_aside(platform.server)
+                await drafts.drop_expired(platform)
+                await clones.drop_retired_clones(platform.server)
             while await orphans.sweep(platform.pool, platform.store):
                 pass
         except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
             log.warning("chores are put off: %s", str(error).strip())
 
 
-async def together(*running: Coroutine[Any, Any, None]) -> None:
+async def run_concurrently(*running: Coroutine[Any, Any, None]) -> None:
     """Until one of them raises; the others are cancelled, and that one error is raised as it is."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -58,7 +58,7 @@ async def together(*running: Coroutine[Any, Any, None]) -> None:
         raise group.exceptions[0] from group
 
 
-async def mind_connections(platform: Platform) -> None:
+async def maintain_connections(platform: Platform) -> None:
     """Close sessions that idle; and where requests wait for the control database, ask for it once a second, so
     that they don't wait longer than it is away."""
     while True:

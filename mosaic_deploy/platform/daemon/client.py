@@ -20,11 +20,11 @@ from mosaic_deploy.platform.machine import state_folder
 
 Document = dict[str, Any]
 
-START_PATIENCE = 120.0
-_STOP_PATIENCE = 45.0
+START_TIMEOUT_SECONDS = 120.0
+_STOP_TIMEOUT_SECONDS = 45.0
 
 
-def launch(folder: Path, port: int | None, settings: Mapping[str, str] | None = None) -> Document:
+def launch_daemon(folder: Path, port: int | None, settings: Mapping[str, str] | None = None) -> Document:
     """Start the daemon and wait for its report: the platform's document, or why it could not start.
 
     `settings` are those of a run that it goes on with; else they are the environment's.
@@ -37,7 +37,7 @@ def launch(folder: Path, port: int | None, settings: Mapping[str, str] | None = 
     with os.fdopen(handle, "ab") as log:
         daemon = subprocess.Popen(
             command,
-            env={**state_folder.with_settings(os.environ, settings), "MOSAIC_HOME": str(folder)},
+            env={**state_folder.environment_with_settings(os.environ, settings), "MOSAIC_HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -62,7 +62,7 @@ def launch(folder: Path, port: int | None, settings: Mapping[str, str] | None = 
 def _read_report(reading: int) -> Document | None:
     """The daemon's document; None when it ended or fell silent without one."""
     received = b""
-    deadline = time.monotonic() + START_PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while True:
         ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
         chunk = os.read(reading, 65536) if ready else b""
@@ -81,13 +81,13 @@ def find_running(folder: Path) -> Document | None:
     document = state_folder.read_platform(folder) if state_folder.is_locked(folder / "serve.lock") else None
     if document is None:
         return None
-    code, answer = ask(document, "GET", "/healthz", timeout=5)
-    if code == 200 and answer.get("home_id") == document.get("home_id"):
+    code, body = request_json(document, "GET", "/healthz", timeout=5)
+    if code == 200 and body.get("home_id") == document.get("home_id"):
         return {**document, "status": "running"}
     return None
 
 
-def ask(document: Document, method: str, path: str, timeout: float) -> tuple[int, Document]:
+def request_json(document: Document, method: str, path: str, timeout: float) -> tuple[int, Document]:
     """(status, JSON body); status 0 when nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", document["port"], timeout=timeout)
     try:
@@ -102,7 +102,7 @@ def ask(document: Document, method: str, path: str, timeout: float) -> tuple[int
         connection.close()
 
 
-def end_unhealthy(folder: Path) -> None:
+def stop_unhealthy(folder: Path) -> None:
     """A daemon that holds the lock but doesn't answer is on its way up, on its way down, or stuck."""
     lock = folder / "serve.lock"
     deadline = time.monotonic() + 15
@@ -111,27 +111,27 @@ def end_unhealthy(folder: Path) -> None:
             return
         time.sleep(0.1)
     if state_folder.is_locked(lock):
-        _end_daemon(folder)
+        _terminate_daemon(folder)
 
 
-def stop_all(folder: Path, *, keep: bool = True) -> None:
+def stop_all(folder: Path, *, graceful: bool = True) -> None:
     """Where nothing is to be kept, nothing is waited for: neither requests under way nor PostgreSQL's last writes."""
     from mosaic_deploy.platform.postgres.cluster import stop_postmaster
 
-    _end_daemon(folder, graceful=keep)
-    state = state_folder.readable_state(folder)
+    _terminate_daemon(folder, graceful=graceful)
+    state = state_folder.read_state_or_none(folder)
     if state is not None:
         # Left behind by a daemon that was killed.
-        stop_postmaster(Path(state.postgres_folder) / "data", keep=keep)
+        stop_postmaster(Path(state.postgres_folder) / "data", graceful=graceful)
 
 
-def _end_daemon(folder: Path, *, graceful: bool = True) -> None:
+def _terminate_daemon(folder: Path, *, graceful: bool = True) -> None:
     """SIGTERM, and SIGKILL when that isn't heeded. The lock tells whether it lives: a pid alone could be
     another program's by now."""
     lock = folder / "serve.lock"
-    steps = ((signal.SIGTERM, _STOP_PATIENCE), (signal.SIGKILL, 5.0))
-    for number, patience in steps if graceful else steps[1:]:
-        deadline = time.monotonic() + patience
+    steps = ((signal.SIGTERM, _STOP_TIMEOUT_SECONDS), (signal.SIGKILL, 5.0))
+    for number, timeout_seconds in steps if graceful else steps[1:]:
+        deadline = time.monotonic() + timeout_seconds
         sent = 0
         while state_folder.is_locked(lock):
             pid = _daemon_pid(folder)

@@ -8,22 +8,22 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mosaic_deploy.platform.daemon.client import (
-    START_PATIENCE,
+    START_TIMEOUT_SECONDS,
     Document,
-    ask,
-    end_unhealthy,
     find_running,
-    launch,
+    launch_daemon,
     log_hint,
+    request_json,
     stop_all,
+    stop_unhealthy,
 )
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine import state_folder
-from mosaic_deploy.platform.machine.state_folder import State
+from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.version import __version__
 
 
-def sizes(folder: Path, state: State | None) -> dict[str, int]:
+def sizes(folder: Path, state: PlatformState | None) -> dict[str, int]:
     """Bytes on disk."""
     return {
         "databases": _tree_size(Path(state.postgres_folder) / "data") if state else 0,
@@ -32,7 +32,7 @@ def sizes(folder: Path, state: State | None) -> dict[str, int]:
     }
 
 
-def _logs(folder: Path, state: State | None) -> list[Path]:
+def _logs(folder: Path, state: PlatformState | None) -> list[Path]:
     theirs = Path(state.postgres_folder).glob("postgres.log*") if state else ()
     return [*folder.glob("platform.log*"), *theirs]
 
@@ -58,22 +58,24 @@ def start(folder: Path, port: int | None) -> Document:
     state_folder.create_home(folder)
     if running := find_running(folder):
         return running
-    with state_folder.locked(folder / "start.lock", wait=START_PATIENCE) as mine:
-        if not mine:
+    with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS) as acquired:
+        if not acquired:
             raise ProcessFault(
                 "start_busy", "another start has been under way for two minutes", log_hint(folder)
             )
         if running := find_running(folder):
             return running
-        end_unhealthy(folder)
-        before = state_folder.readable_state(folder)
-        started = {**launch(folder, port), "status": "started"}
-        return {**started, **told_move(before, started["port"], asked=port)}
+        stop_unhealthy(folder)
+        old_state = state_folder.read_state_or_none(folder)
+        started = {**launch_daemon(folder, port), "status": "started"}
+        return {**started, **port_change_report(old_state, started["port"], asked=port)}
 
 
-def told_move(before: state_folder.State | None, port: int, *, asked: int | None = None) -> Document:
+def port_change_report(
+    old_state: state_folder.PlatformState | None, port: int, *, asked: int | None = None
+) -> Document:
     """`moved`, in words, where the platform listens elsewhere than it did, or than it does by default."""
-    old = before.port if before else 0
+    old = old_state.port if old_state else 0
     expected = old or asked or state_folder.DEFAULT_PORT
     if port == expected:
         return {}
@@ -85,7 +87,7 @@ def told_move(before: state_folder.State | None, port: int, *, asked: int | None
 def stop(folder: Path) -> Document:
     """Stop web server and PostgreSQL, whatever state they are in. Nothing running is fine."""
     if folder.is_dir() and state_folder.read_state(folder) is not None:
-        with state_folder.locked(folder / "start.lock", wait=START_PATIENCE):
+        with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS):
             stop_all(folder)
     return {"status": "stopped"}
 
@@ -115,13 +117,13 @@ def status(folder: Path) -> Document:
     return known
 
 
-def open_pages(folder: Path) -> Document:
+def open_dashboard(folder: Path) -> Document:
     """A link that opens the pages in one browser, once. The platform is started where it doesn't run."""
     document = start(folder, None)
-    code, answer = ask(document, "POST", "/open", timeout=10)
+    code, body = request_json(document, "POST", "/open", timeout=10)
     if code != 200:
         raise ProcessFault("open_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
-    return {"url": answer["url"], "expires_in": answer["expires_in"]}
+    return {"url": body["url"], "expires_in": body["expires_in"]}
 
 
 def show_key(folder: Path) -> Document:
@@ -137,10 +139,10 @@ def show_key(folder: Path) -> Document:
 def rotate_key(folder: Path) -> Document:
     """A new key in place of the current one. The platform is started where it doesn't run."""
     document = start(folder, None)
-    code, answer = ask(document, "POST", "/key/rotate", timeout=30)
+    code, body = request_json(document, "POST", "/key/rotate", timeout=30)
     if code != 200:
         raise ProcessFault("rotation_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
-    return answer
+    return body
 
 
 def reset(folder: Path, project_id: str | None) -> Document:
@@ -149,10 +151,10 @@ def reset(folder: Path, project_id: str | None) -> Document:
         return _reset_project(folder, project_id)
     if not folder.is_dir():
         return {"status": "reset"}
-    with state_folder.locked(folder / "start.lock", wait=START_PATIENCE):
-        state = state_folder.readable_state(folder)
+    with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS):
+        state = state_folder.read_state_or_none(folder)
         if state is not None:
-            stop_all(folder, keep=False)
+            stop_all(folder, graceful=False)
             _delete_postgres(Path(state.postgres_folder))
         for name in ("store", "store.restored", "postgres"):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -171,24 +173,24 @@ def _reset_project(folder: Path, project_id: str) -> Document:
     document = was_running or start(folder, None)
     try:
         path = "/v1/project/projects/" + quote(project_id, safe="")
-        code, answer = ask(document, "DELETE", path, timeout=60)
+        code, body = request_json(document, "DELETE", path, timeout=60)
     finally:
         if was_running is None:
             stop(folder)
     if code == 404:
         raise ProcessFault("project_not_found", f"there is no project {project_id!r}")
     if code != 200:
-        message = answer.get("error", {}).get("message", f"the platform answered {code}")
+        message = body.get("error", {}).get("message", f"the platform answered {code}")
         raise ProcessFault("reset_failed", message, log_hint(folder))
     return {"status": "reset", "project_id": project_id}
 
 
 def _count_projects(document: Document) -> int | None:
-    code, answer = ask(document, "GET", "/v1/project/projects", timeout=5)
-    return len(answer["projects"]) if code == 200 else None
+    code, body = request_json(document, "GET", "/v1/project/projects", timeout=5)
+    return len(body["projects"]) if code == 200 else None
 
 
 def _delete_postgres(folder: Path) -> None:
-    from mosaic_deploy.platform.machine.os_user import delete_folder
+    from mosaic_deploy.platform.machine.os_user import delete_postgres_folder
 
-    delete_folder(folder)
+    delete_postgres_folder(folder)

@@ -12,30 +12,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform.accounts.accounts import Doorkeeper, ensure_account
-from mosaic_deploy.platform.accounts.local_key import LocalKey, keep_rotating
-from mosaic_deploy.platform.app.server import listen, stop_signal
+from mosaic_deploy.platform.accounts.accounts import ApiKeyAuthenticator, ensure_local_account
+from mosaic_deploy.platform.accounts.local_key import LocalKey, rotate_when_due
+from mosaic_deploy.platform.app.server import listen, stop_event
 from mosaic_deploy.platform.auth import smtp
 from mosaic_deploy.platform.daemon import background_jobs, backup
 from mosaic_deploy.platform.daemon.report import Report
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.http import logs
 from mosaic_deploy.platform.http.hosts import local_hosts
-from mosaic_deploy.platform.http.request_journal import Journal
+from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.machine import state_folder
-from mosaic_deploy.platform.machine.os_user import choose_folder, create_folder, postgres_account
-from mosaic_deploy.platform.machine.ports import bind_asked, bind_preferred
-from mosaic_deploy.platform.machine.state_folder import State
+from mosaic_deploy.platform.machine.os_user import (
+    choose_postgres_folder,
+    create_postgres_folder,
+    postgres_os_user,
+)
+from mosaic_deploy.platform.machine.ports import bind_preferred_port, bind_requested_port
+from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.platform.postgres import clones, control_database, databases
 from mosaic_deploy.platform.postgres.cluster import Postgres
-from mosaic_deploy.platform.postgres.connections import Sessions
+from mosaic_deploy.platform.postgres.connections import SessionPool
 from mosaic_deploy.platform.postgres.installation import Installation, ensure_installation
 from mosaic_deploy.platform.postgres.server import Server
-from mosaic_deploy.platform.postgres.server_log import turn_over
-from mosaic_deploy.platform.projects.dev_sessions import DevSessions, Drafts
+from mosaic_deploy.platform.postgres.server_log import rotate_log
+from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
 from mosaic_deploy.platform.projects.limits import local_limits
 from mosaic_deploy.platform.services import Platform
-from mosaic_deploy.platform.sql.modes import variants_from
+from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 from mosaic_deploy.platform.storage.object_store import folder_store
 from mosaic_deploy.version import __version__
 
@@ -50,10 +54,10 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
     state_folder.create_home(folder)
     # Nothing we make is for other users; what PostgreSQL's user must pass through is opened where it is made.
     os.umask(0o077)
-    if not state_folder.hold_for_life(folder / "serve.lock"):
+    if not state_folder.hold_lock_until_exit(folder / "serve.lock"):
         raise ProcessFault("already_running", f"a platform already runs on {folder}")
     (folder / "serve.pid").write_text(str(os.getpid()))
-    backup.finish(folder)
+    backup.finish_restore(folder)
     # The folder we were started in may be unmounted or deleted; nothing here needs it.
     os.chdir(folder)
     # libpq reads PGOPTIONS, PGSERVICE and their like; they are meant for other servers.
@@ -63,16 +67,18 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
 
 
 async def _run(folder: Path, port: int | None, report: Report) -> None:
-    stop = stop_signal()
-    account = postgres_account()
+    stop = stop_event()
+    account = postgres_os_user()
     state = state_folder.read_state(folder)
     if state is None:
-        state = state_folder.new_state(choose_folder(folder, account))
+        state = state_folder.new_state(choose_postgres_folder(folder, account))
         state_folder.write_state(folder, state)
-    state = _moved_along(state, folder)
-    listener = bind_asked(port) if port else bind_preferred(state.port or state_folder.DEFAULT_PORT)
+    state = _with_relocated_postgres(state, folder)
+    listener = (
+        bind_requested_port(port) if port else bind_preferred_port(state.port or state_folder.DEFAULT_PORT)
+    )
     postgres_folder = Path(state.postgres_folder)
-    create_folder(postgres_folder, account)
+    create_postgres_folder(postgres_folder, account)
     installation = ensure_installation(postgres_folder)
     postgres = Postgres(installation, postgres_folder, account)
     postgres.start(state.postgres_password, state.postgres_port)
@@ -80,15 +86,15 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
         bound: int = listener.getsockname()[1]
         state = replace(state, port=bound, postgres_port=postgres.port)
         state_folder.write_state(folder, state)
-        async with _parts(folder, state, installation) as platform:
-            document = await _document(folder, platform, postgres)
-            announced = partial(_announce, folder, document, report)
-            await listen(platform, listener, stop, announced, _keep(platform, postgres))
+        async with _open_platform(folder, state, installation) as platform:
+            document = await _platform_document(folder, platform, postgres)
+            on_ready = partial(_report_ready, folder, document, report)
+            await listen(platform, listener, stop, on_ready, _run_background(platform, postgres))
     finally:
         postgres.stop()
 
 
-def _moved_along(state: State, folder: Path) -> State:
+def _with_relocated_postgres(state: PlatformState, folder: Path) -> PlatformState:
     """A home that was moved or renamed takes along the PostgreSQL inside it."""
     inside = folder / "postgres"
     if (inside / "data").is_dir() and not (Path(state.postgres_folder) / "data").is_dir():
@@ -96,7 +102,7 @@ def _moved_along(state: State, folder: Path) -> State:
     return state
 
 
-def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
+def _report_ready(folder: Path, document: dict[str, Any], report: Report) -> None:
     state_folder.write_settings(folder)
     state_folder.write_platform(folder, document)
     log.info("listening on %s", document["url"])
@@ -104,16 +110,18 @@ def _announce(folder: Path, document: dict[str, Any], report: Report) -> None:
 
 
 @asynccontextmanager
-async def _parts(folder: Path, state: State, installation: Installation) -> AsyncIterator[Platform]:
-    variants, limits = variants_from(), local_limits(os.environ)
-    sending = smtp.mailer_from(os.environ.get(smtp.VARIABLE))
+async def _open_platform(
+    folder: Path, state: PlatformState, installation: Installation
+) -> AsyncIterator[Platform]:
+    variants, limits = sql_modes_from_environment(), local_limits(os.environ)
+    mailer_service = smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
     # Before anybody can begin another draft.
-    await clones.put_left_away(server)
+    await clones.retire_all_clones(server)
     await control_database.migrate(server.conninfo(control_database.DATABASE))
-    async with control_database.open_pool(server.conninfo(control_database.DATABASE)) as pool:
-        account_id = await ensure_account(pool, state.api_key)
+    async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
+        account_id = await ensure_local_account(pool, state.api_key)
         local_key = LocalKey(folder, state.api_key, account_id)
         await local_key.rotate_if_due(pool)
         platform = Platform(
@@ -121,24 +129,24 @@ async def _parts(folder: Path, state: State, installation: Installation) -> Asyn
             hosts=local_hosts(state.port),
             pool=pool,
             server=server,
-            sessions=Sessions(server, reuse=variants.reuse),
+            sessions=SessionPool(server, reuse=variants.reuse),
             store=folder_store(folder / "store"),
             account_id=account_id,
             local_key=local_key,
-            doorkeeper=Doorkeeper(),
-            journal=Journal(),
+            authenticator=ApiKeyAuthenticator(),
+            journal=RequestJournal(),
             dev=DevSessions(),
-            drafts=Drafts(),
+            drafts=DraftSessions(),
             variants=variants,
             limits=limits,
-            mailer=sending,
+            mailer=mailer_service,
         )
         yield platform
         await platform.finish_tasks()
         await platform.sessions.close_idle(older_than=0)
 
 
-async def _document(folder: Path, platform: Platform, postgres: Postgres) -> dict[str, Any]:
+async def _platform_document(folder: Path, platform: Platform, postgres: Postgres) -> dict[str, Any]:
     """What `start` prints and platform.json holds."""
     extensions = await databases.extension_versions(platform.server)
     return {
@@ -156,22 +164,22 @@ async def _document(folder: Path, platform: Platform, postgres: Postgres) -> dic
     }
 
 
-async def _keep(platform: Platform, postgres: Postgres) -> None:
-    await background_jobs.take_up(platform)
-    await background_jobs.together(
-        background_jobs.do_chores(platform),
-        background_jobs.mind_connections(platform),
-        keep_rotating(platform),
-        _watch(postgres, platform.state),
+async def _run_background(platform: Platform, postgres: Postgres) -> None:
+    await background_jobs.resume_provisioning(platform)
+    await background_jobs.run_concurrently(
+        background_jobs.run_background_jobs(platform),
+        background_jobs.maintain_connections(platform),
+        rotate_when_due(platform),
+        _supervise_postgres(postgres, platform.state),
     )
 
 
-async def _watch(postgres: Postgres, state: State) -> None:
+async def _supervise_postgres(postgres: Postgres, state: PlatformState) -> None:
     """PostgreSQL that has ended is started again, at the same port; clients connect anew by themselves."""
     while True:
         await asyncio.sleep(0.5)
-        await _mind_log(postgres)
-        if postgres.alive():
+        await _rotate_postgres_log(postgres)
+        if postgres.is_running():
             continue
         log.error("PostgreSQL ended; starting it again")
         port = postgres.port
@@ -181,9 +189,9 @@ async def _watch(postgres: Postgres, state: State) -> None:
         log.info("PostgreSQL is back")
 
 
-async def _mind_log(postgres: Postgres) -> None:
+async def _rotate_postgres_log(postgres: Postgres) -> None:
     try:
-        await asyncio.to_thread(turn_over, postgres.log)
+        await asyncio.to_thread(rotate_log, postgres.log)
     except OSError as error:
         log.warning("PostgreSQL's log can't be turned over: %s", error)
 

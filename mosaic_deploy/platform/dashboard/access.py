@@ -20,7 +20,7 @@ from starlette.responses import Response
 from mosaic_deploy.platform.accounts.local_key import LocalKey
 from mosaic_deploy.platform.dashboard import layout as page
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 
@@ -30,24 +30,24 @@ SESSION_SECONDS = 12 * 3600
 Endpoint = Callable[[Platform, Request], Awaitable[Response]]
 
 
-def guarded(endpoint: Endpoint) -> Endpoint:
+def browser_session_required(endpoint: Endpoint) -> Endpoint:
     """The endpoint as a page: for a browser that was let in, on the local platform only."""
 
     async def answer(platform: Platform, request: Request) -> Response:
         _require_local(platform)
-        if not _is_in(platform, request):
-            return page.locked()
-        _refuse_foreign(request)
+        if not _has_session(platform, request):
+            return page.locked_page()
+        _check_origin(request)
         return await endpoint(platform, request)
 
     return answer
 
 
-async def make_link(platform: Platform, _request: Request) -> Response:
+async def create_dashboard_link(platform: Platform, _request: Request) -> Response:
     """A link that lets one browser in. Asked for with the API key of this machine's own account, whose pages they
     are."""
     key = _require_local(platform)
-    own = await platform.doorkeeper.entry(platform.pool, key.value)
+    own = await platform.authenticator.authenticate(platform.pool, key.value)
     if own.account_id != platform.account_id:
         raise Fault(404, "not_found", "the pages are those of this machine's own account")
     token = secrets.token_urlsafe(32)
@@ -57,35 +57,35 @@ async def make_link(platform: Platform, _request: Request) -> Response:
         " INSERT INTO page_link (token_hash, expires_at) VALUES (%(hash)s, now() + make_interval(secs => %(life)s))",
         {"hash": _hash(token), "life": LINK_SECONDS},
     )
-    return Json({"url": f"{platform.url}/open?token={token}", "expires_in": LINK_SECONDS})
+    return JsonResponse({"url": f"{platform.url}/open?token={token}", "expires_in": LINK_SECONDS})
 
 
-async def enter(platform: Platform, request: Request) -> Response:
+async def start_browser_session(platform: Platform, request: Request) -> Response:
     """The link's own page: takes the token, gives the cookie."""
     _require_local(platform)
     if request.method == "HEAD":
         # Previews ask so; they must not use the link up.
-        return page.entered()
+        return page.redirect_to_dashboard()
     used = await control_database.fetch_one(
         platform.pool,
         "DELETE FROM page_link WHERE token_hash = %(hash)s RETURNING expires_at > now() AS valid",
         {"hash": _hash(request.query_params.get("token", ""))},
     )
     if used is not None and used["valid"]:
-        response = page.entered()
+        response = page.redirect_to_dashboard()
         response.set_cookie(
             _cookie_name(platform),
-            _session(platform, int(time.time()) + SESSION_SECONDS),
+            _session_cookie(platform, int(time.time()) + SESSION_SECONDS),
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
         )
         return response
-    return page.entered() if _is_in(platform, request) else page.locked(used_up=True)
+    return page.redirect_to_dashboard() if _has_session(platform, request) else page.locked_page(used_up=True)
 
 
-async def leave(platform: Platform, _request: Request) -> Response:
-    response = page.locked()
+async def end_browser_session(platform: Platform, _request: Request) -> Response:
+    response = page.locked_page()
     response.delete_cookie(_cookie_name(platform), httponly=True, samesite="strict")
     return response
 
@@ -97,16 +97,16 @@ def _require_local(platform: Platform) -> LocalKey:
     return platform.local_key
 
 
-def _is_in(platform: Platform, request: Request) -> bool:
+def _has_session(platform: Platform, request: Request) -> bool:
     given = request.cookies.get(_cookie_name(platform), "")
     expires, _, _ = given.partition(".")
     if not (expires.isascii() and expires.isdecimal() and len(expires) < 12):
         return False
-    same = hmac.compare_digest(given.encode(), _session(platform, int(expires)).encode())
+    same = hmac.compare_digest(given.encode(), _session_cookie(platform, int(expires)).encode())
     return same and int(expires) > time.time()
 
 
-def _refuse_foreign(request: Request) -> None:
+def _check_origin(request: Request) -> None:
     """Another origin may lead here, and do nothing else: not embed, not fetch, not send forms.
 
     Ports don't separate cookies, so a page of another server on this machine comes with ours.
@@ -125,7 +125,7 @@ def _cookie_name(platform: Platform) -> str:
     return f"mosaic_{platform.state.home_id}"
 
 
-def _session(platform: Platform, expires: int) -> str:
+def _session_cookie(platform: Platform, expires: int) -> str:
     signed = f"page-session {platform.state.home_id} {expires}"
     signature = hmac.new(platform.state.signing_key.encode(), signed.encode(), hashlib.sha256).hexdigest()
     return f"{expires}.{signature}"

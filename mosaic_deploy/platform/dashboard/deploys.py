@@ -18,22 +18,22 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session
 from mosaic_deploy.platform.services import Platform
 
-_SECONDS = 3
-_SHOWN_CHANGES = 200
-_DEPLOYS = """
+_TIMEOUT_SECONDS = 3
+_MAX_CHANGES = 200
+_DEPLOYS_QUERY = """
 SELECT id::text, status::text, holder::text, environment::text, started_at::timestamptz, finished_at::timestamptz,
        CASE WHEN pg_catalog.pg_column_size(report) < 1000000 THEN report::jsonb END
 FROM mosaic_deploy.deploys ORDER BY started_at DESC LIMIT %s
 """
 
-_LEASE = """
+_LEASE_QUERY = """
 SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One run of the deployer. `changes` are addresses such as `static:index.html`, `more` those beyond."""
+    """One run of the deployer. `changes` are addresses such as `static:index.html`, `omitted_changes` those beyond."""
 
     project_id: str
     id: str
@@ -43,43 +43,46 @@ class Deploy:
     started_at: datetime
     finished_at: datetime | None
     changes: tuple[str, ...]
-    more: int
+    omitted_changes: int
     error: str
 
 
 async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
     """Newest first, of all these projects. One whose ledger can't be read has none."""
     running = [row for row in projects if row["status"] == "running"]
-    found = await asyncio.gather(*(_of_project(platform, row, limit) for row in running))
+    found = await asyncio.gather(*(_fetch_project_deploys(platform, row, limit) for row in running))
     merged = [deploy for deploys in found for deploy in deploys]
     return sorted(merged, key=lambda deploy: deploy.started_at, reverse=True)[:limit]
 
 
-async def _of_project(platform: Platform, project: DictRow, limit: int) -> list[Deploy]:
+async def _fetch_project_deploys(platform: Platform, project: DictRow, limit: int) -> list[Deploy]:
     password = project["database_password"]
     try:
-        async with asyncio.timeout(_SECONDS), platform.sessions.session(project["id"], password) as session:
+        async with (
+            asyncio.timeout(_TIMEOUT_SECONDS),
+            platform.sessions.session(project["id"], password) as session,
+        ):
             await session.execute("BEGIN READ ONLY")
             await session.execute("SET LOCAL statement_timeout = '2s'")
-            cursor = await session.execute(_DEPLOYS, [limit])
+            cursor = await session.execute(_DEPLOYS_QUERY, [limit])
             rows = await cursor.fetchall()
-            lease = await _lease(session) if any(row[1] == "running" for row in rows) else None
-            return [_read(project["id"], row, lease) for row in rows]
+            lease = await _fetch_lease(session) if any(row[1] == "running" for row in rows) else None
+            return [_deploy_from_row(project["id"], row, lease) for row in rows]
     except (psycopg.Error, Fault, TimeoutError):
         # No ledger, another layout, or a database that is busy: the page goes without.
         return []
 
 
-async def _lease(session: Session) -> tuple[Any, ...] | None:
+async def _fetch_lease(session: Session) -> tuple[Any, ...] | None:
     """Who deploys now, and since when."""
     try:
-        cursor = await session.execute(_LEASE)
+        cursor = await session.execute(_LEASE_QUERY)
         return await cursor.fetchone()
     except psycopg.Error:
         return None
 
 
-def _read(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
+def _deploy_from_row(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
     name, status, holder, environment, started, finished, report = row
     if status == "running" and not (lease and lease[0] == holder and lease[1] <= started):
         # Its process died before it could write how it ended.
@@ -91,5 +94,5 @@ def _read(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) 
     message = str(error.get("message", "")) if isinstance(error, dict) else ""
     return Deploy(
         project_id, name, status, holder, environment or "", started, finished,
-        tuple(changes[:_SHOWN_CHANGES]), max(0, len(changes) - _SHOWN_CHANGES), message[:2000],
+        tuple(changes[:_MAX_CHANGES]), max(0, len(changes) - _MAX_CHANGES), message[:2000],
     )  # fmt: skip

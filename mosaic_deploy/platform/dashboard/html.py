@@ -13,12 +13,12 @@ class Html(str):
     __slots__ = ()
 
 
-def escaped(value: str) -> Html:
+def escape_html(value: str) -> Html:
     return value if isinstance(value, Html) else Html(html.escape(value))
 
 
-def joined(parts: Iterable[str], between: str = "") -> Html:
-    return Html(escaped(between).join(escaped(part) for part in parts))
+def join_html(parts: Iterable[str], separator: str = "") -> Html:
+    return Html(escape_html(separator).join(escape_html(part) for part in parts))
 
 
 def element(name: str, content: str = "", /, **attributes: str) -> Html:
@@ -26,14 +26,14 @@ def element(name: str, content: str = "", /, **attributes: str) -> Html:
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
     )
-    return Html(f"<{name}{written}>{escaped(content)}</{name}>")
+    return Html(f"<{name}{written}>{escape_html(content)}</{name}>")
 
 
 def link(target: str, label: str | None = None) -> Html:
     return element("a", label or target, href=target)
 
 
-def moment(at: datetime) -> Html:
+def time_element(at: datetime) -> Html:
     """A time in UTC, to the second."""
     at = at.astimezone(UTC)
     return element("time", at.strftime("%Y-%m-%d %H:%M:%S"), datetime=at.isoformat(timespec="seconds"))
@@ -50,16 +50,16 @@ def meter(used: int, limit: int, label: str) -> Html:
         value=str(used),
         aria_label=label,
     )
-    return joined([bar, element("small", label)], " ")
+    return join_html([bar, element("small", label)], " ")
 
 
-def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> Html:
+def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> Html:
     """The first cell of a row is its head. Wide tables scroll by themselves, by keyboard too."""
     if not rows:
         return element("p", empty, class_="empty")
-    head = element("tr", joined(element("th", name, scope="col") for name in heads))
-    lines = joined(element("tr", _row(row)) for row in rows)
-    whole = joined(
+    head = element("tr", join_html(element("th", name, scope="col") for name in headers))
+    lines = join_html(element("tr", _row(row)) for row in rows)
+    whole = join_html(
         [element("caption", caption), element("thead", head), element("tbody", lines)],
     )
     return element(
@@ -69,13 +69,15 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, 
 
 def _row(cells: Sequence[str]) -> Html:
     first, *others = cells
-    return joined([element("th", first, scope="row"), *(element("td", cell) for cell in others)])
+    return join_html([element("th", first, scope="row"), *(element("td", cell) for cell in others)])
 
 
 def section(name: str, title: str, *content: str) -> Html:
     heading = element("h2", title, id=f"{name}-title")
-    return element("section", joined([heading, *content]), id=name, aria_labelledby=f"{name}-title")
+    return element("section", join_html([heading, *content]), id=name, aria_labelledby=f"{name}-title")
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> Html:
-    return element("dl", joined(joined([element("dt", name), element("dd", value)]) for name, value in pairs))
+def definition_list(pairs: Iterable[tuple[str, str]]) -> Html:
+    return element(
+        "dl", join_html(join_html([element("dt", name), element("dd", value)]) for name, value in pairs)
+    )

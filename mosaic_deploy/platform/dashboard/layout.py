@@ -8,8 +8,8 @@ import hashlib
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.dashboard.html import Html, element, escaped, joined, link
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.dashboard.html import Html, element, escape_html, join_html, link
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.version import __version__
@@ -52,7 +52,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_PLACES = (
+_NAVIGATION = (
     ("/#projects", "Projects"),
     ("/inbox", "Inbox"),
     ("/#tickets", "Tickets"),
@@ -65,43 +65,43 @@ _PLACES = (
 async def health(platform: Platform, _request: Request) -> Response:
     """Healthy means that the control database answers."""
     await control_database.fetch(platform.pool, "SELECT 1")
-    return Json({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
+    return JsonResponse({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
 
 
-def document(title: str, *content: str) -> Response:
+def dashboard_page(title: str, *content: str) -> Response:
     """A page with the way to all others."""
-    places = joined(link(target, label) for target, label in _PLACES)
-    nav = element("nav", places, aria_label="Pages")
+    navigation = join_html(link(target, label) for target, label in _NAVIGATION)
+    nav = element("nav", navigation, aria_label="Pages")
     lock = element("form", element("button", "Lock"), method="post", action="/leave")
-    head = joined([element("strong", link("/", "Mosaic on this machine")), nav, lock])
-    return _framed(title, head, joined([element("h1", title), *content]))
+    head = join_html([element("strong", link("/", "Mosaic on this machine")), nav, lock])
+    return _html_response(title, head, join_html([element("h1", title), *content]))
 
 
-def locked(*, used_up: bool = False) -> Response:
+def locked_page(*, used_up: bool = False) -> Response:
     """What anyone sees who wasn't let in."""
     why = "This link was used already, or is too old." if used_up else "These pages show keys and mails."
-    text = joined(
+    text = join_html(
         [
             element("p", f"{why} Only this machine's user may open them. In a terminal:"),
             element("pre", element("code", "mosaic-deploy local open")),
         ]
     )
     head = element("strong", "Mosaic on this machine")
-    return _framed("Locked", head, joined([element("h1", "Locked"), text]), status=401)
+    return _html_response("Locked", head, join_html([element("h1", "Locked"), text]), status=401)
 
 
-def entered() -> Response:
+def redirect_to_dashboard() -> Response:
     """Leads on to the pages by a new navigation: on a redirect the browser wouldn't send the cookie yet, where
     another program or page has led here."""
     onward = Html('<meta http-equiv="refresh" content="0;url=/">')
-    return _framed("Welcome", "", element("p", link("/", "Go on to the pages")), extra=onward)
+    return _html_response("Welcome", "", element("p", link("/", "Go on to the pages")), extra=onward)
 
 
-def _framed(title: str, head: str, main: str, *, status: int = 200, extra: str = "") -> Response:
+def _html_response(title: str, head: str, main: str, *, status: int = 200, extra: str = "") -> Response:
     text = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)} · Mosaic</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape_html(title)} · Mosaic</title>'
         f'<meta name="viewport" content="width=device-width">{extra}<style>{_STYLE}</style></head><body>'
-        f'<a class="skip" href="#main">Skip to the content</a><header>{escaped(head)}</header>'
-        f'<main id="main">{escaped(main)}</main><footer>mosaic-deploy {__version__}</footer></body></html>\n'
+        f'<a class="skip" href="#main">Skip to the content</a><header>{escape_html(head)}</header>'
+        f'<main id="main">{escape_html(main)}</main><footer>mosaic-deploy {__version__}</footer></body></html>\n'
     )
     return Response(text, status, HEADERS, "text/html; charset=utf-8")

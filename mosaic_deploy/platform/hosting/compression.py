@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import gzip
 
-PACKED_TYPES = ("text/", "application/json", "image/svg+xml")
-_LEAST = 512
+COMPRESSED_TYPES = ("text/", "application/json", "image/svg+xml")
+_MIN_BYTES = 512
 _LEVEL = 6
 
 
-def is_text(content_type: str) -> bool:
-    return content_type.startswith(PACKED_TYPES)
+def is_compressible(content_type: str) -> bool:
+    return content_type.startswith(COMPRESSED_TYPES)
 
 
-def packed(content: bytes, content_type: str) -> bytes:
+def gzip_copy(content: bytes, content_type: str) -> bytes:
     """The gzip copy; empty where it wouldn't be worth it. The same bytes for the same content, whenever made."""
-    if len(content) < _LEAST or not is_text(content_type):
+    if len(content) < _MIN_BYTES or not is_compressible(content_type):
         return b""
     copy = gzip.compress(content, _LEVEL, mtime=0)
     return copy if len(copy) < 0.9 * len(content) else b""
@@ -38,13 +38,13 @@ def _weights(header: str) -> list[tuple[str, float]]:
         weight = 1.0
         for parameter in parameters:
             if parameter.startswith("q="):
-                weight = _number(parameter.removeprefix("q="))
+                weight = _quality(parameter.removeprefix("q="))
         if name:
             found.append((name, weight))
     return found
 
 
-def _number(text: str) -> float:
+def _quality(text: str) -> float:
     try:
         return min(1.0, max(0.0, float(text)))
     except ValueError:

@@ -16,23 +16,30 @@ from starlette.responses import Response, StreamingResponse
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting import sites
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
-from mosaic_deploy.platform.projects.dev_sessions import LIFE, DevSession, Message
+from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, DevSession, Message
 from mosaic_deploy.platform.projects.projects import find_project
 from mosaic_deploy.platform.services import Platform
 
-PLACE = "__mosaic_dev/"
-_TAG = b'\n<script src="/__mosaic_dev/client.js"></script>\n'
+PATH_PREFIX = "__mosaic_dev/"
+_SCRIPT_TAG = b'\n<script src="/__mosaic_dev/client.js"></script>\n'
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # They would bring a page as it was, compressed, or in part.
-_LEFT_OUT = (b"accept-encoding", b"range", b"if-range", b"if-none-match", b"if-modified-since")
-_REPLACED = ("content-length", "etag", "last-modified", "accept-ranges", "vary", "cache-control")
-_MAILS = 20
-_LINES = 200
+_DROPPED_REQUEST_HEADERS = (b"accept-encoding", b"range", b"if-range", b"if-none-match", b"if-modified-since")
+_DROPPED_RESPONSE_HEADERS = (
+    "content-length",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+    "vary",
+    "cache-control",
+)
+_MAX_EMAILS = 20
+_MAX_LINES = 200
 
 
-async def report(platform: Platform, request: Request) -> Response:
+async def update_session(platform: Platform, request: Request) -> Response:
     """What the command has to say: that it is there, what went live, what is broken. The answer has new mails."""
     if not platform.local:
         raise Fault(404, "not_found", "there are dev sessions on this machine's own platform only")
@@ -41,34 +48,38 @@ async def report(platform: Platform, request: Request) -> Response:
     kind = request_body.text(document, "type")
     if kind == "end":
         platform.dev.end(project["id"])
-        return Json({"expires_in": 0, "mails": []})
-    _tell(platform.dev.begin(project["id"]), kind, document)
-    mails = await _mails(platform, project["id"], document.get("mails_after"))
-    return Json({"expires_in": LIFE, **mails})
+        return JsonResponse({"expires_in": 0, "mails": []})
+    _publish(platform.dev.get_or_create(project["id"]), kind, document)
+    emails = await _fetch_new_emails(platform, project["id"], document.get("mails_after"))
+    return JsonResponse({"expires_in": SESSION_TTL_SECONDS, **emails})
 
 
-def _tell(session: DevSession, kind: str, document: dict[str, object]) -> None:
+def _publish(session: DevSession, kind: str, document: dict[str, object]) -> None:
     if kind == "live":
         session.version += 1
         paths = document.get("paths")
-        told: Message = {"type": "live", "paths": _texts(paths), "version": session.greeting()["version"]}
-        session.tell(told)
+        message: Message = {
+            "type": "live",
+            "paths": _string_list(paths),
+            "version": session.hello_message()["version"],
+        }
+        session.publish(message)
     elif kind == "broken":
-        session.error = _texts(document.get("lines"))
-        session.tell({"type": "broken", "error": session.error})
+        session.error = _string_list(document.get("lines"))
+        session.publish({"type": "broken", "error": session.error})
     elif kind == "mended":
         if session.error is not None:
             session.error = None
-            session.tell({"type": "mended"})
+            session.publish({"type": "mended"})
     elif kind != "beat":
         raise Fault(400, "field_invalid", "`type` is beat, live, broken, mended or end")
 
 
-def _texts(value: object) -> list[str]:
-    return [str(one) for one in value[:_LINES]] if isinstance(value, list) else []
+def _string_list(value: object) -> list[str]:
+    return [str(one) for one in value[:_MAX_LINES]] if isinstance(value, list) else []
 
 
-async def _mails(platform: Platform, project_id: str, after: object) -> dict[str, object]:
+async def _fetch_new_emails(platform: Platform, project_id: str, after: object) -> dict[str, object]:
     """Those since the mail `after`; the first time only where the newest one stands."""
     if not isinstance(after, int) or isinstance(after, bool):
         row = await control_database.fetch_one(
@@ -81,10 +92,10 @@ async def _mails(platform: Platform, project_id: str, after: object) -> dict[str
         platform.pool,
         "SELECT id, recipient, subject, link FROM mail WHERE project_id = %(project)s AND id > %(after)s"
         " ORDER BY id LIMIT %(limit)s",
-        {"project": project_id, "after": after, "limit": _MAILS},
+        {"project": project_id, "after": after, "limit": _MAX_EMAILS},
     )
-    mails = [{"to": row["recipient"], "subject": row["subject"], "link": row["link"]} for row in rows]
-    return {"last_mail": rows[-1]["id"] if rows else after, "mails": mails}
+    emails = [{"to": row["recipient"], "subject": row["subject"], "link": row["link"]} for row in rows]
+    return {"last_mail": rows[-1]["id"] if rows else after, "mails": emails}
 
 
 async def serve(platform: Platform, project_id: str, path: str, request: Request) -> Response:
@@ -92,54 +103,58 @@ async def serve(platform: Platform, project_id: str, path: str, request: Request
     session = platform.dev.find(project_id) if platform.local else None
     if session is None:
         return await sites.serve(platform, project_id, path, "", request)
-    if path.startswith(PLACE) and request.method == "GET":
-        if path == f"{PLACE}client.js":
+    if path.startswith(PATH_PREFIX) and request.method == "GET":
+        if path == f"{PATH_PREFIX}client.js":
             return Response(SCRIPT, 200, _HEADERS, "text/javascript; charset=utf-8")
-        if path == f"{PLACE}events":
-            return StreamingResponse(_events(session), 200, _HEADERS, "text/event-stream")
+        if path == f"{PATH_PREFIX}events":
+            return StreamingResponse(_event_stream(session), 200, _HEADERS, "text/event-stream")
     if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
         return await sites.serve(platform, project_id, path, "", request)
-    return await _followed(await sites.serve(platform, project_id, path, "", _plainly(request)))
+    return await _with_reload_script(
+        await sites.serve(platform, project_id, path, "", _unconditional_request(request))
+    )
 
 
-def _plainly(request: Request) -> Request:
-    headers = [pair for pair in request.scope["headers"] if pair[0] not in _LEFT_OUT]
+def _unconditional_request(request: Request) -> Request:
+    headers = [pair for pair in request.scope["headers"] if pair[0] not in _DROPPED_REQUEST_HEADERS]
     return Request({**request.scope, "headers": headers}, request.receive)
 
 
-async def _followed(response: Response) -> Response:
+async def _with_reload_script(response: Response) -> Response:
     """The page with the script behind it, where it is one. No cache keeps it: the session ends."""
     if not response.headers.get("content-type", "").startswith("text/html"):
         return response
     if isinstance(response, StreamingResponse):
-        pieces = [bytes(piece) async for piece in response.body_iterator if not isinstance(piece, str)]
-        content = b"".join(pieces)
+        chunks = [bytes(chunk) async for chunk in response.body_iterator if not isinstance(chunk, str)]
+        content = b"".join(chunks)
     else:
         content = bytes(response.body)
-    headers = {name: value for name, value in response.headers.items() if name not in _REPLACED}
-    return Response(content + _TAG, response.status_code, {**headers, "Cache-Control": "no-store"})
+    headers = {
+        name: value for name, value in response.headers.items() if name not in _DROPPED_RESPONSE_HEADERS
+    }
+    return Response(content + _SCRIPT_TAG, response.status_code, {**headers, "Cache-Control": "no-store"})
 
 
-async def _events(session: DevSession) -> AsyncIterator[bytes]:
+async def _event_stream(session: DevSession) -> AsyncIterator[bytes]:
     """What is told, until the session ends; a comment now and then finds out who has gone."""
     queue: asyncio.Queue[Message | None] = asyncio.Queue()
     session.listeners.add(queue)
     try:
-        yield _event(session.greeting())
-        while session.lives:
+        yield _sse_event(session.hello_message())
+        while session.is_alive:
             try:
-                message = await asyncio.wait_for(queue.get(), timeout=LIFE / 3)
+                message = await asyncio.wait_for(queue.get(), timeout=SESSION_TTL_SECONDS / 3)
             except TimeoutError:
                 yield b": \n\n"
                 continue
             if message is None:
                 return
-            yield _event(message)
+            yield _sse_event(message)
     finally:
         session.listeners.discard(queue)
 
 
-def _event(message: Message) -> bytes:
+def _sse_event(message: Message) -> bytes:
     return f"data: {json.dumps(message)}\n\n".encode()
 
 

@@ -11,20 +11,20 @@ from starlette.responses import Response, StreamingResponse
 
 from mosaic_deploy.platform.hosting.compression import accepts_gzip
 from mosaic_deploy.platform.hosting.ranges import (
+    ByteRange,
     Multipart,
-    Span,
-    asked_spans,
-    is_known,
+    if_range_matches,
+    is_not_modified,
     last_modified,
-    range_holds,
+    parse_range_header,
 )
 from mosaic_deploy.platform.projects.names import url_path
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records
-from mosaic_deploy.platform.storage.file_records import Table
+from mosaic_deploy.platform.storage.file_records import FileTable
 
-_STORAGE = "storage/"
-_NOT_FOUND = (
+_STORAGE_PREFIX = "storage/"
+_NOT_FOUND_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>404 Not Found</title>'
     "<h1>404</h1><p>There is no such page.</p></html>"
 )
@@ -37,36 +37,38 @@ async def serve(platform: Platform, project_id: str, path: str, prefix: str, req
         return Response("method not allowed\n", 405, {"Allow": "GET, HEAD"}, "text/plain")
     for _ in range(2):
         try:
-            return await _answer(platform, project_id, path, prefix, request)
+            return await _respond(platform, project_id, path, prefix, request)
         except FileNotFoundError:
             # The file was replaced between reading its record and its bytes; the new record is there now.
             continue
     # The project is just being deleted.
-    return Response(_NOT_FOUND, 404, _HEADERS, "text/html; charset=utf-8")
+    return Response(_NOT_FOUND_PAGE, 404, _HEADERS, "text/html; charset=utf-8")
 
 
-async def _answer(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
-    if path.startswith(_STORAGE):
-        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(_STORAGE)])
+async def _respond(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
+    if path.startswith(_STORAGE_PREFIX):
+        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(_STORAGE_PREFIX)])
         return (
-            await _file(platform, request, stored)
+            await _file_response(platform, request, stored)
             if stored
             else await _not_found(platform, project_id, request)
         )
-    wanted = path + "index.html" if path == "" or path.endswith("/") else path
-    as_folder, as_page = f"{wanted}/index.html", f"{wanted}.html"
-    rows = await file_records.found(platform.pool, "static_file", project_id, [wanted, as_folder, as_page])
-    if wanted in rows:
-        return await _file(platform, request, rows[wanted])
+    file_name = path + "index.html" if path == "" or path.endswith("/") else path
+    as_folder, as_page = f"{file_name}/index.html", f"{file_name}.html"
+    rows = await file_records.find_records(
+        platform.pool, "static_file", project_id, [file_name, as_folder, as_page]
+    )
+    if file_name in rows:
+        return await _file_response(platform, request, rows[file_name])
     if as_folder in rows:
-        return _redirect(f"{prefix}/{url_path(wanted)}/", request)
+        return _redirect(f"{prefix}/{url_path(file_name)}/", request)
     if as_page in rows:
-        return await _file(platform, request, rows[as_page])
+        return await _file_response(platform, request, rows[as_page])
     return await _not_found(platform, project_id, request)
 
 
-async def _find(platform: Platform, table: Table, project_id: str, names: list[str]) -> DictRow | None:
-    rows = await file_records.found(platform.pool, table, project_id, names)
+async def _find(platform: Platform, table: FileTable, project_id: str, names: list[str]) -> DictRow | None:
+    rows = await file_records.find_records(platform.pool, table, project_id, names)
     return next((rows[name] for name in names if name in rows), None)
 
 
@@ -74,10 +76,10 @@ async def _not_found(platform: Platform, project_id: str, request: Request) -> R
     """The site's own 404 page where it has one."""
     row = await _find(platform, "static_file", project_id, ["404.html"])
     if row is None:
-        return Response(_NOT_FOUND, 404, _HEADERS, "text/html; charset=utf-8")
-    page = _Representation.chosen(row, request)
+        return Response(_NOT_FOUND_PAGE, 404, _HEADERS, "text/html; charset=utf-8")
+    page = _Representation.negotiate(row, request)
     headers = {name: value for name, value in page.headers.items() if name not in ("ETag", "Last-Modified")}
-    return await _send(platform, request, page, 404, headers, [page.whole])
+    return await _body_response(platform, request, page, 404, headers, [page.whole])
 
 
 def _redirect(target: str, request: Request) -> Response:
@@ -96,11 +98,11 @@ class _Representation:
     headers: dict[str, str]
 
     @property
-    def whole(self) -> Span:
-        return Span(0, self.size)
+    def whole(self) -> ByteRange:
+        return ByteRange(0, self.size)
 
     @classmethod
-    def chosen(cls, row: DictRow, request: Request) -> _Representation:
+    def negotiate(cls, row: DictRow, request: Request) -> _Representation:
         """Ranges are always of the file as it is."""
         headers = {**_HEADERS, "Content-Type": row["content_type"]}
         if row["packed"]:
@@ -108,77 +110,83 @@ class _Representation:
             ranged = request.method == "GET" and "range" in request.headers
             if not ranged and accepts_gzip(request.headers.get("accept-encoding", "")):
                 headers["Content-Encoding"] = "gzip"
-                return cls(row, f'"{row["etag"]}-gzip"', row["size"], row["packed"], headers).dated()
+                return cls(
+                    row, f'"{row["etag"]}-gzip"', row["size"], row["packed"], headers
+                ).with_validators()
         headers["Accept-Ranges"] = "bytes"
-        return cls(row, f'"{row["etag"]}"', 0, row["size"], headers).dated()
+        return cls(row, f'"{row["etag"]}"', 0, row["size"], headers).with_validators()
 
-    def dated(self) -> _Representation:
+    def with_validators(self) -> _Representation:
         self.headers["ETag"] = self.etag
         if modified := last_modified(self.row["updated_at"]):
             self.headers["Last-Modified"] = modified
         return self
 
 
-async def _file(platform: Platform, request: Request, row: DictRow) -> Response:
+async def _file_response(platform: Platform, request: Request, row: DictRow) -> Response:
     """The file's bytes: all, some ranges of them, or none where the reader has them already."""
-    file = _Representation.chosen(row, request)
+    file = _Representation.negotiate(row, request)
     modified = file.headers.get("Last-Modified")
-    if is_known(request.headers, file.etag, modified):
+    if is_not_modified(request.headers, file.etag, modified):
         kept = ("ETag", "Vary", "Last-Modified", *_HEADERS)
         return Response(
             status_code=304, headers={name: file.headers[name] for name in kept if name in file.headers}
         )
-    spans = None
-    if request.method == "GET" and range_holds(request.headers, file.etag, modified):
-        spans = asked_spans(request.headers.get("range", ""), file.size)
-    if spans is None:
-        return await _send(platform, request, file, 200, file.headers, [file.whole])
-    if not spans:
+    byte_ranges = None
+    if request.method == "GET" and if_range_matches(request.headers, file.etag, modified):
+        byte_ranges = parse_range_header(request.headers.get("range", ""), file.size)
+    if byte_ranges is None:
+        return await _body_response(platform, request, file, 200, file.headers, [file.whole])
+    if not byte_ranges:
         return Response(status_code=416, headers={**_HEADERS, "Content-Range": f"bytes */{file.size}"})
-    return await _send(platform, request, file, 206, file.headers, spans)
+    return await _body_response(platform, request, file, 206, file.headers, byte_ranges)
 
 
-async def _send(
+async def _body_response(
     platform: Platform,
     request: Request,
     file: _Representation,
     status: int,
     headers: dict[str, str],
-    spans: list[Span],
+    byte_ranges: list[ByteRange],
 ) -> Response:
     headers = dict(headers)
-    multipart = Multipart.of(spans, file.size, file.row["content_type"]) if len(spans) > 1 else None
+    multipart = (
+        Multipart.create(byte_ranges, file.size, file.row["content_type"]) if len(byte_ranges) > 1 else None
+    )
     if multipart is not None:
         headers["Content-Type"] = multipart.content_type
     elif status == 206:
-        headers["Content-Range"] = spans[0].header(file.size)
-    headers["Content-Length"] = str(multipart.length if multipart else spans[0].end - spans[0].start)
+        headers["Content-Range"] = byte_ranges[0].content_range(file.size)
+    headers["Content-Length"] = str(
+        multipart.length if multipart else byte_ranges[0].end - byte_ranges[0].start
+    )
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    chunks = _chunks(platform, file, spans, multipart)
+    chunks = _chunks(platform, file, byte_ranges, multipart)
     # Asked for before the head goes out: an object that is gone is found while another answer is still possible.
     first = await anext(chunks, b"")
     if len(first) == int(headers["Content-Length"]):
         await chunks.aclose()
         return Response(first, status, headers)
-    return StreamingResponse(_joined(first, chunks), status, headers)
+    return StreamingResponse(_prepend(first, chunks), status, headers)
 
 
 async def _chunks(
-    platform: Platform, file: _Representation, spans: list[Span], multipart: Multipart | None
+    platform: Platform, file: _Representation, byte_ranges: list[ByteRange], multipart: Multipart | None
 ) -> AsyncGenerator[bytes, None]:
-    for span in spans:
-        first = multipart.head(span) if multipart else b""
+    for byte_range in byte_ranges:
+        first = multipart.part_header(byte_range) if multipart else b""
         async for chunk in platform.store.stream(
-            file.row["object"], file.offset + span.start, file.offset + span.end
+            file.row["object"], file.offset + byte_range.start, file.offset + byte_range.end
         ):
             yield first + chunk
             first = b""
     if multipart:
-        yield multipart.tail
+        yield multipart.closing_boundary
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for chunk in rest:
         yield chunk

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.hosting.compression import packed
+from mosaic_deploy.platform.hosting.compression import gzip_copy
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json
-from mosaic_deploy.platform.projects.names import checked_filename, static_type, url_path
-from mosaic_deploy.platform.projects.projects import find_project, no_project
+from mosaic_deploy.platform.http.responses import JsonResponse
+from mosaic_deploy.platform.projects.names import checked_filename, static_content_type, url_path
+from mosaic_deploy.platform.projects.projects import find_project, project_not_found
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records, orphans, uploads
 
-_AT_ONCE = 64 * 1024
+_INLINE_COMPRESSION_BYTES = 64 * 1024
 SIZE_LIMIT = 25 * 1024 * 1024
 
 
@@ -29,15 +29,15 @@ async def put_file(platform: Platform, request: Request) -> Response:
     """Text as it is, or bytes as base64 with `"encoding": "base64"`."""
     document = await request_body.read_json(request)
     filename = checked_filename(request_body.text(document, "filename"))
-    content_type = static_type(filename)
-    content = _content(document)
+    content_type = static_content_type(filename)
+    content = _decoded_content(document)
     project_id: str = request.path_params["project_id"]
-    key = file_records.new_key(project_id, "static_file")
+    key = file_records.new_object_key(project_id, "static_file")
     # Compressing a large file takes a moment that other requests shouldn't wait for.
     copy = (
-        await asyncio.to_thread(packed, content, content_type)
-        if len(content) > _AT_ONCE
-        else packed(content, content_type)
+        await asyncio.to_thread(gzip_copy, content, content_type)
+        if len(content) > _INLINE_COMPRESSION_BYTES
+        else gzip_copy(content, content_type)
     )
     record = {
         "project_id": project_id,
@@ -48,28 +48,28 @@ async def put_file(platform: Platform, request: Request) -> Response:
         "object": key,
         "packed": len(copy),
     }
-    if "\x00" in project_id or not await orphans.announce_for(
+    if "\x00" in project_id or not await orphans.reserve_static_object(
         platform.pool, key, project_id, platform.account_id
     ):
-        raise no_project(project_id)
+        raise project_not_found(project_id)
     try:
         await platform.store.put(key, content + copy)
         async with platform.pool.connection() as connection:
             await file_records.put(connection, "static_file", record)
     except BaseException as error:
-        await uploads.give_up(platform, key)
+        await uploads.abort_upload(platform, key)
         if isinstance(error, errors.ForeignKeyViolation):
             raise Fault(404, "project_not_found", f"the project {project_id} was deleted") from error
         raise
     url = f"{platform.site_url(project_id)}/{url_path(filename)}"
-    return Json({"filename": filename, "url": url, "size": len(content)}, 201)
+    return JsonResponse({"filename": filename, "url": url, "size": len(content)}, 201)
 
 
 async def list_files(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     base = platform.site_url(project["id"])
-    rows = await file_records.listed(platform.pool, "static_file", project["id"])
-    return Json({"files": [_described(row, base) for row in rows]})
+    rows = await file_records.list_records(platform.pool, "static_file", project["id"])
+    return JsonResponse({"files": [_row_document(row, base) for row in rows]})
 
 
 async def delete_file(platform: Platform, request: Request) -> Response:
@@ -77,10 +77,10 @@ async def delete_file(platform: Platform, request: Request) -> Response:
     filename = request.path_params["filename"]
     if not await file_records.remove(platform.pool, "static_file", project["id"], filename):
         raise Fault(404, "file_not_found", f"there is no static file {filename!r}")
-    return Json({"success": True, "filename": filename})
+    return JsonResponse({"success": True, "filename": filename})
 
 
-def _content(document: dict[str, object]) -> bytes:
+def _decoded_content(document: dict[str, object]) -> bytes:
     content = document.get("content")
     if not isinstance(content, str):
         raise Fault(400, "field_invalid", "`content` must be a string")
@@ -99,7 +99,7 @@ def _content(document: dict[str, object]) -> bytes:
     return decoded
 
 
-def _described(row: DictRow, base: str) -> dict[str, object]:
+def _row_document(row: DictRow, base: str) -> dict[str, object]:
     return {
         "filename": row["filename"],
         "size": row["size"],

@@ -28,7 +28,7 @@ _TEXT = {
     "yaml": "application/yaml",
     "yml": "application/yaml",
 }
-_BYTES = {
+_BINARY = {
     "7z": "application/x-7z-compressed",
     "aac": "audio/aac",
     "apng": "image/apng",
@@ -83,7 +83,7 @@ _BYTES = {
     "zip": "application/zip",
     "zst": "application/zstd",
 }
-_TYPES = {name: f"{kind}; charset=utf-8" for name, kind in _TEXT.items()} | _BYTES
+_TYPES = {name: f"{kind}; charset=utf-8" for name, kind in _TEXT.items()} | _BINARY
 
 
 def content_type(suffix: str) -> str:

@@ -20,7 +20,7 @@ class Hosts:
     scheme: str
     domain: str
     port: str
-    own: tuple[str, ...]
+    platform_names: tuple[str, ...]
     url: str
     # On one machine a stranger's name that resolves to it (DNS rebinding) must not reach even the health check.
     strict: bool = True
@@ -28,7 +28,7 @@ class Hosts:
     def site_url(self, project_id: str) -> str:
         return f"{self.scheme}://{project_id}.{self.domain}{self.port}"
 
-    def site_of(self, host: str) -> str | None:
+    def project_id_from_host(self, host: str) -> str | None:
         """The project a Host header names, None for the platform itself; a Fault with 421 for other hosts."""
         name = host.lower()
         if not name.endswith("]"):
@@ -36,12 +36,12 @@ class Hosts:
             if colon and port.isdecimal():
                 name = head
         name = name.removesuffix(".")
-        if name in self.own:
+        if name in self.platform_names:
             return None
         label = name.removesuffix(f".{self.domain}")
         if label != name and label and "." not in label:
             return label
-        served = ", ".join([*self.own[:2], f"*.{self.domain}"])
+        served = ", ".join([*self.platform_names[:2], f"*.{self.domain}"])
         raise Fault(421, "host_not_served", f"only {served} are served here")
 
 

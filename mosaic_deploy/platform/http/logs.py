@@ -14,39 +14,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.platform.http.request_journal import Answered
+from mosaic_deploy.platform.http.request_journal import RequestRecord
 
-FILE = "platform.log"
+LOG_FILE = "platform.log"
 MAX_BYTES = 5_000_000
-KEPT_FILES = 3
+BACKUP_COUNT = 3
 
 _requests = logging.getLogger("mosaic_deploy.platform.requests")
 
 
 def configure(folder: Path | None) -> None:
     """Into the folder's log file; without a folder to stderr, for whoever watches the process."""
-    chosen: logging.Handler = (
-        logging.StreamHandler(sys.stderr) if folder is None else TurningFile(folder / FILE)
+    handler: logging.Handler = (
+        logging.StreamHandler(sys.stderr) if folder is None else RotatingLogFile(folder / LOG_FILE)
     )
-    chosen.setFormatter(Lines())
-    logging.basicConfig(level=logging.INFO, handlers=[chosen], force=True)
+    handler.setFormatter(JsonLineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # A traceback of the logging itself would go to the very place that can't be written, a full disk's.
     logging.raiseExceptions = False
 
 
-def log_answered(answered: Answered) -> None:
+def log_request(request_record: RequestRecord) -> None:
     fields = {
-        "request_id": answered.request_id,
-        "method": answered.method,
-        "path": answered.path,
-        "route": answered.route,
-        "status": answered.status,
-        "ms": round(answered.milliseconds, 1),
+        "request_id": request_record.request_id,
+        "method": request_record.method,
+        "path": request_record.path,
+        "route": request_record.route,
+        "status": request_record.status,
+        "ms": round(request_record.milliseconds, 1),
     }
-    _requests.info("%s %s %d", answered.method, answered.path, answered.status, extra={"fields": fields})
+    _requests.info(
+        "%s %s %d",
+        request_record.method,
+        request_record.path,
+        request_record.status,
+        extra={"fields": fields},
+    )
 
 
-class Lines(logging.Formatter):
+class JsonLineFormatter(logging.Formatter):
     """A record as JSON in ASCII: nothing that a path or a message holds can look like another line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -63,12 +69,12 @@ class Lines(logging.Formatter):
         return json.dumps(document, default=str)
 
 
-class TurningFile(logging.handlers.RotatingFileHandler):
+class RotatingLogFile(logging.handlers.RotatingFileHandler):
     """The log file and, where stderr leads into the same file, stderr with it: what a crash says is kept there."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
-        self._with_stderr = os.path.sameopenfile(self._handle(), 2)
+        super().__init__(path, maxBytes=MAX_BYTES, backupCount=BACKUP_COUNT, encoding="utf-8")
+        self._with_stderr = os.path.sameopenfile(self._file_descriptor(), 2)
 
     def _open(self) -> Any:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -78,8 +84,8 @@ class TurningFile(logging.handlers.RotatingFileHandler):
         super().doRollover()
         if self._with_stderr:
             for number in (1, 2):
-                os.dup2(self._handle(), number)
+                os.dup2(self._file_descriptor(), number)
 
-    def _handle(self) -> int:
+    def _file_descriptor(self) -> int:
         assert self.stream is not None
         return self.stream.fileno()

@@ -16,28 +16,28 @@ DEPTH_LIMIT = 100
 
 async def read_json(request: Request) -> dict[str, Any]:
     """The body as a JSON object; a Fault with 400, 413 or 415 otherwise."""
-    _check_type(request.headers.get("content-type"))
+    _check_content_type(request.headers.get("content-type"))
     raw = await _read_limited(request)
     try:
-        document = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
+        document = json.loads(raw, parse_constant=_reject_constant, parse_float=_parse_finite_float)
         _check_depth(document)
         # A lone surrogate can be written in JSON, but is no text that could be stored or sent on.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise Fault(400, "json_invalid", f"the body is not valid JSON: {_reason(error)}") from error
+        raise Fault(400, "json_invalid", f"the body is not valid JSON: {_error_text(error)}") from error
     if not isinstance(document, dict):
         raise Fault(400, "json_invalid", "the body must be a JSON object")
     return document
 
 
-def _check_type(given: str | None) -> None:
+def _check_content_type(given: str | None) -> None:
     """JSON may come without a name. Under another name it may be anything."""
     kind = (given or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Fault(415, "json_expected", f"send the body as application/json, not as {kind[:100]!r}")
 
 
-def _finite(text: str) -> float:
+def _parse_finite_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"the number {text[:40]} is too large")
@@ -59,11 +59,11 @@ def _check_depth(document: Any) -> None:
     raise RecursionError
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _reason(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "not UTF-8 text"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -95,7 +95,7 @@ def text(document: dict[str, Any], field: str, *, limit: int | None = None) -> s
     return value
 
 
-def filled_text(document: dict[str, Any], field: str, *, limit: int) -> str:
+def nonempty_text(document: dict[str, Any], field: str, *, limit: int) -> str:
     value = text(document, field, limit=limit)
     if not value.strip():
         raise Fault(400, "field_invalid", f"`{field}` is empty")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 
-class Json(Response):
+class JsonResponse(Response):
     """A JSON document; refuses NaN, which JSON has no word for."""
 
     media_type = "application/json"
@@ -22,38 +22,38 @@ class Json(Response):
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-class JsonPieces(Response):
+class JsonChunksResponse(Response):
     """A JSON document that is there already, in pieces: sent as they are, so that a large one isn't copied."""
 
     media_type = "application/json"
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, chunks: Sequence[bytes]) -> None:
         super().__init__()
-        self._pieces = pieces
-        self.headers["Content-Length"] = str(sum(map(len, pieces)))
+        self._chunks = chunks
+        self.headers["Content-Length"] = str(sum(map(len, chunks)))
         self.headers["Cache-Control"] = "no-store"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        waiting: bytes | None = None
-        for piece in _joined(self._pieces):
-            if waiting is not None:
-                await send({"type": "http.response.body", "body": waiting, "more_body": True})
-            waiting = piece
-        await send({"type": "http.response.body", "body": waiting or b""})
+        previous: bytes | None = None
+        for chunk in _merged_chunks(self._chunks):
+            if previous is not None:
+                await send({"type": "http.response.body", "body": previous, "more_body": True})
+            previous = chunk
+        await send({"type": "http.response.body", "body": previous or b""})
 
 
-_PIECE = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
-def _joined(pieces: Sequence[bytes]) -> Iterator[bytes]:
+def _merged_chunks(chunks: Sequence[bytes]) -> Iterator[bytes]:
     """Small neighbours as one piece: sending has a price of its own."""
-    held: list[bytes] = []
+    buffered: list[bytes] = []
     size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= _PIECE:
-            yield b"".join(held)
-            held, size = [], 0
-    yield b"".join(held)
+    for chunk in chunks:
+        buffered.append(chunk)
+        size += len(chunk)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(buffered)
+            buffered, size = [], 0
+    yield b"".join(buffered)

@@ -22,29 +22,29 @@ SHARED_FOLDER = Path("/var/lib/mosaic-deploy")
 
 
 @dataclass(frozen=True)
-class Account:
-    """The user PostgreSQL runs as; `switch` says whether that is another one than ours."""
+class OsUser:
+    """The user PostgreSQL runs as; `is_other_user` says whether that is another one than ours."""
 
     uid: int
     gid: int
-    switch: bool
+    is_other_user: bool
 
     def popen_arguments(self) -> dict[str, Any]:
         """What `subprocess` needs to run a program as this user, readable by nobody else."""
-        if not self.switch:
+        if not self.is_other_user:
             return {"umask": 0o077}
         return {"user": self.uid, "group": self.gid, "extra_groups": [], "umask": 0o077}
 
 
-def postgres_account() -> Account:
+def postgres_os_user() -> OsUser:
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid(), switch=False)
+        return OsUser(os.geteuid(), os.getegid(), is_other_user=False)
     for name in ("nobody", "daemon"):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(entry.pw_uid, entry.pw_gid, switch=True)
+        return OsUser(entry.pw_uid, entry.pw_gid, is_other_user=True)
     raise ProcessFault(
         "no_unprivileged_user",
         "PostgreSQL will not run as root, and this system has no user `nobody`",
@@ -52,29 +52,29 @@ def postgres_account() -> Account:
     )
 
 
-def choose_folder(home: Path, account: Account) -> Path:
+def choose_postgres_folder(home: Path, account: OsUser) -> Path:
     """Where PostgreSQL's part goes: inside the home where its user gets in, else under /var/lib."""
-    if not account.switch or can_pass(home, account):
+    if not account.is_other_user or can_traverse(home, account):
         return home / "postgres"
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     return SHARED_FOLDER / digest
 
 
-def create_folder(folder: Path, account: Account) -> None:
+def create_postgres_folder(folder: Path, account: OsUser) -> None:
     """The folder itself stays ours; PostgreSQL owns only its data in it."""
     if folder.parent == SHARED_FOLDER:
         SHARED_FOLDER.mkdir(parents=True, exist_ok=True, mode=0o711)
         SHARED_FOLDER.chmod(0o711)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711 if account.switch else 0o700)
+    folder.chmod(0o711 if account.is_other_user else 0o700)
 
 
-def can_pass(folder: Path, account: Account) -> bool:
+def can_traverse(folder: Path, account: OsUser) -> bool:
     """Whether the account may walk from / into `folder`, by permission bits."""
-    return all(_passable(step.stat(), account) for step in (folder, *folder.resolve().parents))
+    return all(_is_traversable(step.stat(), account) for step in (folder, *folder.resolve().parents))
 
 
-def _passable(entry: os.stat_result, account: Account) -> bool:
+def _is_traversable(entry: os.stat_result, account: OsUser) -> bool:
     if entry.st_uid == account.uid:
         return bool(entry.st_mode & stat.S_IXUSR)
     if entry.st_gid == account.gid:
@@ -82,7 +82,7 @@ def _passable(entry: os.stat_result, account: Account) -> bool:
     return bool(entry.st_mode & stat.S_IXOTH)
 
 
-def delete_folder(folder: Path) -> None:
+def delete_postgres_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.parent == SHARED_FOLDER and SHARED_FOLDER.is_dir() and not any(SHARED_FOLDER.iterdir()):
         # Another home may be moving in right now.

@@ -8,7 +8,7 @@ import socket
 
 from mosaic_deploy.platform.faults import ProcessFault
 
-_LASTING = range(20_000, 32_000)
+_STABLE_PORTS = range(20_000, 32_000)
 
 
 def bind(port: int) -> socket.socket:
@@ -37,14 +37,14 @@ def is_free(port: int) -> bool:
 
 def free_port() -> int:
     """A free port below those that systems give to outgoing connections: it will still be free next time."""
-    for port in random.sample(_LASTING, 50):
+    for port in random.sample(_STABLE_PORTS, 50):
         if is_free(port):
             return port
     with bind(0) as opened:
         return int(opened.getsockname()[1])
 
 
-def bind_asked(port: int) -> socket.socket:
+def bind_requested_port(port: int) -> socket.socket:
     """The port that somebody named. Raises ProcessFault: another one would surprise."""
     try:
         return bind(port)
@@ -59,7 +59,7 @@ def bind_asked(port: int) -> socket.socket:
         ) from error
 
 
-def bind_preferred(port: int) -> socket.socket:
+def bind_preferred_port(port: int) -> socket.socket:
     """The port asked for where it is free, else one of the next hundred, else any."""
     for candidate in range(port, min(port + 100, 65536)):
         try:

@@ -25,12 +25,12 @@ from typing import Any
 from mosaic_deploy.platform.faults import ProcessFault
 
 DEFAULT_PORT = 8787
-SETTINGS = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS")
+SETTING_VARIABLES = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS")
 """Variables that hold for one run, from its start to `local stop`."""
 
 
 @dataclass(frozen=True)
-class State:
+class PlatformState:
     """What must be the same at the next start. Never printed."""
 
     home_id: str
@@ -70,8 +70,8 @@ def create_home(home: Path) -> None:
         ) from error
 
 
-def new_state(postgres_folder: Path) -> State:
-    return State(
+def new_state(postgres_folder: Path) -> PlatformState:
+    return PlatformState(
         home_id=secrets.token_hex(8),
         api_key="mk_" + secrets.token_urlsafe(32),
         signing_key=secrets.token_hex(32),
@@ -80,24 +80,24 @@ def new_state(postgres_folder: Path) -> State:
     )
 
 
-def read_state(home: Path) -> State | None:
+def read_state(home: Path) -> PlatformState | None:
     """None when the platform has never started here."""
     document = _read_json(home / "state.json")
     if document is None:
         return None
     try:
-        return state_from(document)
+        return parse_state(document)
     except TypeError as error:
         raise _damaged(home / "state.json") from error
 
 
-def state_from(document: dict[str, Any]) -> State:
+def parse_state(document: dict[str, Any]) -> PlatformState:
     """Raises TypeError where something is missing."""
-    known = {field.name for field in fields(State)}
-    return State(**{name: value for name, value in document.items() if name in known})
+    known = {field.name for field in fields(PlatformState)}
+    return PlatformState(**{name: value for name, value in document.items() if name in known})
 
 
-def readable_state(home: Path) -> State | None:
+def read_state_or_none(home: Path) -> PlatformState | None:
     """For what must work on a damaged home, too."""
     try:
         return read_state(home)
@@ -110,7 +110,7 @@ def has_state(home: Path) -> bool:
     return (home / "state.json").exists()
 
 
-def write_state(home: Path, state: State) -> None:
+def write_state(home: Path, state: PlatformState) -> None:
     write_private_json(home / "state.json", asdict(state))
 
 
@@ -125,8 +125,8 @@ def write_platform(home: Path, document: dict[str, Any]) -> None:
 
 def write_settings(home: Path) -> None:
     """Of this very process. They may hold a password."""
-    told = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
-    write_private_json(home / "settings.json", told)
+    settings = {name: os.environ[name] for name in SETTING_VARIABLES if os.environ.get(name)}
+    write_private_json(home / "settings.json", settings)
 
 
 def read_settings(home: Path) -> dict[str, str]:
@@ -134,23 +134,25 @@ def read_settings(home: Path) -> dict[str, str]:
     return {name: str(value) for name, value in (_read_json(home / "settings.json") or {}).items()}
 
 
-def with_settings(environment: Mapping[str, str], settings: Mapping[str, str] | None) -> dict[str, str]:
+def environment_with_settings(
+    environment: Mapping[str, str], settings: Mapping[str, str] | None
+) -> dict[str, str]:
     """The environment with these settings instead of its own; with its own where there are none to go on with."""
     if settings is None:
         return dict(environment)
-    others = {name: value for name, value in environment.items() if name not in SETTINGS}
+    others = {name: value for name, value in environment.items() if name not in SETTING_VARIABLES}
     return {**others, **settings}
 
 
 def write_private_json(path: Path, document: dict[str, Any]) -> None:
     """Atomic for readers, and readable by the owner alone from the first byte."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(document, stream, indent=2)
         stream.flush()
         os.fsync(stream.fileno())
-    draft.replace(path)
+    temporary.replace(path)
 
 
 def read_private_json(path: Path) -> dict[str, Any] | None:
@@ -179,7 +181,7 @@ def _damaged(path: Path) -> ProcessFault:
 
 
 @contextmanager
-def locked(path: Path, *, wait: float) -> Iterator[bool]:
+def file_lock(path: Path, *, wait: float) -> Iterator[bool]:
     """Hold an exclusive lock on `path` for the block; yields False when it wasn't had within `wait` seconds.
 
     The kernel releases it when the holder dies, so no lock is ever stale.
@@ -191,7 +193,7 @@ def locked(path: Path, *, wait: float) -> Iterator[bool]:
         os.close(handle)
 
 
-def hold_for_life(path: Path) -> bool:
+def hold_lock_until_exit(path: Path) -> bool:
     """Take the lock until this process has ended; False when another one has it.
 
     The handle is left open on purpose: with the lock gone, the process is gone too.

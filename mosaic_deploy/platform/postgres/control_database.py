@@ -20,7 +20,7 @@ Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 # Each entry is applied once, in order, in a transaction. Entries are never edited, only added.
-SCHEMA = (
+MIGRATIONS = (
     """
     CREATE TABLE account (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -140,12 +140,12 @@ async def migrate(conninfo: str) -> None:
             await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")
         ).fetchone()
         done: int = row[0] if row else 0
-        for version, statements in enumerate(SCHEMA[done:], start=done + 1):
+        for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
             await connection.execute(statements.encode())
             await connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
 
 
-def open_pool(conninfo: str) -> Pool:
+def create_pool(conninfo: str) -> Pool:
     """The pool of the control database, still closed. Its connections autocommit and answer rows as dicts."""
     return AsyncConnectionPool(
         conninfo,

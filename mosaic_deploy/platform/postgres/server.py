@@ -22,12 +22,12 @@ class Server:
     `parameters` are libpq's, with host, user and password of a role that may create databases and roles.
     """
 
-    def __init__(self, parameters: Mapping[str, str], *, public: str = "") -> None:
+    def __init__(self, parameters: Mapping[str, str], *, public_host: str = "") -> None:
         self._parameters = {"application_name": "mosaic-platform", "connect_timeout": "10", **parameters}
         self.maintenance = self._parameters.pop("dbname", "") or "postgres"
         host, port = parameters["host"], parameters.get("port") or "5432"
-        if public:
-            host, _, named = public.rpartition(":") if _has_port(public) else (public, "", "")
+        if public_host:
+            host, _, named = public_host.rpartition(":") if _has_port(public_host) else (public_host, "", "")
             port = named or "5432"
         self.host = host
         self._ports = port
@@ -48,8 +48,8 @@ class Server:
         )
 
     @classmethod
-    def at(cls, url: str, *, public: str = "") -> Server:
-        """The server of a `--database-url`. `public` is HOST[:PORT] as the projects' own clients reach it."""
+    def from_url(cls, url: str, *, public_host: str = "") -> Server:
+        """The server of a `--database-url`. `public_host` is HOST[:PORT] as the projects' own clients reach it."""
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
         except psycopg.Error as error:
@@ -62,7 +62,7 @@ class Server:
                 "the database URL names no host; projects are reached over TCP",
                 f"e.g. {_EXAMPLE}",
             )
-        return cls(given, public=public)
+        return cls(given, public_host=public_host)
 
     def conninfo(self, database: str) -> str:
         return make_conninfo(**{**self._parameters, "dbname": database})
@@ -81,8 +81,8 @@ class Server:
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             for host, port in zip(hosts, ports, strict=False)
         ]
-        passed = ("sslmode", "target_session_attrs")
-        kept = {key: self._parameters[key] for key in passed if key in self._parameters}
+        url_options = ("sslmode", "target_session_attrs")
+        kept = {key: self._parameters[key] for key in url_options if key in self._parameters}
         query = "&".join(f"{key}={quote(value)}" for key, value in kept.items() if value != "disable")
         return f"postgresql://{name}:{password}@{','.join(places)}/{database or name}" + (
             f"?{query}" if query else ""

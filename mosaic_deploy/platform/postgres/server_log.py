@@ -10,7 +10,7 @@ from pathlib import Path
 MAX_BYTES = 5_000_000
 
 
-def turn_over(log: Path) -> None:
+def rotate_log(log: Path) -> None:
     """Where it has grown large: copied to `….1`, and emptied. PostgreSQL keeps the file open and appends to it, so
     it can't be renamed; a line that is written in between is lost. On a full disk only the emptying is done."""
     try:

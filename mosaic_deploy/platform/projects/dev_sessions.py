@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Seconds without a word from the command, after which its session is over.
-LIFE = 15.0
+SESSION_TTL_SECONDS = 15.0
 
 Message = dict[str, Any]
 
@@ -21,17 +21,17 @@ class DevSession:
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     version: int = 0
     error: list[str] | None = None
-    heard: float = field(default_factory=time.monotonic)
+    last_seen: float = field(default_factory=time.monotonic)
     listeners: set[asyncio.Queue[Message | None]] = field(default_factory=set)
 
     @property
-    def lives(self) -> bool:
-        return time.monotonic() - self.heard < LIFE
+    def is_alive(self) -> bool:
+        return time.monotonic() - self.last_seen < SESSION_TTL_SECONDS
 
-    def greeting(self) -> Message:
+    def hello_message(self) -> Message:
         return {"type": "hello", "version": f"{self.name}.{self.version}", "error": self.error}
 
-    def tell(self, message: Message) -> None:
+    def publish(self, message: Message) -> None:
         for listener in self.listeners:
             listener.put_nowait(message)
 
@@ -46,15 +46,15 @@ class DevSessions:
 
     def find(self, project_id: str) -> DevSession | None:
         session = self._by_project.get(project_id)
-        if session is not None and not session.lives:
+        if session is not None and not session.is_alive:
             self.end(project_id)
             return None
         return session
 
-    def begin(self, project_id: str) -> DevSession:
+    def get_or_create(self, project_id: str) -> DevSession:
         """The session there is, heard of just now; a new one where there is none."""
         session = self.find(project_id) or self._by_project.setdefault(project_id, DevSession())
-        session.heard = time.monotonic()
+        session.last_seen = time.monotonic()
         return session
 
     def end(self, project_id: str) -> None:
@@ -69,43 +69,43 @@ class DevSessions:
 
 
 @dataclass
-class Draft:
+class DraftSession:
     """One project's. `name` is of the one who drafts: another one's draft takes its place."""
 
     name: str
     served: bool = False
-    heard: float = field(default_factory=time.monotonic)
+    last_seen: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Cleared while one clone takes another one's place: calls wait for that moment.
-    in_place: asyncio.Event = field(default_factory=asyncio.Event)
+    switch_done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.in_place.set()
+        self.switch_done.set()
 
     @property
-    def lives(self) -> bool:
-        return self.lock.locked() or time.monotonic() - self.heard < LIFE
+    def is_alive(self) -> bool:
+        return self.lock.locked() or time.monotonic() - self.last_seen < SESSION_TTL_SECONDS
 
 
-class Drafts:
+class DraftSessions:
     """All projects' drafts of this process."""
 
     def __init__(self) -> None:
-        self._by_project: dict[str, Draft] = {}
+        self._by_project: dict[str, DraftSession] = {}
 
-    def find(self, project_id: str) -> Draft | None:
+    def find(self, project_id: str) -> DraftSession | None:
         draft = self._by_project.get(project_id)
-        return draft if draft is not None and draft.lives else None
+        return draft if draft is not None and draft.is_alive else None
 
-    def begin(self, project_id: str, name: str) -> Draft:
+    def get_or_create(self, project_id: str, name: str) -> DraftSession:
         """The draft of whoever is called `name`: the one there is, under that name from now on, or a new one."""
-        draft = self._by_project.setdefault(project_id, Draft(name))
-        draft.name, draft.heard = name, time.monotonic()
+        draft = self._by_project.setdefault(project_id, DraftSession(name))
+        draft.name, draft.last_seen = name, time.monotonic()
         return draft
 
     def end(self, project_id: str) -> None:
         self._by_project.pop(project_id, None)
 
-    def silent(self) -> list[str]:
+    def expired_projects(self) -> list[str]:
         """The projects whose drafts nobody speaks for any more."""
-        return [project_id for project_id, draft in self._by_project.items() if not draft.lives]
+        return [project_id for project_id, draft in self._by_project.items() if not draft.is_alive]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.platform.faults import ProcessFault
 
-STORAGE_VARIABLE, MAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS"
+STORAGE_VARIABLE, EMAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KB|MB|GB|TB)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -22,35 +22,35 @@ class Limits:
 
     free_storage: int = 20 * 10**9
     pro_storage: int = 10**12
-    free_mails: int = 10
+    free_emails: int = 10
     # The hosted platform's number isn't known.
-    pro_mails: int = 1000
+    pro_emails: int = 1000
 
     def storage(self, tier: str) -> int:
         return self.pro_storage if tier == "pro" else self.free_storage
 
-    def mails(self, tier: str) -> int:
-        return self.pro_mails if tier == "pro" else self.free_mails
+    def emails(self, tier: str) -> int:
+        return self.pro_emails if tier == "pro" else self.free_emails
 
 
 def local_limits(environment: Mapping[str, str]) -> Limits:
     """Those of a machine's own platform: the free tier's, unless it is told otherwise. Raises ProcessFault."""
     limits = Limits()
-    storage, mails = environment.get(STORAGE_VARIABLE, ""), environment.get(MAILS_VARIABLE, "")
+    storage, emails = environment.get(STORAGE_VARIABLE, ""), environment.get(EMAILS_VARIABLE, "")
     try:
         return Limits(
-            free_storage=parsed_size(storage) if storage else limits.free_storage,
-            free_mails=parsed_count(mails) if mails else limits.free_mails,
+            free_storage=parse_size(storage) if storage else limits.free_storage,
+            free_emails=parse_count(emails) if emails else limits.free_emails,
         )
     except ValueError as error:
         raise ProcessFault(
             "limit_invalid",
             f"a limit can't be read: {error}",
-            f"e.g. {STORAGE_VARIABLE}=500MB (or --storage 500MB), {MAILS_VARIABLE}=100 (or --mails 100)",
+            f"e.g. {STORAGE_VARIABLE}=500MB (or --storage 500MB), {EMAILS_VARIABLE}=100 (or --mails 100)",
         ) from error
 
 
-def parsed_size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Bytes: `500MB`, `1.5 TB`, `4096`. Raises ValueError."""
     found = _SIZE.fullmatch(text.strip())
     size = int(float(found[1]) * _UNITS[(found[2] or "").upper()]) if found else 0
@@ -59,7 +59,7 @@ def parsed_size(text: str) -> int:
     return size
 
 
-def parsed_count(text: str) -> int:
+def parse_count(text: str) -> int:
     """Raises ValueError."""
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 10**9:
         raise ValueError(f"{text!r} is not a whole number above 0")

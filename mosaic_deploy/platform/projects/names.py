@@ -12,7 +12,7 @@ from mosaic_deploy.platform.http.content_types import content_type
 MAX_PATH_BYTES = 512
 
 # Content types are ours, not the machine's: the same file is served alike everywhere.
-STATIC_TYPES = {
+STATIC_CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -56,21 +56,21 @@ def _filename_problem(name: str) -> str | None:
     return next((problem for problem, holds in problems.items() if holds), None)
 
 
-def static_type(name: str) -> str:
+def static_content_type(name: str) -> str:
     """The content type static hosting serves this file with."""
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix not in STATIC_TYPES:
-        listed = " ".join(STATIC_TYPES)
+    if suffix not in STATIC_CONTENT_TYPES:
+        listed = " ".join(STATIC_CONTENT_TYPES)
         raise Fault(
             415, "file_type_not_supported", f"static hosting serves only {listed}; not {suffix or name!r}"
         )
-    return STATIC_TYPES[suffix]
+    return STATIC_CONTENT_TYPES[suffix]
 
 
-def storage_type(name: str) -> str:
+def storage_content_type(name: str) -> str:
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in STATIC_TYPES:
-        return STATIC_TYPES[suffix]
+    if suffix in STATIC_CONTENT_TYPES:
+        return STATIC_CONTENT_TYPES[suffix]
     return content_type(suffix)
 
 
@@ -81,7 +81,7 @@ def checked_project_name(name: str) -> str:
     return trimmed
 
 
-def checked_address(address: str) -> str:
+def checked_email(address: str) -> str:
     local = address.partition("@")[0]
     dots = local.startswith(".") or local.endswith(".") or ".." in local
     # Mail programs decode `=?…?=` in headers, and what is encoded may be another address, or a line break.

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.projects import provisioning
 from mosaic_deploy.platform.projects.names import checked_project_name
@@ -99,37 +99,37 @@ async def list_projects(platform: Platform, _request: Request) -> Response:
         "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' ORDER BY created_at, id",
         {"account": platform.account_id},
     )
-    return Json({"projects": [_described(platform, row) for row in found]})
+    return JsonResponse({"projects": [_row_document(platform, row) for row in found]})
 
 
 async def create_project(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
     row = await _insert(platform, checked_project_name(request_body.text(document, "name")))
-    provisioning.provision_soon(platform, row["id"])
-    return Json(_described(platform, row), 201)
+    provisioning.provision_in_background(platform, row["id"])
+    return JsonResponse(_row_document(platform, row), 201)
 
 
 async def delete_project(platform: Platform, request: Request) -> Response:
     project_id = (await find_project(platform, request))["id"]
     await provisioning.delete(platform, project_id)
-    return Json({"success": True, "project_id": project_id})
+    return JsonResponse({"success": True, "project_id": project_id})
 
 
 async def find_project(platform: Platform, request: Request) -> DictRow:
     """The project the path names, in any status; 404 for one that isn't there or is another account's."""
     project_id = request.path_params["project_id"]
-    row = await project_by_id(platform, project_id)
+    row = await find_project_by_id(platform, project_id)
     if row is None or row["account_id"] != platform.account_id:
-        raise no_project(project_id)
+        raise project_not_found(project_id)
     return row
 
 
-def no_project(project_id: str) -> Fault:
+def project_not_found(project_id: str) -> Fault:
     """Also for what belongs to another account."""
     return Fault(404, "project_not_found", f"there is no project {project_id!r}")
 
 
-async def running_project(platform: Platform, request: Request) -> DictRow:
+async def find_running_project(platform: Platform, request: Request) -> DictRow:
     project = await find_project(platform, request)
     if project["status"] != "running":
         message = f"the project {project['id']} is still provisioning; try again in a moment"
@@ -137,7 +137,7 @@ async def running_project(platform: Platform, request: Request) -> DictRow:
     return project
 
 
-async def project_by_id(platform: Platform, project_id: str) -> DictRow | None:
+async def find_project_by_id(platform: Platform, project_id: str) -> DictRow | None:
     if "\x00" in project_id:
         return None
     query = (
@@ -170,6 +170,6 @@ def _new_id() -> str:
     return secrets.choice(_WORDS) + "-" + "".join(secrets.choice(_LETTERS) for _ in range(3))
 
 
-def _described(platform: Platform, row: DictRow) -> dict[str, Any]:
+def _row_document(platform: Platform, row: DictRow) -> dict[str, Any]:
     url = platform.site_url(row["id"])
     return {"project_id": row["id"], "name": row["name"], "status": row["status"], "url": url}

@@ -18,12 +18,12 @@ from mosaic_deploy.platform.services import Platform
 
 _ATTEMPTS = 3
 # Younger ones are in the hands of the worker that was asked for them.
-_AGE = timedelta(seconds=5)
+_MIN_AGE = timedelta(seconds=5)
 
 log = logging.getLogger(__name__)
 
 
-def provision_soon(platform: Platform, project_id: str) -> None:
+def provision_in_background(platform: Platform, project_id: str) -> None:
     """In the background: the answer to the request doesn't wait for it."""
     task = asyncio.create_task(_provision(platform, project_id))
     platform.tasks.add(task)
@@ -39,23 +39,23 @@ async def delete(platform: Platform, project_id: str) -> None:
         " UPDATE project SET status = 'deleting' WHERE id = %(id)s",
         {"id": project_id},
     )
-    await platform.sessions.forget(project_id)
+    await platform.sessions.close_project(project_id)
     async with databases.locked_project(platform.server, project_id, wait=True):
         await _delete_all(platform, project_id)
 
 
-async def finish_left(platform: Platform, *, older_than: timedelta = _AGE) -> None:
+async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_AGE) -> None:
     """Finish what a worker that is gone has begun."""
-    left = await control_database.fetch(
+    unfinished = await control_database.fetch(
         platform.pool,
         "SELECT id FROM project WHERE status <> 'running' AND created_at <= now() - %(age)s ORDER BY created_at LIMIT 20",
         {"age": older_than},
     )
-    for row in left:
+    for row in unfinished:
         try:
-            async with databases.locked_project(platform.server, row["id"], wait=False) as mine:
-                if mine:
-                    await _finish(platform, row["id"])
+            async with databases.locked_project(platform.server, row["id"], wait=False) as acquired:
+                if acquired:
+                    await _finish_project(platform, row["id"])
         except psycopg.Error as error:
             log.warning("%s can't be finished yet: %s", row["id"], str(error).strip())
 
@@ -64,7 +64,7 @@ async def _provision(platform: Platform, project_id: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             async with databases.locked_project(platform.server, project_id, wait=True):
-                await _finish(platform, project_id)
+                await _finish_project(platform, project_id)
         except psycopg.Error:
             log.exception("provisioning %s failed, attempt %d", project_id, attempt)
             await asyncio.sleep(attempt)
@@ -72,9 +72,9 @@ async def _provision(platform: Platform, project_id: str) -> None:
             return
 
 
-async def _finish(platform: Platform, project_id: str) -> None:
+async def _finish_project(platform: Platform, project_id: str) -> None:
     """What the row says is still to be done. The caller holds the project's lock."""
-    row = await _row(platform, project_id)
+    row = await _fetch_status(platform, project_id)
     if row is None or row["status"] == "running":
         return
     if row["status"] == "deleting":
@@ -88,10 +88,10 @@ async def _finish(platform: Platform, project_id: str) -> None:
 
 async def _delete_all(platform: Platform, project_id: str) -> None:
     await databases.drop_project_database(platform.server, project_id)
-    await platform.store.delete_under(f"{project_id}/")
+    await platform.store.delete_prefix(f"{project_id}/")
     await control_database.fetch(platform.pool, "DELETE FROM project WHERE id = %(id)s", {"id": project_id})
 
 
-async def _row(platform: Platform, project_id: str) -> DictRow | None:
+async def _fetch_status(platform: Platform, project_id: str) -> DictRow | None:
     query = "SELECT status, database_password FROM project WHERE id = %(id)s"
     return await control_database.fetch_one(platform.pool, query, {"id": project_id})

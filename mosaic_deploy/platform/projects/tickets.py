@@ -10,21 +10,21 @@ from starlette.responses import Response
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
-from mosaic_deploy.platform.projects.projects import project_by_id
+from mosaic_deploy.platform.projects.projects import find_project_by_id
 from mosaic_deploy.platform.services import Platform
 
-_SHOWN = 1000
+_MAX_TICKETS = 1000
 
 
 async def submit_ticket(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    subject = request_body.filled_text(document, "subject", limit=300)
-    message = request_body.filled_text(document, "message", limit=100_000)
+    subject = request_body.nonempty_text(document, "subject", limit=300)
+    message = request_body.nonempty_text(document, "message", limit=100_000)
     project_id = request_body.optional_text(document, "project_id", limit=100)
     if project_id is not None:
-        project = await project_by_id(platform, project_id)
+        project = await find_project_by_id(platform, project_id)
         if project is None or project["account_id"] != platform.account_id:
             raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
     row = await control_database.fetch_one(
@@ -35,16 +35,16 @@ async def submit_ticket(platform: Platform, request: Request) -> Response:
     )
     assert row is not None
     answer = {"ticket_id": row["id"], "status": row["status"], "message": "Ticket submitted successfully."}
-    return Json(answer, 201)
+    return JsonResponse(answer, 201)
 
 
 async def list_tickets(platform: Platform, _request: Request) -> Response:
     """The newest first."""
-    return Json({"tickets": [_described(row) for row in await recent(platform, _SHOWN)]})
+    return JsonResponse({"tickets": [_row_document(row) for row in await recent(platform, _MAX_TICKETS)]})
 
 
 async def show_ticket(platform: Platform, request: Request) -> Response:
-    return Json(_described(await find(platform, request.path_params["ticket_id"])))
+    return JsonResponse(_row_document(await find(platform, request.path_params["ticket_id"])))
 
 
 async def recent(platform: Platform, limit: int) -> list[DictRow]:
@@ -59,10 +59,10 @@ async def find(platform: Platform, ticket_id: str) -> DictRow:
     row = await control_database.fetch_one(
         platform.pool,
         "SELECT * FROM ticket WHERE account_id = %(account)s AND id = %(id)s",
-        {"account": platform.account_id, "id": _number(ticket_id)},
+        {"account": platform.account_id, "id": _parse_ticket_id(ticket_id)},
     )
     if row is None:
-        raise _missing(ticket_id)
+        raise _ticket_not_found(ticket_id)
     return row
 
 
@@ -70,23 +70,23 @@ async def set_status(platform: Platform, ticket_id: str, status: str) -> None:
     row = await control_database.fetch_one(
         platform.pool,
         "UPDATE ticket SET status = %(status)s WHERE account_id = %(account)s AND id = %(id)s RETURNING id",
-        {"account": platform.account_id, "id": _number(ticket_id), "status": status},
+        {"account": platform.account_id, "id": _parse_ticket_id(ticket_id), "status": status},
     )
     if row is None:
-        raise _missing(ticket_id)
+        raise _ticket_not_found(ticket_id)
 
 
-def _number(ticket_id: str) -> int:
+def _parse_ticket_id(ticket_id: str) -> int:
     if not (ticket_id.isascii() and ticket_id.isdecimal() and len(ticket_id) < 18):
-        raise _missing(ticket_id)
+        raise _ticket_not_found(ticket_id)
     return int(ticket_id)
 
 
-def _missing(ticket_id: str) -> Fault:
+def _ticket_not_found(ticket_id: str) -> Fault:
     return Fault(404, "ticket_not_found", f"there is no ticket {ticket_id!r}")
 
 
-def _described(row: DictRow) -> dict[str, Any]:
+def _row_document(row: DictRow) -> dict[str, Any]:
     return {
         "ticket_id": row["id"],
         "project_id": row["project_id"],

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
-from mosaic_deploy.platform.http.responses import Json, JsonPieces
+from mosaic_deploy.platform.http.responses import JsonChunksResponse, JsonResponse
 from mosaic_deploy.platform.postgres import databases
 from mosaic_deploy.platform.projects import drafts
-from mosaic_deploy.platform.projects.projects import running_project
+from mosaic_deploy.platform.projects.projects import find_running_project
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import execute
 from mosaic_deploy.platform.sql.rows import Rows
@@ -27,16 +27,23 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     if not query.strip():
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
-    project = await running_project(platform, request)
-    rows = await _unless_gone(
-        request, _run(platform, project, await drafts.database(platform, project, request), query, params)
+    project = await find_running_project(platform, request)
+    rows = await _cancel_on_disconnect(
+        request,
+        _run(platform, project, await drafts.target_database(platform, project, request), query, params),
     )
-    listed = [
-        piece for number, rest in enumerate(rows.pieces) for piece in ((b",", rest) if number else (rest,))
+    joined_rows = [
+        chunk for number, rest in enumerate(rows.chunks) for chunk in ((b",", rest) if number else (rest,))
     ]
     # Clients of the platform's first guide read `data`, those of its second `rows`.
-    pieces = [b'{"success":true,"data":[', *listed, b'],"rows":[', *listed, b'],"row_count":%d}' % rows.count]
-    return JsonPieces(pieces)
+    chunks = [
+        b'{"success":true,"data":[',
+        *joined_rows,
+        b'],"rows":[',
+        *joined_rows,
+        b'],"row_count":%d}' % rows.count,
+    ]
+    return JsonChunksResponse(chunks)
 
 
 async def _run(platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None) -> Rows:
@@ -44,23 +51,23 @@ async def _run(platform: Platform, project: DictRow, name: str, query: str, para
         return await execute.run(session, query, params, platform.variants)
 
 
-async def _unless_gone(request: Request, work: Any) -> Rows:
+async def _cancel_on_disconnect(request: Request, work: Any) -> Rows:
     """The work's outcome. Where the client goes away first the work is cancelled, in PostgreSQL, too."""
     running: asyncio.Task[Rows] = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             return running.result()
         raise Fault(499, "client_disconnected", "the client went away; its statements were cancelled")
     finally:
-        leaving.cancel()
+        disconnected.cancel()
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await running
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         continue
 
@@ -77,11 +84,11 @@ def _checked_params(params: Any) -> list[Any] | None:
 
 
 async def show(platform: Platform, request: Request) -> Response:
-    project = await running_project(platform, request)
+    project = await find_running_project(platform, request)
     role = databases.database_name(project["id"])
-    name = await drafts.database(platform, project, request)
+    name = await drafts.target_database(platform, project, request)
     host, port, password = platform.server.host, platform.server.port, project["database_password"]
-    return Json(
+    return JsonResponse(
         {
             "project_id": project["id"],
             "database_url": platform.server.project_url(role, password, name),

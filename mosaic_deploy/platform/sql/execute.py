@@ -15,15 +15,21 @@ from psycopg.pq import ExecStatus
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session
 from mosaic_deploy.platform.sql import row_stream
-from mosaic_deploy.platform.sql.modes import Variants
+from mosaic_deploy.platform.sql.modes import SqlModes
 from mosaic_deploy.platform.sql.rows import Rows
-from mosaic_deploy.platform.sql.values import BUILTIN_ARRAYS, JSON_TYPES, KNOWN, array_literal, scalar_text
+from mosaic_deploy.platform.sql.values import (
+    BUILTIN_ARRAYS,
+    JSON_TYPES,
+    KNOWN_TYPES,
+    array_literal,
+    scalar_text,
+)
 
 PARAMETER_LIMIT = 65_535
 
 
 @dataclass(frozen=True)
-class Limits:
+class CallLimits:
     """What one call may take: bytes of its result as JSON, seconds until its end."""
 
     result_bytes: int = 32 * 1024 * 1024
@@ -31,31 +37,35 @@ class Limits:
 
 
 async def run(
-    session: Session, query: str, params: list[Any] | None, variants: Variants, limits: Limits | None = None
+    session: Session,
+    query: str,
+    params: list[Any] | None,
+    variants: SqlModes,
+    limits: CallLimits | None = None,
 ) -> Rows:
     """Run one call's statements; the last one's rows. Without `params` several statements are allowed; with
     them it is one, with `$1`, `$2` … in it. What goes wrong is a Fault."""
-    limits = limits or Limits()
+    limits = limits or CallLimits()
     call = _Call(session, limits)
     try:
-        async with _in_time(limits.seconds):
+        async with _call_timeout(limits.seconds):
             return await call.run(query.encode(), params, variants)
     except psycopg.Error as error:
-        raise _sql_fault(error, call.ended) from error
-    except row_stream.TooMuch as error:
+        raise _sql_fault(error, call.completed) from error
+    except row_stream.ResultTooLarge as error:
         await session.close()
         raise _too_large(limits) from error
 
 
 class _Call:
-    def __init__(self, session: Session, limits: Limits) -> None:
+    def __init__(self, session: Session, limits: CallLimits) -> None:
         self._session = session
         self._limits = limits
-        self.ended = 0
+        self.completed = 0
         """Statements that have come to their end."""
 
-    async def run(self, query: bytes, params: list[Any] | None, variants: Variants) -> Rows:
-        values = None if params is None else await self._encoded(query, params)
+    async def run(self, query: bytes, params: list[Any] | None, variants: SqlModes) -> Rows:
+        values = None if params is None else await self._encode_params(query, params)
         if variants.one_statement:
             values = values or []
         if not variants.wrapped:
@@ -67,28 +77,28 @@ class _Call:
 
     async def _last_rows(self, query: bytes, values: list[bytes | None] | None) -> Rows:
         rows = Rows(self._limits.result_bytes)
-        stream = row_stream.results(self._session, query, values, self._limits.result_bytes)
+        stream = row_stream.stream_results(self._session, query, values, self._limits.result_bytes)
         async with aclosing(stream):
             async for result in stream:
-                if result.status in row_stream.COPYING:
-                    raise await self._copy_refused()
+                if result.status in row_stream.COPY_STATUSES:
+                    raise await self._refuse_copy()
                 if result.status == ExecStatus.TUPLES_CHUNK:
                     rows.add(result, row_stream.encoding(self._session))
                 elif result.status != ExecStatus.EMPTY_QUERY:
-                    self.ended += 1
-                    rows.end(result, row_stream.encoding(self._session))
-        rows.finish(await self._own_arrays(rows.unknown))
+                    self.completed += 1
+                    rows.end_statement(result, row_stream.encoding(self._session))
+        rows.write_pending(await self._fetch_custom_arrays(rows.unknown_types))
         return rows
 
-    async def _encoded(self, query: bytes, params: list[Any]) -> list[bytes | None]:
+    async def _encode_params(self, query: bytes, params: list[Any]) -> list[bytes | None]:
         """Lists and objects are written as the statement's own types want them: as an array, or as JSON."""
         if len(params) > PARAMETER_LIMIT:
             raise Fault(400, "field_invalid", f"`params` has more than {PARAMETER_LIMIT} values")
         types: list[int] = []
         arrays: dict[int, tuple[int, str]] = {}
         if any(isinstance(value, list) for value in params):
-            types = await row_stream.described_parameters(self._session, query)
-            arrays = BUILTIN_ARRAYS | await self._own_arrays(set(types) - KNOWN)
+            types = await row_stream.fetch_parameter_types(self._session, query)
+            arrays = BUILTIN_ARRAYS | await self._fetch_custom_arrays(set(types) - KNOWN_TYPES)
         encoded: list[bytes | None] = []
         for number, value in enumerate(params):
             array = arrays.get(types[number]) if number < len(types) else None
@@ -100,19 +110,19 @@ class _Call:
                 encoded.append(None if value is None else scalar_text(value).encode())
         return encoded
 
-    async def _own_arrays(self, oids: set[int]) -> dict[int, tuple[int, str]]:
+    async def _fetch_custom_arrays(self, oids: set[int]) -> dict[int, tuple[int, str]]:
         """Those of the types that are arrays. Asked on this session, which alone sees what it hasn't committed."""
         if not oids:
             return {}
         await self._session.execute("SELECT pg_catalog.set_config('statement_timeout', '10s', false)")
-        cursor = await self._session.execute(_ARRAYS, [list(oids)])
+        cursor = await self._session.execute(_ARRAYS_QUERY, [list(oids)])
         return {oid: (element, delimiter) for oid, element, delimiter in await cursor.fetchall()}
 
-    async def _copy_refused(self) -> Fault:
+    async def _refuse_copy(self) -> Fault:
         """The session is in the middle of a COPY, and can't be used any more."""
         await self._session.close()
         message = "COPY from or to the client is not possible through this endpoint; use the database_url"
-        return Fault(400, "copy_not_supported", message, details={"statement": self.ended + 1})
+        return Fault(400, "copy_not_supported", message, details={"statement": self.completed + 1})
 
 
 def _json_item(item: Any) -> str | None:
@@ -120,7 +130,7 @@ def _json_item(item: Any) -> str | None:
     return None if item is None else json.dumps(item)
 
 
-_ARRAYS = """
+_ARRAYS_QUERY = """
 WITH RECURSIVE base (asked, oid) AS (
   SELECT oid, oid FROM pg_catalog.pg_type WHERE oid = ANY (%s)
   UNION ALL
@@ -139,7 +149,7 @@ WHERE type.typtype <> 'd'
 
 
 @asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
+async def _call_timeout(seconds: float) -> AsyncIterator[None]:
     """Leaving this early cancels the statement in PostgreSQL, too: psycopg sees to it."""
     try:
         async with asyncio.timeout(seconds):
@@ -149,7 +159,7 @@ async def _in_time(seconds: float) -> AsyncIterator[None]:
         raise Fault(400, "call_timeout", message, details={"sqlstate": "57014"}) from error
 
 
-def _too_large(limits: Limits) -> Fault:
+def _too_large(limits: CallLimits) -> Fault:
     limit = limits.result_bytes // 1024 // 1024
     message = (
         f"the result is larger than {limit} MiB, and the statement was cancelled; ask for fewer rows (LIMIT), or use "
@@ -158,21 +168,21 @@ def _too_large(limits: Limits) -> Fault:
     return Fault(413, "result_too_large", message)
 
 
-def _sql_fault(error: psycopg.Error, ended: int) -> Fault:
+def _sql_fault(error: psycopg.Error, completed: int) -> Fault:
     diagnosis = error.diag
     # FATAL ends the session, whatever the SQLSTATE: PostgreSQL stops, crashed, or somebody ended it.
-    ended_it = diagnosis.severity_nonlocalized in ("FATAL", "PANIC")
-    if ended_it or (diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError)):
+    session_ended = diagnosis.severity_nonlocalized in ("FATAL", "PANIC")
+    if session_ended or (diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError)):
         return Fault(503, "database_unavailable", f"the connection to the database was lost: {error}".strip())
     position = diagnosis.statement_position
     # A text that PostgreSQL can't read fails before any of its statements begins.
-    unread = diagnosis.sqlstate == "42601" and ended == 0
+    is_syntax_error = diagnosis.sqlstate == "42601" and completed == 0
     details = {
         "sqlstate": diagnosis.sqlstate,
         "detail": diagnosis.message_detail,
         "hint": diagnosis.message_hint,
         "position": int(position) if position else None,
-        "statement": None if unread else ended + 1,
+        "statement": None if is_syntax_error else completed + 1,
         "where": diagnosis.context,
         "schema": diagnosis.schema_name,
         "table": diagnosis.table_name,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 
 from mosaic_deploy.platform.faults import ProcessFault
 
-VARIABLE = "MOSAIC_LOCAL_SQL"
+SQL_MODES_VARIABLE = "MOSAIC_LOCAL_SQL"
 """Names of the fields below, separated by commas, with `-` for `_`; read when the platform starts."""
 
 
 @dataclass(frozen=True)
-class Variants:
+class SqlModes:
     """All off: several statements per call, none wrapped, connections reused after DISCARD ALL."""
 
     one_statement: bool = False
@@ -29,11 +29,17 @@ class Variants:
         return not self.other_connection
 
 
-def variants_from(environ: Mapping[str, str] = os.environ) -> Variants:
+def sql_modes_from_environment(environ: Mapping[str, str] = os.environ) -> SqlModes:
     """What the environment asks for. Raises ProcessFault for a name that isn't a variant."""
-    chosen = {name.strip().replace("-", "_") for name in environ.get(VARIABLE, "").split(",") if name.strip()}
-    known = {field.name for field in fields(Variants)}
+    chosen = {
+        name.strip().replace("-", "_")
+        for name in environ.get(SQL_MODES_VARIABLE, "").split(",")
+        if name.strip()
+    }
+    known = {field.name for field in fields(SqlModes)}
     if unknown := chosen - known:
         hint = "known are " + ", ".join(sorted(name.replace("_", "-") for name in known))
-        raise ProcessFault("sql_variant_unknown", f"{VARIABLE} names {', '.join(sorted(unknown))}", hint)
-    return Variants(**dict.fromkeys(chosen, True))
+        raise ProcessFault(
+            "sql_variant_unknown", f"{SQL_MODES_VARIABLE} names {', '.join(sorted(unknown))}", hint
+        )
+    return SqlModes(**dict.fromkeys(chosen, True))

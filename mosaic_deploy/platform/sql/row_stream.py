@@ -19,19 +19,19 @@ from psycopg.waiting import Ready, Wait
 
 from mosaic_deploy.platform.postgres.connections import Session
 
-_ROWS_AT_ONCE = 64
-_FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.NONFATAL_ERROR)
-COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
+_ROWS_PER_CHUNK = 64
+_ERROR_STATUSES = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.NONFATAL_ERROR)
+COPY_STATUSES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
-class TooMuch(Exception):
+class ResultTooLarge(Exception):
     """More arrives than there is room for. The session can't be used any more."""
 
 
-async def results(
-    session: Session, query: bytes, params: Sequence[bytes | None] | None, room: int
+async def stream_results(
+    session: Session, query: bytes, params: Sequence[bytes | None] | None, max_bytes: int
 ) -> AsyncGenerator[PGresult, None]:
-    """The results of one call: of each statement its rows in pieces, then its end. Raises psycopg.Error, TooMuch.
+    """The results of one call: of each statement its rows in pieces, then its end. Raises psycopg.Error, ResultTooLarge.
 
     Without `params` the query goes by the simple protocol, which takes several statements; with them by the
     extended one. After a COPY's result nothing more comes, and the session is in the middle of it.
@@ -41,23 +41,23 @@ async def results(
         connection.send_query(query)
     else:
         connection.send_query_params(query, params)
-    connection.set_chunked_rows_mode(_ROWS_AT_ONCE)
+    connection.set_chunked_rows_mode(_ROWS_PER_CHUNK)
     await session.wait(_flush(connection))
-    while (result := await session.wait(_next_result(connection, room))) is not None:
-        if result.status in _FAILED:
+    while (result := await session.wait(_next_result(connection, max_bytes))) is not None:
+        if result.status in _ERROR_STATUSES:
             raise errors.error_from_result(result, encoding=encoding(session))
         yield result
-        if result.status in COPYING:
+        if result.status in COPY_STATUSES:
             return
 
 
-async def described_parameters(session: Session, query: bytes) -> list[int]:
+async def fetch_parameter_types(session: Session, query: bytes) -> list[int]:
     """The type OIDs that PostgreSQL gives the parameters of a statement. Raises psycopg.Error."""
     connection = session.pgconn
     connection.send_prepare(b"", query)
-    await _only(session)
+    await _read_single_result(session)
     connection.send_describe_prepared(b"")
-    described = await _only(session)
+    described = await _read_single_result(session)
     return [described.param_type(number) for number in range(described.nparams)]
 
 
@@ -69,12 +69,12 @@ def encoding(session: Session) -> str:
         return "utf-8"
 
 
-async def _only(session: Session) -> PGresult:
+async def _read_single_result(session: Session) -> PGresult:
     connection = session.pgconn
     await session.wait(_flush(connection))
     found: PGresult | None = None
     while (result := await session.wait(_next_result(connection, 1 << 20))) is not None:
-        if result.status in _FAILED:
+        if result.status in _ERROR_STATUSES:
             raise errors.error_from_result(result, encoding=encoding(session))
         found = result
     assert found is not None
@@ -89,22 +89,22 @@ def _flush(connection: PGconn) -> PQGen[None]:
             connection.consume_input()
 
 
-def _next_result(connection: PGconn, room: int) -> PQGen[PGresult | None]:
+def _next_result(connection: PGconn, max_bytes: int) -> PQGen[PGresult | None]:
     """libpq keeps what it reads until a piece is whole; a single row may be a gigabyte."""
     received = 0
     while connection.is_busy():
         while not (yield Wait.R):
             continue
-        received += _readable(connection.socket)
-        if received > room:
-            raise TooMuch
+        received += _readable_bytes(connection.socket)
+        if received > max_bytes:
+            raise ResultTooLarge
         connection.consume_input()
     while connection.notifies() is not None:
         continue
     return connection.get_result()
 
 
-def _readable(handle: int) -> int:
+def _readable_bytes(handle: int) -> int:
     """Bytes that wait to be read. libpq may read some more that arrive meanwhile; the bound is a rough one."""
     count = array.array("i", [0])
     fcntl.ioctl(handle, termios.FIONREAD, count)

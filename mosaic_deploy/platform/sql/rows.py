@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from mosaic_deploy.platform.sql.row_stream import TooMuch
-from mosaic_deploy.platform.sql.values import KNOWN, as_string, writer
+from mosaic_deploy.platform.sql.row_stream import ResultTooLarge
+from mosaic_deploy.platform.sql.values import KNOWN_TYPES, json_encoder, json_string
 
-_CELL = 40
+_CELL_BYTES = 40
 """Bytes that a value costs in memory beside its text."""
 
 
@@ -18,53 +18,53 @@ class Rows:
     """The last statement's rows, or one row with its command tag where it has none.
 
     A row with a type of the database's own waits until somebody has found out whether that is an array:
-    `unknown` are such types, and `finish` writes what waits.
+    `unknown_types` are such types, and `write_pending` writes what waits.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.count = 0
-        self.pieces: list[bytes] = []
+        self.chunks: list[bytes] = []
         """JSON objects, several in a piece, with commas between them."""
-        self.unknown: set[int] = set()
-        self._room = room
-        self._used = 0
-        self._over = True
-        self._heads: list[str] = []
+        self.unknown_types: set[int] = set()
+        self._max_bytes = max_bytes
+        self._used_bytes = 0
+        self._statement_ended = True
+        self._keys: list[str] = []
         self._types: list[int] = []
-        self._waiting: list[list[list[str | None]]] = []
+        self._pending: list[list[list[str | None]]] = []
 
     def add(self, result: PGresult, encoding: str) -> None:
-        """Some rows of the statement under way. Raises TooMuch."""
-        if self._over:
-            self._begin(result, encoding)
+        """Some rows of the statement under way. Raises ResultTooLarge."""
+        if self._statement_ended:
+            self._begin_statement(result, encoding)
         values = [
             [_text(result.get_value(row, column), encoding) for column in range(result.nfields)]
             for row in range(result.ntuples)
         ]
         self.count += len(values)
-        self._waiting.append(values)
-        if self.unknown:
-            cells = sum(_CELL + len(value or "") for row in values for value in row)
-            self._take(cells + len(values) * sum(map(len, self._heads)))
+        self._pending.append(values)
+        if self.unknown_types:
+            cells = sum(_CELL_BYTES + len(value or "") for row in values for value in row)
+            self._count_bytes(cells + len(values) * sum(map(len, self._keys)))
         else:
-            self.finish({})
+            self.write_pending({})
 
-    def end(self, result: PGresult, encoding: str) -> None:
+    def end_statement(self, result: PGresult, encoding: str) -> None:
         """The statement under way has ended."""
         if result.status == ExecStatus.TUPLES_OK:
             self.add(result, encoding)
         else:
-            self._begin(result, encoding)
+            self._begin_statement(result, encoding)
             self.count = result.command_tuples or 0
             tag = (result.command_status or b"").decode()
-            self.pieces.append(b'{"result":%s}' % as_string(tag).encode())
-        self._over = True
+            self.chunks.append(b'{"result":%s}' % json_string(tag).encode())
+        self._statement_ended = True
 
-    def finish(self, own_arrays: Mapping[int, tuple[int, str]]) -> None:
-        """Write what waits. Raises TooMuch."""
-        writers = [writer(oid, own_arrays) for oid in self._types]
-        columns = list(zip(self._heads, writers, strict=True))
-        for values in self._waiting:
+    def write_pending(self, custom_arrays: Mapping[int, tuple[int, str]]) -> None:
+        """Write what waits. Raises ResultTooLarge."""
+        encoders = [json_encoder(oid, custom_arrays) for oid in self._types]
+        columns = list(zip(self._keys, encoders, strict=True))
+        for values in self._pending:
             objects = [
                 "{"
                 + ",".join(
@@ -75,23 +75,23 @@ class Rows:
                 for row in values
             ]
             if objects:
-                self.pieces.append(",".join(objects).encode())
-                self._take(len(self.pieces[-1]))
-        self._waiting.clear()
+                self.chunks.append(",".join(objects).encode())
+                self._count_bytes(len(self.chunks[-1]))
+        self._pending.clear()
 
-    def _begin(self, result: PGresult, encoding: str) -> None:
-        self.count = self._used = 0
-        self.pieces.clear()
-        self._waiting.clear()
-        self._over = False
-        self._heads = [f"{as_string(name)}:" for name in _column_names(result, encoding)]
+    def _begin_statement(self, result: PGresult, encoding: str) -> None:
+        self.count = self._used_bytes = 0
+        self.chunks.clear()
+        self._pending.clear()
+        self._statement_ended = False
+        self._keys = [f"{json_string(name)}:" for name in _column_names(result, encoding)]
         self._types = [result.ftype(column) for column in range(result.nfields)]
-        self.unknown = set(self._types) - KNOWN
+        self.unknown_types = set(self._types) - KNOWN_TYPES
 
-    def _take(self, size: int) -> None:
-        self._used += size
-        if self._used > self._room:
-            raise TooMuch
+    def _count_bytes(self, size: int) -> None:
+        self._used_bytes += size
+        if self._used_bytes > self._max_bytes:
+            raise ResultTooLarge
 
 
 def _text(value: bytes | None, encoding: str) -> str | None:

@@ -16,20 +16,22 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection, Pool
 
-Table = Literal["static_file", "stored_file"]
+FileTable = Literal["static_file", "stored_file"]
 
 
-def new_key(project_id: str, table: Table) -> str:
+def new_object_key(project_id: str, table: FileTable) -> str:
     return f"{project_id}/{table}/{secrets.token_hex(16)}"
 
 
-async def listed(pool: Pool, table: Table, project_id: str) -> list[DictRow]:
+async def list_records(pool: Pool, table: FileTable, project_id: str) -> list[DictRow]:
     """Ordered by filename, byte by byte."""
     query = _query("SELECT * FROM {} WHERE project_id = %(project)s ORDER BY filename", table)
     return await control_database.fetch(pool, query, {"project": project_id})
 
 
-async def found(pool: Pool, table: Table, project_id: str, filenames: list[str]) -> dict[str, DictRow]:
+async def find_records(
+    pool: Pool, table: FileTable, project_id: str, filenames: list[str]
+) -> dict[str, DictRow]:
     """Those of the filenames that exist."""
     usable = [name for name in filenames if "\x00" not in name]
     query = _query("SELECT * FROM {} WHERE project_id = %(project)s AND filename = ANY(%(names)s)", table)
@@ -37,7 +39,7 @@ async def found(pool: Pool, table: Table, project_id: str, filenames: list[str])
     return {row["filename"]: row for row in rows}
 
 
-async def put(connection: Connection, table: Table, record: dict[str, Any]) -> None:
+async def put(connection: Connection, table: FileTable, record: dict[str, Any]) -> None:
     """Insert or replace, with an object that was announced to `loose`; the object replaced is given to `loose`.
 
     Raises Fault where the announced object was swept away meanwhile.
@@ -58,7 +60,7 @@ async def put(connection: Connection, table: Table, record: dict[str, Any]) -> N
         raise Fault(503, "upload_lost", "the upload stood still for too long; send it again")
 
 
-async def remove(pool: Pool, table: Table, project_id: str, filename: str) -> bool:
+async def remove(pool: Pool, table: FileTable, project_id: str, filename: str) -> bool:
     """Delete the record and give its object to `loose`; False where there was no such file."""
     query = _query(
         "WITH gone AS (DELETE FROM {} WHERE project_id = %(project)s AND filename = %(name)s"
@@ -74,8 +76,8 @@ async def remove(pool: Pool, table: Table, project_id: str, filename: str) -> bo
     )
 
 
-async def room_taken(connection: Connection, project_id: str, *, without: str) -> int:
-    """Bytes of the project's stored files, `without` one that is about to be replaced, and of those on their way.
+async def used_bytes(connection: Connection, project_id: str, *, excluding: str) -> int:
+    """Bytes of the project's stored files, `excluding` one that is about to be replaced, and of those on their way.
 
     One statement, so that an upload which is just becoming a file is seen as one of the two.
     """
@@ -85,10 +87,10 @@ async def room_taken(connection: Connection, project_id: str, *, without: str) -
         " + (SELECT coalesce(sum(size), 0) FROM loose_object"
         " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS taken"
     )
-    rows = await control_database.rows(connection, query, {"project": project_id, "without": without})
+    rows = await control_database.rows(connection, query, {"project": project_id, "without": excluding})
     taken: int = rows[0]["taken"]
     return taken
 
 
-def _query(text: str, table: Table) -> sql.Composed:
+def _query(text: str, table: FileTable) -> sql.Composed:
     return sql.SQL(text).format(sql.Identifier(table))

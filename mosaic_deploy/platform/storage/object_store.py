@@ -33,7 +33,7 @@ class Store(Protocol):
     async def delete(self, key: str) -> None:
         """Deleting what isn't there is fine."""
 
-    async def delete_under(self, prefix: str) -> None: ...
+    async def delete_prefix(self, prefix: str) -> None: ...
 
     async def check(self) -> None:
         """Write, read and delete one object; a ProcessFault tells why that can't be done."""
@@ -41,8 +41,8 @@ class Store(Protocol):
 
 _CHUNK = 1 << 20
 # S3 wants parts of at least 5 MiB, and at most 10,000 of them: the parts of very large uploads are larger.
-_PART = 8 * _CHUNK
-_PARTS = 9_000
+_PART_BYTES = 8 * _CHUNK
+_MAX_PARTS = 9_000
 
 
 class ObjectStore:
@@ -54,21 +54,21 @@ class ObjectStore:
 
     async def put(self, key: str, content: bytes) -> None:
         await obstore.put_async(self._store, key, content, use_multipart=False)
-        await self._settle(key)
+        await self._sync(key)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], size: int) -> None:
-        if size <= _PART:
+        if size <= _PART_BYTES:
             # One request to S3 instead of three.
             content = bytearray()
             async for chunk in chunks:
                 content += chunk
             await self.put(key, bytes(content))
             return
-        part = max(_PART, -(-size // _PARTS))
+        part = max(_PART_BYTES, -(-size // _MAX_PARTS))
         await obstore.put_async(self._store, key, chunks, chunk_size=part, max_concurrency=2)
-        await self._settle(key)
+        await self._sync(key)
 
-    async def _settle(self, key: str) -> None:
+    async def _sync(self, key: str) -> None:
         """What S3 has answered for it keeps."""
 
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -84,7 +84,7 @@ class ObjectStore:
         with contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
 
-    async def delete_under(self, prefix: str) -> None:
+    async def delete_prefix(self, prefix: str) -> None:
         async for listed in obstore.list(self._store, prefix=prefix):
             for entry in listed:
                 await self.delete(entry["path"])
@@ -118,8 +118,8 @@ class FolderStore(ObjectStore):
     async def put(self, key: str, content: bytes) -> None:
         await asyncio.to_thread(_write, self._folder, key, content)
 
-    async def _settle(self, key: str) -> None:
-        await asyncio.to_thread(_write_out, self._folder, key)
+    async def _sync(self, key: str) -> None:
+        await asyncio.to_thread(_fsync_with_parents, self._folder, key)
 
 
 def _write(folder: Path, key: str, content: bytes) -> None:
@@ -133,10 +133,10 @@ def _write(folder: Path, key: str, content: bytes) -> None:
             # The folder was empty, and has just been deleted with the last file that was in it.
             continue
         break
-    _write_out(folder, key)
+    _fsync_with_parents(folder, key)
 
 
-def _write_out(folder: Path, key: str) -> None:
+def _fsync_with_parents(folder: Path, key: str) -> None:
     """The file, and each folder down to it, which may be new as well."""
     path = folder / key
     for place in (path, *path.parents[: len(Path(key).parts)]):

@@ -15,17 +15,17 @@ from mosaic_deploy.platform.postgres.control_database import Connection, Pool
 from mosaic_deploy.platform.storage.object_store import Store
 
 # A reader may have read the record just before it changed; it still finds the bytes.
-GRACE = timedelta(seconds=60)
+DELETE_GRACE_PERIOD = timedelta(seconds=60)
 # An upload says that it lives every TOUCH_SECONDS; after this long in silence its process is dead.
-SILENCE = timedelta(seconds=300)
-TOUCH_SECONDS = 30.0
-_SWEEP_SIZE = 200
+UPLOAD_TIMEOUT = timedelta(seconds=300)
+HEARTBEAT_SECONDS = 30.0
+_SWEEP_BATCH_SIZE = 200
 
 log = logging.getLogger(__name__)
 
 
-async def announce(connection: Connection, key: str, project_id: str, size: int) -> None:
-    """`size` bytes are reserved until the record is written, or until `give_up`.
+async def reserve_object(connection: Connection, key: str, project_id: str, size: int) -> None:
+    """`size` bytes are reserved until the record is written, or until `abort_upload`.
 
     The commit isn't waited for: a row lost with a crash of PostgreSQL makes the upload fail, and costs no more than
     an orphan.
@@ -39,7 +39,7 @@ async def announce(connection: Connection, key: str, project_id: str, size: int)
     )
 
 
-async def announce_for(pool: Pool, key: str, project_id: str, account_id: int) -> bool:
+async def reserve_static_object(pool: Pool, key: str, project_id: str, account_id: int) -> bool:
     """The same for what counts against no quota, and in one go with finding the project: False where the account
     has none such."""
     row = await control_database.fetch_one(
@@ -53,7 +53,7 @@ async def announce_for(pool: Pool, key: str, project_id: str, account_id: int) -
     return row is not None
 
 
-async def touch(pool: Pool, key: str) -> bool:
+async def send_heartbeat(pool: Pool, key: str) -> bool:
     """Say that the upload lives; False where it was taken for dead."""
     query = (
         "UPDATE loose_object SET touched_at = now() WHERE object = %(key)s AND state = 'arriving' RETURNING 1"
@@ -61,7 +61,7 @@ async def touch(pool: Pool, key: str) -> bool:
     return await control_database.fetch_one(pool, query, {"key": key}) is not None
 
 
-async def give_up(pool: Pool, store: Store, key: str) -> None:
+async def abort_upload(pool: Pool, store: Store, key: str) -> None:
     """After a failed upload: nothing is left under its key, unless the record was written after all, which a lost
     answer to its commit leaves open. Taking the key out of `arriving` first settles it: then it can't be any more."""
     claimed = await control_database.fetch_one(
@@ -70,11 +70,11 @@ async def give_up(pool: Pool, store: Store, key: str) -> None:
         " AND state = 'arriving' RETURNING object",
         {"key": key},
     )
-    if claimed is not None or not await _is_used(pool, key):
+    if claimed is not None or not await _is_referenced(pool, key):
         await _delete(pool, store, key)
 
 
-async def _is_used(pool: Pool, key: str) -> bool:
+async def _is_referenced(pool: Pool, key: str) -> bool:
     """Whether a record refers to the object."""
     query = (
         "SELECT 1 FROM static_file WHERE project_id = %(project)s AND object = %(key)s"
@@ -93,7 +93,7 @@ async def sweep(pool: Pool, store: Store) -> int:
         "UPDATE loose_object SET state = 'leaving', touched_at = now() WHERE object IN ("
         "SELECT object FROM loose_object WHERE touched_at < now() - CASE state WHEN 'leaving' THEN %(grace)s"
         " ELSE %(silence)s END ORDER BY touched_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) RETURNING object",
-        {"grace": GRACE, "silence": SILENCE, "count": _SWEEP_SIZE},
+        {"grace": DELETE_GRACE_PERIOD, "silence": UPLOAD_TIMEOUT, "count": _SWEEP_BATCH_SIZE},
     )
     for row in claimed:
         await _delete(pool, store, row["object"])

@@ -18,7 +18,7 @@ _HINT = "patterns are gitignore's; a backslash before [, ! or # takes its meanin
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class FileSelection:
     """`dir` relative to the project folder, and gitignore-style patterns relative to `dir`.
 
     `allow_secrets` are patterns of files that are published whatever they seem to hold.
@@ -31,15 +31,17 @@ class Selection:
     allow_secrets: tuple[str, ...] = ()
 
 
-class Chosen:
+class FileFilter:
     """Which names (relative to the folder) a selection has; a dotfile only where `include` names one."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._included = matcher(selection.include)
-        self._excluded = matcher(selection.exclude)
-        self._named = matcher([line for line in selection.include if line[:1] == "!" or _hidden(line)])
+    def __init__(self, selection: FileSelection) -> None:
+        self._included = compile_matcher(selection.include)
+        self._excluded = compile_matcher(selection.exclude)
+        self._named = compile_matcher(
+            [line for line in selection.include if line[:1] == "!" or _hidden(line)]
+        )
 
-    def select(self, name: str) -> bool:
+    def includes(self, name: str) -> bool:
         """Whether the file `name` is deployed."""
         if self._excluded and self._excluded(name):
             return False
@@ -47,32 +49,32 @@ class Chosen:
             return False
         return self._included is None or self._included(name)
 
-    def enter(self, name: str) -> bool:
+    def may_enter(self, name: str) -> bool:
         """Whether a file below the folder `name` can be selected at all."""
         if self._excluded and self._excluded(name + "/"):
             return False
         return self._named is not None or not _hidden(name)
 
-    def hides(self, name: str) -> bool:
+    def hidden_only_by_dot(self, name: str) -> bool:
         """Whether `name`, which is left out, would be deployed or entered but for its dot."""
         if not _hidden(name) or (self._excluded and (self._excluded(name) or self._excluded(name + "/"))):
             return False
         return self._included is None or self._included(name)
 
 
-def matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:
+def compile_matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:
     """Whether a name matches the lines, the last that fits winning; None where there are no lines."""
-    return compiled(lines).match_file if lines else None
+    return compile_patterns(lines).match_file if lines else None
 
 
-def compiled(lines: Sequence[str]) -> GitIgnoreSpec:
-    """Lines in which `line_mistake` finds nothing."""
+def compile_patterns(lines: Sequence[str]) -> GitIgnoreSpec:
+    """Lines in which `pattern_mistake` finds nothing."""
     from pathspec import GitIgnoreSpec
 
     return GitIgnoreSpec.from_lines(lines)
 
 
-def line_mistake(line: str) -> str | None:
+def pattern_mistake(line: str) -> str | None:
     """Why a line can't be what its writer meant, None for a good one, an empty one or a comment."""
     pattern = line.strip(" \t")
     if not pattern or pattern.startswith("#"):
@@ -80,13 +82,13 @@ def line_mistake(line: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a set such as [[:alpha:]], which would be read as something else
-            usable = compiled([line]).patterns[0].include is not None
+            usable = compile_patterns([line]).patterns[0].include is not None
     except (ValueError, re.error, Warning):
         return "no pattern in gitignore's language"
     return None if usable and pattern.strip("!/") else "a pattern that matches nothing"
 
 
-def bad_patterns(manifest: Manifest) -> ManifestInvalid | None:
+def invalid_patterns_error(manifest: Manifest) -> ManifestInvalid | None:
     """Every pattern of the manifest that can't be used, each at its place; None where all can."""
     problems = list(_problems(manifest))
     if not problems:
@@ -98,7 +100,7 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
     for section, spec in (("static", manifest.static), ("storage", manifest.storage)):
         for name in ("include", "exclude", "allow_secrets") if spec else ():
             for number, line in enumerate(getattr(spec, name)):
-                mistake = "a comment" if line.startswith("#") else line_mistake(line)
+                mistake = "a comment" if line.startswith("#") else pattern_mistake(line)
                 if mistake:
                     field = f"{section}.{name}[{number}]"
                     yield Problem(mistake, manifest.locate(field), field, _HINT)

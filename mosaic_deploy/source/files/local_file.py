@@ -23,11 +23,11 @@ class LocalFile:
 
     object: Object
     root: Path
-    shown: str
+    relative_path: str
 
     @property
     def source(self) -> Path:
-        return self.root / self.shown
+        return self.root / self.relative_path
 
 
 def open_regular(path: str | Path) -> FileIO:
@@ -56,27 +56,27 @@ def unchanged_chunks(file: LocalFile, size: int = CHUNK) -> Iterator[bytes]:
     try:
         with open_regular(file.source) as opened:
             if os.fstat(opened.fileno()).st_size != left:
-                raise changed(file)
+                raise changed_error(file)
             # One byte more than there should be: a file that grew is seen here, however it is read.
             while chunk := opened.read(min(size, left + 1)):
                 left -= len(chunk)
                 if left < 0:
-                    raise changed(file)
+                    raise changed_error(file)
                 if held:
                     yield held
                 digest.update(chunk)
                 held = chunk
     except OSError as error:
-        raise changed(file) from error
+        raise changed_error(file) from error
     if left or digest.hexdigest() != file.object.sha256:
-        raise changed(file)
+        raise changed_error(file)
     if held:
         yield held
 
 
-def changed(file: LocalFile) -> SourceChanged:
+def changed_error(file: LocalFile) -> SourceChanged:
     return SourceChanged(
-        f"{file.shown} changed on disk after the plan was made",
+        f"{file.relative_path} changed on disk after the plan was made",
         hint="run the same command again for a new plan",
-        location=Location(file.shown),
+        location=Location(file.relative_path),
     )

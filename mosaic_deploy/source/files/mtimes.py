@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-_SHARE = 20
+_TIME_SHARE = 20
 """A look takes at most one part in so many of the time."""
 
 Stamps = dict[str, tuple[int, ...]]
@@ -18,7 +18,7 @@ class Poller:
     def __init__(self, folders: Sequence[str], interval: float) -> None:
         self._folders = folders
         self._interval = interval
-        self._stamps = self._look()
+        self._stamps = self._scan()
         self._next = time.monotonic() + interval
 
     def changed(self, patience: float) -> set[str]:
@@ -29,18 +29,18 @@ class Poller:
             return set()
         time.sleep(max(0.0, wait))
         began = time.monotonic()
-        before, self._stamps = self._stamps, self._look()
+        before, self._stamps = self._stamps, self._scan()
         ended = time.monotonic()
-        self._next = ended + max(self._interval, _SHARE * (ended - began))
+        self._next = ended + max(self._interval, _TIME_SHARE * (ended - began))
         after = self._stamps
         gone_or_new = before.keys() ^ after.keys()
         return gone_or_new | {path for path, stamp in after.items() if before.get(path, stamp) != stamp}
 
-    def _look(self) -> Stamps:
-        return {path: stamp for folder in self._folders for path, stamp in _below(folder)}
+    def _scan(self) -> Stamps:
+        return {path: stamp for folder in self._folders for path, stamp in _walk_stamps(folder)}
 
 
-def _below(folder: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _walk_stamps(folder: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Files by all of their stamps, folders by which they are: what happens in them is told by its own path."""
     pending, seen = [folder], set[tuple[int, int]]()
     while pending:

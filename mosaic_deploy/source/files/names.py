@@ -9,27 +9,27 @@ from collections.abc import Iterable, Iterator
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.plan import Note, Severity
 
-LONGEST = 512
+MAX_NAME_BYTES = 512
 """Bytes of a whole name on the platform, folders and prefix included."""
-_BAD = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
 
-def unsendable(shown: str, name: str) -> Problem | None:
+def name_problem(shown: str, name: str) -> Problem | None:
     """Why the file `shown` can't be sent as `name`, None where it can."""
-    if _BAD.search(shown):
+    if _FORBIDDEN.search(shown):
         return Problem("a backslash or control character in the name", Location(repr(shown)))
     try:
         length = len(name) if name.isascii() else len(name.encode())
         shown.encode()
     except UnicodeEncodeError:
         return Problem("a name that isn't valid UTF-8", Location(shown.encode("utf-8", "replace").decode()))
-    if length > LONGEST:
-        message = f"a name of {length} bytes, and at most {LONGEST} can be sent"
+    if length > MAX_NAME_BYTES:
+        message = f"a name of {length} bytes, and at most {MAX_NAME_BYTES} can be sent"
         return Problem(message, Location(shown), hint="shorten it, or exclude the file")
     return None
 
 
-def two_forms(names: Iterable[str]) -> Iterator[Problem]:
+def unicode_duplicate_problems(names: Iterable[str]) -> Iterator[Problem]:
     """Names that are one to every reader and two to the computer: their letters are composed differently."""
     first: dict[str, str] = {}
     for name in names:
@@ -37,17 +37,19 @@ def two_forms(names: Iterable[str]) -> Iterator[Problem]:
             continue
         other = first.setdefault(unicodedata.normalize("NFC", name), name)
         if other != name:
-            message = f"the same name as {_shown(other)} in another Unicode form: {_shown(name)}"
+            message = (
+                f"the same name as {_name_with_form(other)} in another Unicode form: {_name_with_form(name)}"
+            )
             yield Problem(message, Location(name), hint="rename one of the two, or delete it")
 
 
-def _shown(name: str) -> str:
+def _name_with_form(name: str) -> str:
     """With the name of its form: names of different ones look alike."""
     forms = (form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, name))
     return f"{name if name.isprintable() else ascii(name)} ({next(forms, 'mixed')})"
 
 
-def alike_notes(kind: str, names: Iterable[str]) -> Iterator[Note]:
+def similar_name_notes(kind: str, names: Iterable[str]) -> Iterator[Note]:
     """Warnings for names that are one file on other machines, and for letters in an unusual form.
 
     The platform keeps them apart. macOS and Windows don't tell case apart, and Windows drops dots and spaces
@@ -55,7 +57,7 @@ def alike_notes(kind: str, names: Iterable[str]) -> Iterator[Note]:
     """
     first: dict[str, str] = {}
     for name in _with_folders(names):
-        other = first.setdefault(_folded(name), name)
+        other = first.setdefault(_case_folded(name), name)
         if other != name:
             how = "case" if other.lower() == name.lower() else "case, or in dots and spaces at the end"
             message = f"{other} and {name} differ only in {how}: elsewhere they are one file"
@@ -79,7 +81,7 @@ def _with_folders(names: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _folded(name: str) -> str:
+def _case_folded(name: str) -> str:
     """What a machine that forgives most takes a name for."""
     folder, slash, last = name.rstrip("/").rpartition("/")
     folded = last.casefold().rstrip(". ")

@@ -9,28 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from mosaic_deploy.source.files.secrets import LARGEST_SCANNED, Finding
+from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE, SecretFinding
 
-_MOST = 5
+_MAX_FINDINGS = 5
 """Findings reported per file."""
-_BINARY = 8192
+_BINARY_CHECK_BYTES = 8192
 """A NUL among so many bytes at the beginning makes a file binary: not looked through."""
 
 
-def scan(content: bytes) -> tuple[Finding, ...]:
+def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
     """The first few findings in a text, by place. None in what is binary or too large."""
-    if len(content) > LARGEST_SCANNED or b"\0" in content[:_BINARY]:
+    if len(content) > MAX_SCANNED_SIZE or b"\0" in content[:_BINARY_CHECK_BYTES]:
         return ()
     found: list[tuple[int, str]] = []
     for rule, offsets in RULES:
         found += [(offset, rule) for offset in offsets(content)]
-    return tuple(_finding(content, offset, rule) for offset, rule in sorted(found)[:_MOST])
+    return tuple(_finding(content, offset, rule) for offset, rule in sorted(found)[:_MAX_FINDINGS])
 
 
-def _finding(content: bytes, offset: int, rule: str) -> Finding:
+def _finding(content: bytes, offset: int, rule: str) -> SecretFinding:
     start = content.rfind(b"\n", 0, offset) + 1
     line = content.count(b"\n", 0, start) + 1
-    return Finding(rule, line, len(content[start:offset].decode("utf-8", "replace")) + 1)
+    return SecretFinding(rule, line, len(content[start:offset].decode("utf-8", "replace")) + 1)
 
 
 def _mosaic_key(content: bytes) -> Iterator[int]:
@@ -41,8 +41,8 @@ def _mosaic_key(content: bytes) -> Iterator[int]:
         if (
             mixed
             and len(_DIGIT.findall(found[1])) >= 2
-            and _random(found[1])
-            and _begins(content, found.start())
+            and _looks_random(found[1])
+            and _starts_token(content, found.start())
         ):
             yield found.start()
 
@@ -70,7 +70,7 @@ def _private_key(content: bytes) -> Iterator[int]:
 def _aws_key(content: bytes) -> Iterator[int]:
     """The id that comes with a secret. In base64 it may stand by chance, so nothing of that may be around it."""
     for found in _AWS_KEY.finditer(content):
-        alone = content[found.start() - 1 : found.start()] not in (b"/", b"+") and _begins(
+        alone = content[found.start() - 1 : found.start()] not in (b"/", b"+") and _starts_token(
             content, found.start()
         )
         if alone and not found[0].endswith(b"EXAMPLE") and len(set(found[0])) >= 8:
@@ -86,29 +86,34 @@ def _stripe_key(content: bytes) -> Iterator[int]:
     """Secret and restricted keys; `pk_live_` is made to be public."""
     for found in _STRIPE_KEY.finditer(content):
         start = found.start() - 1
-        if start >= 0 and content[start] in b"rs" and _random(found[0]) and _begins(content, start):
+        if (
+            start >= 0
+            and content[start] in b"rs"
+            and _looks_random(found[0])
+            and _starts_token(content, start)
+        ):
             yield start
 
 
-def _shaped(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
+def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
     """A rule for tokens whose prefix says what they are: what follows must only look random."""
     compiled = [re.compile(pattern) for pattern in patterns]
 
     def offsets(content: bytes) -> Iterator[int]:
         for pattern in compiled:
             for found in pattern.finditer(content):
-                if _random(found[0]) and _begins(content, found.start()):
+                if _looks_random(found[0]) and _starts_token(content, found.start()):
                     yield found.start()
 
     return offsets
 
 
-def _begins(content: bytes, start: int) -> bool:
+def _starts_token(content: bytes, start: int) -> bool:
     """Whether a token begins here, and isn't the rest of a longer word."""
     return start == 0 or content[start - 1] not in _WORD
 
 
-def _random(token: bytes) -> bool:
+def _looks_random(token: bytes) -> bool:
     """Whether a token isn't one that documents invent: `xxxx…`, `your_key_here`, `1234567890`."""
     return len(set(token)) >= 10 and not _PLACEHOLDER.search(token.lower()) and not _RUN.search(token)
 
@@ -156,14 +161,14 @@ RULES: tuple[tuple[str, Callable[[bytes], Iterator[int]]], ...] = (
     ("aws_key", _aws_key),
     (
         "github_token",
-        _shaped(
+        _token_rule(
             rb"gh[pousr]_[A-Za-z0-9]{36,255}(?![A-Za-z0-9_])",
             rb"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}(?![A-Za-z0-9_])",
         ),
     ),
     (
         "slack_token",
-        _shaped(
+        _token_rule(
             rb"xox[abeprs]-(?:[0-9]{8,20}-){1,3}[A-Za-z0-9]{16,}",
             rb"https://hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{24}",
         ),
@@ -172,7 +177,7 @@ RULES: tuple[tuple[str, Callable[[bytes], Iterator[int]]], ...] = (
     ("google_key", _google_key),
     (
         "ai_key",
-        _shaped(
+        _token_rule(
             rb"sk-(?:[a-z]{1,20}-)?[A-Za-z0-9_-]{20,200}T3BlbkFJ[A-Za-z0-9_-]{20,}",
             rb"sk-ant-[a-z0-9]{1,20}-[A-Za-z0-9_-]{80,}",
         ),

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SecretFound
-from mosaic_deploy.source.files.walk import Found
+from mosaic_deploy.source.files.walk import WalkedFile
 
-VERSION = 1
+RULES_VERSION = 1
 """Counts up with every change to the rules or the bounds: remembered results of older rules don't count."""
-LARGEST_SCANNED = 25 * 1024 * 1024
+MAX_SCANNED_SIZE = 25 * 1024 * 1024
 """Bytes. Larger files are not looked through."""
-KINDS = {
+SECRET_KINDS = {
     "mosaic_key": "a Mosaic API key",
     "database_url": "a database URL with its password",
     "private_key": "a private key",
@@ -30,7 +30,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SecretFinding:
     """A place in a file that looks like a secret. `line` and `column` count from 1, columns in characters."""
 
     rule: str
@@ -39,10 +39,10 @@ class Finding:
 
     @property
     def message(self) -> str:
-        return f"looks like {KINDS[self.rule]}"
+        return f"looks like {SECRET_KINDS[self.rule]}"
 
 
-def secret_name(name: str) -> str | None:
+def secret_rule_of_name(name: str) -> str | None:
     """The rule that a file's name alone breaks: `.env`, `.env.production`, `local.env`, but no `.env.example`."""
     last = name.rpartition("/")[2].lower()
     if ".env" not in last or last.endswith((".example", ".sample", ".template", ".dist")):
@@ -54,15 +54,15 @@ def secret_name(name: str) -> str | None:
     )
 
 
-_SHOWN = 100
+_MAX_SHOWN = 100
 
 
-def secret_problems(file: Found, findings: Sequence[Finding]) -> Iterator[Problem]:
+def secret_problems(file: WalkedFile, findings: Sequence[SecretFinding]) -> Iterator[Problem]:
     """What is wrong with publishing a file, by its name (also the one that a link leads to) and its content."""
-    if rule := secret_name(file.shown) or secret_name(file.real):
-        yield Problem(f"looks like {KINDS[rule]}", Location(file.shown))
+    if rule := secret_rule_of_name(file.relative_path) or secret_rule_of_name(file.real_path):
+        yield Problem(f"looks like {SECRET_KINDS[rule]}", Location(file.relative_path))
     for finding in findings:
-        yield Problem(finding.message, Location(file.shown, finding.line, finding.column))
+        yield Problem(finding.message, Location(file.relative_path, finding.line, finding.column))
 
 
 def refuse_secrets(static: Sequence[Problem], storage: Sequence[Problem]) -> None:
@@ -71,10 +71,10 @@ def refuse_secrets(static: Sequence[Problem], storage: Sequence[Problem]) -> Non
     if not problems:
         return
     sections = [name for name, found in (("static", static), ("storage", storage)) if found]
-    more = f", and {len(problems) - _SHOWN} more places" if len(problems) > _SHOWN else ""
+    more = f", and {len(problems) - _MAX_SHOWN} more places" if len(problems) > _MAX_SHOWN else ""
     raise SecretFound(
         f"some files look as if they held secrets{more}; nothing was sent",
-        problems=problems[:_SHOWN],
+        problems=problems[:_MAX_SHOWN],
         hint="take them out, and replace any that was ever public. Where one is meant to be public, or is none, "
         f"name its file in {' or '.join(f'{name}.allow_secrets' for name in sections)}",
     )

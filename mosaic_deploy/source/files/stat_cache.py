@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mosaic_deploy.source.files.secrets import VERSION, Finding
+from mosaic_deploy.source.files.secrets import RULES_VERSION, SecretFinding
 from mosaic_deploy.user_cache import cache_folder
 
-GRAIN = 2_000_000_000
+CLOCK_GRANULARITY_NS = 2_000_000_000
 """Nanoseconds: the coarsest clock of a file system that is in use (FAT's)."""
-SPARE = 1_000
+MAX_UNSEEN_ENTRIES = 1_000
 """Entries kept of files that this run didn't see, beside as many as it saw: another environment's, perhaps."""
-LARGEST = 256 * 1024 * 1024
+MAX_CACHE_SIZE = 256 * 1024 * 1024
 """Bytes of a cache file that is still read: about two million files."""
-_FORGET = 60 * 24 * 3600
+_MAX_AGE = 60 * 24 * 3600
 """Seconds after which a project's untouched cache file is deleted when another is written."""
-_MAGIC = f"mosaic-deploy files 1 {VERSION}\n".encode()
+_MAGIC = f"mosaic-deploy files 1 {RULES_VERSION}\n".encode()
 _STATUS = struct.Struct("<qqqQQ")
 _RECORD = _STATUS.size + 32
 _COUNT = struct.Struct("<QQ")
@@ -41,7 +41,7 @@ class Digest:
 
     sha256: str
     size: int
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SecretFinding, ...] = ()
 
 
 class StatCache:
@@ -56,7 +56,7 @@ class StatCache:
         self._path = path
         self._records = b""
         self._index: dict[str, int] = {}
-        self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._findings: dict[str, tuple[SecretFinding, ...]] = {}
         self._seen: dict[str, bytes] = {}
         self._changed = False
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, struct.error):
@@ -69,16 +69,16 @@ class StatCache:
             return None
         start = number * _RECORD
         record = self._records[start : start + _RECORD]
-        if record[: _STATUS.size] != _packed(status):
+        if record[: _STATUS.size] != _pack_status(status):
             return None
         self._seen[name] = record
         return Digest(record[_STATUS.size :].hex(), status.st_size, self._findings.get(name, ()))
 
     def keep(self, name: str, status: os.stat_result, digest: Digest, began: int) -> None:
         """Remembers a digest read from a file that was as `status` says; `began` is when, in ns of the clock."""
-        if max(status.st_mtime_ns, status.st_ctime_ns) > began - GRAIN or "\0" in name:
+        if max(status.st_mtime_ns, status.st_ctime_ns) > began - CLOCK_GRANULARITY_NS or "\0" in name:
             return
-        packed = _packed(status)
+        packed = _pack_status(status)
         if packed is None:
             return
         self._seen[name] = packed + bytes.fromhex(digest.sha256)
@@ -94,11 +94,13 @@ class StatCache:
         with contextlib.suppress(OSError, ValueError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _replace(self._path, self._content())
-            _forget_old(self._path.parent)
+            _delete_old_caches(self._path.parent)
         self._changed = False
 
     def _content(self) -> bytes:
-        spare = [name for name in self._index if name not in self._seen][: len(self._seen) + SPARE]
+        spare = [name for name in self._index if name not in self._seen][
+            : len(self._seen) + MAX_UNSEEN_ENTRIES
+        ]
         starts = [self._index[name] * _RECORD for name in spare]
         records = [*self._seen.values(), *(self._records[start : start + _RECORD] for start in starts)]
         names = [*self._seen, *spare]
@@ -112,7 +114,7 @@ class StatCache:
     def _read(self) -> None:
         if self._path is None:
             return
-        raw = _read_own(self._path)
+        raw = _read_owned_file(self._path)
         body = memoryview(raw)[_HEADER:]
         if not raw.startswith(_MAGIC) or hashlib.sha256(body).digest() != raw[len(_MAGIC) : _HEADER]:
             return
@@ -121,7 +123,7 @@ class StatCache:
         names = bytes(body[records_end : records_end + length]).decode().split("\0") if count else []
         extra = bytes(body[records_end + length :])
         found: dict[str, Sequence[tuple[str, int, int]]] = json.loads(extra) if extra else {}
-        self._findings = {name: tuple(Finding(*each) for each in all_) for name, all_ in found.items()}
+        self._findings = {name: tuple(SecretFinding(*each) for each in all_) for name, all_ in found.items()}
         self._records = bytes(body[_COUNT.size : records_end])
         self._index = dict(zip(names, range(count), strict=True))
 
@@ -132,7 +134,7 @@ def stat_cache(root: Path) -> StatCache:
     return StatCache(cache_folder() / f"files-{key}.bin")
 
 
-def _packed(status: os.stat_result) -> bytes | None:
+def _pack_status(status: os.stat_result) -> bytes | None:
     """None for what no file system should say: such a file is read every time."""
     try:
         return _STATUS.pack(
@@ -142,12 +144,12 @@ def _packed(status: os.stat_result) -> bytes | None:
         return None
 
 
-def _read_own(path: Path) -> bytes:
+def _read_owned_file(path: Path) -> bytes:
     """The file's bytes; OSError for another user's: whoever can write it could make a deploy skip files."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
         status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid() or status.st_size > LARGEST:
+        if status.st_uid != os.geteuid() or status.st_size > MAX_CACHE_SIZE:
             raise PermissionError
         return file.read()
 
@@ -164,9 +166,9 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _forget_old(folder: Path) -> None:
+def _delete_old_caches(folder: Path) -> None:
     """Deletes the caches of projects that nobody deploys any more, and what a killed run left."""
-    oldest = time.time() - _FORGET
+    oldest = time.time() - _MAX_AGE
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("files-") and entry.stat(follow_symlinks=False).st_mtime < oldest:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mosaic_deploy.errors import Location, ManifestInvalid, Problem
-from mosaic_deploy.source.manifest.text import Refused, read_source_text
+from mosaic_deploy.source.manifest.text import SourceTextError, read_source_text
 
 _NAME = r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*="
 _QUOTED = {
@@ -36,12 +36,12 @@ def parse_dotenv(root: Path, file: str) -> tuple[dict[str, str], list[Problem]]:
         return {}, []
     except OSError as error:
         return {}, [Problem(f"can't be read: {error.strerror}", Location(file))]
-    except Refused as refused:
+    except SourceTextError as refused:
         return {}, [refused.problem]
-    return _Lines(text.replace("\r\n", "\n"), file).read()
+    return _DotenvParser(text.replace("\r\n", "\n"), file).read()
 
 
-class _Lines:
+class _DotenvParser:
     """Reads entries one after the other; `at` is where the next line begins."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -78,7 +78,7 @@ class _Lines:
         if found is None:
             self.problem(f"the quote of {named['name']} isn't closed, or something follows it", "close it")
             return
-        self.values[named["name"]] = _unescaped(found["value"]) if quote == '"' else found["value"]
+        self.values[named["name"]] = _unescape(found["value"]) if quote == '"' else found["value"]
         self.at = found.end()
 
     def problem(self, message: str, hint: str) -> None:
@@ -86,5 +86,5 @@ class _Lines:
         self.problems.append(Problem(message, Location(self.file, line, 1), hint=hint))
 
 
-def _unescaped(value: str) -> str:
+def _unescape(value: str) -> str:
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), value, flags=re.DOTALL)

@@ -9,7 +9,7 @@ from pathlib import Path
 from mosaic_deploy.errors import ManifestInvalid, Problem
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.text import SourceText
-from mosaic_deploy.source.manifest.yaml_tree import Node, shown
+from mosaic_deploy.source.manifest.yaml_tree import Node, quoted
 
 _FOLDERS = (("static", "dir"), ("storage", "dir"), ("database", "migrations"))
 _PUBLISHED = ("static", "storage")
@@ -19,10 +19,10 @@ def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Prob
     """Every folder of the tree that can't be used. Follows symlinks; reads only names."""
     project = os.path.realpath(root)
     for section, name in _FOLDERS:
-        node = _at(tree, section, name)
+        node = _node_at(tree, section, name)
         if node is None or not isinstance(node.value, str) or "\0" in node.value:
             continue  # what isn't there, or isn't a name at all, is the schema's business
-        if found := _mistake(project, section, node):
+        if found := _folder_mistake(project, section, node):
             message, hint = found
             where = source.location(node.line, node.column)
             yield Problem(message, where, field=node.field, hint=hint)
@@ -31,12 +31,12 @@ def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Prob
 
 def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Problem]:
     """Seeds are files as well as folders; each must be inside the project, and there."""
-    seeds = _at(tree, "database", "seeds")
+    seeds = _node_at(tree, "database", "seeds")
     for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
         if not isinstance(node.value, str) or "\0" in node.value:
             continue
         path = os.path.realpath(os.path.join(project, node.value))  # noqa: PTH118
-        name = shown(node.value) if node.variable is None else f"the value of {node.variable}"
+        name = quoted(node.value) if node.variable is None else f"the value of {node.variable}"
         where = source.location(node.line, node.column)
         if not path.startswith(project.rstrip(os.sep) + os.sep):
             hint = "use a file or folder below the manifest; a link out of it counts too"
@@ -55,14 +55,14 @@ def migrations_folder(manifest: Manifest) -> str:
     raise ManifestInvalid("this manifest has no migrations", problems=[problem])
 
 
-def _at(tree: Node, section: str, name: str) -> Node | None:
+def _node_at(tree: Node, section: str, name: str) -> Node | None:
     fields = tree.value.get(section) if isinstance(tree.value, dict) else None
     return fields.value.get(name) if fields is not None and isinstance(fields.value, dict) else None
 
 
-def _mistake(project: str, section: str, node: Node) -> tuple[str, str] | None:
+def _folder_mistake(project: str, section: str, node: Node) -> tuple[str, str] | None:
     written = str(node.value)
-    name = shown(written) if node.variable is None else f"the value of {node.variable}"
+    name = quoted(written) if node.variable is None else f"the value of {node.variable}"
     # os.path rather than Path: a loop of links or a name too long is just not there, and doesn't raise.
     folder = os.path.realpath(os.path.join(project, written))  # noqa: PTH118
     if folder == project:
@@ -81,10 +81,10 @@ def _mistake(project: str, section: str, node: Node) -> tuple[str, str] | None:
         return None
     if os.path.exists(folder):  # noqa: PTH110
         return f"{name} is not a folder", "name the folder that holds it"
-    return f"no such folder: {name}", _near(project, written) if node.variable is None else "create it"
+    return f"no such folder: {name}", _suggestion(project, written) if node.variable is None else "create it"
 
 
-def _near(project: str, written: str) -> str:
+def _suggestion(project: str, written: str) -> str:
     """A folder that may have been meant: the closest name beside the one that isn't there."""
     from difflib import get_close_matches
 
@@ -95,7 +95,7 @@ def _near(project: str, written: str) -> str:
         names = []
     close = get_close_matches(path.name, names, 1)
     return (
-        f"did you mean {shown(str(Path(written).with_name(close[0])))}?"
+        f"did you mean {quoted(str(Path(written).with_name(close[0])))}?"
         if close
         else "create it, or correct the name"
     )

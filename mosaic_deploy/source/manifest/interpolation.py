@@ -12,7 +12,7 @@ from copy import copy
 from typing import Any
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.source.manifest.schema_check import Schema, Unresolved, referenced
+from mosaic_deploy.source.manifest.schema_check import Schema, UnresolvedVariable, resolve_reference
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
 
@@ -24,10 +24,10 @@ _REFERENCE = (
 _BOOLEANS = {"true": True, "false": False}
 
 
-class Placement:
+class Interpolator:
     """Copies a tree so that each value knows its field, with its variables put in.
 
-    `environment` is the chosen one: what the others say stays `Unresolved`, for their variables are not needed.
+    `environment` is the chosen one: what the others say stays `UnresolvedVariable`, for their variables are not needed.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Placement:
         self.environment = environment
         self.problems: list[Problem] = []
 
-    def place(self, node: Node, path: tuple[str | int, ...] = ()) -> Node:
+    def interpolate(self, node: Node, path: tuple[str | int, ...] = ()) -> Node:
         """The node and everything below it."""
         placed = copy(node)
-        placed.field = dotted(path)
+        placed.field = dotted_path(path)
         if isinstance(node.value, dict):
-            placed.value = {key: self.place(child, (*path, key)) for key, child in node.value.items()}
+            placed.value = {key: self.interpolate(child, (*path, key)) for key, child in node.value.items()}
         elif isinstance(node.value, list):
-            placed.value = [self.place(child, (*path, index)) for index, child in enumerate(node.value)]
+            placed.value = [self.interpolate(child, (*path, index)) for index, child in enumerate(node.value)]
         elif isinstance(node.value, str) and "${" in node.value:
             self.resolve(placed, node.value, path)
         return placed
@@ -55,29 +55,29 @@ class Placement:
         """Puts the variables of one value in."""
         needed = path[:1] != ("environments",) or path[1:2] == (self.environment,)
         parts: list[str] = []
-        behind = 0
+        end_of_last = 0
         for number, found in enumerate(re.finditer(_REFERENCE, text)):
-            parts.append(text[behind : found.start()])
-            behind = found.end()
-            part = self.part(found, node, number, needed)
+            parts.append(text[end_of_last : found.start()])
+            end_of_last = found.end()
+            part = self.reference_value(found, node, number, needed)
             if part is None:
-                node.value = Unresolved(text)
+                node.value = UnresolvedVariable(text)
                 return
             parts.append(part)
             node.variable = node.variable or found["name"]
-            node.whole = found["name"] is not None and found.span() == (0, len(text))
-        node.value = "".join([*parts, text[behind:]])
-        if node.whole:
-            node.value = _converted(node.value, self.wanted(path))
+            node.is_single_variable = found["name"] is not None and found.span() == (0, len(text))
+        node.value = "".join([*parts, text[end_of_last:]])
+        if node.is_single_variable:
+            node.value = _convert(node.value, self.field_schema(path))
 
-    def part(self, found: re.Match[str], node: Node, number: int, needed: bool) -> str | None:
+    def reference_value(self, found: re.Match[str], node: Node, number: int, needed: bool) -> str | None:
         """What stands for one reference, None where nothing can."""
         name, default = found["name"], found["default"]
         if found[0] == "$${":
             return "${"
         if name is None:
             hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves"
-            self.problem(node, number, "${ begins a variable, and this is none", hint)
+            self.add_problem(node, number, "${ begins a variable, and this is none", hint)
             return None
         if not needed:
             return None
@@ -86,13 +86,13 @@ class Placement:
             value = default
         if value is None:
             hint = f"set it in the environment or in .env, or write ${{{name}:-default}}"
-            self.problem(node, number, f"the variable {name} is not set", hint)
+            self.add_problem(node, number, f"the variable {name} is not set", hint)
         elif any("\ud800" <= letter <= "\udfff" for letter in value):
-            self.problem(node, number, f"the value of {name} is not UTF-8 text", "set it again")
+            self.add_problem(node, number, f"the value of {name} is not UTF-8 text", "set it again")
             return None
         return value
 
-    def problem(self, node: Node, number: int, message: str, hint: str) -> None:
+    def add_problem(self, node: Node, number: int, message: str, hint: str) -> None:
         """A problem at the reference itself: its place is that of the same one, counted, in the text."""
         start, end = node.span
         written = [found.start() for found in re.finditer(r"\$\$?\{", self.source.text[start:end])]
@@ -101,34 +101,34 @@ class Placement:
             where = self.source.location_of(start + written[number])
         self.problems.append(Problem(message, where, field=node.field, hint=hint))
 
-    def wanted(self, path: tuple[str | int, ...]) -> Schema:
+    def field_schema(self, path: tuple[str | int, ...]) -> Schema:
         """The schema of the field at `path`; that of an environment's field is the field's own."""
         if path[:1] == ("environments",):
             path = path[2:]
         schema: Any = self.schema
         for part in path:
-            schema = referenced(schema, self.schema)
+            schema = resolve_reference(schema, self.schema)
             schema = (
                 schema.get("items", {})
                 if isinstance(part, int)
                 else schema.get("properties", {}).get(part, {})
             )
-        return referenced(schema, self.schema)
+        return resolve_reference(schema, self.schema)
 
 
-def dotted(path: tuple[str | int, ...]) -> str:
+def dotted_path(path: tuple[str | int, ...]) -> str:
     """`verify.http[0].path` for ("verify", "http", 0, "path")."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{_key(part)}"
+        text += f"[{part}]" if isinstance(part, int) else f".{_printable_key(part)}"
     return text.removeprefix(".")
 
 
-def _key(key: str) -> str:
+def _printable_key(key: str) -> str:
     return key if key.isprintable() and len(key) <= 60 else key.encode("unicode_escape").decode()[:60]
 
 
-def _converted(text: str, schema: Schema) -> str | int | float | bool:
+def _convert(text: str, schema: Schema) -> str | int | float | bool:
     """The text as the type that the schema wants, or as it is where it isn't one."""
     wanted = schema.get("type", ())
     if "boolean" in wanted:

@@ -12,16 +12,21 @@ from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceUnrea
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest.dotenv import parse_dotenv
-from mosaic_deploy.source.manifest.find import NAMES, find_manifest
+from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
 from mosaic_deploy.source.manifest.folders import folder_problems
-from mosaic_deploy.source.manifest.interpolation import Placement
+from mosaic_deploy.source.manifest.interpolation import Interpolator
 from mosaic_deploy.source.manifest.schema_check import conforms
-from mosaic_deploy.source.manifest.text import Refused, SourceText, read_source_text, source_text
-from mosaic_deploy.source.manifest.values import duration_problems, good_files, manifest_of, overridden
-from mosaic_deploy.source.manifest.yaml_tree import Node, compose, described, shown
+from mosaic_deploy.source.manifest.text import SourceText, SourceTextError, read_source_text, source_text
+from mosaic_deploy.source.manifest.values import (
+    build_manifest,
+    duration_problems,
+    merge_overrides,
+    valid_sections,
+)
+from mosaic_deploy.source.manifest.yaml_tree import Node, compose, describe_value, quoted
 
 SCHEMA = "mosaic.schema.json"
-Tried = tuple[Manifest, ManifestInvalid | None]
+ReadResult = tuple[Manifest, ManifestInvalid | None]
 """A whole manifest and None, or what is good of one with what is wrong."""
 
 
@@ -34,64 +39,64 @@ def read_manifest(
     ManifestInvalid with every Problem by position, SourceUnreadable where the system doesn't let it be read.
     Sends nothing, writes nothing.
     """
-    manifest, refused = try_manifest(path, environment=environment, environ=environ)
+    manifest, refused = try_read_manifest(path, environment=environment, environ=environ)
     if refused:
         raise refused
     return manifest
 
 
-def try_manifest(
+def try_read_manifest(
     path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
-) -> Tried:
+) -> ReadResult:
     """As `read_manifest`, but a manifest with mistakes is given as far as it names files beyond doubt, with its error.
 
     ManifestInvalid is raised where that is not at all.
     """
     file = find_manifest(path)
-    return _read(file, lambda: read_source_text(file, _shown_as(file)), environment, environ)
+    return _read(file, lambda: read_source_text(file, _display_path(file)), environment, environ)
 
 
 def read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Manifest:
     """As `read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml, which needn't be there."""
-    manifest, refused = try_manifest_text(text, folder, environment=environment, environ=environ)
+    manifest, refused = try_read_manifest_text(text, folder, environment=environment, environ=environ)
     if refused:
         raise refused
     return manifest
 
 
-def try_manifest_text(
+def try_read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
-) -> Tried:
-    """As `try_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml."""
-    file = folder / NAMES[0]
-    return _read(file, lambda: source_text(text.encode(), NAMES[0]), environment, environ)
+) -> ReadResult:
+    """As `try_read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml."""
+    file = folder / MANIFEST_NAMES[0]
+    return _read(file, lambda: source_text(text.encode(), MANIFEST_NAMES[0]), environment, environ)
 
 
 def _read(
     file: Path, read: Callable[[], SourceText], environment: str | None, environ: Mapping[str, str]
-) -> Tried:
-    shown_as = _shown_as(file)
-    values, problems = parse_dotenv(file.parent, _shown_as(file.parent / ".env"))
-    reading = _Reading(file, environment, {**values, **environ}, problems)
+) -> ReadResult:
+    shown_as = _display_path(file)
+    values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
+    reading = _ManifestReader(file, environment, {**values, **environ}, problems)
     try:
         manifest = reading.manifest(read())
-    except Refused as refused:
+    except SourceTextError as refused:
         manifest = None
         problems.append(refused.problem)
     except OSError as error:
         raise SourceUnreadable(f"{shown_as} can't be read: {error.strerror}") from None
     if manifest is not None and not problems:
         return manifest, None
-    invalid = _invalid(shown_as, problems)
-    rest = reading.rest(invalid.problems)
+    invalid = _invalid_error(shown_as, problems)
+    rest = reading.valid_part(invalid.problems)
     if rest is None:
         raise invalid
     return rest, invalid
 
 
-class _Reading:
+class _ManifestReader:
     """One reading of one manifest. Its mistakes are added to `problems`."""
 
     def __init__(
@@ -108,42 +113,44 @@ class _Reading:
         """The manifest, None or anything where there are problems. Refused where reading can't go on."""
         tree = compose(source, self.problems)
         if tree is None or tree.value is None:
-            raise Refused(
+            raise SourceTextError(
                 Problem("the manifest is empty", Location(source.file), hint='begin with "version: 1"')
             )
         if not isinstance(tree.value, dict):
             where = source.location(tree.line, tree.column)
-            message = f"a manifest is a map of fields, and this is {described(tree.value)}"
-            raise Refused(Problem(message, where, hint='begin with "version: 1"'))
+            message = f"a manifest is a map of fields, and this is {describe_value(tree.value)}"
+            raise SourceTextError(Problem(message, where, hint='begin with "version: 1"'))
         if "mosaic_deploy" in tree.value:
             hint = "apply it: mosaic-deploy apply; or name the manifest"
-            raise Refused(Problem("this is a plan, and no manifest", Location(source.file), hint=hint))
-        placement = Placement(source, self.schema, self.variables, self.environment)
-        whole = placement.place(tree)
+            raise SourceTextError(
+                Problem("this is a plan, and no manifest", Location(source.file), hint=hint)
+            )
+        placement = Interpolator(source, self.schema, self.variables, self.environment)
+        whole = placement.interpolate(tree)
         self.problems += placement.problems
-        chosen = self.chosen(whole, source)
-        self.judge(whole, chosen, source)
+        chosen = self.chosen_environment(whole, source)
+        self.check_schema(whole, chosen, source)
         wrong = {problem.field for problem in self.problems}
         further = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
         self.problems += [problem for problem in further if problem.field not in wrong]
         if self.problems:
             self._read = chosen, source
             return None
-        manifest = manifest_of(plain(chosen), self.file, self.environment)
+        manifest = build_manifest(plain_value(chosen), self.file, self.environment)
         return replace(manifest, locations=dict(_locations(chosen, source)))
 
-    def rest(self, problems: Sequence[Problem]) -> Manifest | None:
+    def valid_part(self, problems: Sequence[Problem]) -> Manifest | None:
         """What the manifest says of files, without what is wrong in it; None where one can't tell the two apart."""
         if self._read is None:
             return None
         chosen, source = self._read
-        good = good_files(plain(chosen), problems, self.environment)
+        good = valid_sections(plain_value(chosen), problems, self.environment)
         if good is None:
             return None
-        manifest = manifest_of(good, self.file, self.environment)
+        manifest = build_manifest(good, self.file, self.environment)
         return replace(manifest, locations=dict(_locations(chosen, source)))
 
-    def chosen(self, whole: Node, source: SourceText) -> Node:
+    def chosen_environment(self, whole: Node, source: SourceText) -> Node:
         """The manifest without `environments`, and with the chosen one's overrides."""
         assert isinstance(whole.value, dict)
         fields = dict(whole.value)
@@ -160,18 +167,22 @@ class _Reading:
             )
             return base
         override = named[self.environment]
-        return overridden(_unpinned(base, override), override) if isinstance(override.value, dict) else base
+        return (
+            merge_overrides(_without_pinned_id(base, override), override)
+            if isinstance(override.value, dict)
+            else base
+        )
 
-    def judge(self, whole: Node, chosen: Node, source: SourceText) -> None:
+    def check_schema(self, whole: Node, chosen: Node, source: SourceText) -> None:
         """Adds what is wrong by the schema, in the whole file and in what was chosen from it."""
-        file_value, chosen_value = plain(whole), plain(chosen)
+        file_value, chosen_value = plain_value(whole), plain_value(chosen)
         if conforms(self.schema, file_value) and (
             self.environment is None or conforms(self.schema, chosen_value)
         ):
             return
-        from mosaic_deploy.source.manifest.schema_messages import Verdict, is_required
+        from mosaic_deploy.source.manifest.schema_messages import SchemaChecker, is_required
 
-        verdict = Verdict(self.schema, source)
+        verdict = SchemaChecker(self.schema, source)
         for problem in verdict.problems(whole, file_value):
             # What an override adds isn't missing; the chosen manifest is asked for it below.
             if self.environment is None or not is_required(problem):
@@ -180,7 +191,7 @@ class _Reading:
             self.problems += verdict.problems(chosen, chosen_value)
 
 
-def _unpinned(base: Node, override: Node) -> Node:
+def _without_pinned_id(base: Node, override: Node) -> Node:
     """`base` without its project's id where the override names another project: the name would be ignored."""
     assert isinstance(override.value, dict)
     assert isinstance(base.value, dict)
@@ -199,12 +210,12 @@ def _unpinned(base: Node, override: Node) -> Node:
     return replace(base, value={**base.value, "project": project})
 
 
-def plain(node: Node) -> Any:
+def plain_value(node: Node) -> Any:
     """A tree as lists, dicts and scalars."""
     if isinstance(node.value, dict):
-        return {key: plain(child) for key, child in node.value.items()}
+        return {key: plain_value(child) for key, child in node.value.items()}
     if isinstance(node.value, list):
-        return [plain(child) for child in node.value]
+        return [plain_value(child) for child in node.value]
     return node.value
 
 
@@ -230,10 +241,10 @@ def _unknown_environment(
     where = Location(source.file)
     if environments is not None and environments.key_at:
         where = source.location(*environments.key_at)
-    return Problem(f"no environment {shown(name)}", where, field="environments", hint=meant + known_ones)
+    return Problem(f"no environment {quoted(name)}", where, field="environments", hint=meant + known_ones)
 
 
-def _invalid(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
+def _invalid_error(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
     """The error for these problems: each once, in the order of their places, `.env` last."""
     once = {(p.location.file, p.location.line, p.location.column, p.field, p.message): p for p in problems}
     ordered = sorted(
@@ -244,7 +255,7 @@ def _invalid(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
     return ManifestInvalid(f"{count} in {shown_as}", problems=ordered)
 
 
-def _shown_as(file: Path) -> str:
+def _display_path(file: Path) -> str:
     """A path as users see it: from the current folder where it is below that, else as it was given."""
     try:
         return str(file.absolute().relative_to(Path.cwd()))

@@ -14,7 +14,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-class Unresolved(str):
+class UnresolvedVariable(str):
     """Text with a `${NAME}` that isn't looked up, because its environment isn't the chosen one.
 
     It may come to be anything, so it conforms to everything.
@@ -30,18 +30,18 @@ ANNOTATIONS = frozenset(
 
 def conforms(schema: Schema, value: object, root: Schema | None = None) -> bool:
     """Whether `value` certainly keeps to `schema`; references are looked up in `root`."""
-    if isinstance(value, Unresolved):
+    if isinstance(value, UnresolvedVariable):
         return True
     whole = schema if root is None else root
-    return all(keyword in ANNOTATIONS or _holds(keyword, schema, value, whole) for keyword in schema)
+    return all(keyword in ANNOTATIONS or _check_keyword(keyword, schema, value, whole) for keyword in schema)
 
 
-def _holds(keyword: str, schema: Schema, value: Any, root: Schema) -> bool:
+def _check_keyword(keyword: str, schema: Schema, value: Any, root: Schema) -> bool:
     check = KEYWORDS.get(keyword)
     return check is not None and check(schema[keyword], value, schema, root)
 
 
-def referenced(schema: Schema, root: Schema) -> Schema:
+def resolve_reference(schema: Schema, root: Schema) -> Schema:
     """What `$ref` leads to, or the schema itself. Only references inside the same file are known."""
     while "$ref" in schema:
         target: Any = root
@@ -87,7 +87,7 @@ def _number(value: Any) -> bool:
 
 
 KEYWORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
-    "$ref": lambda _, value, schema, root: conforms(referenced(schema, root), value, root),
+    "$ref": lambda _, value, schema, root: conforms(resolve_reference(schema, root), value, root),
     "type": _type,
     "const": lambda wanted, value, *_: type(wanted) is type(value) and wanted == value,
     "enum": lambda wanted, value, *_: any(type(one) is type(value) and one == value for one in wanted),

@@ -17,7 +17,7 @@ _NOT_ALLOWED = "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Refused(Exception):
+class SourceTextError(Exception):
     """A file that can't be read further; carries the one Problem that says why."""
 
     def __init__(self, problem: Problem) -> None:
@@ -66,24 +66,24 @@ def read_source_text(path: Path, file: str) -> SourceText:
 def source_text(raw: bytes, file: str) -> SourceText:
     """UTF-8 as a text, shown as `file`. Refused where it is no readable text, or too long."""
     if len(raw) > MAX_BYTES:
-        raise Refused(
+        raise SourceTextError(
             Problem(f"larger than {MAX_BYTES // 1024} KiB", Location(file), hint="this is a small text file")
         )
-    source = SourceText(file, _decoded(raw, file))
+    source = SourceText(file, _decode(raw, file))
     if found := re.search(_NOT_ALLOWED, source.text):
         where = Location(file, *source.position(found.start()))  # the line itself isn't safe to print
         message = f"the invisible character U+{ord(found[0]):04X} can't be in this file"
-        raise Refused(Problem(message, where, hint="delete it"))
+        raise SourceTextError(Problem(message, where, hint="delete it"))
     return source
 
 
-def _decoded(raw: bytes, file: str) -> str:
+def _decode(raw: bytes, file: str) -> str:
     if raw.startswith(_UTF16_MARKS):
-        raise Refused(Problem("the file is UTF-16", Location(file), hint="save it as UTF-8"))
+        raise SourceTextError(Problem("the file is UTF-16", Location(file), hint="save it as UTF-8"))
     try:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
         where = Location(file, *SourceText(file, before).position(len(before)))
         message = f"the byte 0x{raw[error.start]:02X} is not UTF-8"
-        raise Refused(Problem(message, where, hint="save the file as UTF-8")) from None
+        raise SourceTextError(Problem(message, where, hint="save the file as UTF-8")) from None

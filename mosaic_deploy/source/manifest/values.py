@@ -24,27 +24,27 @@ from mosaic_deploy.source.manifest.yaml_tree import Node
 Value = Mapping[str, Any]
 
 _UNITS = (("ms", 0.001), ("min", 60.0), ("h", 3600.0), ("s", 1.0))
-_SHORTEST = 0.001
-_LONGEST = 2_147_483  # PostgreSQL keeps milliseconds in 32 bits
+_MIN_SECONDS = 0.001
+_MAX_SECONDS = 2_147_483  # PostgreSQL keeps milliseconds in 32 bits
 
 
-def manifest_of(value: Value, file: Path, environment: str | None) -> Manifest:
+def build_manifest(value: Value, file: Path, environment: str | None) -> Manifest:
     """The Manifest of a value that keeps to the schema."""
     link = value.get("auth", {}).get("magic_link")
     return Manifest(
         file=file,
         project=ProjectSpec(**value.get("project", {})),
         database=_database(value["database"]) if "database" in value else None,
-        static=StaticSpec(**_tupled(value["static"])) if "static" in value else None,
+        static=StaticSpec(**_lists_to_tuples(value["static"])) if "static" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
-        magic_link=MagicLinkSpec(**_tupled(link)) if link is not None else None,
-        policy=PolicySpec(**_tupled(value["policy"])) if "policy" in value else None,
+        magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
+        policy=PolicySpec(**_lists_to_tuples(value["policy"])) if "policy" in value else None,
         verify=tuple(HttpCheck(**check) for check in value.get("verify", {}).get("http", ())),
         environment=environment,
     )
 
 
-def good_files(value: Value, problems: Iterable[Problem], environment: str | None) -> Value | None:
+def valid_sections(value: Value, problems: Iterable[Problem], environment: str | None) -> Value | None:
     """What a manifest's value says of files and SQL, without what `problems` lie in.
 
     None where a problem isn't of one field, or is of the environment itself: it may be of any. A mistake in static
@@ -73,7 +73,7 @@ def good_files(value: Value, problems: Iterable[Problem], environment: str | Non
     return {**good, "database": sql} if sql else good
 
 
-def seconds(duration: str | float) -> float:
+def parse_duration(duration: str | float) -> float:
     """`"500ms"`, `"2min"` or a number of seconds, in seconds."""
     if not isinstance(duration, str):
         return float(duration)
@@ -87,35 +87,37 @@ def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
     fields = database.value if database is not None and isinstance(database.value, dict) else {}
     for name in ("lock_timeout", "statement_timeout"):
         node = fields.get(name)
-        found = _length(node) if node is not None else None
-        if node is not None and found is not None and found and not _SHORTEST <= found <= _LONGEST:
+        found = _duration_of(node) if node is not None else None
+        if node is not None and found is not None and found and not _MIN_SECONDS <= found <= _MAX_SECONDS:
             where = source.location(node.line, node.column)
             hint = "0 means no limit"
             yield Problem("must be 0, or between 1ms and 596h", where, field=node.field, hint=hint)
 
 
-def _length(node: Node) -> float | None:
+def _duration_of(node: Node) -> float | None:
     try:
-        return seconds(node.value) if isinstance(node.value, (str, int, float)) else None
+        return parse_duration(node.value) if isinstance(node.value, (str, int, float)) else None
     except (ValueError, StopIteration):
         return None
 
 
 def _database(value: Value) -> DatabaseSpec:
-    timeouts = {name: seconds(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value}
-    return DatabaseSpec(**_tupled({**value, **timeouts}))
+    timeouts = {
+        name: parse_duration(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value
+    }
+    return DatabaseSpec(**_lists_to_tuples({**value, **timeouts}))
 
 
 def _storage(value: Value) -> StorageSpec:
     prefix = value.get("prefix", "")
-    return StorageSpec(**_tupled({**value, "prefix": f"{prefix.rstrip('/')}/" if prefix else ""}))
+    return StorageSpec(**_lists_to_tuples({**value, "prefix": f"{prefix.rstrip('/')}/" if prefix else ""}))
 
 
-def _tupled(value: Value) -> dict[str, Any]:
+def _lists_to_tuples(value: Value) -> dict[str, Any]:
     return {key: tuple(member) if isinstance(member, list) else member for key, member in value.items()}
 
 
-def overridden(base: Node, override: Node) -> Node:
+def merge_overrides(base: Node, override: Node) -> Node:
     """`base` with `override` laid over it: maps field by field, everything else replaced, null removes.
 
     Every value keeps the place where it was written, so a mistake in an override is shown there.
@@ -128,11 +130,11 @@ def overridden(base: Node, override: Node) -> Node:
         if node.value is None:
             fields.pop(key, None)
         else:
-            fields[key] = overridden(fields.get(key, _nothing(node)), node)
+            fields[key] = merge_overrides(fields.get(key, _empty_node(node)), node)
     merged.value = fields
     return merged
 
 
-def _nothing(node: Node) -> Node:
+def _empty_node(node: Node) -> Node:
     """What a field that the base doesn't have is laid over."""
     return Node(None, node.line, node.column, node.span)

@@ -1,7 +1,7 @@
 """What a plain YAML scalar means, and where YAML 1.1 and YAML 1.2 disagree about it.
 
 A value that both versions read alike becomes that value. One that they read differently, or that no field
-of a manifest can want, becomes a `Trap`: never a silent guess. `yes`, `no`, `on` and `off` are the
+of a manifest can want, becomes a `AmbiguousScalar`: never a silent guess. `yes`, `no`, `on` and `off` are the
 exception: they become booleans, for where a boolean is wanted nothing else can be meant, and where text is
 wanted the wrong type shows.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Trap:
+class AmbiguousScalar:
     """A scalar that isn't safe to read. `reading` says what YAML makes of it."""
 
     text: str
@@ -23,7 +23,7 @@ class Trap:
     """The same number written so that every reader agrees, where there is one."""
 
 
-Scalar = str | int | float | bool | None | Trap
+Scalar = str | int | float | bool | None | AmbiguousScalar
 
 _WORDS: dict[str, bool | None] = {
     spelling: value
@@ -50,55 +50,55 @@ def scalar_value(text: str) -> Scalar:
         return int(text)
     if re.fullmatch(r"[-+]?(?:[0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})", text):
         return float(text)
-    return _trap(text) or text
+    return _ambiguous(text) or text
 
 
-def _based(base: int, name: str) -> Callable[[str], Trap]:
-    def trap(text: str) -> Trap:
+def _based(base: int, name: str) -> Callable[[str], AmbiguousScalar]:
+    def trap(text: str) -> AmbiguousScalar:
         number = str(int(text.lstrip("+-")[2:].replace("_", ""), base))
         readers = "in YAML" if base == 16 else "to some YAML readers and text to others"
-        return Trap(text, f"{text} is the {name} number {number} {readers}", number)
+        return AmbiguousScalar(text, f"{text} is the {name} number {number} {readers}", number)
 
     return trap
 
 
-def _octal(text: str) -> Trap:
+def _octal(text: str) -> AmbiguousScalar:
     digits = text.lstrip("+-0_").replace("_", "") or "0"
     if set(digits) <= set("01234567"):
         reading = f"{text} is the octal number {int(digits, 8)} in YAML 1.1 and {digits} in YAML 1.2"
     else:
         reading = f"{text} is text in YAML 1.1 and the number {digits} in YAML 1.2"
-    return Trap(text, reading, digits)
+    return AmbiguousScalar(text, reading, digits)
 
 
-def _sexagesimal(text: str) -> Trap:
+def _sexagesimal(text: str) -> AmbiguousScalar:
     total = 0
     for part in text.lstrip("+-").partition(".")[0].split(":"):
         total = total * 60 + int(part.replace("_", ""))
-    return Trap(text, f"{text} is the base-60 number {total} in YAML 1.1 and text in YAML 1.2")
+    return AmbiguousScalar(text, f"{text} is the base-60 number {total} in YAML 1.1 and text in YAML 1.2")
 
 
-def _exponent(text: str) -> Trap:
+def _exponent(text: str) -> AmbiguousScalar:
     number = f"{float(text):.15g}"
     plain = number if number.replace(".", "").isdigit() else None
-    return Trap(text, f"{text} is text in YAML 1.1 and a number in YAML 1.2", plain)
+    return AmbiguousScalar(text, f"{text} is text in YAML 1.1 and a number in YAML 1.2", plain)
 
 
-def _underscored(text: str) -> Trap:
+def _underscored(text: str) -> AmbiguousScalar:
     number = text.replace("_", "").rstrip(".")
-    return Trap(text, f"{text} is the number {number} in YAML 1.1 and text in YAML 1.2", number)
+    return AmbiguousScalar(text, f"{text} is the number {number} in YAML 1.1 and text in YAML 1.2", number)
 
 
-def _date(text: str) -> Trap:
-    return Trap(text, f"{text} is a date in YAML")
+def _date(text: str) -> AmbiguousScalar:
+    return AmbiguousScalar(text, f"{text} is a date in YAML")
 
 
-def _no_number(text: str) -> Trap:
-    return Trap(text, f"{text} is not a number that a manifest can use")
+def _unusable_number(text: str) -> AmbiguousScalar:
+    return AmbiguousScalar(text, f"{text} is not a number that a manifest can use")
 
 
-_TRAPS: tuple[tuple[str, Callable[[str], Trap]], ...] = (
-    (r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", _no_number),
+_AMBIGUOUS_FORMS: tuple[tuple[str, Callable[[str], AmbiguousScalar]], ...] = (
+    (r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", _unusable_number),
     (r"[-+]?0[xX][0-9a-fA-F_]*[0-9a-fA-F]_*", _based(16, "hexadecimal")),
     (r"[-+]?0b[01_]*[01]_*", _based(2, "binary")),
     (r"0o[0-7]+", _based(8, "octal")),
@@ -107,12 +107,14 @@ _TRAPS: tuple[tuple[str, Callable[[str], Trap]], ...] = (
     (r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[-+0-9.:Zz \t]*)?", _date),
     (r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+", _exponent),
     (r"[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?|[-+]?[0-9]+\.[0-9]*_[0-9_]*", _underscored),
-    (r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", _no_number),
+    (r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", _unusable_number),
 )
 
 
-def _trap(text: str) -> Trap | None:
-    for shape, make in _TRAPS:
+def _ambiguous(text: str) -> AmbiguousScalar | None:
+    for shape, make in _AMBIGUOUS_FORMS:
         if re.fullmatch(shape, text):
-            return make(text) if len(text) <= _LONGEST_NUMBER else _no_number(f"{text[:_LONGEST_NUMBER]}…")
+            return (
+                make(text) if len(text) <= _LONGEST_NUMBER else _unusable_number(f"{text[:_LONGEST_NUMBER]}…")
+            )
     return None

@@ -12,7 +12,7 @@ from mosaic_deploy.source.manifest.text import SourceText
 
 # Words of libyaml or of PyYAML's own parser -> what to tell; the first row whose words are all there counts.
 # "begin" points at where the broken construct begins, which is where the mistake is.
-_SENTENCES: tuple[tuple[tuple[str, ...], str, str, bool], ...] = (
+_MESSAGES: tuple[tuple[tuple[str, ...], str, str, bool], ...] = (
     (("tab character",), "a tab is not indentation in YAML", "use spaces", False),
     (("mapping values are not allowed",), "a second `:` where one value is expected",
      "quote the value, or put the key on a line of its own, indented like its neighbours", False),
@@ -53,17 +53,17 @@ def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
     if mark is None:
         return Problem("this is not YAML", source.location(1, 1), hint="check the file with a YAML editor")
     if "cannot start any token" in words:
-        return _odd_character(source, mark)
+        return _invalid_start(source, mark)
     if source.text[max(0, mark.index - 1) : mark.index + 1] == "${":
-        return _variable(source, mark)
-    for needles, message, hint, at_begin in _SENTENCES:
+        return _unquoted_variable(source, mark)
+    for needles, message, hint, at_begin in _MESSAGES:
         if all(needle in f"{context} {words}" for needle in needles):
             place = (raised.context_mark or mark) if at_begin else mark
             return Problem(message, source.location(place.line + 1, place.column + 1), hint=hint)
     return Problem("this is not YAML", source.location(mark.line + 1, mark.column + 1), hint=words or None)
 
 
-def _variable(source: SourceText, mark: Any) -> Problem:
+def _unquoted_variable(source: SourceText, mark: Any) -> Problem:
     """Between { } or [ ] the brace of an unquoted ${NAME} begins a map."""
     name = _NAME.match(source.text, mark.index - 1)
     shown = name.group() if name else "${NAME}"
@@ -75,7 +75,7 @@ def _variable(source: SourceText, mark: Any) -> Problem:
     )
 
 
-def _odd_character(source: SourceText, mark: Any) -> Problem:
+def _invalid_start(source: SourceText, mark: Any) -> Problem:
     where = source.location(mark.line + 1, mark.column + 1)
     character = source.text[mark.index : mark.index + 1]
     if character == "\t":

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.source.manifest.text import Refused, SourceText
-from mosaic_deploy.source.manifest.yaml_scalars import Scalar, Trap, scalar_value
+from mosaic_deploy.source.manifest.text import SourceText, SourceTextError
+from mosaic_deploy.source.manifest.yaml_scalars import AmbiguousScalar, Scalar, scalar_value
 
 if TYPE_CHECKING:
     from yaml.events import CollectionStartEvent, ScalarEvent
@@ -46,12 +46,12 @@ class Node:
     """Dotted path as written (`environments.production.static.dir`), set when the tree is placed."""
     variable: str | None = None
     """The variable whose value this is or contains; such a value is never shown."""
-    whole: bool = False
+    is_single_variable: bool = False
     """Whether the value is that of one variable and nothing else."""
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenCollection:
     """A list or map that is still being read; `items` are its nodes in order, keys and values alternating."""
 
     node: Node
@@ -69,7 +69,7 @@ def compose(source: SourceText, problems: list[Problem]) -> Node | None:
     except yaml.YAMLError as error:
         from mosaic_deploy.source.manifest.yaml_syntax import syntax_problem
 
-        raise Refused(syntax_problem(source, error)) from None
+        raise SourceTextError(syntax_problem(source, error)) from None
 
 
 class _Composer:
@@ -77,7 +77,7 @@ class _Composer:
         self.source = source
         self.problems = problems
         self.anchors: dict[str, Node | None] = {}
-        self.open: list[_Open] = []
+        self.open: list[_OpenCollection] = []
         self.root: Node | None = None
         self.count = 0
 
@@ -97,27 +97,29 @@ class _Composer:
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    raise self.refused(
+                    raise self.error_at(
                         event, "a second YAML document begins here", "keep one manifest per file"
                     )
         return self.root
 
-    def refused(self, event: Any, message: str, hint: str | None = None) -> Refused:
+    def error_at(self, event: Any, message: str, hint: str | None = None) -> SourceTextError:
         mark = event.start_mark
-        return Refused(Problem(message, self.source.location(mark.line + 1, mark.column + 1), hint=hint))
+        return SourceTextError(
+            Problem(message, self.source.location(mark.line + 1, mark.column + 1), hint=hint)
+        )
 
-    def placed(self, event: Any, value: Any) -> Node:
+    def make_node(self, event: Any, value: Any) -> Node:
         start, end = event.start_mark, event.end_mark
         return Node(value, start.line + 1, start.column + 1, (start.index, end.index))
 
     def scalar(self, event: ScalarEvent) -> Node:
         self.check_tag(event)
-        node = self.placed(event, event.value)
+        node = self.make_node(event, event.value)
         if event.implicit[0] and event.tag is None:
             node.raw = event.value
             node.value = scalar_value(event.value)
         if any("\ud800" <= letter <= "\udfff" for letter in event.value):
-            raise self.refused(
+            raise self.error_at(
                 event, "a surrogate escape is no character in YAML", "write the character itself"
             )
         return node
@@ -125,11 +127,11 @@ class _Composer:
     def start(self, event: CollectionStartEvent) -> None:
         self.check_tag(event)
         if len(self.open) >= MAX_DEPTH:
-            raise self.refused(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise self.error_at(event, f"nested deeper than {MAX_DEPTH} levels")
         if event.anchor:
             self.anchors[event.anchor] = None
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self.open.append(_Open(self.placed(event, value), event.anchor))
+        self.open.append(_OpenCollection(self.make_node(event, value), event.anchor))
 
     def end(self, event: Any) -> None:
         done = self.open.pop()
@@ -146,25 +148,25 @@ class _Composer:
     def alias(self, event: Any) -> Node:
         target = self.anchors.get(event.anchor, False)
         if target is None:
-            raise self.refused(event, f"*{event.anchor} contains itself", "write the value out")
+            raise self.error_at(event, f"*{event.anchor} contains itself", "write the value out")
         if target is False:
-            raise self.refused(event, f"no anchor &{event.anchor} above this line")
+            raise self.error_at(event, f"no anchor &{event.anchor} above this line")
         assert isinstance(target, Node)
         if len(self.open) + target.depth > MAX_DEPTH:
-            raise self.refused(
+            raise self.error_at(
                 event, f"nested deeper than {MAX_DEPTH} levels once *{event.anchor} is replaced"
             )
         node = copy(target)
         node.line, node.column = event.start_mark.line + 1, event.start_mark.column + 1
         if self.count + node.size > MAX_NODES:
-            raise self.refused(event, f"more than {MAX_NODES:,} values once *{event.anchor} is replaced")
+            raise self.error_at(event, f"more than {MAX_NODES:,} values once *{event.anchor} is replaced")
         return node
 
     def add(self, node: Node, anchor: str | None) -> None:
         self.count += node.size
         if self.count > MAX_NODES:
             where = self.source.location(node.line, node.column)
-            raise Refused(Problem(f"more than {MAX_NODES:,} values", where))
+            raise SourceTextError(Problem(f"more than {MAX_NODES:,} values", where))
         if anchor:
             self.anchors[anchor] = node
         if self.open:
@@ -177,63 +179,65 @@ class _Composer:
         merged: dict[str, Node] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if key.raw == "<<":
-                merged = dict(self.inherited(value)) | merged
+                merged = dict(self.merged_entries(value)) | merged
                 continue
             name = self.key(key)
             if name is None:
                 continue
             if name in entries:
                 first = entries[name].key_at or (key.line, key.column)
-                self.problem(key, f"{shown(name)} is already set in line {first[0]}", "keep one of the two")
+                self.add_problem(
+                    key, f"{quoted(name)} is already set in line {first[0]}", "keep one of the two"
+                )
                 continue
             entry = copy(value)
             entry.key_at = (key.line, key.column)
             entries[name] = entry
         entries |= {name: node for name, node in merged.items() if name not in entries}
 
-    def inherited(self, value: Node) -> Iterator[tuple[str, Node]]:
+    def merged_entries(self, value: Node) -> Iterator[tuple[str, Node]]:
         """What `<<` brings. Of several maps the first wins, so it comes last."""
         for each in reversed(value.value) if isinstance(value.value, list) else [value]:
             if isinstance(each.value, dict):
                 yield from each.value.items()
             else:
-                self.problem(each, "<< takes a map, or a list of maps", "such as <<: *defaults")
+                self.add_problem(each, "<< takes a map, or a list of maps", "such as <<: *defaults")
 
     def key(self, key: Node) -> str | None:
         """A key's text; None for one that isn't text, which is reported."""
         if isinstance(key.value, str):
             return key.value
         if isinstance(key.value, (list, dict)):
-            self.problem(key, "a list or a map can't be a key", "write `key: value`")
+            self.add_problem(key, "a list or a map can't be a key", "write `key: value`")
         elif not key.raw:
-            self.problem(key, "a key is missing", "write `key: value`")
+            self.add_problem(key, "a key is missing", "write `key: value`")
         else:
             reading = (
                 key.value.reading
-                if isinstance(key.value, Trap)
-                else f"{key.raw} is {described(key.value)} in YAML"
+                if isinstance(key.value, AmbiguousScalar)
+                else f"{key.raw} is {describe_value(key.value)} in YAML"
             )
-            self.problem(key, f"a key must be text, and {reading}", f'quote it: "{key.raw}"')
+            self.add_problem(key, f"a key must be text, and {reading}", f'quote it: "{key.raw}"')
         return None
 
     def check_tag(self, event: ScalarEvent | CollectionStartEvent) -> None:
         if event.tag not in _HARMLESS_TAGS:
             name = str(event.tag).replace(_TAG, "!!")
-            self.problem_at(
-                event, f"the tag {shown(name)} is not read", "delete it; only plain values are safe to read"
+            self.add_problem_at(
+                event, f"the tag {quoted(name)} is not read", "delete it; only plain values are safe to read"
             )
 
-    def problem(self, node: Node, message: str, hint: str) -> None:
+    def add_problem(self, node: Node, message: str, hint: str) -> None:
         self.problems.append(Problem(message, self.source.location(node.line, node.column), hint=hint))
 
-    def problem_at(self, event: Any, message: str, hint: str) -> None:
+    def add_problem_at(self, event: Any, message: str, hint: str) -> None:
         mark = event.start_mark
         self.problems.append(
             Problem(message, self.source.location(mark.line + 1, mark.column + 1), hint=hint)
         )
 
 
-def described(value: object) -> str:
+def describe_value(value: object) -> str:
     """What a value is, in words: `the boolean false`, `the number 5`, `nothing`."""
     if value is None:
         return "nothing"
@@ -243,10 +247,10 @@ def described(value: object) -> str:
         return f"the number {value}"
     if isinstance(value, list):
         return "a list"
-    return "a map" if isinstance(value, dict) else f"the text {shown(str(value))}"
+    return "a map" if isinstance(value, dict) else f"the text {quoted(str(value))}"
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """Text in quotes, safe for a terminal and never long."""
     import json
 

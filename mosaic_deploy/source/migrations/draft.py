@@ -9,21 +9,21 @@ from pathlib import Path
 from mosaic_deploy.errors import Location, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import (
-    DRAFT,
+    DRAFT_FILE,
     MigrationFile,
-    Parsed,
+    ParsedFile,
     parse_migrations,
     read_migrations,
     read_sql_file,
 )
-from mosaic_deploy.source.migrations.new import next_number, safe_name
-from mosaic_deploy.sql.parse import leading_trivia
+from mosaic_deploy.source.migrations.new import next_version, slugify
+from mosaic_deploy.sql.parse import leading_trivia_length
 
 
 def find_draft(folder: Path) -> Path | None:
     """The draft's path, by whatever case its name is written in; None where there is none."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.name.lower() == DRAFT)
+        found = sorted(path for path in folder.iterdir() if path.name.lower() == DRAFT_FILE)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -43,25 +43,25 @@ def read_draft(root: Path, folder: str) -> MigrationFile | None:
     return file if file.text.strip() else None
 
 
-def parse_draft(file: MigrationFile) -> Parsed | None:
+def parse_draft(file: MigrationFile) -> ParsedFile | None:
     """None for one without a statement. Raises MigrationInvalid."""
     [parsed] = parse_migrations([file])
     return parsed if parsed.units else None
 
 
-def _has_nothing(path: Path) -> bool:
+def _has_no_statement(path: Path) -> bool:
     """Whether there is nothing but comments in it. One that can't be read is a draft all the same."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return False
-    return leading_trivia(text) == len(text)
+    return leading_trivia_length(text) == len(text)
 
 
 def draft_note(root: Path, folder: str) -> Note | None:
     """What a plan says of a draft that lies beside the migrations. It isn't parsed; without a statement it is none."""
     path = find_draft(root / folder)
-    if path is None or _has_nothing(path):
+    if path is None or _has_no_statement(path):
         return None
     shown = path.relative_to(root).as_posix()
     return Note(
@@ -72,18 +72,18 @@ def draft_note(root: Path, folder: str) -> Note | None:
     )
 
 
-def seal(root: Path, folder: str, title: str, now: datetime) -> Path:
+def commit_draft(root: Path, folder: str, title: str, now: datetime) -> Path:
     """Gives the folder's draft the next number and a name, and returns its path. Nothing is ever overwritten.
 
     Raises SourceRefused where there is no draft, nothing in it, or a file of that name; MigrationInvalid for one that
     isn't SQL; SourceUnreadable; and as `read_migrations` does.
     """
-    draft = _whole_draft(root, folder)
+    draft = _require_draft(root, folder)
     existing = [file.migration.file for file in read_migrations(root, folder)]
-    sealed = draft.with_name(f"{next_number(existing, now)}_{safe_name(title)}.sql")
+    sealed = draft.with_name(f"{next_version(existing, now)}_{slugify(title)}.sql")
     shown = sealed.relative_to(root).as_posix()
     try:
-        _rename(draft, sealed)
+        _rename_without_overwriting(draft, sealed)
     except FileExistsError:
         raise SourceRefused(f"{shown} is there already", location=Location(shown)) from None
     except OSError as error:
@@ -91,12 +91,12 @@ def seal(root: Path, folder: str, title: str, now: datetime) -> Path:
     return sealed
 
 
-def _whole_draft(root: Path, folder: str) -> Path:
+def _require_draft(root: Path, folder: str) -> Path:
     path = find_draft(root / folder)
     if path is None:
         raise SourceRefused(
-            f"there is no {folder}/{DRAFT}",
-            hint=f"write SQL into {folder}/{DRAFT}: `mosaic-deploy dev` tries it on every save",
+            f"there is no {folder}/{DRAFT_FILE}",
+            hint=f"write SQL into {folder}/{DRAFT_FILE}: `mosaic-deploy dev` tries it on every save",
         )
     file = read_draft(root, folder)
     if file is None or parse_draft(file) is None:
@@ -105,7 +105,7 @@ def _whole_draft(root: Path, folder: str) -> Path:
     return path
 
 
-def _rename(draft: Path, sealed: Path) -> None:
+def _rename_without_overwriting(draft: Path, sealed: Path) -> None:
     """A rename that overwrites nothing: the second name is made, which fails where there is one, then the first goes."""
     if not draft.is_symlink():
         try:

@@ -13,54 +13,56 @@ from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.source.problems import Mistakes
-from mosaic_deploy.sql.execution.units import Unit, UnitProblem, split_units
-from mosaic_deploy.sql.ledger_writes import SCHEMA, first_write
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, line_and_column, parse, semantic_checksums
+from mosaic_deploy.source.problems import ErrorCollector
+from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
+from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse, semantic_checksums
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
-DRAFT = "draft.sql"
+DRAFT_FILE = "draft.sql"
 """The name of the one file of the folder that is no migration; see source/draft.py."""
-_LONGEST_VERSION = 18
+_MAX_VERSION_DIGITS = 18
 """Digits: the ledger keeps versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
-_LEDGERS = (
-    f"changes the schema {SCHEMA}, where mosaic-deploy records what it has applied; only deploys and "
+_LEDGER_WRITE = (
+    f"changes the schema {LEDGER_SCHEMA}, where mosaic-deploy records what it has applied; only deploys and "
     "`mosaic-deploy migrate repair` write there"
 )
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
-SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
+SECTION_MARK = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
 """dbmate's marks: which way, and the options behind it."""
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """One file as read. `shown` is its path relative to the project folder, for messages."""
+    """One file as read. `relative_path` is its path relative to the project folder, for messages."""
 
     migration: Migration
-    shown: str
+    relative_path: str
     text: str
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedFile:
     """A file's statements as units."""
 
     file: MigrationFile
     units: tuple[Unit, ...]
 
     @cached_property
-    def prefixes(self) -> tuple[str, ...]:
+    def prefix_checksums(self) -> tuple[str, ...]:
         """The semantic checksum of the first one, two, … all units. Worked out when it is asked for."""
         return semantic_checksums([unit.statements for unit in self.units])
 
     @property
     def semantic(self) -> str:
-        return self.prefixes[-1]
+        return self.prefix_checksums[-1]
 
 
-def read_migrations(root: Path, folder: str, mistakes: Mistakes | None = None) -> tuple[MigrationFile, ...]:
+def read_migrations(
+    root: Path, folder: str, mistakes: ErrorCollector | None = None
+) -> tuple[MigrationFile, ...]:
     """The folder's migrations in numeric order, not yet parsed.
 
     What is refused is added to `mistakes` where those are given, and left out; else all of it is raised at once.
@@ -68,18 +70,20 @@ def read_migrations(root: Path, folder: str, mistakes: Mistakes | None = None) -
     SourceRefused for links that leave the project folder.
     """
     shown = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
-    told = Mistakes(folder) if mistakes is None else mistakes
-    if problems := [_leaves(name) for path, name in shown.items() if not _inside(path, root)]:
+    told = ErrorCollector(folder) if mistakes is None else mistakes
+    if problems := [
+        _outside_link_problem(name) for path, name in shown.items() if not _is_inside(path, root)
+    ]:
         told.add(SourceRefused("some migrations can't be read", problems=problems))
-    if problems := [_misnamed(name) for path, name in shown.items() if not _version(path.name)]:
+    if problems := [_name_problem(name) for path, name in shown.items() if not _version(path.name)]:
         told.add(MigrationInvalid("migration files need names that order them", problems=problems))
-    good = {path: name for path, name in shown.items() if _version(path.name) and _inside(path, root)}
-    read = (told.of(partial(_read, path, name)) for path, name in good.items())
+    good = {path: name for path, name in shown.items() if _version(path.name) and _is_inside(path, root)}
+    read = (told.collect(partial(_read, path, name)) for path, name in good.items())
     files = sorted((file for file in read if file), key=lambda f: f.migration.order)
     if problems := list(_duplicates(files)):
         told.add(MigrationInvalid("two migrations have the same version", problems=problems))
     if mistakes is None:
-        told.tell()
+        told.raise_collected()
     return tuple(files)
 
 
@@ -89,28 +93,28 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     Raises as `read_migrations` does.
     """
     shown = path.relative_to(root).as_posix()
-    if not _inside(path, root):
-        raise SourceRefused(f"{shown} can't be read", problems=[_leaves(shown)])
+    if not _is_inside(path, root):
+        raise SourceRefused(f"{shown} can't be read", problems=[_outside_link_problem(shown)])
     return _read(path, shown)
 
 
-def parse_migrations(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
+def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
     """Parses files. Raises MigrationInvalid with what is wrong with each, all at once."""
-    parsed: list[Parsed] = []
+    parsed: list[ParsedFile] = []
     problems: list[Problem] = []
     unreadable = False
     for file in files:
         try:
             parsed.append(_parse(file))
-        except (SyntaxProblem, UnitProblem) as error:
-            unreadable = unreadable or isinstance(error, SyntaxProblem)
+        except (SqlSyntaxError, TransactionControlError) as error:
+            unreadable = unreadable or isinstance(error, SqlSyntaxError)
             problems.append(_problem(file, error))
     if problems:
-        raise MigrationInvalid(_summary(files, problems, unreadable=unreadable), problems=problems)
+        raise MigrationInvalid(_error_summary(files, problems, unreadable=unreadable), problems=problems)
     return tuple(parsed)
 
 
-def _summary(files: Sequence[MigrationFile], problems: Sequence[Problem], *, unreadable: bool) -> str:
+def _error_summary(files: Sequence[MigrationFile], problems: Sequence[Problem], *, unreadable: bool) -> str:
     noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
     count = f"a {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
     return f"{count} can't be {'read as PostgreSQL' if unreadable else 'applied as written'}"
@@ -127,15 +131,15 @@ def _sql_files(folder: Path) -> list[Path]:
     except OSError as error:
         raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
     # A link that leads nowhere is kept: reading it fails, and a migration isn't left out without a word.
-    up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT)]
+    up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT_FILE)]
     return sorted(p for p in up if p.is_file() or p.is_symlink())
 
 
-def _inside(path: Path, root: Path) -> bool:
+def _is_inside(path: Path, root: Path) -> bool:
     return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-def _leaves(shown: str) -> Problem:
+def _outside_link_problem(shown: str) -> Problem:
     return Problem("a link that leaves the project folder", Location(shown), hint="copy the file")
 
 
@@ -144,7 +148,7 @@ def _version(name: str) -> str | None:
     if not match:
         return None
     version = match.group(1).lstrip("0") or "0"
-    return version if len(version) <= _LONGEST_VERSION else None
+    return version if len(version) <= _MAX_VERSION_DIGITS else None
 
 
 def _read(path: Path, shown: str) -> MigrationFile:
@@ -176,17 +180,17 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
     for before, after in pairwise(files):
         if before.migration.version == after.migration.version:
             message = f"has the same version as {before.migration.file}"
-            yield Problem(message, Location(after.shown), hint="give one of them another number")
+            yield Problem(message, Location(after.relative_path), hint="give one of them another number")
 
 
-def _misnamed(shown: str) -> Problem:
+def _name_problem(shown: str) -> Problem:
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
     name = PurePosixPath(shown).name
     found = re.match(r"0*([0-9]+)", name)
     if found is None:
         return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
-    if len(found.group(1)) > _LONGEST_VERSION:
-        message = f"a version number of more than {_LONGEST_VERSION} digits"
+    if len(found.group(1)) > _MAX_VERSION_DIGITS:
+        message = f"a version number of more than {_MAX_VERSION_DIGITS} digits"
         return Problem(message, Location(shown), hint=hint)
     number, rest = found.group(), name[found.end() : -len(".sql")]
     better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
@@ -194,21 +198,21 @@ def _misnamed(shown: str) -> Problem:
     return Problem(message, Location(shown), hint=f"rename it to {better}")
 
 
-def _parse(file: MigrationFile) -> Parsed:
+def _parse(file: MigrationFile) -> ParsedFile:
     text, options = _up_section(file.text)
     statements = parse(text)
     _refuse_copy_from_stdin(statements)
     _refuse_ledger_writes(statements, text)
     directives = " ".join([options, *_directives(text)])
     units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
-    return Parsed(file, tuple(units))
+    return ParsedFile(file, tuple(units))
 
 
 def _directives(text: str) -> Iterator[str]:
-    """What `-- mosaic:` comments say. Raises UnitProblem for one that means nothing: it would be ignored."""
+    """What `-- mosaic:` comments say. Raises TransactionControlError for one that means nothing: it would be ignored."""
     for found in _DIRECTIVE.finditer(text):
         if not _KNOWN_DIRECTIVE.fullmatch(found.group(1)):
-            raise UnitProblem(
+            raise TransactionControlError(
                 f"unknown directive {found.group(1)!r}; known is transaction=false", found.start(1)
             )
         yield found.group(1)
@@ -217,16 +221,18 @@ def _directives(text: str) -> Iterator[str]:
 def _up_section(text: str) -> tuple[str, str]:
     """The text with everything outside dbmate's `migrate:up` section blanked, and that line's options.
 
-    Raises UnitProblem for statements that would be left out without a word, SyntaxProblem.
+    Raises TransactionControlError for statements that would be left out without a word, SqlSyntaxError.
     """
-    marks = list(SECTION.finditer(text))
+    marks = list(SECTION_MARK.finditer(text))
     if not marks:
         return text, ""
     up = next((mark for mark in marks if mark.group(1) == "up"), None)
     if up is None:
-        raise UnitProblem("-- migrate:down without -- migrate:up: what is to be applied?", marks[0].start())
+        raise TransactionControlError(
+            "-- migrate:down without -- migrate:up: what is to be applied?", marks[0].start()
+        )
     if marks[0] is up and (lost := parse(text[: up.start()])):
-        raise UnitProblem("a statement before -- migrate:up is in no section", lost[0].offset)
+        raise TransactionControlError("a statement before -- migrate:up is in no section", lost[0].offset)
     down = next((mark for mark in marks if mark.start() > up.end()), None)
     end = down.start() if down else len(text)
     blanked = re.sub(r"[^\r\n]", " ", text[: up.start()])
@@ -236,28 +242,28 @@ def _up_section(text: str) -> tuple[str, str]:
 def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
     for statement in statements:
         if statement.kind == "CopyStmt":
-            from mosaic_deploy.sql.psql import COPY_FROM_STDIN, copies_from_stdin
+            from mosaic_deploy.sql.psql import COPY_FROM_STDIN, is_copy_from_stdin
 
-            if copies_from_stdin(statement):
-                raise UnitProblem(COPY_FROM_STDIN, statement.offset)
+            if is_copy_from_stdin(statement):
+                raise TransactionControlError(COPY_FROM_STDIN, statement.offset)
 
 
 def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
-    """Raises UnitProblem for what would change the record of what is applied, as far as the statements name it."""
-    if SCHEMA in text.lower() and (found := first_write(statements, text)):
-        raise UnitProblem(_LEDGERS, found[1])
+    """Raises TransactionControlError for what would change the record of what is applied, as far as the statements name it."""
+    if LEDGER_SCHEMA in text.lower() and (found := first_ledger_write(statements, text)):
+        raise TransactionControlError(_LEDGER_WRITE, found[1])
 
 
-def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem:
-    if isinstance(error, UnitProblem):
+def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlError) -> Problem:
+    if isinstance(error, TransactionControlError):
         return Problem(error.message, _location(file, error.offset))
     if error.offset is None:
-        return Problem(error.message, Location(file.shown))
+        return Problem(error.message, Location(file.relative_path))
     # What explains mistakes is loaded only where there is one.
     from mosaic_deploy.sql.dialect import dialect_hint
-    from mosaic_deploy.sql.psql import psql_mistake
+    from mosaic_deploy.sql.psql import find_psql_mistake
 
-    if mistake := psql_mistake(file.text, error.offset):
+    if mistake := find_psql_mistake(file.text, error.offset):
         return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
     hint = dialect_hint(file.text, error.offset)
     return Problem(error.message, _location(file, error.offset), hint=hint)
@@ -265,4 +271,4 @@ def _problem(file: MigrationFile, error: SyntaxProblem | UnitProblem) -> Problem
 
 def _location(file: MigrationFile, offset: int) -> Location:
     line, column, text = line_and_column(file.text, offset)
-    return Location(file.shown, line, column, text)
+    return Location(file.relative_path, line, column, text)

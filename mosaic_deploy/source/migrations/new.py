@@ -20,13 +20,13 @@ _TEMPLATE = """-- {title}
 """
 
 
-def write_new(folder: Path, shown: str, existing: Sequence[str], title: str, now: datetime) -> Path:
+def write_new_migration(folder: Path, shown: str, existing: Sequence[str], title: str, now: datetime) -> Path:
     """Creates the next file of a folder whose migrations are named `existing`, in their order.
 
     Raises SourceRefused for a name without a letter or digit and for a file that is there already,
     SourceUnreadable where the folder can't be written to.
     """
-    name = f"{next_number(existing, now)}_{safe_name(title)}.sql"
+    name = f"{next_version(existing, now)}_{slugify(title)}.sql"
     path = folder / name
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -39,7 +39,7 @@ def write_new(folder: Path, shown: str, existing: Sequence[str], title: str, now
     return path
 
 
-def next_number(existing: Sequence[str], now: datetime) -> str:
+def next_version(existing: Sequence[str], now: datetime) -> str:
     """The version after the newest of `existing`, written in its style.
 
     A timestamp is followed by now (UTC), or by its successor where now isn't after it.
@@ -53,7 +53,7 @@ def next_number(existing: Sequence[str], now: datetime) -> str:
     return str(int(newest) + 1).zfill(len(newest))
 
 
-def safe_name(title: str) -> str:
+def slugify(title: str) -> str:
     """`title` as part of a file's name: letters and digits of any script, underscores between.
 
     Raises SourceRefused where nothing is left.

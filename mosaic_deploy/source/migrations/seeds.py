@@ -10,12 +10,12 @@ from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefu
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.migrations.files import (
     MigrationFile,
-    Parsed,
+    ParsedFile,
     parse_migrations,
     read_sql_file,
     statement_location,
 )
-from mosaic_deploy.sql.execution.units import Carrier
+from mosaic_deploy.sql.execution.units import ExecutionMode
 
 
 def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
@@ -23,10 +23,10 @@ def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
 
     As `version` they have a name of their place in this order. Raises SourceError's children, MigrationInvalid.
     """
-    paths = dict.fromkeys(path for name in named for path in _files(root, root / name))
+    paths = dict.fromkeys(path for name in named for path in _seed_paths(root, root / name))
     files = [read_sql_file(root, path) for path in paths]
     return tuple(
-        replace(file, migration=replace(file.migration, version=f"seed{number}", file=file.shown))
+        replace(file, migration=replace(file.migration, version=f"seed{number}", file=file.relative_path))
         for number, file in enumerate(files, 1)
     )
 
@@ -34,14 +34,15 @@ def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
 def seed_objects(files: Iterable[MigrationFile]) -> dict[str, Object]:
     """The files as objects by path; the size is that of their text in UTF-8."""
     return {
-        file.shown: Object(file.shown, file.migration.checksum, len(file.text.encode())) for file in files
+        file.relative_path: Object(file.relative_path, file.migration.checksum, len(file.text.encode()))
+        for file in files
     }
 
 
-def _files(root: Path, path: Path) -> Iterator[Path]:
+def _seed_paths(root: Path, path: Path) -> Iterator[Path]:
     try:
         if not path.is_dir():
-            yield _sql(root, path)
+            yield _require_sql_file(root, path)
             return
         inside = sorted(path.iterdir())
     except OSError as error:
@@ -49,14 +50,14 @@ def _files(root: Path, path: Path) -> Iterator[Path]:
     yield from (p for p in inside if p.suffix.lower() == ".sql" and not p.name.startswith("."))
 
 
-def _sql(root: Path, path: Path) -> Path:
+def _require_sql_file(root: Path, path: Path) -> Path:
     if path.suffix.lower() != ".sql":
         shown = path.relative_to(root).as_posix()
         raise SourceRefused(f"{shown} is no .sql file", location=Location(shown), hint="seeds are SQL")
     return path
 
 
-def whole_seeds(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
+def parse_seeds(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
     """Files parsed. Raises MigrationInvalid for what isn't SQL, or can't be one transaction."""
     parsed = parse_migrations(files)
     problems = [problem for each in parsed for problem in _problems(each)]
@@ -65,12 +66,12 @@ def whole_seeds(files: Sequence[MigrationFile]) -> tuple[Parsed, ...]:
     return parsed
 
 
-def _problems(parsed: Parsed) -> Iterator[Problem]:
-    parts = [unit for unit in parsed.units if unit.carrier is Carrier.SOLO]
+def _problems(parsed: ParsedFile) -> Iterator[Problem]:
+    parts = [unit for unit in parsed.units if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
     if len(parsed.units) > 1 or parts:
         unit = parts[0] if parts else parsed.units[1]
         where = statement_location(parsed.file, unit.statements[0])
         reason = unit.reason or "it has transactions of its own"
         yield Problem(
-            reason, where if unit.statements else Location(parsed.file.shown), hint="use a migration"
+            reason, where if unit.statements else Location(parsed.file.relative_path), hint="use a migration"
         )

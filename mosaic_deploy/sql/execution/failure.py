@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.quote import literal
 
-SKIPPED = "unit_applied"
-ATTEMPTED = "unit_attempted"
+UNIT_APPLIED = "unit_applied"
+UNIT_ATTEMPTED = "unit_attempted"
 LEASE_LOST = "lease_lost"
-FAILED = "statement_failed"
-INVALID = "index_invalid"
-MARK = "mosaic-deploy:"
-_SPLIT_MARK = "'mosaic-', 'deploy:'"
-"""MARK in two parts, so that a platform that echoes the query in its error doesn't seem to raise it."""
+STATEMENT_FAILED = "statement_failed"
+INDEX_INVALID = "index_invalid"
+MARKER = "mosaic-deploy:"
+_SPLIT_MARKER = "'mosaic-', 'deploy:'"
+"""MARKER in two parts, so that a platform that echoes the query in its error doesn't seem to raise it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,18 @@ class Failure:
     hint: str | None = None
 
 
-def raised(code: str, step: Step) -> str:
+def raise_sql(code: str, step: Step) -> str:
     """PL/pgSQL that raises `code` for the step."""
     facts = json.dumps({"code": code, "version": step.version, "unit": step.number})
-    return raised_with(literal(facts))
+    return raise_with_facts_sql(literal(facts))
 
 
-def raised_with(facts: str) -> str:
+def raise_with_facts_sql(facts: str) -> str:
     """PL/pgSQL that raises the JSON text that the expression `facts` makes."""
-    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARK}, {facts});"
+    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARKER}, {facts});"
 
 
-def raised_again(which: str) -> str:
+def reraise_handler_sql(which: str) -> str:
     """An exception handler that raises the same error marked. `which` are arguments of json_build_object.
 
     It declares nothing: `code`, `message`, `detail` and `hint` must be variables of type text. OTHERS alone would
@@ -56,23 +56,23 @@ def raised_again(which: str) -> str:
     return f"""EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
         detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARK},
-        pg_catalog.json_build_object('code', '{FAILED}', {which},
+      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARKER},
+        pg_catalog.json_build_object('code', '{STATEMENT_FAILED}', {which},
         'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint)::text);
 """
 
 
-_FOUND = re.compile(re.escape(MARK) + r"(?=\{)")
-_REQUIRED = {"code", "version", "unit"}
+_MARKER_PATTERN = re.compile(re.escape(MARKER) + r"(?=\{)")
+_REQUIRED_KEYS = {"code", "version", "unit"}
 
 
-def read_failure(message: str) -> Failure | None:
+def parse_failure(message: str) -> Failure | None:
     """The first marked failure in PostgreSQL's `message`, wherever the platform put it; None without one."""
-    for found in _FOUND.finditer(message):
+    for found in _MARKER_PATTERN.finditer(message):
         try:
             facts, _ = json.JSONDecoder().raw_decode(message, found.end())
         except ValueError:
             continue
-        if _REQUIRED <= facts.keys() <= Failure.__dataclass_fields__.keys():
+        if _REQUIRED_KEYS <= facts.keys() <= Failure.__dataclass_fields__.keys():
             return Failure(**facts)
     return None

@@ -6,29 +6,29 @@ import base64
 import zlib
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, SKIPPED, raised
-from mosaic_deploy.sql.execution.step import Purpose, Session, Step
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, UNIT_APPLIED, raise_sql
+from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
 if TYPE_CHECKING:
-    from mosaic_deploy.sql.execution.step import Session
+    from mosaic_deploy.sql.execution.step import SqlSession
 
 
-LOCK = "7236850, 1"
+MIGRATION_LOCK_KEYS = "7236850, 1"
 """The two keys of the advisory lock all migrations take."""
 
 
-def guard(step: Step, session: Session) -> str:
-    """PL/pgSQL: raises `lease_lost`, or `unit_applied` where there is nothing to do."""
+def guard_sql(step: Step, session: SqlSession) -> str:
+    """PL/pgSQL: raises `lease_lost_error`, or `unit_applied` where there is nothing to do."""
     return (
-        lease_check(session, raised(LEASE_LOST, step))
-        + f"  IF {done(step)} THEN {raised(SKIPPED, step)} END IF;\n"
+        lease_check_sql(session, raise_sql(LEASE_LOST, step))
+        + f"  IF {done_condition(step)} THEN {raise_sql(UNIT_APPLIED, step)} END IF;\n"
     )
 
 
-def lease_check(session: Session, lost: str) -> str:
+def lease_check_sql(session: SqlSession, lost: str) -> str:
     """PL/pgSQL: takes the lock until the transaction ends, and does `lost` where the lease isn't held."""
-    return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({LOCK});
+    return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK_KEYS});
   IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}
       AND expires_at > pg_catalog.clock_timestamp()) THEN {lost} END IF;
 """
@@ -38,7 +38,7 @@ SEED = "seed"
 """The kind of a seed's row among the ledger's objects."""
 
 
-def done(step: Step) -> str:
+def done_condition(step: Step) -> str:
     """A condition: the ledger has what the step would do. Written so that no search_path can reinterpret it."""
     if step.purpose is Purpose.SEED:
         return (
@@ -47,21 +47,21 @@ def done(step: Step) -> str:
             f"AND sha256 OPERATOR(pg_catalog.=) {literal(step.checksum)})"
         )
     rows = f"SELECT FROM mosaic_deploy.migrations WHERE version = {step.version}"
-    if step.purpose is Purpose.UNDO:
+    if step.purpose is Purpose.ROLLBACK:
         return f"NOT EXISTS ({rows})"
     return f"EXISTS ({rows} AND units_done >= {step.number})"
 
 
-def record(step: Step, session: Session) -> str:
+def record_sql(step: Step, session: SqlSession) -> str:
     """The ledger's part of a committed step, as one statement; sending it twice changes nothing."""
     if step.purpose is Purpose.SEED:
-        return _seed(step, session)
-    if step.purpose is Purpose.UNDO:
+        return _upsert_seed_sql(step, session)
+    if step.purpose is Purpose.ROLLBACK:
         return f"DELETE FROM mosaic_deploy.migrations WHERE version = {step.version}"
-    return row(step, session, done=step.number, attempt=0)
+    return upsert_migration_sql(step, session, units_done=step.number, attempt=0)
 
 
-def refused(step: Step, session: Session) -> str:
+def record_failure_sql(step: Step, session: SqlSession) -> str:
     """Notes that PostgreSQL refused the unit begun outside a transaction: its end is known. Checks the lease."""
     return (
         f"UPDATE mosaic_deploy.migrations SET attempt = -{step.number} "
@@ -71,23 +71,23 @@ def refused(step: Step, session: Session) -> str:
     )
 
 
-def row(step: Step, session: Session, *, done: int, attempt: int) -> str:
-    """A migration's row with `done` committed units, and the unit begun outside a transaction."""
+def upsert_migration_sql(step: Step, session: SqlSession, *, units_done: int, attempt: int) -> str:
+    """A migration's row with `units_done` committed units, and the unit begun outside a transaction."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
-    semantic = step.semantic if done == step.number else step.before
+    semantic = step.semantic if units_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name != "version")
     return (
         f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
         f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.units}, "
-        f"{done}, {attempt}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
+        f"{units_done}, {attempt}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
         f"current_user) ON CONFLICT (version) DO UPDATE SET {updated}, "
         "applied_at = pg_catalog.clock_timestamp() "
         f"WHERE m.units_done < EXCLUDED.units_done OR {attempt} > m.attempt"
     )
 
 
-def _seed(step: Step, session: Session) -> str:
+def _upsert_seed_sql(step: Step, session: SqlSession) -> str:
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in ("sha256", "size", "state", "deploy_id"))
     return (
         "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id) VALUES ("

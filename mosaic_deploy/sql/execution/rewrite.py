@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mosaic_deploy.sql.execution.units import Unit, not_executable
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.execution.units import Unit, not_executable_reason
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
 _INTO = re.compile(
     r"\bINTO\s+(?P<kind>(?:(?:LOCAL|GLOBAL|TEMPORARY|TEMP|UNLOGGED)\s+)*)(?:TABLE\s+)?$", re.IGNORECASE
@@ -14,32 +14,34 @@ _INTO = re.compile(
 _NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*')
 
 
-def executable(unit: Unit) -> Unit | None:
+def executable_form(unit: Unit) -> Unit | None:
     """The unit with every statement in a form that EXECUTE carries, None where there is no such form.
 
     SELECT INTO becomes CREATE TABLE AS, which is the same to PostgreSQL; savepoints that are only released
     are left out.
     """
-    rolls_back = any(_control(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in unit.statements)
+    rolls_back = any(
+        _transaction_command(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in unit.statements
+    )
     kept: list[Statement] = []
     for statement in unit.statements:
         if statement.kind == "TransactionStmt" and not rolls_back:
             continue
-        said = create_table_as(statement) if statement.kind == "SelectStmt" else statement
-        if said is None or not_executable(said):
+        rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
+        if rewritten is None or not_executable_reason(rewritten):
             return None
-        kept.append(said)
+        kept.append(rewritten)
     return replace(unit, statements=tuple(kept))
 
 
-def _control(statement: Statement) -> object:
+def _transaction_command(statement: Statement) -> object:
     return statement.node.get("kind") if statement.kind == "TransactionStmt" else None
 
 
-def impossible(unit: Unit) -> int:
-    """The number, from 1, of the first statement because of which `executable` has no form for the unit; or 0."""
+def first_not_executable(unit: Unit) -> int:
+    """The number, from 1, of the first statement because of which `executable_form` has no form for the unit; or 0."""
     for number, statement in enumerate(unit.statements, 1):
-        if executable(replace(unit, statements=(statement,))) is None:
+        if executable_form(replace(unit, statements=(statement,))) is None:
             return number
     return 0
 
@@ -49,7 +51,7 @@ def create_table_as(statement: Statement) -> Statement | None:
 
     None where that can't be written so that PostgreSQL's parser reads the same query and the same table from it.
     """
-    if not not_executable(statement):
+    if not not_executable_reason(statement):
         return statement
     text = statement.text
     for name in _NAME.finditer(text):
@@ -57,30 +59,34 @@ def create_table_as(statement: Statement) -> Statement | None:
         if into is None:
             continue
         query = text[: into.start()] + text[name.end() :]
-        said = f"CREATE {into.group('kind')}TABLE {name.group()} AS {query}"
+        rewritten = f"CREATE {into.group('kind')}TABLE {name.group()} AS {query}"
         try:
-            read = parse(said)
-        except SyntaxProblem:
+            read = parse(rewritten)
+        except SqlSyntaxError:
             continue
-        if [one.kind for one in read] == ["CreateTableAsStmt"] and _same(read[0], statement):
+        if [one.kind for one in read] == ["CreateTableAsStmt"] and _is_same_query(read[0], statement):
             return replace(read[0], offset=statement.offset)
     return None
 
 
-def _same(said: Statement, select: Statement) -> bool:
+def _is_same_query(rewritten: Statement, select: Statement) -> bool:
     """Whether a CREATE TABLE AS has the query and the table of a SELECT INTO."""
-    return (_bare(said.node["query"]), _bare(said.node["into"])) == (
-        _bare(select.tree),
-        _bare(_into(select.node)),
+    return (_without_positions(rewritten.node["query"]), _without_positions(rewritten.node["into"])) == (
+        _without_positions(select.tree),
+        _without_positions(_into_clause(select.node)),
     )
 
 
-def _into(node: Tree) -> object:
-    return node["intoClause"] if "intoClause" in node else _into(node["larg"])
+def _into_clause(node: Tree) -> object:
+    return node["intoClause"] if "intoClause" in node else _into_clause(node["larg"])
 
 
-def _bare(item: object) -> object:
+def _without_positions(item: object) -> object:
     """A tree without its places, and without the table that a query goes into."""
     if isinstance(item, dict):
-        return {name: _bare(value) for name, value in item.items() if name not in ("location", "intoClause")}
-    return [_bare(value) for value in item] if isinstance(item, list) else item
+        return {
+            name: _without_positions(value)
+            for name, value in item.items()
+            if name not in ("location", "intoClause")
+        }
+    return [_without_positions(value) for value in item] if isinstance(item, list) else item

@@ -14,7 +14,7 @@ class Purpose(StrEnum):
 
     APPLY = "apply"
     """A migration's way up: its row is there."""
-    UNDO = "undo"
+    ROLLBACK = "undo"
     """A migration's way down: its row is gone."""
     SEED = "seed"
     """A seed file: its content's digest is there."""
@@ -24,14 +24,14 @@ class Purpose(StrEnum):
 class Step:
     """One unit of one migration, ready to run. `number` counts the file's units from 1.
 
-    `semantic` is the checksum of the file's units up to this one, `before` of those before it.
+    `semantic` is the checksum of the file's units up to this one, `semantic_before` of those before it.
     """
 
     version: str
     file: str
     checksum: str
     semantic: str
-    before: str
+    semantic_before: str
     source: str
     number: int
     units: int
@@ -42,7 +42,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StatementPosition:
     """A place in a step: its statement, counted from 1 (0 where it isn't known), and a character from 0 in that."""
 
     step: Step
@@ -50,45 +50,45 @@ class Place:
     offset: int
 
 
-class Compiled:
+class CompiledSql:
     """Several statements as one text that still knows where each of them came from."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._starts: list[tuple[int, Place]] = []
+        self._starts: list[tuple[int, StatementPosition]] = []
         self._length = 0
 
-    def add(self, *texts: str, place: Place | None = None) -> None:
+    def add(self, *texts: str, place: StatementPosition | None = None) -> None:
         for text in texts:
             if place:
                 self._starts.append((self._length, place))
             self._texts.append(text)
-            self._length += len(text) + len(_BETWEEN)
+            self._length += len(text) + len(_SEPARATOR)
 
     @property
     def text(self) -> str:
-        return _BETWEEN.join(self._texts)
+        return _SEPARATOR.join(self._texts)
 
     @property
-    def places(self) -> list[Place]:
+    def positions(self) -> list[StatementPosition]:
         """The beginnings of the statements that were added with their place."""
         return [place for _, place in self._starts]
 
-    def place(self, position: int | None) -> Place | None:
+    def position_of(self, position: int | None) -> StatementPosition | None:
         """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one in such a statement."""
         for start, place in reversed(self._starts):
             offset = (position or 0) - 1 - start
             if 0 <= offset < len(place.step.unit.statements[place.statement - 1].text):
-                return Place(place.step, place.statement, offset)
+                return StatementPosition(place.step, place.statement, offset)
         return None
 
 
-_BETWEEN = "\n;\n"
+_SEPARATOR = "\n;\n"
 """A statement may end in a line comment, so the semicolon gets a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SqlSession:
     """What every call carries: the fencing token, the deploy's id, and the timeouts (PostgreSQL's syntax)."""
 
     token: str
@@ -97,7 +97,7 @@ class Session:
     statement_timeout: str | None = None
 
     @property
-    def limits(self) -> Iterator[tuple[str, str]]:
+    def timeouts(self) -> Iterator[tuple[str, str]]:
         """The timeouts that are set, as PostgreSQL's settings."""
         if self.lock_timeout:
             yield "lock_timeout", self.lock_timeout

@@ -17,7 +17,7 @@ _SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Ignore:
+class IgnoreComment:
     """One comment; `offset` is where it stands, in characters."""
 
     rule: str
@@ -27,29 +27,29 @@ class Ignore:
 
 
 @dataclass(slots=True)
-class Ignores:
-    """The comments of one file. `before` is to be called for its statements in their order."""
+class IgnoreComments:
+    """The comments of one file. `before_statement` is to be called for its statements in their order."""
 
     text: str
-    found: list[Ignore] = field(default_factory=list)
+    comments: list[IgnoreComment] = field(default_factory=list)
     _end: int = 0
-    _any: bool = field(init=False)
+    _has_comments: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._any = "mosaic-ignore" in self.text
+        self._has_comments = "mosaic-ignore" in self.text
 
-    def before(self, statement: Statement) -> list[Ignore]:
+    def before_statement(self, statement: Statement) -> list[IgnoreComment]:
         """What stands between the statement before and this one."""
         start, self._end = self._end, statement.offset + len(statement.text)
-        return self._within(start, statement.offset)
+        return self._find_between(start, statement.offset)
 
-    def rest(self) -> list[Ignore]:
+    def after_last_statement(self) -> list[IgnoreComment]:
         """What stands behind the last statement."""
-        return self._within(self._end, len(self.text))
+        return self._find_between(self._end, len(self.text))
 
     def findings(self, known: Collection[str], *, unused: bool) -> Iterator[tuple[str, Finding, int]]:
         """(code, finding, offset) of every comment that names no rule, gives no reason or silences nothing."""
-        for ignore in self.found:
+        for ignore in self.comments:
             if ignore.rule not in known:
                 close = get_close_matches(ignore.rule, known, 1)
                 meant = f"; did you mean {close[0]}?" if close else ""
@@ -62,8 +62,8 @@ class Ignores:
                 what = f"mosaic-ignore of {ignore.rule} silences nothing"
                 yield "ignore_unused", Finding(what, ignore.rule), ignore.offset
 
-    def _within(self, start: int, end: int) -> list[Ignore]:
-        if not self._any:
+    def _find_between(self, start: int, end: int) -> list[IgnoreComment]:
+        if not self._has_comments:
             return []
         for mark in _SECTION.finditer(self.text, start, end):
             if mark.group(1) == "up":
@@ -72,14 +72,14 @@ class Ignores:
                 end = mark.start()
                 break
         here = [
-            Ignore(comment.group(2), comment.group(3), comment.start(1))
+            IgnoreComment(comment.group(2), comment.group(3), comment.start(1))
             for comment in _COMMENT.finditer(self.text, start, end)
         ]
-        self.found += here
+        self.comments += here
         return here
 
 
-def silencing(ignores: list[Ignore], code: str) -> str:
+def ignore_reason(ignores: list[IgnoreComment], code: str) -> str:
     """The reason of the comment that silences the rule, which is then used; empty where none does."""
     for ignore in ignores:
         if ignore.rule == code and ignore.reason:

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mosaic_deploy.errors import Location
-from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.units import Unit
-from mosaic_deploy.sql.hazards.effects.acts import acts, place
-from mosaic_deploy.sql.hazards.effects.learn import learn
+from mosaic_deploy.sql.hazards.effects.acts import file_offset, statement_effects
+from mosaic_deploy.sql.hazards.effects.learn import update_scope
 from mosaic_deploy.sql.hazards.effects.scope import Scope
-from mosaic_deploy.sql.hazards.effects.triggered import happening
-from mosaic_deploy.sql.hazards.facts import Asked, Facts
-from mosaic_deploy.sql.hazards.ignore import Ignore, Ignores, silencing
-from mosaic_deploy.sql.hazards.rules.registry import BY_CODE, BY_KIND
+from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
+from mosaic_deploy.sql.hazards.facts import Facts, ObjectRef
+from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
+from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
-from mosaic_deploy.sql.hazards.syntax.trees import Act
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import Statement
 
 
@@ -57,19 +57,19 @@ class Review:
     """What was found, in the order of the files, and what would be worth knowing of the live database."""
 
     hazards: tuple[Hazard, ...]
-    asked: frozenset[Asked]
+    lookups: frozenset[ObjectRef]
 
 
 def review(
     scripts: Sequence[Script],
     facts: Facts | None = None,
     *,
-    together: bool = True,
+    all_pending: bool = True,
     policy: PolicySpec | None = None,
 ) -> Review:
     """Reviews migrations in their order.
 
-    `together`: they are all pending, so what an earlier one makes is nobody's yet. Otherwise each file is
+    `all_pending`: they are all pending, so what an earlier one makes is nobody's yet. Otherwise each file is
     reviewed as the only pending one, the ones before it as applied, and a `mosaic-ignore` that silences
     nothing is a finding. `facts` are what is live; without them every object that the files haven't made
     counts as there. The `policy` doesn't judge here; it says which tables are watched more closely.
@@ -78,49 +78,53 @@ def review(
     hazards: list[Hazard] = []
     unit = 0
     for script in scripts:
-        hazards += _Reading(script, scope, unit).hazards(unused=not together)
+        hazards += _ScriptReview(script, scope, unit).hazards(unused=not all_pending)
         unit += len(script.units)
-        if not together:
-            scope.settle()
-    return Review(tuple(hazards), frozenset(scope.asked))
+        if not all_pending:
+            scope.mark_applied()
+    return Review(tuple(hazards), frozenset(scope.lookups))
 
 
-class _Reading:
-    """One reading of one file; `first` is the number of its first unit among all files."""
+class _ScriptReview:
+    """One reading of one file; `first_unit` is the number of its first unit among all files."""
 
     def __init__(self, script: Script, scope: Scope, first: int) -> None:
         self.script = script
         self.scope = scope
-        self.first = first
+        self.first_unit = first
 
     def hazards(self, *, unused: bool) -> Iterator[Hazard]:
         self.scope.begin_file()
-        ignores = Ignores(self.script.text)
+        ignores = IgnoreComments(self.script.text)
         for number, unit in enumerate(self.script.units):
-            certain = not any(_goes_back(statement) for statement in unit.statements)
+            certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
             for statement in unit.statements:
-                silent = ignores.before(statement)
-                found = list(self._found(statement, self.first + number, silent, certain=certain))
+                silent = ignores.before_statement(statement)
+                found = list(
+                    self._statement_hazards(statement, self.first_unit + number, silent, certain=certain)
+                )
                 if number >= self.script.done:
                     yield from found
-        behind = ignores.rest()
+        behind = ignores.after_last_statement()
         if not self.script.units:
-            yield self._hazard(BY_CODE["no_statements"], _NOTHING, 0, behind)
-        for code, finding, offset in ignores.findings(BY_CODE, unused=unused):
-            yield self._hazard(BY_CODE[code], finding, offset, [])
+            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, behind)
+        for code, finding, offset in ignores.findings(RULES_BY_CODE, unused=unused):
+            yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
 
-    def _found(
-        self, statement: Statement, unit: int, silent: list[Ignore], *, certain: bool
+    def _statement_hazards(
+        self, statement: Statement, unit: int, silent: list[IgnoreComment], *, certain: bool
     ) -> Iterator[Hazard]:
-        for act in happening(acts(statement, unit, certain=certain), self.scope):
-            for rule in BY_KIND.get(act.kind, ()):
-                for finding in rule.check(act, self.scope):
-                    if told := _in_turn(act, rule, finding):
-                        yield self._hazard(rule, told, _offset(statement, act, finding), silent)
-            if not act.later:
-                learn(act, self.scope)
+        for effect in follow_effects(statement_effects(statement, unit, certain=certain), self.scope):
+            for rule in RULES_BY_KIND.get(effect.kind, ()):
+                for finding in rule.check(effect, self.scope):
+                    if finding_with_cause := _with_cause(effect, rule, finding):
+                        yield self._hazard(
+                            rule, finding_with_cause, _offset(statement, effect, finding), silent
+                        )
+            if not effect.deferred:
+                update_scope(effect, self.scope)
 
-    def _hazard(self, rule: Rule, finding: Finding, offset: int, silent: list[Ignore]) -> Hazard:
+    def _hazard(self, rule: Rule, finding: Finding, offset: int, silent: list[IgnoreComment]) -> Hazard:
         return Hazard(
             code=rule.code,
             severity=finding.severity or rule.severity,
@@ -128,39 +132,43 @@ class _Reading:
             object=finding.object,
             location=self.script.location(offset),
             table=finding.table,
-            reaches=finding.reaches,
+            cascades_to=finding.cascades_to,
             instead=rule.instead,
-            ignored=silencing(silent, rule.code),
+            ignored=ignore_reason(silent, rule.code),
         )
 
 
-_NOTHING = Finding("holds no statement: it is recorded as applied, and does nothing", "")
+_NO_STATEMENTS = Finding("holds no statement: it is recorded as applied, and does nothing", "")
 
 
-def _goes_back(statement: Statement) -> bool:
+def _rolls_back_to_savepoint(statement: Statement) -> bool:
     """ROLLBACK TO: what the unit did before it may be undone."""
     return statement.kind == "TransactionStmt" and statement.node.get("kind") == "TRANS_STMT_ROLLBACK_TO"
 
 
-def _in_turn(act: Act, rule: Rule, finding: Finding) -> Finding | None:
+def _with_cause(effect: Effect, rule: Rule, finding: Finding) -> Finding | None:
     """The finding in the words of what set the act off; None where advice is about somebody else's function.
 
     What is still to come destroys nothing yet: it is only risky.
     """
-    if not act.via:
+    if not effect.cause:
         return finding
     severity = finding.severity or rule.severity
-    if act.later and severity is not Danger.DESTRUCTIVE:
+    if effect.deferred and severity is not HazardSeverity.DESTRUCTIVE:
         return None
-    if severity is Danger.ADVICE and rule.code not in _OF_ROUTINES:
+    if severity is HazardSeverity.ADVICE and rule.code not in _ROUTINE_RULES:
         return None
-    told = replace(finding, message=f"{act.via}{finding.message}")
-    return replace(told, severity=Danger.RISKY, table="", reaches=()) if act.later else told
+    finding_with_cause = replace(finding, message=f"{effect.cause}{finding.message}")
+    return (
+        replace(finding_with_cause, severity=HazardSeverity.RISKY, table="", cascades_to=())
+        if effect.deferred
+        else finding_with_cause
+    )
 
 
-_OF_ROUTINES = frozenset({"dynamic_sql", "unread_function"})
+_ROUTINE_RULES = frozenset({"dynamic_sql", "unread_function"})
 
 
-def _offset(statement: Statement, act: Act, finding: Finding) -> int:
+def _offset(statement: Statement, effect: Effect, finding: Finding) -> int:
     """Where in the file the finding is."""
-    return place(statement, finding.at) if act.at is None else act.at
+    return file_offset(statement, finding.byte_location) if effect.file_offset is None else effect.file_offset

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.commands.inspect.storage import _used
+from mosaic_deploy.cli.commands.inspect.storage import _usage_line
 
 HERE = ("--local",)
 
@@ -359,4 +359,4 @@ def test_psqls_own_commands_are_not_taken_for_sql(run, folder: Path) -> None:
     ("percent", "shown"), [(12.5, "12.5 %"), (100.0, "100.0 %"), (30005.0, "over the limit"), ("?", "? %")]
 )
 def test_use_beyond_the_limit_is_said_so(percent: object, shown: str) -> None:
-    assert _used({"used": "a", "limit": "b", "percent": percent}) == f"used: a of b ({shown})"
+    assert _usage_line({"used": "a", "limit": "b", "percent": percent}) == f"used: a of b ({shown})"

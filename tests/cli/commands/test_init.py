@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.commands.start.templates import with_section
-from mosaic_deploy.source.detect import survey
+from mosaic_deploy.cli.commands.start.templates import with_agents_section
+from mosaic_deploy.source.detect import detect_folders
 from mosaic_deploy.source.manifest.read import read_manifest
 
 
@@ -170,8 +170,8 @@ def test_agents_md_keeps_its_own_words(run, tmp_path: Path) -> None:
     assert run("init").returncode == 0
     text = (tmp_path / "AGENTS.md").read_text()
     assert text.startswith("# Ours\n\nBe kind.\n\n<!-- mosaic-deploy -->\n")
-    assert with_section(text) == text
-    assert with_section(f"{text}More of ours.\n").endswith("More of ours.\n")
+    assert with_agents_section(text) == text
+    assert with_agents_section(f"{text}More of ours.\n").endswith("More of ours.\n")
     assert (tmp_path / ".mosaicignore").read_text() == "ours"
 
 
@@ -191,5 +191,5 @@ def test_a_folder_that_can_not_be_made_is_named(run, tmp_path: Path) -> None:
 
 def test_a_survey_changes_nothing(tmp_path: Path) -> None:
     _put(tmp_path, "a/b/c/1_deep.sql", "a/b/1_sql.sql", "migrations/1_x.sql")
-    found = survey(tmp_path)
+    found = detect_folders(tmp_path)
     assert (found.migrations, found.other_migrations) == ("migrations", ("a/b", "a/b/c"))

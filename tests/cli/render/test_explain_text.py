@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 
-from mosaic_deploy.cli.render.text.layout import plain_lines
-from mosaic_deploy.shipped_docs import explanations
+from mosaic_deploy.cli.render.text.layout import markdown_lines
+from mosaic_deploy.shipped_docs import read_explanations
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ from mosaic_deploy.shipped_docs import explanations
     ],
 )
 def test_marks_go_and_words_stay(text: str, shown: list[str]) -> None:
-    assert [click.unstyle(line) for line in plain_lines(text)] == shown
+    assert [click.unstyle(line) for line in markdown_lines(text)] == shown
 
 
 def test_no_page_is_shown_with_its_fences_or_stars() -> None:
-    for each in explanations():
-        lines = [click.unstyle(line) for line in plain_lines(each.text)]
+    for each in read_explanations():
+        lines = [click.unstyle(line) for line in markdown_lines(each.text)]
         assert not [line for line in lines if line.startswith(("```", "**"))], each.code

@@ -13,14 +13,14 @@ from mosaic_deploy.cli.render.json_views import NdjsonView
 from mosaic_deploy.cli.render.progress import Tally, clock_text
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import ServerFailed
-from mosaic_deploy.model.change import Action, DeleteAsset, PutAsset
+from mosaic_deploy.model.change import Action, DeleteStorageFile, PutStorageFile
 from mosaic_deploy.model.event import ApplyFailed, ApplyStarted, BytesSent, ChangeDone, ChangeFailed
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 
 
-def put(name: str, size: int) -> PutAsset:
-    return PutAsset(name, "a" * 64, size, Action.ADD, "new")
+def put(name: str, size: int) -> PutStorageFile:
+    return PutStorageFile(name, "a" * 64, size, Action.ADD, "new")
 
 
 class Clock:
@@ -38,23 +38,23 @@ class Terminal(io.StringIO):
 def test_bytes_rate_time_left_and_failures() -> None:
     clock = Clock()
     tally = Tally(clock)
-    tally.heard(ApplyStarted(3, 10_000_000, "d"))
+    tally.add_event(ApplyStarted(3, 10_000_000, "d"))
     assert tally.text() == "0 B of 10.0 MB"
     for second in range(1, 5):
         clock.now = float(second)
-        tally.heard(BytesSent("asset:a", second * 1_000_000))
+        tally.add_event(BytesSent("asset:a", second * 1_000_000))
     assert tally.text() == "4.0 MB of 10.0 MB, 1.0 MB/s, 0:06 left"
-    tally.heard(ChangeFailed(put("b", 1_000_000), ServerFailed("no")))
+    tally.add_event(ChangeFailed(put("b", 1_000_000), ServerFailed("no")))
     assert tally.text().endswith("0:06 left, 1 failed")
     assert (tally.done, tally.failed) == (0, 1)
 
 
 def test_a_file_that_is_sent_again_counts_once() -> None:
     tally = Tally(Clock())
-    tally.heard(ApplyStarted(1, 100, "d"))
+    tally.add_event(ApplyStarted(1, 100, "d"))
     for sent in (50, 80, 10, 100):
-        tally.heard(BytesSent("asset:a", sent))
-    tally.heard(ChangeDone(put("a", 100), 1.0))
+        tally.add_event(BytesSent("asset:a", sent))
+    tally.add_event(ChangeDone(put("a", 100), 1.0))
     assert tally.sent == 100
     assert tally.text() == "100 B of 100 B"
 
@@ -62,10 +62,10 @@ def test_a_file_that_is_sent_again_counts_once() -> None:
 def test_the_rate_is_of_late() -> None:
     clock = Clock()
     tally = Tally(clock)
-    tally.heard(ApplyStarted(1, 10**9, "d"))
+    tally.add_event(ApplyStarted(1, 10**9, "d"))
     for now, sent in ((0, 0), (1, 10**6), (100, 2 * 10**6), (105, 7 * 10**6)):
         clock.now = float(now)
-        tally.heard(BytesSent("asset:a", sent))
+        tally.add_event(BytesSent("asset:a", sent))
     assert tally.rate == pytest.approx(10**6)
 
 
@@ -98,10 +98,10 @@ def test_hashing_is_told_once_it_takes_longer_than_a_moment(
     monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     screen = Screen()
     screen.format = "ndjson"
-    with screen.hashing() as heard:
+    with screen.hash_progress() as add_event:
         for tenth in range(60):
             clock.now = tenth / 10
-            heard(tenth, 60)
+            add_event(tenth, 60)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
     assert told == [{"type": "hashed", "done": done, "total": 60} for done in (10, 40)]
 
@@ -116,10 +116,10 @@ def test_hashing_is_told_beside_the_payload(
     monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     screen = Screen()
     screen.format = format
-    with screen.hashing() as heard:
+    with screen.hash_progress() as add_event:
         for second in range(60):
             clock.now = second / 10
-            heard(second * 10**9, 60 * 10**9)
+            add_event(second * 10**9, 60 * 10**9)
     assert capsys.readouterr() == ("", told)
 
 
@@ -129,11 +129,11 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     screen = Screen()
-    with screen.hashing() as hashed, screen.checking(wanted=True) as compared:
+    with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=True) as compared:
         assert compared is not None
         for turn in range(4):
             clock.now = float(turn)
-            hashed(turn * 10**9, 3 * 10**9)
+            on_hashed(turn * 10**9, 3 * 10**9)
         for turn in range(4):
             clock.now = 4.0 + turn
             compared(turn, 3, turn)
@@ -146,11 +146,11 @@ def test_deletions_are_counted_as_files_that_are_sent_are(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock))
-    lines = progress.Lines(color=False)
+    lines = progress.ProgressLines(color=False)
     lines.show(ApplyStarted(600, 0, "d"))
     for number in range(1, 601):
         clock.now = number / 100
-        lines.show(ChangeDone(DeleteAsset(f"f{number}.bin", "gone"), 0.01))
+        lines.show(ChangeDone(DeleteStorageFile(f"f{number}.bin", "gone"), 0.01))
     assert capsys.readouterr().err == "  301 of 600 changes, 301 deleted\n"
 
 
@@ -165,10 +165,10 @@ def test_a_copy_says_how_far_it_is(
     terminal = Terminal()
     if tty:
         monkeypatch.setattr("sys.stderr", terminal)
-    with Screen().copying("written") as heard:
+    with Screen().copy_progress("written") as add_event:
         for second in range(4):
             clock.now = second * 0.5
-            heard(second * 10**9, 4 * 10**9)
+            add_event(second * 10**9, 4 * 10**9)
     shown = terminal.getvalue() if tty else capsys.readouterr().err
     assert told in shown
 
@@ -176,6 +176,6 @@ def test_a_copy_says_how_far_it_is(
 def test_a_program_is_told_nothing_of_a_copy(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen()
     screen.format = "ndjson"
-    with screen.copying("read") as heard:
-        heard(1, 2)
+    with screen.copy_progress("read") as add_event:
+        add_event(1, 2)
     assert capsys.readouterr() == ("", "")

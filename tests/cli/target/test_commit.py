@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.target.commit import commit_of
+from mosaic_deploy.cli.target.commit import read_commit
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -29,29 +29,29 @@ def repository(tmp_path: Path) -> Path:
 def test_as_git_says(repository: Path, tmp_path: Path) -> None:
     (repository / "apps/site").mkdir(parents=True)
     head = _git(repository, "rev-parse", "HEAD")
-    assert commit_of(repository / "apps/site", {}) == head
+    assert read_commit(repository / "apps/site", {}) == head
     _git(repository, "pack-refs", "--all")
-    assert commit_of(repository, {}) == head
+    assert read_commit(repository, {}) == head
     _git(repository, "worktree", "add", "-q", "-b", "x/y", str(tmp_path / "other"))
-    assert commit_of(tmp_path / "other", {}) == head
+    assert read_commit(tmp_path / "other", {}) == head
     _git(repository, "checkout", "-q", "--detach")
-    assert commit_of(repository, {}) == head
+    assert read_commit(repository, {}) == head
 
 
 def test_a_pipelines_commit_counts_more(repository: Path) -> None:
-    assert commit_of(repository, {"GITHUB_SHA": "a" * 40}) == "a" * 40
-    assert commit_of(repository, {"GITHUB_SHA": "$(rm)"}) == _git(repository, "rev-parse", "HEAD")
+    assert read_commit(repository, {"GITHUB_SHA": "a" * 40}) == "a" * 40
+    assert read_commit(repository, {"GITHUB_SHA": "$(rm)"}) == _git(repository, "rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize("content", ["", "gitdir: /nowhere", "\0"])
 def test_what_is_no_repository_has_none(tmp_path: Path, content: str) -> None:
     (tmp_path / ".git").write_text(content)
-    assert commit_of(tmp_path, {}) is None
+    assert read_commit(tmp_path, {}) is None
 
 
 def test_an_empty_repository_has_none(tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q")
-    assert commit_of(tmp_path, {}) is None
+    assert read_commit(tmp_path, {}) is None
 
 
 def test_history_has_it(run, folder: Path) -> None:

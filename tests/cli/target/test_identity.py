@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from mosaic_deploy.cli.target.identity import gone, holder, own_process
+from mosaic_deploy.cli.target.identity import current_process, holder, holder_is_gone
 
 
 def test_a_process_that_runs_is_not_gone() -> None:
     assert holder({}).endswith(f"@{socket.gethostname()} (pid {os.getpid()})")
-    assert not gone(holder({}))
+    assert not holder_is_gone(holder({}))
 
 
 def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypatch) -> None:
@@ -22,11 +22,11 @@ def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypa
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
     name = f"ada@{socket.gethostname()} (pid {ended.stdout.strip()})"
-    monkeypatch.setattr("mosaic_deploy.cli.target.identity.own_process", dict)
-    assert gone(name)
+    monkeypatch.setattr("mosaic_deploy.cli.target.identity.current_process", dict)
+    assert holder_is_gone(name)
     monkeypatch.undo()
-    if own_process():
-        assert not gone(name), "it may be another container's, which has the same name"
+    if current_process():
+        assert not holder_is_gone(name), "it may be another container's, which has the same name"
 
 
 @pytest.mark.parametrize("name", [
@@ -34,5 +34,5 @@ def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypa
     "ada@{host} (pid 999999999999999)",
 ])  # fmt: skip
 def test_nobody_else_is_known_to_be_gone(name: str, monkeypatch) -> None:
-    monkeypatch.setattr("mosaic_deploy.cli.target.identity.own_process", dict)
-    assert not gone(name.replace("{host}", socket.gethostname()))
+    monkeypatch.setattr("mosaic_deploy.cli.target.identity.current_process", dict)
+    assert not holder_is_gone(name.replace("{host}", socket.gethostname()))

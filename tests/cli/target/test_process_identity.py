@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mosaic_deploy.cli.target.identity import ended, own_process
+from mosaic_deploy.cli.target.identity import current_process, has_ended
 
-pytestmark = pytest.mark.skipif(not own_process(), reason="this system has no /proc")
+pytestmark = pytest.mark.skipif(not current_process(), reason="this system has no /proc")
 
 _TELL = "import json, sys; from mosaic_deploy.cli.target.identity import own_process; print(json.dumps(own_process()), flush=True)"
 
@@ -34,14 +34,14 @@ def told(process: subprocess.Popen[str]) -> dict[str, object]:
 
 
 def test_what_runs_has_not_ended(other) -> None:
-    assert not ended(own_process())
-    assert not ended(told(other))
+    assert not has_ended(current_process())
+    assert not has_ended(told(other))
 
 
 def test_what_stands_still_has_not_ended(other) -> None:
     process = told(other)
     other.send_signal(signal.SIGSTOP)
-    assert not ended(process)
+    assert not has_ended(process)
 
 
 def test_what_was_killed_has_ended_also_while_nobody_has_collected_it(other) -> None:
@@ -49,16 +49,16 @@ def test_what_was_killed_has_ended_also_while_nobody_has_collected_it(other) -> 
     other.kill()
     # WNOWAIT leaves the zombie.
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-    assert ended(process)
+    assert has_ended(process)
     other.wait()
-    assert ended(process)
+    assert has_ended(process)
 
 
 def test_another_process_of_the_same_number_is_another(other) -> None:
     process = told(other)
     started = process["started"]
     assert isinstance(started, int)
-    assert ended({**process, "started": started - 1})
+    assert has_ended({**process, "started": started - 1})
 
 
 @pytest.mark.parametrize("field", ["host", "boot", "namespaces", "pid", "started"])
@@ -67,13 +67,13 @@ def test_of_another_place_nothing_is_said(other, field: str) -> None:
     process = told(other)
     other.kill()
     other.wait()
-    assert ended(process)
-    assert not ended({**process, field: "elsewhere"})
-    assert not ended({name: value for name, value in process.items() if name != field})
+    assert has_ended(process)
+    assert not has_ended({**process, field: "elsewhere"})
+    assert not has_ended({name: value for name, value in process.items() if name != field})
 
 
 def test_of_a_process_that_told_nothing_nothing_is_said() -> None:
-    assert not ended({})
+    assert not has_ended({})
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="namespaces need root")

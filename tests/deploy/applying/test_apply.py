@@ -8,7 +8,7 @@ import pytest
 
 from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import VerifyFailed
-from mosaic_deploy.model.change import DeleteAsset, DeleteStatic, PutAsset, PutStatic
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, ProjectReady, Verified
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -44,7 +44,7 @@ def test_everything_from_nothing(site):
     assert site.get("/logo.png").content == PNG
     assert site.get("/a/style.css").headers["content-type"].startswith("text/css")
     assert site.get("/mosaic-auth.json").json()["magic_link"]["redirect_url"] == "/welcome"
-    url = site.plan().live.assets["p/big picture.bin"][1]
+    url = site.plan().live.storage_files["p/big picture.bin"][1]
     assert site.get("/" + url.split("/", 3)[3]).content == PNG * 100
     assert site.plan().plan.changes == ()
 
@@ -77,7 +77,7 @@ def test_removed_files_are_pruned_where_asked(site):
     site.apply()
     (site.root / "www/logo.png").unlink()
     (site.root / "pics/big picture.bin").unlink()
-    assert {type(c) for c in site.plan().plan.changes} == {DeleteStatic, DeleteAsset}
+    assert {type(c) for c in site.plan().plan.changes} == {DeleteStatic, DeleteStorageFile}
     site.apply()
     assert site.get("/logo.png").status_code == 404
 
@@ -101,7 +101,7 @@ def test_files_put_there_by_others_are_reported_and_left_alone(site, platform):
     body = {"filename": "theirs.html", "content": "by hand"}
     from mosaic_deploy.live.api import endpoints
 
-    site.api.call(endpoints.PUT_FILE, project=site.project_id, body=body)
+    site.api.call(endpoints.UPLOAD_STATIC_FILE, project=site.project_id, body=body)
     plan = site.plan().plan
     assert plan.changes == ()
     assert [(n.code, n.addresses) for n in plan.notes] == [("static_unmanaged", ("static:theirs.html",))]
@@ -113,11 +113,13 @@ def test_drift_is_put_right(site):
     whole(site)
     site.apply()
     project = site.project_id
-    site.api.call(endpoints.DELETE_FILE, project=project, filename="index.html")
+    site.api.call(endpoints.DELETE_STATIC_FILE, project=project, filename="index.html")
     site.api.call(
-        endpoints.PUT_FILE, project=project, body={"filename": "welcome.html", "content": "changed by hand"}
+        endpoints.UPLOAD_STATIC_FILE,
+        project=project,
+        body={"filename": "welcome.html", "content": "changed by hand"},
     )
-    site.api.call(endpoints.DELETE_STORED, project=project, filename="p/big picture.bin")
+    site.api.call(endpoints.DELETE_STORAGE_FILE, project=project, filename="p/big picture.bin")
     reasons = {c.address: c.reason for c in site.plan().plan.changes}
     assert reasons == {
         "asset:p/big picture.bin": "missing live",
@@ -167,7 +169,7 @@ def test_names_that_need_care(site):
     for name in names:
         (site.root / "www" / name).unlink()
         (site.root / "pics" / name).unlink()
-    assert {type(c) for c in site.plan().plan.changes} == {DeleteStatic, DeleteAsset}
+    assert {type(c) for c in site.plan().plan.changes} == {DeleteStatic, DeleteStorageFile}
     site.apply()
     assert {type(c) for c in site.plan().plan.changes} == set()
 
@@ -188,7 +190,7 @@ def test_an_apply_of_an_empty_plan_says_so(site):
     site.write("www/index.html", "1")
     site.manifest(static={"dir": "www"})
     site.apply()
-    assert all(not isinstance(c, PutStatic | PutAsset) for c in site.plan().plan.changes)
+    assert all(not isinstance(c, PutStatic | PutStorageFile) for c in site.plan().plan.changes)
 
 
 def test_a_check_that_fails_is_shown_where_it_was_written(site, monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.diff.selection import Selection, read_selector
+from mosaic_deploy.diff.selection import Selection, parse_selector
 from mosaic_deploy.errors import QuotaExceeded
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
@@ -63,7 +63,7 @@ def test_a_platform_that_asks_to_slow_down_gets_everything_slower(site, api_over
     last = site.run(api=api, parallelism=16)[-1]
     assert isinstance(last, ApplyDone), last
     assert busy.refused > 0
-    assert api.pace.limit < 16
+    assert api.rate_limiter.limit < 16
     assert site.plan().plan.changes == ()
     below = "/storage" if kind == "storage" else ""
     assert site.get(f"{below}/59.txt").text == "file 59"
@@ -219,7 +219,7 @@ def test_what_does_not_fit_stops_before_the_first_byte(site, api_over):
 def test_what_cannot_fit_is_refused_before_it_is_hashed(site, api_over):
     heard: list[int] = []
     large = 300 * 1024 * 1024
-    options = PlanOptions(hashed=lambda done, _: heard.append(done))
+    options = PlanOptions(on_hashed=lambda done, _: heard.append(done))
     site.write("www/index.html", "<p>home")
     site.write("pics/one.bin", "x" * 60)
     site.manifest(storage={"dir": "pics"}, static={"dir": "www"})
@@ -230,7 +230,7 @@ def test_what_cannot_fit_is_refused_before_it_is_hashed(site, api_over):
         site.plan(api, options)
     assert [str(problem) for problem in caught.value.problems] == ["two.bin: 314.6 MB, new"]
     assert heard[-1:] in ([], [len("<p>home")]), "only what is small was read"
-    left_out = replace(options, selection=Selection(excluded=(read_selector("asset:two.bin"),)))
+    left_out = replace(options, selection=Selection(excluded=(parse_selector("asset:two.bin"),)))
     assert site.plan(api, left_out).plan.changes == ()
     assert heard[-1] > large, "what is left out of the plan may be of any size"
     (site.root / "pics/one.bin").unlink()

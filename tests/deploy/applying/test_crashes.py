@@ -7,11 +7,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from mosaic_deploy.errors import LeaseHeld, PlanStale, ProjectAmbiguous, Unauthorized
+from mosaic_deploy.errors import LockHeld, PlanStale, ProjectAmbiguous, Unauthorized
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import await_running
+from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 
@@ -34,7 +34,7 @@ def free_lease(site) -> None:
     """What a minute of waiting does to a dead deploy's lease."""
     project = site.plan().plan.project
     if project.id:
-        for _ in await_running(site.api, project, timeout=20):
+        for _ in wait_until_running(site.api, project, timeout=20):
             pass
         if site.sql("select to_regclass('mosaic_deploy.lease') as t")[0]["t"]:
             site.sql("update mosaic_deploy.lease set expires_at = now() - interval '1 second'")
@@ -66,7 +66,7 @@ def test_a_crash_during_an_upload_then_a_revert(site, api_over, point, after):
         site.apply()
     assert site.get("/").text == "<p>v1"
     assert site.get("/style.css").text == "/* v1 */"
-    url = site.plan().live.assets["one.bin"][1]
+    url = site.plan().live.storage_files["one.bin"][1]
     assert site.get("/" + url.split("/", 3)[3]).text == "asset v1"
 
 
@@ -99,7 +99,7 @@ def test_a_second_deployer_waits_and_is_told_who_holds_the_lease(site):
     )
     small(site, "second")
     failed = site.fails()
-    assert isinstance(failed.error, LeaseHeld)
+    assert isinstance(failed.error, LockHeld)
     assert "someone else" in failed.error.message
     assert site.get("/").text == "<p>first"
     free_lease(site)

@@ -76,7 +76,7 @@ def test_each_statement_by_itself_where_the_file_says_so(site):
 def test_a_lock_that_is_not_had_is_tried_for_again(site):
     history(site, {"lock_timeout": "100ms"}, m1_a="create table a (id int);")
     site.apply()
-    credentials = site.api.call(endpoints.CREDENTIALS, project=site.project_id)
+    credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
     site.write("sql/2_b.sql", "alter table a add column n int;")
     waited = threading.Event()
     with psycopg.connect(credentials["database_url"]) as connection:

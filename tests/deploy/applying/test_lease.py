@@ -7,8 +7,14 @@ from dataclasses import replace
 import httpx
 from tests.deploy.test_crashes import small
 
-from mosaic_deploy.errors import LeaseHeld, PlanStale
-from mosaic_deploy.live.ledger.lease import Claim, Patience, Witness, acquire, release
+from mosaic_deploy.errors import LockHeld, PlanStale
+from mosaic_deploy.live.ledger.lease import (
+    LeaseRequest,
+    LocalProcesses,
+    WaitPolicy,
+    acquire_lease,
+    release_lease,
+)
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 from tests.deploy.faults import is_sql
 
@@ -31,7 +37,7 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     small(site, "second")
     held(site, "ada@elsewhere (pid 7)", 25)
     failed = site.fails()
-    assert isinstance(failed.error, LeaseHeld)
+    assert isinstance(failed.error, LockHeld)
     assert [a.command for a in failed.error.next_actions] == [
         "mosaic-deploy apply",
         "mosaic-deploy apply --break-lease",
@@ -55,7 +61,7 @@ def test_a_lease_that_is_renewed_is_not_broken(site):
     small(site, "second")
     held(site, "ada@elsewhere (pid 7)", 58)
     failed = site.fails(break_lease=True)
-    assert isinstance(failed.error, LeaseHeld)
+    assert isinstance(failed.error, LockHeld)
     assert "so it isn't broken" in failed.error.message
     assert site.get("/").text == "<p>first"
 
@@ -65,11 +71,13 @@ def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site
     site.apply()
     small(site, "second")
     held(site, "ada@here (pid 7)", 58)
-    events = site.run(witness=Witness(gone=lambda holder: holder == "ada@here (pid 7)"), lease_wait=0.05)
+    events = site.run(
+        witness=LocalProcesses(holder_gone=lambda holder: holder == "ada@here (pid 7)"), lease_wait=0.05
+    )
     waits = [event.reason for event in events if isinstance(event, Waiting)]
     assert "whose process seems to be gone from this machine" in waits[0]
     assert "--break-lease" in waits[0]
-    broken = site.run(witness=Witness(gone=lambda holder: True), break_lease=True)
+    broken = site.run(witness=LocalProcesses(holder_gone=lambda holder: True), break_lease=True)
     assert any(isinstance(event, Noted) for event in broken)
     assert isinstance(site.run()[-1], ApplyDone)
 
@@ -89,7 +97,7 @@ def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
 
     failed = site.run(api=api_over(Renewing()), break_lease=True)[-1]
     assert isinstance(failed, ApplyFailed)
-    assert isinstance(failed.error, LeaseHeld)
+    assert isinstance(failed.error, LockHeld)
     assert site.sql("select token from mosaic_deploy.lease") == [{"token": "t"}]
 
 
@@ -142,9 +150,9 @@ def test_a_release_that_is_sent_again_counts_once(site):
     small(site, "first")
     site.apply()
     before = site.sql("select serial from mosaic_deploy.ledger")
-    claim = Claim(site.project_id, "tests", "t", "d", "p", int(before[0]["serial"]))
-    assert list(acquire(site.api, claim, Patience(0))) == []
-    release(site.api, claim, "done", {})
-    release(site.api, claim, "done", {})
+    claim = LeaseRequest(site.project_id, "tests", "t", "d", "p", int(before[0]["serial"]))
+    assert list(acquire_lease(site.api, claim, WaitPolicy(0))) == []
+    release_lease(site.api, claim, "done", {})
+    release_lease(site.api, claim, "done", {})
     after = site.sql("select serial from mosaic_deploy.ledger")
     assert int(after[0]["serial"]) == int(before[0]["serial"]) + 2

@@ -10,7 +10,7 @@ import pytest
 from mosaic_deploy.deploy.applying import transfers
 from mosaic_deploy.deploy.applying.transfers import transfer
 from mosaic_deploy.errors import (
-    LeaseLost,
+    LockLost,
     MosaicError,
     OperationUnknown,
     RequestRefused,
@@ -19,7 +19,7 @@ from mosaic_deploy.errors import (
     TransfersFailed,
     Unauthorized,
 )
-from mosaic_deploy.model.change import Action, Put, PutAsset, PutStatic
+from mosaic_deploy.model.change import Action, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, ChangeStarted, Event
 
 PATIENCE = 20
@@ -27,7 +27,7 @@ Report = Callable[[Event], None]
 
 
 def puts(number: int) -> list[Put]:
-    return [PutAsset(f"{n}.png", "a" * 64, n, Action.ADD, "new") for n in range(number)]
+    return [PutStorageFile(f"{n}.png", "a" * 64, n, Action.ADD, "new") for n in range(number)]
 
 
 def sent(put: Put, report: Report) -> None:
@@ -49,7 +49,9 @@ class Recorder(list[Event]):
 
 
 def changes(events: Sequence[Event], kind: type[ChangeStarted | ChangeDone | ChangeFailed]) -> list[Put]:
-    return [e.change for e in events if isinstance(e, kind) and isinstance(e.change, PutAsset | PutStatic)]
+    return [
+        e.change for e in events if isinstance(e, kind) and isinstance(e.change, PutStorageFile | PutStatic)
+    ]
 
 
 def test_nothing_to_send_is_no_event() -> None:
@@ -145,7 +147,7 @@ def test_every_failure_is_told_with_its_file_and_cause() -> None:
     assert len(changes(events, ChangeDone)) == 16
 
 
-@pytest.mark.parametrize("error", [Unauthorized("old key"), LeaseLost("asleep"), OperationUnknown("none")])
+@pytest.mark.parametrize("error", [Unauthorized("old key"), LockLost("asleep"), OperationUnknown("none")])
 def test_where_the_next_one_would_fail_as_well_nothing_new_is_begun(error: MosaicError) -> None:
     """One worker: the second put waits until the failure of the first has been yielded."""
     heard = threading.Event()

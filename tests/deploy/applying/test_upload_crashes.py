@@ -75,11 +75,11 @@ def test_a_crash_at_any_request_and_a_revert(site, api_over, kind, after, point)
     free_lease(site)
     lay_out(site, kind, V1)
     planned = site.plan()
-    if planned.plan.changes or planned.owing:
+    if planned.plan.changes or planned.has_leftover_work:
         assert isinstance(site.run(planned)[-1], ApplyDone)
     assert live(site, kind) == V1
     again = site.plan()
     assert (again.plan.changes, again.plan.notes) == ((), ())
-    assert not again.owing
+    assert not again.has_leftover_work
     rows = site.sql("select path, state from mosaic_deploy.objects order by path")
     assert rows == [{"path": path, "state": "live"} for path in sorted(V1)]

@@ -51,11 +51,11 @@ def site() -> Iterator[_Site]:
 def test_a_page_that_is_late_is_waited_for_and_told_of_once(
     site: _Site, late: int, waits: int, monkeypatch
 ) -> None:
-    monkeypatch.setattr(verify, "_PAUSE", 0.01)
+    monkeypatch.setattr(verify, "_POLL_INTERVAL", 0.01)
     site.late = late
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:
-        *before, last = verify._await(api, url, HttpCheck("/"), _PLACE)
+        *before, last = verify._await_check(api, url, HttpCheck("/"), _PLACE)
     assert isinstance(last, Verified)
     assert len(before) == waits
     for event in before:
@@ -64,12 +64,12 @@ def test_a_page_that_is_late_is_waited_for_and_told_of_once(
 
 
 def test_a_page_that_never_comes_fails_after_it_was_waited_for(site: _Site, monkeypatch) -> None:
-    monkeypatch.setattr(verify, "_PAUSE", 0.01)
+    monkeypatch.setattr(verify, "_POLL_INTERVAL", 0.01)
     monkeypatch.setattr(verify, "_PATIENCE", 0.2)
     site.late = 10**6
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:
-        told = verify._await(api, url, HttpCheck("/"), _PLACE)
+        told = verify._await_check(api, url, HttpCheck("/"), _PLACE)
         assert isinstance(next(told), Waiting)
         with pytest.raises(VerifyFailed, match="status 404, expected 200") as caught:
             next(told)

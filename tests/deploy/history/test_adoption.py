@@ -10,7 +10,7 @@ import pytest
 from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, plan_import
 from mosaic_deploy.errors import AdoptionRefused, ProjectNotFound
 from mosaic_deploy.live.api import endpoints
-from mosaic_deploy.live.api.projects import await_running
+from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.other_tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
@@ -46,7 +46,7 @@ ALEMBIC = (
 def database(site):
     """A running project that this program has never deployed to, with tables of its own."""
     made = site.api.call(endpoints.CREATE_PROJECT, body={"name": site.name})["project_id"]
-    for _ in await_running(site.api, Project(made, site.name, status="provisioning"), timeout=20):
+    for _ in wait_until_running(site.api, Project(made, site.name, status="provisioning"), timeout=20):
         pass
     site.api.sql(made, "create table a (id int)")
     site.api.sql(made, "create table b (id int)")
@@ -68,9 +68,9 @@ def test_baseline_records_without_running(site, database):
     history(site, **THREE)
     before = known(site)
     assert isinstance(baseline(site, "2")[-1], ApplyDone)
-    assert not before.told.exists
+    assert not before.ledger.exists
     assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
-    assert {entry.origin for entry in known(site).told.entries} == {"baseline"}
+    assert {entry.origin for entry in known(site).ledger.entries} == {"baseline"}
     assert pending(site) == ["migration:0003_c.sql"]
     site.apply()
     assert tables(site) == {"a", "b", "c"}
@@ -131,7 +131,7 @@ def test_a_crash_during_a_baseline(site, api_over, database, monkeypatch, point,
     monkeypatch.setattr("mosaic_deploy.deploy.history.amend._ROWS", 1)
     history(site, **THREE)
     baseline(site, "2", api_over(Dying(point, is_write, after=after)))
-    if known(site).told.exists:
+    if known(site).ledger.exists:
         expire(site)
     planned = plan_baseline(known(site), "2")
     if not planned.plan.empty:
@@ -145,7 +145,7 @@ def test_import_from_dbmate(site, database):
     sql(site, "INSERT INTO schema_migrations VALUES ('0001'), ('0002')")
     assert taken_over(site, "dbmate") == []
     assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
-    assert {entry.origin for entry in known(site).told.entries} == {"import"}
+    assert {entry.origin for entry in known(site).ledger.entries} == {"import"}
     site.apply()
 
 
@@ -243,4 +243,4 @@ def test_an_import_that_cannot_be_followed_is_refused(site, database):
     with pytest.raises(AdoptionRefused) as caught:
         plan_import(site.api, known(site), TOOLS["dbmate"], None)
     assert [p.location.file for p in caught.value.problems] == ["7"]
-    assert not known(site).told.exists
+    assert not known(site).ledger.exists

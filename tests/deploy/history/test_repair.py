@@ -6,7 +6,7 @@ import pytest
 from tests.deploy.test_crashes import free_lease
 
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
-from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.diff.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
@@ -52,7 +52,7 @@ def test_every_standing(site):
     assert ways(site) == [
         "repair --accept 2_b.sql", "repair --accept 3_c.sql", "repair --forget 4", "repair --rename 5",
     ]  # fmt: skip
-    entry = known(site).told.entries[0]
+    entry = known(site).ledger.entries[0]
     assert (entry.by, entry.origin) == ("tests", "apply")
 
 
@@ -113,7 +113,7 @@ def test_a_partly_applied_file(site):
     site.fails()
     assert standings(site)["1"] == "failed"
     assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
-    entry = known(site).told.entries[0]
+    entry = known(site).ledger.entries[0]
     assert entry.cause.startswith('sql/1_t.sql:1:59: column "nope" does not exist')
     repair(site, not_applied=(("1", 2),))
     assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
@@ -151,7 +151,7 @@ def test_what_would_be_a_guess_is_refused(site):
     site.write("sql/2_b2.sql", "select 'another';")
     (site.root / "sql/2_b.sql").unlink()
     site.write("sql/3_c.sql", "select 3; vacuum a;")
-    wish = Wish(
+    wish = RepairRequest(
         accept=("1_a.sql", "none.sql"), forget=("1", "9"), rename=("2",),
         applied=(("1", 1), ("3", 3)), not_applied=(("3", 1),),
     )  # fmt: skip
@@ -173,13 +173,13 @@ def test_two_repairs_of_one_file_are_refused(site):
     history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
     site.fails()
     with pytest.raises(RepairRefused, match="can't be repaired"):
-        plan_repair(site.api, known(site), Wish(applied=(("1", 2),), not_applied=(("1", 2),)))
+        plan_repair(site.api, known(site), RepairRequest(applied=(("1", 2),), not_applied=(("1", 2),)))
 
 
 def test_nothing_to_repair_where_there_is_no_project(site):
     history(site, m1_a=A)
     with pytest.raises(ProjectNotFound):
-        plan_repair(site.api, known(site), Wish(forget=("1",)))
+        plan_repair(site.api, known(site), RepairRequest(forget=("1",)))
 
 
 def test_a_lost_answer_repairs_once(site, api_over):
@@ -188,7 +188,7 @@ def test_a_lost_answer_repairs_once(site, api_over):
     site.write("sql/1_a.sql", "create table a (id bigint);")
     losing = LosingAnswers(lambda request: is_sql(request, "ON CONFLICT (version)"))
     events = write(
-        site, plan_repair(site.api, known(site), Wish(accept=("1_a.sql",))), REPAIR, api_over(losing)
+        site, plan_repair(site.api, known(site), RepairRequest(accept=("1_a.sql",))), REPAIR, api_over(losing)
     )
     assert isinstance(events[-1], ApplyDone)
     assert losing.lost == 1
@@ -201,7 +201,7 @@ def test_a_crash_during_a_repair(site, api_over, point):
     site.apply()
     site.write("sql/1_a.sql", "create table a (id bigint);")
     (site.root / "sql/2_b.sql").unlink()
-    wish = Wish(accept=("1_a.sql",), forget=("2",))
+    wish = RepairRequest(accept=("1_a.sql",), forget=("2",))
     write(
         site, plan_repair(site.api, known(site), wish), REPAIR, api_over(Dying(point, is_write, after=True))
     )

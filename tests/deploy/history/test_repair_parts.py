@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.deploy.history.repair import plan_repair
-from mosaic_deploy.diff.repairs import Wish
+from mosaic_deploy.diff.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, RepairRefused
 from tests.deploy.histories import history, known, repair, sql, standings, ways
 
@@ -15,7 +15,7 @@ TWICE = "create table t (n int); insert into t values (1), (1);"
 
 def refused(site, **wish: tuple) -> list[str]:
     with pytest.raises(RepairRefused) as caught:
-        plan_repair(site.api, known(site), Wish(**wish))
+        plan_repair(site.api, known(site), RepairRequest(**wish))
     return [f"{p.location}: {p.message.partition(':')[0]}" for p in caught.value.problems]
 
 
@@ -87,7 +87,7 @@ def test_a_block_that_commits_and_fails_may_have_done_a_part(site):
     assert "isn't sent again" in again.error.message, "as the first failure's way on says: it has to be told"
     assert again.error.next_actions == failed.error.next_actions
     assert standings(site)["2"] == "unknown"
-    assert "division by zero" in known(site).told.entries[-1].cause
+    assert "division by zero" in known(site).ledger.entries[-1].cause
     repair(site, not_applied=(("2", 1),))
     site.write("sql/2_s.sql", text.replace("1/0", "1"))
     site.apply()

@@ -9,7 +9,7 @@ from tests.deploy.test_migrations import history
 
 from mosaic_deploy.cli.render.documents import error_document
 from mosaic_deploy.cli.render.text.error import error_lines
-from mosaic_deploy.deploy.planning.divergence import difference
+from mosaic_deploy.deploy.planning.divergence import applied_diff
 from mosaic_deploy.errors import MigrationDiverged
 
 APPLIED = "create table a (\n  id int,\n  é text\n);\n"
@@ -59,12 +59,12 @@ def test_it_is_shown_in_text_and_json(diverged):
 
 
 def test_a_long_difference_is_cut():
-    shown = (difference("a\n" * 100, "b\n" * 100, "f.sql") or "").splitlines()
+    shown = (applied_diff("a\n" * 100, "b\n" * 100, "f.sql") or "").splitlines()
     assert len(shown) == 41
     assert shown[-1] == "… 163 more lines"
-    assert len(difference("a", "b" * 1000, "f.sql") or "") < 300
+    assert len(applied_diff("a", "b" * 1000, "f.sql") or "") < 300
 
 
 @pytest.mark.parametrize(("one", "other"), [("a\r\nb", "a\nb"), ("a", "a"), ("a\n" * 30_000, "b\n")])
 def test_nothing_is_shown_where_there_are_no_lines_to_show(one, other):
-    assert difference(one, other, "f.sql") is None
+    assert applied_diff(one, other, "f.sql") is None

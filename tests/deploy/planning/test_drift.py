@@ -26,12 +26,12 @@ def deployed(site):
 def put(site, name: str, content: str) -> None:
     """What another hand does to the site."""
     body = {"filename": name, "content": content}
-    site.api.call(endpoints.PUT_FILE, project=site.project_id, body=body)
+    site.api.call(endpoints.UPLOAD_STATIC_FILE, project=site.project_id, body=body)
 
 
 def put_stored(site, name: str, content: bytes) -> None:
     body = {"filename": name, "size": len(content)}
-    answer = site.api.call(endpoints.STORAGE_UPLOAD, project=site.project_id, body=body)
+    answer = site.api.call(endpoints.CREATE_UPLOAD_URL, project=site.project_id, body=body)
     site.api.put_bytes(answer["upload_url"], content, len(content))
 
 
@@ -87,14 +87,14 @@ def test_verify_needs_nothing_of_a_project_that_is_not_there_yet(site):
 
 
 def test_a_row_that_nothing_stands_behind_is_forgotten(deployed):
-    deployed.api.call(endpoints.DELETE_FILE, project=deployed.project_id, filename="index.html")
+    deployed.api.call(endpoints.DELETE_STATIC_FILE, project=deployed.project_id, filename="index.html")
     (deployed.root / "www/index.html").unlink()
     planned = deployed.plan()
     assert (planned.plan.changes, planned.plan.notes) == ((), ())
-    assert planned.owing
+    assert planned.has_leftover_work
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert set(rows(deployed)) == {"a file, ünï.css", "one.bin"}
-    assert not deployed.plan().owing
+    assert not deployed.plan().has_leftover_work
 
 
 @pytest.mark.parametrize("prune", [False, True])
@@ -117,12 +117,12 @@ def test_what_is_left_live_is_remembered_and_costs_no_rows(deployed):
     deployed.run(planned)
     assert rows(deployed)["a file, ünï.css"] == "kept"
     again = deployed.plan()
-    assert not again.owing
+    assert not again.has_leftover_work
     assert [note.code for note in again.plan.notes] == ["static_kept"]
     assert answered_rows(deployed)["static"] is None
     deployed.write("www/a file, ünï.css", "/* parts */")
     back = deployed.plan()
-    assert (back.plan.changes, back.owing) == ((), True)
+    assert (back.plan.changes, back.has_leftover_work) == ((), True)
     deployed.run(back)
     assert rows(deployed)["a file, ünï.css"] == "live"
 
@@ -132,7 +132,7 @@ def answered_rows(site) -> dict[str, object]:
     from mosaic_deploy.model.snapshot import objects_digest
 
     desired = site.plan().desired.snapshot
-    digests = {ledger.STATIC: objects_digest(desired.static), ledger.ASSET: objects_digest(desired.storage)}
+    digests = {ledger.STATIC: objects_digest(desired.static), ledger.STORAGE: objects_digest(desired.storage)}
     [row] = site.sql(ledger.read(digests))
     found: dict[str, object] = json.loads(str(row["ledger"]))
     return found
@@ -154,7 +154,7 @@ def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed
     deployed.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
     planned = deployed.plan()
     assert reasons(planned) == {"static:a file, ünï.css": "no longer in the folder"}
-    assert planned.plan.to_prune == 0
+    assert planned.plan.prune_count == 0
     deployed.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": "all"})
     planned = deployed.plan()
     assert reasons(planned) == {
@@ -162,7 +162,7 @@ def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed
         "static:stranger.txt": "never deployed from here",
         "asset:upload.bin": "never deployed from here",
     }
-    assert planned.plan.to_prune == 3
+    assert planned.plan.prune_count == 3
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert deployed.get("/stranger.txt").status_code == 404
     assert deployed.get("/storage/upload.bin").status_code == 404
@@ -196,5 +196,5 @@ def test_a_platform_that_cannot_delete_is_said_and_remembered(site, api_over):
     site.run(planned, api=api)
     again = site.plan(api)
     assert rows(site)["old.txt"] == "kept"
-    assert not again.owing
+    assert not again.has_leftover_work
     assert [n.code for n in again.plan.notes] == ["static_kept"]

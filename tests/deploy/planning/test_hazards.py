@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.errors import PolicyDenied
-from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards.effects.routines import BUILTIN
-from mosaic_deploy.sql.hazards.rules.lossy_casts import loses
+from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS
+from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.volatility import STEADY
+from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
 from mosaic_deploy.sql.quote import values
 from tests.deploy.conftest import Site
 
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_not_destroyed(site: Site) -> None:
     dynamic = "do $$ declare x text := 'x'; begin execute 'drop table ' || x; exception when others then null; end $$;"
     site.write("sql/1_first.sql", text + dynamic)
     site.manifest(database={"migrations": "sql"}, policy={"destructive": "deny"})
-    assert [h.severity for h in site.plan().plan.hazards] == [Danger.ADVICE]
+    assert [h.severity for h in site.plan().plan.hazards] == [HazardSeverity.ADVICE]
     site.apply()
     site.write("sql/2_second.sql", "drop table if exists nowhere; create table nowhere (id int);")
     assert hazards(site) == []
@@ -203,7 +203,7 @@ def test_types_that_rewrite(site: Site) -> None:
         (old, new)
         for old in TYPES
         for new in TYPES
-        if old != new and not types.rewrites(types.of_text(old), types.of_text(new))
+        if old != new and not types.rewrites_table(types.type_from_text(old), types.type_from_text(new))
     ]
     assert len(safe) >= 18
     for old, new in safe:
@@ -245,7 +245,7 @@ def test_types_that_lose_values(site: Site) -> None:
         for new in VALUES
         for value in VALUES[old]
         for by_hand in (False, True)
-        if not loses(types.of_text(old), types.of_text(new), explicit=by_hand)
+        if not cast_loss(types.type_from_text(old), types.type_from_text(new), explicit=by_hand)
     ]
     found = site.sql(
         "select old, new, value, by_hand, same(old, new, value, by_hand) as same "
@@ -258,7 +258,7 @@ def test_types_that_lose_values(site: Site) -> None:
 def test_functions_that_are_called_steady_are(site: Site) -> None:
     live(site, "create extension if not exists pg_trgm;")
     rows = site.sql("select proname::text as name from pg_proc where provolatile = 'v'")
-    assert {row["name"] for row in rows} & STEADY == set()
+    assert {row["name"] for row in rows} & STABLE_FUNCTIONS == set()
 
 
 def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> None:
@@ -266,7 +266,7 @@ def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> No
     rows = site.sql(
         "select distinct proname::text as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
     )
-    assert {row["name"] for row in rows} >= BUILTIN
+    assert {row["name"] for row in rows} >= BUILTIN_FUNCTIONS
 
 
 def test_a_default_that_is_the_same_for_all_rows_rewrites_nothing(site: Site) -> None:

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from mosaic_deploy import deploy
 from mosaic_deploy.deploy import PlanOptions, Target
-from mosaic_deploy.deploy.planning.incremental import Following, advanced
-from mosaic_deploy.deploy.planning.planned import Planned
-from mosaic_deploy.diff.plan import Rules, make_plan
+from mosaic_deploy.deploy.planning.incremental import IncrementalPlanner, live_after_apply
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.errors import MigrationDiverged, MosaicError, SecretFound
-from mosaic_deploy.live.snapshot import Live
+from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import Manifest, StaticSpec
-from mosaic_deploy.model.snapshot import Object, Project, Snapshot, State
-from mosaic_deploy.source.incremental import places, reread
+from mosaic_deploy.model.snapshot import Object, ObjectState, Project, Snapshot
+from mosaic_deploy.source.incremental import index_files, reread_files
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.snapshot import Desired, read_desired
 from tests.deploy.conftest import OPTIONS
@@ -29,12 +29,14 @@ from tests.deploy.conftest import OPTIONS
 NAMES = ("a.css", "b/index.html", "b/c d.js", "index.html", "é 😀.txt")
 
 
-def following(site) -> Following:
+def following(site) -> IncrementalPlanner:
     manifest = read_manifest(site.root, environ={})
-    return Following(site.api, manifest, Target(manifest.project.id, manifest.project.name), PlanOptions())
+    return IncrementalPlanner(
+        site.api, manifest, Target(manifest.project.id, manifest.project.name), PlanOptions()
+    )
 
 
-def follow(site, followed: Following, *edited: str) -> bool:
+def follow(site, followed: IncrementalPlanner, *edited: str) -> bool:
     """One round, as a watch runs it: the same plan as in full, applied. Whether there was anything to do."""
     planned = followed.plan(edited)
     full = site.plan()
@@ -42,13 +44,13 @@ def follow(site, followed: Following, *edited: str) -> bool:
     assert planned.plan.notes == full.plan.notes
     assert (planned.plan.desired, planned.plan.live) == (full.plan.desired, full.plan.live)
     assert planned.plan.fingerprint == full.plan.fingerprint
-    assert planned.tidying() == full.tidying()
-    assert planned.due == full.due
-    if not planned.due:
+    assert planned.ledger_cleanup() == full.ledger_cleanup()
+    assert planned.has_work == full.has_work
+    if not planned.has_work:
         return False
     last = list(deploy.apply(site.api, planned, OPTIONS))[-1]
     assert isinstance(last, ApplyDone), last
-    followed.ended(planned, last)
+    followed.record_apply(planned, last)
     return True
 
 
@@ -142,34 +144,34 @@ def test_what_is_reread_is_what_a_full_reading_finds(
     before = read_desired(manifest)
     for name, content in acts:
         edit(tmp_path / "public" / name, content)
-    found = reread(before, places(before), {f"public/{name}" for name, _ in acts})
+    found = reread_files(before, index_files(before), {f"public/{name}" for name, _ in acts})
     assert found is None or found == read_desired(manifest)
     assert (found is None) == any(not (tmp_path / "public" / name).exists() for name, _ in acts)
 
 
 PATHS = st.sampled_from(["a.css", "b.html", "c.txt", "index.html"])
 WANTED = st.dictionaries(PATHS, st.sampled_from(["1" * 64, "2" * 64]))
-FOUND = st.dictionaries(PATHS, st.tuples(st.sampled_from(["1" * 64, "2" * 64]), st.sampled_from(State)))
+FOUND = st.dictionaries(PATHS, st.tuples(st.sampled_from(["1" * 64, "2" * 64]), st.sampled_from(ObjectState)))
 
 
 @given(wanted=WANTED, found=FOUND, prune=st.sampled_from([False, True, "all"]))
 def test_after_a_run_nothing_is_left_to_do(
-    wanted: dict[str, str], found: dict[str, tuple[str, State]], prune: Any
+    wanted: dict[str, str], found: dict[str, tuple[str, ObjectState]], prune: Any
 ) -> None:
     """Whatever state the ledger's rows were in: what is computed to be live needs no change and no tidying."""
     project = Project("x", "x")
     desired = Snapshot(project, static={path: Object(path, sha, 1) for path, sha in wanted.items()})
     rows = {path: Object(path, sha, 1, state, 9) for path, (sha, state) in found.items()}
-    live = Live(Snapshot(project, static=rows, serial=5), ledger_exists=True)
+    live = LiveState(Snapshot(project, static=rows, serial=5), ledger_exists=True)
     manifest = Manifest(Path("mosaic.yaml"), static=StaticSpec("public", prune=prune))
-    rules = Rules(prune_static=prune)
-    planned = Planned(make_plan(desired, live.snapshot, rules), Desired(manifest, desired), live)
-    after = advanced(planned)
+    rules = PlanRules(prune_static=prune)
+    planned = PreparedPlan(make_plan(desired, live.snapshot, rules), Desired(manifest, desired), live)
+    after = live_after_apply(planned)
     assert after is not None
     assert after.snapshot.serial == 7
-    again = Planned(make_plan(desired, after.snapshot, rules), planned.desired, after)
+    again = PreparedPlan(make_plan(desired, after.snapshot, rules), planned.desired, after)
     assert again.plan.empty
-    assert not any(again.tidying().values())
+    assert not any(again.ledger_cleanup().values())
 
 
 def _link(file: Path) -> None:
@@ -197,7 +199,7 @@ def test_what_one_file_cannot_tell_is_read_in_full(tmp_path: Path, name: str) ->
     (tmp_path / "mosaic.yaml").write_text("version: 1\nproject: {name: x}\nstatic: {dir: public}\n")
     before = read_desired(read_manifest(tmp_path, environ={}))
     CAREFUL[name](tmp_path / "public/a.txt")
-    assert reread(before, places(before), ["public/a.txt"]) is None
+    assert reread_files(before, index_files(before), ["public/a.txt"]) is None
 
 
 def test_an_edit_asks_neither_for_listings_nor_for_the_ledger(site) -> None:
@@ -242,7 +244,7 @@ def test_another_deploy_is_seen_by_its_serial(site) -> None:
     last = list(deploy.apply(site.api, planned, OPTIONS))[-1]
     assert isinstance(last.error, MosaicError)
     assert last.error.code == "plan_stale"
-    followed.ended(planned, last)
+    followed.record_apply(planned, last)
     assert follow(site, followed, "public/index.html")
 
 
@@ -274,9 +276,9 @@ def test_a_patient_plan_waits_for_the_first_statement_and_an_apply_does_not(site
     site.write("public/a.css", "goes on")
     manifest = read_manifest(site.root, environ={})
     target = Target(manifest.project.id, manifest.project.name)
-    patient = deploy.plan(site.api, manifest, target, PlanOptions(patient=True))
+    patient = deploy.plan(site.api, manifest, target, PlanOptions(postpone_empty_migrations=True))
     assert [change.address for change in patient.plan.changes] == ["static:a.css"]
-    assert patient.held == ("sql/2_b.sql", "sql/3_c.sql")
+    assert patient.postponed_migrations == ("sql/2_b.sql", "sql/3_c.sql")
     assert not patient.plan.partial
     addresses = {change.address for change in site.plan().plan.changes}
     assert addresses == {"static:a.css", "migration:2_b.sql", "migration:3_c.sql"}
@@ -292,7 +294,7 @@ def test_a_begun_file_that_is_empty_by_now_is_no_file_to_wait_for(site) -> None:
     manifest = read_manifest(site.root, environ={})
     target = Target(manifest.project.id, manifest.project.name)
     with pytest.raises(MigrationDiverged):
-        deploy.plan(site.api, manifest, target, PlanOptions(patient=True))
+        deploy.plan(site.api, manifest, target, PlanOptions(postpone_empty_migrations=True))
     alone = deploy.plan(site.api, manifest, target, PlanOptions(files_only=True))
     assert alone.plan.partial
     assert alone.plan.left_out == ("migration:1_t.sql",)

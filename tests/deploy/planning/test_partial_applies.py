@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.diff.selection import Selection, read_selector
-from mosaic_deploy.errors import SelectionRefused
+from mosaic_deploy.diff.selection import Selection, parse_selector
+from mosaic_deploy.errors import SelectionInvalid
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, Verified
 
 
 def selected(*only: str, excluded: tuple[str, ...] = ()) -> PlanOptions:
-    return PlanOptions(selection=Selection(*(tuple(map(read_selector, texts)) for texts in (only, excluded))))
+    return PlanOptions(
+        selection=Selection(*(tuple(map(parse_selector, texts)) for texts in (only, excluded)))
+    )
 
 
 @pytest.fixture
@@ -67,19 +69,19 @@ def test_a_part_is_recorded_as_one_and_its_checks_are_owed(whole):
     events = whole.run(whole.plan(options=selected(excluded=("auth",))))
     assert [event.note.code for event in events if isinstance(event, Noted)] == ["checks_owed"]
     planned = whole.plan()
-    assert planned.live.facts["last"]["status"] == "partial"
-    assert (planned.unverified, planned.due) == (True, True)
+    assert planned.live.ledger_facts["last"]["status"] == "partial"
+    assert (planned.checks_pending, planned.has_work) == (True, True)
     nothing = whole.plan(options=selected("static"))
-    assert (nothing.plan.empty, nothing.plan.partial, nothing.due) == (True, True, False)
+    assert (nothing.plan.empty, nothing.plan.partial, nothing.has_work) == (True, True, False)
     assert [event.status for event in whole.run() if isinstance(event, Verified)] == [200]
-    assert not whole.plan().due
+    assert not whole.plan().has_work
 
 
 def test_checks_are_owed_also_when_nothing_else_is_left(whole):
     whole.run(whole.plan(options=selected(excluded=("static:about/a.html",))))
     (whole.root / "www/about/a.html").unlink()
     planned = whole.plan()
-    assert (planned.plan.empty, planned.due) == (True, True)
+    assert (planned.plan.empty, planned.has_work) == (True, True)
     assert any(isinstance(event, Verified) for event in whole.run(planned))
 
 
@@ -105,5 +107,5 @@ def test_hazards_are_those_of_what_is_taken(whole):
     assert whole.plan().plan.to_confirm
     plan = whole.plan(options=selected("migration:3_*")).plan
     assert (plan.to_confirm, [c.address for c in plan.changes]) == ((), ["migration:3_c.sql"])
-    with pytest.raises(SelectionRefused):
+    with pytest.raises(SelectionInvalid):
         whole.plan(options=selected("migration:4_*"))

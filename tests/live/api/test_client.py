@@ -16,8 +16,8 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import discovery, endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.retries import ATTEMPTS, LONGEST_WAIT
-from mosaic_deploy.live.api.transport import Wire, is_loopback, loopback_target, translate
+from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER
+from mosaic_deploy.live.api.transport import Transport, is_loopback, loopback_target, translate_error
 
 KEY = "mk_9f8e7d6c5b4a"
 URL = "https://api.example"
@@ -129,7 +129,7 @@ def test_an_unknown_transport_error_is_ours_too() -> None:
     class Newer(httpx.TransportError):
         pass
 
-    assert type(translate(Newer("x"), "GET", URL)) is errors.ResponseInvalid
+    assert type(translate_error(Newer("x"), "GET", URL)) is errors.ResponseInvalid
 
 
 @pytest.mark.parametrize("url", ["api.example", "http://[::1", "ftp://api.example", "http://a\0b"])
@@ -151,7 +151,11 @@ def test_an_answer_that_never_comes_is_lost_with_unknown_effect() -> None:
     [
         (endpoints.LIST_PROJECTS, "none", "run the same command again"),
         (endpoints.RUN_SQL, "unknown", "run the same command again"),
-        (endpoints.RUN_SQL_ONCE, "unknown", "look whether it took effect before you run the command again"),
+        (
+            endpoints.RUN_SQL_NOT_IDEMPOTENT,
+            "unknown",
+            "look whether it took effect before you run the command again",
+        ),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -166,7 +170,7 @@ def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, h
 
 def test_a_failure_of_the_platforms_leaves_open_what_became_of_a_statement_that_runs_once() -> None:
     with pytest.raises(errors.ServerFailed) as caught:
-        Platform(answer(500)).api.call(endpoints.RUN_SQL_ONCE, body={})
+        Platform(answer(500)).api.call(endpoints.RUN_SQL_NOT_IDEMPOTENT, body={})
     assert caught.value.mutation_state == "unknown"
 
 
@@ -183,12 +187,12 @@ def test_429_in_the_end_is_rate_limited() -> None:
     platform = Platform(answer(429, {"error": "slow down"}))
     with pytest.raises(errors.RateLimited, match="slow down"):
         platform.api.call(endpoints.LIST_PROJECTS)
-    assert len(platform.requests) == ATTEMPTS
-    assert len(platform.waits) == ATTEMPTS - 1
+    assert len(platform.requests) == MAX_ATTEMPTS
+    assert len(platform.waits) == MAX_ATTEMPTS - 1
 
 
 def test_a_wait_that_is_too_long_is_reported_instead() -> None:
-    platform = Platform(answer(429, **{"Retry-After": str(int(LONGEST_WAIT) + 1)}))
+    platform = Platform(answer(429, **{"Retry-After": str(int(MAX_RETRY_AFTER) + 1)}))
     with pytest.raises(errors.RateLimited):
         platform.api.call(endpoints.LIST_PROJECTS)
     assert (len(platform.requests), platform.waits) == (1, [])
@@ -206,7 +210,7 @@ def test_waits_double_and_stay_bounded() -> None:
     platform = Platform(answer(503))
     with pytest.raises(errors.ServerFailed):
         platform.api.call(endpoints.LIST_PROJECTS)
-    bounds = [0.25 * 2**n for n in range(ATTEMPTS - 1)]
+    bounds = [0.25 * 2**n for n in range(MAX_ATTEMPTS - 1)]
     assert all(bound / 2 <= wait <= bound for wait, bound in zip(platform.waits, bounds, strict=True))
 
 
@@ -221,7 +225,7 @@ def test_what_is_repeatable_is_sent_again(trouble: Answer | Handler) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [o for o in endpoints.OPERATIONS if not o.repeatable], ids=lambda o: o.name
+    "operation", [o for o in endpoints.OPERATIONS if not o.idempotent], ids=lambda o: o.name
 )
 @pytest.mark.parametrize(
     "trouble", [httpx.ReadTimeout("slow"), answer(500), answer(503), text(504, "gateway")]
@@ -244,7 +248,7 @@ def test_no_connection_means_nothing_was_sent_so_anything_may_be_tried_again() -
 def test_refusals_are_final(status: int) -> None:
     platform = Platform(answer(status, {"error": "no"}))
     with pytest.raises(errors.ApiError):
-        platform.api.call(endpoints.LIST_FILES, project="pod-1")
+        platform.api.call(endpoints.LIST_STATIC_FILES, project="pod-1")
     assert len(platform.requests) == 1
 
 
@@ -343,7 +347,7 @@ def test_a_page_instead_of_json_is_told(status: int) -> None:
 
 def test_no_content_is_an_answer() -> None:
     platform = Platform(httpx.Response(204))
-    assert platform.api.call(endpoints.DELETE_FILE, project="pod-1", filename="a.css") is None
+    assert platform.api.call(endpoints.DELETE_STATIC_FILE, project="pod-1", filename="a.css") is None
 
 
 # --- PostgreSQL's errors ---
@@ -403,7 +407,7 @@ def test_the_platforms_own_failures_are_not_postgresqls(handler: Handler) -> Non
     platform = Platform(handler)
     with pytest.raises(errors.ServerFailed):
         platform.api.sql("pod-1", "SELECT 1")
-    assert len(platform.requests) == ATTEMPTS
+    assert len(platform.requests) == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -437,7 +441,7 @@ MOVED = by_path(
 def test_a_default_path_that_is_not_there_is_corrected_and_remembered(cache: Path) -> None:
     platform = Platform(MOVED)
     for _ in range(2):
-        assert platform.api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={}) == {"upload_url": "u"}
+        assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
     assert platform.asked == [
         "POST /v1/project/pod-1/storage/upload",
         "GET /v1/project",
@@ -449,13 +453,13 @@ def test_a_default_path_that_is_not_there_is_corrected_and_remembered(cache: Pat
     assert KEY not in remembered.read_text()
 
     later = Platform(MOVED)
-    later.api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={})
+    later.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={})
     assert later.asked == ["POST /v1/project/pod-1/s3/upload"]
 
 
 def test_405_is_corrected_too() -> None:
     platform = Platform(answer(405), answer(200, LISTING), answer(200, {"upload_url": "u"}))
-    assert platform.api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={}) == {"upload_url": "u"}
+    assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
 
 
 def test_discovery_is_asked_once_however_often_a_path_is_missing() -> None:
@@ -480,7 +484,7 @@ def test_uploads_side_by_side_ask_once_and_all_go_on() -> None:
     answers: list[object] = []
 
     def upload() -> None:
-        answers.append(platform.api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={}))
+        answers.append(platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}))
 
     threads = [threading.Thread(target=upload) for _ in range(4)]
     for thread in threads:
@@ -499,19 +503,21 @@ def test_where_discovery_fails_the_first_refusal_is_told(listing: Answer | Handl
         return listing(request) if callable(listing) else listing
 
     with pytest.raises(errors.NotFound, match="no such path"):
-        Platform(handle).api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={})
+        Platform(handle).api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={})
 
 
 def test_documented_paths_are_never_corrected() -> None:
     platform = Platform(answer(404, {"error": "no project"}))
     with pytest.raises(errors.NotFound):
-        platform.api.call(endpoints.LIST_FILES, project="pod-1")
+        platform.api.call(endpoints.LIST_STATIC_FILES, project="pod-1")
     assert len(platform.requests) == 1
 
 
 def test_optional_operations_are_those_listed() -> None:
     platform = Platform(answer(200, LISTING))
-    assert [platform.api.offers(o) for o in (endpoints.DELETE_FILE, endpoints.DELETE_STORED)] == [True, False]
+    assert [
+        platform.api.supports(o) for o in (endpoints.DELETE_STATIC_FILE, endpoints.DELETE_STORAGE_FILE)
+    ] == [True, False]
     assert platform.asked == ["GET /v1/project"]
 
 
@@ -537,31 +543,31 @@ def test_the_largest_static_file_is_what_the_listing_tells(
 
 
 def test_a_platform_without_a_listing_offers_nothing_optional() -> None:
-    assert not Platform(answer(404)).api.offers(endpoints.DELETE_FILE)
+    assert not Platform(answer(404)).api.supports(endpoints.DELETE_STATIC_FILE)
 
 
 def test_a_memory_older_than_a_day_or_broken_is_no_memory(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = discovery.Listed({"a": "/b"}, 7)
-    discovery.write_listed(URL, listed)
-    assert discovery.read_listed(URL) == listed
-    assert discovery.read_listed(URL + "/other") is None
+    listed = discovery.DiscoveredApi({"a": "/b"}, 7)
+    discovery.write_cached_discovery(URL, listed)
+    assert discovery.read_cached_discovery(URL) == listed
+    assert discovery.read_cached_discovery(URL + "/other") is None
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + discovery.DAY + 60)
-    assert discovery.read_listed(URL) is None
+    monkeypatch.setattr(time, "time", lambda: now + discovery.CACHE_SECONDS + 60)
+    assert discovery.read_cached_discovery(URL) is None
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     [remembered] = cache.rglob("*.json")
     for broken in ("{", "[]", "3", "{}", '{"paths": []}'):
         remembered.write_text(broken)
-        assert discovery.read_listed(URL) is None
+        assert discovery.read_cached_discovery(URL) is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_trouble(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     platform = Platform(MOVED)
-    assert platform.api.call(endpoints.STORAGE_UPLOAD, project="pod-1", body={}) == {"upload_url": "u"}
+    assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
 
 
 # --- the key, and where it goes ---
@@ -694,9 +700,9 @@ def test_loopback(url: str, local: bool) -> None:
 @pytest.mark.parametrize("loopback", [True, False])
 def test_no_proxy_stands_before_this_machine(loopback: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    wire = Wire(loopback=loopback)
+    wire = Transport(loopback=loopback)
     try:
-        assert (wire._proxied is None) is loopback
+        assert (wire._proxy_client is None) is loopback
     finally:
         wire.close()
 
@@ -704,7 +710,7 @@ def test_no_proxy_stands_before_this_machine(loopback: bool, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["a b.png", "é/🎉.png", "50%.png", "a?b#c.png", "{id}.png"])
 def test_names_travel_in_paths(name: str) -> None:
     platform = Platform(answer())
-    platform.api.call(endpoints.DELETE_STORED, project="pod-1", filename=name)
+    platform.api.call(endpoints.DELETE_STORAGE_FILE, project="pod-1", filename=name)
     [request] = platform.requests
     assert request.url.path == f"/v1/project/pod-1/storage/{name}"
     assert not request.url.query
@@ -719,7 +725,7 @@ def own(status: int, code: object, *, success: object = False) -> Handler:
 
 def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
     platform = Platform(own(502, "mail_unsent"))
-    with pytest.raises(errors.MailUnsent, match=r"nothing was sent.*no mail server answers") as caught:
+    with pytest.raises(errors.EmailNotSent, match=r"nothing was sent.*no mail server answers") as caught:
         platform.api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
     assert caught.value.mutation_state == "none"
     assert "--smtp" in str(caught.value.hint)
@@ -754,5 +760,5 @@ def test_a_mail_may_have_gone_out_where_nobody_says_that_it_did_not(unsure: Hand
 )
 def test_a_gateway_has_no_code_of_the_platforms(status: int, said: object, state: str) -> None:
     with pytest.raises(errors.ServerFailed) as caught:
-        Platform(own(status, said)).api.call(endpoints.PUT_FILE, project="pod-1", body={})
+        Platform(own(status, said)).api.call(endpoints.UPLOAD_STATIC_FILE, project="pod-1", body={})
     assert caught.value.mutation_state == state

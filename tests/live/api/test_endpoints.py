@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mosaic_deploy
-from mosaic_deploy.live.api.endpoints import OPERATIONS, bind, normalise
+from mosaic_deploy.live.api.endpoints import OPERATIONS, bind_operations, normalize_path
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "endpoints").glob("*.json"))
 PACKAGE = Path(mosaic_deploy.__file__).parent
@@ -37,23 +37,23 @@ def test_the_table() -> None:
 
 
 def test_what_must_not_be_sent_twice() -> None:
-    once = {o.name for o in OPERATIONS if not o.repeatable}
+    once = {o.name for o in OPERATIONS if not o.idempotent}
     assert once == {"create project", "send magic link", "verify magic link", "submit ticket"}
 
 
 def test_undocumented_operations_can_be_found_by_words() -> None:
-    assert all(bool(o.words) is not o.documented for o in OPERATIONS)
+    assert all(bool(o.path_words) is not o.documented for o in OPERATIONS)
 
 
 def test_the_defaults_listed_are_bound_to_themselves() -> None:
     listing = [{"method": o.method, "path": o.path} for o in OPERATIONS]
-    assert bind(listing) == {o.name: o.path for o in OPERATIONS if not o.documented}
+    assert bind_operations(listing) == {o.name: o.path for o in OPERATIONS if not o.documented}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_listings(path: Path) -> None:
     case = json.loads(path.read_text())
-    assert bind(case["listing"]) == case["bound"]
+    assert bind_operations(case["listing"]) == case["bound"]
 
 
 def test_there_are_cases() -> None:
@@ -64,7 +64,7 @@ def test_there_are_cases() -> None:
     "listing", [None, 3, "", "nothing here", [], {}, [[None]], {"a": 1}, {"path": 3, "method": 4}]
 )
 def test_any_answer_is_survived(listing: object) -> None:
-    assert bind(listing) == {}
+    assert bind_operations(listing) == {}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_any_answer_is_survived(listing: object) -> None:
     ],
 )
 def test_listed_paths_become_templates(listed: str, template: str) -> None:
-    assert normalise(listed) == template
+    assert normalize_path(listed) == template
 
 
 def spelled(source: str) -> list[str]:

@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.live.api.rate_limit import Pace, Room
+from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
 
 
 class Time:
@@ -18,84 +18,84 @@ class Time:
         self.now += seconds
 
 
-def paced(most: int) -> tuple[Pace, Time]:
+def paced(most: int) -> tuple[RateLimiter, Time]:
     time = Time()
-    pace = Pace(sleep=time.sleep, clock=lambda: time.now)
-    pace.allow(most)
-    return pace, time
+    rate_limiter = RateLimiter(sleep=time.sleep, clock=lambda: time.now)
+    rate_limiter.set_limit(most)
+    return rate_limiter, time
 
 
-def refuse(pace: Pace, wait: float = 0.0) -> None:
-    with pace.turn() as began:
+def refuse(rate_limiter: RateLimiter, wait: float = 0.0) -> None:
+    with rate_limiter.slot() as began:
         pass
-    pace.refused(began, wait)
+    rate_limiter.record_rate_limited(began, wait)
 
 
 def test_a_refusal_halves_and_successes_bring_it_back_one_by_one() -> None:
-    pace, time = paced(16)
+    rate_limiter, time = paced(16)
     limits = []
     for _ in range(6):
-        refuse(pace)
+        refuse(rate_limiter)
         time.now += 1
-        limits.append(pace.limit)
+        limits.append(rate_limiter.limit)
     assert limits == [8, 4, 2, 1, 1, 1]
     for _ in range(3):
-        pace.went_well()
-    assert pace.limit == 2
+        rate_limiter.record_success()
+    assert rate_limiter.limit == 2
     for _ in range(200):
-        pace.went_well()
-    assert pace.limit == 16
+        rate_limiter.record_success()
+    assert rate_limiter.limit == 16
 
 
 def test_what_was_refused_together_counts_once() -> None:
-    pace, time = paced(16)
+    rate_limiter, time = paced(16)
     began = [0.0] * 10
     time.now = 1.0
     for one in began:
-        pace.refused(one, 0.0)
-    assert pace.limit == 8
+        rate_limiter.record_rate_limited(one, 0.0)
+    assert rate_limiter.limit == 8
 
 
 def test_a_wait_is_everybodys() -> None:
-    pace, time = paced(4)
-    refuse(pace, wait=7.0)
-    with pace.turn():
+    rate_limiter, time = paced(4)
+    refuse(rate_limiter, wait=7.0)
+    with rate_limiter.slot():
         assert time.slept == [7.0]
-    with pace.turn():
+    with rate_limiter.slot():
         assert time.slept == [7.0]
 
 
 def test_the_longest_of_several_waits_counts() -> None:
-    pace, time = paced(4)
-    pace.refused(0.0, 7.0)
-    pace.refused(0.0, 3.0)
-    with pace.turn():
+    rate_limiter, time = paced(4)
+    rate_limiter.record_rate_limited(0.0, 7.0)
+    rate_limiter.record_rate_limited(0.0, 3.0)
+    with rate_limiter.slot():
         pass
     assert time.now == 7.0
 
 
 @given(st.integers(1, 64), st.lists(st.sampled_from(["refused", "well", "later"]), max_size=200))
 def test_there_is_always_a_turn_and_never_more_than_allowed(most: int, story: list[str]) -> None:
-    pace, time = paced(most)
+    rate_limiter, time = paced(most)
     for word in story:
         if word == "refused":
-            pace.refused(time.now, 1.0)
+            rate_limiter.record_rate_limited(time.now, 1.0)
         elif word == "well":
-            pace.went_well()
+            rate_limiter.record_success()
         else:
             time.now += 1
-        assert 1 <= pace.limit <= most
+        assert 1 <= rate_limiter.limit <= most
 
 
 def test_no_more_are_under_way_than_the_limit_says() -> None:
-    pace, _ = paced(2)
+    rate_limiter, _ = paced(2)
     inside, most = 0, 0
     lock = threading.Lock()
     both = threading.Barrier(2, timeout=20)
 
     def work() -> None:
         nonlocal inside, most
-        with pace.turn():
+        with rate_limiter.slot():
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -112,12 +112,12 @@ def test_no_more_are_under_way_than_the_limit_says() -> None:
 
 
 def test_files_are_held_as_room_allows_and_one_larger_than_the_room_alone() -> None:
-    room = Room(10)
+    room = MemoryBudget(10)
     entered: list[int] = []
     go_on = threading.Event()
 
     def hold(size: int) -> None:
-        with room.held(size):
+        with room.reserve(size):
             entered.append(size)
             assert go_on.wait(20)
 
@@ -127,7 +127,7 @@ def test_files_are_held_as_room_allows_and_one_larger_than_the_room_alone() -> N
         go_on.wait(0.001)
     second = threading.Thread(target=hold, args=(99,))
     second.start()
-    with room.held(2):
+    with room.reserve(2):
         assert entered == [8]
     go_on.set()
     first.join(20)
@@ -136,17 +136,17 @@ def test_files_are_held_as_room_allows_and_one_larger_than_the_room_alone() -> N
 
 
 def test_giving_up_ends_every_wait() -> None:
-    pace = Pace()
-    pace.allow(1)
-    pace.refused(0.0, wait=3600.0)
+    rate_limiter = RateLimiter()
+    rate_limiter.set_limit(1)
+    rate_limiter.record_rate_limited(0.0, wait=3600.0)
     ended = threading.Event()
 
     def work() -> None:
-        with pace.turn():
+        with rate_limiter.slot():
             ended.set()
 
     thread = threading.Thread(target=work)
     thread.start()
-    pace.give_up()
+    rate_limiter.cancel()
     thread.join(20)
     assert ended.is_set()

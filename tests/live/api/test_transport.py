@@ -13,7 +13,7 @@ import pytest
 from h11 import LocalProtocolError
 
 from mosaic_deploy.errors import ResponseInvalid, ResponseLost, Unreachable
-from mosaic_deploy.live.api.transport import Wire
+from mosaic_deploy.live.api.transport import Transport
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -65,8 +65,8 @@ class Server:
 
 
 @contextmanager
-def serving(each: int | None = None, *, lose: bool = False) -> Iterator[tuple[Server, Wire]]:
-    server, wire = Server(each, lose=lose), Wire(loopback=True)
+def serving(each: int | None = None, *, lose: bool = False) -> Iterator[tuple[Server, Transport]]:
+    server, wire = Server(each, lose=lose), Transport(loopback=True)
     try:
         yield server, wire
     finally:
@@ -101,12 +101,12 @@ def test_a_connection_that_the_server_has_closed_is_opened_anew() -> None:
         assert server.connections == 5
 
 
-def wait_for_close(wire: Wire) -> None:
+def wait_for_close(wire: Transport) -> None:
     """Until the end of the connection has reached this side: before that nobody could know."""
     for _ in range(2000):
-        if all("IDLE" not in repr(lane._pool.connections) for lane in wire._free):  # type: ignore[attr-defined]
+        if all("IDLE" not in repr(lane._pool.connections) for lane in wire._idle_connections):  # type: ignore[attr-defined]
             return
-        if all(c.has_expired() for lane in wire._free for c in lane._pool.connections):  # type: ignore[attr-defined]
+        if all(c.has_expired() for lane in wire._idle_connections for c in lane._pool.connections):  # type: ignore[attr-defined]
             return
         threading.Event().wait(0.001)
 
@@ -116,7 +116,7 @@ def test_a_lost_answer_is_told_and_its_connection_used_no_more() -> None:
         assert wire.request("POST", server.url, timeout=20, json={}).status_code == 200
         with pytest.raises(ResponseLost):
             wire.request("POST", server.url, timeout=20, json={})
-        assert not wire._free
+        assert not wire._idle_connections
         assert wire.request("POST", server.url, timeout=20, json={}).status_code == 200
         assert server.requests == 3, "nothing was sent twice behind our back"
 
@@ -143,7 +143,7 @@ def test_a_body_is_digested_as_it_comes() -> None:
     import hashlib
 
     with serving() as (server, wire):
-        found = wire.digest(server.url, timeout=20)
+        found = wire.fetch_digest(server.url, timeout=20)
         assert (found.status, found.size, found.sha256) == (200, 2, hashlib.sha256(b"{}").hexdigest())
 
 
@@ -192,8 +192,8 @@ class Scripted:
 
 
 @contextmanager
-def wired() -> Iterator[Wire]:
-    wire = Wire(loopback=True)
+def wired() -> Iterator[Transport]:
+    wire = Transport(loopback=True)
     try:
         yield wire
     finally:
@@ -215,8 +215,8 @@ def test_half_an_answer_is_none(says: bytes) -> None:
         with pytest.raises(ResponseLost):
             wire.request("POST", server.url, timeout=20, json={})
         with pytest.raises(ResponseLost):
-            wire.digest(server.url, timeout=20)
-        assert not wire._free
+            wire.fetch_digest(server.url, timeout=20)
+        assert not wire._idle_connections
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_answers_of_every_framing_are_read(says: bytes) -> None:
 def test_an_answer_without_a_body_leaves_the_connection_usable() -> None:
     with Scripted(b"HTTP/1.1 204 No Content\r\n\r\n", closes=False) as server, wired() as wire:
         assert wire.request("DELETE", server.url, timeout=20).status_code == 204
-        [lane] = wire._free
+        [lane] = wire._idle_connections
         assert "IDLE" in repr(lane._pool.connections)  # type: ignore[attr-defined]
 
 
@@ -275,7 +275,7 @@ def test_a_body_of_another_length_than_was_said_is_never_whole(length: int) -> N
             wire.request(
                 "PUT", server.url, timeout=20, content=iter([b"abc"]), headers={"Content-Length": str(length)}
             )
-        assert not wire._free
+        assert not wire._idle_connections
 
 
 def test_what_reading_the_body_raises_is_raised_as_it_is() -> None:

@@ -8,8 +8,8 @@ import pytest
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api import responses
 from mosaic_deploy.live.api.upload import encode
-from mosaic_deploy.live.snapshot import merge
-from mosaic_deploy.model.snapshot import Object, Project, State
+from mosaic_deploy.live.snapshot import merge_listing
+from mosaic_deploy.model.snapshot import Object, ObjectState, Project
 
 ROW = Object("a.css", "a" * 64, 5)
 
@@ -20,21 +20,29 @@ ROW = Object("a.css", "a" * 64, 5)
         (ROW, {"a.css": (5, "")}, ROW),
         (ROW, {"a.css": (None, "")}, ROW),
         (ROW, None, ROW),
-        (ROW, {}, Object("a.css", "a" * 64, 5, State.MISSING)),
-        (ROW, {"a.css": (6, "")}, Object("a.css", "a" * 64, 5, State.DRIFTED, listed_size=6)),
-        (Object("a.css", "a" * 64, 5, State.PENDING), {}, Object("a.css", "a" * 64, 5, State.UNSENT)),
-        (replace(ROW, state=State.PENDING), {"a.css": (9, "")}, replace(ROW, state=State.PENDING)),
-        (replace(ROW, state=State.KEPT), {"a.css": (5, "")}, replace(ROW, state=State.KEPT)),
-        (replace(ROW, state=State.KEPT), {"a.css": (6, "")}, Object("a.css", "", 6, State.KEPT)),
-        (replace(ROW, state=State.KEPT), {}, replace(ROW, state=State.MISSING)),
-        (None, {"a.css": (6, "")}, Object("a.css", "", 6, State.UNMANAGED)),
-        (None, {"a.css": (None, "")}, Object("a.css", "", 0, State.UNMANAGED)),
+        (ROW, {}, Object("a.css", "a" * 64, 5, ObjectState.MISSING)),
+        (ROW, {"a.css": (6, "")}, Object("a.css", "a" * 64, 5, ObjectState.DRIFTED, listed_size=6)),
+        (
+            Object("a.css", "a" * 64, 5, ObjectState.PENDING),
+            {},
+            Object("a.css", "a" * 64, 5, ObjectState.UNSENT),
+        ),
+        (
+            replace(ROW, state=ObjectState.PENDING),
+            {"a.css": (9, "")},
+            replace(ROW, state=ObjectState.PENDING),
+        ),
+        (replace(ROW, state=ObjectState.KEPT), {"a.css": (5, "")}, replace(ROW, state=ObjectState.KEPT)),
+        (replace(ROW, state=ObjectState.KEPT), {"a.css": (6, "")}, Object("a.css", "", 6, ObjectState.KEPT)),
+        (replace(ROW, state=ObjectState.KEPT), {}, replace(ROW, state=ObjectState.MISSING)),
+        (None, {"a.css": (6, "")}, Object("a.css", "", 6, ObjectState.UNMANAGED)),
+        (None, {"a.css": (None, "")}, Object("a.css", "", 0, ObjectState.UNMANAGED)),
     ],
 )
 def test_the_ledger_is_corrected_by_what_is_listed(
     row: Object | None, listed: dict[str, tuple[int | None, str]] | None, seen: Object
 ) -> None:
-    assert merge({"a.css": row} if row else {}, listed) == {"a.css": seen}
+    assert merge_listing({"a.css": row} if row else {}, listed) == {"a.css": seen}
 
 
 @pytest.mark.parametrize(
@@ -48,18 +56,18 @@ def test_the_ledger_is_corrected_by_what_is_listed(
     ],
 )
 def test_projects_of_every_shape(item: object) -> None:
-    assert responses.project(item) == Project("pod-1", "n", "https://u", "running")
+    assert responses.parse_project(item) == Project("pod-1", "n", "https://u", "running")
 
 
 @pytest.mark.parametrize("wrapped", ["projects", "data", None])
 def test_listings_of_every_wrapping(wrapped: str | None) -> None:
     items = [{"id": "a"}, {"id": "b"}]
-    found = responses.projects({wrapped: items} if wrapped else items)
+    found = responses.parse_projects({wrapped: items} if wrapped else items)
     assert [project.id for project in found] == ["a", "b"]
 
 
 def test_files_of_every_shape() -> None:
-    listed = responses.files(
+    listed = responses.parse_files(
         {
             "files": [
                 {"filename": "a.css", "size": 3, "url": "u"},
@@ -84,7 +92,7 @@ def test_files_of_every_shape() -> None:
 @pytest.mark.parametrize("answer", [None, 3, "text", {}, {"files": 3}, {"error": []}])
 def test_what_is_no_listing_is_told(answer: object) -> None:
     with pytest.raises(ResponseInvalid, match="expected a list under 'files'"):
-        responses.files(answer)
+        responses.parse_files(answer)
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import httpx
 import pytest
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.errors import SqlFailed, SqlRefused
+from mosaic_deploy.errors import SqlFailed, SqlNotReadOnly
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.read_only import Found, read
+from mosaic_deploy.live.database.read_only import ReadResult, read
 from mosaic_deploy.sql.parse import parse
-from mosaic_deploy.sql.read_only import read_only
+from mosaic_deploy.sql.read_only import read_only_query
 
 SETUP = """
 create table t (id int primary key);
@@ -54,8 +54,8 @@ class There:
     def one(self) -> bool:
         return "one-statement" in self.variant
 
-    def ask(self, query: str, limit: int = 100, size: int | None = None) -> Found:
-        return read(self.api, self.project, read_only(query, limit, size))
+    def ask(self, query: str, limit: int = 100, size: int | None = None) -> ReadResult:
+        return read(self.api, self.project, read_only_query(query, limit, size))
 
     def ids(self) -> list[int]:
         return [row["id"] for row in self.api.sql(self.project, "select id from public.t order by id")]
@@ -127,7 +127,7 @@ def test_nothing_is_written(there: There, query: str) -> None:
     "query", ["select w_i()", "select 1 limit w_i()", "values (w_i())", "insert into t values (w_i())"]
 )
 def test_explaining_writes_nothing(there: There, query: str) -> None:
-    with pytest.raises((SqlFailed, SqlRefused)) as refused:
+    with pytest.raises((SqlFailed, SqlNotReadOnly)) as refused:
         there.ask(f"explain {query}")
     assert there.ids() == [1, 2, 3]
     if there.one:
@@ -150,7 +150,7 @@ def test_no_rows_are_locked(there: There, query: str, how: str) -> None:
 def test_own_functions_and_operators_arent_ours(there: There) -> None:
     """A search path that hides PostgreSQL's own."""
     with there.set_for_new_connections("search_path", "evil, public, pg_catalog") as in_force:
-        assert there.ask("select 1 as a", size=1000) == Found([{"a": 1}], 1)
+        assert there.ask("select 1 as a", size=1000) == ReadResult([{"a": 1}], 1)
         if in_force:
             with pytest.raises(SqlFailed) as failed:
                 there.ask("select 'a'::text = 'b'::text")
@@ -170,8 +170,8 @@ def test_other_rules_for_backslashes(there: There) -> None:
 
 
 def test_what_reads_is_answered(there: There) -> None:
-    assert there.ask("select id from t order by id desc", 2) == Found([{"id": 3}, {"id": 2}], 2)
-    assert there.ask("select id from t where false") == Found([], 0)
+    assert there.ask("select id from t order by id desc", 2) == ReadResult([{"id": 3}, {"id": 2}], 2)
+    assert there.ask("select id from t where false") == ReadResult([], 0)
     assert there.ask("select null as nothing").rows == [{"nothing": None}]
     assert there.ask("table t order by 1", 1).rows == [{"id": 1}]
     assert there.ask(r"select E'a\\b''\u0001é😀<&>]]>' as text -- end").rows == [
@@ -186,7 +186,7 @@ def test_what_reads_is_answered(there: There) -> None:
 
 def test_a_plan_is_told_where_it_can_be(there: There) -> None:
     if there.one:
-        with pytest.raises(SqlRefused, match="runs statements one by one"):
+        with pytest.raises(SqlNotReadOnly, match="runs statements one by one"):
             there.ask("explain select id from t")
     else:
         assert "QUERY PLAN" in there.ask("explain delete from t").rows[0]
@@ -197,7 +197,7 @@ def test_what_is_too_much_stays_in_the_database(there: There) -> None:
     large = "select n, repeat('x', 1000000) as x from generate_series(1, 30) as n"
     found = there.ask(large, 20, 2_500_000)
     assert ([row["n"] for row in found.rows], found.total) == ([1, 2], 20)
-    assert there.ask(large, 20, 1000) == Found([], 20)
+    assert there.ask(large, 20, 1000) == ReadResult([], 20)
 
 
 def test_what_a_read_only_transaction_lets_pass(there: There) -> None:
@@ -251,9 +251,9 @@ def test_endpoints_that_make_no_transaction_of_a_call(there: There, transport: h
             with pytest.raises(SqlFailed) as failed:
                 split.ask(query)
             assert failed.value.sqlstate == "25006"
-        with pytest.raises((SqlRefused, SqlFailed)):
+        with pytest.raises((SqlNotReadOnly, SqlFailed)):
             split.ask("explain select w_i()")
-        with pytest.raises(SqlRefused):
+        with pytest.raises(SqlNotReadOnly):
             split.ask("explain select 1")
     assert there.ids() == [1, 2, 3]
 

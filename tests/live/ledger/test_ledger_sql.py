@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.errors import LedgerNewer, ResponseInvalid
+from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer
 from mosaic_deploy.live.ledger import lease, lease_sql
-from mosaic_deploy.live.ledger import read as ledger
+from mosaic_deploy.live.ledger import ledger_query as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger import tables as ledger_tables
-from mosaic_deploy.live.ledger.lease import Claim
-from mosaic_deploy.model.snapshot import Ledger, Migration, Object, State
+from mosaic_deploy.live.ledger.lease import LeaseRequest
+from mosaic_deploy.model.snapshot import Ledger, Migration, Object, ObjectState
 from mosaic_deploy.sql.parse import Statement, parse
 
 ODD = [
@@ -60,18 +60,18 @@ def constants(statement: Statement) -> set[str]:
 
 
 def test_install_and_probe_are_single_statements() -> None:
-    assert (one(ledger_tables.install()).kind, one(ledger.probe()).kind) == ("DoStmt", "SelectStmt")
+    assert (one(ledger_tables.install_sql()).kind, one(ledger.probe_query()).kind) == ("DoStmt", "SelectStmt")
 
 
 @given(st.dictionaries(st.sampled_from(["migrations", "static", "asset"]), odd))
 def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
-    statement = one(ledger.read(digests))
+    statement = one(ledger.ledger_query(digests))
     [column] = statement.node["targetList"]
     assert (statement.kind, column["ResTarget"]["name"]) == ("SelectStmt", "ledger")
     assert set(digests.values()) <= constants(statement)
 
 
-@given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(State))), odd, odd)
+@given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(ObjectState))), odd, odd)
 def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], token: str, deploy: str) -> None:
     statement = one(ledger_rows.mark(ledger.STATIC, objects, token, deploy))
     rows = json.dumps(
@@ -85,13 +85,13 @@ def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], tok
 
 @given(st.lists(odd), odd)
 def test_forget_is_one_statement_that_carries_every_path(paths: list[str], token: str) -> None:
-    statement = one(ledger_rows.forget(ledger.ASSET, paths, token))
+    statement = one(ledger_rows.delete_objects_sql(ledger.STORAGE, paths, token))
     assert {json.dumps(paths, separators=(",", ":"), ensure_ascii=False), token} <= constants(statement)
 
 
 @given(st.dictionaries(odd, odd | st.lists(odd)), odd, odd)
 def test_set_auth_is_one_statement(settings: dict[str, object], token: str, deploy: str) -> None:
-    statement = one(ledger_rows.set_auth(settings, token, deploy))
+    statement = one(ledger_rows.write_auth_sql(settings, token, deploy))
     text = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
     assert {text, token, deploy} <= constants(statement)
 
@@ -121,8 +121,8 @@ def test_the_leases_texts_are_single_statements(
     holder: str, token: str, deploy: str, plan: str, environment: str | None
 ) -> None:
     api = Asked(TAKEN)
-    claim = Claim("pod-1", holder, token, deploy, plan, 3, environment)
-    assert list(lease.acquire(api, claim, lease.Patience(0))) == []  # type: ignore[arg-type]
+    claim = LeaseRequest("pod-1", holder, token, deploy, plan, 3, environment)
+    assert list(lease.acquire_lease(api, claim, lease.WaitPolicy(0))) == []  # type: ignore[arg-type]
     lease.release(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
     acquisition, release = (one(text) for text in api.statements)
     assert {holder, token, deploy, plan, *([environment] if environment else [])} <= constants(acquisition)
@@ -131,18 +131,18 @@ def test_the_leases_texts_are_single_statements(
         deploy,
         json.dumps({"done": [holder]}, separators=(",", ":"), ensure_ascii=False),
     } <= constants(release)
-    assert token in constants(one(lease_sql.renewal(token)))
+    assert token in constants(one(lease_sql.renew_lease_sql(token)))
     expires = "1732406400.123456"
-    assert {holder, expires} <= constants(one(lease_sql.removal(holder, expires, deploy)))
-    run = lease_sql.Run(deploy, holder, token, environment, plan, 3, {"process": {"host": holder}})
-    assert {holder, token, expires} <= constants(one(lease_sql.acquisition(run, (holder, expires))))
+    assert {holder, expires} <= constants(one(lease_sql.remove_lease_sql(holder, expires, deploy)))
+    run = lease_sql.DeployRecord(deploy, holder, token, environment, plan, 3, {"process": {"host": holder}})
+    assert {holder, token, expires} <= constants(one(lease_sql.acquire_lease_sql(run, (holder, expires))))
 
 
 @given(odd, odd)
 def test_breaking_a_lease_is_a_single_statement(holder: str, other: str) -> None:
     api = Asked(held_by(other), TAKEN)
-    claim = Claim("pod-1", holder, "t", "d", "p", 3, None)
-    [noted] = lease.acquire(api, claim, lease.Patience(0, breaks=True))  # type: ignore[arg-type]
+    claim = LeaseRequest("pod-1", holder, "t", "d", "p", 3, None)
+    [noted] = lease.acquire_lease(api, claim, lease.WaitPolicy(0, force_unlock=True))  # type: ignore[arg-type]
     assert other in noted.note.message  # type: ignore[union-attr]
     found = constants(one(api.statements[1]))
     assert {holder, other, "1795000000.123456"} <= found
@@ -167,7 +167,7 @@ def facts(**over: object) -> str:
 
 
 def test_null_means_the_same_as_desired() -> None:
-    found, _ = ledger.parse(facts(), [ONE], {"index.html": HOME}, {})
+    found, _ = ledger.parse_ledger(facts(), [ONE], {"index.html": HOME}, {})
     applied = Migration("1", "0001_a.sql", "c", "s", units=2, units_done=2)
     assert found == Ledger(4, frozenset({"vector"}), (applied,), {"index.html": HOME}, {}, None, exists=True)
 
@@ -176,20 +176,20 @@ def test_rows_win_over_what_is_desired() -> None:
     rows = facts(
         migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], asset=[]
     )
-    found, _ = ledger.parse(rows, [ONE], {"index.html": HOME}, {"x": HOME})
+    found, _ = ledger.parse_ledger(rows, [ONE], {"index.html": HOME}, {"x": HOME})
     assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1),)
-    assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, State.PENDING)}, {})
+    assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, ObjectState.PENDING)}, {})
 
 
 def test_a_newer_ledger_is_refused() -> None:
-    with pytest.raises(LedgerNewer, match="layout 2, this mosaic-deploy knows 1"):
-        ledger.parse(facts(version=2), [], {}, {})
+    with pytest.raises(TrackingTablesNewer, match="layout 2, this mosaic-deploy knows 1"):
+        ledger.parse_ledger(facts(version=2), [], {}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])
 def test_a_ledger_of_another_shape_is_told(text: object) -> None:
     with pytest.raises(ResponseInvalid, match="can't be read"):
-        ledger.parse(text, [], {}, {})  # type: ignore[arg-type]
+        ledger.parse_ledger(text, [], {}, {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from behind_the_api import in_control
 from started_platform import RunningPlatform, run_platform
 
 from mosaic_deploy.platform.accounts import accounts
-from mosaic_deploy.platform.accounts.accounts import Doorkeeper
+from mosaic_deploy.platform.accounts.accounts import ApiKeyAuthenticator
 from mosaic_deploy.platform.accounts.local_key import LocalKey
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.machine.ports import free_port
@@ -63,7 +63,7 @@ def test_a_rotated_key_is_good_for_a_while_and_says_until_when(platform, account
 
 
 async def _a_while_later(_pool: Pool) -> None:
-    await asyncio.sleep(accounts._FRESH_SECONDS)
+    await asyncio.sleep(accounts._CACHE_SECONDS)
 
 
 def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked) -> None:
@@ -114,7 +114,7 @@ def test_a_served_platform_says_who_has_the_next_key(platform, account) -> None:
 
     async def refused(pool: Pool) -> str:
         with pytest.raises(Fault) as caught:
-            await Doorkeeper().entry(pool, key, local=False)
+            await ApiKeyAuthenticator().authenticate(pool, key, local=False)
         return caught.value.message
 
     _aged(platform, account, 38)
@@ -137,9 +137,9 @@ def test_accounts_are_listed_and_moved(platform, account) -> None:
     before = in_control(platform, listed)
     assert (before["name"], before["tier"], before["projects"]) == ("Ann", "free", 0)
     today = datetime.now(UTC).date()
-    due, expires = (date.fromisoformat(str(before[name])) for name in ("key_due", "key_expires"))
+    due, key_expires_at = (date.fromisoformat(str(before[name])) for name in ("key_due", "key_expires"))
     assert (due - today).days in (29, 30)
-    assert expires - due == accounts.GRACE
+    assert key_expires_at - due == accounts.KEY_GRACE_PERIOD
     assert account["api_key"] not in repr(before)
     in_control(platform, lambda pool: accounts.change_tier(pool, number, "pro"))
     assert in_control(platform, listed)["tier"] == "pro"
@@ -164,14 +164,14 @@ def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, accoun
 
 def test_the_doorkeeper_remembers_no_longer_than_a_key_is_good(platform, account) -> None:
     async def run(pool: Pool) -> None:
-        keeper, key = Doorkeeper(), account["api_key"]
-        assert (await keeper.entry(pool, key)).account_id == account["account_id"]
+        keeper, key = ApiKeyAuthenticator(), account["api_key"]
+        assert (await keeper.authenticate(pool, key)).account_id == account["account_id"]
         await accounts.rotate_key(pool, account["account_id"], grace=timedelta(seconds=0.3))
-        keeper.forget()
-        assert (await keeper.entry(pool, key)).expires is not None
+        keeper.clear_cache()
+        assert (await keeper.authenticate(pool, key)).key_expires_at is not None
         await asyncio.sleep(0.35)
         with pytest.raises(Fault) as caught:
-            await keeper.entry(pool, key)
+            await keeper.authenticate(pool, key)
         assert caught.value.code == "api_key_expired"
 
     in_control(platform, run)

@@ -67,11 +67,11 @@ def test_the_limits_are_those_of_the_code() -> None:
         about.split()
     )
     assert f"at most {server.HEAD_LIMIT // 1024} KiB" in about
-    assert accounts.GRACE.days == 7
+    assert accounts.KEY_GRACE_PERIOD.days == 7
     assert "good for seven days more" in about
-    assert f"rotate every {accounts.LIFETIME.days} days" in about
+    assert f"rotate every {accounts.KEY_LIFETIME.days} days" in about
     described = DOCUMENT["paths"][f"{API}/{{project_id}}/sql"]["post"]["description"]
-    limits = execute.Limits()
+    limits = execute.CallLimits()
     assert f"{request_body.JSON_LIMIT // MIB} MiB; {execute.PARAMETER_LIMIT:,} params" in described
     assert f"| {limits.result_bytes // MIB} MiB as JSON" in described
     assert f"| {connections.STATEMENT_TIMEOUT_MS // 60_000} minutes (`statement_timeout`" in described
@@ -80,7 +80,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     params = DOCUMENT["components"]["schemas"]["Query"]["properties"]["params"]
     assert params["maxItems"] == execute.PARAMETER_LIMIT
     credentials = DOCUMENT["paths"][f"{API}/{{project_id}}/credentials"]["get"]["description"]
-    assert f"{databases.ROLE_CONNECTIONS} connections" in credentials
+    assert f"{databases.ROLE_CONNECTION_LIMIT} connections" in credentials
     upload = DOCUMENT["components"]["schemas"]["Upload"]["properties"]["expires_in"]
     assert upload["const"] == uploads.LIFETIME_SECONDS
     files = DOCUMENT["paths"][f"{API}/{{project_id}}/files"]["post"]["description"]

@@ -20,8 +20,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from started_platform import create_project, run_platform
 
-from mosaic_deploy.platform.auth.messages import magic_link_mail
-from mosaic_deploy.platform.auth.smtp import Mailer, MailUnsent, mailer_from
+from mosaic_deploy.platform.auth.messages import magic_link_email
+from mosaic_deploy.platform.auth.smtp import EmailNotSent, Mailer, mailer_from_url
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -50,7 +50,7 @@ def parsed(message: EmailMessage) -> EmailMessage:
     ],
 )
 def test_a_projects_name_stays_in_its_place(name, shown) -> None:
-    mail = parsed(magic_link_mail(name, "no-reply@shop.example", "a@b.example", LINK, 15))
+    mail = parsed(magic_link_email(name, "no-reply@shop.example", "a@b.example", LINK, 15))
     assert mail["Bcc"] is None
     assert set(mail.keys()) == {
         "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
@@ -137,35 +137,35 @@ def secure(request, postbox, certificate, monkeypatch) -> Iterator[str]:
 
 def send(mailer: Mailer | None, recipient: str = "a@b.example") -> None:
     assert mailer is not None
-    asyncio.run(mailer.send(magic_link_mail("Café", mailer.sender, recipient, LINK, 15)))
+    asyncio.run(mailer.send(magic_link_email("Café", mailer.sender, recipient, LINK, 15)))
 
 
 def test_tls_and_password(secure, postbox) -> None:
-    send(mailer_from(secure))
+    send(mailer_from_url(secure))
     (envelope, _), *others = postbox.mails
     assert not others
     assert (envelope.mail_from, envelope.rcpt_tos) == ("no-reply@shop.example", ["a@b.example"])
-    with pytest.raises(MailUnsent) as refused:
-        send(mailer_from(secure.replace("p%3A%40ss", "wrong")))
-    assert not refused.value.maybe
+    with pytest.raises(EmailNotSent) as refused:
+        send(mailer_from_url(secure.replace("p%3A%40ss", "wrong")))
+    assert not refused.value.maybe_sent
     assert len(postbox.mails) == 1
 
 
 def test_an_unknown_certificate_gets_nothing(secure, postbox, monkeypatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(MailUnsent, match=r"(?i)certificate") as refused:
-        send(mailer_from(secure))
-    assert not refused.value.maybe
+    with pytest.raises(EmailNotSent, match=r"(?i)certificate") as refused:
+        send(mailer_from_url(secure))
+    assert not refused.value.maybe_sent
     assert (postbox.mails, postbox.logins) == ([], [])
 
 
 def test_no_password_goes_out_in_the_clear(smtp, monkeypatch) -> None:
-    mailer = mailer_from(f"smtp://ada:secret@localhost:{smtp}/?from=a@b.example")
+    mailer = mailer_from_url(f"smtp://ada:secret@localhost:{smtp}/?from=a@b.example")
     monkeypatch.setattr("mosaic_deploy.platform.auth.smtp._LOOPBACK", ())
-    with pytest.raises(MailUnsent, match="no TLS"):
+    with pytest.raises(EmailNotSent, match="no TLS"):
         send(mailer)
-    with pytest.raises(MailUnsent):
-        send(mailer_from(f"smtp+starttls://127.0.0.1:{smtp}/?from=a@b.example"))
+    with pytest.raises(EmailNotSent):
+        send(mailer_from_url(f"smtp+starttls://127.0.0.1:{smtp}/?from=a@b.example"))
 
 
 def test_a_lost_answer_is_said_to_be_one() -> None:
@@ -184,10 +184,10 @@ def test_a_lost_answer_is_said_to_be_one() -> None:
 
     thread = threading.Thread(target=take)
     thread.start()
-    with listener, pytest.raises(MailUnsent) as lost:
-        send(mailer_from(f"smtp://127.0.0.1:{listener.getsockname()[1]}/?from=a@b.example"))
+    with listener, pytest.raises(EmailNotSent) as lost:
+        send(mailer_from_url(f"smtp://127.0.0.1:{listener.getsockname()[1]}/?from=a@b.example"))
     thread.join()
-    assert lost.value.maybe
+    assert lost.value.maybe_sent
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_lost_answer_is_said_to_be_one() -> None:
 )
 def test_urls_that_cannot_be_used(url) -> None:
     with pytest.raises(ProcessFault) as refused:
-        mailer_from(url)
+        mailer_from_url(url)
     assert refused.value.code == "smtp_url_invalid"
     assert "pw" not in refused.value.message
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.platform.auth.redirects import checked_redirect, sign_in_link
+from mosaic_deploy.platform.auth.redirects import build_magic_link, checked_redirect
 from mosaic_deploy.platform.faults import Fault
 
 SITE = "http://pod-16f.localhost:8787"
@@ -75,7 +75,7 @@ def test_what_leads_elsewhere_is_refused(redirect) -> None:
     ],
 )
 def test_what_stays_is_kept(redirect, link) -> None:
-    assert sign_in_link(SITE, checked_redirect(redirect, SITE, {}), "T", "a+b@c.example") == SITE + link
+    assert build_magic_link(SITE, checked_redirect(redirect, SITE, {}), "T", "a+b@c.example") == SITE + link
 
 
 @given(st.text(alphabet=st.sampled_from("/\\.@:%25fF0#?&=a\t\n \uff0f\u2024"), max_size=12).map("/".__add__))
@@ -84,7 +84,7 @@ def test_no_text_leads_off_the_site(redirect) -> None:
         path = checked_redirect(redirect, SITE, {})
     except Fault:
         return
-    link = sign_in_link(SITE, path, "T", "a@b.example")
+    link = build_magic_link(SITE, path, "T", "a@b.example")
     parts = urlsplit(link)
     assert (parts.scheme, parts.netloc) == ("http", "pod-16f.localhost:8787")
     assert link.isascii()

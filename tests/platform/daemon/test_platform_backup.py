@@ -18,7 +18,12 @@ import pytest
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.daemon import archive
-from mosaic_deploy.platform.daemon.archive import ArchiveDamaged, extract_archive, read_facts, write_archive
+from mosaic_deploy.platform.daemon.archive import (
+    ArchiveDamaged,
+    extract_archive,
+    read_metadata,
+    write_archive,
+)
 from mosaic_deploy.platform.machine.ports import free_port
 
 
@@ -160,7 +165,7 @@ def test_a_damaged_file_changes_nothing(source, backup, tmp_path, harm) -> None:
 )
 def test_a_backup_from_elsewhere_is_refused(backup, tmp_path, changed, code) -> None:
     file = tmp_path / "elsewhere"
-    write_archive(file, {**read_facts(backup), **changed}, {})
+    write_archive(file, {**read_metadata(backup), **changed}, {})
     refused = run_platform(tmp_path / "home", "restore", str(file))
     assert (refused["exit_code"], refused["error"]["code"]) == (1, code)
     assert not (tmp_path / "home" / "state.json").exists()
@@ -232,10 +237,10 @@ def tree(tmp_path) -> Path:
 def test_what_goes_in_comes_out(tree, tmp_path) -> None:
     file = tmp_path / "file"
     size = write_archive(
-        file, {"a": "ü"}, {"t": tree, "none": tmp_path / "none"}, leave_out=frozenset({"t/left out"})
+        file, {"a": "ü"}, {"t": tree, "none": tmp_path / "none"}, exclude=frozenset({"t/left out"})
     )
     assert size == file.stat().st_size
-    assert read_facts(file) == {"a": "ü"}
+    assert read_metadata(file) == {"a": "ü"}
     extract_archive(file, {"t": tmp_path / "out", "none": tmp_path / "none"})
     got = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
     assert got == {"empty", "a", "empty file", "long " * 40}

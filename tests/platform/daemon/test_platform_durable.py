@@ -12,7 +12,7 @@ import pytest
 
 from mosaic_deploy.platform.postgres import server_log
 from mosaic_deploy.platform.postgres.control_database import fetch
-from mosaic_deploy.platform.postgres.server_log import turn_over
+from mosaic_deploy.platform.postgres.server_log import rotate_log
 from mosaic_deploy.platform.storage import object_store
 
 
@@ -77,15 +77,15 @@ def test_postgres_keeps_its_promises(platform) -> None:
 
 def test_the_servers_log_is_turned_over_while_it_is_written(tmp_path, monkeypatch) -> None:
     log = tmp_path / "postgres.log"
-    turn_over(log)
+    rotate_log(log)
     assert not log.exists()
     monkeypatch.setattr(server_log, "MAX_BYTES", 1000)
     with log.open("ab", buffering=0) as written:
         written.write(b"a" * 1000)
-        turn_over(log)
+        rotate_log(log)
         assert log.stat().st_size == 1000
         written.write(b"b")
-        turn_over(log)
+        rotate_log(log)
         assert log.stat().st_size == 0
         assert (tmp_path / "postgres.log.1").read_bytes() == b"a" * 1000 + b"b"
         written.write(b"c")

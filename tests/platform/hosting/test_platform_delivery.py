@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.platform.hosting.compression import accepts_gzip, packed
-from mosaic_deploy.platform.hosting.ranges import MOST, Span, asked_spans, last_modified
+from mosaic_deploy.platform.hosting.compression import accepts_gzip, gzip_copy
+from mosaic_deploy.platform.hosting.ranges import MAX_RANGES, ByteRange, last_modified, parse_range_header
 
 TEXT = "".join(f"line {number}\n" for number in range(2_000))
 
@@ -65,23 +65,23 @@ def test_who_takes_gzip(header, taken) -> None:
         ("bytes=", None),
         ("bytes", None),
         ("lines=1-2", None),
-        ("bytes=" + ",".join(f"{n}-{n}" for n in range(MOST + 1)), None),
+        ("bytes=" + ",".join(f"{n}-{n}" for n in range(MAX_RANGES + 1)), None),
         ("bytes=9999999999999999999-", None),
     ],
 )
 def test_spans(header, spans) -> None:
-    found = asked_spans(header, 10)
+    found = parse_range_header(header, 10)
     assert (None if found is None else [(span.start, span.end) for span in found]) == spans
 
 
 @given(st.text(alphabet="bytes=0123456789-, "), st.integers(0, 100))
 def test_spans_are_in_the_file_and_apart(header, size) -> None:
-    spans = asked_spans(header, size) or []
-    assert len(spans) <= MOST
+    spans = parse_range_header(header, size) or []
+    assert len(spans) <= MAX_RANGES
     covered = [place for span in spans for place in range(span.start, span.end)]
     assert len(covered) == len(set(covered))
     assert all(0 <= place < size for place in covered)
-    assert all(isinstance(span, Span) and span.start < span.end for span in spans)
+    assert all(isinstance(span, ByteRange) and span.start < span.end for span in spans)
 
 
 def test_dates_are_told_only_when_they_can_be_relied_on() -> None:
@@ -126,11 +126,11 @@ def test_what_isnt_worth_compressing(api, project) -> None:
     missing = api.site(project_id, "/missing", headers={"Accept-Encoding": "gzip"})
     assert (missing.status_code, missing.text, missing.headers["Content-Encoding"]) == (404, TEXT, "gzip")
     assert "ETag" not in missing.headers
-    assert packed(os.urandom(5_000), "text/plain") == b""
-    assert packed(TEXT.encode(), "image/png") == b""
-    copy = packed(TEXT.encode(), "text/html; charset=utf-8")
+    assert gzip_copy(os.urandom(5_000), "text/plain") == b""
+    assert gzip_copy(TEXT.encode(), "image/png") == b""
+    copy = gzip_copy(TEXT.encode(), "text/html; charset=utf-8")
     assert gzip.decompress(copy) == TEXT.encode()
-    assert copy == packed(TEXT.encode(), "text/html; charset=utf-8")
+    assert copy == gzip_copy(TEXT.encode(), "text/html; charset=utf-8")
 
 
 def test_ranges_are_of_the_file_as_it_is(api, project) -> None:
@@ -153,7 +153,7 @@ def test_ranges_are_of_the_file_as_it_is(api, project) -> None:
     head = api.site(project_id, "/a.txt", method="HEAD", headers=asked)
     assert (head.status_code, head.headers["Content-Length"]) == (
         200,
-        str(len(packed(TEXT.encode(), "text/plain"))),
+        str(len(gzip_copy(TEXT.encode(), "text/plain"))),
     )
 
 

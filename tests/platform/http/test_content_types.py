@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.platform.projects.names import STATIC_TYPES, storage_type
+from mosaic_deploy.platform.projects.names import STATIC_CONTENT_TYPES, storage_content_type
 
 NEEDED = {
     "a.mjs": "text/javascript; charset=utf-8",
@@ -33,8 +33,10 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_types(name: str) -> None:
-    assert storage_type(name) == NEEDED[name]
+    assert storage_content_type(name) == NEEDED[name]
 
 
 def test_storage_serves_what_hosting_serves_alike() -> None:
-    assert {suffix: storage_type(f"a{suffix}") for suffix in STATIC_TYPES} == STATIC_TYPES
+    assert {
+        suffix: storage_content_type(f"a{suffix}") for suffix in STATIC_CONTENT_TYPES
+    } == STATIC_CONTENT_TYPES

@@ -44,7 +44,7 @@ def test_what_is_no_domain(base) -> None:
     ],
 )
 def test_hosts_that_are_served(host, meant) -> None:
-    assert domain_hosts("example.com").site_of(host) == meant
+    assert domain_hosts("example.com").project_id_from_host(host) == meant
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_hosts_that_are_served(host, meant) -> None:
 )
 def test_other_hosts_are_refused(host) -> None:
     with pytest.raises(Fault) as refused:
-        domain_hosts("example.com").site_of(host)
+        domain_hosts("example.com").project_id_from_host(host)
     assert (refused.value.status, refused.value.code) == (421, "host_not_served")
 
 
 def test_a_machine_of_ones_own() -> None:
     hosts = local_hosts(8787)
     assert hosts.url == "http://127.0.0.1:8787"
-    assert hosts.site_of("[::1]:8787") is None
-    assert hosts.site_of("pod-16f.localhost:8787") == "pod-16f"
+    assert hosts.project_id_from_host("[::1]:8787") is None
+    assert hosts.project_id_from_host("pod-16f.localhost:8787") == "pod-16f"
     assert hosts.strict
 
 
@@ -83,7 +83,7 @@ def test_a_machine_of_ones_own() -> None:
     ],
 )
 def test_a_projects_database_url(url, public, expected) -> None:
-    server = Server.at(url, public=public)
+    server = Server.from_url(url, public_host=public)
     assert server.project_url("t", "pw") == expected
     assert "x" not in server.project_url("t", "pw").partition("@")[0]
 
@@ -93,5 +93,5 @@ def test_a_projects_database_url(url, public, expected) -> None:
 )
 def test_what_is_no_database_url(url) -> None:
     with pytest.raises(ProcessFault) as refused:
-        Server.at(url)
+        Server.from_url(url)
     assert refused.value.code == "database_url_invalid"

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.commands.local.logs import following_lines, last_lines
+from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.render.text.status import log_line
 from mosaic_deploy.platform.http import logs
-from mosaic_deploy.platform.http.request_journal import Answered, Journal
+from mosaic_deploy.platform.http.request_journal import RequestJournal, RequestRecord
 
 
 def logged(platform, request_id: str) -> dict[str, object]:
     """The line of a request; it is written after the answer."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        lines = map(json.loads, last_lines(platform.home / "platform.log", 100_000))
+        lines = map(json.loads, read_last_lines(platform.home / "platform.log", 100_000))
         found = [line for line in lines if line.get("request_id") == request_id]
         if found:
             (one,) = found
@@ -97,9 +97,9 @@ def _metrics(api) -> dict[str, float]:
 
 
 def test_the_histogram_counts_every_request_once() -> None:
-    journal = Journal()
+    journal = RequestJournal()
     for number in range(1000):
-        journal.add(Answered(str(number), "GET", "/x", "site", 200, number / 10))
+        journal.add(RequestRecord(str(number), "GET", "/x", "site", 200, number / 10))
     (histogram,) = journal.latency.values()
     counts = [count for _, count in histogram.cumulative()]
     assert counts == sorted(counts)
@@ -113,8 +113,8 @@ def test_the_histogram_counts_every_request_once() -> None:
 @pytest.fixture
 def turning(tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "MAX_BYTES", 2000)
-    file = logs.TurningFile(tmp_path / "platform.log")
-    file.setFormatter(logs.Lines())
+    file = logs.RotatingLogFile(tmp_path / "platform.log")
+    file.setFormatter(logs.JsonLineFormatter())
     yield file
     file.close()
 
@@ -127,9 +127,9 @@ def test_the_log_stays_small(turning, tmp_path) -> None:
     for number in range(500):
         write(turning, f"line {number}")
     files = sorted(tmp_path.iterdir())
-    assert len(files) == logs.KEPT_FILES + 1
+    assert len(files) == logs.BACKUP_COUNT + 1
     assert all(path.stat().st_size <= 2000 and path.stat().st_mode & 0o777 == 0o600 for path in files)
-    messages = [json.loads(line)["message"] for line in last_lines(tmp_path / "platform.log", 20)]
+    messages = [json.loads(line)["message"] for line in read_last_lines(tmp_path / "platform.log", 20)]
     assert messages == [f"line {number}" for number in range(480, 500)]
 
 
@@ -140,7 +140,7 @@ def test_following_misses_nothing_when_the_log_is_turned_over(turning, tmp_path)
     began = threading.Event()
 
     def follow() -> None:
-        lines = following_lines(log)
+        lines = follow_lines(log)
         # The first look happens at the first `next`; this line tells that it did.
         for line in lines:
             got.append(line)

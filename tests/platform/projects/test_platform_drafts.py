@@ -13,7 +13,7 @@ import pytest
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.machine.ports import free_port
-from mosaic_deploy.platform.projects.dev_sessions import LIFE, Drafts
+from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, DraftSessions
 
 
 class Drafting:
@@ -254,11 +254,11 @@ def test_a_platform_that_is_killed_serves_the_database_again(tmp_path, draft) ->
 
 def test_whoever_falls_silent_is_forgotten() -> None:
     """The platform's own part of it, without the wait."""
-    drafts = Drafts()
-    made = drafts.begin("x", "one")
+    drafts = DraftSessions()
+    made = drafts.get_or_create("x", "one")
     assert drafts.find("x") is made
-    assert drafts.silent() == []
-    made.heard -= LIFE + 1
+    assert drafts.expired_projects() == []
+    made.last_seen -= SESSION_TTL_SECONDS + 1
     assert drafts.find("x") is None
-    assert drafts.silent() == ["x"]
-    assert drafts.begin("x", "one") is drafts.find("x")
+    assert drafts.expired_projects() == ["x"]
+    assert drafts.get_or_create("x", "one") is drafts.find("x")

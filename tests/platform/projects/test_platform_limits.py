@@ -10,7 +10,7 @@ from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.ports import free_port
-from mosaic_deploy.platform.projects.limits import Limits, local_limits, parsed_count, parsed_size
+from mosaic_deploy.platform.projects.limits import Limits, local_limits, parse_count, parse_size
 
 
 @pytest.mark.parametrize(
@@ -18,25 +18,25 @@ from mosaic_deploy.platform.projects.limits import Limits, local_limits, parsed_
     [("4096", 4096), ("20GB", 20 * 10**9), ("1.5 tb", 15 * 10**11), (" 7 MB ", 7 * 10**6), ("1b", 1)],
 )
 def test_sizes(text, size) -> None:
-    assert parsed_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "0.4B", "-1", "1GiB", "GB", "1e9", "٣GB", "99999999999TB"])
 def test_what_is_no_size(text) -> None:
     with pytest.raises(ValueError, match="is not a size"):
-        parsed_size(text)
+        parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "ten", "²", "9999999999"])
 def test_what_is_no_count(text) -> None:
     with pytest.raises(ValueError, match="is not a whole number above 0"):
-        parsed_count(text)
+        parse_count(text)
 
 
 def test_limits_by_tier() -> None:
     limits = Limits(1, 2, 3, 4)
     assert [limits.storage(tier) for tier in ("free", "pro")] == [1, 2]
-    assert [limits.mails(tier) for tier in ("free", "pro")] == [3, 4]
+    assert [limits.emails(tier) for tier in ("free", "pro")] == [3, 4]
     assert local_limits({}) == Limits() == local_limits({"MOSAIC_LOCAL_STORAGE": ""})
     with pytest.raises(ProcessFault) as caught:
         local_limits({"MOSAIC_LOCAL_MAILS": "many"})
@@ -72,8 +72,8 @@ def _asked(document, project_id: str) -> tuple[int, list[int]]:
     base, headers = f"{document['url']}/v1/project/{project_id}", {"X-API-Key": document["api_key"]}
     with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
         upload = client.post("/storage/upload", json={"filename": "a.bin", "size": 2_000_000})
-        mails = [client.post("/auth/magic-link", json={"email": f"a{n}@example.com"}) for n in range(3)]
-    refused = [one.json()["error"] for one in mails if one.status_code == 429]
+        emails = [client.post("/auth/magic-link", json={"email": f"a{n}@example.com"}) for n in range(3)]
+    refused = [one.json()["error"] for one in emails if one.status_code == 429]
     assert all(one["message"].startswith("the free tier sends 2 mails a day") for one in refused)
     assert all("next_at" in one for one in refused)
-    return upload.status_code, [one.status_code for one in mails]
+    return upload.status_code, [one.status_code for one in emails]

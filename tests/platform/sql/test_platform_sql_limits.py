@@ -14,7 +14,7 @@ import pytest
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.sql import execute as sql
-from mosaic_deploy.platform.sql.modes import Variants
+from mosaic_deploy.platform.sql.modes import SqlModes
 from mosaic_deploy.platform.sql.rows import Rows
 
 MIB = 1024 * 1024
@@ -25,9 +25,9 @@ def _credentials(api, project_id: str) -> str:
     return url
 
 
-async def _run(url: str, query: str, limits: sql.Limits, variants: Variants | None = None) -> Rows:
+async def _run(url: str, query: str, limits: sql.CallLimits, variants: SqlModes | None = None) -> Rows:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
-        return await sql.run(session, query, None, variants or Variants(), limits)
+        return await sql.run(session, query, None, variants or SqlModes(), limits)
 
 
 @contextlib.contextmanager
@@ -69,21 +69,21 @@ def test_results_within_the_limit_are_whole(api, untouched) -> None:
 
 def test_the_limit_counts_what_would_be_sent(api, untouched) -> None:
     url = _credentials(api, untouched)
-    fits = asyncio.run(_run(url, "SELECT repeat('x', 1000000) AS a", sql.Limits(result_bytes=MIB)))
-    assert len(fits.pieces[0]) == 1_000_008
+    fits = asyncio.run(_run(url, "SELECT repeat('x', 1000000) AS a", sql.CallLimits(result_bytes=MIB)))
+    assert len(fits.chunks[0]) == 1_000_008
     # Six bytes in JSON for each of these.
     with _refused(413, "result_too_large"):
-        asyncio.run(_run(url, "SELECT repeat(E'\\x01', 200000) AS a", sql.Limits(result_bytes=MIB)))
+        asyncio.run(_run(url, "SELECT repeat(E'\\x01', 200000) AS a", sql.CallLimits(result_bytes=MIB)))
 
 
-@pytest.mark.parametrize("variants", [Variants(), Variants(wrapped=True), Variants(one_statement=True)])
+@pytest.mark.parametrize("variants", [SqlModes(), SqlModes(wrapped=True), SqlModes(one_statement=True)])
 def test_a_call_has_an_end_whatever_the_session_is_set_to(api, project, variants) -> None:
     project_id = project()
     url = _credentials(api, project_id)
     api.sql(project_id, "CREATE TABLE t (a int)")
     query = "DO $$ BEGIN SET statement_timeout = 0; INSERT INTO t VALUES (1); PERFORM pg_sleep(60); END $$"
     with _refused(400, "call_timeout") as caught:
-        asyncio.run(_run(url, query, sql.Limits(seconds=0.5), variants))
+        asyncio.run(_run(url, query, sql.CallLimits(seconds=0.5), variants))
     assert caught.value.details["sqlstate"] == "57014"
     _await_quiet(api, project_id, "pg_sleep")
     assert api.sql(project_id, "SELECT * FROM t") == []

@@ -90,10 +90,10 @@ def test_altered_urls_are_refused(api, project, change) -> None:
 
 
 def test_an_expired_url_is_refused() -> None:
-    permit = uploads.Permit("pod-16f", "a", 1, int(time.time()) - 1)
+    permit = uploads.UploadPermit("pod-16f", "a", 1, int(time.time()) - 1)
     query = {"size": "1", "expires": str(permit.expires), "signature": permit.signature("key")}
     with pytest.raises(Fault) as refused:
-        uploads.read_permit("pod-16f", "a", query, "key")
+        uploads.verify_permit("pod-16f", "a", query, "key")
     assert (refused.value.status, refused.value.code) == (403, "upload_expired")
 
 

@@ -15,12 +15,12 @@ import pytest
 
 from mosaic_deploy.errors import SourceChanged, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Object
-from mosaic_deploy.source.files.folder import SERVED, read_files, refuse_unserved
-from mosaic_deploy.source.files.gitignore import Selection
+from mosaic_deploy.source.files.folder import SERVED_SUFFIXES, read_files, refuse_unserved
+from mosaic_deploy.source.files.gitignore import FileSelection
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.stat_cache import StatCache
-from mosaic_deploy.source.files.walk import NEVER, Walk
+from mosaic_deploy.source.files.walk import ALWAYS_LEFT_OUT, Walk
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "files").glob("*.json"))
 
@@ -45,11 +45,11 @@ def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
         key: tuple(value) if isinstance(value, list) else value for key, value in case["selection"].items()
     }
     try:
-        files = read_files(root, Selection(**{"dir": "public", **chosen}))
+        files = read_files(root, FileSelection(**{"dir": "public", **chosen}))
     except SourceRefused as error:
         return {"problems": [str(problem) for problem in error.problems]}
     told = {
-        "found": [f"{name} < {file.shown}" for name, file in files.found.items()],
+        "found": [f"{name} < {file.relative_path}" for name, file in files.found.items()],
         "secrets": [str(problem) for problem in files.secrets],
         "notes": [
             f"{note.code} {note.message}" for note in files.notes("static") if note.code != "files_left_out"
@@ -77,7 +77,7 @@ def test_there_are_cases() -> None:
 
 def public(tmp_path: Path, **tree: str) -> dict[str, LocalFile]:
     plant(tmp_path, {f"public/{name}": content for name, content in tree.items()})
-    return read_files(tmp_path, Selection("public")).found
+    return read_files(tmp_path, FileSelection("public")).found
 
 
 def test_files_are_hashed(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_files_come_in_order_of_name(tmp_path: Path) -> None:
     assert list(found) == sorted(found)
 
 
-@pytest.mark.parametrize("name", sorted(NEVER - {IGNORE_FILE}))
+@pytest.mark.parametrize("name", sorted(ALWAYS_LEFT_OUT - {IGNORE_FILE}))
 def test_some_names_are_never_deployed_even_when_named(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {f"public/{name}": "x", "public/sub/a.css": "", f"public/sub/{name}/inside": "x"})
-    selection = Selection("public", include=(name, "sub/", "*"))
+    selection = FileSelection("public", include=(name, "sub/", "*"))
     assert list(read_files(tmp_path, selection).found) == ["sub/a.css"]
 
 
@@ -110,14 +110,14 @@ def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     with pytest.raises(SourceRefused) as caught:
-        read_files(tmp_path, Selection("public"))
+        read_files(tmp_path, FileSelection("public"))
     [problem] = caught.value.problems
     assert str(problem) == "public/caf?.css: a name that isn't valid UTF-8"
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="public can't be read: No such file or directory"):
-        read_files(tmp_path, Selection("public"))
+        read_files(tmp_path, FileSelection("public"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "public" / name).chmod(0)
     try:
         with pytest.raises(SourceUnreadable, match=f"public/{name} can't be read: Permission denied"):
-            read_files(tmp_path, Selection("public"))
+            read_files(tmp_path, FileSelection("public"))
     finally:
         (tmp_path / "public" / name).chmod(0o700)
 
@@ -146,8 +146,8 @@ def test_what_hosting_does_not_serve_is_named_at_once(tmp_path: Path) -> None:
 
 def test_everything_the_guide_lists_is_served(tmp_path: Path) -> None:
     guide = ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp"
-    assert set(guide.split()) == SERVED
-    refuse_unserved(public(tmp_path, **{f"a{suffix}": "" for suffix in SERVED}))
+    assert set(guide.split()) == SERVED_SUFFIXES
+    refuse_unserved(public(tmp_path, **{f"a{suffix}": "" for suffix in SERVED_SUFFIXES}))
 
 
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind("s")
         with pytest.raises(SourceRefused) as caught:
-            read_files(tmp_path, Selection("public"))
+            read_files(tmp_path, FileSelection("public"))
     assert [str(problem) for problem in caught.value.problems] == [
         "public/s: neither a file nor a folder; leave it out with exclude"
     ]
@@ -164,7 +164,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_folder_that_vanishes_meanwhile_is_told_as_that(tmp_path: Path) -> None:
     plant(tmp_path, {"public/a": "", "public/sub/b": ""})
-    files = Walk(tmp_path, Selection("public")).files()
+    files = Walk(tmp_path, FileSelection("public")).files()
     assert next(files).name == "a"
     shutil.rmtree(tmp_path / "public/sub")
     with pytest.raises(SourceChanged, match="public/sub vanished while the files were read"):
@@ -173,7 +173,7 @@ def test_a_folder_that_vanishes_meanwhile_is_told_as_that(tmp_path: Path) -> Non
 
 def test_a_folder_that_becomes_a_file_meanwhile_is_told_as_that(tmp_path: Path) -> None:
     plant(tmp_path, {"public/a": "", "public/sub/b": ""})
-    files = Walk(tmp_path, Selection("public")).files()
+    files = Walk(tmp_path, FileSelection("public")).files()
     next(files)
     shutil.rmtree(tmp_path / "public/sub")
     (tmp_path / "public/sub").touch()
@@ -188,7 +188,7 @@ def test_a_file_that_vanishes_meanwhile_is_told_as_that(tmp_path: Path) -> None:
 
     plant(tmp_path, {"public/a": "x"})
     with pytest.raises(SourceChanged, match="public/a vanished while the files were read"):
-        read_files(tmp_path, Selection("public"), Late(None))
+        read_files(tmp_path, FileSelection("public"), Late(None))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -197,7 +197,7 @@ def test_everything_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / "public" / name).chmod(0)
     with pytest.raises(SourceUnreadable) as caught:
-        read_files(tmp_path, Selection("public"))
+        read_files(tmp_path, FileSelection("public"))
     assert [str(problem) for problem in caught.value.problems] == [
         "public/a: can't be read: Permission denied",
         "public/b: can't be read: Permission denied",
@@ -218,7 +218,7 @@ def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> Non
             "public/.mosaicignore": "draft.html\n",
         },
     )
-    files = read_files(tmp_path, Selection("public", exclude=(".secret.json",)))
+    files = read_files(tmp_path, FileSelection("public", exclude=(".secret.json",)))
     [note] = files.notes("static")
     assert (
         note.message
@@ -226,4 +226,6 @@ def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> Non
     )
     [note] = files.notes("asset")
     assert note.message.startswith("storage: ")
-    assert not list(read_files(tmp_path, Selection("public", ("*.html",), ("draft.html",))).notes("static"))
+    assert not list(
+        read_files(tmp_path, FileSelection("public", ("*.html",), ("draft.html",))).notes("static")
+    )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mosaic_deploy.source.files.folder import read_files
-from mosaic_deploy.source.files.gitignore import Selection, line_mistake
+from mosaic_deploy.source.files.gitignore import FileSelection, pattern_mistake
 
 GIT = shutil.which("git")
 NAMES = (
@@ -64,9 +64,9 @@ def test_what_is_left_is_what_git_leaves(repository: Path, ignores: dict[str, li
             (public / name).parent.mkdir(parents=True, exist_ok=True)
             (public / name).touch()
         for where, lines in ignores.items():
-            text = "\n".join(line for line in lines if line_mistake(line.removesuffix("\r")) is None)
+            text = "\n".join(line for line in lines if pattern_mistake(line.removesuffix("\r")) is None)
             (public / where / ".mosaicignore").write_text(text, newline="")
-        assert set(read_files(Path(folder), Selection("public")).found) == left_by_git(repository, public)
+        assert set(read_files(Path(folder), FileSelection("public")).found) == left_by_git(repository, public)
 
 
 def left_by_git(repository: Path, folder: Path) -> set[str]:
@@ -81,9 +81,9 @@ def left_by_git(repository: Path, folder: Path) -> set[str]:
     "line", ["", "  ", "# comment", "a", "!a", "/a/", "\\!a", "\\#a", "a b", "*", "**", "a/**/b"]
 )
 def test_good_lines(line: str) -> None:
-    assert line_mistake(line) is None
+    assert pattern_mistake(line) is None
 
 
 @pytest.mark.parametrize("line", ["!", "/", "!/", "//", "[a", "[z-a]", "a\\", "[[:digit:]]"])
 def test_lines_that_mean_nothing_are_mistakes(line: str) -> None:
-    assert line_mistake(line)
+    assert pattern_mistake(line)

@@ -11,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.source.files import secret_rules
-from mosaic_deploy.source.files.secret_rules import RULES, scan
-from mosaic_deploy.source.files.secrets import KINDS, LARGEST_SCANNED, Finding, secret_name
+from mosaic_deploy.source.files.secret_rules import RULES, scan_for_secrets
+from mosaic_deploy.source.files.secrets import (
+    MAX_SCANNED_SIZE,
+    SECRET_KINDS,
+    SecretFinding,
+    secret_rule_of_name,
+)
 
 RANDOM = "q7Zx8Kq2Lw9Rt4Yv7Bn3Mc6Pd1Fs5Gh0JkUeWaTiOo2S"
 KEY = "mk_" + RANDOM[:43]
@@ -126,7 +131,7 @@ GOOD = [
 @pytest.mark.parametrize("around", ["{}", "let a = '{}';\n", "<p>{}</p>", "é\n\n\tx {} x"])
 def test_bad(rule: str, text: str, around: str) -> None:
     content = around.format(text).encode()
-    [finding] = scan(content)
+    [finding] = scan_for_secrets(content)
     assert finding.rule == rule
     line = content.decode().split("\n")[finding.line - 1]
     assert finding.column >= len(around.partition("{")[0].rpartition("\n")[2]) + 1
@@ -135,23 +140,23 @@ def test_bad(rule: str, text: str, around: str) -> None:
 
 @pytest.mark.parametrize("text", GOOD)
 def test_good(text: str) -> None:
-    assert scan(text.encode()) == ()
-    assert scan(f"before '{text}' after\n".encode()) == ()
+    assert scan_for_secrets(text.encode()) == ()
+    assert scan_for_secrets(f"before '{text}' after\n".encode()) == ()
 
 
 def test_every_rule_is_tried_and_named() -> None:
-    assert {rule for rule, _ in RULES} == BAD.keys() == KINDS.keys() - {"env_file"}
+    assert {rule for rule, _ in RULES} == BAD.keys() == SECRET_KINDS.keys() - {"env_file"}
 
 
 def test_a_finding_has_line_and_column_in_characters_and_nothing_of_the_secret() -> None:
-    [finding] = scan(f"one\ntwo\nžluť {KEY}".encode())
-    assert finding == Finding("mosaic_key", 3, 6)
+    [finding] = scan_for_secrets(f"one\ntwo\nžluť {KEY}".encode())
+    assert finding == SecretFinding("mosaic_key", 3, 6)
     assert finding.message == "looks like a Mosaic API key"
 
 
 def test_several_come_by_place_and_only_the_first_few() -> None:
     text = "\n".join([KEY, AWS, KEY, AWS, KEY, AWS, KEY])
-    assert [(f.rule, f.line) for f in scan(text.encode())] == [
+    assert [(f.rule, f.line) for f in scan_for_secrets(text.encode())] == [
         ("mosaic_key", 1),
         ("aws_key", 2),
         ("mosaic_key", 3),
@@ -161,25 +166,25 @@ def test_several_come_by_place_and_only_the_first_few() -> None:
 
 
 def test_what_is_binary_or_too_large_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert scan(b"\x89PNG\0" + KEY.encode()) == ()
-    assert scan(KEY.encode() + b" " * 9000 + b"\0") != ()
-    monkeypatch.setattr(secret_rules, "LARGEST_SCANNED", 100)
-    assert scan(KEY.encode() + b" " * 100) == ()
-    assert LARGEST_SCANNED == 25 * 1024 * 1024
+    assert scan_for_secrets(b"\x89PNG\0" + KEY.encode()) == ()
+    assert scan_for_secrets(KEY.encode() + b" " * 9000 + b"\0") != ()
+    monkeypatch.setattr(secret_rules, "MAX_SCANNED_SIZE", 100)
+    assert scan_for_secrets(KEY.encode() + b" " * 100) == ()
+    assert MAX_SCANNED_SIZE == 25 * 1024 * 1024
 
 
 @pytest.mark.parametrize(
     "name", [".env", "a/.env", ".ENV", ".env.production", ".env.local", ".envrc", "prod.env"]
 )
 def test_env_files(name: str) -> None:
-    assert secret_name(name) == "env_file"
+    assert secret_rule_of_name(name) == "env_file"
 
 
 @pytest.mark.parametrize(
     "name", [".env.example", ".env.sample", "a/.env.template", "env.js", "environment", ".environment", "env"]
 )
 def test_no_env_files(name: str) -> None:
-    assert secret_name(name) is None
+    assert secret_rule_of_name(name) is None
 
 
 @given(
@@ -189,7 +194,7 @@ def test_no_env_files(name: str) -> None:
 )
 def test_any_bytes_can_be_looked_through(before: bytes, text: str, after: bytes) -> None:
     content = before + text.encode() + after
-    for finding in scan(content):
+    for finding in scan_for_secrets(content):
         assert 1 <= finding.line <= content.count(b"\n") + 1
 
 
@@ -211,7 +216,7 @@ def test_any_bytes_can_be_looked_through(before: bytes, text: str, after: bytes)
 @pytest.mark.timeout(20)
 def test_no_text_takes_long(piece: bytes) -> None:
     """A rule that steps back and forth over a text would not end on a megabyte of its own beginnings."""
-    scan(b"-----BEGIN PRIVATE KEY-----" + piece * (1_000_000 // len(piece)) + b"T3BlbkFJ")
+    scan_for_secrets(b"-----BEGIN PRIVATE KEY-----" + piece * (1_000_000 // len(piece)) + b"T3BlbkFJ")
 
 
 def test_no_secret_is_written_out_in_this_repository() -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files import digests, stat_cache
 from mosaic_deploy.source.files.folder import read_files
-from mosaic_deploy.source.files.gitignore import Selection
-from mosaic_deploy.source.files.secrets import Finding
-from mosaic_deploy.source.files.stat_cache import GRAIN, Digest, StatCache
+from mosaic_deploy.source.files.gitignore import FileSelection
+from mosaic_deploy.source.files.secrets import SecretFinding
+from mosaic_deploy.source.files.stat_cache import CLOCK_GRANULARITY_NS, Digest, StatCache
 
 HOUR = 3600 * 1_000_000_000
 KEY = "mk_" + "Zx8Kq2Lw9Rt4Yv7B" + "n3Mc6Pd1Fs5Gh0Jk"
@@ -44,7 +44,7 @@ class Folder:
         """Digests by name; the cache is read before and written after, as every command does."""
         self.opened.clear()
         cache = StatCache(self.cache)
-        found = read_files(self.root, Selection("public"), cache).found
+        found = read_files(self.root, FileSelection("public"), cache).found
         cache.write()
         self.tick()
         return {name: file.object.sha256 for name, file in found.items()}
@@ -138,7 +138,10 @@ def test_a_file_that_was_just_written_is_not_believed(folder: Folder) -> None:
     assert folder.opened == ["a"]
 
 
-@pytest.mark.parametrize(("age", "kept"), [(-HOUR, False), (0, False), (GRAIN - 1, False), (GRAIN, True)])
+@pytest.mark.parametrize(
+    ("age", "kept"),
+    [(-HOUR, False), (0, False), (CLOCK_GRANULARITY_NS - 1, False), (CLOCK_GRANULARITY_NS, True)],
+)
 @pytest.mark.parametrize("stamp", ["mtime", "ctime"])
 def test_racy_time_stamps(tmp_path: Path, age: int, kept: bool, stamp: str) -> None:
     now = 1_700_000_000 * 1_000_000_000
@@ -248,7 +251,7 @@ def test_only_its_owner_can_read_it(site: Folder) -> None:
 
 def test_it_is_bounded(site: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """What isn't seen any more goes, but not at once: another environment may deploy another folder."""
-    monkeypatch.setattr(stat_cache, "SPARE", 1)
+    monkeypatch.setattr(stat_cache, "MAX_UNSEEN_ENTRIES", 1)
     for name in ("a", "b", "c"):
         (site.root / "public" / name).unlink()
     (site.root / "public/d").write_text("d")
@@ -276,10 +279,10 @@ def test_findings_are_remembered_and_the_secret_is_not(site: Folder) -> None:
     (site.root / "public/b").write_text(f"x\n  {KEY}\n")
     for _ in range(2):
         cache = StatCache(site.cache)
-        read = read_files(site.root, Selection("public"), cache)
+        read = read_files(site.root, FileSelection("public"), cache)
         cache.write()
         assert [str(problem) for problem in read.secrets] == ["public/b:2:3 looks like a Mosaic API key"]
-    assert StatCache(site.cache)._findings == {"public/b": (Finding("mosaic_key", 2, 3),)}
+    assert StatCache(site.cache)._findings == {"public/b": (SecretFinding("mosaic_key", 2, 3),)}
     assert b"Zx8Kq2Lw9Rt4" not in site.cache.read_bytes()
 
 
@@ -294,7 +297,7 @@ def test_two_deployers_at_once_leave_a_whole_cache(folder: Folder, later: None) 
         begin.wait(20)
         for _ in range(5):
             cache = StatCache(folder.cache)
-            found = read_files(folder.root, Selection("public"), cache).found
+            found = read_files(folder.root, FileSelection("public"), cache).found
             wrong.extend(name for name in found if found[name].object.sha256 != expected[name])
             cache._changed = True
             cache.write()
@@ -367,6 +370,6 @@ def make(folder: Path, kind: str, first: str, second: str, content: bytes) -> No
 
 def test_the_object_is_whole(site: Folder) -> None:
     cache = StatCache(site.cache)
-    found = read_files(site.root, Selection("public"), cache).found
+    found = read_files(site.root, FileSelection("public"), cache).found
     content = b"content of a"
     assert found["a"].object == Object("a", hashlib.sha256(content).hexdigest(), len(content))

@@ -20,9 +20,9 @@ from mosaic_deploy.errors import ManifestInvalid, ManifestMissing, SourceUnreada
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest import yaml_tree
 from mosaic_deploy.source.manifest.dotenv import read_dotenv
-from mosaic_deploy.source.manifest.find import MINIMAL
+from mosaic_deploy.source.manifest.find import MINIMAL_MANIFEST
 from mosaic_deploy.source.manifest.read import read_manifest
-from mosaic_deploy.source.manifest.values import seconds
+from mosaic_deploy.source.manifest.values import parse_duration
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_an_empty_folder_says_where_it_looked_and_the_way_on(tmp_path: Path) -> 
     with pytest.raises(ManifestMissing) as raised:
         read_manifest(tmp_path, environ={})
     assert raised.value.message == f"no manifest in {tmp_path}: looked for mosaic.yaml and mosaic.yml"
-    assert MINIMAL in str(raised.value.hint)
+    assert MINIMAL_MANIFEST in str(raised.value.hint)
     assert [action.command for action in raised.value.next_actions] == [
         f"mosaic-deploy init {tmp_path}",
         "mosaic-deploy schema",
@@ -64,7 +64,7 @@ def test_an_empty_folder_says_where_it_looked_and_the_way_on(tmp_path: Path) -> 
 
 def test_the_manifest_it_shows_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
-    manifest = read_manifest(written(tmp_path, MINIMAL), environ={})
+    manifest = read_manifest(written(tmp_path, MINIMAL_MANIFEST), environ={})
     assert manifest.project.name == "todo"
 
 
@@ -170,12 +170,12 @@ def test_a_variable_that_is_not_utf8(tmp_path: Path) -> None:
     [("10s", 10), ("500ms", 0.5), ("2min", 120), ("1h", 3600), ("1.5s", 1.5), (3, 3), (0, 0)],
 )
 def test_seconds(text: str | int, length: float) -> None:
-    assert seconds(text) == pytest.approx(length)
+    assert parse_duration(text) == pytest.approx(length)
 
 
 def test_the_happy_path_imports_nothing_slow(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
-    written(tmp_path, MINIMAL + "environments: {a: {project: {id: '${ID}'}}}\n")
+    written(tmp_path, MINIMAL_MANIFEST + "environments: {a: {project: {id: '${ID}'}}}\n")
     program = (
         "import sys; from pathlib import Path; from mosaic_deploy.source.manifest.read import read_manifest;"
         "read_manifest(Path(sys.argv[1]), environ={});"
@@ -260,7 +260,7 @@ def comes_through(given_value: Any, read: Any) -> bool:
         return all(comes_through(member, read[key]) for key, member in given_value.items())
     if isinstance(given_value, list):
         return len(given_value) == len(read) and all(map(comes_through, given_value, read))
-    return bool(given_value == read or (isinstance(given_value, str) and seconds(given_value) == read))
+    return bool(given_value == read or (isinstance(given_value, str) and parse_duration(given_value) == read))
 
 
 def like_a_number(value: Any) -> bool:

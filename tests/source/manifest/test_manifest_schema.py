@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mosaic_deploy.schema_files import read_schema, schema_path
-from mosaic_deploy.source.manifest.schema_check import ANNOTATIONS, KEYWORDS, conforms, referenced
-from mosaic_deploy.source.manifest.schema_messages import SENTENCES
+from mosaic_deploy.source.manifest.schema_check import ANNOTATIONS, KEYWORDS, conforms, resolve_reference
+from mosaic_deploy.source.manifest.schema_messages import MESSAGES
 
 SCHEMA = read_schema("mosaic.schema.json")
 NEVER_REPORTED = {"$ref", "anyOf", "properties", "patternProperties", "items"}
@@ -38,7 +38,7 @@ def meant(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema that documents a field: itself, what it refers to, or the part that isn't null."""
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     assert len(parts) == 1
-    return dict(referenced(parts[0], SCHEMA))
+    return dict(resolve_reference(parts[0], SCHEMA))
 
 
 def test_the_schema_is_a_valid_schema() -> None:
@@ -72,7 +72,7 @@ def test_the_whole_schema_has_examples_that_are_valid() -> None:
 def test_only_known_keywords_are_used(path: str) -> None:
     schema = ALL[path]
     assert set(schema) <= KEYWORDS.keys() | ANNOTATIONS
-    assert set(schema) - ANNOTATIONS - NEVER_REPORTED <= SENTENCES.keys()
+    assert set(schema) - ANNOTATIONS - NEVER_REPORTED <= MESSAGES.keys()
     if "pattern" in schema or ("patternProperties" in schema):
         assert schema["patternErrorMessage"]
 

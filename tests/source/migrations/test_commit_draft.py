@@ -11,7 +11,7 @@ import pytest
 
 from mosaic_deploy.errors import SourceRefused
 from mosaic_deploy.source.migrations import draft
-from mosaic_deploy.source.migrations.draft import seal
+from mosaic_deploy.source.migrations.draft import commit_draft
 from mosaic_deploy.source.migrations.files import read_migrations
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
@@ -31,18 +31,18 @@ def names(root: Path) -> list[str]:
 
 
 def test_it_has_the_next_number(root: Path) -> None:
-    assert seal(root, "sql", "Add x", NOW) == root / "sql/0002_add_x.sql"
+    assert commit_draft(root, "sql", "Add x", NOW) == root / "sql/0002_add_x.sql"
     assert names(root) == ["0001_a.sql", "0002_add_x.sql"]
     assert (root / "sql/0002_add_x.sql").read_text() == TEXT
     with pytest.raises(SourceRefused, match=r"there is no sql/draft\.sql"):
-        seal(root, "sql", "Again", NOW)
+        commit_draft(root, "sql", "Again", NOW)
 
 
 def test_the_first_one_and_a_draft_in_capitals(root: Path) -> None:
     (root / "sql/0001_a.sql").unlink()
     (root / "sql/draft.sql").rename(root / "sql/DRAFT.SQL")
-    assert [file.shown for file in read_migrations(root, "sql")] == []
-    assert seal(root, "sql", "x", NOW).name == "0001_x.sql"
+    assert [file.relative_path for file in read_migrations(root, "sql")] == []
+    assert commit_draft(root, "sql", "x", NOW).name == "0001_x.sql"
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["with second names", "without"])
@@ -53,7 +53,7 @@ def test_nothing_is_overwritten(root: Path, links: bool, monkeypatch: pytest.Mon
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(SourceRefused, match=r"sql/0002_x\.sql is there already"):
-        seal(root, "sql", "x", NOW)
+        commit_draft(root, "sql", "x", NOW)
     assert (root / "sql/0002_x.sql").read_text() == "another's"
     assert (root / "sql/draft.sql").read_text() == TEXT
 
@@ -64,7 +64,7 @@ def no_links(*_: object) -> None:
 
 def test_a_file_system_without_second_names_will_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    assert seal(root, "sql", "x", NOW).read_text() == TEXT
+    assert commit_draft(root, "sql", "x", NOW).read_text() == TEXT
     assert names(root) == ["0001_a.sql", "0002_x.sql"]
 
 
@@ -72,5 +72,5 @@ def test_a_link_stays_one(root: Path) -> None:
     (root / "drafts.sql").write_text(TEXT)
     (root / "sql/draft.sql").unlink()
     (root / "sql/draft.sql").symlink_to("../drafts.sql")
-    assert seal(root, "sql", "x", NOW).is_symlink()
+    assert commit_draft(root, "sql", "x", NOW).is_symlink()
     assert names(root) == ["0001_a.sql", "0002_x.sql"]

@@ -10,13 +10,13 @@ import pytest
 
 from mosaic_deploy.errors import MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.source.migrations.files import (
-    Parsed,
+    ParsedFile,
     parse_migrations,
     read_migrations,
     statement_location,
 )
-from mosaic_deploy.source.migrations.seeds import read_seeds, whole_seeds
-from mosaic_deploy.sql.execution.units import Carrier
+from mosaic_deploy.source.migrations.seeds import parse_seeds, read_seeds
+from mosaic_deploy.sql.execution.units import ExecutionMode
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_errors").glob("*.sql"))
 
@@ -39,7 +39,7 @@ def refused(root: Path) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def parsed(root: Path, text: str | bytes) -> Parsed:
+def parsed(root: Path, text: str | bytes) -> ParsedFile:
     [one] = parse_migrations(read_migrations(write(root, **{"1_a.sql": text}), "migrations"))
     return one
 
@@ -122,7 +122,7 @@ def test_a_number_too_long_is_told(tmp_path: Path) -> None:
 def test_seeds_leave_the_ledger_alone_too(tmp_path: Path) -> None:
     (tmp_path / "seed.sql").write_text("insert into t values (1);\nDELETE FROM mosaic_deploy.migrations;")
     with pytest.raises(MigrationInvalid) as caught:
-        whole_seeds(read_seeds(tmp_path, ["seed.sql"]))
+        parse_seeds(read_seeds(tmp_path, ["seed.sql"]))
     assert caught.value.message == "a seed can't be applied as written"
     [problem] = caught.value.problems
     assert (str(problem.location), "changes the schema mosaic_deploy" in problem.message) == (
@@ -210,7 +210,7 @@ def test_directives(tmp_path: Path, directive: str) -> None:
     "text", ["-- transaction=false\nSELECT 1;", "-- mosaic: transaction=true\nSELECT 1;"]
 )
 def test_what_is_no_directive(tmp_path: Path, text: str) -> None:
-    assert [unit.carrier for unit in parsed(tmp_path, text).units] == [Carrier.BATCH]
+    assert [unit.execution_mode for unit in parsed(tmp_path, text).units] == [ExecutionMode.BATCH]
 
 
 SECTIONS = {

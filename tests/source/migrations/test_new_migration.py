@@ -9,7 +9,7 @@ import pytest
 
 from mosaic_deploy.errors import SourceRefused, SourceUnreadable
 from mosaic_deploy.source.migrations.files import read_migrations
-from mosaic_deploy.source.migrations.new import next_number, safe_name, write_new
+from mosaic_deploy.source.migrations.new import next_version, slugify, write_new_migration
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
 
@@ -32,12 +32,12 @@ NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
     ],
 )
 def test_the_next_number_is_in_the_newest_ones_style(existing, expected):
-    assert next_number(existing, NOW) == expected
+    assert next_version(existing, NOW) == expected
 
 
 def test_timestamps_are_utc():
     east = NOW.astimezone(timezone(timedelta(hours=9)))
-    assert next_number(["20240101120000_a.sql"], east) == "20261123204501"
+    assert next_version(["20240101120000_a.sql"], east) == "20261123204501"
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,23 @@ def test_timestamps_are_utc():
     ],
 )
 def test_names_are_safe(title, expected):
-    assert safe_name(title) == expected
+    assert slugify(title) == expected
 
 
 @pytest.mark.parametrize("title", ["", "..", "///", "__"])
 def test_a_name_of_nothing_is_refused(title):
     with pytest.raises(SourceRefused):
-        safe_name(title)
+        slugify(title)
 
 
 def test_the_file_is_a_migration_and_never_overwritten(tmp_path: Path):
     folder = tmp_path / "sql"
     folder.mkdir()
-    made = write_new(folder, "sql", [], "a\n; drop table x", NOW)
+    made = write_new_migration(folder, "sql", [], "a\n; drop table x", NOW)
     assert made.name == "0001_a_drop_table_x.sql"
     assert [file.migration.version for file in read_migrations(tmp_path, "sql")] == ["1"]
     assert made.read_text().startswith("-- a ; drop table x\n-- ")
     with pytest.raises(SourceRefused, match="there already"):
-        write_new(folder, "sql", [], "a drop table x", NOW)
+        write_new_migration(folder, "sql", [], "a drop table x", NOW)
     with pytest.raises(SourceUnreadable):
-        write_new(tmp_path / "nowhere", "nowhere", [], "a", NOW)
+        write_new_migration(tmp_path / "nowhere", "nowhere", [], "a", NOW)

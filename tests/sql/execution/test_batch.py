@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import MARK, Failure, read_failure
-from mosaic_deploy.sql.execution.outside_transaction import compile_claim, compile_end, compile_solo
-from mosaic_deploy.sql.execution.plain import compile_plain, needs_plain, suspect
-from mosaic_deploy.sql.execution.records import record
-from mosaic_deploy.sql.execution.step import Place, Session, Step
-from mosaic_deploy.sql.execution.units import Carrier, Unit, split_units
+from mosaic_deploy.sql.execution.failure import MARKER, Failure, parse_failure
+from mosaic_deploy.sql.execution.outside_transaction import (
+    compile_claim,
+    compile_completion,
+    compile_outside_transaction,
+)
+from mosaic_deploy.sql.execution.plain import compile_plain, guess_failed_statement, needs_plain
+from mosaic_deploy.sql.execution.records import record_sql
+from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
+from mosaic_deploy.sql.execution.units import ExecutionMode, Unit, split_units
 from mosaic_deploy.sql.libpg_query import parse_plpgsql
 from mosaic_deploy.sql.parse import Statement, parse
 
@@ -54,7 +58,7 @@ def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = 
         file=file,
         checksum="c" * 64,
         semantic="s" * 64,
-        before="b" * 64,
+        semantic_before="b" * 64,
         source=sql,
         number=number,
         units=number,
@@ -62,7 +66,7 @@ def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = 
     )
 
 
-SESSION = Session(token="t'oken\\", deploy_id="d'1")
+SESSION = SqlSession(token="t'oken\\", deploy_id="d'1")
 
 
 def do_body(sql: str) -> str:
@@ -103,7 +107,7 @@ def told(sql: str) -> str:
 @given(st.lists(statements(), min_size=1, max_size=3), names)
 def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
     one = step("\n;".join(written), file=file)
-    found = parse(compile_plain([one], Session("t", "d", "5s", "1min")).text)
+    found = parse(compile_plain([one], SqlSession("t", "d", "5s", "1min")).text)
     kinds = [s.kind for s in found]
     assert (kinds[0], kinds[1], kinds[-2], kinds[-1]) == (
         "TransactionStmt",
@@ -140,10 +144,10 @@ def test_a_position_in_a_plain_call_is_found_in_its_statement(written: list[str]
     wanted = steps[which % len(steps)]
     compiled = compile_plain(steps, SESSION)
     sent = [s for s in parse(compiled.text) if s.node.get("kind") == "TRANS_STMT_SAVEPOINT"]
-    found = compiled.place(sent[which % len(steps)].offset + 7 + 1)
+    found = compiled.position_of(sent[which % len(steps)].offset + 7 + 1)
     assert found is not None
     assert (found.step, found.statement, found.offset) == (wanted, 1, 7)
-    assert compiled.place(None) is compiled.place(1) is None
+    assert compiled.position_of(None) is compiled.position_of(1) is None
 
 
 BARE = "SET TRANSACTION READ ONLY; SAVEPOINT s; SELECT 1 INTO a FROM x; SELECT 2 INTO b FROM y; RELEASE s"
@@ -163,10 +167,10 @@ BARE = "SET TRANSACTION READ ONLY; SAVEPOINT s; SELECT 1 INTO a FROM x; SELECT 2
 )  # fmt: skip
 def test_which_of_the_bare_statements_an_error_is_about(sqlstate, message, number) -> None:
     one = step(BARE)
-    places = [Place(one, n, 0) for n in range(1, 6)]
-    found = suspect(places, sqlstate, message)
+    places = [StatementPosition(one, n, 0) for n in range(1, 6)]
+    found = guess_failed_statement(places, sqlstate, message)
     assert (found and found.statement) == number
-    [only] = [suspect(places[2:3], "22012", "division by zero")]
+    [only] = [guess_failed_statement(places[2:3], "22012", "division by zero")]
     assert only == places[2]
 
 
@@ -174,7 +178,7 @@ def test_which_of_the_bare_statements_an_error_is_about(sqlstate, message, numbe
 def test_record_is_one_insert_with_the_source_inside(file: str, token: str, source: str) -> None:
     one = step("SELECT 1", file=file)
     one = replace(one, source=source)
-    [statement] = parse(record(one, Session(token, token)))
+    [statement] = parse(record_sql(one, SqlSession(token, token)))
     assert statement.kind == "InsertStmt"
     packed = re.search(r"decode\('([^']*)', 'base64'\)", statement.text)
     assert packed
@@ -185,25 +189,25 @@ def test_record_is_one_insert_with_the_source_inside(file: str, token: str, sour
 
 @given(odd_texts)
 def test_a_claim_parses_with_any_token(token: str) -> None:
-    guard = compile_claim(step("VACUUM"), Session(token, "d"))
+    guard = compile_claim(step("VACUUM"), SqlSession(token, "d"))
     assert "RAISE EXCEPTION" in do_body(guard)
     assert parse_plpgsql(guard)
 
 
 def test_a_solo_statement_goes_as_it_is() -> None:
-    assert compile_solo(step("-- before\nVACUUM t -- after\n;")) == "VACUUM t -- after"
+    assert compile_outside_transaction(step("-- before\nVACUUM t -- after\n;")) == "VACUUM t -- after"
 
 
 def test_the_end_of_an_index_looks_at_it() -> None:
-    ended = compile_end(step('CREATE INDEX CONCURRENTLY "I x" ON s.t (n)'), SESSION)
+    ended = compile_completion(step('CREATE INDEX CONCURRENTLY "I x" ON s.t (n)'), SESSION)
     assert 'to_regclass(\'"s"."I x"\')' in do_body(ended)
     assert parse_plpgsql(ended)
-    [plain] = parse(compile_end(step("CREATE INDEX CONCURRENTLY ON t (n)"), SESSION))
+    [plain] = parse(compile_completion(step("CREATE INDEX CONCURRENTLY ON t (n)"), SESSION))
     assert plain.kind == "InsertStmt"
 
 
 def test_an_empty_unit_still_writes_its_row() -> None:
-    empty = replace(step("SELECT 1"), unit=Unit((), Carrier.BATCH))
+    empty = replace(step("SELECT 1"), unit=Unit((), ExecutionMode.BATCH))
     batch = compile_batch([empty], SESSION)
     assert executed(batch) == []
     assert "INSERT INTO mosaic_deploy.migrations" in do_body(batch)
@@ -212,7 +216,7 @@ def test_an_empty_unit_still_writes_its_row() -> None:
 def test_timed_units_travel_alone() -> None:
     [unit] = split_units(parse("SELECT 1"))
     [into] = split_units(parse("SELECT 1 INTO t"))
-    timed, untimed = Session("t", "d", statement_timeout="1s"), Session("t", "d", lock_timeout="1s")
+    timed, untimed = SqlSession("t", "d", statement_timeout="1s"), SqlSession("t", "d", lock_timeout="1s")
     assert [needs_plain(unit, untimed), needs_plain(unit, timed), needs_plain(into, untimed)] == [
         False,
         True,
@@ -225,8 +229,8 @@ def test_timed_units_travel_alone() -> None:
 )
 def test_an_echoed_query_is_no_failure(compiled: str) -> None:
     """Some platforms put the whole query into their error; it must not read as one of our own marks."""
-    assert MARK not in compiled
-    assert read_failure(f"deadlock detected [SQL: {compiled}]") is None
+    assert MARKER not in compiled
+    assert parse_failure(f"deadlock detected [SQL: {compiled}]") is None
 
 
 FACTS = {
@@ -237,7 +241,7 @@ FACTS = {
     "sqlstate": "42P01",
     "message": 'é "x" }{',
 }
-MARKED = MARK + json.dumps(FACTS)
+MARKED = MARKER + json.dumps(FACTS)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +256,14 @@ MARKED = MARK + json.dumps(FACTS)
     ],
 )
 def test_marked_failures_are_found_in_other_text(around: str) -> None:
-    assert read_failure(around.format(MARKED)) == Failure(**FACTS)
+    assert parse_failure(around.format(MARKED)) == Failure(**FACTS)
 
 
-@pytest.mark.parametrize("text", ["", "no mark", MARK, MARK + "{}", MARK + "{", MARK + "[]", MARKED[:-4]])
+@pytest.mark.parametrize(
+    "text", ["", "no mark", MARKER, MARKER + "{}", MARKER + "{", MARKER + "[]", MARKED[:-4]]
+)
 def test_no_failure_is_made_up(text: str) -> None:
-    assert read_failure(text) is None
+    assert parse_failure(text) is None
 
 
 def test_statements_compare_by_text_and_place() -> None:

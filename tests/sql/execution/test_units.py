@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.sql.execution.units import Carrier, UnitProblem, split_units
+from mosaic_deploy.sql.execution.units import ExecutionMode, TransactionControlError, split_units
 from mosaic_deploy.sql.parse import parse
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_units").glob("*.sql"))
@@ -14,7 +14,7 @@ def shown(text: str) -> str:
     """The units as the case files write them: carrier and reason, and each statement's offset and first line."""
     lines = []
     for unit in split_units(parse(text)):
-        carrier = f"{unit.carrier} (never closed)" if unit.unclosed else str(unit.carrier)
+        carrier = f"{unit.execution_mode} (never closed)" if unit.unclosed else str(unit.execution_mode)
         lines.append(f"{carrier}: {unit.reason}" if unit.reason else carrier)
         lines += [f"  {s.offset} {s.text.splitlines()[0]}" for s in unit.statements]
     return "".join(f"{line}\n" for line in lines)
@@ -55,7 +55,7 @@ def test_there_are_cases() -> None:
     ],
 )
 def test_control_that_cannot_be_followed(text: str, message: str, at: str) -> None:
-    with pytest.raises(UnitProblem) as caught:
+    with pytest.raises(TransactionControlError) as caught:
         split_units(parse(text))
     assert (caught.value.message, caught.value.offset) == (message, text.index(at))
 
@@ -78,10 +78,10 @@ def test_a_begin_that_is_never_closed_loses_nothing_and_is_told(text: str, unclo
 def test_without_a_transaction_each_statement_is_alone_and_atomic_where_it_can_be() -> None:
     text = "BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT; VACUUM t"
     units = split_units(parse(text), transaction=False)
-    assert [(u.carrier, [s.text for s in u.statements]) for u in units] == [
-        (Carrier.BATCH, ["SELECT 1"]),
-        (Carrier.PLAIN, ["SELECT 2 INTO t"]),
-        (Carrier.SOLO, ["VACUUM t"]),
+    assert [(u.execution_mode, [s.text for s in u.statements]) for u in units] == [
+        (ExecutionMode.BATCH, ["SELECT 1"]),
+        (ExecutionMode.PLAIN, ["SELECT 2 INTO t"]),
+        (ExecutionMode.OUTSIDE_TRANSACTION, ["VACUUM t"]),
     ]
     assert {unit.reason for unit in units} == {"the file says transaction=false"}
 
@@ -123,7 +123,7 @@ OUTSIDE = [
     "DROP DATABASE d",
     "ALTER SYSTEM SET a = 1",
     "DROP SUBSCRIPTION s",
-    "CALL p()",
+    "FUNCTION_CALL p()",
     "DO $$ BEGIN COMMIT; END $$",
     "DO $$ BEGIN IF true THEN ROLLBACK; END IF; END $$",
     "DO LANGUAGE plpython3u $$ plpy.commit() $$",
@@ -148,14 +148,18 @@ INSIDE = [
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_what_runs_outside_a_transaction(text: str) -> None:
     units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
-    assert [u.carrier for u in units] == [Carrier.BATCH, Carrier.SOLO, Carrier.BATCH]
+    assert [u.execution_mode for u in units] == [
+        ExecutionMode.BATCH,
+        ExecutionMode.OUTSIDE_TRANSACTION,
+        ExecutionMode.BATCH,
+    ]
     assert units[1].reason.endswith("can't run in a transaction")
 
 
 @pytest.mark.parametrize("text", INSIDE)
 def test_what_runs_inside_a_transaction(text: str) -> None:
     units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
-    assert [(u.carrier, len(u.statements)) for u in units] == [(Carrier.BATCH, 3)]
+    assert [(u.execution_mode, len(u.statements)) for u in units] == [(ExecutionMode.BATCH, 3)]
 
 
 @pytest.mark.parametrize(
@@ -174,4 +178,4 @@ def test_what_runs_inside_a_transaction(text: str) -> None:
 )
 def test_what_execute_cannot_carry(text: str, reason: str) -> None:
     [unit] = split_units(parse(f"{text}; SELECT 2"))
-    assert (unit.carrier, unit.reason) == (Carrier.PLAIN, reason)
+    assert (unit.execution_mode, unit.reason) == (ExecutionMode.PLAIN, reason)

@@ -37,7 +37,7 @@ def policy_of(text: str) -> PolicySpec | None:
 def found_in(file: Path) -> list[str]:
     """What is found in the file and not silenced, as its `expect` lines say it."""
     scripts = [script(CASES / "setup.sql"), script(file)]
-    hazards = review(scripts, together=False, policy=policy_of(file.read_text(encoding="utf-8"))).hazards
+    hazards = review(scripts, all_pending=False, policy=policy_of(file.read_text(encoding="utf-8"))).hazards
     return [
         f"{h.location.line}:{h.location.column} {h.severity} {h.code} {h.message}"
         for h in hazards

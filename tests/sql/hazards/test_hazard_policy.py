@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.units import split_units
-from mosaic_deploy.sql.hazards import Asked, Fact, Kind, Script, review
-from mosaic_deploy.sql.hazards.syntax.plpgsql import template
+from mosaic_deploy.sql.hazards import ObjectFacts, ObjectKind, ObjectRef, Script, review
+from mosaic_deploy.sql.hazards.syntax.plpgsql import resolve_dynamic_sql
 from mosaic_deploy.sql.parse import Statement, parse
 
 DENY = PolicySpec("deny")
-THERE = {Asked(Kind.ANYTHING, '""'): Fact(), Asked(Kind.RELATION, '"orders"'): Fact("public", "orders")}
-TIDY = Asked(Kind.FUNCTION, '"tidy"')
+THERE = {
+    ObjectRef(ObjectKind.ANY_TABLE, '""'): ObjectFacts(),
+    ObjectRef(ObjectKind.RELATION, '"orders"'): ObjectFacts("public", "orders"),
+}
+TIDY = ObjectRef(ObjectKind.FUNCTION, '"tidy"')
 
 
 def found(
-    text: str, facts: dict[Asked, Fact] | None, policy: PolicySpec | None
-) -> list[tuple[str, Danger, str]]:
+    text: str, facts: dict[ObjectRef, ObjectFacts] | None, policy: PolicySpec | None
+) -> list[tuple[str, HazardSeverity, str]]:
     script = Script("1.sql", text, tuple(split_units(parse(text))))
     return [(h.code, h.severity, h.table) for h in review([script], facts, policy=policy).hazards]
 
@@ -26,16 +29,16 @@ def found(
 @pytest.mark.parametrize(
     ("policy", "severity", "table"),
     [
-        (None, Danger.ADVICE, ""),
-        (PolicySpec("allow"), Danger.ADVICE, ""),
-        (DENY, Danger.DESTRUCTIVE, "*"),
-        (PolicySpec("allow", ("orders",)), Danger.DESTRUCTIVE, "*"),
+        (None, HazardSeverity.ADVICE, ""),
+        (PolicySpec("allow"), HazardSeverity.ADVICE, ""),
+        (DENY, HazardSeverity.DESTRUCTIVE, "*"),
+        (PolicySpec("allow", ("orders",)), HazardSeverity.DESTRUCTIVE, "*"),
     ],
 )
 def test_a_live_function_that_cannot_be_read_destroys_where_nothing_may_be_destroyed(
-    policy: PolicySpec | None, severity: Danger, table: str
+    policy: PolicySpec | None, severity: HazardSeverity, table: str
 ) -> None:
-    facts = {**THERE, TIDY: Fact(bodies=("",))}
+    facts = {**THERE, TIDY: ObjectFacts(routine_definitions=("",))}
     assert found("select app.tidy()", facts, policy) == [("unread_function", severity, table)]
     assert found("select tidy()", THERE, policy) == []
 
@@ -46,7 +49,7 @@ def test_functions_that_call_each_other_are_followed_once() -> None:
         "create function b() returns int language sql as 'select a(); delete from orders; select 1';"
         "select a(), b();"
     )
-    assert found(text, THERE, None) == [("delete_without_where", Danger.DESTRUCTIVE, "public.orders")]
+    assert found(text, THERE, None) == [("delete_without_where", HazardSeverity.DESTRUCTIVE, "public.orders")]
 
 
 def test_a_function_is_what_it_was_when_it_is_called() -> None:
@@ -95,4 +98,4 @@ def test_what_an_insert_of_a_large_file_does_besides_is_found(text: str, many: i
     ],
 )
 def test_sql_of_known_and_quoted_parts(expression: str, text: str | None) -> None:
-    assert template(expression, {"number": "int4", "place": "regclass", "name": "text"}) == text
+    assert resolve_dynamic_sql(expression, {"number": "int4", "place": "regclass", "name": "text"}) == text

@@ -13,9 +13,9 @@ from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.cli.commands.ci.report import Report
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.run_apply import Wish, deploy_in_turn
-from mosaic_deploy.cli.saved_plan import Given, find_reviewed, save
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
+from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan, save_plan
+from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import KeyMissing, MosaicError
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ApplyStarted
 from mosaic_deploy.source.manifest.find import find_manifest
@@ -30,7 +30,7 @@ def ci() -> None:
 
 
 @ci.command()
-@options.meant
+@options.target_options
 @options.history
 @click.option(
     "--label", default="", help="Which comment of the pull request is kept up to date; one per label."
@@ -44,7 +44,7 @@ def ci() -> None:
 @click.pass_obj
 def plan(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     allow_out_of_order: bool,
     label: str,
     out: str | None,
@@ -56,14 +56,14 @@ def plan(
     Dependabot, it only validates. Outside of GitHub it prints the plan.
     """
     github = Github()
-    report = Report(github, _root(meant.path), label)
+    report = Report(github, _project_root(target_options.path), label)
     try:
-        session = meant.open()
+        session = target_options.open()
     except KeyMissing as error:
         if not github.without_secrets:
             report.failed(error)
             raise
-        _validate(screen, meant.path, meant.environment)
+        _validate(screen, target_options.path, target_options.environment)
         report.without_key()
         return 0
     except MosaicError as error:
@@ -76,13 +76,20 @@ def plan(
             planned = deploy.plan(
                 session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
             )
-            saved = out or _default_out(github)
+            saved = out or _default_plan_file(github)
             if saved:
-                save(
+                save_plan(
                     saved,
                     session,
                     planned,
-                    Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ()),
+                    PlanFlags(
+                        target_options.environment,
+                        target_options.local,
+                        target_options.project_id,
+                        allow_out_of_order,
+                        (),
+                        (),
+                    ),
                 )
             screen.plan(planned.plan, final=True)
     except MosaicError as error:
@@ -93,14 +100,14 @@ def plan(
 
 
 @ci.command()
-@options.meant
+@options.target_options
 @options.history
 @options.allow
 @options.lease
 @click.pass_obj
 def apply(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     allow_out_of_order: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
@@ -112,35 +119,44 @@ def apply(
     `--allow destructive`, and what the manifest's policy denies is denied.
     """
     github = Github()
-    report = Report(github, _root(meant.path))
+    report = Report(github, _project_root(target_options.path))
     try:
-        given = Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, (), ())
-        reviewed = find_reviewed(meant.path, given)
-        session = reviewed.open(meant.timeout) if reviewed else meant.open()
+        plan_flags = PlanFlags(
+            target_options.environment,
+            target_options.local,
+            target_options.project_id,
+            allow_out_of_order,
+            (),
+            (),
+        )
+        saved_plan = find_saved_plan(target_options.path, plan_flags)
+        session = saved_plan.open(target_options.timeout) if saved_plan else target_options.open()
         from mosaic_deploy.deploy import PlanOptions
 
-        wish = Wish(
+        deploy_options = DeployOptions(
             PlanOptions(allow_out_of_order),
-            reviewed,
+            saved_plan,
             yes=True,
             allow=allow,
             lock_timeout=lock_timeout,
             break_lease=break_lease,
         )
-        watched = _Watched()
+        outcome = _ApplyOutcome()
         with session:
-            plan, code = deploy_in_turn(screen, session, wish, heading=github.group, observe=watched.observe)
+            plan, code = plan_and_apply(
+                screen, session, deploy_options, heading=github.group, observe=outcome.observe
+            )
     except MosaicError as error:
         report.failed(error)
         raise
-    if watched.last is None:
+    if outcome.last is None:
         report.planned(plan, None)
     else:
-        report.applied(plan, watched.last, watched.deploy_id)
+        report.applied(plan, outcome.last, outcome.deploy_id)
     return code
 
 
-class _Watched:
+class _ApplyOutcome:
     """An apply's events, passed on; what the report wants to know of them is kept."""
 
     def __init__(self) -> None:
@@ -157,7 +173,7 @@ class _Watched:
             yield event
 
 
-def _root(path: str) -> Path:
+def _project_root(path: str) -> Path:
     """The project's folder; the current one where there is no manifest, which is told elsewhere."""
     try:
         return find_manifest(Path(path)).parent
@@ -165,13 +181,13 @@ def _root(path: str) -> Path:
         return Path()
 
 
-def _default_out(github: Github) -> str | None:
+def _default_plan_file(github: Github) -> str | None:
     folder = github.environ.get("RUNNER_TEMP")
     return str(Path(folder) / "mosaic-plan.json") if folder else None
 
 
 def _validate(screen: Screen, path: str, environment: str | None) -> None:
     """As `mosaic-deploy validate`."""
-    from mosaic_deploy.cli.commands.deploy.validate import check
+    from mosaic_deploy.cli.commands.deploy.validate import check_project
 
-    screen.valid(check(path, environment))
+    screen.validated(check_project(path, environment))

@@ -10,9 +10,9 @@ import httpx
 
 from mosaic_deploy.version import __version__
 
-LONGEST = 65_536
+MAX_COMMENT_LENGTH = 65_536
 """Characters that GitHub takes in a comment."""
-_PAGE = 100
+_PAGE_SIZE = 100
 
 
 class CommentRefused(Exception):
@@ -38,20 +38,20 @@ def marker(label: str) -> str:
     return f"<!-- mosaic-deploy: {kept} -->"
 
 
-def keep_comment(pull: PullRequest, label: str, body: str | None) -> None:
+def update_comment(pull: PullRequest, label: str, body: str | None) -> None:
     """Writes the comment, or changes the one that is there. With None only one that is there is changed,
     to say that nothing differs any more. Raises CommentRefused.
     """
     mark = marker(label)
     with _client(pull) as client:
-        known = next((each for each in _comments(client, pull) if _ours(each, mark)), None)
+        known = next((each for each in _comments(client, pull) if _is_ours(each, mark)), None)
         if known is None and body is None:
             return
         text = f"{mark}\n{body if body is not None else 'Nothing differs any more.'}"
         if known is None:
-            _send(client, "POST", f"/repos/{pull.repository}/issues/{pull.number}/comments", text)
+            _write_comment(client, "POST", f"/repos/{pull.repository}/issues/{pull.number}/comments", text)
         elif known["body"] != text:
-            _send(client, "PATCH", f"/repos/{pull.repository}/issues/comments/{known['id']}", text)
+            _write_comment(client, "PATCH", f"/repos/{pull.repository}/issues/comments/{known['id']}", text)
 
 
 def _client(pull: PullRequest) -> httpx.Client:
@@ -71,24 +71,26 @@ def _comments(client: httpx.Client, pull: PullRequest) -> Iterator[Mapping[str, 
     page = 1
     while True:
         path = f"/repos/{pull.repository}/issues/{pull.number}/comments"
-        found = _asked(client.build_request("GET", path, params={"per_page": _PAGE, "page": page}), client)
+        found = _send_request(
+            client.build_request("GET", path, params={"per_page": _PAGE_SIZE, "page": page}), client
+        )
         yield from found
-        if len(found) < _PAGE:
+        if len(found) < _PAGE_SIZE:
             return
         page += 1
 
 
-def _ours(comment: Mapping[str, Any], mark: str) -> bool:
+def _is_ours(comment: Mapping[str, Any], mark: str) -> bool:
     """By its first line; anybody can write that, but only a bot's is changed."""
     author = comment.get("user") or {}
     return str(comment.get("body") or "").startswith(mark) and author.get("type") == "Bot"
 
 
-def _send(client: httpx.Client, method: str, path: str, text: str) -> None:
-    _asked(client.build_request(method, path, json={"body": text[:LONGEST]}), client)
+def _write_comment(client: httpx.Client, method: str, path: str, text: str) -> None:
+    _send_request(client.build_request(method, path, json={"body": text[:MAX_COMMENT_LENGTH]}), client)
 
 
-def _asked(request: httpx.Request, client: httpx.Client) -> Any:
+def _send_request(request: httpx.Request, client: httpx.Client) -> Any:
     try:
         response = client.send(request)
     except httpx.HTTPError as error:

@@ -30,7 +30,7 @@ class Github:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     @property
-    def here(self) -> bool:
+    def in_actions(self) -> bool:
         return self.environ.get("GITHUB_ACTIONS") == "true"
 
     @property
@@ -78,7 +78,7 @@ class Github:
         """Sets the step's outputs, also ones of several lines."""
         # A delimiter that nobody can guess: a value can't end itself and begin another output.
         mark = f"mosaic_{secrets.token_hex(16)}"
-        lines = "".join(f"{name}<<{mark}\n{_said(value)}\n{mark}\n" for name, value in values.items())
+        lines = "".join(f"{name}<<{mark}\n{_output_text(value)}\n{mark}\n" for name, value in values.items())
         self._append("GITHUB_OUTPUT", lines)
 
     def summarize(self, markdown: str) -> None:
@@ -88,7 +88,7 @@ class Github:
     def annotate(self, level: str, message: str, location: Location | None, title: str) -> None:
         """Marks a line of a file in the pull request. `location.file` is relative to the repository."""
         assert level in _LEVELS
-        if not self.here:
+        if not self.in_actions:
             return
         where = {"file": location.file, "line": location.line, "col": location.column} if location else {}
         properties = {**where, "title": title}
@@ -97,18 +97,18 @@ class Github:
 
     def mask(self, secret: str) -> None:
         """Has GitHub blot it out of every log from here on."""
-        if self.here and secret:
+        if self.in_actions and secret:
             click.echo(f"::add-mask::{_escaped(secret)}")
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Folds what is printed inside."""
-        if self.here:
+        if self.in_actions:
             click.echo(f"::group::{_escaped(title)}")
         try:
             yield
         finally:
-            if self.here:
+            if self.in_actions:
                 click.echo("::endgroup::")
 
     def relative(self, location: Location, root: Path) -> Location:
@@ -127,7 +127,7 @@ class Github:
                 stream.write(text)
 
 
-def _said(value: object) -> str:
+def _output_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

@@ -9,23 +9,33 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli.commands.ci.comment import LONGEST, CommentRefused, PullRequest, keep_comment, marker
+from mosaic_deploy.cli.commands.ci.comment import (
+    MAX_COMMENT_LENGTH,
+    CommentRefused,
+    PullRequest,
+    marker,
+    update_comment,
+)
 from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.errors import Location, MosaicError, Unauthorized
-from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.version import __version__
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyDone, ApplyFailed
     from mosaic_deploy.model.plan import Plan
 
-_LEVELS = {Danger.DESTRUCTIVE: "error", Danger.SECURITY: "error", Danger.ADVICE: "notice"}
-_PAGE = 900_000
+_LEVELS = {
+    HazardSeverity.DESTRUCTIVE: "error",
+    HazardSeverity.SECURITY: "error",
+    HazardSeverity.ADVICE: "notice",
+}
+_MAX_SUMMARY_LENGTH = 900_000
 """Characters of a job's page, which GitHub bounds at 1 MiB."""
-_MOST = 10
+_MAX_ANNOTATIONS = 10
 """Annotations of one level: GitHub shows no more of a step."""
 _OUTPUTS = ("changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "deploy_id")
-_ROTATED = (
+_ROTATED_KEY_HINT = (
     "the key was rotated or is wrong: copy the current one from your dashboard into the repository secret MOSAIC_API_KEY "
     "(Settings → Secrets and variables → Actions) and run the job again"
 )
@@ -56,9 +66,11 @@ class Report:
         )
         self._annotate_hazards(plan)
         footer = self._footer()
-        self.github.summarize(plan_markdown(plan, footer, _PAGE))
+        self.github.summarize(plan_markdown(plan, footer, _MAX_SUMMARY_LENGTH))
         empty = plan.empty and not plan.hazards
-        self._comment(None if empty else plan_markdown(plan, footer, LONGEST - len(marker(self.label)) - 1))
+        self._comment(
+            None if empty else plan_markdown(plan, footer, MAX_COMMENT_LENGTH - len(marker(self.label)) - 1)
+        )
 
     def applied(self, plan: Plan, last: ApplyDone | ApplyFailed, deploy_id: str) -> None:
         """Outputs and the job's page; a failure is annotated, too."""
@@ -75,7 +87,7 @@ class Report:
                 "deploy_id": deploy_id,
             }
         )
-        self.github.summarize(applied_markdown(plan, last, self._footer(), _PAGE))
+        self.github.summarize(applied_markdown(plan, last, self._footer(), _MAX_SUMMARY_LENGTH))
         error = getattr(last, "error", None)
         if isinstance(error, MosaicError):
             self._annotate_error(error)
@@ -85,11 +97,13 @@ class Report:
         from mosaic_deploy.cli.render.markdown import failed_markdown
 
         if isinstance(error, Unauthorized):
-            error.hint = _ROTATED
-        self._output_nothing()
+            error.hint = _ROTATED_KEY_HINT
+        self._output_empty()
         self._annotate_error(error)
-        self.github.summarize(failed_markdown(error, self._footer(), _PAGE))
-        self._comment(failed_markdown(error, self._footer(), LONGEST - len(marker(self.label)) - 1))
+        self.github.summarize(failed_markdown(error, self._footer(), _MAX_SUMMARY_LENGTH))
+        self._comment(
+            failed_markdown(error, self._footer(), MAX_COMMENT_LENGTH - len(marker(self.label)) - 1)
+        )
 
     def without_key(self) -> None:
         """A run that has no secrets, by GitHub's design, and may still be right."""
@@ -98,10 +112,10 @@ class Report:
             "validated only."
         )
         self.github.annotate("notice", said, None, "mosaic-deploy")
-        self._output_nothing()
+        self._output_empty()
         self.github.summarize(said)
 
-    def _output_nothing(self) -> None:
+    def _output_empty(self) -> None:
         """Empty, and not `false`: whether anything differs isn't known."""
         self.github.output(dict.fromkeys(_OUTPUTS))
 
@@ -110,7 +124,7 @@ class Report:
         for hazard in plan.hazards:
             level = _LEVELS.get(hazard.severity, "warning")
             said[level] = said.get(level, 0) + 1
-            if not hazard.silent and said[level] <= _MOST:
+            if not hazard.suppressed and said[level] <= _MAX_ANNOTATIONS:
                 self._annotate(level, hazard.message, hazard.location, hazard.code)
         for problem in plan.denied:
             self._annotate("error", problem.message, problem.location, "policy")
@@ -118,8 +132,8 @@ class Report:
     def _annotate_error(self, error: MosaicError) -> None:
         hint = f"\n{error.hint}" if error.hint else ""
         if error.problems:
-            for problem in error.problems[:_MOST]:
-                self._annotate("error", problem.told, problem.location, error.code)
+            for problem in error.problems[:_MAX_ANNOTATIONS]:
+                self._annotate("error", problem.summary, problem.location, error.code)
         else:
             self._annotate("error", f"{error.message}{hint}", error.location, error.code)
 
@@ -133,7 +147,7 @@ class Report:
         if pull is None:
             return
         try:
-            keep_comment(pull, self.label, body)
+            update_comment(pull, self.label, body)
         except CommentRefused as refused:
             self.github.annotate("warning", f"the comment wasn't written: {refused}", None, "mosaic-deploy")
             click.echo(f"the comment wasn't written: {refused}", err=True)
@@ -143,7 +157,7 @@ class Report:
         number = self.github.pull_request
         names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
         api, repository, token = (environ.get(name, "") for name in names)
-        if not (self.github.here and number and api and repository and token):
+        if not (self.github.in_actions and number and api and repository and token):
             return None
         return PullRequest(api, repository, number, token)
 

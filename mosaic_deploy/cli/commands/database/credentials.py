@@ -9,39 +9,39 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
-_SHOWN = ("database_url", "host", "port", "database", "user", "password")
+_FIELDS = ("database_url", "host", "port", "database", "user", "password")
 _MASK = "********"
 
 
-@click.command(cls=folder_option.InFolder)
+@click.command(cls=folder_option.FolderCommand)
 @click.option("--reveal", is_flag=True, help="Show the password; without it, it is masked.")
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def credentials(
     screen: Screen,
     reveal: bool,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """Show the database's address, user and password, for psql and drivers."""
-    session = meant.open()
+    session = target_options.open()
     from mosaic_deploy.live.api.operations import read_credentials
 
     with session:
-        project = folder_option.project_of(session)
-        found = read_credentials(session.api.meaning(""), project.id)
+        project = folder_option.find_project(session)
+        found = read_credentials(session.api.for_database(""), project.id)
     told = found if reveal else _masked(found)
     document = {"type": "credentials", "project_id": project.id, "masked": not reveal, **told}
-    lines = [f"{name + ':':<14}{told[name]}" for name in _SHOWN if told.get(name) is not None]
-    screen.answer(document, lines if reveal else [*lines, "--reveal shows the password."])
+    lines = [f"{name + ':':<14}{told[name]}" for name in _FIELDS if told.get(name) is not None]
+    screen.result(document, lines if reveal else [*lines, "--reveal shows the password."])
 
 
 def _masked(found: Mapping[str, Any]) -> dict[str, Any]:
     """Without the password, wherever it stands."""
     password = str(found.get("password") or "")
-    told = {name: value for name, value in found.items() if name in _SHOWN}
+    told = {name: value for name, value in found.items() if name in _FIELDS}
     told["password"] = _MASK
     if url := str(told.get("database_url") or ""):
         told["database_url"] = _masked_url(url, password)

@@ -5,35 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mosaic_deploy.errors import Location, SqlFailed, SqlRefused
-from mosaic_deploy.sql.locate import locate
-from mosaic_deploy.sql.parse import SyntaxProblem, line_and_column, parse
-from mosaic_deploy.sql.read_only import NotReadOnly, Reading, read_only
+from mosaic_deploy.errors import Location, SqlFailed, SqlNotReadOnly
+from mosaic_deploy.sql.locate import locate_error
+from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse
+from mosaic_deploy.sql.read_only import NotReadOnly, ReadOnlyQuery, read_only_query
 
 
-def reading(query: str, name: str, limit: int, size: int | None = None, *, is_file: bool = False) -> Reading:
+def reading(
+    query: str, name: str, limit: int, size: int | None = None, *, is_file: bool = False
+) -> ReadOnlyQuery:
     """What to ask for the first `limit` rows of `query`, and of `size` bytes; it is called `name` in messages.
 
-    Only where `name` is a file's the error has it as its location, too. Raises SqlRefused.
+    Only where `name` is a file's the error has it as its location, too. Raises SqlNotReadOnly.
     """
     try:
-        return read_only(query, limit, size)
-    except (NotReadOnly, SyntaxProblem) as error:
+        return read_only_query(query, limit, size)
+    except (NotReadOnly, SqlSyntaxError) as error:
         where = None if error.offset is None else Location(name, *line_and_column(query, error.offset))
         message = f"{where}: {error.message}" if where else error.message
         hint = "one SELECT, EXPLAIN or SHOW is taken where nothing may be written"
-        raise SqlRefused(message, location=where if is_file else None, hint=hint) from None
+        raise SqlNotReadOnly(message, location=where if is_file else None, hint=hint) from None
 
 
 @contextmanager
-def telling_place(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
+def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
     """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`: as its
     location where that is a file's, else in its message.
     """
     try:
         yield
     except SqlFailed as error:
-        offset = _offset(query, sent, error)
+        offset = _error_offset(query, sent, error)
         if offset is not None:
             where = Location(name, *line_and_column(query, offset))
             if is_file:
@@ -43,11 +45,11 @@ def telling_place(query: str, sent: str, name: str, *, is_file: bool = False) ->
         raise
 
 
-def _offset(query: str, sent: str, error: SqlFailed) -> int | None:
+def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
     """Where in `query`, in characters from 0; None where it can't be told."""
     try:
         statements = parse(query)
-    except SyntaxProblem as problem:
+    except SqlSyntaxError as problem:
         return problem.offset
     if error.position is not None:
         if sent == query:
@@ -56,4 +58,4 @@ def _offset(query: str, sent: str, error: SqlFailed) -> int | None:
         return statements[0].offset + inside if 0 <= inside <= len(statements[0].text) else None
     if len(statements) != 1:
         return None
-    return statements[0].offset + locate(statements[0].text, error.message)
+    return statements[0].offset + locate_error(statements[0].text, error.message)

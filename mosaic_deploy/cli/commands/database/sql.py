@@ -12,20 +12,20 @@ import click
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
-from mosaic_deploy.cli.target.target import Meant
-from mosaic_deploy.errors import Location, SourceUnreadable, SqlRefused
+from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.errors import Location, SourceUnreadable, SqlNotReadOnly
 from mosaic_deploy.sql.parse import line_and_column
 
-_MOST_READ = 10_000
+_MAX_ROWS = 10_000
 """Rows of a --read-only query."""
 
 
-@click.command(cls=folder_option.InFolder)
+@click.command(cls=folder_option.FolderCommand)
 @click.argument("query", required=False)
 @click.option("--file", "-f", type=click.Path(), help="Read the SQL from a file; - for standard input.")
 @click.option("--read-only", is_flag=True, help="Refuse to write, in a read-only transaction.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def sql(
@@ -34,37 +34,37 @@ def sql(
     file: str | None,
     read_only: bool,
     as_csv: bool,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """Run SQL in the project's database and print the rows of its last statement.
 
     It is sent once and recorded nowhere: what should stay belongs in a migration.
     """
-    text, name = _asked(query, file)
-    refuse_psql(text, name)
+    text, name = _read_query(query, file)
+    refuse_psql_command(text, name)
     is_file = file not in (None, "-")
-    from mosaic_deploy.cli.commands.database.query import reading, telling_place
-    from mosaic_deploy.live.database.read_only import read
+    from mosaic_deploy.cli.commands.database.query import locating_errors, reading
+    from mosaic_deploy.live.database.read_only import run_read_only
 
-    question = reading(text, name, _MOST_READ, is_file=is_file) if read_only else None
-    session = meant.open()
+    question = reading(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
+    session = target_options.open()
     with session:
-        project = folder_option.project_of(session)
+        project = folder_option.find_project(session)
         # What apps see: under `dev` that may be a draft's clone.
-        api = session.api.meaning("")
-        with telling_place(text, question.text if question else text, name, is_file=is_file):
+        api = session.api.for_database("")
+        with locating_errors(text, question.text if question else text, name, is_file=is_file):
             rows = (
-                read(api, project.id, question).rows
+                run_read_only(api, project.id, question).rows
                 if question
-                else api.sql(project.id, text, repeatable=False)
+                else api.sql(project.id, text, idempotent=False)
             )
     if as_csv:
-        screen.text(_csv(rows))
+        screen.text(_csv_text(rows))
         return
-    screen.answer({"type": "rows", "rows": rows}, _lines(rows))
+    screen.result({"type": "rows", "rows": rows}, _lines(rows))
 
 
-def _asked(query: str | None, file: str | None) -> tuple[str, str]:
+def _read_query(query: str | None, file: str | None) -> tuple[str, str]:
     """The SQL and what it is called in messages."""
     if (query is None) == (file is None):
         raise click.UsageError("give the SQL as an argument, or with --file")
@@ -90,7 +90,7 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def _csv_text(rows: Sequence[dict[str, Any]]) -> str:
     import csv
     import io
     import json
@@ -113,10 +113,10 @@ _HINT = (
 )
 
 
-def refuse_psql(query: str, name: str) -> None:
-    """Raises SqlRefused where `query`, called `name` in messages, begins with one of psql's own commands."""
+def refuse_psql_command(query: str, name: str) -> None:
+    """Raises SqlNotReadOnly where `query`, called `name` in messages, begins with one of psql's own commands."""
     command = query.lstrip()
     if command.startswith("\\"):
         where = Location(name, *line_and_column(query, len(query) - len(command)))
         message = f"{where}: {command.split()[0]} is a command of psql's own, not SQL; nothing was sent"
-        raise SqlRefused(message, location=where, hint=_HINT)
+        raise SqlNotReadOnly(message, location=where, hint=_HINT)

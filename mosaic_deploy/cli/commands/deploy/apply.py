@@ -8,17 +8,17 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.run_apply import Wish, deploy_in_turn
-from mosaic_deploy.cli.saved_plan import Given, find_reviewed
-from mosaic_deploy.cli.target.target import Meant
-from mosaic_deploy.cli.terminal.consent import interactive
+from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
+from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan
+from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.cli.terminal.consent import is_interactive
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
 
 
 @click.command()
-@options.meant
+@options.target_options
 @options.history
 @options.selection
 @click.option(
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def apply(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
@@ -56,17 +56,25 @@ def apply(
     Running it again goes on where a run was stopped; when nothing differs, nothing is done.
     """
     taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
-    reviewed = find_reviewed(
-        meant.path,
-        Given(meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify),
+    saved_plan = find_saved_plan(
+        target_options.path,
+        PlanFlags(
+            target_options.environment,
+            target_options.local,
+            target_options.project_id,
+            allow_out_of_order,
+            taken,
+            left,
+            verify,
+        ),
     )
-    session = reviewed.open(meant.timeout) if reviewed else meant.open()
+    session = saved_plan.open(target_options.timeout) if saved_plan else target_options.open()
     from mosaic_deploy.deploy import PlanOptions
     from mosaic_deploy.diff.selection import Selection
 
-    wish = Wish(
+    deploy_options = DeployOptions(
         PlanOptions(allow_out_of_order, Selection(only, excluded), parallelism=parallelism),
-        reviewed,
+        saved_plan,
         verify=verify,
         yes=yes,
         allow=allow,
@@ -75,15 +83,15 @@ def apply(
         break_lease=break_lease,
     )
     with session:
-        _, code = deploy_in_turn(screen, session, wish)
-        if session.local and code == 0 and interactive():
-            _show_pages(screen)
+        _, code = plan_and_apply(screen, session, deploy_options)
+        if session.local and code == 0 and is_interactive():
+            _show_dashboard_link(screen)
         return code
 
 
-def _show_pages(screen: Screen) -> None:
+def _show_dashboard_link(screen: Screen) -> None:
     """Only to a person: the link lets one browser in, and has no place in the log of a run that nobody watches."""
-    from mosaic_deploy.cli.target.embedded import page_link
+    from mosaic_deploy.cli.target.embedded import dashboard_link
 
-    if link := page_link():
-        screen.pages(link)
+    if link := dashboard_link():
+        screen.dashboard(link)

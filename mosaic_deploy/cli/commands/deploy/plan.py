@@ -9,26 +9,26 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
 
 
-def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value in ("", "-"):
         raise click.BadParameter("needs the name of a file; --output json prints the plan")
     return value
 
 
 @click.command()
-@options.meant
+@options.target_options
 @options.history
 @options.selection
 @click.option(
     "--out",
     metavar="FILE",
-    callback=_plan_file,
+    callback=_refuse_stdout,
     help="Save the plan. `apply FILE` applies exactly this one, and refuses when anything has moved.",
 )
 @click.option(
@@ -40,7 +40,7 @@ def _plan_file(_ctx: click.Context, _: click.Parameter, value: str | None) -> st
 @click.pass_obj
 def plan(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
@@ -59,30 +59,38 @@ def plan(
       mosaic-deploy apply plan.json
     """
     if out:
-        from mosaic_deploy.source.plan_file import refuse_other
+        from mosaic_deploy.source.plan_file import refuse_overwriting
 
-        refuse_other(Path(out))
-    session = meant.open()
+        refuse_overwriting(Path(out))
+    session = target_options.open()
     from mosaic_deploy import deploy
     from mosaic_deploy.diff.selection import Selection
 
-    screen.moved(session.moved)
-    with session, screen.hashing() as hashed, screen.checking(wanted=verify) as heard:
-        chosen = deploy.PlanOptions(allow_out_of_order, Selection(only, excluded), heard, parallelism, hashed)
+    screen.address_notice(session.address_notice)
+    with session, screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
+        chosen = deploy.PlanOptions(
+            allow_out_of_order, Selection(only, excluded), on_progress, parallelism, on_hashed
+        )
         planned = deploy.plan(session.api, session.manifest, session.target, chosen)
         if out:
-            from mosaic_deploy.cli.saved_plan import Given, save
+            from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
 
             taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
-            save(
+            save_plan(
                 out,
                 session,
                 planned,
-                Given(
-                    meant.environment, meant.local, meant.project_id, allow_out_of_order, taken, left, verify
+                PlanFlags(
+                    target_options.environment,
+                    target_options.local,
+                    target_options.project_id,
+                    allow_out_of_order,
+                    taken,
+                    left,
+                    verify,
                 ),
             )
     screen.plan(planned.plan, final=True)
     if out:
-        screen.saved(out)
+        screen.plan_saved(out)
     return 2 if detailed_exitcode and not planned.plan.empty else 0

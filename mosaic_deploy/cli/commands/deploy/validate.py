@@ -9,9 +9,9 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.settings import environment_named
-from mosaic_deploy.source.files.digests import Hashed, unheard
-from mosaic_deploy.source.manifest.read import try_manifest
+from mosaic_deploy.cli.target.settings import resolve_environment
+from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
+from mosaic_deploy.source.manifest.read import try_read_manifest
 
 if TYPE_CHECKING:
     from mosaic_deploy.errors import ManifestInvalid
@@ -28,31 +28,35 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
 
     PATH is a folder with a mosaic.yaml, or a manifest.
     """
-    with screen.hashing() as hashed:
-        desired = check(path, environment, hashed)
-    screen.valid(desired)
+    with screen.hash_progress() as on_hashed:
+        desired = check_project(path, environment, on_hashed)
+    screen.validated(desired)
 
 
-def check(path: str, environment: str | None, hashed: Hashed = unheard) -> Desired:
+def check_project(path: str, environment: str | None, on_hashed: OnHashed = ignore_progress) -> Desired:
     """What was found good. Raises SourceError's and MigrationError's children, ManifestInvalid."""
-    return checked(*try_manifest(Path(path), environment=environment_named(path, environment)), hashed)
+    return check_manifest(
+        *try_read_manifest(Path(path), environment=resolve_environment(path, environment)), on_hashed
+    )
 
 
-def checked(manifest: Manifest, refused: ManifestInvalid | None = None, hashed: Hashed = unheard) -> Desired:
-    """What a manifest that was read asks for, its SQL parsed. Raises as `check`: what was `refused` of the
+def check_manifest(
+    manifest: Manifest, refused: ManifestInvalid | None = None, on_hashed: OnHashed = ignore_progress
+) -> Desired:
+    """What a manifest that was read asks for, its SQL parsed. Raises as `check_project`: what was `refused` of the
     manifest itself, and what is wrong with the rest, at once.
     """
-    from mosaic_deploy.diff.checks import check_pages
+    from mosaic_deploy.diff.checks import check_redirect_pages
     from mosaic_deploy.source.migrations.files import parse_migrations
-    from mosaic_deploy.source.migrations.seeds import whole_seeds
-    from mosaic_deploy.source.problems import Mistakes
-    from mosaic_deploy.source.snapshot import read_good
+    from mosaic_deploy.source.migrations.seeds import parse_seeds
+    from mosaic_deploy.source.problems import ErrorCollector
+    from mosaic_deploy.source.snapshot import read_valid_desired
 
-    mistakes = Mistakes(manifest.file.name, refused)
-    desired = read_good(manifest, mistakes, hashed)
+    mistakes = ErrorCollector(manifest.file.name, refused)
+    desired = read_valid_desired(manifest, mistakes, on_hashed)
     if desired.snapshot.static is not None:
-        mistakes.of(lambda: check_pages(manifest, desired.snapshot))
-    mistakes.of(lambda: parse_migrations(desired.migrations))
-    mistakes.of(lambda: whole_seeds(desired.seeds))
-    mistakes.tell()
+        mistakes.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
+    mistakes.collect(lambda: parse_migrations(desired.migrations))
+    mistakes.collect(lambda: parse_seeds(desired.seeds))
+    mistakes.raise_collected()
     return desired

@@ -6,12 +6,12 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.run_apply import Wish
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.run_apply import DeployOptions
+from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.command()
-@options.meant
+@options.target_options
 @click.option(
     "--yes",
     "-y",
@@ -27,7 +27,7 @@ from mosaic_deploy.cli.target.target import Meant
 @click.pass_obj
 def watch(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     yes: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
@@ -40,26 +40,26 @@ def watch(
     PATH is a folder with a mosaic.yaml, or a manifest. Asks once; what destroys data is asked about each time. An
     error is shown, and the next save tries again. Ctrl-C ends it; what is under way is finished or left whole.
     """
-    refuse_one_document(screen)
-    from mosaic_deploy.cli.watch.loop import Wanted, keep_in_step
+    refuse_json_output(screen)
+    from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
     from mosaic_deploy.deploy import PlanOptions
 
-    wish = Wish(
-        PlanOptions(parallelism=parallelism, patient=True),
+    deploy_options = DeployOptions(
+        PlanOptions(parallelism=parallelism, postpone_empty_migrations=True),
         yes=yes,
         allow=allow,
         lock_timeout=lock_timeout,
         break_lease=break_lease,
     )
-    opened = Wanted(
-        meant.open,
-        wish,
+    watch_options = WatchOptions(
+        target_options.open,
+        deploy_options,
         poll,
     )
-    return keep_in_step(screen, opened)
+    return run_watch(screen, watch_options)
 
 
-def refuse_one_document(screen: Screen) -> None:
+def refuse_json_output(screen: Screen) -> None:
     """Raises UsageError for `--output json`: what has no end is no document."""
     if screen.format == "json":
         raise click.UsageError("--output json is one document, and this goes on; take ndjson")
@@ -88,16 +88,18 @@ def dev(
     platform. What is broken is shown in the page, with its file and line, until it is mended. Ctrl-C ends it; the
     platform goes on.
     """
-    refuse_one_document(screen)
-    from mosaic_deploy.cli.watch.live_reload import FollowingPages
-    from mosaic_deploy.cli.watch.loop import Wanted, keep_in_step
+    refuse_json_output(screen)
+    from mosaic_deploy.cli.watch.live_reload import LiveReload
+    from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
     from mosaic_deploy.deploy import PlanOptions
 
-    wish = Wish(PlanOptions(parallelism=parallelism, patient=True), yes=True, allow=allow)
-    wanted = Wanted(
-        Meant(path, environment, local=True, project_id=None, timeout=30.0).open,
-        wish,
-        poll,
-        asks=False,
+    deploy_options = DeployOptions(
+        PlanOptions(parallelism=parallelism, postpone_empty_migrations=True), yes=True, allow=allow
     )
-    return keep_in_step(screen, wanted, FollowingPages(screen, opens=opens))
+    watch_options = WatchOptions(
+        TargetOptions(path, environment, local=True, project_id=None, timeout=30.0).open,
+        deploy_options,
+        poll,
+        asks_consent=False,
+    )
+    return run_watch(screen, watch_options, LiveReload(screen, opens=opens))

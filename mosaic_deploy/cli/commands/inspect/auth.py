@@ -10,7 +10,7 @@ import click
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import NextAction, RequestRefused
 
 
@@ -19,24 +19,24 @@ def auth() -> None:
     """Send sign-in links."""
 
 
-@auth.command("send-link", cls=folder_option.InFolder)
+@auth.command("send-link", cls=folder_option.FolderCommand)
 @click.argument("email")
 @click.option(
     "--redirect",
     metavar="PATH",
     help="The page on the site that the link leads to. By default auth.magic_link.redirect_url of the manifest.",
 )
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def send_link(
     screen: Screen,
     email: str,
     redirect: str | None,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """Mail a sign-in link to EMAIL. It works once, for 15 minutes."""
-    session = meant.open()
+    session = target_options.open()
     from mosaic_deploy.live.api.operations import send_magic_link
 
     settings = session.manifest.magic_link
@@ -47,16 +47,16 @@ def send_link(
             hint="add it, or use --redirect /page.html",
         )
     with session:
-        project = folder_option.project_of(session)
+        project = folder_option.find_project(session)
         message = send_magic_link(session.api, project.id, email, page)
-    ways = [_mail_of(email)] if meant.local else []
+    ways = [_read_email_action(email)] if target_options.local else []
     document = {
         "type": "sign_in_link", "email": email, "redirect_url": page, "message": message,
         "next_actions": [asdict(way) for way in ways],
     }  # fmt: skip
     lines = [f"  next: {way.description}:  {way.command}" for way in ways]
-    screen.answer(document, [message.rstrip(".") or "sent", *lines])
+    screen.result(document, [message.rstrip(".") or "sent", *lines])
 
 
-def _mail_of(email: str) -> NextAction:
+def _read_email_action(email: str) -> NextAction:
     return NextAction("read the mail", shlex.join(["mosaic-deploy", "local", "inbox", "--to", email]))

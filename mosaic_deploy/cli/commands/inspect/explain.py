@@ -8,10 +8,10 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import plain_lines
-from mosaic_deploy.errors import NextAction, UsageRefused
-from mosaic_deploy.schema_files import read_whole_schema_text
-from mosaic_deploy.shipped_docs import Explanation, explanation, explanations, near_codes
+from mosaic_deploy.cli.render.text.layout import markdown_lines
+from mosaic_deploy.errors import NextAction, UsageInvalid
+from mosaic_deploy.schema_files import read_bundled_schema_text
+from mosaic_deploy.shipped_docs import Explanation, find_explanation, read_explanations, similar_codes
 
 
 @click.command()
@@ -24,22 +24,22 @@ def explain(screen: Screen, code: str | None) -> None:
     Without CODE: list them all. Needs no network.
     """
     if code is None:
-        every = list(explanations())
+        every = list(read_explanations())
         document = {"type": "codes", "codes": [{"code": each.code, "source": each.source} for each in every]}
-        screen.answer(document, _code_lines(every))
+        screen.result(document, _code_lines(every))
         return
-    found = explained(code)
+    found = require_explanation(code)
     document = {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
-    screen.answer(document, [f"{found.code} ({found.source})", "", *plain_lines(found.text)])
+    screen.result(document, [f"{found.code} ({found.source})", "", *markdown_lines(found.text)])
 
 
-def explained(code: str) -> Explanation:
-    """Cause and cure of a code. Raises UsageRefused with the ones that may be meant."""
-    found = explanation(code)
+def require_explanation(code: str) -> Explanation:
+    """Cause and cure of a code. Raises UsageInvalid with the ones that may be meant."""
+    found = find_explanation(code)
     if found is None:
-        near = near_codes(code)
+        near = similar_codes(code)
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UsageRefused(
+        raise UsageInvalid(
             f"there is no code {code!r}{meant}",
             hint="`mosaic-deploy explain` lists them",
             next_actions=[NextAction(f"what {each} means", f"mosaic-deploy explain {each}") for each in near],
@@ -69,4 +69,4 @@ def schema(screen: Screen, name: str) -> None:
 
     NAME is manifest (the default), plan, event or error. Each is whole: what it refers to is in it.
     """
-    screen.text(read_whole_schema_text(_NAMES[name]))
+    screen.text(read_bundled_schema_text(_NAMES[name]))

@@ -12,31 +12,31 @@ import click
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.ledger.deploys import Deploy
 
 
-@click.command(cls=folder_option.InFolder)
+@click.command(cls=folder_option.FolderCommand)
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest so many."
 )
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def history(
     screen: Screen,
     limit: int,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """Show the project's deploys: when, who, from which commit, how they ended and what they did."""
-    session = meant.open()
+    session = target_options.open()
     from mosaic_deploy.live.ledger.deploys import read_deploys
 
     with session:
-        found = read_deploys(session.api, folder_option.project_of(session).id, limit)
-    screen.answer({"type": "history", "deploys": [asdict(deploy) for deploy in found]}, _lines(found))
+        found = read_deploys(session.api, folder_option.find_project(session).id, limit)
+    screen.result({"type": "history", "deploys": [asdict(deploy) for deploy in found]}, _lines(found))
 
 
 def _lines(found: Sequence[Deploy]) -> Iterator[str]:
@@ -50,10 +50,17 @@ def _lines(found: Sequence[Deploy]) -> Iterator[str]:
 def _row(deploy: Deploy) -> tuple[object, ...]:
     started = deploy.started_at[:19].replace("T", " ")
     commit = deploy.commit[:12] if deploy.commit else None
-    return (started, deploy.status, deploy.holder, deploy.environment, commit, deploy.error or _what(deploy))
+    return (
+        started,
+        deploy.status,
+        deploy.holder,
+        deploy.environment,
+        commit,
+        deploy.error or _changes_text(deploy),
+    )
 
 
-def _what(deploy: Deploy) -> str:
+def _changes_text(deploy: Deploy) -> str:
     """`3 static, 1 migration`; an address says its resource first."""
     if deploy.done is None:
         return "under way" if deploy.status == "running" else "not recorded"

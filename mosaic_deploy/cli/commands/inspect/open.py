@@ -9,37 +9,37 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 
-@click.command("open", cls=folder_option.InFolder)
+@click.command("open", cls=folder_option.FolderCommand)
 @click.option("--print", "only_print", is_flag=True, help="Print the URL and open nothing.")
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def open_site(
     screen: Screen,
     only_print: bool,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """Open the project's URL in a browser, and print it.
 
     Without a terminal or a browser, and with --output json, it is only printed.
     """
-    session = meant.open()
+    session = target_options.open()
     with session:
-        project = folder_option.project_of(session)
-    screen.answer({"type": "site", "url": project.url}, [project.url])
-    if not only_print and screen.format == "text" and can_open():
+        project = folder_option.find_project(session)
+    screen.result({"type": "site", "url": project.url}, [project.url])
+    if not only_print and screen.format == "text" and can_open_browser():
         click.launch(project.url)
 
 
-_SCREENS = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+_DISPLAY_VARIABLES = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
 """One of them is set where a browser can be started; macOS and Windows need none."""
 
 
-def can_open() -> bool:
+def can_open_browser() -> bool:
     """Whether a person is at a terminal of a machine with a screen."""
     return sys.stdout.isatty() and (
-        sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in _SCREENS)
+        sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in _DISPLAY_VARIABLES)
     )

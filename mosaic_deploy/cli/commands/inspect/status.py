@@ -9,44 +9,44 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import MigrationError
 from mosaic_deploy.model.plan import Plan
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.snapshot import Live
+    from mosaic_deploy.live.snapshot import LiveState
 
 
 @click.command()
-@options.meant
+@options.target_options
 @options.output
 @click.pass_obj
-def status(screen: Screen, meant: Meant) -> None:
+def status(screen: Screen, target_options: TargetOptions) -> None:
     """Show what is live: URL, migrations, files, storage, last deploy, and what is pending.
 
     PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
     """
-    session = meant.open()
+    session = target_options.open()
     from mosaic_deploy import deploy
 
-    screen.moved(session.moved)
-    with session, screen.hashing() as hashed:
-        chosen = deploy.PlanOptions(hashed=hashed)
-        desired, live = deploy.read_both(session.api, session.manifest, session.target, chosen)
+    screen.address_notice(session.address_notice)
+    with session, screen.hash_progress() as on_hashed:
+        chosen = deploy.PlanOptions(on_hashed=on_hashed)
+        desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
         pending: Plan | MigrationError
         try:
             pending = deploy.compare(session.api, desired, live).plan
         except MigrationError as error:
-            session.complete(error)
+            session.complete_error(error)
             pending = error
-    screen.status(_witnessed(live), pending)
+    screen.status(_mark_ended_lease(live), pending)
 
 
-def _witnessed(live: Live) -> Live:
+def _mark_ended_lease(live: LiveState) -> LiveState:
     """`live`, its lease marked where this machine knows that the holder's process has ended."""
-    from mosaic_deploy.cli.target.identity import ended
+    from mosaic_deploy.cli.target.identity import has_ended
 
-    lease, process = live.facts.get("lease"), live.facts.get("process")
-    if not (isinstance(lease, dict) and isinstance(process, dict) and ended(process)):
+    lease, process = live.ledger_facts.get("lease"), live.ledger_facts.get("process")
+    if not (isinstance(lease, dict) and isinstance(process, dict) and has_ended(process)):
         return live
-    return replace(live, facts={**live.facts, "lease": {**lease, "ended": True}})
+    return replace(live, ledger_facts={**live.ledger_facts, "lease": {**lease, "ended": True}})

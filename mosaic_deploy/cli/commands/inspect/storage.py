@@ -10,7 +10,7 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.group(cls=Group)
@@ -18,29 +18,29 @@ def storage() -> None:
     """Look into the project's object storage."""
 
 
-@storage.command(cls=folder_option.InFolder)
+@storage.command(cls=folder_option.FolderCommand)
 @click.argument("prefix", default="")
-@folder_option.meant
+@folder_option.target_options
 @options.output
 @click.pass_obj
 def ls(
     screen: Screen,
     prefix: str,
-    meant: Meant,
+    target_options: TargetOptions,
 ) -> None:
     """List stored files whose names begin with PREFIX, with size and URL, and how much of the limit is used."""
-    session = meant.open()
-    from mosaic_deploy.live.api.operations import read_storage
+    session = target_options.open()
+    from mosaic_deploy.live.api.operations import read_storage_files
 
     with session:
-        found, usage = read_storage(session.api, folder_option.project_of(session).id)
+        found, usage = read_storage_files(session.api, folder_option.find_project(session).id)
     files = [(name, size, url) for name, (size, url) in sorted(found.items()) if name.startswith(prefix)]
     document = {
         "type": "storage",
         "files": [{"filename": name, "size": size, "url": url} for name, size, url in files],
         "usage": usage,
     }
-    screen.answer(document, _lines(files, usage))
+    screen.result(document, _lines(files, usage))
 
 
 def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -> Iterator[str]:
@@ -54,10 +54,10 @@ def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -
     else:
         yield "nothing is stored under that name"
     if usage:
-        yield _used(usage)
+        yield _usage_line(usage)
 
 
-def _used(usage: dict[str, object]) -> str:
+def _usage_line(usage: dict[str, object]) -> str:
     used, limit, percent = (usage.get(name, "?") for name in ("used", "limit", "percent"))
     over = isinstance(percent, int | float) and percent > 100
     return f"used: {used} of {limit} ({'over the limit' if over else f'{percent} %'})"

@@ -9,8 +9,8 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.api_access import command_line, open_account
-from mosaic_deploy.cli.terminal.consent import ask
+from mosaic_deploy.cli.target.api_access import command_line, open_api
+from mosaic_deploy.cli.terminal.consent import require_consent
 from mosaic_deploy.model.command_line import with_options
 
 _PROMPT = (
@@ -18,7 +18,7 @@ _PROMPT = (
 )
 
 
-@click.command(cls=folder_option.InFolder)
+@click.command(cls=folder_option.FolderCommand)
 @click.option("--subject", required=True, help="In one line.")
 @click.option(
     "--message", default="-", show_default=True, help="What it is about; - reads it from standard input."
@@ -47,23 +47,23 @@ def ticket(
     local: bool,
 ) -> None:
     """Submit a support ticket. It is shown first, and sent when you agree."""
-    text = (_written(screen) if message == "-" else message).strip()
+    text = (_read_message(screen) if message == "-" else message).strip()
     if not subject.strip() or not text:
         raise click.UsageError("a ticket needs a subject and a message")
-    from mosaic_deploy.live.api.operations import submit
+    from mosaic_deploy.live.api.operations import submit_ticket
 
     folder = Path(path)
-    with open_account(folder if folder.is_dir() else folder.parent, local=local) as api:
-        screen.aside([f"Subject: {subject}", "", *text.splitlines(), ""])
+    with open_api(folder if folder.is_dir() else folder.parent, local=local) as api:
+        screen.print_notice([f"Subject: {subject}", "", *text.splitlines(), ""])
         again = with_options(command_line(), "--yes")
-        ask("Send this to the platform's support?", yes=yes, command=again, needs_person=True)
-        answered = submit(api, subject, text, project_id)
+        require_consent("Send this to the platform's support?", yes=yes, command=again, needs_person=True)
+        answered = submit_ticket(api, subject, text, project_id)
     number, status = answered.get("ticket_id"), answered.get("status")
-    screen.answer({"type": "ticket", **answered}, [f"ticket {number}: {status}"])
+    screen.result({"type": "ticket", **answered}, [f"ticket {number}: {status}"])
 
 
-def _written(screen: Screen) -> str:
+def _read_message(screen: Screen) -> str:
     """Standard input to its end. A person at the terminal is told that it is read."""
     if sys.stdin.isatty():
-        screen.aside([_PROMPT])
+        screen.print_notice([_PROMPT])
     return sys.stdin.read()

@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.commands.local.logs import following_lines, last_lines
+from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import SERVE, control, home, read_inbox
-from mosaic_deploy.cli.terminal.consent import ask
+from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
+from mosaic_deploy.cli.terminal.consent import require_consent
 from mosaic_deploy.errors import PlatformFailed, SourceUnreadable
 
-_VARIABLES = {
+_SETTING_VARIABLES = {
     "smtp": "MOSAIC_SMTP_URL",
     "storage": "MOSAIC_LOCAL_STORAGE",
     "mails": "MOSAIC_LOCAL_MAILS",
@@ -28,7 +28,7 @@ def local() -> None:
     """Start, stop and look at the embedded platform: all of Mosaic on this machine."""
 
 
-class _Start(click.Command):
+class _StartCommand(click.Command):
     """Knows what somebody means who wants it to run on a server of theirs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -36,17 +36,17 @@ class _Start(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name == "--database-url":
-                raise click.UsageError(_ON_A_SERVER, ctx) from None
+                raise click.UsageError(_SERVER_HINT, ctx) from None
             raise
 
 
-_ON_A_SERVER = (
+_SERVER_HINT = (
     "`local start` brings its own PostgreSQL. On a server of yours, this serves the same platform:\n\n"
-    f"  {SERVE}\n\ndocs/self-hosting.md has the rest."
+    f"  {SERVE_COMMAND}\n\ndocs/self-hosting.md has the rest."
 )
 
 
-@local.command(cls=_Start)
+@local.command(cls=_StartCommand)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -76,8 +76,8 @@ def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
     What is chosen holds until `local stop`. It brings its own PostgreSQL, for Linux with glibc and macOS. On other
     systems `platform serve` does, on a PostgreSQL of yours.
     """
-    chosen = {_VARIABLES[name]: value for name, value in settings.items() if value is not None}
-    document = control("start", *(["--port", str(port)] if port else []), environment=chosen)
+    chosen = {_SETTING_VARIABLES[name]: value for name, value in settings.items() if value is not None}
+    document = run_platform_command("start", *(["--port", str(port)] if port else []), environment=chosen)
     if chosen and document["status"] == "running":
         names = " and ".join(f"--{name}" for name, value in settings.items() if value is not None)
         raise PlatformFailed(
@@ -97,7 +97,7 @@ def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
 @click.pass_obj
 def stop(screen: Screen) -> None:
     """Stop the platform and its PostgreSQL. Everything stays on disk."""
-    screen.platform(control("stop"))
+    screen.platform(run_platform_command("stop"))
 
 
 @local.command()
@@ -105,18 +105,18 @@ def stop(screen: Screen) -> None:
 @click.pass_obj
 def status(screen: Screen) -> None:
     """Show whether it runs, its URL, versions, sizes and data folder."""
-    screen.platform(_without_key(control("status")))
+    screen.platform(_without_key(run_platform_command("status")))
 
 
 @local.command("open")
 @options.output
 @click.pass_obj
-def open_pages(screen: Screen) -> None:
+def open_dashboard(screen: Screen) -> None:
     """Print a link to the pages: projects, inbox, tickets, deploys, requests, API key.
 
     The link works once, for ten minutes, in one browser. Starts the platform where it doesn't run.
     """
-    screen.link(control("open"))
+    screen.link(run_platform_command("open"))
 
 
 @local.command()
@@ -152,11 +152,11 @@ def inbox(screen: Screen, to: str | None, limit: int) -> None:
 @click.pass_obj
 def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
     """Show what the platform logged: requests with their ids and times, starts, errors."""
-    log = home() / "platform.log"
-    for line in last_lines(log, lines):
+    log = platform_home() / "platform.log"
+    for line in read_last_lines(log, lines):
         screen.log_line(line, raw=raw)
     if follow:
-        for line in following_lines(log):
+        for line in follow_lines(log):
             screen.log_line(line, raw=raw)
 
 
@@ -166,7 +166,7 @@ def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
 def key(context: click.Context) -> None:
     """Print the API key of the local platform, for other programs. It is printed nowhere else."""
     if context.invoked_subcommand is None:
-        context.obj.key(control("key"))
+        context.obj.key(run_platform_command("key"))
 
 
 @key.command()
@@ -177,7 +177,7 @@ def rotate(screen: Screen) -> None:
 
     The platform does this by itself every 30 days. Starts it where it doesn't run.
     """
-    screen.key(control("key", "--rotate"))
+    screen.key(run_platform_command("key", "--rotate"))
 
 
 @local.command()
@@ -196,8 +196,8 @@ def backup(screen: Screen, file: str) -> None:
             f"{file} can't be written: there is no folder {folder}",
             hint=f"make it first: mkdir -p {shlex.quote(str(folder))}; or name a file elsewhere",
         )
-    with screen.copying("written") as heard:
-        document = control("backup", file, timeout=None, heard=heard)
+    with screen.copy_progress("written") as on_progress:
+        document = run_platform_command("backup", file, timeout=None, on_progress=on_progress)
     screen.platform(document)
 
 
@@ -212,14 +212,16 @@ def restore(screen: Screen, file: str, yes: bool) -> None:
     FILE is checked to the last byte before anything is replaced.
     """
     _refuse_stream(file)
-    replaces = control("status")["api_key"] is not None
+    replaces = run_platform_command("status")["api_key"] is not None
     if replaces:
-        question = f"Replace the local platform in {home()} with {file}? All it holds now is deleted."
+        question = (
+            f"Replace the local platform in {platform_home()} with {file}? All it holds now is deleted."
+        )
         again = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
-        ask(question, yes=yes, command=again, needs_person=True)
-    with screen.copying("read") as heard:
+        require_consent(question, yes=yes, command=again, needs_person=True)
+    with screen.copy_progress("read") as on_progress:
         more = ["--overwrite"] if replaces else []
-        document = control("restore", file, *more, timeout=None, heard=heard)
+        document = run_platform_command("restore", file, *more, timeout=None, on_progress=on_progress)
     screen.platform(document)
 
 
@@ -238,8 +240,8 @@ def reset(screen: Screen, project: str | None, yes: bool) -> None:
     """Delete everything on the local platform, or one PROJECT with its database and files."""
     what = f"project {project}" if project else "all projects, mails and keys of the local platform"
     again = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
-    ask(f"Delete {what}? This can't be undone.", yes=yes, command=again, needs_person=True)
-    screen.platform(control("reset", *(["--project", project] if project else [])))
+    require_consent(f"Delete {what}? This can't be undone.", yes=yes, command=again, needs_person=True)
+    screen.platform(run_platform_command("reset", *(["--project", project] if project else [])))
 
 
 def _without_key(document: dict[str, Any]) -> dict[str, Any]:

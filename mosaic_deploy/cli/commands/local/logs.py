@@ -12,7 +12,7 @@ from typing import IO
 _POLL_SECONDS = 0.2
 
 
-def last_lines(log: Path, count: int) -> list[str]:
+def read_last_lines(log: Path, count: int) -> list[str]:
     """At most `count` lines, the newest last; older files are asked where this one was just turned over."""
     kept: deque[str] = deque(maxlen=count)
     for path in (log.with_name(log.name + ".1"), log):
@@ -24,23 +24,23 @@ def last_lines(log: Path, count: int) -> list[str]:
     return list(kept)
 
 
-def following_lines(log: Path) -> Iterator[str]:
+def follow_lines(log: Path) -> Iterator[str]:
     """Lines written from now on, without end; goes on in the new file after a turn."""
-    stream = _opened(log)
+    stream = _open_log(log)
     try:
         if stream:
             stream.seek(0, os.SEEK_END)
         begun = ""
         while True:
             # Asked before reading: what was written to the old file before its turn is read from it.
-            turned = _turned(log, stream)
+            turned = _was_rotated(log, stream)
             begun += stream.read() if stream else ""
             *whole, begun = begun.split("\n")
             yield from whole
             if turned:
                 if stream:
                     stream.close()
-                stream = _opened(log)
+                stream = _open_log(log)
             else:
                 time.sleep(_POLL_SECONDS)
     finally:
@@ -48,14 +48,14 @@ def following_lines(log: Path) -> Iterator[str]:
             stream.close()
 
 
-def _opened(log: Path) -> IO[str] | None:
+def _open_log(log: Path) -> IO[str] | None:
     try:
         return log.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
 
 
-def _turned(log: Path, stream: IO[str] | None) -> bool:
+def _was_rotated(log: Path, stream: IO[str] | None) -> bool:
     """Whether the name leads to another file than the one that is open."""
     try:
         found = log.stat()

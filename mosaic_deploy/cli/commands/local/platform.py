@@ -12,36 +12,36 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import control
+from mosaic_deploy.cli.target.embedded import run_platform_command
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _given(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _refuse_empty(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Said when the command runs, so that its line can be read without the environment."""
     if value == "":
         raise click.BadParameter("is empty", param=parameter)
     return value
 
 
-def _needed(value: str | None, option: str, variable: str) -> str:
+def _require(value: str | None, option: str, variable: str) -> str:
     if value is None:
         raise click.UsageError(f"{option}, or {variable} in the environment, is needed")
     return value
 
 
-def _database(command: F) -> F:
+def _database_url_option(command: F) -> F:
     return click.option(
         "--database-url",
         envvar="MOSAIC_DATABASE_URL",
-        callback=_given,
+        callback=_refuse_empty,
         metavar="URL",
         help="A role that may create databases and roles (also: MOSAIC_DATABASE_URL).",
     )(command)
 
 
-def _database_secret(url: str | None) -> dict[str, str]:
-    return {"MOSAIC_DATABASE_URL": _needed(url, "--database-url", "MOSAIC_DATABASE_URL")}
+def _database_environment(url: str | None) -> dict[str, str]:
+    return {"MOSAIC_DATABASE_URL": _require(url, "--database-url", "MOSAIC_DATABASE_URL")}
 
 
 @click.group(cls=Group)
@@ -50,7 +50,7 @@ def platform() -> None:
 
 
 @platform.command()
-@_database
+@_database_url_option
 @click.option(
     "--store",
     required=True,
@@ -60,7 +60,7 @@ def platform() -> None:
 @click.option(
     "--smtp",
     envvar="MOSAIC_SMTP_URL",
-    callback=_given,
+    callback=_refuse_empty,
     metavar="URL",
     help="The mail server (also: MOSAIC_SMTP_URL).",
 )
@@ -127,11 +127,11 @@ def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chose
     """
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items() if value is not None]
     secrets = {
-        **_database_secret(database_url),
-        "MOSAIC_SMTP_URL": _needed(smtp, "--smtp", "MOSAIC_SMTP_URL"),
+        **_database_environment(database_url),
+        "MOSAIC_SMTP_URL": _require(smtp, "--smtp", "MOSAIC_SMTP_URL"),
     }
     # What is wrong with database, store or domain is said here, as every command says it.
-    screen.platform(control("prepare", *arguments, environment=secrets, embedded=False))
+    screen.platform(run_platform_command("prepare", *arguments, environment=secrets, embedded=False))
     sys.stdout.flush()
     # In our place, not below us: signals and the exit code are its own.
     command = [sys.executable, "-m", "mosaic_deploy.platform", "cluster", *arguments]
@@ -145,7 +145,7 @@ def account() -> None:
 
 @account.command()
 @click.argument("name")
-@_database
+@_database_url_option
 @click.option(
     "--tier", type=click.Choice(["free", "pro"]), default="free", show_default=True, help="Which limits hold."
 )
@@ -153,44 +153,50 @@ def account() -> None:
 @click.pass_obj
 def create(screen: Screen, name: str, database_url: str | None, tier: str) -> None:
     """Make an account and print its API key. The key is kept as a hash: it can't be shown again."""
-    secrets = _database_secret(database_url)
-    screen.platform(control("account-create", name, "--tier", tier, environment=secrets, embedded=False))
+    secrets = _database_environment(database_url)
+    screen.platform(
+        run_platform_command("account-create", name, "--tier", tier, environment=secrets, embedded=False)
+    )
 
 
 @account.command()
 @click.argument("account_id", type=click.IntRange(min=1), metavar="ACCOUNT_ID")
-@_database
+@_database_url_option
 @options.output
 @click.pass_obj
 def rotate(screen: Screen, account_id: int, database_url: str | None) -> None:
     """Give an account its next API key and print it. The one before is good for seven days more."""
-    secrets = _database_secret(database_url)
-    screen.platform(control("account-rotate", str(account_id), environment=secrets, embedded=False))
+    secrets = _database_environment(database_url)
+    screen.platform(
+        run_platform_command("account-rotate", str(account_id), environment=secrets, embedded=False)
+    )
 
 
 @account.command()
 @click.argument("account_id", type=click.IntRange(min=1), metavar="ACCOUNT_ID")
 @click.argument("tier", type=click.Choice(["free", "pro"]))
-@_database
+@_database_url_option
 @options.output
 @click.pass_obj
 def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -> None:
     """Move an account to another TIER. It holds for all its projects, from the next request on."""
-    secrets = _database_secret(database_url)
-    screen.platform(control("account-tier", str(account_id), tier, environment=secrets, embedded=False))
+    secrets = _database_environment(database_url)
+    screen.platform(
+        run_platform_command("account-tier", str(account_id), tier, environment=secrets, embedded=False)
+    )
 
 
 @account.command("list")
-@_database
+@_database_url_option
 @options.output
 @click.pass_obj
 def list_accounts(screen: Screen, database_url: str | None) -> None:
     """List the accounts with their tiers, and until when their keys are good."""
-    secrets = _database_secret(database_url)
-    found = control("account-list", environment=secrets, embedded=False)["accounts"]
+    secrets = _database_environment(database_url)
+    found = run_platform_command("account-list", environment=secrets, embedded=False)["accounts"]
     lines = [
         f"{one['account_id']:>6}  {one['tier']:<4}  {one['projects']:>5} project{' ' if one['projects'] == 1 else 's'}  key due {one['key_due']},"
         f" refused from {one['key_expires']}  {one['name']!r}"
         for one in found
     ]
-    screen.answer({"type": "accounts", "accounts": found}, lines or ["There are no accounts yet."])
+    screen.result({"type": "accounts", "accounts": found}, lines or ["There are no accounts yet."])

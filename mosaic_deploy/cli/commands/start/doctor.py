@@ -16,95 +16,99 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.api_access import open_account
-from mosaic_deploy.cli.target.embedded import home, missing_packages, running_url
+from mosaic_deploy.cli.target.api_access import open_api
+from mosaic_deploy.cli.target.embedded import missing_packages, platform_home, running_url
 from mosaic_deploy.errors import ManifestMissing, MosaicError
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects
-from mosaic_deploy.model.quantities import counted
+from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.version import __version__
 
-_CLOCK = 60.0
+_MAX_CLOCK_SKEW = 60.0
 """Seconds that this machine's clock may differ: upload URLs live for 300."""
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """`odd` may be meant; `bad` stops a deploy."""
 
-    GOOD = "good"
-    ODD = "odd"
-    BAD = "bad"
+    OK = "good"
+    WARN = "odd"
+    FAIL = "bad"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What one look found, and what to do where it isn't good."""
 
     subject: str
-    verdict: Verdict
+    verdict: CheckStatus
     told: str
     cure: str | None = None
 
 
-def examine(folder: Path, *, local: bool) -> Iterator[Finding]:
+def run_checks(folder: Path, *, local: bool) -> Iterator[CheckResult]:
     """Everything, in the order in which a deploy would meet it."""
-    yield Finding(
+    yield CheckResult(
         "mosaic-deploy",
-        Verdict.GOOD,
+        CheckStatus.OK,
         f"{__version__}, Python {platform.python_version()}, {platform.system()}",
     )
-    yield _manifest(folder)
-    yield from _secrets_file(folder)
-    yield from _account(folder, local=local)
-    yield _embedded(needed=local)
-    yield _writable("data folder", home(), needed=local)
+    yield _check_manifest(folder)
+    yield from _check_dotenv(folder)
+    yield from _check_account(folder, local=local)
+    yield _check_embedded(needed=local)
+    yield _check_writable("data folder", platform_home(), needed=local)
 
 
-def _manifest(folder: Path) -> Finding:
+def _check_manifest(folder: Path) -> CheckResult:
     try:
         found = read_manifest(folder)
     except ManifestMissing as error:
-        return Finding("manifest", Verdict.BAD, error.message, str(error.next_actions[0].command))
+        return CheckResult("manifest", CheckStatus.FAIL, error.message, str(error.next_actions[0].command))
     except MosaicError as error:
-        return Finding("manifest", Verdict.BAD, error.message, "mosaic-deploy validate shows each mistake")
-    return Finding("manifest", Verdict.GOOD, str(found.file))
+        return CheckResult(
+            "manifest", CheckStatus.FAIL, error.message, "mosaic-deploy validate shows each mistake"
+        )
+    return CheckResult("manifest", CheckStatus.OK, str(found.file))
 
 
-def _secrets_file(folder: Path) -> Iterator[Finding]:
+def _check_dotenv(folder: Path) -> Iterator[CheckResult]:
     file = (folder if folder.is_dir() else folder.parent) / ".env"
     try:
         mode = file.stat().st_mode
     except OSError:
         return
     if mode & (stat.S_IRGRP | stat.S_IROTH):
-        yield Finding(".env", Verdict.ODD, "other users of this machine can read it", f"chmod 600 {file}")
+        yield CheckResult(
+            ".env", CheckStatus.WARN, "other users of this machine can read it", f"chmod 600 {file}"
+        )
     else:
-        yield Finding(".env", Verdict.GOOD, "only you can read it")
+        yield CheckResult(".env", CheckStatus.OK, "only you can read it")
 
 
-def _account(folder: Path, *, local: bool) -> Iterator[Finding]:
+def _check_account(folder: Path, *, local: bool) -> Iterator[CheckResult]:
     """Key, API and clock. The embedded platform isn't started for it."""
     if local and running_url() is None:
-        yield Finding(
+        yield CheckResult(
             "platform",
-            Verdict.ODD,
+            CheckStatus.WARN,
             "it isn't running",
             "mosaic-deploy local start, or any command with --local",
         )
         return
     try:
-        api = open_account(folder if folder.is_dir() else folder.parent, local=local)
+        api = open_api(folder if folder.is_dir() else folder.parent, local=local)
     except MosaicError as error:
-        yield Finding("key", Verdict.BAD, error.message, _or_local(error, local=local))
+        yield CheckResult("key", CheckStatus.FAIL, error.message, _with_local_hint(error, local=local))
         return
     with api:
-        yield _reached(api, local=local)
-        yield from _clock(api)
+        yield _check_api(api, local=local)
+        yield from _check_clock(api)
 
 
-def _or_local(error: MosaicError, *, local: bool) -> str:
+def _with_local_hint(error: MosaicError, *, local: bool) -> str:
     """The cure of an account that can't be had; without one, the other platform may be the one that is meant."""
     if local:
         return error.hint or "mosaic-deploy local status"
@@ -112,19 +116,21 @@ def _or_local(error: MosaicError, *, local: bool) -> str:
     return f"{error.hint}; {examined}" if error.hint else examined
 
 
-def _reached(api: Api, *, local: bool) -> Finding:
+def _check_api(api: Api, *, local: bool) -> CheckResult:
     began = time.monotonic()
     try:
         count = len(read_projects(api))
     except MosaicError as error:
-        return Finding("API", Verdict.BAD, f"{api.url}: {error.message}", _or_local(error, local=local))
+        return CheckResult(
+            "API", CheckStatus.FAIL, f"{api.url}: {error.message}", _with_local_hint(error, local=local)
+        )
     taken = (time.monotonic() - began) * 1000
-    return Finding(
-        "API", Verdict.GOOD, f"{api.url} took the key; {counted(count, 'project')}, {taken:.0f} ms"
+    return CheckResult(
+        "API", CheckStatus.OK, f"{api.url} took the key; {count_text(count, 'project')}, {taken:.0f} ms"
     )
 
 
-def _clock(api: Api) -> Iterator[Finding]:
+def _check_clock(api: Api) -> Iterator[CheckResult]:
     try:
         told = api.fetch(api.url).headers.get("date")
         theirs = parsedate_to_datetime(told).timestamp() if told else None
@@ -133,36 +139,45 @@ def _clock(api: Api) -> Iterator[Finding]:
     if theirs is None:
         return
     apart = time.time() - theirs
-    if abs(apart) > _CLOCK:
+    if abs(apart) > _MAX_CLOCK_SKEW:
         word = "ahead of" if apart > 0 else "behind"
-        yield Finding(
-            "clock", Verdict.BAD, f"{abs(apart):.0f} s {word} the API's", "set this machine's clock by NTP"
+        yield CheckResult(
+            "clock",
+            CheckStatus.FAIL,
+            f"{abs(apart):.0f} s {word} the API's",
+            "set this machine's clock by NTP",
         )
     else:
-        yield Finding("clock", Verdict.GOOD, f"within {_CLOCK:.0f} s of the API's")
+        yield CheckResult("clock", CheckStatus.OK, f"within {_MAX_CLOCK_SKEW:.0f} s of the API's")
 
 
-def _embedded(*, needed: bool) -> Finding:
+def _check_embedded(*, needed: bool) -> CheckResult:
     if missing := missing_packages():
-        verdict = Verdict.BAD if needed else Verdict.ODD
+        verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
         told = f"not installed: {', '.join(missing)}"
-        return Finding("embedded platform", verdict, told, install_command("local"))
+        return CheckResult("embedded platform", verdict, told, install_command("local"))
     url = running_url()
-    return Finding("embedded platform", Verdict.GOOD, f"runs at {url}" if url else "installed, not running")
+    return CheckResult(
+        "embedded platform", CheckStatus.OK, f"runs at {url}" if url else "installed, not running"
+    )
 
 
-def _writable(subject: str, folder: Path, *, needed: bool) -> Finding:
+def _check_writable(subject: str, folder: Path, *, needed: bool) -> CheckResult:
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if os.access(there, os.W_OK | os.X_OK):
-        return Finding(subject, Verdict.GOOD, str(folder))
-    verdict = Verdict.BAD if needed else Verdict.ODD
-    return Finding(subject, verdict, f"{there} can't be written", "set MOSAIC_HOME to a folder that can")
+        return CheckResult(subject, CheckStatus.OK, str(folder))
+    verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
+    return CheckResult(subject, verdict, f"{there} can't be written", "set MOSAIC_HOME to a folder that can")
 
 
-_MARKS = {Verdict.GOOD: ("ok", "green"), Verdict.ODD: ("odd", "yellow"), Verdict.BAD: ("bad", "red")}
+_MARKS = {
+    CheckStatus.OK: ("ok", "green"),
+    CheckStatus.WARN: ("odd", "yellow"),
+    CheckStatus.FAIL: ("bad", "red"),
+}
 
 
-@click.command(cls=folder_option.InFolder)
+@click.command(cls=folder_option.FolderCommand)
 @click.option(
     "--in",
     "path",
@@ -180,12 +195,12 @@ def doctor(screen: Screen, path: str, local: bool) -> int:
 
     Changes nothing. The exit code is 1 where something would stop a deploy.
     """
-    found = list(examine(Path(path), local=local))
-    screen.answer({"type": "doctor", "findings": [asdict(each) for each in found]}, _lines(found))
-    return 1 if any(each.verdict is Verdict.BAD for each in found) else 0
+    found = list(run_checks(Path(path), local=local))
+    screen.result({"type": "doctor", "findings": [asdict(each) for each in found]}, _lines(found))
+    return 1 if any(each.verdict is CheckStatus.FAIL for each in found) else 0
 
 
-def _lines(found: Sequence[Finding]) -> Iterator[str]:
+def _lines(found: Sequence[CheckResult]) -> Iterator[str]:
     width = max(len(each.subject) for each in found)
     for each in found:
         mark, color = _MARKS[each.verdict]

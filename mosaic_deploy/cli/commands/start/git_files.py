@@ -55,41 +55,41 @@ def workflow_text(path: str, source: str | None) -> str:
 
 
 IGNORE_FILE = ".gitignore"
-NAME = ".env"
+DOTENV_FILE = ".env"
 
 
-def repository_of(folder: Path) -> Path | None:
+def find_repository(folder: Path) -> Path | None:
     """The root of the git repository that holds `folder`."""
     whole = folder.resolve()
     return next((each for each in (whole, *whole.parents) if (each / ".git").exists()), None)
 
 
-def is_committed(folder: Path) -> bool:
+def is_tracked(folder: Path) -> bool:
     """Whether git follows `.env` already: no list of ignored files changes that."""
-    return _git(folder, "ls-files", "--error-unmatch", NAME) == 0
+    return _run_git(folder, "ls-files", "--error-unmatch", DOTENV_FILE) == 0
 
 
 def is_ignored(folder: Path) -> bool:
     """Whether git leaves `.env` out. Where git can't be asked, the file beside it answers."""
-    code = _git(folder, "check-ignore", "--quiet", "--no-index", NAME)
+    code = _run_git(folder, "check-ignore", "--quiet", "--no-index", DOTENV_FILE)
     if code in (0, 1):
         return code == 0
-    return NAME in {line.strip().lstrip("/") for line in _text(folder).splitlines()}
+    return DOTENV_FILE in {line.strip().lstrip("/") for line in _read_gitignore(folder).splitlines()}
 
 
-def with_dotenv(text: str) -> str:
+def add_dotenv(text: str) -> str:
     """A list of ignored files, with `.env` at its end."""
-    return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{NAME}\n"
+    return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{DOTENV_FILE}\n"
 
 
-def _text(folder: Path) -> str:
+def _read_gitignore(folder: Path) -> str:
     try:
         return (folder / IGNORE_FILE).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
 
 
-def _git(folder: Path, *arguments: str) -> int | None:
+def _run_git(folder: Path, *arguments: str) -> int | None:
     try:
         ended = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=False,

@@ -15,8 +15,8 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.start import git_files, templates
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import SourceRefused, SourceUnreadable
-from mosaic_deploy.source.detect import Survey, survey
-from mosaic_deploy.source.manifest.find import NAMES
+from mosaic_deploy.source.detect import DetectedFolders, detect_folders
+from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
 
 @click.command()
@@ -34,28 +34,28 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
     a .mosaicignore, and a section in AGENTS.md; in a git repository it has .env ignored. Nothing that is there is
     overwritten. Where there is a manifest, --github writes the workflow alone.
     """
-    if github and name is None and _manifests(path):
+    if github and name is None and _existing_manifests(path):
         _add_workflow(screen, path)
         return
-    _refuse_second(path)
+    _refuse_existing_manifest(path)
     made = () if path.is_dir() else (str(path),)
-    found = survey(path) if path.is_dir() else None
+    found = detect_folders(path) if path.is_dir() else None
     started: list[str] = []
-    if found is None or not _anything(found):
-        started = list(_start(path, name))
-        found = survey(path)
-    found = replace(found, name=_one_line(name or found.name))
+    if found is None or not _found_anything(found):
+        started = list(_write_starter_page(path, name))
+        found = detect_folders(path)
+    found = replace(found, name=_normalize_name(name or found.name))
     from mosaic_deploy.source.manifest.read import read_manifest_text
 
     manifest = templates.manifest_text(found)
     # Nothing is written that would not be taken.
     read_manifest_text(manifest, path)
     notes: list[str] = list(_notes(found))
-    written = [*started, *_write_ignored(path, notes)]
+    written = [*started, *_write_gitignore(path, notes)]
     if github:
         written += _write_workflow(path, notes)
-    written += _write(path, manifest)
-    _tell(screen, path, made, written, (), notes)
+    written += _write_project_files(path, manifest)
+    _report(screen, path, made, written, (), notes)
 
 
 def _add_workflow(screen: Screen, path: Path) -> None:
@@ -68,11 +68,11 @@ def _add_workflow(screen: Screen, path: Path) -> None:
             hint="edit it, or remove it first to have it written anew",
         )
     others = (templates.SCHEMA_FILE, templates.IGNORE_FILE, templates.AGENTS_FILE)
-    left = [*_manifests(path), *(name for name in others if os.path.lexists(path / name))]
-    _tell(screen, path, (), written, left, notes)
+    left = [*_existing_manifests(path), *(name for name in others if os.path.lexists(path / name))]
+    _report(screen, path, (), written, left, notes)
 
 
-def _tell(
+def _report(
     screen: Screen,
     path: Path,
     made: Sequence[str],
@@ -87,109 +87,109 @@ def _tell(
         "left": list(left),
         "notes": list(notes),
     }
-    screen.answer(document, _lines(path, made, written, left, notes))
+    screen.result(document, _result_lines(path, made, written, left, notes))
 
 
-def _anything(found: Survey) -> bool:
-    return bool(found.static or found.migrations or found.storage or found.unbuilt or found.loose_page)
+def _found_anything(found: DetectedFolders) -> bool:
+    return bool(found.static or found.migrations or found.storage or found.needs_build or found.has_root_page)
 
 
-def _one_line(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """A name that a manifest may have."""
     return " ".join("".join(char if char.isprintable() else " " for char in name).split()) or "project"
 
 
-def _manifests(path: Path) -> list[str]:
-    return [name for name in NAMES if os.path.lexists(path / name)]
+def _existing_manifests(path: Path) -> list[str]:
+    return [name for name in MANIFEST_NAMES if os.path.lexists(path / name)]
 
 
-def _refuse_second(path: Path) -> None:
-    for name in _manifests(path):
+def _refuse_existing_manifest(path: Path) -> None:
+    for name in _existing_manifests(path):
         raise SourceRefused(
             f"{path / name} is there already",
             hint="edit it; `mosaic-deploy schema` shows every field, `mosaic-deploy init --github` adds a workflow",
         )
 
 
-def _start(path: Path, name: str | None) -> Iterator[str]:
+def _write_starter_page(path: Path, name: str | None) -> Iterator[str]:
     """A folder with one page; its name, where it was written."""
     page = path / "public" / "index.html"
-    _make(page.parent)
-    title = _one_line(name or path.resolve().name)
+    _make_folder(page.parent)
+    title = _normalize_name(name or path.resolve().name)
     if not page.exists():
-        _put(page, templates.PAGE.format(name=_escaped(title)))
+        _write_atomically(page, templates.PAGE.format(name=_escaped(title)))
         yield page.relative_to(path).as_posix()
 
 
-def _write_ignored(path: Path, notes: list[str]) -> Iterator[str]:
+def _write_gitignore(path: Path, notes: list[str]) -> Iterator[str]:
     """In a git repository, `.env` among what git ignores."""
-    if git_files.repository_of(path) is None:
+    if git_files.find_repository(path) is None:
         return
-    if git_files.is_committed(path):
+    if git_files.is_tracked(path):
         notes.append(
             ".env is in git: whoever reads the repository has its keys. "
             "Run `git rm --cached .env`, and have new keys made"
         )
     if not git_files.is_ignored(path):
         file = path / git_files.IGNORE_FILE
-        _put(file, git_files.with_dotenv(_text_of(file)))
+        _write_atomically(file, git_files.add_dotenv(_read_text(file)))
         yield git_files.IGNORE_FILE
 
 
-def _write(path: Path, manifest: str) -> Iterator[str]:
+def _write_project_files(path: Path, manifest: str) -> Iterator[str]:
     """The files, by name, each as it is written; the manifest last, so that a broken run can be repeated."""
     from mosaic_deploy.schema_files import read_schema_text
     from mosaic_deploy.source.manifest.read import SCHEMA
 
-    _put(path / templates.SCHEMA_FILE, read_schema_text(SCHEMA))
+    _write_atomically(path / templates.SCHEMA_FILE, read_schema_text(SCHEMA))
     yield templates.SCHEMA_FILE
     if not (path / templates.IGNORE_FILE).exists():
-        _put(path / templates.IGNORE_FILE, templates.IGNORE)
+        _write_atomically(path / templates.IGNORE_FILE, templates.IGNORE)
         yield templates.IGNORE_FILE
     agents = path / templates.AGENTS_FILE
-    _put(agents, templates.with_section(_text_of(agents)))
+    _write_atomically(agents, templates.with_agents_section(_read_text(agents)))
     yield templates.AGENTS_FILE
-    _put_new(path / NAMES[0], manifest)
-    yield NAMES[0]
+    _write_new(path / MANIFEST_NAMES[0], manifest)
+    yield MANIFEST_NAMES[0]
 
 
 def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     """At the repository's root, wherever in it the project lies. One that is there is left alone."""
     from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
-    from mosaic_deploy.installed import on_github
+    from mosaic_deploy.installed import github_reference
 
-    root = git_files.repository_of(path) or path
+    root = git_files.find_repository(path) or path
     file = _workflow_file(path)
     if os.path.lexists(file):
         return
-    source = on_github()
+    source = github_reference()
     if source is None:
         notes.append(
             f"{templates.WORKFLOW_FILE} says {PLACEHOLDER}: put in the repository and the commit of mosaic-deploy that you trust"
         )
-    _make(file.parent)
-    _put(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix(), source))
+    _make_folder(file.parent)
+    _write_atomically(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix(), source))
     yield Path(os.path.relpath(file.resolve(), path.resolve())).as_posix()
 
 
 def _workflow_file(path: Path) -> Path:
-    return (git_files.repository_of(path) or path) / templates.WORKFLOW_FILE
+    return (git_files.find_repository(path) or path) / templates.WORKFLOW_FILE
 
 
-def _notes(found: Survey) -> Iterator[str]:
+def _notes(found: DetectedFolders) -> Iterator[str]:
     if found.other_migrations:
         others = ", ".join(found.other_migrations)
         yield f"database.migrations is {found.migrations}; these look like migrations, too: {others}"
-    if found.unbuilt:
+    if found.needs_build:
         yield "no built site was found: run your build, and set static.dir to where it puts the pages"
-    if found.loose_page and not found.static:
+    if found.has_root_page and not found.static:
         yield (
             "index.html isn't published where it lies: a site has a folder of its own, so that nothing else is published. "
             "Move it and what belongs to it into public, and take the # from `static` in mosaic.yaml"
         )
 
 
-def _lines(
+def _result_lines(
     path: Path, made: Sequence[str], written: Sequence[str], left: Sequence[str], notes: Sequence[str]
 ) -> Iterator[str]:
     yield from (f"made the folder {folder}" for folder in made)
@@ -200,7 +200,7 @@ def _lines(
     yield f"Try it on this machine:  mosaic-deploy apply --local{where}"
 
 
-def _text_of(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -209,14 +209,14 @@ def _text_of(file: Path) -> str:
         raise SourceUnreadable(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceUnreadable(f"{folder} can't be made: {error.strerror}") from None
 
 
-def _put(file: Path, text: str) -> None:
+def _write_atomically(file: Path, text: str) -> None:
     """Writes a file whole or not at all: AGENTS.md may hold more than our section."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -228,13 +228,13 @@ def _put(file: Path, text: str) -> None:
         raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
 
 
-def _put_new(file: Path, text: str) -> None:
-    """As `_put`, and what has come there meanwhile is left alone."""
+def _write_new(file: Path, text: str) -> None:
+    """As `_write_atomically`, and what has come there meanwhile is left alone."""
     try:
         with file.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
     except FileExistsError:
-        _refuse_second(file.parent)
+        _refuse_existing_manifest(file.parent)
     except OSError as error:
         raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
 

@@ -9,10 +9,10 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.api_access import api_url
-from mosaic_deploy.cli.target.keyring_keys import is_installed
-from mosaic_deploy.cli.target.stored_keys import forget_key, keep_in_file, keep_in_keyring
-from mosaic_deploy.cli.terminal.consent import interactive
+from mosaic_deploy.cli.target.api_access import read_api_url
+from mosaic_deploy.cli.target.keyring_keys import is_keyring_installed
+from mosaic_deploy.cli.target.stored_keys import delete_key, store_in_file, store_in_keyring
+from mosaic_deploy.cli.terminal.consent import is_interactive
 from mosaic_deploy.errors import KeyMissing, Unauthorized
 
 
@@ -33,8 +33,8 @@ def login(screen: Screen, in_keyring: bool) -> None:
     """
     if in_keyring:
         _require_keyring()
-    url = api_url(Path())
-    key = _asked(url)
+    url = read_api_url(Path())
+    key = _read_key(url)
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
     from mosaic_deploy.live.api.projects import read_projects
@@ -43,16 +43,16 @@ def login(screen: Screen, in_keyring: bool) -> None:
         with Api(url, ApiKey(key)) as api:
             count = len(read_projects(api))
     except Unauthorized as error:
-        error.hint = _where(url)
+        error.hint = _key_hint(url)
         raise
     noun = "project" if count == 1 else "projects"
     document = {"type": "login", "api": url, "file": None, "keyring": None, "projects": count}
     if in_keyring:
-        document["keyring"] = keep_in_keyring(url, key)
+        document["keyring"] = store_in_keyring(url, key)
         where = f"the keyring ({document['keyring']})"
     else:
-        where = document["file"] = str(keep_in_file(url, key))
-    screen.answer(document, [f"The key is good ({count} {noun}) and is kept in {where}."])
+        where = document["file"] = str(store_in_file(url, key))
+    screen.result(document, [f"The key is good ({count} {noun}) and is kept in {where}."])
 
 
 @click.command()
@@ -60,15 +60,15 @@ def login(screen: Screen, in_keyring: bool) -> None:
 @click.pass_obj
 def logout(screen: Screen) -> None:
     """Forget the API key that `login` kept, in the file and in the keyring."""
-    url = api_url(Path())
-    known = forget_key(url)
+    url = read_api_url(Path())
+    known = delete_key(url)
     said = "The key is forgotten." if known else f"There is no key kept for {url}."
-    screen.answer({"type": "logout", "api": url, "forgotten": known}, [said])
+    screen.result({"type": "logout", "api": url, "forgotten": known}, [said])
 
 
 def _require_keyring() -> None:
     """Before a key is asked for."""
-    if not is_installed():
+    if not is_keyring_installed():
         from mosaic_deploy.installed import install_command
 
         raise click.UsageError(
@@ -76,7 +76,7 @@ def _require_keyring() -> None:
         )
 
 
-def _where(url: str) -> str:
+def _key_hint(url: str) -> str:
     """Where a key that is taken comes from."""
     from mosaic_deploy.live.api.transport import is_loopback
 
@@ -88,8 +88,8 @@ def _where(url: str) -> str:
     )
 
 
-def _asked(url: str) -> str:
-    if interactive():
+def _read_key(url: str) -> str:
+    if is_interactive():
         key = str(click.prompt(f"API key for {url}", hide_input=True, err=True)).strip()
     else:
         key = sys.stdin.readline().strip()

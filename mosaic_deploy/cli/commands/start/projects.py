@@ -13,7 +13,7 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
-from mosaic_deploy.cli.target.api_access import open_account
+from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.errors import NextAction, ProjectExists
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def projects() -> None:
 @click.pass_obj
 def list_projects(screen: Screen, local: bool) -> None:
     """List the account's projects with id, name, status and URL."""
-    with open_account(Path(), local=local) as api:
+    with open_api(Path(), local=local) as api:
         from mosaic_deploy.live.api.projects import read_projects
 
         found = read_projects(api)
     document = {"type": "projects", "projects": [asdict(project) for project in found]}
     rows = [(project.id, project.name, project.status, project.url) for project in found]
-    screen.answer(document, table(("id", "name", "status", "url"), rows) if rows else ["no projects yet"])
+    screen.result(document, table(("id", "name", "status", "url"), rows) if rows else ["no projects yet"])
 
 
 @projects.command()
@@ -50,23 +50,22 @@ def list_projects(screen: Screen, local: bool) -> None:
 @click.pass_obj
 def create(screen: Screen, name: str, local: bool) -> None:
     """Create a project called NAME and wait until it runs. `apply` does so by itself."""
-    with open_account(Path(), local=local) as api:
-        from mosaic_deploy.live.api.projects import await_running
-        from mosaic_deploy.live.api.projects import create as create_project
+    with open_api(Path(), local=local) as api:
+        from mosaic_deploy.live.api.projects import create_project, wait_until_running
         from mosaic_deploy.model.snapshot import Project
 
         try:
             created = create_project(api, name)
         except ProjectExists as error:
-            error.next_actions = tuple(_here(action, local=local) for action in error.next_actions)
+            error.next_actions = tuple(_with_local(action, local=local) for action in error.next_actions)
             raise
-        for event in await_running(api, created, timeout=_PROVISION_WAIT):
+        for event in wait_until_running(api, created, timeout=_PROVISION_WAIT):
             if isinstance(event, Project):
                 created = event
-    screen.answer({"type": "project", **asdict(created)}, _created_lines(created))
+    screen.result({"type": "project", **asdict(created)}, _created_lines(created))
 
 
-def _here(action: NextAction, *, local: bool) -> NextAction:
+def _with_local(action: NextAction, *, local: bool) -> NextAction:
     return replace(action, command=f"{action.command} --local") if local else action
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from mosaic_deploy.source.detect import Survey
+from mosaic_deploy.source.detect import DetectedFolders
 
 SCHEMA_FILE = "mosaic.schema.json"
 IGNORE_FILE = ".mosaicignore"
@@ -52,12 +52,12 @@ This project is deployed to Mosaic by `mosaic-deploy` from `mosaic.yaml`; `mosai
 """
 
 
-def manifest_text(found: Survey) -> str:
+def manifest_text(found: DetectedFolders) -> str:
     """A manifest for what was found, with comments for what wasn't."""
     return "\n".join(_manifest_lines(found)) + "\n"
 
 
-def with_section(text: str) -> str:
+def with_agents_section(text: str) -> str:
     """AGENTS.md with our section: put in place of an older one, else at the end."""
     before, begin, rest = text.partition(AGENTS_BEGIN)
     _, end, after = rest.partition(AGENTS_END)
@@ -66,12 +66,12 @@ def with_section(text: str) -> str:
     return f"{text.rstrip()}\n\n{AGENTS}" if text.strip() else AGENTS
 
 
-def _manifest_lines(found: Survey) -> Iterator[str]:
+def _manifest_lines(found: DetectedFolders) -> Iterator[str]:
     yield f"# yaml-language-server: $schema={SCHEMA_FILE}"
     yield "version: 1"
     yield ""
     yield "project:"
-    yield f"  name: {_text(found.name)}"
+    yield f"  name: {_yaml_string(found.name)}"
     yield "  # id: the project's id, once an apply has shown it"
     yield ""
     yield from _section(
@@ -89,23 +89,25 @@ def _manifest_lines(found: Survey) -> Iterator[str]:
     yield "#   magic_link:"
     yield "#     redirect_url: /signed-in"
     yield ""
-    yield from _verify(found)
+    yield from _verify_section(found)
     yield "# What differs by environment, chosen with --env:"
     yield "# environments:"
     yield "#   staging:"
-    yield "#     project: { name: " + _text(f"{found.name} staging") + " }"
+    yield "#     project: { name: " + _yaml_string(f"{found.name} staging") + " }"
 
 
 def _section(name: str, field: str, value: str | None, meaning: str) -> Iterator[str]:
     mark = "" if value else "# "
-    shown = _text(value) if value else {"database": "migrations", "static": "public"}.get(name, "assets")
+    shown = (
+        _yaml_string(value) if value else {"database": "migrations", "static": "public"}.get(name, "assets")
+    )
     yield f"# {meaning[0].upper()}{meaning[1:]}."
     yield f"{mark}{name}:"
     yield f"{mark}  {field}: {shown}"
     yield ""
 
 
-def _verify(found: Survey) -> Iterator[str]:
+def _verify_section(found: DetectedFolders) -> Iterator[str]:
     mark = "" if found.static else "# "
     yield "# Asked over HTTP after every apply."
     yield f"{mark}verify:"
@@ -114,7 +116,7 @@ def _verify(found: Survey) -> Iterator[str]:
     yield ""
 
 
-def _text(value: str) -> str:
+def _yaml_string(value: str) -> str:
     """A YAML string: plain where that is safe, else as JSON has it."""
     plain = value.replace("_", "").replace("-", "").replace("/", "").replace(" ", "")
     safe = plain.isascii() and plain.isalnum() and plain[:1].isalpha() and value.strip() == value

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli.render.documents import hazard_document
-from mosaic_deploy.cli.render.text.edits import clock, spent
-from mosaic_deploy.cli.render.text.hazards import styled
-from mosaic_deploy.model.catalog import PartChange
+from mosaic_deploy.cli.render.text.edits import clock, elapsed
+from mosaic_deploy.cli.render.text.hazards import severity_text
+from mosaic_deploy.model.catalog import SchemaChange
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy.draft import Drafted
+    from mosaic_deploy.deploy.draft import DraftResult
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
-_MOST = 40
-_WIDEST = 100
+_MAX_CHANGES = 40
+_MAX_WIDTH = 100
 """Characters of a definition; of a longer one the beginning is shown."""
-EXPLAINED = (
+DRAFT_EXPLANATION = (
     "         Apps see a copy of the database with the draft in it; the database itself stays as it is.",
     "         What they write goes with the draft's next save, and when it is sealed or this ends.",
 )
 
 
-def draft_document(path: str, database: str, drafted: Drafted, seconds: float) -> dict[str, Any]:
+def draft_document(path: str, database: str, drafted: DraftResult, seconds: float) -> dict[str, Any]:
     return {
         "type": "draft",
         "path": path,
@@ -36,47 +36,47 @@ def draft_document(path: str, database: str, drafted: Drafted, seconds: float) -
     }
 
 
-def _change_document(change: PartChange) -> dict[str, Any]:
-    part = change.part
+def _change_document(change: SchemaChange) -> dict[str, Any]:
+    part = change.object
     return {
         "action": change.action,
         "kind": part.kind,
         "name": part.name,
-        "of": part.of or None,
+        "of": part.parent or None,
         "before": change.before,
         "after": change.after,
     }
 
 
-def draft_lines(path: str, drafted: Drafted, seconds: float, *, first: bool) -> Iterator[str]:
+def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool) -> Iterator[str]:
     """The line, the schema's differences, and what would hurt; the `first` one says what a draft is."""
     said = f"{len(drafted.changes)} difference{'' if len(drafted.changes) == 1 else 's'}"
-    yield f"{clock()} {path} → drafted in {spent(seconds)}, {said if drafted.changes else 'no difference'}"
-    yield from (_change_line(change) for change in drafted.changes[:_MOST])
-    if len(drafted.changes) > _MOST:
-        yield f"         … and {len(drafted.changes) - _MOST} more; --output ndjson has all"
+    yield f"{clock()} {path} → drafted in {elapsed(seconds)}, {said if drafted.changes else 'no difference'}"
+    yield from (_change_line(change) for change in drafted.changes[:_MAX_CHANGES])
+    if len(drafted.changes) > _MAX_CHANGES:
+        yield f"         … and {len(drafted.changes) - _MAX_CHANGES} more; --output ndjson has all"
     for hazard in drafted.hazards:
         if not hazard.ignored:
-            yield f"         {styled(hazard)} {hazard.location}: {hazard.message}  [{hazard.code}]"
+            yield f"         {severity_text(hazard)} {hazard.location}: {hazard.message}  [{hazard.code}]"
     if first:
-        yield from EXPLAINED
+        yield from DRAFT_EXPLANATION
 
 
-def _change_line(change: PartChange) -> str:
+def _change_line(change: SchemaChange) -> str:
     sign, color = _SIGNS[change.action]
-    told = f"{change.part}"
+    told = f"{change.object}"
     if change.before is None or change.after is None:
         definition = change.after if change.action == "add" else ""
-    elif "\n" in change.before + change.after or len(change.before + change.after) > _WIDEST:
+    elif "\n" in change.before + change.after or len(change.before + change.after) > _MAX_WIDTH:
         definition = ""
     else:
         definition = f"{change.before or 'nothing'} → {change.after or 'nothing'}"
-    text = f"{told} {_short(definition or '')}".rstrip()
+    text = f"{told} {_one_line(definition or '')}".rstrip()
     return f"         {click.style(sign, fg=color)} {text}"
 
 
-def _short(definition: str) -> str:
+def _one_line(definition: str) -> str:
     """One line of what PostgreSQL writes; of a routine's text its name alone says enough."""
     if "\n" in definition:
         return ""
-    return definition if len(definition) <= _WIDEST else definition[: _WIDEST - 1] + "…"
+    return definition if len(definition) <= _MAX_WIDTH else definition[: _MAX_WIDTH - 1] + "…"

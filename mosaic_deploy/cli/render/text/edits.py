@@ -7,60 +7,62 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutAsset, RunSeed
+from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutStorageFile, RunSeed
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
-from mosaic_deploy.model.quantities import counted
-from mosaic_deploy.model.snapshot import State
+from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.snapshot import ObjectState
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy import Planned
+    from mosaic_deploy.deploy import PreparedPlan
 
-Say = Callable[[dict[str, Any], Iterable[str]], None]
+WriteResult = Callable[[dict[str, Any], Iterable[str]], None]
 
-_EACH = 10
+_MAX_LINES = 10
 """Changes of a run that get a line each; of more, the number is told."""
-_OLDEST = 30.0
+_MAX_SAVE_AGE = 30.0
 """Seconds: a file whose time is older was moved here, and nobody knows when."""
 
 
-class Edited:
+class EditReport:
     """The lines of one run. `seen` is when its edits had settled."""
 
-    def __init__(self, say: Say, planned: Planned, seen: float) -> None:
-        self._say = say
+    def __init__(self, say: WriteResult, planned: PreparedPlan, seen: float) -> None:
+        self._write = say
         self._planned = planned
-        self._seen = seen
-        self._saved = min((self._when(change) for change in planned.plan.changes), default=seen)
-        self._many = len(planned.plan.changes) > _EACH
+        self._settled_at = seen
+        self._first_saved = min((self._save_time(change) for change in planned.plan.changes), default=seen)
+        self._summarized = len(planned.plan.changes) > _MAX_LINES
 
     def done(self, event: ChangeDone) -> None:
         """Said when the platform has confirmed it."""
-        if self._many:
+        if self._summarized:
             return
         change = event.change
-        spent = time.time() - self._when(change)
-        self._told(change.address, self._name(change), _verb(change), spent)
+        elapsed = time.time() - self._save_time(change)
+        self._report(change.address, self._name(change), _done_word(change), elapsed)
 
     def ended(self, event: ApplyDone | ApplyFailed) -> None:
-        if self._many and event.done:
+        if self._summarized and event.done:
             count = len(event.done)
-            self._told("", counted(count, "change"), "live", time.time() - self._saved, changes=count)
+            self._report(
+                "", count_text(count, "change"), "live", time.time() - self._first_saved, changes=count
+            )
         if isinstance(event, ApplyDone):
-            self._say_left()
+            self._report_left_live()
 
-    def _say_left(self) -> None:
+    def _report_left_live(self) -> None:
         """Files that were deleted here and, without pruning, not there."""
         left = [
             f"{kind}:{each.path}"
-            for kind, found in self._planned.tidying().items()
+            for kind, found in self._planned.ledger_cleanup().items()
             for each in found.mark
-            if each.state is State.KEPT
+            if each.state is ObjectState.KEPT
         ]
-        for address in left[:_EACH]:
+        for address in left[:_MAX_LINES]:
             document = {"type": "left_live", "address": address, "path": address.partition(":")[2]}
-            self._say(document, [f"{clock()} {document['path']} → deleted here, left live (prune is off)"])
+            self._write(document, [f"{clock()} {document['path']} → deleted here, left live (prune is off)"])
 
-    def _told(self, address: str, name: str, verb: str, seconds: float, **more: object) -> None:
+    def _report(self, address: str, name: str, verb: str, seconds: float, **more: object) -> None:
         document = {
             "type": "live",
             "address": address or None,
@@ -69,13 +71,15 @@ class Edited:
             "milliseconds": round(seconds * 1000),
             **more,
         }
-        self._say(document, [f"{clock()} {name} → {verb} in {spent(seconds)}"])
+        self._write(document, [f"{clock()} {name} → {verb} in {elapsed(seconds)}"])
 
-    def _when(self, change: Change) -> float:
+    def _save_time(self, change: Change) -> float:
         """When the file was saved, or put in place: the time of its last change, which a program can't set."""
         if isinstance(change, Put):
             files = (
-                self._planned.desired.assets if isinstance(change, PutAsset) else self._planned.desired.static
+                self._planned.desired.storage_files
+                if isinstance(change, PutStorageFile)
+                else self._planned.desired.static
             )
             file = files.get(change.path)
             path = file and file.source
@@ -84,23 +88,23 @@ class Edited:
         else:
             path = None
         try:
-            saved = os.stat(path).st_ctime if path else self._seen  # noqa: PTH116 - may be None
+            saved = os.stat(path).st_ctime if path else self._settled_at  # noqa: PTH116 - may be None
         except OSError:
-            return self._seen
-        return saved if 0 <= time.time() - saved < _OLDEST else self._seen
+            return self._settled_at
+        return saved if 0 <= time.time() - saved < _MAX_SAVE_AGE else self._settled_at
 
     def _name(self, change: Change) -> str:
         desired = self._planned.desired
         if isinstance(change, Put):
-            files = desired.assets if isinstance(change, PutAsset) else desired.static
-            return files[change.path].shown if change.path in files else change.path
+            files = desired.storage_files if isinstance(change, PutStorageFile) else desired.static
+            return files[change.path].relative_path if change.path in files else change.path
         if isinstance(change, ApplyMigration):
-            named = (file.shown for file in desired.migrations if file.migration.file == change.file)
+            named = (file.relative_path for file in desired.migrations if file.migration.file == change.file)
             return next(named, change.file)
         return change.path if isinstance(change, RunSeed) else change.address
 
 
-_NAMED = 3
+_MAX_NAMES = 3
 
 
 def still_lines(code: str, place: str, paths: Sequence[str]) -> Iterator[str]:
@@ -109,14 +113,14 @@ def still_lines(code: str, place: str, paths: Sequence[str]) -> Iterator[str]:
         yield f"{clock()} {place} → still error[{code}], as above"
     waiting = [path for path in paths if path != place]
     if waiting:
-        more = [f"{len(waiting) - _NAMED} more"] if len(waiting) > _NAMED else []
+        more = [f"{len(waiting) - _MAX_NAMES} more"] if len(waiting) > _MAX_NAMES else []
         on = f" for {place}" if place else ""
-        named = ", ".join([*waiting[:_NAMED], *more])
+        named = ", ".join([*waiting[:_MAX_NAMES], *more])
         yield f"{clock()} {named} → waits{on}: error[{code}] still stands"
 
 
 def held_line(paths: Sequence[str]) -> str:
-    rest = f", and {counted(len(paths) - 1, 'file')} after it" if len(paths) > 1 else ""
+    rest = f", and {count_text(len(paths) - 1, 'file')} after it" if len(paths) > 1 else ""
     return f"{clock()} {paths[0]} has no statement yet: it is applied when it has one{rest}"
 
 
@@ -124,7 +128,7 @@ def clock() -> str:
     return time.strftime("%H:%M:%S")
 
 
-def _verb(change: Change) -> str:
+def _done_word(change: Change) -> str:
     if isinstance(change, Put):
         return "live"
     if change.action is Action.DESTROY:
@@ -132,6 +136,6 @@ def _verb(change: Change) -> str:
     return "run" if isinstance(change, RunSeed) else "applied"
 
 
-def spent(seconds: float) -> str:
+def elapsed(seconds: float) -> str:
     """`84 ms`, `1.2 s`."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
-from mosaic_deploy.model.quantities import counted
+from mosaic_deploy.model.quantities import count_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyFailed
 
-_STATES = {
+_MUTATION_STATES = {
     "committed": "everything before it is applied and kept",
     "partial": "what was done so far is applied and kept",
     "unknown": "whether the last step took effect, or a part of it, isn't known",
@@ -24,7 +24,7 @@ def _colored(color: str) -> Callable[[str], str]:
     return lambda line: click.style(line, fg=color)
 
 
-_DIFFERENCE: dict[str, Callable[[str], str]] = {"+": _colored("green"), "-": _colored("red")}
+_DIFF_STYLES: dict[str, Callable[[str], str]] = {"+": _colored("green"), "-": _colored("red")}
 
 
 def error_lines(error: MosaicError) -> Iterator[str]:
@@ -37,10 +37,10 @@ def error_lines(error: MosaicError) -> Iterator[str]:
     for problem in error.problems:
         yield str(problem)
         yield from _source_lines(problem.location)
-        yield from _more_lines(problem)
+        yield from _hint_and_diff_lines(problem)
     yield from _database_lines(error)
-    if error.mutation_state in _STATES:
-        yield f"  state: {_STATES[error.mutation_state]}"
+    if error.mutation_state in _MUTATION_STATES:
+        yield f"  state: {_MUTATION_STATES[error.mutation_state]}"
     if error.hint:
         yield f"  hint: {error.hint}"
     for action in error.next_actions:
@@ -50,16 +50,18 @@ def error_lines(error: MosaicError) -> Iterator[str]:
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:
     """What was done, what failed, what remains."""
-    yield f"Stopped after {failed.seconds:.1f} s: {how_far(failed)}."
+    yield f"Stopped after {failed.seconds:.1f} s: {progress_text(failed)}."
     if failed.failed:
         yield click.style(f"  failed: {failed.failed}", fg="red")
 
 
-def how_far(failed: ApplyFailed) -> str:
+def progress_text(failed: ApplyFailed) -> str:
     """`3 of 5 changes done`: of all that the plan has, the one that failed included."""
     total = len(failed.done) + len(failed.remaining) + (failed.failed is not None)
     return (
-        f"{len(failed.done):,} of {counted(total, 'change')} done" if total else "there was nothing to change"
+        f"{len(failed.done):,} of {count_text(total, 'change')} done"
+        if total
+        else "there was nothing to change"
     )
 
 
@@ -77,12 +79,12 @@ def _source_lines(location: Location) -> Iterator[str]:
         yield f"{'':5} | {' ' * (column - start - 1)}{caret}"
 
 
-def _more_lines(problem: Problem) -> Iterator[str]:
+def _hint_and_diff_lines(problem: Problem) -> Iterator[str]:
     """A hint's lines after the first, which stands beside the problem, and the difference."""
     for line in (problem.hint or "").split("\n")[1:]:
         yield f"{'':5} | {line}"
     for line in (problem.diff or "").splitlines():
-        yield f"{'':5} | {_DIFFERENCE.get(line[:1], str)(line)}"
+        yield f"{'':5} | {_DIFF_STYLES.get(line[:1], str)(line)}"
 
 
 def _database_lines(error: MosaicError) -> Iterator[str]:

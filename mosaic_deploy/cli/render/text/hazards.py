@@ -7,31 +7,31 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from mosaic_deploy.model.hazard import Danger, Hazard
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.plan import Plan
 
 _COLORS = {
-    Danger.DESTRUCTIVE: "red",
-    Danger.SECURITY: "magenta",
-    Danger.BLOCKING: "yellow",
-    Danger.RISKY: "yellow",
-    Danger.ADVICE: None,
+    HazardSeverity.DESTRUCTIVE: "red",
+    HazardSeverity.SECURITY: "magenta",
+    HazardSeverity.BLOCKING: "yellow",
+    HazardSeverity.RISKY: "yellow",
+    HazardSeverity.ADVICE: None,
 }
-_MOST = 25
+_MAX_SHOWN = 25
 
 
 def plan_hazard_lines(plan: Plan) -> Iterator[str]:
     """The plan's hazards, the worst first, and what the policy says to them; nothing where there are none."""
-    loud = [hazard for hazard in plan.hazards if not hazard.silent]
+    loud = [hazard for hazard in plan.hazards if not hazard.suppressed]
     if plan.hazards:
         yield ""
         yield "  Hazards"
         yield from (
-            f"    {styled(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]{_reason(hazard)}"
-            for hazard in loud[:_MOST]
+            f"    {severity_text(hazard, 11)} {hazard.location}: {hazard.message}  [{hazard.code}]{_reason(hazard)}"
+            for hazard in loud[:_MAX_SHOWN]
         )
-    if len(loud) > _MOST:
-        yield f"    … and {len(loud) - _MOST} more; --output json has all"
+    if len(loud) > _MAX_SHOWN:
+        yield f"    … and {len(loud) - _MAX_SHOWN} more; --output json has all"
     if silent := len(plan.hazards) - len(loud):
         yield f"    {silent} silenced by mosaic-ignore"
     if plan.denied:
@@ -51,7 +51,7 @@ def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:
     for hazard in hazards:
         if hazard.ignored:
             continue
-        yield f"{hazard.location}: {styled(hazard)}[{hazard.code}] {hazard.message}"
+        yield f"{hazard.location}: {severity_text(hazard)}[{hazard.code}] {hazard.message}"
         if hazard.location.text:
             yield f"{hazard.location.line:>5} | {hazard.location.text.strip()[:110]}"
         yield f"      instead: {hazard.instead}"
@@ -61,10 +61,10 @@ def lint_lines(hazards: Sequence[Hazard], files: int) -> Iterator[str]:
 def lint_summary(hazards: Sequence[Hazard], files: int) -> str:
     """`12 files: 1 destructive, 2 advice, 1 silenced.`"""
     counts = Counter("silenced" if hazard.ignored else str(hazard.severity) for hazard in hazards)
-    words = [f"{counts[word]} {word}" for word in (*map(str, Danger), "silenced") if counts[word]]
+    words = [f"{counts[word]} {word}" for word in (*map(str, HazardSeverity), "silenced") if counts[word]]
     return f"{files} {'file' if files == 1 else 'files'}: {', '.join(words) or 'nothing found'}."
 
 
-def styled(hazard: Hazard, width: int = 0) -> str:
+def severity_text(hazard: Hazard, width: int = 0) -> str:
     """Its severity, in its colour."""
     return click.style(f"{hazard.severity:<{width}}", fg=_COLORS[hazard.severity])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-_WIDEST = 60
+_MAX_WIDTH = 60
 """Of a column, in cells; longer text is cut: the JSON output has it whole."""
 
 
@@ -32,7 +32,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "".join(char if char.isprintable() else "·" for char in str(value))
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
 
 
 def _width(text: str) -> int:
@@ -48,7 +48,7 @@ _LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^()\s]+)\)")
 _CODE = re.compile(r"(`+)(.+?)\1")
 
 
-def plain_lines(text: str) -> Iterator[str]:
+def markdown_lines(text: str) -> Iterator[str]:
     """The lines of `text`: code blocks indented and otherwise as they are, bold as bold, links as their words."""
     within = False
     for line in text.splitlines():
@@ -64,11 +64,11 @@ def _styled(line: str) -> str:
     """What stands in backticks keeps them, and isn't looked into: a command is pasted as it is written."""
     shown, rest = [], 0
     for code in _CODE.finditer(line):
-        shown += [_words(line[rest : code.start()]), code[0]]
+        shown += [_styled_text(line[rest : code.start()]), code[0]]
         rest = code.end()
-    return "".join([*shown, _words(line[rest:])])
+    return "".join([*shown, _styled_text(line[rest:])])
 
 
-def _words(text: str) -> str:
+def _styled_text(text: str) -> str:
     linked = _LINK.sub(lambda link: f"{link[1]} ({link[2]})" if ":" in link[2] else link[1], text)
     return _BOLD.sub(lambda bold: click.style(bold[1], bold=True), linked)

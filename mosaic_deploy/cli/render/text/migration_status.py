@@ -7,79 +7,87 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from mosaic_deploy.model.migration_status import Entry, Line, Standing
+from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
 
-_COLORS = {Standing.APPLIED: "green", Standing.PENDING: "yellow", Standing.REFORMATTED: "yellow"}
-_WIDEST = 60
+_COLORS = {
+    MigrationState.APPLIED: "green",
+    MigrationState.PENDING: "yellow",
+    MigrationState.REFORMATTED: "yellow",
+}
+_MAX_WIDTH = 60
 
 
-def history_lines(lines: Sequence[Line]) -> Iterator[str]:
+def history_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
     """A table, below it what can be put right and how, and a count of each standing."""
     if not lines:
         yield "There are no migrations."
         return
     version = max(len(line.version) for line in lines)
-    file = min(_WIDEST, max(len(line.file) for line in lines))
+    file = min(_MAX_WIDTH, max(len(line.file) for line in lines))
     for line in lines:
-        shown = standing_text(line)
+        shown = status_text(line)
         yield (
             f"{line.version:>{version}}  {line.file:<{file}}  "
-            + click.style(shown, fg=_COLORS.get(line.standing, "red"))
+            + click.style(shown, fg=_COLORS.get(line.state, "red"))
             + _origin(line)
         )
-    yield from way_lines(lines)
-    counts = Counter(line.standing for line in lines)
-    yield ", ".join(f"{counts[standing]} {standing}" for standing in Standing if counts[standing]) + "."
+    yield from fix_lines(lines)
+    counts = Counter(line.state for line in lines)
+    yield ", ".join(f"{counts[standing]} {standing}" for standing in MigrationState if counts[standing]) + "."
 
 
-def repair_lines(lines: Sequence[Line]) -> Iterator[str]:
+def repair_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
     """What can be put right, and how."""
     if lines:
-        yield from list(way_lines(lines))[1:-1]
+        yield from list(fix_lines(lines))[1:-1]
     else:
         yield "Nothing to repair: folder and history agree."
 
 
-def way_lines(lines: Sequence[Line]) -> Iterator[str]:
+def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
     """For each migration with which something is wrong: what, and the commands that put it right."""
     for line in lines:
-        if line.ways:
+        if line.next_actions:
             yield ""
-            yield f"{line.file}: {standing_text(line)}"
-            if line.entry and line.entry.cause and line.standing in (Standing.FAILED, Standing.UNKNOWN):
+            yield f"{line.file}: {status_text(line)}"
+            if (
+                line.entry
+                and line.entry.cause
+                and line.state in (MigrationState.FAILED, MigrationState.UNKNOWN)
+            ):
                 yield f"  {line.entry.cause}"
-            yield from (f"  {way.description}:  {way.command}" for way in line.ways)
-    if any(line.ways for line in lines):
+            yield from (f"  {way.description}:  {way.command}" for way in line.next_actions)
+    if any(line.next_actions for line in lines):
         yield ""
 
 
-def standing_text(line: Line) -> str:
+def status_text(line: MigrationStatus) -> str:
     """The standing in words."""
-    if line.standing is Standing.REFORMATTED:
+    if line.state is MigrationState.REFORMATTED:
         return "applied; edited since, in comments or layout only"
-    if line.standing is Standing.MISSING:
+    if line.state is MigrationState.MISSING:
         return "applied, but no longer in the folder"
-    if line.entry and line.standing not in (Standing.APPLIED, Standing.PENDING):
-        return _parts_text(line.standing, line.entry)
-    return f"{line.standing} as {line.applied_as}" if line.applied_as else str(line.standing)
+    if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
+        return _units_text(line.state, line.entry)
+    return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)
 
 
-def _parts_text(standing: Standing, entry: Entry) -> str:
+def _units_text(standing: MigrationState, entry: HistoryEntry) -> str:
     """Of a file whose parts have to be told apart."""
     row = entry.migration
     attempt = f"part {abs(entry.attempt)} of {row.units}"
-    if standing is Standing.EDITED:
+    if standing is MigrationState.EDITED:
         return (
             f"edited after {'' if row.applied else f'part {row.units_done} of {row.units} of '}it was applied"
         )
-    if standing is Standing.FAILED:
+    if standing is MigrationState.FAILED:
         return f"{attempt} failed; the next apply begins it anew"
-    if standing is Standing.UNKNOWN:
+    if standing is MigrationState.UNKNOWN:
         return f"{attempt} was begun, and its end isn't known"
     return f"part {row.units_done} of {row.units} applied"
 
 
-def _origin(line: Line) -> str:
+def _origin(line: MigrationStatus) -> str:
     if line.entry is None:
         return ""
     origin = "" if line.entry.origin == "apply" else f", {line.entry.origin}"

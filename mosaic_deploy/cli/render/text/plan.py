@@ -24,16 +24,16 @@ _HEADINGS = {
     "static": "Static files",
     "auth": "Sign-in",
 }
-_MOST = 25
+_MAX_SHOWN = 25
 """Changes of one heading that are shown one by one; the rest is counted. `--output json` has them all."""
-_WIDEST = 48
+_MAX_WIDTH = 48
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """The whole plan as lines, styled; the summary last, and below it that it isn't everything."""
     if not plan.empty:
         yield click.style(_title(plan), bold=True)
-        for heading, changes in groupby(_grouped(plan.changes), key=lambda c: _HEADINGS[c.kind]):
+        for heading, changes in groupby(_group_by_heading(plan.changes), key=lambda c: _HEADINGS[c.kind]):
             yield ""
             yield f"  {heading}"
             yield from _change_lines(list(changes))
@@ -68,7 +68,7 @@ def partial_line(plan: Plan) -> str:
 
 
 def _prune_notes(plan: Plan) -> Iterator[Note]:
-    if count := plan.to_prune:
+    if count := plan.prune_count:
         files = "1 file is" if count == 1 else f"{count} files are"
         message = f"{files} deleted, also ones never deployed from here: needs --allow prune={count}"
         yield Note("to_prune", message, Severity.WARNING)
@@ -81,16 +81,16 @@ def _title(plan: Plan) -> str:
     return f"{name}{environment}{'  ' + project.url if project.url else ''}"
 
 
-def _grouped(changes: tuple[Change, ...]) -> list[Change]:
+def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
     """By heading, in order of first appearance, so that each heading comes once."""
     order = {heading: n for n, heading in enumerate(dict.fromkeys(_HEADINGS[c.kind] for c in changes))}
     return sorted(changes, key=lambda c: order[_HEADINGS[c.kind]])
 
 
 def _change_lines(changes: list[Change]) -> Iterator[str]:
-    shown = changes if len(changes) <= _MOST + 1 else changes[:_MOST]
+    shown = changes if len(changes) <= _MAX_SHOWN + 1 else changes[:_MAX_SHOWN]
     names = [_name(change) for change in shown]
-    width = min(_WIDEST, max(len(name) for name in names))
+    width = min(_MAX_WIDTH, max(len(name) for name in names))
     sized = any(isinstance(change, Put) for change in shown)
     for change, name in zip(shown, names, strict=True):
         sign, color = _SIGNS[change.action]

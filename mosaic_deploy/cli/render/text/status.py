@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.model.quantities import counted, size_text
-from mosaic_deploy.model.snapshot import Objects, State
+from mosaic_deploy.model.quantities import count_text, size_text
+from mosaic_deploy.model.snapshot import Objects, ObjectState
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.snapshot import Live
+    from mosaic_deploy.live.snapshot import LiveState
 
 
 import json
 from typing import Any
 
 
-def status_lines(live: Live) -> Iterator[str]:
+def status_lines(live: LiveState) -> Iterator[str]:
     snapshot = live.snapshot
     project = snapshot.project
     yield _line("project", f"{project.name} ({project.id or 'not created yet'}), {project.status}")
@@ -25,14 +25,14 @@ def status_lines(live: Live) -> Iterator[str]:
     applied = [m for m in snapshot.migrations or () if m.applied]
     newest = f", newest {applied[-1].file}" if applied else ""
     yield _line("migrations", f"{len(applied)} applied{newest}")
-    yield _line("static", _objects(snapshot.static or {}))
-    yield _line("storage", _objects(snapshot.storage or {}))
-    for name, (_, url) in sorted((live.assets or {}).items())[:10]:
+    yield _line("static", _files_text(snapshot.static or {}))
+    yield _line("storage", _files_text(snapshot.storage or {}))
+    for name, (_, url) in sorted((live.storage_files or {}).items())[:10]:
         yield _line("", f"{name}  {url}")
-    if last := live.facts.get("last"):
+    if last := live.ledger_facts.get("last"):
         ended = last.get("finished_at") or "not finished"
         yield _line("last deploy", f"{last.get('status')} by {last.get('holder')}, {ended}")
-    if lease := live.facts.get("lease"):
+    if lease := live.ledger_facts.get("lease"):
         if lease.get("ended"):
             yield _line(
                 "broke off", f"{lease.get('holder')}: its process has ended; the next apply takes over"
@@ -41,10 +41,10 @@ def status_lines(live: Live) -> Iterator[str]:
             yield _line("deploying now", f"{lease.get('holder')} (until {lease.get('expires_at')})")
 
 
-def _objects(objects: Objects) -> str:
-    managed = [o for o in objects.values() if o.state is not State.UNMANAGED]
+def _files_text(objects: Objects) -> str:
+    managed = [o for o in objects.values() if o.state is not ObjectState.UNMANAGED]
     others = len(objects) - len(managed)
-    text = f"{counted(len(managed), 'file')}, {size_text(sum(o.size for o in managed))}"
+    text = f"{count_text(len(managed), 'file')}, {size_text(sum(o.size for o in managed))}"
     return f"{text}; {others} not deployed from here" if others else text
 
 

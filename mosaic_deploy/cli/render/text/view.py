@@ -11,13 +11,13 @@ import click
 
 from mosaic_deploy.cli.render.text.error import error_lines, failure_lines
 from mosaic_deploy.errors import MosaicError
-from mosaic_deploy.model.quantities import counted, size_text
+from mosaic_deploy.model.quantities import count_text, size_text
 
 if TYPE_CHECKING:
-    from mosaic_deploy.live.snapshot import Live
+    from mosaic_deploy.live.snapshot import LiveState
     from mosaic_deploy.model.event import ApplyDone, Event, Noted, Waiting
     from mosaic_deploy.model.hazard import Hazard
-    from mosaic_deploy.model.migration_status import Line
+    from mosaic_deploy.model.migration_status import MigrationStatus
     from mosaic_deploy.model.plan import Plan
     from mosaic_deploy.model.snapshot import Project
     from mosaic_deploy.source.snapshot import Desired
@@ -39,7 +39,7 @@ class TextView:
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
         self.plan(plan, final=True)
 
-    def idle(self, plan: Plan, message: str) -> None:
+    def nothing_to_do(self, plan: Plan, message: str) -> None:
         from mosaic_deploy.cli.render.text.plan import note_line
 
         for note in plan.notes:
@@ -55,28 +55,28 @@ class TextView:
             self._waiting = event.reason
             self._err(f"waiting {event.reason}")
 
-    def hashing(self, done: int, total: int) -> None:
+    def hash_progress(self, done: int, total: int) -> None:
         self._err(f"  {size_text(done)} of {size_text(total)} hashed")
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
-        from mosaic_deploy.cli.render.progress import follow
+        from mosaic_deploy.cli.render.progress import show_events
         from mosaic_deploy.model.event import ApplyFailed
 
-        last = follow(events, color=self._color)
+        last = show_events(events, color=self._color)
         if isinstance(last, ApplyFailed):
             for line in failure_lines(last):
                 self._err(line)
             self.error(last.error)
             return last.error.exit_code
-        self._applied(plan, last)
+        self._show_applied(plan, last)
         return 0
 
-    def valid(self, desired: Desired) -> None:
+    def validated(self, desired: Desired) -> None:
         snapshot = desired.snapshot
         parts = [
-            counted(len(snapshot.migrations or ()), "migration"),
-            counted(len(snapshot.static or ()), "static file"),
-            counted(len(snapshot.storage or ()), "asset"),
+            count_text(len(snapshot.migrations or ()), "migration"),
+            count_text(len(snapshot.static or ()), "static file"),
+            count_text(len(snapshot.storage or ()), "asset"),
         ]
         if desired.notes:
             from mosaic_deploy.cli.render.text.plan import note_line
@@ -85,7 +85,7 @@ class TextView:
                 self._out(note_line(note))
         self._out(f"{desired.manifest.file.name} is valid: {', '.join(parts)}.")
 
-    def status(self, live: Live, pending: Plan | MosaicError) -> None:
+    def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
         from mosaic_deploy.cli.render.text.plan import summary_line
         from mosaic_deploy.cli.render.text.status import status_lines
 
@@ -99,21 +99,21 @@ class TextView:
     def platform(self, document: Mapping[str, Any]) -> None:
         for name, value in document.items():
             if value is not None:
-                self._out(f"{name.replace('_', ' ') + ':':<16} {_plain(value)}")
+                self._out(f"{name.replace('_', ' ') + ':':<16} {_value_text(value)}")
 
-    def history(self, project: Project, lines: Sequence[Line]) -> None:
+    def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         from mosaic_deploy.cli.render.text.migration_status import history_lines
 
         for line in history_lines(lines):
             self._out(line)
 
-    def repairs(self, project: Project, lines: Sequence[Line]) -> None:
+    def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         from mosaic_deploy.cli.render.text.migration_status import repair_lines
 
         for line in repair_lines(lines):
             self._out(line)
 
-    def saved(self, path: str) -> None:
+    def plan_saved(self, path: str) -> None:
         import shlex
 
         self._err(f"Saved. To apply exactly this plan:  mosaic-deploy apply {shlex.quote(path)}")
@@ -127,7 +127,7 @@ class TextView:
         for line in lint_lines(hazards, files):
             self._out(line)
 
-    def answer(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
+    def result(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
         for line in text:
             self._out(line)
 
@@ -135,10 +135,10 @@ class TextView:
         for line in error_lines(error):
             self._err(line)
 
-    def _applied(self, plan: Plan, end: ApplyDone) -> None:
+    def _show_applied(self, plan: Plan, end: ApplyDone) -> None:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
-        cost = f"{counted(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
+        cost = f"{count_text(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
         self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
         if plan.partial:
             from mosaic_deploy.cli.render.text.plan import partial_line
@@ -165,7 +165,7 @@ def _yaml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _plain(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {inner}" for name, inner in value.items())
     return str(value)

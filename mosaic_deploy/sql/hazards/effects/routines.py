@@ -5,57 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mosaic_deploy.sql.hazards.effects.acts import body_acts
-from mosaic_deploy.sql.hazards.facts import Fact
+from mosaic_deploy.sql.hazards.effects.acts import routine_effects
+from mosaic_deploy.sql.hazards.facts import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import Name, of_items, strings
-from mosaic_deploy.sql.hazards.syntax.trees import Act
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, string_values
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
-_TAKEN = frozenset({"FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC", "FUNC_PARAM_DEFAULT"})
+_INPUT_MODES = frozenset({"FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC", "FUNC_PARAM_DEFAULT"})
 
 
 @dataclass(slots=True)
 class Routine:
-    """One function or procedure, by the statement that creates it. `path` is the search path that it sets itself."""
+    """One function or procedure, by the statement that creates it. `search_path` is the search path that it sets itself."""
 
     name: Name
     arguments: tuple[str, ...]
-    path: tuple[str, ...]
+    search_path: tuple[str, ...]
     statement: Statement
     tree: Tree
-    _acts: tuple[Act, ...] | None = field(default=None, repr=False)
+    _effects: tuple[Effect, ...] | None = field(default=None, repr=False)
 
-    def acts(self) -> tuple[Act, ...]:
+    def effects(self) -> tuple[Effect, ...]:
         """What a call of it does. Read when it is first called, and once."""
-        if self._acts is None:
-            self._acts = tuple(body_acts(self.statement, self.tree))
-        return self._acts
+        if self._effects is None:
+            self._effects = tuple(routine_effects(self.statement, self.tree))
+        return self._effects
 
 
-def routine(statement: Statement, tree: Tree, schema: str) -> Routine:
+def parse_routine(statement: Statement, tree: Tree, schema: str) -> Routine:
     """The routine of a CREATE FUNCTION's fields, in `schema` where the statement names none."""
-    name = of_items(tree["funcname"])
+    name = list_name(tree["funcname"])
     parameters = (item["FunctionParameter"] for item in tree.get("parameters", []))
     arguments = tuple(
-        types.of_type_name(one["argType"])._replace(mods=()).__str__()
+        types.type_from_node(one["argType"])._replace(mods=()).__str__()
         for one in parameters
-        if one.get("mode") in _TAKEN
+        if one.get("mode") in _INPUT_MODES
     )
-    return Routine(name._replace(schema=name.schema or schema), arguments, _own_path(tree), statement, tree)
+    return Routine(
+        name._replace(schema=name.schema or schema), arguments, _own_search_path(tree), statement, tree
+    )
 
 
-def live_routines(fact: Fact) -> Iterator[Routine | None]:
+def live_routines(fact: ObjectFacts) -> Iterator[Routine | None]:
     """The routines that the database has; None for each that can't be read."""
-    for body in fact.bodies:
+    for body in fact.routine_definitions:
         try:
             [statement] = parse(body)
-            yield routine(statement, statement.node, "")
-        except (SyntaxProblem, ValueError, KeyError):
+            yield parse_routine(statement, statement.node, "")
+        except (SqlSyntaxError, ValueError, KeyError):
             yield None
 
 
-def _own_path(tree: Tree) -> tuple[str, ...]:
+def _own_search_path(tree: Tree) -> tuple[str, ...]:
     for item in tree.get("options", []):
         element = item.get("DefElem", {})
         setting = (
@@ -67,13 +69,13 @@ def _own_path(tree: Tree) -> tuple[str, ...]:
     return ()
 
 
-def renamed(tree: Tree) -> str:
+def renamed_routine(tree: Tree) -> str:
     """The bare name of the routine that a RENAME is about, empty where it is about something else."""
     named = tree.get("object", {}).get("ObjectWithArgs", {}).get("objname", [])
-    return strings(named)[-1] if named else ""
+    return string_values(named)[-1] if named else ""
 
 
-_CALLED_OFTEN = """
+_COMMON_BUILTINS = """
     array_agg avg clock_timestamp count currval dense_rank every first_value gen_random_uuid generate_series
     generate_subscripts json_agg json_array_elements json_array_elements_text json_each json_each_text
     json_object_agg json_object_keys json_populate_record json_populate_recordset json_to_record json_to_recordset
@@ -85,5 +87,5 @@ _CALLED_OFTEN = """
     quote_nullable random rank regexp_matches regexp_replace regexp_split_to_table reverse row_number set_config
     setseed setval split_part starts_with string_agg strpos sum to_regclass to_regproc to_regtype translate unnest
 """
-BUILTIN = frozenset(_CALLED_OFTEN.split())
+BUILTIN_FUNCTIONS = frozenset(_COMMON_BUILTINS.split())
 """Functions of pg_catalog that migrations call often and that destroy nothing: not worth a question."""

@@ -5,72 +5,84 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from mosaic_deploy.sql.hazards.effects.acts import written
+from mosaic_deploy.sql.hazards.effects.acts import written_tables
 from mosaic_deploy.sql.hazards.effects.routines import Routine
 from mosaic_deploy.sql.hazards.effects.scope import Scope
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN, Name, of_items, of_range, shown
-from mosaic_deploy.sql.hazards.syntax.trees import CALL, UNREAD, Act
+from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, list_name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, UNREADABLE_ROUTINE, Effect
 
 _Seen = set[tuple[str, bool]]
 
 
-def happening(done: Iterable[Act], scope: Scope) -> Iterator[Act]:
+def follow_effects(done: Iterable[Effect], scope: Scope) -> Iterator[Effect]:
     """The acts of one statement, each followed by what it sets off, as deep as that goes.
 
     The caller lets the scope learn each act before it asks for the next. A function is followed once in a statement.
     """
-    yield from _followed(done, scope, set())
+    yield from _follow(done, scope, set())
 
 
-def _followed(done: Iterable[Act], scope: Scope, seen: _Seen) -> Iterator[Act]:
-    for act in done:
-        yield act
-        if act.kind == CALL:
-            name = of_items(act.node["funcname"])
-            yield from _called(name, act, f"calls {name}(), which ", scope, seen)
-        elif act.kind == "CreateTrigStmt":
-            name = of_items(act.node["funcname"])
-            what = f"creates trigger {shown(act.node['trigname'])} on {of_range(act.node['relation'])}"
-            yield from _called(name, replace(act, later=True), f"{what}: its function {name}() ", scope, seen)
+def _follow(done: Iterable[Effect], scope: Scope, seen: _Seen) -> Iterator[Effect]:
+    for effect in done:
+        yield effect
+        if effect.kind == FUNCTION_CALL:
+            name = list_name(effect.node["funcname"])
+            yield from _follow_call(name, effect, f"calls {name}(), which ", scope, seen)
+        elif effect.kind == "CreateTrigStmt":
+            name = list_name(effect.node["funcname"])
+            what = f"creates trigger {quote_if_needed(effect.node['trigname'])} on {range_name(effect.node['relation'])}"
+            yield from _follow_call(
+                name, replace(effect, deferred=True), f"{what}: its function {name}() ", scope, seen
+            )
         else:
-            yield from _fired(act, scope, seen)
+            yield from _follow_rules_and_triggers(effect, scope, seen)
 
 
-def _fired(act: Act, scope: Scope, seen: _Seen) -> Iterator[Act]:
-    for table, how in written(act):
-        for fired in scope.relation(table).fires:
+def _follow_rules_and_triggers(effect: Effect, scope: Scope, seen: _Seen) -> Iterator[Effect]:
+    for table, how in written_tables(effect):
+        for fired in scope.relation(table).rules_and_triggers:
             if how.isdisjoint(fired.events):
                 continue
-            via = f"writes to {table}, whose {fired.what} "
+            via = f"writes to {table}, whose {fired.description} "
             if fired.function:
-                yield from _called(fired.function, act, via, scope, seen)
-            elif (key := (f"{fired.what} {table}", act.later)) not in seen:
+                yield from _follow_call(fired.function, effect, via, scope, seen)
+            elif (key := (f"{fired.description} {table}", effect.deferred)) not in seen:
                 seen.add(key)
-                yield from _followed((_set_off(one, act, via) for one in fired.acts), scope, seen)
+                yield from _follow((_caused_by(one, effect, via) for one in fired.effects), scope, seen)
 
 
-def _called(name: Name, act: Act, via: str, scope: Scope, seen: _Seen) -> Iterator[Act]:
-    if (key := (str(name), act.later)) in seen:
+def _follow_call(name: Name, effect: Effect, via: str, scope: Scope, seen: _Seen) -> Iterator[Effect]:
+    if (key := (str(name), effect.deferred)) in seen:
         return
     seen.add(key)
-    for routine in [None] if UNKNOWN in name else scope.routines(name):
+    for routine in [None] if UNKNOWN_NAME in name else scope.routines(name):
         if routine is None:
-            yield _set_off(Act(UNREAD, {"name": str(name)}, 0, at=0), act, via)
+            yield _caused_by(Effect(UNREADABLE_ROUTINE, {"name": str(name)}, 0, file_offset=0), effect, via)
         else:
-            yield from _body(routine, act, via, scope, seen)
+            yield from _follow_routine(routine, effect, via, scope, seen)
 
 
-def _body(routine: Routine, act: Act, via: str, scope: Scope, seen: _Seen) -> Iterator[Act]:
-    path = scope.path
-    if routine.path:
-        scope.path = routine.path
-    yield from _followed((_set_off(one, act, via) for one in routine.acts()), scope, seen)
-    scope.path = path
+def _follow_routine(
+    routine: Routine, effect: Effect, via: str, scope: Scope, seen: _Seen
+) -> Iterator[Effect]:
+    path = scope.search_path
+    if routine.search_path:
+        scope.search_path = routine.search_path
+    yield from _follow((_caused_by(one, effect, via) for one in routine.effects()), scope, seen)
+    scope.search_path = path
 
 
-def _set_off(inner: Act, act: Act, via: str) -> Act:
+def _caused_by(inner: Effect, effect: Effect, via: str) -> Effect:
     """The inner act as it happens within the outer one, at its place, told by what set it off first."""
-    at = act.source.offset if act.at is None and act.source else act.at
-    source = inner.source or act.source
-    via = act.via or via
-    return replace(inner, unit=act.unit, certain=False, at=at, via=via, later=act.later, source=source)
+    at = effect.source.offset if effect.file_offset is None and effect.source else effect.file_offset
+    source = inner.source or effect.source
+    via = effect.cause or via
+    return replace(
+        inner,
+        unit=effect.unit,
+        certain=False,
+        file_offset=at,
+        cause=via,
+        deferred=effect.deferred,
+        source=source,
+    )

@@ -7,64 +7,74 @@ from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import of_items, of_object, of_range
-from mosaic_deploy.sql.hazards.syntax.trees import Act, commands, options, truth, view_invoker
+from mosaic_deploy.sql.hazards.syntax.names import list_name, object_name, range_name
+from mosaic_deploy.sql.hazards.syntax.trees import (
+    Effect,
+    alter_commands,
+    option_is_true,
+    options_by_name,
+    security_invoker_setting,
+)
 from mosaic_deploy.sql.parse import Tree
 
-_TRIGGERS_OFF = {
+_DISABLED_TRIGGERS = {
     "AT_DisableTrig": "a trigger",
     "AT_DisableTrigAll": "all triggers, foreign keys included,",
     "AT_DisableTrigUser": "all triggers",
 }
 
 
-def disable_triggers(act: Act, scope: Scope) -> Iterator[Finding]:
-    if act.kind == "VariableSetStmt":
-        if act.node.get("name") == "session_replication_role" and "origin" not in str(act.node.get("args")):
+def disable_triggers(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if effect.kind == "VariableSetStmt":
+        if effect.node.get("name") == "session_replication_role" and "origin" not in str(
+            effect.node.get("args")
+        ):
             yield Finding("turns off triggers and foreign keys of all tables for what follows", "")
         return
-    table = of_range(act.node["relation"])
-    for _, command in commands(act, *_TRIGGERS_OFF):
-        if scope.exists(table):
-            yield Finding(f"turns off {_TRIGGERS_OFF[command['subtype']]} of {table}", str(table))
+    table = range_name(effect.node["relation"])
+    for _, command in alter_commands(effect, *_DISABLED_TRIGGERS):
+        if scope.existed_before(table):
+            yield Finding(f"turns off {_DISABLED_TRIGGERS[command['subtype']]} of {table}", str(table))
 
 
-def disable_row_security(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for _, command in commands(act, "AT_DisableRowSecurity", "AT_NoForceRowSecurity"):
-        if not scope.exists(table):
+def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for _, command in alter_commands(effect, "AT_DisableRowSecurity", "AT_NoForceRowSecurity"):
+        if not scope.existed_before(table):
             continue
         whom = "whoever may read it" if command["subtype"] == "AT_DisableRowSecurity" else "its owner"
         yield Finding(f"turns off row level security of {table} for {whom}", str(table))
 
 
-def grant_to_public(act: Act, _: Scope) -> Iterator[Finding]:
-    node = act.node.get("action", {}) if act.kind == "AlterDefaultPrivilegesStmt" else act.node
+def grant_to_public(effect: Effect, _: Scope) -> Iterator[Finding]:
+    node = effect.node.get("action", {}) if effect.kind == "AlterDefaultPrivilegesStmt" else effect.node
     grantees = [item.get("RoleSpec", {}) for item in node.get("grantees", [])]
     public = next((role for role in grantees if role.get("roletype") == "ROLESPEC_PUBLIC"), None)
     if not node.get("is_grant") or public is None:
         return
     names = [item.get("AccessPriv", {}).get("priv_name", "") for item in node.get("privileges", [])]
     rights = ", ".join(name.upper() for name in names) or "all rights"
-    objects = ", ".join(_granted(item) for item in node.get("objects", [])) or "everything made later"
+    objects = ", ".join(_granted_object(item) for item in node.get("objects", [])) or "everything made later"
     yield Finding(
-        f"grants {rights} on {objects} to PUBLIC: to every role", objects, at=public.get("location")
+        f"grants {rights} on {objects} to PUBLIC: to every role",
+        objects,
+        byte_location=public.get("location"),
     )
 
 
-def _granted(item: Tree) -> str:
+def _granted_object(item: Tree) -> str:
     if "Integer" in item:
         return f"large object {item['Integer'].get('ival', 0)}"
-    return str(of_range(item["RangeVar"]) if "RangeVar" in item else of_object(item))
+    return str(range_name(item["RangeVar"]) if "RangeVar" in item else object_name(item))
 
 
-def definer_search_path(act: Act, _: Scope) -> Iterator[Finding]:
-    created = act.kind == "CreateFunctionStmt"
-    elements = [item["DefElem"] for item in act.node.get("options" if created else "actions", [])]
+def definer_search_path(effect: Effect, _: Scope) -> Iterator[Finding]:
+    created = effect.kind == "CreateFunctionStmt"
+    elements = [item["DefElem"] for item in effect.node.get("options" if created else "actions", [])]
     definer = any(e["defname"] == "security" and _is_true(e.get("arg")) for e in elements)
     settings = [e["arg"].get("VariableSetStmt", {}).get("name") for e in elements if e["defname"] == "set"]
     if definer and "search_path" not in settings:
-        name = of_items(act.node["funcname"] if created else act.node["func"]["objname"])
+        name = list_name(effect.node["funcname"] if created else effect.node["func"]["objname"])
         what = f"function {name} runs with its owner's rights and with the search_path of whoever calls it"
         yield Finding(what, str(name))
 
@@ -73,21 +83,21 @@ def _is_true(node: Any) -> bool:
     return bool(node and node.get("Boolean", {}).get("boolval"))
 
 
-def security_invoker_lost(act: Act, scope: Scope) -> Iterator[Finding]:
-    if act.kind == "ViewStmt":
-        view = of_range(act.node["view"])
-        replaces = act.node.get("replace") or scope.dropped(view)
-        named = options(act.node.get("options", []))
-        keeps = "security_invoker" in named and truth(named["security_invoker"])
+def security_invoker_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if effect.kind == "ViewStmt":
+        view = range_name(effect.node["view"])
+        replaces = effect.node.get("replace") or scope.was_dropped(view)
+        named = options_by_name(effect.node.get("options", []))
+        keeps = "security_invoker" in named and option_is_true(named["security_invoker"])
         if replaces and not keeps and scope.runs_as_invoker(view):
             what = f"replaces view {view} without security_invoker, which it has now"
             yield Finding(f"{what}: it will read with its owner's rights", str(view))
-    elif loses_invoker(act):
-        view = of_range(act.node["relation"])
+    elif removes_security_invoker(effect):
+        view = range_name(effect.node["relation"])
         if scope.runs_as_invoker(view):
             yield Finding(f"takes security_invoker from view {view}", str(view))
 
 
-def loses_invoker(act: Act) -> bool:
+def removes_security_invoker(effect: Effect) -> bool:
     """Whether an ALTER VIEW resets `security_invoker` or sets it to false."""
-    return view_invoker(act) is False
+    return security_invoker_setting(effect) is False

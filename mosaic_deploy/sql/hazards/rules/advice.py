@@ -7,54 +7,62 @@ from collections.abc import Iterator
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import of_range, shown, strings
-from mosaic_deploy.sql.hazards.syntax.trees import Act, commands, constraints, new_columns
+from mosaic_deploy.sql.hazards.syntax.names import quote_if_needed, range_name, string_values
+from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands, column_constraints, new_columns
 from mosaic_deploy.sql.parse import Tree
 
 
-def int4_key(act: Act, _: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    keys = _table_keys(act)
-    for definition in new_columns(act):
-        kinds = {c["contype"] for c in constraints(definition)}
-        if "CONSTR_FOREIGN" in kinds or types.of_type_name(definition["typeName"]) != ("int4", (), False):
+def int4_key(effect: Effect, _: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    keys = _single_primary_key(effect)
+    for definition in new_columns(effect):
+        kinds = {c["contype"] for c in column_constraints(definition)}
+        if "CONSTR_FOREIGN" in kinds or types.type_from_node(definition["typeName"]) != ("int4", (), False):
             continue
         if "CONSTR_PRIMARY" in kinds or definition["colname"] in keys:
-            column = f"{table}.{shown(definition['colname'])}"
+            column = f"{table}.{quote_if_needed(definition['colname'])}"
             what = f"the key {column} is a 4-byte integer, which ends at 2,147,483,647"
-            yield Finding(what, column, at=definition.get("location"))
+            yield Finding(what, column, byte_location=definition.get("location"))
 
 
-def _table_keys(act: Act) -> list[str]:
+def _single_primary_key(effect: Effect) -> list[str]:
     """The column of a primary key that the table itself declares, if it has only one."""
-    if act.kind != "CreateStmt":
+    if effect.kind != "CreateStmt":
         return []
-    found = (item["Constraint"] for item in act.node.get("tableElts", []) if "Constraint" in item)
+    found = (item["Constraint"] for item in effect.node.get("tableElts", []) if "Constraint" in item)
     keys: list[Tree] = next((c.get("keys", []) for c in found if c["contype"] == "CONSTR_PRIMARY"), [])
-    return strings(keys) if len(keys) == 1 else []
+    return string_values(keys) if len(keys) == 1 else []
 
 
-def json_column(act: Act, _: Scope) -> Iterator[Finding]:
-    yield from _columns_of(act, "json", "json, which is kept as text and can't be indexed or compared")
+def json_column(effect: Effect, _: Scope) -> Iterator[Finding]:
+    yield from _columns_of_type(
+        effect, "json", "json, which is kept as text and can't be indexed or compared"
+    )
 
 
-def timestamp_without_zone(act: Act, _: Scope) -> Iterator[Finding]:
-    yield from _columns_of(act, "timestamp", "timestamp without time zone: what instant it means isn't kept")
+def timestamp_without_zone(effect: Effect, _: Scope) -> Iterator[Finding]:
+    yield from _columns_of_type(
+        effect, "timestamp", "timestamp without time zone: what instant it means isn't kept"
+    )
 
 
-def _columns_of(act: Act, name: str, what: str) -> Iterator[Finding]:
+def _columns_of_type(effect: Effect, name: str, what: str) -> Iterator[Finding]:
     """One finding for all columns of the type that the statement makes, at the first of them."""
-    found = [(column, node) for column, node in _typed(act) if types.of_type_name(node).name == name]
+    found = [
+        (column, node) for column, node in _typed_columns(effect) if types.type_from_node(node).name == name
+    ]
     if found:
-        table = of_range(act.node["relation"])
-        names = ", ".join(shown(column) for column, _ in found)
+        table = range_name(effect.node["relation"])
+        names = ", ".join(quote_if_needed(column) for column, _ in found)
         verb = "is" if len(found) == 1 else "are"
-        yield Finding(f"{table}: {names} {verb} {what}", str(table), at=found[0][1].get("location"))
+        yield Finding(
+            f"{table}: {names} {verb} {what}", str(table), byte_location=found[0][1].get("location")
+        )
 
 
-def _typed(act: Act) -> Iterator[tuple[str, Tree]]:
+def _typed_columns(effect: Effect) -> Iterator[tuple[str, Tree]]:
     """Columns that get a type here: new ones, and ones whose type is changed."""
-    for definition in new_columns(act):
+    for definition in new_columns(effect):
         yield str(definition["colname"]), definition["typeName"]
-    for definition, command in commands(act, "AT_AlterColumnType"):
+    for definition, command in alter_commands(effect, "AT_AlterColumnType"):
         yield str(command["name"]), definition["typeName"]

@@ -6,74 +6,85 @@ from collections.abc import Iterator
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import Name, of_range, shown
-from mosaic_deploy.sql.hazards.syntax.trees import Act, commands, constraints, default_of
+from mosaic_deploy.sql.hazards.syntax.names import Name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.trees import (
+    Effect,
+    alter_commands,
+    column_constraints,
+    default_expression,
+)
 from mosaic_deploy.sql.parse import Tree
 
-_INDEXED = {
+_INDEX_CONSTRAINTS = {
     "CONSTR_UNIQUE": "unique constraint",
     "CONSTR_PRIMARY": "primary key",
     "CONSTR_EXCLUSION": "exclusion constraint",
 }
 
 
-def foreign_key_validates(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for constraint in _added(act, "CONSTR_FOREIGN"):
-        if constraint.get("skip_validation") or not scope.exists(table):
+def foreign_key_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for constraint in _added_constraints(effect, "CONSTR_FOREIGN"):
+        if constraint.get("skip_validation") or not scope.existed_before(table):
             continue
-        other = of_range(constraint["pktable"])
+        other = range_name(constraint["pktable"])
         what = f"adds a foreign key from {table} to {other}: every row is checked while writes to both wait"
-        yield Finding(what + scope.rows(table), _named(table, constraint), at=constraint.get("location"))
+        yield Finding(
+            what + scope.row_estimate(table),
+            _constraint_object(table, constraint),
+            byte_location=constraint.get("location"),
+        )
 
 
-def check_validates(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for constraint in _added(act, "CONSTR_CHECK"):
-        if constraint.get("skip_validation") or not scope.exists(table):
+def check_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for constraint in _added_constraints(effect, "CONSTR_CHECK"):
+        if constraint.get("skip_validation") or not scope.existed_before(table):
             continue
         what = f"adds a check to {table}: every row is checked while reads and writes wait"
-        yield Finding(what + scope.rows(table), _named(table, constraint), at=constraint.get("location"))
-
-
-def constraint_builds_index(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for constraint in _added(act, *_INDEXED):
-        if constraint.get("indexname") or not scope.exists(table):
-            continue
-        kind = _INDEXED[constraint["contype"]]
-        what = f"adds a {kind} to {table}: its index is built while reads and writes wait{scope.rows(table)}"
-        yield Finding(what, _named(table, constraint), at=constraint.get("location"))
-
-
-def validate_same_transaction(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for _, command in commands(act, "AT_ValidateConstraint"):
-        name = str(command.get("name", ""))
-        if scope.relation(table).unvalidated.get(name) != act.unit or not scope.exists(table):
-            continue
-        what = (
-            f"validates {shown(name)} in the transaction that added it, whose lock on {table} is still held"
+        yield Finding(
+            what + scope.row_estimate(table),
+            _constraint_object(table, constraint),
+            byte_location=constraint.get("location"),
         )
-        yield Finding(what + scope.rows(table), f"{table}.{shown(name)}")
 
 
-def _added(act: Act, *kinds: str) -> Iterator[Tree]:
+def constraint_builds_index(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for constraint in _added_constraints(effect, *_INDEX_CONSTRAINTS):
+        if constraint.get("indexname") or not scope.existed_before(table):
+            continue
+        kind = _INDEX_CONSTRAINTS[constraint["contype"]]
+        what = f"adds a {kind} to {table}: its index is built while reads and writes wait{scope.row_estimate(table)}"
+        yield Finding(what, _constraint_object(table, constraint), byte_location=constraint.get("location"))
+
+
+def validate_same_transaction(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for _, command in alter_commands(effect, "AT_ValidateConstraint"):
+        name = str(command.get("name", ""))
+        if scope.relation(table).unvalidated.get(name) != effect.unit or not scope.existed_before(table):
+            continue
+        what = f"validates {quote_if_needed(name)} in the transaction that added it, whose lock on {table} is still held"
+        yield Finding(what + scope.row_estimate(table), f"{table}.{quote_if_needed(name)}")
+
+
+def _added_constraints(effect: Effect, *kinds: str) -> Iterator[Tree]:
     """Constraints of these kinds that ALTER TABLE adds, by themselves or beside a new column."""
-    for constraint, _ in commands(act, "AT_AddConstraint"):
+    for constraint, _ in alter_commands(effect, "AT_AddConstraint"):
         if constraint.get("contype") in kinds:
             yield constraint
-    for definition, _ in commands(act, "AT_AddColumn"):
-        for constraint in constraints(definition):
-            if constraint["contype"] in kinds and not _passes_unseen(definition, constraint):
+    for definition, _ in alter_commands(effect, "AT_AddColumn"):
+        for constraint in column_constraints(definition):
+            if constraint["contype"] in kinds and not _skips_validation(definition, constraint):
                 yield constraint
 
 
-def _passes_unseen(definition: Tree, constraint: Tree) -> bool:
+def _skips_validation(definition: Tree, constraint: Tree) -> bool:
     """A reference in a new column that is null everywhere: PostgreSQL doesn't check it."""
-    return constraint["contype"] == "CONSTR_FOREIGN" and default_of(definition) is None
+    return constraint["contype"] == "CONSTR_FOREIGN" and default_expression(definition) is None
 
 
-def _named(table: Name, constraint: Tree) -> str:
+def _constraint_object(table: Name, constraint: Tree) -> str:
     name = constraint.get("conname")
-    return f"{table}.{shown(name)}" if name else str(table)
+    return f"{table}.{quote_if_needed(name)}" if name else str(table)

@@ -6,84 +6,84 @@ from collections.abc import Iterator
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import of_object, of_range, shown
-from mosaic_deploy.sql.hazards.syntax.trees import Act, commands, options
+from mosaic_deploy.sql.hazards.syntax.names import object_name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands, options_by_name
 
-_REWRITING = {
+_TABLE_REWRITES = {
     "AT_SetLogged": "makes table {} logged, which rewrites it",
     "AT_SetUnLogged": "makes table {} unlogged, which rewrites it",
     "AT_SetTableSpace": "moves table {} to another tablespace, which copies it",
     "AT_SetExpression": "changes what a generated column of {} is, which rewrites the table if it is stored,",
     "AT_SetAccessMethod": "changes the access method of table {}, which rewrites it",
 }
-_EXCLUSIVE = 5
+_SHARE_LOCK = 5
 """Lock modes from SHARE on keep writers out; a weaker one disturbs hardly anybody."""
 
 
-def index_locks(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    if act.node.get("concurrent") or not scope.exists(table):
+def index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    if effect.node.get("concurrent") or not scope.existed_before(table):
         return
-    name = act.node.get("idxname")
-    index = f"index {shown(name)}" if name else "an index"
-    what = f"builds {index} on {table} while writes wait{scope.rows(table)}"
-    yield Finding(what, shown(name) if name else str(table))
+    name = effect.node.get("idxname")
+    index = f"index {quote_if_needed(name)}" if name else "an index"
+    what = f"builds {index} on {table} while writes wait{scope.row_estimate(table)}"
+    yield Finding(what, quote_if_needed(name) if name else str(table))
 
 
-def drop_index_locks(act: Act, scope: Scope) -> Iterator[Finding]:
-    if act.node.get("removeType") != "OBJECT_INDEX" or act.node.get("concurrent"):
+def drop_index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if effect.node.get("removeType") != "OBJECT_INDEX" or effect.node.get("concurrent"):
         return
-    for item in act.node.get("objects", []):
-        index = of_object(item)
-        if scope.exists(index):
+    for item in effect.node.get("objects", []):
+        index = object_name(item)
+        if scope.existed_before(index):
             yield Finding(f"drops index {index} while reads and writes of its table wait", str(index))
 
 
-def reindex_locks(act: Act, scope: Scope) -> Iterator[Finding]:
-    if "concurrently" in options(act.node.get("params", [])):
+def reindex_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if "concurrently" in options_by_name(effect.node.get("params", [])):
         return
-    relation = act.node.get("relation")
+    relation = effect.node.get("relation")
     if relation is None:
         yield Finding("rebuilds the indexes of many tables while writes to them wait", "")
-    elif scope.exists(name := of_range(relation)):
-        yield Finding(f"rebuilds indexes of {name} while writes wait{scope.rows(name)}", str(name))
+    elif scope.existed_before(name := range_name(relation)):
+        yield Finding(f"rebuilds indexes of {name} while writes wait{scope.row_estimate(name)}", str(name))
 
 
-def lock_table(act: Act, scope: Scope) -> Iterator[Finding]:
-    if act.node.get("mode", 0) < _EXCLUSIVE:
+def lock_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if effect.node.get("mode", 0) < _SHARE_LOCK:
         return
-    for item in act.node.get("relations", []):
-        table = of_range(item["RangeVar"])
-        if scope.exists(table):
+    for item in effect.node.get("relations", []):
+        table = range_name(item["RangeVar"])
+        if scope.existed_before(table):
             what = f"locks table {table} until the transaction ends"
-            yield Finding(what, str(table), at=item["RangeVar"].get("location"))
+            yield Finding(what, str(table), byte_location=item["RangeVar"].get("location"))
 
 
-def table_rewrite(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    for _, command in commands(act, *_REWRITING):
-        if scope.exists(table):
-            what = _REWRITING[command["subtype"]].format(table)
-            yield Finding(f"{what} while reads and writes wait{scope.rows(table)}", str(table))
+def table_rewrite(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for _, command in alter_commands(effect, *_TABLE_REWRITES):
+        if scope.existed_before(table):
+            what = _TABLE_REWRITES[command["subtype"]].format(table)
+            yield Finding(f"{what} while reads and writes wait{scope.row_estimate(table)}", str(table))
 
 
-def vacuum_full(act: Act, scope: Scope) -> Iterator[Finding]:
-    if act.kind == "ClusterStmt":
-        tables = [act.node["relation"]] if "relation" in act.node else []
-    elif "full" not in options(act.node.get("options", [])):
+def vacuum_full(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    if effect.kind == "ClusterStmt":
+        tables = [effect.node["relation"]] if "relation" in effect.node else []
+    elif "full" not in options_by_name(effect.node.get("options", [])):
         return
     else:
-        tables = [item["VacuumRelation"]["relation"] for item in act.node.get("rels", [])]
+        tables = [item["VacuumRelation"]["relation"] for item in effect.node.get("rels", [])]
     if not tables:
         yield Finding("rewrites all tables, each while its reads and writes wait", "")
-    for table in map(of_range, tables):
-        if scope.exists(table):
+    for table in map(range_name, tables):
+        if scope.existed_before(table):
             yield Finding(
-                f"rewrites table {table} while reads and writes wait{scope.rows(table)}", str(table)
+                f"rewrites table {table} while reads and writes wait{scope.row_estimate(table)}", str(table)
             )
 
 
-def refresh_locks(act: Act, scope: Scope) -> Iterator[Finding]:
-    view = of_range(act.node["relation"])
-    if not act.node.get("concurrent") and scope.exists(view):
-        yield Finding(f"refreshes {view} while reads of it wait{scope.rows(view)}", str(view))
+def refresh_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    view = range_name(effect.node["relation"])
+    if not effect.node.get("concurrent") and scope.existed_before(view):
+        yield Finding(f"refreshes {view} while reads of it wait{scope.row_estimate(view)}", str(view))

@@ -6,19 +6,19 @@ from mosaic_deploy.sql.hazards.syntax.types import ColumnType
 
 _TEXTS = frozenset({"text", "varchar", "bpchar", "citext"})
 _BITS = frozenset({"bit", "varbit"})
-_WHOLE = frozenset({"int2", "int4", "int8", "oid"})
+_INTEGERS = frozenset({"int2", "int4", "int8", "oid"})
 _FLOATS = frozenset({"float4", "float8"})
-_CLOCKS = frozenset({"timestamp", "timestamptz", "time", "timetz", "interval"})
-_FINEST = 6
+_TIME_TYPES = frozenset({"timestamp", "timestamptz", "time", "timetz", "interval"})
+_DEFAULT_PRECISION = 6
 """Digits of a second where a type names no precision."""
 
-_ENDLESS = 1_000_000_000
-_WIDTHS = {"bool": 5, "int2": 6, "int4": 11, "int8": 20, "oid": 10, "date": 13, "uuid": 36}
+_UNLIMITED = 1_000_000_000
+_TEXT_WIDTHS = {"bool": 5, "int2": 6, "int4": 11, "int8": 20, "oid": 10, "date": 13, "uuid": 36}
 """How long a value is as text at the most; of other types it has no end."""
 
 _ROUNDS, _CUTS, _TIME = "rounds its values", "cuts its values off", "drops the time of day"
-_BETWEEN = {
-    **{(old, new): _ROUNDS for old in (*_FLOATS, "numeric") for new in _WHOLE},
+_LOSSY_CASTS = {
+    **{(old, new): _ROUNDS for old in (*_FLOATS, "numeric") for new in _INTEGERS},
     **{(old, "numeric"): _ROUNDS for old in _FLOATS},
     **{("numeric", new): _ROUNDS for new in _FLOATS},
     ("float8", "float4"): _ROUNDS,
@@ -26,7 +26,7 @@ _BETWEEN = {
     ("int8", "float4"): _ROUNDS,
     ("int4", "float4"): _ROUNDS,
     **{(old, "money"): _ROUNDS for old in (*_FLOATS, "numeric")},
-    **{(old, "bool"): "keeps only whether they are zero" for old in _WHOLE},
+    **{(old, "bool"): "keeps only whether they are zero" for old in _INTEGERS},
     **{(old, new): _CUTS for old in _TEXTS for new in ("name", "char")},
     **{(old, "date"): _TIME for old in ("timestamp", "timestamptz")},
     **{(old, new): "drops the date" for old in ("timestamp", "timestamptz") for new in ("time", "timetz")},
@@ -37,7 +37,7 @@ _BETWEEN = {
 """Casts that lose something whatever the modifiers, and that PostgreSQL makes without an error."""
 
 
-def loses(old: ColumnType, new: ColumnType, *, explicit: bool) -> str:
+def cast_loss(old: ColumnType, new: ColumnType, *, explicit: bool) -> str:
     """What ALTER COLUMN TYPE loses of the values, an empty text where they stay or it fails.
 
     `explicit`: USING writes the cast. A text that is too long is cut off by such a cast, and is an error without.
@@ -45,32 +45,32 @@ def loses(old: ColumnType, new: ColumnType, *, explicit: bool) -> str:
     """
     if old == new or old.array != new.array:
         return ""
-    if explicit and (cut := _cut_by_hand(old, new)):
+    if explicit and (cut := _explicit_cast_loss(old, new)):
         return cut
     if old.name == "numeric" == new.name:
-        return _ROUNDS if _coarser(old, new) else ""
-    if old.name in _CLOCKS and new.name in _CLOCKS and _digits(new) < _digits(old):
-        return _BETWEEN.get((old.name, new.name), _ROUNDS)
-    return _BETWEEN.get((old.name, new.name), "")
+        return _ROUNDS if _has_smaller_scale(old, new) else ""
+    if old.name in _TIME_TYPES and new.name in _TIME_TYPES and _precision(new) < _precision(old):
+        return _LOSSY_CASTS.get((old.name, new.name), _ROUNDS)
+    return _LOSSY_CASTS.get((old.name, new.name), "")
 
 
-def _cut_by_hand(old: ColumnType, new: ColumnType) -> str:
+def _explicit_cast_loss(old: ColumnType, new: ColumnType) -> str:
     """What a written cast does to a text or bits that are too long."""
     for family in (_TEXTS, _BITS):
         if old.name in family and new.name in family:
-            return _CUTS if _shorter(old, new) else ""
-    if old.name in _WHOLE and new.name == "bit":
+            return _CUTS if _is_shorter(old, new) else ""
+    if old.name in _INTEGERS and new.name == "bit":
         return _CUTS
-    fits = (_first(new) or _ENDLESS) >= _WIDTHS.get(old.name, _ENDLESS)
+    fits = (_length(new) or _UNLIMITED) >= _TEXT_WIDTHS.get(old.name, _UNLIMITED)
     return _CUTS if new.name in ("varchar", "bpchar") and not fits else ""
 
 
-def _shorter(old: ColumnType, new: ColumnType) -> bool:
-    before, after = _first(old), _first(new)
+def _is_shorter(old: ColumnType, new: ColumnType) -> bool:
+    before, after = _length(old), _length(new)
     return after is not None and (before is None or after < before)
 
 
-def _coarser(old: ColumnType, new: ColumnType) -> bool:
+def _has_smaller_scale(old: ColumnType, new: ColumnType) -> bool:
     return bool(new.mods) and (not old.mods or _scale(new) < _scale(old))
 
 
@@ -79,12 +79,12 @@ def _scale(found: ColumnType) -> int:
     return scale if isinstance(scale, int) else 0
 
 
-def _digits(found: ColumnType) -> int:
+def _precision(found: ColumnType) -> int:
     numbers = [mod for mod in found.mods if isinstance(mod, int)]
-    return numbers[-1] if numbers else _FINEST
+    return numbers[-1] if numbers else _DEFAULT_PRECISION
 
 
-def _first(found: ColumnType) -> int | None:
+def _length(found: ColumnType) -> int | None:
     """The length; `char` and `bit` without one hold one."""
     first = found.mods[0] if found.mods else None
     if isinstance(first, int):

@@ -4,87 +4,102 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mosaic_deploy.model.hazard import Danger
-from mosaic_deploy.sql.hazards.effects.acts import rule_acts, written
-from mosaic_deploy.sql.hazards.effects.reach import Touched, touched
+from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.sql.hazards.effects.acts import rule_effects, written_tables
+from mosaic_deploy.sql.hazards.effects.reach import TouchedTables, touched_tables
 from mosaic_deploy.sql.hazards.effects.scope import Scope
-from mosaic_deploy.sql.hazards.facts import Kind
+from mosaic_deploy.sql.hazards.facts import ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN, Name, of_range, shown
-from mosaic_deploy.sql.hazards.syntax.trees import Act, commands
+from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 
 
-def protected_name(act: Act, scope: Scope) -> Iterator[Finding]:
+def protected_name(effect: Effect, scope: Scope) -> Iterator[Finding]:
     """A protected table gets a name that isn't protected: whoever drops that later isn't stopped."""
-    node = act.node
-    if not scope.protected:
+    node = effect.node
+    if not scope.protected_tables:
         return
     if node.get("renameType") == "OBJECT_SCHEMA":
-        yield from _schema_renamed(str(node.get("subname", "")), str(node.get("newname", "")), scope)
+        yield from _schema_rename_findings(str(node.get("subname", "")), str(node.get("newname", "")), scope)
     elif "relation" in node and (
-        node.get("renameType") == "OBJECT_TABLE" or act.kind == "AlterObjectSchemaStmt"
+        node.get("renameType") == "OBJECT_TABLE" or effect.kind == "AlterObjectSchemaStmt"
     ):
-        table = of_range(node["relation"])
+        table = range_name(node["relation"])
         schema = str(node.get("newschema") or scope.key(table).schema)
         name = str(node.get("newname") or table.name)
         if (
-            scope.exists(table)
-            and scope.protects(scope.full(table))
-            and not scope.protects(f"{schema}.{name}")
+            scope.existed_before(table)
+            and scope.is_protected(scope.live_name(table))
+            and not scope.is_protected(f"{schema}.{name}")
         ):
-            to = shown(name) if "newname" in node else f"{shown(schema)}.{shown(name)}"
+            to = (
+                quote_if_needed(name)
+                if "newname" in node
+                else f"{quote_if_needed(schema)}.{quote_if_needed(name)}"
+            )
             what = f"renames {table} to {to}, which policy.protected_tables doesn't name"
-            yield Finding(what, str(table), scope.full(table))
+            yield Finding(what, str(table), scope.live_name(table))
 
 
-def _schema_renamed(old: str, new: str, scope: Scope) -> Iterator[Finding]:
-    was = scope.origin(Name(None, old), Kind.SCHEMA).name
+def _schema_rename_findings(old: str, new: str, scope: Scope) -> Iterator[Finding]:
+    was = scope.origin(Name(None, old), ObjectKind.SCHEMA).name
     inside = [
-        one for one in scope.protected if (one if "." in one else f"public.{one}").startswith(f"{was}.")
+        one
+        for one in scope.protected_tables
+        if (one if "." in one else f"public.{one}").startswith(f"{was}.")
     ]
-    moved = [one for one in inside if not scope.protects(f"{new}.{one.rpartition('.')[2]}")]
+    moved = [one for one in inside if not scope.is_protected(f"{new}.{one.rpartition('.')[2]}")]
     if moved:
-        what = (
-            f"renames schema {shown(old)} to {shown(new)}, where policy.protected_tables names no {moved[0]}"
-        )
-        yield Finding(what, shown(old), f"{was}.*")
+        what = f"renames schema {quote_if_needed(old)} to {quote_if_needed(new)}, where policy.protected_tables names no {moved[0]}"
+        yield Finding(what, quote_if_needed(old), f"{was}.*")
 
 
-def rename_unknown(act: Act, scope: Scope) -> Iterator[Finding]:
+def rename_unknown(effect: Effect, scope: Scope) -> Iterator[Finding]:
     """A table gets a name that is said only as the SQL runs: what is dropped by it can't be told."""
-    if UNKNOWN in (act.node.get("newname"), act.node.get("newschema")) and "relation" in act.node:
-        table = of_range(act.node["relation"])
-        if scope.exists(table):
-            yield Finding(f"renames {table} to a name that can't be told", str(table), scope.full(table))
+    if (
+        UNKNOWN_NAME in (effect.node.get("newname"), effect.node.get("newschema"))
+        and "relation" in effect.node
+    ):
+        table = range_name(effect.node["relation"])
+        if scope.existed_before(table):
+            yield Finding(f"renames {table} to a name that can't be told", str(table), scope.live_name(table))
 
 
-def partition_detached(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
+def partition_detached(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
     for kind in ("AT_DetachPartition", "AT_DropInherit"):
-        for definition, _ in commands(act, kind):
-            other = of_range(definition["name"] if kind == "AT_DetachPartition" else definition)
+        for definition, _ in alter_commands(effect, kind):
+            other = range_name(definition["name"] if kind == "AT_DetachPartition" else definition)
             parent, child = (table, other) if kind == "AT_DetachPartition" else (other, table)
-            if scope.exists(parent):
-                hit = touched(scope, parent)
-                severity = Danger.DESTRUCTIVE if scope.protects(hit.table) else Danger.RISKY
-                what = f"takes the rows of {child} out of {parent}{scope.rows(child)}"
+            if scope.existed_before(parent):
+                hit = touched_tables(scope, parent)
+                severity = (
+                    HazardSeverity.DESTRUCTIVE if scope.is_protected(hit.table) else HazardSeverity.RISKY
+                )
+                what = f"takes the rows of {child} out of {parent}{scope.row_estimate(child)}"
                 yield Finding(what, str(parent), hit.table, severity=severity)
 
 
-def rewrite_rule(act: Act, scope: Scope) -> Iterator[Finding]:
-    table = of_range(act.node["relation"])
-    event = str(act.node.get("event", "")).removeprefix("CMD_")
-    hit = touched(scope, table)
+def rewrite_rule(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    event = str(effect.node.get("event", "")).removeprefix("CMD_")
+    hit = touched_tables(scope, table)
     if event == "SELECT" or not hit:
         return
-    name = f"rule {shown(str(act.node['rulename']))}"
-    behind = [touched(scope, one, deletes=True) for inner in rule_acts(act) for one, _ in written(inner)]
+    name = f"rule {quote_if_needed(str(effect.node['rulename']))}"
+    behind = [
+        touched_tables(scope, one, deletes=True)
+        for inner in rule_effects(effect)
+        for one, _ in written_tables(inner)
+    ]
     others = tuple(one for each in behind for one in each.all)
-    instead = "something else than" if act.node.get("instead") else "more than"
+    instead = "something else than" if effect.node.get("instead") else "more than"
     what = f"makes {name}: from now on {event} on {table} does {instead} it says"
-    yield _watched(what, table, hit, others, scope)
+    yield _finding_by_policy(what, table, hit, others, scope)
 
 
-def _watched(what: str, table: Name, hit: Touched, others: tuple[str, ...], scope: Scope) -> Finding:
-    severity = Danger.DESTRUCTIVE if scope.protects(*hit.all, *others) else Danger.RISKY
-    return Finding(what, str(table), hit.table, severity=severity, reaches=(*hit.reaches, *others))
+def _finding_by_policy(
+    what: str, table: Name, hit: TouchedTables, others: tuple[str, ...], scope: Scope
+) -> Finding:
+    severity = HazardSeverity.DESTRUCTIVE if scope.is_protected(*hit.all, *others) else HazardSeverity.RISKY
+    return Finding(what, str(table), hit.table, severity=severity, cascades_to=(*hit.cascades_to, *others))

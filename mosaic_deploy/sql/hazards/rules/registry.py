@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.rules import (
     access,
@@ -17,16 +17,16 @@ from mosaic_deploy.sql.hazards.rules import (
     rows,
 )
 from mosaic_deploy.sql.hazards.rules.rule import Check, Finding, Rule
-from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC, UNREAD, Act
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, UNREADABLE_ROUTINE, Effect
 
-_DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = Danger
+_DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
 
 
-def _rule(code: str, severity: Danger, kinds: str, check: Check, instead: str) -> Rule:
+def _rule(code: str, severity: HazardSeverity, kinds: str, check: Check, instead: str) -> Rule:
     return Rule(code, severity, frozenset(kinds.split()), check, instead)
 
 
-def _elsewhere(_: Act, __: Scope) -> Iterator[Finding]:
+def _checked_elsewhere(_: Effect, __: Scope) -> Iterator[Finding]:
     """What `ignore.py` finds in comments."""
     return iter(())
 
@@ -64,7 +64,7 @@ RULES: tuple[Rule, ...] = (
           "name the new table in policy.protected_tables, too"),
     _rule("rename_unknown", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.rename_unknown,
           "write the new name out"),
-    _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC, drops.dynamic_sql,
+    _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC_SQL, drops.dynamic_sql,
           "write the statements out, or quote names with %I and values with %L"),
     _rule("disable_triggers", _SECURITY, "AlterTableStmt VariableSetStmt", access.disable_triggers,
           "leave triggers on, or turn them on again in the same transaction"),
@@ -113,21 +113,21 @@ RULES: tuple[Rule, ...] = (
           "write a trigger"),
     _rule("primary_key_change", _RISKY, "AlterTableStmt", columns.primary_key_change,
           "build the new key's index CONCURRENTLY, and swap both in one ALTER TABLE"),
-    _rule("unread_function", _ADVICE, UNREAD, drops.unread_function,
+    _rule("unread_function", _ADVICE, UNREADABLE_ROUTINE, drops.unread_function,
           "write out what it does, or call it by hand"),
     _rule("int4_key", _ADVICE, "CreateStmt AlterTableStmt", advice.int4_key,
           "bigint GENERATED ALWAYS AS IDENTITY, or uuid"),
     _rule("json_column", _ADVICE, "CreateStmt AlterTableStmt", advice.json_column, "jsonb"),
     _rule("timestamp_without_zone", _ADVICE, "CreateStmt AlterTableStmt", advice.timestamp_without_zone,
           "timestamptz"),
-    _rule("no_statements", _ADVICE, "", _elsewhere, "write what it is to do, or delete the file before it is applied"),
-    _rule("ignore_unknown", _ADVICE, "", _elsewhere, "name a rule of docs/lint.md"),
-    _rule("ignore_unused", _ADVICE, "", _elsewhere, "delete the comment"),
-    _rule("ignore_without_reason", _ADVICE, "", _elsewhere, "say why: -- mosaic-ignore: rule reason"),
+    _rule("no_statements", _ADVICE, "", _checked_elsewhere, "write what it is to do, or delete the file before it is applied"),
+    _rule("ignore_unknown", _ADVICE, "", _checked_elsewhere, "name a rule of docs/lint.md"),
+    _rule("ignore_unused", _ADVICE, "", _checked_elsewhere, "delete the comment"),
+    _rule("ignore_without_reason", _ADVICE, "", _checked_elsewhere, "say why: -- mosaic-ignore: rule reason"),
 )  # fmt: skip
 
-BY_CODE = {rule.code: rule for rule in RULES}
-BY_KIND: dict[str, tuple[Rule, ...]] = {
+RULES_BY_CODE = {rule.code: rule for rule in RULES}
+RULES_BY_KIND: dict[str, tuple[Rule, ...]] = {
     kind: tuple(rule for rule in RULES if kind in rule.kinds)
     for kind in {kind for rule in RULES for kind in rule.kinds}
 }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mosaic_deploy.model.hazard import Danger
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
-from mosaic_deploy.sql.hazards.syntax.trees import Act
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule saw. `table` and `reaches` as in Hazard. `at` is a byte location of the parse tree, None for the statement.
+    """What a rule saw. `table` and `cascades_to` as in Hazard. `byte_location` is a byte location of the parse tree, None for the statement.
 
     `severity` is set where this finding is not of the rule's own severity.
     """
@@ -20,12 +20,12 @@ class Finding:
     message: str
     object: str
     table: str = ""
-    at: int | None = None
-    severity: Danger | None = None
-    reaches: tuple[str, ...] = ()
+    byte_location: int | None = None
+    severity: HazardSeverity | None = None
+    cascades_to: tuple[str, ...] = ()
 
 
-Check = Callable[[Act, Scope], Iterator[Finding]]
+Check = Callable[[Effect, Scope], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Rule:
     """`kinds` are the parse tree's root nodes that `check` wants to see; `instead` is what to write."""
 
     code: str
-    severity: Danger
+    severity: HazardSeverity
     kinds: frozenset[str]
     check: Check
     instead: str

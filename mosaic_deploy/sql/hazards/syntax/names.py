@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
 
-UNKNOWN = "…"
+UNKNOWN_NAME = "…"
 """Stands for a name that is put in as the SQL runs."""
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_UNQUOTED_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 class Name(NamedTuple):
@@ -21,38 +21,38 @@ class Name(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return ".".join(shown(part) for part in self if part is not None)
+        return ".".join(quote_if_needed(part) for part in self if part is not None)
 
 
-def shown(name: str) -> str:
+def quote_if_needed(name: str) -> str:
     """`name` as it must be written in SQL: quoted only where it has to be."""
-    return name if _PLAIN.fullmatch(name) else identifier(name)
+    return name if _UNQUOTED_NAME.fullmatch(name) else identifier(name)
 
 
-def of_range(node: Tree) -> Name:
+def range_name(node: Tree) -> Name:
     """The name of a RangeVar's fields."""
     return Name(node.get("schemaname"), str(node.get("relname", "")))
 
 
-def of_items(items: Iterable[Tree]) -> Name:
+def list_name(items: Iterable[Tree]) -> Name:
     """The name of a list of String nodes: `schema.name` or `name`; a database before them is left out."""
-    parts = strings(items)
+    parts = string_values(items)
     return Name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
 
 
-def of_object(node: Any) -> Name:
+def object_name(node: Any) -> Name:
     """The name of what DROP, RENAME and SET SCHEMA call an object: a list, a type, a function or a bare word."""
     if not isinstance(node, dict):
         return Name(None, "")
     if "List" in node:
-        return of_items(node["List"].get("items", ()))
+        return list_name(node["List"].get("items", ()))
     if "TypeName" in node:
-        return of_items(node["TypeName"].get("names", ()))
+        return list_name(node["TypeName"].get("names", ()))
     if "ObjectWithArgs" in node:
-        return of_items(node["ObjectWithArgs"].get("objname", ()))
+        return list_name(node["ObjectWithArgs"].get("objname", ()))
     return Name(None, str(node.get("String", {}).get("sval", "")))
 
 
-def strings(items: Iterable[Tree]) -> list[str]:
+def string_values(items: Iterable[Tree]) -> list[str]:
     """The texts of String nodes."""
     return [str(item["String"].get("sval", "")) for item in items if "String" in item]

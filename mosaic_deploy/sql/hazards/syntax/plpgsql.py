@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN, of_items, shown, strings
-from mosaic_deploy.sql.parse import Statement, SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, list_name, quote_if_needed, string_values
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 from mosaic_deploy.sql.quote import identifier, literal
 
 _WORD = re.compile(r"\S")
-_ASSIGNED = re.compile(r"^.*?:?=", re.DOTALL)
+_ASSIGNMENT_TARGET = re.compile(r"^.*?:?=", re.DOTALL)
 _STATEMENT, _ASSIGNMENTS = 0, (3, 4, 5)
 """How PL/pgSQL's parser reads a text: as a statement, as an assignment of one of three forms; else an expression."""
-_RUN_AS_TEXT = frozenset({"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"})
+_DYNAMIC_STATEMENTS = frozenset({"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"})
 
 
 @dataclass(frozen=True, slots=True)
-class Dynamic:
+class DynamicSql:
     """SQL that is put together as it runs. `text` is what can be seen of it; `offset` is in the file."""
 
     text: str
@@ -35,29 +35,31 @@ class _Query(NamedTuple):
     dynamic: bool
 
 
-def block(statement: Statement, body: str) -> Iterator[Statement | Dynamic]:
+def block_statements(statement: Statement, body: str) -> Iterator[Statement | DynamicSql]:
     """The statements inside a DO block or a function, in any branch of it, and the SQL that can't be read beforehand.
 
     Expressions that may call a function come as a SELECT. The offsets are of the line in the file where they
     begin; the trees' own locations mean nothing there.
     """
-    from mosaic_deploy.sql.libpg_query import ParserRefused, parse_plpgsql  # loads a C library
+    from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
     start = max(0, statement.text.find(body))
     try:
         root: Any = parse_plpgsql(statement.text)
-    except (ParserRefused, RecursionError):
+    except (ParserError, RecursionError):
         root = None
     if "PLpgSQL_stmt_block" not in str(root):  # another language, or nothing that can be read
-        yield Dynamic(body, statement.offset + _line_start(statement.text, start, 1))
+        yield DynamicSql(body, statement.offset + _line_start(statement.text, start, 1))
         return
-    types = dict(_declared(root))
-    for query in _queries(root):
+    types = dict(_variable_types(root))
+    for query in _block_queries(root):
         offset = statement.offset + _line_start(statement.text, start, query.line)
-        yield from _dynamic(query.text, types, offset) if query.dynamic else _static(query, offset)
+        yield from (
+            _parse_dynamic(query.text, types, offset) if query.dynamic else _parse_static(query, offset)
+        )
 
 
-def _declared(root: Any) -> Iterator[tuple[str, str]]:
+def _variable_types(root: Any) -> Iterator[tuple[str, str]]:
     """The scalar variables with their types. A name that is declared twice has the type of no one of them."""
     found: dict[str, set[str]] = {}
     for part in root:
@@ -68,7 +70,7 @@ def _declared(root: Any) -> Iterator[tuple[str, str]]:
     yield from ((name, kinds.pop()) for name, kinds in found.items() if len(kinds) == 1)
 
 
-def _queries(root: Any) -> Iterator[_Query]:
+def _block_queries(root: Any) -> Iterator[_Query]:
     """Every text that the block hands to PostgreSQL, in the order in which it is written."""
     waiting: list[tuple[Any, int, bool]] = [(root, 1, False)]
     while waiting:
@@ -82,34 +84,36 @@ def _queries(root: Any) -> Iterator[_Query]:
             line = int(node.get("lineno", line))
             for key, child in reversed(node.items()):
                 at = int(child.get("lineno", line)) if isinstance(child, dict) else line
-                if key in _RUN_AS_TEXT:
+                if key in _DYNAMIC_STATEMENTS:
                     waiting.extend((part, at, name == "query") for name, part in child.items())
                 else:
                     waiting.append((child, at, key == "dynquery" or (dynamic and key == "PLpgSQL_expr")))
 
 
-def _static(query: _Query, offset: int) -> Iterator[Statement | Dynamic]:
+def _parse_static(query: _Query, offset: int) -> Iterator[Statement | DynamicSql]:
     text = query.text
     if query.mode != _STATEMENT:
-        value = _ASSIGNED.sub("", text, count=1) if query.mode in _ASSIGNMENTS else text
+        value = _ASSIGNMENT_TARGET.sub("", text, count=1) if query.mode in _ASSIGNMENTS else text
         if "(" not in value:
             return  # calls nothing
         text = f"SELECT {value}"
-    yield from _read(text, offset)
+    yield from _parse_text(text, offset)
 
 
-def _dynamic(expression: str, types: Mapping[str, str], offset: int) -> Iterator[Statement | Dynamic]:
+def _parse_dynamic(
+    expression: str, types: Mapping[str, str], offset: int
+) -> Iterator[Statement | DynamicSql]:
     """What is put together of known parts and quoted ones is read; anything else can't be."""
-    text = template(expression, types)
-    yield from [Dynamic(expression, offset)] if text is None else _read(text, offset, expression)
-    yield from _static(_Query(0, expression, 2, False), offset)
+    text = resolve_dynamic_sql(expression, types)
+    yield from [DynamicSql(expression, offset)] if text is None else _parse_text(text, offset, expression)
+    yield from _parse_static(_Query(0, expression, 2, False), offset)
 
 
-def _read(text: str, offset: int, shown: str = "") -> Iterator[Statement | Dynamic]:
+def _parse_text(text: str, offset: int, quote_if_needed: str = "") -> Iterator[Statement | DynamicSql]:
     try:
         found = parse(text)
-    except SyntaxProblem:
-        yield Dynamic(shown or text, offset)
+    except SqlSyntaxError:
+        yield DynamicSql(quote_if_needed or text, offset)
         return
     for statement in found:
         yield Statement(statement.text, offset, statement.tree)
@@ -128,59 +132,59 @@ def _line_start(text: str, start: int, line: int) -> int:
 
 
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?-?\d*([sIL%])|%")
-_SAFE = {
+_SAFE_TYPES = {
     "int2": "0", "int4": "0", "int8": "0", "oid": "0", "bool": "true",
-    "regclass": identifier(UNKNOWN), "regtype": identifier(UNKNOWN), "regnamespace": identifier(UNKNOWN),
+    "regclass": identifier(UNKNOWN_NAME), "regtype": identifier(UNKNOWN_NAME), "regnamespace": identifier(UNKNOWN_NAME),
 }  # fmt: skip
 """Types whose values as text can't be anything else than a number, a word or a quoted name, with such a value."""
-_QUOTING = {
-    "quote_ident": identifier(UNKNOWN),
-    "quote_literal": literal(UNKNOWN),
-    "quote_nullable": literal(UNKNOWN),
+_QUOTING_FUNCTIONS = {
+    "quote_ident": identifier(UNKNOWN_NAME),
+    "quote_literal": literal(UNKNOWN_NAME),
+    "quote_nullable": literal(UNKNOWN_NAME),
 }
 
 
-def template(expression: str, types: Mapping[str, str]) -> str | None:
-    """The SQL that the expression gives, with UNKNOWN where only a name or a literal can stand.
+def resolve_dynamic_sql(expression: str, types: Mapping[str, str]) -> str | None:
+    """The SQL that the expression gives, with UNKNOWN_NAME where only a name or a literal can stand.
 
     None where a part may be anything. `types` are those of the variables.
     """
     try:
         [statement] = parse(f"SELECT {expression}")
-        return _text(statement.node["targetList"][0]["ResTarget"]["val"], types)
-    except (SyntaxProblem, ValueError, KeyError, IndexError, RecursionError):
+        return _resolve(statement.node["targetList"][0]["ResTarget"]["val"], types)
+    except (SqlSyntaxError, ValueError, KeyError, IndexError, RecursionError):
         return None
 
 
-def _text(node: Tree, types: Mapping[str, str]) -> str | None:
+def _resolve(node: Tree, types: Mapping[str, str]) -> str | None:
     kind, fields = next(iter(node.items()))
     if kind == "A_Const":
-        return _constant(fields)
-    if kind == "TypeCast" and strings(fields["typeName"]["names"])[-1] in ("text", "varchar"):
-        return _text(fields["arg"], types)
-    if kind == "A_Expr" and strings(fields["name"]) == ["||"]:
-        left, right = _text(fields["lexpr"], types), _text(fields["rexpr"], types)
+        return _constant_text(fields)
+    if kind == "TypeCast" and string_values(fields["typeName"]["names"])[-1] in ("text", "varchar"):
+        return _resolve(fields["arg"], types)
+    if kind == "A_Expr" and string_values(fields["name"]) == ["||"]:
+        left, right = _resolve(fields["lexpr"], types), _resolve(fields["rexpr"], types)
         return None if left is None or right is None else left + right
     if kind == "ColumnRef":
-        return _SAFE.get(types.get(".".join(strings(fields["fields"])), ""))
-    return _called(fields, types) if kind == "FuncCall" else None
+        return _SAFE_TYPES.get(types.get(".".join(string_values(fields["fields"])), ""))
+    return _resolve_call(fields, types) if kind == "FuncCall" else None
 
 
-def _called(call: Tree, types: Mapping[str, str]) -> str | None:
-    name = of_items(call["funcname"])
+def _resolve_call(call: Tree, types: Mapping[str, str]) -> str | None:
+    name = list_name(call["funcname"])
     if name.schema not in (None, "pg_catalog"):
         return None
     if name.name == "format":
-        return _format(call["args"], types)
+        return _resolve_format(call["args"], types)
     [argument] = call["args"]
-    known = _constant(argument.get("A_Const", {}))
-    if name.name in _QUOTING and known is not None:
-        return shown(known) if name.name == "quote_ident" else literal(known)
-    return _QUOTING.get(name.name)
+    known = _constant_text(argument.get("A_Const", {}))
+    if name.name in _QUOTING_FUNCTIONS and known is not None:
+        return quote_if_needed(known) if name.name == "quote_ident" else literal(known)
+    return _QUOTING_FUNCTIONS.get(name.name)
 
 
-def _format(arguments: list[Tree], types: Mapping[str, str]) -> str | None:
-    pattern = _text(arguments[0], types)
+def _resolve_format(arguments: list[Tree], types: Mapping[str, str]) -> str | None:
+    pattern = _resolve(arguments[0], types)
     if pattern is None:
         return None
     at, end, parts = 0, 0, []
@@ -194,21 +198,21 @@ def _format(arguments: list[Tree], types: Mapping[str, str]) -> str | None:
         at = int(found.group(1)) if found.group(1) else at + 1
         if kind is None or at >= len(arguments):
             return None
-        part = _formatted(kind, arguments[at], types)
+        part = _resolve_format_argument(kind, arguments[at], types)
         if part is None:
             return None
         parts.append(part)
     return "".join((*parts, pattern[end:]))
 
 
-def _formatted(kind: str, argument: Tree, types: Mapping[str, str]) -> str | None:
+def _resolve_format_argument(kind: str, argument: Tree, types: Mapping[str, str]) -> str | None:
     if kind == "s":
-        return _text(argument, types)
-    known = _constant(argument.get("A_Const", {}))
-    return identifier(known or UNKNOWN) if kind == "I" else literal(known or UNKNOWN)
+        return _resolve(argument, types)
+    known = _constant_text(argument.get("A_Const", {}))
+    return identifier(known or UNKNOWN_NAME) if kind == "I" else literal(known or UNKNOWN_NAME)
 
 
-def _constant(fields: Any) -> str | None:
+def _constant_text(fields: Any) -> str | None:
     if "sval" in fields:
         return str(fields["sval"].get("sval", ""))
     return str(fields["ival"].get("ival", 0)) if "ival" in fields else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mosaic_deploy.sql.hazards.syntax.names import strings
-from mosaic_deploy.sql.parse import SyntaxProblem, Tree, parse
+from mosaic_deploy.sql.hazards.syntax.names import string_values
+from mosaic_deploy.sql.parse import SqlSyntaxError, Tree, parse
 
 _STORED_AS = {
     "serial": "int4",
@@ -16,8 +16,8 @@ _STORED_AS = {
     "serial2": "int2",
 }
 SERIALS = frozenset(_STORED_AS)
-_SPOKEN = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "bpchar": "char"}
-_LONGER = frozenset({"varchar", "varbit", "timestamp", "timestamptz", "time", "timetz"})
+_SQL_NAMES = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "bpchar": "char"}
+_WIDENABLE = frozenset({"varchar", "varbit", "timestamp", "timestamptz", "time", "timetz"})
 """Types whose one modifier is a length or precision that may grow, or be left out, without a rewrite."""
 
 
@@ -30,43 +30,43 @@ class ColumnType(NamedTuple):
 
     def __str__(self) -> str:
         mods = f"({','.join(map(str, self.mods))})" if self.mods else ""
-        return f"{_SPOKEN.get(self.name, self.name)}{mods}{'[]' if self.array else ''}"
+        return f"{_SQL_NAMES.get(self.name, self.name)}{mods}{'[]' if self.array else ''}"
 
 
-def of_type_name(node: Tree) -> ColumnType:
+def type_from_node(node: Tree) -> ColumnType:
     """The type of a TypeName's fields; a serial is what it is stored as."""
-    name = ".".join(part for part in strings(node.get("names", [])) if part != "pg_catalog")
+    name = ".".join(part for part in string_values(node.get("names", [])) if part != "pg_catalog")
     mods = tuple(_modifier(mod) for mod in node.get("typmods", []))
     return ColumnType(_STORED_AS.get(name, name), mods, bool(node.get("arrayBounds")))
 
 
-def of_text(text: str) -> ColumnType | None:
+def type_from_text(text: str) -> ColumnType | None:
     """The type that `format_type` writes as `text`; None where the parser doesn't know it as one."""
     try:
         [statement] = parse(f"SELECT NULL::{text}")
-        return of_type_name(statement.node["targetList"][0]["ResTarget"]["val"]["TypeCast"]["typeName"])
-    except (SyntaxProblem, ValueError, KeyError, IndexError):
+        return type_from_node(statement.node["targetList"][0]["ResTarget"]["val"]["TypeCast"]["typeName"])
+    except (SqlSyntaxError, ValueError, KeyError, IndexError):
         return None
 
 
-def rewrites(old: ColumnType, new: ColumnType) -> bool:
+def rewrites_table(old: ColumnType, new: ColumnType) -> bool:
     """Whether ALTER COLUMN TYPE from `old` to `new`, without a USING of its own, may rewrite the table."""
     if old == new:
         return False
     if old.array or new.array:
         return True
     if new.name == old.name:
-        return not _wider(old, new)
+        return not _is_widening(old, new)
     if new.name in ("text", "varchar") and old.name in ("text", "varchar"):
         return bool(new.mods)
     return (old.name, new.name) != ("cidr", "inet")
 
 
-def _wider(old: ColumnType, new: ColumnType) -> bool:
+def _is_widening(old: ColumnType, new: ColumnType) -> bool:
     if not new.mods:
-        return old.name in _LONGER or old.name == "numeric"
+        return old.name in _WIDENABLE or old.name == "numeric"
     before, after = _numbers(old), _numbers(new)
-    if not before or old.name not in (*_LONGER, "numeric"):
+    if not before or old.name not in (*_WIDENABLE, "numeric"):
         return False
     return after[0] >= before[0] and after[1:] == before[1:]
 
@@ -82,5 +82,5 @@ def _modifier(mod: Any) -> int | str:
     value = mod.get("A_Const", {}).get("ival") if isinstance(mod, dict) else None
     if value is None:
         fields = mod.get("ColumnRef", {}).get("fields", []) if isinstance(mod, dict) else []
-        return ".".join(strings(fields)) or repr(mod)
+        return ".".join(string_values(fields)) or repr(mod)
     return int(value.get("ival", 0))

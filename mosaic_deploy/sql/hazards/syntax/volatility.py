@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from mosaic_deploy.sql.hazards.syntax.names import of_items
+from mosaic_deploy.sql.hazards.syntax.names import list_name
 from mosaic_deploy.sql.hazards.syntax.trees import walk
 
-STEADY = frozenset(
+STABLE_FUNCTIONS = frozenset(
     [
         "now",
         "transaction_timestamp",
@@ -111,7 +111,7 @@ def volatile_call(expression: Any, steady: AbstractSet[str] = frozenset()) -> st
     """
     for kind, fields in walk(expression):
         if kind == "FuncCall":
-            name = of_items(fields.get("funcname", [])).name
-            if name not in STEADY and name not in steady:
+            name = list_name(fields.get("funcname", [])).name
+            if name not in STABLE_FUNCTIONS and name not in steady:
                 return name
     return ""

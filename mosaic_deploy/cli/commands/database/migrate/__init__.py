@@ -8,7 +8,7 @@ from mosaic_deploy.cli.lazy_groups import lazy_group
 
 COMMANDS = {
     "new": "mosaic_deploy.cli.commands.database.migrate.new:new",
-    "seal": "mosaic_deploy.cli.commands.database.migrate.new:seal",
+    "seal": "mosaic_deploy.cli.commands.database.migrate.new:commit_draft",
     "status": "mosaic_deploy.cli.commands.database.migrate.status:status",
     "repair": "mosaic_deploy.cli.commands.database.migrate.repair:repair",
     "rollback": "mosaic_deploy.cli.commands.database.migrate.rollback:rollback",

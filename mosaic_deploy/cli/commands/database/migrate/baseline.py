@@ -5,23 +5,28 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.commands.database.migrate.write_history import Consent, Lease, write_history, writing
-from mosaic_deploy.cli.commands.database.migrate.write_history import version as read_version
+from mosaic_deploy.cli.commands.database.migrate.write_history import (
+    ConsentOptions,
+    LeaseOptions,
+    parse_version,
+    write_history,
+    writing,
+)
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.model.other_tools import TOOLS
 
 
 @click.command()
 @click.argument("version", metavar="VERSION")
-@options.meant
+@options.target_options
 @writing
 @options.output
 @click.pass_obj
 def baseline(
     screen: Screen,
     version: str,
-    meant: Meant,
+    target_options: TargetOptions,
     yes: bool,
     lock_timeout: float,
     break_lease: bool,
@@ -30,21 +35,21 @@ def baseline(
 
     All migrations up to and including VERSION are recorded; later ones are pending.
     """
-    wanted = read_version(version)
-    session = meant.open()
+    wanted = parse_version(version)
+    session = target_options.open()
     from mosaic_deploy.deploy.history.adopt import BASELINE, plan_baseline
-    from mosaic_deploy.deploy.history.read import read_known
+    from mosaic_deploy.deploy.history.read import read_history_context
 
     with session:
-        planned = plan_baseline(read_known(session.api, session.manifest, session.target), wanted)
+        planned = plan_baseline(read_history_context(session.api, session.manifest, session.target), wanted)
         return write_history(
-            screen, session, planned, BASELINE, Consent(yes), Lease(lock_timeout, break_lease)
+            screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
         )
 
 
 @click.command("import")
 @click.argument("tool", metavar="TOOL", type=click.Choice(list(TOOLS)))
-@options.meant
+@options.target_options
 @click.option("--table", metavar="TABLE", help="The tool's history table, where it isn't the usual one.")
 @writing
 @options.output
@@ -52,7 +57,7 @@ def baseline(
 def import_history(
     screen: Screen,
     tool: str,
-    meant: Meant,
+    target_options: TargetOptions,
     table: str | None,
     yes: bool,
     lock_timeout: float,
@@ -62,11 +67,13 @@ def import_history(
 
     TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic. Its own table is only read.
     """
-    session = meant.open()
+    session = target_options.open()
     from mosaic_deploy.deploy.history.adopt import IMPORT, plan_import
-    from mosaic_deploy.deploy.history.read import read_known
+    from mosaic_deploy.deploy.history.read import read_history_context
 
     with session:
-        known = read_known(session.api, session.manifest, session.target)
+        known = read_history_context(session.api, session.manifest, session.target)
         planned = plan_import(session.api, known, TOOLS[tool], table)
-        return write_history(screen, session, planned, IMPORT, Consent(yes), Lease(lock_timeout, break_lease))
+        return write_history(
+            screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
+        )

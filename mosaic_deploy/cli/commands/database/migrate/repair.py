@@ -9,19 +9,19 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
-    Consent,
-    Lease,
-    part,
-    version,
+    ConsentOptions,
+    LeaseOptions,
+    parse_unit,
+    parse_version,
     write_history,
     writing,
 )
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.command()
-@options.meant
+@options.target_options
 @click.option(
     "--accept",
     metavar="FILE",
@@ -47,7 +47,7 @@ from mosaic_deploy.cli.target.target import Meant
 @click.pass_obj
 def repair(
     screen: Screen,
-    meant: Meant,
+    target_options: TargetOptions,
     accept: tuple[str, ...],
     forget: tuple[str, ...],
     rename: tuple[str, ...],
@@ -61,24 +61,29 @@ def repair(
 
     Without options it lists what is wrong, with the commands that put it right, and changes nothing.
     """
-    from mosaic_deploy.diff.repairs import Wish
+    from mosaic_deploy.diff.repairs import RepairRequest
 
-    wish = Wish(
+    wish = RepairRequest(
         accept=[PurePosixPath(name).name for name in accept],
-        forget=[version(each) for each in forget],
-        rename=[version(each) for each in rename],
-        applied=[part(each) for each in applied],
-        not_applied=[part(each) for each in not_applied],
+        forget=[parse_version(each) for each in forget],
+        rename=[parse_version(each) for each in rename],
+        applied=[parse_unit(each) for each in applied],
+        not_applied=[parse_unit(each) for each in not_applied],
     )
-    session = meant.open()
-    from mosaic_deploy.deploy.history.read import read_known, standing_lines
+    session = target_options.open()
+    from mosaic_deploy.deploy.history.read import history_statuses, read_history_context
     from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 
     with session:
-        known = read_known(session.api, session.manifest, session.target)
+        known = read_history_context(session.api, session.manifest, session.target)
         if wish.empty:
-            wrong = [line for line in standing_lines(known) if line.ways]
-            screen.repairs(known.project, [replace(line, ways=session.scoped(line.ways)) for line in wrong])
+            wrong = [line for line in history_statuses(known) if line.next_actions]
+            screen.repairs(
+                known.project,
+                [replace(line, next_actions=session.scope_actions(line.next_actions)) for line in wrong],
+            )
             return 0
         planned = plan_repair(session.api, known, wish)
-        return write_history(screen, session, planned, REPAIR, Consent(yes), Lease(lock_timeout, break_lease))
+        return write_history(
+            screen, session, planned, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
+        )

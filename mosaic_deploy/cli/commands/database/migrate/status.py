@@ -8,22 +8,25 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.target import Meant
+from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.command()
-@options.meant
+@options.target_options
 @options.output
 @click.pass_obj
-def status(screen: Screen, meant: Meant) -> None:
+def status(screen: Screen, target_options: TargetOptions) -> None:
     """Show every migration: applied, pending, edited, missing or partly applied.
 
     PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
     """
-    session = meant.open()
-    from mosaic_deploy.deploy.history.read import read_known, standing_lines
+    session = target_options.open()
+    from mosaic_deploy.deploy.history.read import history_statuses, read_history_context
 
     with session:
-        known = read_known(session.api, session.manifest, session.target)
-    lines = [replace(line, ways=session.scoped(line.ways)) for line in standing_lines(known)]
+        known = read_history_context(session.api, session.manifest, session.target)
+    lines = [
+        replace(line, next_actions=session.scope_actions(line.next_actions))
+        for line in history_statuses(known)
+    ]
     screen.history(known.project, lines)

@@ -13,10 +13,10 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, witness
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import agree
+from mosaic_deploy.cli.terminal.consent import require_plan_consent
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy import ApplyOptions, Planned
+    from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
     from mosaic_deploy.model.event import Event
 
 
@@ -33,7 +33,7 @@ def writing(command: F) -> F:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class LeaseOptions:
     """How another deploy's lease is treated, as the command line says."""
 
     wait: float
@@ -46,62 +46,67 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """What was agreed to beforehand, and what is asked of a person; `idle` is said where there is nothing to do."""
+class ConsentOptions:
+    """What was agreed to beforehand, and what is asked of a person; `nothing_to_do` is said where there is nothing to do."""
 
     yes: bool
     allow: tuple[str, ...] = ()
     question: str = "Write this to the database's history? No migration is run."
-    anyhow: str = "Go on all the same?"
-    idle: str = "Nothing to record: the history has it already."
+    destructive_question: str = "Go on all the same?"
+    nothing_to_do: str = "Nothing to record: the history has it already."
 
 
 def write_history(
-    screen: Screen, session: Session, planned: Planned, name: str, consent: Consent, lease: Lease
-) -> int:
-    """Shows the plan, asks, and writes the rows that it names; returns the exit code."""
-    from mosaic_deploy.deploy.history.amend import amend
-
-    def write(options: ApplyOptions) -> Generator[Event, None, None]:
-        return amend(session.api, planned, options, name)
-
-    return consented(screen, session, planned, write, consent, lease)
-
-
-def consented(
     screen: Screen,
     session: Session,
-    planned: Planned,
+    planned: PreparedPlan,
+    name: str,
+    consent: ConsentOptions,
+    lease: LeaseOptions,
+) -> int:
+    """Shows the plan, asks, and writes the rows that it names; returns the exit code."""
+    from mosaic_deploy.deploy.history.amend import apply_history_changes
+
+    def write(options: ApplyOptions) -> Generator[Event, None, None]:
+        return apply_history_changes(session.api, planned, options, name)
+
+    return write_with_consent(screen, session, planned, write, consent, lease)
+
+
+def write_with_consent(
+    screen: Screen,
+    session: Session,
+    planned: PreparedPlan,
     write: Callable[[ApplyOptions], Generator[Event, None, None]],
-    consent: Consent,
-    lease: Lease,
+    consent: ConsentOptions,
+    lease: LeaseOptions,
 ) -> int:
     """Shows the plan, asks as apply does, and writes; returns the exit code.
 
-    Raises PolicyDenied, DestructiveUnconfirmed, ConsentMissing, Declined.
+    Raises PolicyDenied, DestructiveUnconfirmed, ConfirmationRequired, Declined.
     """
     plan = planned.plan
     if plan.empty:
-        screen.idle(plan, consent.idle)
+        screen.nothing_to_do(plan, consent.nothing_to_do)
         return 0
     screen.plan(plan, final=False)
-    agree(
+    require_plan_consent(
         plan,
         yes=consent.yes,
         allow=consent.allow,
         command=command_line(),
         question=consent.question,
-        anyhow=consent.anyhow,
+        destructive_question=consent.destructive_question,
         needs_person=True,
     )
-    return screen.apply(plan, session.completed(write(lease.options())))
+    return screen.apply(plan, session.complete_events(write(lease.options())))
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
-_PART = re.compile(r"([0-9]{1,18}):([1-9][0-9]{0,8})")
+_UNIT = re.compile(r"([0-9]{1,18}):([1-9][0-9]{0,8})")
 
 
-def version(value: str) -> str:
+def parse_version(value: str) -> str:
     """A migration's number, with or without leading zeros; also the whole name of its file."""
     found = _VERSION.fullmatch(value)
     if not found:
@@ -109,9 +114,9 @@ def version(value: str) -> str:
     return str(int(found.group(1)))
 
 
-def part(value: str) -> tuple[str, int]:
+def parse_unit(value: str) -> tuple[str, int]:
     """`VERSION:PART`, the part counted from 1."""
-    found = _PART.fullmatch(value)
+    found = _UNIT.fullmatch(value)
     if not found:
         raise click.BadParameter(f"{value!r} is not VERSION:PART, such as 12:1")
     return str(int(found.group(1))), int(found.group(2))
