@@ -112,7 +112,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # SQL, from where it begins to the end: no rule tells its values from its words for sure.
     (
         re.compile(
-            r"\b(?:SELECT|INSERT|UPDATE|DELETE|VALUES|WITH|CREATE|ALTER|DROP|COPY|GRANT|MERGE|FUNCTION_CALL|DO|SET|DECLARE)\b.*"
+            r"\b(?:SELECT|INSERT|UPDATE|DELETE|VALUES|WITH|CREATE|ALTER|DROP|COPY|GRANT|MERGE|CALL|DO|SET|DECLARE)\b.*"
             r"|\b(?i:insert\s+into|select\s|delete\s+from|update\s+\S+\s+set|values\s*\(|copy\s+\S+\s+from)"
             r"(?s:.*)|\bKey\s*\(.*|\brow contains\b.*",
             re.DOTALL,

@@ -61,7 +61,7 @@ TOOLS = {
             "version::text, script::text AS name, CASE WHEN type = 'SCHEMA' THEN 'schema' "
             "WHEN NOT success THEN 'failed' WHEN version IS NULL THEN 'repeatable' "
             "WHEN type LIKE '%BASELINE%' THEN 'baseline' "
-            "WHEN type LIKE 'ROLLBACK%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
+            "WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
             "installed_rank",
         ),
         MigrationTool(

@@ -29,7 +29,7 @@ _DIALECT_PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("mysql", "LIMIT a, b", r"\blimit\s+\d+\s*,\s*\d+"),
     ("mysql", "MODIFY COLUMN", r"\bmodify\s+(?:column\s+)?\w+\s+\w+"),
     ("mysql", "DELIMITER", r"^\s*delimiter\s+\S+"),
-    ("mysql", "MIGRATION_LOCK_KEYS TABLES", r"^\s*(?:un)?lock\s+tables\b"),
+    ("mysql", "LOCK TABLES", r"^\s*(?:un)?lock\s+tables\b"),
     ("mysql", "USE", r"^\s*use\s+\w+\s*;?\s*$"),
     ("sqlite", "AUTOINCREMENT", r"\bautoincrement\b"),
     ("sqlite", "PRAGMA", r"^\s*pragma\b"),

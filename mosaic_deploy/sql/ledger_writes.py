@@ -115,7 +115,7 @@ def _sets_search_path(node: Tree) -> bool:
 
 
 def _installs_into_schema(node: Tree) -> bool:
-    """CREATE EXTENSION … LEDGER_SCHEMA."""
+    """CREATE EXTENSION … SCHEMA."""
     return node.get("defname") == "schema" and _string_values([node.get("arg")]) == [LEDGER_SCHEMA]
 
 

@@ -42,7 +42,7 @@ CREATE TABLE t (version bigint REFERENCES mosaic_deploy.migrations)
 GRANT ALL ON ALL TABLES IN SCHEMA mosaic_deploy TO ada
 GRANT SELECT, DELETE ON mosaic_deploy.migrations TO ada
 REVOKE SELECT ON mosaic_deploy.migrations FROM ada
-MIGRATION_LOCK_KEYS TABLE mosaic_deploy.lease
+LOCK TABLE mosaic_deploy.lease
 COPY mosaic_deploy.migrations FROM '/tmp/x'
 SET search_path = mosaic_deploy, public
 SET LOCAL search_path TO 'mosaic_deploy'

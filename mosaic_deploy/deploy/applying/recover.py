@@ -23,7 +23,7 @@ from mosaic_deploy.model.event import ChangeDone, ChangeStarted
 
 RETRY_HINT = (
     "run the same command again: it waits for what still runs in a transaction, sees what is done, and goes on; of "
-    "a statement outside transactions it asks you where it can't tell (FUNCTION_CALL, DO with COMMIT)"
+    "a statement outside transactions it asks you where it can't tell (CALL, DO with COMMIT)"
 )
 """The way on after a statement was sent whose end isn't known."""
 _LEDGER_CHANGES = (ApplyMigration, RollBackMigration, RunSeed, RecordMigration, ForgetMigration)

@@ -72,7 +72,7 @@ def run_outside_transaction(api: Api, project: str, step: Step, session: SqlSess
 
 
 def may_commit_partially(step: Step) -> bool:
-    """Whether the step's statement may have committed something before it fails: a FUNCTION_CALL, or a DO with COMMIT."""
+    """Whether the step's statement may have committed something before it fails: a CALL, or a DO with COMMIT."""
     return step.unit.statements[0].kind in _MAY_COMMIT_PARTLY
 
 

@@ -81,7 +81,7 @@ async def ensure_local_account(pool: Pool, key: str) -> int:
     database's own password.
     """
     async with pool.connection() as connection, connection.transaction():
-        await control_database.rows(connection, "MIGRATION_LOCK_KEYS TABLE account IN EXCLUSIVE MODE")
+        await control_database.rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
         query = "SELECT account_id AS id FROM api_key WHERE key_hash = %(hash)s"
         found = await control_database.rows(connection, query, {"hash": key_hash(key)})
         if found:

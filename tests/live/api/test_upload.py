@@ -7,7 +7,7 @@ import pytest
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api import responses
-from mosaic_deploy.live.api.upload import encode
+from mosaic_deploy.live.api.upload import encode_content
 from mosaic_deploy.live.snapshot import merge_listing
 from mosaic_deploy.model.snapshot import Object, ObjectState, Project
 
@@ -107,7 +107,7 @@ def test_what_is_no_listing_is_told(answer: object) -> None:
     ],
 )
 def test_text_travels_as_it_is_and_the_rest_as_base64(path: str, content: bytes, text: str | None) -> None:
-    body = encode(path, content)
+    body = encode_content(path, content)
     if text is None:
         assert body.keys() == {"content", "encoding"}
         assert body["encoding"] == "base64"

@@ -14,7 +14,7 @@ from started_platform import create_project, run_platform
 from mosaic_deploy.errors import SqlFailed, SqlNotReadOnly
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.read_only import ReadResult, read
+from mosaic_deploy.live.database.read_only import ReadResult, run_read_only
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.read_only import read_only_query
 
@@ -55,7 +55,7 @@ class There:
         return "one-statement" in self.variant
 
     def ask(self, query: str, limit: int = 100, size: int | None = None) -> ReadResult:
-        return read(self.api, self.project, read_only_query(query, limit, size))
+        return run_read_only(self.api, self.project, read_only_query(query, limit, size))
 
     def ids(self) -> list[int]:
         return [row["id"] for row in self.api.sql(self.project, "select id from public.t order by id")]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer
 from mosaic_deploy.live.ledger import lease, lease_sql
-from mosaic_deploy.live.ledger import ledger_query as ledger
+from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.lease import LeaseRequest
@@ -73,7 +73,7 @@ def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
 
 @given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(ObjectState))), odd, odd)
 def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], token: str, deploy: str) -> None:
-    statement = one(ledger_rows.mark(ledger.STATIC, objects, token, deploy))
+    statement = one(ledger_rows.upsert_objects_sql(ledger.STATIC, objects, token, deploy))
     rows = json.dumps(
         [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects],
         separators=(",", ":"),
@@ -123,7 +123,7 @@ def test_the_leases_texts_are_single_statements(
     api = Asked(TAKEN)
     claim = LeaseRequest("pod-1", holder, token, deploy, plan, 3, environment)
     assert list(lease.acquire_lease(api, claim, lease.WaitPolicy(0))) == []  # type: ignore[arg-type]
-    lease.release(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
+    lease.release_lease(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
     acquisition, release = (one(text) for text in api.statements)
     assert {holder, token, deploy, plan, *([environment] if environment else [])} <= constants(acquisition)
     assert {

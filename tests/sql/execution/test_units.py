@@ -123,7 +123,7 @@ OUTSIDE = [
     "DROP DATABASE d",
     "ALTER SYSTEM SET a = 1",
     "DROP SUBSCRIPTION s",
-    "FUNCTION_CALL p()",
+    "CALL p()",
     "DO $$ BEGIN COMMIT; END $$",
     "DO $$ BEGIN IF true THEN ROLLBACK; END IF; END $$",
     "DO LANGUAGE plpython3u $$ plpy.commit() $$",
