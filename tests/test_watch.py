@@ -186,11 +186,11 @@ def test_what_the_system_says_is_said_with_what_to_do(said: str) -> None:
 PROGRAM = """
 import pathlib, resource, sys, watchfiles._rust_notify
 from mosaic_deploy.errors import WatchFailed
-from mosaic_deploy.watch import Watched, settled
+from mosaic_deploy.watch import WatchedPaths, watch_edits
 if sys.argv[2] == "files":
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 try:
-    next(settled(Watched(pathlib.Path(sys.argv[1]), ("public", "assets"), ("mosaic.yaml",))))
+    next(watch_edits(WatchedPaths(pathlib.Path(sys.argv[1]), ("public", "assets"), ("mosaic.yaml",))))
 except WatchFailed as error:
     print(error.code, error.hint)
 """

@@ -20,6 +20,8 @@ class ManifestInvalid(MosaicError):
 
 
 class SourceError(MosaicError):
+    """A file or folder of the project that can't be deployed."""
+
     code = "source_error"
 
 
@@ -49,6 +51,8 @@ class SourceChanged(SourceError):
 
 
 class MigrationError(MosaicError):
+    """A migration that can't be read, applied, recorded or rolled back."""
+
     code = "migration_error"
 
 

@@ -51,7 +51,7 @@ def ways(site) -> list[str]:
     return [
         str(way.command).removeprefix("mosaic-deploy migrate ")
         for line in history_statuses(known(site))
-        for way in line.ways
+        for way in line.next_actions
     ]
 
 

@@ -11,10 +11,10 @@ import httpx
 import jsonschema
 import pytest
 from referencing import Registry, Resource
-from tests.cli.test_watching import watching  # noqa: F401 - a fixture
 
 from mosaic_deploy.model.event import Event
 from mosaic_deploy.schema_files import read_schema
+from tests.cli.watch.test_watch_loop import watching  # noqa: F401 - a fixture
 
 _SCHEMAS = {name: read_schema(f"{name}.schema.json") for name in ("plan", "event", "error")}
 _REGISTRY = Registry().with_resources(

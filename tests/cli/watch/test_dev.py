@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from browser import find_chromium, opened_browser
-from tests.cli.test_watching import get, site, watching  # noqa: F401 - a fixture
 
 from mosaic_deploy.live.api.transport import loopback_target
+from tests.cli.watch.test_watch_loop import get, site, watching  # noqa: F401 - a fixture
 
 needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium")
 OVERLAY = "(document.querySelector('#mosaic-dev-overlay') || {shadowRoot: {textContent: ''}}).shadowRoot.textContent"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from browser import find_chromium, opened_browser
-from tests.cli.test_dev import OVERLAY
-from tests.cli.test_watching import site, watching  # noqa: F401 - a fixture
+
+from tests.cli.watch.test_dev import OVERLAY
+from tests.cli.watch.test_watch_loop import site, watching  # noqa: F401 - a fixture
 
 needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium")
 

@@ -194,7 +194,7 @@ def test_an_apply_of_an_empty_plan_says_so(site):
 
 
 def test_a_check_that_fails_is_shown_where_it_was_written(site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(verify, "_PATIENCE", 0.5)
+    monkeypatch.setattr(verify, "_CHECK_TIMEOUT", 0.5)
     site.write("www/index.html", "1")
     site.manifest(
         static={"dir": "www"}, verify={"http": [{"path": "/"}, {"path": "/nothing.html", "status": 200}]}

@@ -6,10 +6,10 @@ import json
 
 import psycopg
 import pytest
-from tests.deploy.test_migrations import history, tables
 
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.sql.parse import line_and_column
+from tests.deploy.applying.test_migrations import history, tables
 
 BEFORE = """create schema l;
 create table t (id int primary key, ünï text, "My Col" int);

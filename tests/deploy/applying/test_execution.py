@@ -7,12 +7,12 @@ import threading
 import httpx
 import psycopg
 import pytest
-from tests.deploy.test_crashes import free_lease
 
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
+from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
 
 

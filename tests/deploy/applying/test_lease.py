@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import httpx
-from tests.deploy.test_crashes import small
 
 from mosaic_deploy.errors import LockHeld, PlanStale
 from mosaic_deploy.live.ledger.lease import (
@@ -16,6 +15,7 @@ from mosaic_deploy.live.ledger.lease import (
     release_lease,
 )
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
+from tests.deploy.applying.test_crashes import small
 from tests.deploy.faults import is_sql
 
 

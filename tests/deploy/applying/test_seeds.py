@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.deploy.test_crashes import free_lease
 
 from mosaic_deploy.errors import ManifestInvalid, MigrationFailed, MigrationInvalid, SourceRefused
 from mosaic_deploy.model.event import ApplyDone
+from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 from tests.deploy.histories import pending
 

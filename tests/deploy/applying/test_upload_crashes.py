@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.deploy.test_crashes import free_lease
 
 from mosaic_deploy.model.event import ApplyDone
+from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, is_write
 
 V1 = {

@@ -65,7 +65,7 @@ def test_a_page_that_is_late_is_waited_for_and_told_of_once(
 
 def test_a_page_that_never_comes_fails_after_it_was_waited_for(site: _Site, monkeypatch) -> None:
     monkeypatch.setattr(verify, "_POLL_INTERVAL", 0.01)
-    monkeypatch.setattr(verify, "_PATIENCE", 0.2)
+    monkeypatch.setattr(verify, "_CHECK_TIMEOUT", 0.2)
     site.late = 10**6
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:

@@ -128,7 +128,7 @@ def test_what_cannot_be_a_baseline(site):
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("point", range(6))
 def test_a_crash_during_a_baseline(site, api_over, database, monkeypatch, point, after):
-    monkeypatch.setattr("mosaic_deploy.deploy.history.amend._ROWS", 1)
+    monkeypatch.setattr("mosaic_deploy.deploy.history.amend._MAX_ROWS", 1)
     history(site, **THREE)
     baseline(site, "2", api_over(Dying(point, is_write, after=after)))
     if known(site).ledger.exists:

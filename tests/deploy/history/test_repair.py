@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.deploy.test_crashes import free_lease
 
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 from mosaic_deploy.diff.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 from tests.deploy.histories import (
     expire,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.deploy.test_migrations import history
 
 from mosaic_deploy.cli.render.documents import error_document
 from mosaic_deploy.cli.render.text.error import error_lines
 from mosaic_deploy.deploy.planning.divergence import applied_diff
 from mosaic_deploy.errors import MigrationDiverged
+from tests.deploy.applying.test_migrations import history
 
 APPLIED = "create table a (\n  id int,\n  é text\n);\n"
 

@@ -133,7 +133,7 @@ def answered_rows(site) -> dict[str, object]:
 
     desired = site.plan().desired.snapshot
     digests = {ledger.STATIC: objects_digest(desired.static), ledger.STORAGE: objects_digest(desired.storage)}
-    [row] = site.sql(ledger.read(digests))
+    [row] = site.sql(ledger.ledger_query(digests))
     found: dict[str, object] = json.loads(str(row["ledger"]))
     return found
 

@@ -13,7 +13,7 @@ from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss
 from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
-from mosaic_deploy.sql.quote import values
+from mosaic_deploy.sql.quote import recordset
 from tests.deploy.conftest import Site
 
 CASES = Path(__file__).parents[2] / "cases" / "lint"
@@ -249,7 +249,7 @@ def test_types_that_lose_values(site: Site) -> None:
     ]
     found = site.sql(
         "select old, new, value, by_hand, same(old, new, value, by_hand) as same "
-        f"from {values(asked, 'old text, new text, value text, by_hand bool')}"
+        f"from {recordset(asked, 'old text, new text, value text, by_hand bool')}"
     )
     assert [tuple(row.values()) for row in found if row["same"] is False] == []
     assert sum(row["same"] is True for row in found) > 60

@@ -168,7 +168,7 @@ def test_an_edit_within_one_tick_of_a_coarse_clock_is_found(
     def coarse(status: os.stat_result) -> bytes:
         return stat_cache._STATUS.pack(status.st_size, second, second, status.st_ino, status.st_dev)
 
-    monkeypatch.setattr(stat_cache, "_packed", coarse)
+    monkeypatch.setattr(stat_cache, "_pack_status", coarse)
     path = folder.root / "public/a"
     path.write_text("one")
     os.utime(path, ns=(second, second))
