@@ -74,7 +74,7 @@ class ServerFailed(ApiError):
 class EmailNotSent(ApiError):
     """The platform's mail server didn't take a mail."""
 
-    code = "mail_unsent"
+    code = "email_not_sent"
     retryable = True
 
 
@@ -123,7 +123,7 @@ class SqlFailed(ApiError):
 class SqlNotReadOnly(MosaicError):
     """A query that may only read, and would write."""
 
-    code = "sql_refused"
+    code = "sql_not_read_only"
 
 
 class OperationUnknown(MosaicError):
@@ -155,3 +155,33 @@ class ProjectNotReady(MosaicError):
 
     code = "project_not_ready"
     retryable = True
+
+
+class KeyInvalid(MosaicError):
+    """The API key contains characters that no key has. Nothing was sent."""
+
+    code = "key_invalid"
+
+
+class KeyStoreFailed(MosaicError):
+    """The keyring or the file of saved keys can't be read or written."""
+
+    code = "key_store_failed"
+
+
+class ApiUrlInvalid(ApiError):
+    """MOSAIC_API_URL can't be used, or would expose the key. Nothing was sent."""
+
+    code = "api_url_invalid"
+
+
+class SqlInvalid(MosaicError):
+    """The text isn't SQL. Nothing was sent."""
+
+    code = "sql_invalid"
+
+
+class ResultTooLarge(MosaicError):
+    """The first row of a query is larger than a response may be."""
+
+    code = "result_too_large"

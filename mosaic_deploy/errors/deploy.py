@@ -8,21 +8,21 @@ from mosaic_deploy.errors.base import MosaicError
 class LockHeld(MosaicError):
     """Another deploy is under way."""
 
-    code = "lease_held"
+    code = "lock_held"
     retryable = True
 
 
 class LockLost(MosaicError):
     """This deploy slept through its lease."""
 
-    code = "lease_lost"
+    code = "lock_lost"
     retryable = True
 
 
 class TrackingTablesNewer(MosaicError):
     """Written by a newer mosaic-deploy."""
 
-    code = "ledger_newer"
+    code = "tracking_tables_newer"
 
 
 class PlanStale(MosaicError):
@@ -35,25 +35,25 @@ class PlanStale(MosaicError):
 class SavedPlanStale(MosaicError):
     """What a saved plan was made from has moved since."""
 
-    code = "plan_moved"
+    code = "saved_plan_stale"
 
 
 class PlanFileInvalid(MosaicError):
     """No saved plan, not a whole one, or one that can't be written."""
 
-    code = "plan_file_refused"
+    code = "plan_file_invalid"
 
 
 class SelectionInvalid(MosaicError):
     """--only or --except that would skip a migration or means nothing."""
 
-    code = "selection_refused"
+    code = "selection_invalid"
 
 
 class ConfirmationRequired(MosaicError):
     """Unattended without --yes."""
 
-    code = "consent_missing"
+    code = "confirmation_required"
 
 
 class Declined(MosaicError):
@@ -131,3 +131,39 @@ class Interrupted(MosaicError):
     code = "interrupted"
     exit_code = 130
     retryable = True
+
+
+class PackageMissing(MosaicError):
+    """An optional package isn't installed."""
+
+    code = "package_missing"
+
+
+class PlatformNotRunning(MosaicError):
+    """The embedded platform isn't running."""
+
+    code = "platform_not_running"
+
+
+class PlatformAlreadyRunning(MosaicError):
+    """The embedded platform is running with other settings than asked for."""
+
+    code = "platform_already_running"
+
+
+class PortUnavailable(MosaicError):
+    """The port or address can't be used."""
+
+    code = "port_unavailable"
+
+
+class AccountNotFound(MosaicError):
+    """A served platform has no such account."""
+
+    code = "account_not_found"
+
+
+class BackupInvalid(MosaicError):
+    """The backup is damaged, too new, or made on another kind of system."""
+
+    code = "backup_invalid"

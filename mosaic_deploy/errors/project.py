@@ -116,3 +116,39 @@ class RollbackRefused(MigrationError):
     """No way down, or not the file that was applied."""
 
     code = "rollback_refused"
+
+
+class FileExists(SourceError):
+    """A file that would be created exists already. Nothing is overwritten."""
+
+    code = "file_exists"
+
+
+class WriteFailed(SourceError):
+    """A file or folder can't be created or written."""
+
+    code = "write_failed"
+
+
+class IgnoreFileInvalid(SourceError):
+    """A .mosaicignore has a pattern that can't be used, or excludes a whole deployed folder."""
+
+    code = "ignore_file_invalid"
+
+
+class DraftMissing(MigrationError):
+    """There is no draft.sql, or it has no statement."""
+
+    code = "draft_missing"
+
+
+class MigrationsNotConfigured(MosaicError):
+    """The manifest names no migrations folder."""
+
+    code = "migrations_not_configured"
+
+
+class ProjectNotConfigured(MosaicError):
+    """Neither the manifest nor an option says which project."""
+
+    code = "project_not_configured"
