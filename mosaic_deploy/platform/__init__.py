@@ -1,5 +1,5 @@
-"""The embedded platform: Mosaic's API with real parts on this machine.
+"""The embedded platform: Mosaic's API on this machine, with a real PostgreSQL and real file storage.
 
-A stranger to the rest of the package: it shares only the wire contract. Start it as a process,
-`python -m mosaic_deploy.platform start|stop|status|reset|serve`.
+It shares only the wire contract with the deployer and imports nothing of it (only `installed` and `version`).
+Start it with `python -m mosaic_deploy.platform start`; begin reading in `app/routes.py`, which lists every endpoint.
 """

@@ -1,4 +1,4 @@
-"""`python -m mosaic_deploy.platform`: one command, one JSON document on stdout, exit code 0 or 1."""
+"""`python -m mosaic_deploy.platform COMMAND`: prints one JSON document on stdout and exits with 0 or 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mosaic_deploy.platform.faults import ProcessFault, fault_from_os_error
 from mosaic_deploy.platform.machine import state_folder
 
 _PROGRESS_SECONDS = 0.2
-"""Seconds between two words of how far a copy is."""
+"""Shortest time between two progress lines."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any] | None:
-    """The command's document, or None where it says everything itself."""
+    """The document to print; None if the command prints its own."""
     folder = state_folder.home_folder()
     commands: dict[str, Callable[[], dict[str, Any] | None]] = {
         "start": lambda: control.start(folder, options.port),
@@ -64,7 +64,7 @@ def _backup_or_restore(options: argparse.Namespace, folder: Path) -> dict[str, A
 
 
 def _progress_printer() -> Callable[[int, int], None]:
-    """Prints bytes done and of how many, a few times a second, for whoever follows."""
+    """Prints bytes done and bytes in total as one JSON line, a few times a second."""
     last_printed = 0.0
 
     def on_progress(done: int, total: int) -> None:
@@ -80,12 +80,12 @@ def _progress_printer() -> Callable[[int, int], None]:
 def _serve(options: argparse.Namespace) -> None:
     report = reporter(options.report_to)
     try:
-        # Web server and database driver: only the daemon needs them.
+        # Imports the web server and the database driver, which only the daemon needs.
         from mosaic_deploy.platform.daemon import main as serve
     except ImportError as error:
         fault = ProcessFault(
             "local_not_installed",
-            f"the embedded platform needs a package that isn't installed: {error.name}",
+            f"the embedded platform needs the package {error.name}, which isn't installed",
             install_command("local"),
         )
         report(fault.document())
@@ -106,13 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
         ("start", "start in the background and wait until healthy"),
-        ("stop", "stop, leaving no process"),
-        ("status", "what runs, or last ran"),
-        ("reset", "delete everything, or one project"),
-        ("key", "show the API key, or make a new one"),
-        ("open", "make a link that opens the pages in a browser"),
-        ("backup", "write everything into one file"),
-        ("restore", "put back what such a file holds"),
+        ("stop", "stop the platform and its PostgreSQL"),
+        ("status", "show whether it is running"),
+        ("reset", "delete all data, or one project"),
+        ("key", "show the API key, or replace it"),
+        ("open", "create a link that opens the dashboard in a browser"),
+        ("backup", "back up everything to one file"),
+        ("restore", "restore a backup"),
         ("serve", "run in the foreground"),
     ):
         command = commands.add_parser(name, help=text)
@@ -123,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("backup", "restore"):
             command.add_argument("file", metavar="FILE")
             command.add_argument("--overwrite", action="store_true")
-            command.add_argument(
-                "--progress", action="store_true", help="tell first how far it is, line by line"
-            )
+            command.add_argument("--progress", action="store_true", help="print progress as JSON lines first")
         if name == "key":
             command.add_argument("--rotate", action="store_true")
         if name == "reset":
@@ -137,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     port = int(text)
     if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+        raise argparse.ArgumentTypeError("the port must be from 1 to 65535")
     return port
 
 
@@ -150,6 +148,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The object store's library has threads of its own. One that comes back while the interpreter takes itself
-    # apart aborts the process, after all is done; so it isn't taken apart.
+    # obstore has threads of its own; one that returns during the interpreter's shutdown aborts the process.
     os._exit(code)

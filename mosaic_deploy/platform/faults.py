@@ -1,4 +1,4 @@
-"""What the platform can answer when something is wrong: one value, in HTTP and in the process contract."""
+"""The platform's errors: `Fault` for HTTP responses, `ProcessFault` for commands."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class Fault(Exception):
-    """An answer that is an error: HTTP status, stable snake_case code, message for a human.
+    """An error response: HTTP status, stable snake_case code, message for people.
 
-    `details` are further members of the `error` object; `headers` go on the HTTP response.
+    `details` are added to the `error` object, `headers` to the response.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class Fault(Exception):
         self.headers = dict(headers or {})
 
     def document(self, request_id: str) -> dict[str, Any]:
-        """The JSON body of every error the API answers."""
+        """The JSON body of the error response."""
         error = {"code": self.code, "message": self.message, **self.details}
         return {"success": False, "error": error, "request_id": request_id}
 
 
 class ProcessFault(Exception):
-    """A start, stop or reset that can't be done; printed as one JSON document, exit code 1."""
+    """A command that failed; printed as one JSON document, with exit code 1."""
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -49,13 +49,10 @@ class ProcessFault(Exception):
 
 
 def fault_from_os_error(error: OSError) -> ProcessFault:
-    """What the operating system didn't allow, as a person can act on it."""
     where = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ProcessFault(
-            "disk_full", f"the disk is full{where}", "free some space; about 200 MB are needed"
-        )
+        return ProcessFault("disk_full", f"the disk is full{where}", "free up about 200 MB of disk space")
     if error.errno == errno.EROFS:
         return ProcessFault("home_not_writable", f"{reason}{where}", "set MOSAIC_HOME to a folder you own")
-    return ProcessFault("system_refused", f"the system refused: {reason}{where}")
+    return ProcessFault("system_refused", f"operating system error: {reason}{where}")

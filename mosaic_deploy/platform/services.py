@@ -1,4 +1,4 @@
-"""What every operation works with: the running platform's parts in one value."""
+"""`Platform`: the running platform's services, passed to every endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Platform:
-    """Shared by all requests. Holds no project's data: that is in the control database."""
+    """Shared by all requests. Project data isn't here but in the control database."""
 
     state: PlatformState
     hosts: Hosts
@@ -32,7 +32,7 @@ class Platform:
     server: Server
     sessions: SessionPool
     store: Store
-    # Whose requests these are. On a served platform every request has its own, by its key.
+    # The account of this request's API key.
     account_id: int
     variants: SqlModes
     limits: Limits
@@ -40,13 +40,13 @@ class Platform:
     journal: RequestJournal
     dev: DevSessions
     drafts: DraftSessions
-    # Dashboard and inbox show keys and mails to whoever reaches them: only where that is this machine's user.
+    # Dashboard and inbox, which show keys and emails, are served only to this machine's user.
     local: bool = True
-    # Without one, mails stay in the local inbox.
+    # If None, emails stay in the local inbox.
     mailer: Mailer | None = None
-    # The key in this machine's home; a served platform knows none of its keys.
+    # The key in the state folder. None on a served platform, which stores only hashes of keys.
     local_key: LocalKey | None = None
-    # Tasks under way; asyncio keeps only weak references to them.
+    # Background tasks; asyncio itself keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -57,11 +57,10 @@ class Platform:
         return self.hosts.site_url(project_id)
 
     def for_account(self, account_id: int) -> Platform:
-        """The same platform, for a request of this account."""
         return replace(self, account_id=account_id)
 
     async def finish_tasks(self, timeout: float = 5.0) -> None:
-        """At the end: what runs in the background may finish for a moment; others take up the rest."""
+        """At shutdown: wait up to `timeout` seconds, then cancel; unfinished work is resumed by another process."""
         if self.tasks:
             _, left = await asyncio.wait(self.tasks, timeout=timeout)
             for task in left:

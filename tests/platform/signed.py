@@ -1,4 +1,4 @@
-"""The one question to S3 that obstore has no call for: which multipart uploads were begun and never ended."""
+"""Lists S3's unfinished multipart uploads, which obstore has no call for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 
 
 def unfinished_uploads(environment: Mapping[str, str], bucket: str = "mosaic") -> list[str]:
-    """Their keys."""
+    """The keys of unfinished multipart uploads."""
     endpoint, region = environment["AWS_ENDPOINT_URL"], environment["AWS_REGION"]
     when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     empty = hashlib.sha256(b"").hexdigest()
@@ -29,6 +29,6 @@ def unfinished_uploads(environment: Mapping[str, str], bucket: str = "mosaic") -
     headers["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={key.hex()}"
     )
-    answer = httpx.get(f"{endpoint}/{bucket}?uploads=", headers=headers)
-    assert answer.status_code == 200, answer.text
-    return re.findall(r"<Key>(.*?)</Key>", answer.text)
+    response = httpx.get(f"{endpoint}/{bucket}?uploads=", headers=headers)
+    assert response.status_code == 200, response.text
+    return re.findall(r"<Key>(.*?)</Key>", response.text)

@@ -1,4 +1,4 @@
-"""The web application: from a request to the right operation, and from anything that goes wrong to JSON."""
+"""The ASGI application: dispatches each request to its endpoint or site, and turns every error into JSON."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from mosaic_deploy.platform.http.request_journal import RequestRecord
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.services import Platform
 
-log = logging.getLogger("mosaic_deploy.platform.app.app")
+log = logging.getLogger(__name__)
 
 _VERIFY_PATH = ".mosaic/auth/verify"
 _SITES_PREFIX = "/sites/"
 _WORKER_PATHS = ("/healthz", "/metrics")
-# Where a request's scope says which of the known patterns it matched.
+# Entries of the request's scope: the route pattern it matched, and when its API key expires, if it does.
 _ROUTE_SCOPE_KEY = "mosaic.route"
-# And until when the key is good that it came with, where that has been replaced.
 _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
-# A page under /sites/ shares the dashboard's origin; the sandbox takes that away from its scripts.
+# Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
 _SANDBOX_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 }
@@ -70,7 +69,7 @@ class App:
             journal.in_flight -= 1
             milliseconds = (time.perf_counter() - started) * 1000
             route = scope.get(_ROUTE_SCOPE_KEY, "unmatched")
-            # The path has no query: an upload's signature and a sign-in token would be in it.
+            # Without the query, which may hold an upload's signature or a sign-in token.
             request_record = RequestRecord(
                 request_id, scope["method"], scope["path"], route, status, milliseconds
             )
@@ -88,7 +87,8 @@ class App:
                 log.warning("failed", extra={"fields": {"request_id": request_id, "message": message_text}})
                 return JsonResponse(known.document(request_id), known.status, known.headers)
             log.exception("failed", extra={"fields": {"request_id": request_id, "message": "failed"}})
-            failure = Fault(500, "internal_error", "the platform failed; its log has this request's id")
+            message = "internal error; look up this request ID in the platform's log"
+            failure = Fault(500, "internal_error", message)
             return JsonResponse(failure.document(request_id), 500)
 
     async def _dispatch(self, request: Request) -> Response:
@@ -97,12 +97,12 @@ class App:
         try:
             project_id = hosts.project_id_from_host(request.headers.get("host", ""))
         except Fault:
-            # A load balancer, or Prometheus, asks each worker by its address.
+            # Load balancers and Prometheus reach each worker by its own address.
             if hosts.strict or path not in _WORKER_PATHS:
                 raise
             return await self._run_operation(request, path)
         if project_id is None and path == "/metrics" and not hosts.strict:
-            raise Fault(404, "not_found", "metrics are given to whoever asks a worker by its address")
+            raise Fault(404, "not_found", "/metrics is served only on a worker's own address")
         if project_id is not None:
             return await self._serve_site(request, project_id, path.removeprefix("/"), "")
         if path.startswith(_SITES_PREFIX):
@@ -131,14 +131,15 @@ class App:
         below_api = path == API or path.startswith(API + "/")
         if below_api:
             platform = await self._authenticate(request)
-            # Clients that join a base URL with an empty path ask for the discovery with a slash.
+            # Clients that join the base URL with an empty path send a trailing slash.
             path = API if path == API + "/" else path
         found = self._table.match(request.method, path)
         if found is None:
-            raise Fault(404, "not_found", f"there is nothing at {path}")
+            raise Fault(404, "not_found", f"no endpoint at {path}; GET {API} lists all endpoints")
         if not isinstance(found, Match):
             allowed = ", ".join(found)
-            raise Fault(405, "method_not_allowed", f"{path} allows {allowed}", headers={"Allow": allowed})
+            message = f"{request.method} isn't allowed on {path}; allowed: {allowed}"
+            raise Fault(405, "method_not_allowed", message, headers={"Allow": allowed})
         request.scope[_ROUTE_SCOPE_KEY] = found.path
         endpoint, needs_key = found.target
         if needs_key and not below_api:
@@ -147,7 +148,7 @@ class App:
         return await endpoint(platform, request)
 
     async def _authenticate(self, request: Request) -> Platform:
-        """The platform as the account of the request's key sees it."""
+        """The platform for the account of the request's API key; raises Fault if the key isn't valid."""
         platform = self._platform
         given = request.headers.get("x-api-key")
         entry = await platform.authenticator.authenticate(platform.pool, given, local=platform.local)

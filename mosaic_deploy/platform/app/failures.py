@@ -1,4 +1,4 @@
-"""What goes wrong below an operation, as the API says it: the database away, the store away, the disk full."""
+"""Error responses for failures of the infrastructure: database or object store unavailable, disk full."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from mosaic_deploy.platform.faults import Fault
 
-# As the object store's library words them; it has no codes.
+# obstore reports the operating system's errors only as text.
 _DISK_FULL_MESSAGES = (
     "No space left on device",
     "os error 28)",
@@ -20,22 +20,21 @@ _DISK_FULL_MESSAGES = (
     "Disk quota exceeded",
 )
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-# A folder for the store that can't be reached or written just now.
+# The store's folder can't be reached or written, for example on a network file system.
 _UNAVAILABLE_ERRNOS = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ESTALE)
 _RETRY_HEADERS = {"Retry-After": "1"}
 
 
 def fault_from_error(error: Exception) -> Fault | None:
-    """The answer to an error that is nobody's defect; None for one that is."""
+    """The response to an infrastructure failure; None if the error is a bug."""
     if is_disk_full(error):
         return Fault(507, "disk_full", "the platform's disk is full; nothing was changed")
     if isinstance(error, psycopg.OperationalError | PoolTimeout | PoolClosed):
-        message = "the platform's database doesn't answer; try again"
+        message = "the platform's database isn't responding; try again"
         return Fault(503, "database_unavailable", message, headers=_RETRY_HEADERS)
     if isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _UNAVAILABLE_ERRNOS):
-        return Fault(
-            503, "store_unavailable", "the platform's store doesn't answer; try again", headers=_RETRY_HEADERS
-        )
+        message = "the platform's object store isn't responding; try again"
+        return Fault(503, "store_unavailable", message, headers=_RETRY_HEADERS)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, in its text format. No ids, names or addresses are among them."""
+"""Metrics in Prometheus' text format. They contain no IDs, names or addresses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SELECT (SELECT count(*) FROM project WHERE status = 'running') AS running,
 Sample = tuple[Mapping[str, str], float]
 
 
-async def show(platform: Platform, _request: Request) -> Response:
+async def show_metrics(platform: Platform, _request: Request) -> Response:
     totals = await control_database.fetch_one(platform.pool, _TOTALS)
     assert totals is not None
     pool = platform.pool.get_stats()
     open_now = pool.get("pool_size", 0)
     idle = pool.get("pool_available", 0)
     lines = [
-        *_family("mosaic_build_info", "gauge", "The running version.", [({"version": __version__}, 1)]),
+        *_family("mosaic_build_info", "gauge", "Version in use.", [({"version": __version__}, 1)]),
         *_requests(platform.journal),
         *_family(
             "mosaic_projects",
@@ -40,7 +40,7 @@ async def show(platform: Platform, _request: Request) -> Response:
             [({"status": name}, totals[name]) for name in ("running", "provisioning")],
         ),
         *_family("mosaic_files", "gauge", "Files by kind.", _by_kind(totals, "files")),
-        *_family("mosaic_file_bytes", "gauge", "Bytes of files by kind.", _by_kind(totals, "bytes")),
+        *_family("mosaic_file_bytes", "gauge", "Total file size by kind.", _by_kind(totals, "bytes")),
         *_family(
             "mosaic_control_connections",
             "gauge",
@@ -50,13 +50,13 @@ async def show(platform: Platform, _request: Request) -> Response:
         *_family(
             "mosaic_control_waiting",
             "gauge",
-            "Requests that wait for such a connection.",
+            "Requests waiting for a connection to the control database.",
             [({}, pool.get("requests_waiting", 0))],
         ),
         *_family(
             "mosaic_sql_connections",
             "gauge",
-            "Connections to projects' databases.",
+            "Connections to project databases.",
             [({"state": name}, number) for name, number in platform.sessions.counts().items()],
         ),
     ]
@@ -71,10 +71,10 @@ def _requests(journal: RequestJournal) -> Iterable[str]:
         for (route, method, status), number in sorted(journal.counts.items())
     ]
     yield from _family(
-        "mosaic_requests_total", "counter", "Answered requests; status 0: the client left first.", counted
+        "mosaic_requests_total", "counter", "Requests; status 0 if the client disconnected first.", counted
     )
     name = "mosaic_request_seconds"
-    yield from _family(name, "histogram", "Seconds from a request to the end of its answer.", [])
+    yield from _family(name, "histogram", "Time from a request to the end of its response.", [])
     for route, histogram in sorted(journal.latency.items()):
         count = 0
         for bound, count in histogram.cumulative():
@@ -82,26 +82,26 @@ def _requests(journal: RequestJournal) -> Iterable[str]:
         yield _sample(f"{name}_sum", {"route": route}, round(histogram.total, 6))
         yield _sample(f"{name}_count", {"route": route}, count)
     yield from _family(
-        "mosaic_requests_under_way", "gauge", "Requests being answered.", [({}, journal.in_flight)]
+        "mosaic_requests_under_way", "gauge", "Requests in progress.", [({}, journal.in_flight)]
     )
     uptime = (datetime.now(UTC) - journal.started_at).total_seconds()
-    yield from _family("mosaic_uptime_seconds", "gauge", "Since this process began.", [({}, round(uptime))])
+    yield from _family("mosaic_uptime_seconds", "gauge", "Time since the start.", [({}, round(uptime))])
 
 
 def _by_kind(totals: Mapping[str, int], unit: str) -> list[Sample]:
     return [({"kind": kind}, totals[f"{kind}_{unit}"]) for kind in ("static", "stored")]
 
 
-def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> Iterable[str]:
-    yield f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
+def _family(name: str, kind: str, help_text: str, samples: Iterable[Sample]) -> Iterable[str]:
+    yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
     for labels, value in samples:
         yield _sample(name, labels, value)
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
-    written = ",".join(f'{key}="{_label(text)}"' for key, text in labels.items())
-    return f"{name}{{{written}}} {value}\n" if written else f"{name} {value}\n"
+    label_text = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
+    return f"{name}{{{label_text}}} {value}\n" if label_text else f"{name} {value}\n"
 
 
-def _label(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

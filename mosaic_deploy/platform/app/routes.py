@@ -1,4 +1,4 @@
-"""Matching paths against patterns such as `/v1/project/{project_id}/files/{filename}`."""
+"""All routes: the API's operations, the embedded platform's own pages, and how paths are matched to them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from mosaic_deploy.platform.hosting import live_reload, static
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.projects import drafts, projects, tickets
 from mosaic_deploy.platform.services import Platform
-from mosaic_deploy.platform.sql import endpoint as credentials
-from mosaic_deploy.platform.sql import endpoint as query
+from mosaic_deploy.platform.sql import endpoint as sql_endpoint
 from mosaic_deploy.platform.storage import storage
 
 Target = TypeVar("Target")
@@ -29,7 +28,7 @@ Target = TypeVar("Target")
 
 @dataclass(frozen=True)
 class Match(Generic[Target]):
-    """A target, what stood in the pattern's braces, decoded, and the pattern itself."""
+    """A route's target, the decoded values of the pattern's parameters, and the pattern."""
 
     target: Target
     params: dict[str, str]
@@ -37,7 +36,7 @@ class Match(Generic[Target]):
 
 
 class RouteTable(Generic[Target]):
-    """Earlier patterns win. HEAD is answered where GET is."""
+    """The first pattern that matches wins. HEAD is allowed wherever GET is."""
 
     def __init__(self, entries: Iterable[tuple[str, str, Target]]) -> None:
         by_path: dict[str, dict[str, Target]] = {}
@@ -46,7 +45,7 @@ class RouteTable(Generic[Target]):
         self._patterns = [(_compile_pattern(path), path, methods) for path, methods in by_path.items()]
 
     def match(self, method: str, path: str) -> Match[Target] | list[str] | None:
-        """The match; or, where only the method is wrong, the allowed methods; or None."""
+        """The match; the allowed methods if only the method is wrong; None if no pattern matches."""
         allowed: set[str] = set()
         for pattern, path_pattern, methods in self._patterns:
             found = pattern.fullmatch(path)
@@ -62,13 +61,13 @@ class RouteTable(Generic[Target]):
 
 
 def _compile_pattern(path: str) -> re.Pattern[str]:
-    """A filename may have slashes; everything else in braces is one segment."""
+    """`{filename}` matches slashes too; every other parameter is one path segment."""
     pieces = re.split(r"\{(\w+)\}", path)
     names = pieces[1::2]
     pattern = re.escape(pieces[0])
     for name, literal in zip(names, pieces[2::2], strict=True):
-        inside = ".+" if name == "filename" else "[^/]+"
-        pattern += f"(?P<{name}>{inside})" + re.escape(literal)
+        value = ".+" if name == "filename" else "[^/]+"
+        pattern += f"(?P<{name}>{value})" + re.escape(literal)
     return re.compile(pattern, re.DOTALL)
 
 
@@ -80,7 +79,7 @@ PROJECT = API + "/{project_id}"
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the API: every request needs the key."""
+    """One operation of the API. Every request needs an API key."""
 
     name: str
     method: str
@@ -121,9 +120,13 @@ OPERATIONS = (
     Operation("show_ticket", "GET", API + "/tickets/{ticket_id}", "Show a ticket", tickets.show_ticket),
     Operation("submit_ticket", "POST", API + "/tickets", "Submit a support ticket", tickets.submit_ticket),
     Operation(
-        "credentials", "GET", PROJECT + "/credentials", "Show the database credentials", credentials.show
+        "credentials",
+        "GET",
+        PROJECT + "/credentials",
+        "Show the database credentials",
+        sql_endpoint.show_credentials,
     ),
-    Operation("run_sql", "POST", PROJECT + "/sql", "Run SQL in the project's database", query.run_sql),
+    Operation("run_sql", "POST", PROJECT + "/sql", "Run SQL in the project's database", sql_endpoint.run_sql),
     Operation("list_files", "GET", PROJECT + "/files", "List static files", static.list_files),
     Operation("upload_file", "POST", PROJECT + "/files", "Upload a static file", static.put_file),
     Operation(
@@ -137,20 +140,20 @@ OPERATIONS = (
         storage.create_upload,
     ),
     Operation(
-        "list_storage", "GET", PROJECT + "/storage", "List stored files and usage", storage.list_storage
+        "list_storage", "GET", PROJECT + "/storage", "List storage files and usage", storage.list_storage
     ),
     Operation(
         "delete_object",
         "DELETE",
         PROJECT + "/storage/{filename}",
-        "Delete a stored file",
+        "Delete a storage file",
         storage.delete_storage_file,
     ),
     Operation(
         "magic_link",
         "POST",
         PROJECT + "/auth/magic-link",
-        "Send a magic link by mail",
+        "Send a magic link by email",
         magic_link.send_magic_link,
     ),
     Operation(
@@ -176,7 +179,7 @@ OPERATIONS = (
     ),
 )
 
-# What only this machine's user sees, beside the API. (method, path, needs the key, endpoint)
+# Routes outside the API: dashboard, inbox, dev sessions, health. (method, path, needs the API key, endpoint)
 LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/", False, browser_session_required(pages.show)),
     ("GET", "/key", False, browser_session_required(pages.show_key)),
@@ -184,11 +187,11 @@ LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/projects/{project_id}", False, browser_session_required(pages.show_project)),
     ("GET", "/tickets/{ticket_id}", False, browser_session_required(pages.show_ticket)),
     ("POST", "/tickets/{ticket_id}", False, browser_session_required(pages.change_ticket)),
-    # The link itself lets in; it is asked for with the key.
+    # Creating a dashboard link needs the key; the link itself is the credential.
     ("POST", "/open", True, access.create_dashboard_link),
     ("GET", "/open", False, access.start_browser_session),
     ("POST", "/leave", False, browser_session_required(access.end_browser_session)),
-    ("GET", "/metrics", False, metrics.show),
+    ("GET", "/metrics", False, metrics.show_metrics),
     ("POST", "/key/rotate", True, local_key.rotate_now),
     ("POST", "/dev/{project_id}", True, live_reload.update_session),
     ("POST", "/dev/{project_id}/draft", True, drafts.update_session),

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, except that what isn't HTTP at all is answered as every other error is: as JSON."""
+"""Runs the application on uvicorn: malformed requests get JSON errors too, and shutdown is graceful."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.services import Platform
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes of a request's line and headers together."""
+"""Largest size in bytes of a request line and its headers together."""
+# Requests in progress at shutdown have this long to finish.
+SHUTDOWN_TIMEOUT_SECONDS = 10
 
-log = logging.getLogger("mosaic_deploy.platform.app.app")
+log = logging.getLogger(__name__)
 
 
 class HttpProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
-        """Called where h11 has raised; nothing of the request has reached the application."""
+        """Called after h11 raised an error, before the request reaches the application."""
         error = sys.exc_info()[1]
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         if status == 431:
-            fault = Fault(
-                431, "head_too_large", f"the request's line and headers are larger than {HEAD_LIMIT} bytes"
-            )
+            message = f"the request line and headers are larger than {HEAD_LIMIT // 1024} KiB"
+            fault = Fault(431, "head_too_large", message)
         else:
             status = 400
-            fault = Fault(400, "http_invalid", f"this is not a valid HTTP request: {error or msg}")
+            fault = Fault(400, "http_invalid", f"malformed HTTP request: {error or msg}")
         request_id = secrets.token_hex(8)
         log.warning("refused", extra={"fields": {"request_id": request_id, "message": fault.message}})
         body = json.dumps(fault.document(request_id)).encode()
@@ -59,12 +60,6 @@ class HttpProtocol(H11Protocol):
         self.transport.close()
 
 
-# Requests under way at a stop have this long; a deployer sends again what was cut off.
-SHUTDOWN_TIMEOUT_SECONDS = 10
-
-log = logging.getLogger("mosaic_deploy.platform")
-
-
 async def listen(
     platform: Platform,
     listener: socket.socket,
@@ -72,9 +67,9 @@ async def listen(
     on_ready: Callable[[], None],
     background: Coroutine[Any, Any, None],
 ) -> None:
-    """Serve until `stop`, or until `background`, which runs beside, ends; what it raises is raised.
+    """Serve until `stop` is set or `background`, which runs alongside, ends. Raises what `background` raises.
 
-    `on_ready` is called once requests are answered.
+    `on_ready` is called once the server accepts requests.
     """
     config = uvicorn.Config(
         App(platform),
@@ -104,6 +99,7 @@ async def listen(
 
 
 def stop_event() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,7 +108,7 @@ def stop_event() -> asyncio.Event:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, except that signals are ours and that it tells when it listens."""
+    """uvicorn without its signal handlers, and with a callback once it listens."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)

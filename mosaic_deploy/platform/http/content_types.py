@@ -1,7 +1,7 @@
-"""What stored files are served as: a table of our own, so that a file is served alike on every machine.
+"""Content types by file suffix.
 
-Python's `mimetypes` differs by version, and reads the machine's own tables. Browsers refuse modules, WebAssembly,
-manifests and fonts that come as something else, so the types are those that browsers ask for.
+Python's `mimetypes` varies by version and by machine, so this is a fixed table. Browsers reject modules, WebAssembly,
+manifests and fonts of other types than these.
 """
 
 from __future__ import annotations
@@ -87,5 +87,5 @@ _TYPES = {name: f"{kind}; charset=utf-8" for name, kind in _TEXT.items()} | _BIN
 
 
 def content_type(suffix: str) -> str:
-    """The type of a file whose name ends in `suffix` (`.woff2`, in any case); bytes where it isn't known."""
+    """The content type for a suffix such as `.woff2`, in any case; `application/octet-stream` if unknown."""
     return _TYPES.get(suffix.lower().removeprefix("."), UNKNOWN)

@@ -1,4 +1,4 @@
-"""Names in URLs: where the platform and the projects' sites are reached, and which of them a Host header means."""
+"""The URLs of the platform and of project sites, and which of them a Host header names."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _DOMAIN = re.compile(
 
 @dataclass(frozen=True)
 class Hosts:
-    """The platform is at `url`; a project's site is a label before `domain`. `port` is empty or `:8787`."""
+    """The platform is at `url`, a project's site at `{project_id}.{domain}`. `port` is empty or like `:8787`."""
 
     scheme: str
     domain: str
     port: str
     platform_names: tuple[str, ...]
     url: str
-    # On one machine a stranger's name that resolves to it (DNS rebinding) must not reach even the health check.
+    # On a user's machine, foreign names that resolve to it (DNS rebinding) must not even reach the health check.
     strict: bool = True
 
     def site_url(self, project_id: str) -> str:
         return f"{self.scheme}://{project_id}.{self.domain}{self.port}"
 
     def project_id_from_host(self, host: str) -> str | None:
-        """The project a Host header names, None for the platform itself; a Fault with 421 for other hosts."""
+        """The project a Host header names; None for the platform itself. Raises Fault (421) for other hosts."""
         name = host.lower()
         if not name.endswith("]"):
             head, colon, port = name.rpartition(":")
@@ -42,7 +42,7 @@ class Hosts:
         if label != name and label and "." not in label:
             return label
         served = ", ".join([*self.platform_names[:2], f"*.{self.domain}"])
-        raise Fault(421, "host_not_served", f"only {served} are served here")
+        raise Fault(421, "host_not_served", f"host {host!r} isn't served here; use {served}")
 
 
 def local_hosts(port: int) -> Hosts:
@@ -50,13 +50,16 @@ def local_hosts(port: int) -> Hosts:
 
 
 def domain_hosts(base_domain: str) -> Hosts:
-    """`example.com` is served as https://api.example.com and https://{id}.example.com; a scheme and a port may be given."""
+    """For `example.com`: https://api.example.com and https://{id}.example.com. A scheme and a port are optional.
+
+    Raises ProcessFault if it isn't a domain.
+    """
     found = _DOMAIN.fullmatch(base_domain.lower())
     if found is None:
         raise ProcessFault(
             "base_domain_invalid",
-            f"{base_domain!r} is not a domain",
-            "e.g. --base-domain mosaic.example.com, or http://localhost:8787 for a trial",
+            f"invalid base domain: {base_domain!r}",
+            "for example: --base-domain mosaic.example.com, or http://localhost:8787 to try it out",
         )
     scheme, domain, port = found[1] or "https", found[2], found[3] or ""
     api = f"api.{domain}"

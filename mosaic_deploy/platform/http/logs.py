@@ -1,6 +1,6 @@
-"""The log: one JSON object per line, in a file that is turned over before it grows large.
+"""The platform's log: one JSON object per line, in a file that is rotated at `MAX_BYTES`.
 
-`time`, `level`, `event` and `message` are in every line; a request's line has its id, which the answer has too.
+Every line has `time`, `level` and `event`. A request's line has the ID that its response has in `X-Request-Id`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _requests = logging.getLogger("mosaic_deploy.platform.requests")
 
 
 def configure(folder: Path | None) -> None:
-    """Into the folder's log file; without a folder to stderr, for whoever watches the process."""
+    """Log to `platform.log` in `folder`, or to stderr if None."""
     handler: logging.Handler = (
         logging.StreamHandler(sys.stderr) if folder is None else RotatingLogFile(folder / LOG_FILE)
     )
     handler.setFormatter(JsonLineFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # A traceback of the logging itself would go to the very place that can't be written, a full disk's.
+    # Errors of logging itself would be written to the same, possibly full, disk.
     logging.raiseExceptions = False
 
 
@@ -53,7 +53,7 @@ def log_request(request_record: RequestRecord) -> None:
 
 
 class JsonLineFormatter(logging.Formatter):
-    """A record as JSON in ASCII: nothing that a path or a message holds can look like another line."""
+    """Formats a record as ASCII JSON, so no path or message can forge another line."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
@@ -70,7 +70,7 @@ class JsonLineFormatter(logging.Formatter):
 
 
 class RotatingLogFile(logging.handlers.RotatingFileHandler):
-    """The log file and, where stderr leads into the same file, stderr with it: what a crash says is kept there."""
+    """A log file that takes stderr along on rotation if stderr goes to the same file, so crash output is kept."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=MAX_BYTES, backupCount=BACKUP_COUNT, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reading requests: JSON bodies within limits, and their fields with their types."""
+"""Reads and checks JSON request bodies and their fields. Every function raises Fault for invalid input."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from starlette.requests import ClientDisconnect, Request
 from mosaic_deploy.platform.faults import Fault
 
 JSON_LIMIT = 40 * 1024 * 1024
+"""Bytes."""
 DEPTH_LIMIT = 100
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; a Fault with 400, 413 or 415 otherwise."""
+    """The body as a JSON object; raises Fault (400, 413 or 415) otherwise."""
     _check_content_type(request.headers.get("content-type"))
     raw = await _read_limited(request)
     try:
         document = json.loads(raw, parse_constant=_reject_constant, parse_float=_parse_finite_float)
         _check_depth(document)
-        # A lone surrogate can be written in JSON, but is no text that could be stored or sent on.
+        # JSON can express lone surrogates, but they can't be stored as UTF-8.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise Fault(400, "json_invalid", f"the body is not valid JSON: {_error_text(error)}") from error
+        raise Fault(
+            400, "json_invalid", f"the request body isn't valid JSON: {_error_text(error)}"
+        ) from error
     if not isinstance(document, dict):
-        raise Fault(400, "json_invalid", "the body must be a JSON object")
+        raise Fault(400, "json_invalid", "the request body must be a JSON object")
     return document
 
 
 def _check_content_type(given: str | None) -> None:
-    """JSON may come without a name. Under another name it may be anything."""
+    """A missing Content-Type counts as JSON."""
     kind = (given or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise Fault(415, "json_expected", f"send the body as application/json, not as {kind[:100]!r}")
+        raise Fault(415, "json_expected", f"the Content-Type must be application/json, not {kind[:100]!r}")
 
 
 def _parse_finite_float(text: str) -> float:
@@ -45,7 +48,7 @@ def _parse_finite_float(text: str) -> float:
 
 
 def _check_depth(document: Any) -> None:
-    """Raises RecursionError, as reading does for what is far deeper."""
+    """Raises RecursionError, as `json.loads` does for much deeper documents."""
     level: list[Any] = [document]
     for _ in range(DEPTH_LIMIT):
         level = [
@@ -60,13 +63,15 @@ def _check_depth(document: Any) -> None:
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} isn't allowed in JSON")
 
 
 def _error_text(error: Exception) -> str:
     if isinstance(error, UnicodeError):
-        return "not UTF-8 text"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return "it isn't UTF-8"
+    if isinstance(error, RecursionError):
+        return f"it is nested more than {DEPTH_LIMIT} levels deep"
+    return str(error)
 
 
 async def _read_limited(request: Request) -> bytes:
@@ -76,20 +81,22 @@ async def _read_limited(request: Request) -> bytes:
         async for chunk in request.stream():
             size += len(chunk)
             if size > JSON_LIMIT:
-                raise Fault(413, "body_too_large", f"the body is larger than {JSON_LIMIT} bytes")
+                message = f"the request body is larger than {JSON_LIMIT // 1024**2} MiB"
+                raise Fault(413, "body_too_large", message)
             chunks.append(chunk)
     except ClientDisconnect as error:
-        raise Fault(400, "client_disconnected", "the connection ended inside the body") from error
+        message = "the connection closed before the whole body arrived"
+        raise Fault(400, "client_disconnected", message) from error
     return b"".join(chunks)
 
 
 def text(document: dict[str, Any], field: str, *, limit: int | None = None) -> str:
-    """A required string field without NUL, which PostgreSQL can't hold."""
+    """A required string field without NUL, which PostgreSQL can't store."""
     value = document.get(field)
     if not isinstance(value, str):
         raise Fault(400, "field_invalid", f"`{field}` must be a string")
     if "\x00" in value:
-        raise Fault(400, "field_invalid", f"`{field}` has a NUL character")
+        raise Fault(400, "field_invalid", f"`{field}` contains a NUL character")
     if limit is not None and len(value) > limit:
         raise Fault(400, "field_invalid", f"`{field}` is longer than {limit} characters")
     return value
@@ -107,18 +114,18 @@ def optional_text(document: dict[str, Any], field: str, *, limit: int | None = N
 
 
 def whole_number(document: dict[str, Any], field: str) -> int:
-    """A required integer from 0 up to what a bigint holds."""
+    """A required integer from 0 to the largest bigint."""
     value = document.get(field)
     if isinstance(value, float) and value.is_integer():
-        # 1.0 and 1e3 are whole numbers in JSON.
+        # JSON doesn't distinguish 1.0 and 1e3 from integers.
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise Fault(400, "field_invalid", f"`{field}` must be a whole number, 0 or more")
+        raise Fault(400, "field_invalid", f"`{field}` must be a whole number from 0 to 2^63 - 1")
     return value
 
 
 def has_nul(value: Any) -> bool:
-    """Whether a NUL, which PostgreSQL can't hold, is anywhere in a JSON value."""
+    """Whether a JSON value contains a NUL character anywhere."""
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, list):

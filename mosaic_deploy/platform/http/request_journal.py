@@ -1,4 +1,4 @@
-"""What has been answered: the last requests one by one, all of them as numbers. One journal per process."""
+"""The request journal of one process: the latest requests, and counts and latencies of all of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 MAX_RECENT = 200
-# Seconds. The last ones are those of migrations and uploads.
+# Seconds. Only migrations and uploads reach the last buckets.
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request with its answer. `path` has no query: an upload's signature and a sign-in token would be in it.
+    """One request and its outcome. `path` is without the query, which may hold a signature or a sign-in token.
 
-    `route` is one of the few patterns the platform knows. Status 0: the client left before there was one.
+    `route` is the matched pattern. `status` is 0 if the client disconnected before the response began.
     """
 
     request_id: str
@@ -31,7 +31,7 @@ class RequestRecord:
 
 @dataclass
 class Histogram:
-    """Seconds, counted by bucket; the last bucket has no bound."""
+    """Counts of durations in seconds, by bucket; the last bucket has no upper bound. `total` is their sum."""
 
     buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
     total: float = 0.0
@@ -41,7 +41,7 @@ class Histogram:
         self.total += seconds
 
     def cumulative(self) -> Iterator[tuple[str, int]]:
-        """(upper bound, how many are not above it), as Prometheus wants them."""
+        """Pairs of upper bound and number of durations up to it, as Prometheus expects them."""
         count = 0
         for bound, number in zip([*map(str, LATENCY_BOUNDS), "+Inf"], self.buckets, strict=True):
             count += number
@@ -57,9 +57,9 @@ class RequestJournal:
         self.started_at = datetime.now(UTC)
 
     def add(self, request_record: RequestRecord) -> None:
-        # A made-up method would make a new series for each.
+        # Clients can make up methods; each would add a time series.
         method = request_record.method if request_record.method in _METHODS else "other"
-        # Whoever looks at the requests doesn't mean the looking, nor the questions whether all is well.
+        # The dashboard's own requests and health checks would drown the others.
         if request_record.route.startswith(_LISTED_ROUTES):
             self.recent.appendleft(request_record)
         self.counts[request_record.route, method, request_record.status] += 1

@@ -1,4 +1,4 @@
-"""Answers as JSON."""
+"""JSON responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class JsonResponse(Response):
-    """A JSON document; refuses NaN, which JSON has no word for."""
+    """A JSON document. Raises ValueError for NaN and infinity, which JSON can't express."""
 
     media_type = "application/json"
 
@@ -23,7 +23,7 @@ class JsonResponse(Response):
 
 
 class JsonChunksResponse(Response):
-    """A JSON document that is there already, in pieces: sent as they are, so that a large one isn't copied."""
+    """An encoded JSON document in chunks, sent without joining them, so a large one isn't copied."""
 
     media_type = "application/json"
 
@@ -33,7 +33,7 @@ class JsonChunksResponse(Response):
         self.headers["Content-Length"] = str(sum(map(len, chunks)))
         self.headers["Cache-Control"] = "no-store"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         previous: bytes | None = None
         for chunk in _merged_chunks(self._chunks):
@@ -47,7 +47,7 @@ _CHUNK_BYTES = 1 << 16
 
 
 def _merged_chunks(chunks: Sequence[bytes]) -> Iterator[bytes]:
-    """Small neighbours as one piece: sending has a price of its own."""
+    """Joins small chunks, since every send has a fixed cost."""
     buffered: list[bytes] = []
     size = 0
     for chunk in chunks:

@@ -12,19 +12,19 @@ _STABLE_PORTS = range(20_000, 32_000)
 
 
 def bind(port: int) -> socket.socket:
-    """A socket that listens; `OSError` when the port is taken. Port 0 takes any free one."""
-    # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    """A listening socket; port 0 picks any free port. Raises OSError if the port is in use."""
+    # asyncio sets TCP_NODELAY only on sockets created with IPPROTO_TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # A port whose last connections only linger is free; one that is listened on is not.
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(("127.0.0.1", port))
-        # Two may bind to a port that nobody listens on yet.
-        opened.listen(1024)
+        # Allows a port whose old connections are in TIME_WAIT, but not one with a listener.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        # Until one of them listens, two processes can bind to the same port.
+        listener.listen(1024)
     except OSError:
-        opened.close()
+        listener.close()
         raise
-    return opened
+    return listener
 
 
 def is_free(port: int) -> bool:
@@ -36,31 +36,32 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A free port below those that systems give to outgoing connections: it will still be free next time."""
+    """A free port below the range for outgoing connections, so it is likely still free at the next start."""
     for port in random.sample(_STABLE_PORTS, 50):
         if is_free(port):
             return port
-    with bind(0) as opened:
-        return int(opened.getsockname()[1])
+    with bind(0) as listener:
+        return int(listener.getsockname()[1])
 
 
 def bind_requested_port(port: int) -> socket.socket:
-    """The port that somebody named. Raises ProcessFault: another one would surprise."""
+    """A socket listening on the port the user chose. Raises ProcessFault if that isn't possible."""
     try:
         return bind(port)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = "another program uses it" if taken else error.strerror or str(error)
-        below = " Ports below 1024 need privileges." if error.errno == errno.EACCES else ""
+        in_use = error.errno == errno.EADDRINUSE
+        why = "another program is using it" if in_use else error.strerror or str(error)
+        if error.errno == errno.EACCES:
+            why += " (ports below 1024 need root privileges)"
         raise ProcessFault(
             "port_unavailable",
-            f"port {port} can't be listened on: {why}.{below}",
-            "name another one with --port, or none: then a free one is found",
+            f"can't listen on port {port}: {why}",
+            "choose another port with --port, or omit it to use a free one",
         ) from error
 
 
 def bind_preferred_port(port: int) -> socket.socket:
-    """The port asked for where it is free, else one of the next hundred, else any."""
+    """A socket listening on `port` if it is free, else on one of the next 99 ports, else on any free port."""
     for candidate in range(port, min(port + 100, 65536)):
         try:
             return bind(candidate)

@@ -1,11 +1,11 @@
-"""The state folder: where it is, what is remembered in it, and its locks.
+"""The state folder: its location, its files and its locks.
 
-<home>/state.json      private: keys, ports, where PostgreSQL's part lies (0600)
+<home>/state.json      keys, ports and PostgreSQL's folder (0600)
 <home>/platform.json   the running platform as `start` reports it (0600)
-<home>/settings.json   what this run was told by its environment (0600)
-<home>/platform.log    what the daemon says
-<home>/store/          bytes of static files and stored objects
-<home>/postgres/       installation, data and log of PostgreSQL, unless it had to go elsewhere
+<home>/settings.json   settings of the current run from its environment (0600)
+<home>/platform.log    the daemon's log
+<home>/store/          contents of static files and storage files
+<home>/postgres/       PostgreSQL's installation, data and log, unless its user can't reach it there
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETTING_VARIABLES = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAG
 
 @dataclass(frozen=True)
 class PlatformState:
-    """What must be the same at the next start. Never printed."""
+    """Values kept from one start to the next. They are secret and never printed."""
 
     home_id: str
     api_key: str
@@ -43,9 +43,9 @@ class PlatformState:
 
 
 def home_folder() -> Path:
-    """`MOSAIC_HOME`, else the platform's usual place. Absolute; need not exist."""
-    if given := os.environ.get("MOSAIC_HOME"):
-        return Path(given).expanduser().absolute()
+    """The absolute path of the state folder: `MOSAIC_HOME`, else the system's usual place. It may not exist."""
+    if home := os.environ.get("MOSAIC_HOME"):
+        return Path(home).expanduser().absolute()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "mosaic-deploy"
     data = os.environ.get("XDG_DATA_HOME")
@@ -54,7 +54,10 @@ def home_folder() -> Path:
 
 
 def create_home(home: Path) -> None:
-    """Make the folder; a root caller's stays passable, so that an unprivileged PostgreSQL can live in it."""
+    """Create the state folder. Root's is searchable for others, because PostgreSQL runs unprivileged in it.
+
+    Raises ProcessFault if it can't be written to.
+    """
     try:
         if not home.exists():
             home.mkdir(parents=True)
@@ -65,7 +68,7 @@ def create_home(home: Path) -> None:
     except OSError as error:
         raise ProcessFault(
             "home_not_writable",
-            f"the state folder {home} can't be written: {error.strerror or error}",
+            f"can't write to the state folder {home}: {error.strerror or error}",
             "set MOSAIC_HOME to a folder you own",
         ) from error
 
@@ -81,8 +84,8 @@ def new_state(postgres_folder: Path) -> PlatformState:
 
 
 def read_state(home: Path) -> PlatformState | None:
-    """None when the platform has never started here."""
-    document = _read_json(home / "state.json")
+    """None if the platform has never started here. Raises ProcessFault if the file is damaged."""
+    document = read_private_json(home / "state.json")
     if document is None:
         return None
     try:
@@ -92,13 +95,13 @@ def read_state(home: Path) -> PlatformState | None:
 
 
 def parse_state(document: dict[str, Any]) -> PlatformState:
-    """Raises TypeError where something is missing."""
+    """Raises TypeError if a value is missing."""
     known = {field.name for field in fields(PlatformState)}
     return PlatformState(**{name: value for name, value in document.items() if name in known})
 
 
 def read_state_or_none(home: Path) -> PlatformState | None:
-    """For what must work on a damaged home, too."""
+    """For commands that must work with a damaged state folder, too."""
     try:
         return read_state(home)
     except ProcessFault:
@@ -106,7 +109,7 @@ def read_state_or_none(home: Path) -> PlatformState | None:
 
 
 def has_state(home: Path) -> bool:
-    """Whether a platform has ever started here, whatever has become of it."""
+    """Whether a platform has ever started here."""
     return (home / "state.json").exists()
 
 
@@ -115,8 +118,8 @@ def write_state(home: Path, state: PlatformState) -> None:
 
 
 def read_platform(home: Path) -> dict[str, Any] | None:
-    """The last running platform's document, or None."""
-    return _read_json(home / "platform.json")
+    """The document of the running, or last, platform; None if there is none."""
+    return read_private_json(home / "platform.json")
 
 
 def write_platform(home: Path, document: dict[str, Any]) -> None:
@@ -124,20 +127,20 @@ def write_platform(home: Path, document: dict[str, Any]) -> None:
 
 
 def write_settings(home: Path) -> None:
-    """Of this very process. They may hold a password."""
+    """Save this process's settings. They may contain a password."""
     settings = {name: os.environ[name] for name in SETTING_VARIABLES if os.environ.get(name)}
     write_private_json(home / "settings.json", settings)
 
 
 def read_settings(home: Path) -> dict[str, str]:
-    """Of the last run."""
-    return {name: str(value) for name, value in (_read_json(home / "settings.json") or {}).items()}
+    """The settings of the last run."""
+    return {name: str(value) for name, value in (read_private_json(home / "settings.json") or {}).items()}
 
 
 def environment_with_settings(
     environment: Mapping[str, str], settings: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """The environment with these settings instead of its own; with its own where there are none to go on with."""
+    """The environment with its settings replaced by `settings`; unchanged if `settings` is None."""
     if settings is None:
         return dict(environment)
     others = {name: value for name, value in environment.items() if name not in SETTING_VARIABLES}
@@ -145,7 +148,7 @@ def environment_with_settings(
 
 
 def write_private_json(path: Path, document: dict[str, Any]) -> None:
-    """Atomic for readers, and readable by the owner alone from the first byte."""
+    """Write atomically; only the owner can read the file at any time."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -156,11 +159,7 @@ def write_private_json(path: Path, document: dict[str, Any]) -> None:
 
 
 def read_private_json(path: Path) -> dict[str, Any] | None:
-    """None where there is no such file; ProcessFault where it can't be read."""
-    return _read_json(path)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
+    """None if the file doesn't exist. Raises ProcessFault if it can't be read."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -175,16 +174,16 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 def _damaged(path: Path) -> ProcessFault:
     return ProcessFault(
         "state_damaged",
-        f"{path} can't be read",
+        f"{path} is damaged or unreadable",
         "restore it from a backup, or start over with `mosaic-deploy local reset`",
     )
 
 
 @contextmanager
 def file_lock(path: Path, *, wait: float) -> Iterator[bool]:
-    """Hold an exclusive lock on `path` for the block; yields False when it wasn't had within `wait` seconds.
+    """Hold an exclusive lock on `path`; yields False if it couldn't be acquired within `wait` seconds.
 
-    The kernel releases it when the holder dies, so no lock is ever stale.
+    The kernel releases the lock when its holder dies, so it is never stale.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -194,9 +193,9 @@ def file_lock(path: Path, *, wait: float) -> Iterator[bool]:
 
 
 def hold_lock_until_exit(path: Path) -> bool:
-    """Take the lock until this process has ended; False when another one has it.
+    """Hold the lock until this process ends; False if another process holds it.
 
-    The handle is left open on purpose: with the lock gone, the process is gone too.
+    The handle stays open on purpose: a free lock means that the process has ended.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if _acquire(handle, time.monotonic()):
@@ -206,7 +205,7 @@ def hold_lock_until_exit(path: Path) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock. Writes nothing."""
+    """Whether a process holds the lock. Writes nothing."""
     try:
         handle = os.open(path, os.O_RDWR)
     except OSError:

@@ -1,7 +1,8 @@
-"""Clones of a project's database, for drafts of migrations: made, put in each other's place, set aside, dropped.
+"""Clones of a project's database, for drafts of migrations.
 
-The project's own database is read by these steps and never renamed, closed or dropped, so whatever dies whenever,
-it is as it was. A clone is made under a name of its own and takes the served one's place when it is whole.
+A clone is created under the `_draft_next` name and promoted to `_draft`, the served one, when it is ready. Replaced
+clones are retired (renamed) first and dropped later. The project's own database is only ever read, so a crash at any
+point leaves it unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.databases import database_name, revoke_public_access
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
-# How often those are looked for who hold a database that is to stand still. PostgreSQL waits five seconds for them.
+# PostgreSQL waits five seconds for a database's connections to end before it refuses to clone it.
 _TERMINATE_INTERVAL_SECONDS = 0.02
 _CLONE_SUFFIX = "_draft"
 _CLONE_NAME = re.compile(rf"tenant_\w+{_CLONE_SUFFIX}(_next)?")
@@ -36,28 +37,30 @@ SELECT coalesce(nullif(application_name, ''), 'a client'), pid, state FROM pg_st
 WHERE datname = %s AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY pid LIMIT 5
 """
 _TERMINATE_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
-# What ALTER DATABASE ... SET has set isn't cloned by PostgreSQL.
+# CREATE DATABASE ... TEMPLATE doesn't copy the settings of ALTER DATABASE ... SET.
 _COPY_SETTINGS = """
 INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
-SELECT made.oid, kept.setrole, kept.setconfig FROM pg_db_role_setting kept
-JOIN pg_database base ON base.oid = kept.setdatabase, pg_database made
-WHERE base.datname = %s AND made.datname = %s
+SELECT clone.oid, setting.setrole, setting.setconfig FROM pg_db_role_setting setting
+JOIN pg_database base ON base.oid = setting.setdatabase, pg_database clone
+WHERE base.datname = %s AND clone.datname = %s
 """
 
 
 def served_clone_name(project_id: str) -> str:
-    """The clone that is served; the same name for every draft, so that an app can be told once."""
+    """The clone that apps use. Every draft has the same name, so apps need to be configured only once."""
     return f"{database_name(project_id)}{_CLONE_SUFFIX}"
 
 
 def next_clone_name(project_id: str) -> str:
-    """The clone that is being made."""
+    """The clone that is being prepared."""
     return f"{served_clone_name(project_id)}_next"
 
 
 async def create_clone(server: Server, project_id: str) -> None:
-    """A fresh clone of the project's database, under the name of the next one. Idle connections to the database are
-    ended; where one that works doesn't end in time, a Fault with 409 names it."""
+    """Create the next clone of the project's database. Idle connections to the database are terminated.
+
+    Raises Fault (409) with the names of connections that stay active for too long.
+    """
     base, clone = database_name(project_id), next_clone_name(project_id)
     async with await server.connect(server.maintenance) as connection:
         await _retire(server, connection, (clone,))
@@ -65,15 +68,13 @@ async def create_clone(server: Server, project_id: str) -> None:
             sql.Identifier(clone), sql.Identifier(base), sql.Identifier(base)
         )
         try:
-            # While it waits for the others to end, it lets no new ones in.
+            # While it waits, PostgreSQL lets no new connections in.
             async with _terminating_connections(server, (base,), _TERMINATE_IDLE):
                 await connection.execute(statement)
         except psycopg.errors.ObjectInUse as error:
             busy = await (await connection.execute(_LIST_CONNECTIONS, [base])).fetchall()
-            named = ", ".join(f"{name} (process {pid}, {state})" for name, pid, state in busy)
-            message = (
-                f"the database is in use, so it can't be cloned: {named or 'a connection has ended just now'}"
-            )
+            users = ", ".join(f"{name} (process {pid}, {state})" for name, pid, state in busy)
+            message = f"the database is in use and can't be copied: {users or 'a connection that just ended'}"
             raise Fault(409, "database_in_use", message) from error
         await connection.execute(_COPY_SETTINGS, [base, clone])
         await revoke_public_access(connection, clone)
@@ -81,7 +82,7 @@ async def create_clone(server: Server, project_id: str) -> None:
 
 
 async def promote_clone(server: Server, project_id: str) -> None:
-    """The next clone takes the served one's place, at one moment. Who is connected to either is cut off."""
+    """Replace the served clone by the next one, atomically. Connections to both are terminated."""
     served, clone = served_clone_name(project_id), next_clone_name(project_id)
     async with await server.connect(server.maintenance) as connection:
         for name in await _existing(connection, (served, clone)):
@@ -96,20 +97,20 @@ async def promote_clone(server: Server, project_id: str) -> None:
 
 
 async def retire_clones(server: Server, project_id: str) -> None:
-    """Neither clone is there any more under its name. Nothing happens where there are none."""
+    """Retire both clones of the project, if they exist."""
     async with await server.connect(server.maintenance) as connection:
         await _retire(server, connection, (served_clone_name(project_id), next_clone_name(project_id)))
 
 
 async def retire_all_clones(server: Server) -> None:
-    """Every clone there is: of drafts that an earlier run of this platform served."""
+    """Retire the clones that an earlier run of this platform left behind."""
     async with await server.connect(server.maintenance) as connection:
         names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
         await _retire(server, connection, [name for (name,) in names if _CLONE_NAME.fullmatch(name)])
 
 
 async def drop_retired_clones(server: Server) -> None:
-    """Drop what was set aside. PostgreSQL writes a checkpoint for each, which nobody should wait for."""
+    """Drop retired clones. Done in the background, because each drop makes PostgreSQL write a checkpoint."""
     async with await server.connect(server.maintenance) as connection:
         names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
         for (name,) in names:
@@ -128,15 +129,15 @@ async def _retire(server: Server, connection: Connection, names: Sequence[str]) 
 
 
 async def _rename_to_retired(connection: Connection, name: str) -> None:
-    """Nobody must be connected. Nothing happens where there is no such database."""
+    """Does nothing if the database doesn't exist. It must have no connections."""
     if await _existing(connection, (name,)):
-        own, _, _ = name.partition(_CLONE_SUFFIX)
-        await _rename(connection, name, f"{own}{_CLONE_SUFFIX}_old_{secrets.token_hex(4)}")
+        base, _, _ = name.partition(_CLONE_SUFFIX)
+        await _rename(connection, name, f"{base}{_CLONE_SUFFIX}_old_{secrets.token_hex(4)}")
 
 
-async def _rename(connection: Connection, name: str, other: str) -> None:
+async def _rename(connection: Connection, name: str, new_name: str) -> None:
     statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(other)))
+    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
 
 
 async def _existing(connection: Connection, names: Sequence[str]) -> list[str]:
@@ -151,7 +152,7 @@ async def _allow_connections(connection: Connection, name: str, *, allowed: bool
 
 @asynccontextmanager
 async def _terminating_connections(server: Server, names: Sequence[str], query: str) -> AsyncIterator[None]:
-    """In the block connections to the databases `names` are ended as they are found by `query`."""
+    """Run `query`, which terminates connections to the databases `names`, repeatedly until the block ends."""
     task = asyncio.create_task(_terminate_repeatedly(server, names, query))
     try:
         yield

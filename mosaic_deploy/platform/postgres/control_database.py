@@ -1,11 +1,10 @@
-"""The control database: everything the platform knows, and how its schema has grown.
+"""The control database: accounts, projects, file records, emails and tickets, with its migrations.
 
-Bytes of files are in the object store; each record names its object there.
+File contents are in the object store; each file record has the key of its object.
 """
 
 from __future__ import annotations
 
-import select
 from typing import Any
 
 import psycopg
@@ -13,13 +12,15 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from mosaic_deploy.platform.postgres.server import was_closed_by_server
+
 DATABASE = "mosaic_control"
 TEMPLATE = "mosaic_template"
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
-# Each entry is applied once, in order, in a transaction. Entries are never edited, only added.
+# Append only: each entry is applied once, in order, in a transaction.
 MIGRATIONS = (
     """
     CREATE TABLE account (
@@ -131,7 +132,7 @@ MIGRATIONS = (
 
 
 async def migrate(conninfo: str) -> None:
-    """Bring the schema up to date. Several processes may do it at once: one works, the others wait."""
+    """Apply pending migrations. Safe to run in several processes at once: one migrates, the others wait."""
     connection = await psycopg.AsyncConnection.connect(conninfo)
     async with connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(7701)")
@@ -139,14 +140,14 @@ async def migrate(conninfo: str) -> None:
         row = await (
             await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")
         ).fetchone()
-        done: int = row[0] if row else 0
-        for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+        applied: int = row[0] if row else 0
+        for version, statements in enumerate(MIGRATIONS[applied:], start=applied + 1):
             await connection.execute(statements.encode())
             await connection.execute("INSERT INTO schema_version VALUES (%s)", [version])
 
 
 def create_pool(conninfo: str) -> Pool:
-    """The pool of the control database, still closed. Its connections autocommit and answer rows as dicts."""
+    """The control database's pool, not opened yet. Connections are in autocommit mode and return rows as dicts."""
     return AsyncConnectionPool(
         conninfo,
         connection_class=Connection,
@@ -156,27 +157,24 @@ def create_pool(conninfo: str) -> Pool:
         max_idle=60,
         timeout=20,
         check=_check_alive,
-        # Soon given up, and begun anew by whoever asks next: its own pauses grow to minutes.
+        # Give up early, because the pool's retry delay grows to minutes; the next request connects again.
         reconnect_timeout=2,
         open=False,
     )
 
 
 async def _check_alive(connection: Connection) -> None:
-    """An idle connection with something to read was ended by the server. Seen without asking the server: that
-    would cost every request a round trip."""
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
-    if waiting.poll(0):
-        # Else the pool would take it for a good one and try it again.
+    """Raises OperationalError for a dead connection, without a round trip to the server."""
+    if was_closed_by_server(connection):
+        # The pool would otherwise consider it usable and hand it out again.
         await connection.close()
-        raise psycopg.OperationalError("the server has ended this connection")
+        raise psycopg.OperationalError("the server closed this connection")
 
 
 async def fetch(
     pool: Pool, query: str | sql.Composed, parameters: dict[str, Any] | None = None
 ) -> list[DictRow]:
-    """All rows of one statement in a transaction of its own."""
+    """All rows of one statement, which runs in its own transaction."""
     async with pool.connection() as connection:
         return await rows(connection, query, parameters)
 
@@ -191,7 +189,7 @@ async def fetch_one(
 async def rows(
     connection: Connection, query: str | sql.Composed, parameters: dict[str, Any] | None = None
 ) -> list[DictRow]:
-    """All rows of one statement on a connection of the caller's; none where the statement has no result."""
+    """All rows of one statement on the caller's connection; empty if the statement returns no rows."""
     statement = query.encode() if isinstance(query, str) else query
     cursor = await connection.execute(statement, parameters)
     return await cursor.fetchall() if cursor.description else []

@@ -1,4 +1,4 @@
-"""Databases and roles: the template, and one database with one role per project."""
+"""Databases and roles: the template database, and one database with one role per project."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ROLE_SETTINGS = {
     "statement_timeout": "15min",
     "idle_in_transaction_session_timeout": "10min",
     "idle_session_timeout": "4h",
-    # Whoever waits for a statement may be gone, without having said so.
+    # Cancels statements whose client has disconnected.
     "client_connection_check_interval": "10s",
     "temp_file_limit": "4GB",
-    # RAISE LOG would fill the server's log.
+    # RAISE LOG could fill the server's log.
     "log_min_messages": "fatal",
 }
 
@@ -38,18 +38,21 @@ log = logging.getLogger(__name__)
 
 
 def database_name(project_id: str) -> str:
-    """The project's database and its role have the same name: `pod-16f` -> `tenant_pod_16f`."""
+    """The name of the project's database and of its role: `pod-16f` -> `tenant_pod_16f`."""
     return "tenant_" + project_id.replace("-", "_")
 
 
 async def prepare_server(server: Server, installation: Installation | None) -> None:
-    """Make control and template database where they are missing. May be interrupted and run again; of several
-    processes at once one works and the others wait. Without an `installation` the server is somebody's own."""
+    """Create the control and template databases if they don't exist.
+
+    May be interrupted and repeated; of several processes one works and the others wait. `installation` is None for
+    a server that isn't embedded.
+    """
     async with await server.connect(server.maintenance) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [_PREPARE_LOCK])
         present = await _database_names(connection)
         if control_database.DATABASE not in present:
-            # The embedded server is ours alone; in somebody's cluster these may be in use.
+            # On a server of the user's, other programs may use these databases.
             for shared in ("postgres", "template1") if installation else ():
                 await revoke_public_access(connection, shared)
             await _create_database(connection, control_database.DATABASE, "template0")
@@ -72,18 +75,20 @@ async def extension_versions(server: Server) -> dict[str, str]:
 
 @asynccontextmanager
 async def locked_project(server: Server, project_id: str, *, wait: bool) -> AsyncIterator[bool]:
-    """Hold the right to make or drop this project's database: several workers may be about to. Yields False where
-    another one holds it and `wait` is false. The lock ends with its connection, so it is never stale."""
+    """Hold the lock for creating and dropping the project's database, across workers.
+
+    Yields False if another one holds it and `wait` is false. The lock ends with its connection, so it is never stale.
+    """
     kind = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
     async with await server.connect(server.maintenance) as connection:
         query = sql.SQL("SELECT {}(%s, hashtext(%s))").format(sql.Identifier(kind))
         row = await (await connection.execute(query, [_PROJECT_LOCK, project_id])).fetchone()
-        # The one that waits answers nothing.
+        # The waiting variant returns void.
         yield wait or bool(row and row[0])
 
 
 async def create_project_database(server: Server, project_id: str, password: str) -> None:
-    """Role and database of a project. Each step is done only where it is missing, so a crash is resumed."""
+    """Create a project's role and database. Skips what exists, so it can be repeated after a crash."""
     name = database_name(project_id)
     async with await server.connect(server.maintenance) as connection:
         await _ensure_role(connection, name, password)
@@ -94,7 +99,7 @@ async def create_project_database(server: Server, project_id: str, password: str
 
 
 async def restore_access(server: Server, project_id: str, password: str) -> None:
-    """Undo what a role can do to shut itself out: another password, its database closed. Makes nothing anew."""
+    """Undo what a role can do to lock itself out: a changed password, a closed database. Creates nothing."""
     name = database_name(project_id)
     role = sql.Identifier(name)
     async with await server.connect(server.maintenance) as connection:
@@ -107,21 +112,19 @@ async def restore_access(server: Server, project_id: str, password: str) -> None
 
 
 async def drop_project_database(server: Server, project_id: str) -> None:
-    """Drop database and role, cutting off who is connected. Nothing happens where they don't exist."""
-    own = database_name(project_id)
-    name = sql.Identifier(own)
+    """Drop a project's database, clones and role, if they exist. Their connections are terminated."""
+    name = database_name(project_id)
     async with await server.connect(server.maintenance) as connection:
-        # Its clones (platform/clones.py) belong to the role, too.
-        owned = [each for each in await _database_names(connection) if each.startswith(f"{own}_draft")]
-        for each in (own, *owned):
+        clones = [other for other in await _database_names(connection) if other.startswith(f"{name}_draft")]
+        for database in (name, *clones):
             await connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each))
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
             )
-        await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(name))
+        await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 async def _create_template(server: Server, connection: Connection) -> None:
-    """Built under another name, so that a template with its name is complete."""
+    """Built under a temporary name, so an interrupted run leaves no incomplete template."""
     temporary = control_database.TEMPLATE + "_new"
     await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(temporary)))
     await _create_database(connection, temporary, "template0")
@@ -133,19 +136,19 @@ async def _create_template(server: Server, connection: Connection) -> None:
 
 
 async def _add_extensions(server: Server, database: str) -> None:
-    """Those of the three that the server has and the database doesn't."""
+    """Create the extensions that the server offers and the database lacks."""
     async with await server.connect(database) as inside:
         cursor = await inside.execute(
             "SELECT name, installed_version IS NOT NULL FROM pg_available_extensions WHERE name = ANY(%s)",
             [list(EXTENSIONS)],
         )
-        found: dict[str, bool] = dict(await cursor.fetchall())
+        installed: dict[str, bool] = dict(await cursor.fetchall())
         for extension in EXTENSIONS:
-            if extension not in found:
+            if extension not in installed:
                 log.warning(
-                    "this PostgreSQL server has no %s extension; projects are made without it", extension
+                    "this PostgreSQL server doesn't offer the %s extension; projects won't have it", extension
                 )
-            elif not found[extension]:
+            elif not installed[extension]:
                 await inside.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
 
 
@@ -162,7 +165,7 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
     role, secret, limit = sql.Identifier(name), sql.Literal(password), sql.Literal(ROLE_CONNECTION_LIMIT)
     cursor = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
     if await cursor.fetchone():
-        # Only a superuser may name the other attributes here, and they haven't changed since.
+        # Only a superuser may set the other attributes, and the role can't have changed them.
         statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {} PASSWORD {}")
     else:
         statement = sql.SQL(
@@ -173,12 +176,12 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
     cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     row = await cursor.fetchone()
     if row and not row[0]:
-        # Without being a member one may not make a database that the role owns.
+        # Only members of a role may create a database owned by it.
         await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
 
 
 async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
-    """What one session of the role may take. It can set the first ones otherwise for itself, not the last two."""
+    """Set the role's defaults. The role itself can override all but the last two."""
     for name, value in _ROLE_SETTINGS.items():
         statement = sql.SQL("ALTER ROLE {} SET {} = {}").format(
             role, sql.Identifier(name), sql.Literal(value)
@@ -186,16 +189,16 @@ async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
         try:
             await connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege:
-            log.warning("this PostgreSQL server doesn't let the platform set %s for projects", name)
+            log.warning("this PostgreSQL server doesn't allow the platform to set %s for projects", name)
 
 
 async def _create_database(
     connection: Connection, name: str, template: str, owner: str | None = None
 ) -> None:
-    """Closed to everyone until the right of all roles to connect is taken away."""
+    """Connections are allowed only after PUBLIC's CONNECT privilege has been revoked."""
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false")
-    owned_by = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
-    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owned_by))
+    owner_name = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
+    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owner_name))
     await _allow_connections(connection, name)
 
 

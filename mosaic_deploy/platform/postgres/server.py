@@ -1,8 +1,10 @@
-"""Where a PostgreSQL server is, and how the platform and the projects enter it."""
+"""How the platform and its projects connect to a PostgreSQL server."""
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -17,7 +19,7 @@ _EXAMPLE = "postgresql://admin:password@db.example.com:5432/postgres"
 
 
 class Server:
-    """A server, embedded or somebody's cluster. `maintenance` is the database that is always there.
+    """An embedded or external server. `maintenance` is a database that always exists.
 
     `parameters` are libpq's, with host, user and password of a role that may create databases and roles.
     """
@@ -27,8 +29,10 @@ class Server:
         self.maintenance = self._parameters.pop("dbname", "") or "postgres"
         host, port = parameters["host"], parameters.get("port") or "5432"
         if public_host:
-            host, _, named = public_host.rpartition(":") if _has_port(public_host) else (public_host, "", "")
-            port = named or "5432"
+            host, _, public_port = (
+                public_host.rpartition(":") if _has_port(public_host) else (public_host, "", "")
+            )
+            port = public_port or "5432"
         self.host = host
         self._ports = port
         self.port = int(port.partition(",")[0] or 5432)
@@ -41,7 +45,7 @@ class Server:
                 "port": str(port),
                 "user": SUPERUSER,
                 "password": password,
-                # The wire stays on this machine; asking for TLS first would cost a round trip.
+                # Connections stay on this machine; negotiating TLS would only cost a round trip.
                 "sslmode": "disable",
                 "gssencmode": "disable",
             }
@@ -49,18 +53,21 @@ class Server:
 
     @classmethod
     def from_url(cls, url: str, *, public_host: str = "") -> Server:
-        """The server of a `--database-url`. `public_host` is HOST[:PORT] as the projects' own clients reach it."""
+        """The server at a `--database-url`. `public_host` is the HOST[:PORT] that projects' clients connect to.
+
+        Raises ProcessFault if the URL isn't valid.
+        """
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
         except psycopg.Error as error:
             raise ProcessFault(
-                "database_url_invalid", f"the database URL can't be read: {error}".strip(), f"e.g. {_EXAMPLE}"
+                "database_url_invalid", f"invalid database URL: {error}".strip(), f"for example: {_EXAMPLE}"
             ) from error
         if given.get("host", "/").startswith("/"):
             raise ProcessFault(
                 "database_url_invalid",
-                "the database URL names no host; projects are reached over TCP",
-                f"e.g. {_EXAMPLE}",
+                "the database URL has no host; projects connect over TCP",
+                f"for example: {_EXAMPLE}",
             )
         return cls(given, public_host=public_host)
 
@@ -68,29 +75,36 @@ class Server:
         return make_conninfo(**{**self._parameters, "dbname": database})
 
     def project_conninfo(self, name: str, password: str, **more: str) -> str:
-        """For the role and database `name` of a project; with TLS where the platform itself uses it."""
-        own = {"dbname": name, "user": name, "password": password, **more}
-        return make_conninfo(**{**self._parameters, **own})
+        """For a project's role and database, both called `name`; with the platform's own TLS settings."""
+        overrides = {"dbname": name, "user": name, "password": password, **more}
+        return make_conninfo(**{**self._parameters, **overrides})
 
     def project_url(self, name: str, password: str, database: str = "") -> str:
-        """What a project's own clients connect with: to the database `name`, or another one of that role's."""
+        """The URL for a project's own clients: role `name`, and `database`, by default also `name`."""
         hosts, ports = self.host.split(","), self._ports.split(",")
         if len(ports) < len(hosts):
             ports = ports[:1] * len(hosts)
-        places = [
+        addresses = [
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             for host, port in zip(hosts, ports, strict=False)
         ]
         url_options = ("sslmode", "target_session_attrs")
-        kept = {key: self._parameters[key] for key in url_options if key in self._parameters}
-        query = "&".join(f"{key}={quote(value)}" for key, value in kept.items() if value != "disable")
-        return f"postgresql://{name}:{password}@{','.join(places)}/{database or name}" + (
+        options = {key: self._parameters[key] for key in url_options if key in self._parameters}
+        query = "&".join(f"{key}={quote(value)}" for key, value in options.items() if value != "disable")
+        return f"postgresql://{name}:{password}@{','.join(addresses)}/{database or name}" + (
             f"?{query}" if query else ""
         )
 
     async def connect(self, database: str) -> Connection:
-        """A connection of the platform's own role, autocommitting."""
+        """A connection of the platform's own role, in autocommit mode."""
         return await psycopg.AsyncConnection.connect(self.conninfo(database), autocommit=True)
+
+
+def was_closed_by_server(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the server has closed an idle connection. Only then does it have something to read."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _has_port(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""PostgreSQL's log, kept small."""
+"""Rotation of PostgreSQL's log."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ MAX_BYTES = 5_000_000
 
 
 def rotate_log(log: Path) -> None:
-    """Where it has grown large: copied to `….1`, and emptied. PostgreSQL keeps the file open and appends to it, so
-    it can't be renamed; a line that is written in between is lost. On a full disk only the emptying is done."""
+    """If it is larger than `MAX_BYTES`, copy it to `….1` and truncate it.
+
+    PostgreSQL keeps the file open, so it can't be renamed; a line written in between is lost. On a full disk it is only
+    truncated.
+    """
     try:
         if log.stat().st_size <= MAX_BYTES:
             return

@@ -1,4 +1,4 @@
-"""Dev sessions, in this process's memory and nowhere else: which projects' pages are to follow edits."""
+"""Sessions of `mosaic-deploy dev`: live reload and migration drafts. They are kept only in this process's memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# Seconds without a word from the command, after which its session is over.
+# A session expires after this long without a heartbeat.
 SESSION_TTL_SECONDS = 15.0
 
 Message = dict[str, Any]
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 @dataclass
 class DevSession:
-    """One project's. `version` counts what went live, so that a page that missed something sees that."""
+    """Live reload of one project. `version` counts deploys, so a page can tell that it missed one."""
 
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     version: int = 0
@@ -52,7 +52,7 @@ class DevSessions:
         return session
 
     def get_or_create(self, project_id: str) -> DevSession:
-        """The session there is, heard of just now; a new one where there is none."""
+        """The project's session, or a new one; counts as its heartbeat."""
         session = self.find(project_id) or self._by_project.setdefault(project_id, DevSession())
         session.last_seen = time.monotonic()
         return session
@@ -63,20 +63,20 @@ class DevSessions:
             session.end()
 
     def end_all(self) -> None:
-        """So that no listening page keeps the process from stopping."""
+        """End all sessions, so that listening pages don't delay the shutdown."""
         for project_id in list(self._by_project):
             self.end(project_id)
 
 
 @dataclass
 class DraftSession:
-    """One project's. `name` is of the one who drafts: another one's draft takes its place."""
+    """The draft of one project. `name` identifies the `dev` command; a draft of another one replaces it."""
 
     name: str
     served: bool = False
     last_seen: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    # Cleared while one clone takes another one's place: calls wait for that moment.
+    # Cleared while the served clone is replaced; SQL calls wait for it.
     switch_done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class DraftSession:
 
 
 class DraftSessions:
-    """All projects' drafts of this process."""
+    """The drafts of all projects."""
 
     def __init__(self) -> None:
         self._by_project: dict[str, DraftSession] = {}
@@ -98,7 +98,7 @@ class DraftSessions:
         return draft if draft is not None and draft.is_alive else None
 
     def get_or_create(self, project_id: str, name: str) -> DraftSession:
-        """The draft of whoever is called `name`: the one there is, under that name from now on, or a new one."""
+        """The project's draft, taken over by `name`, or a new one; counts as its heartbeat."""
         draft = self._by_project.setdefault(project_id, DraftSession(name))
         draft.name, draft.last_seen = name, time.monotonic()
         return draft
@@ -107,5 +107,5 @@ class DraftSessions:
         self._by_project.pop(project_id, None)
 
     def expired_projects(self) -> list[str]:
-        """The projects whose drafts nobody speaks for any more."""
+        """IDs of projects whose drafts have had no heartbeat for too long."""
         return [project_id for project_id, draft in self._by_project.items() if not draft.is_alive]

@@ -1,8 +1,8 @@
-"""Drafts of migrations: while somebody drafts, what a project's apps see is a clone of its database.
+"""Drafts of migrations: while `dev` runs, a project's apps can use a clone of its database that has the draft.
 
-The command clones the database, runs the draft on the clone, and has the clone served. The project's own database
-stays as it is; deploys go there. Which clone is served is known in this process's memory alone: whenever the command
-falls silent, or this process ends, the own database is served again, and clones that are left are dropped.
+`dev` clones the database, runs the draft on the clone, then has the clone served. The project's own database stays
+unchanged, and deploys still go to it. Only this process's memory knows which clone is served: when the heartbeats or
+this process end, apps use the project's own database again, and leftover clones are dropped.
 """
 
 from __future__ import annotations
@@ -19,25 +19,29 @@ from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import clones, databases
 from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, DraftSession
-from mosaic_deploy.platform.projects.projects import find_project_by_id, find_running_project
+from mosaic_deploy.platform.projects.projects import (
+    find_project_by_id,
+    find_running_project,
+    project_not_found,
+)
 from mosaic_deploy.platform.services import Platform
 
-# Which database a call means: `base` is the project's own, `draft NAME` the clone that NAME is making. Without it a
-# call means what is served.
+# Selects the database of a call: `base` is the project's own, `draft NAME` the clone that NAME is preparing.
+# Without it, a call uses the database that is served.
 DATABASE_HEADER = "mosaic-database"
 
 
 async def update_session(platform: Platform, request: Request) -> Response:
-    """`clone`, then SQL to the clone, then `serve`; `keep` says that somebody is there; `drop` ends it.
+    """Run one step: `clone`, then (after SQL on the clone) `serve`; `keep` is the heartbeat, `drop` ends the draft.
 
-    Every answer says whether the caller's draft is served.
+    Every response says whether the caller's draft is served.
     """
     if not platform.local:
-        raise Fault(404, "not_found", "drafts are tried on this machine's own platform only")
+        raise Fault(404, "not_found", "drafts are available only on the embedded platform")
     document = await request_body.read_json(request)
     step, name = request_body.text(document, "step"), request_body.text(document, "name", limit=100)
     if step not in _STEP_HANDLERS:
-        raise Fault(400, "field_invalid", f"`step` is one of {', '.join(_STEP_HANDLERS)}")
+        raise Fault(400, "field_invalid", f"`step` must be one of {', '.join(_STEP_HANDLERS)}")
     project = await find_running_project(platform, request)
     await _STEP_HANDLERS[step](platform, project, name)
     draft = platform.drafts.find(project["id"])
@@ -53,32 +57,32 @@ async def update_session(platform: Platform, request: Request) -> Response:
 
 
 async def target_database(platform: Platform, project: DictRow, request: Request) -> str:
-    """The name of the database that a call means."""
-    own = databases.database_name(project["id"])
+    """The name of the database that a call goes to; raises Fault (409) for a draft that has ended."""
+    base = databases.database_name(project["id"])
     requested = request.headers.get(DATABASE_HEADER, "")
     draft = platform.drafts.find(project["id"]) if platform.local else None
     if requested.startswith("draft "):
         _require_draft(platform, project["id"], requested.removeprefix("draft "))
         return clones.next_clone_name(project["id"])
     if requested == "base" or draft is None:
-        return own
+        return base
     await draft.switch_done.wait()
-    return clones.served_clone_name(project["id"]) if draft.served else own
+    return clones.served_clone_name(project["id"]) if draft.served else base
 
 
 async def drop_expired(platform: Platform) -> None:
-    """Drop the clones of those who haven't been heard of; their projects' own databases are served already."""
+    """Drop the clones of expired drafts, which are no longer served."""
     for project_id in platform.drafts.expired_projects():
         if platform.drafts.find(project_id) is None:
             await drop(platform, project_id)
 
 
 async def drop(platform: Platform, project_id: str) -> None:
-    """The own database is served, and the clones are gone."""
+    """End the draft: serve the project's own database again and drop the clones."""
     platform.drafts.end(project_id)
     await _close_clone_connections(platform, project_id)
     async with databases.locked_project(platform.server, project_id, wait=True):
-        # Somebody may have begun anew while the lock was waited for.
+        # A new draft may have started while waiting for the lock.
         if platform.drafts.find(project_id) is None:
             await clones.retire_clones(platform.server, project_id)
 
@@ -88,7 +92,7 @@ async def _clone(platform: Platform, project: DictRow, name: str) -> None:
     draft = platform.drafts.get_or_create(project_id, name)
     async with draft.lock, databases.locked_project(platform.server, project_id, wait=True):
         if await find_project_by_id(platform, project_id) is None:
-            raise Fault(404, "project_not_found", f"there is no project {project_id!r} any more")
+            raise project_not_found(project_id)
         await platform.sessions.close_database(databases.database_name(project_id))
         await platform.sessions.close_database(clones.next_clone_name(project_id))
         await clones.create_clone(platform.server, project_id)
@@ -99,17 +103,18 @@ async def _serve(platform: Platform, project: DictRow, name: str) -> None:
     project_id = project["id"]
     draft = _require_draft(platform, project_id, name)
     async with draft.lock, databases.locked_project(platform.server, project_id, wait=True):
-        # Another one may have begun while the locks were waited for.
+        # Another draft may have started while waiting for the locks.
         _require_draft(platform, project_id, name)
         draft.switch_done.clear()
         try:
             await _close_clone_connections(platform, project_id)
-            # What is served is gone from here on, until the next one has its place.
+            # From here until the next clone is promoted, no clone is served.
             draft.served = False
             await clones.promote_clone(platform.server, project_id)
             draft.served = True
         except psycopg.errors.InvalidCatalogName as error:
-            raise Fault(409, "draft_gone", "the clone is gone; begin the draft again") from error
+            message = "the draft's copy of the database no longer exists; start the draft again"
+            raise Fault(409, "draft_gone", message) from error
         finally:
             draft.switch_done.set()
             draft.last_seen = time.monotonic()
@@ -133,9 +138,7 @@ _STEP_HANDLERS = {"clone": _clone, "serve": _serve, "keep": _keep_alive, "drop":
 def _require_draft(platform: Platform, project_id: str, name: str) -> DraftSession:
     draft = platform.drafts.find(project_id)
     if draft is None or draft.name != name:
-        raise Fault(
-            409, "draft_gone", "this draft is over, or another one has taken its place; begin it again"
-        )
+        raise Fault(409, "draft_gone", "this draft has ended or was replaced by another one; start it again")
     return draft
 
 

@@ -1,4 +1,4 @@
-"""What the tiers allow, and how that is said on a command line or in the environment."""
+"""Limits of the tiers, and how they are set by options and environment variables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ STORAGE_VARIABLE, EMAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KB|MB|GB|TB)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-# What a bigint holds.
-_LARGEST = 2**63 - 1
+_MAX_BIGINT = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a project may have, by its account's tier: bytes of storage, and sign-in mails a day."""
+    """Limits per project, by its account's tier: bytes of storage, and sign-in emails per day."""
 
     free_storage: int = 20 * 10**9
     pro_storage: int = 10**12
     free_emails: int = 10
-    # The hosted platform's number isn't known.
+    # The hosted platform's limit is unknown.
     pro_emails: int = 1000
 
     def storage(self, tier: str) -> int:
@@ -34,7 +33,10 @@ class Limits:
 
 
 def local_limits(environment: Mapping[str, str]) -> Limits:
-    """Those of a machine's own platform: the free tier's, unless it is told otherwise. Raises ProcessFault."""
+    """The embedded platform's limits: the free tier's, unless `environment` sets others.
+
+    Raises ProcessFault for an invalid value.
+    """
     limits = Limits()
     storage, emails = environment.get(STORAGE_VARIABLE, ""), environment.get(EMAILS_VARIABLE, "")
     try:
@@ -45,22 +47,22 @@ def local_limits(environment: Mapping[str, str]) -> Limits:
     except ValueError as error:
         raise ProcessFault(
             "limit_invalid",
-            f"a limit can't be read: {error}",
-            f"e.g. {STORAGE_VARIABLE}=500MB (or --storage 500MB), {EMAILS_VARIABLE}=100 (or --mails 100)",
+            f"invalid limit: {error}",
+            f"for example: {STORAGE_VARIABLE}=500MB (or --storage 500MB), {EMAILS_VARIABLE}=100 (or --emails 100)",
         ) from error
 
 
 def parse_size(text: str) -> int:
-    """Bytes: `500MB`, `1.5 TB`, `4096`. Raises ValueError."""
+    """Bytes from `500MB`, `1.5 TB` or `4096`. Raises ValueError."""
     found = _SIZE.fullmatch(text.strip())
     size = int(float(found[1]) * _UNITS[(found[2] or "").upper()]) if found else 0
-    if not 0 < size <= _LARGEST:
-        raise ValueError(f"{text!r} is not a size; it is a number with B, KB, MB, GB or TB")
+    if not 0 < size <= _MAX_BIGINT:
+        raise ValueError(f"{text!r} isn't a size; use a number with B, kB, MB, GB or TB")
     return size
 
 
 def parse_count(text: str) -> int:
     """Raises ValueError."""
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 10**9:
-        raise ValueError(f"{text!r} is not a whole number above 0")
+        raise ValueError(f"{text!r} isn't a whole number above 0")
     return int(text)

@@ -1,4 +1,4 @@
-"""Names users give: files, projects, addresses. Each function returns the name or raises a Fault."""
+"""Checks of names that users choose: filenames, project names, email addresses. Each raises Fault if invalid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mosaic_deploy.platform.http.content_types import content_type
 
 MAX_PATH_BYTES = 512
 
-# Content types are ours, not the machine's: the same file is served alike everywhere.
+# The file types that static hosting accepts.
 STATIC_CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -38,7 +38,7 @@ def has_control_characters(text: str) -> bool:
 
 
 def checked_filename(name: str) -> str:
-    """A relative path with `/` between folders; unicode, spaces and quotes are fine."""
+    """A relative path with `/` between folders; Unicode, spaces and quotes are allowed."""
     if problem := _filename_problem(name):
         raise Fault(400, "filename_invalid", f"the filename {problem}")
     return name
@@ -48,22 +48,23 @@ def _filename_problem(name: str) -> str | None:
     problems = {
         "is empty": not name,
         f"is longer than {MAX_PATH_BYTES} bytes": len(name.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES,
-        "has a control character": has_control_characters(name),
-        "has a backslash; folders are separated by /": "\\" in name,
+        "contains a control character": has_control_characters(name),
+        "contains a backslash; separate folders with /": "\\" in name,
         "starts with /": name.startswith("/"),
-        "has an empty, `.` or `..` segment": any(part in ("", ".", "..") for part in name.split("/")),
+        "contains an empty, `.` or `..` segment": any(part in ("", ".", "..") for part in name.split("/")),
     }
-    return next((problem for problem, holds in problems.items() if holds), None)
+    return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def static_content_type(name: str) -> str:
-    """The content type static hosting serves this file with."""
+    """The content type that static hosting uses for this file; raises Fault (415) if it doesn't accept the type."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in STATIC_CONTENT_TYPES:
-        listed = " ".join(STATIC_CONTENT_TYPES)
-        raise Fault(
-            415, "file_type_not_supported", f"static hosting serves only {listed}; not {suffix or name!r}"
+        message = (
+            f"static hosting doesn't support {suffix or repr(name)}, only {' '.join(STATIC_CONTENT_TYPES)}; "
+            "use storage for other files"
         )
+        raise Fault(415, "file_type_not_supported", message)
     return STATIC_CONTENT_TYPES[suffix]
 
 
@@ -77,20 +78,21 @@ def storage_content_type(name: str) -> str:
 def checked_project_name(name: str) -> str:
     trimmed = name.strip()
     if not 1 <= len(trimmed) <= 100 or has_control_characters(trimmed):
-        raise Fault(400, "name_invalid", "a project's name has 1 to 100 characters and no control characters")
+        message = "a project name must have 1 to 100 characters and no control characters"
+        raise Fault(400, "name_invalid", message)
     return trimmed
 
 
 def checked_email(address: str) -> str:
     local = address.partition("@")[0]
-    dots = local.startswith(".") or local.endswith(".") or ".." in local
-    # Mail programs decode `=?…?=` in headers, and what is encoded may be another address, or a line break.
-    encoded = "=?" in address
-    if len(address) > 254 or dots or encoded or not _ADDRESS.fullmatch(address):
-        raise Fault(400, "email_invalid", "`email` is not an e-mail address")
+    misplaced_dot = local.startswith(".") or local.endswith(".") or ".." in local
+    # Mail programs decode `=?…?=` in headers, which could hide another address or a line break.
+    encoded_word = "=?" in address
+    if len(address) > 254 or misplaced_dot or encoded_word or not _ADDRESS.fullmatch(address):
+        raise Fault(400, "email_invalid", "`email` isn't a valid email address")
     return address
 
 
 def url_path(name: str) -> str:
-    """A filename as it stands in a URL's path."""
+    """The filename, percent-encoded for a URL's path."""
     return quote(name, safe="/-._~!$&'()*+,;=:@")

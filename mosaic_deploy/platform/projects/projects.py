@@ -1,4 +1,4 @@
-"""Projects: made at once, provisioned in the background, listed, deleted."""
+"""Creates, lists, finds and deletes projects. Their databases are provisioned in the background."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ _LETTERS = "abcdefghijkmnopqrstuvwxyz0123456789"
 
 
 async def list_projects(platform: Platform, _request: Request) -> Response:
-    found = await control_database.fetch(
+    rows = await control_database.fetch(
         platform.pool,
         "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' ORDER BY created_at, id",
         {"account": platform.account_id},
     )
-    return JsonResponse({"projects": [_row_document(platform, row) for row in found]})
+    return JsonResponse({"projects": [_row_document(platform, row) for row in rows]})
 
 
 async def create_project(platform: Platform, request: Request) -> Response:
@@ -116,8 +116,12 @@ async def delete_project(platform: Platform, request: Request) -> Response:
 
 
 async def find_project(platform: Platform, request: Request) -> DictRow:
-    """The project the path names, in any status; 404 for one that isn't there or is another account's."""
-    project_id = request.path_params["project_id"]
+    """The account's project in the request's path, in any status. Raises Fault (404) if it has no such project."""
+    return await find_account_project(platform, request.path_params["project_id"])
+
+
+async def find_account_project(platform: Platform, project_id: str) -> DictRow:
+    """The account's project, in any status. Raises Fault (404) if it has no such project."""
     row = await find_project_by_id(platform, project_id)
     if row is None or row["account_id"] != platform.account_id:
         raise project_not_found(project_id)
@@ -125,19 +129,20 @@ async def find_project(platform: Platform, request: Request) -> DictRow:
 
 
 def project_not_found(project_id: str) -> Fault:
-    """Also for what belongs to another account."""
-    return Fault(404, "project_not_found", f"there is no project {project_id!r}")
+    return Fault(404, "project_not_found", f"project {project_id!r} not found")
 
 
 async def find_running_project(platform: Platform, request: Request) -> DictRow:
+    """As `find_project`; raises Fault (409) while the project is being provisioned."""
     project = await find_project(platform, request)
     if project["status"] != "running":
-        message = f"the project {project['id']} is still provisioning; try again in a moment"
+        message = f"project {project['id']!r} is still being provisioned; try again in a moment"
         raise Fault(409, "project_provisioning", message, headers={"Retry-After": "1"})
     return project
 
 
 async def find_project_by_id(platform: Platform, project_id: str) -> DictRow | None:
+    """A project of any account, with its account's `tier`."""
     if "\x00" in project_id:
         return None
     query = (
@@ -163,7 +168,7 @@ async def _insert(platform: Platform, name: str) -> DictRow:
         )
         if row is not None:
             return row
-    raise Fault(503, "no_project_id", "no free project id was found; try again")
+    raise Fault(503, "no_project_id", "couldn't find a free project ID; try again")
 
 
 def _new_id() -> str:

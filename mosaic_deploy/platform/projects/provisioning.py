@@ -1,7 +1,7 @@
-"""Making and dropping projects' databases, also those that another worker left half done.
+"""Creates and drops project databases, and finishes what a crashed worker left unfinished.
 
-The project's row says what is to be: `provisioning` rows get a database, `deleting` rows lose theirs and then
-themselves. Whoever finds such a row may finish it, under the project's lock; every step may be taken twice.
+A project's status is the to-do list: `provisioning` projects get a database; `deleting` projects lose theirs, then
+their row. Any worker may finish them while it holds the project's lock, because every step can be repeated.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.services import Platform
 
 _ATTEMPTS = 3
-# Younger ones are in the hands of the worker that was asked for them.
+# The worker that received the request is probably still working on younger projects.
 _MIN_AGE = timedelta(seconds=5)
 
 log = logging.getLogger(__name__)
 
 
 def provision_in_background(platform: Platform, project_id: str) -> None:
-    """In the background: the answer to the request doesn't wait for it."""
     task = asyncio.create_task(_provision(platform, project_id))
     platform.tasks.add(task)
     task.add_done_callback(platform.tasks.discard)
 
 
 async def delete(platform: Platform, project_id: str) -> None:
-    """Database, bytes and, last of all, the row: as long as it stands, somebody will finish this."""
+    """Delete a project's database and files, and at last its row: until then, any worker can finish the deletion."""
     await control_database.fetch(
         platform.pool,
         "WITH static AS (DELETE FROM static_file WHERE project_id = %(id)s),"
@@ -45,7 +44,7 @@ async def delete(platform: Platform, project_id: str) -> None:
 
 
 async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_AGE) -> None:
-    """Finish what a worker that is gone has begun."""
+    """Finish the provisioning and deletion of projects that another worker left unfinished."""
     unfinished = await control_database.fetch(
         platform.pool,
         "SELECT id FROM project WHERE status <> 'running' AND created_at <= now() - %(age)s ORDER BY created_at LIMIT 20",
@@ -57,7 +56,7 @@ async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_
                 if acquired:
                     await _finish_project(platform, row["id"])
         except psycopg.Error as error:
-            log.warning("%s can't be finished yet: %s", row["id"], str(error).strip())
+            log.warning("can't finish project %s yet: %s", row["id"], str(error).strip())
 
 
 async def _provision(platform: Platform, project_id: str) -> None:
@@ -66,14 +65,14 @@ async def _provision(platform: Platform, project_id: str) -> None:
             async with databases.locked_project(platform.server, project_id, wait=True):
                 await _finish_project(platform, project_id)
         except psycopg.Error:
-            log.exception("provisioning %s failed, attempt %d", project_id, attempt)
+            log.exception("attempt %d to provision project %s failed", attempt, project_id)
             await asyncio.sleep(attempt)
         else:
             return
 
 
 async def _finish_project(platform: Platform, project_id: str) -> None:
-    """What the row says is still to be done. The caller holds the project's lock."""
+    """Do what the project's status asks for. The caller holds the project's lock."""
     row = await _fetch_status(platform, project_id)
     if row is None or row["status"] == "running":
         return

@@ -12,7 +12,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
-from mosaic_deploy.platform.projects.projects import find_project_by_id
+from mosaic_deploy.platform.projects.projects import find_account_project
 from mosaic_deploy.platform.services import Platform
 
 _MAX_TICKETS = 1000
@@ -24,9 +24,7 @@ async def submit_ticket(platform: Platform, request: Request) -> Response:
     message = request_body.nonempty_text(document, "message", limit=100_000)
     project_id = request_body.optional_text(document, "project_id", limit=100)
     if project_id is not None:
-        project = await find_project_by_id(platform, project_id)
-        if project is None or project["account_id"] != platform.account_id:
-            raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
+        await find_account_project(platform, project_id)
     row = await control_database.fetch_one(
         platform.pool,
         "INSERT INTO ticket (account_id, project_id, subject, message)"
@@ -34,12 +32,11 @@ async def submit_ticket(platform: Platform, request: Request) -> Response:
         {"account": platform.account_id, "project": project_id, "subject": subject, "message": message},
     )
     assert row is not None
-    answer = {"ticket_id": row["id"], "status": row["status"], "message": "Ticket submitted successfully."}
-    return JsonResponse(answer, 201)
+    document = {"ticket_id": row["id"], "status": row["status"], "message": "Ticket submitted successfully."}
+    return JsonResponse(document, 201)
 
 
 async def list_tickets(platform: Platform, _request: Request) -> Response:
-    """The newest first."""
     return JsonResponse({"tickets": [_row_document(row) for row in await recent(platform, _MAX_TICKETS)]})
 
 
@@ -48,6 +45,7 @@ async def show_ticket(platform: Platform, request: Request) -> Response:
 
 
 async def recent(platform: Platform, limit: int) -> list[DictRow]:
+    """The account's tickets, newest first."""
     return await control_database.fetch(
         platform.pool,
         "SELECT * FROM ticket WHERE account_id = %(account)s ORDER BY id DESC LIMIT %(limit)s",
@@ -83,7 +81,7 @@ def _parse_ticket_id(ticket_id: str) -> int:
 
 
 def _ticket_not_found(ticket_id: str) -> Fault:
-    return Fault(404, "ticket_not_found", f"there is no ticket {ticket_id!r}")
+    return Fault(404, "ticket_not_found", f"ticket {ticket_id!r} not found")
 
 
 def _row_document(row: DictRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The SQL endpoint: `POST /{id}/sql`."""
+"""Endpoints for a project's database: running SQL, and its credentials."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ async def run_sql(platform: Platform, request: Request) -> Response:
         request,
         _run(platform, project, await drafts.target_database(platform, project, request), query, params),
     )
-    joined_rows = [
-        chunk for number, rest in enumerate(rows.chunks) for chunk in ((b",", rest) if number else (rest,))
+    row_chunks = [
+        piece for index, chunk in enumerate(rows.chunks) for piece in ((b",", chunk) if index else (chunk,))
     ]
-    # Clients of the platform's first guide read `data`, those of its second `rows`.
+    # The first edition of the platform's guide has the rows in `data`, the second in `rows`.
     chunks = [
         b'{"success":true,"data":[',
-        *joined_rows,
+        *row_chunks,
         b'],"rows":[',
-        *joined_rows,
+        *row_chunks,
         b'],"row_count":%d}' % rows.count,
     ]
     return JsonChunksResponse(chunks)
@@ -52,14 +52,14 @@ async def _run(platform: Platform, project: DictRow, name: str, query: str, para
 
 
 async def _cancel_on_disconnect(request: Request, work: Any) -> Rows:
-    """The work's outcome. Where the client goes away first the work is cancelled, in PostgreSQL, too."""
+    """The result of `work`. If the client disconnects first, `work` and its statement in PostgreSQL are cancelled."""
     running: asyncio.Task[Rows] = asyncio.ensure_future(work)
     disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait({running, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             return running.result()
-        raise Fault(499, "client_disconnected", "the client went away; its statements were cancelled")
+        raise Fault(499, "client_disconnected", "the client disconnected; its statements were cancelled")
     finally:
         disconnected.cancel()
         running.cancel()
@@ -73,17 +73,17 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 def _checked_params(params: Any) -> list[Any] | None:
-    """An empty list is no parameters: such a query may still hold several statements."""
+    """None also for an empty list: such a query may contain several statements."""
     if params is None or params == []:
         return None
     if not isinstance(params, list):
-        raise Fault(400, "field_invalid", "`params` must be a list")
+        raise Fault(400, "field_invalid", "`params` must be an array")
     if request_body.has_nul(params):
-        raise Fault(400, "field_invalid", "`params` has a NUL character")
+        raise Fault(400, "field_invalid", "`params` contains a NUL character")
     return params
 
 
-async def show(platform: Platform, request: Request) -> Response:
+async def show_credentials(platform: Platform, request: Request) -> Response:
     project = await find_running_project(platform, request)
     role = databases.database_name(project["id"])
     name = await drafts.target_database(platform, project, request)

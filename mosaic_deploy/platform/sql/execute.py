@@ -1,4 +1,4 @@
-"""Running SQL for a project: one call's statements, its last result as JSON, its errors as PostgreSQL's."""
+"""Runs the statements of one SQL call; returns the last one's rows and translates PostgreSQL's errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARAMETER_LIMIT = 65_535
 
 @dataclass(frozen=True)
 class CallLimits:
-    """What one call may take: bytes of its result as JSON, seconds until its end."""
+    """Limits of one call: bytes of its result as JSON, and seconds of its duration."""
 
     result_bytes: int = 32 * 1024 * 1024
     seconds: float = 600.0
@@ -43,8 +43,10 @@ async def run(
     variants: SqlModes,
     limits: CallLimits | None = None,
 ) -> Rows:
-    """Run one call's statements; the last one's rows. Without `params` several statements are allowed; with
-    them it is one, with `$1`, `$2` … in it. What goes wrong is a Fault."""
+    """Run one call's statements and return the last one's rows; raises Fault for errors.
+
+    Without `params` the query may have several statements; with them only one, which uses `$1`, `$2` and so on.
+    """
     limits = limits or CallLimits()
     call = _Call(session, limits)
     try:
@@ -62,7 +64,7 @@ class _Call:
         self._session = session
         self._limits = limits
         self.completed = 0
-        """Statements that have come to their end."""
+        """Number of completed statements."""
 
     async def run(self, query: bytes, params: list[Any] | None, variants: SqlModes) -> Rows:
         values = None if params is None else await self._encode_params(query, params)
@@ -71,9 +73,9 @@ class _Call:
         if not variants.wrapped:
             return await self._last_rows(query, values)
         await self._session.execute("BEGIN")
-        found = await self._last_rows(query, values)
+        rows = await self._last_rows(query, values)
         await self._session.execute("COMMIT")
-        return found
+        return rows
 
     async def _last_rows(self, query: bytes, values: list[bytes | None] | None) -> Rows:
         rows = Rows(self._limits.result_bytes)
@@ -81,7 +83,7 @@ class _Call:
         async with aclosing(stream):
             async for result in stream:
                 if result.status in row_stream.COPY_STATUSES:
-                    raise await self._refuse_copy()
+                    raise await self._copy_not_supported()
                 if result.status == ExecStatus.TUPLES_CHUNK:
                     rows.add(result, row_stream.encoding(self._session))
                 elif result.status != ExecStatus.EMPTY_QUERY:
@@ -91,9 +93,9 @@ class _Call:
         return rows
 
     async def _encode_params(self, query: bytes, params: list[Any]) -> list[bytes | None]:
-        """Lists and objects are written as the statement's own types want them: as an array, or as JSON."""
+        """Parameters as text. A list becomes an array or JSON, depending on the parameter's type in the statement."""
         if len(params) > PARAMETER_LIMIT:
-            raise Fault(400, "field_invalid", f"`params` has more than {PARAMETER_LIMIT} values")
+            raise Fault(400, "field_invalid", f"`params` has more than {PARAMETER_LIMIT:,} values")
         types: list[int] = []
         arrays: dict[int, tuple[int, str]] = {}
         if any(isinstance(value, list) for value in params):
@@ -111,22 +113,25 @@ class _Call:
         return encoded
 
     async def _fetch_custom_arrays(self, oids: set[int]) -> dict[int, tuple[int, str]]:
-        """Those of the types that are arrays. Asked on this session, which alone sees what it hasn't committed."""
+        """Element type and delimiter of those types that are arrays.
+
+        Looked up in this session, because only it sees types that it hasn't committed yet.
+        """
         if not oids:
             return {}
         await self._session.execute("SELECT pg_catalog.set_config('statement_timeout', '10s', false)")
         cursor = await self._session.execute(_ARRAYS_QUERY, [list(oids)])
         return {oid: (element, delimiter) for oid, element, delimiter in await cursor.fetchall()}
 
-    async def _refuse_copy(self) -> Fault:
-        """The session is in the middle of a COPY, and can't be used any more."""
+    async def _copy_not_supported(self) -> Fault:
+        """The error for a COPY. Closes the session, which is in the middle of the COPY and unusable."""
         await self._session.close()
-        message = "COPY from or to the client is not possible through this endpoint; use the database_url"
+        message = "COPY FROM STDIN and COPY TO STDOUT don't work through this endpoint; connect with the database_url"
         return Fault(400, "copy_not_supported", message, details={"statement": self.completed + 1})
 
 
 def _json_item(item: Any) -> str | None:
-    """An element of a json array. null is SQL's there, as in every other array."""
+    """An element of a json[] array. JSON null becomes SQL NULL, as in every other array."""
     return None if item is None else json.dumps(item)
 
 
@@ -150,32 +155,32 @@ WHERE type.typtype <> 'd'
 
 @asynccontextmanager
 async def _call_timeout(seconds: float) -> AsyncIterator[None]:
-    """Leaving this early cancels the statement in PostgreSQL, too: psycopg sees to it."""
+    """On timeout psycopg also cancels the statement in PostgreSQL."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        message = f"the call was cancelled: it took longer than {seconds:g} seconds"
+        message = f"the call was cancelled because it took longer than {seconds:g} seconds"
         raise Fault(400, "call_timeout", message, details={"sqlstate": "57014"}) from error
 
 
 def _too_large(limits: CallLimits) -> Fault:
     limit = limits.result_bytes // 1024 // 1024
     message = (
-        f"the result is larger than {limit} MiB, and the statement was cancelled; ask for fewer rows (LIMIT), or use "
-        "the database_url"
+        f"the result is larger than {limit} MiB, so the statement was cancelled; add a LIMIT, or connect with the "
+        "database_url"
     )
     return Fault(413, "result_too_large", message)
 
 
 def _sql_fault(error: psycopg.Error, completed: int) -> Fault:
     diagnosis = error.diag
-    # FATAL ends the session, whatever the SQLSTATE: PostgreSQL stops, crashed, or somebody ended it.
+    # FATAL ends the session, whatever the SQLSTATE: PostgreSQL stopped, crashed or terminated the connection.
     session_ended = diagnosis.severity_nonlocalized in ("FATAL", "PANIC")
     if session_ended or (diagnosis.sqlstate is None and isinstance(error, psycopg.OperationalError)):
-        return Fault(503, "database_unavailable", f"the connection to the database was lost: {error}".strip())
+        return Fault(503, "database_unavailable", f"lost the connection to the database: {error}".strip())
     position = diagnosis.statement_position
-    # A text that PostgreSQL can't read fails before any of its statements begins.
+    # PostgreSQL parses the whole query before it runs the first statement.
     is_syntax_error = diagnosis.sqlstate == "42601" and completed == 0
     details = {
         "sqlstate": diagnosis.sqlstate,

@@ -1,4 +1,4 @@
-"""How `/sql` treats a call: the hosted platform doesn't say, so each way can be had here, to test against."""
+"""Modes of `/sql`. The hosted platform doesn't document its own, so tests can run against each of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass, fields
 from mosaic_deploy.platform.faults import ProcessFault
 
 SQL_MODES_VARIABLE = "MOSAIC_LOCAL_SQL"
-"""Names of the fields below, separated by commas, with `-` for `_`; read when the platform starts."""
+"""Comma-separated names of the fields below, with `-` or `_`; read when the platform starts."""
 
 
 @dataclass(frozen=True)
 class SqlModes:
-    """All off: several statements per call, none wrapped, connections reused after DISCARD ALL."""
+    """By default a call may have several statements, has no transaction around it, and may reuse a connection."""
 
     one_statement: bool = False
-    """A call with more than one statement is refused, as by PostgreSQL's extended protocol."""
+    """A call with more than one statement is an error, as in PostgreSQL's extended protocol."""
     wrapped: bool = False
-    """Each call runs in a transaction of its own."""
+    """Each call runs in a transaction."""
     other_connection: bool = False
     """Each call gets a new connection."""
 
@@ -30,7 +30,7 @@ class SqlModes:
 
 
 def sql_modes_from_environment(environ: Mapping[str, str] = os.environ) -> SqlModes:
-    """What the environment asks for. Raises ProcessFault for a name that isn't a variant."""
+    """The modes set in the environment. Raises ProcessFault for an unknown name."""
     chosen = {
         name.strip().replace("-", "_")
         for name in environ.get(SQL_MODES_VARIABLE, "").split(",")
@@ -38,8 +38,7 @@ def sql_modes_from_environment(environ: Mapping[str, str] = os.environ) -> SqlMo
     }
     known = {field.name for field in fields(SqlModes)}
     if unknown := chosen - known:
-        hint = "known are " + ", ".join(sorted(name.replace("_", "-") for name in known))
-        raise ProcessFault(
-            "sql_variant_unknown", f"{SQL_MODES_VARIABLE} names {', '.join(sorted(unknown))}", hint
-        )
+        hint = "allowed: " + ", ".join(sorted(name.replace("_", "-") for name in known))
+        names = ", ".join(sorted(unknown))
+        raise ProcessFault("sql_variant_unknown", f"unknown SQL mode in {SQL_MODES_VARIABLE}: {names}", hint)
     return SqlModes(**dict.fromkeys(chosen, True))

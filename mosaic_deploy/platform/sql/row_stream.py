@@ -1,6 +1,6 @@
-"""PostgreSQL's protocol, one result at a time: rows are read as they come, and never more than there is room for.
+"""Streams query results from PostgreSQL in chunks of rows, within a memory limit.
 
-psycopg's cursors hold a whole result; one statement may make more rows than this machine has memory.
+psycopg's cursors would hold the whole result, which can be larger than this machine's memory.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ COPY_STATUSES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
 class ResultTooLarge(Exception):
-    """More arrives than there is room for. The session can't be used any more."""
+    """The result exceeds the limit. The session is unusable after this."""
 
 
 async def stream_results(
     session: Session, query: bytes, params: Sequence[bytes | None] | None, max_bytes: int
 ) -> AsyncGenerator[PGresult, None]:
-    """The results of one call: of each statement its rows in pieces, then its end. Raises psycopg.Error, ResultTooLarge.
+    """The results of one call: for each statement chunks of rows, then its final result.
 
-    Without `params` the query goes by the simple protocol, which takes several statements; with them by the
-    extended one. After a COPY's result nothing more comes, and the session is in the middle of it.
+    Without `params` the query uses the simple protocol, which allows several statements; with them the extended one.
+    A COPY's result is the last one and leaves the session in the middle of the COPY. Raises psycopg.Error and
+    ResultTooLarge.
     """
     connection = session.pgconn
     if params is None:
@@ -52,7 +53,7 @@ async def stream_results(
 
 
 async def fetch_parameter_types(session: Session, query: bytes) -> list[int]:
-    """The type OIDs that PostgreSQL gives the parameters of a statement. Raises psycopg.Error."""
+    """The type OIDs that PostgreSQL infers for a statement's parameters. Raises psycopg.Error."""
     connection = session.pgconn
     connection.send_prepare(b"", query)
     await _read_single_result(session)
@@ -62,7 +63,7 @@ async def fetch_parameter_types(session: Session, query: bytes) -> list[int]:
 
 
 def encoding(session: Session) -> str:
-    """Python's name of the session's client encoding, which a statement may have changed."""
+    """Python's name for the session's client encoding, which a statement may have changed."""
     try:
         return session.info.encoding
     except psycopg.Error:
@@ -72,13 +73,13 @@ def encoding(session: Session) -> str:
 async def _read_single_result(session: Session) -> PGresult:
     connection = session.pgconn
     await session.wait(_flush(connection))
-    found: PGresult | None = None
+    last: PGresult | None = None
     while (result := await session.wait(_next_result(connection, 1 << 20))) is not None:
         if result.status in _ERROR_STATUSES:
             raise errors.error_from_result(result, encoding=encoding(session))
-        found = result
-    assert found is not None
-    return found
+        last = result
+    assert last is not None
+    return last
 
 
 def _flush(connection: PGconn) -> PQGen[None]:
@@ -90,7 +91,7 @@ def _flush(connection: PGconn) -> PQGen[None]:
 
 
 def _next_result(connection: PGconn, max_bytes: int) -> PQGen[PGresult | None]:
-    """libpq keeps what it reads until a piece is whole; a single row may be a gigabyte."""
+    """The next chunk. Counts bytes as they arrive, because libpq buffers whole rows and one may be a gigabyte."""
     received = 0
     while connection.is_busy():
         while not (yield Wait.R):
@@ -105,7 +106,7 @@ def _next_result(connection: PGconn, max_bytes: int) -> PQGen[PGresult | None]:
 
 
 def _readable_bytes(handle: int) -> int:
-    """Bytes that wait to be read. libpq may read some more that arrive meanwhile; the bound is a rough one."""
+    """Bytes ready to be read. More may arrive before libpq reads them, so the limit is approximate."""
     count = array.array("i", [0])
     fcntl.ioctl(handle, termios.FIONREAD, count)
     return count[0]

@@ -1,4 +1,4 @@
-"""The rows of one call's answer, made into JSON while they arrive."""
+"""Encodes the rows of one call as JSON while they arrive."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mosaic_deploy.platform.sql.row_stream import ResultTooLarge
 from mosaic_deploy.platform.sql.values import KNOWN_TYPES, json_encoder, json_string
 
 _CELL_BYTES = 40
-"""Bytes that a value costs in memory beside its text."""
+"""Memory overhead of one value in bytes, besides its text."""
 
 
 class Rows:
-    """The last statement's rows, or one row with its command tag where it has none.
+    """The last statement's rows; for a statement without rows, one row with its command tag as `result`.
 
-    A row with a type of the database's own waits until somebody has found out whether that is an array:
-    `unknown_types` are such types, and `write_pending` writes what waits.
+    Rows with user-defined types stay pending, because those may be arrays: the caller looks up `unknown_types` and
+    calls `write_pending`.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.count = 0
         self.chunks: list[bytes] = []
-        """JSON objects, several in a piece, with commas between them."""
+        """JSON objects, several per chunk, separated by commas."""
         self.unknown_types: set[int] = set()
         self._max_bytes = max_bytes
         self._used_bytes = 0
@@ -34,7 +34,7 @@ class Rows:
         self._pending: list[list[list[str | None]]] = []
 
     def add(self, result: PGresult, encoding: str) -> None:
-        """Some rows of the statement under way. Raises ResultTooLarge."""
+        """Add rows of the current statement. Raises ResultTooLarge."""
         if self._statement_ended:
             self._begin_statement(result, encoding)
         values = [
@@ -50,7 +50,7 @@ class Rows:
             self.write_pending({})
 
     def end_statement(self, result: PGresult, encoding: str) -> None:
-        """The statement under way has ended."""
+        """Finish the current statement with its final result."""
         if result.status == ExecStatus.TUPLES_OK:
             self.add(result, encoding)
         else:
@@ -61,7 +61,7 @@ class Rows:
         self._statement_ended = True
 
     def write_pending(self, custom_arrays: Mapping[int, tuple[int, str]]) -> None:
-        """Write what waits. Raises ResultTooLarge."""
+        """Encode the pending rows. Raises ResultTooLarge."""
         encoders = [json_encoder(oid, custom_arrays) for oid in self._types]
         columns = list(zip(self._keys, encoders, strict=True))
         for values in self._pending:
@@ -99,12 +99,12 @@ def _text(value: bytes | None, encoding: str) -> str | None:
 
 
 def _column_names(result: PGresult, encoding: str) -> list[str]:
-    """A name that comes again gets a number, so that no column is lost: id, id_2."""
-    wanted = [(result.fname(column) or b"").decode(encoding, "replace") for column in range(result.nfields)]
-    taken = set(wanted)
+    """Unique names: duplicates are numbered (id, id_2), so that no column is lost in the JSON object."""
+    original = [(result.fname(column) or b"").decode(encoding, "replace") for column in range(result.nfields)]
+    taken = set(original)
     seen: set[str] = set()
     names = []
-    for name in wanted:
+    for name in original:
         unique, number = name, 1
         while unique in seen or (number > 1 and unique in taken):
             number += 1

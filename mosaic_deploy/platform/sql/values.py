@@ -1,4 +1,4 @@
-"""PostgreSQL's text form of arrays, from and to JSON."""
+"""Converts values between PostgreSQL's text format and JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.postgres import types
 
 JsonEncoder = Callable[[str], str]
-"""One value's text form in, its JSON text out."""
+"""From a value's PostgreSQL text to its JSON text."""
 
 _BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -19,7 +19,7 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_.+:-]+")
 
 
 def array_encoder(element: JsonEncoder, delimiter: str = ",") -> JsonEncoder:
-    """Writes `{1,NULL,{2}}` as `[1,null,[2]]`. The lower bounds of an array that doesn't begin at 1 are left out."""
+    """Encodes `{1,NULL,{2}}` as `[1,null,[2]]`. Explicit lower bounds, as in `[0:1]={1,2}`, are dropped."""
     between = re.escape(delimiter)
     token = re.compile(rf'([{{}}]|{between})|"((?:[^"\\]|\\.)*)"|((?:[^{{}}"\\{between}]|\\.)+)', re.DOTALL)
 
@@ -42,7 +42,7 @@ def array_encoder(element: JsonEncoder, delimiter: str = ",") -> JsonEncoder:
 
 
 def array_literal(values: list[Any], delimiter: str = ",") -> str:
-    """A JSON list as PostgreSQL's array; lists inside are its further dimensions, objects are written as JSON."""
+    """A JSON list as a PostgreSQL array: nested lists are further dimensions, objects are JSON text."""
     return "{" + delimiter.join(_array_element(value, delimiter) for value in values) + "}"
 
 
@@ -59,7 +59,7 @@ def _array_element(value: Any, delimiter: str) -> str:
 
 
 def scalar_text(value: Any) -> str:
-    """A JSON value as untyped text: PostgreSQL gives it the type that the statement wants."""
+    """A JSON value as untyped text; PostgreSQL infers its type from the statement."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -88,13 +88,16 @@ def _bigint(text: str) -> str:
 
 
 def _float(text: str) -> str:
-    """JSON has no NaN and no infinity; they stay PostgreSQL's words."""
+    """JSON has no NaN or Infinity, so those are strings."""
     return text if math.isfinite(float(text)) else f'"{text}"'
 
 
 def _json_document(text: str) -> str:
-    """A JSON document as it stands, with all digits of its numbers; as a string where readers would stumble: over
-    a number beyond every double, half a surrogate pair, or great depth."""
+    """The document unchanged, with all digits of its numbers.
+
+    It becomes a string if common JSON parsers would fail on it: numbers beyond a double's range, lone surrogates, or
+    more than `_MAX_DEPTH` levels.
+    """
     try:
         document = json.loads(text)
         json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
@@ -104,11 +107,11 @@ def _json_document(text: str) -> str:
 
 
 _MAX_DEPTH = 100
-"""Some parsers give up at 128 levels, and the answer itself has a few."""
+"""Some parsers fail at 128 levels, and the response adds a few."""
 
 
 def _depth(text: str) -> int:
-    """At most as deep as this: brackets in strings count, too."""
+    """An upper bound of the nesting depth, because brackets in strings count too."""
     if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return 0
     deepest = depth = 0
@@ -121,7 +124,7 @@ def _depth(text: str) -> int:
     return deepest
 
 
-# By type OID: bool; int2, int4, oid; int8; float4, float8; json, jsonb. All else is a string.
+# By type OID: bool; int2, int4, oid; int8; float4, float8; json, jsonb. All other types are strings.
 _SCALARS: dict[int, JsonEncoder] = {
     16: _boolean,
     **dict.fromkeys((21, 23, 26), _unchanged),
@@ -133,16 +136,16 @@ _SCALARS: dict[int, JsonEncoder] = {
 BUILTIN_ARRAYS: dict[int, tuple[int, str]] = {
     entry.array_oid: (entry.oid, entry.delimiter) for entry in types if entry.array_oid
 }
-"""OID of an array type of PostgreSQL's own → OID of its elements, and what stands between them."""
+"""OID of a built-in array type → OID of its element type, and its delimiter."""
 
 KNOWN_TYPES = frozenset(entry.oid for entry in types) | BUILTIN_ARRAYS.keys() | _SCALARS.keys()
-"""OIDs of types of which is known whether they are arrays."""
+"""OIDs of built-in types, which need no lookup to tell whether they are arrays."""
 
 
 def json_encoder(oid: int, custom_arrays: Mapping[int, tuple[int, str]]) -> JsonEncoder:
-    """How values of a type become JSON. `custom_arrays` says it of the database's own array types."""
-    found = BUILTIN_ARRAYS.get(oid) or custom_arrays.get(oid)
-    if found is not None:
-        element, delimiter = found
+    """The encoder for a type. `custom_arrays` has the user-defined array types, as in `BUILTIN_ARRAYS`."""
+    array = BUILTIN_ARRAYS.get(oid) or custom_arrays.get(oid)
+    if array is not None:
+        element, delimiter = array
         return array_encoder(_SCALARS.get(element, json_string), delimiter)
     return _SCALARS.get(oid, json_string)

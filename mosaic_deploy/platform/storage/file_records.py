@@ -1,7 +1,7 @@
-"""Records of files in the control database: which object in the store holds which file's bytes.
+"""File records in the control database: which object in the store holds which file's contents.
 
-A file's bytes lie under a key of their own, made anew at every upload. Replacing a file swings one row from
-the old key to the new, so a reader sees the old file or the new one, whole.
+Every upload stores its bytes under a new key. Replacing a file changes the key in one row, so a reader sees either the
+complete old file or the complete new one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def new_object_key(project_id: str, table: FileTable) -> str:
 
 
 async def list_records(pool: Pool, table: FileTable, project_id: str) -> list[DictRow]:
-    """Ordered by filename, byte by byte."""
+    """Ordered by the bytes of the filename."""
     query = _query("SELECT * FROM {} WHERE project_id = %(project)s ORDER BY filename", table)
     return await control_database.fetch(pool, query, {"project": project_id})
 
@@ -32,7 +32,7 @@ async def list_records(pool: Pool, table: FileTable, project_id: str) -> list[Di
 async def find_records(
     pool: Pool, table: FileTable, project_id: str, filenames: list[str]
 ) -> dict[str, DictRow]:
-    """Those of the filenames that exist."""
+    """Records by filename, of the files that exist."""
     usable = [name for name in filenames if "\x00" not in name]
     query = _query("SELECT * FROM {} WHERE project_id = %(project)s AND filename = ANY(%(names)s)", table)
     rows = await control_database.fetch(pool, query, {"project": project_id, "names": usable})
@@ -40,9 +40,9 @@ async def find_records(
 
 
 async def put(connection: Connection, table: FileTable, record: dict[str, Any]) -> None:
-    """Insert or replace, with an object that was announced to `loose`; the object replaced is given to `loose`.
+    """Insert or replace a record. Its object stops being an orphan, and a replaced object becomes one.
 
-    Raises Fault where the announced object was swept away meanwhile.
+    Raises Fault (503) if the object was swept in the meantime.
     """
     query = _query(
         "WITH arrived AS (DELETE FROM loose_object WHERE object = %(object)s AND state = 'arriving' RETURNING 1),"
@@ -57,16 +57,16 @@ async def put(connection: Connection, table: FileTable, record: dict[str, Any]) 
         table,
     )
     if not await control_database.rows(connection, query, record):
-        raise Fault(503, "upload_lost", "the upload stood still for too long; send it again")
+        raise upload_lost()
 
 
 async def remove(pool: Pool, table: FileTable, project_id: str, filename: str) -> bool:
-    """Delete the record and give its object to `loose`; False where there was no such file."""
+    """Delete the record; its object becomes an orphan. False if there is no such file."""
     query = _query(
-        "WITH gone AS (DELETE FROM {} WHERE project_id = %(project)s AND filename = %(name)s"
+        "WITH deleted AS (DELETE FROM {} WHERE project_id = %(project)s AND filename = %(name)s"
         " RETURNING project_id, object)"
         " INSERT INTO loose_object (object, project_id, size, state)"
-        " SELECT object, project_id, 0, 'leaving' FROM gone RETURNING object",
+        " SELECT object, project_id, 0, 'leaving' FROM deleted RETURNING object",
         table,
     )
     if "\x00" in filename:
@@ -77,19 +77,24 @@ async def remove(pool: Pool, table: FileTable, project_id: str, filename: str) -
 
 
 async def used_bytes(connection: Connection, project_id: str, *, excluding: str) -> int:
-    """Bytes of the project's stored files, `excluding` one that is about to be replaced, and of those on their way.
+    """Bytes of the project's storage files and unfinished uploads, without the file `excluding`.
 
-    One statement, so that an upload which is just becoming a file is seen as one of the two.
+    One statement, so that an upload that is just finishing is counted exactly once.
     """
     query = (
         "SELECT (SELECT coalesce(sum(size), 0) FROM stored_file"
-        " WHERE project_id = %(project)s AND filename <> %(without)s)::bigint"
+        " WHERE project_id = %(project)s AND filename <> %(excluding)s)::bigint"
         " + (SELECT coalesce(sum(size), 0) FROM loose_object"
-        " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS taken"
+        " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS used"
     )
-    rows = await control_database.rows(connection, query, {"project": project_id, "without": excluding})
-    taken: int = rows[0]["taken"]
-    return taken
+    rows = await control_database.rows(connection, query, {"project": project_id, "excluding": excluding})
+    used: int = rows[0]["used"]
+    return used
+
+
+def upload_lost() -> Fault:
+    """For an upload whose object was swept as an orphan because it had no heartbeat for too long."""
+    return Fault(503, "upload_lost", "the upload stalled for too long and was discarded; send the file again")
 
 
 def _query(text: str, table: FileTable) -> sql.Composed:

@@ -1,4 +1,4 @@
-"""Where bytes lie: an object store behind one small interface. A local folder, or a bucket of any S3 service."""
+"""The object store, which holds the contents of all files: a local folder, or a bucket of any S3 service."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from mosaic_deploy.platform.faults import ProcessFault
 
 
 class Store(Protocol):
-    """Objects by key. Keys are made by the platform, never by a user."""
+    """Objects by key. Only the platform chooses keys, never a user."""
 
     async def put(self, key: str, content: bytes) -> None:
-        """Returns when the bytes are kept for good."""
+        """Returns when the object is durable."""
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], size: int) -> None:
-        """Whole or not at all: where `chunks` raises, nothing is left under the key. `size` is what they will be."""
+        """Atomic: if `chunks` raises, no object is created. `size` is the sum of their lengths."""
 
     def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, not including, `end`. Raises FileNotFoundError before the first."""
+        """Bytes from `start` to `end`, exclusive. Raises FileNotFoundError before the first chunk."""
 
     async def delete(self, key: str) -> None:
-        """Deleting what isn't there is fine."""
+        """Does nothing if the object doesn't exist."""
 
     async def delete_prefix(self, prefix: str) -> None: ...
 
     async def check(self) -> None:
-        """Write, read and delete one object; a ProcessFault tells why that can't be done."""
+        """Write, read and delete an object. Raises ProcessFault if that fails."""
 
 
 _CHUNK = 1 << 20
-# S3 wants parts of at least 5 MiB, and at most 10,000 of them: the parts of very large uploads are larger.
+# S3 requires parts of at least 5 MiB and allows 10,000 of them, so very large uploads use larger parts.
 _PART_BYTES = 8 * _CHUNK
 _MAX_PARTS = 9_000
 
 
 class ObjectStore:
-    """Everything that obstore reaches."""
+    """A `Store` on obstore."""
 
     def __init__(self, store: LocalStore | S3Store, name: str) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class ObjectStore:
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], size: int) -> None:
         if size <= _PART_BYTES:
-            # One request to S3 instead of three.
+            # A single request to S3 instead of the three of a multipart upload.
             content = bytearray()
             async for chunk in chunks:
                 content += chunk
@@ -69,15 +69,15 @@ class ObjectStore:
         await self._sync(key)
 
     async def _sync(self, key: str) -> None:
-        """What S3 has answered for it keeps."""
+        """Make the object durable. S3 has done so when it responds."""
 
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        # One read holds the object: it stays whole for this reader when it is replaced meanwhile.
         if start == end:
             await obstore.head_async(self._store, key)
             return
-        found = await obstore.get_async(self._store, key, options={"range": (start, end)})
-        async for chunk in found.stream(min_chunk_size=_CHUNK):
+        # A single read, which stays consistent even if the object is deleted meanwhile.
+        result = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        async for chunk in result.stream(min_chunk_size=_CHUNK):
             yield bytes(chunk)
 
     async def delete(self, key: str) -> None:
@@ -93,23 +93,22 @@ class ObjectStore:
         key = f"check/{os.getpid()}"
         try:
             await self.put(key, b"mosaic")
-            read = b"".join([chunk async for chunk in self.stream(key, 0, 6)])
+            content = b"".join([chunk async for chunk in self.stream(key, 0, 6)])
             await self.delete(key)
         except (BaseError, OSError) as error:
             raise ProcessFault(
                 "store_unusable",
-                f"the store {self._name} can't be used: {_first_line(error)}",
-                "check bucket, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                f"can't use the object store {self._name}: {_first_line(error)}",
+                "check the bucket, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             ) from error
-        if read != b"mosaic":
+        if content != b"mosaic":
             raise ProcessFault(
-                "store_unusable", f"the store {self._name} doesn't give back what was put there"
+                "store_unusable", f"the object store {self._name} returns other data than was written to it"
             )
 
 
 class FolderStore(ObjectStore):
-    """Objects as files below one folder. A put that has returned outlives a power cut, as a commit does: the record
-    that refers to it is written after it."""
+    """Objects as files in a folder. Puts are synced to disk, because the record committed next relies on the object."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(LocalStore(folder, mkdir=True, automatic_cleanup=True), str(folder))
@@ -123,26 +122,26 @@ class FolderStore(ObjectStore):
 
 
 def _write(folder: Path, key: str, content: bytes) -> None:
-    """In place: nobody knows the key before this has returned."""
+    """Not atomic, because nothing refers to the key yet."""
     path = folder / key
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             path.write_bytes(content)
         except FileNotFoundError:
-            # The folder was empty, and has just been deleted with the last file that was in it.
+            # The folder was deleted together with its last file since `mkdir`.
             continue
         break
     _fsync_with_parents(folder, key)
 
 
 def _fsync_with_parents(folder: Path, key: str) -> None:
-    """The file, and each folder down to it, which may be new as well."""
-    path = folder / key
-    for place in (path, *path.parents[: len(Path(key).parts)]):
-        # Gone already: the project was deleted meanwhile, and the record won't be written.
+    """Sync the file and every folder down to it, since the folders may be new."""
+    file = folder / key
+    for path in (file, *file.parents[: len(Path(key).parts)]):
+        # Missing if the project was deleted meanwhile; then its record won't be written either.
         with contextlib.suppress(FileNotFoundError):
-            handle = os.open(place, os.O_RDONLY)
+            handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
@@ -154,9 +153,9 @@ def folder_store(folder: Path) -> ObjectStore:
 
 
 def open_store(url: str) -> ObjectStore:
-    """The store of a `--store`: `s3://bucket/prefix`, or `file:///folder` that all workers share.
+    """The store at a `--store` URL: `s3://bucket/prefix`, or `file:///folder` for a folder that all workers share.
 
-    Endpoint, region and credentials of S3 come from the environment, under the names that AWS gave them.
+    S3's endpoint, region and credentials come from AWS's usual environment variables. Raises ProcessFault.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
@@ -164,24 +163,23 @@ def open_store(url: str) -> ObjectStore:
     if parts.scheme != "s3" or not parts.netloc:
         raise ProcessFault(
             "store_url_invalid",
-            f"{url!r} is not a store",
-            "e.g. s3://bucket, s3://bucket/prefix or file:///folder",
+            f"invalid object store URL: {url!r}",
+            "for example: s3://bucket, s3://bucket/prefix or file:///folder",
         )
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     try:
         store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,
-            # Other services than Amazon's have buckets in the path.
+            # S3 services other than Amazon's expect the bucket in the path.
             virtual_hosted_style_request=False,
             client_options={"allow_http": True, "connect_timeout": timedelta(seconds=10)},
             retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
             config={"endpoint": endpoint} if endpoint else {},
         )
     except BaseError as error:
-        raise ProcessFault(
-            "store_url_invalid", f"the store {url} can't be opened: {_first_line(error)}"
-        ) from error
+        message = f"can't open the object store {url}: {_first_line(error)}"
+        raise ProcessFault("store_url_invalid", message) from error
     return ObjectStore(store, url)
 
 

@@ -1,8 +1,8 @@
-"""Objects in the store that no record refers to: not yet, or not any more.
+"""Orphans: objects in the store that no file record refers to, either not yet or no longer.
 
-Before bytes are written their key is announced here, with what they will count against the quota. The transaction
-that writes the record takes the key away again. A replaced object's key comes back here in that transaction. So
-whatever process dies at whatever moment, every object is referred to by a record or known here, and is swept away.
+An upload first reserves its key in the table `loose_object` (state `arriving`), with the bytes that it counts against
+the quota. The transaction that writes the file record removes the reservation and adds the object it replaced (state
+`leaving`). So at any crash, every object has a file record or a row in this table, from which it is swept.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection, Pool
 from mosaic_deploy.platform.storage.object_store import Store
 
-# A reader may have read the record just before it changed; it still finds the bytes.
+# For readers that read the record just before it changed and still need the object.
 DELETE_GRACE_PERIOD = timedelta(seconds=60)
-# An upload says that it lives every TOUCH_SECONDS; after this long in silence its process is dead.
+# An upload without a heartbeat for this long is considered dead.
 UPLOAD_TIMEOUT = timedelta(seconds=300)
 HEARTBEAT_SECONDS = 30.0
 _SWEEP_BATCH_SIZE = 200
@@ -25,28 +25,27 @@ log = logging.getLogger(__name__)
 
 
 async def reserve_object(connection: Connection, key: str, project_id: str, size: int) -> None:
-    """`size` bytes are reserved until the record is written, or until `abort_upload`.
+    """Reserve `key` and `size` bytes until the record is written, or until `abort_upload`.
 
-    The commit isn't waited for: a row lost with a crash of PostgreSQL makes the upload fail, and costs no more than
-    an orphan.
+    The commit is asynchronous: if a crash of PostgreSQL loses the row, the upload fails and leaves one untracked
+    object.
     """
     await control_database.rows(
         connection,
-        "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+        "WITH no_wait AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
         " INSERT INTO loose_object (object, project_id, size, state)"
-        " SELECT %(key)s, %(project)s, %(size)s, 'arriving' FROM quick",
+        " SELECT %(key)s, %(project)s, %(size)s, 'arriving' FROM no_wait",
         {"key": key, "project": project_id, "size": size},
     )
 
 
 async def reserve_static_object(pool: Pool, key: str, project_id: str, account_id: int) -> bool:
-    """The same for what counts against no quota, and in one go with finding the project: False where the account
-    has none such."""
+    """The same for static files, which count against no quota. False if the account has no such project."""
     row = await control_database.fetch_one(
         pool,
-        "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+        "WITH no_wait AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
         " INSERT INTO loose_object (object, project_id, size, state)"
-        " SELECT %(key)s, project.id, 0, 'arriving' FROM quick, project"
+        " SELECT %(key)s, project.id, 0, 'arriving' FROM no_wait, project"
         " WHERE project.id = %(project)s AND account_id = %(account)s AND status <> 'deleting' RETURNING 1",
         {"key": key, "project": project_id, "account": account_id},
     )
@@ -54,7 +53,7 @@ async def reserve_static_object(pool: Pool, key: str, project_id: str, account_i
 
 
 async def send_heartbeat(pool: Pool, key: str) -> bool:
-    """Say that the upload lives; False where it was taken for dead."""
+    """Keep the upload's reservation alive; False if the upload has already been considered dead."""
     query = (
         "UPDATE loose_object SET touched_at = now() WHERE object = %(key)s AND state = 'arriving' RETURNING 1"
     )
@@ -62,8 +61,11 @@ async def send_heartbeat(pool: Pool, key: str) -> bool:
 
 
 async def abort_upload(pool: Pool, store: Store, key: str) -> None:
-    """After a failed upload: nothing is left under its key, unless the record was written after all, which a lost
-    answer to its commit leaves open. Taking the key out of `arriving` first settles it: then it can't be any more."""
+    """Delete the object of a failed upload, unless its record was written after all.
+
+    That is unknown if the connection broke during the commit. Changing the state from `arriving` first makes sure that
+    the record can't be written any more.
+    """
     claimed = await control_database.fetch_one(
         pool,
         "UPDATE loose_object SET state = 'leaving', touched_at = now() WHERE object = %(key)s"
@@ -75,7 +77,7 @@ async def abort_upload(pool: Pool, store: Store, key: str) -> None:
 
 
 async def _is_referenced(pool: Pool, key: str) -> bool:
-    """Whether a record refers to the object."""
+    """Whether a file record refers to the object."""
     query = (
         "SELECT 1 FROM static_file WHERE project_id = %(project)s AND object = %(key)s"
         " UNION ALL SELECT 1 FROM stored_file WHERE project_id = %(project)s AND object = %(key)s"
@@ -87,13 +89,13 @@ async def _is_referenced(pool: Pool, key: str) -> bool:
 
 
 async def sweep(pool: Pool, store: Store) -> int:
-    """Delete what is due; returns how many. Several workers may sweep at once: each takes others' leavings."""
+    """Delete orphans whose time is up; returns how many. Several workers may sweep at the same time."""
     claimed = await control_database.fetch(
         pool,
         "UPDATE loose_object SET state = 'leaving', touched_at = now() WHERE object IN ("
         "SELECT object FROM loose_object WHERE touched_at < now() - CASE state WHEN 'leaving' THEN %(grace)s"
-        " ELSE %(silence)s END ORDER BY touched_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) RETURNING object",
-        {"grace": DELETE_GRACE_PERIOD, "silence": UPLOAD_TIMEOUT, "count": _SWEEP_BATCH_SIZE},
+        " ELSE %(timeout)s END ORDER BY touched_at LIMIT %(count)s FOR UPDATE SKIP LOCKED) RETURNING object",
+        {"grace": DELETE_GRACE_PERIOD, "timeout": UPLOAD_TIMEOUT, "count": _SWEEP_BATCH_SIZE},
     )
     for row in claimed:
         await _delete(pool, store, row["object"])

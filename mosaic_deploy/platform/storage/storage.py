@@ -1,4 +1,4 @@
-"""Storage: upload URLs, the uploads themselves, usage against the quota."""
+"""Storage endpoints: upload URLs, receiving uploads, listing and deleting files, usage and quota."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.control_database import Connection
 from mosaic_deploy.platform.projects.names import checked_filename, url_path
-from mosaic_deploy.platform.projects.projects import find_project
+from mosaic_deploy.platform.projects.projects import find_project, project_not_found
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records, orphans, uploads
-from mosaic_deploy.platform.storage import uploads as presign
 from mosaic_deploy.platform.storage.uploads import UploadPermit
 
 
@@ -24,19 +23,19 @@ async def create_upload(platform: Platform, request: Request) -> Response:
     filename = checked_filename(request_body.text(document, "filename"))
     size = request_body.whole_number(document, "size")
     project = await find_project(platform, request)
-    permit = presign.issue_permit(project["id"], filename, size)
+    permit = uploads.issue_permit(project["id"], filename, size)
     async with platform.pool.connection() as connection:
         await _check_quota(connection, permit, storage_limit(platform, project))
-    url = presign.upload_url(platform.url, permit, platform.state.signing_key)
-    return JsonResponse({"upload_url": url, "filename": filename, "expires_in": presign.LIFETIME_SECONDS})
+    url = uploads.upload_url(platform.url, permit, platform.state.signing_key)
+    return JsonResponse({"upload_url": url, "filename": filename, "expires_in": uploads.LIFETIME_SECONDS})
 
 
 async def receive_upload(platform: Platform, request: Request) -> Response:
-    """PUT of the bytes. The URL is the permission: no key."""
-    path, key = request.path_params, platform.state.signing_key
-    permit = presign.verify_permit(path["project_id"], path["filename"], request.query_params, key)
+    """PUT to an upload URL. It needs no API key, because the URL is signed."""
+    path, signing_key = request.path_params, platform.state.signing_key
+    permit = uploads.verify_permit(path["project_id"], path["filename"], request.query_params, signing_key)
     _check_content_length(request.headers.get("content-length"), permit)
-    etag = await uploads.receive(platform, request, permit, lambda held: _reserve(platform, permit, held))
+    etag = await uploads.receive(platform, request, permit, lambda key: _reserve(platform, permit, key))
     return JsonResponse(
         {"success": True, "filename": permit.filename, "size": permit.size}, headers={"ETag": f'"{etag}"'}
     )
@@ -63,14 +62,14 @@ async def delete_storage_file(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     filename = request.path_params["filename"]
     if not await file_records.remove(platform.pool, "stored_file", project["id"], filename):
-        raise Fault(404, "file_not_found", f"there is no stored file {filename!r}")
+        raise Fault(404, "file_not_found", f"storage file {filename!r} not found")
     return JsonResponse({"success": True, "filename": filename})
 
 
 def storage_limit(platform: Platform, project: DictRow) -> int:
-    """Bytes: the project's own limit where it has one, else its account's tier's."""
-    own: int | None = project["storage_limit"]
-    return platform.limits.storage(project["tier"]) if own is None else own
+    """Bytes: the project's own limit if it has one, else the limit of its account's tier."""
+    project_limit: int | None = project["storage_limit"]
+    return platform.limits.storage(project["tier"]) if project_limit is None else project_limit
 
 
 def usage(used: int, limit: int) -> dict[str, object]:
@@ -84,9 +83,9 @@ def usage(used: int, limit: int) -> dict[str, object]:
 
 
 def human_size(size: int) -> str:
-    """Decimal units, one decimal where it says something: `1.2 GB`, `20 GB`, `0 B`."""
+    """In decimal units with at most one decimal: `1.2 GB`, `20 GB`, `0 B`."""
     value, unit = float(size), "B"
-    for larger in ("KB", "MB", "GB", "TB"):
+    for larger in ("kB", "MB", "GB", "TB"):
         if round(value, 1) < 1000:
             break
         value, unit = value / 1000, larger
@@ -97,15 +96,18 @@ def _check_content_length(length: str | None, permit: UploadPermit) -> None:
     if length is None:
         return
     content_length = int(length) if length.isdecimal() and len(length) < 20 else -1
-    if content_length > permit.size:
-        raise Fault(413, "upload_too_large", f"the URL is for {permit.size} bytes, not {content_length}")
     if content_length != permit.size:
-        raise Fault(400, "upload_size_wrong", f"the URL is for {permit.size} bytes, not {content_length}")
+        raise uploads.wrong_size(
+            permit, too_large=content_length > permit.size, found=f"Content-Length is {length}"
+        )
 
 
 async def _reserve(platform: Platform, permit: UploadPermit, key: str) -> None:
-    """Room for the whole upload, before its first byte is taken. Under the project's lock, so that uploads at the
-    same time can't pass the quota together. The lock is one that writing of static files doesn't wait for."""
+    """Reserve the whole upload's size before its first byte is read.
+
+    The lock on the project's row keeps concurrent uploads from exceeding the quota together; FOR NO KEY UPDATE doesn't
+    block writes of static files.
+    """
     async with platform.pool.connection() as connection, connection.transaction():
         query = (
             "SELECT project.storage_limit, account.tier FROM project"
@@ -114,15 +116,18 @@ async def _reserve(platform: Platform, permit: UploadPermit, key: str) -> None:
         )
         projects = await control_database.rows(connection, query, {"id": permit.project_id})
         if not projects:
-            raise Fault(404, "project_not_found", f"there is no project {permit.project_id!r}")
+            raise project_not_found(permit.project_id)
         await _check_quota(connection, permit, storage_limit(platform, projects[0]))
         await orphans.reserve_object(connection, key, permit.project_id, permit.size)
 
 
 async def _check_quota(connection: Connection, permit: UploadPermit, limit: int) -> None:
-    """What is stored, without what this upload replaces, and what is on its way count."""
+    """Unfinished uploads count against the quota; a file that this upload replaces doesn't."""
     used = await file_records.used_bytes(connection, permit.project_id, excluding=permit.filename)
     if used + permit.size > limit:
         free = human_size(max(0, limit - used))
-        message = f"{human_size(permit.size)} don't fit: {free} of {human_size(limit)} are free"
+        message = (
+            f"storage quota exceeded: the file has {human_size(permit.size)}, but only {free} of "
+            f"{human_size(limit)} are free"
+        )
         raise Fault(413, "storage_quota_exceeded", message)

@@ -1,4 +1,4 @@
-"""One upload on its way into the store: measured, hashed, whole or not at all."""
+"""Signed upload URLs, and receiving an upload: checked, hashed, and stored completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,15 +25,65 @@ from mosaic_deploy.platform.storage import file_records, orphans
 
 log = logging.getLogger(__name__)
 
-# A sender that is silent for longer has gone; what it holds is given back.
+# A sender that is silent for longer is considered gone, and its reservation is released.
 IDLE_TIMEOUT_SECONDS = 60.0
+LIFETIME_SECONDS = 300
+"""How long an upload URL is valid."""
+
+
+@dataclass(frozen=True)
+class UploadPermit:
+    """What one upload URL allows. `expires` is in seconds since the epoch."""
+
+    project_id: str
+    filename: str
+    size: int
+    expires: int
+
+    def signature(self, key: str) -> str:
+        # JSON keeps the fields unambiguous, whatever characters a name contains.
+        text = json.dumps([self.project_id, self.filename, self.size, self.expires])
+        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def issue_permit(project_id: str, filename: str, size: int) -> UploadPermit:
+    return UploadPermit(project_id, filename, size, int(time.time()) + LIFETIME_SECONDS)
+
+
+def upload_url(base: str, permit: UploadPermit, key: str) -> str:
+    query = urlencode({"size": permit.size, "expires": permit.expires, "signature": permit.signature(key)})
+    return f"{base}/upload/{permit.project_id}/{url_path(permit.filename)}?{query}"
+
+
+def verify_permit(project_id: str, filename: str, query: Mapping[str, str], key: str) -> UploadPermit:
+    """The permit in an upload URL; raises Fault (403) if the URL was modified or has expired."""
+    try:
+        permit = UploadPermit(project_id, filename, int(query["size"]), int(query["expires"]))
+        signature = query["signature"].encode()
+    except (KeyError, ValueError) as error:
+        message = "invalid upload URL: size, expires or signature is missing or malformed"
+        raise Fault(403, "signature_invalid", message) from error
+    if not hmac.compare_digest(permit.signature(key).encode(), signature):
+        raise Fault(403, "signature_invalid", "invalid upload URL: the signature doesn't match")
+    if permit.expires < time.time():
+        raise Fault(403, "upload_expired", "the upload URL has expired; request a new one")
+    return permit
+
+
+def wrong_size(permit: UploadPermit, *, too_large: bool, found: str) -> Fault:
+    """For an upload of another size than its URL allows; `found` says what was sent."""
+    message = f"the upload URL is for exactly {permit.size} bytes, but {found}"
+    return Fault(413, "upload_too_large", message) if too_large else Fault(400, "upload_size_wrong", message)
 
 
 async def receive(
     platform: Platform, request: Request, permit: UploadPermit, reserve: Callable[[str], Awaitable[None]]
 ) -> str:
-    """Take the body into the store and make it the file; returns its etag. Raises Fault where it isn't what the
-    permit says; then nothing is left of it and what was there before stays."""
+    """Store the request's body as the permitted file; returns its ETag.
+
+    `reserve` is called with the object's key before the first byte is read. Raises Fault if the body isn't what the
+    permit allows; then an existing file stays unchanged.
+    """
     key = file_records.new_object_key(permit.project_id, "stored_file")
     digest = hashlib.sha256()
     await reserve(key)
@@ -52,7 +102,7 @@ async def receive(
 
 
 async def abort_upload(platform: Platform, key: str) -> None:
-    """Also where the request is being cancelled. What fails here is left to the sweep."""
+    """Completes even if the request is being cancelled. If it fails, the object is left to the sweep."""
     task = asyncio.ensure_future(_abort_upload(platform, key))
     platform.tasks.add(task)
     task.add_done_callback(platform.tasks.discard)
@@ -63,7 +113,7 @@ async def _abort_upload(platform: Platform, key: str) -> None:
     try:
         await orphans.abort_upload(platform.pool, platform.store, key)
     except (psycopg.Error, PoolTimeout, BaseError) as error:
-        log.warning("%s is left to be swept away: %s", key, error)
+        log.warning("can't delete the object %s of a failed upload yet: %s", key, error)
 
 
 async def _write_record(platform: Platform, permit: UploadPermit, key: str, etag: str) -> None:
@@ -83,22 +133,22 @@ async def _write_record(platform: Platform, permit: UploadPermit, key: str, etag
 async def _checked_chunks(
     platform: Platform, request: Request, permit: UploadPermit, key: str, digest: hashlib._Hash
 ) -> AsyncIterator[bytes]:
-    """The body's chunks, as long as they are what the permit says."""
+    """The body's chunks; raises Fault if their total size differs from the permit's."""
     received = 0
     last_heartbeat = time.monotonic()
     async for chunk in _request_chunks(request):
         received += len(chunk)
         if received > permit.size:
-            raise Fault(413, "upload_too_large", f"the URL is for {permit.size} bytes; more were sent")
+            raise wrong_size(permit, too_large=True, found="more were sent")
         digest.update(chunk)
         if chunk:
             yield chunk
         if time.monotonic() - last_heartbeat > orphans.HEARTBEAT_SECONDS:
             last_heartbeat = time.monotonic()
             if not await orphans.send_heartbeat(platform.pool, key):
-                raise Fault(503, "upload_lost", "the upload stood still for too long; send it again")
+                raise file_records.upload_lost()
     if received != permit.size:
-        raise Fault(400, "upload_size_wrong", f"the URL is for {permit.size} bytes; {received} were sent")
+        raise wrong_size(permit, too_large=False, found=f"{received} were sent")
 
 
 async def _request_chunks(request: Request) -> AsyncIterator[bytes]:
@@ -108,52 +158,11 @@ async def _request_chunks(request: Request) -> AsyncIterator[bytes]:
             async with asyncio.timeout(IDLE_TIMEOUT_SECONDS):
                 chunk = await anext(chunks, None)
         except TimeoutError as error:
-            message = f"nothing came for {IDLE_TIMEOUT_SECONDS:.0f} seconds; send it again"
+            message = f"no data arrived for {IDLE_TIMEOUT_SECONDS:.0f} seconds; send the file again"
             raise Fault(408, "upload_stalled", message, headers={"Connection": "close"}) from error
         except ClientDisconnect as error:
-            message = "the connection ended inside the upload; send it again"
+            message = "the connection closed before the upload was complete; send the file again"
             raise Fault(400, "upload_interrupted", message) from error
         if chunk is None:
             return
         yield chunk
-
-
-LIFETIME_SECONDS = 300
-
-
-@dataclass(frozen=True)
-class UploadPermit:
-    """What one upload URL allows. `expires` is in seconds of the epoch."""
-
-    project_id: str
-    filename: str
-    size: int
-    expires: int
-
-    def signature(self, key: str) -> str:
-        # JSON keeps the fields apart, whatever characters a name has.
-        text = json.dumps([self.project_id, self.filename, self.size, self.expires])
-        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def issue_permit(project_id: str, filename: str, size: int) -> UploadPermit:
-    return UploadPermit(project_id, filename, size, int(time.time()) + LIFETIME_SECONDS)
-
-
-def upload_url(base: str, permit: UploadPermit, key: str) -> str:
-    query = urlencode({"size": permit.size, "expires": permit.expires, "signature": permit.signature(key)})
-    return f"{base}/upload/{permit.project_id}/{url_path(permit.filename)}?{query}"
-
-
-def verify_permit(project_id: str, filename: str, query: Mapping[str, str], key: str) -> UploadPermit:
-    """The permit of a request; a Fault with 403 where it was altered or is too old."""
-    try:
-        permit = UploadPermit(project_id, filename, int(query["size"]), int(query["expires"]))
-        signature = query["signature"].encode()
-    except (KeyError, ValueError) as error:
-        raise Fault(403, "signature_invalid", "this is not an upload URL the platform has made") from error
-    if not hmac.compare_digest(permit.signature(key).encode(), signature):
-        raise Fault(403, "signature_invalid", "the upload URL was altered")
-    if permit.expires < time.time():
-        raise Fault(403, "upload_expired", "the upload URL has expired; ask for another one")
-    return permit

@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -
     refused = run(home, "start", "--port", str(port))
     assert refused.returncode == 1
     assert (
-        f"error[platform_failed]: port {port} can't be listened on: another program uses it" in refused.stderr
+        f"error[platform_failed]: can't listen on port {port}: another program is using it" in refused.stderr
     )
     assert run_platform(home, "reset")["status"] == "reset"
 

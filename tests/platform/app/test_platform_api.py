@@ -1,4 +1,4 @@
-"""Keys, hosts, error shapes, discovery, projects, tickets, and the pages of this machine."""
+"""API keys, hosts, the format of errors, discovery, projects, credentials and tickets."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import psycopg
 import pytest
 
 
-def assert_error(answer: httpx.Response, status: int, code: str) -> None:
-    assert answer.status_code == status, answer.text
-    document = answer.json()
+def assert_error(response: httpx.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    document = response.json()
     assert document["success"] is False
     assert document["error"]["code"] == code
     assert document["error"]["message"]
-    assert document["request_id"] == answer.headers["X-Request-Id"]
+    assert document["request_id"] == response.headers["X-Request-Id"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "mk_wrong"}, {"X-API-Key": "é".encode()}])
-def test_without_the_key_everything_is_401(api, platform, headers) -> None:
+def test_every_endpoint_needs_a_valid_key(api, platform, headers) -> None:
     for path in ("", "/projects", "/nothing/here", "/pod-16f/sql"):
-        answer = api.plain.get(f"{platform.url}/v1/project{path}", headers=headers)
-        assert_error(answer, 401, "api_key_invalid" if headers else "api_key_missing")
-        assert ("mosaic-deploy local key" in answer.json()["error"]["message"]) == bool(headers)
+        response = api.plain.get(f"{platform.url}/v1/project{path}", headers=headers)
+        assert_error(response, 401, "api_key_invalid" if headers else "api_key_missing")
+        assert ("mosaic-deploy local key" in response.json()["error"]["message"]) == bool(headers)
     for path in ("/inbox.json", "/inbox/1.json"):
         assert api.plain.get(platform.url + path, headers=headers).status_code == 401
 
@@ -42,7 +42,7 @@ def test_unknown_paths_and_wrong_methods(api) -> None:
     "body",
     [b"", b"{", b"[]", b'"x"', b'{"name": NaN}', b'{"name": "\xff"}', b'{"name":"\\ud800"}', b"[" * 100_000],
 )
-def test_bodies_that_are_no_json_object(api, body) -> None:
+def test_bodies_must_be_json_objects(api, body) -> None:
     assert_error(api.post("/projects", content=body), 400, "json_invalid")
 
 
@@ -52,7 +52,7 @@ def test_project_names_are_checked(api, name) -> None:
     assert_error(api.post("/projects", json={"name": 1}), 400, "field_invalid")
 
 
-def test_other_hosts_are_refused(api, platform) -> None:
+def test_foreign_hosts_are_rejected(api, platform) -> None:
     for host in (
         "evil.example",
         "evil.example:8787",
@@ -67,7 +67,7 @@ def test_other_hosts_are_refused(api, platform) -> None:
         assert api.plain.get(f"{platform.url}/healthz", headers={"Host": host}).json()["status"] == "ok"
 
 
-def test_discovery_lists_what_is_there(api) -> None:
+def test_discovery_lists_existing_endpoints(api) -> None:
     endpoints = api.get("").json()["endpoints"]
     assert api.plain.get(f"{api.root}/v1/project", headers=api.headers).json()["endpoints"] == endpoints
     assert {"operation", "method", "path", "description"} == set(endpoints[0])
@@ -76,11 +76,11 @@ def test_discovery_lists_what_is_there(api) -> None:
     assert ("DELETE", "/v1/project/{project_id}/files/{filename}") in listed
     for method, path in listed:
         real = re.sub(r"\{\w+\}", "x", path).removeprefix("/v1/project")
-        answer = api.request(method, real, json={"filename": "a", "size": 1, "content": "a", "name": ""})
-        assert answer.status_code not in (401, 405, 500), (method, path, answer.text)
+        response = api.request(method, real, json={"filename": "a", "size": 1, "content": "a", "name": ""})
+        assert response.status_code not in (401, 405, 500), (method, path, response.text)
 
 
-def test_a_project_from_creation_to_deletion(api) -> None:
+def test_project_lifecycle(api) -> None:
     made = api.post("/projects", json={"name": "My App"})
     assert made.status_code == 201
     document = made.json()
@@ -100,7 +100,7 @@ def _project(api, project_id: str) -> dict[str, str]:
     return found[0]
 
 
-def test_credentials_work_with_any_driver(api, project) -> None:
+def test_credentials_work_with_a_driver(api, project) -> None:
     project_id = project()
     credentials = api.get(f"/{project_id}/credentials").json()
     name = "tenant_" + project_id.replace("-", "_")
@@ -111,7 +111,7 @@ def test_credentials_work_with_any_driver(api, project) -> None:
         assert row == (name, name)
 
 
-def test_a_role_reaches_only_its_own_database(api, project) -> None:
+def test_a_role_can_connect_only_to_its_own_database(api, project) -> None:
     mine, other = (api.get(f"/{project()}/credentials").json() for _ in range(2))
     for database in (other["database"], "mosaic_control", "mosaic_template", "postgres", "template1"):
         with pytest.raises(psycopg.OperationalError):

@@ -1,4 +1,4 @@
-"""What a project's role must not be able to do, tried for real: through /sql and with the database_url."""
+"""What a project's role must not be able to do, through /sql and with the database_url."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ FORBIDDEN = {
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'mosaic'": DENIED,
     "SELECT pg_log_backend_memory_contexts(1)": DENIED,
 }
-"""Statement → SQLSTATE; None where only being refused counts."""
+"""Statement → SQLSTATE; None if any error will do."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def attacked(platform, api) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
-def test_a_role_has_no_more_rights_than_it_needs(api, attacked, statement) -> None:
+def test_forbidden_statements_fail(api, attacked, statement) -> None:
     project_id, own, other = attacked
     text = statement.format(own=own["user"], other=other["user"])
     error = api.sql_error(project_id, text)
@@ -106,7 +106,7 @@ def test_a_role_has_no_more_rights_than_it_needs(api, attacked, statement) -> No
     assert FORBIDDEN[statement] in (None, error["sqlstate"]), error
 
 
-def test_a_role_gets_into_no_other_database(attacked) -> None:
+def test_a_role_cannot_connect_to_other_databases(attacked) -> None:
     _, own, other = attacked
     for database in (
         other["database"],
@@ -122,13 +122,12 @@ def test_a_role_gets_into_no_other_database(attacked) -> None:
         psycopg.connect(own["database_url"].replace(own["password"], other["password"]))
 
 
-def test_no_database_is_open_to_everyone(api, attacked) -> None:
+def test_public_cannot_connect_to_any_database(api, attacked) -> None:
     query = "SELECT datname FROM pg_database WHERE datallowconn AND has_database_privilege('public', oid, 'CONNECT')"
     assert api.sql(attacked[0], query) == []
 
 
-def test_what_is_opened_to_others_stays_shut(api, attacked) -> None:
-    """Even a project that wants to let another one in can't."""
+def test_granting_access_to_other_roles_has_no_effect(api, attacked) -> None:
     project_id, own, other = attacked
     api.sql(project_id, f"GRANT ALL ON DATABASE {own['database']} TO {other['user']}, PUBLIC")
     try:
@@ -138,7 +137,7 @@ def test_what_is_opened_to_others_stays_shut(api, attacked) -> None:
         api.sql(project_id, f"REVOKE ALL ON DATABASE {own['database']} FROM {other['user']}, PUBLIC")
 
 
-def test_other_projects_statements_are_not_shown(api, attacked) -> None:
+def test_statements_of_other_projects_are_hidden(api, attacked) -> None:
     project_id, _, other = attacked
     with psycopg.connect(other["database_url"]) as connection:
         connection.execute("SELECT 'my secret'")
@@ -174,8 +173,8 @@ def test_the_role_owns_its_schema(api, attacked) -> None:
     assert api.sql(project_id, "DROP SCHEMA mine CASCADE; SELECT f() AS f") == [{"f": 1}]
 
 
-def test_a_public_schema_made_anew_gets_its_extensions_again(api, project) -> None:
-    """What several tools do to begin again."""
+def test_extensions_can_be_recreated_after_the_public_schema(api, project) -> None:
+    """Several tools reset a database by dropping the public schema."""
     project_id = project()
     api.sql(project_id, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     for name in ("vector", '"uuid-ossp"', "pgcrypto"):
@@ -186,7 +185,7 @@ def test_a_public_schema_made_anew_gets_its_extensions_again(api, project) -> No
     assert row["v"] == "[1]"
 
 
-def test_the_credentials_are_the_url_in_parts(attacked) -> None:
+def test_credentials_match_the_database_url(attacked) -> None:
     _, own, _ = attacked
     parts = {name: own[name] for name in ("host", "port", "user", "password")}
     with psycopg.connect(dbname=own["database"], **parts) as connection:

@@ -1,4 +1,4 @@
-"""What isn't a proper request: answered as JSON with a code and an id that the log has too, never with a traceback."""
+"""Malformed requests get a JSON error with a code and a logged request ID, never a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def _exchange(platform, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the answer to these very bytes."""
+    """Status, headers and body of the response to these raw bytes."""
     with socket.create_connection(("127.0.0.1", platform.port), timeout=30) as connection:
         connection.sendall(raw)
         received = b""
@@ -32,12 +32,12 @@ def _received(connection: socket.socket) -> bytes:
 
 
 HEAD = b"Host: 127.0.0.1\r\nConnection: close\r\n"
-REFUSED = {
-    "no http": (b"hello\r\n\r\n", 400, "http_invalid"),
-    "tls": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "http_invalid"),
+MALFORMED = {
+    "not HTTP": (b"hello\r\n\r\n", 400, "http_invalid"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "http_invalid"),
     "no host": (b"GET /v1/project HTTP/1.1\r\n\r\n", 400, "http_invalid"),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "http_invalid"),
-    "length in words": (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: ten\r\n\r\n", 400, "http_invalid"),
+    "length isn't a number": (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: ten\r\n\r\n", 400, "http_invalid"),
     "negative length": (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: -1\r\n\r\n", 400, "http_invalid"),
     "two lengths": (
         b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "http_invalid",
@@ -50,15 +50,15 @@ REFUSED = {
     "many headers": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, 431, "head_too_large"),
     "encoded bytes in the path": (b"GET /%ff%fe%00 HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "not_found"),
     "a long path": (b"GET /" + b"a" * 50_000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 404, "not_found"),
-    "an odd method": (b"BREW /v1/project HTTP/1.1\r\n" + HEAD + b"X-API-Key: KEY\r\n\r\n", 405, "method_not_allowed"),
-    "a stranger's host": (b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421, "host_not_served"),
-    "no host's name": (b"GET / HTTP/1.1\r\nHost: \xff\r\nConnection: close\r\n\r\n", 421, "host_not_served"),
+    "unknown method": (b"BREW /v1/project HTTP/1.1\r\n" + HEAD + b"X-API-Key: KEY\r\n\r\n", 405, "method_not_allowed"),
+    "foreign host": (b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421, "host_not_served"),
+    "host isn't ASCII": (b"GET / HTTP/1.1\r\nHost: \xff\r\nConnection: close\r\n\r\n", 421, "host_not_served"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_request_gets_json(platform, case) -> None:
-    raw, expected, code = REFUSED[case]
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_requests_get_json_errors(platform, case) -> None:
+    raw, expected, code = MALFORMED[case]
     status, headers, body = _exchange(platform, raw.replace(b"KEY", platform.api_key.encode()))
     document = json.loads(body)
     assert (status, document["error"]["code"]) == (expected, code), document
@@ -73,7 +73,7 @@ def test_what_is_no_request_gets_json(platform, case) -> None:
     ("framing", "sent"),
     [("Content-Length: 100", b'{"query": "SELECT 1'), ("Transfer-Encoding: chunked", b"5\r\n{")],
 )
-def test_a_body_that_ends_early(api, platform, untouched, framing, sent) -> None:
+def test_truncated_bodies(api, platform, untouched, framing, sent) -> None:
     head = f"POST /v1/project/{untouched}/sql HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {platform.api_key}\r\n{framing}\r\n\r\n"
     before = len(_requests(platform, untouched))
     with socket.create_connection(("127.0.0.1", platform.port), timeout=30) as connection:
@@ -85,7 +85,7 @@ def test_a_body_that_ends_early(api, platform, untouched, framing, sent) -> None
     assert _requests(platform, untouched)[-1]["status"] in (0, 400)
 
 
-def test_a_chunk_that_is_none(platform, untouched) -> None:
+def test_invalid_chunk(platform, untouched) -> None:
     head = (
         f"POST /v1/project/{untouched}/sql HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {platform.api_key}\r\n"
     )
@@ -107,22 +107,22 @@ BODIES: dict[str, tuple[bytes, dict[str, str], int, str]] = {
     "a form": (b"query=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "json_expected"),
     "text": (b"{}", {"Content-Type": "text/plain"}, 415, "json_expected"),
     "multipart": (b"--x", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "json_expected"),
-    "an odd type": (b"{}", {"Content-Type": ";;;"}, 415, "json_expected"),
+    "invalid content type": (b"{}", {"Content-Type": ";;;"}, 415, "json_expected"),
     "101 levels": (b'{"query":' + b"[" * 101 + b"]" * 101 + b"}", {}, 400, "json_invalid"),
     "a million levels": (b"[" * 1_000_000, {}, 400, "json_invalid"),
     "not UTF-8": (b'{"query": "\xff"}', {}, 400, "json_invalid"),
     "UTF-16": ('{"query": "SELECT 1"}'.encode("utf-16-be")[:-1], {}, 400, "json_invalid"),
     "NUL": (b'{"query": "SELECT \\u0000"}', {}, 400, "field_invalid"),
-    "NUL, deep in params": (
+    "nested NUL in params": (
         b'{"query": "SELECT $1", "params": [{"a": ["\\u0000"]}]}',
         {},
         400,
         "field_invalid",
     ),
-    "half a surrogate pair": (b'{"query": "\\ud800"}', {}, 400, "json_invalid"),
-    "beyond a double": (b'{"query": "SELECT $1", "params": [1e400]}', {}, 400, "json_invalid"),
+    "lone surrogate": (b'{"query": "\\ud800"}', {}, 400, "json_invalid"),
+    "number beyond a double": (b'{"query": "SELECT $1", "params": [1e400]}', {}, 400, "json_invalid"),
     "too many digits": (b'{"query": "x", "params": [' + b"9" * 5000 + b"]}", {}, 400, "json_invalid"),
-    "a key that comes twice, none of them text": (
+    "duplicate key, the last one not a string": (
         b'{"query": "SELECT 1", "query": 2}',
         {},
         400,
@@ -132,27 +132,27 @@ BODIES: dict[str, tuple[bytes, dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize("case", BODIES)
-def test_bodies_that_are_refused(api, platform, untouched, case) -> None:
+def test_invalid_bodies_are_rejected(api, platform, untouched, case) -> None:
     content, headers, status, code = BODIES[case]
-    answer = api.post(f"/{untouched}/sql", content=content, headers=headers)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
-    _await_logged(platform, answer.json()["request_id"])
+    response = api.post(f"/{untouched}/sql", content=content, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
+    _await_logged(platform, response.json()["request_id"])
 
 
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"]
 )
-def test_bodies_with_a_json_type_are_taken(api, untouched, kind) -> None:
-    answer = api.post(f"/{untouched}/sql", content=b'{"query": "SELECT 1"}', headers={"Content-Type": kind})
-    assert answer.status_code == 200
+def test_json_content_types_are_accepted(api, untouched, kind) -> None:
+    response = api.post(f"/{untouched}/sql", content=b'{"query": "SELECT 1"}', headers={"Content-Type": kind})
+    assert response.status_code == 200
 
 
-def test_a_body_that_is_too_large(api, untouched) -> None:
-    answer = api.post(f"/{untouched}/sql", content=b" " * (41 * 1024 * 1024))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+def test_too_large_body(api, untouched) -> None:
+    response = api.post(f"/{untouched}/sql", content=b" " * (41 * 1024 * 1024))
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
 
 
-def test_a_hundred_levels_are_fine(api, untouched) -> None:
+def test_100_levels_are_allowed(api, untouched) -> None:
     deep: Any = []
     for _ in range(96):
         deep = [deep]
@@ -161,17 +161,17 @@ def test_a_hundred_levels_are_fine(api, untouched) -> None:
 
 def test_head_and_options(api) -> None:
     for path in ("", "/projects"):
-        answer = api.head(path)
-        assert (answer.status_code, answer.content) == (200, b"")
-        assert int(answer.headers["Content-Length"]) > 2
-    answer = api.options("/projects")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
-    assert answer.json()["error"]["code"] == "method_not_allowed"
+        response = api.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+        assert int(response.headers["Content-Length"]) > 2
+    response = api.options("/projects")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert response.json()["error"]["code"] == "method_not_allowed"
 
 
-def test_every_answer_has_an_id_that_the_log_has(api, platform) -> None:
-    for answer in (api.get("/projects"), api.get("/nothing"), api.plain.get(f"{platform.url}/healthz")):
-        _await_logged(platform, answer.headers["X-Request-Id"])
+def test_every_response_has_a_logged_request_id(api, platform) -> None:
+    for response in (api.get("/projects"), api.get("/nothing"), api.plain.get(f"{platform.url}/healthz")):
+        _await_logged(platform, response.headers["X-Request-Id"])
 
 
 def _await_logged(platform, request_id: str) -> None:

@@ -174,7 +174,7 @@ def _asked_port(home: Path, running) -> None:
         port = taken.getsockname()[1]
         refused = run_platform(home, "start", "--port", str(port))
     assert (refused["exit_code"], refused["error"]["code"]) == (1, "port_unavailable")
-    assert f"port {port} can't be listened on: another program uses it" in refused["error"]["message"]
+    assert f"can't listen on port {port}: another program is using it" in refused["error"]["message"]
     assert run_platform(home, "status")["status"] == "stopped"
     assert processes_of(home) == []
     port = free_port()

@@ -219,7 +219,7 @@ def test_the_overview_has_storage_requests_and_the_key_on_demand(api, project, b
     marked = api.get(f"/{project_id}/storage")
     overview = browser.get("/").text
     assert re.search(r'<meter[^>]*max="20000000000"[^>]*value="1000"', overview)
-    assert "1 KB of 20 GB" in overview
+    assert "1 kB of 20 GB" in overview
     assert marked.headers["X-Request-Id"] in browser.get("/requests").text
     assert platform.api_key not in overview
     assert platform.api_key in browser.get("/key").text

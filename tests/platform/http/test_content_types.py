@@ -1,10 +1,10 @@
-"""Stored files are served as browsers need them, on every machine alike."""
+"""Content types of storage files."""
 
 import pytest
 
 from mosaic_deploy.platform.projects.names import STATIC_CONTENT_TYPES, storage_content_type
 
-NEEDED = {
+EXPECTED = {
     "a.mjs": "text/javascript; charset=utf-8",
     "a.js": "text/javascript; charset=utf-8",
     "a.js.map": "application/json; charset=utf-8",
@@ -31,12 +31,12 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_types(name: str) -> None:
-    assert storage_content_type(name) == NEEDED[name]
+    assert storage_content_type(name) == EXPECTED[name]
 
 
-def test_storage_serves_what_hosting_serves_alike() -> None:
+def test_storage_and_static_hosting_use_the_same_types() -> None:
     assert {
         suffix: storage_content_type(f"a{suffix}") for suffix in STATIC_CONTENT_TYPES
     } == STATIC_CONTENT_TYPES

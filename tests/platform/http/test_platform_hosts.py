@@ -1,4 +1,4 @@
-"""Names in URLs: whose site a Host header means, and what a project's clients connect to."""
+"""Host headers of the platform and of sites, and projects' database URLs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_a_base_domain(base, api, site) -> None:
 @pytest.mark.parametrize(
     "base", ["", "a b", "ftp://x", "example.com/path", "-a.com", "user@example.com", "*.x"]
 )
-def test_what_is_no_domain(base) -> None:
-    with pytest.raises(ProcessFault) as refused:
+def test_invalid_base_domains(base) -> None:
+    with pytest.raises(ProcessFault) as error:
         domain_hosts(base)
-    assert refused.value.code == "base_domain_invalid"
+    assert error.value.code == "base_domain_invalid"
 
 
 @pytest.mark.parametrize(
-    ("host", "meant"),
+    ("host", "project_id"),
     [
         ("api.example.com", None),
         ("API.Example.COM:443", None),
@@ -43,21 +43,21 @@ def test_what_is_no_domain(base) -> None:
         ("POD-16F.example.com:8787", "pod-16f"),
     ],
 )
-def test_hosts_that_are_served(host, meant) -> None:
-    assert domain_hosts("example.com").project_id_from_host(host) == meant
+def test_served_hosts(host, project_id) -> None:
+    assert domain_hosts("example.com").project_id_from_host(host) == project_id
 
 
 @pytest.mark.parametrize(
     "host",
     ["", "evil.com", "a.b.example.com", ".example.com", "xexample.com", "example.com.evil.com", "127.0.0.1"],
 )
-def test_other_hosts_are_refused(host) -> None:
-    with pytest.raises(Fault) as refused:
+def test_foreign_hosts_are_rejected(host) -> None:
+    with pytest.raises(Fault) as error:
         domain_hosts("example.com").project_id_from_host(host)
-    assert (refused.value.status, refused.value.code) == (421, "host_not_served")
+    assert (error.value.status, error.value.code) == (421, "host_not_served")
 
 
-def test_a_machine_of_ones_own() -> None:
+def test_local_hosts() -> None:
     hosts = local_hosts(8787)
     assert hosts.url == "http://127.0.0.1:8787"
     assert hosts.project_id_from_host("[::1]:8787") is None
@@ -91,7 +91,7 @@ def test_a_projects_database_url(url, public, expected) -> None:
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "postgresql:///postgres", "postgresql://%2Ftmp/x", "host=/tmp"]
 )
-def test_what_is_no_database_url(url) -> None:
-    with pytest.raises(ProcessFault) as refused:
+def test_invalid_database_urls(url) -> None:
+    with pytest.raises(ProcessFault) as error:
         Server.from_url(url)
-    assert refused.value.code == "database_url_invalid"
+    assert error.value.code == "database_url_invalid"

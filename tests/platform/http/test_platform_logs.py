@@ -1,4 +1,4 @@
-"""Log and metrics: every request once, with its id, and nothing secret."""
+"""Log and metrics: every request is counted and logged once, with its ID and without secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mosaic_deploy.platform.http.request_journal import RequestJournal, RequestR
 
 
 def logged(platform, request_id: str) -> dict[str, object]:
-    """The line of a request; it is written after the answer."""
+    """The log line of a request, which is written after its response."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         lines = map(json.loads, read_last_lines(platform.home / "platform.log", 100_000))
@@ -32,19 +32,19 @@ def logged(platform, request_id: str) -> dict[str, object]:
     raise AssertionError(f"{request_id} is not in the log")
 
 
-def test_a_request_is_logged_with_the_id_that_its_answer_has(api, project, platform) -> None:
+def test_requests_are_logged_with_their_id(api, project, platform) -> None:
     project_id = project("Logged")
-    answer = api.post(f"/{project_id}/sql", json={"query": "SELECT 'hidden-in-sql'"})
-    line = logged(platform, answer.headers["X-Request-Id"])
+    response = api.post(f"/{project_id}/sql", json={"query": "SELECT 'hidden-in-sql'"})
+    line = logged(platform, response.headers["X-Request-Id"])
     assert (line["method"], line["status"]) == ("POST", 200)
     assert line["path"] == f"/v1/project/{project_id}/sql"
     assert line["route"] == "/v1/project/{project_id}/sql"
     assert isinstance(line["ms"], float)
     site = api.site(project_id, "/a%0ab%22%1b?token=hidden-in-query")
     assert (logged(platform, site.headers["X-Request-Id"])["path"], site.status_code) == ('/a\nb"\x1b', 404)
-    refused = api.get("/no-such/files")
-    assert refused.json()["request_id"] == refused.headers["X-Request-Id"]
-    assert logged(platform, refused.headers["X-Request-Id"])["status"] == 404
+    rejected = api.get("/no-such/files")
+    assert rejected.json()["request_id"] == rejected.headers["X-Request-Id"]
+    assert logged(platform, rejected.headers["X-Request-Id"])["status"] == 404
     text = (platform.home / "platform.log").read_text()
     assert "hidden" not in text
     assert text.isascii()
@@ -60,15 +60,15 @@ def test_metrics_count_requests_by_pattern(api, project, platform) -> None:
     api.plain.request("MADEUP", api.root + f"/{project_id}")
     after = _metrics(api)
 
-    def grown(name: str) -> float:
+    def increase(name: str) -> float:
         return after.get(name, 0) - before.get(name, 0)
 
     route = "/v1/project/{project_id}/sql"
-    assert grown(f'mosaic_requests_total{{route="{route}",method="POST",status="200"}}') == 3
-    assert grown(f'mosaic_requests_total{{route="{route}",method="POST",status="400"}}') == 1
-    assert grown(f'mosaic_request_seconds_bucket{{route="{route}",le="+Inf"}}') == 4
-    assert grown(f'mosaic_request_seconds_count{{route="{route}"}}') == 4
-    assert grown('mosaic_requests_total{route="unmatched",method="other",status="404"}') == 1
+    assert increase(f'mosaic_requests_total{{route="{route}",method="POST",status="200"}}') == 3
+    assert increase(f'mosaic_requests_total{{route="{route}",method="POST",status="400"}}') == 1
+    assert increase(f'mosaic_request_seconds_bucket{{route="{route}",le="+Inf"}}') == 4
+    assert increase(f'mosaic_request_seconds_count{{route="{route}"}}') == 4
+    assert increase('mosaic_requests_total{route="unmatched",method="other",status="404"}') == 1
     for name in ('mosaic_projects{status="running"}', 'mosaic_control_connections{state="idle"}',
                  'mosaic_sql_connections{state="idle"}', 'mosaic_file_bytes{kind="stored"}',
                  "mosaic_requests_under_way", "mosaic_uptime_seconds"):  # fmt: skip
@@ -79,11 +79,11 @@ def test_metrics_count_requests_by_pattern(api, project, platform) -> None:
 
 
 def _metrics(api) -> dict[str, float]:
-    answer = api.plain.get(api.root + "/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    response = api.plain.get(api.root + "/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     found: dict[str, float] = {}
     announced: set[str] = set()
-    for line in answer.text.splitlines():
+    for line in response.text.splitlines():
         if line.startswith("# TYPE "):
             name = line.split()[2]
             assert name not in announced
@@ -104,14 +104,14 @@ def test_the_histogram_counts_every_request_once() -> None:
     counts = [count for _, count in histogram.cumulative()]
     assert counts == sorted(counts)
     assert counts[-1] == sum(histogram.buckets) == 1000
-    # 1 ms is not above the bound of 1 ms: 0.0 to 1.0 in steps of 0.1.
+    # 0.0 to 1.0 ms in steps of 0.1 ms: the bound of 1 ms is inclusive.
     assert counts[0] == 11
     assert len(journal.recent) == 200
     assert journal.recent[0].request_id == "999"
 
 
 @pytest.fixture
-def turning(tmp_path, monkeypatch):
+def rotating(tmp_path, monkeypatch):
     monkeypatch.setattr(logs, "MAX_BYTES", 2000)
     file = logs.RotatingLogFile(tmp_path / "platform.log")
     file.setFormatter(logs.JsonLineFormatter())
@@ -123,9 +123,9 @@ def write(file: logging.Handler, message: str) -> None:
     file.emit(logging.makeLogRecord({"msg": message, "levelname": "INFO", "name": "x"}))
 
 
-def test_the_log_stays_small(turning, tmp_path) -> None:
+def test_the_log_stays_small(rotating, tmp_path) -> None:
     for number in range(500):
-        write(turning, f"line {number}")
+        write(rotating, f"line {number}")
     files = sorted(tmp_path.iterdir())
     assert len(files) == logs.BACKUP_COUNT + 1
     assert all(path.stat().st_size <= 2000 and path.stat().st_mode & 0o777 == 0o600 for path in files)
@@ -133,15 +133,15 @@ def test_the_log_stays_small(turning, tmp_path) -> None:
     assert messages == [f"line {number}" for number in range(480, 500)]
 
 
-def test_following_misses_nothing_when_the_log_is_turned_over(turning, tmp_path) -> None:
+def test_following_the_log_across_a_rotation(rotating, tmp_path) -> None:
     log = tmp_path / "platform.log"
-    write(turning, "before")
+    write(rotating, "before")
     got: list[str] = []
     began = threading.Event()
 
     def follow() -> None:
         lines = follow_lines(log)
-        # The first look happens at the first `next`; this line tells that it did.
+        # The first line shows that the reader has opened the file.
         for line in lines:
             got.append(line)
             began.set()
@@ -152,13 +152,13 @@ def test_following_misses_nothing_when_the_log_is_turned_over(turning, tmp_path)
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
     while not began.wait(0.05):
-        write(turning, "begin")
+        write(rotating, "begin")
     for number in range(15):
-        write(turning, f"line {number}")
-    # Once turned over is followed; the reader gets to look between.
+        write(rotating, f"line {number}")
+    # The reader follows one rotation at a time; let it catch up.
     while '"line 14"' not in "".join(got):
         time.sleep(0.02)
-    write(turning, "end")
+    write(rotating, "end")
     reader.join(10)
     assert not reader.is_alive()
     messages = [json.loads(line)["message"] for line in got]
@@ -166,8 +166,8 @@ def test_following_misses_nothing_when_the_log_is_turned_over(turning, tmp_path)
     assert "before" not in messages
 
 
-def test_stderr_follows_the_log_it_leads_into(tmp_path) -> None:
-    """What a crash says lands in the file that is there, not in one that was turned away."""
+def test_stderr_moves_to_the_new_log_on_rotation(tmp_path) -> None:
+    """So crash output is in the current file, not in a rotated one."""
     program = (
         "import logging, os, sys; from pathlib import Path; from mosaic_deploy.platform.http import logs;"
         "logs.MAX_BYTES = 500; logs.configure(Path(sys.argv[1]));"
@@ -182,18 +182,18 @@ def test_stderr_follows_the_log_it_leads_into(tmp_path) -> None:
     assert log.read_bytes().endswith(b"crash")
 
 
-def test_a_log_that_cant_be_written_stops_nothing() -> None:
+def test_an_unwritable_log_is_ignored() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     program = (
         "import logging; from mosaic_deploy.platform.http import logs; logs.configure(None);"
-        "logging.getLogger('x').info('nowhere'); print('goes on', flush=True)"
+        "logging.getLogger('x').info('nowhere'); print('still running', flush=True)"
     )
     with Path("/dev/full").open("ab", buffering=0) as full:
         done = subprocess.run(
             [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, check=False
         )
-    assert done.stdout == b"goes on\n"
+    assert done.stdout == b"still running\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Drafts of migrations: a clone that apps see, while the project's own database stays as it is."""
+"""Drafts of migrations: apps use a clone, while the project's own database stays unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, Dr
 
 
 class Drafting:
-    """One who drafts migrations of a project."""
+    """A `dev` command that drafts migrations of a project."""
 
     def __init__(self, url: str, key: str, project_id: str, name: str = "one") -> None:
         self.url, self.key, self.id, self.name = url, key, project_id, name
@@ -29,29 +29,30 @@ class Drafting:
     def step(self, step: str) -> httpx.Response:
         return self.post(f"/dev/{self.id}/draft", {"step": step, "name": self.name})
 
-    def does(self, step: str) -> dict:
-        answer = self.step(step)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+    def run_step(self, step: str) -> dict:
+        response = self.step(step)
+        assert response.status_code == 200, response.text
+        return response.json()
 
-    def sql(self, query: str, means: str = "") -> list[dict]:
-        named = {"Mosaic-Database": means} if means else {}
-        answer = self.post(f"/v1/project/{self.id}/sql", {"query": query}, **named)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["rows"]
+    def sql(self, query: str, database: str = "") -> list[dict]:
+        headers = {"Mosaic-Database": database} if database else {}
+        response = self.post(f"/v1/project/{self.id}/sql", {"query": query}, **headers)
+        assert response.status_code == 200, response.text
+        return response.json()["rows"]
 
-    def drafted(self, query: str) -> None:
-        self.does("clone")
+    def serve(self, query: str) -> None:
+        """Clone the database, run `query` on the clone, have it served."""
+        self.run_step("clone")
         self.sql(query, f"draft {self.name}")
-        assert self.does("serve")["served"]
+        assert self.run_step("serve")["served"]
 
-    def tables(self, means: str = "") -> list[str]:
-        rows = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1", means)
+    def tables(self, database: str = "") -> list[str]:
+        rows = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1", database)
         return [row["tablename"] for row in rows]
 
     def database_url(self) -> str:
-        answer = httpx.get(f"{self.url}/v1/project/{self.id}/credentials", headers={"X-API-Key": self.key})
-        return answer.json()["database_url"]
+        response = httpx.get(f"{self.url}/v1/project/{self.id}/credentials", headers={"X-API-Key": self.key})
+        return response.json()["database_url"]
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def draft(platform, project) -> Drafting:
     return made
 
 
-def test_apps_see_the_clone_and_deploys_the_database(draft) -> None:
-    draft.drafted("CREATE TABLE drafted (n int)")
+def test_apps_use_the_clone_and_deploys_the_database(draft) -> None:
+    draft.serve("CREATE TABLE drafted (n int)")
     assert draft.tables() == ["base", "drafted"]
     assert draft.tables("base") == ["base"]
     draft.sql("INSERT INTO base VALUES (2)")
@@ -75,118 +76,119 @@ def test_apps_see_the_clone_and_deploys_the_database(draft) -> None:
         )
 
 
-def test_every_draft_begins_with_what_the_database_is(draft) -> None:
-    draft.drafted("CREATE TABLE drafted (n int)")
+def test_every_draft_starts_from_the_current_database(draft) -> None:
+    draft.serve("CREATE TABLE drafted (n int)")
     draft.sql("CREATE TABLE applied (n int)", "base")
-    draft.drafted("CREATE TABLE drafted (n bigint)")
+    draft.serve("CREATE TABLE drafted (n bigint)")
     assert draft.tables() == ["applied", "base", "drafted"]
 
 
-def test_while_the_next_one_is_made_the_last_one_is_served(draft) -> None:
-    draft.drafted("CREATE TABLE good (n int)")
-    draft.does("clone")
+def test_the_old_clone_is_served_until_the_next_one_is_ready(draft) -> None:
+    draft.serve("CREATE TABLE good (n int)")
+    draft.run_step("clone")
     assert draft.tables() == ["base", "good"]
     draft.sql("CREATE TABLE better (n int)", "draft one")
     assert draft.tables() == ["base", "good"]
-    assert draft.does("serve")["served"]
+    assert draft.run_step("serve")["served"]
     assert draft.tables() == ["base", "better"]
 
 
-def test_when_it_ends_the_database_is_as_it_was(draft) -> None:
-    draft.drafted("DROP TABLE base")
+def test_dropping_a_draft_leaves_the_database_unchanged(draft) -> None:
+    draft.serve("DROP TABLE base")
     assert draft.tables() == []
-    assert draft.does("drop") == {**draft.does("keep"), "served": False, "another": False}
+    assert draft.run_step("drop") == {**draft.run_step("keep"), "served": False, "another": False}
     assert draft.sql("SELECT n FROM base") == [{"n": 1}]
     assert draft.database_url().endswith(f"/tenant_{draft.id.replace('-', '_')}")
-    assert draft.does("drop")["served"] is False
+    assert draft.run_step("drop")["served"] is False
     assert databases(draft) == 1
 
 
 def databases(draft: Drafting) -> int:
-    """Without those that are set aside, and on their way out."""
+    """The number of the project's databases, without retired clones."""
     like = f"datname LIKE 'tenant_{draft.id.replace('-', '_')}%' AND datname NOT LIKE '%_old_%'"
     return int(draft.sql(f"SELECT count(*) AS n FROM pg_database WHERE {like}")[0]["n"])
 
 
-def test_what_the_database_is_set_to_is_cloned(draft) -> None:
+def test_database_settings_are_cloned(draft) -> None:
     name = "tenant_" + draft.id.replace("-", "_")
     draft.sql(f"ALTER DATABASE {name} SET search_path = 'public, extra', pg_catalog")
     draft.sql(f"ALTER ROLE {name} IN DATABASE {name} SET work_mem = '7MB'")
     shown = "SELECT current_setting('search_path') AS path, current_setting('work_mem') AS memory"
-    draft.drafted("SELECT 1")
+    draft.serve("SELECT 1")
     with psycopg.connect(draft.database_url()) as app, app.cursor() as cursor:
         assert cursor.execute(shown).fetchone() == ('"public, extra", pg_catalog', "7MB")
 
 
-def test_idle_connections_are_ended_and_working_ones_are_named(draft) -> None:
+def test_idle_connections_are_terminated_and_active_ones_reported(draft) -> None:
     own = draft.database_url()
     with psycopg.connect(own, autocommit=True, application_name="an idle pool") as idle:
         idle.execute("SELECT 1")
-        draft.drafted("SELECT 1")
+        draft.serve("SELECT 1")
         with pytest.raises(psycopg.OperationalError):
             idle.execute("SELECT 1")
-    with psycopg.connect(own, application_name="somebody at work") as busy:
+    with psycopg.connect(own, application_name="busy app") as busy:
         busy.execute("INSERT INTO base VALUES (3)")
-        refused = draft.step("clone")
-        assert refused.status_code == 409
-        assert refused.json()["error"]["code"] == "database_in_use"
-        assert "somebody at work" in refused.json()["error"]["message"]
+        rejected = draft.step("clone")
+        assert rejected.status_code == 409
+        assert rejected.json()["error"]["code"] == "database_in_use"
+        message = rejected.json()["error"]["message"]
+        assert message.startswith("the database is in use and can't be copied: busy app (process ")
         busy.execute("INSERT INTO base VALUES (4)")
-    draft.drafted("SELECT 1")
+    draft.serve("SELECT 1")
     assert draft.sql("SELECT n FROM base ORDER BY n") == [{"n": 1}, {"n": 3}, {"n": 4}]
 
 
-def test_an_app_that_comes_back_at_once_hinders_nothing(draft) -> None:
-    """Its pool connects anew as soon as it is cut off, to the database and to the clone."""
+def test_apps_that_reconnect_at_once_dont_block_drafts(draft) -> None:
+    """Their pools reconnect as soon as they are terminated, to the database and to the clone."""
     own = draft.database_url()
-    draft.drafted("SELECT 1")
-    over = threading.Event()
+    draft.serve("SELECT 1")
+    done = threading.Event()
     counts = dict.fromkeys((own, draft.database_url()), 0)
 
-    def come_back(url: str) -> None:
-        while not over.is_set():
+    def reconnect(url: str) -> None:
+        while not done.is_set():
             try:
                 with psycopg.connect(url, autocommit=True) as app:
                     counts[url] += 1
-                    while not over.is_set():
+                    while not done.is_set():
                         app.execute("SELECT 1")
             except psycopg.Error:
                 continue
 
-    apps = [threading.Thread(target=come_back, args=(url,)) for url in counts]
+    apps = [threading.Thread(target=reconnect, args=(url,)) for url in counts]
     for app in apps:
         app.start()
     try:
         while not all(counts.values()):
             pass
         for number in range(3):
-            draft.drafted(f"CREATE TABLE drafted_{number} (n int)")
+            draft.serve(f"CREATE TABLE drafted_{number} (n int)")
             assert draft.tables() == ["base", f"drafted_{number}"]
     finally:
-        over.set()
+        done.set()
         for app in apps:
             app.join(30)
 
 
-def test_another_ones_draft_takes_its_place(draft) -> None:
-    draft.drafted("CREATE TABLE one (n int)")
+def test_a_draft_of_another_command_replaces_the_first(draft) -> None:
+    draft.serve("CREATE TABLE one (n int)")
     other = Drafting(draft.url, draft.key, draft.id, "two")
-    other.does("clone")
-    assert draft.does("keep") == {**draft.does("keep"), "served": False, "another": True}
-    refused = draft.post(
+    other.run_step("clone")
+    assert draft.run_step("keep") == {**draft.run_step("keep"), "served": False, "another": True}
+    rejected = draft.post(
         f"/v1/project/{draft.id}/sql", {"query": "SELECT 1"}, **{"Mosaic-Database": "draft one"}
     )
-    assert refused.json()["error"]["code"] == "draft_gone"
+    assert rejected.json()["error"]["code"] == "draft_gone"
     assert draft.step("serve").status_code == 409
-    assert draft.does("drop")["another"]
+    assert draft.run_step("drop")["another"]
     other.sql("CREATE TABLE two (n int)", "draft two")
-    assert other.does("serve")["served"]
+    assert other.run_step("serve")["served"]
     assert other.tables() == ["base", "two"]
 
 
-def test_what_was_set_aside_is_dropped(draft) -> None:
+def test_retired_clones_are_dropped(draft) -> None:
     for _ in range(3):
-        draft.drafted("SELECT 1")
+        draft.serve("SELECT 1")
     like = f"tenant_{draft.id.replace('-', '_')}_draft_old_%"
     deadline = time.monotonic() + 60
     while draft.sql(f"SELECT count(*) AS n FROM pg_database WHERE datname LIKE '{like}'") != [{"n": 0}]:
@@ -194,9 +196,9 @@ def test_what_was_set_aside_is_dropped(draft) -> None:
     assert databases(draft) == 2
 
 
-def test_another_projects_role_gets_into_no_clone(draft, project) -> None:
-    draft.drafted("SELECT 1")
-    draft.does("clone")
+def test_roles_of_other_projects_cannot_connect_to_clones(draft, project) -> None:
+    draft.serve("SELECT 1")
+    draft.run_step("clone")
     stranger = Drafting(draft.url, draft.key, project("Stranger")).database_url()
     own = "tenant_" + draft.id.replace("-", "_")
     for name in (own, f"{own}_draft", f"{own}_draft_next"):
@@ -204,33 +206,33 @@ def test_another_projects_role_gets_into_no_clone(draft, project) -> None:
             psycopg.connect(stranger.rpartition("/")[0] + f"/{name}")
 
 
-def test_a_project_is_deleted_with_its_clones(draft) -> None:
-    draft.drafted("SELECT 1")
-    draft.does("clone")
+def test_deleting_a_project_drops_its_clones(draft) -> None:
+    draft.serve("SELECT 1")
+    draft.run_step("clone")
     assert databases(draft) == 3
-    gone = httpx.delete(
+    deleted = httpx.delete(
         f"{draft.url}/v1/project/projects/{draft.id}", headers={"X-API-Key": draft.key}, timeout=60
     )
-    assert gone.status_code == 200
+    assert deleted.status_code == 200
     assert draft.step("clone").status_code == 404
     assert draft.step("keep").status_code == 404
 
 
-def test_only_this_machines_key_drafts_and_nonsense_is_refused(draft) -> None:
+def test_invalid_draft_requests_are_rejected(draft) -> None:
     for key in ({"key": ""}, {"key": "mk_wrong"}):
         assert Drafting(draft.url, project_id=draft.id, **key).step("clone").status_code == 401
     assert Drafting(draft.url, draft.key, "not-there").step("clone").status_code == 404
     assert draft.step("dance").status_code == 400
     assert draft.step("serve").status_code == 409
     draft.sql("SELECT 1", "nothing known")
-    refused = draft.post(
+    rejected = draft.post(
         f"/v1/project/{draft.id}/sql", {"query": "SELECT 1"}, **{"Mosaic-Database": "draft one"}
     )
-    assert refused.status_code == 409
+    assert rejected.status_code == 409
 
 
-def test_a_platform_that_is_killed_serves_the_database_again(tmp_path, draft) -> None:
-    """On a platform of its own. What the clone had is gone; what the database had isn't."""
+def test_after_a_crash_the_database_is_served_again(tmp_path, draft) -> None:
+    """On a separate platform. The clone is dropped; the database is unchanged."""
     home = tmp_path / "home"
     document = run_platform(home, "start", "--port", str(free_port()))
     try:
@@ -238,22 +240,21 @@ def test_a_platform_that_is_killed_serves_the_database_again(tmp_path, draft) ->
             document["url"], document["api_key"], create_project(document["url"], document["api_key"], "K")
         )
         made.sql("CREATE TABLE base (n int)")
-        made.drafted("CREATE TABLE drafted (n int)")
-        made.does("clone")
+        made.serve("CREATE TABLE drafted (n int)")
+        made.run_step("clone")
         os.kill(document["pid"], signal.SIGKILL)
         again = run_platform(home, "start")
         made.url = again["url"]
         assert made.tables() == ["base"]
-        assert made.does("keep")["served"] is False
+        assert made.run_step("keep")["served"] is False
         assert databases(made) == 1
-        made.drafted("CREATE TABLE anew (n int)")
-        assert made.tables() == ["anew", "base"]
+        made.serve("CREATE TABLE again (n int)")
+        assert made.tables() == ["again", "base"]
     finally:
         run_platform(home, "reset")
 
 
-def test_whoever_falls_silent_is_forgotten() -> None:
-    """The platform's own part of it, without the wait."""
+def test_drafts_without_heartbeat_expire() -> None:
     drafts = DraftSessions()
     made = drafts.get_or_create("x", "one")
     assert drafts.find("x") is made

@@ -1,4 +1,4 @@
-"""What the tiers allow: read, chosen at the start, held, and kept over a backup."""
+"""Limits of the tiers: parsing, settings at the start, enforcement, and a backup in between."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def test_sizes(text, size) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0.4B", "-1", "1GiB", "GB", "1e9", "٣GB", "99999999999TB"])
-def test_what_is_no_size(text) -> None:
-    with pytest.raises(ValueError, match="is not a size"):
+def test_invalid_sizes(text) -> None:
+    with pytest.raises(ValueError, match="isn't a size; use a number with B, kB, MB, GB or TB"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "ten", "²", "9999999999"])
-def test_what_is_no_count(text) -> None:
-    with pytest.raises(ValueError, match="is not a whole number above 0"):
+def test_invalid_counts(text) -> None:
+    with pytest.raises(ValueError, match="isn't a whole number above 0"):
         parse_count(text)
 
 
@@ -43,7 +43,7 @@ def test_limits_by_tier() -> None:
     assert caught.value.code == "limit_invalid"
 
 
-def test_chosen_limits_hold_and_outlive_a_backup(tmp_path, monkeypatch) -> None:
+def test_configured_limits_are_enforced_and_survive_a_backup(tmp_path, monkeypatch) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("MOSAIC_LOCAL_STORAGE", "nonsense")
     assert run_platform(home, "start")["error"]["code"] == "limit_invalid"
@@ -68,7 +68,7 @@ def test_chosen_limits_hold_and_outlive_a_backup(tmp_path, monkeypatch) -> None:
 
 
 def _asked(document, project_id: str) -> tuple[int, list[int]]:
-    """The statuses of asking for 2 MB of storage, and for three mails."""
+    """The statuses of a request for 2 MB of storage, and of three requests for emails."""
     base, headers = f"{document['url']}/v1/project/{project_id}", {"X-API-Key": document["api_key"]}
     with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
         upload = client.post("/storage/upload", json={"filename": "a.bin", "size": 2_000_000})

@@ -15,9 +15,9 @@ def test_results_of_statements_with_and_without_rows(api, project) -> None:
         {"result": "CREATE TABLE"}
     ]
     assert api.sql(project_id, "INSERT INTO t VALUES (1, 'a'), (2, NULL)") == [{"result": "INSERT 0 2"}]
-    answer = api.post(f"/{project_id}/sql", json={"query": "SELECT * FROM t ORDER BY id"}).json()
+    response = api.post(f"/{project_id}/sql", json={"query": "SELECT * FROM t ORDER BY id"}).json()
     rows = [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
-    assert answer == {"success": True, "data": rows, "rows": rows, "row_count": 2}
+    assert response == {"success": True, "data": rows, "rows": rows, "row_count": 2}
     assert api.sql(project_id, "SELECT * FROM t WHERE false") == []
     assert api.sql(project_id, "UPDATE t SET name = 'b' RETURNING id") == [{"id": 1}, {"id": 2}]
     assert api.sql(project_id, "SELECT 1 AS a; SELECT 2 AS b; DELETE FROM t") == [{"result": "DELETE 2"}]
@@ -57,7 +57,7 @@ def test_every_type_is_json(api, project) -> None:
     assert list(row.values()) == list(TYPES.values())
 
 
-def test_columns_of_the_same_name_are_all_there(api, project) -> None:
+def test_duplicate_column_names_are_numbered(api, project) -> None:
     (row,) = api.sql(project(), "SELECT 1 AS id, 2 AS id, 3 AS id_2, 4 AS id")
     assert row == {"id": 1, "id_3": 2, "id_2": 3, "id_4": 4} or sorted(row.values()) == [1, 2, 3, 4]
     assert row["id"] == 1
@@ -82,7 +82,7 @@ def test_parameters(api, project) -> None:
     assert wrong.json()["error"]["sqlstate"] == "42P02"
 
 
-def test_errors_say_what_postgresql_says(api, project) -> None:
+def test_errors_have_postgresqls_details(api, project) -> None:
     project_id = project()
     error = api.sql_error(project_id, "SELECT 'ü';\nSELEC 1")
     assert error["message"] == 'syntax error at or near "SELEC"'
@@ -95,13 +95,13 @@ def test_errors_say_what_postgresql_says(api, project) -> None:
 
 
 @pytest.mark.parametrize("query", ["", " \n", None, 5, "SELECT '\x00'"])
-def test_queries_that_are_none(api, untouched, query) -> None:
-    answer = api.post(f"/{untouched}/sql", json={"query": query})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] in ("query_empty", "field_invalid")
+def test_invalid_queries(api, untouched, query) -> None:
+    response = api.post(f"/{untouched}/sql", json={"query": query})
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] in ("query_empty", "field_invalid")
 
 
-def test_nothing_leaks_from_one_call_to_the_next(api, project) -> None:
+def test_calls_share_no_session_state(api, project) -> None:
     project_id = project()
     api.sql(project_id, "BEGIN; CREATE TABLE lost (a int)")
     assert api.sql(project_id, "SELECT to_regclass('lost') AS t") == [{"t": None}]
@@ -140,7 +140,7 @@ def test_a_do_block_may_commit(api, project) -> None:
     assert api.sql(project_id, "CREATE INDEX CONCURRENTLY ON kept (a)") == [{"result": "CREATE INDEX"}]
 
 
-def test_many_calls_at_once(api, project) -> None:
+def test_concurrent_calls(api, project) -> None:
     ids = [project() for _ in range(3)]
     with ThreadPoolExecutor(60) as threads:
         calls = [(project_id, number) for project_id in ids for number in range(60)]
@@ -149,7 +149,7 @@ def test_many_calls_at_once(api, project) -> None:
     assert [row[0]["n"] for row in rows] == [number for _, number in calls]
 
 
-def test_extensions_are_ready_for_the_role(api, project) -> None:
+def test_extensions_are_available(api, project) -> None:
     project_id = project()
     for extension in ("vector", '"uuid-ossp"', "pgcrypto"):
         assert api.sql(project_id, f"CREATE EXTENSION IF NOT EXISTS {extension}") == [
@@ -175,7 +175,7 @@ UUIDS = {
 }
 
 
-def test_uuid_ossp_gives_the_known_values(api, project) -> None:
+def test_uuid_ossp_known_values(api, project) -> None:
     project_id = project()
     for expression, expected in UUIDS.items():
         assert api.sql(project_id, f"SELECT {expression} AS u") == [{"u": expected}]
@@ -184,7 +184,7 @@ def test_uuid_ossp_gives_the_known_values(api, project) -> None:
         assert row["u"] == str(uuid.uuid3(uuid.NAMESPACE_OID, name))
 
 
-def test_uuid_ossp_of_time_and_chance(api, project) -> None:
+def test_uuid_ossp_generated_values(api, project) -> None:
     query = "SELECT uuid_generate_v1() AS one, uuid_generate_v1mc() AS mc, uuid_generate_v4() AS four"
     rows = api.sql(project(), query + " FROM generate_series(1, 2000)")
     for column, version in (("one", 1), ("mc", 1), ("four", 4)):

@@ -1,4 +1,4 @@
-"""What a call may take: time, memory, connections. And that nothing goes on once nobody waits for it."""
+"""Limits of SQL calls (time, memory, connections), and cancellation when the client disconnects."""
 
 from __future__ import annotations
 
@@ -47,37 +47,37 @@ def _refused(status: int, code: str) -> Iterator[pytest.ExceptionInfo[Fault]]:
         "SELECT 1; SELECT generate_series(1, 1000000000); SELECT 2",
     ],
 )
-def test_results_beyond_the_limit_end_early(api, untouched, query) -> None:
+def test_too_large_results_are_cancelled(api, untouched, query) -> None:
     started = time.monotonic()
-    answer = api.post(f"/{untouched}/sql", json={"query": query})
-    assert answer.json()["error"]["code"] == "result_too_large", answer.text[:500]
-    assert answer.status_code == 413
-    assert "32 MiB" in answer.json()["error"]["message"]
+    response = api.post(f"/{untouched}/sql", json={"query": query})
+    assert response.json()["error"]["code"] == "result_too_large", response.text[:500]
+    assert response.status_code == 413
+    assert "32 MiB" in response.json()["error"]["message"]
     assert time.monotonic() - started < 60
     assert api.sql(untouched, "SELECT 1 AS a") == [{"a": 1}]
 
 
-def test_results_within_the_limit_are_whole(api, untouched) -> None:
+def test_results_within_the_limit_are_complete(api, untouched) -> None:
     (row,) = api.sql(untouched, "SELECT repeat('x', 20000000) AS one")
     assert len(row["one"]) == 20_000_000
     rows = api.sql(untouched, "SELECT g FROM generate_series(1, 200000) g")
     assert [row["g"] for row in rows] == list(range(1, 200_001))
-    # What only an earlier statement returned isn't sent, and takes no room.
+    # Results of earlier statements aren't sent and don't count.
     query = "SELECT repeat('x', 20000000); " * 4 + "SELECT 1 AS a"
     assert api.sql(untouched, query) == [{"a": 1}]
 
 
-def test_the_limit_counts_what_would_be_sent(api, untouched) -> None:
+def test_the_limit_counts_json_bytes(api, untouched) -> None:
     url = _credentials(api, untouched)
     fits = asyncio.run(_run(url, "SELECT repeat('x', 1000000) AS a", sql.CallLimits(result_bytes=MIB)))
     assert len(fits.chunks[0]) == 1_000_008
-    # Six bytes in JSON for each of these.
+    # Each of these takes six bytes in JSON.
     with _refused(413, "result_too_large"):
         asyncio.run(_run(url, "SELECT repeat(E'\\x01', 200000) AS a", sql.CallLimits(result_bytes=MIB)))
 
 
 @pytest.mark.parametrize("variants", [SqlModes(), SqlModes(wrapped=True), SqlModes(one_statement=True)])
-def test_a_call_has_an_end_whatever_the_session_is_set_to(api, project, variants) -> None:
+def test_calls_time_out_whatever_the_session_settings(api, project, variants) -> None:
     project_id = project()
     url = _credentials(api, project_id)
     api.sql(project_id, "CREATE TABLE t (a int)")
@@ -85,11 +85,11 @@ def test_a_call_has_an_end_whatever_the_session_is_set_to(api, project, variants
     with _refused(400, "call_timeout") as caught:
         asyncio.run(_run(url, query, sql.CallLimits(seconds=0.5), variants))
     assert caught.value.details["sqlstate"] == "57014"
-    _await_quiet(api, project_id, "pg_sleep")
+    _await_finished(api, project_id, "pg_sleep")
     assert api.sql(project_id, "SELECT * FROM t") == []
 
 
-def test_a_statement_is_cancelled_when_its_client_goes_away(api, platform, project) -> None:
+def test_statements_are_cancelled_when_the_client_disconnects(api, platform, project) -> None:
     project_id = project()
     api.sql(project_id, "CREATE TABLE t (a int)")
     body = json.dumps({"query": "INSERT INTO t VALUES (1); SELECT pg_sleep(300)"}).encode()
@@ -100,20 +100,20 @@ def test_a_statement_is_cancelled_when_its_client_goes_away(api, platform, proje
     with socket.create_connection(("127.0.0.1", platform.port)) as client:
         client.sendall(head.encode() + body)
         _await(lambda: _running(api, project_id, "pg_sleep(300)") == 1)
-    _await_quiet(api, project_id, "pg_sleep(300)")
+    _await_finished(api, project_id, "pg_sleep(300)")
     assert api.sql(project_id, "SELECT * FROM t") == []
 
 
-def test_a_project_without_a_free_connection_says_so(api, project) -> None:
+def test_too_many_connections(api, project) -> None:
     project_id = project()
     url = _credentials(api, project_id)
     with contextlib.ExitStack() as held:
         for _ in range(40):
             held.enter_context(psycopg.connect(url))
-        answer = api.post(f"/{project_id}/sql", json={"query": "SELECT 1"})
-        assert answer.status_code == 503, answer.text
-        assert answer.json()["error"]["code"] == "too_many_connections"
-        assert answer.headers["Retry-After"] == "1"
+        response = api.post(f"/{project_id}/sql", json={"query": "SELECT 1"})
+        assert response.status_code == 503, response.text
+        assert response.json()["error"]["code"] == "too_many_connections"
+        assert response.headers["Retry-After"] == "1"
         other = project()
         assert api.sql(other, "SELECT 1 AS a") == [{"a": 1}]
     _await(lambda: api.post(f"/{project_id}/sql", json={"query": "SELECT 1"}).status_code == 200)
@@ -127,18 +127,18 @@ def test_a_project_without_a_free_connection_says_so(api, project) -> None:
         "REVOKE ALL ON DATABASE {0} FROM {0}",
     ],
 )
-def test_a_role_that_locks_itself_out_gets_in_again(api, project, lockout) -> None:
+def test_a_role_that_locks_itself_out_is_restored(api, project, lockout) -> None:
     project_id = project()
     name = "tenant_" + project_id.replace("-", "_")
     api.sql(project_id, lockout.format(name))
-    # The session that did it would go on.
+    # The current session would still work.
     api.post(f"/{project_id}/sql", json={"query": "SELECT pg_terminate_backend(pg_backend_pid())"})
     assert api.sql(project_id, "SELECT 1 AS a") == [{"a": 1}]
     with psycopg.connect(_credentials(api, project_id)) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_nothing_of_a_listener_or_a_setting_is_left(api, project) -> None:
+def test_listeners_and_settings_are_reset(api, project) -> None:
     project_id = project()
     api.sql(project_id, "LISTEN news; SET work_mem = '1GB'; SET ROLE NONE; SET statement_timeout = 1")
     rows = api.sql(
@@ -149,7 +149,7 @@ def test_nothing_of_a_listener_or_a_setting_is_left(api, project) -> None:
     assert rows == [{"w": "4MB", "t": "5min", "l": 0}]
 
 
-def test_errors_say_which_statement_failed(api, project) -> None:
+def test_errors_have_the_number_of_the_failed_statement(api, project) -> None:
     project_id = project()
     assert api.sql_error(project_id, "SELECT 1; SELECT 1/0; SELECT 2")["statement"] == 2
     assert api.sql_error(project_id, "SELECT 1; SELEC 2")["statement"] is None
@@ -165,7 +165,7 @@ def _running(api, project_id: str, words: str) -> int:
     return count
 
 
-def _await_quiet(api, project_id: str, words: str) -> None:
+def _await_finished(api, project_id: str, words: str) -> None:
     _await(lambda: _running(api, project_id, words) == 0)
 
 

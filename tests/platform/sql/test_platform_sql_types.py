@@ -1,4 +1,4 @@
-"""Values of every type, on their way out and in. The cases hold the mapping that schemas/openapi.yaml documents."""
+"""Values of every type as results and parameters, as documented in schemas/openapi.yaml."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_values_as_json(api, typed, path) -> None:
     cases = _cases(path)
     assert cases
     for expression, expected in cases:
-        answer = api.post(f"/{typed}/sql", json={"query": f"SELECT {expression} AS v"})
+        response = api.post(f"/{typed}/sql", json={"query": f"SELECT {expression} AS v"})
         start, end = '{"success":true,"data":[{"v":', '}],"rows":'
-        assert answer.text.startswith(start), (expression, answer.text[:500])
-        assert answer.text[len(start) : answer.text.index(end)] == expected, expression
-        answer.json()
+        assert response.text.startswith(start), (expression, response.text[:500])
+        assert response.text[len(start) : response.text.index(end)] == expected, expression
+        response.json()
 
 
-def test_documents_too_deep_for_readers_are_strings(api, typed) -> None:
+def test_too_deep_documents_are_strings(api, typed) -> None:
     for depth, kind in ((100, list), (101, str), (3000, str)):
         text = "[" * depth + "]" * depth
         (row,) = api.sql(typed, f"SELECT '{text}'::json AS v")
@@ -88,16 +88,16 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("expression", "given", "expected"), PARAMETERS)
-def test_parameters_take_the_statements_types(api, typed, expression, given, expected) -> None:
-    answer = api.post(f"/{typed}/sql", json={"query": f"SELECT {expression} AS v", "params": [given]})
-    assert answer.json()["data"] == [{"v": expected}], answer.text
+def test_parameters_get_their_types_from_the_statement(api, typed, expression, given, expected) -> None:
+    response = api.post(f"/{typed}/sql", json={"query": f"SELECT {expression} AS v", "params": [given]})
+    assert response.json()["data"] == [{"v": expected}], response.text
 
 
 def test_too_many_parameters(api, typed) -> None:
-    answer = api.post(f"/{typed}/sql", json={"query": "SELECT 1", "params": [1] * 65_536})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "field_invalid")
+    response = api.post(f"/{typed}/sql", json={"query": "SELECT 1", "params": [1] * 65_536})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "field_invalid")
 
 
-def test_types_made_in_the_same_call_are_known(api, project) -> None:
+def test_types_created_in_the_same_call(api, project) -> None:
     query = "BEGIN; CREATE TYPE colour AS ENUM ('red'); SET search_path = ''; SELECT ARRAY['red']::public.colour[] AS v"
     assert api.sql(project(), query) == [{"v": ["red"]}]

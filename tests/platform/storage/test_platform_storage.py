@@ -1,4 +1,4 @@
-"""Stored objects: upload URLs and what they refuse, usage, ranges."""
+"""Storage files: upload URLs, usage, quota, ranges."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mosaic_deploy.platform.storage import storage, uploads
 
 
 def ask(api, project_id: str, filename: str, size: int) -> str:
-    answer = api.post(f"/{project_id}/storage/upload", json={"filename": filename, "size": size})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["filename"] == filename
-    assert answer.json()["expires_in"] == 300
-    return str(answer.json()["upload_url"])
+    response = api.post(f"/{project_id}/storage/upload", json={"filename": filename, "size": size})
+    assert response.status_code == 200, response.text
+    assert response.json()["filename"] == filename
+    assert response.json()["expires_in"] == 300
+    return str(response.json()["upload_url"])
 
 
 def test_upload_list_serve_delete(api, project) -> None:
@@ -41,7 +41,7 @@ def test_upload_list_serve_delete(api, project) -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a.mp4", "video/mp4"), ("b", "application/octet-stream")])
-def test_any_kind_of_file(api, project, name, expected) -> None:
+def test_any_file_type(api, project, name, expected) -> None:
     project_id = project()
     assert api.upload(project_id, name, b"").status_code == 200
     served = api.site(project_id, f"/storage/{name}")
@@ -51,13 +51,13 @@ def test_any_kind_of_file(api, project, name, expected) -> None:
 def test_ranges(api, project) -> None:
     project_id = project()
     api.upload(project_id, "a.bin", b"0123456789")
-    for asked, content, span in (
+    for range_header, content, span in (
         ("bytes=2-4", b"234", "2-4"),
         ("bytes=7-", b"789", "7-9"),
         ("bytes=-3", b"789", "7-9"),
         ("bytes=0-99", b"0123456789", "0-9"),
     ):
-        got = api.site(project_id, "/storage/a.bin", headers={"Range": asked})
+        got = api.site(project_id, "/storage/a.bin", headers={"Range": range_header})
         assert (got.status_code, got.content) == (206, content)
         assert got.headers["Content-Range"] == f"bytes {span}/10"
     past = api.site(project_id, "/storage/a.bin", headers={"Range": "bytes=10-"})
@@ -69,7 +69,7 @@ def test_ranges(api, project) -> None:
 
 
 @pytest.mark.parametrize("change", ["size", "expires", "signature", "filename", "project"])
-def test_altered_urls_are_refused(api, project, change) -> None:
+def test_modified_upload_urls_are_rejected(api, project, change) -> None:
     project_id, other = project(), project()
     url = urlsplit(ask(api, project_id, "a.bin", 3))
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -82,27 +82,27 @@ def test_altered_urls_are_refused(api, project, change) -> None:
         query["signature"] = "0" * 64
     else:
         query[change] = str(int(query[change]) + 1)
-    answer = api.plain.put(url._replace(path=path, query=urlencode(query)).geturl(), content=b"abcd")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "signature_invalid")
+    response = api.plain.put(url._replace(path=path, query=urlencode(query)).geturl(), content=b"abcd")
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "signature_invalid")
     bare = api.plain.put(url._replace(query="").geturl(), content=b"abc")
     assert bare.status_code == 403
     assert api.get(f"/{project_id}/storage").json()["files"] == []
 
 
-def test_an_expired_url_is_refused() -> None:
+def test_expired_upload_urls_are_rejected() -> None:
     permit = uploads.UploadPermit("pod-16f", "a", 1, int(time.time()) - 1)
     query = {"size": "1", "expires": str(permit.expires), "signature": permit.signature("key")}
-    with pytest.raises(Fault) as refused:
+    with pytest.raises(Fault) as rejected:
         uploads.verify_permit("pod-16f", "a", query, "key")
-    assert (refused.value.status, refused.value.code) == (403, "upload_expired")
+    assert (rejected.value.status, rejected.value.code) == (403, "upload_expired")
 
 
-def test_wrong_sizes_are_refused_and_leave_nothing(api, project, platform) -> None:
+def test_uploads_of_the_wrong_size_are_rejected_and_leave_nothing(api, project, platform) -> None:
     project_id = project()
     url = ask(api, project_id, "a.bin", 5)
     assert api.plain.put(url, content=b"123456").status_code == 413
     assert api.plain.put(url, content=b"1234").status_code == 400
-    # Without Content-Length the size shows only while the body comes in.
+    # Without Content-Length the size is only known from the body.
     assert api.plain.put(url, content=iter([b"123", b"456"])).status_code == 413
     assert api.plain.put(url, content=iter([b"123"])).status_code == 400
     assert api.get(f"/{project_id}/storage").json()["files"] == []
@@ -110,7 +110,7 @@ def test_wrong_sizes_are_refused_and_leave_nothing(api, project, platform) -> No
     assert api.plain.put(url, content=iter([b"123", b"45"])).status_code == 200
 
 
-def test_a_broken_upload_is_resumed_by_asking_again(api, project, platform) -> None:
+def test_an_interrupted_upload_can_be_repeated(api, project, platform) -> None:
     project_id = project()
     content = b"x" * 6_000_000
     url = urlsplit(ask(api, project_id, "a.bin", len(content)))
@@ -131,28 +131,28 @@ def test_the_quota(api, project) -> None:
     body = {"filename": "a", "size": 20 * 10**9}
     assert api.post(f"/{project_id}/storage/upload", json=body).status_code == 200
     body["size"] += 1
-    refused = api.post(f"/{project_id}/storage/upload", json=body)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "storage_quota_exceeded")
+    rejected = api.post(f"/{project_id}/storage/upload", json=body)
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (413, "storage_quota_exceeded")
     for size in (-1, "5", 1.5, None, True, 2**63):
         body["size"] = size
         assert api.post(f"/{project_id}/storage/upload", json=body).status_code == 400
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("size", "text"),
     [
         (0, "0 B"),
         (999, "999 B"),
-        (1000, "1 KB"),
-        (102400, "102.4 KB"),
+        (1000, "1 kB"),
+        (102400, "102.4 kB"),
         (999960, "1 MB"),
         (1200000000, "1.2 GB"),
         (20 * 10**9, "20 GB"),
         (10**12, "1 TB"),
     ],
 )
-def test_sizes_for_people(size, said) -> None:
-    assert storage.human_size(size) == said
+def test_human_size(size, text) -> None:
+    assert storage.human_size(size) == text
 
 
 def test_percent() -> None:

@@ -1,4 +1,4 @@
-"""Uploads that happen at the same time, break off, stand still, or are large."""
+"""Uploads that are concurrent, interrupted, stalled or large."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 
 class Sender:
-    """An upload in two halves, so that a test can do something in between."""
+    """An upload sent in pieces, so that a test can act in between."""
 
     def __init__(self, url: str, content: bytes, *, length: int | None = None) -> None:
         parts = urlsplit(url)
@@ -45,7 +45,7 @@ class Sender:
 
 @pytest.fixture
 def limited(api, project, platform) -> Iterator[str]:
-    """A project with room for 10 MB."""
+    """A project with a quota of 10 MB."""
     project_id = project()
     with control(platform) as connection:
         connection.execute("UPDATE project SET storage_limit = 10000000 WHERE id = %s", [project_id])
@@ -61,9 +61,9 @@ def control(platform) -> psycopg.Connection:
 
 
 def ask(api, project_id: str, name: str, size: int) -> str:
-    answer = api.post(f"/{project_id}/storage/upload", json={"filename": name, "size": size})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["upload_url"])
+    response = api.post(f"/{project_id}/storage/upload", json={"filename": name, "size": size})
+    assert response.status_code == 200, response.text
+    return str(response.json()["upload_url"])
 
 
 def used(api, project_id: str) -> int:
@@ -81,19 +81,19 @@ def await_that(ready: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_room_is_reserved_before_the_first_byte(api, limited, platform) -> None:
+def test_the_quota_is_reserved_before_the_first_byte(api, limited, platform) -> None:
     content = b"x" * 3_000_000
     urls = [ask(api, limited, f"{number}.bin", len(content)) for number in range(5)]
     begun = [Sender(url, content) for url in urls[:3]]
     for one in begun:
         one.send(1_000_000)
     await_that(lambda: _reserved(platform, limited) == 9_000_000)
-    # Nothing is stored yet, and yet there is no room for a fourth.
+    # Nothing is stored yet, but the quota has no room for a fourth upload.
     assert used(api, limited) == 0
-    refused = api.plain.put(urls[3], content=content)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "storage_quota_exceeded")
-    asked = api.post(f"/{limited}/storage/upload", json={"filename": "x", "size": 2_000_000})
-    assert asked.status_code == 413
+    rejected = api.plain.put(urls[3], content=content)
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (413, "storage_quota_exceeded")
+    response = api.post(f"/{limited}/storage/upload", json={"filename": "x", "size": 2_000_000})
+    assert response.status_code == 413
     begun[0].close()
     await_that(lambda: _reserved(platform, limited) == 6_000_000)
     assert api.plain.put(urls[3], content=content).status_code == 200
@@ -103,25 +103,25 @@ def test_room_is_reserved_before_the_first_byte(api, limited, platform) -> None:
     assert len(stored(platform, limited)) == 3
 
 
-def test_many_at_once_dont_pass_the_quota(api, limited, platform) -> None:
+def test_concurrent_uploads_cannot_exceed_the_quota(api, limited, platform) -> None:
     content = b"x" * 1_500_000
     urls = [ask(api, limited, f"{number}.bin", len(content)) for number in range(20)]
     with ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(lambda url: api.plain.put(url, content=content).status_code, urls))
-    assert set(answers) == {200, 413}
-    assert answers.count(200) == 6
+        statuses = list(threads.map(lambda url: api.plain.put(url, content=content).status_code, urls))
+    assert set(statuses) == {200, 413}
+    assert statuses.count(200) == 6
     listed = api.get(f"/{limited}/storage").json()
     assert listed["usage"] == {
         "used": "9 MB", "limit": "10 MB", "percent": 90.0, "used_bytes": 9_000_000, "limit_bytes": 10_000_000,
     }  # fmt: skip
-    # What replaces a file needs only its own room.
-    full = ask(api, limited, "0.bin" if answers[0] == 200 else listed["files"][0]["filename"], 2_500_000)
+    # A replacement needs only its own size.
+    full = ask(api, limited, "0.bin" if statuses[0] == 200 else listed["files"][0]["filename"], 2_500_000)
     assert api.plain.put(full, content=b"y" * 2_500_000).status_code == 200
     assert used(api, limited) == 10_000_000
 
 
-def test_an_upload_taken_for_dead_cant_finish(api, limited, platform) -> None:
-    """As when a worker slept through its upload: another one has given its room to others."""
+def test_an_expired_upload_cannot_finish(api, limited, platform) -> None:
+    """For example if a worker was suspended, and another one released the upload's reservation."""
     assert api.upload(limited, "a.bin", b"before").status_code == 200
     sender = Sender(ask(api, limited, "a.bin", 2_000_000), b"x" * 2_000_000)
     sender.send(1_000_000)
@@ -136,7 +136,7 @@ def test_an_upload_taken_for_dead_cant_finish(api, limited, platform) -> None:
     await_that(lambda: len(stored(platform, limited)) == 1)
 
 
-def test_the_last_of_many_to_one_name_is_whole(api, project, platform) -> None:
+def test_concurrent_uploads_to_one_name_are_atomic(api, project, platform) -> None:
     project_id = project()
     contents = [bytes([number]) * 300_000 for number in range(8)]
     urls = [ask(api, project_id, "same.bin", 300_000) for _ in contents]
@@ -145,9 +145,9 @@ def test_the_last_of_many_to_one_name_is_whole(api, project, platform) -> None:
 
     def read() -> None:
         while not done.is_set():
-            answer = api.site(project_id, "/storage/same.bin")
-            if answer.status_code == 200 and answer.content not in contents:
-                wrong.append(answer.content)
+            response = api.site(project_id, "/storage/same.bin")
+            if response.status_code == 200 and response.content not in contents:
+                wrong.append(response.content)
 
     with ThreadPoolExecutor(10) as threads:
         readers = [threads.submit(read) for _ in range(2)]
@@ -161,7 +161,7 @@ def test_the_last_of_many_to_one_name_is_whole(api, project, platform) -> None:
             reader.result()
     assert wrong == []
     assert api.site(project_id, "/storage/same.bin").content in contents
-    # Every object that was replaced is known, and will be swept away.
+    # Every replaced object is recorded as an orphan, so it will be swept.
     with control(platform) as connection:
         (count,) = connection.execute(
             "SELECT count(*) FROM loose_object WHERE project_id = %s", [project_id]
@@ -169,8 +169,8 @@ def test_the_last_of_many_to_one_name_is_whole(api, project, platform) -> None:
     assert len(stored(platform, project_id)) == 1 + count
 
 
-def test_memory_stays_flat(api, project, platform) -> None:
-    """Linux only: elsewhere there is no /proc to look at."""
+def test_large_transfers_use_constant_memory(api, project, platform) -> None:
+    """Linux only, because it reads /proc."""
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
     project_id = project()
@@ -189,8 +189,8 @@ def test_memory_stays_flat(api, project, platform) -> None:
     chunk = b"x" * 1_000_000
     url = ask(api, project_id, "large.bin", size)
     head = {"Content-Length": str(size)}
-    answer = api.plain.put(url, content=(chunk for _ in range(size // len(chunk))), headers=head)
-    assert answer.status_code == 200
+    response = api.plain.put(url, content=(chunk for _ in range(size // len(chunk))), headers=head)
+    assert response.status_code == 200
     port = api.root.rpartition(":")[2]
     host = {"Host": f"{project_id}.localhost:{port}"}
     with api.plain.stream("GET", f"{api.root}/storage/large.bin", headers=host) as response:
