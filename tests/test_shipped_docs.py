@@ -11,7 +11,7 @@ def test_every_error_is_explained(kind: type[errors.MosaicError]) -> None:
     found = find_explanation(kind.code)
     assert found is not None
     assert found.source == "errors.md"
-    assert "**Do.**" in found.text
+    assert "**Fix.**" in found.text
     assert "## " not in found.text
 
 
