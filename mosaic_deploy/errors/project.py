@@ -109,7 +109,7 @@ class RepairRefused(MigrationError):
 class AdoptionRefused(MigrationError):
     """The migration history can't be imported, or the baseline can't be set."""
 
-    code = "adoption_refused"
+    code = "history_import_refused"
 
 
 class RollbackRefused(MigrationError):
