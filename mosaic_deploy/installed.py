@@ -1,6 +1,6 @@
-"""From where this program was installed, which is from where more of it comes.
+"""Where this program was installed from, to install extras from the same source.
 
-Its name alone is never a source: on an index of packages it may be somebody else's.
+It is never installed by its name alone: on a package index, that name may belong to someone else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def install_command(extra: str) -> str:
-    """What adds an extra to this installation: from the same folder, file or repository, else its packages by name."""
+    """The pip command that adds an extra: from the same folder, file or repository, else the extra's packages by name."""
     origin = _read_install_origin()
     address = str(origin.get("url", ""))
     if address.startswith("file:"):
@@ -34,13 +34,13 @@ def install_command(extra: str) -> str:
 
 
 def extra_requirements(extra: str) -> list[str]:
-    """The requirements that an extra adds."""
+    """The requirements of an extra, without their markers."""
     marked = re.compile(rf"\s*;\s*extra == ['\"]{re.escape(extra)}['\"]\s*$")
     return [marked.sub("", each) for each in metadata.requires(_NAME) or () if marked.search(each)]
 
 
 def github_reference() -> str | None:
-    """`OWNER/REPOSITORY@COMMIT` on github.com that this program is, None where that isn't known to be there."""
+    """`OWNER/REPOSITORY@COMMIT` on github.com that this program was installed from, None if not known to be there."""
     origin = _read_install_origin()
     address, commit = str(origin.get("url", "")), origin.get("vcs_info", {}).get("commit_id", "")
     if address.startswith("file:"):
@@ -56,7 +56,7 @@ def github_reference() -> str | None:
 
 
 def _read_install_origin() -> dict[str, Any]:
-    """What the installer wrote down (PEP 610); empty where it took the package from an index."""
+    """The contents of direct_url.json (PEP 610); empty for an installation from a package index."""
     try:
         found = json.loads(metadata.distribution(_NAME).read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
@@ -65,7 +65,7 @@ def _read_install_origin() -> dict[str, Any]:
 
 
 def _run_git(folder: Path, *arguments: str) -> str:
-    """What git says, empty where it can't."""
+    """Git's output without surrounding space; empty if git fails."""
     try:
         ended = subprocess.run(
             ["git", "-C", str(folder), *arguments],

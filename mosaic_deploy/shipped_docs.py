@@ -1,4 +1,7 @@
-"""The documentation that is shipped: beside this file in a wheel, beside the package in a checkout."""
+"""The documentation that ships with the program, and the explanations of codes in it.
+
+The pages are inside the package in a wheel, and beside it in a checkout.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
 _CODE_PAGES = ("errors.md", "lint.md")
-"""Where codes are explained, each under a heading of its own."""
+"""Pages that explain codes, each under its own heading."""
 _HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`?([a-z][a-z0-9_]*)`?")
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `code` means and what to do, as Markdown; `source` is the page it stands on."""
+    """What a code means, its causes and the fix, as Markdown. `source` is the file name of the page."""
 
     code: str
     source: str
@@ -26,66 +29,70 @@ class Explanation:
 
 
 def doc_names() -> tuple[str, ...]:
-    """The shipped pages' file names, sorted."""
+    """File names of the shipped pages, sorted."""
     return tuple(sorted(path.name for path in _docs_folder().glob("*.md")))
 
 
 def read_doc(name: str) -> str:
-    """A shipped page. FileNotFoundError where there is none of that name."""
+    """The Markdown of a shipped page. Raises FileNotFoundError if there is no such page."""
     if name not in doc_names():
-        raise FileNotFoundError(f"there is no page {name}; there are {', '.join(doc_names())}")
+        raise FileNotFoundError(f"there is no page {name}; available: {', '.join(doc_names())}")
     return (_docs_folder() / name).read_text(encoding="utf-8")
 
 
 def read_skill() -> str:
-    """The skill file: the whole workflow on one page, for agents."""
+    """The skill file: the workflow for agents on one page."""
     for folder in (_PACKAGE, _PACKAGE.parent):
         file = folder / "skills" / "mosaic-deploy" / "SKILL.md"
         if file.is_file():
             return file.read_text(encoding="utf-8")
-    raise FileNotFoundError("the skill is not in this installation of mosaic-deploy")
+    raise FileNotFoundError("this installation of mosaic-deploy lacks the skill file")
 
 
 def find_explanation(code: str) -> Explanation | None:
-    """Cause and cure of an error's or a finding's code, None where it is none."""
-    wanted = code.strip().strip("`").lower()
-    return next((found for found in read_explanations() if found.code == wanted), None)
+    """The explanation of an error code or lint rule, None for an unknown one."""
+    wanted = _normalized(code)
+    return next((each for each in read_explanations() if each.code == wanted), None)
 
 
 def similar_codes(code: str) -> list[str]:
-    """At most three codes that may be meant: spelled almost like this, else with its words, in their names or texts."""
-    every = list(read_explanations())
-    asked = code.strip().strip("`").lower()
-    if spelled := get_close_matches(asked, [found.code for found in every], 3, 0.75):
-        return spelled
-    words = [word for word in re.split(r"[^a-z0-9]+", asked) if len(word) > 2]
-    said = {found.code: _match_score(words, found) for found in every}
-    return sorted((name for name in said if said[name]), key=lambda name: -said[name])[:3]
+    """At most three suggestions for an unknown code: similar spelling, else explanations that contain its words."""
+    explanations = list(read_explanations())
+    wanted = _normalized(code)
+    if close := get_close_matches(wanted, [each.code for each in explanations], 3, 0.75):
+        return close
+    words = [word for word in re.split(r"[^a-z0-9]+", wanted) if len(word) > 2]
+    scores = {each.code: _match_score(words, each) for each in explanations}
+    return sorted((name for name in scores if scores[name]), key=lambda name: -scores[name])[:3]
 
 
-def _match_score(words: list[str], found: Explanation) -> int:
-    """How many of `words` an explanation has, its code's counting more; 0 where it lacks most of them."""
-    named = found.code.split("_")
-    told = {*re.findall(r"[a-z0-9]+", found.text.lower()), *named}
-    known = [word for word in words if get_close_matches(word, told, 1, 0.8)]
-    in_name = [word for word in known if get_close_matches(word, named, 1, 0.8)]
-    return len(known) + len(in_name) if 2 * len(known) >= max(1, len(words)) else 0
+def _normalized(code: str) -> str:
+    return code.strip().strip("`").lower()
+
+
+def _match_score(words: list[str], explanation: Explanation) -> int:
+    """The number of `words` in an explanation, those in its code counted twice; 0 if it lacks most of them."""
+    code_words = explanation.code.split("_")
+    all_words = {*re.findall(r"[a-z0-9]+", explanation.text.lower()), *code_words}
+    found = [word for word in words if get_close_matches(word, all_words, 1, 0.8)]
+    in_code = [word for word in found if get_close_matches(word, code_words, 1, 0.8)]
+    return len(found) + len(in_code) if 2 * len(found) >= max(1, len(words)) else 0
 
 
 def read_explanations() -> Iterator[Explanation]:
-    """All of them, errors first, in the order of the pages."""
+    """All explanations: errors first, then lint rules, in the order of the pages."""
     for source in _CODE_PAGES:
         text = read_doc(source)
         headings = list(_HEADING.finditer(text))
         for number, heading in enumerate(headings):
-            named = _CODE.fullmatch(heading.group(2).strip())
-            if named and len(heading.group(1)) > 1:
+            code = _CODE.fullmatch(heading.group(2).strip())
+            if code and len(heading.group(1)) > 1:
                 end = _section_end(headings, number, len(text))
-                yield Explanation(named.group(1), source, text[heading.end() : end].strip())
+                yield Explanation(code.group(1), source, text[heading.end() : end].strip())
 
 
 def _section_end(headings: list[re.Match[str]], number: int, end: int) -> int:
-    """Where a heading's section ends: at the next one that isn't below it."""
+    """Offset of the end of a section: the next heading of the same or a higher level."""
     depth = len(headings[number].group(1))
     later = (heading for heading in headings[number + 1 :] if len(heading.group(1)) <= depth)
     return next((heading.start() for heading in later), end)
@@ -95,4 +102,4 @@ def _docs_folder() -> Path:
     for folder in _FOLDERS:
         if (folder / _CODE_PAGES[0]).is_file():
             return folder
-    raise FileNotFoundError("the documentation is not in this installation of mosaic-deploy")
+    raise FileNotFoundError("this installation of mosaic-deploy lacks the documentation")

@@ -1,11 +1,11 @@
-"""Every error has a code of its own, a sentence that says when it is raised, and a name in `mosaic_deploy.errors`."""
+"""Every error has its own code, a docstring, and is exported from `mosaic_deploy.errors`."""
 
 import pytest
 
 from mosaic_deploy import errors
 
 
-def test_every_error_is_exported_and_says_when_it_is_raised() -> None:
+def test_every_error_is_exported_and_documented() -> None:
     for kind in errors.all_errors():
         assert getattr(errors, kind.__name__) is kind
         assert kind.__name__ in errors.__all__
@@ -19,18 +19,23 @@ def test_codes_are_unique() -> None:
 
 
 def test_exit_codes() -> None:
-    odd = {kind.__name__: kind.exit_code for kind in errors.all_errors() if kind.exit_code != 1}
-    assert odd == {"UsageInvalid": 2, "Interrupted": 130}
+    others = {kind.__name__: kind.exit_code for kind in errors.all_errors() if kind.exit_code != 1}
+    assert others == {"UsageInvalid": 2, "Interrupted": 130}
 
 
 @pytest.mark.parametrize("kind", list(errors.all_errors()), ids=lambda kind: kind.__name__)
-def test_every_error_carries_facts(kind: type[errors.MosaicError]) -> None:
-    where = errors.Location("a.sql", 3, 4, "SELEC")
-    made = kind(
-        "what", hint="do", location=where, mutation_state="partial", next_actions=[errors.NextAction("x")]
+def test_every_error_carries_details(kind: type[errors.MosaicError]) -> None:
+    location = errors.Location("a.sql", 3, 4, "SELEC")
+    error = kind(
+        "what", hint="do", location=location, mutation_state="partial", next_actions=[errors.NextAction("x")]
     )
-    assert (str(made), made.hint, made.location, made.mutation_state) == ("what", "do", where, "partial")
-    assert made.next_actions == (errors.NextAction("x"),)
+    assert (str(error), error.hint, error.location, error.mutation_state) == (
+        "what",
+        "do",
+        location,
+        "partial",
+    )
+    assert error.next_actions == (errors.NextAction("x"),)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +46,11 @@ def test_every_error_carries_facts(kind: type[errors.MosaicError]) -> None:
         (errors.Location("a", 3, 4), "a:3:4"),
     ],
 )
-def test_locations_read_as_editors_do(location: errors.Location, text: str) -> None:
+def test_locations_are_file_line_column(location: errors.Location, text: str) -> None:
     assert str(location) == text
 
 
-def test_problems_read_as_one_line() -> None:
+def test_problems_are_shown_on_one_line() -> None:
     problem = errors.Problem(
         "unknown field", errors.Location("m.yaml", 7, 5), "static.dri", 'did you mean "dir"?'
     )

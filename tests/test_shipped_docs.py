@@ -1,4 +1,4 @@
-"""The pages that `explain` and agents read."""
+"""The shipped pages, and the explanations that `explain` and agents read."""
 
 import pytest
 
@@ -11,27 +11,27 @@ def test_every_error_is_explained(kind: type[errors.MosaicError]) -> None:
     found = find_explanation(kind.code)
     assert found is not None
     assert found.source == "errors.md"
-    assert "**Do.**" in found.text
+    assert "**Fix.**" in found.text
     assert "## " not in found.text
 
 
-def test_findings_are_explained_too() -> None:
+def test_lint_rules_are_explained() -> None:
     found = find_explanation("`DROP_TABLE`")
     assert found is not None
     assert found.source == "lint.md"
 
 
-def test_codes_are_explained_once() -> None:
+def test_each_code_is_explained_once() -> None:
     codes = [each.code for each in read_explanations()]
     assert len(codes) == len(set(codes))
 
 
-def test_near_codes() -> None:
-    assert find_explanation("lease_hold") is None
-    assert similar_codes("lease_hold")[0] == "lease_held"
+def test_similar_codes_are_suggested() -> None:
+    assert find_explanation("lock_hold") is None
+    assert similar_codes("lock_hold")[0] == "lock_held"
 
 
-def test_only_pages_are_read() -> None:
+def test_only_shipped_pages_can_be_read() -> None:
     assert "errors.md" in doc_names()
     for name in ("../README.md", "todo.png", "nothing.md"):
         with pytest.raises(FileNotFoundError):

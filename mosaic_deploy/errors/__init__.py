@@ -1,7 +1,7 @@
-"""Every error a user can meet: one class each, with a stable `code`, which docs/errors.md documents.
+"""Every error that a user can see: one class per stable `code`, documented in docs/errors.md.
 
-`base` has the facts that every error carries, `project` the errors in the user's files, `api` those of the API, `deploy`
-the rest. Import from here. A test compares the codes with docs/errors.md.
+This package imports nothing else of mosaic_deploy. Start with `base` (what every error carries); `project` has errors
+in the user's files, `api` errors of the API and of keys, `deploy` all others. Import the classes from here.
 """
 
 from mosaic_deploy.errors.api import (

@@ -1,4 +1,4 @@
-"""Errors of the API, of its SQL endpoint, and of projects and keys."""
+"""Errors of API requests, SQL queries, projects and API keys."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from mosaic_deploy.errors.base import ApiErrorFields, ErrorFields, MosaicError
 
 
 class KeyMissing(MosaicError):
-    """No API key and not --local."""
+    """No API key is set, and --local isn't given."""
 
     code = "key_missing"
 
 
 class ApiError(MosaicError):
-    """The API said no, or nothing. `status` is the HTTP status, None where no answer came."""
+    """An API request failed. `status` is the HTTP status, None if there was no response."""
 
     code = "api_error"
 
@@ -34,72 +34,72 @@ class ApiError(MosaicError):
 
 
 class Unauthorized(ApiError):
-    """401: the key is wrong or was rotated."""
+    """The API rejected the key (HTTP 401): it is wrong or was rotated."""
 
     code = "unauthorized"
 
 
 class Forbidden(ApiError):
-    """403: the key may not do that."""
+    """The API key doesn't allow this (HTTP 403)."""
 
     code = "forbidden"
 
 
 class NotFound(ApiError):
-    """404: the API has no such thing."""
+    """The API has nothing at this URL (HTTP 404)."""
 
     code = "not_found"
 
 
 class RequestRefused(ApiError):
-    """Any other 4xx, or `success: false`."""
+    """The API rejected the request (another HTTP 4xx, or `success: false`)."""
 
     code = "request_refused"
 
 
 class RateLimited(ApiError):
-    """429, after the retries."""
+    """The API is still rate limiting (HTTP 429) after all retries."""
 
     code = "rate_limited"
     retryable = True
 
 
 class ServerFailed(ApiError):
-    """5xx, after the retries."""
+    """The API still fails (HTTP 5xx) after all retries."""
 
     code = "server_failed"
     retryable = True
 
 
 class EmailNotSent(ApiError):
-    """The platform's mail server didn't take a mail."""
+    """The platform couldn't hand an email to its mail server."""
 
     code = "email_not_sent"
     retryable = True
 
 
 class Unreachable(ApiError):
-    """No connection could be made."""
+    """Can't connect to the API."""
 
     code = "unreachable"
     retryable = True
 
 
 class ResponseLost(ApiError):
-    """Sent, but no answer came."""
+    """A request was sent, but no response arrived."""
 
     code = "response_lost"
     retryable = True
 
 
 class ResponseInvalid(ApiError):
-    """An answer that can't be understood."""
+    """The API's response can't be read, or the stored content differs from what was sent."""
 
     code = "response_invalid"
 
 
 class SqlFailed(ApiError):
-    """PostgreSQL's answer to a statement. `position` counts characters from 1 in the query that was sent."""
+    """PostgreSQL rejected a statement. `position` counts characters from 1 in the query as sent."""
 
     code = "sql_failed"
 
@@ -121,44 +121,44 @@ class SqlFailed(ApiError):
 
 
 class SqlNotReadOnly(MosaicError):
-    """A query that may only read, and would write."""
+    """The query isn't read-only."""
 
     code = "sql_not_read_only"
 
 
 class OperationUnknown(MosaicError):
-    """The platform doesn't list an operation that is needed."""
+    """The platform doesn't offer a required operation."""
 
     code = "operation_unknown"
 
 
 class ProjectAmbiguous(MosaicError):
-    """Two projects of one name."""
+    """Several projects have this name."""
 
     code = "project_ambiguous"
 
 
 class ProjectNotFound(MosaicError):
-    """The id given isn't one of this account's."""
+    """The account has no project with this ID."""
 
     code = "project_not_found"
 
 
 class ProjectExists(MosaicError):
-    """There is one of the name already."""
+    """The account already has a project with this name."""
 
     code = "project_exists"
 
 
 class ProjectNotReady(MosaicError):
-    """Still provisioning when the wait ended."""
+    """The project is still being provisioned after five minutes."""
 
     code = "project_not_ready"
     retryable = True
 
 
 class KeyInvalid(MosaicError):
-    """The API key contains characters that no key has. Nothing was sent."""
+    """The API key contains a space, a line break or another invalid character. Nothing was sent."""
 
     code = "key_invalid"
 
@@ -170,18 +170,18 @@ class KeyStoreFailed(MosaicError):
 
 
 class ApiUrlInvalid(ApiError):
-    """MOSAIC_API_URL can't be used, or would expose the key. Nothing was sent."""
+    """MOSAIC_API_URL isn't a usable URL, or would expose the API key. Nothing was sent."""
 
     code = "api_url_invalid"
 
 
 class SqlInvalid(MosaicError):
-    """The text isn't SQL. Nothing was sent."""
+    """The SQL has a syntax error. Nothing was sent."""
 
     code = "sql_invalid"
 
 
 class ResultTooLarge(MosaicError):
-    """The first row of a query is larger than a response may be."""
+    """A single row is larger than a response may be."""
 
     code = "result_too_large"

@@ -1,4 +1,4 @@
-"""The base of all errors, and the facts that an error carries."""
+"""MosaicError, the base class of all errors, and the values that an error carries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Location:
     line: int | None = None
     column: int | None = None
     text: str | None = None
-    """The line itself, shown with a caret below it."""
+    """The text of the line, shown with a caret below `column`."""
 
     def __str__(self) -> str:
         parts = [self.file, *(str(n) for n in (self.line, self.column) if n is not None)]
@@ -26,38 +26,38 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """One thing to do next; `command` can be pasted as it is."""
+    """A suggested next step. `command` works when pasted into a shell."""
 
     description: str
     command: str | None = None
     needs_person: bool = False
-    """Whether only a person may decide to do it: it destroys, overrides a guard, says what nobody else
-    knows, or is sent to others."""
+    """Whether a person must decide: the step destroys data, overrides a safeguard, states a fact that only a
+    person can know, or sends something to others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in the user's files, of several that are reported together."""
+    """One of several mistakes that an error reports together."""
 
     message: str
     location: Location
     field: str = ""
-    """Dotted path in the manifest (`static.dir`), empty where it doesn't apply."""
+    """Dotted path in the manifest (`static.dir`); empty for problems outside the manifest."""
     hint: str | None = None
-    """What to do. More lines than one show SQL below the problem."""
+    """How to fix it. Lines after the first are SQL, shown below the problem."""
     diff: str | None = None
-    """A unified diff that shows what is wrong, cut where it is long."""
+    """A unified diff of what is wrong, shortened if it is long."""
     code: str | None = None
-    """Its own kind, where that isn't the code of the error that tells it."""
+    """The problem's own error code, if it differs from that of the error that reports it."""
 
     def __str__(self) -> str:
-        """One line: of a hint with several, the first."""
+        """Location and summary on one line."""
         colon = ":" if self.location.line is None and not self.field else ""
         return f"{self.location}{colon} {self.summary}"
 
     @property
     def summary(self) -> str:
-        """The same without its place."""
+        """Field, message, code and the first line of the hint, without the location."""
         field = f"{self.field}: " if self.field else ""
         hint = f"; {self.hint.partition(chr(10))[0]}" if self.hint else ""
         code = f" ({self.code})" if self.code else ""
@@ -65,7 +65,7 @@ class Problem:
 
 
 class ErrorFields(TypedDict, total=False):
-    """What any error may carry besides its message."""
+    """Keyword arguments of every error."""
 
     hint: str | None
     location: Location | None
@@ -75,7 +75,7 @@ class ErrorFields(TypedDict, total=False):
 
 
 class ApiErrorFields(ErrorFields, total=False):
-    """What an error of the API may carry as well."""
+    """Keyword arguments of an ApiError."""
 
     status: int | None
     request_id: str | None
@@ -83,14 +83,14 @@ class ApiErrorFields(ErrorFields, total=False):
 
 
 class MosaicError(Exception):
-    """Base of all errors shown to users. Carries facts; the renderer makes the text."""
+    """Base of all errors shown to users. Carries values; a renderer turns them into text."""
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
     retryable: bool = False
-    """Whether the same command may succeed later without anything being changed by the user."""
+    """Whether the same command may succeed later without any change by the user."""
     safe_to_retry: ClassVar[bool] = True
-    """Whether running the same command again can do harm. It never can by design; see docs/architecture.md."""
+    """Whether running the same command again does no harm. Always true by design; see docs/architecture.md."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class MosaicError(Exception):
 
 
 def all_errors() -> Iterator[type[MosaicError]]:
-    """Every error class below MosaicError, in definition order: the table of codes."""
+    """All subclasses of MosaicError, in order of definition."""
     pending = list(MosaicError.__subclasses__())
     while pending:
         kind = pending.pop(0)

@@ -1,4 +1,4 @@
-"""Errors of planning, confirming and applying, of the embedded platform, and of the command line."""
+"""Errors of planning and applying, confirmations, the embedded platform and the command line."""
 
 from __future__ import annotations
 
@@ -6,127 +6,130 @@ from mosaic_deploy.errors.base import MosaicError
 
 
 class LockHeld(MosaicError):
-    """Another deploy is under way."""
+    """Another deploy of this project is running."""
 
     code = "lock_held"
     retryable = True
 
 
 class LockLost(MosaicError):
-    """This deploy slept through its lease."""
+    """This deploy lost its lock and stopped."""
 
     code = "lock_lost"
     retryable = True
 
 
 class TrackingTablesNewer(MosaicError):
-    """Written by a newer mosaic-deploy."""
+    """The tracking tables were written by a newer mosaic-deploy."""
 
     code = "tracking_tables_newer"
 
 
 class PlanStale(MosaicError):
-    """Retryable where the same command plans anew: not of a saved plan, and not of an agent's, which are given."""
+    """The project changed between plan and apply.
+
+    Not retryable for a saved plan or an agent's plan: the same command would apply the same, outdated plan.
+    """
 
     code = "plan_stale"
     retryable = True
 
 
 class SavedPlanStale(MosaicError):
-    """What a saved plan was made from has moved since."""
+    """The project changed since the saved plan was made."""
 
     code = "saved_plan_stale"
 
 
 class PlanFileInvalid(MosaicError):
-    """No saved plan, not a whole one, or one that can't be written."""
+    """The file isn't a saved plan, or it was truncated or modified."""
 
     code = "plan_file_invalid"
 
 
 class SelectionInvalid(MosaicError):
-    """--only or --except that would skip a migration or means nothing."""
+    """--only or --except would skip a migration, or matches nothing."""
 
     code = "selection_invalid"
 
 
 class ConfirmationRequired(MosaicError):
-    """Unattended without --yes."""
+    """Confirmation is needed, but there is no terminal and no --yes."""
 
     code = "confirmation_required"
 
 
 class Declined(MosaicError):
-    """The person said no."""
+    """You answered no."""
 
     code = "declined"
 
 
 class PolicyDenied(MosaicError):
-    """The manifest's policy doesn't let the plan be applied."""
+    """The manifest's policy blocks the plan."""
 
     code = "policy_denied"
 
 
 class DestructiveUnconfirmed(MosaicError):
-    """Data would be destroyed, and nobody agreed to that."""
+    """The plan would destroy data, and this wasn't approved."""
 
     code = "destructive_unconfirmed"
 
 
 class PruneUnconfirmed(MosaicError):
-    """Strangers' files would be deleted, and nobody agreed to their number."""
+    """The plan would delete files that this project didn't deploy, and this wasn't approved."""
 
     code = "prune_unconfirmed"
 
 
 class QuotaExceeded(MosaicError):
-    """What would be stored doesn't fit."""
+    """The files don't fit into the project's storage."""
 
     code = "quota_exceeded"
 
 
 class TransfersFailed(MosaicError):
-    """Several files could not be sent, or arrived as something else: one Problem for each."""
+    """Several files couldn't be uploaded or deleted."""
 
     code = "transfers_failed"
     retryable = True
 
 
 class VerifyFailed(MosaicError):
-    """Applied, but a check over HTTP failed."""
+    """Everything was applied, but an HTTP check failed."""
 
     code = "verify_failed"
 
 
 class PlatformFailed(MosaicError):
-    """The embedded platform can't run here."""
+    """The embedded platform failed."""
 
     code = "platform_failed"
 
 
 class DraftBlocked(MosaicError):
-    """The local database is in use, or another draft is in the way: a copy can't be made now."""
+    """The local database can't be copied for a draft right now."""
 
     code = "draft_blocked"
     retryable = True
 
 
 class WatchFailed(MosaicError):
-    """The system doesn't let the folders be watched."""
+    """The operating system can't watch the folders."""
 
     code = "watch_failed"
 
 
 class UsageInvalid(MosaicError):
-    """A command line that can't be read."""
+    """The command line is invalid."""
 
     code = "usage"
     exit_code = 2
 
 
 class Interrupted(MosaicError):
-    """Ctrl-C."""
+    """You pressed Ctrl-C."""
 
     code = "interrupted"
     exit_code = 130
@@ -146,24 +149,24 @@ class PlatformNotRunning(MosaicError):
 
 
 class PlatformAlreadyRunning(MosaicError):
-    """The embedded platform is running with other settings than asked for."""
+    """The embedded platform is already running with different settings."""
 
     code = "platform_already_running"
 
 
 class PortUnavailable(MosaicError):
-    """The port or address can't be used."""
+    """The port or address is in use or not available."""
 
     code = "port_unavailable"
 
 
 class AccountNotFound(MosaicError):
-    """A served platform has no such account."""
+    """The served platform has no such account."""
 
     code = "account_not_found"
 
 
 class BackupInvalid(MosaicError):
-    """The backup is damaged, too new, or made on another kind of system."""
+    """The backup is incomplete, corrupt, too new, or from another kind of system."""
 
     code = "backup_invalid"

@@ -1,4 +1,4 @@
-"""Errors in the user's project: the manifest, files and migrations."""
+"""Errors in the user's project: manifest, files and migrations."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from mosaic_deploy.errors.base import ErrorFields, MosaicError
 
 
 class ManifestMissing(MosaicError):
-    """No mosaic.yaml where one was looked for."""
+    """There is no mosaic.yaml in this folder."""
 
     code = "manifest_missing"
 
 
 class ManifestInvalid(MosaicError):
-    """Mistakes in the manifest, all told at once."""
+    """The manifest or .env has mistakes; all are reported at once."""
 
     code = "manifest_invalid"
 
 
 class SourceError(MosaicError):
-    """A file or folder of the project that can't be deployed."""
+    """A file or folder of the project can't be read, written or deployed."""
 
     code = "source_error"
 
 
 class SourceUnreadable(SourceError):
-    """A file or folder that can't be read or written."""
+    """A file or folder can't be read."""
 
     code = "source_unreadable"
 
 
 class SourceRefused(SourceError):
-    """Names that collide, links that leave the folder, …."""
+    """Some files can't be deployed: unsupported types, names that collide, links out of the project, …"""
 
     code = "source_refused"
 
 
 class SecretFound(SourceError):
-    """A file to be published that looks like a secret."""
+    """A file to be published appears to contain a secret."""
 
     code = "secret_found"
 
 
 class SourceChanged(SourceError):
-    """A file changed between plan and send."""
+    """A file changed after the plan was made."""
 
     code = "source_changed"
     retryable = True
 
 
 class MigrationError(MosaicError):
-    """A migration that can't be read, applied, recorded or rolled back."""
+    """A migration can't be read, applied, recorded or rolled back."""
 
     code = "migration_error"
 
 
 class MigrationInvalid(MigrationError):
-    """Names, duplicates, syntax: found offline."""
+    """Migration files have mistakes that can be found offline: names, duplicates, syntax."""
 
     code = "migration_invalid"
 
 
 class MigrationDiverged(MigrationError):
-    """History and folder disagree."""
+    """The migrations folder and the migration history contradict each other."""
 
     code = "migration_diverged"
 
 
 class StatementFailed(MigrationError):
-    """PostgreSQL refused a statement. `sqlstate` and PostgreSQL's own words are kept."""
+    """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint."""
 
     code = "statement_failed"
 
@@ -89,37 +89,37 @@ class StatementFailed(MigrationError):
 
 
 class MigrationFailed(StatementFailed):
-    """PostgreSQL refused a statement."""
+    """PostgreSQL rejected a statement of a migration."""
 
     code = "migration_failed"
 
 
 class DraftFailed(StatementFailed):
-    """Of a draft, on a copy of the database. The project's own one isn't touched."""
+    """PostgreSQL rejected a statement of draft.sql on a copy of the database. The real one is unchanged."""
 
     code = "draft_failed"
 
 
 class RepairRefused(MigrationError):
-    """A repair of the history that would be a guess."""
+    """This repair of the migration history is ambiguous, not needed, or contradicts the database."""
 
     code = "repair_refused"
 
 
 class AdoptionRefused(MigrationError):
-    """A history that can't be taken over as it is."""
+    """The migration history can't be imported, or the baseline can't be set."""
 
-    code = "adoption_refused"
+    code = "history_import_refused"
 
 
 class RollbackRefused(MigrationError):
-    """No way down, or not the file that was applied."""
+    """A migration can't be rolled back: no down migration, or the file changed since it was applied."""
 
     code = "rollback_refused"
 
 
 class FileExists(SourceError):
-    """A file that would be created exists already. Nothing is overwritten."""
+    """A file to be created already exists. Nothing was overwritten."""
 
     code = "file_exists"
 
@@ -131,24 +131,24 @@ class WriteFailed(SourceError):
 
 
 class IgnoreFileInvalid(SourceError):
-    """A .mosaicignore has a pattern that can't be used, or excludes a whole deployed folder."""
+    """A .mosaicignore has an invalid pattern, or excludes a whole deployed folder."""
 
     code = "ignore_file_invalid"
 
 
 class DraftMissing(MigrationError):
-    """There is no draft.sql, or it has no statement."""
+    """There is no draft.sql, or it contains no statement."""
 
     code = "draft_missing"
 
 
 class MigrationsNotConfigured(MosaicError):
-    """The manifest names no migrations folder."""
+    """The manifest has no migrations folder."""
 
     code = "migrations_not_configured"
 
 
 class ProjectNotConfigured(MosaicError):
-    """Neither the manifest nor an option says which project."""
+    """Neither the manifest nor an option names a project."""
 
     code = "project_not_configured"

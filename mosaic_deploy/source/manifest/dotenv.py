@@ -1,4 +1,4 @@
-"""`.env` beside the manifest: variables for `${NAME}` and for the command line."""
+"""Reads `.env` beside the manifest: variables for `${NAME}` and settings of the command line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def read_dotenv(root: Path, *, file: str | None = None) -> dict[str, str]:
-    """The variables of `root/.env`, none where there is no such file.
+    """The variables in `root/.env`; empty if there is no such file.
 
-    `NAME=value`, `export`, comments, single quotes (as it stands) and double quotes (with escapes; may span
-    lines). Values are not expanded. ManifestInvalid with every bad line at once; a value is never shown.
+    Supports `NAME=value`, `export`, comments, single quotes (literal) and double quotes (escapes, several lines).
+    Values aren't expanded. Raises ManifestInvalid with every invalid line; messages never contain values.
     """
     values, problems = parse_dotenv(root, file or str(root / ".env"))
     if problems:
@@ -29,10 +29,14 @@ def read_dotenv(root: Path, *, file: str | None = None) -> dict[str, str]:
 
 
 def parse_dotenv(root: Path, file: str) -> tuple[dict[str, str], list[Problem]]:
-    """What `root/.env` sets and what is wrong in it; shown as `file`."""
+    """The variables in `root/.env`, and its problems, located in `file`."""
     try:
         text = read_source_text(root / ".env", file).text
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # a folder: a virtual environment
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        IsADirectoryError,
+    ):  # a folder .env is a virtual environment
         return {}, []
     except OSError as error:
         return {}, [Problem(f"can't be read: {error.strerror}", Location(file))]
@@ -42,7 +46,7 @@ def parse_dotenv(root: Path, file: str) -> tuple[dict[str, str], list[Problem]]:
 
 
 class _DotenvParser:
-    """Reads entries one after the other; `at` is where the next line begins."""
+    """Parses one entry after another; `at` is the offset of the next line."""
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
@@ -64,21 +68,24 @@ class _DotenvParser:
         return end if end >= 0 else len(self.text)
 
     def entry(self) -> None:
-        """Reads one entry and leaves `at` on its last line."""
-        named = re.compile(_NAME).match(self.text, self.at)
-        if named is None:
+        """Parses one entry and leaves `at` on its last line."""
+        name = re.compile(_NAME).match(self.text, self.at)
+        if name is None:
             self.problem("expected NAME=value", "comment the line out with #, or delete it")
             return
-        rest = self.text[named.end() : self.line_end()]
+        rest = self.text[name.end() : self.line_end()]
         quote = rest.lstrip()[:1]
         if quote not in _QUOTED:
-            self.values[named["name"]] = re.split(r"[ \t]#", rest, maxsplit=1)[0].strip()
+            self.values[name["name"]] = re.split(r"[ \t]#", rest, maxsplit=1)[0].strip()
             return
-        found = re.compile(_QUOTED[quote], re.DOTALL).match(self.text, named.end())
+        found = re.compile(_QUOTED[quote], re.DOTALL).match(self.text, name.end())
         if found is None:
-            self.problem(f"the quote of {named['name']} isn't closed, or something follows it", "close it")
+            self.problem(
+                f"the quote of {name['name']} isn't closed, or is followed by other text",
+                "end the value with the same quote",
+            )
             return
-        self.values[named["name"]] = _unescape(found["value"]) if quote == '"' else found["value"]
+        self.values[name["name"]] = _unescape(found["value"]) if quote == '"' else found["value"]
         self.at = found.end()
 
     def problem(self, message: str, hint: str) -> None:

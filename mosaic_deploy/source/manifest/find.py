@@ -1,4 +1,4 @@
-"""Finds a manifest on disk, or says where it was looked for and how to get one."""
+"""Finds the manifest file, or explains where it looked and how to create one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ static:
 
 
 def find_manifest(path: Path) -> Path:
-    """The manifest that `path` means: the file itself, or `mosaic.yaml` or `mosaic.yml` in the folder."""
+    """`path` itself if it is a file, else `mosaic.yaml` or `mosaic.yml` in the folder `path`.
+
+    Raises ManifestMissing, or SourceUnreadable.
+    """
     try:
         if path.is_dir():
             return _in_folder(path)
@@ -27,9 +30,9 @@ def find_manifest(path: Path) -> Path:
             return path
         if path.exists():
             raise SourceUnreadable(f"{path} is neither a file nor a folder")
-    except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered, a NUL
+    except (OSError, ValueError) as error:  # name too long, no permission, or a NUL character
         raise SourceUnreadable(f"{path} can't be read: {getattr(error, 'strerror', error)}") from None
-    raise _missing_error(f"no manifest: {path} is not there", _suggestion(path.parent, path.name), path)
+    raise _missing_error(f"no manifest: {path} doesn't exist", _suggestion(path.parent, path.name), path)
 
 
 def _in_folder(folder: Path) -> Path:
@@ -44,20 +47,20 @@ def _in_folder(folder: Path) -> Path:
 
 
 def second_manifest(manifest: Path) -> str | None:
-    """The name of a second manifest in the same folder, which was not meant by the folder."""
+    """The name of an ignored second manifest: `mosaic.yml` beside a chosen `mosaic.yaml`."""
     chosen, other = MANIFEST_NAMES
     return other if manifest.name == chosen and (manifest.parent / other).is_file() else None
 
 
 def init_command(folder: Path) -> str:
-    """What writes a first manifest there."""
+    """The command that creates a manifest in `folder`."""
     shown = str(folder)
     words = [] if shown == "." else [f"./{shown}" if shown.startswith("-") else shown]
     return shlex.join(["mosaic-deploy", "init", *words])
 
 
 def _suggestion(folder: Path, name: str) -> str | None:
-    """A file or folder of almost this name, or a manifest in a folder above."""
+    """A hint: a file or folder with a similar name, or a manifest in a parent folder."""
     from difflib import get_close_matches
 
     names = (
@@ -70,19 +73,19 @@ def _suggestion(folder: Path, name: str) -> str | None:
     for above in folder.absolute().parents:
         for each in MANIFEST_NAMES:
             if (above / each).is_file():
-                return f"there is one in a folder above: {above / each}"
+                return f"there is one in a parent folder: {above / each}"
     return None
 
 
 def _missing_error(message: str, near: str | None, path: Path) -> ManifestMissing:
-    # A name like a file's is one that somebody mistook, and no folder to make.
+    # A path with a suffix is a mistyped file name rather than a folder to create.
     folder = path if path.is_dir() or not path.suffix else path.parent
     hint = f"{near}\n" if near else ""
     return ManifestMissing(
         message,
-        hint=f"{hint}A manifest can be as short as this:\n\n{MINIMAL_MANIFEST}",
+        hint=f"{hint}A minimal manifest:\n\n{MINIMAL_MANIFEST}",
         next_actions=(
-            NextAction("Write one for what is in the folder", init_command(folder)),
-            NextAction("Show every field that a manifest can have", "mosaic-deploy schema"),
+            NextAction("create a manifest for this folder", init_command(folder)),
+            NextAction("show all fields of the manifest", "mosaic-deploy schema"),
         ),
     )

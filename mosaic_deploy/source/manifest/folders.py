@@ -1,4 +1,4 @@
-"""The folders that a manifest names: inside the project, there, and safe to publish."""
+"""Checks the folders named in a manifest: they exist, are inside the project, and are safe to publish."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mosaic_deploy.errors import ManifestInvalid, Problem
+from mosaic_deploy.errors import MigrationsNotConfigured, Problem
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node, quoted
@@ -16,12 +16,12 @@ _PUBLISHED = ("static", "storage")
 
 
 def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Problem]:
-    """Every folder of the tree that can't be used. Follows symlinks; reads only names."""
+    """A Problem for every folder or seed of the tree that can't be used. Follows symlinks; opens no file."""
     project = os.path.realpath(root)
     for section, name in _FOLDERS:
         node = _node_at(tree, section, name)
         if node is None or not isinstance(node.value, str) or "\0" in node.value:
-            continue  # what isn't there, or isn't a name at all, is the schema's business
+            continue  # reported by the schema check
         if found := _folder_mistake(project, section, node):
             message, hint = found
             where = source.location(node.line, node.column)
@@ -30,7 +30,7 @@ def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Prob
 
 
 def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Problem]:
-    """Seeds are files as well as folders; each must be inside the project, and there."""
+    """Problems of seeds, which are files or folders."""
     seeds = _node_at(tree, "database", "seeds")
     for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
         if not isinstance(node.value, str) or "\0" in node.value:
@@ -39,20 +39,26 @@ def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Pro
         name = quoted(node.value) if node.variable is None else f"the value of {node.variable}"
         where = source.location(node.line, node.column)
         if not path.startswith(project.rstrip(os.sep) + os.sep):
-            hint = "use a file or folder below the manifest; a link out of it counts too"
-            yield Problem(f"{name} leaves the project folder", where, field=node.field, hint=hint)
+            hint = "use a file or folder below the manifest; links are followed"
+            yield Problem(f"{name} is outside the project folder", where, field=node.field, hint=hint)
         elif not os.path.exists(path):  # noqa: PTH110
-            yield Problem(f"no such file or folder: {name}", where, field=node.field, hint="correct the name")
+            yield Problem(
+                f"no such file or folder: {name}",
+                where,
+                field=node.field,
+                hint="create it, or correct the name",
+            )
 
 
 def migrations_folder(manifest: Manifest) -> str:
-    """The folder `database.migrations` names. Raises ManifestInvalid where it names none."""
+    """The folder in `database.migrations`. Raises MigrationsNotConfigured if it isn't set."""
     if manifest.database and manifest.database.migrations:
         return manifest.database.migrations
-    where = manifest.locate("database")
-    hint = "create a folder, and name it: database: {migrations: migrations}"
-    problem = Problem("no migrations folder is named", where, "database.migrations", hint)
-    raise ManifestInvalid("this manifest has no migrations", problems=[problem])
+    raise MigrationsNotConfigured(
+        f"{manifest.file.name} has no migrations folder",
+        hint="create a folder and add it: database: {migrations: migrations}",
+        location=manifest.locate("database"),
+    )
 
 
 def _node_at(tree: Node, section: str, name: str) -> Node | None:
@@ -63,29 +69,29 @@ def _node_at(tree: Node, section: str, name: str) -> Node | None:
 def _folder_mistake(project: str, section: str, node: Node) -> tuple[str, str] | None:
     written = str(node.value)
     name = quoted(written) if node.variable is None else f"the value of {node.variable}"
-    # os.path rather than Path: a loop of links or a name too long is just not there, and doesn't raise.
+    # os.path, because Path raises for symlink loops and for names that are too long.
     folder = os.path.realpath(os.path.join(project, written))  # noqa: PTH118
     if folder == project:
         if section in _PUBLISHED:
-            hint = "put what is to be published in a folder of its own, such as public"
+            hint = "move the files to publish into their own folder, such as public"
             return (
                 f"{name} is the manifest's own folder: mosaic.yaml, .env and migrations would be published",
                 hint,
             )
     elif not folder.startswith(project.rstrip(os.sep) + os.sep):
         return (
-            f"{name} leaves the project folder",
-            "use a folder below the manifest; a link out of it counts too",
+            f"{name} is outside the project folder",
+            "use a folder below the manifest; links are followed",
         )
     if os.path.isdir(folder):  # noqa: PTH112
         return None
     if os.path.exists(folder):  # noqa: PTH110
-        return f"{name} is not a folder", "name the folder that holds it"
+        return f"{name} is not a folder", "specify the folder that contains it"
     return f"no such folder: {name}", _suggestion(project, written) if node.variable is None else "create it"
 
 
 def _suggestion(project: str, written: str) -> str:
-    """A folder that may have been meant: the closest name beside the one that isn't there."""
+    """A hint with the most similar folder name beside the missing one."""
     from difflib import get_close_matches
 
     path = Path(project, written)

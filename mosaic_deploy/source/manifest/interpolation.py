@@ -1,7 +1,7 @@
-"""`${NAME}` and `${NAME:-default}` in a manifest's values.
+"""Replaces `${NAME}` and `${NAME:-default}` in a manifest's values.
 
-What a variable brings is text and stays text: it is neither read as YAML nor searched for `${` again. Only
-where the schema wants a number or a boolean, and the whole value is one variable, is it converted.
+A variable's value is text: it isn't parsed as YAML or searched for `${` again. It is converted only if the whole value
+is a single variable and the schema expects a number or a boolean.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
 
 _REFERENCE = (
-    r"\$\$\{"  # an escaped one
+    r"\$\$\{"  # escaped
     r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
-    r"|\$\{"  # one that is none
+    r"|\$\{"  # invalid
 )
 _BOOLEANS = {"true": True, "false": False}
 
 
 class Interpolator:
-    """Copies a tree so that each value knows its field, with its variables put in.
+    """Copies a tree, sets the dotted path of each value and replaces its variables.
 
-    `environment` is the chosen one: what the others say stays `UnresolvedVariable`, for their variables are not needed.
+    Values in environments other than `environment` become `UnresolvedVariable`: their variables needn't be set.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class Interpolator:
         self.problems: list[Problem] = []
 
     def interpolate(self, node: Node, path: tuple[str | int, ...] = ()) -> Node:
-        """The node and everything below it."""
-        placed = copy(node)
-        placed.field = dotted_path(path)
+        """A copy of `node` and everything below it."""
+        result = copy(node)
+        result.field = dotted_path(path)
         if isinstance(node.value, dict):
-            placed.value = {key: self.interpolate(child, (*path, key)) for key, child in node.value.items()}
+            result.value = {key: self.interpolate(child, (*path, key)) for key, child in node.value.items()}
         elif isinstance(node.value, list):
-            placed.value = [self.interpolate(child, (*path, index)) for index, child in enumerate(node.value)]
+            result.value = [self.interpolate(child, (*path, index)) for index, child in enumerate(node.value)]
         elif isinstance(node.value, str) and "${" in node.value:
-            self.resolve(placed, node.value, path)
-        return placed
+            self.resolve(result, node.value, path)
+        return result
 
     def resolve(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
-        """Puts the variables of one value in."""
+        """Replaces the variables in one value."""
         needed = path[:1] != ("environments",) or path[1:2] == (self.environment,)
         parts: list[str] = []
         end_of_last = 0
@@ -71,13 +71,13 @@ class Interpolator:
             node.value = _convert(node.value, self.field_schema(path))
 
     def reference_value(self, found: re.Match[str], node: Node, number: int, needed: bool) -> str | None:
-        """What stands for one reference, None where nothing can."""
+        """The value of one reference, None if there is none."""
         name, default = found["name"], found["default"]
         if found[0] == "$${":
             return "${"
         if name is None:
-            hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves"
-            self.add_problem(node, number, "${ begins a variable, and this is none", hint)
+            hint = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"
+            self.add_problem(node, number, "invalid variable reference", hint)
             return None
         if not needed:
             return None
@@ -86,14 +86,14 @@ class Interpolator:
             value = default
         if value is None:
             hint = f"set it in the environment or in .env, or write ${{{name}:-default}}"
-            self.add_problem(node, number, f"the variable {name} is not set", hint)
+            self.add_problem(node, number, f"variable {name} isn't set", hint)
         elif any("\ud800" <= letter <= "\udfff" for letter in value):
-            self.add_problem(node, number, f"the value of {name} is not UTF-8 text", "set it again")
+            self.add_problem(node, number, f"the value of {name} isn't UTF-8", "set it again, as UTF-8")
             return None
         return value
 
     def add_problem(self, node: Node, number: int, message: str, hint: str) -> None:
-        """A problem at the reference itself: its place is that of the same one, counted, in the text."""
+        """Adds a problem located at the `number`th reference of the value."""
         start, end = node.span
         written = [found.start() for found in re.finditer(r"\$\$?\{", self.source.text[start:end])]
         where = self.source.location(node.line, node.column)
@@ -102,7 +102,7 @@ class Interpolator:
         self.problems.append(Problem(message, where, field=node.field, hint=hint))
 
     def field_schema(self, path: tuple[str | int, ...]) -> Schema:
-        """The schema of the field at `path`; that of an environment's field is the field's own."""
+        """The schema of the field at `path`, also for a field inside an environment."""
         if path[:1] == ("environments",):
             path = path[2:]
         schema: Any = self.schema
@@ -129,12 +129,12 @@ def _printable_key(key: str) -> str:
 
 
 def _convert(text: str, schema: Schema) -> str | int | float | bool:
-    """The text as the type that the schema wants, or as it is where it isn't one."""
-    wanted = schema.get("type", ())
-    if "boolean" in wanted:
+    """`text` as the type in `schema`, or unchanged if it can't be converted."""
+    types = schema.get("type", ())
+    if "boolean" in types:
         return _BOOLEANS.get(text.lower(), text)
-    if wanted == "integer" and re.fullmatch(r"-?[0-9]{1,9}", text):
+    if types == "integer" and re.fullmatch(r"-?[0-9]{1,9}", text):
         return int(text)
-    if "number" in wanted and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", text):
+    if "number" in types and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", text):
         return float(text)
     return text

@@ -1,4 +1,4 @@
-"""Reads `mosaic.yaml`: from the file to a Manifest, or to all of its mistakes at once."""
+"""Reads `mosaic.yaml` into a Manifest, or reports all of its mistakes at once."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ from mosaic_deploy.source.manifest.yaml_tree import Node, compose, describe_valu
 
 SCHEMA = "mosaic.schema.json"
 ReadResult = tuple[Manifest, ManifestInvalid | None]
-"""A whole manifest and None, or what is good of one with what is wrong."""
+"""A valid manifest and None, or the valid part of an invalid one with its error."""
 
 
 def read_manifest(
     path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Manifest:
-    """The manifest at `path`, a file or the folder that holds it, with one environment's overrides laid over it.
+    """The manifest at `path` (a file or its folder), merged with one environment's overrides.
 
-    Variables come from `environ`, else from `.env` beside the manifest. ManifestMissing where there is none,
-    ManifestInvalid with every Problem by position, SourceUnreadable where the system doesn't let it be read.
-    Sends nothing, writes nothing.
+    Variables come from `environ`, then from `.env` beside the manifest. Raises ManifestMissing, ManifestInvalid with
+    every Problem in order of position, or SourceUnreadable. Works offline and writes nothing.
     """
     manifest, refused = try_read_manifest(path, environment=environment, environ=environ)
     if refused:
@@ -48,9 +47,9 @@ def read_manifest(
 def try_read_manifest(
     path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> ReadResult:
-    """As `read_manifest`, but a manifest with mistakes is given as far as it names files beyond doubt, with its error.
+    """Like `read_manifest`, but returns the valid file and SQL sections of an invalid manifest, with its error.
 
-    ManifestInvalid is raised where that is not at all.
+    Raises ManifestInvalid if none of it can be used.
     """
     file = find_manifest(path)
     return _read(file, lambda: read_source_text(file, _display_path(file)), environment, environ)
@@ -59,7 +58,7 @@ def try_read_manifest(
 def read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Manifest:
-    """As `read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml, which needn't be there."""
+    """Like `read_manifest`, for a manifest `text` as if it were in `folder`/mosaic.yaml, which needn't exist."""
     manifest, refused = try_read_manifest_text(text, folder, environment=environment, environ=environ)
     if refused:
         raise refused
@@ -69,7 +68,7 @@ def read_manifest_text(
 def try_read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> ReadResult:
-    """As `try_read_manifest`, from `text` as it would stand in `folder`'s mosaic.yaml."""
+    """Like `try_read_manifest`, for a manifest `text` as if it were in `folder`/mosaic.yaml."""
     file = folder / MANIFEST_NAMES[0]
     return _read(file, lambda: source_text(text.encode(), MANIFEST_NAMES[0]), environment, environ)
 
@@ -79,9 +78,9 @@ def _read(
 ) -> ReadResult:
     shown_as = _display_path(file)
     values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
-    reading = _ManifestReader(file, environment, {**values, **environ}, problems)
+    reader = _ManifestReader(file, environment, {**values, **environ}, problems)
     try:
-        manifest = reading.manifest(read())
+        manifest = reader.manifest(read())
     except SourceTextError as refused:
         manifest = None
         problems.append(refused.problem)
@@ -90,14 +89,14 @@ def _read(
     if manifest is not None and not problems:
         return manifest, None
     invalid = _invalid_error(shown_as, problems)
-    rest = reading.valid_part(invalid.problems)
+    rest = reader.valid_part(invalid.problems)
     if rest is None:
         raise invalid
     return rest, invalid
 
 
 class _ManifestReader:
-    """One reading of one manifest. Its mistakes are added to `problems`."""
+    """Reads one manifest and adds its mistakes to `problems`."""
 
     def __init__(
         self, file: Path, environment: str | None, variables: Mapping[str, str], problems: list[Problem]
@@ -110,29 +109,27 @@ class _ManifestReader:
         self._read: tuple[Node, SourceText] | None = None
 
     def manifest(self, source: SourceText) -> Manifest | None:
-        """The manifest, None or anything where there are problems. Refused where reading can't go on."""
+        """The manifest, None if there are problems. Raises SourceTextError if it can't be parsed any further."""
         tree = compose(source, self.problems)
         if tree is None or tree.value is None:
             raise SourceTextError(
-                Problem("the manifest is empty", Location(source.file), hint='begin with "version: 1"')
+                Problem("the manifest is empty", Location(source.file), hint='start with "version: 1"')
             )
         if not isinstance(tree.value, dict):
             where = source.location(tree.line, tree.column)
-            message = f"a manifest is a map of fields, and this is {describe_value(tree.value)}"
-            raise SourceTextError(Problem(message, where, hint='begin with "version: 1"'))
+            message = f"a manifest must be a map of fields, but this is {describe_value(tree.value)}"
+            raise SourceTextError(Problem(message, where, hint='start with "version: 1"'))
         if "mosaic_deploy" in tree.value:
-            hint = "apply it: mosaic-deploy apply; or name the manifest"
-            raise SourceTextError(
-                Problem("this is a plan, and no manifest", Location(source.file), hint=hint)
-            )
-        placement = Interpolator(source, self.schema, self.variables, self.environment)
-        whole = placement.interpolate(tree)
-        self.problems += placement.problems
+            hint = "only `mosaic-deploy apply` takes a plan; pass the manifest instead"
+            raise SourceTextError(Problem("this is a plan, not a manifest", Location(source.file), hint=hint))
+        interpolator = Interpolator(source, self.schema, self.variables, self.environment)
+        whole = interpolator.interpolate(tree)
+        self.problems += interpolator.problems
         chosen = self.chosen_environment(whole, source)
         self.check_schema(whole, chosen, source)
-        wrong = {problem.field for problem in self.problems}
-        further = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
-        self.problems += [problem for problem in further if problem.field not in wrong]
+        invalid = {problem.field for problem in self.problems}
+        more = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
+        self.problems += [problem for problem in more if problem.field not in invalid]
         if self.problems:
             self._read = chosen, source
             return None
@@ -140,33 +137,33 @@ class _ManifestReader:
         return replace(manifest, locations=dict(_locations(chosen, source)))
 
     def valid_part(self, problems: Sequence[Problem]) -> Manifest | None:
-        """What the manifest says of files, without what is wrong in it; None where one can't tell the two apart."""
+        """A manifest with only the valid file and SQL sections; None if valid and invalid can't be told apart."""
         if self._read is None:
             return None
         chosen, source = self._read
-        good = valid_sections(plain_value(chosen), problems, self.environment)
-        if good is None:
+        valid = valid_sections(plain_value(chosen), problems, self.environment)
+        if valid is None:
             return None
-        manifest = build_manifest(good, self.file, self.environment)
+        manifest = build_manifest(valid, self.file, self.environment)
         return replace(manifest, locations=dict(_locations(chosen, source)))
 
     def chosen_environment(self, whole: Node, source: SourceText) -> Node:
-        """The manifest without `environments`, and with the chosen one's overrides."""
+        """The manifest without `environments`, merged with the overrides of the chosen one."""
         assert isinstance(whole.value, dict)
         fields = dict(whole.value)
         environments = fields.pop("environments", None)
         base = Node(fields, whole.line, whole.column, whole.span)
         if self.environment is None:
             return base
-        named = environments.value if environments and isinstance(environments.value, dict) else {}
-        if self.environment not in named:
+        known = environments.value if environments and isinstance(environments.value, dict) else {}
+        if self.environment not in known:
             self.problems.append(
                 _unknown_environment(
-                    self.environment, [each for each in named if each.isprintable()], environments, source
+                    self.environment, [each for each in known if each.isprintable()], environments, source
                 )
             )
             return base
-        override = named[self.environment]
+        override = known[self.environment]
         return (
             merge_overrides(_without_pinned_id(base, override), override)
             if isinstance(override.value, dict)
@@ -174,7 +171,7 @@ class _ManifestReader:
         )
 
     def check_schema(self, whole: Node, chosen: Node, source: SourceText) -> None:
-        """Adds what is wrong by the schema, in the whole file and in what was chosen from it."""
+        """Adds schema violations, in the whole file and in the chosen environment's result."""
         file_value, chosen_value = plain_value(whole), plain_value(chosen)
         if conforms(self.schema, file_value) and (
             self.environment is None or conforms(self.schema, chosen_value)
@@ -182,36 +179,35 @@ class _ManifestReader:
             return
         from mosaic_deploy.source.manifest.schema_messages import SchemaChecker, is_required
 
-        verdict = SchemaChecker(self.schema, source)
-        for problem in verdict.problems(whole, file_value):
-            # What an override adds isn't missing; the chosen manifest is asked for it below.
+        checker = SchemaChecker(self.schema, source)
+        for problem in checker.problems(whole, file_value):
+            # A required field may come from the override, so it is checked in the merged manifest below.
             if self.environment is None or not is_required(problem):
                 self.problems.append(problem)
         if self.environment is not None:
-            self.problems += verdict.problems(chosen, chosen_value)
+            self.problems += checker.problems(chosen, chosen_value)
 
 
 def _without_pinned_id(base: Node, override: Node) -> Node:
-    """`base` without its project's id where the override names another project: the name would be ignored."""
+    """`base` without `project.id` if the override names another project, because the id would take precedence."""
     assert isinstance(override.value, dict)
     assert isinstance(base.value, dict)
-    meant, pinned = override.value.get("project"), base.value.get("project")
+    ours, theirs = base.value.get("project"), override.value.get("project")
     if (
-        meant is None
-        or pinned is None
-        or not isinstance(meant.value, dict)
-        or not isinstance(pinned.value, dict)
+        ours is None
+        or theirs is None
+        or not isinstance(ours.value, dict)
+        or not isinstance(theirs.value, dict)
     ):
         return base
-    if "name" not in meant.value or "id" in meant.value:
+    if "name" not in theirs.value or "id" in theirs.value:
         return base
-    kept = {key: node for key, node in pinned.value.items() if key != "id"}
-    project = replace(pinned, value=kept)
+    project = replace(ours, value={key: node for key, node in ours.value.items() if key != "id"})
     return replace(base, value={**base.value, "project": project})
 
 
 def plain_value(node: Node) -> Any:
-    """A tree as lists, dicts and scalars."""
+    """The tree as plain lists, dicts and scalars."""
     if isinstance(node.value, dict):
         return {key: plain_value(child) for key, child in node.value.items()}
     if isinstance(node.value, list):
@@ -220,7 +216,7 @@ def plain_value(node: Node) -> Any:
 
 
 def _locations(node: Node, source: SourceText, path: str = "") -> Iterator[tuple[str, Location]]:
-    """Where each field's value is, by dotted path; list members as `name[0]`."""
+    """Dotted path and location of every value; list items as `name[0]`."""
     yield path, source.location(node.line, node.column)
     if isinstance(node.value, dict):
         for key, child in node.value.items():
@@ -236,19 +232,21 @@ def _unknown_environment(
     from difflib import get_close_matches
 
     close = get_close_matches(name, known, 1)
-    meant = f'did you mean "{close[0]}"? ' if close else ""
-    known_ones = f"known: {', '.join(known)}" if known else "the manifest has no environments"
+    similar = f'did you mean "{close[0]}"? ' if close else ""
+    list_of_known = f"known: {', '.join(known)}" if known else "the manifest has no environments"
     where = Location(source.file)
     if environments is not None and environments.key_at:
         where = source.location(*environments.key_at)
-    return Problem(f"no environment {quoted(name)}", where, field="environments", hint=meant + known_ones)
+    return Problem(
+        f"unknown environment {quoted(name)}", where, field="environments", hint=similar + list_of_known
+    )
 
 
 def _invalid_error(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
-    """The error for these problems: each once, in the order of their places, `.env` last."""
-    once = {(p.location.file, p.location.line, p.location.column, p.field, p.message): p for p in problems}
+    """The error for these problems, without duplicates, in order of position, `.env` last."""
+    unique = {(p.location.file, p.location.line, p.location.column, p.field, p.message): p for p in problems}
     ordered = sorted(
-        once.values(),
+        unique.values(),
         key=lambda p: (p.location.file != shown_as, p.location.line or 0, p.location.column or 0, p.field),
     )
     count = "1 mistake" if len(ordered) == 1 else f"{len(ordered)} mistakes"
@@ -256,7 +254,7 @@ def _invalid_error(shown_as: str, problems: Iterable[Problem]) -> ManifestInvali
 
 
 def _display_path(file: Path) -> str:
-    """A path as users see it: from the current folder where it is below that, else as it was given."""
+    """The path relative to the current folder if it is below it, else as given."""
     try:
         return str(file.absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,13 +1,13 @@
-"""jsonschema's verdict on a manifest, in sentences that say what to do. Loaded only when there is a mistake.
+"""Turns jsonschema's errors into messages for people. Imported only for invalid manifests.
 
-jsonschema decides what is a mistake; `MESSAGES` says it, one row per keyword of the schema.
+jsonschema decides what is invalid; `MESSAGES` has one function per keyword that words the message.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,7 +22,7 @@ from mosaic_deploy.source.manifest.yaml_tree import Node, describe_value
 
 _extend: Any = extend  # untyped in the stubs
 
-# 1.0 is an integer to JSON Schema; in a manifest it is a mistake (`version: 1.0`).
+# JSON Schema accepts 1.0 as an integer; a manifest doesn't (`version: 1.0`).
 _Validator: Any = _extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
@@ -30,7 +30,7 @@ _Validator: Any = _extend(
     ),
 )
 
-# What a keyword needn't say again where another has been violated at the same place.
+# An error of a keyword isn't reported if one of these keywords is violated at the same place.
 _MADE_REDUNDANT_BY: dict[str, tuple[str, ...]] = {
     "type": (),
     "enum": ("type",),
@@ -49,7 +49,7 @@ _TYPE_NAMES = {
 
 
 class SchemaChecker:
-    """Asks jsonschema about trees and translates its answers."""
+    """Validates trees with jsonschema and translates its errors."""
 
     def __init__(self, schema: Schema, source: SourceText) -> None:
         self.schema = schema
@@ -57,7 +57,7 @@ class SchemaChecker:
         self.validator = _Validator(schema)
 
     def problems(self, root: Node, value: object) -> Iterator[Problem]:
-        """Every mistake of `root`, whose plain value is `value`. One that only a variable could decide is none."""
+        """Every mistake of `root`, whose plain value is `value`. Unresolved variables are never mistakes."""
         errors = [cause for error in self.validator.iter_errors(value) for cause in _causes(error)]
         violated = {(tuple(error.absolute_path), str(error.validator)) for error in errors}
         for error in errors:
@@ -74,7 +74,7 @@ class SchemaChecker:
         return Problem(message, self.source.location(node.line, node.column), field=node.field, hint=hint)
 
     def problem_at_key(self, node: Node, message: str, hint: str | None = None, name: str = "") -> Problem:
-        """A problem at the key of `node`, about its field `name`."""
+        """A problem located at the key of `node`, about its field `name`."""
         field = f"{node.field}.{name}".strip(".") if name else node.field
         return Problem(
             message, self.source.location(*(node.key_at or (node.line, node.column))), field=field, hint=hint
@@ -82,12 +82,12 @@ class SchemaChecker:
 
 
 def is_required(problem: Problem) -> bool:
-    """Whether the mistake is that a field isn't there."""
+    """Whether the problem is a missing field."""
     return problem.message == _MISSING
 
 
 def _causes(error: ValidationError) -> Iterator[ValidationError]:
-    """The error, or for `anyOf [null, …]` what is wrong with the part that isn't null."""
+    """The error itself; for `anyOf [null, …]` the errors of the alternative that isn't null."""
     if error.validator != "anyOf":
         yield error
         return
@@ -104,10 +104,10 @@ def _node_at(root: Node, path: tuple[str | int, ...]) -> Node:
     return node
 
 
-_MISSING = "required, but not there"
+_MISSING = "required field is missing"
 
 
-def _unknown_field(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _unknown_field(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
     known = list(schema.get("properties", ()))
     assert isinstance(node.value, dict)
@@ -115,10 +115,10 @@ def _unknown_field(verdict: SchemaChecker, node: Node, error: ValidationError) -
         if key in known or ("patternProperties" in schema and _matches(schema["patternProperties"], key)):
             continue
         if not known:
-            yield verdict.problem_at_key(child, schema["patternErrorMessage"])
+            yield checker.problem_at_key(child, schema["patternErrorMessage"])
         else:
-            yield verdict.problem_at_key(
-                child, "unknown field", _suggest_field(verdict.schema, node, known, key)
+            yield checker.problem_at_key(
+                child, "unknown field", _suggest_field(checker.schema, node, known, key)
             )
 
 
@@ -127,19 +127,19 @@ def _matches(patterns: Schema, key: str) -> bool:
 
 
 def _suggest_field(schema: Schema, node: Node, known: list[str], key: str) -> str:
-    """Where an unknown field belongs, else the known one that is spelled like it."""
-    homes = [path.rpartition(".")[0] for path in _fields(schema, schema) if path.rpartition(".")[2] == key]
-    if homes:
-        return f'it belongs under "{homes[0]}"' if homes[0] else "it belongs at the top of the manifest"
+    """A hint for an unknown field: where it belongs, else a known field with a similar name."""
+    parents = [path.rpartition(".")[0] for path in _fields(schema, schema) if path.rpartition(".")[2] == key]
+    if parents:
+        return f'move it to "{parents[0]}"' if parents[0] else "move it to the top level of the manifest"
     if close := _similar_field(key, known, node):
         return f'did you mean "{close}"?'
-    return f"known here: {', '.join(known)}"
+    return f"fields allowed here: {', '.join(known)}"
 
 
 def _similar_field(key: str, known: list[str], node: Node) -> str | None:
-    """The known field meant by `key`: rather one that isn't there yet."""
-    taken = node.value if isinstance(node.value, dict) else {}
-    absent = [name for name in known if name not in taken]
+    """The known field with the most similar name, preferably one that isn't set yet."""
+    present = node.value if isinstance(node.value, dict) else {}
+    absent = [name for name in known if name not in present]
     close = get_close_matches(key.lower(), absent, 1) or get_close_matches(key.lower(), known, 1)
     return close[0] if close else None
 
@@ -150,112 +150,117 @@ def _fields(schema: Schema, root: Schema, prefix: str = "") -> Iterator[str]:
         yield from _fields(child, root, f"{prefix}{name}.")
 
 
-def _required(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _required(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
     present: Any = node.value
     known = list(schema["properties"])
     for name in schema["required"]:
         misspelt = any(key not in known and _similar_field(key, known, node) == name for key in present)
         if name not in present and not misspelt:
-            example = resolve_reference(schema["properties"][name], verdict.schema)["examples"][0]
-            yield verdict.problem_at_key(node, _MISSING, f"add {name}: {_inline_yaml(example)}", name)
+            example = resolve_reference(schema["properties"][name], checker.schema)["examples"][0]
+            yield checker.problem_at_key(node, _MISSING, f"add {name}: {_inline_yaml(example)}", name)
 
 
-def _type(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _type(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
-    wanted = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
-    phrase = " or ".join(_TYPE_NAMES[name] for name in wanted if name != "null" or len(wanted) == 1)
-    yield verdict.problem_at_value(node, *_mismatch(node, wanted, phrase, schema))
+    types = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
+    expected = " or ".join(_TYPE_NAMES[name] for name in types if name != "null" or len(types) == 1)
+    if "enum" in schema:
+        expected = f"one of {_enum_text(schema['enum'])}"
+    yield checker.problem_at_value(node, *_mismatch(node, types, expected, schema))
 
 
-def _mismatch(node: Node, wanted: list[str], phrase: str, schema: Schema) -> tuple[str, str]:
-    """What is there instead of what is wanted, and how to write it right."""
+def _mismatch(node: Node, types: list[str], expected: str, schema: Schema) -> tuple[str, str]:
+    """Message and hint for a value of the wrong type."""
     value = node.value
     if node.variable is not None:
-        return f"must be {phrase}, and the value of {node.variable} is not", _example_hint(schema)
+        return f"must be {expected}, but the value of {node.variable} isn't", _example_hint(schema)
     if isinstance(value, AmbiguousScalar):
-        return f"must be {phrase}, and {value.reading}", _ambiguous_hint(value, wanted) or _example_hint(
-            schema
-        )
-    if value is not None and wanted == ["string"] and node.raw is not None:
-        return f"{node.raw} is {describe_value(value)} in YAML, and text is wanted", f'quote it: "{node.raw}"'
-    found = "nothing is here" if value is None else f"this is {describe_value(value)}"
-    return f"must be {phrase}, and {found}", _conversion_hint(value, wanted) or _example_hint(schema)
+        hint = _ambiguous_hint(value, types) or _example_hint(schema)
+        return f"must be {expected}, but {value.reading}", hint
+    if value is not None and types == ["string"] and node.raw is not None:
+        return f"must be text, but {node.raw} is {describe_value(value)} in YAML", f'quote it: "{node.raw}"'
+    found = "is empty" if value is None else f"is {describe_value(value)}"
+    return f"must be {expected}, but {found}", _conversion_hint(value, types) or _example_hint(schema)
 
 
-def _conversion_hint(value: object, wanted: list[str]) -> str | None:
-    """The same value as the type that is wanted, where there is one."""
-    if wanted == ["array"] and isinstance(value, str):
+def _conversion_hint(value: object, types: list[str]) -> str | None:
+    """A hint with the value written as the expected type, None if that isn't possible."""
+    if types == ["array"] and isinstance(value, str):
         return f"write it as a list: [{_inline_yaml(value)}]"
-    number = _integer_text(value) if wanted == ["integer"] else None
+    number = _integer_text(value) if types == ["integer"] else None
     return f"write {number}" if number else None
 
 
 def _example_hint(schema: Schema) -> str:
-    return f"such as {_inline_yaml(schema['examples'][0])}"
+    return f"for example: {_inline_yaml(schema['examples'][0])}"
 
 
 def _integer_text(value: object) -> str | None:
-    """The integer that text or a decimal number stands for."""
+    """The integer that a text or decimal number represents."""
     text = str(value).removesuffix(".0")
     return text if isinstance(value, (str, float)) and text.isdecimal() else None
 
 
-def _ambiguous_hint(trap: AmbiguousScalar, wanted: list[str]) -> str | None:
-    if wanted == ["string"]:
-        return f'quote it: "{trap.text}"'
-    return f"write {trap.number}" if trap.number else None
+def _ambiguous_hint(scalar: AmbiguousScalar, types: list[str]) -> str | None:
+    if types == ["string"]:
+        return f'quote it: "{scalar.text}"'
+    return f"write {scalar.number}" if scalar.number else None
 
 
-def _const(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
-    yield verdict.problem_at_value(
-        node, f"must be {error.validator_value}, and this is {_value_text(node)}",
-        "a newer mosaic-deploy may read other versions",
+def _const(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+    yield checker.problem_at_value(
+        node, f"must be {error.validator_value}, but is {_value_text(node)}",
+        "a newer version of mosaic-deploy may support it",
     )  # fmt: skip
 
 
-def _enum(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _enum(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+    schema: Any = error.schema
     values: Any = error.validator_value
-    allowed = [str(one) for one in values]
-    close = get_close_matches(str(node.value), allowed, 1)
-    meant = f'did you mean "{close[0]}"?' if close else None
-    yield verdict.problem_at_value(
-        node, f"must be one of {', '.join(allowed)}, and this is {_value_text(node)}", meant
+    close = get_close_matches(str(node.value), [_inline_yaml(each) for each in values], 1)
+    hint = f'did you mean "{close[0]}"?' if close else _example_hint(schema)
+    yield checker.problem_at_value(
+        node, f"must be one of {_enum_text(values)}, but is {_value_text(node)}", hint
     )
 
 
-def _pattern(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _enum_text(values: Iterable[object]) -> str:
+    return ", ".join(_inline_yaml(value) for value in values)
+
+
+def _pattern(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
-    yield verdict.problem_at_value(
+    yield checker.problem_at_value(
         node,
-        f"{schema['patternErrorMessage']}; this is {_value_text(node)}",
+        f"{schema['patternErrorMessage']}; it is {_value_text(node)}",
         _example_hint(schema),
     )
 
 
-def _bound(words: str) -> Callable[[SchemaChecker, Node, ValidationError], Iterator[Problem]]:
-    def sentence(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
-        yield verdict.problem_at_value(
-            node, f"{words.format(error.validator_value)}, and this is {_value_text(node)}"
+def _bound(template: str) -> Callable[[SchemaChecker, Node, ValidationError], Iterator[Problem]]:
+    def problem(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+        yield checker.problem_at_value(
+            node, f"{template.format(error.validator_value)}, but is {_value_text(node)}"
         )
 
-    return sentence
+    return problem
 
 
-def _empty(verdict: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
+def _empty(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
-    whose = f" (the value of {node.variable})" if node.variable else ""
-    yield verdict.problem_at_value(node, f"must not be empty{whose}", _example_hint(schema))
+    source = f" (the value of {node.variable})" if node.variable else ""
+    yield checker.problem_at_value(node, f"can't be empty{source}", _example_hint(schema))
 
 
-def _duplicate_item(verdict: SchemaChecker, node: Node, _: ValidationError) -> Iterator[Problem]:
+def _duplicate_item(checker: SchemaChecker, node: Node, _: ValidationError) -> Iterator[Problem]:
     first: dict[str, Node] = {}
     assert isinstance(node.value, list)
     for item in node.value:
         text = json.dumps(item.value, default=str)
         if text in first:
-            yield verdict.problem_at_value(
-                item, f"is in the list already, in line {first[text].line}", "keep one of the two"
+            yield checker.problem_at_value(
+                item, f"is already in the list, on line {first[text].line}", "remove one of them"
             )
         first.setdefault(text, item)
 
@@ -267,7 +272,7 @@ def _value_text(node: Node) -> str:
 
 
 def _inline_yaml(example: object) -> str:
-    """An example as it would be written in a manifest, on one line."""
+    """A value as YAML on one line."""
     if (
         isinstance(example, str)
         and example
@@ -290,4 +295,4 @@ MESSAGES: dict[str, Callable[[SchemaChecker, Node, ValidationError], Iterator[Pr
     "maxLength": _bound("must be at most {} characters long"),
     "uniqueItems": _duplicate_item,
 }
-"""Keyword of the schema -> the Problems that stand for its violation."""
+"""Keyword of the schema -> the function that yields the Problems for its violation."""

@@ -1,4 +1,4 @@
-"""From a manifest's checked values to the model's dataclasses."""
+"""Builds the model's Manifest from validated values, and merges environments."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Value = Mapping[str, Any]
 
 _UNITS = (("ms", 0.001), ("min", 60.0), ("h", 3600.0), ("s", 1.0))
 _MIN_SECONDS = 0.001
-_MAX_SECONDS = 2_147_483  # PostgreSQL keeps milliseconds in 32 bits
+_MAX_SECONDS = 2_147_483  # PostgreSQL stores milliseconds in 32 bits
 
 
 def build_manifest(value: Value, file: Path, environment: str | None) -> Manifest:
-    """The Manifest of a value that keeps to the schema."""
+    """The Manifest for a value that conforms to the schema."""
     link = value.get("auth", {}).get("magic_link")
     return Manifest(
         file=file,
@@ -45,12 +45,12 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
 
 
 def valid_sections(value: Value, problems: Iterable[Problem], environment: str | None) -> Value | None:
-    """What a manifest's value says of files and SQL, without what `problems` lie in.
+    """The sections and fields of a manifest about files and SQL that none of `problems` affects.
 
-    None where a problem isn't of one field, or is of the environment itself: it may be of any. A mistake in static
-    or storage takes the section away: without one of its patterns, other files would be meant.
+    None if a problem isn't about one field, or is about the environment itself, because it may affect any field. A
+    mistake in static or storage removes the section: without one of its patterns, it would select other files.
     """
-    wrong: set[str] = set()
+    invalid: set[str] = set()
     for problem in problems:
         section, *fields = problem.field.split(".")
         if section == "environments" and environment is not None:
@@ -61,20 +61,20 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
             section, *fields = fields[1:]
         if not section:
             return None
-        named = fields[0].partition("[")[0] if fields else ""
-        wrong |= {f"{section}.{named}"} if section == "database" and named else {section}
-    good = {name: value[name] for name in ("static", "storage") if name in value and name not in wrong}
-    database = value.get("database", {}) if "database" not in wrong else {}
+        field = fields[0].partition("[")[0] if fields else ""
+        invalid |= {f"{section}.{field}"} if section == "database" and field else {section}
+    valid = {name: value[name] for name in ("static", "storage") if name in value and name not in invalid}
+    database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
         for name in ("migrations", "seeds")
-        if name in database and f"database.{name}" not in wrong
+        if name in database and f"database.{name}" not in invalid
     }
-    return {**good, "database": sql} if sql else good
+    return {**valid, "database": sql} if sql else valid
 
 
 def parse_duration(duration: str | float) -> float:
-    """`"500ms"`, `"2min"` or a number of seconds, in seconds."""
+    """Seconds for `"500ms"`, `"2min"` or a number of seconds."""
     if not isinstance(duration, str):
         return float(duration)
     unit, factor = next((unit, factor) for unit, factor in _UNITS if duration.endswith(unit))
@@ -82,16 +82,16 @@ def parse_duration(duration: str | float) -> float:
 
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
-    """Timeouts that PostgreSQL can't hold: what the schema can't say about text."""
+    """Problems for timeouts outside PostgreSQL's range, which the schema can't check in text."""
     database = tree.value.get("database") if isinstance(tree.value, dict) else None
     fields = database.value if database is not None and isinstance(database.value, dict) else {}
     for name in ("lock_timeout", "statement_timeout"):
         node = fields.get(name)
-        found = _duration_of(node) if node is not None else None
-        if node is not None and found is not None and found and not _MIN_SECONDS <= found <= _MAX_SECONDS:
+        seconds = _duration_of(node) if node is not None else None
+        if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
             where = source.location(node.line, node.column)
             hint = "0 means no limit"
-            yield Problem("must be 0, or between 1ms and 596h", where, field=node.field, hint=hint)
+            yield Problem("must be 0 or between 1ms and 596h", where, field=node.field, hint=hint)
 
 
 def _duration_of(node: Node) -> float | None:
@@ -118,9 +118,9 @@ def _lists_to_tuples(value: Value) -> dict[str, Any]:
 
 
 def merge_overrides(base: Node, override: Node) -> Node:
-    """`base` with `override` laid over it: maps field by field, everything else replaced, null removes.
+    """`base` merged with `override`: maps field by field, other values replaced, null removes a field.
 
-    Every value keeps the place where it was written, so a mistake in an override is shown there.
+    Every value keeps its location, so mistakes in an override are reported there.
     """
     if not isinstance(override.value, dict):
         return override
@@ -136,5 +136,4 @@ def merge_overrides(base: Node, override: Node) -> Node:
 
 
 def _empty_node(node: Node) -> Node:
-    """What a field that the base doesn't have is laid over."""
     return Node(None, node.line, node.column, node.span)

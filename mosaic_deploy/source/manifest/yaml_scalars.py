@@ -1,9 +1,8 @@
-"""What a plain YAML scalar means, and where YAML 1.1 and YAML 1.2 disagree about it.
+"""Values of plain YAML scalars, and scalars that YAML 1.1 and YAML 1.2 read differently.
 
-A value that both versions read alike becomes that value. One that they read differently, or that no field
-of a manifest can want, becomes a `AmbiguousScalar`: never a silent guess. `yes`, `no`, `on` and `off` are the
-exception: they become booleans, for where a boolean is wanted nothing else can be meant, and where text is
-wanted the wrong type shows.
+A scalar that both versions read the same becomes that value. Any other, or one that no field can use, becomes an
+`AmbiguousScalar`, which is reported rather than guessed. Exception: `yes`, `no`, `on` and `off` become booleans. In a
+boolean field they can't mean anything else; in a text field the wrong type is reported.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AmbiguousScalar:
-    """A scalar that isn't safe to read. `reading` says what YAML makes of it."""
+    """A scalar without a clear value. `reading` is a sentence about how YAML reads it."""
 
     text: str
     reading: str
     number: str | None = None
-    """The same number written so that every reader agrees, where there is one."""
+    """The same number in an unambiguous form, if there is one."""
 
 
 Scalar = str | int | float | bool | None | AmbiguousScalar
@@ -37,7 +36,7 @@ _WORDS: dict[str, bool | None] = {
 
 _NUMERIC_START = frozenset("0123456789+-.")
 _LONGEST_NUMBER = 40
-"""Longer ones are no numbers that anybody means, and Python limits the digits that it converts."""
+"""Longer numbers aren't plausible, and Python limits the number of digits it converts."""
 
 
 def scalar_value(text: str) -> Scalar:
@@ -54,12 +53,12 @@ def scalar_value(text: str) -> Scalar:
 
 
 def _based(base: int, name: str) -> Callable[[str], AmbiguousScalar]:
-    def trap(text: str) -> AmbiguousScalar:
+    def make(text: str) -> AmbiguousScalar:
         number = str(int(text.lstrip("+-")[2:].replace("_", ""), base))
-        readers = "in YAML" if base == 16 else "to some YAML readers and text to others"
+        readers = "in YAML" if base == 16 else "in some YAML parsers and text in others"
         return AmbiguousScalar(text, f"{text} is the {name} number {number} {readers}", number)
 
-    return trap
+    return make
 
 
 def _octal(text: str) -> AmbiguousScalar:
@@ -94,7 +93,7 @@ def _date(text: str) -> AmbiguousScalar:
 
 
 def _unusable_number(text: str) -> AmbiguousScalar:
-    return AmbiguousScalar(text, f"{text} is not a number that a manifest can use")
+    return AmbiguousScalar(text, f"{text} isn't a number that a manifest can use")
 
 
 _AMBIGUOUS_FORMS: tuple[tuple[str, Callable[[str], AmbiguousScalar]], ...] = (

@@ -1,7 +1,7 @@
-"""YAML to a tree in which every value knows where it was written.
+"""Parses YAML into a tree of values with their locations.
 
-Built from PyYAML's events rather than its constructors, so nothing is ever constructed but text, numbers,
-booleans, null, lists and maps, and limits hold while reading: an alias costs what it stands for.
+It uses PyYAML's events rather than its constructors, so only text, numbers, booleans, null, lists and maps are created.
+Limits apply during parsing; an alias counts as much as the value it refers to.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ _HARMLESS_TAGS = {None, _TAG + "str", _TAG + "seq", _TAG + "map"}
 
 @dataclass(slots=True)
 class Node:
-    """A value and its place. Lines and columns count from 1; `span` is its offsets in the text."""
+    """A value and its location. Lines and columns count from 1; `span` has its start and end offsets."""
 
     value: Scalar | list[Node] | dict[str, Node]
     line: int
     column: int
     span: tuple[int, int]
     raw: str | None = None
-    """A plain scalar as it was written; None for what was quoted, and for lists and maps."""
+    """The text of a plain scalar; None for quoted scalars, lists and maps."""
     key_at: tuple[int, int] | None = None
-    """Line and column of the key that this value belongs to."""
+    """Line and column of the value's key in a map."""
     size: int = 1
     depth: int = 1
     field: str = ""
-    """Dotted path as written (`environments.production.static.dir`), set when the tree is placed."""
+    """Dotted path in the file (`environments.production.static.dir`); set by Interpolator."""
     variable: str | None = None
-    """The variable whose value this is or contains; such a value is never shown."""
+    """The variable that this value contains. Such values are never shown in messages."""
     is_single_variable: bool = False
-    """Whether the value is that of one variable and nothing else."""
+    """Whether the value is a single variable and nothing else."""
 
 
 @dataclass(slots=True)
 class _OpenCollection:
-    """A list or map that is still being read; `items` are its nodes in order, keys and values alternating."""
+    """A list or map being read. `items` has its nodes in order; for a map, keys and values alternate."""
 
     node: Node
     anchor: str | None
@@ -60,9 +60,9 @@ class _OpenCollection:
 
 
 def compose(source: SourceText, problems: list[Problem]) -> Node | None:
-    """The tree of the only document in `source`, None where there is nothing.
+    """The tree of the single document in `source`, None if it is empty.
 
-    Adds to `problems` what can be read past (a key written twice, a tag). Refused where reading can't go on.
+    Adds recoverable mistakes (duplicate keys, tags) to `problems`. Raises SourceTextError for all others.
     """
     try:
         return _Composer(source, problems).tree()
@@ -83,7 +83,7 @@ class _Composer:
 
     def tree(self) -> Node | None:
         documents = 0
-        event: Any  # which kind it is decides which fields it has
+        event: Any  # its fields depend on its class
         for event in yaml.parse(self.source.text, Loader=_LOADER):
             kind = type(event)
             if kind is yaml.ScalarEvent:
@@ -98,7 +98,7 @@ class _Composer:
                 documents += 1
                 if documents > 1:
                     raise self.error_at(
-                        event, "a second YAML document begins here", "keep one manifest per file"
+                        event, "a second YAML document starts here", "use one file per manifest"
                     )
         return self.root
 
@@ -120,7 +120,7 @@ class _Composer:
             node.value = scalar_value(event.value)
         if any("\ud800" <= letter <= "\udfff" for letter in event.value):
             raise self.error_at(
-                event, "a surrogate escape is no character in YAML", "write the character itself"
+                event, "surrogate escapes aren't characters in YAML", "write the character itself"
             )
         return node
 
@@ -142,15 +142,17 @@ class _Composer:
             self.fill(done.node.value, done.items)
         else:
             done.node.value = list(done.items)
-        self.count -= done.node.size - 1  # counted when its items were; `add` counts the whole
+        self.count -= done.node.size - 1  # the items are already counted, and `add` counts the whole
         self.add(done.node, done.anchor)
 
     def alias(self, event: Any) -> Node:
         target = self.anchors.get(event.anchor, False)
         if target is None:
-            raise self.error_at(event, f"*{event.anchor} contains itself", "write the value out")
+            raise self.error_at(
+                event, f"*{event.anchor} contains itself", "write the value instead of the alias"
+            )
         if target is False:
-            raise self.error_at(event, f"no anchor &{event.anchor} above this line")
+            raise self.error_at(event, f"undefined alias: there is no &{event.anchor} above this line")
         assert isinstance(target, Node)
         if len(self.open) + target.depth > MAX_DEPTH:
             raise self.error_at(
@@ -175,7 +177,7 @@ class _Composer:
             self.root = node
 
     def fill(self, entries: dict[str, Node], items: list[Node]) -> None:
-        """Makes a map of alternating keys and values; what `<<` brings gives way to what is written here."""
+        """Fills a map from alternating keys and values. Values merged by `<<` don't override the map's own."""
         merged: dict[str, Node] = {}
         for key, value in zip(items[::2], items[1::2], strict=True):
             if key.raw == "<<":
@@ -187,7 +189,7 @@ class _Composer:
             if name in entries:
                 first = entries[name].key_at or (key.line, key.column)
                 self.add_problem(
-                    key, f"{quoted(name)} is already set in line {first[0]}", "keep one of the two"
+                    key, f"duplicate key {quoted(name)}, first set on line {first[0]}", "remove one of them"
                 )
                 continue
             entry = copy(value)
@@ -196,36 +198,34 @@ class _Composer:
         entries |= {name: node for name, node in merged.items() if name not in entries}
 
     def merged_entries(self, value: Node) -> Iterator[tuple[str, Node]]:
-        """What `<<` brings. Of several maps the first wins, so it comes last."""
+        """Entries merged by `<<`. The first of several maps takes precedence, so it comes last."""
         for each in reversed(value.value) if isinstance(value.value, list) else [value]:
             if isinstance(each.value, dict):
                 yield from each.value.items()
             else:
-                self.add_problem(each, "<< takes a map, or a list of maps", "such as <<: *defaults")
+                self.add_problem(each, "<< needs a map or a list of maps", "for example: <<: *defaults")
 
     def key(self, key: Node) -> str | None:
-        """A key's text; None for one that isn't text, which is reported."""
+        """The key as text. None for a key of another type, which is added to `problems`."""
         if isinstance(key.value, str):
             return key.value
         if isinstance(key.value, (list, dict)):
-            self.add_problem(key, "a list or a map can't be a key", "write `key: value`")
+            self.add_problem(key, "a key can't be a list or a map", "write `key: value`")
         elif not key.raw:
-            self.add_problem(key, "a key is missing", "write `key: value`")
+            self.add_problem(key, "missing key", "write `key: value`")
         else:
             reading = (
                 key.value.reading
                 if isinstance(key.value, AmbiguousScalar)
                 else f"{key.raw} is {describe_value(key.value)} in YAML"
             )
-            self.add_problem(key, f"a key must be text, and {reading}", f'quote it: "{key.raw}"')
+            self.add_problem(key, f"a key must be text, but {reading}", f'quote it: "{key.raw}"')
         return None
 
     def check_tag(self, event: ScalarEvent | CollectionStartEvent) -> None:
         if event.tag not in _HARMLESS_TAGS:
             name = str(event.tag).replace(_TAG, "!!")
-            self.add_problem_at(
-                event, f"the tag {quoted(name)} is not read", "delete it; only plain values are safe to read"
-            )
+            self.add_problem_at(event, f"unsupported tag {quoted(name)}", "delete the tag")
 
     def add_problem(self, node: Node, message: str, hint: str) -> None:
         self.problems.append(Problem(message, self.source.location(node.line, node.column), hint=hint))
@@ -238,9 +238,9 @@ class _Composer:
 
 
 def describe_value(value: object) -> str:
-    """What a value is, in words: `the boolean false`, `the number 5`, `nothing`."""
+    """A value in words: `the boolean false`, `the number 5`, `a list`."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, (int, float)):
@@ -251,7 +251,7 @@ def describe_value(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text in quotes, safe for a terminal and never long."""
+    """Text in quotes, shortened to 60 characters, with control characters escaped."""
     import json
 
     short = text if len(text) <= 60 else text[:59] + "…"

@@ -321,7 +321,7 @@ def test_completion_completes(run) -> None:
 
 def test_explain(run) -> None:
     assert "\nDo. " in run("explain", "lease_held").stdout
-    assert "**Do.**" in _json(run("explain", "lease_held", "-o", "json"))["text"]
+    assert "**Fix.**" in _json(run("explain", "lock_held", "-o", "json"))["text"]
     listed = _json(run("explain", "-o", "json"))["codes"]
     assert {"lease_held", "drop_table"} <= {each["code"] for each in listed}
     unknown = run("explain", "lease_hold")

@@ -1,4 +1,4 @@
-"""What a case file can't say well: where a manifest is looked for, limits, places, and every input there is."""
+"""Reading a manifest: finding it, limits, locations, and arbitrary input. See also test_manifest_cases.py."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from mosaic_deploy.source.manifest.values import parse_duration
 
 
 @pytest.fixture(autouse=True)
-def in_the_project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are shown from the current folder, so it is always the same one."""
+def run_in_project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages show paths relative to the current folder."""
     monkeypatch.chdir(tmp_path)
 
 
-def written(folder: Path, text: str | bytes) -> Path:
+def write_manifest(folder: Path, text: str | bytes) -> Path:
     file = folder / "mosaic.yaml"
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     return file
@@ -51,7 +51,7 @@ def test_a_file_of_any_name_can_be_given(tmp_path: Path) -> None:
     assert manifest.root == tmp_path
 
 
-def test_an_empty_folder_says_where_it_looked_and_the_way_on(tmp_path: Path) -> None:
+def test_an_empty_folder_gets_next_actions(tmp_path: Path) -> None:
     with pytest.raises(ManifestMissing) as raised:
         read_manifest(tmp_path, environ={})
     assert raised.value.message == f"no manifest in {tmp_path}: looked for mosaic.yaml and mosaic.yml"
@@ -62,64 +62,64 @@ def test_an_empty_folder_says_where_it_looked_and_the_way_on(tmp_path: Path) -> 
     ]
 
 
-def test_the_manifest_it_shows_can_be_read(tmp_path: Path) -> None:
+def test_the_minimal_manifest_is_valid(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
-    manifest = read_manifest(written(tmp_path, MINIMAL_MANIFEST), environ={})
+    manifest = read_manifest(write_manifest(tmp_path, MINIMAL_MANIFEST), environ={})
     assert manifest.project.name == "todo"
 
 
 @pytest.mark.parametrize("name", ["Mosaic.YAML", "mosaic.yaml.txt", "mosaik.yaml"])
-def test_a_name_that_is_almost_right_is_pointed_out(tmp_path: Path, name: str) -> None:
+def test_a_similar_file_name_is_suggested(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(ManifestMissing) as raised:
         read_manifest(tmp_path, environ={})
     assert f"did you mean {tmp_path / name}?" in str(raised.value.hint)
 
 
-def test_a_manifest_in_a_folder_above_is_pointed_out(tmp_path: Path) -> None:
-    file = written(tmp_path, "version: 1\n")
+def test_a_manifest_in_a_parent_folder_is_suggested(tmp_path: Path) -> None:
+    file = write_manifest(tmp_path, "version: 1\n")
     (tmp_path / "sub").mkdir()
     with pytest.raises(ManifestMissing) as raised:
         read_manifest(tmp_path / "sub", environ={})
-    assert f"there is one in a folder above: {file}" in str(raised.value.hint)
+    assert f"there is one in a parent folder: {file}" in str(raised.value.hint)
 
 
-def test_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ManifestMissing, match="is not there"):
+def test_a_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(ManifestMissing, match="doesn't exist"):
         read_manifest(tmp_path / "nowhere" / "mosaic.yaml", environ={})
 
 
-def test_what_is_neither_file_nor_folder_is_not_opened(tmp_path: Path) -> None:
+def test_a_fifo_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceUnreadable, match="neither a file nor a folder"):
         read_manifest(tmp_path / "pipe", environ={})
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
-def test_a_path_that_no_file_can_have(path: str) -> None:
+def test_an_impossible_path(path: str) -> None:
     with pytest.raises((SourceUnreadable, ManifestMissing)):
         read_manifest(Path(path), environ={})
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    written(tmp_path, "version: 1\n").chmod(0)
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    write_manifest(tmp_path, "version: 1\n").chmod(0)
     with pytest.raises(SourceUnreadable, match="Permission denied"):
         read_manifest(tmp_path, environ={})
 
 
-def test_a_file_that_is_too_large(tmp_path: Path) -> None:
-    file = written(tmp_path, b"#" * (1024 * 1024 + 1))
-    assert problems_of(file) == [": larger than 1024 KiB; this is a small text file"]
+def test_a_file_too_large(tmp_path: Path) -> None:
+    file = write_manifest(tmp_path, b"#" * (1024 * 1024 + 1))
+    assert problems_of(file) == [": larger than 1 MiB, the limit; check that this is the right file"]
 
 
 def test_too_many_values(tmp_path: Path) -> None:
-    file = written(tmp_path, "version: 1\nx: [" + "1," * 20_000 + "]\n")
+    file = write_manifest(tmp_path, "version: 1\nx: [" + "1," * 20_000 + "]\n")
     assert "more than 10,000 values" in problems_of(file)[0]
 
 
 def test_a_problem_carries_its_line(tmp_path: Path) -> None:
-    file = written(tmp_path, "version: 1\nstatic:\n  dri: public\n")
+    file = write_manifest(tmp_path, "version: 1\nstatic:\n  dri: public\n")
     with pytest.raises(ManifestInvalid) as raised:
         read_manifest(file, environ={})
     (problem,) = raised.value.problems
@@ -128,9 +128,9 @@ def test_a_problem_carries_its_line(tmp_path: Path) -> None:
     assert raised.value.message == "1 mistake in mosaic.yaml"
 
 
-def test_files_are_shown_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app").mkdir()
-    written(tmp_path / "app", "version: 2\n")
+    write_manifest(tmp_path / "app", "version: 2\n")
     monkeypatch.chdir(tmp_path)
     for path in (Path("app"), tmp_path / "app", Path("app/mosaic.yaml")):
         with pytest.raises(ManifestInvalid) as raised:
@@ -151,16 +151,16 @@ def test_dotenv_alone(tmp_path: Path) -> None:
     assert "secret" not in "".join([str(raised.value), *map(repr, raised.value.problems)])
 
 
-def test_the_value_of_a_variable_is_in_no_part_of_the_error(tmp_path: Path) -> None:
+def test_variable_values_are_never_in_errors(tmp_path: Path) -> None:
     text = "version: ${A}\nproject: {id: '${A}', name: '${A}\\\n'}\nstatic: {dir: '${A}', prune: '${A}', exclude: ['${A}']}\n"
     with pytest.raises(ManifestInvalid) as raised:
-        read_manifest(written(tmp_path, text), environ={"A": "S3cret/" * 30})
+        read_manifest(write_manifest(tmp_path, text), environ={"A": "S3cret/" * 30})
     assert len(raised.value.problems) >= 4
     assert "S3cret" not in "".join([str(raised.value), *map(repr, raised.value.problems)])
 
 
 def test_a_variable_that_is_not_utf8(tmp_path: Path) -> None:
-    file = written(tmp_path, "version: 1\nproject: {name: '${A}'}\n")
+    file = write_manifest(tmp_path, "version: 1\nproject: {name: '${A}'}\n")
     with pytest.raises(ManifestInvalid, match="1 mistake"):
         read_manifest(file, environ={"A": "\udcff"})
 
@@ -169,13 +169,13 @@ def test_a_variable_that_is_not_utf8(tmp_path: Path) -> None:
     ("text", "length"),
     [("10s", 10), ("500ms", 0.5), ("2min", 120), ("1h", 3600), ("1.5s", 1.5), (3, 3), (0, 0)],
 )
-def test_seconds(text: str | int, length: float) -> None:
+def test_durations(text: str | int, length: float) -> None:
     assert parse_duration(text) == pytest.approx(length)
 
 
-def test_the_happy_path_imports_nothing_slow(tmp_path: Path) -> None:
+def test_a_valid_manifest_imports_nothing_slow(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
-    written(tmp_path, MINIMAL_MANIFEST + "environments: {a: {project: {id: '${ID}'}}}\n")
+    write_manifest(tmp_path, MINIMAL_MANIFEST + "environments: {a: {project: {id: '${ID}'}}}\n")
     program = (
         "import sys; from pathlib import Path; from mosaic_deploy.source.manifest.read import read_manifest;"
         "read_manifest(Path(sys.argv[1]), environ={});"
@@ -187,14 +187,14 @@ def test_the_happy_path_imports_nothing_slow(tmp_path: Path) -> None:
     assert ran.stdout == "\n"
 
 
-# Any manifest of the schema's shape is accepted, and its values come through.
-# PyYAML writes what looks like a number only to YAML 1.2 (08, 1e3) without quotes, and such text is refused.
-def no_number(text: str) -> bool:
+# Any manifest that conforms to the schema is accepted, and its values are kept.
+# PyYAML writes text that is a number only in YAML 1.2 (08, 1e3) without quotes, which is rejected.
+def is_not_numeric(text: str) -> bool:
     return text[0] not in "+-.0123456789"
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=100).filter(
-    no_number
+    is_not_numeric
 )
 PATHS = st.from_regex(r"/[a-z0-9]{1,8}(\.html)?", fullmatch=True)
 PATTERNS = st.lists(
@@ -210,7 +210,7 @@ MANIFESTS = st.fixed_dictionaries(
     {"version": st.just(1)},
     optional={
         "project": some(
-            name=NAMES, id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True).filter(no_number)
+            name=NAMES, id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True).filter(is_not_numeric)
         ),
         "database": some(
             extensions=st.lists(
@@ -247,7 +247,7 @@ MANIFESTS = st.fixed_dictionaries(
 
 
 def escaped(value: Any) -> Any:
-    """The value as it must be written for `${` to come through."""
+    """The value with `${` escaped."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, dict):
@@ -255,20 +255,20 @@ def escaped(value: Any) -> Any:
     return [escaped(item) for item in value] if isinstance(value, list) else value
 
 
-def comes_through(given_value: Any, read: Any) -> bool:
+def is_contained(given_value: Any, read: Any) -> bool:
     if isinstance(given_value, dict):
-        return all(comes_through(member, read[key]) for key, member in given_value.items())
+        return all(is_contained(member, read[key]) for key, member in given_value.items())
     if isinstance(given_value, list):
-        return len(given_value) == len(read) and all(map(comes_through, given_value, read))
+        return len(given_value) == len(read) and all(map(is_contained, given_value, read))
     return bool(given_value == read or (isinstance(given_value, str) and parse_duration(given_value) == read))
 
 
-def like_a_number(value: Any) -> bool:
-    """Whether some text in it is a number to YAML 1.2 and not to PyYAML, which writes it without quotes."""
+def contains_numeric_text(value: Any) -> bool:
+    """Whether it contains text that is a number in YAML 1.2 but not in PyYAML, which writes it without quotes."""
     if isinstance(value, dict):
-        return any(map(like_a_number, value.values()))
+        return any(map(contains_numeric_text, value.values()))
     if isinstance(value, list):
-        return any(map(like_a_number, value))
+        return any(map(contains_numeric_text, value))
     return isinstance(value, str) and re.fullmatch(r"[-+]?[0-9._]+(e[-+]?[0-9]+)?", value, re.I) is not None
 
 
@@ -284,22 +284,22 @@ def as_unicode(value: Any) -> str:
 @pytest.mark.parametrize("in_environment", [False, True])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(value=MANIFESTS)
-def test_what_is_written_is_read(
+def test_written_manifests_are_read_back(
     tmp_path: Path, as_text: Any, in_environment: bool, value: dict[str, Any]
 ) -> None:
-    assume(as_text is as_json or not like_a_number(value))
+    assume(as_text is as_json or not contains_numeric_text(value))
     for folder in ("public", "migrations"):
         (tmp_path / folder).mkdir(exist_ok=True)
     whole = escaped(value)
     if in_environment:
         whole = {"version": whole.pop("version"), "environments": {"e": whole}}
-    file = written(tmp_path, as_text(whole))
+    file = write_manifest(tmp_path, as_text(whole))
     manifest = asdict(read_manifest(file, environ={}, environment="e" if in_environment else None))
     expected = {key: member for key, member in value.items() if key not in ("version", "auth", "verify")}
-    assert comes_through(expected, manifest)
-    assert comes_through(value.get("verify", {}).get("http", []), manifest["verify"])
+    assert is_contained(expected, manifest)
+    assert is_contained(value.get("verify", {}).get("http", []), manifest["verify"])
     if link := value.get("auth", {}).get("magic_link"):
-        assert comes_through(link, manifest["magic_link"])
+        assert is_contained(link, manifest["magic_link"])
 
 
 # fmt: off
@@ -331,11 +331,11 @@ INPUTS = st.one_of(
 @example(raw=b"- " * 50_000)
 @example(raw=b'"\\ud800": "\\ud800"')
 @example(raw=b"environments: {e: [1]}\nversion: &a {<<: [*a]}")
-def test_any_bytes_give_a_manifest_or_its_mistakes(
+def test_any_bytes_give_a_manifest_or_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loader: str, raw: bytes
 ) -> None:
     monkeypatch.setattr(yaml_tree, "_LOADER", getattr(yaml, loader))
-    file = written(tmp_path, raw)
+    file = write_manifest(tmp_path, raw)
     for environment in (None, "e"):
         try:
             read_manifest(file, environ={"A": "x"}, environment=environment)
@@ -353,7 +353,7 @@ def test_any_bytes_give_a_manifest_or_its_mistakes(
         st.lists(st.sampled_from([*"A=\"'# \n\\", "export "])).map(lambda parts: "".join(parts).encode()),
     )
 )
-def test_any_dotenv_gives_variables_or_its_mistakes(tmp_path: Path, raw: bytes) -> None:
+def test_any_dotenv_gives_variables_or_problems(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / ".env").write_bytes(raw)
     try:
         assert all(name.isidentifier() for name in read_dotenv(tmp_path))

@@ -1,9 +1,9 @@
-"""Every behaviour of reading a manifest is a file under tests/cases/manifest; a new one begins as a new case.
+"""Every behaviour of reading a manifest is a case file in tests/cases/manifest. Start new ones with a new case.
 
-A case is a text with sections. `-- NAME --` begins a file of that name in the project folder, `-- NAME/ --`
-makes a folder, `-- NAME (escaped) --` a file whose \\xNN and \\n are bytes, `-- NAME -> TARGET --` a symlink.
-`-- environ --` sets variables, `-- environment --` chooses one. Then comes what must be read, exactly:
-`-- problems --` the lines as the user sees them, or `-- manifest --` what isn't empty of it, as JSON.
+A case has sections. `-- NAME --` is a file in the project folder, `-- NAME/ --` a folder, `-- NAME (escaped) --` a file
+in which \\xNN and \\n are bytes, `-- NAME -> TARGET --` a symlink. `-- environ --` sets variables, `-- environment --`
+chooses an environment. The expected result is in `-- problems --`, the lines as users see them, or in `-- manifest --`,
+the manifest's non-empty values as JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sections_of(case: Path) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def lay_out(sections: Mapping[str, str], root: Path) -> None:
+def create_files(sections: Mapping[str, str], root: Path) -> None:
     for name, text in sections.items():
         if name in SPECIAL:
             continue
@@ -49,19 +49,19 @@ def lay_out(sections: Mapping[str, str], root: Path) -> None:
             path.write_bytes(text.encode())
 
 
-def told(value: Any) -> Any:
-    """What isn't empty or the default of a value, as JSON has it."""
+def compact(value: Any) -> Any:
+    """The value as JSON, without empty and default members."""
     if isinstance(value, Mapping):
-        return {key: told(member) for key, member in value.items() if not _empty(member)}
-    return [told(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: compact(member) for key, member in value.items() if not _empty(member)}
+    return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _empty(member: Any) -> bool:
-    return member is None or member is False or member in ((), "", "each") or told(member) == {}
+    return member is None or member is False or member in ((), "", "each") or compact(member) == {}
 
 
 def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
-    lay_out(sections, root)
+    create_files(sections, root)
     environ = dict(line.split("=", 1) for line in sections.get("environ", "").splitlines())
     environment = sections.get("environment", "").strip() or None
     try:
@@ -75,11 +75,11 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
     }
     assert isinstance(manifest, Manifest)
     assert manifest.environment == environment
-    return "manifest", told(value)
+    return "manifest", compact(value)
 
 
 ALL = sorted(CASES.glob("*.case"))
-ACCEPTED_AT_ONCE = [case for case in ALL if "problems" not in sections_of(case) and "slow" not in case.stem]
+VALID = [case for case in ALL if "problems" not in sections_of(case) and "slow" not in case.stem]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.stem)
@@ -94,8 +94,8 @@ def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert (kind, found) == ("manifest", json.loads(sections["manifest"]))
 
 
-@pytest.mark.parametrize("case", ACCEPTED_AT_ONCE, ids=lambda case: case.stem)
-def test_manifests_without_mistakes_never_need_jsonschema(
+@pytest.mark.parametrize("case", VALID, ids=lambda case: case.stem)
+def test_valid_manifests_need_no_jsonschema(
     case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = sections_of(case)
