@@ -1,1 +1,4 @@
-"""Desired and live compared, purely: two snapshots in, a plan out."""
+"""The desired and the live snapshot compared: the plan, the state of each migration, and what the policy denies.
+
+Pure functions; may import model and errors. Begin with `plan.py`.
+"""

@@ -1,4 +1,4 @@
-"""What the ledger's rows should say of objects that no change of the plan is about."""
+"""Corrections to the ledger's rows about objects that the plan doesn't change."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, Objec
 
 @dataclass(frozen=True, slots=True)
 class LedgerCleanup:
-    """Rows of one kind to put right. Nothing live is touched by it."""
+    """Row corrections for one kind of object. They touch nothing live."""
 
     forget: tuple[str, ...] = ()
-    """Neither wanted nor live: an upload that never arrived, or a file that somebody else deleted."""
+    """Paths to remove, neither desired nor live: a failed upload, or a file deleted by someone else."""
     mark: tuple[Object, ...] = ()
-    """With the states that the rows should have."""
+    """Objects to write, with the states that their rows should have."""
 
     def __bool__(self) -> bool:
         return bool(self.forget or self.mark)
 
 
 def ledger_cleanup(desired: Objects | None, live: Objects | None, deleted: Collection[str]) -> LedgerCleanup:
-    """The rows to put right once the plan is applied, which deletes the paths `deleted`.
+    """The corrections to make after a plan that deletes the paths `deleted`.
 
-    A file that is left live is remembered as `kept`, so that the ledger's digest is of wanted files alone and
-    a plan without changes needn't read rows. Without a manifest's section (None) nothing is managed.
+    A file that stays live though no longer desired becomes `kept`, so the ledger's digest covers desired files only
+    and a plan without changes needn't read rows. None means the manifest doesn't manage this kind.
     """
     if desired is None or live is None:
         return LedgerCleanup()
@@ -35,11 +35,7 @@ def ledger_cleanup(desired: Objects | None, live: Objects | None, deleted: Colle
         forget=tuple(o.path for o in gone if o.state in NOT_LIVE_STATES),
         mark=(
             *(_as_kept(o) for o in gone if o.state not in _SETTLED_STATES),
-            *(
-                wanted
-                for path, wanted in desired.items()
-                if path in live and _is_wanted_again(wanted, live[path])
-            ),
+            *(item for path, item in desired.items() if path in live and _is_desired_again(item, live[path])),
         ),
     )
 
@@ -48,12 +44,12 @@ _SETTLED_STATES = NOT_LIVE_STATES | {ObjectState.KEPT, ObjectState.UNMANAGED}
 
 
 def _as_kept(item: Object) -> Object:
-    """Its digest is kept only where it is known to be that of the live bytes."""
+    """The object as kept, with its digest only if that is known to be the live content's."""
     return Object(
         item.path, item.sha256 if item.state is ObjectState.LIVE else "", item.size, ObjectState.KEPT
     )
 
 
-def _is_wanted_again(wanted: Object, found: Object) -> bool:
-    """Whether a file that was left live is wanted again, with the same content."""
-    return found.state is ObjectState.KEPT and found.sha256 == wanted.sha256
+def _is_desired_again(item: Object, found: Object) -> bool:
+    """Whether a file that was kept live is desired again, with the same content."""
+    return found.state is ObjectState.KEPT and found.sha256 == item.sha256

@@ -1,4 +1,4 @@
-"""Whether what a plan puts into storage fits there."""
+"""Storage quota and file size limits, checked against a plan's uploads."""
 
 from __future__ import annotations
 
@@ -13,85 +13,86 @@ from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, Stora
 _WARN_RATIO = 0.9
 _MAX_SHOWN = 5
 _BINARY_TOLERANCE = 1.1
-"""How much more than its decimal reading a limit told as `1 TB` may be: 1,099,511,627,776 bytes."""
+"""A limit reported as `1 TB` may mean 1,099,511,627,776 bytes, so such limits are read with 10% tolerance."""
 
 
 def added_bytes(changes: Sequence[Change], live: Objects) -> int:
-    """Bytes that storage will hold more once the puts are done; what is deleted after them is not counted."""
+    """Net growth of storage in bytes after the uploads, before any deletion."""
     puts = [change for change in changes if isinstance(change, PutStorageFile)]
     return sum(put.size - _live_size(live.get(put.path)) for put in puts)
 
 
 def quota_notes(changes: Sequence[Change], live: Objects, usage: StorageUsage | None) -> tuple[Note, ...]:
-    """Storage used, allowed and added, where a plan puts something there. Raises QuotaExceeded."""
+    """A note on storage usage if the plan uploads storage files. Raises QuotaExceeded."""
     puts = [change for change in changes if isinstance(change, PutStorageFile)]
     if usage is None or not puts:
         return ()
     added = added_bytes(puts, live)
     after = usage.used + added
     _raise_over_quota(usage, added, ((put.path, put.size, put.reason) for put in puts))
-    told = f"{size_text(usage.used)} of {size_text(usage.limit)} are used, and this apply adds {_signed_size_text(added)}"
+    change = f"adds {size_text(added)}" if added >= 0 else f"frees {size_text(-added)}"
+    message = f"storage: {size_text(usage.used)} of {size_text(usage.limit)} used; this apply {change}"
     tight = after > usage.limit * _WARN_RATIO
-    return (Note("storage_usage", f"storage: {told}", Severity.WARNING if tight else Severity.INFO),)
+    return (Note("storage_usage", message, Severity.WARNING if tight else Severity.INFO),)
 
 
 def refuse_over_quota(
     sizes: Mapping[str, int], listed: Mapping[str, int | None], usage: StorageUsage
 ) -> None:
-    """Raises QuotaExceeded where files of these sizes, by name, can't fit whatever is in them.
+    """Raises QuotaExceeded if files of these sizes can't fit, whatever their content.
 
-    A file of the size that is listed under its name adds nothing, be it the same or another.
+    `sizes` and `listed` (live) are in bytes by name; a file with an unchanged size counts as adding nothing.
     """
-    more = {name: size - there for name, size in sizes.items() if (there := listed.get(name, 0)) is not None}
-    why = (
-        (name, sizes[name], "replaced" if name in listed else "new") for name, added in more.items() if added
+    growth = {
+        name: size - there for name, size in sizes.items() if (there := listed.get(name, 0)) is not None
+    }
+    files = (
+        (name, sizes[name], "replaced" if name in listed else "new")
+        for name, added in growth.items()
+        if added
     )
-    _raise_over_quota(usage, sum(more.values()), why)
+    _raise_over_quota(usage, sum(growth.values()), files)
 
 
 def _live_size(found: Object | None) -> int:
-    """Bytes that are live under a name and will be replaced."""
+    """Size in bytes of the live file that an upload replaces; 0 without one."""
     if found is None or found.state in NOT_LIVE_STATES:
         return 0
     return found.size if found.listed_size is None else found.listed_size
 
 
-def _signed_size_text(size: int) -> str:
-    return f"-{size_text(-size)}" if size < 0 else size_text(size)
-
-
 def _raise_over_quota(usage: StorageUsage, added: int, files: Iterable[tuple[str, int, str]]) -> None:
-    """Raises QuotaExceeded where `added` bytes don't fit; `files` are those of the plan: name, size, why."""
+    """Raises QuotaExceeded if `added` bytes don't fit; `files` are (name, size, reason) of the uploads."""
     if added <= 0 or usage.used + added <= (usage.limit if usage.exact else usage.limit * _BINARY_TOLERANCE):
         return
     largest = sorted(files, key=lambda file: -file[1])[:_MAX_SHOWN]
     raise QuotaExceeded(
-        f"storage has room for {size_text(usage.limit)}; {size_text(usage.used)} are used, and this apply would "
+        f"storage quota exceeded: {size_text(usage.used)} of {size_text(usage.limit)} used, and this apply would "
         f"add {size_text(added)}",
         problems=[Problem(f"{size_text(size)}, {why}", Location(name)) for name, size, why in largest],
-        hint="leave files out with storage.exclude, prune what is no longer wanted first, or get more storage; "
-        "the largest files of this plan are shown",
+        hint="leave files out with storage.exclude, prune old files first, or get more storage "
+        "(only the largest files of this plan are listed)",
     )
 
 
 ALWAYS_ACCEPTED_SIZE = 1024 * 1024
-"""Bytes of a static file that every platform takes: its limit is asked for only where a plan sends a larger one."""
+"""Static files up to this size (bytes) are accepted by every platform, so its limit is fetched only for larger ones."""
 
 
 def large_puts(changes: Sequence[Change]) -> list[PutStatic]:
-    """The static files a plan sends that are large enough for the platform's limit to matter."""
+    """The static files of a plan that may exceed the platform's limit."""
     return [
         change for change in changes if isinstance(change, PutStatic) and change.size > ALWAYS_ACCEPTED_SIZE
     ]
 
 
 def refuse_too_large(puts: Sequence[PutStatic], limit: int | None, shown: Mapping[str, str]) -> None:
-    """Raises SourceRefused for files over the told limit; without one nothing is known. `shown`: places on disk by name."""
+    """Raises SourceRefused for files over `limit` bytes, if it is known. `shown`: paths to display, by name."""
     if limit is None:
         return
     problems = [
         Problem(
-            f"{put.size:,} bytes, and this platform takes static files of at most {limit:,}",
+            f"is {put.size:,} bytes; this platform accepts static files up to {limit:,} bytes",
             Location(shown.get(put.path, put.path)),
             hint="move it to the storage folder, or leave it out with static.exclude",
         )

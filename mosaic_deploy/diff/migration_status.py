@@ -1,4 +1,4 @@
-"""How each migration stands: the folder against the ledger, file by file, with the ways to put it right."""
+"""The state of each migration, folder compared with ledger, and the commands that fix problems."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _UNFINISHED_STATES = (
     MigrationState.PARTIAL,
     MigrationState.PENDING,
 )
-"""What stands as the run that failed left it; of any other standing that run's failure is no cause."""
+"""States that a failed run leaves behind; in any other state its failure is no longer the cause."""
 _REPAIR = "mosaic-deploy migrate repair"
 
 
 def changed_versions(folder: Sequence[Migration], entries: Sequence[HistoryEntry]) -> list[str]:
-    """Versions whose files must be parsed before `migration_statuses`: begun or applied with other bytes."""
-    begun = {entry.migration.version: entry.migration for entry in entries}
-    return [m.version for m in folder if m.version in begun and begun[m.version].checksum != m.checksum]
+    """Versions to parse before `migration_statuses`: started or applied, with a different checksum."""
+    started = {entry.migration.version: entry.migration for entry in entries}
+    return [m.version for m in folder if m.version in started and started[m.version].checksum != m.checksum]
 
 
 def migration_statuses(
     folder: Sequence[Migration], entries: Sequence[HistoryEntry]
 ) -> tuple[MigrationStatus, ...]:
     """Every migration of either side, in numeric order."""
-    here = {m.version: m for m in folder}
+    files = {m.version: m for m in folder}
     known = {entry.migration.version: entry for entry in entries}
     return tuple(
-        _migration_status(here.get(version), known.get(version))
-        for version in sorted(here.keys() | known.keys(), key=int)
+        _migration_status(files.get(version), known.get(version))
+        for version in sorted(files.keys() | known.keys(), key=int)
     )
 
 
@@ -43,17 +43,17 @@ def _migration_status(file: Migration | None, entry: HistoryEntry | None) -> Mig
     if entry is None:
         assert file is not None
         return MigrationStatus(file.version, file.file, MigrationState.PENDING)
-    standing = migration_state(file, entry)
-    if standing not in _UNFINISHED_STATES:
+    state = migration_state(file, entry)
+    if state not in _UNFINISHED_STATES:
         entry = replace(entry, cause="")
     name = file.file if file else entry.migration.file
     applied_as = entry.migration.file if file and entry.migration.file != name else ""
-    ways = tuple(_next_actions(standing, file, entry, applied_as))
-    return MigrationStatus(entry.migration.version, name, standing, entry, applied_as, ways)
+    actions = tuple(_next_actions(state, file, entry, applied_as))
+    return MigrationStatus(entry.migration.version, name, state, entry, applied_as, actions)
 
 
 def migration_state(file: Migration | None, entry: HistoryEntry) -> MigrationState:
-    """How the ledger's row stands to the folder's file of its version."""
+    """The state of a ledger row compared with the folder's file of its version (None if missing)."""
     row = entry.migration
     if entry.unknown:
         return MigrationState.UNKNOWN
@@ -71,52 +71,52 @@ def _partial_or_pending(row: Migration) -> MigrationState:
 
 
 def edited_file_actions(file: Migration, row: Migration) -> Iterator[NextAction]:
-    """What can be done about a file that means something else than what of it was applied."""
+    """The ways to resolve a file whose statements differ from those applied."""
     if row.applied and row.has_no_statements:
         yield NextAction(
-            f"if what {file.file} says now is still to be run: forget the version without a statement",
+            f"to run what {file.file} contains now (it had no statements when it was applied)",
             f"{_REPAIR} --forget {row.version}",
         )
     if row.applied or file.units == row.units:
         yield _repair_action(
-            f"if the database is already as {file.file} says now: record that, and run nothing",
+            f"if the database already matches {file.file} (records it as applied, runs nothing)",
             f"--accept {shlex.quote(file.file)}",
         )
     if not row.applied:
-        yield _repair_action("if what was applied of it was undone by hand", f"--not-applied {row.version}:1")
+        yield _repair_action("if its applied steps were undone by hand", f"--not-applied {row.version}:1")
 
 
 def missing_file_action(row: Migration) -> NextAction:
-    """What can be done about an applied file that is gone, besides putting it back."""
-    return _repair_action(f"if {row.file} is gone for good", f"--forget {row.version}")
+    """The way to resolve a missing applied file other than restoring it."""
+    return _repair_action(f"if {row.file} was deleted on purpose", f"--forget {row.version}")
 
 
 def _repair_action(when: str, option: str) -> NextAction:
-    """A repair says what nobody but a person can know: that the database is so."""
+    """A repair command. Only a person can know that its claim about the database is true."""
     return NextAction(when, f"{_REPAIR} {option}", needs_person=True)
 
 
 def _next_actions(
-    standing: MigrationState, file: Migration | None, entry: HistoryEntry, applied_as: str
+    state: MigrationState, file: Migration | None, entry: HistoryEntry, applied_as: str
 ) -> Iterator[NextAction]:
     row = entry.migration
     version, done, units = row.version, row.units_done, row.units
-    if file and standing in (MigrationState.EDITED, MigrationState.REFORMATTED):
+    if file and state in (MigrationState.EDITED, MigrationState.REFORMATTED):
         yield from edited_file_actions(file, row)
-    elif standing is MigrationState.MISSING:
+    elif state is MigrationState.MISSING:
         yield missing_file_action(row)
-    elif standing is MigrationState.UNKNOWN:
-        yield NextAction("to look whether it took effect, where that can be told", "mosaic-deploy apply")
-        yield _repair_action(f"if part {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
-        yield _repair_action("if it did not", f"--not-applied {version}:{entry.attempt}")
-    elif standing is MigrationState.FAILED:
-        part = -entry.attempt
-        yield NextAction(f"to begin part {part} anew", "mosaic-deploy apply")
-        yield _repair_action(f"if part {part} was run by hand", f"--applied {version}:{part}")
-    elif standing is MigrationState.PARTIAL:
-        yield NextAction(f"to run the other {units - done} of {units} parts", "mosaic-deploy apply")
+    elif state is MigrationState.UNKNOWN:
+        yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
+        yield _repair_action(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
+        yield _repair_action("if it didn't", f"--not-applied {version}:{entry.attempt}")
+    elif state is MigrationState.FAILED:
+        step = -entry.attempt
+        yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
+        yield _repair_action(f"if step {step} was run by hand", f"--applied {version}:{step}")
+    elif state is MigrationState.PARTIAL:
+        yield NextAction(f"to run the remaining {units - done} of {units} steps", "mosaic-deploy apply")
         yield _repair_action("if they were run by hand", f"--applied {version}:{units}")
-    if standing in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
-        yield _repair_action("if all parts were undone by hand", f"--not-applied {version}:1")
-    if applied_as and standing in (MigrationState.APPLIED, MigrationState.REFORMATTED):
+    if state in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
+        yield _repair_action("if all steps were undone by hand", f"--not-applied {version}:1")
+    if applied_as and state in (MigrationState.APPLIED, MigrationState.REFORMATTED):
         yield _repair_action("to record the new name", f"--rename {version}")

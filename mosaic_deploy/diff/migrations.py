@@ -1,4 +1,4 @@
-"""Migration history: what is pending, and where folder and ledger disagree."""
+"""The migrations folder compared with the migration history: what is pending, and what contradicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HistoryDiff:
 
 
 def versions_to_parse(desired: Sequence[Migration], live: Sequence[Migration]) -> list[str]:
-    """Versions whose files must be parsed before `diff_history`: pending, or other bytes than applied."""
+    """Versions to parse before `diff_history`: pending, or with a checksum other than the applied one."""
     applied = {m.version: m for m in live}
     return [m.version for m in desired if not _same_bytes(m, applied.get(m.version))]
 
@@ -26,10 +26,10 @@ def versions_to_parse(desired: Sequence[Migration], live: Sequence[Migration]) -
 def diff_history(
     desired: Sequence[Migration], live: Sequence[Migration], *, allow_out_of_order: bool = False
 ) -> HistoryDiff:
-    """Pending migrations in order. Raises MigrationDiverged where history can't be followed.
+    """Pending migrations in order, with notes on applied files that were reformatted or renamed.
 
-    A cosmetic edit of an applied file (same parse tree) and a renamed file are noted; another meaning, a
-    pending file before an applied one, and an applied one that is missing stop the plan.
+    Raises MigrationDiverged if an applied file has different statements or is missing, or if a pending file comes
+    before an applied one.
     """
     applied = {m.version: m for m in live if m.units_done}
     newest = max((m.order for m in applied.values() if m.applied), default=-1)
@@ -40,11 +40,11 @@ def diff_history(
     ]
     if problems:
         raise MigrationDiverged(
-            "the migrations folder and the database's history disagree",
+            "the migrations folder and the migration history disagree",
             problems=problems,
-            hint="an applied file is never run again: leave it as it was, and put what is new in a new migration "
+            hint="applied files never run again: restore them, and put changes in a new migration "
             "(`mosaic-deploy migrate new NAME`)",
-            next_actions=[NextAction("see both sides", "mosaic-deploy migrate status")],
+            next_actions=[NextAction("compare both sides", "mosaic-deploy migrate status")],
         )
     pending = tuple(
         _apply_change(m, applied.get(m.version)) for m in desired if not _is_applied(applied.get(m.version))
@@ -74,7 +74,7 @@ def _apply_change(wanted: Migration, found: Migration | None) -> ApplyMigration:
 
 
 def edited_migrations(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
-    """The desired ones whose files mean something else than what was applied."""
+    """The desired migrations whose statements differ from those applied."""
     applied = {m.version: m for m in live if m.units_done}
     return [m for m in desired if (found := applied.get(m.version)) and statements_differ(m, found)]
 
@@ -93,21 +93,21 @@ def _edited_problems(desired: Sequence[Migration], live: Sequence[Migration]) ->
 
 def _edit_message(found: Migration) -> str:
     if found.applied and found.has_no_statements:
-        return "had no statement in it when it was applied, so nothing of it was run"
-    part = "" if found.applied else f"part {found.units_done} of {found.units} of "
-    return f"was edited after {part}it was applied"
+        return "was edited after it was applied without any statements, so nothing has run"
+    applied = "it" if found.applied else f"step {found.units_done} of {found.units}"
+    return f"was edited after {applied} was applied"
 
 
 def _restore_hint(found: Migration) -> str:
     if found.applied and found.has_no_statements:
         return f"`mosaic-deploy migrate repair --forget {found.version}` makes it pending again"
     if found.applied:
-        return "restore it as it was applied"
-    return "restore what was applied of it; only the rest may still be corrected"
+        return "restore the file as it was applied"
+    return "restore its applied steps; only the remaining steps may still change"
 
 
 def statements_differ(wanted: Migration, found: Migration) -> bool:
-    """Whether a file means something else than what the ledger has of it; it must have been parsed then."""
+    """Whether a file's statements differ from those in the ledger. If the checksums differ, it must be parsed."""
     if wanted.checksum == found.checksum:
         return False
     if found.applied:
@@ -120,9 +120,9 @@ def _out_of_order_problems(
 ) -> list[Problem]:
     return [
         Problem(
-            f"is pending, but version {newest} is applied already",
+            f"is pending, but version {newest} is already applied",
             Location(wanted.file),
-            hint="give it a number after the newest applied one, or allow it with --allow-out-of-order",
+            hint="renumber it after the newest applied version, or pass --allow-out-of-order",
         )
         for wanted in desired
         if wanted.version not in applied and wanted.order < newest
@@ -130,11 +130,11 @@ def _out_of_order_problems(
 
 
 def _missing_problems(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
-    here = {m.version for m in desired}
+    versions = {m.version for m in desired}
     return [
-        Problem("is applied, but no longer in the folder", Location(found.file), hint="restore the file")
+        Problem("was applied, but is no longer in the folder", Location(found.file), hint="restore the file")
         for found in applied.values()
-        if found.version not in here
+        if found.version not in versions
     ]
 
 
@@ -143,7 +143,7 @@ def _cosmetic_edit_notes(desired: Sequence[Migration], applied: dict[str, Migrat
     for wanted in desired:
         found = applied.get(wanted.version)
         if found and found.applied and wanted.checksum != found.checksum:
-            message = f"{wanted.file} was edited after it was applied, in comments or layout only"
+            message = f"{wanted.file} was edited after it was applied (comments or layout only)"
             notes.append(
                 Note("migration_edited_cosmetic", message, Severity.WARNING, (f"migration:{wanted.file}",))
             )

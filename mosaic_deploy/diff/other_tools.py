@@ -1,4 +1,4 @@
-"""Another tool's history matched with the folder's files: which of them it has applied."""
+"""Which files of the folder another migration tool has applied, according to its history."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def applied_versions(
 ) -> frozenset[str]:
     """Versions of the files that the tool has applied.
 
-    Raises AdoptionRefused with every row that is failed, or that no file of the folder belongs to.
+    Raises AdoptionRefused with every row that failed, or that has no file in the folder.
     """
     problems = [_failed_problem(row) for row in rows if row.state is HistoryState.FAILED]
     if problems:
-        message = f"{tool.name}'s history says that a migration failed and wasn't resolved"
-        hint = f"put it right with {tool.name} first, so that it is known what the database has"
+        message = f"{tool.name}'s history contains a failed migration"
+        hint = f"resolve it with {tool.name} first, then import"
         raise AdoptionRefused(message, problems=problems, hint=hint)
     if tool.cumulative and len(rows) > 1:
-        heads = [Problem("is one of several newest versions", Location(row.version)) for row in rows]
-        hint = f"bring {tool.name} to a single newest version first"
-        raise AdoptionRefused(f"{tool.name}'s history has {len(rows)} ends", problems=heads, hint=hint)
+        heads = [Problem("is one of several heads", Location(row.version)) for row in rows]
+        hint = f"merge them into one head with {tool.name} first"
+        raise AdoptionRefused(f"{tool.name}'s history has {len(rows)} heads", problems=heads, hint=hint)
     applied: set[str] = set()
     for row in rows:
         if row.state is HistoryState.REPEATABLE:
@@ -45,30 +45,28 @@ def applied_versions(
             applied |= {m.version for m in folder if upto and m.order <= found.order} or {found.version}
     if problems:
         message = f"{tool.name} has applied migrations that aren't in the folder"
-        hint = "bring the files here under their versions: 0001_name.sql or 20261123120000_name.sql"
+        hint = "add the files under their version numbers: 0001_name.sql or 20261123120000_name.sql"
         raise AdoptionRefused(message, problems=problems, hint=hint)
     return frozenset(applied)
 
 
 def gap_notes(tool: MigrationTool, applied: frozenset[str], folder: Sequence[Migration]) -> Iterator[Note]:
-    """Files that the tool has passed by: they would be pending before applied ones."""
+    """Notes on files that the tool skipped, which would be pending before applied ones."""
     newest = max((int(version) for version in applied), default=-1)
     for file in folder:
         if file.version not in applied and file.order < newest:
             message = (
-                f"{file.file} is not in {tool.name}'s history, though newer ones are: the next plan will "
-                "stop at it; --allow-out-of-order applies it"
+                f"{file.file} isn't in {tool.name}'s history, but newer migrations are; the next plan will fail "
+                "unless you pass --allow-out-of-order"
             )
             yield Note("import_gap", message, Severity.WARNING, (f"history:{file.file}",))
 
 
 def repeatable_notes(tool: MigrationTool, rows: Sequence[OtherToolRow]) -> Iterator[Note]:
-    """What has no version, and so no place in a history."""
+    """A note on repeatable migrations, which have no version and can't be imported."""
     names = sorted({row.name for row in rows if row.state is HistoryState.REPEATABLE})
     if names:
-        message = (
-            f"{tool.name} runs {', '.join(names)} again whenever they change; here they are not taken over"
-        )
+        message = f"{tool.name} runs {', '.join(names)} again on every change; repeatable migrations aren't imported"
         yield Note("import_repeatable", message, Severity.WARNING)
 
 
@@ -77,7 +75,7 @@ def _failed_problem(row: OtherToolRow) -> Problem:
 
 
 def _find_file(tool: MigrationTool, row: OtherToolRow, folder: Sequence[Migration]) -> Migration | None:
-    """The one file that a row is about. Raises AdoptionRefused where a revision stands in several names."""
+    """The file of a history row. Raises AdoptionRefused if several files have its revision in their name."""
     if not tool.revisions:
         version = _version_number(row.version, whole=row.version != row.name)
         return next((m for m in folder if m.version == version), None)
@@ -90,6 +88,6 @@ def _find_file(tool: MigrationTool, row: OtherToolRow, folder: Sequence[Migratio
 
 
 def _version_number(version: str, *, whole: bool) -> str | None:
-    """The version as a file's number; of a whole name (Prisma's) the number that it begins with."""
+    """The version as a file's number. Unless `whole`, `version` is a name (Prisma) that begins with it."""
     found = (_DIGITS.fullmatch if whole else _DIGITS.match)(version)
     return str(int(found.group())) if found else None

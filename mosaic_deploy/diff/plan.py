@@ -1,4 +1,4 @@
-"""Seeds: which contents have not been run yet."""
+"""The plan: the ordered changes that make the live project equal the desired one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mosaic_deploy.model.snapshot import AuthSettings, Object, Objects, ObjectSt
 
 
 def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSeed]:
-    """The seeds to run, in the desired order. What a seed no longer named has done stays."""
+    """The seeds to run, in the desired order. Seeds no longer listed are not undone."""
     for path, wanted in (desired or {}).items():
         found = (live or {}).get(path)
         if found is None:
@@ -37,12 +37,12 @@ def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSee
 
 
 def diff_auth(desired: AuthSettings | None, live: AuthSettings | None) -> SetAuth | None:
-    """The change that makes the declared settings live; None where they are, or none are declared."""
+    """The change that makes the declared settings live; None if they are already, or none are declared."""
     if desired is None or desired == live:
         return None
     text = json.dumps(desired, sort_keys=True, ensure_ascii=False)
     if live is None:
-        return SetAuth(text, Action.ADD, "not set yet")
+        return SetAuth(text, Action.ADD, "new")
     names = sorted(k for k in desired.keys() | live.keys() if desired.get(k) != live.get(k))
     return SetAuth(text, Action.CHANGE, f"{', '.join(names)} changed")
 
@@ -52,12 +52,12 @@ _NO_OBJECTS: Objects = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """What the manifest allows beyond making live equal desired."""
+    """Pruning and ordering options from the manifest and the command line."""
 
     prune_static: Prune = False
     prune_storage: Prune = False
     prefix: str = ""
-    """Strangers in storage are pruned only below it."""
+    """Unmanaged storage files are pruned only below it."""
     cannot_delete: frozenset[str] = frozenset()
     """Of `static` and `asset`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
@@ -67,7 +67,7 @@ class PlanRules:
 def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[Note, ...] = ()) -> Plan:
     """The changes that make `live` equal `desired`, in order. Raises MigrationDiverged.
 
-    Order: project, extensions, assets, migrations, seeds, files that pages refer to, pages, auth, deletions.
+    Order: project, extensions, storage files, migrations, seeds, static files (pages last), auth, deletions.
     """
     history = diff_history(
         desired.migrations or (),
@@ -114,10 +114,10 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
 
 
 def upload_order(change: PutStatic) -> tuple[int, str]:
-    """A group, of which each is live before the next begins, and the name.
+    """(group, name). A group is uploaded completely before the next one starts.
 
-    Pictures and data first, then the stylesheets and scripts that refer to them, then pages, and `index.html` of
-    the site last of all.
+    Images and data come first, then the stylesheets and scripts that refer to them, then pages, and the site's
+    `index.html` last.
     """
     name = change.path.lower()
     if name.endswith(".html"):
@@ -126,7 +126,7 @@ def upload_order(change: PutStatic) -> tuple[int, str]:
 
 
 def deletion_order(path: str) -> tuple[bool, str]:
-    """Pages first, so that no page that is still live has lost its parts."""
+    """Pages first, so no live page refers to files already deleted."""
     return (not path.lower().endswith(".html"), path)
 
 
@@ -136,34 +136,31 @@ def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, pre
     return diff_objects(desired, live or _NO_OBJECTS, prune=prune, prefix=prefix)
 
 
-def _notes(kind: str, keyed: ObjectDiff, rules: PlanRules) -> list[Note]:
+def _notes(kind: str, diff: ObjectDiff, rules: PlanRules) -> list[Note]:
     notes = []
     section = "static" if kind == "static" else "storage"
-    if keyed.kept:
-        stay, them = ("stays", "it") if len(keyed.kept) == 1 else ("stay", "them")
-        impossible = kind in rules.cannot_delete
-        way = (
-            f"the platform lists no way to delete {them}"
-            if impossible
-            else f"{section}.prune: true removes {them}"
-        )
-        message = f"{_file_count_text(keyed.kept)} no longer in the folder {stay} live ({_names_text(keyed.kept)}); {way}"
-        # Once it is remembered as kept, nothing about it is new.
-        news = any(o.state is not ObjectState.KEPT for o in keyed.kept)
+    if diff.kept:
+        stay, them = ("stays", "it") if len(diff.kept) == 1 else ("stay", "them")
+        remedy = f"set {section}.prune: true to delete {them}"
+        if kind in rules.cannot_delete:
+            remedy = f"the platform's API offers no way to delete {them}"
+        message = f"{_file_count_text(diff.kept)} no longer in the folder {stay} live ({_names_text(diff.kept)}); {remedy}"
+        # A file already recorded as kept is no news.
+        news = any(o.state is not ObjectState.KEPT for o in diff.kept)
         severity = Severity.WARNING if news else Severity.INFO
-        notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, keyed.kept)))
-    if keyed.unmanaged:
+        notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, diff.kept)))
+    if diff.unmanaged:
+        count = len(diff.unmanaged)
         message = (
-            f"{_file_count_text(keyed.unmanaged)} live that no deploy from here has put there; left alone"
+            f"{count} unmanaged live {'file' if count == 1 else 'files'}, kept: {_names_text(diff.unmanaged)}"
         )
-        message += f" ({_names_text(keyed.unmanaged)})"
-        notes.append(Note(f"{kind}_unmanaged", message, Severity.INFO, _addresses(kind, keyed.unmanaged)))
+        notes.append(Note(f"{kind}_unmanaged", message, Severity.INFO, _addresses(kind, diff.unmanaged)))
     return notes
 
 
 _MAX_NAMES = 3
 _MAX_ADDRESSES = 100
-"""Of a note; its message has the whole count."""
+"""Addresses in a note; its message has the full count."""
 
 
 def _names_text(objects: tuple[Object, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What the manifest's policy says to a plan: what it denies, and what a person has to agree to."""
+"""The manifest's policy applied to a plan: what it denies, and what needs confirmation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mosaic_deploy.model.plan import Plan
 
 
 def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
-    """The plan with its hazards and what the policy says to them.
+    """The plan with its hazards, denials and confirmations.
 
-    A `mosaic-ignore` spares neither the denial nor the question: who may destroy data is the manifest's and a person's
-    to say, and whoever writes the statement writes the comment.
+    A `mosaic-ignore` comment lifts neither a denial nor a confirmation, because the author of the statement also
+    writes the comment.
     """
     policy = manifest.policy or PolicySpec()
     destructive = tuple(hazard for hazard in hazards if hazard.severity is HazardSeverity.DESTRUCTIVE)
@@ -30,33 +30,35 @@ def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) ->
 
 
 def refuse_denied(plan: Plan) -> None:
-    """Raises PolicyDenied where the policy doesn't let the plan be applied; no option of apply passes it."""
+    """Raises PolicyDenied if the policy denies the plan. No option of apply overrides it."""
     if plan.denied:
         raise PolicyDenied(
-            "the manifest's policy doesn't let this plan be applied",
+            "the manifest's policy forbids this plan",
             problems=plan.denied,
-            hint="each problem says what lifts it; no option and no comment in a file does",
+            hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
             next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
         )
 
 
 def _destructive_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:
     if manifest.policy and manifest.policy.destructive == "deny":
-        lifts = f"change the statement, or set policy.destructive{_environment_text(manifest)} to confirm"
+        remedy = f"change the statement, or set policy.destructive to confirm{_environment_text(manifest)}"
         for hazard in destructive:
-            yield Problem(hazard.message, hazard.location, "policy.destructive", lifts)
+            yield Problem(hazard.message, hazard.location, "policy.destructive", remedy)
 
 
 def _protected_table_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:
     for hazard in destructive:
         for name in manifest.policy.protected_tables if manifest.policy else ():
             if any(reaches(table, name) for table in (hazard.table, *hazard.cascades_to)):
-                itself = reaches(hazard.table, name)
-                behind = f", and {name}" if itself else f"; that reaches {name}, which"
-                message = f"{hazard.message}{behind} is protected"
-                away = f"take {name} out of policy.protected_tables{_environment_text(manifest)}"
-                lifts = f"change the statement, or {away}"
-                yield Problem(message, hazard.location, "policy.protected_tables", lifts)
+                directly = reaches(hazard.table, name)
+                affected = f"{name} is protected" if directly else f"this affects {name}, which is protected"
+                remedy = (
+                    f"change the statement, or remove {name} from policy.protected_tables"
+                    f"{_environment_text(manifest)}"
+                )
+                message = f"{hazard.message}; {affected}"
+                yield Problem(message, hazard.location, "policy.protected_tables", remedy)
                 break
 
 
@@ -64,10 +66,10 @@ def _max_deletes_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     most = manifest.policy.max_deletes if manifest.policy else None
     count = sum(isinstance(change, Delete) for change in plan.changes)
     if most is not None and count > most:
-        message = f"{count} {'file' if count == 1 else 'files'} would be deleted, and at most {most} may be"
-        lifts = f"put the files back, or raise policy.max_deletes{_environment_text(manifest)} to {count}"
-        yield Problem(message, manifest.locate("policy.max_deletes"), "policy.max_deletes", lifts)
+        message = f"would delete {count} {'file' if count == 1 else 'files'}; the limit is {most}"
+        remedy = f"restore the files, or raise policy.max_deletes to {count}{_environment_text(manifest)}"
+        yield Problem(message, manifest.locate("policy.max_deletes"), "policy.max_deletes", remedy)
 
 
 def _environment_text(manifest: Manifest) -> str:
-    return f" of the environment {manifest.environment}" if manifest.environment else ""
+    return f" in environment {manifest.environment}" if manifest.environment else ""

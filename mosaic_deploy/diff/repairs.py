@@ -1,4 +1,4 @@
-"""Repairs that were asked for, as changes to the ledger; what is ambiguous is refused, not guessed."""
+"""Requested repairs as changes to the migration history. Ambiguous requests are refused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"
 UnitReference = tuple[str, int]
-"""A version and one of its parts, counted from 1."""
+"""A version and the number of one of its units, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """What a person asks for: files to accept, versions to forget or rename, parts that ran or did not."""
+    """The options of `migrate repair`: files to accept, versions to forget or rename, units that did or didn't run."""
 
     accept: Sequence[str] = ()
     forget: Sequence[str] = ()
@@ -48,44 +48,44 @@ class _FileAndEntry:
     entry: HistoryEntry | None
 
     def require_both(self) -> tuple[Migration, HistoryEntry]:
-        """Both sides. Raises _Refused where one is missing."""
+        """Raises _RepairImpossible if one side is missing."""
         if self.file is None:
-            raise _RepairImpossible("is not in the migrations folder")
+            raise _RepairImpossible("isn't in the migrations folder")
         if self.entry is None:
-            raise _RepairImpossible("is not in the ledger: it is pending", "`mosaic-deploy apply` applies it")
+            raise _RepairImpossible(
+                "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
+            )
         return self.file, self.entry
 
 
 def repair_changes(
     request: RepairRequest, folder: Sequence[Migration], entries: Sequence[HistoryEntry]
 ) -> tuple[HistoryChange, ...]:
-    """The changes that grant `request`, in numeric order. Raises RepairRefused with everything that can't be.
+    """The changes for `request`, in numeric order. Raises RepairRefused listing every impossible one.
 
-    Files that are named, or differ from the ledger, must come with their meaning (`semantic`, `prefix_checksums`).
+    Files that are named or differ from the ledger must be parsed (`semantic`, `prefix_checksums`).
     """
-    here = {m.version: m for m in folder}
+    files = {m.version: m for m in folder}
     known = {entry.migration.version: entry for entry in entries}
     found: list[HistoryChange] = []
     problems: list[Problem] = []
-    for version, shown, grant in _requested_changes(request, folder):
-        sides = _FileAndEntry(here.get(version), known.get(version))
+    for version, shown, repair in _requested_changes(request, folder):
+        sides = _FileAndEntry(files.get(version), known.get(version))
         try:
-            found.append(grant(sides))
-        except _RepairImpossible as refused:
-            problems.append(
-                Problem(refused.message, Location(_display_name(sides, shown)), hint=refused.hint)
-            )
+            found.append(repair(sides))
+        except _RepairImpossible as error:
+            problems.append(Problem(error.message, Location(_display_name(sides, shown)), hint=error.hint))
     found.sort(key=lambda change: int(change.version))
     problems += _duplicate_problems(found)
     if problems:
-        raise RepairRefused("this can't be repaired so", problems=problems)
+        raise RepairRefused("this repair isn't possible", problems=problems)
     return tuple(found)
 
 
 def _requested_changes(
     request: RepairRequest, folder: Sequence[Migration]
 ) -> Iterator[tuple[str, str, Callable[[_FileAndEntry], HistoryChange]]]:
-    """Each wish's version, how it is shown, and what grants it."""
+    """(version, its name for messages, the function that makes the change) for each requested repair."""
     versions = {m.file: m.version for m in folder}
     for name in request.accept:
         yield versions.get(name, ""), name, _accept
@@ -108,52 +108,54 @@ def _display_name(sides: _FileAndEntry, shown: str) -> str:
 def _duplicate_problems(found: Sequence[HistoryChange]) -> Iterator[Problem]:
     for before, after in pairwise(found):
         if before.version == after.version:
-            yield Problem("two repairs at once", Location(after.file), hint="make one after the other")
+            yield Problem(
+                "has two repairs in one command", Location(after.file), hint="run them one after the other"
+            )
 
 
 def _accept(sides: _FileAndEntry) -> HistoryChange:
     file, entry = sides.require_both()
     row = entry.migration
     if entry.unknown:
-        part = f"{row.version}:{entry.attempt}"
+        step = f"{row.version}:{entry.attempt}"
         raise _RepairImpossible(
-            f"whether part {entry.attempt} ran isn't known",
-            f"say so first: `{_COMMAND} --applied {part}` or `{_COMMAND} --not-applied {part}`",
+            f"it is unknown whether step {entry.attempt} ran",
+            f"record it first: `{_COMMAND} --applied {step}` or `{_COMMAND} --not-applied {step}`",
         )
     if file.checksum == row.checksum:
-        raise _RepairImpossible("is as it was applied: there is nothing to accept")
+        raise _RepairImpossible("hasn't changed since it was applied: nothing to accept")
     if not row.applied and file.units != row.units:
         raise _RepairImpossible(
-            f"is partly applied, and has {file.units} parts now instead of {row.units}",
-            "restore its first parts, and put the rest in a new migration",
+            f"is partly applied and now has {file.units} steps instead of {row.units}",
+            "restore its steps, and put new statements in a new migration",
         )
     done = file.units if row.applied else row.units_done
-    return _record_change(file, done, "the file as it is now counts as applied")
+    return _record_change(file, done, "marks the current file as applied; runs nothing")
 
 
 def _forget(sides: _FileAndEntry) -> HistoryChange:
     if sides.entry is None:
-        raise _RepairImpossible("is not in the ledger")
+        raise _RepairImpossible("isn't in the migration history")
     row = sides.entry.migration
     if sides.file is not None and row.applied and row.has_no_statements:
-        reason = "it had no statement when it was applied; the next apply runs what it has now"
+        reason = "had no statements when it was applied; the next apply runs what it contains now"
         return ForgetMigration(row.version, row.file, reason)
     if sides.file is not None:
-        hint = "undo it with `mosaic-deploy migrate rollback`, or remove the file first"
+        hint = "roll it back with `mosaic-deploy migrate rollback`, or remove the file first"
         raise _RepairImpossible(
-            "is in the folder: if it were forgotten, the next apply would run it again", hint
+            "is still in the folder: once forgotten, the next apply would run it again", hint
         )
-    return ForgetMigration(row.version, row.file, "its row in the ledger goes; the database stays as it is")
+    return ForgetMigration(row.version, row.file, "removes the history entry only; the database is unchanged")
 
 
 def _rename(sides: _FileAndEntry) -> HistoryChange:
     file, entry = sides.require_both()
     if file.file == entry.migration.file:
-        raise _RepairImpossible("has the name it was applied by")
+        raise _RepairImpossible("already has the name it was applied under")
     if migration_state(file, entry) not in (MigrationState.APPLIED, MigrationState.REFORMATTED):
         raise _RepairImpossible(
-            f"was applied as {entry.migration.file}, and isn't the same otherwise: {migration_state(file, entry)}",
-            "a file of another content is another migration: give it a new number",
+            f"was applied as {entry.migration.file} and differs in more than the name: {migration_state(file, entry)}",
+            "a file with different content is a different migration: give it a new number",
         )
     return _record_change(file, entry.migration.units_done, f"applied as {entry.migration.file}")
 
@@ -162,39 +164,43 @@ def _mark_applied(sides: _FileAndEntry, unit: int) -> HistoryChange:
     file, done = _require_unfinished(sides)
     if not done < unit <= file.units:
         raise _RepairImpossible(
-            f"part {unit} isn't open: {done} of {file.units} parts are recorded as applied"
+            f"step {unit} isn't pending: {done} of {file.units} steps are recorded as applied"
         )
-    return _record_change(file, unit, f"part {unit} of {file.units} counts as applied")
+    return _record_change(file, unit, f"marks step {unit} of {file.units} as applied")
 
 
 def _mark_not_applied(sides: _FileAndEntry, unit: int) -> HistoryChange:
     if sides.entry is None:
-        raise _RepairImpossible("is not in the ledger: it is pending", "`mosaic-deploy apply` applies it")
+        raise _RepairImpossible(
+            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
+        )
     file, done = _require_unfinished(sides, same=unit > 1)
     if not 1 <= unit <= min(done + 1, file.units):
         raise _RepairImpossible(
-            f"part {unit} isn't begun: {done} of {file.units} parts are recorded as applied"
+            f"step {unit} hasn't started: {done} of {file.units} steps are recorded as applied"
         )
     if unit == 1:
-        reason = "no part of it counts as applied; the next apply begins it anew"
+        reason = "marks no step as applied; the next apply starts over"
         return ForgetMigration(file.version, file.file, reason)
-    return _record_change(file, unit - 1, f"part {unit} of {file.units} counts as not applied")
+    return _record_change(file, unit - 1, f"marks step {unit} of {file.units} as not applied")
 
 
 def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Migration, int]:
-    """The file and its committed parts. Raises _Refused for a file that is applied or, with `same`, is not the
-    one begun."""
+    """The file and the number of its committed units.
+
+    Raises _RepairImpossible if it is fully applied or, with `same`, if its committed units were edited.
+    """
     if sides.file is None:
-        raise _RepairImpossible("is not in the migrations folder")
+        raise _RepairImpossible("isn't in the migrations folder")
     if sides.entry is None:
         return sides.file, 0
     row = sides.entry.migration
     if row.applied:
-        raise _RepairImpossible("is applied as a whole", "`mosaic-deploy migrate rollback` undoes it")
-    kept = sides.file.prefix_checksums[row.units_done - 1 : row.units_done] == (row.semantic,)
-    if same and row.units_done and not kept:
+        raise _RepairImpossible("is fully applied", "`mosaic-deploy migrate rollback` rolls it back")
+    unchanged = sides.file.prefix_checksums[row.units_done - 1 : row.units_done] == (row.semantic,)
+    if same and row.units_done and not unchanged:
         raise _RepairImpossible(
-            f"its first {row.units_done} parts aren't those that were applied", "restore them as they were"
+            f"its first {row.units_done} steps differ from those that were applied", "restore them"
         )
     return sides.file, row.units_done
 

@@ -1,4 +1,4 @@
-"""What differs between two states of a database."""
+"""The differences between two database schemas."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ _RANKS = {kind: rank for rank, kind in enumerate(_KIND_ORDER)}
 
 
 def schema_changes(before: Catalog, after: Catalog) -> tuple[SchemaChange, ...]:
-    """Parts that are new, gone or other; a table's beside each other, dependent kinds after what they depend on.
+    """Added, dropped and changed objects, grouped by table, dependent kinds after what they depend on.
 
-    What goes along with its table isn't told again: columns, constraints and all else of a table that is gone.
-    A new table's columns and constraints are its definition; its indexes, triggers and policies are told.
+    A dropped table is one change, without its columns, constraints and other parts. A new table's change includes its
+    columns and constraints; its indexes, triggers and policies are changes of their own.
     """
     found = [
-        SchemaChange(part, before.get(part), after.get(part))
-        for part in before.keys() | after.keys()
-        if before.get(part) != after.get(part)
+        SchemaChange(item, before.get(item), after.get(item))
+        for item in before.keys() | after.keys()
+        if before.get(item) != after.get(item)
     ]
-    new = {change.object.name for change in found if change.action == "add" and not change.object.parent}
-    gone = {change.object.name for change in found if change.action == "drop" and not change.object.parent}
-    told = (change for change in found if not _implied_by_table(change, new, gone))
-    return tuple(sorted((_with_table_definition(change, after) for change in told), key=_sort_key))
+    added = {change.object.name for change in found if change.action == "add" and not change.object.parent}
+    dropped = {change.object.name for change in found if change.action == "drop" and not change.object.parent}
+    shown = (change for change in found if not _implied_by_table(change, added, dropped))
+    return tuple(sorted((_with_table_definition(change, after) for change in shown), key=_sort_key))
 
 
-def _implied_by_table(change: SchemaChange, new: set[str], gone: set[str]) -> bool:
-    part = change.object
+def _implied_by_table(change: SchemaChange, added: set[str], dropped: set[str]) -> bool:
+    item = change.object
     if change.action == "drop":
-        return part.parent in gone
-    return part.parent in new and part.kind in ("column", "constraint")
+        return item.parent in dropped
+    return item.parent in added and item.kind in ("column", "constraint")
 
 
 def _with_table_definition(change: SchemaChange, after: Catalog) -> SchemaChange:
-    """A new table with its columns and constraints as its definition, before what else PostgreSQL says of it."""
-    part = change.object
-    if change.action != "add" or part.kind not in ("table", "foreign table"):
+    """For a new table, the change with columns and constraints in front of its definition."""
+    table = change.object
+    if change.action != "add" or table.kind not in ("table", "foreign table"):
         return change
-    inside = ", ".join(_table_definition(part, after))
-    return SchemaChange(part, None, f"({inside}) {change.after}".rstrip())
+    inside = ", ".join(_table_definition(table, after))
+    return SchemaChange(table, None, f"({inside}) {change.after}".rstrip())
 
 
 def _table_definition(table: SchemaObject, after: Catalog) -> Iterator[str]:
-    """Columns in the order in which the catalog has them, then constraints by name."""
+    """The columns, then the constraints, each in catalog order."""
     for kind in ("column", "constraint"):
-        for part, definition in after.items():
-            if part.parent == table.name and part.kind == kind:
-                yield f"{part.name} {definition}" if kind == "column" else definition
+        for item, definition in after.items():
+            if item.parent == table.name and item.kind == kind:
+                yield f"{item.name} {definition}" if kind == "column" else definition
 
 
 def _sort_key(change: SchemaChange) -> tuple[int, str, int, str]:
-    """Tables and what is of them stand together, where tables stand."""
-    part = change.object
-    rank = _RANKS.get(part.kind, len(_RANKS))
-    return (_RANKS["table"] if part.parent else rank, part.parent or part.name, rank, part.name)
+    """Puts a table's parts directly after the table."""
+    item = change.object
+    rank = _RANKS.get(item.kind, len(_RANKS))
+    return (_RANKS["table"] if item.parent else rank, item.parent or item.name, rank, item.name)

@@ -1,4 +1,4 @@
-"""What of a plan is to be done now: `--only` and `--except`, by resource and by address."""
+"""`--only` and `--except`: the part of a plan to apply, by resource or address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ RESOURCES = {
     "storage": "asset",
     "auth": "auth",
 }
-"""As the manifest's sections and fields are called → the kind of change."""
+"""Resource, as the manifest names it → kind of change."""
 _KINDS = {**{kind: kind for kind in RESOURCES.values()}, **RESOURCES}
 
 Names = Mapping[str, frozenset[str]]
-"""The names that either side knows, by kind."""
+"""The names on either side, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`text` as it was written; `pattern` None means the whole kind."""
+    """One `--only` or `--except` value. `text` is what the user wrote; `pattern` None selects the whole kind."""
 
     text: str
     kind: str
@@ -38,46 +38,46 @@ class Selector:
     def matches(self, kind: str, name: str) -> bool:
         if kind != self.kind:
             return False
-        # A name is itself, whatever its characters mean in a pattern.
+        # A name always matches itself, even if it contains pattern characters.
         return self.pattern is None or name == self.pattern or _matcher(self.pattern)(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Without `only` everything is taken; what `excluded` takes is left out in any case."""
+    """Without `only` everything is selected; `excluded` always wins."""
 
     only: tuple[Selector, ...] = ()
     excluded: tuple[Selector, ...] = ()
 
     def matches(self, kind: str, name: str) -> bool:
-        wanted = not self.only or any(selector.matches(kind, name) for selector in self.only)
-        return wanted and not any(selector.matches(kind, name) for selector in self.excluded)
+        included = not self.only or any(selector.matches(kind, name) for selector in self.only)
+        return included and not any(selector.matches(kind, name) for selector in self.excluded)
 
 
 ALL = Selection()
 
 
 def parse_selector(text: str) -> Selector:
-    """`static`, `static:about/*.html`. Patterns are gitignore's, as in the manifest. ValueError says what is wrong."""
+    """Parses `static` or `static:about/*.html`, with a gitignore pattern. Raises ValueError with a message for users."""
     resource, colon, pattern = text.partition(":")
     kind = _KINDS.get(resource)
     if kind is None:
         raise ValueError(
-            f"{resource!r} is no resource{_suggest_resource(resource)}; known: {', '.join(RESOURCES)}"
+            f"unknown resource {resource!r}{_suggest_resource(resource)}; use one of: {', '.join(RESOURCES)}"
         )
     if not colon:
         return Selector(text, kind)
     if not pattern:
-        raise ValueError(f"{text!r} names nothing after the colon; {resource!r} alone means all of it")
+        raise ValueError(f"nothing after the colon in {text!r}; use {resource!r} for all of it")
     try:
         _matcher(pattern)
     except ValueError:
-        raise ValueError(f"{pattern!r} is no pattern in gitignore's language") from None
+        raise ValueError(f"{pattern!r} isn't a valid gitignore pattern") from None
     return Selector(text, kind, pattern)
 
 
 def known_names(desired: Snapshot, live: Snapshot) -> Names:
-    """Every name that a selector may mean, on either side."""
+    """Every name on either side that a selector can match."""
     sides = (desired, live)
     return {
         "project": frozenset({live.project.name}),
@@ -91,29 +91,29 @@ def known_names(desired: Snapshot, live: Snapshot) -> Names:
 
 
 def select(plan: Plan, selection: Selection, names: Names, *, single_transaction: bool = False) -> Plan:
-    """The plan with the changes that the selection takes, in their order; the others are its `left_out`.
+    """The plan with only the selected changes, in order; the others become its `left_out`.
 
-    A project that isn't there yet is created with whatever else is taken. Raises SelectionInvalid for a
-    pattern of `only` that means nothing on either side, and for migrations taken without those before them.
+    A new project is created with whatever else is selected. Raises SelectionInvalid for an `only` pattern that
+    matches nothing on either side, and for migrations selected without the pending ones before them.
     """
     if selection == ALL:
         return plan
     _refuse_unknown_names(selection.only, names)
-    taken = {change.address for change in plan.changes if selection.matches(*_kind_and_name(change))}
+    selected = {change.address for change in plan.changes if selection.matches(*_kind_and_name(change))}
     creation = {change.address for change in plan.changes if isinstance(change, CreateProject)}
-    if taken:
-        taken |= creation
-    _refuse_gaps(plan.changes, taken, single_transaction=single_transaction)
+    if selected:
+        selected |= creation
+    _refuse_gaps(plan.changes, selected, single_transaction=single_transaction)
     return replace(
         plan,
-        changes=tuple(change for change in plan.changes if change.address in taken),
+        changes=tuple(change for change in plan.changes if change.address in selected),
         notes=(
             *(note for note in plan.notes if _note_is_selected(note, selection)),
             *_unused_exclusion_notes(selection.excluded, names),
         ),
         only=tuple(selector.text for selector in selection.only),
         excluded=tuple(selector.text for selector in selection.excluded),
-        left_out=tuple(change.address for change in plan.changes if change.address not in taken),
+        left_out=tuple(change.address for change in plan.changes if change.address not in selected),
     )
 
 
@@ -123,32 +123,30 @@ def _kind_and_name(change: Change) -> tuple[str, str]:
 
 
 def _note_is_selected(note: Note, selection: Selection) -> bool:
-    """Whether a note is about the whole, or about something that is taken."""
-    parts = [address.partition(":") for address in note.addresses]
-    return not parts or any(selection.matches(kind, name) for kind, _, name in parts)
+    """Whether a note is about the whole plan, or about something selected."""
+    addresses = [address.partition(":") for address in note.addresses]
+    return not addresses or any(selection.matches(kind, name) for kind, _, name in addresses)
 
 
 def _refuse_unknown_names(only: Iterable[Selector], names: Names) -> None:
-    strangers = [selector for selector in only if _matches_nothing(selector, names)]
-    if strangers:
-        told = ", ".join(f"{each.text}{_suggest_name(each, names)}" for each in strangers)
-        raise SelectionInvalid(f"--only names what is neither in the folder nor live: {told}", hint=_HINT)
+    unknown = [selector for selector in only if _matches_nothing(selector, names)]
+    if unknown:
+        listed = ", ".join(f"{each.text}{_suggest_name(each, names)}" for each in unknown)
+        raise SelectionInvalid(f"--only matches nothing: {listed}", hint=_HINT)
 
 
-_HINT = "patterns are gitignore's, matched against addresses as the plan shows them: static:about/*.html"
+_HINT = "use addresses as the plan shows them, with gitignore patterns: static:about/*.html"
 
 
 def _unused_exclusion_notes(excluded: Iterable[Selector], names: Names) -> Iterator[Note]:
     for selector in excluded:
         if _matches_nothing(selector, names):
-            message = (
-                f"--except {selector.text} leaves nothing out: nothing of that name is in the folder or live"
-            )
+            message = f"--except {selector.text} matches nothing, so it leaves nothing out"
             yield Note("except_idle", message, Severity.WARNING)
 
 
 def _matches_nothing(selector: Selector, names: Names) -> bool:
-    """A whole resource may be empty; a pattern that means nothing is a slip of the pen."""
+    """Whether a pattern matches no name, which is probably a typo. A whole resource may be empty."""
     if selector.pattern is None:
         return False
     return not any(selector.matches(selector.kind, name) for name in names.get(selector.kind, ()))
@@ -161,30 +159,30 @@ def _suggest_name(selector: Selector, names: Names) -> str:
     return f" (did you mean {selector.text.partition(':')[0]}:{close[0]}?)" if close else ""
 
 
-def _refuse_gaps(changes: Iterable[Change], taken: set[str], *, single_transaction: bool) -> None:
-    """A migration may rely on every one before it, so only the first ones of those pending can be taken."""
+def _refuse_gaps(changes: Iterable[Change], selected: set[str], *, single_transaction: bool) -> None:
+    """A migration may rely on every earlier one, so pending migrations can't be skipped."""
     pending = [change for change in changes if isinstance(change, ApplyMigration)]
-    left = [change for change in pending if change.address not in taken]
-    chosen = [change for change in pending if change.address in taken]
-    if not (left and chosen):
+    left_out = [change for change in pending if change.address not in selected]
+    chosen = [change for change in pending if change.address in selected]
+    if not (left_out and chosen):
         return
-    first = int(left[0].version)
+    first = int(left_out[0].version)
     problems = [
-        Problem(f"comes after {left[0].file}, which is pending too and left out", Location(change.file))
+        Problem(f"comes after {left_out[0].file}, which is pending but left out", Location(change.file))
         for change in chosen
         if int(change.version) > first
     ]
     if problems:
         raise SelectionInvalid(
-            "migrations are applied in their order, none skipped",
+            "migrations are applied in order; none can be skipped",
             problems=problems,
-            hint=f"take {left[0].address} as well, or leave out what comes after it",
+            hint=f"select {left_out[0].address} too, or leave out the later migrations",
         )
     if single_transaction:
         raise SelectionInvalid(
-            "database.transaction is `all`: pending migrations are applied all or none",
-            problems=[Problem("is left out", Location(change.file)) for change in left],
-            hint="take all migrations, or none",
+            "database.transaction is `all`, so pending migrations are applied all or none",
+            problems=[Problem("is left out", Location(change.file)) for change in left_out],
+            hint="select all pending migrations, or none",
         )
 
 
@@ -199,4 +197,4 @@ def _suggest_resource(resource: str) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(resource.lower(), list(_KINDS), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

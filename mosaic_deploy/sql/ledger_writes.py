@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mosaic_deploy.sql.hazards.effects.acts import routine_effects, statement_effects
+from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.trees import WRITE_KINDS, Effect
 from mosaic_deploy.sql.parse import Statement, Tree
 

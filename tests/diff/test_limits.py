@@ -1,4 +1,4 @@
-"""Whether what a plan stores fits, from numbers alone."""
+"""Storage quota checks."""
 
 import pytest
 
@@ -32,18 +32,18 @@ def put(path: str, size: int) -> PutStorageFile:
         ([], None),
     ],
 )
-def test_usage_is_read_in_bytes_or_in_words(answer: object, found: StorageUsage | None) -> None:
+def test_usage_is_parsed_from_bytes_or_texts(answer: object, found: StorageUsage | None) -> None:
     assert parse_usage({"files": [], "usage": answer}) == found
 
 
-def test_nothing_is_said_where_nothing_is_stored() -> None:
+def test_no_note_without_storage_uploads() -> None:
     static = PutStatic("a.css", "a" * 64, 5, Action.ADD, "new")
     assert quota_notes((), {}, StorageUsage(1, 2)) == ()
     assert quota_notes((static,), {}, StorageUsage(1, 2)) == ()
     assert quota_notes((put("a", 1),), {}, None) == ()
 
 
-def test_used_allowed_and_added_are_told_net_of_what_is_replaced() -> None:
+def test_note_counts_net_growth() -> None:
     live = {
         "replaced": Object("replaced", "b" * 64, 3_000_000),
         "drifted": Object("drifted", "b" * 64, 1, ObjectState.DRIFTED, listed_size=1_000_000),
@@ -51,30 +51,30 @@ def test_used_allowed_and_added_are_told_net_of_what_is_replaced() -> None:
     }
     changes = (put("replaced", 4_000_000), put("drifted", 2_000_000), put("missing", 500_000))
     [note] = quota_notes(changes, live, StorageUsage(5_000_000, 20_000_000))
-    assert note.message == "storage: 5.0 MB of 20.0 MB are used, and this apply adds 2.5 MB"
+    assert note.message == "storage: 5.0 MB of 20.0 MB used; this apply adds 2.5 MB"
     assert note.severity is Severity.INFO
 
 
-def test_a_smaller_file_adds_less_than_nothing() -> None:
+def test_smaller_file_frees_space() -> None:
     live = {"a": Object("a", "b" * 64, 3_000_000)}
     [note] = quota_notes((put("a", 1_000_000),), live, StorageUsage(30_000_000, 20_000_000))
-    assert "adds -2.0 MB" in note.message
+    assert "frees 2.0 MB" in note.message
 
 
-def test_what_fits_to_the_byte_is_applied_and_one_more_is_not() -> None:
+def test_exact_limit_is_exact_to_the_byte() -> None:
     [note] = quota_notes((put("a", 5),), {}, StorageUsage(5, 10))
     assert note.severity is Severity.WARNING
     with pytest.raises(QuotaExceeded) as caught:
         quota_notes((put("a", 4), put("b", 2)), {}, StorageUsage(5, 10))
-    assert caught.value.message == "storage has room for 10 B; 5 B are used, and this apply would add 6 B"
+    assert caught.value.message == "storage quota exceeded: 5 B of 10 B used, and this apply would add 6 B"
     assert [str(p.location) for p in caught.value.problems] == ["a", "b"]
 
 
-def test_a_limit_in_words_is_not_taken_for_exact() -> None:
-    told = StorageUsage(19 * GB, 20 * GB, exact=False)
-    assert quota_notes((put("a", 2 * GB),), {}, told)[0].severity is Severity.WARNING
+def test_limit_from_text_has_a_tolerance() -> None:
+    usage = StorageUsage(19 * GB, 20 * GB, exact=False)
+    assert quota_notes((put("a", 2 * GB),), {}, usage)[0].severity is Severity.WARNING
     with pytest.raises(QuotaExceeded):
-        quota_notes((put("a", 4 * GB),), {}, told)
+        quota_notes((put("a", 4 * GB),), {}, usage)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,7 @@ def test_a_limit_in_words_is_not_taken_for_exact() -> None:
         ({}, {"a": 50}, True),
     ],
 )
-def test_sizes_alone_tell_what_cannot_fit(
-    sizes: dict[str, int], listed: dict[str, int | None], fits: bool
-) -> None:
+def test_refusal_by_sizes_alone(sizes: dict[str, int], listed: dict[str, int | None], fits: bool) -> None:
     if fits:
         refuse_over_quota(sizes, listed, StorageUsage(5, 10))
     else:
@@ -100,7 +98,7 @@ def test_sizes_alone_tell_what_cannot_fit(
             refuse_over_quota(sizes, listed, StorageUsage(5, 10))
 
 
-def test_what_cannot_fit_names_the_largest_that_are_not_there_yet() -> None:
+def test_refusal_names_the_largest_new_files() -> None:
     sizes = {"there": 9 * GB, "other": 2 * GB, "new": 3 * GB}
     with pytest.raises(QuotaExceeded) as caught:
         refuse_over_quota(sizes, {"there": 9 * GB, "other": GB}, StorageUsage(10 * GB, 12 * GB))

@@ -1,4 +1,4 @@
-"""Folder against ledger: each case in tests/cases/history says both sides and what follows, word for word.
+"""Folder compared with ledger: each case in tests/cases/history has both sides and the exact outcome.
 
 A migration is written `version file checksum semantic [done/units]`.
 """
@@ -41,16 +41,16 @@ def test_history(path: Path) -> None:
     assert outcome(case) == case["expected"]
 
 
-def test_there_are_cases() -> None:
+def test_cases_exist() -> None:
     assert len(CASES) >= 10
 
 
-def test_a_diverged_history_says_what_to_do() -> None:
+def test_diverged_history_has_hint_and_next_action() -> None:
     with pytest.raises(MigrationDiverged) as caught:
         diff_history([], [Migration("1", "0001_a.sql", "c", "s", units_done=1)])
     error = caught.value
-    assert error.message == "the migrations folder and the database's history disagree"
+    assert error.message == "the migrations folder and the migration history disagree"
     assert error.hint is not None
-    assert error.hint.startswith("an applied file is never run again: leave it as it was")
+    assert error.hint.startswith("applied files never run again: restore them")
     assert [action.command for action in error.next_actions] == ["mosaic-deploy migrate status"]
     assert error.mutation_state == "none"

@@ -1,4 +1,4 @@
-"""Other tools' histories against the folder: which files count as applied, and what is refused."""
+"""Other tools' histories: which files count as applied, and what is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = [
 
 
 def rows(*texts: str) -> list[OtherToolRow]:
-    """`version` or `version state`, with the version as name where it is one (Prisma's)."""
+    """Rows from `version` or `version state`; a version with an underscore is a name (Prisma)."""
     split = [text.partition(" ")[::2] for text in texts]
     return [OtherToolRow(v, v if "_" in v else "", HistoryState(state or "applied")) for v, state in split]
 
@@ -38,7 +38,7 @@ def rows(*texts: str) -> list[OtherToolRow]:
         ("alembic", ["ccc"], "123"),
     ],
 )
-def test_what_is_matched(tool, history, expected):
+def test_applied_versions(tool, history, expected):
     assert applied_versions(TOOLS[tool], rows(*history), FOLDER) == set(expected)
 
 
@@ -54,19 +54,19 @@ def test_what_is_matched(tool, history, expected):
         ("alembic", ["aaa", "bbb"], ["aaa", "bbb"]),
     ],
 )
-def test_what_is_refused(tool, history, names):
+def test_refused_histories(tool, history, names):
     with pytest.raises(AdoptionRefused) as caught:
         applied_versions(TOOLS[tool], rows(*history), FOLDER)
     assert [problem.location.file for problem in caught.value.problems] == names
 
 
-def test_a_revision_in_two_names_is_refused():
+def test_revision_in_two_file_names_is_refused():
     twice = [*FOLDER, Migration("4", "0004_bbb_again.sql", "c", "s")]
     with pytest.raises(AdoptionRefused, match="same revision"):
         applied_versions(TOOLS["alembic"], rows("bbb"), twice)
 
 
-def test_what_was_passed_by_and_what_is_repeatable_is_noted():
+def test_gaps_and_repeatable_migrations_are_noted():
     assert [n.addresses for n in gap_notes(TOOLS["dbmate"], frozenset("3"), FOLDER)] == [
         ("history:0001_aaa_a.sql",),
         ("history:0002_bbb_b.sql",),

@@ -1,4 +1,4 @@
-"""What must hold of every plan: it leads from live to desired, in an order that keeps the site whole."""
+"""Properties of every plan: applying it makes live equal desired, in an order that never breaks the site."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ PRUNE = PlanRules(prune_static=True, prune_storage=True)
 
 NAMES = ["index.html", "a.html", "sub/index.html", "INDEX.HTML", "app.js", "é.png", "z.css", "index.htm.txt"]
 CONTENTS = st.sampled_from([("a" * 64, 1), ("b" * 64, 2), ("c" * 64, 2)])
-"""Digests with their sizes: equal bytes are equally long."""
+"""Digests with sizes."""
 MIGRATIONS = [Migration(str(n), f"{n:04}_x.sql", f"c{n}", f"s{n}", units=1 + n % 3) for n in (1, 2, 3, 10)]
 AUTH = st.none() | st.fixed_dictionaries({"redirect_url": st.sampled_from(["/a", "/b"])})
 EXTENSIONS = st.frozensets(st.sampled_from(["vector", "pgcrypto", "uuid-ossp"]))
@@ -63,7 +63,7 @@ def desired_snapshots(draw: st.DrawFn) -> Snapshot:
 
 @st.composite
 def live_snapshots(draw: st.DrawFn) -> Snapshot:
-    """A state that deploys of any length, interrupted anywhere, may have left."""
+    """Any state that complete or interrupted deploys may leave."""
     count = draw(st.integers(0, len(MIGRATIONS)))
     history = [replace(m, units_done=m.units) for m in MIGRATIONS[:count]]
     if history and draw(st.booleans()):
@@ -80,7 +80,7 @@ def live_snapshots(draw: st.DrawFn) -> Snapshot:
 
 
 def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
-    """A platform that does exactly what each change says."""
+    """The live state after a platform has made exactly the plan's changes."""
     static, storage = dict(live.static or {}), dict(live.storage or {})
     history = {m.version: m for m in live.migrations or ()}
     units = {m.version: m for m in desired.migrations or ()}
@@ -92,7 +92,9 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 live = replace(live, extensions=live.extensions | {name})
             case ApplyMigration(version, from_unit=first):
                 before = history.get(version)
-                assert first == (before.units_done if before else 0), "no unit twice, none left out"
+                assert first == (before.units_done if before else 0), (
+                    "no unit runs twice, and none is skipped"
+                )
                 history[version] = replace(units[version], units_done=change.units)
             case PutStatic(path, sha256, size):
                 static[path] = Object(path, sha256, size)
@@ -104,8 +106,8 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 del storage[path]
             case SetAuth():
                 live = replace(live, auth=desired.auth)
-    tidy(static, ledger_cleanup(desired.static, live.static, deleted(plan, DeleteStatic)))
-    tidy(storage, ledger_cleanup(desired.storage, live.storage, deleted(plan, DeleteStorageFile)))
+    clean_up(static, ledger_cleanup(desired.static, live.static, deleted(plan, DeleteStatic)))
+    clean_up(storage, ledger_cleanup(desired.storage, live.storage, deleted(plan, DeleteStorageFile)))
     return replace(live, static=static, storage=storage, migrations=tuple(history.values()))
 
 
@@ -117,27 +119,27 @@ def deleted(plan: Plan, kind: type[DeleteStatic | DeleteStorageFile]) -> set[str
     }
 
 
-def tidy(rows: dict[str, Object], found: LedgerCleanup) -> None:
+def clean_up(rows: dict[str, Object], found: LedgerCleanup) -> None:
     for path in found.forget:
         del rows[path]
     rows.update({o.path: o for o in found.mark})
 
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
-    """What a deploy answers for: strangers' files and rows of lost ones aside."""
+    """The live objects that deploys manage: neither unmanaged nor lost."""
     gone = {ObjectState.UNMANAGED, ObjectState.MISSING, ObjectState.UNSENT}
     return {path: o for path, o in (found or {}).items() if o.state not in gone}
 
 
 @given(desired_snapshots())
-def test_nothing_to_do_where_live_is_desired(desired: Snapshot) -> None:
+def test_plan_is_empty_if_live_equals_desired(desired: Snapshot) -> None:
     applied = tuple(replace(m, units_done=m.units) for m in desired.migrations or ())
     plan = make_plan(desired, replace(desired, migrations=applied), PRUNE)
     assert (plan.changes, plan.notes) == ((), ())
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_a_plan_leads_from_live_to_desired(desired: Snapshot, live: Snapshot) -> None:
+def test_applied_plan_makes_live_equal_desired(desired: Snapshot, live: Snapshot) -> None:
     after = apply(make_plan(desired, live, PRUNE), live, desired)
     assert after.project.id
     assert after.extensions >= desired.extensions
@@ -154,7 +156,7 @@ def test_a_plan_leads_from_live_to_desired(desired: Snapshot, live: Snapshot) ->
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_what_the_manifest_leaves_out_is_left_alone(desired: Snapshot, live: Snapshot) -> None:
+def test_undeclared_sections_are_untouched(desired: Snapshot, live: Snapshot) -> None:
     after = apply(make_plan(desired, live, PRUNE), live, desired)
     for kind in ("static", "storage", "migrations", "auth"):
         if getattr(desired, kind) is None:
@@ -162,7 +164,7 @@ def test_what_the_manifest_leaves_out_is_left_alone(desired: Snapshot, live: Sna
 
 
 @given(desired_snapshots(), live_snapshots(), st.booleans())
-def test_planning_again_finds_nothing(desired: Snapshot, live: Snapshot, prune: bool) -> None:
+def test_second_plan_is_empty(desired: Snapshot, live: Snapshot, prune: bool) -> None:
     rules = PRUNE if prune else PlanRules()
     after = apply(make_plan(desired, live, rules), live, desired)
     assert make_plan(desired, after, rules).changes == ()
@@ -176,32 +178,32 @@ def test_planning_again_finds_nothing(desired: Snapshot, live: Snapshot, prune: 
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_nothing_is_deleted_unless_asked(desired: Snapshot, live: Snapshot) -> None:
+def test_nothing_is_deleted_without_prune(desired: Snapshot, live: Snapshot) -> None:
     plan = make_plan(desired, live, PlanRules())
     assert plan.counts.destroy == 0
     assert set(managed(live.static)) <= set(managed(apply(plan, live, desired).static))
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_strangers_files_are_never_deleted(desired: Snapshot, live: Snapshot) -> None:
-    strangers = {p for p, o in (live.static or {}).items() if o.state is ObjectState.UNMANAGED}
+def test_prune_true_keeps_unmanaged_files(desired: Snapshot, live: Snapshot) -> None:
+    unmanaged = {p for p, o in (live.static or {}).items() if o.state is ObjectState.UNMANAGED}
     deleted = {c.path for c in make_plan(desired, live, PRUNE).changes if isinstance(c, DeleteStatic)}
-    assert not strangers & deleted
+    assert not unmanaged & deleted
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_all_leaves_nothing_but_what_is_desired(desired: Snapshot, live: Snapshot) -> None:
+def test_prune_all_deletes_everything_undesired(desired: Snapshot, live: Snapshot) -> None:
     plan = make_plan(desired, live, PlanRules("all", "all"))
     after = apply(plan, live, desired)
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
         assert wanted is None or found == wanted
-    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.stranger]
+    unmanaged = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.stranger]
     deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile)]
-    assert plan.prune_count == (len(deletes) if strangers else 0)
+    assert plan.prune_count == (len(deletes) if unmanaged else 0)
 
 
 def place(change: Change) -> tuple[int, int]:
-    """Where a change stands in the one order, written anew from the design."""
+    """A change's rank in the documented order."""
     match change:
         case CreateProject():
             return (0, 0)
@@ -225,13 +227,13 @@ def place(change: Change) -> tuple[int, int]:
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_changes_are_in_the_one_order(desired: Snapshot, live: Snapshot) -> None:
+def test_changes_are_in_the_documented_order(desired: Snapshot, live: Snapshot) -> None:
     places = [place(change) for change in make_plan(desired, live, PRUNE).changes]
     assert places == sorted(places)
 
 
 @given(desired_snapshots(), live_snapshots())
-def test_an_address_is_changed_once(desired: Snapshot, live: Snapshot) -> None:
+def test_each_address_has_one_change(desired: Snapshot, live: Snapshot) -> None:
     addresses = [change.address for change in make_plan(desired, live, PRUNE).changes]
     assert len(addresses) == len(set(addresses))
 
@@ -248,35 +250,35 @@ STATES = {
     "pending": (
         replace(WANTED, state=ObjectState.PENDING),
         Action.CHANGE,
-        "an earlier deploy ended before this was done",
+        "an earlier deploy stopped before this was done",
     ),
     "missing": (replace(WANTED, state=ObjectState.MISSING), Action.ADD, "missing live"),
     "drifted": (
         replace(WANTED, state=ObjectState.DRIFTED, listed_size=7),
         Action.CHANGE,
-        "drifted: live size 7, expected 5",
+        "drifted: live size is 7 bytes, expected 5",
     ),
     "unsent": (
         replace(WANTED, state=ObjectState.UNSENT),
         Action.ADD,
-        "new; an earlier deploy ended before this was there",
+        "new; an earlier deploy stopped before uploading it",
     ),
     "altered": (
         replace(WANTED, state=ObjectState.ALTERED),
         Action.CHANGE,
-        "drifted: the live bytes are others than were deployed",
+        "drifted: live content differs from what was deployed",
     ),
     "kept": (Object("a.css", "b" * 64, 5, ObjectState.KEPT), Action.CHANGE, "content changed"),
     "unmanaged": (
         Object("a.css", "", 5, ObjectState.UNMANAGED),
         Action.CHANGE,
-        "live already, but not deployed from here",
+        "already live, but not deployed by this project",
     ),
 }
 
 
 @pytest.mark.parametrize(("live", "action", "reason"), STATES.values(), ids=STATES)
-def test_states_and_their_reasons(live: Object | None, action: Action, reason: str) -> None:
+def test_reason_for_each_state(live: Object | None, action: Action, reason: str) -> None:
     assert plan_of(live, WANTED).changes == (PutStatic("a.css", "a" * 64, 5, action, reason),)
 
 
@@ -285,82 +287,87 @@ def test_every_state_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(ObjectState) - NOT_LIVE_STATES - {ObjectState.UNMANAGED}))
-def test_pruning_deletes_what_was_deployed_and_is_no_longer_wanted(state: ObjectState) -> None:
+def test_prune_deletes_deployed_files_no_longer_desired(state: ObjectState) -> None:
     plan = plan_of(replace(WANTED, state=state), None)
     assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", "no longer in the folder"),), ())
 
 
 @pytest.mark.parametrize("state", sorted(NOT_LIVE_STATES))
 @pytest.mark.parametrize("rules", [PlanRules(), PRUNE], ids=["kept", "pruned"])
-def test_what_is_lost_already_is_forgotten_and_not_deleted(state: ObjectState, rules: PlanRules) -> None:
+def test_lost_files_are_forgotten_not_deleted(state: ObjectState, rules: PlanRules) -> None:
     lost = {"a.css": replace(WANTED, state=state)}
     plan = plan_of(lost["a.css"], None, rules)
     assert (plan.changes, plan.notes) == ((), ())
     assert ledger_cleanup({}, lost, ()) == LedgerCleanup(forget=("a.css",))
 
 
-def test_what_was_left_live_and_is_wanted_again_is_not_sent() -> None:
+def test_kept_file_desired_again_is_not_uploaded() -> None:
     kept = replace(WANTED, state=ObjectState.KEPT)
     assert plan_of(kept, WANTED).changes == ()
     assert ledger_cleanup({"a.css": WANTED}, {"a.css": kept}, ()) == LedgerCleanup(mark=(WANTED,))
 
 
-def test_a_prefix_bounds_what_all_means() -> None:
-    strangers = {
+def test_prune_all_stays_below_the_prefix() -> None:
+    unmanaged = {
         p: Object(p, "", 1, ObjectState.UNMANAGED) for p in ("uploads/by-a-user.png", "images/old.png")
     }
-    live = Snapshot(PROJECT, storage=strangers)
+    live = Snapshot(PROJECT, storage=unmanaged)
     plan = make_plan(Snapshot(PROJECT, storage={}), live, PlanRules(prune_storage="all", prefix="images/"))
-    assert plan.changes == (DeleteStorageFile("images/old.png", "never deployed from here", stranger=True),)
+    assert plan.changes == (
+        DeleteStorageFile("images/old.png", "not deployed by this project", stranger=True),
+    )
     assert [note.addresses for note in plan.notes] == [("asset:uploads/by-a-user.png",)]
 
 
-def test_a_platform_that_cannot_delete_is_told_once_and_then_remembered() -> None:
+def test_impossible_deletion_is_a_warning_once_then_info() -> None:
     rules = PlanRules(cannot_delete=frozenset({"static"}))
     [first] = plan_of(WANTED, None, rules).notes
-    [then] = plan_of(replace(WANTED, state=ObjectState.KEPT), None, rules).notes
-    assert first.message == then.message
-    assert "the platform lists no way to delete it" in first.message
-    assert (first.severity, then.severity) == (Severity.WARNING, Severity.INFO)
+    [second] = plan_of(replace(WANTED, state=ObjectState.KEPT), None, rules).notes
+    assert first.message == second.message
+    assert "the platform's API offers no way to delete it" in first.message
+    assert (first.severity, second.severity) == (Severity.WARNING, Severity.INFO)
 
 
-def test_without_pruning_what_stays_is_noted() -> None:
+def test_kept_files_are_noted_without_prune() -> None:
     [note] = plan_of(WANTED, None, PlanRules()).notes
     assert (note.code, note.severity, note.addresses) == ("static_kept", Severity.WARNING, ("static:a.css",))
-    assert note.message == "1 file no longer in the folder stays live (a.css); static.prune: true removes it"
+    assert (
+        note.message
+        == "1 file no longer in the folder stays live (a.css); set static.prune: true to delete it"
+    )
 
 
 @pytest.mark.parametrize("rules", [PlanRules(), PRUNE], ids=["kept", "pruned"])
-def test_strangers_files_are_noted(rules: PlanRules) -> None:
-    strangers = {p: Object(p, "", 1, ObjectState.UNMANAGED) for p in ("b.png", "a.png")}
-    plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), rules)
+def test_unmanaged_files_are_noted(rules: PlanRules) -> None:
+    unmanaged = {p: Object(p, "", 1, ObjectState.UNMANAGED) for p in ("b.png", "a.png")}
+    plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=unmanaged), rules)
     [note] = plan.notes
     assert (note.code, note.severity, note.addresses) == (
         "asset_unmanaged",
         Severity.INFO,
         ("asset:a.png", "asset:b.png"),
     )
-    assert note.message == ("2 files live that no deploy from here has put there; left alone (a.png, b.png)")
+    assert note.message == "2 unmanaged live files, kept: a.png, b.png"
 
 
-def test_a_note_about_many_files_names_a_few_and_counts_all() -> None:
-    strangers = {f"{n:04}.png": Object(f"{n:04}.png", "", 1, ObjectState.UNMANAGED) for n in range(5000)}
-    [note] = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), PlanRules()).notes
-    assert note.message.startswith("5000 files live")
-    assert note.message.endswith("(0000.png, 0001.png, 0002.png, …)")
+def test_note_about_many_files_names_three_and_the_count() -> None:
+    unmanaged = {f"{n:04}.png": Object(f"{n:04}.png", "", 1, ObjectState.UNMANAGED) for n in range(5000)}
+    [note] = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=unmanaged), PlanRules()).notes
+    assert note.message.startswith("5000 unmanaged live files")
+    assert note.message.endswith("kept: 0000.png, 0001.png, 0002.png, …")
     assert len(note.addresses) == 100
 
 
-def test_auth_names_what_changed() -> None:
+def test_auth_change_names_the_changed_settings() -> None:
     old = {"redirect_url": "/a", "allowed_redirect_urls": ["/a"], "gone": 1}
     new = {"redirect_url": "/b", "allowed_redirect_urls": ["/a"]}
     [change] = make_plan(Snapshot(PROJECT, auth=new), Snapshot(PROJECT, auth=old), PRUNE).changes
     assert (change.action, change.reason) == (Action.CHANGE, "gone, redirect_url changed")
     [first] = make_plan(Snapshot(PROJECT, auth=new), Snapshot(PROJECT), PRUNE).changes
-    assert (first.action, first.reason) == (Action.ADD, "not set yet")
+    assert (first.action, first.reason) == (Action.ADD, "new")
 
 
-def test_a_plan_remembers_what_it_was_made_from() -> None:
+def test_plan_records_its_snapshots() -> None:
     desired, live = Snapshot(PROJECT, static={"a": WANTED}), Snapshot(PROJECT, serial=7)
     plan = make_plan(desired, live, PlanRules(environment="staging"))
     assert (plan.desired, plan.live) == (desired.fingerprint(), live.fingerprint())

@@ -1,4 +1,4 @@
-"""What a policy denies and what it asks about, from hazards and deletions alone."""
+"""What a policy denies, and what needs confirmation."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ def hazard(
     return Hazard("drop_table", severity, "drops table orders", "orders", WHERE, table, ignored=ignored)
 
 
-def test_a_denial_names_the_environment_whose_policy_it_is() -> None:
+def test_denial_names_the_environment() -> None:
     manifest = Manifest(
         Path("mosaic.yaml"), policy=PolicySpec("deny", ("orders",), 1), environment="production"
     )
-    where = "of the environment production"
+    where = "in environment production"
     assert [problem.hint for problem in apply_policy(PLAN, (hazard(),), manifest).denied] == [
-        f"change the statement, or set policy.destructive {where} to confirm",
-        f"change the statement, or take orders out of policy.protected_tables {where}",
-        f"put the files back, or raise policy.max_deletes {where} to 3",
+        f"change the statement, or set policy.destructive to confirm {where}",
+        f"change the statement, or remove orders from policy.protected_tables {where}",
+        f"restore the files, or raise policy.max_deletes to 3 {where}",
     ]
 
 
-def test_what_lies_behind_the_table_is_protected_too() -> None:
-    through = replace(hazard(table="public.order_list"), cascades_to=("public.orders",))
-    [problem] = judge(PolicySpec("allow", ("orders",)), through).denied
-    assert problem.message == "drops table orders; that reaches orders, which is protected"
+def test_tables_affected_indirectly_are_protected_too() -> None:
+    indirect = replace(hazard(table="public.order_list"), cascades_to=("public.orders",))
+    [problem] = judge(PolicySpec("allow", ("orders",)), indirect).denied
+    assert problem.message == "drops table orders; this affects orders, which is protected"
 
 
 def judge(policy: PolicySpec | None, *hazards: Hazard) -> Plan:
     return apply_policy(PLAN, hazards, Manifest(Path("mosaic.yaml"), policy=policy))
 
 
-def test_without_a_policy_what_destroys_data_is_asked_about() -> None:
+def test_destructive_hazards_need_confirmation_by_default() -> None:
     plan = judge(None, hazard(), hazard(HazardSeverity.BLOCKING))
     assert (plan.denied, plan.to_confirm) == ((), (hazard(),))
     assert plan.hazards == (hazard(), hazard(HazardSeverity.BLOCKING))
     refuse_denied(plan)
 
 
-def test_allow_asks_nothing() -> None:
+def test_allow_needs_no_confirmation() -> None:
     plan = judge(PolicySpec("allow"), hazard())
     assert (plan.denied, plan.to_confirm) == ((), ())
 
 
-def test_deny_denies_and_asks_nothing() -> None:
+def test_deny_needs_no_confirmation() -> None:
     plan = judge(PolicySpec("deny"), hazard(), hazard(HazardSeverity.SECURITY))
     assert [str(p) for p in plan.denied] == [
         "sql/1.sql:1:1 policy.destructive: drops table orders; change the statement, or set policy.destructive to confirm"
@@ -71,7 +71,7 @@ def test_deny_denies_and_asks_nothing() -> None:
     assert caught.value.problems == plan.denied
 
 
-def test_a_reason_spares_neither_the_question_nor_the_denial() -> None:
+def test_ignore_comment_lifts_neither_confirmation_nor_denial() -> None:
     silent = hazard(ignored="nobody reads it")
     assert judge(None, silent).to_confirm == (silent,)
     assert judge(PolicySpec("deny"), silent).denied
@@ -79,7 +79,7 @@ def test_a_reason_spares_neither_the_question_nor_the_denial() -> None:
 
 
 @pytest.mark.parametrize(("most", "denied"), [(None, 0), (0, 1), (2, 1), (3, 0), (4, 0)])
-def test_deletions_of_both_kinds_are_counted(most: int | None, denied: int) -> None:
+def test_max_deletes_counts_static_and_storage(most: int | None, denied: int) -> None:
     assert len(judge(PolicySpec(max_deletes=most)).denied) == denied
 
 
@@ -99,5 +99,5 @@ def test_deletions_of_both_kinds_are_counted(most: int | None, denied: int) -> N
         ("", "orders", False),
     ],
 )
-def test_what_reaches_a_protected_table(table: str, protected: str, reached: bool) -> None:
+def test_reaches(table: str, protected: str, reached: bool) -> None:
     assert reaches(table, protected) is reached

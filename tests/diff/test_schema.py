@@ -1,4 +1,4 @@
-"""What differs between two states of a database: one row of the table, one way to differ."""
+"""Differences between two schemas, one case per kind of difference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE = {
 
 CASES = {
     "nothing": (TABLE, TABLE, []),
-    "a new table is told with its columns and constraints, and its indexes beside it": (
+    "new table includes its columns and constraints, indexes are separate": (
         {},
         TABLE,
         [
@@ -35,32 +35,32 @@ CASES = {
             "add index items_name on items: None → USING btree (name)",
         ],
     ),
-    "what PostgreSQL says of a new table stands behind": (
+    "new table's own definition comes after its columns": (
         {},
         {ITEMS: "PARTITION BY RANGE (price)", PRICE: "integer"},
         ["add table items: None → (price integer) PARTITION BY RANGE (price)"],
     ),
-    "a table that is gone takes all of it along": (
+    "dropped table includes its parts": (
         {**TABLE, TRIGGER: "x"},
         {},
         ["drop table items:  → None"],
     ),
-    "a new column": (
+    "new column": (
         {ITEMS: "", NAME: "text"},
         {ITEMS: "", NAME: "text", PRICE: "integer"},
         ["add column items.price: None → integer"],
     ),
-    "a column of another type": (
+    "column type change": (
         TABLE,
         {**TABLE, PRICE: "bigint NOT NULL"},
         ["change column items.price: integer NOT NULL → bigint NOT NULL"],
     ),
-    "a column that is gone": (
+    "dropped column": (
         TABLE,
         {part: text for part, text in TABLE.items() if part != PRICE},
         ["drop column items.price: integer NOT NULL → None"],
     ),
-    "a constraint and an index of a table that stays": (
+    "new constraint and index of an existing table": (
         {ITEMS: "", NAME: "text"},
         {ITEMS: "", NAME: "text", KEY: "PRIMARY KEY (name)", INDEX: "USING btree (name)"},
         [
@@ -68,12 +68,12 @@ CASES = {
             "add index items_name on items: None → USING btree (name)",
         ],
     ),
-    "row level security is a change of the table": (
+    "row-level security is a change of the table": (
         TABLE,
         {**TABLE, ITEMS: "ROW LEVEL SECURITY"},
         ["change table items:  → ROW LEVEL SECURITY"],
     ),
-    "a table of the same name in another place of the order": (
+    "order of kinds": (
         {VIEW: "SELECT 1", FUNCTION: "old", ENUM: "ENUM ('s')"},
         {VIEW: "SELECT 2", FUNCTION: "new", ENUM: "ENUM ('s', 'm')", SCHEMA: "", ITEMS: ""},
         [
@@ -84,12 +84,12 @@ CASES = {
             "change function total(integer): old → new",
         ],
     ),
-    "a view becomes a table": (
+    "view becomes a table": (
         {SchemaObject("view", "items"): "SELECT 1"},
         {ITEMS: "", NAME: "text"},
         ["add table items: None → (name text)", "drop view items: SELECT 1 → None"],
     ),
-    "a trigger of a new table is told": (
+    "trigger of a new table is separate": (
         {},
         {ITEMS: "", TRIGGER: "BEFORE INSERT"},
         ["add table items: None → ()", "add trigger touch on items: None → BEFORE INSERT"],
@@ -98,13 +98,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_differs_is_told(name: str) -> None:
+def test_schema_changes(name: str) -> None:
     before, after, expected = CASES[name]
-    told = [
+    found = [
         f"{change.action} {change.object}: {change.before} → {change.after}"
         for change in schema_changes(before, after)
     ]
-    assert told == expected
+    assert found == expected
 
 
 PARTS = st.sampled_from([ITEMS, PRICE, NAME, KEY, INDEX, TRIGGER, VIEW, FUNCTION, ENUM, SCHEMA])
@@ -114,8 +114,8 @@ CATALOGS = st.dictionaries(PARTS, st.sampled_from(["", "a", "b"])).map(
 
 
 @given(CATALOGS, CATALOGS)
-def test_the_way_back_is_the_other_way_round(before, after) -> None:
-    """What is told only once depends on the way; what is changed doesn't, nor whether anything differs at all."""
+def test_reverse_diff_mirrors_changes(before, after) -> None:
+    """Changed objects, and whether anything differs, don't depend on the direction."""
 
     def changed(changes: tuple[SchemaChange, ...]) -> set[tuple[SchemaObject, str | None, str | None]]:
         return {(each.object, each.before, each.after) for each in changes if each.action == "change"}

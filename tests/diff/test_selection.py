@@ -1,4 +1,4 @@
-"""A part of a plan: what is taken and what is left out make the whole, and what is left is all that is left."""
+"""`--only` and `--except`: the selected and the left-out changes add up to the whole plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SELECTIONS = st.builds(Selection, SELECTORS, SELECTORS)
 
 
 def chosen(desired: Snapshot, live: Snapshot, selection: Selection) -> tuple[Plan, Plan]:
-    """The whole plan, and the part of it that is selected. Examples that are refused say nothing."""
+    """The whole plan and its selected part; refused selections are skipped."""
     whole = make_plan(desired, live, PRUNE)
     try:
         return whole, select(whole, selection, known_names(desired, live))
@@ -36,7 +36,7 @@ def chosen(desired: Snapshot, live: Snapshot, selection: Selection) -> tuple[Pla
 
 
 @given(desired_snapshots(), live_snapshots(), SELECTIONS)
-def test_what_is_taken_and_what_is_left_make_the_whole(
+def test_selected_and_left_out_add_up_to_the_plan(
     desired: Snapshot, live: Snapshot, selection: Selection
 ) -> None:
     whole, part = chosen(desired, live, selection)
@@ -48,9 +48,7 @@ def test_what_is_taken_and_what_is_left_make_the_whole(
 
 
 @given(desired_snapshots(), live_snapshots(), SELECTIONS)
-def test_a_plan_after_a_part_was_applied_is_what_was_left_out(
-    desired: Snapshot, live: Snapshot, selection: Selection
-) -> None:
+def test_next_plan_is_what_was_left_out(desired: Snapshot, live: Snapshot, selection: Selection) -> None:
     whole, part = chosen(desired, live, selection)
     after = apply(part, live, desired) if part.changes else live
     rest = make_plan(desired, after, PRUNE)
@@ -60,7 +58,7 @@ def test_a_plan_after_a_part_was_applied_is_what_was_left_out(
 
 
 @given(desired_snapshots(), live_snapshots(), SELECTIONS)
-def test_only_and_except_say_which(desired: Snapshot, live: Snapshot, selection: Selection) -> None:
+def test_only_and_except_decide_each_change(desired: Snapshot, live: Snapshot, selection: Selection) -> None:
     whole, part = chosen(desired, live, selection)
     taken = {change.address for change in part.changes}
     for change in whole.changes:
@@ -70,7 +68,7 @@ def test_only_and_except_say_which(desired: Snapshot, live: Snapshot, selection:
 
 
 @given(desired_snapshots(), live_snapshots(), SELECTIONS)
-def test_migrations_are_taken_from_the_first_on(
+def test_selected_migrations_are_the_first_pending_ones(
     desired: Snapshot, live: Snapshot, selection: Selection
 ) -> None:
     whole, part = chosen(desired, live, selection)
@@ -132,7 +130,7 @@ def test_selectors(only: str, taken: set[str]) -> None:
     assert left is None or taken == set(left.left_out)
 
 
-def test_except_is_stronger() -> None:
+def test_except_wins_over_only() -> None:
     plan = part("static", excluded=("static:about/",))
     assert {c.address for c in plan.changes} == {f"static:{p}" for p in FILES if not p.startswith("about/")}
 
@@ -140,37 +138,39 @@ def test_except_is_stronger() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("statik", r"'statik' is no resource; did you mean 'static'\?; known: project, extensions, mig"),
-        ("statik:a", "'statik' is no resource"),
-        ("", "'' is no resource; known:"),
-        ("public/index.html", "is no resource"),
-        ("static:", "names nothing after the colon; 'static' alone means all of it"),
-        ("static:!", "no pattern"),
+        (
+            "statik",
+            r"unknown resource 'statik' \(did you mean 'static'\?\); use one of: project, extensions, mig",
+        ),
+        ("statik:a", "unknown resource 'statik'"),
+        ("", "unknown resource ''; use one of:"),
+        ("public/index.html", "unknown resource"),
+        ("static:", "nothing after the colon in 'static:'; use 'static' for all of it"),
+        ("static:!", "isn't a valid gitignore pattern"),
     ],
 )
-def test_what_is_no_selector(text: str, words: str) -> None:
+def test_invalid_selectors(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_selector(text)
 
 
-def test_a_pattern_that_means_nothing_is_refused_and_a_near_name_shown() -> None:
+def test_only_that_matches_nothing_is_refused_with_a_suggestion() -> None:
     with pytest.raises(SelectionInvalid) as caught:
         part("static:abuot.html", "storage", "seed:nothing*")
     assert caught.value.message == (
-        "--only names what is neither in the folder nor live: "
-        "static:abuot.html (did you mean static:about.html?), seed:nothing*"
+        "--only matches nothing: static:abuot.html (did you mean static:about.html?), seed:nothing*"
     )
     assert caught.value.problems == ()  # an address is no file
 
 
-def test_a_name_that_only_live_has_means_something() -> None:
+def test_only_matches_a_name_that_exists_only_live() -> None:
     live = replace(LIVE, static={"old.css": Object("old.css", "a" * 64, 1)})
     plan = part("static:old.css", live=live)
     assert [(c.address, str(c.action)) for c in plan.changes] == [("static:old.css", "destroy")]
-    assert "static:old.css" in part("migrations", live=live).left_out, "deletions obey, too"
+    assert "static:old.css" in part("migrations", live=live).left_out, "deletions are selected too"
 
 
-def test_leaving_out_nothing_is_noted() -> None:
+def test_except_that_matches_nothing_is_noted() -> None:
     plan = part(excluded=("static:darfts/*",))
     assert plan.left_out == ()
     assert not plan.partial
@@ -181,25 +181,25 @@ def test_leaving_out_nothing_is_noted() -> None:
     ("only", "excluded"),
     [(("migration:0002*",), ()), (("migration:0001*", "migration:0003*"), ()), ((), ("migration:0001*",))],
 )
-def test_no_migration_is_skipped(only: tuple[str, ...], excluded: tuple[str, ...]) -> None:
+def test_migrations_cannot_be_skipped(only: tuple[str, ...], excluded: tuple[str, ...]) -> None:
     with pytest.raises(SelectionInvalid) as caught:
         part(*only, excluded=excluded)
-    assert "which is pending too and left out" in caught.value.problems[0].message
+    assert "which is pending but left out" in caught.value.problems[0].message
 
 
-def test_applied_migrations_are_none_that_could_be_skipped() -> None:
+def test_applied_migrations_are_not_skipped_ones() -> None:
     live = replace(LIVE, migrations=(replace(MIGRATIONS[0], units_done=1),))
     assert [c.address for c in part("migration:0002*", live=live).changes] == ["migration:0002_x.sql"]
 
 
-def test_all_or_none_stays_all_or_none() -> None:
+def test_single_transaction_refuses_a_part_of_the_migrations() -> None:
     assert len(part("migrations", single_transaction=True).changes) == 3
     assert not any(isinstance(c, ApplyMigration) for c in part("static", single_transaction=True).changes)
     with pytest.raises(SelectionInvalid, match="all or none"):
         part("migration:0001*", single_transaction=True)
 
 
-def test_a_new_project_comes_with_whatever_is_taken() -> None:
+def test_new_project_is_created_with_any_selection() -> None:
     live = Snapshot(Project("", "app", status="absent"))
     assert [c.address for c in part("auth", live=live).changes] == []
     assert [c.address for c in part("seeds", live=live).changes] == ["project:app", "seed:seeds/1.sql"]
@@ -207,7 +207,7 @@ def test_a_new_project_comes_with_whatever_is_taken() -> None:
     assert part("seeds", excluded=("project",), live=live).changes[0] == CreateProject("app")
 
 
-def test_notes_about_what_is_left_out_are_left_out() -> None:
+def test_notes_about_left_out_changes_are_left_out() -> None:
     notes = (
         Note("a", "all"),
         Note("s", "site", addresses=("static:x",)),
@@ -219,6 +219,6 @@ def test_notes_about_what_is_left_out_are_left_out() -> None:
     assert [note.code for note in found.notes] == ["a", "s"]
 
 
-def test_without_a_selection_a_plan_stays_as_it_is() -> None:
+def test_no_selection_keeps_the_plan() -> None:
     whole = make_plan(DESIRED, LIVE, PlanRules())
     assert select(whole, ALL, known_names(DESIRED, LIVE)) is whole

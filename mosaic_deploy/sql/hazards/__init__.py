@@ -1,4 +1,8 @@
-"""What migrations would do that hurts: one rule, one small function over the parse tree, one code."""
+"""The linter for migrations: finds statements that destroy data, weaken security, block others or may fail.
+
+`review` is the entry point. `syntax` reads parse trees, `effects` works out what statements do and to which objects,
+and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
+"""
 
 from mosaic_deploy.sql.hazards.facts import Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import Review, Script, review

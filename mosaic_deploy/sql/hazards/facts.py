@@ -1,4 +1,4 @@
-"""What is live of the objects that a review asks about: handed in, so that the review itself stays pure."""
+"""Facts about live objects that a review asks for. The caller fetches them, so a review does no I/O."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 class ObjectKind(StrEnum):
     RELATION = "relation"
-    """Tables, views, indexes and sequences: they share their names."""
+    """Tables, views, indexes and sequences, which share one namespace."""
     SCHEMA = "schema"
     TYPE = "type"
     EXTENSION = "extension"
     FUNCTION = "function"
-    """Functions and procedures of any schema that people have made; extensions' own are not there."""
+    """Functions and procedures in any schema, except those of PostgreSQL and of extensions."""
     ANY_TABLE = "anything"
-    """Whether the database holds a table at all; its name is empty."""
+    """Whether the database has any table; the name is empty."""
 
 
 class ObjectRef(NamedTuple):
-    """One question: is there such an object? `name` is written as SQL, quoted, with a schema where one is meant."""
+    """An object to look up. `name` is quoted SQL, with a schema if one is known."""
 
     kind: ObjectKind
     name: str
@@ -29,10 +29,10 @@ class ObjectRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """The answer where there is one. `schema`, `name` are the object's own; `rows` is PostgreSQL's estimate.
+    """A live object. `schema` and `name` are its actual ones; `rows` is PostgreSQL's estimate.
 
-    `columns` has each column's type as `format_type` writes it, `primary_keys` the names of such constraints,
-    `storage_options` the storage options (`security_invoker=true`). Only relations have these.
+    `columns` maps each column to its type as `format_type` writes it; `primary_keys` are constraint names;
+    `storage_options` look like `security_invoker=true`. Only relations have these.
     """
 
     schema: str = ""
@@ -42,24 +42,24 @@ class ObjectFacts:
     primary_keys: frozenset[str] = frozenset()
     storage_options: frozenset[str] = frozenset()
     not_null_columns: frozenset[str] = frozenset()
-    """Columns that can't be null."""
+    """Columns declared NOT NULL."""
     shares_rows_with: frozenset[str] = frozenset()
-    """Other tables whose rows are seen through it, as `schema.name`: partitions and children, what it is a
-    partition or child of, and the tables below a view and its rules."""
+    """Other tables with the same rows, as `schema.name`: its partitions, children and parents, and the tables
+    below a view and its rules."""
     cascades: frozenset[str] = frozenset()
-    """Tables that lose rows or values when its rows are deleted, by foreign keys that say so."""
+    """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
     tables_with_row_type: frozenset[str] = frozenset()
     """Tables with a column of its row type."""
     routine_definitions: tuple[str, ...] = ()
-    """Of functions: each as its CREATE statement; empty where it is in a language that can't be read."""
+    """For functions: each overload's CREATE statement; "" if its language can't be read."""
 
 
 Facts = Mapping[ObjectRef, ObjectFacts]
-"""Every name that was asked for and is there. What was asked for and isn't here doesn't exist."""
+"""The requested objects that exist. A requested object that isn't in here doesn't exist."""
 
 
 def row_estimate_text(rows: int | None) -> str:
-    """` (≈2.1 M rows)`, to be put behind a table's name; empty where there is no estimate."""
+    """` (≈2.1 M rows)`, for use after a table's name; "" without an estimate."""
     if rows is None:
         return ""
     if rows == 1:

@@ -1,4 +1,4 @@
-"""`-- mosaic-ignore: rule reason` before a statement: what it silences, and what is wrong with it."""
+"""Comments `-- mosaic-ignore: RULE REASON`: what they silence, and the findings about misused ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECTION = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b", re.MULTILINE)
 
 @dataclass(slots=True)
 class IgnoreComment:
-    """One comment; `offset` is where it stands, in characters."""
+    """One comment; `offset` is its position in the file in characters."""
 
     rule: str
     reason: str
@@ -28,7 +28,7 @@ class IgnoreComment:
 
 @dataclass(slots=True)
 class IgnoreComments:
-    """The comments of one file. `before_statement` is to be called for its statements in their order."""
+    """The comments of one file. Call `before_statement` for its statements in order."""
 
     text: str
     comments: list[IgnoreComment] = field(default_factory=list)
@@ -39,27 +39,29 @@ class IgnoreComments:
         self._has_comments = "mosaic-ignore" in self.text
 
     def before_statement(self, statement: Statement) -> list[IgnoreComment]:
-        """What stands between the statement before and this one."""
+        """The comments between the previous statement and this one."""
         start, self._end = self._end, statement.offset + len(statement.text)
         return self._find_between(start, statement.offset)
 
     def after_last_statement(self) -> list[IgnoreComment]:
-        """What stands behind the last statement."""
+        """The comments after the last statement."""
         return self._find_between(self._end, len(self.text))
 
     def findings(self, known: Collection[str], *, unused: bool) -> Iterator[tuple[str, Finding, int]]:
-        """(code, finding, offset) of every comment that names no rule, gives no reason or silences nothing."""
+        """(code, finding, offset) for every comment with an unknown rule, without a reason, or without effect."""
         for ignore in self.comments:
             if ignore.rule not in known:
                 close = get_close_matches(ignore.rule, known, 1)
-                meant = f"; did you mean {close[0]}?" if close else ""
-                what = f"mosaic-ignore names no rule: {ignore.rule or 'nothing'}{meant}"
+                suggestion = f"; did you mean {close[0]}?" if close else ""
+                what = f"mosaic-ignore names an unknown rule: {ignore.rule}{suggestion}"
+                if not ignore.rule:
+                    what = "mosaic-ignore names no rule"
                 yield "ignore_unknown", Finding(what, ignore.rule), ignore.offset
             elif not ignore.reason:
-                what = f"mosaic-ignore of {ignore.rule} gives no reason, so it silences nothing"
+                what = f"mosaic-ignore for {ignore.rule} has no reason, so it has no effect"
                 yield "ignore_without_reason", Finding(what, ignore.rule), ignore.offset
             elif unused and not ignore.used:
-                what = f"mosaic-ignore of {ignore.rule} silences nothing"
+                what = f"mosaic-ignore for {ignore.rule} silences nothing"
                 yield "ignore_unused", Finding(what, ignore.rule), ignore.offset
 
     def _find_between(self, start: int, end: int) -> list[IgnoreComment]:
@@ -80,7 +82,7 @@ class IgnoreComments:
 
 
 def ignore_reason(ignores: list[IgnoreComment], code: str) -> str:
-    """The reason of the comment that silences the rule, which is then used; empty where none does."""
+    """The reason of the comment that silences the rule, "" if none does. Marks the comment as used."""
     for ignore in ignores:
         if ignore.rule == code and ignore.reason:
             ignore.used = True

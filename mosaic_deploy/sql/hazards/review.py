@@ -1,4 +1,4 @@
-"""Reading migrations for what would hurt: every statement past every rule, in the order they would run."""
+"""The review: every statement of the migrations, in execution order, checked by every rule."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.units import Unit
-from mosaic_deploy.sql.hazards.effects.acts import file_offset, statement_effects
-from mosaic_deploy.sql.hazards.effects.learn import update_scope
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
 from mosaic_deploy.sql.hazards.facts import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
@@ -25,9 +25,9 @@ from mosaic_deploy.sql.parse import Statement
 
 @dataclass(frozen=True)
 class Script:
-    """One migration file: `file` as it is shown, its whole text, and its units.
+    """One migration file: its displayed name, its whole text, and its units.
 
-    `done` units are committed already: they are read for what they made, and nothing is found in them.
+    The first `done` units are committed already: they update the scope but yield no findings.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Script:
     done: int = 0
 
     def location(self, offset: int) -> Location:
-        """The place of a character."""
+        """The location of the character at `offset`."""
         line = bisect_right(self._starts, offset)
         start = self._starts[line - 1]
         end = self.text.find("\n", start)
@@ -45,7 +45,7 @@ class Script:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where each line begins."""
+        """The offset of each line's first character."""
         starts = [0]
         while at := self.text.find("\n", starts[-1]) + 1:
             starts.append(at)
@@ -54,7 +54,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What was found, in the order of the files, and what would be worth knowing of the live database."""
+    """The hazards in the order of the files, and the live objects that the rules asked about."""
 
     hazards: tuple[Hazard, ...]
     lookups: frozenset[ObjectRef]
@@ -67,12 +67,12 @@ def review(
     all_pending: bool = True,
     policy: PolicySpec | None = None,
 ) -> Review:
-    """Reviews migrations in their order.
+    """Reviews migrations in order.
 
-    `all_pending`: they are all pending, so what an earlier one makes is nobody's yet. Otherwise each file is
-    reviewed as the only pending one, the ones before it as applied, and a `mosaic-ignore` that silences
-    nothing is a finding. `facts` are what is live; without them every object that the files haven't made
-    counts as there. The `policy` doesn't judge here; it says which tables are watched more closely.
+    `all_pending`: all scripts are pending, so nothing uses yet what an earlier one creates. Otherwise each file is
+    reviewed as if it alone were pending and those before it were applied, and an unused `mosaic-ignore` is a
+    finding. `facts` describe the live database; without them every object that the files don't create counts as
+    existing. The `policy` makes some rules stricter; it denies nothing here.
     """
     scope = Scope(facts, policy)
     hazards: list[Hazard] = []
@@ -86,12 +86,12 @@ def review(
 
 
 class _ScriptReview:
-    """One reading of one file; `first_unit` is the number of its first unit among all files."""
+    """The review of one file; `first_unit` is the number of its first unit among all files."""
 
-    def __init__(self, script: Script, scope: Scope, first: int) -> None:
+    def __init__(self, script: Script, scope: Scope, first_unit: int) -> None:
         self.script = script
         self.scope = scope
-        self.first_unit = first
+        self.first_unit = first_unit
 
     def hazards(self, *, unused: bool) -> Iterator[Hazard]:
         self.scope.begin_file()
@@ -99,32 +99,32 @@ class _ScriptReview:
         for number, unit in enumerate(self.script.units):
             certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
             for statement in unit.statements:
-                silent = ignores.before_statement(statement)
+                comments = ignores.before_statement(statement)
                 found = list(
-                    self._statement_hazards(statement, self.first_unit + number, silent, certain=certain)
+                    self._statement_hazards(statement, self.first_unit + number, comments, certain=certain)
                 )
                 if number >= self.script.done:
                     yield from found
-        behind = ignores.after_last_statement()
+        trailing = ignores.after_last_statement()
         if not self.script.units:
-            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, behind)
+            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, trailing)
         for code, finding, offset in ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
 
     def _statement_hazards(
-        self, statement: Statement, unit: int, silent: list[IgnoreComment], *, certain: bool
+        self, statement: Statement, unit: int, comments: list[IgnoreComment], *, certain: bool
     ) -> Iterator[Hazard]:
         for effect in follow_effects(statement_effects(statement, unit, certain=certain), self.scope):
             for rule in RULES_BY_KIND.get(effect.kind, ()):
                 for finding in rule.check(effect, self.scope):
                     if finding_with_cause := _with_cause(effect, rule, finding):
                         yield self._hazard(
-                            rule, finding_with_cause, _offset(statement, effect, finding), silent
+                            rule, finding_with_cause, _offset(statement, effect, finding), comments
                         )
             if not effect.deferred:
                 update_scope(effect, self.scope)
 
-    def _hazard(self, rule: Rule, finding: Finding, offset: int, silent: list[IgnoreComment]) -> Hazard:
+    def _hazard(self, rule: Rule, finding: Finding, offset: int, comments: list[IgnoreComment]) -> Hazard:
         return Hazard(
             code=rule.code,
             severity=finding.severity or rule.severity,
@@ -134,22 +134,22 @@ class _ScriptReview:
             table=finding.table,
             cascades_to=finding.cascades_to,
             instead=rule.instead,
-            ignored=ignore_reason(silent, rule.code),
+            ignored=ignore_reason(comments, rule.code),
         )
 
 
-_NO_STATEMENTS = Finding("holds no statement: it is recorded as applied, and does nothing", "")
+_NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")
 
 
 def _rolls_back_to_savepoint(statement: Statement) -> bool:
-    """ROLLBACK TO: what the unit did before it may be undone."""
+    """ROLLBACK TO may undo what the unit did before it."""
     return statement.kind == "TransactionStmt" and statement.node.get("kind") == "TRANS_STMT_ROLLBACK_TO"
 
 
 def _with_cause(effect: Effect, rule: Rule, finding: Finding) -> Finding | None:
-    """The finding in the words of what set the act off; None where advice is about somebody else's function.
+    """The finding with its cause in front of the message; None for advice about a called function's body.
 
-    What is still to come destroys nothing yet: it is only risky.
+    A deferred effect (of a new trigger) destroys nothing yet, so its finding is only risky.
     """
     if not effect.cause:
         return finding
@@ -170,5 +170,4 @@ _ROUTINE_RULES = frozenset({"dynamic_sql", "unread_function"})
 
 
 def _offset(statement: Statement, effect: Effect, finding: Finding) -> int:
-    """Where in the file the finding is."""
     return file_offset(statement, finding.byte_location) if effect.file_offset is None else effect.file_offset

@@ -1,14 +1,14 @@
-"""Functions and procedures: which there are by a name, and what each does when it is called."""
+"""Functions and procedures, and what a call of each does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mosaic_deploy.sql.hazards.effects.acts import routine_effects
+from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects
 from mosaic_deploy.sql.hazards.facts import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, string_values
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
@@ -17,7 +17,7 @@ _INPUT_MODES = frozenset({"FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIA
 
 @dataclass(slots=True)
 class Routine:
-    """One function or procedure, by the statement that creates it. `search_path` is the search path that it sets itself."""
+    """A function or procedure as its CREATE statement defines it. `search_path` is the one it sets, or empty."""
 
     name: Name
     arguments: tuple[str, ...]
@@ -27,14 +27,14 @@ class Routine:
     _effects: tuple[Effect, ...] | None = field(default=None, repr=False)
 
     def effects(self) -> tuple[Effect, ...]:
-        """What a call of it does. Read when it is first called, and once."""
+        """What a call does. Parsed on first use."""
         if self._effects is None:
             self._effects = tuple(routine_effects(self.statement, self.tree))
         return self._effects
 
 
 def parse_routine(statement: Statement, tree: Tree, schema: str) -> Routine:
-    """The routine of a CREATE FUNCTION's fields, in `schema` where the statement names none."""
+    """The routine that a CREATE FUNCTION node defines, in `schema` if it names none."""
     name = list_name(tree["funcname"])
     parameters = (item["FunctionParameter"] for item in tree.get("parameters", []))
     arguments = tuple(
@@ -48,7 +48,7 @@ def parse_routine(statement: Statement, tree: Tree, schema: str) -> Routine:
 
 
 def live_routines(fact: ObjectFacts) -> Iterator[Routine | None]:
-    """The routines that the database has; None for each that can't be read."""
+    """The routines in the live database; None for each that can't be read."""
     for body in fact.routine_definitions:
         try:
             [statement] = parse(body)
@@ -69,12 +69,6 @@ def _own_search_path(tree: Tree) -> tuple[str, ...]:
     return ()
 
 
-def renamed_routine(tree: Tree) -> str:
-    """The bare name of the routine that a RENAME is about, empty where it is about something else."""
-    named = tree.get("object", {}).get("ObjectWithArgs", {}).get("objname", [])
-    return string_values(named)[-1] if named else ""
-
-
 _COMMON_BUILTINS = """
     array_agg avg clock_timestamp count currval dense_rank every first_value gen_random_uuid generate_series
     generate_subscripts json_agg json_array_elements json_array_elements_text json_each json_each_text
@@ -88,4 +82,4 @@ _COMMON_BUILTINS = """
     setseed setval split_part starts_with string_agg strpos sum to_regclass to_regproc to_regtype translate unnest
 """
 BUILTIN_FUNCTIONS = frozenset(_COMMON_BUILTINS.split())
-"""Functions of pg_catalog that migrations call often and that destroy nothing: not worth a question."""
+"""Functions of pg_catalog that migrations often call. They destroy nothing, so they need no lookup."""

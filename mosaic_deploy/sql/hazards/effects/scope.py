@@ -1,100 +1,64 @@
-"""What is known of the objects that statements name: made by these files, or there before them."""
+"""What is known about the objects that statements name: created by the reviewed files, or there before."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mosaic_deploy.model.hazard import reaches
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.hazards.effects.relation import Relation
 from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS, Routine, live_routines
 from mosaic_deploy.sql.hazards.facts import Facts, ObjectFacts, ObjectKind, ObjectRef, row_estimate_text
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name
-from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType, type_from_text
 from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
 from mosaic_deploy.sql.quote import identifier
 
 INVOKER_OPTIONS = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
-"""The storage options of a view that runs with the rights of whoever reads it."""
+"""Storage options of a view that runs with its reader's privileges."""
 _TEMPORARY_SCHEMA = "pg_temp"
 _KINDS_WITHOUT_SCHEMA = (ObjectKind.SCHEMA, ObjectKind.EXTENSION, ObjectKind.ANY_TABLE)
 
 
 class ObjectKey(NamedTuple):
-    """One object. `schema` is empty for what has none."""
+    """Identifies one object. `schema` is empty for kinds that have none."""
 
     kind: ObjectKind
     schema: str
     name: str
 
 
-@dataclass(slots=True)
-class Relation:
-    """What the files have said of one table or view so far."""
-
-    columns: dict[str, ColumnType] = field(default_factory=dict)
-    added_columns: set[str] = field(default_factory=set)
-    """Columns that the pending files have added."""
-    security_invoker: bool = False
-    """A view that runs with the rights of whoever reads it."""
-    unvalidated: dict[str, int] = field(default_factory=dict)
-    """Constraints added as NOT VALID, with the unit that did."""
-    not_null_checks: dict[str, str] = field(default_factory=dict)
-    """Constraints that say `column IS NOT NULL`, with the column."""
-    proven_not_null: set[str] = field(default_factory=set)
-    """Columns whose such constraint is validated."""
-    shares_rows_with: dict[Name, tuple[str, ...]] = field(default_factory=dict)
-    """Relations whose rows are its rows, too: below a view, attached as a partition, inheriting. With the live
-    tables, as `schema.name`, that each then meant: a later rename hides none."""
-    cascades: dict[Name, tuple[str, ...]] = field(default_factory=dict)
-    """Tables that lose rows or values when its rows are deleted, in the same way."""
-    rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
-    """The rules and triggers that these files put on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleOrTrigger:
-    """A rule or a trigger: `event` of a table's rows runs the acts, or calls the function. `description` names it."""
-
-    description: str
-    events: frozenset[str]
-    effects: tuple[Effect, ...] = ()
-    function: Name | None = None
-
-
 class Scope:
-    """The objects as they stand before the next statement. `learn.learn` moves it on; rules only ask.
+    """The objects as they are before the next statement. Rules read it, `update_scope` changes it.
 
-    `facts` are what is live, None where nothing is known of it: then an object that these files haven't made
-    counts as there. `lookups` collects what would be worth knowing. `policy` says which tables are to be watched
-    more closely; it denies nothing here.
+    `facts` describe the live database; without them (None) every object that these files don't create counts as
+    existing. `lookups` collects what the rules asked for. `policy` names the tables to treat more strictly.
     """
 
     def __init__(self, facts: Facts | None = None, policy: PolicySpec | None = None) -> None:
         self.lookups: set[ObjectRef] = set()
         self.protected_tables = policy.protected_tables if policy else ()
         self.strict = policy is not None and (policy.destructive == "deny" or bool(policy.protected_tables))
-        """Whether somebody has said that data must not be destroyed: then what can't be read counts as doing it."""
+        """Whether the policy forbids destroying data: then code that can't be checked counts as destructive."""
         self._routines: dict[str, dict[tuple[str | None, tuple[str, ...]], Routine]] = {}
         self._renamed: dict[str, str] = {}
         self.stable_functions: set[str] = set()
-        """Functions declared immutable or stable."""
+        """Names of functions declared immutable or stable."""
         self._relations: dict[ObjectKey, Relation] = {}
         self._facts = facts
         self._created: dict[ObjectKey, bool] = {}
-        """False where it may have been there already: IF NOT EXISTS, or made inside a DO block."""
+        """False if it may have existed before: IF NOT EXISTS, or created inside a DO block."""
         self._origins: dict[ObjectKey, ObjectKey] = {}
-        """What an object that was there was called before these files renamed or moved it."""
+        """The live identity of objects that these files rename or move."""
         self._dropped: set[ObjectKey] = set()
         self.search_path: tuple[str, ...] = ()
-        """The search path that the file sets; empty where it leaves the connection's own."""
+        """The search path that the file sets; empty if it keeps the connection's own."""
 
-    # What rules ask.
+    # Queries, for rules.
 
     def existed_before(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> bool:
-        """Whether the object was there before these files, so that what is done to it is felt."""
+        """Whether the object existed before these files, so that changing it matters."""
         key = self.key(name, kind)
         if self.is_unknown(name, kind):
             return self.existed_before(Name(None, ""), ObjectKind.ANY_TABLE)
@@ -106,16 +70,16 @@ class Scope:
         return found is not None
 
     def facts_of(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> ObjectFacts | None:
-        """What is live of the object, by the name it had before these files; None where nothing is known."""
+        """The live facts about the object, looked up by its live name; None if unknown."""
         if self.is_unknown(name, kind):
             return None
-        questions = list(self._candidate_refs(name, kind))
-        self.lookups.update(questions)
+        refs = list(self._candidate_refs(name, kind))
+        self.lookups.update(refs)
         known = self._facts or {}
-        return next((known[question] for question in questions if question in known), None)
+        return next((known[ref] for ref in refs if ref in known), None)
 
     def live_name(self, name: Name) -> str:
-        """The relation's name with its schema, as it is live."""
+        """The relation's live name as `schema.name`; `schema.*` or `*` if it is computed at run time."""
         found = self.facts_of(name) or ObjectFacts()
         origin = self.origin(name)
         if self.is_unknown(name):
@@ -124,7 +88,7 @@ class Scope:
         return f"{found.schema or origin.schema}.{found.name or origin.name}"
 
     def is_unknown(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> bool:
-        """Whether what the name means is said only as the SQL runs."""
+        """Whether the name is computed at run time."""
         return UNKNOWN_NAME in (name.schema, name.name) or self.origin(name, kind).name == UNKNOWN_NAME
 
     def is_protected(self, *tables: str) -> bool:
@@ -132,50 +96,49 @@ class Scope:
         return any(reaches(table, one) for table in tables for one in self.protected_tables)
 
     def routines(self, name: Name) -> list[Routine | None]:
-        """Every function and procedure of this name, whatever its schema and arguments; None for one that can't be read.
+        """Every function and procedure of this name, in any schema and with any arguments.
 
-        None are the database's own and those of extensions, whatever they are called.
+        A routine that can't be read is None in the list. Functions of PostgreSQL and of extensions are left out.
         """
         bare = name.name
-        plain = name.schema in (None, "pg_catalog") and (
+        builtin = name.schema in (None, "pg_catalog") and (
             bare in BUILTIN_FUNCTIONS or bare in STABLE_FUNCTIONS
         )
-        if name.schema == "pg_catalog" or (plain and bare not in self._routines):
+        if name.schema == "pg_catalog" or (builtin and bare not in self._routines):
             return []
         found: list[Routine | None] = []
         for each in dict.fromkeys((bare, self._renamed.get(bare, bare))):
-            made = self._routines.get(each, {})
-            found += made.values()
+            created = self._routines.get(each, {})
+            found += created.values()
             for one in live_routines(self._function_facts(each)):
-                if one is None or (one.name.schema, one.arguments) not in made:
+                if one is None or (one.name.schema, one.arguments) not in created:
                     found.append(one)
         return found
 
     def _function_facts(self, name: str) -> ObjectFacts:
-        question = ObjectRef(ObjectKind.FUNCTION, identifier(name))
-        self.lookups.add(question)
-        return (self._facts or {}).get(question, ObjectFacts())
+        ref = ObjectRef(ObjectKind.FUNCTION, identifier(name))
+        self.lookups.add(ref)
+        return (self._facts or {}).get(ref, ObjectFacts())
 
     def row_estimate(self, name: Name) -> str:
-        """` (≈2.1 M rows)` where that is known, to be put behind the name."""
+        """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
         found = self.facts_of(name)
         return row_estimate_text(found.rows if found else None)
 
     def column(self, name: Name, column: str) -> ColumnType | None:
-        """The column's type before the statement; None where it isn't known."""
-        learnt = self.relation(name).columns.get(column)
-        if learnt:
-            return learnt
+        """The column's type before the statement; None if unknown."""
+        if known := self.relation(name).columns.get(column):
+            return known
         found = self.facts_of(name)
         text = found.columns.get(column) if found else None
         return type_from_text(text) if text else None
 
     def relation(self, name: Name) -> Relation:
-        """What the files have said of the table or view; to be added to by `update_scope` only."""
+        """What the files reveal about the table or view. Only `update_scope` may change it."""
         return self._relations.setdefault(self.key(name), Relation())
 
     def runs_as_invoker(self, view: Name) -> bool:
-        """Whether the view has `security_invoker`, or had it before these files dropped it."""
+        """Whether the view has `security_invoker`, or had it until these files dropped it."""
         key = self.key(view)
         if self.relation(view).security_invoker or key in self._created:
             return self.relation(view).security_invoker
@@ -183,11 +146,11 @@ class Scope:
         return found is not None and not found.storage_options.isdisjoint(INVOKER_OPTIONS)
 
     def was_dropped(self, name: Name) -> bool:
-        """Whether these files have dropped the relation and not made another of its name."""
+        """Whether these files drop the relation without creating another one of its name."""
         return self.key(name) in self._dropped
 
     def key(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> ObjectKey:
-        """The one object that `name` means, as far as the search path tells."""
+        """The object that `name` refers to under the current search path."""
         if kind in _KINDS_WITHOUT_SCHEMA:
             return ObjectKey(kind, "", name.name)
         if name.schema is not None:
@@ -200,13 +163,13 @@ class Scope:
         return next(known, candidates[1])
 
     def origin(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> ObjectKey:
-        """What the object was called before these files renamed or moved it."""
+        """The object's identity before these files renamed or moved it."""
         key = self.key(name, kind)
         found = self._origins.get(key, key)
         schema = self._origins.get(_schema_of(found))
         return found._replace(schema=schema.name) if schema else found
 
-    # What `update_scope` tells.
+    # Changes, for `update_scope`.
 
     def create(
         self,
@@ -216,7 +179,7 @@ class Scope:
         certain: bool = True,
         temporary: bool = False,
     ) -> None:
-        """The statement makes the object; not `certain` where it may have been there."""
+        """Records that the object is created; not `certain` if it may have existed already."""
         schema = _TEMPORARY_SCHEMA if temporary else name.schema or self._effective_search_path()[0]
         key = (
             ObjectKey(kind, "", name.name)
@@ -231,61 +194,61 @@ class Scope:
         self._created[key] = self._created.get(key, False) or certain
 
     def drop(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> None:
-        """The statement drops the object, without a condition."""
+        """Records that the object is dropped unconditionally."""
         key = self.key(name, kind)
-        was_made = self._created.pop(key, None) is not None
+        was_created = self._created.pop(key, None) is not None
         self._origins.pop(key, None)
         if key in self._relations:
             self._relations[key] = Relation(security_invoker=self._relations[key].security_invoker)
-        if was_made or name.schema is not None or len(self.search_path) < 2:
+        if was_created or name.schema is not None or len(self.search_path) < 2:
             self._dropped.add(key)
 
     def move(
         self, name: Name, to: Name, kind: ObjectKind = ObjectKind.RELATION, *, certain: bool = True
     ) -> None:
-        """The statement renames the object or puts it in another schema; perhaps, where not `certain`."""
+        """Records that the object is renamed or moved to another schema; not `certain` if that may not happen."""
         old = self.key(name, kind)
         new = ObjectKey(kind, old.schema if to.schema is None else to.schema, to.name)
         if not certain:
             self._origins.setdefault(new, self._origins.get(old, old))
             return
-        made = self._created.pop(old, None)
+        created = self._created.pop(old, None)
         origin = self._origins.pop(old, old)
         self._created.pop(new, None)
         self._dropped.discard(new)
         self._dropped.add(old)
-        if made is not None:
-            self._created[new] = made
-        if not made:
+        if created is not None:
+            self._created[new] = created
+        if not created:
             self._origins[new] = origin
         if old in self._relations:
             self._relations[new] = self._relations.pop(old)
 
     @property
     def schema(self) -> str:
-        """Where a new object goes that is written without a schema."""
+        """The schema of a new object whose name has none."""
         return self._effective_search_path()[0]
 
     def set_search_path(self, path: tuple[str, ...], *, certain: bool) -> None:
-        """The statement sets the search path; where that isn't certain, a name may be found by the old or the new."""
+        """Records a new search path; if it may not be set, names resolve along the new one and the old one."""
         self.search_path = path if certain else tuple(dict.fromkeys((*path, *self._effective_search_path())))
 
-    def define_routine(self, made: Routine) -> None:
-        """The statement creates or replaces the function or procedure."""
-        self._routines.setdefault(made.name.name, {})[made.name.schema, made.arguments] = made
+    def define_routine(self, routine: Routine) -> None:
+        """Records that the function or procedure is created or replaced."""
+        self._routines.setdefault(routine.name.name, {})[routine.name.schema, routine.arguments] = routine
 
     def rename_routine(self, old: str, new: str) -> None:
-        """The statement renames a function or procedure; both names mean it from then on."""
+        """Records that a function or procedure is renamed; both names refer to it from then on."""
         self._renamed[new] = self._renamed.get(old, old)
 
     def begin_file(self) -> None:
-        """No session state is carried from one file to the next."""
+        """Drops session state, which doesn't carry over from one file to the next."""
         self.search_path = ()
         for key in [key for key in self._created if key.schema == _TEMPORARY_SCHEMA]:
             del self._created[key]
 
     def mark_applied(self) -> None:
-        """Whatever these files made is there from now on; what is known of its columns stays known."""
+        """From now on, treats whatever these files created as existing; known columns stay known."""
         self._created.clear()
         self._origins.clear()
         self._dropped.clear()
@@ -306,7 +269,7 @@ class Scope:
         fixed = name.schema is not None or origin != key
         for schema in (origin.schema,) if fixed else self.search_path:
             yield ObjectRef(kind, f"{identifier(schema)}.{identifier(origin.name)}")
-        if not fixed:  # as the connection's own search path finds it
+        if not fixed:  # resolved along the connection's own search path
             yield ObjectRef(kind, identifier(origin.name))
 
 

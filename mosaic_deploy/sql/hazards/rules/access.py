@@ -1,4 +1,4 @@
-"""Rules about who may read and do what."""
+"""Rules about privileges, row-level security and triggers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mosaic_deploy.sql.parse import Tree
 
 _DISABLED_TRIGGERS = {
     "AT_DisableTrig": "a trigger",
-    "AT_DisableTrigAll": "all triggers, foreign keys included,",
-    "AT_DisableTrigUser": "all triggers",
+    "AT_DisableTrigAll": "all triggers and foreign keys",
+    "AT_DisableTrigUser": "all user triggers",
 }
 
 
@@ -29,12 +29,12 @@ def disable_triggers(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if effect.node.get("name") == "session_replication_role" and "origin" not in str(
             effect.node.get("args")
         ):
-            yield Finding("turns off triggers and foreign keys of all tables for what follows", "")
+            yield Finding("disables triggers and foreign keys on all tables from here on", "")
         return
     table = range_name(effect.node["relation"])
     for _, command in alter_commands(effect, *_DISABLED_TRIGGERS):
         if scope.existed_before(table):
-            yield Finding(f"turns off {_DISABLED_TRIGGERS[command['subtype']]} of {table}", str(table))
+            yield Finding(f"disables {_DISABLED_TRIGGERS[command['subtype']]} on {table}", str(table))
 
 
 def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -42,8 +42,8 @@ def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for _, command in alter_commands(effect, "AT_DisableRowSecurity", "AT_NoForceRowSecurity"):
         if not scope.existed_before(table):
             continue
-        whom = "whoever may read it" if command["subtype"] == "AT_DisableRowSecurity" else "its owner"
-        yield Finding(f"turns off row level security of {table} for {whom}", str(table))
+        whom = "everyone who can read it" if command["subtype"] == "AT_DisableRowSecurity" else "its owner"
+        yield Finding(f"disables row-level security on {table} for {whom}", str(table))
 
 
 def grant_to_public(effect: Effect, _: Scope) -> Iterator[Finding]:
@@ -53,10 +53,10 @@ def grant_to_public(effect: Effect, _: Scope) -> Iterator[Finding]:
     if not node.get("is_grant") or public is None:
         return
     names = [item.get("AccessPriv", {}).get("priv_name", "") for item in node.get("privileges", [])]
-    rights = ", ".join(name.upper() for name in names) or "all rights"
-    objects = ", ".join(_granted_object(item) for item in node.get("objects", [])) or "everything made later"
+    privileges = ", ".join(name.upper() for name in names) or "all privileges"
+    objects = ", ".join(_granted_object(item) for item in node.get("objects", [])) or "all future objects"
     yield Finding(
-        f"grants {rights} on {objects} to PUBLIC: to every role",
+        f"grants {privileges} on {objects} to PUBLIC (every role)",
         objects,
         byte_location=public.get("location"),
     )
@@ -75,7 +75,7 @@ def definer_search_path(effect: Effect, _: Scope) -> Iterator[Finding]:
     settings = [e["arg"].get("VariableSetStmt", {}).get("name") for e in elements if e["defname"] == "set"]
     if definer and "search_path" not in settings:
         name = list_name(effect.node["funcname"] if created else effect.node["func"]["objname"])
-        what = f"function {name} runs with its owner's rights and with the search_path of whoever calls it"
+        what = f"function {name} runs with its owner's privileges but its caller's search_path"
         yield Finding(what, str(name))
 
 
@@ -91,13 +91,11 @@ def security_invoker_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
         keeps = "security_invoker" in named and option_is_true(named["security_invoker"])
         if replaces and not keeps and scope.runs_as_invoker(view):
             what = f"replaces view {view} without security_invoker, which it has now"
-            yield Finding(f"{what}: it will read with its owner's rights", str(view))
-    elif removes_security_invoker(effect):
+            yield Finding(f"{what}: it will read with its owner's privileges", str(view))
+    elif security_invoker_setting(effect) is False:
         view = range_name(effect.node["relation"])
         if scope.runs_as_invoker(view):
-            yield Finding(f"takes security_invoker from view {view}", str(view))
-
-
-def removes_security_invoker(effect: Effect) -> bool:
-    """Whether an ALTER VIEW resets `security_invoker` or sets it to false."""
-    return security_invoker_setting(effect) is False
+            yield Finding(
+                f"removes security_invoker from view {view}: it will read with its owner's privileges",
+                str(view),
+            )

@@ -1,4 +1,4 @@
-"""Advice about new columns: types that work today."""
+"""Rules about column types that work today and cause trouble later."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def int4_key(effect: Effect, _: Scope) -> Iterator[Finding]:
             continue
         if "CONSTR_PRIMARY" in kinds or definition["colname"] in keys:
             column = f"{table}.{quote_if_needed(definition['colname'])}"
-            what = f"the key {column} is a 4-byte integer, which ends at 2,147,483,647"
+            what = f"primary key {column} is a 4-byte integer, which ends at 2,147,483,647"
             yield Finding(what, column, byte_location=definition.get("location"))
 
 
 def _single_primary_key(effect: Effect) -> list[str]:
-    """The column of a primary key that the table itself declares, if it has only one."""
+    """The column of a single-column primary key declared as a table constraint."""
     if effect.kind != "CreateStmt":
         return []
     found = (item["Constraint"] for item in effect.node.get("tableElts", []) if "Constraint" in item)
@@ -36,32 +36,30 @@ def _single_primary_key(effect: Effect) -> list[str]:
 
 def json_column(effect: Effect, _: Scope) -> Iterator[Finding]:
     yield from _columns_of_type(
-        effect, "json", "json, which is kept as text and can't be indexed or compared"
+        effect, "json", "json, which is stored as text and can't be indexed or compared"
     )
 
 
 def timestamp_without_zone(effect: Effect, _: Scope) -> Iterator[Finding]:
     yield from _columns_of_type(
-        effect, "timestamp", "timestamp without time zone: what instant it means isn't kept"
+        effect, "timestamp", "timestamp without time zone, which doesn't identify an instant"
     )
 
 
 def _columns_of_type(effect: Effect, name: str, what: str) -> Iterator[Finding]:
-    """One finding for all columns of the type that the statement makes, at the first of them."""
+    """One finding for all columns of type `name` in the statement, located at the first."""
     found = [
         (column, node) for column, node in _typed_columns(effect) if types.type_from_node(node).name == name
     ]
     if found:
         table = range_name(effect.node["relation"])
         names = ", ".join(quote_if_needed(column) for column, _ in found)
-        verb = "is" if len(found) == 1 else "are"
-        yield Finding(
-            f"{table}: {names} {verb} {what}", str(table), byte_location=found[0][1].get("location")
-        )
+        subject = f"column {names} of {table} is" if len(found) == 1 else f"columns {names} of {table} are"
+        yield Finding(f"{subject} {what}", str(table), byte_location=found[0][1].get("location"))
 
 
 def _typed_columns(effect: Effect) -> Iterator[tuple[str, Tree]]:
-    """Columns that get a type here: new ones, and ones whose type is changed."""
+    """New columns, and columns whose type changes, each with its TypeName."""
     for definition in new_columns(effect):
         yield str(definition["colname"]), definition["typeName"]
     for definition, command in alter_commands(effect, "AT_AlterColumnType"):

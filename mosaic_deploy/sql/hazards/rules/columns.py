@@ -1,12 +1,12 @@
-"""Rules about the columns of a table that exists."""
+"""Rules about columns and names of existing tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from mosaic_deploy.sql.hazards.effects.reach import touched_tables
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax import types
@@ -34,7 +34,7 @@ def drop_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """ALTER COLUMN … TYPE whose new values can't give the old ones back."""
+    """ALTER COLUMN … TYPE from which the old values can't be recovered."""
     table = range_name(effect.node["relation"])
     added = scope.relation(table).added_columns
     for definition, command in alter_commands(effect, "AT_AlterColumnType"):
@@ -44,7 +44,7 @@ def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
         hit = touched_tables(scope, table)
         why = _lost_values(column, definition, using, scope.column(table, column))
         if not why and scope.is_protected(*hit.all) and not _only_casts(using, column, None):
-            why = "computes new values from the old ones"
+            why = "recomputes its values"
         if why:
             name = f"{table}.{quote_if_needed(column)}"
             what = f"changes the type of {name} and {why}{scope.row_estimate(table)}"
@@ -54,9 +54,9 @@ def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def _lost_values(column: str, definition: Tree, using: Any, old: types.ColumnType | None) -> str:
-    """What is lost of the column's values, an empty text where nothing is, or where it can't be told."""
+    """What is lost of the column's values; "" if nothing, or if it can't be determined."""
     if using and not _reads_column(using, column):
-        return "drops its values: USING doesn't read them"
+        return "discards its values: USING doesn't read the column"
     new = types.type_from_node(definition["typeName"])
     if old is None or not _only_casts(using, column, None):
         return ""
@@ -69,7 +69,7 @@ def _lost_values(column: str, definition: Tree, using: Any, old: types.ColumnTyp
 
 
 def _cast_types(expression: Any) -> list[types.ColumnType]:
-    """The types that the casts around a column go through, the first one first."""
+    """The types that the casts around a column go through, innermost first."""
     found: list[types.ColumnType] = []
     while expression and "TypeCast" in expression:
         found.insert(0, types.type_from_node(expression["TypeCast"]["typeName"]))
@@ -78,7 +78,7 @@ def _cast_types(expression: Any) -> list[types.ColumnType]:
 
 
 def _reads_column(expression: Any, column: str) -> bool:
-    """Whether the expression reads the column, or the whole row."""
+    """Whether the expression reads the column."""
     references = (fields.get("fields", []) for kind, fields in walk(expression) if kind == "ColumnRef")
     return any(part.get("String", {}).get("sval") == column for each in references for part in each)
 
@@ -101,10 +101,7 @@ def column_type(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def _only_casts(expression: Any, column: str, new: types.ColumnType | None) -> bool:
-    """Whether USING is missing, the column itself, or the cast to `new` that PostgreSQL would make anyway.
-
-    Without `new`, any casts.
-    """
+    """Whether USING is missing, is the column itself, or only casts it to `new` (to any type if `new` is None)."""
     if not expression:
         return True
     while (cast := expression.get("TypeCast")) and new in (None, types.type_from_node(cast["typeName"])):
@@ -124,7 +121,7 @@ def add_column_rewrites(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def _rewriting_columns(effect: Effect, scope: Scope) -> Iterator[tuple[Tree, str]]:
-    """Added columns whose value differs from row to row, and why."""
+    """Added columns whose value differs per row, and why."""
     for definition, _ in alter_commands(effect, "AT_AddColumn"):
         if definition["typeName"]["names"][-1].get("String", {}).get("sval") in types.SERIALS:
             yield definition, "as a serial"
@@ -135,7 +132,7 @@ def _rewriting_columns(effect: Effect, scope: Scope) -> Iterator[tuple[Tree, str
         elif "CONSTR_GENERATED" in kinds:
             yield definition, "as a stored generated column"
         elif called := volatile_call(default_expression(definition), scope.stable_functions):
-            yield definition, f"with the default {called}(), another value for each row"
+            yield definition, f"with a default computed per row ({called}())"
 
 
 def not_null_without_default(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -144,7 +141,7 @@ def not_null_without_default(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if not _lacks_default(definition) or not scope.existed_before(table):
             continue
         column = f"{table}.{quote_if_needed(definition['colname'])}"
-        what = f"adds column {column} as NOT NULL without a default: it fails if the table has a row"
+        what = f"adds column {column} as NOT NULL without a default: fails if the table has rows"
         yield Finding(what + scope.row_estimate(table), column, byte_location=definition.get("location"))
 
 
@@ -167,7 +164,7 @@ def set_not_null(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if column in scope.relation(table).proven_not_null or not scope.existed_before(table):
             continue
         name = f"{table}.{quote_if_needed(column)}"
-        what = f"makes {name} NOT NULL: every row is checked while reads and writes wait{scope.row_estimate(table)}"
+        what = f"sets {name} NOT NULL: checks every row{scope.row_estimate(table)}, blocking reads and writes"
         yield Finding(what, name)
 
 
@@ -176,7 +173,7 @@ def rename_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
         return
     table = range_name(effect.node["relation"])
     if scope.existed_before(table):
-        what = f"renames table {table} to {quote_if_needed(effect.node['newname'])}: what is running now asks for the old name"
+        what = f"renames table {table} to {quote_if_needed(effect.node['newname'])}: running code still uses the old name"
         yield Finding(what, str(table))
 
 
@@ -189,7 +186,9 @@ def rename_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
     if column in scope.relation(table).added_columns or not scope.existed_before(table):
         return
     name = f"{table}.{quote_if_needed(column)}"
-    what = f"renames column {name} to {quote_if_needed(node['newname'])}: what is running now asks for the old name"
+    what = (
+        f"renames column {name} to {quote_if_needed(node['newname'])}: running code still uses the old name"
+    )
     yield Finding(what, name)
 
 
@@ -198,12 +197,12 @@ def primary_key_change(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for _, command in alter_commands(effect, "AT_DropConstraint"):
         name = str(command.get("name", ""))
         if scope.existed_before(table) and _is_primary(name, table, scope):
-            what = f"drops the primary key {quote_if_needed(name)} of {table}: updates and deletes by it scan the table"
+            what = f"drops primary key {quote_if_needed(name)} of {table}: updates and deletes by key will scan the table"
             yield Finding(what + scope.row_estimate(table), str(table))
 
 
 def _is_primary(constraint: str, table: Name, scope: Scope) -> bool:
-    """By the live database where it is known, else by the name that PostgreSQL gives primary keys."""
+    """According to the live database if known, else to the name PostgreSQL gives primary keys."""
     found = scope.facts_of(table)
     if found is not None and found.primary_keys:
         return constraint in found.primary_keys

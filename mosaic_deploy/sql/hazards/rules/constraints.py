@@ -1,4 +1,4 @@
-"""Rules about constraints on a table that exists."""
+"""Rules about constraints on existing tables."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def foreign_key_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if constraint.get("skip_validation") or not scope.existed_before(table):
             continue
         other = range_name(constraint["pktable"])
-        what = f"adds a foreign key from {table} to {other}: every row is checked while writes to both wait"
+        rows = scope.row_estimate(table)
+        what = f"adds a foreign key from {table} to {other}: checks every row{rows}, blocking writes to both tables"
         yield Finding(
-            what + scope.row_estimate(table),
+            what,
             _constraint_object(table, constraint),
             byte_location=constraint.get("location"),
         )
@@ -41,12 +42,10 @@ def check_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for constraint in _added_constraints(effect, "CONSTR_CHECK"):
         if constraint.get("skip_validation") or not scope.existed_before(table):
             continue
-        what = f"adds a check to {table}: every row is checked while reads and writes wait"
-        yield Finding(
-            what + scope.row_estimate(table),
-            _constraint_object(table, constraint),
-            byte_location=constraint.get("location"),
+        what = (
+            f"adds a check to {table}: checks every row{scope.row_estimate(table)}, blocking reads and writes"
         )
+        yield Finding(what, _constraint_object(table, constraint), byte_location=constraint.get("location"))
 
 
 def constraint_builds_index(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -55,7 +54,7 @@ def constraint_builds_index(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if constraint.get("indexname") or not scope.existed_before(table):
             continue
         kind = _INDEX_CONSTRAINTS[constraint["contype"]]
-        what = f"adds a {kind} to {table}: its index is built while reads and writes wait{scope.row_estimate(table)}"
+        what = f"adds a {kind} to {table}{scope.row_estimate(table)}: builds its index, blocking reads and writes"
         yield Finding(what, _constraint_object(table, constraint), byte_location=constraint.get("location"))
 
 
@@ -65,12 +64,14 @@ def validate_same_transaction(effect: Effect, scope: Scope) -> Iterator[Finding]
         name = str(command.get("name", ""))
         if scope.relation(table).unvalidated.get(name) != effect.unit or not scope.existed_before(table):
             continue
-        what = f"validates {quote_if_needed(name)} in the transaction that added it, whose lock on {table} is still held"
+        what = (
+            f"validates {quote_if_needed(name)} in the transaction that added it, which still locks {table}"
+        )
         yield Finding(what + scope.row_estimate(table), f"{table}.{quote_if_needed(name)}")
 
 
 def _added_constraints(effect: Effect, *kinds: str) -> Iterator[Tree]:
-    """Constraints of these kinds that ALTER TABLE adds, by themselves or beside a new column."""
+    """Constraints of these kinds that ALTER TABLE adds, alone or with a new column."""
     for constraint, _ in alter_commands(effect, "AT_AddConstraint"):
         if constraint.get("contype") in kinds:
             yield constraint
@@ -81,7 +82,7 @@ def _added_constraints(effect: Effect, *kinds: str) -> Iterator[Tree]:
 
 
 def _skips_validation(definition: Tree, constraint: Tree) -> bool:
-    """A reference in a new column that is null everywhere: PostgreSQL doesn't check it."""
+    """Whether the constraint is a reference from a new, all-null column, which PostgreSQL doesn't check."""
     return constraint["contype"] == "CONSTR_FOREIGN" and default_expression(definition) is None
 
 

@@ -1,4 +1,4 @@
-"""Rules about statements that hold a lock for as long as they work on a table that exists."""
+"""Rules about statements that lock an existing table while they work."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mosaic_deploy.sql.hazards.syntax.names import object_name, quote_if_needed,
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands, options_by_name
 
 _TABLE_REWRITES = {
-    "AT_SetLogged": "makes table {} logged, which rewrites it",
-    "AT_SetUnLogged": "makes table {} unlogged, which rewrites it",
-    "AT_SetTableSpace": "moves table {} to another tablespace, which copies it",
-    "AT_SetExpression": "changes what a generated column of {} is, which rewrites the table if it is stored,",
-    "AT_SetAccessMethod": "changes the access method of table {}, which rewrites it",
+    "AT_SetLogged": "sets table {} LOGGED: rewrites it",
+    "AT_SetUnLogged": "sets table {} UNLOGGED: rewrites it",
+    "AT_SetTableSpace": "moves table {} to another tablespace: copies it",
+    "AT_SetExpression": "changes the expression of a generated column of {}: rewrites the table if stored",
+    "AT_SetAccessMethod": "changes the access method of table {}: rewrites it",
 }
 _SHARE_LOCK = 5
-"""Lock modes from SHARE on keep writers out; a weaker one disturbs hardly anybody."""
+"""The weakest lock mode that blocks writes (PostgreSQL's lockdefs.h)."""
 
 
 def index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
         return
     name = effect.node.get("idxname")
     index = f"index {quote_if_needed(name)}" if name else "an index"
-    what = f"builds {index} on {table} while writes wait{scope.row_estimate(table)}"
+    what = f"builds {index} on {table}{scope.row_estimate(table)}, blocking writes"
     yield Finding(what, quote_if_needed(name) if name else str(table))
 
 
@@ -36,7 +36,7 @@ def drop_index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for item in effect.node.get("objects", []):
         index = object_name(item)
         if scope.existed_before(index):
-            yield Finding(f"drops index {index} while reads and writes of its table wait", str(index))
+            yield Finding(f"drops index {index}, blocking reads and writes of its table", str(index))
 
 
 def reindex_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -44,9 +44,9 @@ def reindex_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
         return
     relation = effect.node.get("relation")
     if relation is None:
-        yield Finding("rebuilds the indexes of many tables while writes to them wait", "")
+        yield Finding("rebuilds the indexes of many tables, blocking writes to each", "")
     elif scope.existed_before(name := range_name(relation)):
-        yield Finding(f"rebuilds indexes of {name} while writes wait{scope.row_estimate(name)}", str(name))
+        yield Finding(f"rebuilds indexes of {name}{scope.row_estimate(name)}, blocking writes", str(name))
 
 
 def lock_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -63,8 +63,8 @@ def table_rewrite(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
     for _, command in alter_commands(effect, *_TABLE_REWRITES):
         if scope.existed_before(table):
-            what = _TABLE_REWRITES[command["subtype"]].format(table)
-            yield Finding(f"{what} while reads and writes wait{scope.row_estimate(table)}", str(table))
+            what = _TABLE_REWRITES[command["subtype"]].format(f"{table}{scope.row_estimate(table)}")
+            yield Finding(f"{what}, blocking reads and writes", str(table))
 
 
 def vacuum_full(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -75,15 +75,14 @@ def vacuum_full(effect: Effect, scope: Scope) -> Iterator[Finding]:
     else:
         tables = [item["VacuumRelation"]["relation"] for item in effect.node.get("rels", [])]
     if not tables:
-        yield Finding("rewrites all tables, each while its reads and writes wait", "")
+        yield Finding("rewrites all tables, blocking reads and writes of each", "")
     for table in map(range_name, tables):
         if scope.existed_before(table):
-            yield Finding(
-                f"rewrites table {table} while reads and writes wait{scope.row_estimate(table)}", str(table)
-            )
+            what = f"rewrites table {table}{scope.row_estimate(table)}, blocking reads and writes"
+            yield Finding(what, str(table))
 
 
 def refresh_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
     view = range_name(effect.node["relation"])
     if not effect.node.get("concurrent") and scope.existed_before(view):
-        yield Finding(f"refreshes {view} while reads of it wait{scope.row_estimate(view)}", str(view))
+        yield Finding(f"refreshes {view}{scope.row_estimate(view)}, blocking reads", str(view))

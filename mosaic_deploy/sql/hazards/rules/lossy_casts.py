@@ -1,4 +1,4 @@
-"""Which casts between column types lose a part of the value without an error."""
+"""Which casts between column types silently lose part of the value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _INTEGERS = frozenset({"int2", "int4", "int8", "oid"})
 _FLOATS = frozenset({"float4", "float8"})
 _TIME_TYPES = frozenset({"timestamp", "timestamptz", "time", "timetz", "interval"})
 _DEFAULT_PRECISION = 6
-"""Digits of a second where a type names no precision."""
+"""Fractional digits of seconds if the type names no precision."""
 
 _UNLIMITED = 1_000_000_000
 _TEXT_WIDTHS = {"bool": 5, "int2": 6, "int4": 11, "int8": 20, "oid": 10, "date": 13, "uuid": 36}
-"""How long a value is as text at the most; of other types it has no end."""
+"""Longest text form of a value in characters; other types have no limit."""
 
-_ROUNDS, _CUTS, _TIME = "rounds its values", "cuts its values off", "drops the time of day"
+_ROUNDS, _TRUNCATES, _TIME = "rounds its values", "truncates its values", "drops the time of day"
 _LOSSY_CASTS = {
     **{(old, new): _ROUNDS for old in (*_FLOATS, "numeric") for new in _INTEGERS},
     **{(old, "numeric"): _ROUNDS for old in _FLOATS},
@@ -26,27 +26,27 @@ _LOSSY_CASTS = {
     ("int8", "float4"): _ROUNDS,
     ("int4", "float4"): _ROUNDS,
     **{(old, "money"): _ROUNDS for old in (*_FLOATS, "numeric")},
-    **{(old, "bool"): "keeps only whether they are zero" for old in _INTEGERS},
-    **{(old, new): _CUTS for old in _TEXTS for new in ("name", "char")},
+    **{(old, "bool"): "keeps only whether each value is zero" for old in _INTEGERS},
+    **{(old, new): _TRUNCATES for old in _TEXTS for new in ("name", "char")},
     **{(old, "date"): _TIME for old in ("timestamp", "timestamptz")},
     **{(old, new): "drops the date" for old in ("timestamp", "timestamptz") for new in ("time", "timetz")},
     ("interval", "time"): "drops the days",
     ("timetz", "time"): "drops the time zone",
     ("inet", "cidr"): "drops the host part of its addresses",
 }
-"""Casts that lose something whatever the modifiers, and that PostgreSQL makes without an error."""
+"""Casts that lose something whatever the modifiers, without an error from PostgreSQL."""
 
 
 def cast_loss(old: ColumnType, new: ColumnType, *, explicit: bool) -> str:
-    """What ALTER COLUMN TYPE loses of the values, an empty text where they stay or it fails.
+    """What ALTER COLUMN TYPE loses of the values; "" if nothing, or if PostgreSQL would fail instead.
 
-    `explicit`: USING writes the cast. A text that is too long is cut off by such a cast, and is an error without.
-    Types that aren't known here are taken to lose nothing.
+    `explicit`: USING spells out the cast. Such a cast truncates a text that is too long; without it PostgreSQL
+    raises an error. Unknown types count as lossless.
     """
     if old == new or old.array != new.array:
         return ""
-    if explicit and (cut := _explicit_cast_loss(old, new)):
-        return cut
+    if explicit and (loss := _explicit_cast_loss(old, new)):
+        return loss
     if old.name == "numeric" == new.name:
         return _ROUNDS if _has_smaller_scale(old, new) else ""
     if old.name in _TIME_TYPES and new.name in _TIME_TYPES and _precision(new) < _precision(old):
@@ -55,14 +55,14 @@ def cast_loss(old: ColumnType, new: ColumnType, *, explicit: bool) -> str:
 
 
 def _explicit_cast_loss(old: ColumnType, new: ColumnType) -> str:
-    """What a written cast does to a text or bits that are too long."""
+    """What an explicit cast does to text or bits that are too long."""
     for family in (_TEXTS, _BITS):
         if old.name in family and new.name in family:
-            return _CUTS if _is_shorter(old, new) else ""
+            return _TRUNCATES if _is_shorter(old, new) else ""
     if old.name in _INTEGERS and new.name == "bit":
-        return _CUTS
+        return _TRUNCATES
     fits = (_length(new) or _UNLIMITED) >= _TEXT_WIDTHS.get(old.name, _UNLIMITED)
-    return _CUTS if new.name in ("varchar", "bpchar") and not fits else ""
+    return _TRUNCATES if new.name in ("varchar", "bpchar") and not fits else ""
 
 
 def _is_shorter(old: ColumnType, new: ColumnType) -> bool:
@@ -85,7 +85,7 @@ def _precision(found: ColumnType) -> int:
 
 
 def _length(found: ColumnType) -> int | None:
-    """The length; `char` and `bit` without one hold one."""
+    """The length limit; 1 for `char` and `bit` without one."""
     first = found.mods[0] if found.mods else None
     if isinstance(first, int):
         return first

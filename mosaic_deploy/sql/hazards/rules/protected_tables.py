@@ -1,13 +1,13 @@
-"""Rules about what takes a table out of the policy's sight, and what works on it later."""
+"""Rules about renames, partitions and rewrite rules that undermine `policy.protected_tables`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import HazardSeverity
-from mosaic_deploy.sql.hazards.effects.acts import rule_effects, written_tables
-from mosaic_deploy.sql.hazards.effects.reach import TouchedTables, touched_tables
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, written_tables
+from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.facts import ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, quote_if_needed, range_name
@@ -15,7 +15,7 @@ from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 
 
 def protected_name(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """A protected table gets a name that isn't protected: whoever drops that later isn't stopped."""
+    """A protected table gets an unprotected name, under which it could be dropped later."""
     node = effect.node
     if not scope.protected_tables:
         return
@@ -37,7 +37,7 @@ def protected_name(effect: Effect, scope: Scope) -> Iterator[Finding]:
                 if "newname" in node
                 else f"{quote_if_needed(schema)}.{quote_if_needed(name)}"
             )
-            what = f"renames {table} to {to}, which policy.protected_tables doesn't name"
+            what = f"renames {table} to {to}, which policy.protected_tables doesn't list"
             yield Finding(what, str(table), scope.live_name(table))
 
 
@@ -50,19 +50,22 @@ def _schema_rename_findings(old: str, new: str, scope: Scope) -> Iterator[Findin
     ]
     moved = [one for one in inside if not scope.is_protected(f"{new}.{one.rpartition('.')[2]}")]
     if moved:
-        what = f"renames schema {quote_if_needed(old)} to {quote_if_needed(new)}, where policy.protected_tables names no {moved[0]}"
+        unlisted = f"{new}.{moved[0].rpartition('.')[2]}"
+        what = f"renames schema {quote_if_needed(old)} to {quote_if_needed(new)}, but policy.protected_tables doesn't list {unlisted}"
         yield Finding(what, quote_if_needed(old), f"{was}.*")
 
 
 def rename_unknown(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """A table gets a name that is said only as the SQL runs: what is dropped by it can't be told."""
+    """A table gets a name computed at run time, so a later drop of it can't be recognized."""
     if (
         UNKNOWN_NAME in (effect.node.get("newname"), effect.node.get("newschema"))
         and "relation" in effect.node
     ):
         table = range_name(effect.node["relation"])
         if scope.existed_before(table):
-            yield Finding(f"renames {table} to a name that can't be told", str(table), scope.live_name(table))
+            yield Finding(
+                f"renames {table} to a name computed at run time", str(table), scope.live_name(table)
+            )
 
 
 def partition_detached(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -76,7 +79,7 @@ def partition_detached(effect: Effect, scope: Scope) -> Iterator[Finding]:
                 severity = (
                     HazardSeverity.DESTRUCTIVE if scope.is_protected(hit.table) else HazardSeverity.RISKY
                 )
-                what = f"takes the rows of {child} out of {parent}{scope.row_estimate(child)}"
+                what = f"detaches {child}{scope.row_estimate(child)} from {parent}: its rows are no longer part of the table"
                 yield Finding(what, str(parent), hit.table, severity=severity)
 
 
@@ -87,19 +90,13 @@ def rewrite_rule(effect: Effect, scope: Scope) -> Iterator[Finding]:
     if event == "SELECT" or not hit:
         return
     name = f"rule {quote_if_needed(str(effect.node['rulename']))}"
-    behind = [
-        touched_tables(scope, one, deletes=True)
+    written = [
+        touched_tables(scope, target, deletes=True)
         for inner in rule_effects(effect)
-        for one, _ in written_tables(inner)
+        for target, _ in written_tables(inner)
     ]
-    others = tuple(one for each in behind for one in each.all)
-    instead = "something else than" if effect.node.get("instead") else "more than"
-    what = f"makes {name}: from now on {event} on {table} does {instead} it says"
-    yield _finding_by_policy(what, table, hit, others, scope)
-
-
-def _finding_by_policy(
-    what: str, table: Name, hit: TouchedTables, others: tuple[str, ...], scope: Scope
-) -> Finding:
+    others = tuple(one for each in written for one in each.all)
+    change = "replaces" if effect.node.get("instead") else "adds statements to"
+    what = f"creates {name}, which {change} every {event} on {table}"
     severity = HazardSeverity.DESTRUCTIVE if scope.is_protected(*hit.all, *others) else HazardSeverity.RISKY
-    return Finding(what, str(table), hit.table, severity=severity, cascades_to=(*hit.cascades_to, *others))
+    yield Finding(what, str(table), hit.table, severity=severity, cascades_to=(*hit.cascades_to, *others))

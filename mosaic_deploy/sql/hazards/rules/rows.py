@@ -1,4 +1,4 @@
-"""Rules about rows: what empties or overwrites a table that exists."""
+"""Rules about statements that delete or overwrite rows of existing tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from mosaic_deploy.model.hazard import HazardSeverity
-from mosaic_deploy.sql.hazards.effects.reach import TouchedTables, touched_tables
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.touched_tables import TouchedTables, touched_tables
 from mosaic_deploy.sql.hazards.facts import ObjectFacts
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, string_values
@@ -23,70 +23,67 @@ def truncate(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for item in effect.node.get("relations", []):
         table = range_name(item["RangeVar"])
         if hit := touched_tables(scope, table):
-            further = ", and every table that refers to it" if cascades else ""
+            further = ", and every table that references it" if cascades else ""
             what = f"empties table {table}{hit.through_text}{scope.row_estimate(table)}{further}"
             yield Finding(what, str(table), "*" if cascades else hit.table, cascades_to=hit.cascades_to)
 
 
 def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
-    for some, _ in _row_changes(effect, "CMD_DELETE", table, scope):
-        if some is not None and (hit := touched_tables(scope, table, deletes=True)):
-            what = f"deletes {_rows_phrase(some, table, hit)}{scope.row_estimate(table)}"
+    for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
+        if rows is not None and (hit := touched_tables(scope, table, deletes=True)):
+            what = f"deletes {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
 def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
-    for some, targets in _row_changes(effect, "CMD_UPDATE", table, scope):
-        if some is None or not (hit := touched_tables(scope, table)):
+    for rows, targets in _row_changes(effect, "CMD_UPDATE", table, scope):
+        if rows is None or not (hit := touched_tables(scope, table)):
             continue
         names = ", ".join(sorted(targets))
         if targets <= scope.relation(table).added_columns:
-            what = f"fills {names} in {_rows_phrase(some, table, hit)} at once: they stay locked until it commits"
+            what = f"fills {names} in {_rows_phrase(rows, table, hit)} at once: rows stay locked until commit"
             yield Finding(what + scope.row_estimate(table), str(table), severity=HazardSeverity.BLOCKING)
             continue
-        what = f"overwrites {names} in {_rows_phrase(some, table, hit)}{scope.row_estimate(table)}"
+        what = f"overwrites {names} in {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
         yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
 def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """What narrows its rows down, where the policy protects whichever they are."""
+    """Deletes and updates with a condition, which are allowed except on protected tables."""
     if not scope.protected_tables:
         return
     table = range_name(effect.node["relation"])
     added = scope.relation(table).added_columns
     for command, verb in (("CMD_DELETE", "deletes rows"), ("CMD_UPDATE", "overwrites")):
-        for some, targets in _row_changes(effect, command, table, scope):
-            if some is not None or (targets and targets <= added):
+        for rows, targets in _row_changes(effect, command, table, scope):
+            if rows is not None or (targets and targets <= added):
                 continue
             if _only_fills_nulls(effect, targets):
                 continue
             hit = touched_tables(scope, table, deletes=command == "CMD_DELETE")
             if scope.is_protected(*hit.all):
                 columns = f" {', '.join(sorted(targets))} in rows" if targets else ""
-                yield _rows_finding(f"{verb}{columns} of {table}", table, hit)
+                what = f"{verb}{columns} of {table}{hit.through_text}"
+                yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
-def _rows_phrase(some: str, table: Name, hit: TouchedTables) -> str:
-    return some.replace(_TABLE, f"{table}{hit.through_text}")
-
-
-def _rows_finding(what: str, table: Name, hit: TouchedTables) -> Finding:
-    return Finding(f"{what}{hit.through_text}", str(table), hit.table, cascades_to=hit.cascades_to)
+def _rows_phrase(rows: str, table: Name, hit: TouchedTables) -> str:
+    return rows.replace(_TABLE, f"{table}{hit.through_text}")
 
 
 def _only_fills_nulls(effect: Effect, targets: Collection[str]) -> bool:
-    """An UPDATE that puts values only where there were none."""
+    """Whether an UPDATE sets values only where they are null."""
     return effect.kind == "UpdateStmt" and matches_only_nulls(effect.node.get("whereClause"), targets)
 
 
 def _row_changes(
     effect: Effect, command: str, table: Name, scope: Scope
 ) -> Iterator[tuple[str | None, frozenset[str]]]:
-    """How the act deletes or updates rows: (which ones, the columns that it sets).
+    """How the effect deletes or updates rows: (which rows, the columns it sets).
 
-    Which ones is `_EVERY_ROW` or the like, with the table to be put in, None where a condition narrows them down.
+    `which rows` is a template such as `_EVERY_ROW`; None if a condition limits them.
     """
     node = effect.node
     if f"CMD_{effect.kind.removesuffix('Stmt').upper()}" == command:
@@ -109,7 +106,7 @@ def _merged_rows(clause: Tree, join: Tree, table: Name, scope: Scope) -> str | N
     if not _matches_every_row(clause.get("condition"), table, scope):
         return None
     if clause.get("matchKind") == "MERGE_WHEN_NOT_MATCHED_BY_SOURCE":
-        return f"{_EVERY_ROW} that the source doesn't have"
+        return f"{_EVERY_ROW} that isn't in the source"
     return _EVERY_ROW if _matches_every_row(join, table, scope) else None
 
 
@@ -118,22 +115,22 @@ def _set_columns(node: Tree) -> frozenset[str]:
 
 
 def _matches_every_row(where: Tree | None, table: Name, scope: Scope) -> bool:
-    def required() -> Collection[str]:
+    def not_null_columns() -> Collection[str]:
         return (scope.facts_of(table) or ObjectFacts()).not_null_columns
 
-    return where is None or is_always_true(where, required)
+    return where is None or is_always_true(where, not_null_columns)
 
 
 _REFLEXIVE_OPERATORS = frozenset({"=", "<=", ">="})
 _COMPARISON_SIGNS = {"=": (0,), "<=": (-1, 0), ">=": (0, 1), "<": (-1,), ">": (1,), "<>": (-1, 1)}
-"""How two numbers may compare, -1 where the left one is less, for the operator to hold."""
-_Required = Callable[[], Collection[str]]
+"""The results of comparing two numbers (-1: the left one is less) for which the operator holds."""
+_NotNullColumns = Callable[[], Collection[str]]
 
 
-def is_always_true(where: Tree, required: _Required = tuple) -> bool:
-    """Whether the condition is true of every row, as far as it can be seen: `true`, `1 = 1`, `id = id`, `a OR true`.
+def is_always_true(where: Tree, not_null_columns: _NotNullColumns = tuple) -> bool:
+    """Whether the condition is visibly true for every row: `true`, `1 = 1`, `id = id`, `a OR true`.
 
-    `not_null_columns` gives the columns that can't be null; it is asked only where that matters.
+    `not_null_columns` returns the columns that can't be null; it is called only if needed.
     """
     kind, fields = next(iter(where.items()))
     if kind == "A_Const":
@@ -141,15 +138,19 @@ def is_always_true(where: Tree, required: _Required = tuple) -> bool:
     if kind == "TypeCast":
         return _casts_to_true(fields)
     if kind == "BoolExpr":
-        return _boolean_is_always_true(fields, required)
+        return _boolean_is_always_true(fields, not_null_columns)
     if kind == "NullTest":
         column = _column(fields.get("arg", {}))
-        return fields.get("nulltesttype") == "IS_NOT_NULL" and column is not None and column in required()
+        return (
+            fields.get("nulltesttype") == "IS_NOT_NULL"
+            and column is not None
+            and column in not_null_columns()
+        )
     return kind == "A_Expr" and _comparison_is_constant(fields)
 
 
 def matches_only_nulls(where: Any, columns: Collection[str]) -> bool:
-    """Whether the condition lets only rows through in which each of these columns is null."""
+    """Whether the condition selects only rows in which each of these columns is null."""
     if not where or not columns:
         return False
     parts, found = [where], set()
@@ -164,12 +165,12 @@ def matches_only_nulls(where: Any, columns: Collection[str]) -> bool:
     return set(columns) <= found
 
 
-def _boolean_is_always_true(fields: Tree, required: _Required) -> bool:
+def _boolean_is_always_true(fields: Tree, not_null_columns: _NotNullColumns) -> bool:
     parts = fields.get("args", [])
     if fields.get("boolop") == "NOT_EXPR":
         return _is_never_true(parts[0])
     one = any if fields.get("boolop") == "OR_EXPR" else all
-    return one(is_always_true(part, required) for part in parts)
+    return one(is_always_true(part, not_null_columns) for part in parts)
 
 
 def _is_never_true(where: Tree) -> bool:
@@ -182,7 +183,7 @@ def _is_never_true(where: Tree) -> bool:
 
 
 def _comparison_is_constant(fields: Tree, *, negated: bool = False) -> bool:
-    """A constant with a constant, or a column with itself (which is true of all that aren't null)."""
+    """Whether a comparison of two constants, or of a column with itself, is always true (or false if `negated`)."""
     [operator] = string_values(fields.get("name", [])) or [""]
     left, right = fields.get("lexpr", {}), fields.get("rexpr", {})
     if not isinstance(left, dict) or not isinstance(right, dict):

@@ -1,4 +1,4 @@
-"""What a rule is: one code, one severity, one small function over the parse tree."""
+"""The types of a rule and of what it finds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mosaic_deploy.sql.hazards.syntax.trees import Effect
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule saw. `table` and `cascades_to` as in Hazard. `byte_location` is a byte location of the parse tree, None for the statement.
+    """What a rule found. `table` and `cascades_to` are as in Hazard.
 
-    `severity` is set where this finding is not of the rule's own severity.
+    `byte_location` is a location in the parse tree, None for the whole statement; `severity` overrides the rule's.
     """
 
     message: str
@@ -30,7 +30,7 @@ Check = Callable[[Effect, Scope], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`kinds` are the parse tree's root nodes that `check` wants to see; `instead` is what to write."""
+    """`kinds` are the effect kinds that `check` is called with; `instead` is the safe way, in a few words."""
 
     code: str
     severity: HazardSeverity

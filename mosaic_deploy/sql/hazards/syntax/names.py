@@ -1,4 +1,4 @@
-"""Names of objects as statements write them."""
+"""Object names as statements write them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
 
 UNKNOWN_NAME = "…"
-"""Stands for a name that is put in as the SQL runs."""
+"""Stands for a name computed at run time."""
 _UNQUOTED_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
 class Name(NamedTuple):
-    """A name with the schema that the statement wrote before it, None where it wrote none."""
+    """An object name with its schema; None if the statement gives none."""
 
     schema: str | None
     name: str
@@ -25,7 +25,7 @@ class Name(NamedTuple):
 
 
 def quote_if_needed(name: str) -> str:
-    """`name` as it must be written in SQL: quoted only where it has to be."""
+    """`name` as SQL, quoted only if necessary."""
     return name if _UNQUOTED_NAME.fullmatch(name) else identifier(name)
 
 
@@ -35,13 +35,13 @@ def range_name(node: Tree) -> Name:
 
 
 def list_name(items: Iterable[Tree]) -> Name:
-    """The name of a list of String nodes: `schema.name` or `name`; a database before them is left out."""
+    """The name in a list of String nodes: `schema.name` or `name`, without a leading database."""
     parts = string_values(items)
     return Name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
 
 
 def object_name(node: Any) -> Name:
-    """The name of what DROP, RENAME and SET SCHEMA call an object: a list, a type, a function or a bare word."""
+    """The name in an object node of DROP, RENAME or SET SCHEMA: a list, a type, a function or a single word."""
     if not isinstance(node, dict):
         return Name(None, "")
     if "List" in node:

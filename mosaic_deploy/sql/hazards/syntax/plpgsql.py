@@ -1,4 +1,4 @@
-"""What PL/pgSQL runs: its own parser finds the statements of a block, and PostgreSQL's reads them."""
+"""The SQL inside PL/pgSQL blocks: libpg_query's PL/pgSQL parser finds it, the SQL parser reads it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mosaic_deploy.sql.quote import identifier, literal
 _WORD = re.compile(r"\S")
 _ASSIGNMENT_TARGET = re.compile(r"^.*?:?=", re.DOTALL)
 _STATEMENT, _ASSIGNMENTS = 0, (3, 4, 5)
-"""How PL/pgSQL's parser reads a text: as a statement, as an assignment of one of three forms; else an expression."""
+"""PL/pgSQL's parse modes for a query: a statement, or an assignment of one of three forms; others are expressions."""
 _DYNAMIC_STATEMENTS = frozenset({"PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"})
 
 
 @dataclass(frozen=True, slots=True)
 class DynamicSql:
-    """SQL that is put together as it runs. `text` is what can be seen of it; `offset` is in the file."""
+    """SQL assembled at run time. `text` is the expression; `offset` is its position in the file."""
 
     text: str
     offset: int
 
 
 class _Query(NamedTuple):
-    """A text in a block: `line` in the body; `dynamic` where it is an expression whose value is run as SQL."""
+    """A query in a block: `line` counts in the body; `dynamic` means an expression whose value is run as SQL."""
 
     line: int
     text: str
@@ -36,10 +36,10 @@ class _Query(NamedTuple):
 
 
 def block_statements(statement: Statement, body: str) -> Iterator[Statement | DynamicSql]:
-    """The statements inside a DO block or a function, in any branch of it, and the SQL that can't be read beforehand.
+    """The statements in all branches of a DO block or function, and dynamic SQL that can't be resolved.
 
-    Expressions that may call a function come as a SELECT. The offsets are of the line in the file where they
-    begin; the trees' own locations mean nothing there.
+    Expressions that may call a function come as a SELECT. The offsets are those of the line in the file; the
+    trees' own locations are meaningless.
     """
     from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
@@ -48,7 +48,7 @@ def block_statements(statement: Statement, body: str) -> Iterator[Statement | Dy
         root: Any = parse_plpgsql(statement.text)
     except (ParserError, RecursionError):
         root = None
-    if "PLpgSQL_stmt_block" not in str(root):  # another language, or nothing that can be read
+    if "PLpgSQL_stmt_block" not in str(root):  # another language, or a parse error
         yield DynamicSql(body, statement.offset + _line_start(statement.text, start, 1))
         return
     types = dict(_variable_types(root))
@@ -60,7 +60,7 @@ def block_statements(statement: Statement, body: str) -> Iterator[Statement | Dy
 
 
 def _variable_types(root: Any) -> Iterator[tuple[str, str]]:
-    """The scalar variables with their types. A name that is declared twice has the type of no one of them."""
+    """The scalar variables with their types, except names declared with different types."""
     found: dict[str, set[str]] = {}
     for part in root:
         for datum in part.get("PLpgSQL_function", {}).get("datums", []):
@@ -71,7 +71,7 @@ def _variable_types(root: Any) -> Iterator[tuple[str, str]]:
 
 
 def _block_queries(root: Any) -> Iterator[_Query]:
-    """Every text that the block hands to PostgreSQL, in the order in which it is written."""
+    """Every query that the block hands to PostgreSQL, in source order."""
     waiting: list[tuple[Any, int, bool]] = [(root, 1, False)]
     while waiting:
         node, line, dynamic = waiting.pop()
@@ -95,7 +95,7 @@ def _parse_static(query: _Query, offset: int) -> Iterator[Statement | DynamicSql
     if query.mode != _STATEMENT:
         value = _ASSIGNMENT_TARGET.sub("", text, count=1) if query.mode in _ASSIGNMENTS else text
         if "(" not in value:
-            return  # calls nothing
+            return  # can't call a function
         text = f"SELECT {value}"
     yield from _parse_text(text, offset)
 
@@ -103,24 +103,24 @@ def _parse_static(query: _Query, offset: int) -> Iterator[Statement | DynamicSql
 def _parse_dynamic(
     expression: str, types: Mapping[str, str], offset: int
 ) -> Iterator[Statement | DynamicSql]:
-    """What is put together of known parts and quoted ones is read; anything else can't be."""
+    """Dynamic SQL, parsed if it consists of constants and quoted parts; and the calls in its expression."""
     text = resolve_dynamic_sql(expression, types)
     yield from [DynamicSql(expression, offset)] if text is None else _parse_text(text, offset, expression)
     yield from _parse_static(_Query(0, expression, 2, False), offset)
 
 
-def _parse_text(text: str, offset: int, quote_if_needed: str = "") -> Iterator[Statement | DynamicSql]:
+def _parse_text(text: str, offset: int, expression: str = "") -> Iterator[Statement | DynamicSql]:
     try:
         found = parse(text)
     except SqlSyntaxError:
-        yield DynamicSql(quote_if_needed or text, offset)
+        yield DynamicSql(expression or text, offset)
         return
     for statement in found:
         yield Statement(statement.text, offset, statement.tree)
 
 
 def _line_start(text: str, start: int, line: int) -> int:
-    """Where the first word of the body's `line` stands."""
+    """The offset of the first word on the body's line `line`."""
     at = start
     for _ in range(line - 1):
         after = text.find("\n", at) + 1
@@ -136,7 +136,7 @@ _SAFE_TYPES = {
     "int2": "0", "int4": "0", "int8": "0", "oid": "0", "bool": "true",
     "regclass": identifier(UNKNOWN_NAME), "regtype": identifier(UNKNOWN_NAME), "regnamespace": identifier(UNKNOWN_NAME),
 }  # fmt: skip
-"""Types whose values as text can't be anything else than a number, a word or a quoted name, with such a value."""
+"""Types whose text form is always a number, a keyword or a quoted name, each with an example."""
 _QUOTING_FUNCTIONS = {
     "quote_ident": identifier(UNKNOWN_NAME),
     "quote_literal": literal(UNKNOWN_NAME),
@@ -145,9 +145,9 @@ _QUOTING_FUNCTIONS = {
 
 
 def resolve_dynamic_sql(expression: str, types: Mapping[str, str]) -> str | None:
-    """The SQL that the expression gives, with UNKNOWN_NAME where only a name or a literal can stand.
+    """The SQL that the expression evaluates to, with UNKNOWN_NAME for names and literals computed at run time.
 
-    None where a part may be anything. `types` are those of the variables.
+    None if a part could be anything. `types` are those of the variables.
     """
     try:
         [statement] = parse(f"SELECT {expression}")

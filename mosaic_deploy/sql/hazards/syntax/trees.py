@@ -1,4 +1,4 @@
-"""One thing that a statement does."""
+"""The `Effect` type, and functions that read common shapes in parse trees."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from mosaic_deploy.sql.parse import Statement, Tree
 
 DYNAMIC_SQL = "DynamicSql"
-"""The kind of an act whose SQL is made as it runs; its node has `text`, what can be seen of it."""
+"""The kind of an effect that runs dynamic SQL; its node has the expression as `text`."""
 FUNCTION_CALL = "Call"
-"""The kind of an act that calls a function; its node is the FuncCall's."""
+"""The kind of an effect that calls a function; its node is the FuncCall's."""
 UNREADABLE_ROUTINE = "UnreadRoutine"
-"""The kind of an act that runs a function whose body can't be read."""
+"""The kind of an effect that runs a function whose body can't be read."""
 WRITE_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
@@ -21,9 +21,9 @@ WRITE_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 class Effect:
     """One thing that a statement does. `unit` is the number of the transaction it happens in, across all files.
 
-    `certain` is false where it may not happen, or be undone: inside a DO block, before ROLLBACK TO. `file_offset` is a place
-    in the file in characters, None where the node's own byte locations are the file's. `cause` says what makes it
-    happen, to be put before the words of a finding; `deferred` is true where that is still to come.
+    `certain` is false if it may not happen or may be undone: in a DO block, before ROLLBACK TO. `file_offset` is its
+    position in the file in characters; None if the node's byte locations refer to the file. `cause` says what makes
+    it happen and is put before a finding's message; `deferred` means that it happens only later, in a trigger.
     """
 
     kind: str
@@ -34,13 +34,13 @@ class Effect:
     cause: str = ""
     deferred: bool = False
     source: Statement | None = field(default=None, compare=False, repr=False)
-    """The statement that it is, or is a part of."""
+    """The statement that it belongs to."""
 
 
 def alter_commands(effect: Effect, *subtypes: str) -> Iterator[tuple[Tree, Tree]]:
-    """(what it defines, the command) of ALTER TABLE's parts of these kinds; views and others have none.
+    """(definition, command) for each ALTER TABLE command of these subtypes; nothing for views and other kinds.
 
-    What it defines is the fields of the ColumnDef or Constraint, empty where there is none.
+    The definition is the fields of the ColumnDef or Constraint, {} if there is none.
     """
     if effect.node.get("objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
         return
@@ -51,19 +51,19 @@ def alter_commands(effect: Effect, *subtypes: str) -> Iterator[tuple[Tree, Tree]
 
 
 def column_constraints(definition: Tree) -> Iterator[Tree]:
-    """The constraints written beside a column."""
+    """The constraints in a column definition."""
     for item in definition.get("constraints", []):
         yield item["Constraint"]
 
 
 def default_expression(definition: Tree) -> Any:
-    """The expression of a column's DEFAULT, None without one."""
+    """The expression of a column's DEFAULT; None without one."""
     found = (c.get("raw_expr") for c in column_constraints(definition) if c["contype"] == "CONSTR_DEFAULT")
     return next(found, None)
 
 
 def new_columns(effect: Effect) -> Iterator[Tree]:
-    """The columns that CREATE TABLE or ALTER TABLE … ADD COLUMN defines, with a type of their own."""
+    """The typed column definitions of CREATE TABLE or ALTER TABLE … ADD COLUMN."""
     if effect.kind == "CreateStmt":
         found = (item.get("ColumnDef", {}) for item in effect.node.get("tableElts", []))
         yield from (definition for definition in found if "typeName" in definition)
@@ -72,7 +72,7 @@ def new_columns(effect: Effect) -> Iterator[Tree]:
 
 
 def options_by_name(items: Iterable[Tree]) -> dict[str, Any]:
-    """DefElems by name, with their values as nodes (None where only the name is written)."""
+    """DefElems by name, with their values as nodes; None if only the name is written."""
     elements = (item.get("DefElem", {}) for item in items)
     return {str(element.get("defname")): element.get("arg") for element in elements}
 
@@ -90,7 +90,7 @@ def walk(root: Any) -> Iterator[tuple[str, Tree]]:
 
 
 def option_is_true(value: Any) -> bool:
-    """A boolean option's value: true where only its name is written."""
+    """The value of a boolean option, which is true if only its name is written."""
     if value is None:
         return True
     word = value.get("String", {}).get("sval") or value.get("Integer", {}).get("ival", 0)
@@ -98,7 +98,7 @@ def option_is_true(value: Any) -> bool:
 
 
 def security_invoker_setting(effect: Effect) -> bool | None:
-    """What an ALTER VIEW makes of `security_invoker`; None where it leaves it alone."""
+    """What an ALTER VIEW sets `security_invoker` to; None if it doesn't change it."""
     if effect.node.get("objtype") != "OBJECT_VIEW":
         return None
     for item in effect.node.get("cmds", []):

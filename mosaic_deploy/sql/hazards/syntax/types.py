@@ -1,4 +1,4 @@
-"""Column types, and which changes of them PostgreSQL makes without rewriting the table."""
+"""Column types, and which type changes PostgreSQL makes without rewriting the table."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _STORED_AS = {
 SERIALS = frozenset(_STORED_AS)
 _SQL_NAMES = {"int2": "smallint", "int4": "integer", "int8": "bigint", "bool": "boolean", "bpchar": "char"}
 _WIDENABLE = frozenset({"varchar", "varbit", "timestamp", "timestamptz", "time", "timetz"})
-"""Types whose one modifier is a length or precision that may grow, or be left out, without a rewrite."""
+"""Types whose only modifier is a length or precision that can grow or be dropped without a rewrite."""
 
 
 class ColumnType(NamedTuple):
-    """`name` is PostgreSQL's own (`int4`, `varchar`), with its schema where that isn't pg_catalog."""
+    """`name` is PostgreSQL's internal one (`int4`, `varchar`), with its schema unless that is pg_catalog."""
 
     name: str
     mods: tuple[int | str, ...] = ()
@@ -34,14 +34,14 @@ class ColumnType(NamedTuple):
 
 
 def type_from_node(node: Tree) -> ColumnType:
-    """The type of a TypeName's fields; a serial is what it is stored as."""
+    """The type that a TypeName node names; a serial as its integer type."""
     name = ".".join(part for part in string_values(node.get("names", [])) if part != "pg_catalog")
     mods = tuple(_modifier(mod) for mod in node.get("typmods", []))
     return ColumnType(_STORED_AS.get(name, name), mods, bool(node.get("arrayBounds")))
 
 
 def type_from_text(text: str) -> ColumnType | None:
-    """The type that `format_type` writes as `text`; None where the parser doesn't know it as one."""
+    """The type from `format_type`'s output; None if the parser rejects it."""
     try:
         [statement] = parse(f"SELECT NULL::{text}")
         return type_from_node(statement.node["targetList"][0]["ResTarget"]["val"]["TypeCast"]["typeName"])
@@ -50,7 +50,7 @@ def type_from_text(text: str) -> ColumnType | None:
 
 
 def rewrites_table(old: ColumnType, new: ColumnType) -> bool:
-    """Whether ALTER COLUMN TYPE from `old` to `new`, without a USING of its own, may rewrite the table."""
+    """Whether ALTER COLUMN TYPE from `old` to `new`, without USING, may rewrite the table."""
     if old == new:
         return False
     if old.array or new.array:
@@ -72,13 +72,13 @@ def _is_widening(old: ColumnType, new: ColumnType) -> bool:
 
 
 def _numbers(found: ColumnType) -> tuple[int, ...]:
-    """The modifiers as numbers; numeric's scale is 0 where it isn't written."""
+    """The numeric modifiers; numeric's scale defaults to 0."""
     numbers = tuple(mod for mod in found.mods if isinstance(mod, int))
     return (*numbers, 0) if found.name == "numeric" and len(numbers) == 1 else numbers
 
 
 def _modifier(mod: Any) -> int | str:
-    """A number, or whatever word the type takes (`geometry(Point)`)."""
+    """A number, or another modifier as text (`geometry(Point)`)."""
     value = mod.get("A_Const", {}).get("ival") if isinstance(mod, dict) else None
     if value is None:
         fields = mod.get("ColumnRef", {}).get("fields", []) if isinstance(mod, dict) else []

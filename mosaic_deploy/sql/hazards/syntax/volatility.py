@@ -1,4 +1,4 @@
-"""Which functions give another value for each row, so that a column's default can't be kept once for all rows."""
+"""Which functions in a column default force PostgreSQL to compute a value per row."""
 
 from __future__ import annotations
 
@@ -100,18 +100,18 @@ STABLE_FUNCTIONS = frozenset(
         "pg_current_xact_id",
     ]
 )
-"""Immutable and stable functions that defaults use: PostgreSQL computes them once for a new column."""
+"""Immutable and stable functions common in defaults: PostgreSQL computes them once for a new column."""
 
 
-def volatile_call(expression: Any, steady: AbstractSet[str] = frozenset()) -> str:
-    """The first function that isn't known to be immutable or stable, an empty text where all are.
+def volatile_call(expression: Any, stable_functions: AbstractSet[str] = frozenset()) -> str:
+    """The first called function that may be volatile; "" if there is none.
 
-    `steady` are further names known to be so. A function that nobody knows counts as volatile, as it does for
-    PostgreSQL unless it is declared otherwise.
+    `stable_functions` are further names known to be stable. An unknown function counts as volatile, which is also
+    PostgreSQL's default.
     """
     for kind, fields in walk(expression):
         if kind == "FuncCall":
             name = list_name(fields.get("funcname", [])).name
-            if name not in STABLE_FUNCTIONS and name not in steady:
+            if name not in STABLE_FUNCTIONS and name not in stable_functions:
                 return name
     return ""

@@ -4,7 +4,7 @@
 -- expect: 16:1 destructive delete_without_where deletes every row of orders
 -- expect: 17:1 destructive delete_without_where deletes every row of attic.papers
 -- expect: 18:1 destructive delete_without_where deletes every row of orders
--- expect: 19:1 destructive delete_without_where deletes every row of orders that the source doesn't have
+-- expect: 19:1 destructive delete_without_where deletes every row of orders that isn't in the source
 -- expect: 20:1 destructive delete_without_where deletes every row of orders_log
 -- expect: 21:8 destructive delete_without_where calls empty_attic(), which deletes every row of attic.papers
 -- expect: 22:7 destructive delete_without_where calls empty_attic(), which deletes every row of attic.papers

@@ -1,2 +1,2 @@
--- expect: 2:1 security disable_row_security turns off row level security of orders for whoever may read it
+-- expect: 2:1 security disable_row_security disables row-level security on orders for everyone who can read it
 ALTER TABLE orders DISABLE ROW LEVEL SECURITY;

@@ -1,2 +1,2 @@
--- expect: 2:1 destructive drop_owned drops everything that the current role owns
+-- expect: 2:1 destructive drop_owned drops everything owned by the current role
 DROP OWNED BY CURRENT_USER;

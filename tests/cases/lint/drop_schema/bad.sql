@@ -1,2 +1,2 @@
--- expect: 2:1 destructive drop_schema drops schema attic with everything in it
+-- expect: 2:1 destructive drop_schema drops schema attic and everything in it
 DROP SCHEMA attic CASCADE;

@@ -1,2 +1,2 @@
--- expect: 2:1 destructive drop_type drops type mood with every column that uses it
+-- expect: 2:1 destructive drop_type drops type mood and every column that uses it
 DROP TYPE mood CASCADE;

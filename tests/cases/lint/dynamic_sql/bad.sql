@@ -1,6 +1,6 @@
--- expect: 11:5 destructive dynamic_sql runs SQL that is put together as it runs: what it destroys can't be told
--- expect: 12:5 destructive dynamic_sql runs SQL that is put together as it runs: what it destroys can't be told
--- expect: 13:5 destructive dynamic_sql runs SQL that is put together as it runs and holds DROP TABLE: what it destroys can't be told
+-- expect: 11:5 destructive dynamic_sql runs dynamic SQL: what it destroys can't be known in advance
+-- expect: 12:5 destructive dynamic_sql runs dynamic SQL: what it destroys can't be known in advance
+-- expect: 13:5 destructive dynamic_sql runs dynamic SQL containing DROP TABLE: what it destroys can't be known in advance
 -- expect: 14:5 destructive drop_table drops table attic."…"
 DO $$
 DECLARE

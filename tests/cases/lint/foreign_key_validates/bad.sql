@@ -1,2 +1,2 @@
--- expect: 2:24 blocking foreign_key_validates adds a foreign key from orders to customers: every row is checked while writes to both wait
+-- expect: 2:24 blocking foreign_key_validates adds a foreign key from orders to customers: checks every row, blocking writes to both tables
 ALTER TABLE orders ADD CONSTRAINT orders_customer FOREIGN KEY (customer_id) REFERENCES customers;

@@ -1,2 +1,2 @@
--- expect: 2:1 blocking index_locks builds index orders_total on orders while writes wait
+-- expect: 2:1 blocking index_locks builds index orders_total on orders, blocking writes
 CREATE INDEX orders_total ON orders (total);

@@ -1,2 +1,2 @@
--- expect: 2:37 advice json_column orders: extra is json, which is kept as text and can't be indexed or compared
+-- expect: 2:37 advice json_column column extra of orders is json, which is stored as text and can't be indexed or compared
 ALTER TABLE orders ADD COLUMN extra json;

@@ -1,2 +1,2 @@
--- expect: 1:1 advice no_statements holds no statement: it is recorded as applied, and does nothing
+-- expect: 1:1 advice no_statements contains no SQL statement: it will be recorded as applied and do nothing
 -- add column later

@@ -3,7 +3,7 @@
 -- expect: 10:1 destructive protected_rows overwrites email in rows of customers
 -- expect: 11:1 destructive protected_rows deletes rows of customers
 -- expect: 12:1 destructive protected_rows deletes rows of papers_list
--- expect: 14:1 destructive protected_rows deletes rows of some_papers (through it attic.papers)
+-- expect: 14:1 destructive protected_rows deletes rows of some_papers (which affects attic.papers)
 -- protected: customers, attic.papers
 DELETE FROM customers WHERE id = 7;
 UPDATE customers SET email = lower(email) WHERE email <> lower(email);

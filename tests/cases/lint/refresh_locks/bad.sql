@@ -1,2 +1,2 @@
--- expect: 2:1 blocking refresh_locks refreshes order_totals while reads of it wait
+-- expect: 2:1 blocking refresh_locks refreshes order_totals, blocking reads
 REFRESH MATERIALIZED VIEW order_totals;

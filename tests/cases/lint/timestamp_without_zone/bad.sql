@@ -1,2 +1,2 @@
--- expect: 2:28 advice timestamp_without_zone visits: began, ended are timestamp without time zone: what instant it means isn't kept
+-- expect: 2:28 advice timestamp_without_zone columns began, ended of visits are timestamp without time zone, which doesn't identify an instant
 CREATE TABLE visits (began timestamp, ended timestamp(3));

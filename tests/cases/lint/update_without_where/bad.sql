@@ -1,5 +1,5 @@
 -- expect: 4:1 destructive update_without_where overwrites email in every row of customers
--- expect: 6:1 blocking update_without_where fills paid in every row of orders at once: they stay locked until it commits
+-- expect: 6:1 blocking update_without_where fills paid in every row of orders at once: rows stay locked until commit
 -- expect: 7:1 destructive update_without_where overwrites email in every row of customers
 UPDATE customers SET email = lower(email);
 ALTER TABLE orders ADD COLUMN paid boolean;

@@ -1,14 +1,17 @@
-"""What a statement makes of the objects that later statements name."""
+"""How statements change the scope that later statements are reviewed in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import getitem
 from typing import Any
 
-from mosaic_deploy.sql.hazards.effects.acts import rule_effects, trigger_events
-from mosaic_deploy.sql.hazards.effects.reach import touched_tables
+from mosaic_deploy.sql.hazards.effects.relation import RuleOrTrigger
 from mosaic_deploy.sql.hazards.effects.routines import parse_routine
-from mosaic_deploy.sql.hazards.effects.scope import RuleOrTrigger, Scope
+from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, trigger_events
+from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.facts import ObjectKind
 from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, quote_if_needed, range_name
@@ -25,7 +28,7 @@ from mosaic_deploy.sql.parse import Tree
 
 
 def update_scope(effect: Effect, scope: Scope) -> None:
-    """Moves `scope` on over `effect`. What happens only perhaps is learnt as far as it does no harm to believe it."""
+    """Records in `scope` what `effect` does; an uncertain effect only as far as that hides no hazard."""
     updater = _SCOPE_UPDATERS.get(effect.kind)
     if updater:
         updater(effect, scope)
@@ -48,22 +51,20 @@ def _create_table(effect: Effect, scope: Scope) -> None:
 
 
 def _add_cascading_references(effect: Effect, scope: Scope) -> None:
-    """Foreign keys that take rows or values with them when the row is deleted that they refer to."""
+    """Records foreign keys with ON DELETE CASCADE, SET NULL or SET DEFAULT."""
     for kind, node in walk([effect.node.get("tableElts", []), effect.node.get("cmds", [])]):
         if kind == "Constraint" and node.get("fk_del_action") in ("c", "n", "d"):
-            _add_dependency(
-                scope,
-                scope.relation(range_name(node["pktable"])).cascades,
-                range_name(effect.node["relation"]),
-            )
+            referenced = scope.relation(range_name(node["pktable"]))
+            _add_dependency(scope, referenced.cascades, range_name(effect.node["relation"]))
 
 
-def _create_foreign_table(effect: Effect, scope: Scope) -> None:
-    _create_relation(effect, scope, effect.node["base"]["relation"])
+def _creates_relation(*path: str) -> Callable[[Effect, Scope], None]:
+    """An updater for statements that create the relation whose RangeVar is at `path` in their node."""
 
+    def update(effect: Effect, scope: Scope) -> None:
+        _create_relation(effect, scope, reduce(getitem, path, effect.node))
 
-def _create_table_as(effect: Effect, scope: Scope) -> None:
-    _create_relation(effect, scope, effect.node["into"]["rel"])
+    return update
 
 
 def _select(effect: Effect, scope: Scope) -> None:
@@ -82,22 +83,17 @@ def _select(effect: Effect, scope: Scope) -> None:
 def _create_view(effect: Effect, scope: Scope) -> None:
     _create_relation(effect, scope, effect.node["view"])
     named = options_by_name(effect.node.get("options", []))
-    invoker = "security_invoker" in named and option_is_true(named["security_invoker"])
     view = scope.relation(range_name(effect.node["view"]))
-    view.security_invoker = invoker
+    view.security_invoker = "security_invoker" in named and option_is_true(named["security_invoker"])
     for kind, node in walk(effect.node["query"]):
         if kind == "RangeVar":
             _add_dependency(scope, view.shares_rows_with, range_name(node))
 
 
-def _add_dependency(scope: Scope, behind: dict[Name, tuple[str, ...]], name: Name) -> None:
-    """Notes that rows of `name` go where those of another go."""
+def _add_dependency(scope: Scope, dependents: dict[Name, tuple[str, ...]], name: Name) -> None:
+    """Adds `name`, with the live tables it stands for now, to a relation's `shares_rows_with` or `cascades`."""
     key = scope.key(name)
-    behind[Name(key.schema, key.name)] = touched_tables(scope, name).all
-
-
-def _create_sequence(effect: Effect, scope: Scope) -> None:
-    _create_relation(effect, scope, effect.node["sequence"])
+    dependents[Name(key.schema, key.name)] = touched_tables(scope, name).all
 
 
 def _create_index(effect: Effect, scope: Scope) -> None:
@@ -135,16 +131,15 @@ def _create_function(effect: Effect, scope: Scope) -> None:
 
 def _create_rule(effect: Effect, scope: Scope) -> None:
     event = str(effect.node.get("event", "")).removeprefix("CMD_")
-    what = f"rule {quote_if_needed(str(effect.node['rulename']))}"
-    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(
-        RuleOrTrigger(what, frozenset({event}), tuple(rule_effects(effect)))
-    )
+    description = f"rule {quote_if_needed(str(effect.node['rulename']))}"
+    rule = RuleOrTrigger(description, frozenset({event}), tuple(rule_effects(effect)))
+    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(rule)
 
 
 def _create_trigger(effect: Effect, scope: Scope) -> None:
-    what = f"trigger {quote_if_needed(str(effect.node['trigname']))}"
-    fired = RuleOrTrigger(what, trigger_events(effect), function=list_name(effect.node["funcname"]))
-    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(fired)
+    description = f"trigger {quote_if_needed(str(effect.node['trigname']))}"
+    trigger = RuleOrTrigger(description, trigger_events(effect), function=list_name(effect.node["funcname"]))
+    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(trigger)
 
 
 _DROPPED = {
@@ -219,17 +214,14 @@ def _alter_table(effect: Effect, scope: Scope) -> None:
     for definition, command in alter_commands(effect, "AT_AlterColumnType"):
         relation.columns[command["name"]] = types.type_from_node(definition["typeName"])
     for _, command in alter_commands(effect, "AT_DropColumn"):
-        for known in (relation.columns, relation.added_columns, relation.proven_not_null):
-            if command["name"] in known:
-                known.pop(command["name"]) if isinstance(known, dict) else known.discard(command["name"])
+        relation.columns.pop(command["name"], None)
+        relation.added_columns.discard(command["name"])
+        relation.proven_not_null.discard(command["name"])
     for definition, _ in alter_commands(effect, "AT_AttachPartition"):
         _add_dependency(scope, relation.shares_rows_with, range_name(definition["name"]))
     for definition, _ in alter_commands(effect, "AT_AddInherit"):
-        _add_dependency(
-            scope,
-            scope.relation(range_name(definition)).shares_rows_with,
-            range_name(effect.node["relation"]),
-        )
+        parent = scope.relation(range_name(definition))
+        _add_dependency(scope, parent.shares_rows_with, range_name(effect.node["relation"]))
     _add_cascading_references(effect, scope)
     _add_constraints(effect, scope)
 
@@ -253,7 +245,7 @@ def _add_constraints(effect: Effect, scope: Scope) -> None:
 
 
 def _not_null_checked_column(constraint: Tree) -> str:
-    """The column that the check `column IS NOT NULL` is about, else an empty text."""
+    """The column of a constraint `CHECK (column IS NOT NULL)`; "" for any other constraint."""
     test: Any = (constraint.get("raw_expr") or {}).get("NullTest", {})
     fields = test.get("arg", {}).get("ColumnRef", {}).get("fields", [])
     if constraint.get("contype") != "CONSTR_CHECK" or test.get("nulltesttype") != "IS_NOT_NULL" or not fields:
@@ -269,22 +261,22 @@ def _set_variable(effect: Effect, scope: Scope) -> None:
 
 
 def _constant_text(node: Tree) -> str:
-    """The text of a constant, empty for anything else."""
+    """The text of a string constant; "" for anything else."""
     return str(node.get("A_Const", {}).get("sval", {}).get("sval", ""))
 
 
 def _search_path(names: Iterable[str]) -> tuple[str, ...]:
-    """A search path without what holds no table of ours."""
+    """A search path without schemas that hold no reviewed tables."""
     return tuple(name for name in names if name and name not in ("$user", "pg_temp", "pg_catalog"))
 
 
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateStmt": _create_table,
-    "CreateForeignTableStmt": _create_foreign_table,
-    "CreateTableAsStmt": _create_table_as,
+    "CreateForeignTableStmt": _creates_relation("base", "relation"),
+    "CreateTableAsStmt": _creates_relation("into", "rel"),
     "SelectStmt": _select,
     "ViewStmt": _create_view,
-    "CreateSeqStmt": _create_sequence,
+    "CreateSeqStmt": _creates_relation("sequence"),
     "IndexStmt": _create_index,
     "CreateSchemaStmt": _create_schema,
     "CreateExtensionStmt": _create_extension,

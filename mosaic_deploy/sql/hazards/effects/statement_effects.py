@@ -1,4 +1,4 @@
-"""A statement as everything it does: itself, what stands inside it, what a DO block runs, what it calls."""
+"""Everything a statement does: itself, nested statements, the body of a DO block, function calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EVALUATED_KINDS = WRITE_KINDS | {
     "ExecuteStmt",
     "IndexStmt",
 }
-"""Statements whose whole tree is run: nothing in it is only kept for later."""
+"""Statements whose whole tree is evaluated when they run."""
 _EVALUATED_PARTS = frozenset(
     {"AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint", "AT_ValidateConstraint", "AT_SetExpression"}
 )
@@ -39,14 +39,14 @@ _CALLS = re.compile(r'[^\w\s)."][ \t]*[\w."]+\s*\(')
 _TEXT_RUNNING_FUNCTIONS = frozenset(
     {"dblink", "dblink_exec", "dblink_send_query", "schedule", "schedule_in_database"}
 )
-"""Functions of common extensions that run a text as SQL, now or later."""
+"""Functions of common extensions that run a text as SQL, now or later (dblink, pg_cron)."""
 
 
 def statement_effects(statement: Statement, unit: int, *, certain: bool = True) -> Iterator[Effect]:
-    """What `statement` does, itself first."""
+    """What `statement` does, the statement itself first; nothing for a plain INSERT in a large file."""
     plain = statement.kind == "InsertStmt" and statement.parsed is None
     if plain and not _does_more(statement.text):
-        return  # a large file's: constants for one table
+        return
     for effect in _effects_of_statement(statement, Effect(statement.kind, statement.node, unit, certain)):
         if effect.kind == FUNCTION_CALL and effect.file_offset is None:
             yield replace(effect, file_offset=file_offset(statement, effect.node.get("location")))
@@ -55,7 +55,7 @@ def statement_effects(statement: Statement, unit: int, *, certain: bool = True) 
 
 
 def _does_more(insert: str) -> bool:
-    """Whether an INSERT may do more than to insert constants; true also where one of its texts only looks so."""
+    """Whether an INSERT may do more than insert constants; may be true for a string that looks like SQL."""
     lowered = insert.lower()
     if any(word in lowered for word in _NESTED_COMMAND_WORDS):
         return True
@@ -64,14 +64,13 @@ def _does_more(insert: str) -> bool:
 
 
 def routine_effects(statement: Statement, tree: Tree) -> Iterator[Effect]:
-    """What the function or procedure does that `statement` creates; `tree` is its CREATE FUNCTION."""
-    made = options_by_name(tree.get("options", []))
-    language = str((made.get("language") or {}).get("String", {}).get("sval", "sql")).lower()
-    kept = tree.get("sql_body")
-    if kept:
-        yield from _effects_of_body_tree(kept)
+    """What a call of the function or procedure does that `statement` creates; `tree` is its CREATE FUNCTION."""
+    options = options_by_name(tree.get("options", []))
+    language = str((options.get("language") or {}).get("String", {}).get("sval", "sql")).lower()
+    if body := tree.get("sql_body"):
+        yield from _effects_of_body_tree(body)
         return
-    texts = [str(item["String"].get("sval", "")) for item in _items(made.get("as")) if "String" in item]
+    texts = [str(item["String"].get("sval", "")) for item in _items(options.get("as")) if "String" in item]
     text = texts[0] if texts else ""
     if language == "sql":
         yield from _effects_of_text(text)
@@ -84,7 +83,7 @@ def routine_effects(statement: Statement, tree: Tree) -> Iterator[Effect]:
 
 
 def rule_effects(effect: Effect) -> Iterator[Effect]:
-    """What a rule does from its CREATE on, when it is fired."""
+    """What a rule does when it fires."""
     for item in effect.node.get("actions", []):
         for kind, node in item.items():
             yield from _with_nested_effects(Effect(kind, node, 0, certain=False, file_offset=0))
@@ -94,12 +93,12 @@ _TRIGGER_EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE", 32: "TRUNCATE"}
 
 
 def trigger_events(effect: Effect) -> frozenset[str]:
-    """What fires the trigger; the numbers are PostgreSQL's own (catalog/pg_trigger.h)."""
+    """The events that fire a trigger, by the bits of PostgreSQL's catalog/pg_trigger.h."""
     return frozenset(word for bit, word in _TRIGGER_EVENTS.items() if int(effect.node.get("events", 0)) & bit)
 
 
 def file_offset(statement: Statement, location: int | None) -> int:
-    """Where in the file a tree's location is, in characters; the tree counts bytes, from the file's beginning."""
+    """The position in the file, in characters, of a tree's `location`, which counts bytes from the file's start."""
     if location is None or location < statement.first_byte:
         return statement.offset
     before = statement.text.encode()[: location - statement.first_byte]
@@ -127,7 +126,7 @@ def _effects_of_block(found: Iterator[Statement | DynamicSql], outer: Effect) ->
 
 
 def _effects_of_text(text: str) -> Iterator[Effect]:
-    """The statements of a function in SQL."""
+    """The effects of an SQL function's body."""
     from mosaic_deploy.sql.parse import SqlSyntaxError, parse
 
     try:
@@ -139,12 +138,12 @@ def _effects_of_text(text: str) -> Iterator[Effect]:
         yield from _effects_of_statement(one, Effect(one.kind, one.node, 0, certain=False, file_offset=0))
 
 
-def _effects_of_body_tree(kept: Tree) -> Iterator[Effect]:
-    """The statements of a function whose body is kept as trees: BEGIN ATOMIC, or RETURN and an expression."""
-    if "List" not in kept:
-        yield from _with_nested_effects(Effect("SelectStmt", kept, 0, certain=False, file_offset=0))
+def _effects_of_body_tree(body: Tree) -> Iterator[Effect]:
+    """The effects of a function body that is parsed already: BEGIN ATOMIC, or RETURN expression."""
+    if "List" not in body:
+        yield from _with_nested_effects(Effect("SelectStmt", body, 0, certain=False, file_offset=0))
         return
-    for item in kept["List"].get("items", []):
+    for item in body["List"].get("items", []):
         for tree in _items(item) or [item]:
             kind, node = next(iter(tree.items()))
             yield from _with_nested_effects(
@@ -175,7 +174,7 @@ def _call_effect(effect: Effect, node: Tree) -> Effect:
 
 
 def _evaluated_nodes(effect: Effect) -> list[tuple[str, Tree]]:
-    """Commands and calls inside the statement that run with it, in the order in which they are written."""
+    """Writes and function calls inside the statement that run with it, in source order."""
     roots: list[Any] = []
     if effect.kind in _EVALUATED_KINDS:
         roots = [effect.node]
@@ -193,7 +192,7 @@ def _location(kind: str, node: Tree) -> int:
 
 
 def _nested_statements(effect: Effect) -> Iterator[tuple[str, Tree]]:
-    """Statements that happen as a part of it."""
+    """Statements that run as part of it."""
     trees: list[Tree] = []
     if effect.kind == "CreateSchemaStmt":
         trees = effect.node.get("schemaElts", [])
@@ -209,7 +208,7 @@ def _analyzes(node: Tree) -> bool:
 
 
 def written_tables(effect: Effect) -> list[tuple[Name, frozenset[str]]]:
-    """The tables whose rows the act writes, with how."""
+    """The tables whose rows the effect writes, with the events that happen (`INSERT`, `DELETE`, …)."""
     if effect.kind == "TruncateStmt":
         tables = [item["RangeVar"] for item in effect.node.get("relations", [])]
         return [(range_name(table), frozenset({"TRUNCATE"})) for table in tables]

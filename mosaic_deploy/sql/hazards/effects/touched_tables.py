@@ -1,4 +1,4 @@
-"""Whose rows a statement touches: the table that it names, and those behind it."""
+"""Which tables' rows a statement touches: those of the table it names, and of tables connected to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mosaic_deploy.sql.hazards.syntax.names import Name
 
 
 class TouchedTables(NamedTuple):
-    """Live tables as in Hazard. `table` is the one that the statement names, empty where it isn't live."""
+    """Live tables, in the form of Hazard's. `table` is the one the statement names, "" if it isn't live."""
 
     table: str
     cascades_to: tuple[str, ...]
@@ -25,15 +25,15 @@ class TouchedTables(NamedTuple):
 
     @property
     def through_text(self) -> str:
-        """` (through it public.orders)` for what these files have made, to be put behind the name."""
-        return "" if self.table else f" (through it {', '.join(self.cascades_to)})"
+        """` (which affects public.orders)`, for use after a name that these files create; "" for a live table."""
+        return "" if self.table else f" (which affects {', '.join(self.cascades_to)})"
 
 
 def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> TouchedTables:
-    """Whose rows are overwritten or gone where those of `name` are.
+    """The live tables that lose or change rows when rows of `name` are deleted or overwritten.
 
-    Behind a view stand the tables that it reads, behind a table its partitions and children, and what it is one
-    of. `deletes`: rows are deleted one by one, so that foreign keys which say so take others with them.
+    For a view these are the tables it reads; for a table its partitions and children, and its own parents.
+    `deletes`: rows are deleted, so foreign keys with ON DELETE CASCADE or SET NULL apply too.
     """
     found: dict[str, None] = {}
     waiting, seen = [name], {name}
@@ -41,8 +41,8 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
         one = waiting.pop(0)
         found.update(dict.fromkeys(_own_tables(scope, one, deletes=deletes)))
         relation = scope.relation(one)
-        behind = {**relation.shares_rows_with, **(relation.cascades if deletes else {})}
-        for other, live in behind.items():
+        dependents = {**relation.shares_rows_with, **(relation.cascades if deletes else {})}
+        for other, live in dependents.items():
             found.update(dict.fromkeys(live))
             if other not in seen:
                 seen.add(other)
@@ -53,7 +53,7 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
 
 
 def _own_tables(scope: Scope, name: Name, *, deletes: bool) -> Iterable[str]:
-    """The live relation that the name means, under its old and its new name, and what the database has behind it."""
+    """The live relation behind the name (old and new name) and what the live database connects to it."""
     if not scope.existed_before(name):
         return
     yield scope.live_name(name)

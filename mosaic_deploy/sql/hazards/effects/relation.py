@@ -1,0 +1,48 @@
+"""What the reviewed files reveal about one table or view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mosaic_deploy.sql.hazards.syntax.names import Name
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.hazards.syntax.types import ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOrTrigger:
+    """A rule (runs `effects`) or a trigger (calls `function`) fired by `events`, such as `DELETE`.
+
+    `description` is for messages: `trigger touched`.
+    """
+
+    description: str
+    events: frozenset[str]
+    effects: tuple[Effect, ...] = ()
+    function: Name | None = None
+
+
+@dataclass(slots=True)
+class Relation:
+    """One table or view as the statements so far have created or altered it."""
+
+    columns: dict[str, ColumnType] = field(default_factory=dict)
+    added_columns: set[str] = field(default_factory=set)
+    """Columns that the pending files add."""
+    security_invoker: bool = False
+    """Whether it is a view that runs with its reader's privileges."""
+    unvalidated: dict[str, int] = field(default_factory=dict)
+    """Constraints added as NOT VALID, with the number of the unit that adds them."""
+    not_null_checks: dict[str, str] = field(default_factory=dict)
+    """Unvalidated constraints `CHECK (column IS NOT NULL)`, with the column."""
+    proven_not_null: set[str] = field(default_factory=set)
+    """Columns with a validated constraint of that kind."""
+    shares_rows_with: dict[Name, tuple[str, ...]] = field(default_factory=dict)
+    """Relations that hold the same rows: below a view, attached as a partition, inheriting.
+
+    Each with the live tables (`schema.name`) it meant at that point, because a later rename must not hide them.
+    """
+    cascades: dict[Name, tuple[str, ...]] = field(default_factory=dict)
+    """Tables that lose rows or values when its rows are deleted, in the same form."""
+    rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
+    """Those that the pending files create on it."""
