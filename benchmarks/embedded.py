@@ -1,10 +1,10 @@
-"""The embedded platform: how fast it starts, what it holds at rest, and how much of the web server's speed is left.
+"""The embedded platform: start time, memory at rest, and request rates compared with an empty response.
 
     python benchmarks/embedded.py [SECONDS]
 
-The floor is the same server, uvicorn with the same settings, on which Starlette answers an empty request. The load
-comes from a second process on the same machine. Rounds alternate between floor and operations; each number is the
-median of its rounds, and each ratio is of two neighbours.
+The baseline is uvicorn with the same settings, on which Starlette sends an empty response. The load comes from a
+second process on the same machine. Rounds alternate between the baseline and an operation; each number is a median,
+and each ratio compares an operation with the baseline right before it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from load import Asked, Result, apply_load
-from operations import prepared
+from load import Request, Result, apply_load
+from operations import prepare_requests
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.machine.ports import free_port
 
 ROUNDS = 5
-_FLOOR = """
+_BASELINE = """
 import sys, uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -60,51 +60,51 @@ def main() -> None:
 
 
 def _starts(home: Path) -> list[tuple[str, str]]:
-    """The process contract's own command, from a shell's view: interpreter and all."""
-    cold, warm, found = [], [], []
+    """Times of the `start` command, including the Python interpreter."""
+    first, later, running = [], [], []
     for _ in range(3):
         run_platform(home, "reset")
         shutil.rmtree(home, ignore_errors=True)
-        cold.append(_timed(home, "start"))
+        first.append(_timed(home, "start"))
         for _ in range(2):
             run_platform(home, "stop")
-            warm.append(_timed(home, "start"))
-            found.append(_timed(home, "start"))
+            later.append(_timed(home, "start"))
+            running.append(_timed(home, "start"))
     run_platform(home, "stop")
     return [
-        ("first start, PostgreSQL unpacked and initialised", f"{statistics.median(cold):.2f} s"),
-        ("later start", f"{statistics.median(warm):.2f} s"),
-        ("start where it runs already", f"{statistics.median(found):.2f} s"),
+        ("first start, PostgreSQL unpacked and initialized", f"{statistics.median(first):.2f} s"),
+        ("later start", f"{statistics.median(later):.2f} s"),
+        ("start when already running", f"{statistics.median(running):.2f} s"),
     ]
 
 
 def _timed(home: Path, *arguments: str) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     assert run_platform(home, *arguments)["exit_code"] == 0
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def _memory(home: Path) -> list[tuple[str, str]]:
-    """Half a minute after the start nothing is under way any more. Shared pages are split among those who share."""
+    """Half a minute after the start, when background work has finished. Shared pages are split among processes."""
     pid = int((home / "serve.pid").read_text())
     time.sleep(30)
-    server, database = _proportional(pid), sum(_proportional(one) for one in _family(pid))
+    server, database = _memory_of(pid), sum(_memory_of(one) for one in _descendants(pid))
     return [
         ("memory at rest, web server", f"{server >> 20} MB"),
         ("memory at rest, PostgreSQL", f"{database >> 20} MB"),
     ]
 
 
-def _family(pid: int) -> list[int]:
-    """All processes below one."""
-    said = subprocess.run(
+def _descendants(pid: int) -> list[int]:
+    listed = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     )
-    children = [int(line) for line in said.stdout.split()]
-    return children + [below for child in children for below in _family(child)]
+    children = [int(line) for line in listed.stdout.split()]
+    return children + [below for child in children for below in _descendants(child)]
 
 
-def _proportional(pid: int) -> int:
+def _memory_of(pid: int) -> int:
+    """Bytes, by Linux's proportional set size."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
@@ -112,9 +112,9 @@ def _proportional(pid: int) -> int:
 
 
 @contextmanager
-def _floor() -> Iterator[int]:
+def _baseline() -> Iterator[int]:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", _FLOOR, str(port)], env={**os.environ})
+    server = subprocess.Popen([sys.executable, "-c", _BASELINE, str(port)], env={**os.environ})
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -136,27 +136,27 @@ def _compare(home: Path, url: str, seconds: float) -> None:
     port = int(url.rpartition(":")[2])
     api = {"Host": f"127.0.0.1:{port}", "X-API-Key": key}
     project = create_project(url, key, "Load")
-    taken: dict[str, list[Result]] = {}
+    results: dict[str, list[Result]] = {}
     ratios: dict[str, list[float]] = {}
-    empty = [Asked("GET", "/", {"Host": "127.0.0.1"})]
-    with _floor() as floor_port, httpx.Client(base_url=url, headers=api, timeout=60) as client:
+    empty = [Request("GET", "/", {"Host": "127.0.0.1"})]
+    with _baseline() as baseline_port, httpx.Client(base_url=url, headers=api, timeout=60) as client:
         for _ in range(ROUNDS):
-            for name, requests in prepared(client, project, f"{project}.localhost:{port}", api).items():
-                floor = apply_load(floor_port, empty, seconds)
-                taken.setdefault("the floor: an empty answer", []).append(floor)
-                found = apply_load(port, requests, seconds)
-                taken.setdefault(name, []).append(found)
-                ratios.setdefault(name, []).append(floor.per_second / found.per_second)
-    print(
-        "| operation | requests a second | middle | slowest hundredth | floor's speed |\n|---|---:|---:|---:|---:|"
-    )
-    for name, results in taken.items():
-        rate, middle, slow = (
-            statistics.median(getattr(one, field) for one in results)
-            for field in ("per_second", "middle", "slowest_hundredth")
+            for name, requests in prepare_requests(
+                client, project, f"{project}.localhost:{port}", api
+            ).items():
+                baseline = apply_load(baseline_port, empty, seconds)
+                results.setdefault("baseline: an empty response", []).append(baseline)
+                result = apply_load(port, requests, seconds)
+                results.setdefault(name, []).append(result)
+                ratios.setdefault(name, []).append(baseline.per_second / result.per_second)
+    print("| operation | requests per second | median | p99 | of the baseline |\n|---|---:|---:|---:|---:|")
+    for name, rounds in results.items():
+        rate, median, p99 = (
+            statistics.median(getattr(one, field) for one in rounds)
+            for field in ("per_second", "median", "p99")
         )
         ratio = f"1/{statistics.median(ratios[name]):.1f}" if name in ratios else "1"
-        print(f"| {name} | {rate:.0f} | {1000 * middle:.1f} ms | {1000 * slow:.1f} ms | {ratio} |")
+        print(f"| {name} | {rate:.0f} | {1000 * median:.1f} ms | {1000 * p99:.1f} ms | {ratio} |")
 
 
 if __name__ == "__main__":

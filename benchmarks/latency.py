@@ -1,4 +1,4 @@
-"""A TCP proxy that delays every byte: what a network in between does to both sides alike."""
+"""A TCP proxy that delays every byte in both directions, as a network does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def delayed(port: int, round_trip: float) -> Iterator[int]:
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends the server's task too, and with it the thread."""
+    """Includes the server's task, so the thread ends."""
     for task in asyncio.all_tasks(loop):
         task.cancel()
 
@@ -52,7 +52,7 @@ async def _connection(
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Forwards in order, each chunk `delay` seconds after it came; later chunks don't wait for earlier ones."""
+    """Forwards chunks in order, each `delay` seconds after it arrived; delays don't add up."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 

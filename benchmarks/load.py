@@ -1,7 +1,7 @@
-"""A bounded load from a process of its own: requests kept going on some connections for some seconds.
+"""A load generator in its own process: sends requests on several connections for some seconds.
 
-As a program it reads one plan as JSON on stdin and prints what came of it; `apply_load` runs it so. Requests are
-whole before the clock starts, and answers are read no further than their length: what it measures is the server.
+As a program it reads a JSON plan from stdin and prints the result as JSON; `apply_load` runs it that way. Requests
+are encoded before the clock starts and responses are only read, not parsed, so the server is what is measured.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ CLIENTS = 8
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request. A body of `padding` bytes is added, so that the plan itself stays small."""
+class Request:
+    """One request. `padding` bytes are added to its body when it is sent, which keeps the plan small."""
 
     method: str
     path: str
@@ -41,57 +41,57 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds, and how many requests were answered in one."""
+    """Requests per second, and the median and 99th percentile of their seconds."""
 
     per_second: float
-    middle: float
-    slowest_hundredth: float
+    median: float
+    p99: float
 
     def __str__(self) -> str:
-        return f"{self.per_second:.0f}/s, {1000 * self.middle:.1f} / {1000 * self.slowest_hundredth:.1f} ms"
+        return f"{self.per_second:.0f}/s, {1000 * self.median:.1f} / {1000 * self.p99:.1f} ms"
 
 
-def apply_load(port: int, requests: Sequence[Asked], seconds: float, clients: int = CLIENTS) -> Result:
-    """Raises RuntimeError where one answer isn't a success."""
+def apply_load(port: int, requests: Sequence[Request], seconds: float, clients: int = CLIENTS) -> Result:
+    """Raises RuntimeError if a response isn't a success."""
     plan = {
         "port": port,
         "clients": clients,
         "seconds": seconds,
         "requests": [asdict(one) for one in requests],
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, __file__], input=json.dumps(plan), capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr[-2000:])
-    return Result(**json.loads(done.stdout))
+    if process.returncode != 0:
+        raise RuntimeError(process.stderr[-2000:])
+    return Result(**json.loads(process.stdout))
 
 
 async def _load(port: int, requests: list[bytes], clients: int, seconds: float) -> Result:
-    taken: list[float] = []
-    begun = time.perf_counter()
-    end = begun + seconds
+    durations: list[float] = []
+    started = time.perf_counter()
+    end = started + seconds
     await asyncio.gather(
-        *(_client(port, requests[number:] + requests[:number], end, taken) for number in range(clients))
+        *(_client(port, requests[number:] + requests[:number], end, durations) for number in range(clients))
     )
-    spent = time.perf_counter() - begun
-    cuts = statistics.quantiles(taken, n=100)
-    return Result(len(taken) / spent, cuts[49], cuts[98])
+    elapsed = time.perf_counter() - started
+    percentiles = statistics.quantiles(durations, n=100)
+    return Result(len(durations) / elapsed, percentiles[49], percentiles[98])
 
 
-async def _client(port: int, requests: list[bytes], end: float, taken: list[float]) -> None:
+async def _client(port: int, requests: list[bytes], end: float, durations: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    turn = 0
-    while (begun := time.perf_counter()) < end:
-        writer.write(requests[turn % len(requests)])
+    sent = 0
+    while (started := time.perf_counter()) < end:
+        writer.write(requests[sent % len(requests)])
         await writer.drain()
-        await _read_answer(reader)
-        taken.append(time.perf_counter() - begun)
-        turn += 1
+        await _read_response(reader)
+        durations.append(time.perf_counter() - started)
+        sent += 1
     writer.close()
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> None:
+async def _read_response(reader: asyncio.StreamReader) -> None:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     if not head.startswith(b"http/1.1 2"):
         raise RuntimeError(head.decode() + (await reader.read(1000)).decode(errors="replace"))
@@ -102,7 +102,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> None:
 
 def main() -> None:
     plan = json.load(sys.stdin)
-    requests = [Asked(**one).encoded() for one in plan["requests"]]
+    requests = [Request(**one).encoded() for one in plan["requests"]]
     result = asyncio.run(_load(plan["port"], requests, plan["clients"], plan["seconds"]))
     json.dump(asdict(result), sys.stdout)
 

@@ -1,4 +1,4 @@
-"""An S3 service on this machine, SeaweedFS, with one bucket."""
+"""SeaweedFS as an S3 service on this machine, with one bucket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUCKET = "bench"
 
 @contextmanager
 def s3_service(folder: Path) -> Iterator[dict[str, str]]:
-    """Runs it in `folder`, and gives the environment that reaches it."""
+    """Runs it in `folder`, and yields the environment variables for its clients."""
     program = Path(sys.prefix) / "bin" / "weed"
     folder.mkdir(parents=True)
     key, secret = "AKIABENCH", "secret"
@@ -63,20 +63,20 @@ def s3_service(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def wait_for(url: str) -> None:
-    until = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while True:
         try:
             with urlopen(url):
                 return
         except URLError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 
 def free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
         one.close()
     return ports

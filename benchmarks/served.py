@@ -1,9 +1,9 @@
-"""A served platform under a bounded load, with one worker and with several: requests a second, and how long they take.
+"""A self-hosted platform under load, with one worker and with two: requests per second, and how long they take.
 
     python benchmarks/served.py [SECONDS]
 
-PostgreSQL (Debian's), the S3 service (SeaweedFS), the workers and the load all run on this one machine, so more
-workers than it has cores left show nothing.
+Debian's PostgreSQL, SeaweedFS, the workers and the load generator all run on this machine, so more workers than free
+cores show no gain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path[:0] = [
 ]
 
 from load import CLIENTS, apply_load  # noqa: E402
-from operations import prepared  # noqa: E402
+from operations import prepare_requests  # noqa: E402
 from served import DOMAIN, Services, postgres_server, run, s3_service, serve  # noqa: E402
 
 
@@ -30,8 +30,8 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         with postgres_server(folder / "postgres") as url, s3_service(folder / "s3") as aws:
-            mail = {"MOSAIC_SMTP_URL": "smtp://127.0.0.1:9/?from=no-reply@example.com"}
-            environment = {**os.environ, **aws, **mail, "MOSAIC_DATABASE_URL": url}
+            smtp = {"MOSAIC_SMTP_URL": "smtp://127.0.0.1:9/?from=no-reply@example.com"}
+            environment = {**os.environ, **aws, **smtp, "MOSAIC_DATABASE_URL": url}
             arguments = ("--store", "s3://mosaic", "--base-domain", f"http://{DOMAIN}")
             services = Services(environment, "", arguments)
             key = run(services, "account-create", "Load", "--tier", "pro")["api_key"]
@@ -44,15 +44,18 @@ def main() -> None:
 
 def _column(services: Services, key: str, workers: int, seconds: float) -> dict[str, str]:
     with serve(services, "--workers", str(workers)) as served, served.client(key) as client:
-        begun = time.monotonic()
+        started = time.monotonic()
         project = client.post("/v1/project/projects", json={"name": "Load"}).json()["project_id"]
         while client.get(f"/v1/project/{project}/credentials").status_code != 200:
             time.sleep(0.01)
-        print(f"{workers} workers: a project in {1000 * (time.monotonic() - begun):.0f} ms", file=sys.stderr)
+        print(
+            f"{workers} workers: project created in {1000 * (time.monotonic() - started):.0f} ms",
+            file=sys.stderr,
+        )
         port = int(served.address.rpartition(":")[2])
         api = {"Host": f"api.{DOMAIN}", "X-API-Key": key}
-        wanted = prepared(client, project, f"{project}.{DOMAIN}", api)
-        return {name: str(apply_load(port, requests, seconds)) for name, requests in wanted.items()}
+        operations = prepare_requests(client, project, f"{project}.{DOMAIN}", api)
+        return {name: str(apply_load(port, requests, seconds)) for name, requests in operations.items()}
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ MANIFESTS = [
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_option_is_in_cli_md(name: str) -> None:
-    found = sections(CLI)
-    assert name in found, f"docs/cli.md has no section `{name}`"
+def test_cli_md_documents_every_command_and_option(name: str) -> None:
+    assert name in sections(CLI), f"docs/cli.md has no section `{name}`"
+    text = documentation_of(name)
     for parameter in COMMANDS[name].params:
         words = (
             parameter.opts
@@ -111,7 +111,22 @@ def test_every_command_and_option_is_in_cli_md(name: str) -> None:
             else [parameter.metavar or parameter.name.upper()]
         )
         for word in (each.strip("[]") for each in words):
-            assert f"`{word}" in found[name], f"docs/cli.md doesn't explain {word} under `{name}`"
+            assert f"`{word}" in text, f"docs/cli.md doesn't explain {word} under `{name}`"
+
+
+def documentation_of(name: str) -> str:
+    """A command's section, with the rows of the common options that it names."""
+    found = sections(CLI)
+    rows = {row[1]: row[0] for row in re.finditer(r"^\| `([^ `]+).*", found["Common options"], re.MULTILINE)}
+    named = common_options(name)
+    assert named <= rows.keys(), f"`{name}` names common options that aren't explained: {named - rows.keys()}"
+    return "\n".join([found[name], *(rows[each] for each in sorted(named))])
+
+
+def common_options(name: str) -> set[str]:
+    """What a section's `Common:` paragraph names: `PATH` and long options."""
+    paragraph = re.search(r"\bCommon: (.+?)(?:\n\n|\Z)", sections(CLI)[name], re.DOTALL)
+    return set(re.findall(r"`(PATH|--[a-z-]+)`", paragraph[1])) if paragraph else set()
 
 
 def test_cli_md_explains_no_command_that_is_not_there() -> None:
@@ -120,10 +135,11 @@ def test_cli_md_explains_no_command_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("name", [each for each in COMMANDS if each != "mosaic-deploy"])
-def test_cli_md_explains_no_option_that_is_not_there(name: str) -> None:
+def test_cli_md_documents_no_option_that_does_not_exist(name: str) -> None:
     rows = re.findall(r"^\| (`-.*?) \|", sections(CLI)[name], re.MULTILINE)
     known = {word for parameter in COMMANDS[name].params for word in parameter.opts} | {"--help", "-h"}
     assert {word.split()[0] for row in rows for word in re.findall(r"`(-[^`]+)`", row)} <= known
+    assert common_options(name) - {"PATH"} <= known
 
 
 @pytest.mark.parametrize("code", CODES)
