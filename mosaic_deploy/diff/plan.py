@@ -59,7 +59,7 @@ class PlanRules:
     prefix: str = ""
     """Strangers in storage are pruned only below it."""
     cannot_delete: frozenset[str] = frozenset()
-    """Of `static` and `asset`: kinds that should be pruned, and the platform lists no way to."""
+    """Of `static` and `storage`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
     environment: str | None = None
 
@@ -104,7 +104,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *_notes("static", static, rules),
-            *_notes("asset", storage_files, rules),
+            *_notes("storage", storage_files, rules),
         ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),
@@ -138,14 +138,13 @@ def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, pre
 
 def _notes(kind: str, keyed: ObjectDiff, rules: PlanRules) -> list[Note]:
     notes = []
-    section = "static" if kind == "static" else "storage"
     if keyed.kept:
         stay, them = ("stays", "it") if len(keyed.kept) == 1 else ("stay", "them")
         impossible = kind in rules.cannot_delete
         way = (
             f"the platform lists no way to delete {them}"
             if impossible
-            else f"{section}.prune: true removes {them}"
+            else f"{kind}.prune: true removes {them}"
         )
         message = f"{_file_count_text(keyed.kept)} no longer in the folder {stay} live ({_names_text(keyed.kept)}); {way}"
         # Once it is remembered as kept, nothing about it is new.

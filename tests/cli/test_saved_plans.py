@@ -458,7 +458,7 @@ def test_real_plans_are_as_the_schema_says(run, live):
         SCHEMA.validate(document)
         kinds |= {(change["kind"], change["action"]) for change in document["changes"]}
         assert bool(document["hazards"]) is (name == "cli")
-    assert kinds >= {("static", "destroy"), ("auth", "add"), ("seed", "add"), ("asset", "add")}
+    assert kinds >= {("static", "destroy"), ("auth", "add"), ("seed", "add"), ("storage", "add")}
     assert kinds >= {("project", "add"), ("extension", "add"), ("migration", "add")}
     SCHEMA.validate(json.loads(run("plan", "--local", "-o", "json").stdout))
 

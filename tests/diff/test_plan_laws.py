@@ -90,10 +90,10 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 live = replace(live, project=PROJECT)
             case EnableExtension(name):
                 live = replace(live, extensions=live.extensions | {name})
-            case ApplyMigration(version, from_unit=first):
+            case ApplyMigration(version, steps_done=first):
                 before = history.get(version)
                 assert first == (before.units_done if before else 0), "no unit twice, none left out"
-                history[version] = replace(units[version], units_done=change.units)
+                history[version] = replace(units[version], units_done=change.steps)
             case PutStatic(path, sha256, size):
                 static[path] = Object(path, sha256, size)
             case PutStorageFile(path, sha256, size):
@@ -195,7 +195,7 @@ def test_all_leaves_nothing_but_what_is_desired(desired: Snapshot, live: Snapsho
     after = apply(plan, live, desired)
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
         assert wanted is None or found == wanted
-    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.stranger]
+    strangers = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.unmanaged]
     deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile)]
     assert plan.prune_count == (len(deletes) if strangers else 0)
 
@@ -311,8 +311,8 @@ def test_a_prefix_bounds_what_all_means() -> None:
     }
     live = Snapshot(PROJECT, storage=strangers)
     plan = make_plan(Snapshot(PROJECT, storage={}), live, PlanRules(prune_storage="all", prefix="images/"))
-    assert plan.changes == (DeleteStorageFile("images/old.png", "never deployed from here", stranger=True),)
-    assert [note.addresses for note in plan.notes] == [("asset:uploads/by-a-user.png",)]
+    assert plan.changes == (DeleteStorageFile("images/old.png", "never deployed from here", unmanaged=True),)
+    assert [note.addresses for note in plan.notes] == [("storage:uploads/by-a-user.png",)]
 
 
 def test_a_platform_that_cannot_delete_is_told_once_and_then_remembered() -> None:
@@ -336,9 +336,9 @@ def test_strangers_files_are_noted(rules: PlanRules) -> None:
     plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=strangers), rules)
     [note] = plan.notes
     assert (note.code, note.severity, note.addresses) == (
-        "asset_unmanaged",
+        "storage_unmanaged",
         Severity.INFO,
-        ("asset:a.png", "asset:b.png"),
+        ("storage:a.png", "storage:b.png"),
     )
     assert note.message == ("2 files live that no deploy from here has put there; left alone (a.png, b.png)")
 
