@@ -25,7 +25,7 @@ from mosaic_deploy.cli.render.documents import (
     validate_document,
 )
 from mosaic_deploy.cli.target.commit import read_commit
-from mosaic_deploy.cli.target.identity import holder, witness
+from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import (
@@ -84,7 +84,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
             retry_command=session.scope.command("apply"),
-            witness=witness(),
+            processes=local_processes(),
             commit=read_commit(session.manifest.root),
         )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()

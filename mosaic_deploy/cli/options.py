@@ -221,9 +221,9 @@ def poll(command: F) -> F:
 
 
 def lease(command: F) -> F:
-    """`--lock-timeout` and `--break-lease`."""
+    """`--lock-timeout` and `--force-unlock`."""
     command = click.option(
-        "--break-lease",
+        "--force-unlock",
         is_flag=True,
         help="Take over the lease of a deploy that is dead: not heard of for 30 seconds, or a process of this "
         "machine that is gone. A deploy that is alive is waited for.",

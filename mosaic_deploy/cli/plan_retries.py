@@ -30,7 +30,7 @@ def plan_when_lease_free(
 
     A lease whose process has ended is taken away first, in the name of `holder`.
 
-    With `patience.breaks` the apply itself breaks the lease, or waits.
+    With `wait_policy.force_unlock` the apply itself breaks the lease, or waits.
     """
     planned = plan()
     if not planned.read_during_deploy or wait_policy.force_unlock:

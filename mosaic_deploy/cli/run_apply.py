@@ -11,7 +11,7 @@ from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overta
 from mosaic_deploy.cli.saved_plan import SavedPlan, without_stale_retry
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.commit import read_commit
-from mosaic_deploy.cli.target.identity import holder, witness
+from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import require_plan_consent
 
@@ -35,7 +35,7 @@ class DeployOptions:
     allow: tuple[str, ...] = ()
     dry_run: bool = False
     lock_timeout: float = 60.0
-    break_lease: bool = False
+    force_unlock: bool = False
     question: str = "Apply these changes?"
 
 
@@ -108,7 +108,7 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
             wanted = replace(options, verify=on_progress, parallelism=parallelism, on_hashed=on_hashed)
             return deploy.plan(session.api, session.manifest, session.target, wanted)
 
-    wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.break_lease, witness())
+    wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())
     planned = (
         plan()
         if deploy_options.dry_run
@@ -124,9 +124,9 @@ def _apply_events(session: Session, planned: PreparedPlan, deploy_options: Deplo
     options = deploy.ApplyOptions(
         holder=holder(),
         retry_command=deploy_options.saved_plan.again if deploy_options.saved_plan else command_line(),
-        lease_wait=deploy_options.lock_timeout,
-        break_lease=deploy_options.break_lease,
-        witness=witness(),
+        lock_wait=deploy_options.lock_timeout,
+        force_unlock=deploy_options.force_unlock,
+        processes=local_processes(),
         commit=read_commit(session.manifest.root),
         parallelism=deploy_options.plan_options.parallelism,
     )

@@ -61,15 +61,14 @@ def _is_applied(found: Migration | None) -> bool:
 
 
 def _apply_change(wanted: Migration, found: Migration | None) -> ApplyMigration:
-    from_unit = found.units_done if found else 0
     return ApplyMigration(
         wanted.version,
         wanted.file,
         wanted.checksum,
         wanted.semantic,
         wanted.units,
-        from_unit,
-        words=wanted.words,
+        found.units_done if found else 0,
+        summary=wanted.words,
     )
 
 

@@ -59,7 +59,7 @@ class PlanRules:
     prefix: str = ""
     """Unmanaged storage files are pruned only below it."""
     cannot_delete: frozenset[str] = frozenset()
-    """Of `static` and `asset`: kinds that should be pruned, and the platform lists no way to."""
+    """Of `static` and `storage`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
     environment: str | None = None
 
@@ -104,7 +104,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *_notes("static", static, rules),
-            *_notes("asset", storage_files, rules),
+            *_notes("storage", storage_files, rules),
         ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),

@@ -17,7 +17,7 @@ RESOURCES = {
     "migrations": "migration",
     "seeds": "seed",
     "static": "static",
-    "storage": "asset",
+    "storage": "storage",
     "auth": "auth",
 }
 """Resource, as the manifest names it → kind of change."""
@@ -85,7 +85,7 @@ def known_names(desired: Snapshot, live: Snapshot) -> Names:
         "migration": frozenset(m.file for side in sides for m in side.migrations or ()),
         "seed": frozenset(path for side in sides for path in side.seeds or ()),
         "static": frozenset(path for side in sides for path in side.static or ()),
-        "asset": frozenset(path for side in sides for path in side.storage or ()),
+        "storage": frozenset(path for side in sides for path in side.storage or ()),
         "auth": frozenset({"magic_link"}) if any(side.auth for side in sides) else frozenset(),
     }
 

@@ -39,23 +39,23 @@ class EnableExtension:
 
 @dataclass(frozen=True, slots=True)
 class ApplyMigration:
-    """`from_unit` is the number of units already committed by an earlier, interrupted run; `words` what it does."""
+    """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does."""
 
     version: str
     file: str
     checksum: str
-    semantic: str
-    units: int = 1
-    from_unit: int = 0
-    words: str = ""
+    semantic_checksum: str
+    steps: int = 1
+    steps_done: int = 0
+    summary: str = ""
     kind: ClassVar[str] = "migration"
     action: ClassVar[Action] = Action.ADD
 
     @property
     def reason(self) -> str:
-        if self.from_unit:
-            return f"resumes after part {self.from_unit} of {self.units}"
-        return self.words or "pending"
+        if self.steps_done:
+            return f"resumes after part {self.steps_done} of {self.steps}"
+        return self.summary or "pending"
 
     @property
     def address(self) -> str:
@@ -64,14 +64,14 @@ class ApplyMigration:
 
 @dataclass(frozen=True, slots=True)
 class RecordMigration:
-    """A file's row in the ledger, and nothing run: `units_done` of its `units` count as committed."""
+    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed."""
 
     version: str
     file: str
     checksum: str
-    semantic: str
-    units: int
-    units_done: int
+    semantic_checksum: str
+    steps: int
+    steps_done: int
     action: Action
     reason: str
     kind: ClassVar[str] = "history"
@@ -148,11 +148,11 @@ class PutStatic:
 
 @dataclass(frozen=True, slots=True)
 class DeleteStatic:
-    """`stranger`: never deployed from here, so it is deleted only where its number was agreed to."""
+    """`unmanaged`: not deployed from this project, so it is deleted only if its number was approved."""
 
     path: str
     reason: str
-    stranger: bool = False
+    unmanaged: bool = False
     kind: ClassVar[str] = "static"
     action: ClassVar[Action] = Action.DESTROY
 
@@ -168,11 +168,11 @@ class PutStorageFile:
     size: int
     action: Action
     reason: str
-    kind: ClassVar[str] = "asset"
+    kind: ClassVar[str] = "storage"
 
     @property
     def address(self) -> str:
-        return f"asset:{self.path}"
+        return f"storage:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +181,13 @@ class DeleteStorageFile:
 
     path: str
     reason: str
-    stranger: bool = False
-    kind: ClassVar[str] = "asset"
+    unmanaged: bool = False
+    kind: ClassVar[str] = "storage"
     action: ClassVar[Action] = Action.DESTROY
 
     @property
     def address(self) -> str:
-        return f"asset:{self.path}"
+        return f"storage:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class Plan:
     def prune_count(self) -> int:
         """How many files would be deleted, where some were never deployed from here; a person agrees to the number."""
         deletes = [change for change in self.changes if isinstance(change, Delete)]
-        return len(deletes) if any(change.stranger for change in deletes) else 0
+        return len(deletes) if any(change.unmanaged for change in deletes) else 0
 
     @property
     def fingerprint(self) -> str:

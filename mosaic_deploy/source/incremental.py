@@ -30,7 +30,7 @@ class FileIndex:
 def index_files(desired: Desired) -> FileIndex:
     """Looks at every file once, and opens none."""
     names: dict[str, tuple[tuple[str, str], ...]] = {}
-    for kind, files in (("static", desired.static), ("asset", desired.storage_files)):
+    for kind, files in (("static", desired.static), ("storage", desired.storage_files)):
         for name, file in files.items():
             shown = posixpath.normpath(file.relative_path)
             names[shown] = (*names.get(shown, ()), (kind, name))
@@ -44,7 +44,7 @@ def reread_files(desired: Desired, found: FileIndex, edited: Collection[str]) ->
     secret, a folder, SQL, patterns. Then everything is to be read.
     """
     static, storage_files = dict(desired.static), dict(desired.storage_files)
-    changed: dict[str, dict[str, Object]] = {"static": {}, "asset": {}}
+    changed: dict[str, dict[str, Object]] = {"static": {}, "storage": {}}
     for shown in edited:
         kinds = found.names.get(shown)
         if kinds is None and _is_transient(desired.manifest.root, shown, found):
@@ -60,8 +60,8 @@ def reread_files(desired: Desired, found: FileIndex, edited: Collection[str]) ->
     snapshot = desired.snapshot
     if changed["static"]:
         snapshot = replace(snapshot, static={**(snapshot.static or {}), **changed["static"]})
-    if changed["asset"]:
-        snapshot = replace(snapshot, storage={**(snapshot.storage or {}), **changed["asset"]})
+    if changed["storage"]:
+        snapshot = replace(snapshot, storage={**(snapshot.storage or {}), **changed["storage"]})
     return replace(desired, snapshot=snapshot, static=static, storage_files=storage_files)
 
 

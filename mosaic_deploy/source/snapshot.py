@@ -88,7 +88,7 @@ def read_valid_desired(
         auth=_auth_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
     )
-    read = {kind: files for kind, files in (("static", static), ("asset", storage_files)) if files}
+    read = {kind: files for kind, files in (("static", static), ("storage", storage_files)) if files}
     return Desired(
         manifest,
         snapshot,

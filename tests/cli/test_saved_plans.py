@@ -458,7 +458,7 @@ def test_real_plans_are_as_the_schema_says(run, live):
         SCHEMA.validate(document)
         kinds |= {(change["kind"], change["action"]) for change in document["changes"]}
         assert bool(document["hazards"]) is (name == "cli")
-    assert kinds >= {("static", "destroy"), ("auth", "add"), ("seed", "add"), ("asset", "add")}
+    assert kinds >= {("static", "destroy"), ("auth", "add"), ("seed", "add"), ("storage", "add")}
     assert kinds >= {("project", "add"), ("extension", "add"), ("migration", "add")}
     SCHEMA.validate(json.loads(run("plan", "--local", "-o", "json").stdout))
 
@@ -473,7 +473,7 @@ def test_a_saved_plan_that_another_deploy_made_stale_is_made_anew_not_run_again(
     lease = "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
     lease += "('ada@elsewhere', 't', now(), now() + interval '20 seconds')"
     assert run("sql", "--local", lease).returncode == 0
-    error = json.loads(run("apply", "plan.json", "--break-lease", "-o", "json").stdout)["error"]
+    error = json.loads(run("apply", "plan.json", "--force-unlock", "-o", "json").stdout)["error"]
     assert error["code"] == "plan_stale"
     assert error["hint"] == "read a new plan, and apply that"
     assert [action["command"] for action in error["next_actions"]] == [

@@ -20,7 +20,7 @@ from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
 from mosaic_deploy.source.manifest.read import read_manifest
 
 _numbers = itertools.count(1)
-OPTIONS = ApplyOptions(holder="tests", retry_command="mosaic-deploy apply", lease_wait=0.0)
+OPTIONS = ApplyOptions(holder="tests", retry_command="mosaic-deploy apply", lock_wait=0.0)
 
 
 @dataclass

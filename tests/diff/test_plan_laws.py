@@ -90,7 +90,7 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 live = replace(live, project=PROJECT)
             case EnableExtension(name):
                 live = replace(live, extensions=live.extensions | {name})
-            case ApplyMigration(version, from_unit=first):
+            case ApplyMigration(version, steps_done=first):
                 before = history.get(version)
                 assert first == (before.units_done if before else 0), (
                     "no unit runs twice, and none is skipped"
@@ -343,9 +343,9 @@ def test_unmanaged_files_are_noted(rules: PlanRules) -> None:
     plan = make_plan(Snapshot(PROJECT, storage={}), Snapshot(PROJECT, storage=unmanaged), rules)
     [note] = plan.notes
     assert (note.code, note.severity, note.addresses) == (
-        "asset_unmanaged",
+        "storage_unmanaged",
         Severity.INFO,
-        ("asset:a.png", "asset:b.png"),
+        ("storage:a.png", "storage:b.png"),
     )
     assert note.message == "2 unmanaged live files, kept: a.png, b.png"
 

@@ -17,7 +17,7 @@ from mosaic_deploy.model.snapshot import Migration, Object, Project, Snapshot
 from tests.diff.test_plan_laws import PRUNE, apply, desired_snapshots, live_snapshots
 
 TEXTS = [
-    "project", "extensions", "migrations", "seeds", "static", "storage", "auth", "asset",
+    "project", "extensions", "migrations", "seeds", "static", "storage", "auth", "storage",
     "migration:0001*", "migration:000[12]_x.sql", "static:*.html", "static:sub/", "static:index.html",
     "storage:/*.css", "storage:**/index.html", "extension:vector", "auth:magic_link",
 ]  # fmt: skip
@@ -106,9 +106,9 @@ def part(
         ("extension:vector", {"extension:vector"}),
         ("seeds", {"seed:seeds/1.sql"}),
         ("seeds:seeds/*.sql", {"seed:seeds/1.sql"}),
-        ("storage", {"asset:images/a.png"}),
-        ("storage:images/*", {"asset:images/a.png"}),
-        ("asset:images/a.png", {"asset:images/a.png"}),
+        ("storage", {"storage:images/a.png"}),
+        ("storage:images/*", {"storage:images/a.png"}),
+        ("storage:images/a.png", {"storage:images/a.png"}),
         ("static:about/*.html", {"static:about/a.html"}),
         ("static:about/**", {"static:about/a.html", "static:about/deep/b.html"}),
         ("static:about/", {"static:about/a.html", "static:about/deep/b.html"}),

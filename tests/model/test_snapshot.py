@@ -143,8 +143,8 @@ def test_change_facts_are_json_ready_and_named() -> None:
         "version": "1",
         "file": "0001_a.sql",
         "checksum": "c",
-        "semantic": "s",
-        "units": 3,
-        "from_unit": 1,
-        "words": "",
+        "semantic_checksum": "s",
+        "steps": 3,
+        "steps_done": 1,
+        "summary": "",
     }

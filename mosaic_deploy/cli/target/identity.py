@@ -29,7 +29,7 @@ def holder(environ: Mapping[str, str] = os.environ) -> str:
     return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
 
 
-def witness() -> LocalProcesses:
+def local_processes() -> LocalProcesses:
     """This process, and what it knows of others."""
     from mosaic_deploy.live.ledger.lease import LocalProcesses
 

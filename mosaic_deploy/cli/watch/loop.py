@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.target.identity import holder, witness
+from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import require_consent, require_plan_consent
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
@@ -239,7 +239,7 @@ class _Watcher:
         from mosaic_deploy.live.ledger.lease import WaitPolicy
 
         deploy_options, session = self._options.deploy_options, self._session
-        wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.break_lease, witness())
+        wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())
         planned = plan_when_lease_free(
             self._screen, session.api, lambda: self._following.plan(edits), wait_policy, holder()
         )
@@ -291,9 +291,9 @@ class _Watcher:
         options = deploy.ApplyOptions(
             holder=holder(),
             retry_command=command_line(),
-            lease_wait=deploy_options.lock_timeout,
-            break_lease=deploy_options.break_lease,
-            witness=witness(),
+            lock_wait=deploy_options.lock_timeout,
+            force_unlock=deploy_options.force_unlock,
+            processes=local_processes(),
             parallelism=deploy_options.plan_options.parallelism,
         )
         told = self._screen.edit_report(planned, seen)
@@ -359,7 +359,7 @@ class _Watcher:
         from mosaic_deploy.live.ledger.lease import WaitPolicy
 
         deploy_options, session = self._options.deploy_options, self._session
-        wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.break_lease, witness())
+        wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())
         planned = plan_when_lease_free(
             self._screen, session.api, self._following.plan_files, wait_policy, holder()
         )

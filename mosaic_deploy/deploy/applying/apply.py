@@ -59,14 +59,14 @@ _NO_SERIAL = -1
 class ApplyOptions:
     """`holder` names who deploys, for others to read; waits are seconds; `retry_command` is the command that goes on.
 
-    For `break_lease` see Patience.
+    For `force_unlock` see Patience.
     """
 
     holder: str
     retry_command: str
-    lease_wait: float = 60.0
-    break_lease: bool = False
-    witness: LocalProcesses = NO_PROCESSES
+    lock_wait: float = 60.0
+    force_unlock: bool = False
+    processes: LocalProcesses = NO_PROCESSES
     commit: str | None = None
     """The sources' commit, kept in the record of the deploy."""
     provision_wait: float = 300.0
@@ -155,9 +155,11 @@ def _run_under_lease(
         _NO_SERIAL if planned.read_during_deploy else plan.serial,
         plan.environment,
         options.commit,
-        options.witness.process,
+        options.processes.process,
     )
-    yield from acquire_lease(api, claim, WaitPolicy(options.lease_wait, options.break_lease, options.witness))
+    yield from acquire_lease(
+        api, claim, WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
+    )
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim) as heartbeat:
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
@@ -270,9 +272,9 @@ def _apply_failed(
 def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
     if isinstance(error, PlanStale):
         return (NextAction("make a new plan", options.retry_command),)
-    if isinstance(error, LockHeld) and not options.break_lease:
+    if isinstance(error, LockHeld) and not options.force_unlock:
         broken = NextAction(
-            "if that deploy is dead", with_options(options.retry_command, "--break-lease"), needs_person=True
+            "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("go on when it has ended", options.retry_command), broken)
     return (NextAction("go on from here", options.retry_command),)

@@ -78,7 +78,7 @@ def timeout_text(seconds: float | None) -> str | None:
 def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
     """The units that aren't committed yet; a file without statements is one empty unit: its ledger row."""
     for number, unit in enumerate(parsed.units or (_EMPTY_UNIT,), 1):
-        if number > change.from_unit:
+        if number > change.steps_done:
             yield Step(
                 version=change.version,
                 file=change.file,
@@ -87,7 +87,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
                 source=parsed.file.text,
                 number=number,
-                units=change.units,
+                units=change.steps,
                 unit=unit,
             )
 

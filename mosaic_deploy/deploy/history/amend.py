@@ -68,5 +68,10 @@ def _batches(
 
 def _ledger_row(change: RecordMigration) -> Migration:
     return Migration(
-        change.version, change.file, change.checksum, change.semantic, change.units, change.units_done
+        change.version,
+        change.file,
+        change.checksum,
+        change.semantic_checksum,
+        change.steps,
+        change.steps_done,
     )

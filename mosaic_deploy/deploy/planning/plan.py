@@ -242,6 +242,6 @@ def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> 
         endpoints.DELETE_STORAGE_FILE
     ):
         storage_files = False
-        impossible.add("asset")
+        impossible.add("storage")
     prefix = manifest.storage.prefix if manifest.storage else ""
     return PlanRules(static, storage_files, prefix, frozenset(impossible), environment=manifest.environment)

@@ -77,7 +77,7 @@ def read_outcome(api: Api, project: str, deploy_id: str) -> DeployOutcome:
     """Reads only. Raises ApiError's children."""
     ours = f"deploy_id = {literal(deploy_id)}"
     lists = {
-        "applied": f"SELECT version::text FROM mosaic_deploy.migrations WHERE units_done >= units AND {ours}",
+        "applied": f"SELECT version::text FROM mosaic_deploy.migrations WHERE steps_done >= steps AND {ours}",
         "known": "SELECT version::text FROM mosaic_deploy.migrations",
         "seeds": f"SELECT path FROM mosaic_deploy.objects WHERE kind = {literal(SEED)} AND {ours}",
     }

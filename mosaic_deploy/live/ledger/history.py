@@ -53,7 +53,7 @@ _POPULATED = """EXISTS (
 
 _ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(m.version::text, m.file, m.checksum, "
-    "m.semantic, m.units, m.units_done, m.attempt, m.applied_at, COALESCE(d.holder, m.applied_by), "
+    "m.semantic_checksum, m.steps, m.steps_done, m.step_begun, m.applied_at, COALESCE(d.holder, m.applied_by), "
     "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN d.report->'error' END) ORDER BY m.version), '[]') FROM mosaic_deploy.migrations m "
     "LEFT JOIN mosaic_deploy.deploys d ON d.id = m.deploy_id"
 )
@@ -75,11 +75,11 @@ def read_history(api: Api, project: str) -> MigrationHistory:
 def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str) -> str:
     """Writes rows; who applied one and when stays, unless its committed units change. Answers `lease_held_cte`."""
     facts = [_row_values(row) for row in rows]
-    columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
-    kept = "CASE WHEN m.units_done = EXCLUDED.units_done THEN m.{0} ELSE EXCLUDED.{0} END"
+    columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"
+    kept = "CASE WHEN m.steps_done = EXCLUDED.steps_done THEN m.{0} ELSE EXCLUDED.{0} END"
     updated = (
-        "file = EXCLUDED.file, checksum = EXCLUDED.checksum, semantic = EXCLUDED.semantic, "
-        "units = EXCLUDED.units, units_done = EXCLUDED.units_done, attempt = 0, source = EXCLUDED.source, "
+        "file = EXCLUDED.file, checksum = EXCLUDED.checksum, semantic_checksum = EXCLUDED.semantic_checksum, "
+        "steps = EXCLUDED.steps, steps_done = EXCLUDED.steps_done, step_begun = 0, source = EXCLUDED.source, "
         + ", ".join(f"{name} = {kept.format(name)}" for name in ("deploy_id", "applied_by", "applied_at"))
     )
     given = "v bigint, f text, c text, s text, u integer, d integer, t text"

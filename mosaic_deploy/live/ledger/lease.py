@@ -179,7 +179,7 @@ def _taken_over_note(held: HeldLease, *, holder_gone: bool) -> Note:
 
 def _waiting_reason(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> str:
     if holder_gone:
-        within = f"it runs out within {LEASE_TTL:.0f} s, --break-lease doesn't wait"
+        within = f"it runs out within {LEASE_TTL:.0f} s, --force-unlock doesn't wait"
         return f"for the lease of {held.holder}, whose process seems to be gone from this machine: {within}"
     if wait_policy.force_unlock:
         return f"for the deploy of {held.holder}: it is alive, so its lease isn't broken"
@@ -193,10 +193,10 @@ def _lease_held_error(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: 
         else ""
     )
     hint = (
-        "its process seems to be gone from this machine: --break-lease takes the lease over"
+        "its process seems to be gone from this machine: --force-unlock takes the lease over"
         if holder_gone
         else "wait for it, or run again with --lock-timeout 120; a killed deploy's lease runs out by itself within "
-        f"{LEASE_TTL:.0f} s, and --break-lease takes it over after {_SILENT_AFTER:.0f} s of silence"
+        f"{LEASE_TTL:.0f} s, and --force-unlock takes it over after {_SILENT_AFTER:.0f} s of silence"
     )
     return LockHeld(
         f"another deploy is under way: {held.holder} holds the lease for {held.seconds:.0f} s more{alive}",

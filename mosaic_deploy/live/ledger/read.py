@@ -14,8 +14,8 @@ from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, Obj
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
-STATIC, STORAGE = "static", "asset"
-_KEPT_KEYS = {STATIC: "static_kept", STORAGE: "asset_kept"}
+STATIC, STORAGE = "static", "storage"
+_KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Where `ledger_query` answers the rows of files left live: always, because no digest is of them."""
 
 
@@ -31,12 +31,12 @@ _EXTENSIONS = "SELECT pg_catalog.json_agg(extname) FROM pg_catalog.pg_extension"
 _MIGRATIONS_DIGEST = (
     "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
     "version || E'\\n' || file || E'\\n' || checksum || E'\\n', '' ORDER BY version), ''), 'UTF8')), 'hex') "
-    "FROM mosaic_deploy.migrations WHERE units_done >= units"
+    "FROM mosaic_deploy.migrations WHERE steps_done >= steps"
 )
-_PARTIAL = "EXISTS (SELECT FROM mosaic_deploy.migrations WHERE units_done < units)"
+_PARTIAL = "EXISTS (SELECT FROM mosaic_deploy.migrations WHERE steps_done < steps)"
 _MIGRATION_ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
-    "version::text, file, checksum, semantic, units, units_done) ORDER BY version), '[]') "
+    "version::text, file, checksum, semantic_checksum, steps, steps_done) ORDER BY version), '[]') "
     "FROM mosaic_deploy.migrations"
 )
 
@@ -44,7 +44,7 @@ _MIGRATION_ROWS = (
 def ledger_query(digests: Mapping[str, str]) -> str:
     """One row, one column: all the tables say, as JSON text.
 
-    `digests` are the desired ones by kind (`migrations`, `static`, `asset`, `seed`); a kind that the ledger digests
+    `digests` are the desired ones by kind (`migrations`, `static`, `storage`, `seed`); a kind that the ledger digests
     to the same value comes back as null instead of its rows, so that a no-op costs the same for any size.
     """
     migrations = (

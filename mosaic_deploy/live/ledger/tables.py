@@ -9,7 +9,7 @@ LEDGER_VERSION = 1
 
 _TABLES_SQL = """
 CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
-COMMENT ON SCHEMA mosaic_deploy IS 'What mosaic-deploy has applied to this project. Not to be edited by hand.';
+COMMENT ON SCHEMA mosaic_deploy IS 'Deployment history of mosaic-deploy. Do not edit by hand.';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   version integer NOT NULL,
@@ -19,17 +19,23 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   version bigint PRIMARY KEY,
   file text NOT NULL,
   checksum text NOT NULL,
-  semantic text NOT NULL,
-  units integer NOT NULL,
-  units_done integer NOT NULL,
-  attempt integer NOT NULL DEFAULT 0,
+  semantic_checksum text NOT NULL,
+  steps integer NOT NULL,
+  steps_done integer NOT NULL,
+  step_begun integer NOT NULL DEFAULT 0,
   source bytea NOT NULL,
   deploy_id text NOT NULL,
   applied_by text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
-COMMENT ON COLUMN mosaic_deploy.migrations.attempt IS
-  'the unit last begun outside a transaction: beyond units_done, its end is not known; negative where it failed';
-COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'the file as applied, zlib';
+COMMENT ON TABLE mosaic_deploy.migrations IS 'Applied migrations, also partly applied ones';
+COMMENT ON COLUMN mosaic_deploy.migrations.checksum IS 'SHA-256 of the file';
+COMMENT ON COLUMN mosaic_deploy.migrations.semantic_checksum IS
+  'SHA-256 of the parsed statements, so comments and layout don''t count';
+COMMENT ON COLUMN mosaic_deploy.migrations.steps IS 'Number of steps; each step commits at once';
+COMMENT ON COLUMN mosaic_deploy.migrations.steps_done IS 'Number of committed steps';
+COMMENT ON COLUMN mosaic_deploy.migrations.step_begun IS
+  'The last step begun outside a transaction. Greater than steps_done: its outcome is unknown. Negative: it failed';
+COMMENT ON COLUMN mosaic_deploy.migrations.source IS 'The file as applied, compressed with zlib';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   kind text NOT NULL,
   path text NOT NULL,
@@ -39,15 +45,16 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   deploy_id text NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (kind, path));
+COMMENT ON TABLE mosaic_deploy.objects IS 'Deployed static files, storage files and seeds';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
-  'pending: an upload was begun; live; kept: no longer wanted, and left live';
+  'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
   kind text PRIMARY KEY,
   edition bigint NOT NULL DEFAULT 0,
   sum text);
-COMMENT ON TABLE mosaic_deploy.sums IS 'the digest of each kind of object; null once a row has changed';
-INSERT INTO mosaic_deploy.sums (kind) VALUES ('static'), ('asset'), ('seed') ON CONFLICT DO NOTHING;
+COMMENT ON TABLE mosaic_deploy.sums IS 'Digest of the rows of each kind of object; null after a row has changed';
+INSERT INTO mosaic_deploy.sums (kind) VALUES ('static'), ('storage'), ('seed') ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION mosaic_deploy.outdate_sums() RETURNS trigger LANGUAGE plpgsql AS $outdate$
 BEGIN UPDATE mosaic_deploy.sums SET edition = edition + 1, sum = NULL; RETURN NULL; END $outdate$;
 CREATE OR REPLACE TRIGGER outdate_sums AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mosaic_deploy.objects

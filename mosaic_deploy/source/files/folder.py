@@ -42,15 +42,13 @@ class SelectedFiles:
     def notes(self, kind: str) -> Iterator[Note]:
         yield from similar_name_notes(kind, self.found)
         if self.ignored or self.hidden:
-            yield Note("files_left_out", f"{_SECTION[kind]}: {self._left_out()}", Severity.INFO)
+            yield Note("files_left_out", f"{kind}: {self._left_out()}", Severity.INFO)
 
     def _left_out(self) -> str:
         ignored = f"{self.ignored} left out by .mosaicignore" if self.ignored else ""
         dotted = f"{self.hidden} left out for a dot at the beginning of the name" if self.hidden else ""
         return ", ".join(filter(None, (ignored, dotted)))
 
-
-_SECTION = {"static": "static", "asset": "storage"}
 
 BeforeHashing = Callable[[Sequence[WalkedFile], int], None]
 """Is given the files of a folder before any is hashed, and how many bytes are to be. May refuse them."""

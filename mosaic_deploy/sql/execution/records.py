@@ -49,7 +49,7 @@ def done_condition(step: Step) -> str:
     rows = f"SELECT FROM mosaic_deploy.migrations WHERE version = {step.version}"
     if step.purpose is Purpose.ROLLBACK:
         return f"NOT EXISTS ({rows})"
-    return f"EXISTS ({rows} AND units_done >= {step.number})"
+    return f"EXISTS ({rows} AND steps_done >= {step.number})"
 
 
 def record_sql(step: Step, session: SqlSession) -> str:
@@ -58,32 +58,32 @@ def record_sql(step: Step, session: SqlSession) -> str:
         return _upsert_seed_sql(step, session)
     if step.purpose is Purpose.ROLLBACK:
         return f"DELETE FROM mosaic_deploy.migrations WHERE version = {step.version}"
-    return upsert_migration_sql(step, session, units_done=step.number, attempt=0)
+    return upsert_migration_sql(step, session, steps_done=step.number, step_begun=0)
 
 
 def record_failure_sql(step: Step, session: SqlSession) -> str:
     """Notes that PostgreSQL refused the unit begun outside a transaction: its end is known. Checks the lease."""
     return (
-        f"UPDATE mosaic_deploy.migrations SET attempt = -{step.number} "
-        f"WHERE version = {step.version} AND attempt = {step.number} AND EXISTS (SELECT FROM "
+        f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
+        f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
         f"mosaic_deploy.lease WHERE token = {literal(session.token)} "
         "AND expires_at > pg_catalog.clock_timestamp())"
     )
 
 
-def upsert_migration_sql(step: Step, session: SqlSession, *, units_done: int, attempt: int) -> str:
-    """A migration's row with `units_done` committed units, and the unit begun outside a transaction."""
+def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, step_begun: int) -> str:
+    """A migration's row with `steps_done` committed steps, and the unit begun outside a transaction."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
-    semantic = step.semantic if units_done == step.number else step.semantic_before
-    columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"
+    semantic = step.semantic if steps_done == step.number else step.semantic_before
+    columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name != "version")
     return (
         f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
         f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.units}, "
-        f"{units_done}, {attempt}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
+        f"{steps_done}, {step_begun}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
         f"current_user) ON CONFLICT (version) DO UPDATE SET {updated}, "
         "applied_at = pg_catalog.clock_timestamp() "
-        f"WHERE m.units_done < EXCLUDED.units_done OR {attempt} > m.attempt"
+        f"WHERE m.steps_done < EXCLUDED.steps_done OR {step_begun} > m.step_begun"
     )
 
 

@@ -42,7 +42,7 @@ def test_bytes_rate_time_left_and_failures() -> None:
     assert tally.text() == "0 B of 10.0 MB"
     for second in range(1, 5):
         clock.now = float(second)
-        tally.add_event(BytesSent("asset:a", second * 1_000_000))
+        tally.add_event(BytesSent("storage:a", second * 1_000_000))
     assert tally.text() == "4.0 MB of 10.0 MB, 1.0 MB/s, 0:06 left"
     tally.add_event(ChangeFailed(put("b", 1_000_000), ServerFailed("no")))
     assert tally.text().endswith("0:06 left, 1 failed")
@@ -53,7 +53,7 @@ def test_a_file_that_is_sent_again_counts_once() -> None:
     tally = Tally(Clock())
     tally.add_event(ApplyStarted(1, 100, "d"))
     for sent in (50, 80, 10, 100):
-        tally.add_event(BytesSent("asset:a", sent))
+        tally.add_event(BytesSent("storage:a", sent))
     tally.add_event(ChangeDone(put("a", 100), 1.0))
     assert tally.sent == 100
     assert tally.text() == "100 B of 100 B"
@@ -65,7 +65,7 @@ def test_the_rate_is_of_late() -> None:
     tally.add_event(ApplyStarted(1, 10**9, "d"))
     for now, sent in ((0, 0), (1, 10**6), (100, 2 * 10**6), (105, 7 * 10**6)):
         clock.now = float(now)
-        tally.add_event(BytesSent("asset:a", sent))
+        tally.add_event(BytesSent("storage:a", sent))
     assert tally.rate == pytest.approx(10**6)
 
 
@@ -79,7 +79,7 @@ def test_time_left_in_words(seconds: float, text: str) -> None:
 def test_a_program_gets_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -> None:
     events = [
         ApplyStarted(1, 10**9, "d"),
-        *(BytesSent("asset:a", sent) for sent in range(10_000)),
+        *(BytesSent("storage:a", sent) for sent in range(10_000)),
         ChangeDone(put("a", 10**9), 1.0),
         ApplyFailed(ServerFailed("no"), (), None, (), 1.0),
     ]

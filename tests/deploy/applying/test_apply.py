@@ -53,7 +53,7 @@ def test_pages_go_last_and_the_front_page_last_of_all(site):
     whole(site)
     done = [e.change.address for e in site.run() if isinstance(e, ChangeDone)]
     order = [
-        done.index(a) for a in ("asset:p/big picture.bin", "migration:1_people.sql", "static:a/style.css")
+        done.index(a) for a in ("storage:p/big picture.bin", "migration:1_people.sql", "static:a/style.css")
     ]
     order += [
         done.index("static:welcome.html"),
@@ -122,7 +122,7 @@ def test_drift_is_put_right(site):
     site.api.call(endpoints.DELETE_STORAGE_FILE, project=project, filename="p/big picture.bin")
     reasons = {c.address: c.reason for c in site.plan().plan.changes}
     assert reasons == {
-        "asset:p/big picture.bin": "missing live",
+        "storage:p/big picture.bin": "missing live",
         "static:welcome.html": "drifted: live size 15, expected 10",
         "static:index.html": "missing live",
     }

@@ -98,7 +98,7 @@ def test_an_expired_upload_url_is_renewed(site, api_over):
 
 
 def test_a_fresh_url_that_is_refused_too_is_a_refusal(site, api_over):
-    site.write("pics/one.bin", "asset")
+    site.write("pics/one.bin", "storage")
     site.manifest(storage={"dir": "pics"})
     failed = site.run(api=api_over(Expiring(99)))[-1]
     assert isinstance(failed, ApplyFailed)
@@ -159,7 +159,7 @@ def test_a_stored_file_of_another_size_is_found_at_the_end(site, platform):
         failed = site.run(api=api)[-1]
     assert isinstance(failed, ApplyFailed)
     assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, and 9 were sent"]
-    assert [str(change.address) for change in site.plan().plan.changes] == ["asset:two.bin"]
+    assert [str(change.address) for change in site.plan().plan.changes] == ["storage:two.bin"]
     site.apply()
 
 
@@ -230,7 +230,7 @@ def test_what_cannot_fit_is_refused_before_it_is_hashed(site, api_over):
         site.plan(api, options)
     assert [str(problem) for problem in caught.value.problems] == ["two.bin: 314.6 MB, new"]
     assert heard[-1:] in ([], [len("<p>home")]), "only what is small was read"
-    left_out = replace(options, selection=Selection(excluded=(parse_selector("asset:two.bin"),)))
+    left_out = replace(options, selection=Selection(excluded=(parse_selector("storage:two.bin"),)))
     assert site.plan(api, left_out).plan.changes == ()
     assert heard[-1] > large, "what is left out of the plan may be of any size"
     (site.root / "pics/one.bin").unlink()

@@ -86,7 +86,7 @@ def test_a_migration_of_twenty_thousand_statements(site):
     site.write("sql/1_a.sql", f"create table a (id int primary key, name text);\n{rows}")
     before = site.api.traffic.requests
     planned = site.plan()
-    assert [change.units for change in planned.plan.changes] == [1]
+    assert [change.steps for change in planned.plan.changes] == [1]
     site.run(planned)
     assert site.api.traffic.requests - before < 12
     assert site.sql("select count(*)::int as n, max(name) as m from a") == [{"n": 20_000, "m": "né 9999"}]

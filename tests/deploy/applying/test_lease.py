@@ -40,9 +40,9 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     assert isinstance(failed.error, LockHeld)
     assert [a.command for a in failed.error.next_actions] == [
         "mosaic-deploy apply",
-        "mosaic-deploy apply --break-lease",
+        "mosaic-deploy apply --force-unlock",
     ]
-    events = site.run(break_lease=True)
+    events = site.run(force_unlock=True)
     notes = [event.note.message for event in events if isinstance(event, Noted)]
     assert [note.partition(", ")[0] for note in notes] == ["took over the lease of ada@elsewhere (pid 7)"]
     assert isinstance(events[-1], ApplyFailed)
@@ -60,7 +60,7 @@ def test_a_lease_that_is_renewed_is_not_broken(site):
     site.apply()
     small(site, "second")
     held(site, "ada@elsewhere (pid 7)", 58)
-    failed = site.fails(break_lease=True)
+    failed = site.fails(force_unlock=True)
     assert isinstance(failed.error, LockHeld)
     assert "so it isn't broken" in failed.error.message
     assert site.get("/").text == "<p>first"
@@ -72,12 +72,12 @@ def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site
     small(site, "second")
     held(site, "ada@here (pid 7)", 58)
     events = site.run(
-        witness=LocalProcesses(holder_gone=lambda holder: holder == "ada@here (pid 7)"), lease_wait=0.05
+        processes=LocalProcesses(holder_gone=lambda holder: holder == "ada@here (pid 7)"), lock_wait=0.05
     )
     waits = [event.reason for event in events if isinstance(event, Waiting)]
     assert "whose process seems to be gone from this machine" in waits[0]
-    assert "--break-lease" in waits[0]
-    broken = site.run(witness=LocalProcesses(holder_gone=lambda holder: True), break_lease=True)
+    assert "--force-unlock" in waits[0]
+    broken = site.run(processes=LocalProcesses(holder_gone=lambda holder: True), force_unlock=True)
     assert any(isinstance(event, Noted) for event in broken)
     assert isinstance(site.run()[-1], ApplyDone)
 
@@ -95,7 +95,7 @@ def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
                 site.sql("update mosaic_deploy.lease set expires_at = now() + interval '1 minute'")
             return super().handle_request(request)
 
-    failed = site.run(api=api_over(Renewing()), break_lease=True)[-1]
+    failed = site.run(api=api_over(Renewing()), force_unlock=True)[-1]
     assert isinstance(failed, ApplyFailed)
     assert isinstance(failed.error, LockHeld)
     assert site.sql("select token from mosaic_deploy.lease") == [{"token": "t"}]

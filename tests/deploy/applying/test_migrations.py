@@ -111,8 +111,8 @@ def test_kinds_of_files(site, name, text, parts):
 def test_files_without_statements_are_recorded(site):
     history(site, m1_empty="", m2_comment="-- nothing yet\n/* really */", m3_t="create table t (id int);")
     site.apply()
-    rows = site.sql("select version::int as v, units_done from mosaic_deploy.migrations order by version")
-    assert rows == [{"v": 1, "units_done": 1}, {"v": 2, "units_done": 1}, {"v": 3, "units_done": 1}]
+    rows = site.sql("select version::int as v, steps_done from mosaic_deploy.migrations order by version")
+    assert rows == [{"v": 1, "steps_done": 1}, {"v": 2, "steps_done": 1}, {"v": 3, "steps_done": 1}]
 
 
 def test_a_file_resumes_at_the_part_that_failed(site):

@@ -81,8 +81,8 @@ def test_baseline_records_without_running(site, database):
 def test_a_baseline_knows_meaning_and_parts(site, database):
     history(site, m1_a="create table a (id int); create index concurrently i on a (id);")
     baseline(site, "1")
-    rows = sql(site, "select units, units_done from mosaic_deploy.migrations")
-    assert rows == [{"units": 2, "units_done": 2}]
+    rows = sql(site, "select steps, steps_done from mosaic_deploy.migrations")
+    assert rows == [{"steps": 2, "steps_done": 2}]
     site.write(
         "sql/1_a.sql",
         "-- now with a comment\ncreate table a (id int); create index concurrently i on a (id);",

@@ -29,7 +29,7 @@ A, B = "create table a (id int);", "create table b (id int);"
 def rows(site) -> list[dict[str, object]]:
     return sql(
         site,
-        "select version::int as v, file, units_done as done, attempt from mosaic_deploy.migrations order by 1",
+        "select version::int as v, file, steps_done as done, step_begun as attempt from mosaic_deploy.migrations order by 1",
     )
 
 

@@ -64,7 +64,7 @@ def test_verify_finds_edits_that_kept_the_size(deployed):
     verifying = Verifying()
     planned = verifying.plan(deployed)
     why = "drifted: the live bytes are others than were deployed"
-    assert reasons(planned) == {"static:index.html": why, "asset:one.bin": why}
+    assert reasons(planned) == {"static:index.html": why, "storage:one.bin": why}
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert deployed.get("/").text == "<p>home"
     assert reasons(verifying.plan(deployed)) == {}
@@ -140,7 +140,7 @@ def answered_rows(site) -> dict[str, object]:
 
 def test_the_digests_are_kept_and_a_row_changed_by_hand_outdates_them(deployed):
     kept = deployed.sql("select kind from mosaic_deploy.sums where sum is not null")
-    assert {row["kind"] for row in kept} == {"static", "asset", "seed"}
+    assert {row["kind"] for row in kept} == {"static", "storage", "seed"}
     assert answered_rows(deployed)["static"] is None
     deployed.sql("update mosaic_deploy.objects set sha256 = 'other' where path = 'index.html'")
     assert deployed.sql("select count(*) as n from mosaic_deploy.sums where sum is not null") == [{"n": 0}]
@@ -160,7 +160,7 @@ def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed
     assert reasons(planned) == {
         "static:a file, ünï.css": "no longer in the folder",
         "static:stranger.txt": "never deployed from here",
-        "asset:upload.bin": "never deployed from here",
+        "storage:upload.bin": "never deployed from here",
     }
     assert planned.plan.prune_count == 3
     assert isinstance(deployed.run(planned)[-1], ApplyDone)

@@ -86,7 +86,7 @@ def test_an_edit_is_planned_as_in_full_and_so_is_the_next_one(site, name: str, p
 def fill(site, *, prune: bool) -> None:
     for name in NAMES:
         site.write(f"public/{name}", name)
-    site.write("assets/a.bin", b"asset")
+    site.write("assets/a.bin", b"storage")
     site.write("sql/1_t.sql", "create table t (id int);")
     site.manifest(
         static={"dir": "public", "prune": prune},

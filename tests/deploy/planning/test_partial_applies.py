@@ -97,7 +97,7 @@ def test_deletions_obey(whole):
     (whole.root / "pics/p.bin").unlink()
     assert addresses(whole, selected("static")) == ["static:about/a.html"]
     whole.run(whole.plan(options=selected(excluded=("storage",))))
-    assert addresses(whole) == ["asset:p.bin"]
+    assert addresses(whole) == ["storage:p.bin"]
 
 
 def test_hazards_are_those_of_what_is_taken(whole):

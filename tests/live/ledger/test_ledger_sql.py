@@ -63,7 +63,7 @@ def test_install_and_probe_are_single_statements() -> None:
     assert (one(ledger_tables.install_sql()).kind, one(ledger.probe_query()).kind) == ("DoStmt", "SelectStmt")
 
 
-@given(st.dictionaries(st.sampled_from(["migrations", "static", "asset"]), odd))
+@given(st.dictionaries(st.sampled_from(["migrations", "static", "storage"]), odd))
 def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
     statement = one(ledger.ledger_query(digests))
     [column] = statement.node["targetList"]
@@ -161,7 +161,7 @@ def facts(**over: object) -> str:
         "extensions": ["vector"],
         "migrations": None,
         "static": None,
-        "asset": None,
+        "storage": None,
     }
     return json.dumps({**given, "auth": None, "last": None, "lease": None, **over})
 
@@ -174,7 +174,7 @@ def test_null_means_the_same_as_desired() -> None:
 
 def test_rows_win_over_what_is_desired() -> None:
     rows = facts(
-        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], asset=[]
+        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], storage=[]
     )
     found, _ = ledger.parse_ledger(rows, [ONE], {"index.html": HOME}, {"x": HOME})
     assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1),)

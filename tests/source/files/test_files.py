@@ -224,7 +224,7 @@ def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> Non
         note.message
         == "static: 1 left out by .mosaicignore, 2 left out for a dot at the beginning of the name"
     )
-    [note] = files.notes("asset")
+    [note] = files.notes("storage")
     assert note.message.startswith("storage: ")
     assert not list(
         read_files(tmp_path, FileSelection("public", ("*.html",), ("draft.html",))).notes("static")

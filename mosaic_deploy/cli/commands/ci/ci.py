@@ -111,7 +111,7 @@ def apply(
     allow_out_of_order: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
 ) -> int:
     """Apply without asking, and tell how it ended.
 
@@ -139,7 +139,7 @@ def apply(
             yes=True,
             allow=allow,
             lock_timeout=lock_timeout,
-            break_lease=break_lease,
+            force_unlock=force_unlock,
         )
         outcome = _ApplyOutcome()
         with session:

@@ -45,7 +45,7 @@ def apply(
     allow: tuple[str, ...],
     dry_run: bool,
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
     parallelism: int,
     verify: bool,
 ) -> int:
@@ -80,7 +80,7 @@ def apply(
         allow=allow,
         dry_run=dry_run,
         lock_timeout=lock_timeout,
-        break_lease=break_lease,
+        force_unlock=force_unlock,
     )
     with session:
         _, code = plan_and_apply(screen, session, deploy_options)

@@ -31,7 +31,7 @@ def watch(
     yes: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
     parallelism: int,
     poll: bool,
 ) -> int:
@@ -49,7 +49,7 @@ def watch(
         yes=yes,
         allow=allow,
         lock_timeout=lock_timeout,
-        break_lease=break_lease,
+        force_unlock=force_unlock,
     )
     watch_options = WatchOptions(
         target_options.open,

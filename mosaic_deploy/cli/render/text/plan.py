@@ -20,7 +20,7 @@ _HEADINGS = {
     "rollback": "Database",
     "seed": "Database",
     "history": "History",
-    "asset": "Storage",
+    "storage": "Storage",
     "static": "Static files",
     "auth": "Sign-in",
 }

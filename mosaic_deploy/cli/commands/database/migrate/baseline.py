@@ -29,7 +29,7 @@ def baseline(
     target_options: TargetOptions,
     yes: bool,
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
 ) -> int:
     """Adopt a database that already has the schema: record files as applied, and run none of them.
 
@@ -43,7 +43,7 @@ def baseline(
     with session:
         planned = plan_baseline(read_history_context(session.api, session.manifest, session.target), wanted)
         return write_history(
-            screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
+            screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )
 
 
@@ -61,7 +61,7 @@ def import_history(
     table: str | None,
     yes: bool,
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
 ) -> int:
     """Take over the history of another tool: record what it has applied, and run nothing again.
 
@@ -75,5 +75,5 @@ def import_history(
         known = read_history_context(session.api, session.manifest, session.target)
         planned = plan_import(session.api, known, TOOLS[tool], table)
         return write_history(
-            screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
+            screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

@@ -55,7 +55,7 @@ def repair(
     not_applied: tuple[str, ...],
     yes: bool,
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
 ) -> int:
     """Put right what the database's history says of migrations. Runs no SQL of theirs.
 
@@ -85,5 +85,5 @@ def repair(
             return 0
         planned = plan_repair(session.api, known, wish)
         return write_history(
-            screen, session, planned, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, break_lease)
+            screen, session, planned, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

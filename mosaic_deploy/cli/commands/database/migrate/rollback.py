@@ -45,7 +45,7 @@ def rollback(
     yes: bool,
     allow: tuple[str, ...],
     lock_timeout: float,
-    break_lease: bool,
+    force_unlock: bool,
 ) -> int:
     """Undo applied migrations, the newest first, by their own ways down.
 
@@ -69,5 +69,5 @@ def rollback(
         nothing_to_do = f"{_NOTHING_TO_ROLL_BACK}{f' after {to}' if to else ''}."
         consent = ConsentOptions(yes, allow, _QUESTION, _DESTRUCTIVE_QUESTION, nothing_to_do)
         return write_with_consent(
-            screen, session, planned, write, consent, LeaseOptions(lock_timeout, break_lease)
+            screen, session, planned, write, consent, LeaseOptions(lock_timeout, force_unlock)
         )

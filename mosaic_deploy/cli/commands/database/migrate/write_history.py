@@ -11,7 +11,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.target.identity import holder, witness
+from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import require_plan_consent
 
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def writing(command: F) -> F:
-    """`--yes`, `--lock-timeout` and `--break-lease`."""
+    """`--yes`, `--lock-timeout` and `--force-unlock`."""
     return click.option("--yes", "-y", is_flag=True, help="Don't ask. Needed where nobody can answer.")(
         options.lease(command)
     )
@@ -37,12 +37,12 @@ class LeaseOptions:
     """How another deploy's lease is treated, as the command line says."""
 
     wait: float
-    breaks: bool
+    force_unlock: bool
 
     def options(self) -> ApplyOptions:
         from mosaic_deploy.deploy import ApplyOptions
 
-        return ApplyOptions(holder(), command_line(), self.wait, self.breaks, witness())
+        return ApplyOptions(holder(), command_line(), self.wait, self.force_unlock, local_processes())
 
 
 @dataclass(frozen=True, slots=True)
