@@ -6,7 +6,7 @@ import gc
 import sys
 
 _BETWEEN_COLLECTIONS = 50_000
-"""Starting makes this many lasting objects and no garbage: looking for some took a twelfth of `validate`."""
+"""Startup allocates about this many long-lived objects; collecting garbage among them took 8 % of `validate`."""
 
 
 def main() -> None:
@@ -14,8 +14,8 @@ def main() -> None:
     from mosaic_deploy.cli.terminal import streams
 
     streams.prepare()
-    if sys.argv[1:] == ["--version"]:
-        # The answer to the most frequent question, without importing the program.
+    if sys.argv[1:] in (["--version"], ["version"]):
+        # Without importing the rest of the program.
         from mosaic_deploy.version import __version__
 
         sys.stdout.write(f"mosaic-deploy {__version__}\n")

@@ -14,7 +14,7 @@ from typing import Any
 
 from mosaic_deploy import deploy
 from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_inside
-from mosaic_deploy.cli.commands.database.query import locating_errors, reading
+from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation
 from mosaic_deploy.cli.render.documents import (
@@ -112,7 +112,7 @@ def query(target: ToolTarget, sql: str, limit: int) -> Document:
     """The first rows that a reading query answers, MAX_BYTES of them. Raises SqlNotReadOnly for any other, SqlFailed."""
     asked = max(1, min(limit, MAX_ROWS))
     # One more than asked, to tell whether there are more.
-    read_query = reading(sql, "query", asked + 1, MAX_BYTES)
+    read_query = prepare_read_only_query(sql, "query", asked + 1, MAX_BYTES)
     with target.open("query") as session:
         target_project = session.target
         project = read_existing_project(

@@ -1,4 +1,4 @@
-"""What these commands share: which project, without a PATH of their own."""
+"""`--in PATH` instead of a PATH argument, for commands that take other arguments."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class FolderCommand(click.Command):
-    """A command with `--in`, which says so to whoever gives the folder as the others take it."""
+    """A command with `--in`. Its error for an extra argument suggests the option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.allow_extra_args = True
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            ctx.fail(f"Got an unexpected argument: {rest[0]!r}. Did you mean --in {shlex.quote(rest[0])}?")
+            ctx.fail(f"Unexpected argument {rest[0]!r}. Did you mean --in {shlex.quote(rest[0])}?")
         return rest
 
 
 def target_options(command: Callable[..., object]) -> Callable[..., object]:
-    """`--in`, `--env`, `--local`, `--project` and `--timeout`, as one."""
-    command = options.target(options.environment(options.collect_target_options(command)))
+    """`--in`, `--env`, `--local`, `--project` and `--timeout`, passed to the command as one `target_options`."""
+    return folder(options.project(options.environment(options.collect_target_options(command))))
+
+
+def folder(command: F) -> F:
+    """`--in`."""
     return click.option(
         "--in",
         "path",
@@ -38,17 +42,17 @@ def target_options(command: Callable[..., object]) -> Callable[..., object]:
         default=".",
         show_default=True,
         metavar="PATH",
-        help="The project's folder, or its manifest.",
+        help="Project folder or manifest.",
     )(command)
 
 
 def local(command: F) -> F:
-    """`--local`, where no project is meant."""
-    return click.option("--local", is_flag=True, help="Ask the embedded platform on this machine.")(command)
+    """`--local`, for commands without a project."""
+    return click.option("--local", is_flag=True, help="Use the embedded platform on this machine.")(command)
 
 
 def find_project(session: Session) -> Project:
-    """The live project that is meant. Raises ProjectNotFound where it isn't created yet, ProjectAmbiguous."""
+    """The live project that the session selects. Raises ProjectNotFound if it isn't created yet, ProjectAmbiguous."""
     from mosaic_deploy.live.api.projects import read_existing_project
 
     target = session.target

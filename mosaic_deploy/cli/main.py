@@ -1,4 +1,4 @@
-"""The command group, and the one place where errors become messages and exit codes."""
+"""Runs a command line. Every error becomes a message and an exit code here."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 import click
 
+from mosaic_deploy.cli.lazy_groups import UnknownCommand
 from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.program import cli
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.terminal import streams
-from mosaic_deploy.errors import Interrupted, MosaicError, UsageInvalid
+from mosaic_deploy.errors import Interrupted, MosaicError, NextAction, UsageInvalid
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command; returns the process's exit code."""
+    """Runs one command and returns the exit code."""
     screen = Screen()
     try:
         code = _run(screen, arguments)
@@ -31,7 +32,7 @@ def _run(screen: Screen, arguments: Sequence[str]) -> int:
         result = cli.main(list(arguments), prog_name="mosaic-deploy", standalone_mode=False, obj=screen)
     except click.ClickException as error:
         _show_usage_error(screen, error, arguments)
-        # With this option 2 means changes; a usage error must not read as them.
+        # With this option, 2 means that there are changes.
         return 1 if "--detailed-exitcode" in arguments else error.exit_code
     except (click.Abort, KeyboardInterrupt):
         screen.error(Interrupted("interrupted"))
@@ -51,11 +52,11 @@ def _run(screen: Screen, arguments: Sequence[str]) -> int:
 
 
 def _report_unwritable(error: OSError) -> int:
-    """What was to be read can't be written. A reader that went away (`| head`) is no news to anybody."""
+    """Handles output that can't be written. A reader that exited (`| head`) is not reported."""
     streams.redirect_to_null(1)
     try:
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"error: stdout can't be written: {error.strerror}\n")
+            sys.stderr.write(f"error: can't write to stdout: {error.strerror}\n")
         sys.stderr.flush()
     except OSError:
         streams.redirect_to_null(2)
@@ -63,18 +64,20 @@ def _report_unwritable(error: OSError) -> int:
 
 
 def _show_usage_error(screen: Screen, error: click.ClickException, arguments: Sequence[str]) -> None:
-    """Click's own words for people; for programs one document, as with any other error."""
+    """Shows click's own message to people, and one error document to programs."""
     screen.format = _requested_format(arguments) or screen.format
     if screen.format == "text":
         error.show(sys.stderr)
         return
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"{context.command_path} --help" if context else "mosaic-deploy --help"
-    screen.error(UsageInvalid(error.format_message(), hint=f"`{hint}` shows how it is written"))
+    use = error.use if isinstance(error, UnknownCommand) else None
+    actions = [NextAction("run this instead", use)] if use else []
+    screen.error(UsageInvalid(error.format_message(), hint=f"`{hint}` shows the usage", next_actions=actions))
 
 
 def _complete_error(error: MosaicError, arguments: Sequence[str], output: str) -> None:
-    """For commands without a session, which would have done the same already."""
+    """Completes the errors of commands without a session; a session has completed its own."""
     from mosaic_deploy.cli.next_commands import Scope
     from mosaic_deploy.cli.support_ticket import attempted_command, offer_ticket
 
@@ -83,7 +86,7 @@ def _complete_error(error: MosaicError, arguments: Sequence[str], output: str) -
 
 
 def _requested_format(arguments: Sequence[str]) -> str | None:
-    """What `--output` says in a command line that click gave up on before it came so far."""
+    """The value of `--output` in a command line that click rejected, perhaps before it read the option."""
     found = None
     for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if argument in ("--output", "-o"):
@@ -97,7 +100,7 @@ def _requested_format(arguments: Sequence[str]) -> str | None:
 
 def _internal_error(error: Exception) -> MosaicError:
     return MosaicError(
-        f"a defect in mosaic-deploy: {type(error).__name__}: {error}",
-        hint="please report it with the output of the same command under MOSAIC_DEBUG=1",
+        f"a bug in mosaic-deploy: {type(error).__name__}: {error}",
+        hint="please report it, with the output of the same command run with MOSAIC_DEBUG=1",
         mutation_state="unknown",
     )

@@ -1,4 +1,4 @@
-"""Commands that are offered: whole, so that pasted as they are they mean the same project as this run."""
+"""Completes suggested commands, so that they select the same project as this run when pasted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUOTED_COMMAND = re.compile(rf"`({PROGRAM} [^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What says which project is meant: flags, and the PATH of its folder or manifest; and how it is to be told."""
+    """What selects the project (flags and PATH), and the output format."""
 
     local: bool = False
     environment: str | None = None
@@ -31,52 +31,52 @@ class Scope:
     output: str = "text"
 
     def command(self, *words: str) -> str:
-        """The program with `words`, for this project."""
+        """A command line of this program for this project."""
         return self.add_scope(shlex.join([PROGRAM, *words]))
 
     def add_scope(self, command: str) -> str:
-        """`command` with what it can take of this scope and doesn't say itself; another program's as it is."""
+        """`command` with the options of this scope that it accepts and lacks; other programs' commands are unchanged."""
         context = _parse_command(command)
         return with_options(command, *self._missing_options(context)) if context else command
 
     def add_scope_to_text(self, text: str | None) -> str | None:
-        """A sentence with its commands in backticks made whole; they are for people to read, so in no format."""
-        said = replace(self, output="text")
-        return text and _QUOTED_COMMAND.sub(lambda found: f"`{said.add_scope(found.group(1))}`", text)
+        """`text` with the commands in backticks completed. They are for people, so they get no output format."""
+        for_people = replace(self, output="text")
+        return text and _QUOTED_COMMAND.sub(lambda found: f"`{for_people.add_scope(found.group(1))}`", text)
 
     def add_scope_to_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
-        """Actions with their commands made whole."""
+        """`actions` with their commands completed."""
         return tuple(
             replace(action, command=self.add_scope(action.command)) if action.command else action
             for action in actions
         )
 
     def _missing_options(self, context: click.Context) -> Iterator[str]:
-        said = context.params
-        if self.local and said.get("local") is False:
+        given = context.params
+        if self.local and given.get("local") is False:
             yield "--local"
-        if self.environment and "environment" in said and said["environment"] is None:
+        if self.environment and "environment" in given and given["environment"] is None:
             yield from ("--env", self.environment)
-        if self.project_id and "project_id" in said and said["project_id"] is None:
+        if self.project_id and "project_id" in given and given["project_id"] is None:
             yield from ("--project", self.project_id)
         if self.output != "text" and context.get_parameter_source("output") is ParameterSource.DEFAULT:
             yield from ("-o", self.output)
-        if self.path != "." and str(said.get("path")) == ".":
+        if self.path != "." and str(given.get("path")) == ".":
             [path] = (each for each in context.command.params if each.name == "path")
             yield from ((path.opts[0],) if isinstance(path, click.Option) else ())
-            # The only word that could be taken for an option.
+            # A leading dash would make it an option.
             yield f"./{self.path}" if self.path.startswith("-") else self.path
 
 
 def current_output_format() -> str:
-    """What `--output` says of the command that runs; for people where none does."""
+    """The `--output` of the running command; `text` if none runs."""
     context = click.get_current_context(silent=True)
     screen = context.find_object(Screen) if context else None
     return screen.format if screen else "text"
 
 
 def _parse_command(command: str) -> click.Context | None:
-    """What a command of ours says, by its own definition; None for any other, or one that isn't whole."""
+    """A command line of this program as click parses it; None for other programs and incomplete commands."""
     try:
         words = program_words(command)
         if words[:1] != [PROGRAM]:

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are spelled and explained once."""
+"""Options shared by several commands, as decorators."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _set_format(ctx: click.Context, _: click.Parameter, value: str) -> str:
 
 def _refuse_empty(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value == "":
-        # An unset variable in a script must not mean the base manifest, which may be production.
-        raise click.BadParameter("is empty; leave the option out for none")
+        # An unset variable in a script must not select the base manifest, which may be production.
+        raise click.BadParameter("is empty; omit the option to use no environment")
     return value
 
 
@@ -38,14 +38,14 @@ def _set_color(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
 
 
 def output(command: F) -> F:
-    """`--output` and `--no-color`: the screen is set up before the command runs."""
+    """`--output` and `--no-color`, which set up the screen before the command runs."""
     command = click.option(
         "--no-color",
         is_flag=True,
         expose_value=False,
         is_eager=True,
         callback=_set_color,
-        help="No colours (also: NO_COLOR=1).",
+        help="Disable colors (also: NO_COLOR=1).",
     )(command)
     return click.option(
         "--output",
@@ -56,7 +56,7 @@ def output(command: F) -> F:
         expose_value=False,
         is_eager=True,
         callback=_set_format,
-        help="For people, or for programs: one JSON document, or one per line.",
+        help="Output format: text, one JSON document, or one per line.",
     )(command)
 
 
@@ -67,7 +67,7 @@ def environment(command: F) -> F:
         "environment",
         metavar="NAME",
         callback=_refuse_empty,
-        help="Apply this entry of `environments` (also: MOSAIC_ENV).",
+        help="Environment from the manifest (also: MOSAIC_ENV).",
     )(command)
 
 
@@ -76,7 +76,7 @@ def manifest(command: F) -> F:
     return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(environment(command))
 
 
-def target(command: F) -> F:
+def project(command: F) -> F:
     """`--local`, `--project` and `--timeout`."""
     command = click.option(
         "--timeout",
@@ -84,28 +84,28 @@ def target(command: F) -> F:
         default=30.0,
         show_default=True,
         metavar="SECONDS",
-        help="Give up on a request that gets no answer for so long (SQL: at least 600).",
+        help="Request timeout; at least 600 for SQL.",
     )(command)
     command = click.option(
         "--project",
         "project_id",
         metavar="ID",
-        help="The project's id (also: MOSAIC_PROJECT_ID, project.id in the manifest).",
+        help="Project ID (also: MOSAIC_PROJECT_ID, project.id in the manifest).",
     )(command)
     return click.option(
         "--local",
         is_flag=True,
-        help="Use the embedded platform on this machine, starting it if need be. Needs no account.",
+        help="Use the embedded platform on this machine (starts it if needed). No account needed.",
     )(command)
 
 
 def target_options(command: Callable[..., object]) -> Callable[..., object]:
-    """`PATH`, `--env`, `--local`, `--project` and `--timeout`, which the command gets as one: `target_options`."""
-    return manifest(target(collect_target_options(command)))
+    """`PATH`, `--env`, `--local`, `--project` and `--timeout`, passed to the command as one `target_options`."""
+    return manifest(project(collect_target_options(command)))
 
 
 def collect_target_options(command: Callable[..., object]) -> Callable[..., object]:
-    """What says which project is meant, put together."""
+    """Passes the five parameters that select a project as one `target_options`."""
 
     @functools.wraps(command)
     def called(
@@ -124,12 +124,12 @@ def collect_target_options(command: Callable[..., object]) -> Callable[..., obje
     return called
 
 
-def history(command: F) -> F:
+def out_of_order(command: F) -> F:
     """`--allow-out-of-order`."""
     return click.option(
         "--allow-out-of-order",
         is_flag=True,
-        help="Apply pending migrations also before versions that are applied already.",
+        help="Also apply pending migrations that are older than applied ones.",
     )(command)
 
 
@@ -154,48 +154,48 @@ def selection(command: F) -> F:
         multiple=True,
         metavar="SELECTOR",
         callback=_parse_selectors,
-        help="Leave these changes out. Written as with --only, and stronger.",
+        help="Skip these changes. Takes the same selectors as --only and overrides it.",
     )(command)
     return click.option(
         "--only",
         multiple=True,
         metavar="SELECTOR",
         callback=_parse_selectors,
-        help="Plan these changes alone: a resource (migrations, static, storage, seeds, extensions, auth, project) "
-        "or addresses (static:about/*.html). May be repeated.",
+        help="Plan only these changes: a resource (migrations, static, storage, seeds, extensions, auth, project) "
+        "or addresses (static:about/*.html). Repeatable.",
     )(command)
 
 
 def allow(command: F) -> F:
-    """`--allow`: consent to one named kind of harm, given beforehand."""
+    """`--allow`: approval of one kind of harm, given in advance."""
     return click.option(
         "--allow",
         multiple=True,
         type=_AllowType(),
-        metavar="HARM",
-        help="Agree beforehand to SQL that destroys data (destructive), or to the deletion of exactly N files "
-        "under prune: all (prune=N). --yes alone doesn't.",
+        metavar="destructive|prune=N",
+        help="Pre-approve SQL that destroys data (destructive), or deleting exactly N files that this project "
+        "didn't deploy (prune=N). --yes doesn't cover these. Repeatable.",
     )(command)
 
 
 class _AllowType(click.ParamType[str]):
-    """`destructive`, or `prune=` and a number."""
+    """`destructive` or `prune=N`."""
 
-    name = "harm"
+    name = "approval"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         kind, _, count = value.partition("=")
         if value == "destructive" or (kind == "prune" and count.isascii() and count.isdecimal()):
             return value if value == "destructive" else f"prune={int(count)}"
-        return self.fail(f"{value!r} is neither destructive nor prune=N, such as prune=37", param, ctx)
+        return self.fail(f"{value!r} isn't valid; use destructive, or prune=N such as prune=37", param, ctx)
 
 
 def verify(command: F) -> F:
-    """`--verify`: compare the live bytes themselves."""
+    """`--verify`."""
     return click.option(
         "--verify",
         is_flag=True,
-        help="Fetch every live file and compare its bytes, which finds edits that kept the size.",
+        help="Download every live file and compare the bytes; finds edits that kept the size.",
     )(command)
 
 
@@ -207,7 +207,7 @@ def parallelism(command: F) -> F:
         default=DEFAULT_PARALLELISM,
         show_default=True,
         metavar="N",
-        help="Send, or fetch, so many files at the same time; fewer where the platform asks to slow down.",
+        help="Concurrent transfers; fewer when the platform asks to slow down.",
     )(command)
 
 
@@ -216,7 +216,7 @@ def poll(command: F) -> F:
     return click.option(
         "--poll",
         is_flag=True,
-        help="Compare time stamps three times a second: for network file systems, which tell of no edits.",
+        help="Poll for changes three times a second; for network file systems that send no file events.",
     )(command)
 
 
@@ -225,8 +225,8 @@ def lease(command: F) -> F:
     command = click.option(
         "--force-unlock",
         is_flag=True,
-        help="Take over the lease of a deploy that is dead: not heard of for 30 seconds, or a process of this "
-        "machine that is gone. A deploy that is alive is waited for.",
+        help="Take over the lock of a dead deploy: no heartbeat for 30 s, or its process on this machine has "
+        "ended. Never interrupts a live deploy.",
     )(command)
     return click.option(
         "--lock-timeout",
@@ -234,5 +234,5 @@ def lease(command: F) -> F:
         default=60.0,
         show_default=True,
         metavar="SECONDS",
-        help="Wait so long for another deploy of the project to end.",
+        help="How long to wait for another deploy of the project.",
     )(command)

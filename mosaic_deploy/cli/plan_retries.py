@@ -1,4 +1,4 @@
-"""One deploy at a time, as a command lives it: it waits for its turn, and plans anew when another one was first."""
+"""One deploy at a time: waits for the lock, and plans again if another deploy came first."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
 
 _MAX_ATTEMPTS = 3
-"""Plans made at most: whoever is overtaken more often is told so."""
+"""Plans at most; after that, a stale plan is an error."""
 
 
 class OvertakenByDeploy(Exception):
-    """Another deploy was first, and nothing of this plan was applied."""
+    """Another deploy came first, and nothing of this plan was applied."""
 
 
 def plan_when_lease_free(
     screen: Screen, api: Api, plan: Callable[[], PreparedPlan], wait_policy: WaitPolicy, holder: str
 ) -> PreparedPlan:
-    """A plan of what is live while nobody else writes. Raises LockHeld where the other doesn't end in time.
+    """A plan made while no other deploy is running. Raises LockHeld if one doesn't end in time.
 
-    A lease whose process has ended is taken away first, in the name of `holder`.
-
-    With `wait_policy.force_unlock` the apply itself breaks the lease, or waits.
+    A lock whose process has ended is released first, in the name of `holder`. With `wait_policy.force_unlock`
+    the apply itself takes the lock or waits.
     """
     planned = plan()
     if not planned.read_during_deploy or wait_policy.force_unlock:
@@ -43,17 +42,17 @@ def plan_when_lease_free(
 
 
 def retry_when_overtaken(once: Callable[[bool], int]) -> int:
-    """Runs `once(last)` again where it was overtaken; `last` says that it won't be run again."""
-    for number in range(1, _MAX_ATTEMPTS + 1):
+    """Runs `once(last)`, and again if it was overtaken. `last` is true on the final attempt."""
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
-            return once(number == _MAX_ATTEMPTS)
+            return once(attempt == _MAX_ATTEMPTS)
         except OvertakenByDeploy:
             continue
-    raise AssertionError("the last round doesn't end so")
+    raise AssertionError("the final attempt never raises OvertakenByDeploy")
 
 
 def raise_if_overtaken(events: Iterator[Event], *, last: bool) -> Iterator[Event]:
-    """The events; raises Overtaken instead of the end of an apply whose plan another deploy made stale."""
+    """The events. Raises OvertakenByDeploy instead of yielding the failure that another deploy made the plan stale."""
     for event in events:
         if not last and isinstance(event, ApplyFailed) and _was_overtaken(event):
             raise OvertakenByDeploy
@@ -61,6 +60,6 @@ def raise_if_overtaken(events: Iterator[Event], *, last: bool) -> Iterator[Event
 
 
 def _was_overtaken(event: ApplyFailed) -> bool:
-    """Whether the plan was stale and nothing was deployed; the project may have been created, and filled by another."""
+    """Whether the plan was stale and nothing was deployed. The project itself may have been created."""
     created_only = all(address.startswith("project:") for address in event.done)
     return isinstance(event.error, PlanStale) and created_only

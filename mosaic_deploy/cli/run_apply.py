@@ -1,4 +1,4 @@
-"""Plan, show, agree, apply: what `apply` and `ci apply` share, each in its turn among other deploys."""
+"""Plan, show, confirm, apply: shared by `apply`, `ci apply` and `watch`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EventObserver = Callable[[Iterator["Event"]], Iterator["Event"]]
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """What the command line says. Of a `saved_plan` plan, `plan_options` and `verify` are the plan's own."""
+    """The options of the command line. A `saved_plan` brings its own `plan_options` and `verify`."""
 
     plan_options: PlanOptions
     saved_plan: SavedPlan | None = None
@@ -51,10 +51,10 @@ def plan_and_apply(
     heading: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     observe: EventObserver = _pass_through,
 ) -> tuple[Plan, int]:
-    """The plan that was applied, or had nothing to be applied, and the exit code.
+    """The last plan and the exit code.
 
-    `heading` stands around planning and applying, `observe` sees an apply's events on their way to the screen.
-    Raises MosaicError's children.
+    `heading` wraps planning and applying; `observe` sees the apply's events on their way to the screen.
+    Raises subclasses of MosaicError.
     """
     screen.address_notice(session.address_notice)
     last_plan: list[Plan] = []
@@ -71,16 +71,16 @@ def plan_and_apply(
         if final:
             return 0
         if not planned.plan.empty:
-            agreed = deploy_options.yes or deploy_options.saved_plan is not None
+            confirmed = deploy_options.yes or deploy_options.saved_plan is not None
             require_plan_consent(
                 planned.plan,
-                yes=agreed,
+                yes=confirmed,
                 allow=deploy_options.allow,
                 command=command_line(),
                 question=deploy_options.question,
             )
         with heading("Apply"):
-            # Of a plan that was reviewed there is no other.
+            # A reviewed plan is never replaced by a newer one.
             events = _apply_events(session, planned, deploy_options)
             events = (
                 raise_if_overtaken(events, last=last)
@@ -94,19 +94,19 @@ def plan_and_apply(
 
 
 def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) -> tuple[PreparedPlan, bool]:
-    """A plan made while nobody else writes, and whether it is all there is to say."""
+    """A plan made while no other deploy is running, and whether to stop after showing it."""
     from mosaic_deploy import deploy
     from mosaic_deploy.live.ledger.lease import WaitPolicy
 
     saved_plan = deploy_options.saved_plan
 
     def plan() -> PreparedPlan:
-        verifies = saved_plan.verifies if saved_plan else deploy_options.verify
-        with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verifies) as on_progress:
+        verify = saved_plan.verify if saved_plan else deploy_options.verify
+        with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
             options = saved_plan.plan_options() if saved_plan else deploy_options.plan_options
             parallelism = deploy_options.plan_options.parallelism
-            wanted = replace(options, verify=on_progress, parallelism=parallelism, on_hashed=on_hashed)
-            return deploy.plan(session.api, session.manifest, session.target, wanted)
+            options = replace(options, verify=on_progress, parallelism=parallelism, on_hashed=on_hashed)
+            return deploy.plan(session.api, session.manifest, session.target, options)
 
     wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())
     planned = (
@@ -114,8 +114,8 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
         if deploy_options.dry_run
         else plan_when_lease_free(screen, session.api, plan, wait_policy, holder())
     )
-    done = saved_plan is not None and not saved_plan.refuse_changed(planned)
-    return planned, done or deploy_options.dry_run or not planned.has_work
+    already_applied = saved_plan is not None and not saved_plan.refuse_changed(planned)
+    return planned, already_applied or deploy_options.dry_run or not planned.has_work
 
 
 def _apply_events(session: Session, planned: PreparedPlan, deploy_options: DeployOptions) -> Iterator[Event]:
@@ -123,7 +123,7 @@ def _apply_events(session: Session, planned: PreparedPlan, deploy_options: Deplo
 
     options = deploy.ApplyOptions(
         holder=holder(),
-        retry_command=deploy_options.saved_plan.again if deploy_options.saved_plan else command_line(),
+        retry_command=deploy_options.saved_plan.plan_command if deploy_options.saved_plan else command_line(),
         lock_wait=deploy_options.lock_timeout,
         force_unlock=deploy_options.force_unlock,
         processes=local_processes(),

@@ -1,4 +1,4 @@
-"""`plan --out` and `apply FILE`: a plan to be read by people and applied later, as it was read."""
+"""`plan --out` and `apply FILE`: a plan that is reviewed now and applied later, unchanged."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mosaic_deploy.errors import (
     PlanFileInvalid,
     PlanStale,
     SavedPlanStale,
+    UsageInvalid,
 )
 from mosaic_deploy.model.event import ApplyFailed
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
 
 FORMAT = 1
-"""The newest saved plans that this program knows."""
-_NEW_PLAN_HINT = "read a new plan, and apply that"
+"""The newest format of saved plans that this version reads."""
+_NEW_PLAN_HINT = "make a new plan, review it and apply that one"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanFlags:
-    """What the command line says of which plan to make."""
+    """The options that determine the plan."""
 
     environment: str | None
     local: bool
@@ -51,7 +52,7 @@ class PlanFlags:
 
 
 def save_plan(path: str, session: Session, planned: PreparedPlan, plan_flags: PlanFlags) -> None:
-    """Writes the plan with what is needed to make it again. Raises PlanFileInvalid."""
+    """Writes the plan with everything needed to compute it again. Raises UsageInvalid, FileExists, WriteFailed."""
     from mosaic_deploy.cli.render.documents import plan_document
     from mosaic_deploy.deploy.planning.saved_plan import plan_inputs
     from mosaic_deploy.source.plan_file import write_plan_file
@@ -68,19 +69,19 @@ def save_plan(path: str, session: Session, planned: PreparedPlan, plan_flags: Pl
         "verify": plan_flags.verify,
         "origin": plan_inputs(planned),
     }
-    whole = {"mosaic_deploy": __version__, "format": FORMAT, **plan_document(planned.plan), "saved": saved}
-    write_plan_file(Path(path), whole)
+    document = {"mosaic_deploy": __version__, "format": FORMAT, **plan_document(planned.plan), "saved": saved}
+    write_plan_file(Path(path), document)
 
 
 def _refuse_deployed_folder(path: str, session: Session) -> None:
-    """A plan in a deployed folder would be a change that it doesn't have itself."""
+    """Raises UsageInvalid for a path in a deployed folder: the file would change what the plan contains."""
     manifest = session.manifest
     folders = [spec.dir for spec in (manifest.static, manifest.storage) if spec]
     for folder in folders:
         if Path(path).resolve().is_relative_to((manifest.root / folder).resolve()):
-            raise PlanFileInvalid(
-                f"{path} is in {folder}, which is deployed: the plan would be part of what it plans",
-                hint="write it to a folder that isn't deployed",
+            raise UsageInvalid(
+                f"can't save the plan to {path}: {folder} is deployed, so the file would change the plan",
+                hint="choose a folder that isn't deployed",
             )
 
 
@@ -91,13 +92,13 @@ def _api_origin(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """A saved plan that is to be applied: `file` as the command line names it."""
+    """A saved plan to apply. `file` is the path from the command line."""
 
     file: str
     document: Mapping[str, Any]
 
     def open(self, timeout: float) -> Session:
-        """The session that the plan was made in. Raises MosaicError's children, UsageError where settings differ."""
+        """A session for the plan's project. Raises subclasses of MosaicError, and UsageError if settings differ."""
         saved = self.document["saved"]
         path = self._manifest_path()
         session = _open_session(path, self.document["environment"], saved, timeout)
@@ -105,8 +106,8 @@ class SavedPlan:
         project = self.document["project"]["id"]
         if api != saved["api"]:
             session.api.close()
-            raise click.UsageError(f"{self.file} was made for {saved['api']}, and MOSAIC_API_URL is {api}")
-        # By id, wherever it came from: a name may mean another project by now.
+            raise click.UsageError(f"{self.file} was made for {saved['api']}, but MOSAIC_API_URL is {api}")
+        # By ID: by now, the name may belong to another project.
         return replace(session, target=replace(session.target, id=project)) if project else session
 
     def plan_options(self) -> PlanOptions:
@@ -120,40 +121,40 @@ class SavedPlan:
         )
 
     def refuse_changed(self, planned: PreparedPlan) -> bool:
-        """Returns whether there is anything left to apply. Raises SavedPlanStale where the plan isn't the one reviewed."""
+        """Whether anything is left to apply. Raises SavedPlanStale if the new plan differs from the reviewed one."""
         from mosaic_deploy.deploy.planning.saved_plan import already_applied, changes_since_saved
 
         if already_applied(self.document, planned):
             return False
-        if found := changes_since_saved(self.document, planned):
+        if changes := changes_since_saved(self.document, planned):
             raise SavedPlanStale(
-                f"{self.file} isn't applied: what it was made from has moved since\n"
-                + "\n".join(f"  - {each}" for each in found),
+                f"can't apply {self.file}: something changed since it was made\n"
+                + "\n".join(f"  - {change}" for change in changes),
                 hint=_NEW_PLAN_HINT,
-                next_actions=[NextAction("make a new plan", self.again)],
+                next_actions=[NextAction("make a new plan", self.plan_command)],
             )
         return True
 
     @property
-    def verifies(self) -> bool:
-        """Whether the live bytes themselves were compared."""
+    def verify(self) -> bool:
+        """Whether the plan compared the bytes of live files (`plan --verify`)."""
         return bool(self.document["saved"].get("verify"))
 
     @property
-    def again(self) -> str:
-        """The command that makes such a plan anew; the session adds which project is meant."""
+    def plan_command(self) -> str:
+        """The command that makes this plan again; the session adds the options that select the project."""
         selection = self.document["selection"] or {"only": [], "except": []}
         words = ["--out", self.file]
         for name in ("only", "except"):
             words += [word for text in selection[name] for word in (f"--{name}", text)]
         if self.document["saved"]["allow_out_of_order"]:
             words.append("--allow-out-of-order")
-        if self.verifies:
+        if self.verify:
             words.append("--verify")
         return f"mosaic-deploy plan {shlex.join(words)}"
 
     def refuse_conflicting_flags(self, plan_flags: PlanFlags) -> None:
-        """Raises UsageError for options that say something else than the plan: it can't be made another by them."""
+        """Raises UsageError for options that contradict the plan."""
         saved = self.document["saved"]
         selection = self.document["selection"] or {"only": [], "except": []}
         project = self.document["project"]["id"]
@@ -162,39 +163,38 @@ class SavedPlan:
             "--local": plan_flags.local and not saved["local"],
             "--project": plan_flags.project_id not in (None, project),
             "--allow-out-of-order": plan_flags.allow_out_of_order and not saved["allow_out_of_order"],
-            "--verify": plan_flags.verify and not self.verifies,
+            "--verify": plan_flags.verify and not self.verify,
             "--only": plan_flags.only and list(plan_flags.only) != selection["only"],
             "--except": plan_flags.excluded and list(plan_flags.excluded) != selection["except"],
         }
         if names := [name for name, differs in differing.items() if differs]:
             raise click.UsageError(
-                f"{self.file} is a saved plan and says otherwise than {', '.join(names)}. "
-                "It is applied as it was made; `mosaic-deploy plan --out FILE` makes another one"
+                f"{', '.join(names)} contradicts the saved plan {self.file}, which is applied as it was made. "
+                "To change it, make a new one: `mosaic-deploy plan --out FILE`"
             )
         self._refuse_conflicting_settings(project)
 
     def _refuse_conflicting_settings(self, project: str) -> None:
-        """Settings count less than the plan, but whoever set them to something else may mean something else."""
+        """Raises UsageError if the environment or `.env` selects another environment or project than the plan."""
         path = self._manifest_path()
         environment = resolve_environment(path, None)
         planned = self.document["environment"]
         if environment and environment != planned:
             made = f"for {planned}" if planned else "without an environment"
-            raise click.UsageError(f"{self.file} was made {made}, and MOSAIC_ENV is {environment}")
+            raise click.UsageError(f"{self.file} was made {made}, but MOSAIC_ENV is {environment}")
         named = read_settings(find_manifest(Path(path)).parent).get("MOSAIC_PROJECT_ID")
         if named and named != project and not self.document["saved"]["local"]:
             raise click.UsageError(
-                f"{self.file} is for the project {project or 'to be created'}, and MOSAIC_PROJECT_ID is {named}"
+                f"{self.file} is for project {project or '(new)'}, but MOSAIC_PROJECT_ID is {named}"
             )
 
     def _manifest_path(self) -> str:
-        """The manifest's place, from the current folder, as a PATH. Raises ManifestMissing."""
+        """The manifest as a PATH relative to the current folder. Raises ManifestMissing."""
         file = Path(self.document["saved"]["manifest"])
         if not file.is_file():
             raise ManifestMissing(
-                f"{self.file} is a plan of {file}, which isn't here",
-                hint="apply a saved plan from the folder that it was made in, or from the same one of another "
-                "checkout: paths in it begin there",
+                f"{self.file} is a plan for {file}, which doesn't exist here",
+                hint="apply a saved plan from the folder where it was made, or the same folder of another checkout",
             )
         return str(file.parent) if file.name == MANIFEST_NAMES[0] else str(file)
 
@@ -205,13 +205,13 @@ def _open_session(path: str, environment: str | None, saved: Mapping[str, Any], 
             path, environment=environment, local=saved["local"], project_id=saved["project"], timeout=timeout
         )
     except KeyMissing as error:
-        # A plan for the account can't be tried on this machine.
+        # Without `--local`: a plan for the account can't be applied to the embedded platform.
         error.next_actions = error.next_actions[:1]
         raise
 
 
 def without_stale_retry(events: Iterator[Event]) -> Iterator[Event]:
-    """The events of applying a saved plan: where it is stale, the same command won't make it another."""
+    """The events, with a stale plan marked as not retryable: the same command can't succeed."""
     for event in events:
         if isinstance(event, ApplyFailed) and isinstance(event.error, PlanStale):
             event.error.hint, event.error.retryable = _NEW_PLAN_HINT, False
@@ -219,7 +219,7 @@ def without_stale_retry(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def find_saved_plan(path: str, plan_flags: PlanFlags) -> SavedPlan | None:
-    """The saved plan at `path`, None for a manifest. Raises PlanFileInvalid, UsageError, ManifestMissing."""
+    """The saved plan at `path`, None for a manifest or folder. Raises PlanFileInvalid, UsageError, ManifestMissing."""
     from mosaic_deploy.source.plan_file import read_plan_file
 
     try:

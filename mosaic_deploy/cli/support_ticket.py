@@ -1,4 +1,4 @@
-"""A ticket to the platform's support, offered where the platform failed. It is a command: nothing is sent by offering."""
+"""Suggests a support ticket when the platform failed. Nothing is sent: the suggestion is a command."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.version import __version__
 
 _PLATFORM_ERRORS = (ServerFailed, ResponseLost, ProjectNotReady)
-"""5xx after all attempts, no answer to what was sent, a project that never runs. Not: no connection at all."""
+"""5xx after all attempts, a lost response, a project that never becomes ready. Not a missing connection."""
 _SERVER_SQLSTATES = re.compile(r"(?:58|F0|XX)[0-9A-Z]{3}|53[0-2]00|57P0[1-5]")
-"""SQLSTATEs of a server in trouble: I/O, corruption, no memory or disk, shut down. None that a statement asks for."""
-_TICKET_DESCRIPTION = "tell the platform's support; it is shown before it is sent"
+"""SQLSTATEs of a failing server (I/O, corruption, out of memory or disk, shutdown), never of a faulty statement."""
+_TICKET_DESCRIPTION = "report this to support (shown before it is sent)"
 _TICKET_COMMAND = "mosaic-deploy ticket"
 _UNSAFE_CHARACTERS = re.compile(r"[^\w.:+/-]")
 
 
 def offer_ticket(error: MosaicError, attempted_command: str, scope: Scope) -> None:
-    """Adds the command for a ticket to an error of the platform's making, once. `attempted_command` holds no value of the user's."""
+    """Adds a ticket command to an error that the platform caused, once. `attempted_command` contains no user values."""
     cause = _platform_cause(error)
     offered = any((action.command or "").startswith(_TICKET_COMMAND) for action in error.next_actions)
     if cause is None or offered or attempted_command.startswith(_TICKET_COMMAND):
@@ -44,12 +44,12 @@ def offer_ticket(error: MosaicError, attempted_command: str, scope: Scope) -> No
 
 
 def attempted_command_line() -> str:
-    """The command line by its command and its options' names: values may be anything, also SQL."""
+    """This run's command and option names, without values, which may be anything, such as SQL."""
     return attempted_command(sys.argv[1:])
 
 
 def attempted_command(words: Sequence[str]) -> str:
-    """`words` without any value: the command, and the names of its options."""
+    """The command and option names in `words`, without values."""
     chosen: click.Command = cli
     context = click.Context(cli, resilient_parsing=True)
     path = ["mosaic-deploy"]
@@ -63,7 +63,7 @@ def attempted_command(words: Sequence[str]) -> str:
 
 
 def _platform_cause(error: MosaicError) -> MosaicError | None:
-    """The failure of the platform that `error` is or comes from."""
+    """The platform's failure that is `error` or caused it; None if there is none."""
     if isinstance(error, TransfersFailed):
         cause = error.__cause__
         return cause if isinstance(cause, _PLATFORM_ERRORS) else None
@@ -87,29 +87,29 @@ def _message_sentences(cause: MosaicError, error: MosaicError, attempted_command
     if request := getattr(cause, "request_id", None):
         yield f"Request: {_UNSAFE_CHARACTERS.sub('', str(request))[:100]}."
     if len(error.problems) > 1:
-        yield f"Files that failed: {len(error.problems)}."
+        yield f"Failed files: {len(error.problems)}."
     yield f"Changed by this run: {error.mutation_state}."
     yield f"When: {datetime.now(UTC).isoformat(timespec='seconds')}."
     yield f"Versions: mosaic-deploy {__version__}, Python {platform.python_version()}, {platform.system()}."
 
 
 def _error_text(cause: MosaicError) -> str:
-    """What was said, where no statement of the user's can be part of it."""
+    """The redacted message, empty if it could contain the user's SQL."""
     from mosaic_deploy.live.api.endpoints import RUN_SQL
 
     if getattr(cause, "sqlstate", None) or getattr(cause, "operation", None) == RUN_SQL.name:
         return ""
-    told = cause.message
+    message = cause.message
     if isinstance(cause, ApiError) and cause.operation:
-        told = told.removeprefix(f"{cause.operation}: ").removesuffix(f" (HTTP {cause.status})")
-    return f": {redact(told).rstrip('.')}"
+        message = message.removeprefix(f"{cause.operation}: ").removesuffix(f" (HTTP {cause.status})")
+    return f": {redact(message).rstrip('.')}"
 
 
 _MAX_LENGTH = 300
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Contractions would open a quote that nothing closes.
+    # The apostrophe of a contraction isn't an opening quote.
     (re.compile(r"(?<=[A-Za-z])n't\b"), "n’t"),
-    # SQL, from where it begins to the end: no rule tells its values from its words for sure.
+    # SQL, from its start to the end of the text: no rule separates its values from its keywords reliably.
     (
         re.compile(
             r"\b(?:SELECT|INSERT|UPDATE|DELETE|VALUES|WITH|CREATE|ALTER|DROP|COPY|GRANT|MERGE|CALL|DO|SET|DECLARE)\b.*"
@@ -117,12 +117,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
             r"(?s:.*)|\bKey\s*\(.*|\brow contains\b.*",
             re.DOTALL,
         ),
-        "[SQL left out]",
+        "[SQL removed]",
     ),
-    # Addresses: a database's has its password in it, an upload's its signature.
-    (re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*"), "[address left out]"),
-    (re.compile(r"\S+@\S+"), "[address left out]"),
-    # What stands in quotes is a name or a value. One that is never closed reaches to the end.
+    # URLs: a database's contains its password, an upload's its signature. Then email addresses.
+    (re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*"), "[URL removed]"),
+    (re.compile(r"\S+@\S+"), "[address removed]"),
+    # Quoted names and values. An unclosed quote reaches to the end.
     (re.compile(r"\$(\w*)\$.*?(?:\$\1\$|$)", re.DOTALL), "'…'"),
     (re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|$)", re.DOTALL), "'…'"),
     (re.compile(r'"(?:[^"\\]|""|\\.)*(?:"|$)', re.DOTALL), '"…"'),
@@ -136,7 +136,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1 […]",
     ),
     (re.compile(r"\w+=\S+"), "[…]"),
-    # Keys and tokens are long, or have a mark at their beginning.
+    # Keys and tokens are long, or have a prefix.
     (re.compile(r"\b[A-Za-z]{2,10}_[A-Za-z0-9_-]{4,}"), "[…]"),
     (re.compile(r"[A-Za-z0-9+/_.=-]{24,}"), "[…]"),
     (re.compile(r"\d[\d .,:-]{4,}\d"), "[…]"),
@@ -145,7 +145,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def redact(text: str) -> str:
     """`text` as one short line without quoted values, SQL, addresses, keys, passwords and long numbers."""
-    for pattern, instead in _RULES:
-        text = pattern.sub(instead, text)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
     line = " ".join(text.split())
     return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"

@@ -1,6 +1,6 @@
-"""The API that is meant: its address, and the key to it.
+"""The API's URL and key.
 
-Precedence: flag, environment, `.env`, what `login` kept, default.
+Precedence: flag, environment, `.env`, saved by `login`, default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.target.settings import read_settings
 from mosaic_deploy.cli.target.stored_keys import read_stored_key
-from mosaic_deploy.errors import KeyMissing, NextAction, RequestRefused
+from mosaic_deploy.errors import ApiUrlInvalid, KeyMissing, NextAction
 from mosaic_deploy.model.command_line import with_options
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ API_URL = "https://api.mosaic.site"
 
 
 def command_line() -> str:
-    """The command as it was given, to be pasted again."""
+    """This run's command line, quoted for a shell."""
     return shlex.join(["mosaic-deploy", *sys.argv[1:]])
 
 
 def open_api(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
-    """The API, for what needs no manifest; `.env` in `folder` counts. Raises KeyMissing, PlatformFailed."""
+    """The API, for commands without a manifest; reads `.env` in `folder`. Raises KeyMissing, PlatformFailed."""
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
 
@@ -44,7 +44,7 @@ def open_api(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
 
 
 def read_api_url(folder: Path) -> str:
-    """The API's address by the environment and `folder`'s `.env`. Raises RequestRefused for an unsafe one."""
+    """The API's URL from the environment or `folder`'s `.env`. Raises ApiUrlInvalid."""
     return _resolve_api_url(read_settings(folder))
 
 
@@ -55,7 +55,7 @@ def _resolve_api_url(settings: Mapping[str, str]) -> str:
 
 
 def resolve_api_credentials(settings: Mapping[str, str]) -> tuple[str, str]:
-    """Address and key. Raises KeyMissing, RequestRefused, SourceUnreadable."""
+    """URL and key. Raises KeyMissing, ApiUrlInvalid, KeyStoreFailed."""
     url = _resolve_api_url(settings)
     key = settings.get("MOSAIC_API_KEY", "").strip() or read_stored_key(url)
     if not key:
@@ -64,46 +64,46 @@ def resolve_api_credentials(settings: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _key_missing() -> KeyMissing:
-    told = "no API key: MOSAIC_API_KEY is not set, neither in the environment nor in .env"
+    message = "no API key: MOSAIC_API_KEY isn't set in the environment or .env, and none is saved"
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        # No key can be kept there: the machine is gone after the job.
+        # A saved key would be lost: each job gets a new machine.
         return KeyMissing(
-            told,
-            hint="copy the key from your dashboard into the repository secret MOSAIC_API_KEY (Settings → Secrets and "
-            "variables → Actions), hand it to this step, and run the job again",
+            message,
+            hint="copy the key from your dashboard to the repository secret MOSAIC_API_KEY (Settings → Secrets and "
+            "variables → Actions), pass it to this step, and run the job again",
         )
     return KeyMissing(
-        told,
-        hint="copy the key from your dashboard, `mosaic-deploy login` keeps it; or use the embedded platform, which needs none",
+        message,
+        hint="run `mosaic-deploy login`, set MOSAIC_API_KEY, or add --local",
         next_actions=[
-            NextAction("keep your account's key, then run this again", "mosaic-deploy login"),
-            NextAction("try it on this machine", with_options(command_line(), "--local")),
+            NextAction("log in, then run this again", "mosaic-deploy login"),
+            NextAction("use the embedded platform on this machine", with_options(command_line(), "--local")),
         ],
     )
 
 
 def _refuse_unsafe_url(url: str) -> None:
-    """Raises RequestRefused for an address that would give the key away, or has another secret in it."""
+    """Raises ApiUrlInvalid for a URL that would expose the key, or contains another secret."""
     from urllib.parse import urlsplit
 
-    hint = f"the hosted platform is {API_URL}"
+    hint = f"the hosted platform is at {API_URL}"
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        # Only reading it tells that a port is one.
+        # Raises ValueError for an invalid port.
         _ = parts.port
     except ValueError as error:
-        raise RequestRefused(f"MOSAIC_API_URL is no address: {error}", hint=hint) from None
+        raise ApiUrlInvalid(f"MOSAIC_API_URL isn't a URL: {error}", hint=hint) from None
     if "@" in parts.netloc:
-        # Not shown: what stands before the @ is somebody's password.
-        raise RequestRefused(
-            f"MOSAIC_API_URL has a name or password before {host!r}: the API knows nothing but its key",
-            hint=f"leave out everything up to the @, and set MOSAIC_API_KEY; {hint}",
+        # Not shown: the part before the @ may be a password.
+        raise ApiUrlInvalid(
+            f"MOSAIC_API_URL has a user name or password before {host!r}; the API only accepts an API key",
+            hint=f"remove everything up to the @ and set MOSAIC_API_KEY; {hint}",
         )
     loopback = host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
     if parts.scheme == "https" or (parts.scheme == "http" and loopback):
         return
-    raise RequestRefused(
-        f"MOSAIC_API_URL is {url!r}: the key is sent over https only (plain http to this machine alone)",
+    raise ApiUrlInvalid(
+        f"MOSAIC_API_URL is {url!r}; the API key is only sent over https (or http to this machine)",
         hint=hint,
     )

@@ -1,4 +1,4 @@
-"""Which commit is deployed, for the record."""
+"""The deployed commit, for the deployment history."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _CI_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
-"""GitHub's, GitLab's and Jenkins's."""
+"""Of GitHub, GitLab and Jenkins."""
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read_commit(folder: Path, environ: Mapping[str, str] = os.environ) -> str | None:
-    """A CI run's commit, else what is checked out in the repository that holds `folder`; None where neither is known.
+    """The commit of the CI run, else the one checked out in `folder`'s repository, else None.
 
-    Files that were edited since aren't looked for: the digests of what was deployed are in the ledger.
+    Uncommitted edits aren't detected; the ledger has the digests of the deployed files.
     """
     for name in _CI_VARIABLES:
         if _HASH.fullmatch(environ.get(name, "")):
@@ -27,11 +27,11 @@ def read_commit(folder: Path, environ: Mapping[str, str] = os.environ) -> str | 
 
 
 def _read_head(folder: Path) -> str | None:
-    """Read from the files that git keeps, which costs no process."""
+    """The checked-out commit, read from git's files without starting a process."""
     git = next((place / ".git" for place in (folder, *folder.parents) if (place / ".git").exists()), None)
     if git is None:
         return None
-    if git.is_file():  # a worktree or a submodule names its folder there
+    if git.is_file():  # in a worktree or submodule it is a file with the path
         git = (git.parent / git.read_text().partition("gitdir:")[2].strip()).resolve()
     head = (git / "HEAD").read_text().strip()
     if _HASH.fullmatch(head):

@@ -1,7 +1,7 @@
-"""Starting and asking the embedded platform: another process, known by its contract alone.
+"""Starts and calls the embedded platform, which runs in another process and isn't imported.
 
-`python -m mosaic_deploy.platform COMMAND` prints one JSON document; a running platform keeps `platform.json`
-in its home, so that finding it costs no process.
+`python -m mosaic_deploy.platform COMMAND` prints one JSON document. A running platform has a `platform.json` in
+its home, so that finding it needs no process.
 """
 
 from __future__ import annotations
@@ -19,21 +19,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.errors import PlatformFailed
+from mosaic_deploy.errors import (
+    AccountNotFound,
+    BackupInvalid,
+    FileExists,
+    MosaicError,
+    NextAction,
+    PackageMissing,
+    PlatformAlreadyRunning,
+    PlatformFailed,
+    PlatformNotRunning,
+    PortUnavailable,
+    ProjectNotFound,
+    SourceUnreadable,
+    WriteFailed,
+)
 
 _REQUIRED_PACKAGES = ("obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
 _START_TIMEOUT = 180.0
-"""Seconds: the first start unpacks PostgreSQL, which a slow disk may stretch."""
+"""Seconds; the first start unpacks PostgreSQL, possibly to a slow disk."""
 
 
 SERVE_COMMAND = (
     "mosaic-deploy platform serve --database-url postgresql://USER:PASSWORD@HOST/postgres --store file:///FOLDER"
     " --base-domain http://localhost:8787 --smtp smtp://localhost/?from=YOU@example.com"
 )
-"""The whole command for a PostgreSQL of one's own."""
-_SERVE_HINT = (
-    f"; where PostgreSQL has no wheel for this system, serve on a server of your own: {SERVE_COMMAND}"
-)
+"""The complete command for an own PostgreSQL server."""
+_SERVE_HINT = f"; if there is no PostgreSQL wheel for this system, use your own server: {SERVE_COMMAND}"
+
+
+_ERRORS: Mapping[str, type[MosaicError]] = {
+    "project_not_found": ProjectNotFound,
+    "account_not_found": AccountNotFound,
+    **dict.fromkeys(("key_missing", "nothing_to_back_up"), PlatformNotRunning),
+    "already_running": PlatformAlreadyRunning,
+    **dict.fromkeys(("local_not_installed", "postgres_missing"), PackageMissing),
+    **dict.fromkeys(("port_unavailable", "address_unusable"), PortUnavailable),
+    "backup_exists": FileExists,
+    "backup_unreadable": SourceUnreadable,
+    **dict.fromkeys(("backup_damaged", "backup_too_new", "backup_of_another_system"), BackupInvalid),
+    **dict.fromkeys(("backup_failed", "restore_failed", "disk_full", "home_not_writable"), WriteFailed),
+}
+"""Error codes of the platform's process → error classes; PlatformFailed for all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +68,14 @@ class EmbeddedPlatform:
     url: str
     api_key: str
     address_notice: str = ""
-    """In words, where it was started now and listens elsewhere than before."""
+    """A message if it was started now and listens on another port than before."""
 
     def __repr__(self) -> str:
-        return f"Embedded({self.url!r})"
+        return f"EmbeddedPlatform({self.url!r})"
 
 
 def platform_home() -> Path:
-    """Where the platform keeps everything: `MOSAIC_HOME`, else the usual place of the system."""
+    """The platform's data folder: `MOSAIC_HOME`, else the system's default."""
     if chosen := os.environ.get("MOSAIC_HOME"):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
@@ -58,7 +85,7 @@ def platform_home() -> Path:
 
 
 def ensure_started() -> EmbeddedPlatform:
-    """The running platform, started first if need be. Raises PlatformFailed."""
+    """The running platform, started if needed. Raises PlatformFailed and the errors of `run_platform_command`."""
     found = _find_running()
     if found is None:
         found = run_platform_command("start")
@@ -66,28 +93,31 @@ def ensure_started() -> EmbeddedPlatform:
 
 
 def read_inbox() -> list[dict[str, Any]]:
-    """The newest mails of the running platform, the newest first, with their texts and links.
+    """The emails of the running platform, newest first, with text and links.
 
-    Raises PlatformFailed where it isn't running.
+    Raises PlatformNotRunning, PlatformFailed.
     """
     found = _find_running()
     if found is None:
-        raise PlatformFailed("the embedded platform isn't running", hint="mosaic-deploy local start")
+        raise PlatformNotRunning(
+            "the embedded platform isn't running",
+            next_actions=[NextAction("start it", "mosaic-deploy local start")],
+        )
     opener = _direct_opener()
     opener.addheaders = [("X-API-Key", str(found["api_key"]))]
     try:
         with opener.open(f"{found['url']}/inbox.json", timeout=10) as response:
-            mails: list[dict[str, Any]] = json.load(response)["mails"]
+            emails: list[dict[str, Any]] = json.load(response)["mails"]
     except (OSError, ValueError, KeyError) as error:
-        raise PlatformFailed(f"the inbox can't be read: {error}") from None
-    return mails
+        raise PlatformFailed(f"can't read the inbox: {error}") from None
+    return emails
 
 
 def dashboard_link() -> str | None:
-    """A link that opens the platform's pages in one browser, once; None where it can't be had."""
+    """A single-use link to the dashboard, None if the platform returns none."""
     try:
         return str(run_platform_command("open")["url"])
-    except PlatformFailed:
+    except MosaicError:
         return None
 
 
@@ -98,12 +128,11 @@ def run_platform_command(
     embedded: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Runs one command of the platform and returns its document. Raises PlatformFailed.
+    """Runs one command of the platform and returns its document. Raises the error that fits the command's error code.
 
-    `on_progress` is told how far it is, in bytes done and of how many; of commands that copy, and without a `timeout`.
-
-    `environment` is added to ours; secrets go there, as every user of the machine sees arguments. What isn't
-    `embedded` needs no PostgreSQL of its own.
+    `on_progress` gets the bytes done and the total; only for commands that copy, without a `timeout`. `environment`
+    is added to this process's; pass secrets there, because other users can see arguments. Not `embedded` means that
+    the command doesn't need the PostgreSQL package.
     """
     _require_packages([name for name in _REQUIRED_PACKAGES if embedded or name != "pg0"])
     command = [sys.executable, "-m", "mosaic_deploy.platform", *arguments]
@@ -121,8 +150,8 @@ def run_platform_command(
         )
     except subprocess.TimeoutExpired:
         raise PlatformFailed(
-            f"the embedded platform did not answer to {arguments[0]!r} within {timeout or 0:.0f} s",
-            hint=f"its log is {platform_home() / 'platform.log'}",
+            f"the embedded platform didn't respond to {arguments[0]!r} within {timeout or 0:.0f} s",
+            hint=f"see its log: {platform_home() / 'platform.log'}",
         ) from None
     return _parse_document(ended)
 
@@ -130,12 +159,12 @@ def run_platform_command(
 def _run_with_progress(
     command: Sequence[str], on_progress: Callable[[int, int], None]
 ) -> subprocess.CompletedProcess[str]:
-    """The command when it has ended, with its last line on stdout: those before it tell how far it was."""
+    """The completed command with the last line of its stdout; the lines before it are its progress."""
     last = ""
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
         ) as process,
     ):
         assert process.stdout is not None
@@ -145,20 +174,20 @@ def _run_with_progress(
                 if progress := _parse_progress(line):
                     on_progress(*progress)
         except BaseException:
-            # Nobody listens any more: by that it ends, and puts right what it has begun, which takes its time.
+            # Closing the pipe makes the command stop and undo what it has begun, which takes a while.
             process.stdout.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_START_TIMEOUT)
             raise
         code = process.wait()
-        said.seek(0)
-        return subprocess.CompletedProcess(command, code, last, said.read())
+        stderr.seek(0)
+        return subprocess.CompletedProcess(command, code, last, stderr.read())
 
 
 def _parse_progress(line: str) -> tuple[int, int] | None:
     try:
-        told = json.loads(line)
-        return int(told["done"]), int(told["total"])
+        progress = json.loads(line)
+        return int(progress["done"]), int(progress["total"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -168,19 +197,21 @@ def _parse_document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
         document = json.loads(ended.stdout)
     except ValueError:
         lines = (ended.stderr or ended.stdout).strip().splitlines()
-        said = lines[-1] if lines else f"exit code {ended.returncode}"
+        reason = lines[-1] if lines else f"exit code {ended.returncode}"
         raise PlatformFailed(
-            f"the embedded platform failed: {said}", hint=f"its log is {platform_home() / 'platform.log'}"
+            f"the embedded platform failed: {reason}", hint=f"see its log: {platform_home() / 'platform.log'}"
         ) from None
     error = document.get("error")
     if error:
-        raise PlatformFailed(str(error.get("message")), hint=error.get("hint"))
+        raise _ERRORS.get(str(error.get("code")), PlatformFailed)(
+            str(error.get("message")), hint=error.get("hint")
+        )
     assert isinstance(document, dict)
     return document
 
 
 def _find_running() -> dict[str, Any] | None:
-    """The document of a platform that answers for this home, without starting a process."""
+    """The `platform.json` of the platform that runs for this home; starts no process."""
     try:
         document = json.loads((platform_home() / "platform.json").read_text())
         with _direct_opener().open(f"{document['url']}/healthz", timeout=2) as response:
@@ -192,7 +223,7 @@ def _find_running() -> dict[str, Any] | None:
 
 
 def read_platform_file() -> dict[str, Any] | None:
-    """What a running platform says of itself, with its address and key of now; its health isn't asked for."""
+    """The current `platform.json`, with URL and key; doesn't check whether the platform responds."""
     try:
         document: dict[str, Any] = json.loads((platform_home() / "platform.json").read_text())
     except (OSError, ValueError):
@@ -201,18 +232,18 @@ def read_platform_file() -> dict[str, Any] | None:
 
 
 def _direct_opener() -> urllib.request.OpenerDirector:
-    """Without the environment's proxies: they don't reach this machine's own addresses."""
+    """An opener without proxies, which can't reach this machine's loopback addresses."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def running_url() -> str | None:
-    """Where the platform answers, None where it doesn't run. Starts nothing."""
+    """The URL of the running platform, None if it isn't running."""
     found = _find_running()
     return str(found["url"]) if found else None
 
 
 def missing_packages(needed: Iterable[str] = _REQUIRED_PACKAGES) -> list[str]:
-    """What of `needed`, by default what the platform needs, isn't installed."""
+    """The packages in `needed` that aren't installed."""
     return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
@@ -221,7 +252,7 @@ def _require_packages(needed: list[str]) -> None:
         from mosaic_deploy.installed import install_command
 
         extra = "local" if "pg0" in needed else "serve"
-        raise PlatformFailed(
+        raise PackageMissing(
             f"the platform needs packages that aren't installed: {', '.join(missing)}",
             hint=install_command(extra) + (_SERVE_HINT if missing == ["pg0"] else ""),
         )

@@ -1,53 +1,55 @@
-"""API keys in the system's keyring, by the package `keyring`, which only `login --keyring` asks for.
+"""API keys in the system keyring, for `login --keyring`. Uses the optional package `keyring`.
 
-Whatever a keyring raises becomes SourceUnreadable here: backends raise what they like.
+Keyring backends may raise any exception; all become KeyStoreFailed.
 """
 
 from __future__ import annotations
 
 import importlib.util
 
-from mosaic_deploy.errors import SourceUnreadable
+from mosaic_deploy.errors import KeyStoreFailed
 
 KEYRING_SERVICE = "mosaic-deploy"
 
 
 def is_keyring_installed() -> bool:
-    """Whether the package is there; whether it has a keyring to use is told when it is used."""
+    """Whether the package is installed. Whether it finds a usable keyring shows when it is used."""
     return importlib.util.find_spec("keyring") is not None
 
 
 def read_key(account: str) -> str:
-    """The key, empty where there is none. Raises SourceUnreadable."""
+    """The key, empty if there is none. Raises KeyStoreFailed."""
     try:
         import keyring
 
         return keyring.get_password(KEYRING_SERVICE, account) or ""
     except Exception as error:
-        raise SourceUnreadable(
-            f"the keyring can't be read: {_first_line(error)}",
-            hint="unlock it, or run `mosaic-deploy login` again; MOSAIC_API_KEY is taken without it",
+        raise KeyStoreFailed(
+            f"can't read the system keyring: {_first_line(error)}",
+            hint="unlock it, run `mosaic-deploy login` again, or set MOSAIC_API_KEY",
         ) from None
 
 
 def write_key(account: str, key: str) -> str:
-    """Keeps a key, and reads it again, because some keyrings keep nothing. Returns the keyring's name."""
-    hint = "without --keyring the key is kept in a file that only you can read"
+    """Saves a key and reads it back, because some keyrings store nothing. Returns the keyring's name."""
+    hint = "without --keyring, the key is saved in a file that only you can read"
     try:
         import keyring
 
         keyring.set_password(KEYRING_SERVICE, account, key)
-        kept = keyring.get_password(KEYRING_SERVICE, account)
+        stored = keyring.get_password(KEYRING_SERVICE, account)
         name = keyring.get_keyring().name
     except Exception as error:
-        raise SourceUnreadable(f"the keyring doesn't take the key: {_first_line(error)}", hint=hint) from None
-    if kept != key:
-        raise SourceUnreadable(f"the keyring ({name}) doesn't keep the key", hint=hint)
+        raise KeyStoreFailed(
+            f"can't save the key in the system keyring: {_first_line(error)}", hint=hint
+        ) from None
+    if stored != key:
+        raise KeyStoreFailed(f"the system keyring ({name}) didn't store the key", hint=hint)
     return str(name)
 
 
 def delete(account: str) -> bool:
-    """Whether there was a key. Raises SourceUnreadable where it may still be there."""
+    """Deletes the key and returns whether there was one. Raises KeyStoreFailed if it may still exist."""
     if not read_key(account):
         return False
     try:
@@ -55,14 +57,14 @@ def delete(account: str) -> bool:
 
         keyring.delete_password(KEYRING_SERVICE, account)
     except Exception as error:
-        raise SourceUnreadable(
-            f"the keyring doesn't forget the key: {_first_line(error)}",
-            hint="delete it in the keyring's own program",
+        raise KeyStoreFailed(
+            f"can't delete the key from the system keyring: {_first_line(error)}",
+            hint="delete it with your system's password manager",
         ) from None
     return True
 
 
 def _first_line(error: Exception) -> str:
-    """The first line is for users; with `No recommended backend …` come instructions for programmers."""
+    """The first line of the message; further lines are instructions for developers."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""From flags, environment, `.env` and manifest to a manifest read, an API to talk to, and a project meant.
+"""Opens a session from flags, environment, `.env` and manifest: the manifest, an API client and the target project.
 
 Precedence: flag, environment, `.env`, manifest, default.
 """
@@ -16,7 +16,7 @@ from mosaic_deploy.cli.support_ticket import attempted_command_line, offer_ticke
 from mosaic_deploy.cli.target.api_access import command_line, resolve_api_credentials
 from mosaic_deploy.cli.target.settings import read_settings, resolve_environment
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
-from mosaic_deploy.errors import ManifestInvalid, MosaicError, NextAction, Problem, Unreachable
+from mosaic_deploy.errors import MosaicError, NextAction, Problem, ProjectNotConfigured, Unreachable
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.read import read_manifest
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A manifest with the account and project it goes to."""
+    """A manifest, the API client for its account, and the target project."""
 
     manifest: Manifest
     api: Api
     target: Target
     scope: Scope = field(default_factory=Scope)
-    """What says which project is meant; suggested commands get it too."""
+    """The options that select the project; added to suggested commands."""
     attempted_command: str = ""
-    """What a ticket says was tried: no value that was given stands in it."""
+    """For a support ticket: the command and option names, without values."""
     address_notice: str = ""
-    """Of an embedded platform that was started for it: see Embedded."""
+    """See EmbeddedPlatform."""
 
     @property
     def local(self) -> bool:
-        """Whether it is the embedded platform's."""
+        """Whether it uses the embedded platform."""
         return self.scope.local
 
     def __enter__(self) -> Session:
@@ -54,7 +54,7 @@ class Session:
             self.complete_error(error)
 
     def complete_events(self, events: Generator[Event, None, None]) -> Iterator[Event]:
-        """`events`, with the commands that a failure suggests made whole."""
+        """`events`, with the suggested commands of a failure completed."""
         for event in InterruptibleEvents(events):
             if event.type == "apply_failed":
                 self.complete_error(event.error)  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ class Session:
 
     @contextmanager
     def completing_errors(self) -> Iterator[None]:
-        """Errors on their way out of the block get commands that mean this session's project."""
+        """Completes the suggested commands of errors raised in the block."""
         try:
             yield
         except MosaicError as error:
@@ -70,9 +70,9 @@ class Session:
             raise
 
     def complete_error(self, error: MosaicError) -> None:
-        """Makes suggested commands mean the same project as this one: pasted bare they could mean another."""
+        """Completes the error's suggested commands with this session's options, and suggests a ticket if it applies."""
         if self.local and isinstance(error, Unreachable):
-            error.hint = "the embedded platform stopped, or was stopped, while this command ran"
+            error.hint = "the embedded platform stopped while this command ran"
             error.next_actions = (*_RESTART_ACTIONS, *error.next_actions)
         error.next_actions = self.scope_actions(error.next_actions)
         error.hint = self.scope.add_scope_to_text(error.hint)
@@ -82,19 +82,19 @@ class Session:
         offer_ticket(error, self.attempted_command, replace(self.scope, project_id=self.target.id))
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
-        """Actions whose commands mean the same project as this one."""
+        """`actions` with their commands completed."""
         return tuple(
             replace(action, command=self._scope_command(action.command)) if action.command else action
             for action in actions
         )
 
     def _scope_command(self, command: str) -> str:
-        """One that was typed as it is says what it means."""
+        """`command` completed, unless it repeats this run's command line."""
         return command if command.startswith(command_line()) else self.scope.add_scope(command)
 
 
 _RESTART_ACTIONS = (
-    NextAction("see whether it runs", "mosaic-deploy local status"),
+    NextAction("check whether it is running", "mosaic-deploy local status"),
     NextAction("start it", "mosaic-deploy local start"),
 )
 
@@ -108,14 +108,14 @@ def open_session(
     timeout: float,
     attempted_command: str | None = None,
 ) -> Session:
-    """Reads the manifest, finds the key, and (with `local`) starts the platform. Raises MosaicError's children.
+    """Reads the manifest, finds the key, and with `local` starts the platform. Raises subclasses of MosaicError.
 
-    `attempted_command` is what a ticket says of this run; by default the command line.
+    `attempted_command` describes this run in a support ticket; by default the command line without values.
     """
     environment = resolve_environment(path, environment)
     manifest = read_manifest(Path(path), environment=environment)
     settings = read_settings(manifest.root)
-    # Heavy (httpx): only here, after everything that can be refused without a network.
+    # These import httpx, which is slow; errors that need no network come first.
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
@@ -126,7 +126,7 @@ def open_session(
 
         platform = ensure_started()
         url, key, address_notice = platform.url, platform.api_key, platform.address_notice
-        # An id in the manifest is usually the hosted project's, which this machine doesn't know.
+        # An ID in the manifest is usually the hosted project's, unknown to the embedded platform.
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
         chosen = Target(project_id, _project_name(manifest, or_id=True), hint=hint)
     else:
@@ -152,14 +152,14 @@ def _resolve_target(manifest: Manifest, settings: Mapping[str, str], project_id:
 
 
 def _project_name(manifest: Manifest, *, or_id: bool) -> str:
-    """The project's name. The embedded platform gives ids of its own, so there an id alone serves as name."""
+    """The project's name; with `or_id`, its ID or folder name if it has none. Raises ProjectNotConfigured."""
     name = manifest.project.name or (manifest.project.id if or_id else None)
     if name is None and or_id:
         name = manifest.root.resolve().name
     if name is None:
-        where = manifest.locate("project")
+        location = manifest.locate("project")
         problem = Problem(
-            "no project is named", where, "project", "add project.name or project.id, or use --project"
+            "no project name or ID", location, "project", "add project.name or project.id, or pass --project"
         )
-        raise ManifestInvalid("which project?", problems=[problem])
+        raise ProjectNotConfigured("no project is configured", problems=[problem])
     return name

@@ -1,6 +1,6 @@
-"""API keys that `login` kept, one per API address: in a file that only its owner reads, or in the system's keyring.
+"""API keys saved by `login`, one per API URL: in a file that only its owner can read, or in the system keyring.
 
-The file tells of either, so that a keyring is asked only where it has the key; it never has both.
+The file records which of the two has the key, so the keyring is only opened if needed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.errors import SourceUnreadable
+from mosaic_deploy.errors import KeyStoreFailed
 
 _KEYRING_MARKER = {"in": "keyring"}
-"""What the file has in place of a key."""
+"""Stored in the file in place of a key that is in the keyring."""
 
 
 def keys_file() -> Path:
-    """`keys.json` in the user's configuration folder (`XDG_CONFIG_HOME`, else `~/.config`)."""
+    """`mosaic-deploy/keys.json` in `XDG_CONFIG_HOME`, else in `~/.config`."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path("~/.config").expanduser()) / "mosaic-deploy" / "keys.json"
 
 
 def read_stored_key(url: str) -> str:
-    """The key kept for this address, empty where there is none. Raises SourceUnreadable."""
+    """The key saved for this URL, empty if there is none. Raises KeyStoreFailed."""
     found = _read_keys().get(_key_name(url), "")
     if found == _KEYRING_MARKER:
         from mosaic_deploy.cli.target import keyring_keys
@@ -34,7 +34,7 @@ def read_stored_key(url: str) -> str:
 
 
 def store_in_file(url: str, key: str) -> Path:
-    """Keeps a key in the file, and no longer in the keyring. Raises SourceUnreadable."""
+    """Saves a key in the file and removes it from the keyring. Raises KeyStoreFailed."""
     before = _read_keys()
     file = _write_keys({**before, _key_name(url): key})
     if before.get(_key_name(url)) == _KEYRING_MARKER:
@@ -45,7 +45,7 @@ def store_in_file(url: str, key: str) -> Path:
 
 
 def store_in_keyring(url: str, key: str) -> str:
-    """Keeps a key in the keyring, and no longer in the file. Returns the keyring's name. Raises SourceUnreadable."""
+    """Saves a key in the keyring and removes it from the file. Returns the keyring's name. Raises KeyStoreFailed."""
     from mosaic_deploy.cli.target import keyring_keys
 
     name = keyring_keys.write_key(_key_name(url), key)
@@ -54,16 +54,16 @@ def store_in_keyring(url: str, key: str) -> str:
 
 
 def delete_key(url: str) -> bool:
-    """Forgets the key wherever it is; whether there was one. Raises SourceUnreadable where it may still be kept."""
+    """Deletes the key in both places. Returns whether there was one. Raises KeyStoreFailed if it may still exist."""
     from mosaic_deploy.cli.target import keyring_keys
 
     keys = _read_keys()
     found = keys.pop(_key_name(url), None)
     in_keyring = False
     try:
-        # Also where the file doesn't tell of it: a login may have ended between the two.
+        # Also if the file doesn't mention it: a login may have been interrupted between the two writes.
         in_keyring = keyring_keys.is_keyring_installed() and keyring_keys.delete(_key_name(url))
-    except SourceUnreadable:
+    except KeyStoreFailed:
         if found == _KEYRING_MARKER:
             raise
     if found is not None:
@@ -72,17 +72,17 @@ def delete_key(url: str) -> bool:
 
 
 def _write_keys(keys: dict[str, Any]) -> Path:
-    """All of them, whole or not at all."""
+    """Replaces the file atomically."""
     file = keys_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # mkstemp's files are their owner's alone from the beginning.
+        # mkstemp creates files that only the owner can read.
         handle, written = tempfile.mkstemp(dir=file.parent, prefix=".keys-")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(keys, stream, indent=2)
         Path(written).replace(file)
     except OSError as error:
-        raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
+        raise KeyStoreFailed(f"can't write {file}: {error.strerror}") from None
     return file
 
 
@@ -97,8 +97,8 @@ def _read_keys() -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise SourceUnreadable(
-            f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is damaged'}",
-            hint="delete it, and run `mosaic-deploy login` again",
+        raise KeyStoreFailed(
+            f"can't read {file}: {getattr(error, 'strerror', None) or 'not valid JSON'}",
+            hint="delete it and run `mosaic-deploy login` again",
         ) from None
     return found if isinstance(found, dict) else {}

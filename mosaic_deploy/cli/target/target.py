@@ -1,4 +1,4 @@
-"""Which project a command means, as one thing: what PATH, `--env`, `--local`, `--project` and `--timeout` say."""
+"""The options that select a project: PATH, `--env`, `--local`, `--project` and `--timeout`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """`path` is a folder with a manifest, or a manifest; `timeout` seconds without an answer."""
+    """`path` is a manifest or a folder with one; `timeout` is in seconds."""
 
     path: str
     environment: str | None
@@ -20,7 +20,7 @@ class TargetOptions:
     timeout: float
 
     def open(self) -> Session:
-        """The manifest read, the key found, the platform started where it is the local one. Raises MosaicError's children."""
+        """Opens a session: see `open_session`."""
         from mosaic_deploy.cli.target.session import open_session
 
         return open_session(

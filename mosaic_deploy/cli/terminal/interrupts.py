@@ -1,4 +1,4 @@
-"""Ctrl-C, or a job that is cancelled, during an apply: heard between two steps of the work, never in the middle of showing one."""
+"""Ctrl-C or SIGTERM during an apply: raised inside the apply, never while an event is shown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class InterruptibleEvents:
-    """The events of an apply, which always gets to finish what is under way, give its lease back and report.
+    """The events of an apply, which after an interrupt can still finish its step, release the lock and report.
 
-    An interrupt while an event is being shown is raised inside the apply, at its next step.
+    An interrupt while an event is shown is raised when the apply continues.
     """
 
     def __init__(self, events: Generator[Event, None, None]) -> None:
@@ -34,7 +34,7 @@ class InterruptibleEvents:
 
     @property
     def interrupt_pending(self) -> bool:
-        """Whether an interrupt came while the last event was shown: the apply is over, and couldn't hear of it."""
+        """Whether an interrupt came while the last event was shown, too late for the apply."""
         return self._pending
 
     def _next(self) -> Event | None:
@@ -47,7 +47,7 @@ class InterruptibleEvents:
         except StopIteration:
             return None
         except KeyboardInterrupt:
-            # It came just before or after the work itself; the work still has to hear of it.
+            # Raised here, outside the generator: pass it on.
             return self._events.throw(KeyboardInterrupt())
         finally:
             self._applying = False

@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as the caller left them: closed, full, or with a reader that went away."""
+"""Makes stdin, stdout and stderr usable even if they are closed, full or have no reader."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class StdoutUnwritable(OSError):
-    """stdout takes no more: the disk is full, or the device is gone."""
+    """stdout can't be written: the disk is full, or the device is gone."""
 
 
 class _Stdout(io.FileIO):
-    """stdout, whose failures can be told from those of everything else."""
+    """stdout with an error class of its own."""
 
     def write(self, data: Buffer, /) -> int | None:  # type: ignore[override]
         try:
@@ -28,15 +28,15 @@ class _Stdout(io.FileIO):
 
 
 def prepare() -> None:
-    """A closed stream leads nowhere, and no character of a text stops the program.
+    """Redirects closed streams to the null device, and makes stdout accept every character.
 
-    A number that stays free would be taken by the next file that is opened, and then be written to.
+    Otherwise the next opened file would get the number of a closed stream, and its output.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is this one.
+            # open() uses the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     sys.stdin = sys.stdin or _null_stream(0, "r")
     sys.stdout = sys.stdout or _null_stream(1, "w")
@@ -46,7 +46,7 @@ def prepare() -> None:
 
 
 def flush_stdout() -> OSError | None:
-    """Why what was written to stdout doesn't arrive, None where it did."""
+    """The error that stdout can't be written, None on success."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -55,15 +55,12 @@ def flush_stdout() -> OSError | None:
 
 
 def redirect_to_null(number: int) -> None:
-    """Leads a stream nowhere, so that the interpreter's own last flush doesn't fail."""
+    """Redirects a stream to the null device, so that the interpreter's final flush doesn't fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _wrap_stdout(stdout: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The same, but for its failures, and that it takes every character.
-
-    A file's name may be any bytes, and an old terminal may know few letters.
-    """
+    """`stdout` with its own error class, which escapes the characters that its encoding lacks."""
     return io.TextIOWrapper(
         io.BufferedWriter(_Stdout(1, "w", closefd=False)),
         encoding=stdout.encoding,

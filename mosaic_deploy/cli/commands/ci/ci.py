@@ -1,4 +1,4 @@
-"""`mosaic-deploy ci plan` and `ci apply`: for pipelines. Nobody is ever asked anything."""
+"""`mosaic-deploy ci plan` and `ci apply`, for pipelines. They never ask a question."""
 
 from __future__ import annotations
 
@@ -26,18 +26,14 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def ci() -> None:
-    """Plan and apply in a pipeline, and tell GitHub: comment, job page, outputs, annotations."""
+    """Plan and apply in a pipeline. Reports to GitHub: comment, job summary, outputs, annotations."""
 
 
 @ci.command()
 @options.target_options
-@options.history
-@click.option(
-    "--label", default="", help="Which comment of the pull request is kept up to date; one per label."
-)
-@click.option(
-    "--out", metavar="FILE", help="Where the plan is saved. By default in RUNNER_TEMP, where that is set."
-)
+@options.out_of_order
+@click.option("--label", default="", help="Keeps a separate pull request comment per label.")
+@click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
 )
@@ -50,10 +46,14 @@ def plan(
     out: str | None,
     detailed_exitcode: bool,
 ) -> int:
-    """Plan, and keep one comment on the pull request up to date.
+    """Plan, and update one comment on the pull request.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Without a key, as in pull requests of forks and of
-    Dependabot, it only validates. Outside of GitHub it prints the plan.
+    PATH is a folder with a mosaic.yaml, or a manifest. Without an API key, as in pull requests from forks and
+    Dependabot, it only validates. Outside GitHub it prints the plan.
+
+    \b
+    Example:
+      mosaic-deploy ci plan --out plan.json
     """
     github = Github()
     report = Report(github, _project_root(target_options.path), label)
@@ -101,7 +101,7 @@ def plan(
 
 @ci.command()
 @options.target_options
-@options.history
+@options.out_of_order
 @options.allow
 @options.lease
 @click.pass_obj
@@ -113,10 +113,15 @@ def apply(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Apply without asking, and tell how it ended.
+    """Apply without asking, and report the result.
 
-    PATH is a folder with a mosaic.yaml, a manifest, or a plan saved by `ci plan`. What destroys data still needs
-    `--allow destructive`, and what the manifest's policy denies is denied.
+    PATH is a folder with a mosaic.yaml, a manifest, or a plan saved by `ci plan`. Destructive SQL still needs
+    --allow destructive, and the manifest's policy still applies.
+
+    \b
+    Examples:
+      mosaic-deploy ci apply
+      mosaic-deploy ci apply plan.json
     """
     github = Github()
     report = Report(github, _project_root(target_options.path))
@@ -157,7 +162,7 @@ def apply(
 
 
 class _ApplyOutcome:
-    """An apply's events, passed on; what the report wants to know of them is kept."""
+    """Passes an apply's events on and keeps what the report needs."""
 
     def __init__(self) -> None:
         self.last: ApplyDone | ApplyFailed | None = None
@@ -174,7 +179,7 @@ class _ApplyOutcome:
 
 
 def _project_root(path: str) -> Path:
-    """The project's folder; the current one where there is no manifest, which is told elsewhere."""
+    """The project folder, or the current one if there is no manifest (that error is reported elsewhere)."""
     try:
         return find_manifest(Path(path)).parent
     except MosaicError:
@@ -187,7 +192,7 @@ def _default_plan_file(github: Github) -> str | None:
 
 
 def _validate(screen: Screen, path: str, environment: str | None) -> None:
-    """As `mosaic-deploy validate`."""
+    """Does what `mosaic-deploy validate` does."""
     from mosaic_deploy.cli.commands.deploy.validate import check_project
 
     screen.validated(check_project(path, environment))

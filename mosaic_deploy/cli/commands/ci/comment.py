@@ -1,4 +1,4 @@
-"""One comment per pull request and label, kept up to date."""
+"""The comment on a pull request: one per label, updated in place."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import httpx
 from mosaic_deploy.version import __version__
 
 MAX_COMMENT_LENGTH = 65_536
-"""Characters that GitHub takes in a comment."""
+"""GitHub's limit, in characters."""
 _PAGE_SIZE = 100
 
 
 class CommentRefused(Exception):
-    """GitHub didn't take it. A deploy doesn't fail for that: it is told in the log."""
+    """The comment couldn't be written. It is only logged; the deploy doesn't fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request and the right to write to it. `api` is GITHUB_API_URL, `repository` owner/name."""
+    """A pull request and a token to write to it. `api` is GITHUB_API_URL, `repository` is owner/name."""
 
     api: str
     repository: str
@@ -33,21 +33,22 @@ class PullRequest:
 
 
 def marker(label: str) -> str:
-    """What our comment begins with, so that it is found again. Invisible on the page."""
+    """The invisible first line that identifies our comment."""
     kept = "".join(char for char in label if char.isalnum() or char in "._/ -")
     return f"<!-- mosaic-deploy: {kept} -->"
 
 
 def update_comment(pull: PullRequest, label: str, body: str | None) -> None:
-    """Writes the comment, or changes the one that is there. With None only one that is there is changed,
-    to say that nothing differs any more. Raises CommentRefused.
+    """Creates or updates the comment. With `body` None, an existing one is changed to say that nothing differs now.
+
+    Raises CommentRefused.
     """
     mark = marker(label)
     with _client(pull) as client:
         known = next((each for each in _comments(client, pull) if _is_ours(each, mark)), None)
         if known is None and body is None:
             return
-        text = f"{mark}\n{body if body is not None else 'Nothing differs any more.'}"
+        text = f"{mark}\n{body if body is not None else 'No changes.'}"
         if known is None:
             _write_comment(client, "POST", f"/repos/{pull.repository}/issues/{pull.number}/comments", text)
         elif known["body"] != text:
@@ -81,7 +82,7 @@ def _comments(client: httpx.Client, pull: PullRequest) -> Iterator[Mapping[str, 
 
 
 def _is_ours(comment: Mapping[str, Any], mark: str) -> bool:
-    """By its first line; anybody can write that, but only a bot's is changed."""
+    """By its first line, and only if a bot wrote it: anyone could write that line."""
     author = comment.get("user") or {}
     return str(comment.get("body") or "").startswith(mark) and author.get("type") == "Bot"
 
@@ -94,10 +95,12 @@ def _send_request(request: httpx.Request, client: httpx.Client) -> Any:
     try:
         response = client.send(request)
     except httpx.HTTPError as error:
-        raise CommentRefused(f"GitHub can't be reached: {error}") from None
+        raise CommentRefused(f"can't reach GitHub: {error}") from None
     if response.status_code >= 300:
-        raise CommentRefused(f"GitHub answered {response.status_code} to {request.method} {request.url.path}")
+        raise CommentRefused(
+            f"GitHub returned HTTP {response.status_code} for {request.method} {request.url.path}"
+        )
     try:
         return response.json()
     except ValueError:
-        raise CommentRefused("GitHub's answer is no JSON") from None
+        raise CommentRefused("GitHub's response isn't JSON") from None

@@ -1,7 +1,6 @@
-"""What GitHub Actions hands to a step, and how a step answers: outputs, summary, annotations, groups.
+"""GitHub Actions: what it passes to a step, and a step's outputs, summary, annotations and groups.
 
-Facts are from GitHub's "Workflow commands" and "Variables reference". Where the program doesn't run there,
-nothing of it is set and nothing is written.
+Sources: GitHub's "Workflow commands" and "Variables reference". Outside GitHub Actions nothing is written.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LEVELS = ("error", "warning", "notice")
 
 @dataclass(frozen=True, slots=True)
 class Github:
-    """One step's surroundings, by its environment variables."""
+    """The environment of one step."""
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
@@ -35,7 +34,7 @@ class Github:
 
     @property
     def commit(self) -> str | None:
-        """What is deployed: of a pull request its newest commit, not the merge that GitHub makes for the run."""
+        """The deployed commit; for a pull request its newest commit, not GitHub's merge commit."""
         head = self._pull_request.get("head") or {}
         return head.get("sha") or self.environ.get("GITHUB_SHA")
 
@@ -46,7 +45,7 @@ class Github:
 
     @property
     def without_secrets(self) -> bool:
-        """Whether GitHub keeps the repository's secrets from the pull request's run: of a fork, or of Dependabot."""
+        """Whether the run has no access to secrets: a pull request from a fork or Dependabot."""
         if not self._pull_request:
             return False
         head = self._pull_request.get("head") or {}
@@ -75,34 +74,36 @@ class Github:
         return event if isinstance(event, dict) else {}
 
     def output(self, values: Mapping[str, object]) -> None:
-        """Sets the step's outputs, also ones of several lines."""
-        # A delimiter that nobody can guess: a value can't end itself and begin another output.
-        mark = f"mosaic_{secrets.token_hex(16)}"
-        lines = "".join(f"{name}<<{mark}\n{_output_text(value)}\n{mark}\n" for name, value in values.items())
+        """Sets the step's outputs, which may have several lines."""
+        # A random delimiter, so that a value can't end itself and set another output.
+        delimiter = f"mosaic_{secrets.token_hex(16)}"
+        lines = "".join(
+            f"{name}<<{delimiter}\n{_output_text(value)}\n{delimiter}\n" for name, value in values.items()
+        )
         self._append("GITHUB_OUTPUT", lines)
 
     def summarize(self, markdown: str) -> None:
-        """Adds to the page of the job."""
+        """Adds to the job summary."""
         self._append("GITHUB_STEP_SUMMARY", f"{markdown}\n")
 
     def annotate(self, level: str, message: str, location: Location | None, title: str) -> None:
-        """Marks a line of a file in the pull request. `location.file` is relative to the repository."""
+        """Annotates a line in the pull request. `location.file` is relative to the repository."""
         assert level in _LEVELS
         if not self.in_actions:
             return
-        where = {"file": location.file, "line": location.line, "col": location.column} if location else {}
-        properties = {**where, "title": title}
-        shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-        click.echo(f"::{level} {shown}::{_escaped(message)}")
+        place = {"file": location.file, "line": location.line, "col": location.column} if location else {}
+        properties = {**place, "title": title}
+        text = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+        click.echo(f"::{level} {text}::{_escaped(message)}")
 
     def mask(self, secret: str) -> None:
-        """Has GitHub blot it out of every log from here on."""
+        """Makes GitHub mask it in the log from here on."""
         if self.in_actions and secret:
             click.echo(f"::add-mask::{_escaped(secret)}")
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Folds what is printed inside."""
+        """Folds the output of the block."""
         if self.in_actions:
             click.echo(f"::group::{_escaped(title)}")
         try:
@@ -112,7 +113,7 @@ class Github:
                 click.echo("::endgroup::")
 
     def relative(self, location: Location, root: Path) -> Location:
-        """A place as annotations want it: from the repository's folder. `root` is the project's."""
+        """`location` relative to the repository, as annotations need it. `root` is the project folder."""
         workspace = Path(self.environ.get("GITHUB_WORKSPACE") or ".").resolve()
         for folder in (Path.cwd(), root):
             file = (folder / location.file).resolve()

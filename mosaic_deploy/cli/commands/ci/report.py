@@ -1,4 +1,4 @@
-"""What a pipeline's pages are told of a plan, an apply or an error: in one place, for both commands."""
+"""Reports a plan, an apply or an error to GitHub, for `ci plan` and `ci apply`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mosaic_deploy.cli.commands.ci.comment import (
     update_comment,
 )
 from mosaic_deploy.cli.commands.ci.github import Github
-from mosaic_deploy.errors import Location, MosaicError, Unauthorized
+from mosaic_deploy.errors import KeyInvalid, Location, MosaicError, Unauthorized
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.version import __version__
 
@@ -31,26 +31,26 @@ _LEVELS = {
     HazardSeverity.ADVICE: "notice",
 }
 _MAX_SUMMARY_LENGTH = 900_000
-"""Characters of a job's page, which GitHub bounds at 1 MiB."""
+"""Characters; GitHub's limit for a job summary is 1 MiB."""
 _MAX_ANNOTATIONS = 10
-"""Annotations of one level: GitHub shows no more of a step."""
+"""Per level; GitHub shows no more per step."""
 _OUTPUTS = ("changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "deploy_id")
 _ROTATED_KEY_HINT = (
-    "the key was rotated or is wrong: copy the current one from your dashboard into the repository secret MOSAIC_API_KEY "
+    "the API key was rotated or is wrong: copy the current one from your dashboard to the repository secret MOSAIC_API_KEY "
     "(Settings → Secrets and variables → Actions) and run the job again"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tells GitHub. `root` is the project's folder, `label` says which comment is meant."""
+    """`root` is the project folder, `label` selects the comment."""
 
     github: Github
     root: Path
     label: str = ""
 
     def planned(self, plan: Plan, plan_path: str | None) -> None:
-        """Outputs, annotations, the job's page, and the pull request's comment."""
+        """Sets outputs, annotations, job summary and the pull request's comment."""
         from mosaic_deploy.cli.render.markdown import plan_markdown
 
         counts = plan.counts
@@ -73,7 +73,7 @@ class Report:
         )
 
     def applied(self, plan: Plan, last: ApplyDone | ApplyFailed, deploy_id: str) -> None:
-        """Outputs and the job's page; a failure is annotated, too."""
+        """Sets outputs and job summary; a failure is annotated too."""
         from mosaic_deploy.cli.render.markdown import applied_markdown
 
         counts, project = plan.counts, getattr(last, "project", plan.project)
@@ -93,10 +93,10 @@ class Report:
             self._annotate_error(error)
 
     def failed(self, error: MosaicError) -> None:
-        """An error that left nothing to look at but itself."""
+        """Reports an error without a plan."""
         from mosaic_deploy.cli.render.markdown import failed_markdown
 
-        if isinstance(error, Unauthorized):
+        if isinstance(error, (Unauthorized, KeyInvalid)):
             error.hint = _ROTATED_KEY_HINT
         self._output_empty()
         self._annotate_error(error)
@@ -106,25 +106,25 @@ class Report:
         )
 
     def without_key(self) -> None:
-        """A run that has no secrets, by GitHub's design, and may still be right."""
-        said = (
-            "This run has no key (pull requests of forks and of Dependabot have no secrets), so nothing was planned: "
-            "validated only."
+        """Reports a run that GitHub gives no secrets, so the project was only validated."""
+        message = (
+            "Validated only, without a plan: this run has no API key, because GitHub gives no secrets to pull requests "
+            "from forks and Dependabot."
         )
-        self.github.annotate("notice", said, None, "mosaic-deploy")
+        self.github.annotate("notice", message, None, "mosaic-deploy")
         self._output_empty()
-        self.github.summarize(said)
+        self.github.summarize(message)
 
     def _output_empty(self) -> None:
-        """Empty, and not `false`: whether anything differs isn't known."""
+        """Sets all outputs to empty, not `false`: whether anything changes isn't known."""
         self.github.output(dict.fromkeys(_OUTPUTS))
 
     def _annotate_hazards(self, plan: Plan) -> None:
-        said: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for hazard in plan.hazards:
             level = _LEVELS.get(hazard.severity, "warning")
-            said[level] = said.get(level, 0) + 1
-            if not hazard.suppressed and said[level] <= _MAX_ANNOTATIONS:
+            counts[level] = counts.get(level, 0) + 1
+            if not hazard.suppressed and counts[level] <= _MAX_ANNOTATIONS:
                 self._annotate(level, hazard.message, hazard.location, hazard.code)
         for problem in plan.denied:
             self._annotate("error", problem.message, problem.location, "policy")
@@ -142,15 +142,15 @@ class Report:
         self.github.annotate(level, message, place, title)
 
     def _comment(self, body: str | None) -> None:
-        """A comment is a courtesy: where it can't be written the log says so, and the job goes on."""
+        """Writes the comment. If that fails, it is logged and the job continues."""
         pull = self._pull_request()
         if pull is None:
             return
         try:
             update_comment(pull, self.label, body)
         except CommentRefused as refused:
-            self.github.annotate("warning", f"the comment wasn't written: {refused}", None, "mosaic-deploy")
-            click.echo(f"the comment wasn't written: {refused}", err=True)
+            self.github.annotate("warning", f"can't write the comment: {refused}", None, "mosaic-deploy")
+            click.echo(f"can't write the comment: {refused}", err=True)
 
     def _pull_request(self) -> PullRequest | None:
         environ = self.github.environ

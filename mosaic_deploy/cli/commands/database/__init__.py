@@ -1,0 +1,1 @@
+"""The commands about the database: `sql`, `credentials`, and `migrate` with its subcommands."""

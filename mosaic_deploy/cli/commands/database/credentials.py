@@ -1,4 +1,4 @@
-"""`mosaic-deploy credentials`: how to reach the project's database."""
+"""`mosaic-deploy credentials`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MASK = "********"
 
 
 @click.command(cls=folder_option.FolderCommand)
-@click.option("--reveal", is_flag=True, help="Show the password; without it, it is masked.")
+@click.option("--reveal", is_flag=True, help="Show the password instead of masking it.")
 @folder_option.target_options
 @options.output
 @click.pass_obj
@@ -25,27 +25,33 @@ def credentials(
     reveal: bool,
     target_options: TargetOptions,
 ) -> None:
-    """Show the database's address, user and password, for psql and drivers."""
+    """Show the database connection details, for psql and drivers. The password is masked by default.
+
+    \b
+    Examples:
+      mosaic-deploy credentials
+      mosaic-deploy credentials --reveal
+    """
     session = target_options.open()
     from mosaic_deploy.live.api.operations import read_credentials
 
     with session:
         project = folder_option.find_project(session)
         found = read_credentials(session.api.for_database(""), project.id)
-    told = found if reveal else _masked(found)
-    document = {"type": "credentials", "project_id": project.id, "masked": not reveal, **told}
-    lines = [f"{name + ':':<14}{told[name]}" for name in _FIELDS if told.get(name) is not None]
-    screen.result(document, lines if reveal else [*lines, "--reveal shows the password."])
+    shown = found if reveal else _masked(found)
+    document = {"type": "credentials", "project_id": project.id, "masked": not reveal, **shown}
+    lines = [f"{name + ':':<14}{shown[name]}" for name in _FIELDS if shown.get(name) is not None]
+    screen.result(document, lines if reveal else [*lines, "Use --reveal to show the password."])
 
 
 def _masked(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the password, wherever it stands."""
+    """The known fields, with the password masked also inside the URL."""
     password = str(found.get("password") or "")
-    told = {name: value for name, value in found.items() if name in _FIELDS}
-    told["password"] = _MASK
-    if url := str(told.get("database_url") or ""):
-        told["database_url"] = _masked_url(url, password)
-    return told
+    masked = {name: value for name, value in found.items() if name in _FIELDS}
+    masked["password"] = _MASK
+    if url := str(masked.get("database_url") or ""):
+        masked["database_url"] = _masked_url(url, password)
+    return masked
 
 
 def _masked_url(url: str, password: str) -> str:

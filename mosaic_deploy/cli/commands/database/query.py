@@ -1,36 +1,40 @@
-"""Queries of people and agents: only reading where that was promised, and with the place of what is wrong."""
+"""Checks queries before they are sent, and puts line and column into their errors. Used by `sql` and the agents' tools."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mosaic_deploy.errors import Location, SqlFailed, SqlNotReadOnly
+from mosaic_deploy.errors import Location, SqlFailed, SqlInvalid, SqlNotReadOnly
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse
 from mosaic_deploy.sql.read_only import NotReadOnly, ReadOnlyQuery, read_only_query
 
 
-def reading(
+def prepare_read_only_query(
     query: str, name: str, limit: int, size: int | None = None, *, is_file: bool = False
 ) -> ReadOnlyQuery:
-    """What to ask for the first `limit` rows of `query`, and of `size` bytes; it is called `name` in messages.
+    """The query to send for the first `limit` rows of `query`, at most `size` bytes. Messages call it `name`.
 
-    Only where `name` is a file's the error has it as its location, too. Raises SqlNotReadOnly.
+    Raises SqlNotReadOnly, SqlInvalid; the error has a location if `name` is a file.
     """
     try:
         return read_only_query(query, limit, size)
     except (NotReadOnly, SqlSyntaxError) as error:
         where = None if error.offset is None else Location(name, *line_and_column(query, error.offset))
         message = f"{where}: {error.message}" if where else error.message
-        hint = "one SELECT, EXPLAIN or SHOW is taken where nothing may be written"
-        raise SqlNotReadOnly(message, location=where if is_file else None, hint=hint) from None
+        location = where if is_file else None
+        if isinstance(error, SqlSyntaxError):
+            raise SqlInvalid(message, location=location, hint="nothing was sent; fix the SQL") from None
+        hint = "read-only mode accepts a single SELECT, EXPLAIN or SHOW"
+        raise SqlNotReadOnly(message, location=location, hint=hint) from None
 
 
 @contextmanager
 def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
-    """PostgreSQL's refusal of `sent`, which was made of `query`, gets its place in `query`, called `name`: as its
-    location where that is a file's, else in its message.
+    """Adds line and column in `query` to PostgreSQL's error about `sent`, which was made from it.
+
+    They become the error's location if `name` is a file, else part of its message.
     """
     try:
         yield
@@ -46,7 +50,7 @@ def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) 
 
 
 def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
-    """Where in `query`, in characters from 0; None where it can't be told."""
+    """The offset in `query` in characters from 0, None if it isn't known."""
     try:
         statements = parse(query)
     except SqlSyntaxError as problem:

@@ -1,4 +1,4 @@
-"""`mosaic-deploy sql`: one question to the project's database."""
+"""`mosaic-deploy sql`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.errors import Location, SourceUnreadable, SqlNotReadOnly
+from mosaic_deploy.errors import Location, SourceUnreadable, SqlInvalid
 from mosaic_deploy.sql.parse import line_and_column
 
 _MAX_ROWS = 10_000
-"""Rows of a --read-only query."""
+"""At most this many rows of a --read-only query."""
 
 
 @click.command(cls=folder_option.FolderCommand)
 @click.argument("query", required=False)
-@click.option("--file", "-f", type=click.Path(), help="Read the SQL from a file; - for standard input.")
-@click.option("--read-only", is_flag=True, help="Refuse to write, in a read-only transaction.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+@click.option("--file", "-f", type=click.Path(), help="Read the SQL from a file; - for stdin.")
+@click.option("--read-only", is_flag=True, help="Accept only a single SELECT, EXPLAIN or SHOW.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV.")
 @folder_option.target_options
 @options.output
 @click.pass_obj
@@ -36,26 +36,31 @@ def sql(
     as_csv: bool,
     target_options: TargetOptions,
 ) -> None:
-    """Run SQL in the project's database and print the rows of its last statement.
+    """Run SQL in the project's database. Prints the rows of the last statement.
 
-    It is sent once and recorded nowhere: what should stay belongs in a migration.
+    The SQL isn't recorded and isn't retried; put schema changes in a migration.
+
+    \b
+    Examples:
+      mosaic-deploy sql "SELECT * FROM todo LIMIT 10"
+      mosaic-deploy sql --read-only --csv --file report.sql
     """
     text, name = _read_query(query, file)
     refuse_psql_command(text, name)
     is_file = file not in (None, "-")
-    from mosaic_deploy.cli.commands.database.query import locating_errors, reading
+    from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
     from mosaic_deploy.live.database.read_only import run_read_only
 
-    question = reading(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
+    read_query = prepare_read_only_query(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
     session = target_options.open()
     with session:
         project = folder_option.find_project(session)
-        # What apps see: under `dev` that may be a draft's clone.
+        # The database that the app uses: during `dev` that can be a draft's copy.
         api = session.api.for_database("")
-        with locating_errors(text, question.text if question else text, name, is_file=is_file):
+        with locating_errors(text, read_query.text if read_query else text, name, is_file=is_file):
             rows = (
-                run_read_only(api, project.id, question).rows
-                if question
+                run_read_only(api, project.id, read_query).rows
+                if read_query
                 else api.sql(project.id, text, idempotent=False)
             )
     if as_csv:
@@ -65,23 +70,23 @@ def sql(
 
 
 def _read_query(query: str | None, file: str | None) -> tuple[str, str]:
-    """The SQL and what it is called in messages."""
+    """The SQL, and its name in messages."""
     if (query is None) == (file is None):
-        raise click.UsageError("give the SQL as an argument, or with --file")
+        raise click.UsageError("pass the SQL as an argument, or a file with --file")
     if query is not None:
         return query, "query"
     assert file is not None
     if file == "-":
-        return sys.stdin.read(), "standard input"
+        return sys.stdin.read(), "stdin"
     try:
         return Path(file).read_text(encoding="utf-8-sig"), file
     except (OSError, ValueError) as error:
-        raise SourceUnreadable(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise SourceUnreadable(f"can't read {file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if rows and set(rows[0]) == {"result"} and len(rows) == 1:
-        # A statement without rows answers its command tag so.
+        # A statement without rows returns only its command tag.
         yield str(rows[0]["result"])
         return
     if rows:
@@ -109,14 +114,14 @@ def _csv_text(rows: Sequence[dict[str, Any]]) -> str:
 
 _HINT = (
     "write a query, such as SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'NAME'; "
-    "or use psql itself: `mosaic-deploy credentials --reveal` prints the address for it"
+    "or use psql: `mosaic-deploy credentials --reveal` prints the database URL"
 )
 
 
 def refuse_psql_command(query: str, name: str) -> None:
-    """Raises SqlNotReadOnly where `query`, called `name` in messages, begins with one of psql's own commands."""
+    """Raises SqlInvalid if `query` begins with a psql meta-command. Messages call it `name`."""
     command = query.lstrip()
     if command.startswith("\\"):
         where = Location(name, *line_and_column(query, len(query) - len(command)))
-        message = f"{where}: {command.split()[0]} is a command of psql's own, not SQL; nothing was sent"
-        raise SqlNotReadOnly(message, location=where, hint=_HINT)
+        message = f"{where}: {command.split()[0]} is a psql meta-command, not SQL; nothing was sent"
+        raise SqlInvalid(message, location=where, hint=_HINT)

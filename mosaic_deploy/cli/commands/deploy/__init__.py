@@ -1,0 +1,1 @@
+"""The commands that deploy: `validate`, `plan`, `apply`, `watch` and `dev`. Begin with `plan`."""

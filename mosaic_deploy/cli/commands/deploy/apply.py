@@ -1,4 +1,4 @@
-"""`mosaic-deploy apply`: plan, consent, apply."""
+"""`mosaic-deploy apply`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.target_options
-@options.history
+@options.out_of_order
 @options.selection
 @click.option(
     "--yes",
     "-y",
     "--auto-approve",
     is_flag=True,
-    help="Apply without asking. Needed where nobody can answer.",
+    help="Apply without asking. Required in CI.",
 )
 @options.allow
-@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and exit.")
 @options.lease
 @options.parallelism
 @options.verify
@@ -49,13 +49,20 @@ def apply(
     parallelism: int,
     verify: bool,
 ) -> int:
-    """Make the project what the manifest says: show the plan, ask, apply.
+    """Deploy the changes in the plan.
 
-    PATH is a folder with a mosaic.yaml, a manifest, or a plan that was saved with `plan --out`. A saved plan
-    is applied exactly as it was reviewed, without asking again, and refused where anything has moved since.
-    Running it again goes on where a run was stopped; when nothing differs, nothing is done.
+    Shows the plan and asks before it changes anything. PATH is a folder with a mosaic.yaml, a manifest, or a
+    plan saved with `plan --out`. A saved plan is applied as reviewed, without asking; it is refused if anything
+    changed since. If a deploy was interrupted, run it again to resume.
+
+    \b
+    Examples:
+      mosaic-deploy apply
+      mosaic-deploy apply --local
+      mosaic-deploy apply --env staging --yes
+      mosaic-deploy apply plan.json
     """
-    taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+    only_texts, excluded_texts = (tuple(selector.text for selector in each) for each in (only, excluded))
     saved_plan = find_saved_plan(
         target_options.path,
         PlanFlags(
@@ -63,8 +70,8 @@ def apply(
             target_options.local,
             target_options.project_id,
             allow_out_of_order,
-            taken,
-            left,
+            only_texts,
+            excluded_texts,
             verify,
         ),
     )
@@ -90,7 +97,7 @@ def apply(
 
 
 def _show_dashboard_link(screen: Screen) -> None:
-    """Only to a person: the link lets one browser in, and has no place in the log of a run that nobody watches."""
+    """Only in a terminal: the link logs a browser in, so it must not end up in a log."""
     from mosaic_deploy.cli.target.embedded import dashboard_link
 
     if link := dashboard_link():

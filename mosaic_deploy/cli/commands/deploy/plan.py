@@ -1,4 +1,4 @@
-"""`mosaic-deploy plan`: what an apply would do."""
+"""`mosaic-deploy plan`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value in ("", "-"):
-        raise click.BadParameter("needs the name of a file; --output json prints the plan")
+        raise click.BadParameter("needs a file name; use --output json to print the plan")
     return value
 
 
 @click.command()
 @options.target_options
-@options.history
+@options.out_of_order
 @options.selection
 @click.option(
     "--out",
     metavar="FILE",
     callback=_refuse_stdout,
-    help="Save the plan. `apply FILE` applies exactly this one, and refuses when anything has moved.",
+    help="Save the plan. `apply FILE` applies exactly this plan, and fails if anything changed since.",
 )
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
@@ -49,14 +49,14 @@ def plan(
     parallelism: int,
     verify: bool,
 ) -> int:
-    """Show what apply would add, change and destroy, and why. Changes nothing.
+    """Show what apply would change. Nothing is changed.
 
     PATH is a folder with a mosaic.yaml, or a manifest.
 
     \b
-    Review first, apply what was reviewed:
-      mosaic-deploy plan --out plan.json
-      mosaic-deploy apply plan.json
+    Examples:
+      mosaic-deploy plan
+      mosaic-deploy plan --out plan.json && mosaic-deploy apply plan.json
     """
     if out:
         from mosaic_deploy.source.plan_file import refuse_overwriting
@@ -75,7 +75,9 @@ def plan(
         if out:
             from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
 
-            taken, left = (tuple(selector.text for selector in each) for each in (only, excluded))
+            only_texts, excluded_texts = (
+                tuple(selector.text for selector in each) for each in (only, excluded)
+            )
             save_plan(
                 out,
                 session,
@@ -85,8 +87,8 @@ def plan(
                     target_options.local,
                     target_options.project_id,
                     allow_out_of_order,
-                    taken,
-                    left,
+                    only_texts,
+                    excluded_texts,
                     verify,
                 ),
             )

@@ -1,4 +1,4 @@
-"""`mosaic-deploy validate`: everything that can be checked without a network."""
+"""`mosaic-deploy validate`, and its checks for `watch` and `ci plan`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 @options.output
 @click.pass_obj
 def validate(screen: Screen, path: str, environment: str | None) -> None:
-    """Check the manifest, SQL and files. Needs no network and no key.
+    """Check the manifest, SQL and files offline. Needs no API key.
 
     PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Examples:
+      mosaic-deploy validate
+      mosaic-deploy validate --env staging
     """
     with screen.hash_progress() as on_hashed:
         desired = check_project(path, environment, on_hashed)
@@ -34,7 +39,7 @@ def validate(screen: Screen, path: str, environment: str | None) -> None:
 
 
 def check_project(path: str, environment: str | None, on_hashed: OnHashed = ignore_progress) -> Desired:
-    """What was found good. Raises SourceError's and MigrationError's children, ManifestInvalid."""
+    """The checked project. Raises ManifestInvalid and subclasses of SourceError and MigrationError."""
     return check_manifest(
         *try_read_manifest(Path(path), environment=resolve_environment(path, environment)), on_hashed
     )
@@ -43,8 +48,9 @@ def check_project(path: str, environment: str | None, on_hashed: OnHashed = igno
 def check_manifest(
     manifest: Manifest, refused: ManifestInvalid | None = None, on_hashed: OnHashed = ignore_progress
 ) -> Desired:
-    """What a manifest that was read asks for, its SQL parsed. Raises as `check_project`: what was `refused` of the
-    manifest itself, and what is wrong with the rest, at once.
+    """The checked project of a manifest, its SQL parsed. Raises like `check_project`.
+
+    The errors found while reading the manifest (`refused`) are raised together with those of its files.
     """
     from mosaic_deploy.diff.checks import check_redirect_pages
     from mosaic_deploy.source.migrations.files import parse_migrations
@@ -52,11 +58,11 @@ def check_manifest(
     from mosaic_deploy.source.problems import ErrorCollector
     from mosaic_deploy.source.snapshot import read_valid_desired
 
-    mistakes = ErrorCollector(manifest.file.name, refused)
-    desired = read_valid_desired(manifest, mistakes, on_hashed)
+    errors = ErrorCollector(manifest.file.name, refused)
+    desired = read_valid_desired(manifest, errors, on_hashed)
     if desired.snapshot.static is not None:
-        mistakes.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
-    mistakes.collect(lambda: parse_migrations(desired.migrations))
-    mistakes.collect(lambda: parse_seeds(desired.seeds))
-    mistakes.raise_collected()
+        errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
+    errors.collect(lambda: parse_migrations(desired.migrations))
+    errors.collect(lambda: parse_seeds(desired.seeds))
+    errors.raise_collected()
     return desired

@@ -1,4 +1,4 @@
-"""`mosaic-deploy watch`: keeps a target in step with the folder."""
+"""`mosaic-deploy watch` and `mosaic-deploy dev`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
     "-y",
     "--auto-approve",
     is_flag=True,
-    help="Apply without asking, the first time and with every edit. Needed where nobody can answer.",
+    help="Apply without asking. Required in CI.",
 )
 @options.allow
 @options.lease
@@ -35,10 +35,15 @@ def watch(
     parallelism: int,
     poll: bool,
 ) -> int:
-    """Apply, then follow edits: save a file, and it is live a moment later.
+    """Deploy every change on save. Asks before the first deploy, and before each change that destroys data.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Asks once; what destroys data is asked about each time. An
-    error is shown, and the next save tries again. Ctrl-C ends it; what is under way is finished or left whole.
+    PATH is a folder with a mosaic.yaml, or a manifest. After an error, the next save tries again. Ctrl-C stops
+    watching; a step that is running is finished first.
+
+    \b
+    Examples:
+      mosaic-deploy watch
+      mosaic-deploy watch --env staging --yes
     """
     refuse_json_output(screen)
     from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
@@ -60,14 +65,14 @@ def watch(
 
 
 def refuse_json_output(screen: Screen) -> None:
-    """Raises UsageError for `--output json`: what has no end is no document."""
+    """Raises UsageError for `--output json`: the output is a stream, not one document."""
     if screen.format == "json":
-        raise click.UsageError("--output json is one document, and this goes on; take ndjson")
+        raise click.UsageError("--output json isn't available because the output is a stream; use ndjson")
 
 
 @click.command()
 @options.manifest
-@click.option("--open", "opens", is_flag=True, help="Open the site in a browser.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
 @options.allow
 @options.parallelism
 @options.poll
@@ -77,16 +82,21 @@ def dev(
     screen: Screen,
     path: str,
     environment: str | None,
-    opens: bool,
+    open_browser: bool,
     allow: tuple[str, ...],
     parallelism: int,
     poll: bool,
 ) -> int:
-    """Build on this machine: start the platform, deploy, follow edits, reload the browser.
+    """Run the project on this machine with live reload. Uses only the embedded platform; needs no account.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Needs no account, and touches nothing but the embedded
-    platform. What is broken is shown in the page, with its file and line, until it is mended. Ctrl-C ends it; the
-    platform goes on.
+    Starts the platform, deploys, then deploys every change on save and reloads the browser. An error is shown in
+    the page with its file and line until fixed. Ctrl-C stops it; the platform keeps running.
+    PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Examples:
+      mosaic-deploy dev
+      mosaic-deploy dev --open
     """
     refuse_json_output(screen)
     from mosaic_deploy.cli.watch.live_reload import LiveReload
@@ -102,4 +112,4 @@ def dev(
         poll,
         asks_consent=False,
     )
-    return run_watch(screen, watch_options, LiveReload(screen, opens=opens))
+    return run_watch(screen, watch_options, LiveReload(screen, opens=open_browser))

@@ -1,4 +1,4 @@
-"""`mosaic-deploy auth`: sign-in links."""
+"""`mosaic-deploy auth`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.errors import NextAction, RequestRefused
+from mosaic_deploy.errors import NextAction, UsageInvalid
 
 
 @click.group(cls=Group)
 def auth() -> None:
-    """Send sign-in links."""
+    """Send magic links."""
 
 
 @auth.command("send-link", cls=folder_option.FolderCommand)
@@ -24,7 +24,7 @@ def auth() -> None:
 @click.option(
     "--redirect",
     metavar="PATH",
-    help="The page on the site that the link leads to. By default auth.magic_link.redirect_url of the manifest.",
+    help="The page that the link opens. Default: auth.magic_link.redirect_url in the manifest.",
 )
 @folder_option.target_options
 @options.output
@@ -35,28 +35,34 @@ def send_link(
     redirect: str | None,
     target_options: TargetOptions,
 ) -> None:
-    """Mail a sign-in link to EMAIL. It works once, for 15 minutes."""
+    """Email a magic link to EMAIL. It works once, for 15 minutes.
+
+    \b
+    Examples:
+      mosaic-deploy auth send-link ada@example.com
+      mosaic-deploy auth send-link ada@example.com --local --redirect /welcome
+    """
     session = target_options.open()
     from mosaic_deploy.live.api.operations import send_magic_link
 
     settings = session.manifest.magic_link
     page = redirect or (settings.redirect_url if settings else None)
     if page is None:
-        raise RequestRefused(
-            "where should the link lead? The manifest has no auth.magic_link.redirect_url",
-            hint="add it, or use --redirect /page.html",
+        raise UsageInvalid(
+            "no page for the magic link: the manifest has no auth.magic_link.redirect_url",
+            hint="add it, or pass --redirect /page.html",
         )
     with session:
         project = folder_option.find_project(session)
         message = send_magic_link(session.api, project.id, email, page)
-    ways = [_read_email_action(email)] if target_options.local else []
+    actions = [_read_email_action(email)] if target_options.local else []
     document = {
         "type": "sign_in_link", "email": email, "redirect_url": page, "message": message,
-        "next_actions": [asdict(way) for way in ways],
+        "next_actions": [asdict(action) for action in actions],
     }  # fmt: skip
-    lines = [f"  next: {way.description}:  {way.command}" for way in ways]
+    lines = [f"  next: {action.description}:  {action.command}" for action in actions]
     screen.result(document, [message.rstrip(".") or "sent", *lines])
 
 
 def _read_email_action(email: str) -> NextAction:
-    return NextAction("read the mail", shlex.join(["mosaic-deploy", "local", "inbox", "--to", email]))
+    return NextAction("read the email", shlex.join(["mosaic-deploy", "local", "inbox", "--to", email]))

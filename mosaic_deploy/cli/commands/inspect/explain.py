@@ -1,4 +1,4 @@
-"""`mosaic-deploy explain CODE`: cause and cure of an error's or a finding's code."""
+"""`mosaic-deploy explain` and `mosaic-deploy schema`: what the installed documentation and schemas say."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from mosaic_deploy.shipped_docs import Explanation, find_explanation, read_expla
 @options.output
 @click.pass_obj
 def explain(screen: Screen, code: str | None) -> None:
-    """Tell what an error's or a lint finding's CODE means, what causes it and what to do.
+    """Explain an error or lint code. Shows what it means, its causes and what to do; runs offline.
 
-    Without CODE: list them all. Needs no network.
+    Without CODE, lists all codes.
+
+    \b
+    Examples:
+      mosaic-deploy explain lock_held
+      mosaic-deploy explain
     """
     if code is None:
         every = list(read_explanations())
@@ -34,15 +39,15 @@ def explain(screen: Screen, code: str | None) -> None:
 
 
 def require_explanation(code: str) -> Explanation:
-    """Cause and cure of a code. Raises UsageInvalid with the ones that may be meant."""
+    """The explanation of a code. Raises UsageInvalid with similar codes."""
     found = find_explanation(code)
     if found is None:
         near = similar_codes(code)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UsageInvalid(
-            f"there is no code {code!r}{meant}",
-            hint="`mosaic-deploy explain` lists them",
-            next_actions=[NextAction(f"what {each} means", f"mosaic-deploy explain {each}") for each in near],
+            f"unknown code {code!r}{suggestion}",
+            hint="`mosaic-deploy explain` lists all codes",
+            next_actions=[NextAction(f"explain {each}", f"mosaic-deploy explain {each}") for each in near],
         )
     return found
 
@@ -65,8 +70,12 @@ _NAMES = {
 @click.argument("name", type=click.Choice(list(_NAMES)), default="manifest")
 @click.pass_obj
 def schema(screen: Screen, name: str) -> None:
-    """Print a JSON Schema (draft 2020-12): of mosaic.yaml, or of a plan, an ndjson line or an error.
+    """Print a JSON Schema. It is draft 2020-12 and self-contained.
 
-    NAME is manifest (the default), plan, event or error. Each is whole: what it refers to is in it.
+    NAME is manifest (mosaic.yaml, the default), plan, event (a line of ndjson output) or error.
+
+    \b
+    Example:
+      mosaic-deploy schema > mosaic.schema.json
     """
     screen.text(read_bundled_schema_text(_NAMES[name]))

@@ -1,4 +1,4 @@
-"""`mosaic-deploy history`: who deployed when, and what."""
+"""`mosaic-deploy history`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command(cls=folder_option.FolderCommand)
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The newest so many."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Show at most N.",
+    metavar="N",
 )
 @folder_option.target_options
 @options.output
@@ -30,7 +35,13 @@ def history(
     limit: int,
     target_options: TargetOptions,
 ) -> None:
-    """Show the project's deploys: when, who, from which commit, how they ended and what they did."""
+    """Show the deployment history: when, who, commit, result and changes.
+
+    \b
+    Examples:
+      mosaic-deploy history
+      mosaic-deploy history --limit 5 --env staging
+    """
     session = target_options.open()
     from mosaic_deploy.live.ledger.deploys import read_deploys
 
@@ -41,7 +52,7 @@ def history(
 
 def _lines(found: Sequence[Deploy]) -> Iterator[str]:
     if not found:
-        yield "nothing was deployed here yet"
+        yield "no deploys yet"
         return
     names = ("started", "ended", "who", "environment", "commit", "what")
     yield from table(names, [_row(deploy) for deploy in found])
@@ -61,8 +72,8 @@ def _row(deploy: Deploy) -> tuple[object, ...]:
 
 
 def _changes_text(deploy: Deploy) -> str:
-    """`3 static, 1 migration`; an address says its resource first."""
+    """Counts per resource, such as `3 static, 1 migration`."""
     if deploy.done is None:
-        return "under way" if deploy.status == "running" else "not recorded"
+        return "running" if deploy.status == "running" else "not recorded"
     kinds = Counter(address.partition(":")[0] for address in deploy.done)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"

@@ -1,4 +1,4 @@
-"""`mosaic-deploy open`: the project's page in a browser."""
+"""`mosaic-deploy open`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.command("open", cls=folder_option.FolderCommand)
-@click.option("--print", "only_print", is_flag=True, help="Print the URL and open nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the URL.")
 @folder_option.target_options
 @options.output
 @click.pass_obj
@@ -22,9 +22,14 @@ def open_site(
     only_print: bool,
     target_options: TargetOptions,
 ) -> None:
-    """Open the project's URL in a browser, and print it.
+    """Open the site in a browser. Also prints its URL.
 
-    Without a terminal or a browser, and with --output json, it is only printed.
+    Without a terminal or a browser, and with --output json, the URL is only printed.
+
+    \b
+    Examples:
+      mosaic-deploy open
+      mosaic-deploy open --local --print
     """
     session = target_options.open()
     with session:
@@ -35,11 +40,11 @@ def open_site(
 
 
 _DISPLAY_VARIABLES = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
-"""One of them is set where a browser can be started; macOS and Windows need none."""
+"""One of these is set if a browser can be started; macOS and Windows need none."""
 
 
 def can_open_browser() -> bool:
-    """Whether a person is at a terminal of a machine with a screen."""
+    """Whether this is a terminal on a machine with a screen."""
     return sys.stdout.isatty() and (
         sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in _DISPLAY_VARIABLES)
     )

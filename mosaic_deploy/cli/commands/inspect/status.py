@@ -1,4 +1,4 @@
-"""`mosaic-deploy status`: what is live, who deployed last, and what is pending."""
+"""`mosaic-deploy status`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 @options.output
 @click.pass_obj
 def status(screen: Screen, target_options: TargetOptions) -> None:
-    """Show what is live: URL, migrations, files, storage, last deploy, and what is pending.
+    """Show what is live and what is pending. Lists URL, migrations, files, storage and the last deploy.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
+    PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Examples:
+      mosaic-deploy status
+      mosaic-deploy status --env staging -o json
     """
     session = target_options.open()
     from mosaic_deploy import deploy
@@ -43,7 +48,7 @@ def status(screen: Screen, target_options: TargetOptions) -> None:
 
 
 def _mark_ended_lease(live: LiveState) -> LiveState:
-    """`live`, its lease marked where this machine knows that the holder's process has ended."""
+    """`live`, with `ended` set in its lease if the holder was a process on this machine that has ended."""
     from mosaic_deploy.cli.target.identity import has_ended
 
     lease, process = live.ledger_facts.get("lease"), live.ledger_facts.get("process")

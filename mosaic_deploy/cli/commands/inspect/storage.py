@@ -1,4 +1,4 @@
-"""`mosaic-deploy storage`: what lies in object storage."""
+"""`mosaic-deploy storage`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 
 @click.group(cls=Group)
 def storage() -> None:
-    """Look into the project's object storage."""
+    """List storage files."""
 
 
 @storage.command(cls=folder_option.FolderCommand)
@@ -28,7 +28,13 @@ def ls(
     prefix: str,
     target_options: TargetOptions,
 ) -> None:
-    """List stored files whose names begin with PREFIX, with size and URL, and how much of the limit is used."""
+    """List storage files with size and URL. PREFIX filters by the start of the name; the last line shows the used space.
+
+    \b
+    Examples:
+      mosaic-deploy storage ls
+      mosaic-deploy storage ls images/
+    """
     session = target_options.open()
     from mosaic_deploy.live.api.operations import read_storage_files
 
@@ -52,7 +58,7 @@ def _lines(files: list[tuple[str, int | None, str]], usage: dict[str, object]) -
             [(name, "?" if size is None else size_text(size), url) for name, size, url in files],
         )
     else:
-        yield "nothing is stored under that name"
+        yield "no storage files found"
     if usage:
         yield _usage_line(usage)
 

@@ -1,4 +1,4 @@
-"""`mosaic-deploy ticket --subject TEXT`: a word to the platform's support, as failures of its making offer it."""
+"""`mosaic-deploy ticket`."""
 
 from __future__ import annotations
 
@@ -13,26 +13,14 @@ from mosaic_deploy.cli.target.api_access import command_line, open_api
 from mosaic_deploy.cli.terminal.consent import require_consent
 from mosaic_deploy.model.command_line import with_options
 
-_PROMPT = (
-    "The message, as many lines as it takes; Ctrl-D on a line of its own ends it (on Windows Ctrl-Z, Enter):"
-)
+_PROMPT = "Type the message, then press Ctrl-D on an empty line (on Windows: Ctrl-Z, Enter):"
 
 
 @click.command(cls=folder_option.FolderCommand)
-@click.option("--subject", required=True, help="In one line.")
-@click.option(
-    "--message", default="-", show_default=True, help="What it is about; - reads it from standard input."
-)
-@click.option("--project", "project_id", metavar="ID", help="The project it is about.")
-@click.option(
-    "--in",
-    "path",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    metavar="PATH",
-    help="The project's folder, whose .env counts.",
-)
+@click.option("--subject", required=True, help="Subject line.")
+@click.option("--message", default="-", show_default=True, help="Message text; - reads stdin.")
+@click.option("--project", "project_id", metavar="ID", help="Project ID, if the ticket is about a project.")
+@folder_option.folder
 @click.option("--yes", "-y", is_flag=True, help="Send without asking.")
 @folder_option.local
 @options.output
@@ -46,24 +34,29 @@ def ticket(
     yes: bool,
     local: bool,
 ) -> None:
-    """Submit a support ticket. It is shown first, and sent when you agree."""
+    """Send a support ticket. Shows it first and asks before it is sent.
+
+    \b
+    Example:
+      mosaic-deploy ticket --subject "Deploys fail with HTTP 503" --message "Since 9:00 UTC."
+    """
     text = (_read_message(screen) if message == "-" else message).strip()
     if not subject.strip() or not text:
-        raise click.UsageError("a ticket needs a subject and a message")
+        raise click.UsageError("the ticket needs a subject and a message")
     from mosaic_deploy.live.api.operations import submit_ticket
 
     folder = Path(path)
     with open_api(folder if folder.is_dir() else folder.parent, local=local) as api:
         screen.print_notice([f"Subject: {subject}", "", *text.splitlines(), ""])
-        again = with_options(command_line(), "--yes")
-        require_consent("Send this to the platform's support?", yes=yes, command=again, needs_person=True)
+        confirmed = with_options(command_line(), "--yes")
+        require_consent("Send this ticket to support?", yes=yes, command=confirmed, needs_person=True)
         answered = submit_ticket(api, subject, text, project_id)
     number, status = answered.get("ticket_id"), answered.get("status")
     screen.result({"type": "ticket", **answered}, [f"ticket {number}: {status}"])
 
 
 def _read_message(screen: Screen) -> str:
-    """Standard input to its end. A person at the terminal is told that it is read."""
+    """All of stdin, after a prompt in a terminal."""
     if sys.stdin.isatty():
         screen.print_notice([_PROMPT])
     return sys.stdin.read()

@@ -1,0 +1,1 @@
+"""`local` (the embedded platform) and `platform` (self-hosting). Both run the platform as a process."""

@@ -1,4 +1,4 @@
-"""`mosaic-deploy local`: the embedded platform on this machine."""
+"""`mosaic-deploy local`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
 from mosaic_deploy.cli.terminal.consent import require_consent
-from mosaic_deploy.errors import PlatformFailed, SourceUnreadable
+from mosaic_deploy.errors import PlatformAlreadyRunning, WriteFailed
 
 _SETTING_VARIABLES = {
     "smtp": "MOSAIC_SMTP_URL",
@@ -25,11 +25,11 @@ _SETTING_VARIABLES = {
 
 @click.group(cls=Group)
 def local() -> None:
-    """Start, stop and look at the embedded platform: all of Mosaic on this machine."""
+    """Manage the embedded platform on this machine. It runs all of Mosaic without an account."""
 
 
 class _StartCommand(click.Command):
-    """Knows what somebody means who wants it to run on a server of theirs."""
+    """`local start`. Points `--database-url` to `platform serve`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -41,8 +41,8 @@ class _StartCommand(click.Command):
 
 
 _SERVER_HINT = (
-    "`local start` brings its own PostgreSQL. On a server of yours, this serves the same platform:\n\n"
-    f"  {SERVE_COMMAND}\n\ndocs/self-hosting.md has the rest."
+    "`local start` brings its own PostgreSQL. To run the platform on your own PostgreSQL server:\n\n"
+    f"  {SERVE_COMMAND}\n\nSee docs/self-hosting.md."
 )
 
 
@@ -51,17 +51,17 @@ _SERVER_HINT = (
     "--port",
     type=click.IntRange(1, 65535),
     metavar="N",
-    help="Listen here (default: the port of last time, or 8787).",
+    help="Port to listen on (default: the last one used, or 8787).",
 )
 @click.option(
     "--smtp",
     metavar="URL",
-    help="Send mails through this server instead of keeping them here (also: MOSAIC_SMTP_URL).",
+    help="Send emails through this server instead of the local inbox (also: MOSAIC_SMTP_URL).",
 )
 @click.option(
     "--storage",
     metavar="SIZE",
-    help="Storage of each project (default: the free tier's 20GB; also: MOSAIC_LOCAL_STORAGE).",
+    help="Storage per project (default: 20GB, as in the free tier; also: MOSAIC_LOCAL_STORAGE).",
 )
 @click.option(
     "--mails",
@@ -71,23 +71,28 @@ _SERVER_HINT = (
 @options.output
 @click.pass_obj
 def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
-    """Start the platform in the background; does nothing when it runs already.
+    """Start the platform in the background. Does nothing if it is already running.
 
-    What is chosen holds until `local stop`. It brings its own PostgreSQL, for Linux with glibc and macOS. On other
-    systems `platform serve` does, on a PostgreSQL of yours.
+    The options apply until `local stop`. It brings its own PostgreSQL for Linux (glibc) and macOS; on other
+    systems, use `platform serve` with your own PostgreSQL server.
+
+    \b
+    Examples:
+      mosaic-deploy local start
+      mosaic-deploy local start --port 9000
     """
     chosen = {_SETTING_VARIABLES[name]: value for name, value in settings.items() if value is not None}
     document = run_platform_command("start", *(["--port", str(port)] if port else []), environment=chosen)
     if chosen and document["status"] == "running":
         names = " and ".join(f"--{name}" for name, value in settings.items() if value is not None)
-        raise PlatformFailed(
-            f"the platform runs already, as it was started; {names} can't change that",
-            hint="stop it first with `mosaic-deploy local stop`",
+        raise PlatformAlreadyRunning(
+            f"the platform is already running, so {names} has no effect",
+            hint="stop it first: `mosaic-deploy local stop`",
         )
     if port and document["port"] != port and document["status"] == "running":
-        raise PlatformFailed(
-            f"the platform runs on port {document['port']}, not {port}",
-            hint="stop it first with `mosaic-deploy local stop`, or free the port",
+        raise PlatformAlreadyRunning(
+            f"the platform is already running on port {document['port']}, not {port}",
+            hint="stop it first: `mosaic-deploy local stop`",
         )
     screen.platform(_without_key(document))
 
@@ -96,7 +101,12 @@ def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
 @options.output
 @click.pass_obj
 def stop(screen: Screen) -> None:
-    """Stop the platform and its PostgreSQL. Everything stays on disk."""
+    """Stop the platform and its PostgreSQL. All data stays on disk.
+
+    \b
+    Example:
+      mosaic-deploy local stop
+    """
     screen.platform(run_platform_command("stop"))
 
 
@@ -104,7 +114,12 @@ def stop(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def status(screen: Screen) -> None:
-    """Show whether it runs, its URL, versions, sizes and data folder."""
+    """Show whether the platform is running. Also shows URL, versions, sizes and data folder.
+
+    \b
+    Example:
+      mosaic-deploy local status
+    """
     screen.platform(_without_key(run_platform_command("status")))
 
 
@@ -112,33 +127,43 @@ def status(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def open_dashboard(screen: Screen) -> None:
-    """Print a link to the pages: projects, inbox, tickets, deploys, requests, API key.
+    """Print a link to the dashboard. The link works once, in one browser, for 10 minutes.
 
-    The link works once, for ten minutes, in one browser. Starts the platform where it doesn't run.
+    Starts the platform if it isn't running.
+
+    \b
+    Example:
+      mosaic-deploy local open
     """
     screen.link(run_platform_command("open"))
 
 
 @local.command()
-@click.option("--to", metavar="ADDRESS", help="Only mails to this address.")
+@click.option("--to", metavar="ADDRESS", help="Show only emails to this address.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
     metavar="N",
-    help="The newest so many.",
+    help="Show at most N.",
 )
 @options.output
 @click.pass_obj
 def inbox(screen: Screen, to: str | None, limit: int) -> None:
-    """Show the newest mails that the platform got instead of sending them, with the links in them."""
+    """Show the emails that the platform caught, newest first. Includes the links in them.
+
+    \b
+    Examples:
+      mosaic-deploy local inbox
+      mosaic-deploy local inbox --to ada@example.com --limit 1
+    """
     mails = [each for each in read_inbox() if to is None or str(each["to"]).lower() == to.lower()][:limit]
     screen.inbox(mails)
 
 
 @local.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on, until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
     "--lines",
     "-n",
@@ -146,12 +171,18 @@ def inbox(screen: Screen, to: str | None, limit: int) -> None:
     default=50,
     show_default=True,
     metavar="N",
-    help="Begin with so many of the last lines.",
+    help="Start with the last N lines.",
 )
-@click.option("--raw", is_flag=True, help="The lines as they are in the file: one JSON object each.")
+@click.option("--raw", is_flag=True, help="Print the raw lines: one JSON object each.")
 @click.pass_obj
 def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
-    """Show what the platform logged: requests with their ids and times, starts, errors."""
+    """Show the platform's log: requests, starts and errors.
+
+    \b
+    Examples:
+      mosaic-deploy local logs
+      mosaic-deploy local logs --follow
+    """
     log = platform_home() / "platform.log"
     for line in read_last_lines(log, lines):
         screen.log_line(line, raw=raw)
@@ -164,7 +195,12 @@ def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
 @options.output
 @click.pass_context
 def key(context: click.Context) -> None:
-    """Print the API key of the local platform, for other programs. It is printed nowhere else."""
+    """Print the API key of the embedded platform. No other command prints it.
+
+    \b
+    Example:
+      mosaic-deploy local key
+    """
     if context.invoked_subcommand is None:
         context.obj.key(run_platform_command("key"))
 
@@ -173,9 +209,13 @@ def key(context: click.Context) -> None:
 @options.output
 @click.pass_obj
 def rotate(screen: Screen) -> None:
-    """Make a new API key and print it. The current one is good for seven days more.
+    """Create a new API key and print it. The previous one stays valid for 7 days.
 
-    The platform does this by itself every 30 days. Starts it where it doesn't run.
+    The platform also rotates it every 30 days. Starts the platform if it isn't running.
+
+    \b
+    Example:
+      mosaic-deploy local key rotate
     """
     screen.key(run_platform_command("key", "--rotate"))
 
@@ -185,16 +225,21 @@ def rotate(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def backup(screen: Screen, file: str) -> None:
-    """Write everything into FILE: databases, roles, files, mails, tickets and keys.
+    """Back up the platform to FILE. Includes databases, roles, files, emails, tickets and keys.
 
-    A running platform stands still for it, for seconds, and goes on. FILE holds secrets; an existing one is left alone.
+    A running platform is paused for some seconds so the backup is consistent. FILE contains secrets; an existing
+    file is not overwritten.
+
+    \b
+    Example:
+      mosaic-deploy local backup mosaic-backup.tgz
     """
     _refuse_stream(file)
     folder = Path(file).absolute().parent
     if not folder.is_dir():
-        raise SourceUnreadable(
-            f"{file} can't be written: there is no folder {folder}",
-            hint=f"make it first: mkdir -p {shlex.quote(str(folder))}; or name a file elsewhere",
+        raise WriteFailed(
+            f"can't write {file}: there is no folder {folder}",
+            hint=f"create it first: mkdir -p {shlex.quote(str(folder))}",
         )
     with screen.copy_progress("written") as on_progress:
         document = run_platform_command("backup", file, timeout=None, on_progress=on_progress)
@@ -203,32 +248,36 @@ def backup(screen: Screen, file: str) -> None:
 
 @local.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--yes", "-y", is_flag=True, help="Delete what is there without asking.")
+@click.option("--yes", "-y", is_flag=True, help="Replace the current data without asking.")
 @options.output
 @click.pass_obj
 def restore(screen: Screen, file: str, yes: bool) -> None:
-    """Put back what `local backup` wrote into FILE. Asks where that replaces something.
+    """Restore a backup made by `local backup`. Asks before it replaces existing data.
 
-    FILE is checked to the last byte before anything is replaced.
+    FILE is checked completely before anything is replaced.
+
+    \b
+    Example:
+      mosaic-deploy local restore mosaic-backup.tgz
     """
     _refuse_stream(file)
     replaces = run_platform_command("status")["api_key"] is not None
     if replaces:
-        question = (
-            f"Replace the local platform in {platform_home()} with {file}? All it holds now is deleted."
-        )
-        again = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
-        require_consent(question, yes=yes, command=again, needs_person=True)
+        question = f"Replace the embedded platform in {platform_home()} with {file}? All its current data is deleted."
+        confirmed = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
+        require_consent(question, yes=yes, command=confirmed, needs_person=True)
     with screen.copy_progress("read") as on_progress:
-        more = ["--overwrite"] if replaces else []
-        document = run_platform_command("restore", file, *more, timeout=None, on_progress=on_progress)
+        overwrite = ["--overwrite"] if replaces else []
+        document = run_platform_command("restore", file, *overwrite, timeout=None, on_progress=on_progress)
     screen.platform(document)
 
 
 def _refuse_stream(file: str) -> None:
-    """A backup is replaced whole or not at all, and read twice: neither can be done with a stream."""
+    """Raises UsageError for `-`: a backup is renamed into place when written, and read twice when restored."""
     if file == "-":
-        raise click.UsageError("name a file: a backup can't go through a pipe (a file called - is ./-)")
+        raise click.UsageError(
+            "a backup needs a file; it can't go through a pipe (for a file called - use ./-)"
+        )
 
 
 @local.command()
@@ -237,13 +286,19 @@ def _refuse_stream(file: str) -> None:
 @options.output
 @click.pass_obj
 def reset(screen: Screen, project: str | None, yes: bool) -> None:
-    """Delete everything on the local platform, or one PROJECT with its database and files."""
-    what = f"project {project}" if project else "all projects, mails and keys of the local platform"
-    again = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
-    require_consent(f"Delete {what}? This can't be undone.", yes=yes, command=again, needs_person=True)
+    """Delete all data on the platform, or one PROJECT. PROJECT is a project ID.
+
+    \b
+    Examples:
+      mosaic-deploy local reset
+      mosaic-deploy local reset --yes
+    """
+    what = f"project {project}" if project else "all projects, emails and keys of the embedded platform"
+    confirmed = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
+    require_consent(f"Delete {what}? This can't be undone.", yes=yes, command=confirmed, needs_person=True)
     screen.platform(run_platform_command("reset", *(["--project", project] if project else [])))
 
 
 def _without_key(document: dict[str, Any]) -> dict[str, Any]:
-    """What goes to a terminal ends up in logs and screenshots; `local key` is asked for on purpose."""
+    """`document` without the API key: terminal output ends up in logs and screenshots."""
     return {name: value for name, value in document.items() if name != "api_key"}

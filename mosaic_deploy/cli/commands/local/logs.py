@@ -1,4 +1,4 @@
-"""Reading the embedded platform's log: its last lines, and those that follow."""
+"""Reads the embedded platform's log: its last lines, and new ones as they are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.2
 
 
 def read_last_lines(log: Path, count: int) -> list[str]:
-    """At most `count` lines, the newest last; older files are asked where this one was just turned over."""
+    """At most `count` lines, the newest last; includes the rotated log if the current one is short."""
     kept: deque[str] = deque(maxlen=count)
     for path in (log.with_name(log.name + ".1"), log):
         try:
@@ -25,19 +25,19 @@ def read_last_lines(log: Path, count: int) -> list[str]:
 
 
 def follow_lines(log: Path) -> Iterator[str]:
-    """Lines written from now on, without end; goes on in the new file after a turn."""
+    """Lines written from now on, without end; continues in the new file after a rotation."""
     stream = _open_log(log)
     try:
         if stream:
             stream.seek(0, os.SEEK_END)
-        begun = ""
+        partial = ""
         while True:
-            # Asked before reading: what was written to the old file before its turn is read from it.
-            turned = _was_rotated(log, stream)
-            begun += stream.read() if stream else ""
-            *whole, begun = begun.split("\n")
-            yield from whole
-            if turned:
+            # Checked before reading, so that the rest of the old file is read first.
+            rotated = _was_rotated(log, stream)
+            partial += stream.read() if stream else ""
+            *lines, partial = partial.split("\n")
+            yield from lines
+            if rotated:
                 if stream:
                     stream.close()
                 stream = _open_log(log)
@@ -56,9 +56,9 @@ def _open_log(log: Path) -> IO[str] | None:
 
 
 def _was_rotated(log: Path, stream: IO[str] | None) -> bool:
-    """Whether the name leads to another file than the one that is open."""
+    """Whether `log` is a different file than the open one."""
     try:
-        found = log.stat()
+        current = log.stat()
     except FileNotFoundError:
         return False
-    return stream is None or not os.path.samestat(found, os.fstat(stream.fileno()))
+    return stream is None or not os.path.samestat(current, os.fstat(stream.fileno()))

@@ -1,4 +1,4 @@
-"""`mosaic-deploy platform`: Mosaic served to others, on a PostgreSQL cluster and an object store."""
+"""`mosaic-deploy platform`: the platform on your own PostgreSQL server and object store."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.embedded import run_platform_command
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def _refuse_empty(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Said when the command runs, so that its line can be read without the environment."""
+    """Refuses an empty environment variable; a missing one is reported by `_require` when the command runs."""
     if value == "":
         raise click.BadParameter("is empty", param=parameter)
     return value
@@ -26,7 +27,7 @@ def _refuse_empty(_ctx: click.Context, parameter: click.Parameter, value: str | 
 
 def _require(value: str | None, option: str, variable: str) -> str:
     if value is None:
-        raise click.UsageError(f"{option}, or {variable} in the environment, is needed")
+        raise click.UsageError(f"{option} is required (or set {variable})")
     return value
 
 
@@ -36,7 +37,7 @@ def _database_url_option(command: F) -> F:
         envvar="MOSAIC_DATABASE_URL",
         callback=_refuse_empty,
         metavar="URL",
-        help="A role that may create databases and roles (also: MOSAIC_DATABASE_URL).",
+        help="PostgreSQL URL of a role that may create databases and roles (also: MOSAIC_DATABASE_URL).",
     )(command)
 
 
@@ -46,7 +47,7 @@ def _database_environment(url: str | None) -> dict[str, str]:
 
 @click.group(cls=Group)
 def platform() -> None:
-    """Serve Mosaic to others, where one machine is outgrown."""
+    """Self-host the platform. It runs on your own PostgreSQL server and object store."""
 
 
 @platform.command()
@@ -55,34 +56,44 @@ def platform() -> None:
     "--store",
     required=True,
     metavar="URL",
-    help="Where bytes lie: s3://bucket, s3://bucket/prefix, file:///folder.",
+    help="Object store URL: s3://bucket, s3://bucket/prefix or file:///folder.",
 )
 @click.option(
     "--smtp",
     envvar="MOSAIC_SMTP_URL",
     callback=_refuse_empty,
     metavar="URL",
-    help="The mail server (also: MOSAIC_SMTP_URL).",
+    help="Email server (also: MOSAIC_SMTP_URL).",
 )
 @click.option(
     "--base-domain",
     required=True,
     metavar="DOMAIN",
-    help="The API is at https://api.DOMAIN, projects at https://ID.DOMAIN.",
+    help="The API is served at https://api.DOMAIN, projects at https://ID.DOMAIN.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N", help="Processes."
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of processes.",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen at this address."
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on."
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, metavar="N", help="Listen here."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    metavar="N",
+    help="Port to listen on.",
 )
 @click.option(
     "--database-host",
     metavar="HOST[:PORT]",
-    help="The database as projects' own clients reach it (default: as in --database-url).",
+    help="Database host shown in credentials (default: the one in --database-url).",
 )
 @click.option(
     "--connections",
@@ -90,13 +101,13 @@ def platform() -> None:
     default=20,
     show_default=True,
     metavar="N",
-    help="Connections to projects' databases, per worker at most.",
+    help="Maximum connections to project databases, per worker.",
 )
 @click.option(
-    "--free-storage", default="20GB", show_default=True, metavar="SIZE", help="Storage of a free project."
+    "--free-storage", default="20GB", show_default=True, metavar="SIZE", help="Storage per free project."
 )
 @click.option(
-    "--pro-storage", default="1TB", show_default=True, metavar="SIZE", help="Storage of a pro project."
+    "--pro-storage", default="1TB", show_default=True, metavar="SIZE", help="Storage per pro project."
 )
 @click.option(
     "--free-mails",
@@ -117,42 +128,55 @@ def platform() -> None:
 @options.output
 @click.pass_obj
 def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chosen: str | int | None) -> None:
-    """Serve in the foreground until SIGTERM. Start as many as you like, on any machines, with the same options.
+    """Serve the platform in the foreground until SIGTERM. Run it on several machines with the same options to scale.
 
-    A PostgreSQL and a folder of one machine do for a trial: --store file:///FOLDER --base-domain
-    http://localhost:8787. The API is at http://api.localhost:8787 then.
+    S3 endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY. Logs go to stderr, one JSON object per line.
 
-    S3's endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY. The log goes to stderr, one JSON object per line.
+    \b
+    Example, for a trial on one machine (the API is at http://api.localhost:8787):
+      MOSAIC_DATABASE_URL=postgresql://USER:PASSWORD@HOST/postgres \\
+      MOSAIC_SMTP_URL=smtp://localhost/?from=YOU@example.com \\
+      mosaic-deploy platform serve --store file:///FOLDER \\
+        --base-domain http://localhost:8787
     """
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items() if value is not None]
     secrets = {
         **_database_environment(database_url),
         "MOSAIC_SMTP_URL": _require(smtp, "--smtp", "MOSAIC_SMTP_URL"),
     }
-    # What is wrong with database, store or domain is said here, as every command says it.
+    # Problems with the database, store or domain are reported here, like those of any command.
     screen.platform(run_platform_command("prepare", *arguments, environment=secrets, embedded=False))
     sys.stdout.flush()
-    # In our place, not below us: signals and the exit code are its own.
+    # Replaces this process, so signals and the exit code are the platform's.
     command = [sys.executable, "-m", "mosaic_deploy.platform", "cluster", *arguments]
     os.execve(sys.executable, command, {**os.environ, **secrets})  # noqa: S606
 
 
 @platform.group()
 def account() -> None:
-    """The accounts of a served platform."""
+    """Manage the accounts of a self-hosted platform."""
 
 
 @account.command()
 @click.argument("name")
 @_database_url_option
 @click.option(
-    "--tier", type=click.Choice(["free", "pro"]), default="free", show_default=True, help="Which limits hold."
+    "--tier",
+    type=click.Choice(["free", "pro"]),
+    default="free",
+    show_default=True,
+    help="Limits of the account.",
 )
 @options.output
 @click.pass_obj
 def create(screen: Screen, name: str, database_url: str | None, tier: str) -> None:
-    """Make an account and print its API key. The key is kept as a hash: it can't be shown again."""
+    """Create an account and print its API key. The key can't be shown again: only its hash is stored.
+
+    \b
+    Example:
+      mosaic-deploy platform account create ada --tier pro
+    """
     secrets = _database_environment(database_url)
     screen.platform(
         run_platform_command("account-create", name, "--tier", tier, environment=secrets, embedded=False)
@@ -165,7 +189,12 @@ def create(screen: Screen, name: str, database_url: str | None, tier: str) -> No
 @options.output
 @click.pass_obj
 def rotate(screen: Screen, account_id: int, database_url: str | None) -> None:
-    """Give an account its next API key and print it. The one before is good for seven days more."""
+    """Create a new API key and print it. The previous one stays valid for 7 days.
+
+    \b
+    Example:
+      mosaic-deploy platform account rotate 1
+    """
     secrets = _database_environment(database_url)
     screen.platform(
         run_platform_command("account-rotate", str(account_id), environment=secrets, embedded=False)
@@ -179,7 +208,12 @@ def rotate(screen: Screen, account_id: int, database_url: str | None) -> None:
 @options.output
 @click.pass_obj
 def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -> None:
-    """Move an account to another TIER. It holds for all its projects, from the next request on."""
+    """Change the tier of an account. Applies to all its projects from the next request on.
+
+    \b
+    Example:
+      mosaic-deploy platform account tier 1 pro
+    """
     secrets = _database_environment(database_url)
     screen.platform(
         run_platform_command("account-tier", str(account_id), tier, environment=secrets, embedded=False)
@@ -191,12 +225,19 @@ def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -
 @options.output
 @click.pass_obj
 def list_accounts(screen: Screen, database_url: str | None) -> None:
-    """List the accounts with their tiers, and until when their keys are good."""
+    """List the accounts with tier, projects and key expiry.
+
+    \b
+    Example:
+      mosaic-deploy platform account list
+    """
     secrets = _database_environment(database_url)
     found = run_platform_command("account-list", environment=secrets, embedded=False)["accounts"]
-    lines = [
-        f"{one['account_id']:>6}  {one['tier']:<4}  {one['projects']:>5} project{' ' if one['projects'] == 1 else 's'}  key due {one['key_due']},"
-        f" refused from {one['key_expires']}  {one['name']!r}"
-        for one in found
+    names = ("id", "name", "tier", "projects", "rotate key by", "key expires")
+    rows = [
+        tuple(each[name] for name in ("account_id", "name", "tier", "projects", "key_due", "key_expires"))
+        for each in found
     ]
-    screen.result({"type": "accounts", "accounts": found}, lines or ["There are no accounts yet."])
+    screen.result(
+        {"type": "accounts", "accounts": found}, table(names, rows) if rows else ["no accounts yet"]
+    )

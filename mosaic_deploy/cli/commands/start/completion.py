@@ -1,4 +1,4 @@
-"""`mosaic-deploy completion bash`, `zsh` or `fish`: commands and options at the Tab key."""
+"""`mosaic-deploy completion`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mosaic_deploy.cli.render.screen import Screen
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL.
+    """Print a shell completion script. Save it to a file and source that in ~/.bashrc or ~/.zshrc.
 
     \b
-    bash:  put it into a file, and source that in ~/.bashrc
-    zsh:   put it into a file, and source that in ~/.zshrc
-    fish:  put it into ~/.config/fish/completions/mosaic-deploy.fish
+    Examples:
+      mosaic-deploy completion bash > ~/.mosaic-deploy-complete.bash
+      mosaic-deploy completion fish > ~/.config/fish/completions/mosaic-deploy.fish
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -1,4 +1,4 @@
-"""`mosaic-deploy doctor`: what stands in the way of a deploy, each with its cure."""
+"""`mosaic-deploy doctor`."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.version import __version__
 
 _MAX_CLOCK_SKEW = 60.0
-"""Seconds that this machine's clock may differ: upload URLs live for 300."""
+"""Seconds of clock difference that are fine; upload URLs are valid for 300."""
 
 
 class CheckStatus(StrEnum):
-    """`odd` may be meant; `bad` stops a deploy."""
+    """`fail` stops a deploy; `warn` may be intended."""
 
-    OK = "good"
-    WARN = "odd"
-    FAIL = "bad"
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one look found, and what to do where it isn't good."""
+    """What one check found (`told`), and the fix if it isn't ok (`cure`). The field names are keys of the JSON output."""
 
     subject: str
     verdict: CheckStatus
@@ -49,7 +49,7 @@ class CheckResult:
 
 
 def run_checks(folder: Path, *, local: bool) -> Iterator[CheckResult]:
-    """Everything, in the order in which a deploy would meet it."""
+    """All checks, in the order in which a deploy depends on them."""
     yield CheckResult(
         "mosaic-deploy",
         CheckStatus.OK,
@@ -68,9 +68,7 @@ def _check_manifest(folder: Path) -> CheckResult:
     except ManifestMissing as error:
         return CheckResult("manifest", CheckStatus.FAIL, error.message, str(error.next_actions[0].command))
     except MosaicError as error:
-        return CheckResult(
-            "manifest", CheckStatus.FAIL, error.message, "mosaic-deploy validate shows each mistake"
-        )
+        return CheckResult("manifest", CheckStatus.FAIL, error.message, "mosaic-deploy validate")
     return CheckResult("manifest", CheckStatus.OK, str(found.file))
 
 
@@ -82,20 +80,20 @@ def _check_dotenv(folder: Path) -> Iterator[CheckResult]:
         return
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         yield CheckResult(
-            ".env", CheckStatus.WARN, "other users of this machine can read it", f"chmod 600 {file}"
+            ".env", CheckStatus.WARN, "other users on this machine can read it", f"chmod 600 {file}"
         )
     else:
         yield CheckResult(".env", CheckStatus.OK, "only you can read it")
 
 
 def _check_account(folder: Path, *, local: bool) -> Iterator[CheckResult]:
-    """Key, API and clock. The embedded platform isn't started for it."""
+    """Key, API and clock. Doesn't start the embedded platform."""
     if local and running_url() is None:
         yield CheckResult(
             "platform",
             CheckStatus.WARN,
-            "it isn't running",
-            "mosaic-deploy local start, or any command with --local",
+            "not running",
+            "mosaic-deploy local start",
         )
         return
     try:
@@ -109,91 +107,90 @@ def _check_account(folder: Path, *, local: bool) -> Iterator[CheckResult]:
 
 
 def _with_local_hint(error: MosaicError, *, local: bool) -> str:
-    """The cure of an account that can't be had; without one, the other platform may be the one that is meant."""
+    """The fix for an account that can't be used, and the check of the embedded platform as an alternative."""
     if local:
         return error.hint or "mosaic-deploy local status"
-    examined = "for the embedded platform: mosaic-deploy doctor --local"
-    return f"{error.hint}; {examined}" if error.hint else examined
+    alternative = "to check the embedded platform: mosaic-deploy doctor --local"
+    return f"{error.hint}; {alternative}" if error.hint else alternative
 
 
 def _check_api(api: Api, *, local: bool) -> CheckResult:
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         count = len(read_projects(api))
     except MosaicError as error:
         return CheckResult(
             "API", CheckStatus.FAIL, f"{api.url}: {error.message}", _with_local_hint(error, local=local)
         )
-    taken = (time.monotonic() - began) * 1000
+    milliseconds = (time.monotonic() - started) * 1000
     return CheckResult(
-        "API", CheckStatus.OK, f"{api.url} took the key; {count_text(count, 'project')}, {taken:.0f} ms"
+        "API",
+        CheckStatus.OK,
+        f"{api.url}: API key accepted; {count_text(count, 'project')}, {milliseconds:.0f} ms",
     )
 
 
 def _check_clock(api: Api) -> Iterator[CheckResult]:
     try:
-        told = api.fetch(api.url).headers.get("date")
-        theirs = parsedate_to_datetime(told).timestamp() if told else None
+        date = api.fetch(api.url).headers.get("date")
+        server_time = parsedate_to_datetime(date).timestamp() if date else None
     except (MosaicError, ValueError, TypeError):
         return
-    if theirs is None:
+    if server_time is None:
         return
-    apart = time.time() - theirs
-    if abs(apart) > _MAX_CLOCK_SKEW:
-        word = "ahead of" if apart > 0 else "behind"
+    difference = time.time() - server_time
+    if abs(difference) > _MAX_CLOCK_SKEW:
+        word = "ahead of" if difference > 0 else "behind"
         yield CheckResult(
             "clock",
             CheckStatus.FAIL,
-            f"{abs(apart):.0f} s {word} the API's",
-            "set this machine's clock by NTP",
+            f"{abs(difference):.0f} s {word} the API's clock",
+            "synchronize this machine's clock (NTP)",
         )
     else:
-        yield CheckResult("clock", CheckStatus.OK, f"within {_MAX_CLOCK_SKEW:.0f} s of the API's")
+        yield CheckResult("clock", CheckStatus.OK, f"within {_MAX_CLOCK_SKEW:.0f} s of the API's clock")
 
 
 def _check_embedded(*, needed: bool) -> CheckResult:
     if missing := missing_packages():
         verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
-        told = f"not installed: {', '.join(missing)}"
-        return CheckResult("embedded platform", verdict, told, install_command("local"))
+        message = f"missing packages: {', '.join(missing)}"
+        return CheckResult("embedded platform", verdict, message, install_command("local"))
     url = running_url()
     return CheckResult(
-        "embedded platform", CheckStatus.OK, f"runs at {url}" if url else "installed, not running"
+        "embedded platform", CheckStatus.OK, f"running at {url}" if url else "installed, not running"
     )
 
 
 def _check_writable(subject: str, folder: Path, *, needed: bool) -> CheckResult:
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    if os.access(there, os.W_OK | os.X_OK):
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if os.access(existing, os.W_OK | os.X_OK):
         return CheckResult(subject, CheckStatus.OK, str(folder))
     verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
-    return CheckResult(subject, verdict, f"{there} can't be written", "set MOSAIC_HOME to a folder that can")
+    return CheckResult(subject, verdict, f"can't write to {existing}", "set MOSAIC_HOME to a writable folder")
 
 
 _MARKS = {
     CheckStatus.OK: ("ok", "green"),
-    CheckStatus.WARN: ("odd", "yellow"),
-    CheckStatus.FAIL: ("bad", "red"),
+    CheckStatus.WARN: ("warn", "yellow"),
+    CheckStatus.FAIL: ("fail", "red"),
 }
 
 
 @click.command(cls=folder_option.FolderCommand)
-@click.option(
-    "--in",
-    "path",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    metavar="PATH",
-    help="The project's folder.",
-)
-@click.option("--local", is_flag=True, help="Examine the embedded platform instead of the account.")
+@folder_option.folder
+@click.option("--local", is_flag=True, help="Check the embedded platform instead of the account.")
 @options.output
 @click.pass_obj
 def doctor(screen: Screen, path: str, local: bool) -> int:
-    """Examine key, API, clock, versions, folders and the embedded platform, and tell the cure of what is wrong.
+    """Check your setup and suggest fixes. Exits with 1 if something would stop a deploy.
 
-    Changes nothing. The exit code is 1 where something would stop a deploy.
+    Checks versions, manifest, .env, API key, API, clock, folders and the embedded platform.
+
+    \b
+    Examples:
+      mosaic-deploy doctor
+      mosaic-deploy doctor --local
     """
     found = list(run_checks(Path(path), local=local))
     screen.result({"type": "doctor", "findings": [asdict(each) for each in found]}, _lines(found))
@@ -204,6 +201,6 @@ def _lines(found: Sequence[CheckResult]) -> Iterator[str]:
     width = max(len(each.subject) for each in found)
     for each in found:
         mark, color = _MARKS[each.verdict]
-        yield f"{click.style(f'{mark:<4}', fg=color)}{each.subject:<{width}}  {each.told}"
+        yield f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.told}"
         if each.cure:
-            yield f"    {'':<{width}}  → {each.cure}"
+            yield f"      {'':<{width}}  → {each.cure}"

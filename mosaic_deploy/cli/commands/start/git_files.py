@@ -1,4 +1,4 @@
-"""The GitHub workflow that `init --github` writes."""
+"""What `init` writes for git: the GitHub workflow, and `.env` in `.gitignore`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import subprocess
 from pathlib import Path
 
-# By commit: what a tag names can change.
+# By commit, because a tag can be moved.
 _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
 PLACEHOLDER = "OWNER/mosaic-deploy@COMMIT"
-"""Where the program isn't known to be on GitHub; a job stops at it and says that there is no such repository."""
+"""Used if this program's repository on GitHub isn't known; the job fails on it with a clear message."""
 
 _TEXT = f"""\
-# Plans on pull requests, applies on push to the main branch.
-# It needs your API key as the repository secret MOSAIC_API_KEY; update it when the key rotates.
+# Plans on pull requests and applies on push to main.
+# Needs your API key as the repository secret MOSAIC_API_KEY; update it when the key rotates.
 name: Mosaic
 
 on:
@@ -25,7 +25,7 @@ permissions:
   contents: read
   pull-requests: write
 
-# One at a time, and none is cancelled half-way.
+# One run at a time; none is cancelled halfway.
 concurrency:
   group: mosaic-${{{{ github.event_name == 'pull_request' && github.ref || 'deploy' }}}}
   cancel-in-progress: false
@@ -36,7 +36,7 @@ jobs:
     timeout-minutes: 60
     steps:
       - uses: {_CHECKOUT}
-      # The deployer itself, by the commit that you trust. It plans for pull requests and applies for pushes.
+      # The deployer, pinned to a commit that you trust. Plans on pull requests, applies on push.
       - uses: SOURCE_HERE
         with:
           path: PATH_HERE
@@ -49,7 +49,7 @@ def workflow_text(path: str, source: str | None) -> str:
 
     `source` is the deployer's own action, as `OWNER/REPOSITORY@COMMIT`.
     """
-    # JSON's strings are YAML's, and what GitHub would take for an expression isn't one.
+    # A JSON string is a YAML string. `${{` is escaped so that GitHub doesn't evaluate it.
     written = json.dumps(path, ensure_ascii=False).replace("${{", "${{ '${{' }}")
     return _TEXT.replace("SOURCE_HERE", source or PLACEHOLDER).replace("PATH_HERE", written)
 
@@ -60,17 +60,17 @@ DOTENV_FILE = ".env"
 
 def find_repository(folder: Path) -> Path | None:
     """The root of the git repository that holds `folder`."""
-    whole = folder.resolve()
-    return next((each for each in (whole, *whole.parents) if (each / ".git").exists()), None)
+    absolute = folder.resolve()
+    return next((each for each in (absolute, *absolute.parents) if (each / ".git").exists()), None)
 
 
 def is_tracked(folder: Path) -> bool:
-    """Whether git follows `.env` already: no list of ignored files changes that."""
+    """Whether `.env` is tracked by git; then .gitignore has no effect on it."""
     return _run_git(folder, "ls-files", "--error-unmatch", DOTENV_FILE) == 0
 
 
 def is_ignored(folder: Path) -> bool:
-    """Whether git leaves `.env` out. Where git can't be asked, the file beside it answers."""
+    """Whether git ignores `.env`. Without git, only the .gitignore in `folder` is read."""
     code = _run_git(folder, "check-ignore", "--quiet", "--no-index", DOTENV_FILE)
     if code in (0, 1):
         return code == 0
@@ -78,7 +78,7 @@ def is_ignored(folder: Path) -> bool:
 
 
 def add_dotenv(text: str) -> str:
-    """A list of ignored files, with `.env` at its end."""
+    """The text of a .gitignore with `.env` added."""
     return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{DOTENV_FILE}\n"
 
 

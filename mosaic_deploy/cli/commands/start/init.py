@@ -1,4 +1,4 @@
-"""`mosaic-deploy init`: a first manifest, for what is in the folder or from nothing."""
+"""`mosaic-deploy init`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.start import git_files, templates
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.errors import SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import FileExists, SourceUnreadable, WriteFailed
 from mosaic_deploy.source.detect import DetectedFolders, detect_folders
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
 
 @click.command()
 @click.argument("path", default=".", type=click.Path(path_type=Path), metavar="[PATH]")
-@click.option("--name", metavar="TEXT", help="The project's name. By default the folder's.")
+@click.option("--name", metavar="TEXT", help="Project name. Default: the folder's name.")
 @click.option(
-    "--github", is_flag=True, help="Also write a GitHub workflow: plan on pull requests, apply on push."
+    "--github", is_flag=True, help="Also create a GitHub workflow: plan on pull requests, apply on push."
 )
 @options.output
 @click.pass_obj
 def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
-    """Write a commented mosaic.yaml for what is in the folder PATH: migrations, a built site, assets.
+    """Create a mosaic.yaml for this folder. Detects migrations, a built site and storage files in PATH.
 
-    From nothing it makes a page to begin with. It also writes the schema that editors complete by,
-    a .mosaicignore, and a section in AGENTS.md; in a git repository it has .env ignored. Nothing that is there is
-    overwritten. Where there is a manifest, --github writes the workflow alone.
+    In an empty folder it also creates a first page. It adds mosaic.schema.json for editors, a .mosaicignore and
+    a section in AGENTS.md, and ignores .env in a git repository. Existing files are not overwritten. If there is
+    a manifest, --github only adds the workflow.
+
+    \b
+    Examples:
+      mosaic-deploy init
+      mosaic-deploy init my-site --name "My site" --github
     """
     if github and name is None and _existing_manifests(path):
         _add_workflow(screen, path)
@@ -48,7 +53,7 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
     from mosaic_deploy.source.manifest.read import read_manifest_text
 
     manifest = templates.manifest_text(found)
-    # Nothing is written that would not be taken.
+    # Checks the generated manifest before anything is written.
     read_manifest_text(manifest, path)
     notes: list[str] = list(_notes(found))
     written = [*started, *_write_gitignore(path, notes)]
@@ -59,13 +64,12 @@ def init(screen: Screen, path: Path, name: str | None, github: bool) -> None:
 
 
 def _add_workflow(screen: Screen, path: Path) -> None:
-    """To a project that is there already; raises SourceRefused where it has a workflow, too."""
+    """Adds the workflow to a project that has a manifest. Raises FileExists if it has a workflow."""
     notes: list[str] = []
     written = list(_write_workflow(path, notes))
     if not written:
-        raise SourceRefused(
-            f"{_workflow_file(path)} is there already",
-            hint="edit it, or remove it first to have it written anew",
+        raise FileExists(
+            f"{_workflow_file(path)} already exists", hint="edit it, or delete it and run this again"
         )
     others = (templates.SCHEMA_FILE, templates.IGNORE_FILE, templates.AGENTS_FILE)
     left = [*_existing_manifests(path), *(name for name in others if os.path.lexists(path / name))]
@@ -95,7 +99,7 @@ def _found_anything(found: DetectedFolders) -> bool:
 
 
 def _normalize_name(name: str) -> str:
-    """A name that a manifest may have."""
+    """`name` as a manifest accepts it: printable, single spaces, not empty."""
     return " ".join("".join(char if char.isprintable() else " " for char in name).split()) or "project"
 
 
@@ -105,14 +109,14 @@ def _existing_manifests(path: Path) -> list[str]:
 
 def _refuse_existing_manifest(path: Path) -> None:
     for name in _existing_manifests(path):
-        raise SourceRefused(
-            f"{path / name} is there already",
-            hint="edit it; `mosaic-deploy schema` shows every field, `mosaic-deploy init --github` adds a workflow",
+        raise FileExists(
+            f"{path / name} already exists",
+            hint="edit it; `mosaic-deploy schema` prints every field, `mosaic-deploy init --github` adds a workflow",
         )
 
 
 def _write_starter_page(path: Path, name: str | None) -> Iterator[str]:
-    """A folder with one page; its name, where it was written."""
+    """Creates public/index.html and yields its path, unless it exists."""
     page = path / "public" / "index.html"
     _make_folder(page.parent)
     title = _normalize_name(name or path.resolve().name)
@@ -122,13 +126,13 @@ def _write_starter_page(path: Path, name: str | None) -> Iterator[str]:
 
 
 def _write_gitignore(path: Path, notes: list[str]) -> Iterator[str]:
-    """In a git repository, `.env` among what git ignores."""
+    """Adds `.env` to .gitignore in a git repository."""
     if git_files.find_repository(path) is None:
         return
     if git_files.is_tracked(path):
         notes.append(
-            ".env is in git: whoever reads the repository has its keys. "
-            "Run `git rm --cached .env`, and have new keys made"
+            ".env is committed to git, so everyone with access to the repository has its keys. "
+            "Run `git rm --cached .env` and rotate the keys"
         )
     if not git_files.is_ignored(path):
         file = path / git_files.IGNORE_FILE
@@ -137,7 +141,7 @@ def _write_gitignore(path: Path, notes: list[str]) -> Iterator[str]:
 
 
 def _write_project_files(path: Path, manifest: str) -> Iterator[str]:
-    """The files, by name, each as it is written; the manifest last, so that a broken run can be repeated."""
+    """Yields each file's name once written. The manifest comes last, so that an interrupted run can be repeated."""
     from mosaic_deploy.schema_files import read_schema_text
     from mosaic_deploy.source.manifest.read import SCHEMA
 
@@ -154,7 +158,7 @@ def _write_project_files(path: Path, manifest: str) -> Iterator[str]:
 
 
 def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
-    """At the repository's root, wherever in it the project lies. One that is there is left alone."""
+    """Writes the workflow at the root of the repository, unless it exists."""
     from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
     from mosaic_deploy.installed import github_reference
 
@@ -165,7 +169,7 @@ def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     source = github_reference()
     if source is None:
         notes.append(
-            f"{templates.WORKFLOW_FILE} says {PLACEHOLDER}: put in the repository and the commit of mosaic-deploy that you trust"
+            f"in {templates.WORKFLOW_FILE}, replace {PLACEHOLDER} with the repository and a commit of mosaic-deploy that you trust"
         )
     _make_folder(file.parent)
     _write_atomically(file, workflow_text(path.resolve().relative_to(root.resolve()).as_posix(), source))
@@ -179,22 +183,22 @@ def _workflow_file(path: Path) -> Path:
 def _notes(found: DetectedFolders) -> Iterator[str]:
     if found.other_migrations:
         others = ", ".join(found.other_migrations)
-        yield f"database.migrations is {found.migrations}; these look like migrations, too: {others}"
+        yield f"database.migrations is {found.migrations}; these folders also look like migrations: {others}"
     if found.needs_build:
-        yield "no built site was found: run your build, and set static.dir to where it puts the pages"
+        yield "no built site found: run your build, then set static.dir to its output folder"
     if found.has_root_page and not found.static:
         yield (
-            "index.html isn't published where it lies: a site has a folder of its own, so that nothing else is published. "
-            "Move it and what belongs to it into public, and take the # from `static` in mosaic.yaml"
+            "index.html isn't deployed from the project folder, so that no other file is published by accident. "
+            "Move the site into public/ and uncomment `static` in mosaic.yaml"
         )
 
 
 def _result_lines(
     path: Path, made: Sequence[str], written: Sequence[str], left: Sequence[str], notes: Sequence[str]
 ) -> Iterator[str]:
-    yield from (f"made the folder {folder}" for folder in made)
-    yield from (f"wrote {os.path.normpath(path / name)}" for name in written)
-    yield from (f"left {os.path.normpath(path / name)} as it is" for name in left)
+    yield from (f"created folder {folder}" for folder in made)
+    yield from (f"created {os.path.normpath(path / name)}" for name in written)
+    yield from (f"kept {os.path.normpath(path / name)}" for name in left)
     yield from (f"note: {note}" for note in notes)
     where = "" if str(path) == "." else f" {shlex.quote(str(path))}"
     yield f"Try it on this machine:  mosaic-deploy apply --local{where}"
@@ -206,37 +210,37 @@ def _read_text(file: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        raise SourceUnreadable(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise SourceUnreadable(f"can't read {file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SourceUnreadable(f"{folder} can't be made: {error.strerror}") from None
+        raise WriteFailed(f"can't create {folder}: {error.strerror}") from None
 
 
 def _write_atomically(file: Path, text: str) -> None:
-    """Writes a file whole or not at all: AGENTS.md may hold more than our section."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    """Writes the file completely or not at all: AGENTS.md may hold more than our section."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         if file.exists():
-            shutil.copymode(file, beside)
-        beside.replace(file)
+            shutil.copymode(file, temporary)
+        temporary.replace(file)
     except OSError as error:
-        raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
+        raise WriteFailed(f"can't write {file}: {error.strerror}") from None
 
 
 def _write_new(file: Path, text: str) -> None:
-    """As `_write_atomically`, and what has come there meanwhile is left alone."""
+    """Writes a new file. Raises FileExists if it has been created meanwhile."""
     try:
         with file.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
     except FileExistsError:
         _refuse_existing_manifest(file.parent)
     except OSError as error:
-        raise SourceUnreadable(f"{file} can't be written: {error.strerror}") from None
+        raise WriteFailed(f"can't write {file}: {error.strerror}") from None
 
 
 def _escaped(text: str) -> str:

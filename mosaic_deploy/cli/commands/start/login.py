@@ -1,4 +1,4 @@
-"""`mosaic-deploy login` and `logout`: the API key, kept on this machine."""
+"""`mosaic-deploy login` and `logout`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mosaic_deploy.cli.target.api_access import read_api_url
 from mosaic_deploy.cli.target.keyring_keys import is_keyring_installed
 from mosaic_deploy.cli.target.stored_keys import delete_key, store_in_file, store_in_keyring
 from mosaic_deploy.cli.terminal.consent import is_interactive
-from mosaic_deploy.errors import KeyMissing, Unauthorized
+from mosaic_deploy.errors import KeyInvalid, KeyMissing, Unauthorized
+from mosaic_deploy.model.quantities import count_text
 
 
 @click.command()
@@ -21,15 +22,20 @@ from mosaic_deploy.errors import KeyMissing, Unauthorized
     "--keyring",
     "in_keyring",
     is_flag=True,
-    help="Keep it in the system's keyring instead; needs the extra `keyring`.",
+    help="Save it in the system keyring instead; needs the `keyring` extra.",
 )
 @options.output
 @click.pass_obj
 def login(screen: Screen, in_keyring: bool) -> None:
-    """Keep your API key on this machine, in a file that only you can read, or in the system's keyring.
+    """Save your API key on this machine. It goes into a file that only you can read, or the system keyring.
 
-    It is asked for, or read from standard input, and tried before it is kept. MOSAIC_API_KEY, where it is set,
-    counts more.
+    Asks for the key, or reads it from stdin, and checks it before it is saved. MOSAIC_API_KEY takes precedence
+    over the saved key.
+
+    \b
+    Examples:
+      mosaic-deploy login
+      echo "$KEY" | mosaic-deploy login
     """
     if in_keyring:
         _require_keyring()
@@ -42,49 +48,53 @@ def login(screen: Screen, in_keyring: bool) -> None:
     try:
         with Api(url, ApiKey(key)) as api:
             count = len(read_projects(api))
-    except Unauthorized as error:
+    except (Unauthorized, KeyInvalid) as error:
         error.hint = _key_hint(url)
         raise
-    noun = "project" if count == 1 else "projects"
     document = {"type": "login", "api": url, "file": None, "keyring": None, "projects": count}
     if in_keyring:
         document["keyring"] = store_in_keyring(url, key)
-        where = f"the keyring ({document['keyring']})"
+        where = f"the system keyring ({document['keyring']})"
     else:
         where = document["file"] = str(store_in_file(url, key))
-    screen.result(document, [f"The key is good ({count} {noun}) and is kept in {where}."])
+    screen.result(document, [f"Logged in. API key saved in {where} ({count_text(count, 'project')})"])
 
 
 @click.command()
 @options.output
 @click.pass_obj
 def logout(screen: Screen) -> None:
-    """Forget the API key that `login` kept, in the file and in the keyring."""
+    """Delete the saved API key. The key itself stays valid.
+
+    \b
+    Example:
+      mosaic-deploy logout
+    """
     url = read_api_url(Path())
-    known = delete_key(url)
-    said = "The key is forgotten." if known else f"There is no key kept for {url}."
-    screen.result({"type": "logout", "api": url, "forgotten": known}, [said])
+    deleted = delete_key(url)
+    message = f"Logged out. API key for {url} deleted" if deleted else f"No API key saved for {url}"
+    screen.result({"type": "logout", "api": url, "forgotten": deleted}, [message])
 
 
 def _require_keyring() -> None:
-    """Before a key is asked for."""
+    """Checked before the key is asked for."""
     if not is_keyring_installed():
         from mosaic_deploy.installed import install_command
 
         raise click.UsageError(
-            f"--keyring needs a package that isn't installed, keyring: {install_command('keyring')}"
+            f"--keyring needs the package keyring; install it: {install_command('keyring')}"
         )
 
 
 def _key_hint(url: str) -> str:
-    """Where a key that is taken comes from."""
+    """Where to get a valid key."""
     from mosaic_deploy.live.api.transport import is_loopback
 
     if is_loopback(url):
-        return "nothing was kept; `mosaic-deploy local key` prints the key of the platform on this machine"
+        return "nothing was saved; `mosaic-deploy local key` prints the embedded platform's key"
     return (
-        "nothing was kept; keys rotate every 30 days: copy the current one, whole, from the dashboard of the account "
-        f"that {url} is for"
+        "nothing was saved; keys rotate every 30 days: copy the whole current key from the dashboard of your account "
+        f"on {url}"
     )
 
 
@@ -95,7 +105,7 @@ def _read_key(url: str) -> str:
         key = sys.stdin.readline().strip()
     if not key:
         raise KeyMissing(
-            "no key was given",
-            hint="copy it from your dashboard; unattended: echo $KEY | mosaic-deploy login",
+            "no API key given",
+            hint="copy it from your dashboard; in scripts: echo $KEY | mosaic-deploy login",
         )
     return key

@@ -1,4 +1,4 @@
-"""`mosaic-deploy projects`: what the account has."""
+"""`mosaic-deploy projects`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.snapshot import Project
 
 _PROVISION_WAIT = 300.0
-"""Seconds, as an apply waits."""
+"""Seconds to wait for a new project; `apply` waits as long."""
 
 
 @click.group(cls=Group)
 def projects() -> None:
-    """List and create projects of the account."""
+    """List and create projects."""
 
 
 @projects.command("list")
@@ -33,7 +33,13 @@ def projects() -> None:
 @options.output
 @click.pass_obj
 def list_projects(screen: Screen, local: bool) -> None:
-    """List the account's projects with id, name, status and URL."""
+    """List the account's projects.
+
+    \b
+    Examples:
+      mosaic-deploy projects list
+      mosaic-deploy projects list --local -o json
+    """
     with open_api(Path(), local=local) as api:
         from mosaic_deploy.live.api.projects import read_projects
 
@@ -49,7 +55,12 @@ def list_projects(screen: Screen, local: bool) -> None:
 @options.output
 @click.pass_obj
 def create(screen: Screen, name: str, local: bool) -> None:
-    """Create a project called NAME and wait until it runs. `apply` does so by itself."""
+    """Create a project and wait until it is ready. `apply` creates projects too.
+
+    \b
+    Example:
+      mosaic-deploy projects create my-site
+    """
     with open_api(Path(), local=local) as api:
         from mosaic_deploy.live.api.projects import create_project, wait_until_running
         from mosaic_deploy.model.snapshot import Project
@@ -71,5 +82,5 @@ def _with_local(action: NextAction, *, local: bool) -> NextAction:
 
 def _created_lines(project: Project) -> Iterator[str]:
     yield f"{project.id}  {project.url}"
-    yield "Pin it in mosaic.yaml:"
+    yield "Pin the project ID in mosaic.yaml:"
     yield f"  project: {{ id: {project.id} }}"

@@ -1,4 +1,4 @@
-"""The texts that `init` writes."""
+"""The texts of the files that `init` writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AGENTS_FILE = "AGENTS.md"
 WORKFLOW_FILE = ".github/workflows/mosaic.yml"
 
 IGNORE = """\
-# What is never deployed, in gitignore's language. Dotfiles, .DS_Store and their like are left out anyway.
+# Files that are never deployed (gitignore syntax). Dotfiles, .DS_Store and the like are always skipped.
 *.map
 *.swp
 *~
@@ -41,24 +41,24 @@ AGENTS = f"""\
 
 This project is deployed to Mosaic by `mosaic-deploy` from `mosaic.yaml`; `mosaic.schema.json` has every field.
 
-- Check without a network: `mosaic-deploy validate --output json`
-- Rehearse on this machine, without an account: `mosaic-deploy apply --local --yes --output json`
-- See what would change: `mosaic-deploy plan --output json`. Show it to a person before you apply it for real.
-- Ask the database: `mosaic-deploy sql --local --read-only "SELECT 1"`
-- Change the schema by a new file only: `mosaic-deploy migrate new add_something`. Files that are applied stay as they are.
-- An error has a `code`: `mosaic-deploy explain lease_held`. Its `next_actions` have the command that goes on.
-- Never pass `--allow destructive` by yourself: that is a person's decision.
+- Check offline: `mosaic-deploy validate --output json`
+- Try it on this machine, without an account: `mosaic-deploy apply --local --yes --output json`
+- See what would change: `mosaic-deploy plan --output json`. Show it to a person before you deploy.
+- Query the database: `mosaic-deploy sql --local --read-only "SELECT 1"`
+- Change the schema only in a new file: `mosaic-deploy migrate new add_something`. Never edit applied files.
+- An error has a `code`: `mosaic-deploy explain lock_held`. Its `next_actions` list the commands to run next.
+- Never pass `--allow destructive` on your own: that is a person's decision.
 {AGENTS_END}
 """
 
 
 def manifest_text(found: DetectedFolders) -> str:
-    """A manifest for what was found, with comments for what wasn't."""
+    """A manifest for the detected folders; the other sections are commented out."""
     return "\n".join(_manifest_lines(found)) + "\n"
 
 
 def with_agents_section(text: str) -> str:
-    """AGENTS.md with our section: put in place of an older one, else at the end."""
+    """The text of AGENTS.md with our section, replacing an older one or at the end."""
     before, begin, rest = text.partition(AGENTS_BEGIN)
     _, end, after = rest.partition(AGENTS_END)
     if begin and end:
@@ -72,25 +72,25 @@ def _manifest_lines(found: DetectedFolders) -> Iterator[str]:
     yield ""
     yield "project:"
     yield f"  name: {_yaml_string(found.name)}"
-    yield "  # id: the project's id, once an apply has shown it"
+    yield "  # id: the project ID, shown by the first apply"
     yield ""
     yield from _section(
         "database",
         "migrations",
         found.migrations,
-        "numbered SQL files, applied once and in order; make one with `mosaic-deploy migrate new NAME`",
+        "numbered SQL files, applied once and in order; create one with `mosaic-deploy migrate new NAME`",
     )
+    yield from _section("static", "dir", found.static, "the site's files: HTML, CSS, JavaScript, images")
     yield from _section(
-        "static", "dir", found.static, "the site as it is served: HTML, CSS, JavaScript, images"
+        "storage", "dir", found.storage, "large files, and file types that static hosting doesn't serve"
     )
-    yield from _section("storage", "dir", found.storage, "large files and types that hosting doesn't serve")
-    yield "# Sign-in links by mail lead to a page of the site:"
+    yield "# The page that magic links open:"
     yield "# auth:"
     yield "#   magic_link:"
     yield "#     redirect_url: /signed-in"
     yield ""
     yield from _verify_section(found)
-    yield "# What differs by environment, chosen with --env:"
+    yield "# Overrides per environment, selected with --env:"
     yield "# environments:"
     yield "#   staging:"
     yield "#     project: { name: " + _yaml_string(f"{found.name} staging") + " }"
@@ -109,7 +109,7 @@ def _section(name: str, field: str, value: str | None, meaning: str) -> Iterator
 
 def _verify_section(found: DetectedFolders) -> Iterator[str]:
     mark = "" if found.static else "# "
-    yield "# Asked over HTTP after every apply."
+    yield "# Requested over HTTP after every deploy."
     yield f"{mark}verify:"
     yield f"{mark}  http:"
     yield f"{mark}    - path: /"
@@ -117,7 +117,7 @@ def _verify_section(found: DetectedFolders) -> Iterator[str]:
 
 
 def _yaml_string(value: str) -> str:
-    """A YAML string: plain where that is safe, else as JSON has it."""
+    """A YAML string: plain if that is safe, else quoted as in JSON."""
     plain = value.replace("_", "").replace("-", "").replace("/", "").replace(" ", "")
     safe = plain.isascii() and plain.isalnum() and plain[:1].isalpha() and value.strip() == value
     words = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}

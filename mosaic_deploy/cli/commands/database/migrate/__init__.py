@@ -1,24 +1,42 @@
-"""`mosaic-deploy migrate`: the migrations folder and the database's history of it."""
+"""`mosaic-deploy migrate`: the migrations folder, and the migration history in the database.
+
+One module per subcommand; `write_history` has what the commands that change the history share. Begin with `status`.
+"""
 
 from __future__ import annotations
 
 import click
 
-from mosaic_deploy.cli.lazy_groups import lazy_group
+from mosaic_deploy.cli.lazy_groups import CommandEntry, lazy_group
+
+_ROOM = "mosaic_deploy.cli.commands.database.migrate"
 
 COMMANDS = {
-    "new": "mosaic_deploy.cli.commands.database.migrate.new:new",
-    "seal": "mosaic_deploy.cli.commands.database.migrate.new:commit_draft",
-    "status": "mosaic_deploy.cli.commands.database.migrate.status:status",
-    "repair": "mosaic_deploy.cli.commands.database.migrate.repair:repair",
-    "rollback": "mosaic_deploy.cli.commands.database.migrate.rollback:rollback",
-    "baseline": "mosaic_deploy.cli.commands.database.migrate.baseline:baseline",
-    "import": "mosaic_deploy.cli.commands.database.migrate.baseline:import_history",
-    "lint": "mosaic_deploy.cli.commands.database.migrate.lint:lint",
+    "new": CommandEntry(f"{_ROOM}.new:new", "Create the next migration file"),
+    "commit": CommandEntry(f"{_ROOM}.new:commit_draft", "Turn draft.sql into the next migration file"),
+    "lint": CommandEntry(f"{_ROOM}.lint:lint", "Lint migrations"),
+    "status": CommandEntry(f"{_ROOM}.status:status", "Show the state of every migration"),
+    "rollback": CommandEntry(f"{_ROOM}.rollback:rollback", "Roll back migrations using their down scripts"),
+    "repair": CommandEntry(f"{_ROOM}.repair:repair", "Fix the migration history"),
+    "baseline": CommandEntry(
+        f"{_ROOM}.baseline:baseline", "Record migrations as applied without running them"
+    ),
+    "import": CommandEntry(
+        f"{_ROOM}.baseline:import_history", "Import the history of another migration tool"
+    ),
+    "seal": CommandEntry(
+        f"{_ROOM}.new:commit_draft", "Turn draft.sql into the next migration file", hidden=True
+    ),
 }
-"""In the order of `--help`. Each is imported only when it is run."""
+"""In the order of `--help`."""
+
+SYNONYMS = {
+    **dict.fromkeys(("up", "apply", "deploy"), "apply"),
+    **dict.fromkeys(("down", "undo"), "migrate rollback"),
+    "create": "migrate new",
+}
 
 
-@click.group(cls=lazy_group(COMMANDS))
+@click.group(cls=lazy_group(COMMANDS, synonyms=SYNONYMS))
 def migrate() -> None:
-    """Make migrations, look at their history, and put it right."""
+    """Create, check and repair migrations. `mosaic-deploy apply` runs the pending ones."""

@@ -1,4 +1,4 @@
-"""`migrate baseline`: adopt a database that already has the schema."""
+"""`migrate baseline` and `migrate import`: start with a database that already has the schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
     LeaseOptions,
     parse_version,
     write_history,
-    writing,
+    write_options,
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -20,7 +20,7 @@ from mosaic_deploy.model.other_tools import TOOLS
 @click.command()
 @click.argument("version", metavar="VERSION")
 @options.target_options
-@writing
+@write_options
 @options.output
 @click.pass_obj
 def baseline(
@@ -31,9 +31,13 @@ def baseline(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Adopt a database that already has the schema: record files as applied, and run none of them.
+    """Record migrations as applied without running them. For a database that already has the schema.
 
-    All migrations up to and including VERSION are recorded; later ones are pending.
+    Records all migrations up to and including VERSION; later ones stay pending.
+
+    \b
+    Example:
+      mosaic-deploy migrate baseline 0012
     """
     wanted = parse_version(version)
     session = target_options.open()
@@ -50,8 +54,8 @@ def baseline(
 @click.command("import")
 @click.argument("tool", metavar="TOOL", type=click.Choice(list(TOOLS)))
 @options.target_options
-@click.option("--table", metavar="TABLE", help="The tool's history table, where it isn't the usual one.")
-@writing
+@click.option("--table", metavar="TABLE", help="The tool's history table, if it isn't the default one.")
+@write_options
 @options.output
 @click.pass_obj
 def import_history(
@@ -63,9 +67,13 @@ def import_history(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Take over the history of another tool: record what it has applied, and run nothing again.
+    """Import the history of another migration tool. Nothing is run, and the tool's own table is only read.
 
-    TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic. Its own table is only read.
+    TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic.
+
+    \b
+    Example:
+      mosaic-deploy migrate import flyway
     """
     session = target_options.open()
     from mosaic_deploy.deploy.history.adopt import IMPORT, plan_import

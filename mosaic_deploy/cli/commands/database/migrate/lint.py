@@ -1,4 +1,4 @@
-"""`mosaic-deploy migrate lint`: what the migrations would do that hurts. Needs no network."""
+"""`migrate lint`."""
 
 from __future__ import annotations
 
@@ -18,34 +18,39 @@ from mosaic_deploy.source.manifest.read import read_manifest
     "--only",
     multiple=True,
     metavar="FILE",
-    help="Report on this migration file alone (may be repeated); the others are still read.",
+    help="Report only on this migration file. Repeatable.",
 )
 @click.option(
     "--severity",
-    type=click.Choice([str(danger) for danger in HazardSeverity]),
+    type=click.Choice([str(each) for each in HazardSeverity]),
     default=str(HazardSeverity.RISKY),
     show_default=True,
-    help="Exit with 1 for a finding of this severity or a worse one.",
+    help="Exit with 1 if there is a finding of this severity or worse.",
 )
 @options.output
 @click.pass_obj
 def lint(screen: Screen, path: str, environment: str | None, only: tuple[str, ...], severity: str) -> int:
-    """Find what would destroy data, block reads and writes, or be regretted. Needs no network and no key.
+    """Lint migrations. Finds SQL that destroys data, blocks reads and writes, or is risky. Runs offline.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Each file is read as if it alone were pending and the
-    ones before it were applied. docs/lint.md has every rule.
+    Each file is checked as if it were the only pending one. Rules: docs/lint.md.
+    PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Examples:
+      mosaic-deploy migrate lint
+      mosaic-deploy migrate lint --only 0007_drop_name.sql --severity advice
     """
     from mosaic_deploy.cli.target.settings import resolve_environment
     from mosaic_deploy.source.manifest.folders import migrations_folder
     from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
-    from mosaic_deploy.source.migrations.lint import lint as find
+    from mosaic_deploy.source.migrations.lint import lint as lint_migrations
 
     manifest = read_manifest(Path(path), environment=resolve_environment(path, environment))
     parsed = parse_migrations(read_migrations(manifest.root, migrations_folder(manifest)))
     names = [Path(file).name for file in only]
-    if unknown := sorted(set(names) - {one.file.migration.file for one in parsed}):
+    if unknown := sorted(set(names) - {migration.file.migration.file for migration in parsed}):
         raise click.BadParameter(f"no such migration: {', '.join(unknown)}", param_hint="--only")
-    found = find(parsed, names, manifest.policy)
+    found = lint_migrations(parsed, names, manifest.policy)
     screen.lint(found, len(names) or len(parsed))
     worst = HazardSeverity(severity).rank
     return 1 if any(not hazard.ignored and hazard.severity.rank <= worst for hazard in found) else 0

@@ -1,4 +1,4 @@
-"""`migrate new`: the next file of the migrations folder."""
+"""`migrate new` and `migrate commit`: the next file of the migrations folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from mosaic_deploy.source.manifest.read import read_manifest
 @options.output
 @click.pass_obj
 def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
-    """Create the next migration file, and print its path.
+    """Create the next migration file. Prints its path; runs offline.
 
-    NAME says in a few words what it does. The number goes on in the style of the newest file. Needs no network.
+    NAME describes the change in a few words. The number continues the style of the newest file.
+
+    \b
+    Example:
+      mosaic-deploy migrate new add_orders
     """
     from mosaic_deploy.source.manifest.folders import migrations_folder
     from mosaic_deploy.source.migrations.files import read_migrations
@@ -38,36 +42,40 @@ def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
 @click.command()
 @click.argument("name", metavar="NAME")
 @options.manifest
-@click.option("--untested", is_flag=True, help="Also a draft that failed in a running dev or watch.")
+@click.option("--untested", is_flag=True, help="Commit the draft even if it failed in dev or watch.")
 @options.output
 @click.pass_obj
 def commit_draft(screen: Screen, name: str, path: str, environment: str | None, untested: bool) -> None:
-    """Make draft.sql the next migration file, and print its path.
+    """Turn draft.sql into the next migration file. Prints its path; runs offline.
 
-    NAME says in a few words what it does; the number goes on in the style of the newest file. A running dev applies
-    it at once; elsewhere plan and apply do. A draft that failed there is refused. Needs no network.
+    NAME describes the change in a few words. A running dev applies the new migration at once; otherwise run
+    plan and apply. A draft that failed in dev or watch is refused.
+
+    \b
+    Example:
+      mosaic-deploy migrate commit add_orders
     """
     from mosaic_deploy.source.manifest.folders import migrations_folder
-    from mosaic_deploy.source.migrations.draft import commit_draft as seal_draft
+    from mosaic_deploy.source.migrations.draft import commit_draft as write_migration
 
     manifest = read_manifest(Path(path), environment=resolve_environment(path, environment))
     folder = migrations_folder(manifest)
     if not untested:
         _refuse_failed_draft(manifest.root, folder)
-    made = seal_draft(manifest.root, folder, name, datetime.now(UTC))
-    again = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
-    command = shlex.join([*again, *([path] if path != "." else [])])
+    made = write_migration(manifest.root, folder, name, datetime.now(UTC))
+    plan = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
+    command = shlex.join([*plan, *([path] if path != "." else [])])
     screen.result({"type": "sealed", "path": str(made), "next": command}, [str(made)])
     if screen.format == "text":
-        screen.print_notice([f"next: {command}  (a running `mosaic-deploy dev` applies it by itself)"])
+        screen.print_notice([f"next: {command}  (a running `mosaic-deploy dev` applies it automatically)"])
 
 
 def _refuse_failed_draft(root: Path, folder: str) -> None:
-    """Raises DraftFailed for a draft that a running watch has tried as it is, and that failed."""
+    """Raises DraftFailed if a running watch tried this version of the draft and it failed."""
     from mosaic_deploy.cli.watch.failed_draft import read_failure
     from mosaic_deploy.source.migrations.draft import read_draft
 
     draft = read_draft(root, folder)
     if draft and (failed := read_failure(root / folder, draft.migration.checksum)):
-        failed.hint = f"correct {draft.relative_path} first; with --untested it is sealed as it is"
+        failed.hint = f"fix {draft.relative_path} first, or commit it anyway with --untested"
         raise failed

@@ -1,4 +1,4 @@
-"""`migrate repair`: put the ledger's history right, as a person says it is."""
+"""`migrate repair`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
-    parse_unit,
+    parse_step,
     parse_version,
     write_history,
-    writing,
+    write_options,
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -26,23 +26,30 @@ from mosaic_deploy.cli.target.target import TargetOptions
     "--accept",
     metavar="FILE",
     multiple=True,
-    help="The database is already as this edited file says: record that. It isn't run.",
+    help="Record this edited file as applied without running it; the database already matches it.",
 )
 @click.option(
     "--forget",
     metavar="VERSION",
     multiple=True,
-    help="This file is gone for good, or had no statement when it was applied: forget it.",
+    help="Remove this version from the history: its file was deleted on purpose, or was applied empty.",
 )
-@click.option("--rename", metavar="VERSION", multiple=True, help="Record the file's new name.")
+@click.option(
+    "--rename", metavar="VERSION", multiple=True, help="Record the new name of this version's file."
+)
 @click.option(
     "--applied",
-    metavar="VERSION:PART",
+    metavar="VERSION:STEP",
     multiple=True,
-    help="This part of a file has taken effect.",
+    help="Record that this step of a migration took effect.",
 )
-@click.option("--not-applied", metavar="VERSION:PART", multiple=True, help="This part of a file has not.")
-@writing
+@click.option(
+    "--not-applied",
+    metavar="VERSION:STEP",
+    multiple=True,
+    help="Record that this step of a migration did not take effect.",
+)
+@write_options
 @options.output
 @click.pass_obj
 def repair(
@@ -57,18 +64,23 @@ def repair(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Put right what the database's history says of migrations. Runs no SQL of theirs.
+    """Fix the migration history. Runs no migration.
 
-    Without options it lists what is wrong, with the commands that put it right, and changes nothing.
+    Without options, lists the problems and the commands that fix them, and changes nothing.
+
+    \b
+    Examples:
+      mosaic-deploy migrate repair
+      mosaic-deploy migrate repair --accept 0003_orders.sql
     """
     from mosaic_deploy.diff.repairs import RepairRequest
 
-    wish = RepairRequest(
+    request = RepairRequest(
         accept=[PurePosixPath(name).name for name in accept],
         forget=[parse_version(each) for each in forget],
         rename=[parse_version(each) for each in rename],
-        applied=[parse_unit(each) for each in applied],
-        not_applied=[parse_unit(each) for each in not_applied],
+        applied=[parse_step(each) for each in applied],
+        not_applied=[parse_step(each) for each in not_applied],
     )
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import history_statuses, read_history_context
@@ -76,14 +88,14 @@ def repair(
 
     with session:
         known = read_history_context(session.api, session.manifest, session.target)
-        if wish.empty:
-            wrong = [line for line in history_statuses(known) if line.next_actions]
+        if request.empty:
+            problems = [line for line in history_statuses(known) if line.next_actions]
             screen.repairs(
                 known.project,
-                [replace(line, next_actions=session.scope_actions(line.next_actions)) for line in wrong],
+                [replace(line, next_actions=session.scope_actions(line.next_actions)) for line in problems],
             )
             return 0
-        planned = plan_repair(session.api, known, wish)
+        planned = plan_repair(session.api, known, request)
         return write_history(
             screen, session, planned, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

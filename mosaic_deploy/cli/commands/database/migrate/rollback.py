@@ -1,4 +1,4 @@
-"""`migrate rollback`: undo applied migrations by their own ways down."""
+"""`migrate rollback`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
     parse_version,
+    write_options,
     write_with_consent,
-    writing,
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -22,18 +22,23 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions
     from mosaic_deploy.model.event import Event
 
-_QUESTION = "Roll this back?"
-_DESTRUCTIVE_QUESTION = "Roll back all the same?"
-_NOTHING_TO_ROLL_BACK = "Nothing to roll back: no migration is applied"
+_QUESTION = "Roll back these migrations?"
+_DESTRUCTIVE_QUESTION = "Roll back anyway?"
+_NOTHING_TO_ROLL_BACK = "Nothing to roll back: no migrations are applied"
 
 
 @click.command()
 @options.target_options
-@click.option("--to", metavar="VERSION", help="Undo everything after this version; 0 undoes everything.")
 @click.option(
-    "--steps", metavar="N", type=click.IntRange(min=1), help="Undo the newest N migrations.  [default: 1]"
+    "--to", metavar="VERSION", help="Roll back everything after this version; 0 rolls back everything."
 )
-@writing
+@click.option(
+    "--steps",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Roll back the newest N migrations.  [default: 1]",
+)
+@write_options
 @options.allow
 @options.output
 @click.pass_obj
@@ -47,13 +52,18 @@ def rollback(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Undo applied migrations, the newest first, by their own ways down.
+    """Roll back migrations using their down scripts. The newest is rolled back first.
 
-    A way down is the section `-- migrate:down` of the file, or the file NAME.down.sql beside it. Where one is
-    missing nothing is undone. What destroys data needs a person's yes, or --allow destructive.
+    A down script is a `-- migrate:down` section in the migration, or a file NAME.down.sql next to it. If one is
+    missing, nothing is rolled back. Destructive SQL needs confirmation, or --allow destructive.
+
+    \b
+    Examples:
+      mosaic-deploy migrate rollback
+      mosaic-deploy migrate rollback --to 0011
     """
     if to is not None and steps is not None:
-        raise click.UsageError("--to and --steps exclude each other")
+        raise click.UsageError("--to and --steps can't be combined")
     after = None if to is None else parse_version(to)
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import read_history_context

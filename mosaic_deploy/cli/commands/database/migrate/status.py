@@ -1,4 +1,4 @@
-"""`migrate status`: how every migration stands."""
+"""`migrate status`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from mosaic_deploy.cli.target.target import TargetOptions
 @options.output
 @click.pass_obj
 def status(screen: Screen, target_options: TargetOptions) -> None:
-    """Show every migration: applied, pending, edited, missing or partly applied.
+    """Show the state of every migration. It is applied, pending, edited, missing or partly applied.
 
-    PATH is a folder with a mosaic.yaml, or a manifest. Changes nothing.
+    PATH is a folder with a mosaic.yaml, or a manifest.
+
+    \b
+    Examples:
+      mosaic-deploy migrate status
+      mosaic-deploy migrate status --local
     """
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import history_statuses, read_history_context

@@ -1,7 +1,8 @@
-"""Showing, asking, and writing: what the commands share that change the history."""
+"""What the commands that change the migration history share: their options, and show, confirm, write."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -19,41 +20,38 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
     from mosaic_deploy.model.event import Event
 
-
-import re
-
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def writing(command: F) -> F:
+def write_options(command: F) -> F:
     """`--yes`, `--lock-timeout` and `--force-unlock`."""
-    return click.option("--yes", "-y", is_flag=True, help="Don't ask. Needed where nobody can answer.")(
+    return click.option("--yes", "-y", is_flag=True, help="Don't ask. Required in CI.")(
         options.lease(command)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseOptions:
-    """How another deploy's lease is treated, as the command line says."""
+    """`--lock-timeout` in seconds, and `--force-unlock`."""
 
-    wait: float
+    lock_timeout: float
     force_unlock: bool
 
-    def options(self) -> ApplyOptions:
+    def apply_options(self) -> ApplyOptions:
         from mosaic_deploy.deploy import ApplyOptions
 
-        return ApplyOptions(holder(), command_line(), self.wait, self.force_unlock, local_processes())
+        return ApplyOptions(holder(), command_line(), self.lock_timeout, self.force_unlock, local_processes())
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentOptions:
-    """What was agreed to beforehand, and what is asked of a person; `nothing_to_do` is said where there is nothing to do."""
+    """What was confirmed in advance, and the questions to ask; `nothing_to_do` is the message for an empty plan."""
 
     yes: bool
     allow: tuple[str, ...] = ()
-    question: str = "Write this to the database's history? No migration is run."
-    destructive_question: str = "Go on all the same?"
-    nothing_to_do: str = "Nothing to record: the history has it already."
+    question: str = "Write this to the migration history? No migration is run."
+    destructive_question: str = "Continue anyway?"
+    nothing_to_do: str = "Nothing to record: the history is already up to date."
 
 
 def write_history(
@@ -64,7 +62,7 @@ def write_history(
     consent: ConsentOptions,
     lease: LeaseOptions,
 ) -> int:
-    """Shows the plan, asks, and writes the rows that it names; returns the exit code."""
+    """Shows the plan, asks, and writes its history rows. Returns the exit code."""
     from mosaic_deploy.deploy.history.amend import apply_history_changes
 
     def write(options: ApplyOptions) -> Generator[Event, None, None]:
@@ -81,7 +79,7 @@ def write_with_consent(
     consent: ConsentOptions,
     lease: LeaseOptions,
 ) -> int:
-    """Shows the plan, asks as apply does, and writes; returns the exit code.
+    """Shows the plan, asks as `apply` does, and writes. Returns the exit code.
 
     Raises PolicyDenied, DestructiveUnconfirmed, ConfirmationRequired, Declined.
     """
@@ -99,24 +97,24 @@ def write_with_consent(
         destructive_question=consent.destructive_question,
         needs_person=True,
     )
-    return screen.apply(plan, session.complete_events(write(lease.options())))
+    return screen.apply(plan, session.complete_events(write(lease.apply_options())))
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
-_UNIT = re.compile(r"([0-9]{1,18}):([1-9][0-9]{0,8})")
+_STEP = re.compile(r"([0-9]{1,18}):([1-9][0-9]{0,8})")
 
 
 def parse_version(value: str) -> str:
-    """A migration's number, with or without leading zeros; also the whole name of its file."""
+    """The version as a number without leading zeros, from a version or a file name."""
     found = _VERSION.fullmatch(value)
     if not found:
-        raise click.BadParameter(f"{value!r} is no version: it is the number a file's name begins with")
+        raise click.BadParameter(f"{value!r} isn't a version; use the number at the start of the file name")
     return str(int(found.group(1)))
 
 
-def parse_unit(value: str) -> tuple[str, int]:
-    """`VERSION:PART`, the part counted from 1."""
-    found = _UNIT.fullmatch(value)
+def parse_step(value: str) -> tuple[str, int]:
+    """The version and the step, counted from 1, of `VERSION:STEP`."""
+    found = _STEP.fullmatch(value)
     if not found:
-        raise click.BadParameter(f"{value!r} is not VERSION:PART, such as 12:1")
+        raise click.BadParameter(f"{value!r} isn't VERSION:STEP, such as 12:1")
     return str(int(found.group(1))), int(found.group(2))
