@@ -1,1 +1,5 @@
-"""The only place that prints. stdout is the payload; progress, questions and errors go to stderr."""
+"""Everything the program prints: the payload on stdout; progress, questions and errors on stderr.
+
+Commands talk to `screen.Screen` (begin reading there), which passes model values to one view per `--output` format:
+`text.view`, or those in `json_views`, whose documents `documents` builds. May import `model`, `errors` and types.
+"""

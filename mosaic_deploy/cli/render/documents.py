@@ -1,4 +1,4 @@
-"""Model values as JSON-ready documents: one shape for `json`, `ndjson` and whatever reads them."""
+"""Model values as JSON-ready documents, the same for `json`, `ndjson` and the MCP server."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 FORMAT = 1
-"""The version of these shapes; it grows when a reader could break."""
+"""The version of these documents; raised by changes that could break a reader."""
 _ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
 
 
 def stdout_needs_ascii() -> bool:
-    """JSON is UTF-8; where stdout has another encoding, only ASCII is the same in both."""
+    """JSON is UTF-8; if stdout has another encoding, only ASCII is safe."""
     return not sys.stdout.encoding.lower().replace("-", "").startswith("utf8")
 
 
@@ -51,7 +51,7 @@ def plan_document(plan: Plan) -> Document:
 
 
 def _selection(plan: Plan) -> Document | None:
-    """What `--only` and `--except` said and what they leave out; None where neither was given."""
+    """`--only`, `--except` and the changes they leave out; None without these options."""
     if not (plan.only or plan.excluded):
         return None
     return {"only": list(plan.only), "except": list(plan.excluded), "left_out": list(plan.left_out)}
@@ -70,14 +70,14 @@ def hazard_document(hazard: Hazard) -> Document:
 
 
 def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
-    """How many files were reported on, and how many findings of each severity; silenced ones don't count."""
-    loud = Counter(str(hazard.severity) for hazard in hazards if not hazard.ignored)
-    summary = {str(danger): loud[str(danger)] for danger in HazardSeverity}
+    """The number of files, and of findings per severity without the silenced ones."""
+    counts = Counter(str(hazard.severity) for hazard in hazards if not hazard.ignored)
+    summary = {str(severity): counts[str(severity)] for severity in HazardSeverity}
     return {"type": "lint", "files": files, "summary": summary}
 
 
 def event_document(event: Event) -> Document:
-    """An event's fields by name, with changes and errors in their own shapes."""
+    """An event's fields by name, with changes and errors as documents."""
     fields = {name: _event_value(getattr(event, name)) for name in event.__dataclass_fields__}
     return {"type": event.type, **fields}
 
@@ -99,7 +99,7 @@ def error_document(error: MosaicError) -> Document:
 
 
 def failure_document(failed: ApplyFailed) -> Document:
-    """What was done, what failed, what remains."""
+    """The addresses that are done, failed and remaining."""
     return {
         "done": list(failed.done),
         "failed": failed.failed,
@@ -109,7 +109,7 @@ def failure_document(failed: ApplyFailed) -> Document:
 
 
 def apply_document(plan: Plan, last: Event) -> Document:
-    """An apply that ended, by its last event: what was planned, what was done, and why it failed if it did."""
+    """The plan and the outcome of an apply, from its last event; `error` is None on success."""
     planned = {"type": "apply", "plan": plan_document(plan)}
     if isinstance(last, ApplyFailed):
         return {**planned, **failure_document(last), "error": error_document(last.error)}
@@ -136,14 +136,14 @@ def status_document(live: LiveState, pending: Plan | MosaicError) -> Document:
         },
         "auth": snapshot.auth,
         "last_deploy": live.ledger_facts.get("last"),
-        "lease": live.ledger_facts.get("lease"),
+        "lock": live.ledger_facts.get("lease"),
         "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
         "problem": error_document(problem) if problem else None,
     }
 
 
 def validate_document(desired: Desired) -> Document:
-    """What `validate` counted: migrations, files by section, and names left out by `.mosaicignore`."""
+    """The number of migrations, of files per section, and of files that `.mosaicignore` leaves out."""
     snapshot = desired.snapshot
     return {
         "type": "validate",
@@ -179,7 +179,7 @@ def _migration_document(line: MigrationStatus) -> Document:
         "applied_at": entry.at if entry else None,
         "applied_by": entry.by if entry else None,
         "origin": entry.origin if entry else None,
-        "next_actions": [asdict(way) for way in line.next_actions],
+        "next_actions": [asdict(action) for action in line.next_actions],
     }
 
 

@@ -1,4 +1,4 @@
-"""What `--output json` and `ndjson` have in common: the documents, whatever is around them."""
+"""`--output json` and `--output ndjson`: the same documents, as one JSON text or a line each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mosaic_deploy.version import __version__
 class DocumentView(ABC):
     @abstractmethod
     def write_document(self, document: Document) -> None:
-        """Writes one document to stdout, at once."""
+        """Writes one document to stdout and flushes it."""
 
     @abstractmethod
     def plan(self, plan: Plan, *, final: bool) -> None: ...
@@ -48,7 +48,7 @@ class DocumentView(ABC):
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
 
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
-        """The documents of any other apply, with nothing done."""
+        """The same documents as any other apply, with nothing done."""
         self.plan(plan, final=False)
         self.apply(plan, iter((ApplyDone(plan.project, (), requests, sent, 0.0),)))
 
@@ -70,8 +70,8 @@ class DocumentView(ABC):
     def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         self.write_document(history_document(project, lines))
 
-    def plan_saved(self, path: str) -> None:  # noqa: B027 - there is nothing to add to the documents
-        """Whoever reads programs' output named the file."""
+    def plan_saved(self, path: str) -> None:  # noqa: B027 - not abstract: there is nothing to print
+        """Nothing to print: the caller chose the path."""
 
     def created(self, path: Path) -> None:
         self.write_document({"type": "created", "path": str(path)})
@@ -90,10 +90,10 @@ class JsonView(DocumentView):
             self.write_document(plan_document(plan))
 
     def waiting(self, event: Waiting | Noted) -> None:
-        """Not part of the one document."""
+        """Not part of the document."""
 
     def hash_progress(self, done: int, total: int) -> None:
-        """Not part of the one document."""
+        """Not part of the document."""
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         last = deque(events, maxlen=1).pop()
@@ -111,13 +111,15 @@ class JsonView(DocumentView):
         return {"plan": plan_document(self._plan)} if self._plan else {}
 
     def write_document(self, document: Document) -> None:
-        whole = {"mosaic_deploy": __version__, "format": FORMAT, **document}
-        sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=stdout_needs_ascii(), default=str) + "\n")
+        versioned = {"mosaic_deploy": __version__, "format": FORMAT, **document}
+        sys.stdout.write(
+            json.dumps(versioned, indent=2, ensure_ascii=stdout_needs_ascii(), default=str) + "\n"
+        )
         sys.stdout.flush()
 
 
 _BYTES_SENT_INTERVAL = 2.0
-"""Seconds between two `bytes_sent`, whatever is sent: the changes' own events tell the rest."""
+"""Seconds between two `bytes_sent` events."""
 
 
 class NdjsonView(DocumentView):
@@ -135,12 +137,12 @@ class NdjsonView(DocumentView):
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0
-        said = 0.0
+        last_bytes_sent = 0.0
         for event in events:
             if isinstance(event, BytesSent):
-                if time.monotonic() - said < _BYTES_SENT_INTERVAL:
+                if time.monotonic() - last_bytes_sent < _BYTES_SENT_INTERVAL:
                     continue
-                said = time.monotonic()
+                last_bytes_sent = time.monotonic()
             self.write_document(event_document(event))
             if isinstance(event, ApplyFailed):
                 code = event.error.exit_code

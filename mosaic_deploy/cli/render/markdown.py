@@ -1,4 +1,4 @@
-"""Plans, results and errors as Markdown: for a pull request's comment and a job's page."""
+"""Plans, results and errors as Markdown, for a pull request's comment and a job summary."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _SIGN = re.compile(r"^    ([+~-]) ", re.MULTILINE)
 _DIFF = {"+": "+", "-": "-", "~": "!"}
-_TRUNCATED = "… cut here; the job's log has it whole"
+_TRUNCATED = "… truncated; the job's log has the rest"
 
 
 def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
-    """A heading with the counts, hazards in plain sight, the plan folded; at most `longest` characters."""
+    """A heading with the counts, the hazards, and the plan in a folded block; at most `longest` characters."""
     head = [f"### {_heading(plan)}", ""]
     if hazards := _unstyled(plan_hazard_lines(plan)):
         head += [_fenced(hazards, "text"), ""]
@@ -32,12 +32,12 @@ def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
     shown = _truncate(
         _SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _unstyled(plan_lines(plan))), room
     )
-    folded = ["<details><summary>The plan</summary>", "", _fenced(shown, "diff"), "", "</details>"]
+    folded = ["<details><summary>Plan</summary>", "", _fenced(shown, "diff"), "", "</details>"]
     return _truncate("\n".join([*head, *folded, *tail]), longest)
 
 
 def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, longest: int) -> str:
-    """What an apply did, or how far it came."""
+    """What an apply did, or how far it got."""
     from mosaic_deploy.model.event import ApplyFailed
 
     if isinstance(last, ApplyFailed):
@@ -54,7 +54,7 @@ def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, lon
 
 
 def failed_markdown(error: MosaicError, footer: str, longest: int) -> str:
-    """An error that left no plan."""
+    """An error without a plan."""
     body = [f"### ❌ {_inline(error.code)}", "", _error_block(error), "", f"<sub>{_inline(footer)}</sub>"]
     return _truncate("\n".join(body), longest)
 
@@ -78,14 +78,14 @@ def _unstyled(lines: Iterable[str] | Iterator[str]) -> str:
 
 
 def _fenced(text: str, language: str) -> str:
-    """A code block that nothing inside it can end."""
+    """A code block that its content can't close."""
     longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _inline(text: str) -> str:
-    """Text that is only text: no markup, no mention, no link."""
+    """Plain text on one line: markup, mentions and links are escaped."""
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~@&-])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,22 +1,25 @@
-"""Following an apply on stderr: bars on a terminal, a line now and then elsewhere."""
+"""The progress of an apply on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 import click
 
+from mosaic_deploy.cli.render.text.layout import is_live_terminal, output_width, wrap
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
     ApplyStarted,
+    BytesSent,
     ChangeDone,
     ChangeFailed,
     ChangeStarted,
@@ -25,19 +28,21 @@ from mosaic_deploy.model.event import (
     Verified,
     Waiting,
 )
-from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-
-from collections import deque
-from collections.abc import Callable
-
-from mosaic_deploy.model.event import BytesSent
-from mosaic_deploy.model.quantities import size_text
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress, Task
+    from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 3.0
+_MAX_FAILURES = 10
+"""Failures shown as they happen; the error at the end lists all."""
+_RATE_WINDOW = 10.0
+"""Seconds over which the rate is measured: long enough to be steady, short enough to be current."""
+_MAX_TIME_LEFT = 99 * 3600
+_WIDE = 100
+"""Columns of a terminal that has room for the longer bar."""
 
 
 class EventDisplay(Protocol):
@@ -50,19 +55,19 @@ class EventDisplay(Protocol):
 
 def show_events(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyFailed:
     """Shows events as they come; returns the last one."""
-    follower: AbstractContextManager[EventDisplay] = (
-        ProgressBar(color) if sys.stderr.isatty() else ProgressLines(color)
+    display: AbstractContextManager[EventDisplay] = (
+        ProgressBar(color) if is_live_terminal() else ProgressLines(color)
     )
-    with follower as shown:
+    with display as shown:
         for event in events:
             if isinstance(event, ApplyDone | ApplyFailed):
                 return event
             shown.show(event)
-    raise MosaicError("the apply ended without saying how", mutation_state="unknown")
+    raise MosaicError("a defect in mosaic-deploy: the apply ended without a result", mutation_state="unknown")
 
 
 class ProgressLines(AbstractContextManager["ProgressLines"]):
-    """For logs: a line for each database and auth change and each failure, and a count of files every few seconds."""
+    """For logs: a line per database and auth change and per failure, and the number of files every few seconds."""
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
@@ -76,9 +81,10 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
     def show(self, event: Event) -> None:
         self._tally.add_event(event)
         if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
-            self._write_line(f"  {event.change.address} done in {event.seconds:.2f} s")
+            self._write_line(f"  {event.change.address} done in {duration_text(event.seconds)}")
         elif isinstance(event, ChangeFailed):
-            self._report_failure(event)
+            if self._tally.failed <= _MAX_FAILURES:
+                self._write_line(f"  {event.change.address} failed: {event.error.message}")
         elif isinstance(event, Waiting) and event.reason != self._waiting:
             self._waiting = event.reason
             self._write_line(f"  waiting {event.reason}")
@@ -87,49 +93,29 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
         elif isinstance(event, Noted):
             self._write_line(f"  note: {event.note.message}")
         elif time.monotonic() - self._last_output > SECONDS_BETWEEN_LINES:
-            text = self._tally.text()
-            self._write_line(
-                f"  {self._tally.done:,} of {count_text(self._tally.total, 'change')}{', ' + text if text else ''}"
-            )
-
-    def _report_failure(self, event: ChangeFailed) -> None:
-        if self._tally.failed <= _FAILURES_SHOWN:
-            self._write_line(f"  {event.change.address} failed: {event.error.message}")
+            done = f"{self._tally.done:,} of {count_text(self._tally.total, 'change')}"
+            self._write_line(f"  {', '.join([done, *self._tally.facts()])}")
 
     def _write_line(self, line: str) -> None:
         self._last_output = time.monotonic()
-        click.echo(line, err=True, color=self._color)
+        write_lines([line], self._color)
 
 
-_FAILURES_SHOWN = 10
-"""As they happen; the error at the end has all of them."""
+def write_lines(lines: Iterable[str], color: bool | None) -> None:
+    """Writes lines to stderr, wrapped if that is a terminal."""
+    width = output_width(sys.stderr)
+    for line in lines:
+        for part in wrap(line, width):
+            click.echo(part, err=True, color=color)
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """For terminals: one bar over all changes, with bytes, rate, time left, failures and what is under way."""
+    """For terminals: a bar over all changes; below it bytes, rate, time left and failures, and the current change."""
 
     def __init__(self, color: bool | None) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
         self._tally = Tally()
-        self._progress = Progress(
-            SpinnerColumn(),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[sent]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console(color),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=None, sent="")
+        self._progress = _change_bar(console(color))
+        self._task = self._progress.add_task("", total=None, facts="")
 
     def __enter__(self) -> ProgressBar:
         self._progress.__enter__()
@@ -145,14 +131,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         elif isinstance(event, ChangeStarted):
             self._progress.update(self._task, description=event.change.address)
         elif isinstance(event, Waiting):
-            self._progress.update(self._task, description=f"waiting {event.reason} ({event.seconds:.0f} s)")
-        elif isinstance(event, ChangeFailed) and self._tally.failed <= _FAILURES_SHOWN:
+            waited = duration_text(round(event.seconds))
+            self._progress.update(self._task, description=f"waiting {event.reason} ({waited})")
+        elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
             self._print(f"verified {event.url} ({event.status})")
         elif isinstance(event, Noted):
             self._print(f"note: {event.note.message}")
-        self._progress.update(self._task, completed=self._tally.done, sent=self._tally.text())
+        facts = ", ".join(self._tally.facts())
+        self._progress.update(self._task, completed=self._tally.done, facts=facts)
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False)
@@ -164,13 +152,31 @@ def console(color: bool | None) -> Console:
     return Console(stderr=True, no_color=True if color is False else None)
 
 
-_RATE_WINDOW = 10.0
-"""Seconds whose rate is shown: long enough to be steady, short enough to be of now."""
-_MAX_SECONDS = 99 * 3600
+def bar_width(output: Console) -> int:
+    return 24 if output.width >= _WIDE else 10
+
+
+def _change_bar(output: Console) -> Progress:
+    """Counts, bar and elapsed time on one line; the texts below it, where they can be wrapped instead of cut."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn
+    from rich.text import Text
+
+    class Elapsed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(duration_text(round(task.elapsed or 0)), style="progress.elapsed")
+
+    class ChangeBar(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                yield from (Text(f"  {text}") for text in (task.fields["facts"], task.description) if text)
+
+    columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(bar_width=bar_width(output)), Elapsed())
+    return ChangeBar(*columns, console=output, transient=True)
 
 
 class Tally:
-    """Changes, files and bytes done of how many, the rate, the time left, what was deleted, and what has failed."""
+    """Counts the changes, files and bytes of an apply, and estimates its rate and the time left."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -203,39 +209,31 @@ class Tally:
 
     @property
     def sent(self) -> int:
-        """Bytes of files that have arrived, and of those under way; a file sent again counts once."""
+        """Bytes of completed files and of those in progress; a file that is sent again counts once."""
         return self._completed_bytes + sum(self._partial_bytes.values())
 
     @property
     def rate(self) -> float:
-        """Bytes per second of late; 0 where that can't be said yet."""
+        """Bytes per second over the last seconds; 0 if not known yet."""
         if len(self._samples) < 2:
             return 0.0
-        (began, first), (ended, last) = self._samples[0], self._samples[-1]
-        return max(0, last - first) / (ended - began) if ended > began else 0.0
+        (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
+        return max(0, last - first) / (last_time - first_time) if last_time > first_time else 0.0
 
-    def text(self) -> str:
-        """`3.1 MB of 12.0 MB, 1.2 MB/s, 0:07 left, 200 deleted, 1 failed`: what is known of it."""
-        parts = []
+    def facts(self) -> list[str]:
+        """What is known of `3.1 MB of 12.0 MB`, `1.2 MB/s`, `7 s left`, `200 deleted`, `1 failed`."""
+        facts = []
         if self.total_bytes:
-            parts.append(f"{size_text(self.sent)} of {size_text(self.total_bytes)}")
+            facts.append(f"{size_text(self.sent)} of {size_text(self.total_bytes)}")
             if rate := self.rate:
-                parts.append(f"{size_text(round(rate))}/s")
+                facts.append(f"{size_text(round(rate))}/s")
                 if left := max(0, self.total_bytes - self.sent):
-                    parts.append(f"{clock_text(left / rate)} left")
+                    facts.append(f"{duration_text(round(min(left / rate, _MAX_TIME_LEFT)))} left")
         counts = ((self.deleted, "deleted"), (self.failed, "failed"))
-        return ", ".join([*parts, *(f"{count:,} {what}" for count, what in counts if count)])
+        return [*facts, *(f"{count:,} {what}" for count, what in counts if count)]
 
     def _add_sample(self) -> None:
         now = self._clock()
         self._samples.append((now, self.sent))
         while now - self._samples[0][0] > _RATE_WINDOW:
             self._samples.popleft()
-
-
-def clock_text(seconds: float) -> str:
-    """`0:07`, `12:30`, `1:02:03`."""
-    whole = round(min(seconds, _MAX_SECONDS))
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,16 +1,14 @@
-"""How far long reading is: files that are hashed, live files that are fetched, a platform that is copied."""
+"""The progress of long reads: files being hashed, live files being compared, a platform being copied."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, ParamSpec
 
-import click
-
-from mosaic_deploy.cli.render.progress import SECONDS_BETWEEN_LINES, console
+from mosaic_deploy.cli.render.progress import SECONDS_BETWEEN_LINES, bar_width, console, write_lines
+from mosaic_deploy.cli.render.text.layout import is_live_terminal
 from mosaic_deploy.model.quantities import size_text
 
 if TYPE_CHECKING:
@@ -19,27 +17,27 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _DELAY = 1.0
-"""Seconds that need no explanation."""
+"""Seconds before any progress is shown."""
 
 
 class Throttled(Generic[P]):
-    """Passes a word on once a moment has gone by since the first, and then every few seconds."""
+    """Calls `callback` a second after the first call at the earliest, and then every few seconds."""
 
-    def __init__(self, say: Callable[P, None]) -> None:
-        self._callback = say
+    def __init__(self, callback: Callable[P, None]) -> None:
+        self._callback = callback
         self._next_call: float | None = None
 
-    def __call__(self, *words: P.args, **named: P.kwargs) -> None:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         now = time.monotonic()
         if self._next_call is None:
             self._next_call = now + _DELAY
         elif now >= self._next_call:
             self._next_call = now + SECONDS_BETWEEN_LINES
-            self._callback(*words, **named)
+            self._callback(*args, **kwargs)
 
 
 class _DelayedBar:
-    """A bar that is there once a moment has gone by since the first word, and not before."""
+    """A bar that appears a second after the first call of `show`."""
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
@@ -63,9 +61,11 @@ class _DelayedBar:
 
     def _start_bar(self) -> Progress:
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
-        bar = Progress(*columns, console=console(self._color), transient=True)
+        output = console(self._color)
+        text = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+        bar = Progress(BarColumn(bar_width=bar_width(output)), text, console=output, transient=True)
         bar.add_task("", total=None)
         bar.start()
         return bar
@@ -73,11 +73,11 @@ class _DelayedBar:
 
 @contextmanager
 def hash_progress(color: bool | None) -> Iterator[Callable[[int, int], None]]:
-    """Shows on a terminal how much of the files has been hashed."""
+    """Shows on a terminal how many bytes of the files have been hashed."""
     bar = _DelayedBar(color)
 
     def on_progress(done: int, total: int) -> None:
-        bar.show(done, total, f"hashing, {size_text(done)} of {size_text(total)}")
+        bar.show(done, total, f"hashed {size_text(done)} of {size_text(total)}")
         if done >= total:
             bar.close()  # a terminal has room for one bar, and another may follow
 
@@ -89,39 +89,28 @@ def hash_progress(color: bool | None) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def copy_progress(color: bool | None, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how many bytes are `written`, or `read`: a bar, or a line every few seconds."""
-
-    def words(done: int, total: int) -> str:
-        return f"{size_text(done)} of {size_text(total)} {what}"
-
-    if not sys.stderr.isatty():
-        yield Throttled(lambda done, total: click.echo(f"  {words(done, total)}", err=True, color=color))
-        return
-    bar = _DelayedBar(color)
-    try:
-        yield lambda done, total: bar.show(done, total, words(done, total))
-    finally:
-        bar.close()
+    """Shows how many bytes are `written` or `read`."""
+    with _bar_or_lines(color) as show:
+        yield lambda done, total: show(done, total, f"{size_text(done)} of {size_text(total)} {what}")
 
 
 @contextmanager
 def verify_progress(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
-    """Shows how many live files have been fetched and compared: a bar, or a line every few seconds."""
-    if not sys.stderr.isatty():
-        yield Throttled(_print_compared(color))
+    """Shows how many live files have been compared, and how many bytes were fetched for that."""
+    with _bar_or_lines(color) as show:
+        yield lambda done, total, size: show(
+            done, total, f"compared {done:,} of {total:,} live files, {size_text(size)} fetched"
+        )
+
+
+@contextmanager
+def _bar_or_lines(color: bool | None) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on a terminal, otherwise a line every few seconds."""
+    if not is_live_terminal():
+        yield Throttled(lambda _done, _total, text: write_lines([f"  {text}"], color))
         return
     bar = _DelayedBar(color)
     try:
-        yield lambda done, total, size: bar.show(
-            done, total, f"comparing live files, {done} of {total}, {size_text(size)} fetched"
-        )
+        yield bar.show
     finally:
         bar.close()
-
-
-def _print_compared(color: bool | None) -> Callable[[int, int, int], None]:
-    def say(done: int, total: int, size: int) -> None:
-        line = f"  {done} of {total} live files compared, {size_text(size)} fetched"
-        click.echo(line, err=True, color=color)
-
-    return say

@@ -1,4 +1,4 @@
-"""What commands talk to: one view of three, chosen by `--output`."""
+"""The screen that commands talk to: it passes everything to the view that `--output` chooses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mosaic_deploy.cli.render.text.layout import is_live_terminal, output_width, wrap
 from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class View(Protocol):
-    """How one output format shows things. `apply` returns the exit code."""
+    """One output format. `apply` returns the exit code."""
 
     def plan(self, plan: Plan, *, final: bool) -> None: ...
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None: ...
@@ -56,10 +57,10 @@ class Screen:
     @property
     def view(self) -> View:
         if self._view is None:
-            self._view = self._make()
+            self._view = self._make_view()
         return self._view
 
-    def _make(self) -> View:
+    def _make_view(self) -> View:
         if self.format == "json":
             from mosaic_deploy.cli.render.json_views import JsonView
 
@@ -73,24 +74,24 @@ class Screen:
         return TextView(self.color)
 
     def plan(self, plan: Plan, *, final: bool) -> None:
-        """`final`: the plan is all the command will say."""
+        """`final`: the command ends with this plan."""
         self.view.plan(plan, final=final)
 
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
-        """An apply whose plan leaves nothing to be done: it ends here, well. `requests` and `sent` are what it cost."""
+        """A successful apply of an empty plan. `requests` and `sent` bytes are what it cost."""
         self.view.nothing_to_apply(plan, requests, sent)
 
     def nothing_to_do(self, plan: Plan, message: str) -> None:
-        """An empty plan is all the command has; `message` says so to people."""
+        """An empty plan; `message` says so to people."""
         self.view.nothing_to_do(plan, message)
 
     def waiting(self, event: Waiting | Noted) -> None:
-        """Something has to come first, or was put right first; said before there is a plan."""
+        """A wait, or a note, before there is a plan."""
         self.view.waiting(event)
 
     @contextmanager
     def verify_progress(self, *, wanted: bool) -> Iterator[Callable[[int, int, int], None] | None]:
-        """Where `wanted`, something that hears how far the fetching of live files is; shown to people alone."""
+        """Shows people how many live files have been compared. Yields None unless `wanted`."""
         if not wanted:
             yield None
         elif self.format != "text":
@@ -103,10 +104,10 @@ class Screen:
 
     @contextmanager
     def hash_progress(self) -> Iterator[Callable[[int, int], None]]:
-        """What hears how far the hashing of files is; shown only where that takes longer than a moment."""
+        """Shows how many bytes of the files have been hashed, if that takes longer than a second."""
         from mosaic_deploy.cli.render.reading_progress import Throttled, hash_progress
 
-        if self.format == "text" and sys.stderr.isatty():
+        if self.format == "text" and is_live_terminal():
             with hash_progress(self.color) as on_progress:
                 yield on_progress
         else:
@@ -114,7 +115,7 @@ class Screen:
 
     @contextmanager
     def copy_progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """What hears how many bytes of a copy are `written`, or `read`; shown to people alone."""
+        """Shows people how many bytes of a copy are `written` or `read`."""
         if self.format != "text":
             yield lambda *_: None
             return
@@ -136,133 +137,135 @@ class Screen:
         self.view.platform(document)
 
     def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
-        """How migrations stand, with the ways to put right what is wrong."""
+        """The state of each migration, with the commands that fix what is wrong."""
         self.view.history(project, lines)
 
     def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
-        """What is wrong with the history, and the commands that put it right."""
+        """What is wrong with the migration history, and the commands that fix it."""
         self.view.repairs(project, lines)
 
     def plan_saved(self, path: str) -> None:
-        """The plan that was shown is in this file."""
+        """The plan that was shown is saved in this file."""
         self.view.plan_saved(path)
 
     def created(self, path: Path) -> None:
         self.view.created(path)
 
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
-        """Findings of so many files."""
+        """The findings in `files` files."""
         self.view.lint(hazards, files)
 
     def result(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
-        """What a command found: as one document with a `type`, or as lines of text for people."""
+        """A command's result: a document with a `type` for programs, lines of text for people."""
         self.view.result(document, text)
 
     def error(self, error: MosaicError) -> None:
         self.view.error(error)
 
     def watching(self, project: Project, folders: Sequence[str]) -> None:
-        """From here on edits are followed."""
+        """Edits in `folders` are deployed from now on."""
         document = {"type": "watching", "project": project.id, "url": project.url, "folders": list(folders)}
-        self.result(document, [f"Watching {', '.join(folders) or 'the manifest'}. Ctrl-C ends it."])
+        self.result(document, [f"Watching {', '.join(folders) or 'the manifest'}. Press Ctrl-C to stop."])
 
     def edit_report(self, planned: PreparedPlan, seen: float) -> EditReport:
-        """What shows one run of a watch."""
+        """The report of one run of a watch, whose edits were `seen` at that time."""
         from mosaic_deploy.cli.render.text.edits import EditReport
 
         return EditReport(self.result, planned, seen)
 
     def still_failing(self, error: MosaicError, place: str, edits: Iterable[str]) -> None:
-        """These were saved and aren't live: an error that was shown before, at `place`, still stands."""
-        from mosaic_deploy.cli.render.text.edits import still_lines
+        """These edits aren't live because of an error, in the file `place`, that was shown before."""
+        from mosaic_deploy.cli.render.text.edits import still_failing_lines
 
         paths = sorted(edits)
         document = {"type": "still", "code": error.code, "path": place or None, "waiting": paths}
-        self.result(document, still_lines(error.code, place, paths))
+        self.result(document, still_failing_lines(error.code, place, paths))
 
-    def held(self, paths: Sequence[str]) -> None:
-        """A pending migration has no statement yet, and those after it wait with it."""
-        from mosaic_deploy.cli.render.text.edits import held_line
+    def postponed(self, paths: Sequence[str]) -> None:
+        """The first of these migrations has no statements yet; the others wait for it."""
+        from mosaic_deploy.cli.render.text.edits import postponed_line
 
-        self.result({"type": "held", "path": paths[0], "after": list(paths[1:])}, [held_line(paths)])
+        self.result({"type": "held", "path": paths[0], "after": list(paths[1:])}, [postponed_line(paths)])
 
     def resolved(self) -> None:
-        """What was wrong is right again, and live is what is on disk."""
+        """The last error is fixed."""
         from mosaic_deploy.cli.render.text.edits import clock
 
-        self.result({"type": "mended"}, [f"{clock()} in step again"])
+        self.result({"type": "mended"}, [f"{clock()} fixed; everything is deployed"])
 
     def draft(self, path: str, database: str, drafted: DraftResult, seconds: float, *, first: bool) -> None:
-        """A draft of a migration has been tried, and apps see it; the `first` one is explained."""
+        """A draft was applied to a copy of the database, which apps use now; the `first` draft is explained."""
         from mosaic_deploy.cli.render.text.drafts import draft_document, draft_lines
 
         document = draft_document(path, database, drafted, seconds)
         self.result(document, draft_lines(path, drafted, seconds, first=first))
 
     def draft_ended(self, path: str, why: str) -> None:
-        """Apps don't see this draft any more."""
+        """Apps no longer use the draft's copy of the database."""
         from mosaic_deploy.cli.render.text.edits import clock
 
         self.result({"type": "draft_over", "path": path, "reason": why}, [f"{clock()} {path} → {why}"])
 
     def email(self, email: Mapping[str, Any]) -> None:
-        """A mail that the embedded platform has got, with the link in it."""
+        """An email that the embedded platform received, with the link in it."""
         from mosaic_deploy.cli.render.text.edits import clock
 
-        line = f"{clock()} mail to {email['to']}: {email['subject']}"
+        line = f"{clock()} email to {email['to']}: {email['subject']}"
         self.result({"type": "mail", **email}, [f"{line}  {email['link']}" if email["link"] else line])
 
-    def inbox(self, mails: Sequence[Mapping[str, Any]]) -> None:
-        """Mails of the embedded platform, the newest first: a line each, and below it the link, whole."""
+    def inbox(self, emails: Sequence[Mapping[str, Any]]) -> None:
+        """The embedded platform's emails, the newest first, each with its link on a line of its own."""
+        from mosaic_deploy.model.quantities import age_text
+
         lines = [
             line
-            for email in mails
+            for email in emails
             for line in (
-                f"{email['created_at']}  to {email['to']}: {email['subject']}",
+                f"{age_text(str(email['created_at']))}  to {email['to']}: {email['subject']}",
                 *([f"  {email['link']}"] if email["link"] else []),
             )
         ]
-        self.result({"type": "inbox", "mails": list(mails)}, lines or ["No mails."])
+        self.result({"type": "inbox", "mails": list(emails)}, lines or ["No emails."])
 
     def watch_ended(self) -> None:
-        """A watch was interrupted: the way it ends."""
         self.result({"type": "watch_ended"}, ["", "Stopped watching."])
 
     def print_notice(self, lines: Iterable[str]) -> None:
-        """What a person should see before a question, beside the payload."""
-        sys.stderr.writelines(f"{line}\n" for line in lines)
+        """Text for a person on stderr, in every format."""
+        width = output_width(sys.stderr)
+        sys.stderr.writelines(f"{part}\n" for line in lines for part in wrap(line, width))
 
-    def address_notice(self, told: str) -> None:
-        """The embedded platform was started and has other addresses than before; nothing where it hasn't."""
-        if told:
-            self.print_notice([f"note: {told}"])
+    def address_notice(self, notice: str) -> None:
+        """Says that the embedded platform was started at other addresses than before, if `notice` does."""
+        if notice:
+            self.print_notice([f"note: {notice}"])
 
     def dashboard(self, link: str) -> None:
-        """Where the embedded platform's pages are; no part of the payload."""
+        """The link to the embedded platform's dashboard, for people."""
         if self.format == "text":
-            sys.stderr.write(f"Mails, deploys, requests: {link}\n")
+            self.print_notice([f"Dashboard: {link}"])
 
     def link(self, document: Mapping[str, Any]) -> None:
-        """A link to open: alone on its line, for whoever pastes it."""
+        """A URL to open; as text it is the whole output, so that it can be piped."""
         if self.format == "text":
             self.text(str(document["url"]))
         else:
             self.view.platform(document)
 
     def key(self, document: Mapping[str, Any]) -> None:
-        """A key, alone on its line, for a script to take."""
+        """An API key; as text it is the whole output, so that a script can read it."""
         if self.format == "text":
             self.text(str(document["api_key"]))
         else:
             self.view.platform(document)
 
     def log_line(self, line: str, *, raw: bool) -> None:
-        """One line of the embedded platform's log, shown at once."""
+        """One line of the embedded platform's log, flushed at once."""
         from mosaic_deploy.cli.render.text.status import log_line
 
         self.text(line if raw else log_line(line))
         sys.stdout.flush()
 
     def text(self, text: str) -> None:
-        """A payload that is text in every format."""
+        """A payload that is the same text in every format; never wrapped."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")

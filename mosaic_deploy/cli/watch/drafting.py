@@ -1,12 +1,11 @@
-"""The draft of a migration, while edits are followed on the embedded platform: tried on every save, and shown to apps.
+"""A watch's draft of a migration on the embedded platform: run on every save, on a clone of the database.
 
-Apps see a clone of the database with the draft in it. The database itself stays as it is, and deploys go there.
+Apps use the clone while there is a draft. Deploys go to the real database, which the draft doesn't change.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import threading
 import time
@@ -14,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.watch.stalled import save_stamp
+from mosaic_deploy.cli.render.text.edits import save_time
+from mosaic_deploy.cli.watch.failed_migration import save_stamp
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
 
 if TYPE_CHECKING:
@@ -25,18 +25,12 @@ if TYPE_CHECKING:
     from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 
 _HEARTBEAT_SECONDS = 3.0
-"""Seconds between two words to the platform, which forgets a draft that it doesn't hear of."""
-_CLONE_DROPPED = ", and the copy with it: apps see the database itself"
-_MAX_SAVE_AGE = 30.0
-"""Seconds: a file that was saved longer ago wasn't saved for this run."""
+"""Without a heartbeat the platform drops the draft's clone."""
 
 
 @dataclass(frozen=True, slots=True)
 class _DraftState:
-    """What a draft was tried with: its bytes, when they were saved, the project, and what is applied to that.
-
-    One save may be told of twice; another save of the same bytes is another try.
-    """
+    """What a draft was run with. The listener may report a save twice; saving the same bytes again is another try."""
 
     checksum: str
     saved: object
@@ -45,7 +39,7 @@ class _DraftState:
 
 
 class DraftRunner:
-    """The draft of one watch. Used by one thread; another one tells the platform that somebody is there."""
+    """The draft of one watch. Not thread-safe; it starts a thread for the heartbeat."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -53,26 +47,26 @@ class DraftRunner:
         self._last_state: _DraftState | None = None
         self._last_error: MosaicError | None = None
         self._served_path = ""
-        """The path of the draft that is served."""
+        """The path of the draft that apps use; empty if there is none."""
         self._explained = False
         self._failed_folder: Path | None = None
-        """The folder that a failure was left for."""
+        """The migrations folder that a failure is recorded for."""
         self._heartbeat: _Heartbeat | None = None
 
     def update(
         self, session: Session, planned: PreparedPlan, project: str, *, database_changed: bool
     ) -> bool:
-        """After a run: whether apps see something else now. `database_changed`: the run changed the database.
+        """Runs the draft after a deploy, which may have changed the database; whether apps use another database now.
 
-        Raises DraftFailed, DraftBlocked, MigrationInvalid, SourceError's and ApiError's children; then what was served
-        before still is.
+        Raises DraftFailed, DraftBlocked, MigrationInvalid, SourceError's and ApiError's children; apps then keep
+        what they used before.
         """
         if not session.local:
             return False
         self._refresh_session(session)
         file, parsed, saved = self._read_draft(session)
         if file is None or parsed is None or not project:
-            return self._drop_draft(f"gone{_CLONE_DROPPED}")
+            return self._drop_draft("draft removed; your app uses the real database again")
         state = _DraftState(file.migration.checksum, saved, project, _database_state(planned))
         if state == self._last_state and not database_changed:
             if self._last_error is not None:
@@ -82,7 +76,7 @@ class DraftRunner:
         try:
             self._run_on_clone(session, planned, project, file, parsed)
         except DraftFailed as error:
-            # The same again would end the same way.
+            # The same draft would fail in the same way.
             self._last_state, self._last_error = state, error
             self._record_failure(session, file, error)
             raise
@@ -92,24 +86,23 @@ class DraftRunner:
 
     @property
     def lost(self) -> bool:
-        """Whether the platform doesn't serve the draft any more, as after it was started anew."""
+        """Whether the platform has lost the draft, for example by a restart."""
         return self._heartbeat is not None and self._heartbeat.lost
 
-    def report_taken_over(self) -> None:
-        """Says it once where another watch's draft has taken this one's place."""
-        if self._heartbeat is not None and self._heartbeat.another:
+    def report_replaced(self) -> None:
+        """Reports once that another watch's draft has replaced this one."""
+        if self._heartbeat is not None and self._heartbeat.replaced:
             self._stop_heartbeat()
             path, self._served_path = self._served_path, ""
             self._screen.draft_ended(
-                path, "another draft of this project took its place; save it to have it back"
+                path, "replaced by another draft of this project; save this one to use it again"
             )
 
     def close(self) -> None:
-        """The watch is over, and so is the draft."""
-        self._drop_draft(f"over{_CLONE_DROPPED}")
+        self._drop_draft("draft discarded; your app uses the real database again")
 
     def _record_failure(self, session: Session, file: MigrationFile, error: DraftFailed) -> None:
-        """The failure, for `migrate seal`."""
+        """Records the failure for `migrate commit`."""
         from mosaic_deploy.cli.watch.failed_draft import record_failure
 
         self._failed_folder = (session.manifest.root / file.relative_path).parent
@@ -123,7 +116,7 @@ class DraftRunner:
             self._failed_folder = None
 
     def _refresh_session(self, session: Session) -> None:
-        """With a session that was opened anew, and with a platform that has forgotten the draft."""
+        """After the session was reopened, or the platform has lost the draft."""
         if self.lost:
             self._last_state, self._last_error = None, None
             self._stop_heartbeat()
@@ -131,7 +124,7 @@ class DraftRunner:
             self._start_heartbeat(replace(self._heartbeat.clones, api=session.api))
 
     def _read_draft(self, session: Session) -> tuple[MigrationFile | None, ParsedFile | None, object]:
-        """The draft, its statements, and when it was saved: looked at before it is read, so that no save is missed."""
+        """The draft, its statements, and its save stamp, which is read first so that no save is missed."""
         from mosaic_deploy.source.migrations.draft import find_draft, parse_draft, read_draft
 
         manifest, database = session.manifest, session.manifest.database
@@ -145,7 +138,7 @@ class DraftRunner:
         try:
             return file, parse_draft(file), saved
         except MigrationInvalid as error:
-            raise MigrationInvalid("the draft can't be read as PostgreSQL", problems=error.problems) from None
+            raise MigrationInvalid(f"syntax error in {file.relative_path}", problems=error.problems) from None
 
     def _run_on_clone(
         self, session: Session, planned: PreparedPlan, project: str, file: MigrationFile, parsed: ParsedFile
@@ -153,18 +146,18 @@ class DraftRunner:
         from mosaic_deploy.deploy.draft import run_draft
         from mosaic_deploy.live.database.clones import DraftClone, conflict_as_draft_blocked
 
-        began = _save_time(session, file)
+        began = save_time(session.manifest.root / file.relative_path, time.time())
         clones = DraftClone(session.api, project, self._name)
         clones.create()
-        # From here on the platform has something of ours, which a watch that is over takes along.
+        # From now on there is a clone to drop when the watch ends.
         self._start_heartbeat(clones)
         with conflict_as_draft_blocked():
             drafted = run_draft(session.api, clones.clone_api, planned, project, parsed)
-        standing = clones.serve()
+        status = clones.serve()
         self._served_path = file.relative_path
         self._start_heartbeat(clones)
         seconds = time.time() - began
-        self._screen.draft(file.relative_path, standing.database, drafted, seconds, first=not self._explained)
+        self._screen.draft(file.relative_path, status.database, drafted, seconds, first=not self._explained)
         self._explained = True
 
     def _start_heartbeat(self, clones: DraftClone) -> None:
@@ -177,7 +170,7 @@ class DraftRunner:
             self._heartbeat = None
 
     def _drop_draft(self, why: str) -> bool:
-        """Whether a draft was served. A platform that can't be told forgets it by itself."""
+        """Whether apps used a draft. A platform that can't be reached drops it without a heartbeat."""
         self._last_state, self._last_error = None, None
         self._clear_failure()
         if self._heartbeat is not None:
@@ -192,12 +185,12 @@ class DraftRunner:
 
 
 class _Heartbeat:
-    """Tells the platform from a thread of its own that the draft is somebody's, also while a run takes its time."""
+    """Keeps the draft alive from a thread, also during a long run."""
 
     def __init__(self, clones: DraftClone, *, serving: bool) -> None:
         self.clones = clones
         self._serving = serving
-        self.another = False
+        self.replaced = False
         self.lost = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="draft", daemon=True)
@@ -208,31 +201,21 @@ class _Heartbeat:
 
     def _run(self) -> None:
         while not self._stopped.wait(_HEARTBEAT_SECONDS):
-            # A platform that is being started anew is asked again.
+            # A platform that is restarting is asked again.
             with contextlib.suppress(MosaicError):
                 self._update_status(self.clones.keep_alive())
 
-    def _update_status(self, standing: DraftStatus) -> None:
+    def _update_status(self, status: DraftStatus) -> None:
         if not self._stopped.is_set():
-            self.another = standing.replaced
-            self.lost = self._serving and not standing.served and not standing.replaced
+            self.replaced = status.replaced
+            self.lost = self._serving and not status.served and not status.replaced
 
 
 def _database_state(planned: PreparedPlan) -> object:
-    """What the database is made of once the plan is applied; a plan of files alone leaves it as it is."""
-    wanted, live = planned.desired.snapshot, planned.live.snapshot
-    files_only = planned.plan.only and wanted.migrations is None
-    found = (live if files_only else wanted).migrations or ()
-    migrations = tuple((each.version, each.checksum) for each in found)
-    seeded = (live if files_only else wanted).seeds or {}
-    seeds = tuple(sorted((each.path, each.sha256) for each in seeded.values()))
-    return migrations, seeds, wanted.extensions
-
-
-def _save_time(session: Session, file: MigrationFile) -> float:
-    now = time.time()
-    try:
-        saved = os.stat(session.manifest.root / file.relative_path).st_ctime  # noqa: PTH116 - as in render/edits.py
-    except OSError:
-        return now
-    return saved if 0 <= now - saved < _MAX_SAVE_AGE else now
+    """What the database consists of after the plan; a plan of files leaves it unchanged."""
+    desired, live = planned.desired.snapshot, planned.live.snapshot
+    files_only = planned.plan.only and desired.migrations is None
+    side = live if files_only else desired
+    migrations = tuple((each.version, each.checksum) for each in side.migrations or ())
+    seeds = tuple(sorted((each.path, each.sha256) for each in (side.seeds or {}).values()))
+    return migrations, seeds, desired.extensions

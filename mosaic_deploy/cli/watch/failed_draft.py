@@ -1,6 +1,6 @@
-"""What a watch knows of a draft that failed, left for `migrate seal`, which works on files only.
+"""Tells `migrate commit`, which doesn't connect to a database, that a running watch saw the draft fail.
 
-A file of the cache, for as long as the watch goes on: a draft of other bytes, or of a watch that has ended, is nobody's.
+The failure is a file in the user's cache; it counts only for the same bytes, while that watch is running.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from mosaic_deploy.user_cache import cache_folder
 
 
 def record_failure(folder: Path, checksum: str, error: DraftFailed) -> None:
-    """The draft of a migrations folder, of these bytes, failed. Best effort: without it a seal asks nothing."""
+    """Records that the draft in a migrations folder failed. If the file can't be written, `commit` won't ask."""
     where = error.location
     place = [where.file, where.line, where.column, where.text] if where else None
-    left = {"checksum": checksum, "message": error.message, "place": place, "process": current_process()}
+    failure = {"checksum": checksum, "message": error.message, "place": place, "process": current_process()}
     path = _failure_file(folder)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Never half a file, whoever reads it meanwhile.
+        # Replaced as a whole: another process may be reading it.
         written = path.with_suffix(f".{os.getpid()}")
-        written.write_text(json.dumps(left), "utf-8")
+        written.write_text(json.dumps(failure), "utf-8")
         written.replace(path)
 
 
@@ -36,13 +36,13 @@ def clear_failure(folder: Path) -> None:
 
 
 def read_failure(folder: Path, checksum: str) -> DraftFailed | None:
-    """How the draft of these bytes ended in a watch that still goes on; None where none has told."""
+    """The failure of a draft with this checksum; None if no running watch has recorded one."""
     try:
-        left = json.loads(_failure_file(folder).read_text("utf-8"))
-        if left["checksum"] != checksum or has_ended(left["process"]):
+        failure = json.loads(_failure_file(folder).read_text("utf-8"))
+        if failure["checksum"] != checksum or has_ended(failure["process"]):
             return None
-        place = Location(*left["place"]) if left["place"] else None
-        return DraftFailed(str(left["message"]), location=place)
+        place = Location(*failure["place"]) if failure["place"] else None
+        return DraftFailed(str(failure["message"]), location=place)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

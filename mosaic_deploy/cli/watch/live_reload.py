@@ -1,15 +1,6 @@
-"""What goes along with a watch."""
+"""Observers of a watch: `dev`'s tells the embedded platform, which reloads pages and shows errors in them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mosaic_deploy.cli.target.session import Session
-    from mosaic_deploy.deploy import PreparedPlan
-    from mosaic_deploy.errors import MosaicError
-    from mosaic_deploy.model.event import ApplyDone
-
 
 import contextlib
 import json
@@ -21,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli.target.embedded import read_platform_file
-from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.model.change import Delete, Put, PutStorageFile
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
+    from mosaic_deploy.cli.target.session import Session
     from mosaic_deploy.deploy import PreparedPlan
     from mosaic_deploy.errors import MosaicError
     from mosaic_deploy.model.event import ApplyDone
 
 
 class WatchObserver:
-    """Does nothing; `dev` shows it to browsers."""
+    """Does nothing."""
 
     def on_start(self, session: Session, project_id: str) -> None:
-        """The first apply has ended, or a project has come to be known."""
+        """The project is known; called again with every run."""
 
     def on_tick(self) -> None:
         """A few times a second."""
@@ -44,24 +35,24 @@ class WatchObserver:
         """A plan was applied."""
 
     def on_draft(self) -> None:
-        """Apps see another draft, or none any more."""
+        """Apps use another draft, or the real database again."""
 
     def on_error(self, error: MosaicError) -> None:
-        """What is on disk isn't live, and why."""
+        """What is on disk can't be deployed."""
 
     def resolved(self) -> None:
-        """It is now."""
+        """Everything on disk is live."""
 
     def on_end(self) -> None:
-        """The watch is over."""
+        """The watch has ended."""
 
 
 _HEARTBEAT_SECONDS = 1.0
-"""Seconds between two words to the platform, which forgets a session that it doesn't hear of."""
+"""Without a heartbeat the platform ends the session."""
 
 
 class LiveReload(WatchObserver):
-    """Words go out from a thread of its own, so that pages follow also while a run takes its time."""
+    """Messages are sent by a thread, so that pages are served and updated during a long run, too."""
 
     def __init__(self, screen: Screen, *, opens: bool) -> None:
         self._screen = screen
@@ -77,7 +68,7 @@ class LiveReload(WatchObserver):
         if not project_id or project_id == self._project:
             return
         self._project = project_id
-        # Before anybody is told the address: a page that is opened earlier wouldn't get the script.
+        # Before the address is shown: pages get the script only once there is a session.
         self._send({"type": "beat"})
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
@@ -99,7 +90,7 @@ class LiveReload(WatchObserver):
             for change in changes
             if isinstance(change, Put)
         ]
-        # Of anything but new contents, a page alone doesn't know what it is to it.
+        # Pages can only tell for changed files whether they use them; after anything else, all reload.
         self._messages.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
 
     def on_draft(self) -> None:
@@ -132,7 +123,7 @@ class LiveReload(WatchObserver):
                 return
 
     def _send(self, message: dict[str, Any]) -> None:
-        """A platform that is being restarted is told the next time."""
+        """Best effort: a platform that is restarting gets the next message."""
         with contextlib.suppress(OSError, ValueError, KeyError):
             self._post(message)
 

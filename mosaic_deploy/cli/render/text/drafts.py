@@ -1,4 +1,4 @@
-"""What a draft of a migration does, for people and for programs."""
+"""A draft of a migration: the schema changes it makes and its hazards, as text and as a document."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli.render.documents import hazard_document
-from mosaic_deploy.cli.render.text.edits import clock, elapsed
+from mosaic_deploy.cli.render.text.edits import clock
 from mosaic_deploy.cli.render.text.hazards import severity_text
 from mosaic_deploy.model.catalog import SchemaChange
+from mosaic_deploy.model.quantities import count_text, duration_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy.draft import DraftResult
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
 _MAX_CHANGES = 40
-_MAX_WIDTH = 100
-"""Characters of a definition; of a longer one the beginning is shown."""
 DRAFT_EXPLANATION = (
-    "         Apps see a copy of the database with the draft in it; the database itself stays as it is.",
-    "         What they write goes with the draft's next save, and when it is sealed or this ends.",
+    "         Your app now uses a copy of the database with this draft; the real one is unchanged.",
+    "         Data written to the copy is discarded when you save or commit the draft, or stop dev.",
 )
 
 
@@ -49,12 +48,13 @@ def _change_document(change: SchemaChange) -> dict[str, Any]:
 
 
 def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool) -> Iterator[str]:
-    """The line, the schema's differences, and what would hurt; the `first` one says what a draft is."""
-    said = f"{len(drafted.changes)} difference{'' if len(drafted.changes) == 1 else 's'}"
-    yield f"{clock()} {path} → drafted in {elapsed(seconds)}, {said if drafted.changes else 'no difference'}"
-    yield from (_change_line(change) for change in drafted.changes[:_MAX_CHANGES])
-    if len(drafted.changes) > _MAX_CHANGES:
-        yield f"         … and {len(drafted.changes) - _MAX_CHANGES} more; --output ndjson has all"
+    """The summary, the schema changes and the hazards; below the `first` draft, what a draft is."""
+    changes = drafted.changes
+    count = count_text(len(changes), "schema change") if changes else "no schema changes"
+    yield f"{clock()} {path} → draft applied to a copy in {duration_text(seconds)}, {count}"
+    yield from (_change_line(change) for change in changes[:_MAX_CHANGES])
+    if len(changes) > _MAX_CHANGES:
+        yield f"         … and {len(changes) - _MAX_CHANGES} more; --output ndjson lists all"
     for hazard in drafted.hazards:
         if not hazard.ignored:
             yield f"         {severity_text(hazard)} {hazard.location}: {hazard.message}  [{hazard.code}]"
@@ -64,19 +64,15 @@ def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool)
 
 def _change_line(change: SchemaChange) -> str:
     sign, color = _SIGNS[change.action]
-    told = f"{change.object}"
-    if change.before is None or change.after is None:
-        definition = change.after if change.action == "add" else ""
-    elif "\n" in change.before + change.after or len(change.before + change.after) > _MAX_WIDTH:
-        definition = ""
-    else:
-        definition = f"{change.before or 'nothing'} → {change.after or 'nothing'}"
-    text = f"{told} {_one_line(definition or '')}".rstrip()
+    text = f"{change.object} {_definition(change)}".rstrip()
     return f"         {click.style(sign, fg=color)} {text}"
 
 
-def _one_line(definition: str) -> str:
-    """One line of what PostgreSQL writes; of a routine's text its name alone says enough."""
-    if "\n" in definition:
+def _definition(change: SchemaChange) -> str:
+    """`integer → bigint`, or the new definition; nothing for one of several lines, such as a function's body."""
+    before, after = change.before, change.after
+    if "\n" in f"{before or ''}{after or ''}":
         return ""
-    return definition if len(definition) <= _MAX_WIDTH else definition[: _MAX_WIDTH - 1] + "…"
+    if before is None or after is None:
+        return (after or "") if change.action == "add" else ""
+    return f"{before or 'nothing'} → {after or 'nothing'}"

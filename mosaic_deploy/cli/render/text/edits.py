@@ -1,4 +1,4 @@
-"""What a watch says: one line for each change, with how long it took from save to live."""
+"""The lines of `watch` and `dev`: one for each change, with the time from save to live."""
 
 from __future__ import annotations
 
@@ -9,58 +9,60 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutStorageFile, RunSeed
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
-from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.quantities import count_text, duration_text
 from mosaic_deploy.model.snapshot import ObjectState
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mosaic_deploy.deploy import PreparedPlan
 
 WriteResult = Callable[[dict[str, Any], Iterable[str]], None]
 
 _MAX_LINES = 10
-"""Changes of a run that get a line each; of more, the number is told."""
+"""A run of more changes gets one line with their number."""
 _MAX_SAVE_AGE = 30.0
-"""Seconds: a file whose time is older was moved here, and nobody knows when."""
+"""Seconds. A file with an older time wasn't saved for this run: it was moved here, for example."""
+_MAX_NAMES = 3
 
 
 class EditReport:
-    """The lines of one run. `seen` is when its edits had settled."""
+    """Writes the lines of one run. `seen` is when its edits were seen, in seconds since the epoch."""
 
-    def __init__(self, say: WriteResult, planned: PreparedPlan, seen: float) -> None:
-        self._write = say
+    def __init__(self, write: WriteResult, planned: PreparedPlan, seen: float) -> None:
+        self._write = write
         self._planned = planned
-        self._settled_at = seen
-        self._first_saved = min((self._save_time(change) for change in planned.plan.changes), default=seen)
+        self._seen = seen
+        self._first_saved = min((self._saved_at(change) for change in planned.plan.changes), default=seen)
         self._summarized = len(planned.plan.changes) > _MAX_LINES
 
     def done(self, event: ChangeDone) -> None:
-        """Said when the platform has confirmed it."""
-        if self._summarized:
-            return
-        change = event.change
-        elapsed = time.time() - self._save_time(change)
-        self._report(change.address, self._name(change), _done_word(change), elapsed)
+        """Writes a line once the platform has confirmed the change."""
+        if not self._summarized:
+            change = event.change
+            seconds = time.time() - self._saved_at(change)
+            self._report(change.address, self._name(change), _done_word(change), seconds)
 
     def ended(self, event: ApplyDone | ApplyFailed) -> None:
         if self._summarized and event.done:
             count = len(event.done)
-            self._report(
-                "", count_text(count, "change"), "live", time.time() - self._first_saved, changes=count
-            )
+            seconds = time.time() - self._first_saved
+            self._report("", count_text(count, "change"), "live", seconds, changes=count)
         if isinstance(event, ApplyDone):
-            self._report_left_live()
+            self._report_kept()
 
-    def _report_left_live(self) -> None:
-        """Files that were deleted here and, without pruning, not there."""
-        left = [
+    def _report_kept(self) -> None:
+        """Files that were deleted from the folder but stay live, since pruning is off."""
+        kept = [
             f"{kind}:{each.path}"
             for kind, found in self._planned.ledger_cleanup().items()
             for each in found.mark
             if each.state is ObjectState.KEPT
         ]
-        for address in left[:_MAX_LINES]:
-            document = {"type": "left_live", "address": address, "path": address.partition(":")[2]}
-            self._write(document, [f"{clock()} {document['path']} → deleted here, left live (prune is off)"])
+        for address in kept[:_MAX_LINES]:
+            path = address.partition(":")[2]
+            document = {"type": "left_live", "address": address, "path": path}
+            self._write(document, [f"{clock()} {path} → deleted here, still live (prune is off)"])
 
     def _report(self, address: str, name: str, verb: str, seconds: float, **more: object) -> None:
         document = {
@@ -71,57 +73,62 @@ class EditReport:
             "milliseconds": round(seconds * 1000),
             **more,
         }
-        self._write(document, [f"{clock()} {name} → {verb} in {elapsed(seconds)}"])
+        self._write(document, [f"{clock()} {name} → {verb} in {duration_text(seconds)}"])
 
-    def _save_time(self, change: Change) -> float:
-        """When the file was saved, or put in place: the time of its last change, which a program can't set."""
+    def _saved_at(self, change: Change) -> float:
+        """When the change's file was saved, else when the edits were seen."""
+        path: Path | None = None
         if isinstance(change, Put):
-            files = (
-                self._planned.desired.storage_files
-                if isinstance(change, PutStorageFile)
-                else self._planned.desired.static
-            )
-            file = files.get(change.path)
-            path = file and file.source
+            file = self._files(change).get(change.path)
+            path = file.source if file else None
         elif isinstance(change, ApplyMigration):
             path = self._planned.desired.manifest.root / self._name(change)
-        else:
-            path = None
-        try:
-            saved = os.stat(path).st_ctime if path else self._settled_at  # noqa: PTH116 - may be None
-        except OSError:
-            return self._settled_at
-        return saved if 0 <= time.time() - saved < _MAX_SAVE_AGE else self._settled_at
+        return save_time(path, self._seen) if path else self._seen
 
     def _name(self, change: Change) -> str:
-        desired = self._planned.desired
+        """The file's path in the project folder, else the change's address."""
         if isinstance(change, Put):
-            files = desired.storage_files if isinstance(change, PutStorageFile) else desired.static
-            return files[change.path].relative_path if change.path in files else change.path
+            file = self._files(change).get(change.path)
+            return file.relative_path if file else change.path
         if isinstance(change, ApplyMigration):
-            named = (file.relative_path for file in desired.migrations if file.migration.file == change.file)
+            migrations = self._planned.desired.migrations
+            named = (file.relative_path for file in migrations if file.migration.file == change.file)
             return next(named, change.file)
         return change.path if isinstance(change, RunSeed) else change.address
 
+    def _files(self, change: Put) -> Any:
+        desired = self._planned.desired
+        return desired.storage_files if isinstance(change, PutStorageFile) else desired.static
 
-_MAX_NAMES = 3
+
+def save_time(path: Path, default: float) -> float:
+    """When a file was last changed, in seconds since the epoch; `default` if that wasn't just now.
+
+    The ctime, because a program can set the mtime.
+    """
+    try:
+        saved = os.stat(path).st_ctime  # noqa: PTH116 - a path or its text
+    except OSError:
+        return default
+    return saved if 0 <= time.time() - saved < _MAX_SAVE_AGE else default
 
 
-def still_lines(code: str, place: str, paths: Sequence[str]) -> Iterator[str]:
-    """`public/a.css → waits for sql/2_b.sql: error[migration_failed] still stands`."""
+def still_failing_lines(code: str, place: str, paths: Sequence[str]) -> Iterator[str]:
+    """`public/a.css → waiting for sql/2_b.sql: error[migration_failed]`, for edits that an earlier error blocks."""
     if place in paths:
         yield f"{clock()} {place} → still error[{code}], as above"
     waiting = [path for path in paths if path != place]
     if waiting:
         more = [f"{len(waiting) - _MAX_NAMES} more"] if len(waiting) > _MAX_NAMES else []
-        on = f" for {place}" if place else ""
-        named = ", ".join([*waiting[:_MAX_NAMES], *more])
-        yield f"{clock()} {named} → waits{on}: error[{code}] still stands"
+        blocker = f" for {place}" if place else ""
+        names = ", ".join([*waiting[:_MAX_NAMES], *more])
+        yield f"{clock()} {names} → waiting{blocker}: error[{code}]"
 
 
-def held_line(paths: Sequence[str]) -> str:
-    rest = f", and {count_text(len(paths) - 1, 'file')} after it" if len(paths) > 1 else ""
-    return f"{clock()} {paths[0]} has no statement yet: it is applied when it has one{rest}"
+def postponed_line(paths: Sequence[str]) -> str:
+    """For a migration without a statement, and those after it."""
+    rest = f"; {count_text(len(paths) - 1, 'migration')} after it will wait" if len(paths) > 1 else ""
+    return f"{clock()} {paths[0]} has no statements yet; it is applied once you add one{rest}"
 
 
 def clock() -> str:
@@ -134,8 +141,3 @@ def _done_word(change: Change) -> str:
     if change.action is Action.DESTROY:
         return "deleted"
     return "run" if isinstance(change, RunSeed) else "applied"
-
-
-def elapsed(seconds: float) -> str:
-    """`84 ms`, `1.2 s`."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

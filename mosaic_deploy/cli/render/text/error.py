@@ -1,4 +1,4 @@
-"""Errors for people: where, what, what to do."""
+"""Errors for people: what failed, where, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
-from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.quantities import count_text, duration_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyFailed
 
 _MUTATION_STATES = {
-    "committed": "everything before it is applied and kept",
-    "partial": "what was done so far is applied and kept",
-    "unknown": "whether the last step took effect, or a part of it, isn't known",
+    "committed": "everything before it was applied and is kept",
+    "partial": "what was done before it failed is applied and kept",
+    "unknown": "it isn't known whether the last step took effect",
 }
+_GUTTER = 8
+"""Cells before a source line: its number and ` | `."""
+_MAX_SOURCE = 1000
+"""Characters of a source line that are shown in a pipe; minified files have lines of megabytes."""
 
 
 def _colored(color: str) -> Callable[[str], str]:
@@ -27,16 +31,17 @@ def _colored(color: str) -> Callable[[str], str]:
 _DIFF_STYLES: dict[str, Callable[[str], str]] = {"+": _colored("green"), "-": _colored("red")}
 
 
-def error_lines(error: MosaicError) -> Iterator[str]:
+def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
+    """The lines of an error, not wrapped yet; source lines are excerpts that fit `width`."""
     named = error.location is not None and error.location.file in error.message
     where = f"{error.location}: " if error.location and not named else ""
     label = click.style(f"error[{error.code}]", fg="red", bold=True)
     yield f"{label}: {where}{error.message}"
     if error.location:
-        yield from _source_lines(error.location)
+        yield from source_lines(error.location, width)
     for problem in error.problems:
         yield str(problem)
-        yield from _source_lines(problem.location)
+        yield from source_lines(problem.location, width)
         yield from _hint_and_diff_lines(problem)
     yield from _database_lines(error)
     if error.mutation_state in _MUTATION_STATES:
@@ -44,43 +49,52 @@ def error_lines(error: MosaicError) -> Iterator[str]:
     if error.hint:
         yield f"  hint: {error.hint}"
     for action in error.next_actions:
-        whose = " (yours to decide)" if action.needs_person else ""
+        whose = " (your decision)" if action.needs_person else ""
         yield f"  next: {action.description}{whose}" + (f":  {action.command}" if action.command else "")
 
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:
-    """What was done, what failed, what remains."""
-    yield f"Stopped after {failed.seconds:.1f} s: {progress_text(failed)}."
+    """`Stopped after 3 min 20 s: 3 of 5 changes done.`, and the change that failed."""
+    if failed.done or failed.remaining or failed.failed:
+        yield f"Stopped after {duration_text(failed.seconds)}: {progress_text(failed)}."
+    elif failed.error.code == "verify_failed":
+        yield f"Checks failed after {duration_text(failed.seconds)}."
+    else:
+        yield f"Stopped after {duration_text(failed.seconds)}."
     if failed.failed:
         yield click.style(f"  failed: {failed.failed}", fg="red")
 
 
 def progress_text(failed: ApplyFailed) -> str:
-    """`3 of 5 changes done`: of all that the plan has, the one that failed included."""
+    """`3 of 5 changes done`; the change that failed counts among the 5."""
     total = len(failed.done) + len(failed.remaining) + (failed.failed is not None)
-    return (
-        f"{len(failed.done):,} of {count_text(total, 'change')} done"
-        if total
-        else "there was nothing to change"
-    )
+    return f"{len(failed.done):,} of {count_text(total, 'change')} done" if total else "no changes to make"
 
 
-def _source_lines(location: Location) -> Iterator[str]:
-    """The offending line with a caret below it; long lines are cut around the place."""
+def source_lines(location: Location, width: int | None) -> Iterator[str]:
+    """The source line with a caret below the column; `…` marks where a long line is cut."""
     if location.text is None or location.line is None:
         return
     column = location.column or 1
-    start = max(0, column - 80)
-    text = location.text[start : start + 120].replace("\t", " ")
-    number = f"{location.line:>5}"
-    yield f"{number} | {text}"
+    room = _MAX_SOURCE if width is None else max(12, width - _GUTTER - 1)
+    text, caret = _excerpt(location.text.replace("\t", " "), column - 1, room)
+    yield f"{location.line:>5} | {text}"
     if location.column:
-        caret = click.style("^", fg="red", bold=True)
-        yield f"{'':5} | {' ' * (column - start - 1)}{caret}"
+        yield f"{'':5} | {' ' * caret}{click.style('^', fg='red', bold=True)}"
+
+
+def _excerpt(text: str, position: int, room: int) -> tuple[str, int]:
+    """At most `room` characters of `text` around `position`, and where that is in them."""
+    if len(text) <= room:
+        return text, position
+    start = min(max(0, position - room * 2 // 3), len(text) - room)
+    shown = text[start : start + room]
+    before, after = start > 0, start + room < len(text)
+    return f"{'…' if before else shown[0]}{shown[1:-1]}{'…' if after else shown[-1]}", position - start
 
 
 def _hint_and_diff_lines(problem: Problem) -> Iterator[str]:
-    """A hint's lines after the first, which stands beside the problem, and the difference."""
+    """A hint's lines after the first, which is part of the problem's own line, and the diff."""
     for line in (problem.hint or "").split("\n")[1:]:
         yield f"{'':5} | {line}"
     for line in (problem.diff or "").splitlines():

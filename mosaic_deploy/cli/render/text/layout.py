@@ -1,46 +1,153 @@
-"""Rows in columns, for people."""
+"""Layout of text for people: lines wrapped to the terminal, tables, and Markdown.
+
+A width of None means that the output isn't a terminal: nothing is wrapped, and nothing is ever cut.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-import unicodedata
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 
-_MAX_WIDTH = 60
-"""Of a column, in cells; longer text is cut: the JSON output has it whole."""
+_MIN_WIDTH = 20
+_MAX_PADDING = 60
+"""Cells. A longer value in a pipe runs into the next column instead of padding every other row."""
+_TOKEN = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
+"""Text in backticks stays in one piece: often it is a command."""
+_LABEL = re.compile(r" +(?:[!i+~-] |[A-Za-z][\w' ]{0,18}: )|\d\d:\d\d:\d\d | +")
+"""What wrapped lines are indented by: a list's mark, `hint: `, a time, or the line's own indentation."""
+_CODE_GUTTER = re.compile(r" *\d* \| ")
+_COMMAND = re.compile(r":  (\S.*)$")
+
+
+def output_width(stream: TextIO) -> int | None:
+    """The columns of the terminal behind `stream` (COLUMNS, if set, overrides them); None if it isn't a terminal."""
+    if not stream.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return max(_MIN_WIDTH, int(columns))
+    try:
+        size = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        size = 0
+    return max(_MIN_WIDTH, size or shutil.get_terminal_size().columns)
+
+
+def is_live_terminal() -> bool:
+    """Whether stderr is a terminal that lines can be redrawn on."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def wrap(text: str, width: int | None, indent: int | None = None) -> list[str]:
+    """The lines of `text`, wrapped between words to `width` cells; styles are kept.
+
+    Words, text in backticks and the command that ends a `next:` line are never broken. Continuation lines are
+    indented by `indent`, by default to where the text of the first line begins.
+    """
+    lines = text.split("\n")
+    if width is None:
+        return lines
+    return [part for line in lines for part in _wrap_line(line, width, indent)]
+
+
+def _wrap_line(line: str, width: int, indent: int | None) -> list[str]:
+    plain = click.unstyle(line)
+    if 2 * len(plain) <= width or text_width(plain) <= width:
+        return [line]
+    prefix = _continuation(plain, indent, width)
+    done: list[str] = []
+    current, used, filled = "", 0, False
+    for gap, word in _words(line):
+        size = text_width(click.unstyle(word))
+        if filled and size and used + len(gap) + size > width:
+            done.append(current)
+            current, used = prefix + word, len(prefix) + size
+        else:
+            current, used = current + gap + word, used + len(gap) + size
+        filled = filled or size > 0
+    return [*done, current]
+
+
+def _continuation(plain: str, indent: int | None, width: int) -> str:
+    if gutter := _CODE_GUTTER.match(plain):
+        return " " * (gutter.end() - 2) + "| "
+    if indent is None:
+        label = _LABEL.match(plain)
+        indent = label.end() if label else 2
+    return " " * min(indent, width // 2)
+
+
+def _words(line: str) -> Iterator[tuple[str, str]]:
+    """(the space before it, a piece that isn't broken), in order."""
+    command = _COMMAND.search(line) if line.lstrip().startswith("next: ") else None
+    text = line[: command.start(1)] if command else line
+    end = 0
+    for token in _TOKEN.finditer(text):
+        yield text[end : token.start()], token[0]
+        end = token.end()
+    if command:
+        yield text[end:], command[1]
+
+
+def text_width(text: str) -> int:
+    """In a terminal's cells: a wide character takes two, a combining one none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """A heading and a line per row. None is shown as nothing; a line break or control character as `·`."""
+    """A heading, a rule and a line per row, for stdout.
+
+    If that is too wide for the terminal, the widest columns (never the first) leave the grid, and their values follow
+    each row on lines of their own, whole. None is shown as nothing; a line break or control character as `·`.
+    """
+    width = output_width(sys.stdout)
     texts = [[_cell(value) for value in row] for row in rows]
-    widths = [max(_width(line[column]) for line in (names, *texts)) for column in range(len(names))]
-    yield _line(names, widths)
-    yield _line(["─" * width for width in widths], widths)
-    yield from (_line(row, widths) for row in texts)
+    widths = [max(text_width(line[column]) for line in (names, *texts)) for column in range(len(names))]
+    if width is None:
+        widths = [
+            min(each, max(_MAX_PADDING, text_width(name))) for each, name in zip(widths, names, strict=True)
+        ]
+    grid = _columns_that_fit(widths, width)
+    sizes = [widths[column] for column in grid]
+    below = [column for column in range(len(names)) if column not in grid]
+    yield from wrap(_row([names[column] for column in grid], sizes), width)
+    yield "  ".join("─" * (size if width is None else min(size, width)) for size in sizes)
+    for row in texts:
+        yield from wrap(_row([row[column] for column in grid], sizes), width)
+        for column in below:
+            if row[column]:
+                yield from wrap(f"  {names[column]}: {row[column]}", width, indent=4)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True))
+def _columns_that_fit(widths: Sequence[int], width: int | None) -> list[int]:
+    columns = list(range(len(widths)))
+    while width is not None and len(columns) > 1 and sum(widths[c] + 2 for c in columns) - 2 > width:
+        columns.remove(max(columns[1:], key=lambda column: (widths[column], column)))
+    return columns
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - text_width(cell)) for cell, width in zip(cells, widths, strict=True))
     return "  ".join(padded).rstrip()
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = "".join(char if char.isprintable() else "·" for char in str(value))
-    return text if len(text) <= _MAX_WIDTH else f"{text[: _MAX_WIDTH - 1]}…"
-
-
-def _width(text: str) -> int:
-    """In a terminal's cells: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else "·" for char in str(value))
 
 
 _BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
@@ -49,24 +156,24 @@ _CODE = re.compile(r"(`+)(.+?)\1")
 
 
 def markdown_lines(text: str) -> Iterator[str]:
-    """The lines of `text`: code blocks indented and otherwise as they are, bold as bold, links as their words."""
-    within = False
+    """The lines of Markdown `text`: code blocks indented but otherwise unchanged, bold as bold, links as their words."""
+    in_code = False
     for line in text.splitlines():
         if line.lstrip().startswith("```"):
-            within = not within
-        elif within:
+            in_code = not in_code
+        elif in_code:
             yield f"    {line}" if line else ""
         else:
             yield _styled(line)
 
 
 def _styled(line: str) -> str:
-    """What stands in backticks keeps them, and isn't looked into: a command is pasted as it is written."""
-    shown, rest = [], 0
+    """Code in backticks stays as it is, so that a command can be pasted."""
+    shown, end = [], 0
     for code in _CODE.finditer(line):
-        shown += [_styled_text(line[rest : code.start()]), code[0]]
-        rest = code.end()
-    return "".join([*shown, _styled_text(line[rest:])])
+        shown += [_styled_text(line[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*shown, _styled_text(line[end:])])
 
 
 def _styled_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Migrations and their standing, for people."""
+"""The migration history for people: each migration's state, and the commands that fix what is wrong."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from mosaic_deploy.cli.render.text.layout import text_width, wrap
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
+from mosaic_deploy.model.quantities import age_text
 
 _COLORS = {
     MigrationState.APPLIED: "green",
     MigrationState.PENDING: "yellow",
     MigrationState.REFORMATTED: "yellow",
 }
-_MAX_WIDTH = 60
+_MAX_FILE_WIDTH = 60
 
 
-def history_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
-    """A table, below it what can be put right and how, and a count of each standing."""
+def history_lines(lines: Sequence[MigrationStatus], width: int | None = None) -> Iterator[str]:
+    """A line per migration, the fixes for what is wrong, and the number of migrations in each state."""
     if not lines:
-        yield "There are no migrations."
+        yield "No migrations."
         return
-    version = max(len(line.version) for line in lines)
-    file = min(_MAX_WIDTH, max(len(line.file) for line in lines))
+    version_width = max(len(line.version) for line in lines)
+    file_width = min(_MAX_FILE_WIDTH, max(text_width(line.file) for line in lines))
+    indent = version_width + 2 + file_width + 2
     for line in lines:
-        shown = status_text(line)
-        yield (
-            f"{line.version:>{version}}  {line.file:<{file}}  "
-            + click.style(shown, fg=_COLORS.get(line.state, "red"))
-            + _origin(line)
+        padding = " " * (file_width - text_width(line.file))
+        state = click.style(status_text(line), fg=_COLORS.get(line.state, "red"))
+        yield from wrap(
+            f"{line.version:>{version_width}}  {line.file}{padding}  {state}{_origin(line)}",
+            width,
+            indent if width is None or indent <= width // 2 else version_width + 2,
         )
     yield from fix_lines(lines)
     counts = Counter(line.state for line in lines)
-    yield ", ".join(f"{counts[standing]} {standing}" for standing in MigrationState if counts[standing]) + "."
+    yield ", ".join(f"{counts[state]} {state}" for state in MigrationState if counts[state]) + "."
 
 
 def repair_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
-    """What can be put right, and how."""
+    """What can be repaired, and how."""
     if lines:
         yield from list(fix_lines(lines))[1:-1]
     else:
-        yield "Nothing to repair: folder and history agree."
+        yield "Nothing to repair: the folder and the migration history agree."
 
 
 def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
-    """For each migration with which something is wrong: what, and the commands that put it right."""
+    """For each migration that needs a fix: what is wrong, and the commands to choose from."""
     for line in lines:
         if line.next_actions:
             yield ""
@@ -56,39 +60,39 @@ def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
                 and line.state in (MigrationState.FAILED, MigrationState.UNKNOWN)
             ):
                 yield f"  {line.entry.cause}"
-            yield from (f"  {way.description}:  {way.command}" for way in line.next_actions)
+            yield from (f"  {action.description}:  {action.command}" for action in line.next_actions)
     if any(line.next_actions for line in lines):
         yield ""
 
 
 def status_text(line: MigrationStatus) -> str:
-    """The standing in words."""
+    """`applied`, `pending`, `step 2 of 3 failed; …`"""
     if line.state is MigrationState.REFORMATTED:
-        return "applied; edited since, in comments or layout only"
+        return "applied; comments or layout changed since"
     if line.state is MigrationState.MISSING:
-        return "applied, but no longer in the folder"
+        return "applied, but the file is missing"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
-        return _units_text(line.state, line.entry)
+        return _steps_text(line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)
 
 
-def _units_text(standing: MigrationState, entry: HistoryEntry) -> str:
-    """Of a file whose parts have to be told apart."""
+def _steps_text(state: MigrationState, entry: HistoryEntry) -> str:
+    """For a file that is neither fully applied nor pending."""
     row = entry.migration
-    attempt = f"part {abs(entry.attempt)} of {row.units}"
-    if standing is MigrationState.EDITED:
-        return (
-            f"edited after {'' if row.applied else f'part {row.units_done} of {row.units} of '}it was applied"
-        )
-    if standing is MigrationState.FAILED:
-        return f"{attempt} failed; the next apply begins it anew"
-    if standing is MigrationState.UNKNOWN:
-        return f"{attempt} was begun, and its end isn't known"
-    return f"part {row.units_done} of {row.units} applied"
+    step = f"step {abs(entry.attempt)} of {row.units}"
+    if state is MigrationState.EDITED:
+        applied = "it was applied" if row.applied else f"step {row.units_done} of {row.units} was applied"
+        return f"edited after {applied}"
+    if state is MigrationState.FAILED:
+        return f"{step} failed; the next apply starts it over"
+    if state is MigrationState.UNKNOWN:
+        return f"{step} was started, but its outcome is unknown"
+    return f"step {row.units_done} of {row.units} applied"
 
 
 def _origin(line: MigrationStatus) -> str:
+    """`  3 minutes ago by ada@laptop, baseline`; nothing for a migration that isn't in the history."""
     if line.entry is None:
         return ""
     origin = "" if line.entry.origin == "apply" else f", {line.entry.origin}"
-    return f"  {line.entry.at[:19].replace('T', ' ')} by {line.entry.by}{origin}"
+    return f"  {age_text(line.entry.at)} by {line.entry.by}{origin}"

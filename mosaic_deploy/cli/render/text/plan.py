@@ -1,4 +1,4 @@
-"""A plan that people can read at a glance: by kind, what and why, hazards as notes, counts last."""
+"""A plan for people: changes by kind with their reasons, hazards, notes, and the counts last."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from itertools import groupby
 import click
 
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text.layout import text_width, wrap
 from mosaic_deploy.model.change import Action, Change, Put
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.model.quantities import count_text, size_text
 
 _SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
 _HEADINGS = {
@@ -19,24 +20,29 @@ _HEADINGS = {
     "migration": "Database",
     "rollback": "Database",
     "seed": "Database",
-    "history": "History",
+    "history": "Migration history",
+    "asset": "Storage",
     "storage": "Storage",
     "static": "Static files",
     "auth": "Sign-in",
 }
 _MAX_SHOWN = 25
-"""Changes of one heading that are shown one by one; the rest is counted. `--output json` has them all."""
-_MAX_WIDTH = 48
+"""Changes listed per heading; the rest is counted. `--output json` has all of them."""
+_MAX_NAME_WIDTH = 48
+_MIN_REASON_WIDTH = 24
+"""Cells. With less room beside the names, reasons are wrapped below them."""
+_REASONS = {"project": "(will be created)"}
+"""Kinds whose reason a person needn't read, and what is said instead."""
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """The whole plan as lines, styled; the summary last, and below it that it isn't everything."""
+def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
+    """The whole plan as styled lines, in columns that fit `width`; the summary comes last."""
     if not plan.empty:
         yield click.style(_title(plan), bold=True)
         for heading, changes in groupby(_group_by_heading(plan.changes), key=lambda c: _HEADINGS[c.kind]):
             yield ""
             yield f"  {heading}"
-            yield from _change_lines(list(changes))
+            yield from _change_lines(list(changes), width)
     yield from plan_hazard_lines(plan)
     if notes := (*plan.notes, *_prune_notes(plan)):
         yield ""
@@ -51,7 +57,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 def summary_line(plan: Plan) -> str:
     """`Plan: 3 to add, 1 to change, 0 to destroy.`, or that there is nothing to do."""
     if plan.empty and plan.partial:
-        return "No changes in what was selected."
+        return "No changes in the selection."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts
@@ -63,14 +69,14 @@ def partial_line(plan: Plan) -> str:
     options = " and ".join(
         name for name, given in (("--only", plan.only), ("--except", plan.excluded)) if given
     )
-    count = len(plan.left_out)
-    return f"Partial plan: {count} {'change' if count == 1 else 'changes'} left out by {options}."
+    return f"Partial plan: {count_text(len(plan.left_out), 'change')} left out by {options}."
 
 
 def _prune_notes(plan: Plan) -> Iterator[Note]:
+    """The count covers all deletions, as `--allow prune=N` does; at least one of the files is unmanaged."""
     if count := plan.prune_count:
-        files = "1 file is" if count == 1 else f"{count} files are"
-        message = f"{files} deleted, also ones never deployed from here: needs --allow prune={count}"
+        which = "1 file that" if count == 1 else f"{count} files, some of which"
+        message = f"deletes {which} this project didn't deploy; confirm with --allow prune={count}"
         yield Note("to_prune", message, Severity.WARNING)
 
 
@@ -82,24 +88,29 @@ def _title(plan: Plan) -> str:
 
 
 def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
-    """By heading, in order of first appearance, so that each heading comes once."""
+    """In order of first appearance, so that each heading comes once."""
     order = {heading: n for n, heading in enumerate(dict.fromkeys(_HEADINGS[c.kind] for c in changes))}
     return sorted(changes, key=lambda c: order[_HEADINGS[c.kind]])
 
 
-def _change_lines(changes: list[Change]) -> Iterator[str]:
+def _change_lines(changes: list[Change], width: int | None) -> Iterator[str]:
     shown = changes if len(changes) <= _MAX_SHOWN + 1 else changes[:_MAX_SHOWN]
     names = [_name(change) for change in shown]
-    width = min(_MAX_WIDTH, max(len(name) for name in names))
+    name_width = min(_MAX_NAME_WIDTH, max(text_width(name) for name in names))
     sized = any(isinstance(change, Put) for change in shown)
+    indent = 6 + name_width + 2 + (11 if sized else 0)
+    if width is not None and width - indent < _MIN_REASON_WIDTH:
+        indent = 8
     for change, name in zip(shown, names, strict=True):
         sign, color = _SIGNS[change.action]
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
-        line = f"    {sign} {name:<{width}}  {size}{change.reason}"
-        yield click.style(line.rstrip(), fg=color)
+        padding = " " * (name_width - text_width(name))
+        line = f"    {sign} {name}{padding}  {size}{_REASONS.get(change.kind, change.reason)}"
+        yield from (click.style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
-        yield f"    … and {len(rest)} more ({size_text(total)})"
+        sizes = f" ({size_text(total)})" if total else ""
+        yield f"    … and {len(rest)} more{sizes}; --output json lists all"
 
 
 def _name(change: Change) -> str:

@@ -1,59 +1,67 @@
-"""Status for people."""
+"""`status` and the platform's log for people."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.model.quantities import count_text, size_text
+from mosaic_deploy.cli.render.text.layout import wrap
+from mosaic_deploy.model.quantities import age_text, count_text, size_text
 from mosaic_deploy.model.snapshot import Objects, ObjectState
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
 
+_MAX_URLS = 10
+_LABEL_WIDTH = 15
+"""Cells of a label and the space behind it."""
 
-import json
-from typing import Any
+
+def status_lines(live: LiveState, width: int | None = None) -> Iterator[str]:
+    """What is live: a labelled value per line, wrapped to `width`."""
+    for label, text in _status_facts(live):
+        yield from wrap(f"{label:<{_LABEL_WIDTH - 1}} {text}", width, _LABEL_WIDTH)
 
 
-def status_lines(live: LiveState) -> Iterator[str]:
+def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
     snapshot = live.snapshot
     project = snapshot.project
-    yield _line("project", f"{project.name} ({project.id or 'not created yet'}), {project.status}")
+    yield "project", f"{project.name} ({project.id or 'not created yet'}), {project.status}"
     if project.url:
-        yield _line("url", project.url)
+        yield "url", project.url
     applied = [m for m in snapshot.migrations or () if m.applied]
     newest = f", newest {applied[-1].file}" if applied else ""
-    yield _line("migrations", f"{len(applied)} applied{newest}")
-    yield _line("static", _files_text(snapshot.static or {}))
-    yield _line("storage", _files_text(snapshot.storage or {}))
-    for name, (_, url) in sorted((live.storage_files or {}).items())[:10]:
-        yield _line("", f"{name}  {url}")
+    yield "migrations", f"{len(applied)} applied{newest}"
+    yield "static", _files_text(snapshot.static or {})
+    yield "storage", _files_text(snapshot.storage or {})
+    urls = sorted((name, url) for name, (_, url) in (live.storage_files or {}).items())
+    for name, url in urls[:_MAX_URLS]:
+        yield "", f"{name}  {url}"
+    if more := len(urls) - _MAX_URLS if len(urls) > _MAX_URLS else 0:
+        yield "", f"… and {more} more: `mosaic-deploy storage ls` lists all"
     if last := live.ledger_facts.get("last"):
-        ended = last.get("finished_at") or "not finished"
-        yield _line("last deploy", f"{last.get('status')} by {last.get('holder')}, {ended}")
+        finished = last.get("finished_at")
+        when = age_text(str(finished)) if finished else "not finished"
+        yield "last deploy", f"{last.get('status')} by {last.get('holder')}, {when}"
     if lease := live.ledger_facts.get("lease"):
+        holder = lease.get("holder")
         if lease.get("ended"):
-            yield _line(
-                "broke off", f"{lease.get('holder')}: its process has ended; the next apply takes over"
-            )
+            yield "interrupted", f"{holder}: its process has ended; the next apply will resume"
         else:
-            yield _line("deploying now", f"{lease.get('holder')} (until {lease.get('expires_at')})")
+            yield "deploying now", f"{holder} (lock expires {age_text(str(lease.get('expires_at')))})"
 
 
 def _files_text(objects: Objects) -> str:
     managed = [o for o in objects.values() if o.state is not ObjectState.UNMANAGED]
-    others = len(objects) - len(managed)
+    unmanaged = len(objects) - len(managed)
     text = f"{count_text(len(managed), 'file')}, {size_text(sum(o.size for o in managed))}"
-    return f"{text}; {others} not deployed from here" if others else text
-
-
-def _line(label: str, text: str) -> str:
-    return f"{label:<14} {text}"
+    return f"{text}; {unmanaged} unmanaged" if unmanaged else text
 
 
 def log_line(line: str) -> str:
-    """One line, or several where an error came with its trace. What isn't ours stays as it is."""
+    """A line of the platform's JSON log as text, an error's traceback below it; any other line unchanged."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -62,7 +70,15 @@ def log_line(line: str) -> str:
         return line
     shown = _request(entry) if entry.get("event") == "request" else _event(entry)
     trace = f"\n{entry['error']}" if entry.get("error") else ""
-    return f"{str(entry['time'])[:23].replace('T', ' ')} {shown}{trace}"
+    return f"{_local_time(str(entry['time']))} {shown}{trace}"
+
+
+def _local_time(timestamp: str) -> str:
+    """`2026-03-04 14:02:51`, in this machine's time zone."""
+    try:
+        return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return timestamp
 
 
 def _request(entry: dict[str, Any]) -> str:
@@ -74,5 +90,5 @@ def _request(entry: dict[str, Any]) -> str:
 
 
 def _event(entry: dict[str, Any]) -> str:
-    asked = f" ({entry['request_id']})" if entry.get("request_id") else ""
-    return f"{entry.get('level', '')} {entry.get('event', '')}: {entry.get('message', '')}{asked}"
+    request = f" ({entry['request_id']})" if entry.get("request_id") else ""
+    return f"{entry.get('level', '')} {entry.get('event', '')}: {entry.get('message', '')}{request}"

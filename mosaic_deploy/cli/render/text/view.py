@@ -1,7 +1,9 @@
-"""`--output text`: for people."""
+"""`--output text`: every text for people goes through here and is wrapped to the terminal's width."""
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli.render.text.error import error_lines, failure_lines
+from mosaic_deploy.cli.render.text.layout import output_width, wrap
 from mosaic_deploy.errors import MosaicError
-from mosaic_deploy.model.quantities import count_text, size_text
+from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TextView:
-    """`color`: None for as the stream allows, False for never."""
+    """`color`: False for never, None for on terminals only."""
 
     def __init__(self, color: bool | None) -> None:
         self._color = color
@@ -33,8 +36,7 @@ class TextView:
     def plan(self, plan: Plan, *, final: bool) -> None:
         from mosaic_deploy.cli.render.text.plan import plan_lines
 
-        for line in plan_lines(plan):
-            self._out(line)
+        self._out(*plan_lines(plan, output_width(sys.stdout)))
 
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
         self.plan(plan, final=True)
@@ -42,9 +44,7 @@ class TextView:
     def nothing_to_do(self, plan: Plan, message: str) -> None:
         from mosaic_deploy.cli.render.text.plan import note_line
 
-        for note in plan.notes:
-            self._out(note_line(note))
-        self._out(message)
+        self._out(*(note_line(note) for note in plan.notes), message)
 
     def waiting(self, event: Waiting | Noted) -> None:
         from mosaic_deploy.model.event import Noted
@@ -56,7 +56,7 @@ class TextView:
             self._err(f"waiting {event.reason}")
 
     def hash_progress(self, done: int, total: int) -> None:
-        self._err(f"  {size_text(done)} of {size_text(total)} hashed")
+        self._err(f"  hashed {size_text(done)} of {size_text(total)}")
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import show_events
@@ -64,8 +64,7 @@ class TextView:
 
         last = show_events(events, color=self._color)
         if isinstance(last, ApplyFailed):
-            for line in failure_lines(last):
-                self._err(line)
+            self._err(*failure_lines(last))
             self.error(last.error)
             return last.error.exit_code
         self._show_applied(plan, last)
@@ -73,50 +72,45 @@ class TextView:
 
     def validated(self, desired: Desired) -> None:
         snapshot = desired.snapshot
-        parts = [
+        counts = [
             count_text(len(snapshot.migrations or ()), "migration"),
             count_text(len(snapshot.static or ()), "static file"),
-            count_text(len(snapshot.storage or ()), "asset"),
+            count_text(len(snapshot.storage or ()), "storage file"),
         ]
         if desired.notes:
             from mosaic_deploy.cli.render.text.plan import note_line
 
-            for note in desired.notes:
-                self._out(note_line(note))
-        self._out(f"{desired.manifest.file.name} is valid: {', '.join(parts)}.")
+            self._out(*(note_line(note) for note in desired.notes))
+        self._out(f"{desired.manifest.file.name} is valid: {', '.join(counts)}.")
 
     def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
         from mosaic_deploy.cli.render.text.plan import summary_line
         from mosaic_deploy.cli.render.text.status import status_lines
 
-        for line in status_lines(live):
-            self._out(line)
+        self._out(*status_lines(live, output_width(sys.stdout)))
         if isinstance(pending, MosaicError):
             self.error(pending)
         else:
             self._out(summary_line(pending))
 
     def platform(self, document: Mapping[str, Any]) -> None:
+        width = output_width(sys.stdout)
         for name, value in document.items():
             if value is not None:
-                self._out(f"{name.replace('_', ' ') + ':':<16} {_value_text(value)}")
+                self._out(*wrap(f"{name.replace('_', ' ') + ':':<16} {_value_text(value)}", width, 17))
 
     def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         from mosaic_deploy.cli.render.text.migration_status import history_lines
 
-        for line in history_lines(lines):
-            self._out(line)
+        self._out(*history_lines(lines, output_width(sys.stdout)))
 
     def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         from mosaic_deploy.cli.render.text.migration_status import repair_lines
 
-        for line in repair_lines(lines):
-            self._out(line)
+        self._out(*repair_lines(lines))
 
     def plan_saved(self, path: str) -> None:
-        import shlex
-
-        self._err(f"Saved. To apply exactly this plan:  mosaic-deploy apply {shlex.quote(path)}")
+        self._err("Plan saved. To apply exactly this plan:", f"  mosaic-deploy apply {shlex.quote(path)}")
 
     def created(self, path: Path) -> None:
         self._out(str(path))
@@ -124,45 +118,47 @@ class TextView:
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
         from mosaic_deploy.cli.render.text.hazards import lint_lines
 
-        for line in lint_lines(hazards, files):
-            self._out(line)
+        self._out(*lint_lines(hazards, files, output_width(sys.stdout)))
 
     def result(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
         for line in text:
             self._out(line)
 
     def error(self, error: MosaicError) -> None:
-        for line in error_lines(error):
-            self._err(line)
+        self._err(*error_lines(error, output_width(sys.stderr)))
 
     def _show_applied(self, plan: Plan, end: ApplyDone) -> None:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{count_text(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
-        self._out(click.style(f"Applied in {end.seconds:.1f} s: {done}.", fg="green") + f" ({cost})")
+        applied = click.style(f"Applied in {duration_text(end.seconds)}: {done}.", fg="green")
+        self._out(f"{applied} ({cost})")
         if plan.partial:
             from mosaic_deploy.cli.render.text.plan import partial_line
 
             self._out(partial_line(plan))
         if not plan.project.id:
             where = f" under environments.{plan.environment}" if plan.environment else ""
-            self._out(f"Pin the project in mosaic.yaml{where}, so that no other of this name is ever meant:")
-            self._out(f"  project: {{ id: {end.project.id}, name: {_yaml_text(end.project.name)} }}")
+            # A JSON string is a YAML string, whatever is in it.
+            name = json.dumps(end.project.name, ensure_ascii=False)
+            self._out(
+                f"Pin the project ID in mosaic.yaml{where} so a same-named project is never used by mistake:",
+                f"  project: {{ id: {end.project.id}, name: {name} }}",
+            )
         self._out(end.project.url)
 
-    def _out(self, line: str) -> None:
-        click.echo(line, color=self._color)
+    def _out(self, *lines: str) -> None:
+        width = output_width(sys.stdout)
+        for line in lines:
+            for part in wrap(line, width):
+                click.echo(part, color=self._color)
 
-    def _err(self, line: str) -> None:
+    def _err(self, *lines: str) -> None:
         sys.stdout.flush()
-        click.echo(line, err=True, color=self._color)
-
-
-def _yaml_text(text: str) -> str:
-    """A JSON string is a YAML string, whatever is in it."""
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
+        width = output_width(sys.stderr)
+        for line in lines:
+            for part in wrap(line, width):
+                click.echo(part, err=True, color=self._color)
 
 
 def _value_text(value: object) -> str:

@@ -1,5 +1,4 @@
-"""A migration that failed while edits are followed: it is sent again when something about it is another, not with
-every save of something else."""
+"""The migration or seed that failed last: it isn't sent again until something about it changes."""
 
 from __future__ import annotations
 
@@ -15,12 +14,10 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.plan import Plan
 
 _TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATEs that may go away by themselves: connections, deadlocks, resources, locks, an operator."""
+"""Classes of SQLSTATEs that may not come back: connections, deadlocks, resources, locks, an operator."""
 
 
 class FailedMigration:
-    """The migration, or seed, that failed last, and what it failed with."""
-
     def __init__(self) -> None:
         self._error: MosaicError | None = None
         self._inputs: object = None
@@ -28,25 +25,29 @@ class FailedMigration:
     def clear(self) -> None:
         self._error = None
 
-    def record_failure(self, error: MosaicError, plan: Plan, following: IncrementalPlanner) -> None:
-        """An apply of `plan` ended with `error`. Both sides are read once more: a part of the run may be committed,
-        and a file may have been corrected meanwhile, which is to be tried."""
+    def record_failure(self, error: MosaicError, plan: Plan, planner: IncrementalPlanner) -> None:
+        """An apply of `plan` failed with `error`.
+
+        Both sides are read again: some steps may be committed, and the file may have been corrected during the run,
+        in which case the next run tries it.
+        """
         self.clear()
         if not isinstance(error, MigrationFailed) or str(error.sqlstate)[:2] in _TRANSIENT_SQLSTATES:
             return
         try:
-            now = following.plan(())
+            now = planner.plan(())
         except MosaicError:
             return
         tried = _database_changes(plan)
-        if error.location and all(
-            tried.get(address) == each for address, each in _database_changes(now.plan).items()
-        ):
+        remaining = _database_changes(now.plan)
+        if error.location and all(tried.get(address) == checksum for address, checksum in remaining.items()):
             self._error, self._inputs = error, _inputs(now, error.location.file)
 
     def repeated_error(self, planned: PreparedPlan) -> MosaicError | None:
-        """How an apply of `planned` would end again; None where it is to be tried: its file was saved, another file
-        of the database or its history is another, or where it failed isn't known."""
+        """The error that an apply of `planned` would repeat.
+
+        None if it should be tried: its file was saved, or another migration, seed or the history changed.
+        """
         error = self._error
         if error is None or error.location is None:
             return None
@@ -57,7 +58,7 @@ class FailedMigration:
 
 
 def _database_changes(plan: Plan) -> dict[str, str]:
-    """What a plan does to the database, with its bytes."""
+    """Address → checksum of the plan's migrations and seeds."""
     return {
         change.address: change.checksum if isinstance(change, ApplyMigration) else change.sha256
         for change in plan.changes
@@ -65,22 +66,22 @@ def _database_changes(plan: Plan) -> dict[str, str]:
     }
 
 
-def _inputs(planned: PreparedPlan, failed: str) -> object:
-    """What a migration's end depends on, as far as both sides tell, and when its file was saved."""
-    wanted, live = planned.desired.snapshot, planned.live.snapshot
+def _inputs(planned: PreparedPlan, failed_file: str) -> object:
+    """What decides whether a migration fails, as far as it can be read, and when its file was saved."""
+    desired, live = planned.desired.snapshot, planned.live.snapshot
     return (
         live.project.id,
         [(m.version, m.file, m.checksum, m.units_done) for m in live.migrations or ()],
-        [(m.version, m.file, m.checksum) for m in wanted.migrations or ()],
-        *({o.path: o.sha256 for o in (side.seeds or {}).values()} for side in (wanted, live)),
-        wanted.extensions,
+        [(m.version, m.file, m.checksum) for m in desired.migrations or ()],
+        *({o.path: o.sha256 for o in (side.seeds or {}).values()} for side in (desired, live)),
+        desired.extensions,
         live.extensions,
-        save_stamp(planned.desired.manifest.root / failed),
+        save_stamp(planned.desired.manifest.root / failed_file),
     )
 
 
 def save_stamp(path: Path) -> object:
-    """Another value after each save, also of the same bytes; None where there is no file."""
+    """A value that changes with each save, even of the same bytes; None without a file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,0 +1,172 @@
+"""One run of a watch: plan what the edits changed, ask about destructive changes, apply, and run the draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.plan_retries import plan_when_lease_free
+from mosaic_deploy.cli.run_apply import DeployOptions
+from mosaic_deploy.cli.target.api_access import command_line
+from mosaic_deploy.cli.target.identity import holder, local_processes
+from mosaic_deploy.cli.target.session import Session
+from mosaic_deploy.cli.terminal.consent import require_plan_consent
+from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
+from mosaic_deploy.cli.watch.drafting import DraftRunner
+from mosaic_deploy.cli.watch.failed_migration import FailedMigration
+from mosaic_deploy.cli.watch.failures import refuse_empty_site
+from mosaic_deploy.cli.watch.live_reload import WatchObserver
+from mosaic_deploy.errors import Interrupted, MosaicError
+from mosaic_deploy.model.change import Delete, Put
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.screen import Screen
+    from mosaic_deploy.deploy import PreparedPlan
+    from mosaic_deploy.deploy.planning.incremental import IncrementalPlanner
+    from mosaic_deploy.model.plan import Plan
+    from mosaic_deploy.watch import Edits
+
+
+class EditDeployer:
+    """Deploys edits to the target of `session`, run after run. `planner` remembers both sides between the runs."""
+
+    planner: IncrementalPlanner
+
+    def __init__(
+        self, screen: Screen, session: Session, observer: WatchObserver, options: DeployOptions
+    ) -> None:
+        self._screen = screen
+        self.session = session
+        self._observer = observer
+        self._options = options
+        self._draft_runner = DraftRunner(screen)
+        self._failed_migration = FailedMigration()
+        self._postponed: tuple[str, ...] = ()
+        self.project_id = ""
+        """Empty until the project is known."""
+        self.draft_reached = False
+        """Whether the last run got as far as the draft: everything else is live then."""
+
+    def close(self) -> None:
+        self._draft_runner.close()
+        self.session.api.close()
+
+    def use(self, session: Session, planner: IncrementalPlanner) -> None:
+        """Deploys to another session's target from now on."""
+        self.session, self.planner = session, planner
+        self._failed_migration.clear()
+
+    def check_draft(self) -> bool:
+        """Reports a draft that another watch has replaced; whether the platform has lost this one's draft."""
+        self._draft_runner.report_replaced()
+        return self._draft_runner.lost
+
+    def record_failure(self, error: MosaicError, plan: Plan) -> None:
+        """An apply of `plan` failed: a failed migration isn't tried again until something about it changes."""
+        self._failed_migration.record_failure(error, plan, self.planner)
+
+    def deploy(self, edits: Edits, seen: float) -> MosaicError | None:
+        """Plans and applies what `edits` changed; returns why the apply failed.
+
+        Raises MosaicError's children before the apply and from the draft, and KeyboardInterrupt.
+        """
+        self.draft_reached = False
+        planned = self._make_plan(lambda: self.planner.plan(edits))
+        self._set_project(planned.plan.project.id)
+        self._report_postponed(planned)
+        if not planned.has_work:
+            self._run_draft(planned, database_changed=False)
+            return None
+        if error := self._failed_migration.repeated_error(planned):
+            return error
+        last = self._confirm_and_apply(planned, seen)
+        if isinstance(last, ApplyFailed):
+            self.record_failure(last.error, planned.plan)
+            return last.error
+        self._set_project(last.project.id)
+        self._observer.on_apply(planned, last)
+        files_only = all(isinstance(change, Put | Delete) for change in planned.plan.changes)
+        self._run_draft(planned, database_changed=not files_only)
+        return None
+
+    def deploy_files(self, seen: float) -> PreparedPlan | None:
+        """Deploys static and storage files and the draft, without the database; None if there is no project yet.
+
+        Raises MosaicError's children and KeyboardInterrupt.
+        """
+        planned = self._make_plan(self.planner.plan_files)
+        if not planned.plan.project.id:
+            return None
+        self._set_project(planned.plan.project.id)
+        if planned.plan.changes:
+            last = self._confirm_and_apply(planned, seen)
+            if isinstance(last, ApplyFailed):
+                raise last.error
+            self._observer.on_apply(planned, last)
+        self._run_draft(planned, database_changed=False)
+        return planned
+
+    def _make_plan(self, plan: Callable[[], PreparedPlan]) -> PreparedPlan:
+        from mosaic_deploy.live.ledger.lease import WaitPolicy
+
+        wait_policy = WaitPolicy(self._options.lock_timeout, self._options.force_unlock, local_processes())
+        return plan_when_lease_free(self._screen, self.session.api, plan, wait_policy, holder())
+
+    def _set_project(self, project_id: str) -> None:
+        if project_id:
+            self.project_id = project_id
+            self._observer.on_start(self.session, project_id)
+
+    def _report_postponed(self, planned: PreparedPlan) -> None:
+        if planned.postponed_migrations and planned.postponed_migrations != self._postponed:
+            self._screen.postponed(planned.postponed_migrations)
+        self._postponed = planned.postponed_migrations
+
+    def _confirm_and_apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
+        """Edits were confirmed when the watch began; destructive changes are asked about each time."""
+        refuse_empty_site(planned)
+        plan = planned.plan
+        if plan.to_confirm or plan.prune_count:
+            self._screen.plan(plan, final=False)
+        require_plan_consent(plan, yes=True, allow=self._options.allow, command=command_line())
+        return self._apply(planned, seen)
+
+    def _apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
+        from mosaic_deploy import deploy
+
+        options = deploy.ApplyOptions(
+            holder=holder(),
+            retry_command=command_line(),
+            lock_wait=self._options.lock_timeout,
+            force_unlock=self._options.force_unlock,
+            processes=local_processes(),
+            parallelism=self._options.plan_options.parallelism,
+        )
+        report = self._screen.edit_report(planned, seen)
+        events = InterruptibleEvents(deploy.apply(self.session.api, planned, options))
+        last: ApplyDone | ApplyFailed | None = None
+        for event in events:
+            if isinstance(event, Waiting | Noted):
+                self._screen.waiting(event)
+            elif isinstance(event, ChangeDone):
+                report.done(event)
+            elif isinstance(event, ApplyDone | ApplyFailed):
+                last = event
+                report.ended(event)
+        if events.interrupt_pending:
+            raise KeyboardInterrupt
+        assert last is not None, "the last event of an apply is its result"
+        self.planner.record_apply(planned, last)
+        if isinstance(last, ApplyFailed):
+            if isinstance(last.error, Interrupted):
+                raise KeyboardInterrupt
+            self.session.complete_error(last.error)
+        return last
+
+    def _run_draft(self, planned: PreparedPlan, *, database_changed: bool) -> None:
+        self.draft_reached = True
+        if self._draft_runner.update(
+            self.session, planned, self.project_id, database_changed=database_changed
+        ):
+            self._observer.on_draft()
