@@ -21,7 +21,7 @@ from typing import Any
 
 from mosaic_deploy.errors import PlatformFailed
 
-_REQUIRED_PACKAGES = ("obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
+_REQUIRED_PACKAGES = ("jinja2", "obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
 _START_TIMEOUT = 180.0
 """Seconds: the first start unpacks PostgreSQL, which a slow disk may stretch."""
 
@@ -62,7 +62,7 @@ def ensure_started() -> EmbeddedPlatform:
     found = _find_running()
     if found is None:
         found = run_platform_command("start")
-    return EmbeddedPlatform(str(found["url"]), str(found["api_key"]), str(found.get("moved") or ""))
+    return EmbeddedPlatform(str(found["url"]), str(found["api_key"]), str(found.get("port_changed") or ""))
 
 
 def read_inbox() -> list[dict[str, Any]]:
@@ -77,10 +77,10 @@ def read_inbox() -> list[dict[str, Any]]:
     opener.addheaders = [("X-API-Key", str(found["api_key"]))]
     try:
         with opener.open(f"{found['url']}/inbox.json", timeout=10) as response:
-            mails: list[dict[str, Any]] = json.load(response)["mails"]
+            emails: list[dict[str, Any]] = json.load(response)["emails"]
     except (OSError, ValueError, KeyError) as error:
         raise PlatformFailed(f"the inbox can't be read: {error}") from None
-    return mails
+    return emails
 
 
 def dashboard_link() -> str | None:

@@ -61,14 +61,14 @@ async def _send_email(
     except EmailNotSent as error:
         if error.maybe_sent:
             text = f"the mail server's answer was lost, so the mail may arrive or not: {error}"
-            raise Fault(502, "mail_unconfirmed", text) from error
+            raise Fault(502, "email_unconfirmed", text) from error
         await control_database.fetch(
             platform.pool,
             "WITH gone AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
             " DELETE FROM mail_count WHERE id = %(count)s",
             {"hash": _hash(token), "count": count},
         )
-        raise Fault(502, "mail_unsent", f"the mail could not be sent: {error}") from error
+        raise Fault(502, "email_not_sent", f"the mail could not be sent: {error}") from error
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
@@ -168,7 +168,7 @@ def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
     when = next_at.astimezone(UTC).isoformat(timespec="seconds")
     return Fault(
         429,
-        "mail_limit_reached",
+        "email_limit_reached",
         f"the {tier} tier sends {limit} mail{'' if limit == 1 else 's'} a day; the next one is possible at {when}",
         details={"next_at": when},
         headers={"Retry-After": str(seconds)},

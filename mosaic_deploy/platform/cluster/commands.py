@@ -55,8 +55,8 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--connections", type=int, default=20)
         command.add_argument("--free-storage", type=_argparse_type(parse_size), default=20 * 10**9)
         command.add_argument("--pro-storage", type=_argparse_type(parse_size), default=10**12)
-        command.add_argument("--free-mails", type=_argparse_type(parse_count), default=10)
-        command.add_argument("--pro-mails", type=_argparse_type(parse_count), default=1000)
+        command.add_argument("--free-emails", type=_argparse_type(parse_count), default=10)
+        command.add_argument("--pro-emails", type=_argparse_type(parse_count), default=1000)
         if name == "work":
             command.add_argument("--listener", type=int, required=True)
             command.add_argument("--lifeline", type=int, required=True)
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         port=options.port,
         workers=options.workers,
         connections=options.connections,
-        limits=Limits(options.free_storage, options.pro_storage, options.free_mails, options.pro_mails),
+        limits=Limits(options.free_storage, options.pro_storage, options.free_emails, options.pro_emails),
     )
     smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     if options.command == "prepare":
@@ -138,7 +138,7 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
     """The same options once more, for a worker."""
     names = (
         "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
-        "free_mails", "pro_mails",
+        "free_emails", "pro_emails",
     )  # fmt: skip
     return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
 

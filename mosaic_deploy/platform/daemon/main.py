@@ -158,7 +158,7 @@ async def _platform_document(folder: Path, platform: Platform, postgres: Postgre
         "postgres_port": postgres.port,
         "home": str(folder),
         "home_id": platform.state.home_id,
-        "mails": "local inbox" if platform.mailer is None else platform.mailer.address,
+        "emails": "local inbox" if platform.mailer is None else platform.mailer.address,
         "version": __version__,
         "versions": {"platform": __version__, "postgres": postgres.version, **extensions},
     }

@@ -194,7 +194,7 @@ def test_accounts_dont_see_each_other(platform, api, project, account, asked) ->
     api.upload(mine, "a.bin", b"x")
     ticket = api.post("/tickets", json={"subject": "Mine", "message": "x"}).json()["ticket_id"]
     api.post(f"/{mine}/auth/magic-link", json={"email": "mine@example.com"})
-    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["mails"][0]["id"]
+    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["emails"][0]["id"]
     assert asked(key).json() == {"projects": []}
     assert asked(key, "/tickets").json() == {"tickets": []}
     refused = [

@@ -19,7 +19,7 @@ def send(api, project_id: str, **body: object) -> httpx.Response:
 
 
 def last_mail(api, project_id: str) -> dict[str, str]:
-    mails = api.get(f"{api.root}/inbox.json").json()["mails"]
+    mails = api.get(f"{api.root}/inbox.json").json()["emails"]
     newest = next(mail for mail in mails if mail["project_id"] == project_id)
     return dict(api.get(f"{api.root}/inbox/{newest['id']}.json").json())
 
@@ -110,7 +110,7 @@ def test_ten_mails_a_day(api, project, platform) -> None:
         answers = list(threads.map(lambda n: send(api, project_id, email=f"u{n}@example.com"), range(15)))
     assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 5
     refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.json()["error"]["code"] == "mail_limit_reached"
+    assert refused.json()["error"]["code"] == "email_limit_reached"
     assert refused.json()["error"]["next_at"] in refused.json()["error"]["message"]
     assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
     assert send(api, project(), email="other@example.com").status_code == 200

@@ -274,7 +274,7 @@ def test_an_account_moves_to_another_tier(services) -> None:
     """With limits of the operator's own choice; what the commands print has no key but a new one."""
     made = run(services, "account-create", "Dora")
     number = str(made["account_id"])
-    limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-mails", "1", "--pro-mails", "2")
+    limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-emails", "1", "--pro-emails", "2")
     with serve(services, *limits) as served, served.client(made["api_key"]) as dora:
         one = f"/v1/project/{create(dora, 'Moved')}"
         assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "1 MB"

@@ -54,7 +54,7 @@ def assert_kept(document, project_id: str) -> None:
         assert httpx.get(f"{document['url']}/sites/{project_id}/").text == "kept"
         stored = httpx.get(f"{document['url']}/sites/{project_id}/storage/a%20b/%C3%BC.bin")
         assert stored.content == b"kept" * 750_000
-        (mail,) = api.get(f"{document['url']}/inbox.json").json()["mails"]
+        (mail,) = api.get(f"{document['url']}/inbox.json").json()["emails"]
         token = httpx.URL(mail["link"]).params["token"]
         assert len(api.get("/tickets").json()["tickets"]) == 1
         credentials = api.get(f"/{project_id}/credentials").json()

@@ -102,7 +102,7 @@ def _assert_kept(document, project_id: str) -> None:
         assert rows["data"] == [{"a": 42}]
         assert client.get(f"{document['url']}/sites/{project_id}/").text == "kept"
         assert client.get(f"{document['url']}/sites/{project_id}/storage/a.bin").text == "kept"
-        assert len(client.get(f"{document['url']}/inbox.json").json()["mails"]) == 1
+        assert len(client.get(f"{document['url']}/inbox.json").json()["emails"]) == 1
         assert len(client.get("/tickets").json()["tickets"]) == 1
         assert client.get("/projects").json()["projects"][0]["url"].endswith(f".localhost:{document['port']}")
 
@@ -153,14 +153,14 @@ def _taken_port(home: Path, first, project_id: str) -> None:
         moved = run_platform(home, "start")
     assert moved["status"] == "started"
     assert moved["port"] != first["port"]
-    assert moved["moved"].startswith(f"port {first['port']} is taken; ")
-    assert moved["moved"].endswith(f":{moved['port']} now, no longer in :{first['port']}")
+    assert moved["port_changed"].startswith(f"port {first['port']} is taken; ")
+    assert moved["port_changed"].endswith(f":{moved['port']} now, no longer in :{first['port']}")
     assert moved["postgres_port"] != first["postgres_port"]
     _assert_kept(moved, project_id)
     assert run_platform(home, "stop")["status"] == "stopped"
     again = run_platform(home, "start")
     assert (again["port"], again["postgres_port"]) == (moved["port"], moved["postgres_port"])
-    assert "moved" not in again
+    assert "port_changed" not in again
     _assert_kept(again, project_id)
     _asked_port(home, again)
 
@@ -179,7 +179,7 @@ def _asked_port(home: Path, running) -> None:
     assert processes_of(home) == []
     port = free_port()
     moved = run_platform(home, "start", "--port", str(port))
-    assert (moved["port"], moved["moved"]) == (
+    assert (moved["port"], moved["port_changed"]) == (
         port, f"addresses of sites and files end in :{port} now, no longer in :{running['port']}",
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def test_a_person_reads_mails_and_closes_a_ticket(api, project, inside) -> None:
     project_id = project("In the browser")
     api.post(f"/{project_id}/auth/magic-link", json={"email": "ada@example.com"})
     number = api.post("/tickets", json={"subject": "Broken", "message": "It is."}).json()["ticket_id"]
-    mail = api.get(api.root + "/inbox.json").json()["mails"][0]
+    mail = api.get(api.root + "/inbox.json").json()["emails"][0]
     inside.go(api.root + "/")
     assert inside.value("document.querySelectorAll('h2').length") == 5
     assert project_id in inside.text()

@@ -153,8 +153,8 @@ def test_what_projects_say_is_text(api, project, browser) -> None:
     assert "&lt;script&gt;" in pages[4].text
     assert f'<a href="http://{project_id}.localhost:' in pages[1].text
     assert "sandbox" in browser.get(mail + "/html").headers["Content-Security-Policy"]
-    assert browser.get("/inbox/999999").json()["error"]["code"] == "mail_not_found"
-    assert browser.get("/inbox/x").json()["error"]["code"] == "mail_not_found"
+    assert browser.get("/inbox/999999").json()["error"]["code"] == "email_not_found"
+    assert browser.get("/inbox/x").json()["error"]["code"] == "email_not_found"
 
 
 def _write_ledger(api, project_id: str, evil: str) -> None:

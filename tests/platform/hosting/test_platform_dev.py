@@ -40,7 +40,7 @@ class Dev:
 def test_a_page_has_the_script_only_while_a_session_lives(dev) -> None:
     assert dev.get("/", **BROWSER).status_code == 304
     assert dev.get("/__mosaic_dev/client.js").status_code == 404
-    assert dev.say("beat").json()["expires_in"] > 0
+    assert dev.say("heartbeat").json()["expires_in"] > 0
     page = dev.get("/", **BROWSER)
     assert page.text == PAGE + f"\n{TAG}\n"
     assert page.headers["cache-control"] == "no-store"
@@ -55,7 +55,7 @@ def test_a_page_has_the_script_only_while_a_session_lives(dev) -> None:
 
 
 def test_nothing_else_is_touched(dev) -> None:
-    dev.say("beat")
+    dev.say("heartbeat")
     assert dev.get("/").text == PAGE
     assert dev.get("/style.css", Accept="text/html").text == "body {}"
     assert TAG not in httpx.get(f"{dev.api.root}/sites/{dev.id}/", headers=BROWSER).text
@@ -67,16 +67,16 @@ def test_nothing_else_is_touched(dev) -> None:
 
 def test_only_this_machines_key_begins_a_session(dev) -> None:
     for key in ({}, {"X-API-Key": "mk_wrong"}):
-        refused = httpx.post(f"{dev.api.root}/dev/{dev.id}", headers=key, json={"type": "beat"})
+        refused = httpx.post(f"{dev.api.root}/dev/{dev.id}", headers=key, json={"type": "heartbeat"})
         assert refused.status_code == 401
-    assert dev.api.post(f"{dev.api.root}/dev/not-there", json={"type": "beat"}).status_code == 404
+    assert dev.api.post(f"{dev.api.root}/dev/not-there", json={"type": "heartbeat"}).status_code == 404
     assert dev.say("dance").status_code == 400
     assert dev.api.post(f"{dev.api.root}/dev/{dev.id}", json={}).status_code == 400
 
 
 def test_what_is_said_is_told_to_pages(dev) -> None:
-    dev.say("beat")
-    dev.say("broken", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
+    dev.say("heartbeat")
+    dev.say("error", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
     told = []
     ready = threading.Event()
 
@@ -92,25 +92,25 @@ def test_what_is_said_is_told_to_pages(dev) -> None:
     listener = threading.Thread(target=listen)
     listener.start()
     assert ready.wait(30)
-    dev.say("mended")
-    dev.say("mended")
-    dev.say("live", paths=["style.css"])
+    dev.say("resolved")
+    dev.say("resolved")
+    dev.say("deployed", paths=["style.css"])
     dev.say("end")
     listener.join(30)
     assert not listener.is_alive()
     hello, mended, live = told
     assert (hello["type"], hello["error"]) == ("hello", ["error[x]: <b>", "mosaic.yaml:1:2"])
-    assert mended == {"type": "mended"}
-    assert (live["type"], live["paths"]) == ("live", ["style.css"])
+    assert mended == {"type": "resolved"}
+    assert (live["type"], live["paths"]) == ("deployed", ["style.css"])
     assert live["version"] != hello["version"]
 
 
 def test_new_mails_are_in_the_answer(dev) -> None:
-    first = dev.say("beat").json()
-    assert first["mails"] == []
+    first = dev.say("heartbeat").json()
+    assert first["emails"] == []
     dev.api.post(f"/{dev.id}/auth/magic-link", json={"email": "ada@example.com"})
-    answer = dev.say("beat", mails_after=first["last_mail"]).json()
-    [mail] = answer["mails"]
+    answer = dev.say("heartbeat", emails_after=first["last_email"]).json()
+    [mail] = answer["emails"]
     assert mail["to"] == "ada@example.com"
     assert mail["link"].startswith("http")
-    assert dev.say("beat", mails_after=answer["last_mail"]).json()["mails"] == []
+    assert dev.say("heartbeat", emails_after=answer["last_email"]).json()["emails"] == []
