@@ -1,4 +1,4 @@
-"""The local inbox: what would have been sent, for developers and tests to read."""
+"""The local inbox: stores emails instead of sending them, for developers and tests to read."""
 
 from __future__ import annotations
 

@@ -74,6 +74,6 @@ def _asked(document, project_id: str) -> tuple[int, list[int]]:
         upload = client.post("/storage/upload", json={"filename": "a.bin", "size": 2_000_000})
         emails = [client.post("/auth/magic-link", json={"email": f"a{n}@example.com"}) for n in range(3)]
     refused = [one.json()["error"] for one in emails if one.status_code == 429]
-    assert all(one["message"].startswith("the free tier sends 2 mails a day") for one in refused)
+    assert all(one["message"].startswith("the free tier sends 2 emails a day") for one in refused)
     assert all("next_at" in one for one in refused)
     return upload.status_code, [one.status_code for one in emails]
