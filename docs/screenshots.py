@@ -45,7 +45,7 @@ def _shoot(home: Path) -> None:
             page.wait_for("document.querySelector('details') !== null")
             page.value("document.querySelector('details').open = true")
             page.screenshot(DOCS / "dashboard.png", height=1250)
-            mail = api.get(f"{root}/inbox.json").json()["mails"][0]["id"]
+            mail = api.get(f"{root}/inbox.json").json()["emails"][0]["id"]
             page.go(f"{root}/inbox/{mail}")
             page.screenshot(DOCS / "inbox.png", height=900)
 

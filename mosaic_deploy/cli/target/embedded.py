@@ -35,7 +35,7 @@ from mosaic_deploy.errors import (
     WriteFailed,
 )
 
-_REQUIRED_PACKAGES = ("obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
+_REQUIRED_PACKAGES = ("jinja2", "obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
 _START_TIMEOUT = 180.0
 """Seconds; the first start unpacks PostgreSQL, possibly to a slow disk."""
 
@@ -89,7 +89,7 @@ def ensure_started() -> EmbeddedPlatform:
     found = _find_running()
     if found is None:
         found = run_platform_command("start")
-    return EmbeddedPlatform(str(found["url"]), str(found["api_key"]), str(found.get("moved") or ""))
+    return EmbeddedPlatform(str(found["url"]), str(found["api_key"]), str(found.get("port_changed") or ""))
 
 
 def read_inbox() -> list[dict[str, Any]]:

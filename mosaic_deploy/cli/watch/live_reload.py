@@ -94,18 +94,18 @@ class LiveReload(WatchObserver):
         self._messages.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
 
     def on_draft(self) -> None:
-        self._messages.put({"type": "live", "paths": []})
+        self._messages.put({"type": "deployed", "paths": []})
 
     def on_error(self, error: MosaicError) -> None:
         from mosaic_deploy.cli.render.text.error import error_lines
 
         self._error = [click.unstyle(line) for line in error_lines(error)]
-        self._messages.put({"type": "broken", "lines": self._error})
+        self._messages.put({"type": "error", "lines": self._error})
 
     def resolved(self) -> None:
         if self._error is not None:
             self._error = None
-            self._messages.put({"type": "mended"})
+            self._messages.put({"type": "resolved"})
 
     def on_end(self) -> None:
         if self._thread is not None:
@@ -117,7 +117,7 @@ class LiveReload(WatchObserver):
             try:
                 message = self._messages.get(timeout=_HEARTBEAT_SECONDS)
             except queue.Empty:
-                message = {"type": "beat"}
+                message = {"type": "heartbeat"}
             self._send(message or {"type": "end"})
             if message is None:
                 return
@@ -133,12 +133,12 @@ class LiveReload(WatchObserver):
             return
         request = urllib.request.Request(  # noqa: S310 - the address is this machine's own platform's
             f"{found['url']}/dev/{self._project}",
-            json.dumps({**message, "mails_after": self._last_email}).encode(),
+            json.dumps({**message, "emails_after": self._last_email}).encode(),
             {"X-API-Key": str(found["api_key"]), "Content-Type": "application/json"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=5) as response:
             answer = json.load(response)
-        self._last_email = answer.get("last_mail", self._last_email)
-        for email in answer["mails"]:
+        self._last_email = answer.get("last_email", self._last_email)
+        for email in answer["emails"]:
             self._emails.put(email)

@@ -1,4 +1,4 @@
-"""Accounts and their API keys. Keys are stored as SHA-256: they are random, so nothing slower is needed."""
+"""Accounts and their API keys. Keys are random, so a plain SHA-256 is enough to store them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from mosaic_deploy.platform.postgres.control_database import Connection, Pool
 
 KEY_LIFETIME = timedelta(days=30)
 KEY_GRACE_PERIOD = timedelta(days=7)
-"""So long a key is still good that was replaced, or that should have been: what runs now, and what has the key
-written down, goes on."""
+"""How long a key works after it was replaced, or after KEY_LIFETIME: time to update programs that use it."""
 LOCAL_ACCOUNT_NAME = "local"
-"""The name of the account that a machine's own platform has."""
+"""The embedded platform's only account."""
 
 _CACHE_SECONDS = 5.0
 _CACHE_LIMIT = 1000
@@ -35,16 +34,16 @@ def key_hash(key: str) -> bytes:
 
 @dataclass(frozen=True)
 class AuthenticatedAccount:
-    """What a key lets in: an account; `key_expires_at` where the key has been replaced, or is due to be."""
+    """The account of an API key. `key_expires_at` is set if the key was replaced or is older than KEY_LIFETIME."""
 
     account_id: int
     key_expires_at: datetime | None = None
 
 
 class ApiKeyAuthenticator:
-    """Which account a key belongs to. Looked up by hash, so the time that takes tells nothing about other keys.
+    """Finds the account of an API key. Keys are looked up by hash, so response times reveal nothing about other keys.
 
-    What was found is trusted for some seconds; a key that another process has taken back is out after those.
+    Results are cached for 5 seconds; after that, a key that another process revoked is refused.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class ApiKeyAuthenticator:
     async def authenticate(
         self, pool: Pool, given: str | None, *, local: bool = True
     ) -> AuthenticatedAccount:
-        """The API's 401 where the key lets nobody in, with where the current one is to be had."""
+        """The account of the key `given`. Raises Fault 401, with a hint where to get the current key."""
         if not given:
             raise Fault(401, "api_key_missing", "the API key is missing: send it as X-API-Key")
         digest = key_hash(given)
@@ -70,15 +69,15 @@ class ApiKeyAuthenticator:
         return found
 
     def clear_cache(self) -> None:
-        """Ask anew from now on: keys have changed."""
+        """Call it after a key changed."""
         self._cache.clear()
 
 
 async def ensure_local_account(pool: Pool, key: str) -> int:
-    """The machine's own account, made with the key at the first start. Returns its id.
+    """Creates the embedded platform's account at the first start. Returns its ID.
 
-    A key that the database doesn't know, as after a restored backup, becomes its current one: it lies beside the
-    database's own password.
+    A `key` that the database doesn't know, as after a restore, becomes the current one: it is stored next to the
+    database's password, so it is as trusted.
     """
     async with pool.connection() as connection, connection.transaction():
         await control_database.rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
@@ -97,7 +96,7 @@ async def ensure_local_account(pool: Pool, key: str) -> int:
 
 
 async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
-    """An account with its first key, which is shown here and never again."""
+    """Creates an account. The result has its first key, which can't be shown again."""
     key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
         query = "INSERT INTO account (name, tier) VALUES (%(name)s, %(tier)s) RETURNING id"
@@ -108,9 +107,9 @@ async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
 
 
 async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRACE_PERIOD) -> str:
-    """The account's next key, which is shown here and never again. The current one is good for `grace` more.
+    """Returns a new key for the account, which can't be shown again. The current one works for `grace` more.
 
-    Raises LookupError for an account that isn't there.
+    Raises LookupError if there is no such account.
     """
     key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
@@ -122,7 +121,7 @@ async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRAC
 
 
 async def change_tier(pool: Pool, account_id: int, tier: str) -> dict[str, object]:
-    """Another tier for all projects of the account, from the next request on. Raises LookupError."""
+    """Changes the tier of all the account's projects, from the next request on. Raises LookupError."""
     query = "UPDATE account SET tier = %(tier)s WHERE id = %(id)s RETURNING name"
     row = await control_database.fetch_one(pool, query, {"id": account_id, "tier": tier})
     if row is None:
@@ -131,10 +130,10 @@ async def change_tier(pool: Pool, account_id: int, tier: str) -> dict[str, objec
 
 
 async def list_accounts(pool: Pool) -> list[dict[str, object]]:
-    """All of them, the oldest first, with what their current keys are good until."""
+    """All accounts, the oldest first, with the dates when their keys are due for rotation and when they expire."""
     query = (
         "SELECT id, name, tier, (SELECT count(*) FROM project WHERE account_id = account.id"
-        " AND status <> 'deleting') AS projects, api_key.created_at AS made FROM account"
+        " AND status <> 'deleting') AS projects, api_key.created_at AS key_created_at FROM account"
         " LEFT JOIN api_key ON account_id = account.id AND replaced_at IS NULL ORDER BY id"
     )
     return [
@@ -143,16 +142,18 @@ async def list_accounts(pool: Pool) -> list[dict[str, object]]:
             "name": row["name"],
             "tier": row["tier"],
             "projects": row["projects"],
-            "key_due": _day(row["made"] + KEY_LIFETIME) if row["made"] else None,
-            "key_expires": _day(row["made"] + KEY_LIFETIME + KEY_GRACE_PERIOD) if row["made"] else None,
+            "key_due": _day(row["key_created_at"] + KEY_LIFETIME) if row["key_created_at"] else None,
+            "key_expires": _day(row["key_created_at"] + KEY_LIFETIME + KEY_GRACE_PERIOD)
+            if row["key_created_at"]
+            else None,
         }
         for row in await control_database.fetch(pool, query)
     ]
 
 
 async def is_rotation_due(pool: Pool, key: str) -> bool:
-    """Whether `key`, an account's own, is to be replaced: it is old, or has been replaced already by a rotation
-    that ended before anybody was told the new one."""
+    """Whether `key` must be replaced: it is older than KEY_LIFETIME, or an interrupted rotation already replaced it
+    without storing the new one."""
     row = await control_database.fetch_one(
         pool,
         "SELECT replaced_at IS NOT NULL OR created_at <= now() - %(life)s AS due FROM api_key"
@@ -163,13 +164,13 @@ async def is_rotation_due(pool: Pool, key: str) -> bool:
 
 
 async def _replace_key(connection: Connection, account_id: int, key: str, grace: timedelta) -> None:
-    """One that had run out by its age doesn't come to life again."""
+    """Makes `key` the current one. The old key gets `grace`, unless it had already expired by age."""
     await control_database.rows(
         connection,
         "UPDATE api_key SET replaced_at = now(), expires_at = CASE"
-        " WHEN created_at + %(whole)s <= now() THEN created_at + %(whole)s ELSE now() + %(grace)s END"
+        " WHEN created_at + %(lifetime)s <= now() THEN created_at + %(lifetime)s ELSE now() + %(grace)s END"
         " WHERE account_id = %(account)s AND replaced_at IS NULL",
-        {"account": account_id, "grace": grace, "whole": KEY_LIFETIME + KEY_GRACE_PERIOD},
+        {"account": account_id, "grace": grace, "lifetime": KEY_LIFETIME + KEY_GRACE_PERIOD},
     )
     await control_database.rows(
         connection,
@@ -179,19 +180,19 @@ async def _replace_key(connection: Connection, account_id: int, key: str, grace:
 
 
 async def _look_up_key(pool: Pool, digest: bytes, local: bool) -> AuthenticatedAccount:
-    """A key that nobody replaced runs out all the same: on a served platform a new one can't be handed over by
-    itself."""
+    """Raises Fault 401 if the key is unknown or expired. A key that was never replaced expires by age, too: a served
+    platform can't hand out a new one by itself."""
     row = await control_database.fetch_one(
         pool,
-        "SELECT *, coalesce(expires_at <= now(), false) AS over FROM (SELECT account_id, created_at, replaced_at,"
+        "SELECT *, coalesce(expires_at <= now(), false) AS expired FROM (SELECT account_id, created_at, replaced_at,"
         " CASE WHEN replaced_at IS NOT NULL THEN expires_at"
         " WHEN created_at + %(life)s <= now() THEN created_at + %(life)s + %(grace)s END AS expires_at"
         " FROM api_key WHERE key_hash = %(hash)s) AS known",
         {"hash": digest, "life": KEY_LIFETIME, "grace": KEY_GRACE_PERIOD},
     )
     if row is None:
-        raise Fault(401, "api_key_invalid", "no account has this API key" + (_LOCAL_HINT if local else ""))
-    if row["over"]:
+        raise Fault(401, "api_key_invalid", "this API key isn't valid" + (_LOCAL_HINT if local else ""))
+    if row["expired"]:
         raise Fault(
             401, "api_key_expired", _expired_message(row) + (_LOCAL_HINT if local else _hosted_hint(row))
         )
@@ -203,15 +204,15 @@ _LOCAL_HINT = "; `mosaic-deploy local key` shows the current one"
 
 def _hosted_hint(row: DictRow) -> str:
     if row["replaced_at"] is not None:
-        return "; use the one that replaced it"
-    return f"; whoever runs this platform gives account {row['account_id']} its next one"
+        return "; use the key that replaced it"
+    return f"; ask the operator of this platform to rotate the key of account {row['account_id']}"
 
 
 def _expired_message(row: DictRow) -> str:
-    over = _day(row["expires_at"])
+    expired_on = _day(row["expires_at"])
     if row["replaced_at"] is None:
-        return f"this API key is of {_day(row['created_at'])}, too old, and has been refused since {over}"
-    return f"this API key was rotated out on {_day(row['replaced_at'])} and has been refused since {over}"
+        return f"this API key, created on {_day(row['created_at'])}, expired on {expired_on}"
+    return f"this API key was replaced on {_day(row['replaced_at'])} and expired on {expired_on}"
 
 
 def _day(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The API key of this machine's own platform. It alone is kept as it is, in the home, for `apply --local` to find."""
+"""The embedded platform's API key. It is stored in plain text in the data folder, so that `apply --local` finds it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalKey:
-    """The current key of one home."""
+    """The current key of one data folder."""
 
     def __init__(self, folder: Path, value: str, account_id: int) -> None:
         self.value = value
@@ -37,12 +37,12 @@ class LocalKey:
         return "LocalKey(mk_…)"
 
     async def rotate(self, pool: Pool) -> None:
-        """First the database, then the home: whoever reads a key there finds one that is good. Where this ends in
-        between, the next start finds the home's key replaced, and rotates once more."""
+        """Changes the database first, then the files, so a key read from a file always works. If this is interrupted in
+        between, the next start finds that the file's key was replaced, and rotates again."""
         async with self._rotation_lock:
             self.value = await accounts.rotate_key(pool, self._account_id)
             await asyncio.to_thread(self._write)
-        log.info("the API key was rotated")
+        log.info("API key rotated")
 
     async def rotate_if_due(self, pool: Pool) -> bool:
         if not await accounts.is_rotation_due(pool, self.value):
@@ -61,15 +61,13 @@ class LocalKey:
 
 _CHECK_SECONDS = 600.0
 
-log = logging.getLogger(__name__)
-
 
 async def rotate_now(platform: Platform, _request: Request) -> Response:
-    """Asked for with the current key of this machine's own account, by `local key rotate`."""
+    """`local key rotate`: replaces this machine's key. Needs a key of this machine's own account."""
     key = _require_local_key(platform)
     own = await platform.authenticator.authenticate(platform.pool, key.value)
     if own.account_id != platform.account_id:
-        raise Fault(404, "not_found", "the key of this machine isn't this account's")
+        raise Fault(404, "not_found", "only this machine's own account can rotate this machine's key")
     await key.rotate(platform.pool)
     platform.authenticator.clear_cache()
     until = (datetime.now(UTC) + KEY_GRACE_PERIOD).isoformat(timespec="seconds")
@@ -77,7 +75,7 @@ async def rotate_now(platform: Platform, _request: Request) -> Response:
 
 
 async def rotate_when_due(platform: Platform) -> None:
-    """For ever: a new key every 30 days."""
+    """Rotates the key every 30 days, until cancelled."""
     key = _require_local_key(platform)
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
@@ -85,10 +83,10 @@ async def rotate_when_due(platform: Platform) -> None:
             if await key.rotate_if_due(platform.pool):
                 platform.authenticator.clear_cache()
         except (psycopg.Error, PoolTimeout, OSError) as error:
-            log.warning("the rotation of the API key is put off: %s", str(error).strip())
+            log.warning("rotating the API key failed, will retry: %s", str(error).strip())
 
 
 def _require_local_key(platform: Platform) -> LocalKey:
     if platform.local_key is None:
-        raise Fault(404, "not_found", "there is no key of this machine's own here")
+        raise Fault(404, "not_found", "this platform has no local API key")
     return platform.local_key

@@ -181,7 +181,7 @@ OPERATIONS = (
 
 # Routes outside the API: dashboard, inbox, dev sessions, health. (method, path, needs the API key, endpoint)
 LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
-    ("GET", "/", False, browser_session_required(pages.show)),
+    ("GET", "/", False, browser_session_required(pages.show_overview)),
     ("GET", "/key", False, browser_session_required(pages.show_key)),
     ("GET", "/requests", False, browser_session_required(pages.show_requests)),
     ("GET", "/projects/{project_id}", False, browser_session_required(pages.show_project)),
@@ -197,10 +197,10 @@ LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("POST", "/dev/{project_id}/draft", True, drafts.update_session),
     ("GET", "/healthz", False, page.health),
     ("GET", "/inbox.json", True, inbox.list_emails),
-    ("GET", "/inbox/{mail_id}.json", True, inbox.show_email),
+    ("GET", "/inbox/{email_id}.json", True, inbox.show_email),
     ("GET", "/inbox", False, browser_session_required(inbox_pages.show_inbox_page)),
-    ("GET", "/inbox/{mail_id}", False, browser_session_required(inbox_pages.show_email_page)),
-    ("GET", "/inbox/{mail_id}/html", False, browser_session_required(inbox_pages.show_email_html)),
+    ("GET", "/inbox/{email_id}", False, browser_session_required(inbox_pages.show_email_page)),
+    ("GET", "/inbox/{email_id}/html", False, browser_session_required(inbox_pages.show_email_html)),
     # The upload URL itself is the permission.
     ("PUT", "/upload/{project_id}/{filename}", False, storage.receive_upload),
 )

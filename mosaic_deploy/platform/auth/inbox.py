@@ -1,4 +1,4 @@
-"""The local inbox: what would have been sent, for developers and tests to read."""
+"""The local inbox: stores emails instead of sending them, for developers and tests to read."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ async def store_email(
 
 
 async def list_emails(platform: Platform, _request: Request) -> Response:
-    return JsonResponse({"mails": [_row_document(row) for row in await recent(platform, 1000)]})
+    return JsonResponse({"emails": [_row_document(row) for row in await recent(platform, 1000)]})
 
 
 async def show_email(platform: Platform, request: Request) -> Response:
-    row = await find(platform, request.path_params["mail_id"])
+    row = await find(platform, request.path_params["email_id"])
     message = bytes(row["message"]).decode("utf-8", "replace")
     return JsonResponse(
         {**_row_document(row), "text": row["text_body"], "html": row["html_body"], "message": message}
@@ -59,16 +59,16 @@ async def recent(platform: Platform, limit: int) -> list[DictRow]:
     )
 
 
-async def find(platform: Platform, mail_id: str) -> DictRow:
-    usable = mail_id.isascii() and mail_id.isdecimal() and len(mail_id) < 18
+async def find(platform: Platform, email_id: str) -> DictRow:
+    usable = email_id.isascii() and email_id.isdecimal() and len(email_id) < 18
     row = usable and await control_database.fetch_one(
         platform.pool,
         "SELECT mail.* FROM mail JOIN project ON project.id = mail.project_id"
         " WHERE mail.id = %(id)s AND project.account_id = %(account)s",
-        {"id": int(mail_id), "account": platform.account_id},
+        {"id": int(email_id), "account": platform.account_id},
     )
     if not row:
-        raise Fault(404, "mail_not_found", f"there is no mail {mail_id!r}")
+        raise Fault(404, "email_not_found", f"there is no email {email_id!r}")
     return row
 
 

@@ -1,4 +1,4 @@
-"""Sign-in by magic link: asked for with the API key, mailed, verified exactly once."""
+"""Sign-in by magic link: requested with the API key, sent by email, verified exactly once."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ async def send_magic_link(platform: Platform, request: Request) -> Response:
 async def _send_email(
     platform: Platform, mailer: Mailer, message: EmailMessage, token: str, count: int
 ) -> None:
-    """Outside the transaction: a slow mail server holds no lock. A mail that didn't go out isn't counted."""
+    """Runs outside the transaction, so a slow mail server holds no lock. An email that wasn't sent isn't counted."""
     try:
         await mailer.send(message)
     except EmailNotSent as error:
         if error.maybe_sent:
-            text = f"the mail server's answer was lost, so the mail may arrive or not: {error}"
-            raise Fault(502, "mail_unconfirmed", text) from error
+            text = f"the connection to the mail server was lost; the email may or may not arrive: {error}"
+            raise Fault(502, "email_unconfirmed", text) from error
         await control_database.fetch(
             platform.pool,
-            "WITH gone AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
+            "WITH token AS (DELETE FROM sign_in_token WHERE token_hash = %(hash)s)"
             " DELETE FROM mail_count WHERE id = %(count)s",
             {"hash": _hash(token), "count": count},
         )
-        raise Fault(502, "mail_unsent", f"the mail could not be sent: {error}") from error
+        raise Fault(502, "email_not_sent", f"the email couldn't be sent: {error}") from error
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
@@ -77,8 +77,8 @@ async def verify_token(platform: Platform, request: Request) -> Response:
 
 
 async def verify_on_site(platform: Platform, request: Request, project_id: str) -> Response:
-    """The same for a page of the site, which has no key: the token is the secret."""
-    # Only a page of this very origin may send JSON here without being asked back by the browser first.
+    """`verify_token` for a page of the site, without an API key: the token is the secret."""
+    # JSON from another origin needs a CORS preflight, which fails here; a plain form wouldn't need one.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Fault(415, "json_expected", "send the token as application/json")
     if await find_project_by_id(platform, project_id) is None:
@@ -92,7 +92,7 @@ async def read_settings(platform: Platform, request: Request) -> Response:
 
 
 async def write_settings(platform: Platform, request: Request) -> Response:
-    """Replace the settings; the answer is what is stored now."""
+    """Replaces the settings; the response has what is stored now."""
     document = await request_body.read_json(request)
     project = await find_project(platform, request)
     redirects.check_settings(document, platform.site_url(project["id"]))
@@ -106,7 +106,7 @@ async def write_settings(platform: Platform, request: Request) -> Response:
 
 
 async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
-    """One UPDATE decides: of many at once, one finds the token unused."""
+    """One UPDATE decides, so only one of several concurrent requests finds the token unused."""
     document = await request_body.read_json(request)
     token, email = (
         request_body.text(document, "token", limit=500),
@@ -132,15 +132,17 @@ async def _token_fault(platform: Platform, parameters: dict[str, Any]) -> Fault:
         parameters,
     )
     if row is None:
-        return Fault(401, "token_invalid", "this sign-in link is not valid")
+        return Fault(401, "token_invalid", "this magic link is not valid")
     if row["used_at"] is not None:
-        return Fault(401, "token_used", "this sign-in link was used already; ask for another one")
-    return Fault(401, "token_expired", "this sign-in link has expired; ask for another one")
+        return Fault(401, "token_used", "this magic link was already used; request a new one")
+    return Fault(401, "token_expired", "this magic link has expired; request a new one")
 
 
 async def _count_email(connection: Connection, project: DictRow, limit: int) -> int:
-    """Count one mail, or refuse it; returns the count's id. The project's row is the lock, so that two can't both
-    be the last one."""
+    """Counts one email and returns the count's ID. Raises Fault 429 if the daily limit is reached.
+
+    Locks the project's row, so two requests can't both take the last one.
+    """
     parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
     await control_database.rows(
         connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters
@@ -168,8 +170,8 @@ def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
     when = next_at.astimezone(UTC).isoformat(timespec="seconds")
     return Fault(
         429,
-        "mail_limit_reached",
-        f"the {tier} tier sends {limit} mail{'' if limit == 1 else 's'} a day; the next one is possible at {when}",
+        "email_limit_reached",
+        f"the {tier} tier sends {limit} email{'' if limit == 1 else 's'} a day; you can send the next one at {when}",
         details={"next_at": when},
         headers={"Retry-After": str(seconds)},
     )
@@ -178,7 +180,7 @@ def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
 async def _insert_token(connection: Connection, project_id: str, email: str, token: str) -> None:
     await control_database.rows(
         connection,
-        # Those of yesterday are of no use to anyone, not even for saying that they are too old.
+        # Expired tokens are kept for a day to answer `token_expired` instead of `token_invalid`.
         "WITH old AS (DELETE FROM sign_in_token"
         " WHERE project_id = %(project)s AND expires_at < now() - interval '1 day')"
         " INSERT INTO sign_in_token (token_hash, project_id, email, expires_at)"

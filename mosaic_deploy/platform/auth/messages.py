@@ -1,22 +1,26 @@
-"""The mails that the platform sends for projects, in the projects' names."""
+"""Builds the emails that the platform sends in a project's name."""
 
 from __future__ import annotations
 
-import html
 import unicodedata
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 DEFAULT_SENDER = "no-reply@mosaic.localhost"
-# Turn the reading direction, and with it what a name seems to say.
+# They change the reading direction, so a name could look like another one.
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def magic_link_email(project_name: str, sender: str, recipient: str, link: str, minutes: int) -> EmailMessage:
-    """Text and HTML. `link` is in ASCII; both addresses are checked ones."""
+    """The email with a text and an HTML body. `link` must be ASCII, and both addresses already validated."""
     name = safe_display_name(project_name)
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"Sign in to {name}"
@@ -24,15 +28,19 @@ def magic_link_email(project_name: str, sender: str, recipient: str, link: str, 
     message["To"] = recipient
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-    # Vacation notes and the like don't answer to this.
+    # Keeps automatic replies from answering.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_text_body(name, link, minutes))
-    message.add_alternative(_html_body(name, link, minutes), subtype="html")
+    notice = (
+        f"The link works once and expires in {minutes} minutes. If you didn't ask for it, ignore this email."
+    )
+    message.set_content(f"Sign in to {name}:\n\n{link}\n\n{notice}\n")
+    html = _magic_link_template().render(name=name, link=link, notice=notice)
+    message.add_alternative(html + "\n", subtype="html")
     return message
 
 
 def text_and_html(message: EmailMessage) -> tuple[str, str]:
-    """(text, HTML) as a reader sees them."""
+    """(text, HTML), decoded."""
     plain, rich = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert rich is not None
@@ -40,35 +48,21 @@ def text_and_html(message: EmailMessage) -> tuple[str, str]:
 
 
 def safe_display_name(name: str) -> str:
-    """A project's name as one line of what is seen: nothing in it breaks lines, turns the direction of reading, or
-    is decoded into something else, as `=?…?=` is in headers. (The standard library decodes it when a header is set,
-    and writes line breaks found inside as they are.)
+    """A project's name as one visible line, safe in a header.
+
+    Removes line breaks, direction controls and surrogates, and breaks up encoded words (`=?…?=`): the standard library
+    decodes those when a header is set, and keeps line breaks inside them.
     """
-    seen = "".join(
+    visible = "".join(
         letter for letter in name if letter not in _BIDI_CONTROLS and unicodedata.category(letter) != "Cs"
     )
-    return " ".join(seen.replace("=?", "= ?").split()) or "Mosaic"
+    return " ".join(visible.replace("=?", "= ?").split()) or "Mosaic"
 
 
-def _text_body(name: str, link: str, minutes: int) -> str:
-    return (
-        f"Sign in to {name}:\n\n{link}\n\n"
-        f"The link works once, for {minutes} minutes. If you didn't ask for it, ignore this mail.\n"
-    )
+@cache
+def _magic_link_template() -> Template:
+    # Imported with the first email: most platforms never send one.
+    from jinja2 import Environment, PackageLoader
 
-
-def _html_body(name: str, link: str, minutes: int) -> str:
-    name, target = html.escape(name), html.escape(link)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in to {name}</title></head>\n'
-        '<body style="margin:0;padding:24px;background:#f4f5f8;color:#1d2433;'
-        'font-family:system-ui,Segoe UI,Roboto,Helvetica,Arial,sans-serif;line-height:1.5">\n'
-        '<div style="max-width:480px;margin:0 auto;padding:32px;background:#ffffff;border-radius:12px">\n'
-        f'<h1 style="font-size:20px;margin:0 0 16px">Sign in to {name}</h1>\n'
-        f'<p style="margin:24px 0"><a href="{target}" style="display:inline-block;padding:12px 24px;'
-        'background:#1a4fd0;color:#ffffff;border-radius:8px;text-decoration:none;font-weight:600">Sign in</a></p>\n'
-        f'<p style="font-size:14px;color:#5a6478">The link works once, for {minutes} minutes.'
-        " If you didn't ask for it, ignore this mail.</p>\n"
-        f'<p style="font-size:12px;color:#5a6478;word-break:break-all">{target}</p>\n'
-        "</div></body></html>\n"
-    )
+    environment = Environment(loader=PackageLoader("mosaic_deploy.platform.auth"), autoescape=True)
+    return environment.get_template("magic_link.html")

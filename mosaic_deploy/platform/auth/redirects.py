@@ -1,4 +1,4 @@
-"""Where a sign-in link may lead: a path of the project's own site, never anywhere else."""
+"""Checks where a magic link may lead: to a path of the project's own site only."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mosaic_deploy.platform.projects.names import has_control_characters
 
 _MAX_DECODINGS = 8
 _RESERVED_PARAMETERS = ("token", "email")
-# What may stand in a URL as it is.
+# Characters that stay unquoted in a URL.
 _URL_SAFE = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 def checked_redirect(redirect: str, site_url: str, settings: dict[str, Any]) -> str:
-    """The redirect as a path of the site. A Fault where it leads elsewhere, or isn't one of those allowed."""
+    """The redirect as a path of the site. Raises Fault if it leads elsewhere or isn't in the allowed list."""
     path = _local_path(redirect)
     if path is None:
         raise Fault(400, "redirect_invalid", "`redirect_url` must be a path of the site, such as /dashboard")
     allowed = _allowed_paths(settings, site_url)
     if allowed and path not in allowed and urlsplit(path).path not in allowed:
         listed = ", ".join(sorted(allowed))
-        raise Fault(400, "redirect_not_allowed", f"`redirect_url` is not one of those allowed: {listed}")
+        raise Fault(400, "redirect_not_allowed", f"`redirect_url` is not in the allowed list: {listed}")
     return path
 
 
@@ -34,8 +34,8 @@ def default_redirect(settings: dict[str, Any], site_url: str) -> str:
 
 
 def build_magic_link(site_url: str, redirect: str, token: str, email: str) -> str:
-    """The link in the mail, in ASCII. What the redirect has as query and fragment stays, but for a token and an
-    email of its own: the page would read those, and sign in whoever they belong to."""
+    """The link in the email, in ASCII. Keeps the redirect's query and fragment, but drops its own `token` and `email`
+    parameters: the page would read those and sign in somebody else."""
     parts = urlsplit(redirect)
     kept = [
         field
@@ -47,7 +47,7 @@ def build_magic_link(site_url: str, redirect: str, token: str, email: str) -> st
 
 
 def check_settings(settings: dict[str, Any], site_url: str) -> None:
-    """Settings are kept as they are put; only what sign-in relies on is checked."""
+    """Raises Fault for settings that sign-in can't use. Unknown settings are allowed and kept."""
     magic_link = settings.get("magic_link", {})
     if not isinstance(magic_link, dict):
         raise Fault(400, "settings_invalid", "`magic_link` must be an object")
@@ -76,15 +76,15 @@ def _magic_link_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_path(entry: str, site_url: str) -> str | None:
-    """A path, or a full URL of this very site."""
+    """The path of an entry that is a path or a full URL of this site; else None."""
     return _local_path(entry.removeprefix(site_url) if entry.startswith(site_url + "/") else entry)
 
 
 def _local_path(redirect: str) -> str | None:
-    """The redirect where browsers, servers and whoever decodes it once more all read a path of the site in it.
+    """The redirect if browsers, servers and repeated decoding all read it as a path of the site; else None.
 
-    `//host` is another site, browsers read `\\` as `/`, dots lead up, and some characters become slashes or dots
-    when text is normalised. None of that gets through, at any depth of percent-encoding.
+    `//host` is another site, browsers read `\\` as `/`, dot segments lead up, and Unicode normalisation turns some
+    characters into slashes or dots. All of these are refused, at any depth of percent-encoding.
     """
     if not redirect.startswith("/") or len(redirect) > 2000 or " " in redirect:
         return None
@@ -95,7 +95,7 @@ def _local_path(redirect: str) -> str | None:
 
 
 def _decoded_forms(path: str) -> Iterator[str]:
-    """The path as written and as decoded, again and again, until nothing is left to decode."""
+    """The path as written and after each round of percent-decoding, also normalised to NFKC."""
     for _ in range(_MAX_DECODINGS):
         yield path
         yield unicodedata.normalize("NFKC", path)
@@ -103,7 +103,7 @@ def _decoded_forms(path: str) -> Iterator[str]:
         if decoded == path:
             return
         path = decoded
-    # Encoded that often it is no path that anybody means.
+    # No real path is encoded this often; `//` makes the check fail.
     yield "//"
 
 

@@ -1,10 +1,10 @@
-"""Sending mail through an SMTP server, named by one URL.
+"""Sends emails through an SMTP server, configured by one URL.
 
-    smtp://user:password@host:587/?from=no-reply@example.com    STARTTLS where the server offers it
-    smtp+starttls://…                                           STARTTLS, or no mail
+    smtp://user:password@host:587/?from=no-reply@example.com    STARTTLS if the server offers it
+    smtp+starttls://…                                           requires STARTTLS
     smtps://user:password@host:465/?from=…                      TLS from the first byte
 
-A password goes to another machine only through TLS.
+A password is never sent to another machine without TLS.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EXAMPLE = "e.g. smtps://user:password@mail.example.com:465/?from=no-reply@examp
 
 
 class EmailNotSent(Exception):
-    """The mail didn't go out. `maybe_sent`: it was handed over, and the server's answer was lost."""
+    """The email wasn't sent. `maybe_sent`: it may have been, the server's response was lost."""
 
     def __init__(self, reason: str, *, maybe_sent: bool = False) -> None:
         super().__init__(reason)
@@ -36,7 +36,7 @@ class EmailNotSent(Exception):
 
 @dataclass(frozen=True)
 class Mailer:
-    """One SMTP server. A connection per mail: there are few."""
+    """One SMTP server. Connects for each email, since there are few."""
 
     scheme: str
     host: str
@@ -47,11 +47,11 @@ class Mailer:
 
     @property
     def address(self) -> str:
-        """For people: no password."""
+        """URL without credentials."""
         return f"{self.scheme}://{self.host}:{self.port}"
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns when the server has taken the mail; EmailNotSent otherwise."""
+        """Returns once the server has accepted the email. Raises EmailNotSent."""
         await asyncio.to_thread(self._send, message)
 
     def _send(self, message: EmailMessage) -> None:
@@ -66,11 +66,11 @@ class Mailer:
         try:
             server.send_message(message)
         except OSError as error:
-            # What the server says is sure; what it didn't get to say isn't.
+            # An error response means refused; a lost connection may mean accepted.
             got_response = isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused)
             raise EmailNotSent(_reason(error), maybe_sent=not got_response) from error
         finally:
-            # Taken is taken, whatever comes of the farewell.
+            # No QUIT: the email is accepted, and an error now would change nothing.
             server.close()
 
     def _connect(self) -> smtplib.SMTP:
@@ -87,33 +87,33 @@ class Mailer:
             server.starttls(context=ssl.create_default_context())
             secure = True
         if self.user and not secure and self.host not in _LOOPBACK:
-            raise smtplib.SMTPException("the server offers no TLS, and the password isn't sent without")
+            raise smtplib.SMTPException("the server doesn't offer TLS, so the password wasn't sent")
         if self.user:
             server.login(self.user, self.password)
 
 
 def mailer_from_url(url: str | None) -> Mailer | None:
-    """None without a URL: mails stay in the local inbox. ProcessFault where the URL can't be used."""
+    """None without a URL: emails then go to the local inbox. Raises ProcessFault for an invalid URL."""
     if not url or not url.strip():
         return None
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError as error:
-        raise _url_fault("it can't be read") from error
+        raise _url_fault("it isn't a URL") from error
     if parts.scheme not in _PORTS:
-        raise _url_fault("it must begin with smtp://, smtp+starttls:// or smtps://")
+        raise _url_fault("it must start with smtp://, smtp+starttls:// or smtps://")
     if not parts.hostname or parts.path not in ("", "/"):
-        raise _url_fault("it names no host" if not parts.hostname else "it has a path")
+        raise _url_fault("it has no host" if not parts.hostname else "it must not have a path")
     options = dict(parse_qsl(parts.query))
     if unknown := sorted(options.keys() - {"from"}):
-        raise _url_fault(f"it has {unknown[0]!r}; only `from` is known")
+        raise _url_fault(f"unknown option {unknown[0]!r}; only `from` is supported")
     user = unquote(parts.username or "")
     sender = options.get("from", user).replace(" ", "+")
     try:
         checked_email(sender)
     except Fault as fault:
-        raise _url_fault("it needs the sender's address as ?from=no-reply@example.com") from fault
+        raise _url_fault("it needs a sender address, as in ?from=no-reply@example.com") from fault
     return Mailer(
         parts.scheme,
         parts.hostname,
@@ -125,16 +125,16 @@ def mailer_from_url(url: str | None) -> Mailer | None:
 
 
 def _url_fault(why: str) -> ProcessFault:
-    # The URL itself holds a password, and isn't repeated.
-    return ProcessFault("smtp_url_invalid", f"the SMTP URL can't be used: {why}", _EXAMPLE)
+    # The URL isn't quoted: it may contain a password.
+    return ProcessFault("smtp_url_invalid", f"invalid SMTP URL: {why}", _EXAMPLE)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         refused = next(iter(error.recipients.values()), (0, b""))
-        return f"the mail server refuses the address: {_response_text(refused[1])}"
+        return f"the mail server refused the recipient: {_response_text(refused[1])}"
     if isinstance(error, smtplib.SMTPResponseException):
-        return f"the mail server says {error.smtp_code} {_response_text(error.smtp_error)}"
+        return f"the mail server answered {error.smtp_code} {_response_text(error.smtp_error)}"
     return str(error) or type(error).__name__
 
 

@@ -1,7 +1,7 @@
-"""The process contract of a served platform: `prepare`, `cluster`, `run_worker`, `account-…`.
+"""The commands of a served platform: `prepare`, `cluster`, `work`, `account-…`.
 
-Secrets come through the environment, where other users of the machine don't see them: MOSAIC_DATABASE_URL,
-MOSAIC_SMTP_URL, and the AWS_… names.
+Secrets come from the environment, because every user of a machine sees command lines: MOSAIC_DATABASE_URL,
+MOSAIC_SMTP_URL and the AWS_… variables.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate", "a
 DATABASE_VARIABLE = "MOSAIC_DATABASE_URL"
 
 _HELP = {
-    "prepare": "check and prepare database and store for `cluster`",
-    "cluster": "serve in the foreground, on a PostgreSQL cluster and an object store",
+    "prepare": "check and prepare the database and the object store for `cluster`",
+    "cluster": "serve in the foreground, on a PostgreSQL server and an object store",
     "work": argparse.SUPPRESS,
-    "account-create": "make an account with an API key",
-    "account-rotate": "give an account its next API key",
-    "account-tier": "change which limits hold for an account",
-    "account-list": "all accounts, without their keys",
+    "account-create": "create an account with an API key",
+    "account-rotate": "replace an account's API key",
+    "account-tier": "change an account's tier",
+    "account-list": "list all accounts, without their keys",
 }
 
 log = logging.getLogger("mosaic_deploy.platform")
@@ -55,25 +55,24 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--connections", type=int, default=20)
         command.add_argument("--free-storage", type=_argparse_type(parse_size), default=20 * 10**9)
         command.add_argument("--pro-storage", type=_argparse_type(parse_size), default=10**12)
-        command.add_argument("--free-mails", type=_argparse_type(parse_count), default=10)
-        command.add_argument("--pro-mails", type=_argparse_type(parse_count), default=1000)
+        command.add_argument("--free-emails", type=_argparse_type(parse_count), default=10)
+        command.add_argument("--pro-emails", type=_argparse_type(parse_count), default=1000)
         if name == "work":
             command.add_argument("--listener", type=int, required=True)
             command.add_argument("--lifeline", type=int, required=True)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any] | None:
-    """The document to print, or None where the command has said everything itself. Raises ProcessFault."""
+    """The document to print, or None if the command logs instead. Raises ProcessFault."""
     try:
         from mosaic_deploy.platform.auth import smtp
         from mosaic_deploy.platform.cluster import settings as cluster
         from mosaic_deploy.platform.cluster import workers
-        from mosaic_deploy.platform.cluster import workers as worker
         from mosaic_deploy.platform.http import logs
     except ImportError as error:
         raise ProcessFault(
             "local_not_installed",
-            f"serving needs a package that isn't installed: {error.name}",
+            f"serving the platform needs a package that isn't installed: {error.name}",
             install_command("serve"),
         ) from error
     logs.configure(None)
@@ -89,19 +88,19 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         port=options.port,
         workers=options.workers,
         connections=options.connections,
-        limits=Limits(options.free_storage, options.pro_storage, options.free_mails, options.pro_mails),
+        limits=Limits(options.free_storage, options.pro_storage, options.free_emails, options.pro_emails),
     )
     smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     if options.command == "prepare":
         asyncio.run(cluster.prepare(settings))
         return {"status": "prepared", "url": settings.hosts().url}
     if options.command == "work":
-        worker.run_worker(settings, socket.socket(fileno=options.listener), options.lifeline, lambda: None)
+        workers.run_worker(settings, socket.socket(fileno=options.listener), options.lifeline, lambda: None)
         return None
     listener = _bind_address(settings.host, settings.port)
     location = f"{settings.hosts().url}, at {settings.host}:{listener.getsockname()[1]}"
     if settings.workers == 1:
-        worker.run_worker(settings, listener, None, lambda: log.info("serving %s", location))
+        workers.run_worker(settings, listener, None, lambda: log.info("serving %s", location))
         return None
     asyncio.run(cluster.prepare(settings))
     listener.listen(1024)
@@ -128,17 +127,17 @@ async def _account(options: argparse.Namespace, settings: Any) -> dict[str, Any]
         except LookupError as error:
             raise ProcessFault(
                 "account_not_found",
-                f"there is no account {options.account}",
-                "`mosaic-deploy platform account list` shows all",
+                f"account {options.account} doesn't exist",
+                "list the accounts with `mosaic-deploy platform account list`",
             ) from error
     return {"account_id": options.account, "api_key": key, "old_key_days": accounts.KEY_GRACE_PERIOD.days}
 
 
 def _worker_arguments(options: argparse.Namespace) -> list[str]:
-    """The same options once more, for a worker."""
+    """These options as arguments for a worker."""
     names = (
         "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
-        "free_mails", "pro_mails",
+        "free_emails", "pro_emails",
     )  # fmt: skip
     return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
 
@@ -146,21 +145,21 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
 def _bind_address(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        # The protocol is named because asyncio turns Nagle's delay off only for sockets that say they are TCP.
+        # Without an explicit protocol, asyncio doesn't set TCP_NODELAY.
         opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
     except OSError as error:
         raise ProcessFault(
             "address_unusable",
-            f"{host}:{port} can't be listened on: {error.strerror or error}",
-            "choose others with --host and --port",
+            f"can't listen on {host}:{port}: {error.strerror or error}",
+            "choose another address with --host and --port",
         ) from error
     return opened
 
 
 def _argparse_type(parse: Callable[[str], int]) -> Callable[[str], int]:
-    """For argparse, which says of a ValueError only that there was one."""
+    """argparse shows the message of an ArgumentTypeError, but not that of a ValueError."""
 
     def convert(text: str) -> int:
         try:

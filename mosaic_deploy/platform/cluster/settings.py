@@ -1,4 +1,4 @@
-"""The platform on somebody's PostgreSQL cluster and object store: what it is told, and what all workers share."""
+"""Settings of a served platform, and the state that all its workers share."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from mosaic_deploy.platform.storage.object_store import ObjectStore, open_store
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """What the operator says. No worker keeps anything else than this: the rest is in database and store."""
+    """The operator's options. Workers have no other local state: everything else is in the database and the store."""
 
     database_url: str
     store_url: str = ""
     base_domain: str = ""
-    # HOST[:PORT] of the database as the projects' own clients reach it, where it is another one than ours.
+    # HOST[:PORT] under which projects' clients reach the database, if it differs from database_url.
     database_host: str = ""
     host: str = "127.0.0.1"
     port: int = 8787
     workers: int = 1
-    # Per worker, to the projects' databases.
+    # To projects' databases, per worker.
     connections: int = 20
     limits: Limits = field(default_factory=Limits)
 
@@ -47,9 +47,9 @@ class ClusterSettings:
 
 
 async def prepare(cluster: ClusterSettings) -> None:
-    """Everything that must be there before the first request. Any number of workers may do this at once.
+    """Checks domain, database and store, and migrates the control database. Workers may run this concurrently.
 
-    Raises ProcessFault where database or store can't be used.
+    Raises ProcessFault.
     """
     cluster.hosts()
     store = cluster.store()
@@ -59,7 +59,7 @@ async def prepare(cluster: ClusterSettings) -> None:
 
 @asynccontextmanager
 async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]:
-    """The control database, made and brought up to date where need be."""
+    """A pool for the control database, which is created and migrated first. Raises ProcessFault."""
     server = cluster.server()
     try:
         await databases.prepare_server(server, None)
@@ -68,18 +68,18 @@ async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ProcessFault(
             "database_unusable",
-            f"the database server can't be used: {reason}",
-            "its role needs CREATEDB and CREATEROLE; extensions that the server lacks are left out",
+            f"can't use the database server: {reason}",
+            "the role in the URL needs CREATEDB and CREATEROLE",
         ) from error
     try:
         async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
             yield pool
     except PoolTimeout as error:
-        raise ProcessFault("database_unusable", f"the control database doesn't answer: {error}") from error
+        raise ProcessFault("database_unusable", f"the control database didn't answer: {error}") from error
 
 
 async def load_shared_state(pool: Pool) -> PlatformState:
-    """Names and keys that are the same for all workers, for ever; made by the first one."""
+    """The platform's ID and signing key, created by the first worker and the same for all."""
     generated = {
         "home_id": secrets.token_hex(8),
         "signing_key": secrets.token_hex(32),
@@ -94,7 +94,7 @@ async def load_shared_state(pool: Pool) -> PlatformState:
         pool, "SELECT name, value FROM setting WHERE name = ANY(%(names)s)", {"names": list(generated)}
     )
     shared = {row["name"]: row["value"] for row in rows}
-    # There is no account that every caller is: keys are looked up. This one opens nothing, as nobody has it.
+    # A served platform looks keys up in the database. This random key belongs to no account.
     return PlatformState(
         home_id=shared["home_id"],
         signing_key=shared["signing_key"],

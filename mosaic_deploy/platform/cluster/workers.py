@@ -1,4 +1,4 @@
-"""Several workers on one machine: one socket, one process each, and this one that starts them again."""
+"""Worker processes that share one listening socket, and the supervisor that restarts them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 
 log = logging.getLogger("mosaic_deploy.platform")
 
-# Longer than a worker takes to finish what is under way.
+# Longer than a worker waits for its running requests.
 _STOP_TIMEOUT_SECONDS = 20.0
 _MIN_BACKOFF, _MAX_BACKOFF, _BACKOFF_RESET_SECONDS = 0.1, 10.0, 30.0
 
@@ -40,7 +40,7 @@ class _Worker:
 
 
 class WorkerSupervisor:
-    """`command` starts one worker; it is given the socket and the lifeline by number."""
+    """Keeps `count` workers running. `command` starts one; it gets the file descriptors as --listener and --lifeline."""
 
     def __init__(self, command: Sequence[str], listener: socket.socket, count: int) -> None:
         self._command = command
@@ -49,11 +49,11 @@ class WorkerSupervisor:
         self._running: list[_Worker] = []
         self._backoff = _MIN_BACKOFF
         self._next_start = 0.0
-        # Held open by us alone: when we end, however, the workers read its end and stop.
+        # Only this process holds the write end. When it ends for any reason, workers read EOF and stop.
         self._lifeline, self._lifeline_writer = os.pipe()
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Until SIGTERM or SIGINT: as many as wanted, each that ends replaced by another."""
+        """Runs until SIGTERM or SIGINT, and replaces every worker that ends."""
         wakeup = _wakeup_on(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
         for _ in range(self._count):
             self._start_one()
@@ -78,11 +78,11 @@ class WorkerSupervisor:
         log.info("worker %d started", process.pid)
 
     def _reap_ended(self) -> None:
-        for worker in [one for one in self._running if one.process.poll() is not None]:
+        for worker in [worker for worker in self._running if worker.process.poll() is not None]:
             self._running.remove(worker)
-            log.error("worker %d ended with %s", worker.process.pid, worker.process.returncode)
+            log.error("worker %d exited with code %s", worker.process.pid, worker.process.returncode)
             uptime = time.monotonic() - worker.started
-            # One that ends right away would be started without end; the others serve meanwhile.
+            # Back off if workers exit right after their start; the others serve meanwhile.
             self._backoff = (
                 _MIN_BACKOFF if uptime > _BACKOFF_RESET_SECONDS else min(2 * self._backoff, _MAX_BACKOFF)
             )
@@ -105,7 +105,7 @@ def worker_command(arguments: Sequence[str]) -> list[str]:
 
 
 def _wakeup_on(*numbers: signal.Signals) -> socket.socket:
-    """A socket that gets a byte per signal."""
+    """A socket that receives one byte, the signal's number, per signal."""
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     reading.setblocking(False)
@@ -126,7 +126,7 @@ def _signals_until(wakeup: socket.socket, seconds: float) -> bytes:
 def run_worker(
     cluster: ClusterSettings, listener: socket.socket, lifeline: int | None, on_ready: Callable[[], None]
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or until the other end of `lifeline` closes: its holder has ended."""
+    """Serves until SIGTERM or SIGINT, or until `lifeline` closes because the supervisor ended."""
     os.umask(0o077)
     asyncio.run(_run_worker(cluster, listener, lifeline, on_ready))
 

@@ -1,6 +1,6 @@
-"""One file that holds whole folders and can tell whether it is still whole: a tar with a digest of every member.
+"""The backup format: a gzipped tar whose last member has the SHA-256 of every other member.
 
-The digests come last, so a file that was cut off has none. They find damage, not forgery.
+A truncated file lacks the digests. They detect damage, not tampering.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ DIGESTS_MEMBER = "digests.json"
 _CHUNK = 1 << 20
 
 ProgressCallback = Callable[[int, int], None]
-"""Is told how far it is: bytes done, and of how many."""
+"""Called with (bytes done, total bytes)."""
 
 
 class ArchiveDamaged(Exception):
-    """The file is no archive of ours, or not the whole of one."""
+    """The file isn't a backup, or it is truncated or corrupt."""
 
 
 def write_archive(
@@ -38,16 +38,19 @@ def write_archive(
     exclude: frozenset[str] = frozenset(),
     on_progress: ProgressCallback | None = None,
 ) -> int:
-    """Writes the folders `trees` under their names; returns the file's size in bytes.
+    """Writes the folders `trees` (name in the archive to folder). Returns the file's size in bytes.
 
-    The file is there when it is complete, readable by its owner alone; where writing fails, nothing is.
-    `exclude` are paths in the archive. `on_progress` is told of the bytes that went in, and of how many. Raises OSError.
+    `target` appears only when it is complete, readable by its owner only (0600). `exclude` are paths in the archive.
+    `on_progress` counts bytes read from the folders. Raises OSError.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as raw:
-            with gzip.GzipFile("", "wb", 1, raw, 0) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
+            with (
+                gzip.GzipFile("", "wb", 1, raw, 0) as compressed,
+                tarfile.open(fileobj=compressed, mode="w|") as tar,
+            ):
                 _write_members(
                     tar, metadata, trees, exclude, _Progress(_total_size(trees, exclude), on_progress)
                 )
@@ -63,29 +66,28 @@ def write_archive(
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What the archive says about itself, without reading the rest. Raises ArchiveDamaged, OSError."""
+    """The archive's first member, without reading the rest. Raises ArchiveDamaged, OSError."""
     with _open_tar(path) as tar:
         first = tar.next()
         if first is None or first.name != METADATA_MEMBER:
-            raise ArchiveDamaged("it doesn't begin as a backup does")
+            raise ArchiveDamaged("it isn't a mosaic-deploy backup")
         return _read_json_member(tar, first)
 
 
 def extract_archive(
     path: Path, destinations: Mapping[str, Path], on_progress: ProgressCallback | None = None
 ) -> None:
-    """Extracts each tree into its place, an empty or missing folder, and checks every byte.
+    """Extracts each tree into its destination, an empty or missing folder, and checks every digest.
 
-    `on_progress` is told of the archive's bytes that were read, and of how many.
-
-    Raises ArchiveDamaged or OSError; what was extracted till then is the caller's to delete.
+    `on_progress` counts bytes read from the archive. Raises ArchiveDamaged or OSError; the caller must delete what was
+    extracted by then.
     """
     found: dict[str, list[Any]] = {}
     expected: dict[str, Any] | None = None
     with _open_tar(path, on_progress) as tar:
         for member in tar:
             if expected is not None:
-                raise ArchiveDamaged("something follows its end")
+                raise ArchiveDamaged("unexpected data after its end")
             if member.name == DIGESTS_MEMBER:
                 expected = _read_json_member(tar, member)
             elif member.name == METADATA_MEMBER:
@@ -97,16 +99,18 @@ def extract_archive(
                 else:
                     found[member.name] = _extract_member(tar, member, place)
     if expected is None:
-        raise ArchiveDamaged("its end is missing")
+        raise ArchiveDamaged("unexpected end of file")
     if found != expected:
         names = sorted(
             name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
         )
-        raise ArchiveDamaged(f"{len(names)} of its files differ from what was written, among them {names[0]}")
+        raise ArchiveDamaged(
+            f"checksum mismatch in {len(names)} file{'' if len(names) == 1 else 's'}, such as {names[0]}"
+        )
 
 
 class _Progress:
-    """Bytes done of `total`, told as they grow."""
+    """Counts bytes and reports them to `on_progress`."""
 
     def __init__(self, total: int, on_progress: ProgressCallback | None) -> None:
         self._total = total
@@ -120,7 +124,7 @@ class _Progress:
 
 
 def _total_size(trees: Mapping[str, Path], exclude: frozenset[str]) -> int:
-    """Bytes of all files below that go in."""
+    """Total bytes of the files to archive."""
     found = (each for root, folder in trees.items() for each in _walk(root, folder))
     return sum(path.stat().st_size for name, path in found if name not in exclude and path.is_file())
 
@@ -148,7 +152,7 @@ def _write_members(
 
 
 def _walk(root: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """(name in the archive, path) of everything below, folders first. Links are left out: we make none."""
+    """(name in the archive, path) of everything below, folders first. Skips symlinks: the platform makes none."""
     if not folder.is_dir():
         return
     yield root, folder
@@ -189,7 +193,7 @@ class _DigestingReader(io.RawIOBase):
 
 
 class _CountingReader(io.RawIOBase):
-    """A file whose bytes are counted as they are read."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, content: IO[bytes], progress: _Progress) -> None:
         self._content = content
@@ -209,22 +213,22 @@ def _open_tar(path: Path, on_progress: ProgressCallback | None = None) -> Iterat
             with tarfile.open(fileobj=counted, mode="r|gz") as tar:
                 yield tar
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
-        raise ArchiveDamaged(f"it can't be read to its end: {error}") from error
+        raise ArchiveDamaged(_reason(error)) from error
 
 
 def _member_path(member: tarfile.TarInfo, destinations: Mapping[str, Path]) -> Path:
-    """Where a member goes: below the place of its tree, whatever its name says."""
+    """The path to extract a member to. Raises ArchiveDamaged for names that lead outside their tree."""
     root, *rest = member.name.split("/")
     plain = all(part not in ("", ".", "..") and "\x00" not in part for part in rest)
     if root not in destinations or not plain or not (member.isreg() or member.isdir()):
-        raise ArchiveDamaged(f"it holds {member.name!r}, which no backup does")
+        raise ArchiveDamaged(f"unexpected member {member.name!r}")
     return destinations[root].joinpath(*rest)
 
 
 def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path | None) -> list[Any]:
     content = tar.extractfile(member)
     if content is None:
-        raise ArchiveDamaged(f"{member.name} is no file")
+        raise ArchiveDamaged(f"{member.name} isn't a file")
     digest, size = hashlib.sha256(), 0
     handle = None
     if place is not None:
@@ -243,10 +247,16 @@ def _read_json_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str
     try:
         document = json.loads(content.read() if content else b"")
     except ValueError as error:
-        raise ArchiveDamaged(f"{member.name} can't be read") from error
+        raise ArchiveDamaged(f"{member.name} isn't valid JSON") from error
     if not isinstance(document, dict):
-        raise ArchiveDamaged(f"{member.name} can't be read")
+        raise ArchiveDamaged(f"{member.name} isn't valid JSON")
     return document
+
+
+def _reason(error: Exception) -> str:
+    """gzip and tarfile word a truncated file differently; here it is always `unexpected end of file`."""
+    truncated = isinstance(error, EOFError) or "unexpected end of data" in str(error)
+    return "unexpected end of file" if truncated else str(error)
 
 
 def _sync_folder(folder: Path) -> None:

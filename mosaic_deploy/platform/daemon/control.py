@@ -1,4 +1,4 @@
-"""How much lies on disk."""
+"""The commands that control the embedded platform: start, stop, status, reset, key, open."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mosaic_deploy.platform.daemon.client import (
     find_running,
     launch_daemon,
     log_hint,
+    port_change_note,
     request_json,
     stop_all,
     stop_unhealthy,
@@ -23,69 +24,26 @@ from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.version import __version__
 
 
-def sizes(folder: Path, state: PlatformState | None) -> dict[str, int]:
-    """Bytes on disk."""
-    return {
-        "databases": _tree_size(Path(state.postgres_folder) / "data") if state else 0,
-        "files": _tree_size(folder / "store"),
-        "logs": sum(_file_size(path) for path in _logs(folder, state)),
-    }
-
-
-def _logs(folder: Path, state: PlatformState | None) -> list[Path]:
-    theirs = Path(state.postgres_folder).glob("postgres.log*") if state else ()
-    return [*folder.glob("platform.log*"), *theirs]
-
-
-def _tree_size(place: Path) -> int:
-    total = 0
-    for base, _, names in os.walk(place):
-        for name in names:
-            total += _file_size(Path(base) / name)
-    return total
-
-
-def _file_size(path: Path) -> int:
-    """0 where it is gone: files come and go while the server runs."""
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
-
-
 def start(folder: Path, port: int | None) -> Document:
-    """Start in the background unless it runs; returns when it is healthy. Two at once: one starts, both report."""
+    """Starts the daemon unless it runs, and returns once it is healthy. Of two concurrent calls one starts it."""
     state_folder.create_home(folder)
     if running := find_running(folder):
         return running
     with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS) as acquired:
         if not acquired:
             raise ProcessFault(
-                "start_busy", "another start has been under way for two minutes", log_hint(folder)
+                "start_busy", "another start is still running after 2 minutes", log_hint(folder)
             )
         if running := find_running(folder):
             return running
         stop_unhealthy(folder)
         old_state = state_folder.read_state_or_none(folder)
         started = {**launch_daemon(folder, port), "status": "started"}
-        return {**started, **port_change_report(old_state, started["port"], asked=port)}
-
-
-def port_change_report(
-    old_state: state_folder.PlatformState | None, port: int, *, asked: int | None = None
-) -> Document:
-    """`moved`, in words, where the platform listens elsewhere than it did, or than it does by default."""
-    old = old_state.port if old_state else 0
-    expected = old or asked or state_folder.DEFAULT_PORT
-    if port == expected:
-        return {}
-    why = "" if asked else f"port {expected} is taken; "
-    whose = f"of sites and files end in :{port} now" + (f", no longer in :{old}" if old else "")
-    return {"moved": f"{why}addresses {whose}"}
+        return {**started, **port_change_note(old_state, started["port"], requested=port is not None)}
 
 
 def stop(folder: Path) -> Document:
-    """Stop web server and PostgreSQL, whatever state they are in. Nothing running is fine."""
+    """Stops the daemon and PostgreSQL in whatever state they are. Does nothing if neither runs."""
     if folder.is_dir() and state_folder.read_state(folder) is not None:
         with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS):
             stop_all(folder)
@@ -93,11 +51,11 @@ def stop(folder: Path) -> Document:
 
 
 def status(folder: Path) -> Document:
-    """What runs, or last ran. Starts nothing, changes nothing."""
+    """The running platform's document, or that of the last run. Starts nothing."""
     running = find_running(folder)
-    document = running or state_folder.read_platform(folder) or {}
     state = state_folder.read_state(folder)
-    known: Document = {
+    usage = _disk_usage(folder, state)
+    document: Document = {
         "url": None,
         "api_key": state.api_key if state else None,
         "pid": None,
@@ -106,47 +64,45 @@ def status(folder: Path) -> Document:
         "home": str(folder),
         "version": __version__,
         "versions": {"platform": __version__},
+        **(running or state_folder.read_platform(folder) or {}),
+        "status": "running" if running else "stopped",
+        "projects": _count_projects(running) if running else None,
+        "sizes": usage,
+        "data_bytes": usage["databases"] + usage["files"],
     }
-    known.update(document)
-    if not running:
-        known["pid"] = None
-    known["status"] = "running" if running else "stopped"
-    known["projects"] = _count_projects(running) if running else None
-    known["sizes"] = sizes(folder, state)
-    known["data_bytes"] = known["sizes"]["databases"] + known["sizes"]["files"]
-    return known
+    return document if running else {**document, "pid": None}
 
 
 def open_dashboard(folder: Path) -> Document:
-    """A link that opens the pages in one browser, once. The platform is started where it doesn't run."""
+    """A one-time link to the dashboard. Starts the platform if needed."""
     document = start(folder, None)
     code, body = request_json(document, "POST", "/open", timeout=10)
     if code != 200:
-        raise ProcessFault("open_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
+        raise ProcessFault("open_failed", _status_text(code), log_hint(folder))
     return {"url": body["url"], "expires_in": body["expires_in"]}
 
 
 def show_key(folder: Path) -> Document:
-    """The current API key, as it lies in the home. Needs no running platform."""
+    """The current API key, from state.json. Needs no running platform."""
     state = state_folder.read_state(folder)
     if state is None:
         raise ProcessFault(
-            "key_missing", f"there is no platform in {folder}", "make one with `mosaic-deploy local start`"
+            "key_missing", f"there is no platform in {folder}", "start it with `mosaic-deploy local start`"
         )
     return {"api_key": state.api_key}
 
 
 def rotate_key(folder: Path) -> Document:
-    """A new key in place of the current one. The platform is started where it doesn't run."""
+    """Replaces the current API key. Starts the platform if needed."""
     document = start(folder, None)
     code, body = request_json(document, "POST", "/key/rotate", timeout=30)
     if code != 200:
-        raise ProcessFault("rotation_failed", f"the platform answered {code or 'nothing'}", log_hint(folder))
+        raise ProcessFault("rotation_failed", _status_text(code), log_hint(folder))
     return body
 
 
 def reset(folder: Path, project_id: str | None) -> Document:
-    """Delete everything, or one project. Asks nothing."""
+    """Deletes everything, or one project, without confirmation."""
     if project_id is not None:
         return _reset_project(folder, project_id)
     if not folder.is_dir():
@@ -166,10 +122,10 @@ def reset(folder: Path, project_id: str | None) -> Document:
 
 
 def _reset_project(folder: Path, project_id: str) -> Document:
-    """The server deletes it; one that was not running runs only for this."""
+    """Deletes the project through the API. Starts the platform only for this if it isn't running."""
     was_running = find_running(folder)
     if was_running is None and state_folder.read_state(folder) is None:
-        raise ProcessFault("project_not_found", f"there is no project {project_id!r}")
+        raise ProcessFault("project_not_found", f"project {project_id!r} doesn't exist")
     document = was_running or start(folder, None)
     try:
         path = "/v1/project/projects/" + quote(project_id, safe="")
@@ -178,11 +134,15 @@ def _reset_project(folder: Path, project_id: str) -> Document:
         if was_running is None:
             stop(folder)
     if code == 404:
-        raise ProcessFault("project_not_found", f"there is no project {project_id!r}")
+        raise ProcessFault("project_not_found", f"project {project_id!r} doesn't exist")
     if code != 200:
-        message = body.get("error", {}).get("message", f"the platform answered {code}")
+        message = body.get("error", {}).get("message", _status_text(code))
         raise ProcessFault("reset_failed", message, log_hint(folder))
     return {"status": "reset", "project_id": project_id}
+
+
+def _status_text(code: int) -> str:
+    return f"the platform answered with status {code}" if code else "the platform didn't answer"
 
 
 def _count_projects(document: Document) -> int | None:
@@ -194,3 +154,33 @@ def _delete_postgres(folder: Path) -> None:
     from mosaic_deploy.platform.machine.os_user import delete_postgres_folder
 
     delete_postgres_folder(folder)
+
+
+def _disk_usage(folder: Path, state: PlatformState | None) -> dict[str, int]:
+    """Bytes on disk, by kind."""
+    return {
+        "databases": _tree_size(Path(state.postgres_folder) / "data") if state else 0,
+        "files": _tree_size(folder / "store"),
+        "logs": sum(_file_size(path) for path in _logs(folder, state)),
+    }
+
+
+def _logs(folder: Path, state: PlatformState | None) -> list[Path]:
+    postgres_logs = Path(state.postgres_folder).glob("postgres.log*") if state else ()
+    return [*folder.glob("platform.log*"), *postgres_logs]
+
+
+def _tree_size(place: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(place):
+        for name in names:
+            total += _file_size(Path(base) / name)
+    return total
+
+
+def _file_size(path: Path) -> int:
+    """0 if the file no longer exists: the running server creates and deletes files."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

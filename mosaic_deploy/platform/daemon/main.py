@@ -1,4 +1,4 @@
-"""The daemon: PostgreSQL, control database, web server; up in this order, down in the other."""
+"""The daemon: starts PostgreSQL, the control database and the web server, and stops them in reverse order."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ log = logging.getLogger("mosaic_deploy.platform")
 
 
 def serve(folder: Path, port: int | None, report: Report) -> None:
-    """Run in the foreground until SIGTERM or SIGINT. `report` gets the platform's document once it is healthy.
+    """Runs in the foreground until SIGTERM or SIGINT. Calls `report` with the platform's document once it is healthy.
 
-    Raises ProcessFault where it can't start; another platform on the same home is such a case.
+    Raises ProcessFault if it can't start, for example because another platform runs in the same data folder.
     """
     state_folder.create_home(folder)
-    # Nothing we make is for other users; what PostgreSQL's user must pass through is opened where it is made.
+    # Files are private; folders that PostgreSQL's user must enter get their permissions where they are created.
     os.umask(0o077)
     if not state_folder.hold_lock_until_exit(folder / "serve.lock"):
-        raise ProcessFault("already_running", f"a platform already runs on {folder}")
+        raise ProcessFault("already_running", f"a platform is already running in {folder}")
     (folder / "serve.pid").write_text(str(os.getpid()))
     backup.finish_restore(folder)
-    # The folder we were started in may be unmounted or deleted; nothing here needs it.
+    # The current folder may be unmounted or deleted later.
     os.chdir(folder)
-    # libpq reads PGOPTIONS, PGSERVICE and their like; they are meant for other servers.
+    # libpq reads PGOPTIONS, PGSERVICE and the like, which are meant for other servers.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     asyncio.run(_run(folder, port, report))
@@ -68,23 +68,23 @@ def serve(folder: Path, port: int | None, report: Report) -> None:
 
 async def _run(folder: Path, port: int | None, report: Report) -> None:
     stop = stop_event()
-    account = postgres_os_user()
+    os_user = postgres_os_user()
     state = state_folder.read_state(folder)
     if state is None:
-        state = state_folder.new_state(choose_postgres_folder(folder, account))
+        state = state_folder.new_state(choose_postgres_folder(folder, os_user))
         state_folder.write_state(folder, state)
     state = _with_relocated_postgres(state, folder)
     listener = (
         bind_requested_port(port) if port else bind_preferred_port(state.port or state_folder.DEFAULT_PORT)
     )
     postgres_folder = Path(state.postgres_folder)
-    create_postgres_folder(postgres_folder, account)
+    create_postgres_folder(postgres_folder, os_user)
     installation = ensure_installation(postgres_folder)
-    postgres = Postgres(installation, postgres_folder, account)
+    postgres = Postgres(installation, postgres_folder, os_user)
     postgres.start(state.postgres_password, state.postgres_port)
     try:
-        bound: int = listener.getsockname()[1]
-        state = replace(state, port=bound, postgres_port=postgres.port)
+        bound_port: int = listener.getsockname()[1]
+        state = replace(state, port=bound_port, postgres_port=postgres.port)
         state_folder.write_state(folder, state)
         async with _open_platform(folder, state, installation) as platform:
             document = await _platform_document(folder, platform, postgres)
@@ -95,7 +95,7 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
 
 
 def _with_relocated_postgres(state: PlatformState, folder: Path) -> PlatformState:
-    """A home that was moved or renamed takes along the PostgreSQL inside it."""
+    """Uses the PostgreSQL folder inside the data folder if the data folder was moved or renamed."""
     inside = folder / "postgres"
     if (inside / "data").is_dir() and not (Path(state.postgres_folder) / "data").is_dir():
         return replace(state, postgres_folder=str(inside))
@@ -114,10 +114,10 @@ async def _open_platform(
     folder: Path, state: PlatformState, installation: Installation
 ) -> AsyncIterator[Platform]:
     variants, limits = sql_modes_from_environment(), local_limits(os.environ)
-    mailer_service = smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
+    mailer = smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
-    # Before anybody can begin another draft.
+    # Before anyone can start a new draft.
     await clones.retire_all_clones(server)
     await control_database.migrate(server.conninfo(control_database.DATABASE))
     async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
@@ -139,7 +139,7 @@ async def _open_platform(
             drafts=DraftSessions(),
             variants=variants,
             limits=limits,
-            mailer=mailer_service,
+            mailer=mailer,
         )
         yield platform
         await platform.finish_tasks()
@@ -147,7 +147,7 @@ async def _open_platform(
 
 
 async def _platform_document(folder: Path, platform: Platform, postgres: Postgres) -> dict[str, Any]:
-    """What `start` prints and platform.json holds."""
+    """What `start` prints and platform.json contains."""
     extensions = await databases.extension_versions(platform.server)
     return {
         "status": "running",
@@ -158,7 +158,7 @@ async def _platform_document(folder: Path, platform: Platform, postgres: Postgre
         "postgres_port": postgres.port,
         "home": str(folder),
         "home_id": platform.state.home_id,
-        "mails": "local inbox" if platform.mailer is None else platform.mailer.address,
+        "emails": "local inbox" if platform.mailer is None else platform.mailer.address,
         "version": __version__,
         "versions": {"platform": __version__, "postgres": postgres.version, **extensions},
     }
@@ -175,27 +175,29 @@ async def _run_background(platform: Platform, postgres: Postgres) -> None:
 
 
 async def _supervise_postgres(postgres: Postgres, state: PlatformState) -> None:
-    """PostgreSQL that has ended is started again, at the same port; clients connect anew by themselves."""
+    """Restarts PostgreSQL on the same port if it ends. Clients reconnect by themselves."""
     while True:
         await asyncio.sleep(0.5)
         await _rotate_postgres_log(postgres)
         if postgres.is_running():
             continue
-        log.error("PostgreSQL ended; starting it again")
+        log.error("PostgreSQL ended unexpectedly; restarting it")
         port = postgres.port
         await asyncio.to_thread(postgres.start, state.postgres_password, port)
         if postgres.port != port:
-            raise ProcessFault("postgres_ended", f"PostgreSQL ended, and its port {port} is taken now")
-        log.info("PostgreSQL is back")
+            raise ProcessFault(
+                "postgres_ended", f"PostgreSQL ended, and its port {port} is now in use by another program"
+            )
+        log.info("PostgreSQL restarted")
 
 
 async def _rotate_postgres_log(postgres: Postgres) -> None:
     try:
         await asyncio.to_thread(rotate_log, postgres.log)
     except OSError as error:
-        log.warning("PostgreSQL's log can't be turned over: %s", error)
+        log.warning("can't rotate PostgreSQL's log: %s", error)
 
 
 def configure_logging(folder: Path | None = None) -> None:
-    """Into the folder's log, or to stderr for whoever runs it in the foreground."""
+    """Logs to `platform.log` in the folder, or to stderr without one."""
     logs.configure(folder)

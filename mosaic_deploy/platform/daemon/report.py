@@ -1,4 +1,4 @@
-"""The pipe through which the daemon tells the process that started it how it went."""
+"""Reports the outcome of the start to the process that started the daemon."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def reporter(handle: int | None) -> Report:
-    """Sends one JSON document through a pipe to the process that started us, and closes it.
-
-    Only the first report is sent: after it nobody listens.
-    """
-    waiting = [] if handle is None else [handle]
+    """A function that sends one JSON document through the pipe `handle`, closes it, and ignores further calls."""
+    open_handles = [] if handle is None else [handle]
 
     def report(document: dict[str, Any]) -> None:
-        if not waiting:
+        if not open_handles:
             return
-        # Whoever started us may have given up waiting; that is no reason to end.
-        with contextlib.suppress(OSError), os.fdopen(waiting.pop(), "w", encoding="utf-8") as pipe:
+        # The reader may have given up; the daemon continues.
+        with contextlib.suppress(OSError), os.fdopen(open_handles.pop(), "w", encoding="utf-8") as pipe:
             json.dump(document, pipe)
 
     return report

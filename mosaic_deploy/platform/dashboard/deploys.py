@@ -1,7 +1,7 @@
-"""Deploys as the ledger in a project's own database tells them.
+"""Reads the deployment history from a project's own database.
 
-The schema `mosaic_deploy` belongs to the project's role: whatever is in it is that project's word. So it is read as
-that role, in a read-only transaction with little time, and shown as text.
+The schema `mosaic_deploy` belongs to the project's role, which can put anything into it. So it is read as that role, in
+a read-only transaction with a short timeout, and its values are shown as text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE exp
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One run of the deployer. `changes` are addresses such as `static:index.html`, `omitted_changes` those beyond."""
+    """One deploy. `changes` are addresses such as `static:index.html`, at most 200; `omitted_changes` counts the rest."""
 
     project_id: str
     id: str
@@ -46,9 +46,18 @@ class Deploy:
     omitted_changes: int
     error: str
 
+    @property
+    def change_count(self) -> int:
+        return len(self.changes) + self.omitted_changes
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; 0 if it hasn't finished."""
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else 0.0
+
 
 async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
-    """Newest first, of all these projects. One whose ledger can't be read has none."""
+    """The newest deploys of all these projects together. A project whose history can't be read has none."""
     running = [row for row in projects if row["status"] == "running"]
     found = await asyncio.gather(*(_fetch_project_deploys(platform, row, limit) for row in running))
     merged = [deploy for deploys in found for deploy in deploys]
@@ -69,12 +78,12 @@ async def _fetch_project_deploys(platform: Platform, project: DictRow, limit: in
             lease = await _fetch_lease(session) if any(row[1] == "running" for row in rows) else None
             return [_deploy_from_row(project["id"], row, lease) for row in rows]
     except (psycopg.Error, Fault, TimeoutError):
-        # No ledger, another layout, or a database that is busy: the page goes without.
+        # No tracking tables, other columns, or a busy database: the page shows no deploys.
         return []
 
 
 async def _fetch_lease(session: Session) -> tuple[Any, ...] | None:
-    """Who deploys now, and since when."""
+    """(holder, acquired_at) of the deploy that runs now."""
     try:
         cursor = await session.execute(_LEASE_QUERY)
         return await cursor.fetchone()
@@ -85,7 +94,7 @@ async def _fetch_lease(session: Session) -> tuple[Any, ...] | None:
 def _deploy_from_row(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
     name, status, holder, environment, started, finished, report = row
     if status == "running" and not (lease and lease[0] == holder and lease[1] <= started):
-        # Its process died before it could write how it ended.
+        # It doesn't hold the lock any more, so its process died before it recorded a result.
         status = "interrupted"
     report = report if isinstance(report, dict) else {}
     done = report.get("done")

@@ -1,6 +1,6 @@
-"""Compressed copies of text files, made once when a file is put.
+"""Gzip copies of text files, made once at upload.
 
-The copy lies behind the file's own bytes in the same object: both are replaced in one step.
+The copy is stored after the file's own bytes in the same object, so both are replaced at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def is_compressible(content_type: str) -> bool:
 
 
 def gzip_copy(content: bytes, content_type: str) -> bytes:
-    """The gzip copy; empty where it wouldn't be worth it. The same bytes for the same content, whenever made."""
+    """The gzip copy; empty if it saves less than 10 %. Deterministic: the same content gives the same bytes."""
     if len(content) < _MIN_BYTES or not is_compressible(content_type):
         return b""
     copy = gzip.compress(content, _LEVEL, mtime=0)
@@ -25,7 +25,7 @@ def gzip_copy(content: bytes, content_type: str) -> bytes:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether Accept-Encoding takes gzip, and not less gladly than the bytes as they are."""
+    """Whether Accept-Encoding allows gzip, with at least the weight of `identity`."""
     weights = dict(_weights(header))
     wanted = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return wanted > 0 and wanted >= weights.get("identity", 0.0)

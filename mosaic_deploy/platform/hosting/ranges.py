@@ -1,4 +1,4 @@
-"""Conditional requests: whether the reader has the file already."""
+"""Conditional and range requests (RFC 9110, sections 13 and 14)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from itertools import pairwise
 
 
 def last_modified(changed: datetime, now: datetime | None = None) -> str | None:
-    """The date as HTTP writes it. None within the second of the change: the file may change again in it, and
-    nobody could tell by such a date."""
+    """The Last-Modified value. None during the first two seconds after a change: the file may change again within the
+    same second, which the date couldn't show."""
     second = changed.astimezone(UTC).replace(microsecond=0)
     if (now or datetime.now(UTC)) - second < timedelta(seconds=2):
         return None
@@ -21,8 +21,8 @@ def last_modified(changed: datetime, now: datetime | None = None) -> str | None:
 
 
 def is_not_modified(headers: Mapping[str, str], etag: str, modified: str | None) -> bool:
-    """Whether 304 is the answer. The date counts only where no etag is sent, and only when it is exactly ours:
-    a path may lead to an older file than before."""
+    """Whether to answer 304. The date counts only if no ETag is sent, and must be equal: after a rollback, the current
+    file may be older than the client's."""
     sent = headers.get("if-none-match")
     if sent is None:
         return modified is not None and headers.get("if-modified-since") == modified
@@ -31,19 +31,19 @@ def is_not_modified(headers: Mapping[str, str], etag: str, modified: str | None)
 
 
 def if_range_matches(headers: Mapping[str, str], etag: str, modified: str | None) -> bool:
-    """Whether the range is one of the file that the reader has a part of."""
+    """Whether the client's partial copy is of the current file."""
     condition = headers.get("if-range")
     return condition is None or condition == etag or (modified is not None and condition == modified)
 
 
-# More than a reader of a PDF or a video asks for at once; what asks for more gets the whole file.
+# More than PDF and video players request at once. Requests for more get the whole file.
 MAX_RANGES = 16
 _RANGE = re.compile(r"[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*")
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """From `start` up to, not including, `end`."""
+    """From `start` to `end`, exclusive."""
 
     start: int
     end: int
@@ -53,8 +53,10 @@ class ByteRange:
 
 
 def parse_range_header(header: str, size: int) -> list[ByteRange] | None:
-    """The spans in the order asked for; empty where none of them is in the file; None where the header is to be
-    ignored: another unit, not well-formed, too many, or some overlap."""
+    """The ranges in the requested order, without those outside the file.
+
+    None if the header must be ignored: another unit, malformed, more than MAX_RANGES, or overlapping ranges.
+    """
     unit, equals, listed = header.partition("=")
     if unit.strip().lower() != "bytes" or not equals:
         return None
@@ -73,7 +75,7 @@ def parse_range_header(header: str, size: int) -> list[ByteRange] | None:
 
 
 def _byte_range(first: str, last: str, size: int) -> ByteRange:
-    """Empty where it lies behind the end of the file."""
+    """Empty if it starts after the end of the file."""
     if not first:
         return ByteRange(max(0, size - int(last)), size)
     return ByteRange(min(size, int(first)), min(size, int(last) + 1) if last else size)
@@ -81,7 +83,7 @@ def _byte_range(first: str, last: str, size: int) -> ByteRange:
 
 @dataclass(frozen=True)
 class Multipart:
-    """`multipart/byteranges`: each span with a head of its own."""
+    """A `multipart/byteranges` response: each range with its own part header."""
 
     byte_ranges: list[ByteRange]
     size: int

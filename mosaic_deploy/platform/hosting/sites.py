@@ -1,4 +1,4 @@
-"""Sites: a project's static files and stored objects as a browser sees them."""
+"""Serves a project's static files and storage files to browsers."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from mosaic_deploy.platform.storage.file_records import FileTable
 _STORAGE_PREFIX = "storage/"
 _NOT_FOUND_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>404 Not Found</title>'
-    "<h1>404</h1><p>There is no such page.</p></html>"
+    "<h1>404</h1><p>This page doesn't exist.</p></html>"
 )
 _HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
 async def serve(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
-    """Answer GET and HEAD for `path` (decoded, without its first slash) of a site that begins at `prefix`."""
+    """Answers GET and HEAD for `path` (decoded, without its first slash) of a site whose URLs start with `prefix`."""
     if request.method not in ("GET", "HEAD"):
         return Response("method not allowed\n", 405, {"Allow": "GET, HEAD"}, "text/plain")
     for _ in range(2):
         try:
             return await _respond(platform, project_id, path, prefix, request)
         except FileNotFoundError:
-            # The file was replaced between reading its record and its bytes; the new record is there now.
+            # The file was replaced after its record was read. Read the new record.
             continue
-    # The project is just being deleted.
+    # The project is being deleted.
     return Response(_NOT_FOUND_PAGE, 404, _HEADERS, "text/html; charset=utf-8")
 
 
@@ -73,7 +73,7 @@ async def _find(platform: Platform, table: FileTable, project_id: str, names: li
 
 
 async def _not_found(platform: Platform, project_id: str, request: Request) -> Response:
-    """The site's own 404 page where it has one."""
+    """The site's own 404.html, or a built-in page."""
     row = await _find(platform, "static_file", project_id, ["404.html"])
     if row is None:
         return Response(_NOT_FOUND_PAGE, 404, _HEADERS, "text/html; charset=utf-8")
@@ -89,7 +89,7 @@ def _redirect(target: str, request: Request) -> Response:
 
 @dataclass(frozen=True)
 class _Representation:
-    """A file as it goes out: as it is, or compressed. `offset` is where that begins in the object."""
+    """A file as sent: unchanged or gzip-compressed. `offset` is where it starts in the stored object."""
 
     row: DictRow
     etag: str
@@ -103,7 +103,7 @@ class _Representation:
 
     @classmethod
     def negotiate(cls, row: DictRow, request: Request) -> _Representation:
-        """Ranges are always of the file as it is."""
+        """Chooses gzip if the client accepts it, except for range requests."""
         headers = {**_HEADERS, "Content-Type": row["content_type"]}
         if row["packed"]:
             headers["Vary"] = "Accept-Encoding"
@@ -124,7 +124,7 @@ class _Representation:
 
 
 async def _file_response(platform: Platform, request: Request, row: DictRow) -> Response:
-    """The file's bytes: all, some ranges of them, or none where the reader has them already."""
+    """The whole file, the requested ranges of it, or 304 if the client has it already."""
     file = _Representation.negotiate(row, request)
     modified = file.headers.get("Last-Modified")
     if is_not_modified(request.headers, file.etag, modified):
@@ -164,7 +164,7 @@ async def _body_response(
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     chunks = _chunks(platform, file, byte_ranges, multipart)
-    # Asked for before the head goes out: an object that is gone is found while another answer is still possible.
+    # Read the first chunk before sending headers: if the object is missing, another response is still possible.
     first = await anext(chunks, b"")
     if len(first) == int(headers["Content-Length"]):
         await chunks.aclose()

@@ -1,4 +1,4 @@
-"""Static files: put, listed and deleted through the API; `sites` serves them."""
+"""The API for static files: upload, list, delete. `sites` serves them to browsers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SIZE_LIMIT = 25 * 1024 * 1024
 
 
 async def put_file(platform: Platform, request: Request) -> Response:
-    """Text as it is, or bytes as base64 with `"encoding": "base64"`."""
+    """Stores one file. `content` is text, or base64 with `"encoding": "base64"`."""
     document = await request_body.read_json(request)
     filename = checked_filename(request_body.text(document, "filename"))
     content_type = static_content_type(filename)
     content = _decoded_content(document)
     project_id: str = request.path_params["project_id"]
     key = file_records.new_object_key(project_id, "static_file")
-    # Compressing a large file takes a moment that other requests shouldn't wait for.
+    # Compressing a large file in the event loop would delay other requests.
     copy = (
         await asyncio.to_thread(gzip_copy, content, content_type)
         if len(content) > _INLINE_COMPRESSION_BYTES
@@ -59,7 +59,7 @@ async def put_file(platform: Platform, request: Request) -> Response:
     except BaseException as error:
         await uploads.abort_upload(platform, key)
         if isinstance(error, errors.ForeignKeyViolation):
-            raise Fault(404, "project_not_found", f"the project {project_id} was deleted") from error
+            raise Fault(404, "project_not_found", f"project {project_id} was deleted") from error
         raise
     url = f"{platform.site_url(project_id)}/{url_path(filename)}"
     return JsonResponse({"filename": filename, "url": url, "size": len(content)}, 201)
@@ -76,7 +76,7 @@ async def delete_file(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     filename = request.path_params["filename"]
     if not await file_records.remove(platform.pool, "static_file", project["id"], filename):
-        raise Fault(404, "file_not_found", f"there is no static file {filename!r}")
+        raise Fault(404, "file_not_found", f"static file {filename!r} doesn't exist")
     return JsonResponse({"success": True, "filename": filename})
 
 
@@ -93,9 +93,13 @@ def _decoded_content(document: dict[str, object]) -> bytes:
         except (binascii.Error, ValueError) as error:
             raise Fault(400, "content_invalid", "`content` is not valid base64") from error
     else:
-        raise Fault(400, "field_invalid", "`encoding` must be base64 or left out")
+        raise Fault(400, "field_invalid", "`encoding` must be `base64` or omitted")
     if len(decoded) > SIZE_LIMIT:
-        raise Fault(413, "file_too_large", f"a static file has at most {SIZE_LIMIT} bytes; use storage")
+        raise Fault(
+            413,
+            "file_too_large",
+            f"static files are limited to {SIZE_LIMIT // 1024**2} MiB; use storage for larger files",
+        )
     return decoded
 
 

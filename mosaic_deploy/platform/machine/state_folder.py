@@ -25,7 +25,7 @@ from typing import Any
 from mosaic_deploy.platform.faults import ProcessFault
 
 DEFAULT_PORT = 8787
-SETTING_VARIABLES = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS")
+SETTING_VARIABLES = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_EMAILS")
 """Variables that hold for one run, from its start to `local stop`."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.platform.faults import ProcessFault
 
-STORAGE_VARIABLE, EMAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS"
+STORAGE_VARIABLE, EMAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_EMAILS"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KB|MB|GB|TB)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

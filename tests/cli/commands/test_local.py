@@ -105,7 +105,7 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     saved = run(own_home, "backup", str(file))
     assert (saved.returncode, "backed up" in saved.stdout) == (0, True), saved.stderr
     again = run(own_home, "backup", str(file))
-    assert (again.returncode, "exists already" in again.stderr) == (1, True)
+    assert (again.returncode, "already exists" in again.stderr) == (1, True)
     refused = run(own_home, "restore", str(file))
     assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
     assert run_platform(own_home, "status")["status"] == "running"
@@ -119,12 +119,15 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     assert "\nport: " in restored.stdout, "where it will answer"
     # Its port is taken by the other platform: that is said when it starts.
     started = run(fresh, "start")
-    assert f"moved:           port {run_platform(own_home, 'status')['port']} is taken; " in started.stdout
+    assert (
+        f"port changed:    port {run_platform(own_home, 'status')['port']} is in use; using "
+        in started.stdout
+    )
     assert run(fresh, "stop").returncode == 0
     port = free_port()
-    assert f"end in :{port} now" in run(fresh, "start", "--port", str(port)).stdout
+    assert f"using port {port} instead of " in run(fresh, "start", "--port", str(port)).stdout
     back = run(fresh, "restore", str(file), "--yes")
-    assert f"no longer in :{port}" in back.stdout
+    assert f"instead of {port}; site and file URLs change" in back.stdout
     assert f"url:             {run_platform(fresh, 'status')['url']}\n" in back.stdout
     _told_where_a_command_starts_it(fresh, own_home, tmp_path)
     assert run_platform(fresh, "reset")["status"] == "reset"
@@ -143,7 +146,7 @@ def _told_where_a_command_starts_it(home: Path, other: Path, folder: Path) -> No
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=100,
     )  # fmt: skip
     assert json.loads(done.stdout)["type"] == "plan"
-    assert f"note: port {port} is taken; addresses of sites and files end in :" in done.stderr
+    assert f"note: port {port} is in use; using " in done.stderr
 
 
 def test_reset_asks(own_home) -> None:

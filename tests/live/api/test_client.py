@@ -724,7 +724,7 @@ def own(status: int, code: object, *, success: object = False) -> Handler:
 
 
 def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
-    platform = Platform(own(502, "mail_unsent"))
+    platform = Platform(own(502, "email_not_sent"))
     with pytest.raises(errors.EmailNotSent, match=r"nothing was sent.*no mail server answers") as caught:
         platform.api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
     assert caught.value.mutation_state == "none"
@@ -735,10 +735,10 @@ def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
 @pytest.mark.parametrize(
     "unsure",
     [
-        own(502, "mail_unconfirmed"),
-        own(502, "mail_unsent", success=True),
-        answer(502, {"error": {"code": "mail_unsent", "message": "no"}}),
-        text(502, "<html>mail_unsent</html>"),
+        own(502, "email_unconfirmed"),
+        own(502, "email_not_sent", success=True),
+        answer(502, {"error": {"code": "email_not_sent", "message": "no"}}),
+        text(502, "<html>email_not_sent</html>"),
     ],
 )
 def test_a_mail_may_have_gone_out_where_nobody_says_that_it_did_not(unsure: Handler) -> None:

@@ -1,4 +1,4 @@
-"""Accounts and their keys: rotation, its grace, and what one account sees of another."""
+"""Accounts and API keys: rotation, grace period, expiry, isolation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def asked(platform) -> Callable[..., httpx.Response]:
     return ask
 
 
-def test_a_key_is_kept_as_its_hash(platform, account) -> None:
+def test_keys_are_stored_as_hashes(platform, account) -> None:
     key = account["api_key"]
     assert re.fullmatch(r"mk_[A-Za-z0-9_-]{43}", key)
     rows = in_control(
@@ -49,7 +49,9 @@ def test_a_key_is_kept_as_its_hash(platform, account) -> None:
     assert repr(LocalKey(platform.home, key, 1)) == "LocalKey(mk_…)"
 
 
-def test_a_rotated_key_is_good_for_a_while_and_says_until_when(platform, account, asked) -> None:
+def test_a_replaced_key_works_during_its_grace_period_and_announces_its_expiry(
+    platform, account, asked
+) -> None:
     old, account_id = account["api_key"], account["account_id"]
     assert "X-API-Key-Expires" not in asked(old).headers
     new = in_control(platform, lambda pool: accounts.rotate_key(pool, account_id))
@@ -66,7 +68,7 @@ async def _a_while_later(_pool: Pool) -> None:
     await asyncio.sleep(accounts._CACHE_SECONDS)
 
 
-def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked) -> None:
+def test_an_expired_key_is_refused_with_dates(platform, account, asked) -> None:
     old, account_id = account["api_key"], account["account_id"]
     in_control(platform, lambda pool: accounts.rotate_key(pool, account_id, grace=timedelta(0)))
     answer = asked(old)
@@ -74,7 +76,7 @@ def test_a_key_that_has_run_out_is_refused_and_told_so(platform, account, asked)
     error = answer.json()["error"]
     assert error["code"] == "api_key_expired"
     assert re.fullmatch(
-        r"this API key was rotated out on 20\d\d-\d\d-\d\d and has been refused since 20\d\d-\d\d-\d\d;"
+        r"this API key was replaced on 20\d\d-\d\d-\d\d and expired on 20\d\d-\d\d-\d\d;"
         r" `mosaic-deploy local key` shows the current one",
         error["message"],
     )
@@ -86,11 +88,11 @@ def _aged(platform, account, days: int) -> None:
     in_control(platform, lambda pool: control_database.fetch(pool, age, parameters))
 
 
-def test_a_key_that_nobody_rotates_says_when_it_runs_out_and_does(platform, asked) -> None:
-    """As on a served platform, which has nobody to give a new one to."""
+def test_a_key_that_is_never_rotated_expires_by_age(platform, asked) -> None:
+    """As on a served platform, which doesn't rotate keys by itself."""
 
     def aged(days: int) -> dict[str, Any]:
-        """An account of its own for each age: a key that was asked about is remembered for some seconds."""
+        """A new account for each age, because keys are cached for some seconds."""
         made = in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
         _aged(platform, made, days)
         return made
@@ -103,13 +105,13 @@ def test_a_key_that_nobody_rotates_says_when_it_runs_out_and_does(platform, aske
     old = aged(38)
     answer = asked(old["api_key"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "api_key_expired")
-    # The next one is good, and doesn't bring this one back.
+    # A new key works, and doesn't revive the old one.
     new = in_control(platform, lambda pool: accounts.rotate_key(pool, old["account_id"]))
     assert asked(new).status_code == 200
     assert asked(old["api_key"]).json()["error"]["code"] == "api_key_expired"
 
 
-def test_a_served_platform_says_who_has_the_next_key(platform, account) -> None:
+def test_a_served_platform_says_how_to_get_a_new_key(platform, account) -> None:
     number, key = account["account_id"], account["api_key"]
 
     async def refused(pool: Pool) -> str:
@@ -120,15 +122,15 @@ def test_a_served_platform_says_who_has_the_next_key(platform, account) -> None:
     _aged(platform, account, 38)
     aged = in_control(platform, refused)
     assert re.fullmatch(
-        r"this API key is of 20\d\d-\d\d-\d\d, too old, and has been refused since 20\d\d-\d\d-\d\d;"
-        rf" whoever runs this platform gives account {number} its next one",
+        r"this API key, created on 20\d\d-\d\d-\d\d, expired on 20\d\d-\d\d-\d\d;"
+        rf" ask the operator of this platform to rotate the key of account {number}",
         aged,
     )
     in_control(platform, lambda pool: accounts.rotate_key(pool, number))
-    assert in_control(platform, refused).endswith("; use the one that replaced it")
+    assert in_control(platform, refused).endswith("; use the key that replaced it")
 
 
-def test_accounts_are_listed_and_moved(platform, account) -> None:
+def test_accounts_are_listed_and_change_tier(platform, account) -> None:
     number = account["account_id"]
 
     async def listed(pool: Pool) -> dict[str, object]:
@@ -147,7 +149,7 @@ def test_accounts_are_listed_and_moved(platform, account) -> None:
         in_control(platform, lambda pool: accounts.change_tier(pool, 10**9, "pro"))
 
 
-def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, account) -> None:
+def test_a_second_rotation_doesnt_extend_the_first_grace_period(platform, account) -> None:
     async def twice(pool: Pool) -> list[Any]:
         await accounts.rotate_key(pool, account["account_id"], grace=timedelta(hours=1))
         await accounts.rotate_key(pool, account["account_id"], grace=timedelta(days=9))
@@ -162,7 +164,7 @@ def test_a_second_rotation_doesnt_lengthen_the_first_ones_grace(platform, accoun
     assert third is None
 
 
-def test_the_doorkeeper_remembers_no_longer_than_a_key_is_good(platform, account) -> None:
+def test_the_cache_never_outlives_a_key(platform, account) -> None:
     async def run(pool: Pool) -> None:
         keeper, key = ApiKeyAuthenticator(), account["api_key"]
         assert (await keeper.authenticate(pool, key)).account_id == account["account_id"]
@@ -177,7 +179,7 @@ def test_the_doorkeeper_remembers_no_longer_than_a_key_is_good(platform, account
     in_control(platform, run)
 
 
-def test_two_rotations_at_once_leave_one_current_key(platform, account) -> None:
+def test_concurrent_rotations_leave_one_current_key(platform, account) -> None:
     async def both(pool: Pool) -> int:
         await asyncio.gather(*(accounts.rotate_key(pool, account["account_id"]) for _ in range(5)))
         query = "SELECT count(*) AS n FROM api_key WHERE account_id = %(id)s AND replaced_at IS NULL"
@@ -194,7 +196,7 @@ def test_accounts_dont_see_each_other(platform, api, project, account, asked) ->
     api.upload(mine, "a.bin", b"x")
     ticket = api.post("/tickets", json={"subject": "Mine", "message": "x"}).json()["ticket_id"]
     api.post(f"/{mine}/auth/magic-link", json={"email": "mine@example.com"})
-    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["mails"][0]["id"]
+    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["emails"][0]["id"]
     assert asked(key).json() == {"projects": []}
     assert asked(key, "/tickets").json() == {"tickets": []}
     refused = [
@@ -229,8 +231,8 @@ def test_accounts_dont_see_each_other(platform, api, project, account, asked) ->
     assert api.get(f"/{mine}/files").json()["files"][0]["filename"] == "index.html"
 
 
-def test_the_machines_own_key_rotates(tmp_path) -> None:
-    """By hand, after 30 days, and once more after a rotation that broke off before the home had the new key."""
+def test_the_local_key_rotates(tmp_path) -> None:
+    """On request, after 30 days, and again after a rotation that was interrupted before its key was stored."""
     home = tmp_path / "home"
     assert run_platform(home, "key")["error"]["code"] == "key_missing"
     first = run_platform(home, "start", "--port", str(free_port()))

@@ -1,4 +1,4 @@
-"""Magic links: mailed, single-use, limited, leading nowhere else."""
+"""Magic links: sent by email, single use, limited, only to the project's own site."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def send(api, project_id: str, **body: object) -> httpx.Response:
     return api.post(f"/{project_id}/auth/magic-link", json=body)
 
 
-def last_mail(api, project_id: str) -> dict[str, str]:
-    mails = api.get(f"{api.root}/inbox.json").json()["mails"]
-    newest = next(mail for mail in mails if mail["project_id"] == project_id)
+def last_email(api, project_id: str) -> dict[str, str]:
+    emails = api.get(f"{api.root}/inbox.json").json()["emails"]
+    newest = next(email for email in emails if email["project_id"] == project_id)
     return dict(api.get(f"{api.root}/inbox/{newest['id']}.json").json())
 
 
@@ -37,11 +37,11 @@ def control(platform, statement: str, *values: object) -> None:
         connection.execute(statement.encode(), values)
 
 
-def test_the_mail_and_its_link(api, project) -> None:
+def test_the_email_and_its_link(api, project) -> None:
     project_id = project("Café & <Co>")
     answer = send(api, project_id, email="user+tag@example.com", redirect_url="/dashboard?tab=1#top")
     assert answer.json() == {"success": True, "message": "Magic link sent! Check your email."}
-    mail = last_mail(api, project_id)
+    mail = last_email(api, project_id)
     assert (mail["subject"], mail["to"]) == ("Sign in to Café & <Co>", "user+tag@example.com")
     port = api.root.rpartition(":")[2]
     assert mail["link"].startswith(f"http://{project_id}.localhost:{port}/dashboard?tab=1&token=")
@@ -56,7 +56,7 @@ def test_the_mail_and_its_link(api, project) -> None:
 def test_a_token_works_once(api, project) -> None:
     project_id = project()
     send(api, project_id, email="User@Example.com")
-    token = token_of(last_mail(api, project_id)["link"])
+    token = token_of(last_email(api, project_id)["link"])
     other = api.post(f"/{project()}/auth/verify", json=token)
     assert (other.status_code, other.json()["error"]["code"]) == (401, "token_invalid")
     wrong = api.post(f"/{project_id}/auth/verify", json={**token, "email": "x@example.com"})
@@ -67,10 +67,10 @@ def test_a_token_works_once(api, project) -> None:
     assert (second.status_code, second.json()["error"]["code"]) == (401, "token_used")
 
 
-def test_a_hundred_clicks_at_once_sign_in_once(api, project) -> None:
+def test_concurrent_clicks_sign_in_once(api, project) -> None:
     project_id = project()
     send(api, project_id, email="race@example.com")
-    token = token_of(last_mail(api, project_id)["link"])
+    token = token_of(last_email(api, project_id)["link"])
 
     def click(_: int) -> int:
         return api.site(project_id, "/.mosaic/auth/verify", method="POST", json=token).status_code
@@ -80,10 +80,10 @@ def test_a_hundred_clicks_at_once_sign_in_once(api, project) -> None:
     assert statuses == [200] + [401] * 99
 
 
-def test_a_page_verifies_without_a_key_but_only_as_json(api, project) -> None:
+def test_a_page_verifies_without_a_key_as_json_only(api, project) -> None:
     project_id = project()
     send(api, project_id, email="page@example.com")
-    token = token_of(last_mail(api, project_id)["link"])
+    token = token_of(last_email(api, project_id)["link"])
     form = api.site(project_id, "/.mosaic/auth/verify", method="POST", data=token)
     assert form.status_code == 415
     good = api.site(project_id, "/.mosaic/auth/verify", method="POST", json=token)
@@ -100,17 +100,17 @@ def test_tokens_expire_after_15_minutes(api, project, platform) -> None:
         "UPDATE sign_in_token SET expires_at = expires_at - interval '15 minutes' WHERE project_id = %s",
         project_id,
     )
-    late = api.post(f"/{project_id}/auth/verify", json=token_of(last_mail(api, project_id)["link"]))
+    late = api.post(f"/{project_id}/auth/verify", json=token_of(last_email(api, project_id)["link"]))
     assert (late.status_code, late.json()["error"]["code"]) == (401, "token_expired")
 
 
-def test_ten_mails_a_day(api, project, platform) -> None:
+def test_ten_emails_a_day(api, project, platform) -> None:
     project_id = project()
     with ThreadPoolExecutor(15) as threads:
         answers = list(threads.map(lambda n: send(api, project_id, email=f"u{n}@example.com"), range(15)))
     assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 5
     refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.json()["error"]["code"] == "mail_limit_reached"
+    assert refused.json()["error"]["code"] == "email_limit_reached"
     assert refused.json()["error"]["next_at"] in refused.json()["error"]["message"]
     assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400
     assert send(api, project(), email="other@example.com").status_code == 200
@@ -170,7 +170,7 @@ def test_redirects_stay_on_the_site(api, untouched, redirect) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "redirect_invalid")
 
 
-def test_settings_are_kept_and_heeded(api, project) -> None:
+def test_settings_are_stored_and_applied(api, project) -> None:
     project_id = project()
     assert api.get(f"/{project_id}/auth/settings").json() == {}
     allowed = ["/welcome", f"http://{project_id}.localhost:{api.root.rpartition(':')[2]}/app"]
@@ -182,15 +182,15 @@ def test_settings_are_kept_and_heeded(api, project) -> None:
     refused = send(api, project_id, email="a@example.com", redirect_url="/elsewhere")
     assert refused.json()["error"]["code"] == "redirect_not_allowed"
     send(api, project_id, email="a@example.com")
-    assert urlsplit(last_mail(api, project_id)["link"]).path == "/home"
+    assert urlsplit(last_email(api, project_id)["link"]).path == "/home"
     for wrong in ({"magic_link": 1}, {"magic_link": {"redirect_url": "//evil.example"}}, {"a": "\x00"}):
         assert api.put(f"/{project_id}/auth/settings", json=wrong).status_code == 400
 
 
-def test_the_key_and_tokens_are_stored_hashed_only(api, project, platform) -> None:
+def test_tokens_and_the_key_are_not_logged(api, project, platform) -> None:
     project_id = project()
     send(api, project_id, email="a@example.com")
-    token = token_of(last_mail(api, project_id)["link"])["token"]
+    token = token_of(last_email(api, project_id)["link"])["token"]
     log = (platform.home / "platform.log").read_text()
     assert token not in log
     assert platform.api_key not in log

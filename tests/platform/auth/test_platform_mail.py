@@ -162,7 +162,7 @@ def test_an_unknown_certificate_gets_nothing(secure, postbox, monkeypatch) -> No
 def test_no_password_goes_out_in_the_clear(smtp, monkeypatch) -> None:
     mailer = mailer_from_url(f"smtp://ada:secret@localhost:{smtp}/?from=a@b.example")
     monkeypatch.setattr("mosaic_deploy.platform.auth.smtp._LOOPBACK", ())
-    with pytest.raises(EmailNotSent, match="no TLS"):
+    with pytest.raises(EmailNotSent, match="doesn't offer TLS"):
         send(mailer)
     with pytest.raises(EmailNotSent):
         send(mailer_from_url(f"smtp+starttls://127.0.0.1:{smtp}/?from=a@b.example"))
@@ -220,12 +220,12 @@ def test_sending_through_a_platform(postbox, smtp, tmp_path_factory) -> None:
     finally:
         del os.environ["MOSAIC_SMTP_URL"]
     try:
-        assert started["mails"] == f"smtp://127.0.0.1:{smtp}"
+        assert started["emails"] == f"smtp://127.0.0.1:{smtp}"
         project_id = create_project(started["url"], started["api_key"], "Café")
         headers = {"X-API-Key": started["api_key"]}
         with httpx.Client(base_url=f"{started['url']}/v1/project/{project_id}", headers=headers) as api:
             _send_all(api, postbox)
-            assert api.get(f"{started['url']}/inbox.json").json() == {"mails": []}
+            assert api.get(f"{started['url']}/inbox.json").json() == {"emails": []}
     finally:
         assert run_platform(home, "reset")["status"] == "reset"
 
@@ -234,7 +234,7 @@ def _send_all(api: httpx.Client, postbox: Postbox) -> None:
     postbox.refusal = "550 5.1.1 no such user"
     for _ in range(3):
         refused = api.post("/auth/magic-link", json={"email": "gone@example.com"})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "mail_unsent")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "email_not_sent")
         assert "no such user" in refused.json()["error"]["message"]
     postbox.refusal = ""
     for number in range(10):

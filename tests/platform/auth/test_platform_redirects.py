@@ -1,4 +1,4 @@
-"""Where a sign-in link may lead, whatever is written."""
+"""Redirects of magic links never leave the project's site."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("redirect", ELSEWHERE)
-def test_what_leads_elsewhere_is_refused(redirect) -> None:
+def test_redirects_off_the_site_are_refused(redirect) -> None:
     with pytest.raises(Fault) as refused:
         checked_redirect(redirect, SITE, {})
     assert refused.value.code == "redirect_invalid"
@@ -74,7 +74,7 @@ def test_what_leads_elsewhere_is_refused(redirect) -> None:
         ("/x?token=evil&to%6Ben=evil&email=e&a=1", "/x?a=1&token=T&email=a%2Bb%40c.example"),
     ],
 )
-def test_what_stays_is_kept(redirect, link) -> None:
+def test_redirects_on_the_site_are_kept(redirect, link) -> None:
     assert build_magic_link(SITE, checked_redirect(redirect, SITE, {}), "T", "a+b@c.example") == SITE + link
 
 
@@ -93,8 +93,8 @@ def test_no_text_leads_off_the_site(redirect) -> None:
 
 
 @given(st.text(min_size=1, max_size=20))
-def test_encoding_once_more_opens_nothing(text) -> None:
-    """What is refused plain is refused encoded, too."""
+def test_encoding_again_bypasses_nothing(text) -> None:
+    """A redirect refused as written is refused percent-encoded, too."""
     for written in ("/" + text, "/" + quote(text, safe=""), "/" + quote(quote(text, safe=""), safe="")):
         if "//" in "/" + text or "\\" in text:
             with pytest.raises(Fault):

@@ -1,4 +1,4 @@
-"""Where one machine is outgrown: several workers on a PostgreSQL server and an S3 service."""
+"""The served platform: several workers on a PostgreSQL server and an S3 service."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read(client: httpx.Client, project_id: str, path: str, **headers: str) -> ht
 
 
 class Writer:
-    """Writes through either worker, as through a load balancer, and remembers what was acknowledged."""
+    """Writes through random workers, as through a load balancer, and records what was acknowledged."""
 
     def __init__(self, workers: list[Served], key: str, project_id: str) -> None:
         self._workers = workers
@@ -135,7 +135,7 @@ class Writer:
             raise httpx.TransportError("not acknowledged")
 
 
-def test_nothing_acknowledged_is_lost_with_a_worker(services, key) -> None:
+def test_a_killed_worker_loses_nothing_acknowledged(services, key) -> None:
     with serve(services) as first, serve(services) as second, second.client(key) as client:
         with first.client(key) as other:
             project_id = create(other, "Load")
@@ -170,7 +170,7 @@ def test_nothing_acknowledged_is_lost_with_a_worker(services, key) -> None:
         await_running(client, half_made)
 
 
-def test_objects_that_a_dead_worker_left_are_swept_away(services, key) -> None:
+def test_orphaned_objects_of_a_killed_worker_are_deleted(services, key) -> None:
     with serve(services) as served, served.client(key) as client:
         project_id = create(client, "Swept")
         assert upload(client, project_id, "kept.bin", b"kept").status_code == 200
@@ -194,7 +194,7 @@ def test_objects_that_a_dead_worker_left_are_swept_away(services, key) -> None:
         assert _store(services).keys(project_id) == []
 
 
-def test_a_deletion_that_was_cut_short_is_finished(services, key) -> None:
+def test_an_interrupted_deletion_is_finished(services, key) -> None:
     control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
     with serve(services) as served, served.client(key) as client:
         project_id = create(client, "Cut short")
@@ -209,8 +209,8 @@ def test_a_deletion_that_was_cut_short_is_finished(services, key) -> None:
         assert not query(control, f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'")
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(services, key) -> None:
-    """Not even parts of it: S3 keeps those of an unfinished upload, unseen, until somebody takes them away."""
+def test_an_interrupted_upload_leaves_nothing(services, key) -> None:
+    """Not even its parts, which S3 keeps, invisibly, until they are aborted."""
     with serve(services) as served, served.client(key) as client:
         project_id = create(client, "Broken")
         asked = client.post(
@@ -270,11 +270,11 @@ def test_accounts_and_hosts(services, key) -> None:
         assert query(credentials["database_url"], "SELECT current_user")[0][0] == credentials["user"]
 
 
-def test_an_account_moves_to_another_tier(services) -> None:
-    """With limits of the operator's own choice; what the commands print has no key but a new one."""
+def test_changing_an_accounts_tier(services) -> None:
+    """With custom limits. The commands print no keys except new ones."""
     made = run(services, "account-create", "Dora")
     number = str(made["account_id"])
-    limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-mails", "1", "--pro-mails", "2")
+    limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-emails", "1", "--pro-emails", "2")
     with serve(services, *limits) as served, served.client(made["api_key"]) as dora:
         one = f"/v1/project/{create(dora, 'Moved')}"
         assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "1 MB"
@@ -288,8 +288,8 @@ def test_an_account_moves_to_another_tier(services) -> None:
     assert run(services, "account-tier", "999999", "pro")["error"]["code"] == "account_not_found"
 
 
-def test_workers_of_one_machine(services, key) -> None:
-    """One that is killed is replaced; when the process that watches them is killed, they end."""
+def test_workers_are_supervised(services, key) -> None:
+    """A killed worker is replaced; if the supervisor is killed, the workers stop."""
     program = (sys.executable, "-m", "mosaic_deploy", "platform", "serve", "--output", "ndjson")
     with serve(services, "--workers", "2", command=program) as served, served.client(key) as client:
         create(client, "Two")
@@ -308,7 +308,7 @@ def test_workers_of_one_machine(services, key) -> None:
         _await(lambda: not any(_lives(pid) for pid in workers))
 
 
-def test_many_start_at_once_on_a_new_server(tmp_path) -> None:
+def test_concurrent_starts_on_a_new_server(tmp_path) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="mosaic-") as name:
@@ -338,7 +338,7 @@ def test_many_start_at_once_on_a_new_server(tmp_path) -> None:
         ({}, ("--base-domain", "not a domain"), "base_domain_invalid"),
     ],
 )
-def test_what_cant_be_used_is_said(services, changed, arguments, code) -> None:
+def test_unusable_settings_are_reported(services, changed, arguments, code) -> None:
     told = Services({**services.environment, **changed}, "", ())
     said = run(told, "prepare", *services.arguments, *arguments)
     assert (said["exit_code"], said["error"]["code"]) == (1, code), said

@@ -1,4 +1,4 @@
-"""Backup and restore: whole, checked, and never a half of either."""
+"""Backup and restore: complete, checked, all or nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assert_kept(document, project_id: str) -> None:
         assert httpx.get(f"{document['url']}/sites/{project_id}/").text == "kept"
         stored = httpx.get(f"{document['url']}/sites/{project_id}/storage/a%20b/%C3%BC.bin")
         assert stored.content == b"kept" * 750_000
-        (mail,) = api.get(f"{document['url']}/inbox.json").json()["mails"]
+        (mail,) = api.get(f"{document['url']}/inbox.json").json()["emails"]
         token = httpx.URL(mail["link"]).params["token"]
         assert len(api.get("/tickets").json()["tickets"]) == 1
         credentials = api.get(f"/{project_id}/credentials").json()
@@ -67,7 +67,7 @@ def assert_kept(document, project_id: str) -> None:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Iterator[tuple[Path, dict[str, object], str]]:
-    """A filled platform that runs, with its home."""
+    """A running platform with data, and its data folder."""
     home = tmp_path_factory.mktemp("backed up") / "home"
     document = run_platform(home, "start", "--port", str(free_port()))
     yield home, document, fill(document)
@@ -88,7 +88,7 @@ def backup(source, tmp_path_factory) -> Path:
     return file
 
 
-def test_everything_comes_back_in_a_fresh_home(source, backup, tmp_path) -> None:
+def test_everything_is_restored_into_an_empty_data_folder(source, backup, tmp_path) -> None:
     _, document, project_id = source
     home = tmp_path / "fresh home"
     try:
@@ -115,7 +115,7 @@ def test_everything_comes_back_in_a_fresh_home(source, backup, tmp_path) -> None
     assert not list(home.glob("*.json"))
 
 
-def test_an_existing_file_is_left_alone(source, backup) -> None:
+def test_an_existing_file_is_kept(source, backup) -> None:
     home, _, _ = source
     before = backup.stat()
     refused = run_platform(home, "backup", str(backup))
@@ -130,8 +130,8 @@ def test_nothing_to_back_up(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut off", "one bit", "empty", "text", "missing"])
-def test_a_damaged_file_changes_nothing(source, backup, tmp_path, harm) -> None:
-    """Over a platform that runs, too: it runs on as it was."""
+def test_a_damaged_backup_changes_nothing(source, backup, tmp_path, harm) -> None:
+    """Also when restored over a running platform, which keeps running."""
     home, _, _ = source
     content = backup.read_bytes()
     middle = len(content) // 2
@@ -163,7 +163,7 @@ def test_a_damaged_file_changes_nothing(source, backup, tmp_path, harm) -> None:
         ({"state": {}}, "backup_damaged"),
     ],
 )
-def test_a_backup_from_elsewhere_is_refused(backup, tmp_path, changed, code) -> None:
+def test_an_incompatible_backup_is_refused(backup, tmp_path, changed, code) -> None:
     file = tmp_path / "elsewhere"
     write_archive(file, {**read_metadata(backup), **changed}, {})
     refused = run_platform(tmp_path / "home", "restore", str(file))
@@ -171,8 +171,8 @@ def test_a_backup_from_elsewhere_is_refused(backup, tmp_path, changed, code) -> 
     assert not (tmp_path / "home" / "state.json").exists()
 
 
-def test_a_full_disk_leaves_no_half_file(source, tmp_path) -> None:
-    """A real one: files of this process may not grow beyond 1 MB."""
+def test_a_full_disk_leaves_no_partial_file(source, tmp_path) -> None:
+    """A real failure: this process may not write files above 1 MB."""
     home, _, _ = source
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -193,8 +193,8 @@ def test_a_full_disk_leaves_no_half_file(source, tmp_path) -> None:
     assert run_platform(home, "start")["status"] == "running"
 
 
-def test_a_restore_killed_at_its_last_step_is_finished_by_the_next_start(source, backup, tmp_path) -> None:
-    """After the note is written the old is as good as gone: whatever runs next, has the new."""
+def test_a_restore_killed_while_replacing_is_finished_by_the_next_start(source, backup, tmp_path) -> None:
+    """Once restore.json is written, every later start uses the restored data."""
     _, _, project_id = source
     home = tmp_path / "killed"
     code = (
@@ -234,7 +234,7 @@ def tree(tmp_path) -> Path:
     return folder
 
 
-def test_what_goes_in_comes_out(tree, tmp_path) -> None:
+def test_an_archive_round_trip(tree, tmp_path) -> None:
     file = tmp_path / "file"
     size = write_archive(
         file, {"a": "ü"}, {"t": tree, "none": tmp_path / "none"}, exclude=frozenset({"t/left out"})
@@ -249,18 +249,18 @@ def test_what_goes_in_comes_out(tree, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["t/../x", "../x", "/etc/x", "t//x", "other/x", "t/.", "x"])
-def test_no_member_leaves_its_place(tree, tmp_path, name, monkeypatch) -> None:
+def test_members_outside_their_tree_are_refused(tree, tmp_path, name, monkeypatch) -> None:
     def walk(_root: str, folder: Path):
         yield name, folder / "a"
 
     monkeypatch.setattr(archive, "_walk", walk)
     write_archive(tmp_path / "file", {}, {"t": tree})
-    with pytest.raises(ArchiveDamaged, match="which no backup does"):
+    with pytest.raises(ArchiveDamaged, match="unexpected member"):
         extract_archive(tmp_path / "file", {"t": tmp_path / "deep" / "out"})
     assert not list(tmp_path.rglob("x"))
 
 
-def test_a_link_in_it_is_refused(tmp_path) -> None:
+def test_symlinks_are_refused(tmp_path) -> None:
     with tarfile.open(tmp_path / "file", "w:gz") as tar:
         entry = tarfile.TarInfo("t/link")
         entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -270,7 +270,7 @@ def test_a_link_in_it_is_refused(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("failing", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
-def test_what_stops_the_writing_leaves_nothing(tree, tmp_path, monkeypatch, failing) -> None:
+def test_an_interrupted_write_leaves_no_file(tree, tmp_path, monkeypatch, failing) -> None:
     def fail(_handle: int) -> None:
         raise failing
 

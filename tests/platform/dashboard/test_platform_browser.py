@@ -1,4 +1,4 @@
-"""The pages in a real browser: without scripts, by links and buttons, and safe from pages of other origins."""
+"""The dashboard in a real browser: works without scripts, and other origins can't read it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture
-def inside(api, page) -> Page:
-    """A browser that came through a link. Scripts are off: the pages need none."""
+def dashboard(api, page) -> Page:
+    """A browser with a session. Scripts are off: the dashboard needs none."""
     page.call("Emulation.setScriptExecutionDisabled", value=True)
     page.go(api.post(api.root + "/open").json()["url"], lands_on=api.root + "/")
     return page
 
 
 def click(page: Page, selector: str, lands_on: str) -> None:
-    """With the mouse, as a person does."""
+    """Clicks with the mouse."""
     place = page.value(
         f"(() => {{ const one = document.querySelector({selector!r}); one.scrollIntoView();"
         " const at = one.getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2]; })()"
@@ -35,55 +35,57 @@ def click(page: Page, selector: str, lands_on: str) -> None:
     page.settle(lands_on)
 
 
-def test_a_person_reads_mails_and_closes_a_ticket(api, project, inside) -> None:
+def test_reading_an_email_and_closing_a_ticket(api, project, dashboard) -> None:
     project_id = project("In the browser")
     api.post(f"/{project_id}/auth/magic-link", json={"email": "ada@example.com"})
     number = api.post("/tickets", json={"subject": "Broken", "message": "It is."}).json()["ticket_id"]
-    mail = api.get(api.root + "/inbox.json").json()["mails"][0]
-    inside.go(api.root + "/")
-    assert inside.value("document.querySelectorAll('h2').length") == 5
-    assert project_id in inside.text()
+    mail = api.get(api.root + "/inbox.json").json()["emails"][0]
+    dashboard.go(api.root + "/")
+    assert dashboard.value("document.querySelectorAll('h2').length") == 5
+    assert project_id in dashboard.text()
 
-    click(inside, f'a[href="/inbox/{mail["id"]}"]', f"{api.root}/inbox/{mail['id']}")
-    assert mail["link"] in inside.text()
-    link = inside.value(f"document.querySelector('#text a').href === {mail['link']!r}")
+    click(dashboard, f'a[href="/inbox/{mail["id"]}"]', f"{api.root}/inbox/{mail['id']}")
+    assert mail["link"] in dashboard.text()
+    link = dashboard.value(f"document.querySelector('#text a').href === {mail['link']!r}")
     assert link is True
     framed = "document.querySelector('iframe').getBoundingClientRect().height > 100"
-    assert inside.value(framed) is True
+    assert dashboard.value(framed) is True
 
     ticket = f"{api.root}/tickets/{number}"
-    inside.go(ticket)
-    click(inside, "main button", ticket)
+    dashboard.go(ticket)
+    click(dashboard, "main button", ticket)
     # The page's address stays the same.
-    inside.wait_for("[...document.querySelectorAll('dd')].some(one => one.innerText === 'closed')")
+    dashboard.wait_for("[...document.querySelectorAll('dd')].some(one => one.innerText === 'closed')")
     assert api.get(f"/tickets/{number}").json()["status"] == "closed"
-    assert inside.complaints() == []
+    assert dashboard.complaints() == []
 
-    click(inside, "header button", api.root + "/leave")
-    inside.go(api.root + "/")
-    assert "mosaic-deploy local open" in inside.text()
+    click(dashboard, "header button", api.root + "/leave")
+    dashboard.go(api.root + "/")
+    assert "mosaic-deploy local open" in dashboard.text()
 
 
-def test_the_pages_are_readable_for_all(inside, api) -> None:
-    """One main heading, landmarks, labelled tables, text that stands out in light and dark."""
+def test_the_dashboard_is_accessible(dashboard, api) -> None:
+    """One main heading, landmarks, captions, and enough contrast in light and dark mode."""
     for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        inside.call("Emulation.setEmulatedMedia", features=features)
-        inside.go(api.root + "/requests")
-        assert inside.value("document.documentElement.lang") == "en"
+        dashboard.call("Emulation.setEmulatedMedia", features=features)
+        dashboard.go(api.root + "/requests")
+        assert dashboard.value("document.documentElement.lang") == "en"
         for one in ("h1", "main", "nav", "header", "footer"):
-            assert inside.value(f"document.querySelectorAll({one!r}).length") == 1, one
+            assert dashboard.value(f"document.querySelectorAll({one!r}).length") == 1, one
         unlabelled = "[...document.querySelectorAll('table')].filter(one => !one.caption).length"
-        assert inside.value(unlabelled) == 0
+        assert dashboard.value(unlabelled) == 0
         for kind in ("h1", "td", "thead th", "footer", "a"):
-            assert inside.value(_contrast(kind)) >= 4.5, (scheme, kind)
-    inside.call("Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=True)
-    inside.go(api.root + "/")
-    assert inside.value("document.documentElement.scrollWidth") <= 360
+            assert dashboard.value(_contrast(kind)) >= 4.5, (scheme, kind)
+    dashboard.call(
+        "Emulation.setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=True
+    )
+    dashboard.go(api.root + "/")
+    assert dashboard.value("document.documentElement.scrollWidth") <= 360
 
 
 def _contrast(selector: str) -> str:
-    """WCAG's contrast of a text with what is behind it."""
+    """WCAG's contrast ratio of a text and its background."""
     return f"""(() => {{
       const light = color => {{
         const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
@@ -99,8 +101,8 @@ def _contrast(selector: str) -> str:
 
 
 @pytest.mark.parametrize("place", ["site", "path"])
-def test_a_projects_page_gets_nothing_from_the_platforms_pages(api, project, page, platform, place) -> None:
-    """Not by fetching, framing or opening, though the browser was let in."""
+def test_a_projects_page_cant_read_the_dashboard(api, project, page, platform, place) -> None:
+    """Neither by fetching nor by framing, though the browser has a session."""
     project_id = project("Curious")
     script = (
         "const root = ROOT; window.got = [];"

@@ -1,4 +1,4 @@
-"""The pages: who gets in, what they show, and that nothing a project says becomes HTML."""
+"""The dashboard: access, content, and that nothing from a project becomes HTML."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mosaic_deploy.platform.machine import state_folder
 PAGES = ("/", "/key", "/inbox", "/inbox/1", "/inbox/1/html", "/requests", "/projects/x", "/tickets/1")
 
 
-def page_link(api) -> str:
+def dashboard_link(api) -> str:
     url: str = api.post(api.root + "/open").json()["url"]
     return url
 
 
 @pytest.fixture
 def browser(api) -> Iterator[httpx.Client]:
-    """A client that was let in."""
+    """A client with a session."""
     with httpx.Client(base_url=api.root, timeout=30) as client:
-        assert client.get(page_link(api)).status_code == 200
+        assert client.get(dashboard_link(api)).status_code == 200
         yield client
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_are_locked_for_whoever_was_not_let_in(api, platform, path) -> None:
+def test_pages_are_locked_without_a_session(api, platform, path) -> None:
     for headers in ({}, {"Cookie": "mosaic=1"}, {"X-API-Key": "mk_wrong"}):
         answer = api.plain.get(api.root + path, headers=headers)
         assert answer.status_code == 401
@@ -37,11 +37,11 @@ def test_pages_are_locked_for_whoever_was_not_let_in(api, platform, path) -> Non
         assert "Set-Cookie" not in answer.headers
 
 
-def test_a_link_lets_one_browser_in_once(api) -> None:
+def test_a_link_works_once_in_one_browser(api) -> None:
     assert api.plain.post(api.root + "/open").status_code == 401
-    link = page_link(api)
+    link = dashboard_link(api)
     assert link.startswith(api.root + "/open?token=")
-    # A preview doesn't use it up, and gets nothing.
+    # A link preview (HEAD) doesn't use it up, and gets no cookie.
     assert "Set-Cookie" not in api.plain.head(link).headers
     with httpx.Client() as first, httpx.Client() as second:
         entered = first.get(link)
@@ -51,11 +51,11 @@ def test_a_link_lets_one_browser_in_once(api) -> None:
         assert first.get(api.root + "/").status_code == 200
         assert second.get(link).status_code == 401
         assert second.get(api.root + "/").status_code == 401
-        # Pasting it again in the same browser is no reason to lock it out.
+        # Opening it again in the same browser still works.
         assert first.get(link).status_code == 200
 
 
-def test_only_the_machines_own_account_gets_a_link(api, platform) -> None:
+def test_only_the_local_account_gets_a_link(api, platform) -> None:
     _in_control(
         platform,
         "WITH owner AS (INSERT INTO account (name) VALUES ('other') RETURNING id)"
@@ -73,12 +73,12 @@ def _in_control(platform, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_old_links_and_altered_cookies_open_nothing(api, platform) -> None:
-    link = page_link(api)
+def test_expired_links_and_altered_cookies_are_refused(api, platform) -> None:
+    link = dashboard_link(api)
     _in_control(platform, "UPDATE page_link SET expires_at = now()")
     assert api.plain.get(link).status_code == 401
     with httpx.Client() as client:
-        name, value = client.get(page_link(api)).headers["Set-Cookie"].split(";")[0].split("=")
+        name, value = client.get(dashboard_link(api)).headers["Set-Cookie"].split(";")[0].split("=")
     expires, _, signature = value.partition(".")
     for altered in (
         f"{int(expires) + 1}.{signature}",
@@ -97,12 +97,12 @@ def test_other_hosts_are_refused(api, browser) -> None:
     port = api.root.rpartition(":")[2]
     for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", ""):
         assert browser.get("/", headers={"Host": host}).status_code in (400, 421), host
-    # The address of a site has the site's pages, never these.
+    # A site's host never serves the dashboard.
     assert browser.get("/key", headers={"Host": f"no-such.localhost:{port}"}).status_code == 404
 
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])
-def test_other_origins_may_lead_here_and_nothing_else(browser, site) -> None:
+def test_other_origins_may_only_link_here(browser, site) -> None:
     led = browser.get("/", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
     assert led.status_code == 200
     fetched = browser.get("/key", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
@@ -113,7 +113,7 @@ def test_other_origins_may_lead_here_and_nothing_else(browser, site) -> None:
     assert "script" not in led.headers["Content-Security-Policy"]
 
 
-def test_forms_come_from_our_own_pages_only(api, browser) -> None:
+def test_forms_are_accepted_from_the_dashboard_only(api, browser) -> None:
     number = api.post("/tickets", json={"subject": "form", "message": "x"}).json()["ticket_id"]
     for origin in (None, "null", "http://evil.example", f"{api.root}.evil.example", "http://127.0.0.1:1"):
         headers = {} if origin is None else {"Origin": origin}
@@ -131,7 +131,7 @@ def test_forms_come_from_our_own_pages_only(api, browser) -> None:
     assert browser.get("/").status_code == 401
 
 
-def test_what_projects_say_is_text(api, project, browser) -> None:
+def test_values_from_projects_are_escaped(api, project, browser) -> None:
     evil = "<script>alert(1)</script>"
     project_id = project(evil)
     api.post(f"/{project_id}/auth/magic-link", json={"email": "page@example.com"})
@@ -139,26 +139,26 @@ def test_what_projects_say_is_text(api, project, browser) -> None:
     api.site(project_id, "/%3Cscript%3Ealert(1)%3C/script%3E")
     _write_ledger(api, project_id, evil)
     overview = browser.get("/")
-    mail = re.findall(r'href="(/inbox/\d+)"', overview.text)[0]
+    email = re.findall(r'href="(/inbox/\d+)"', overview.text)[0]
     ticket = re.findall(r'href="(/tickets/\d+)"', overview.text)[0]
     pages = [
         overview,
-        *(browser.get(path) for path in (mail, ticket, "/requests", f"/projects/{project_id}")),
+        *(browser.get(path) for path in (email, ticket, "/requests", f"/projects/{project_id}")),
     ]
-    for answer in [*pages, browser.get(mail + "/html")]:
+    for answer in [*pages, browser.get(email + "/html")]:
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "<script" not in answer.text
     assert f'href="http://{project_id}.localhost:' in overview.text
     assert "&lt;script&gt;" in pages[4].text
     assert f'<a href="http://{project_id}.localhost:' in pages[1].text
-    assert "sandbox" in browser.get(mail + "/html").headers["Content-Security-Policy"]
-    assert browser.get("/inbox/999999").json()["error"]["code"] == "mail_not_found"
-    assert browser.get("/inbox/x").json()["error"]["code"] == "mail_not_found"
+    assert "sandbox" in browser.get(email + "/html").headers["Content-Security-Policy"]
+    assert browser.get("/inbox/999999").json()["error"]["code"] == "email_not_found"
+    assert browser.get("/inbox/x").json()["error"]["code"] == "email_not_found"
 
 
 def _write_ledger(api, project_id: str, evil: str) -> None:
-    """What a project's own role may write there: anything."""
+    """A project's role can write anything into its tracking tables."""
     api.sql(
         project_id,
         "CREATE SCHEMA mosaic_deploy; CREATE TABLE mosaic_deploy.deploys (id text, serial bigint, status text,"
@@ -172,7 +172,7 @@ def _write_ledger(api, project_id: str, evil: str) -> None:
     )
 
 
-def test_a_deploy_that_died_is_shown_as_interrupted(api, project, browser) -> None:
+def test_a_crashed_deploy_is_shown_as_interrupted(api, project, browser) -> None:
     project_id = project("Died")
     api.sql(
         project_id,
@@ -192,8 +192,8 @@ def test_a_deploy_that_died_is_shown_as_interrupted(api, project, browser) -> No
         assert "<td>interrupted</td>" in browser.get(f"/projects/{project_id}").text
 
 
-def test_a_hostile_ledger_harms_nobody(api, project, browser) -> None:
-    """Reading it runs as the project's role, and gives up soon."""
+def test_hostile_tracking_tables_are_contained(api, project, browser) -> None:
+    """They are read as the project's role, with a timeout."""
     project_id = project("Hostile")
     api.sql(
         project_id,
@@ -213,7 +213,7 @@ def test_a_hostile_ledger_harms_nobody(api, project, browser) -> None:
     assert f"<td>{role}</td>" in browser.get(f"/projects/{project_id}").text
 
 
-def test_the_overview_has_storage_requests_and_the_key_on_demand(api, project, browser, platform) -> None:
+def test_the_overview_shows_storage_and_requests_but_not_the_key(api, project, browser, platform) -> None:
     project_id = project("Filled")
     assert api.upload(project_id, "a.bin", b"x" * 1000).status_code == 200
     marked = api.get(f"/{project_id}/storage")

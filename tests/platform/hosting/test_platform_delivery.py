@@ -1,4 +1,4 @@
-"""How files go out: compressed or not, in ranges, or not at all where the reader has them."""
+"""Delivery of files: compression, ranges and conditional requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEXT = "".join(f"line {number}\n" for number in range(2_000))
         (";;,,", False),
     ],
 )
-def test_who_takes_gzip(header, taken) -> None:
+def test_gzip_negotiation(header, taken) -> None:
     assert accepts_gzip(header) is taken
 
 
@@ -69,13 +69,13 @@ def test_who_takes_gzip(header, taken) -> None:
         ("bytes=9999999999999999999-", None),
     ],
 )
-def test_spans(header, spans) -> None:
+def test_range_headers(header, spans) -> None:
     found = parse_range_header(header, 10)
     assert (None if found is None else [(span.start, span.end) for span in found]) == spans
 
 
 @given(st.text(alphabet="bytes=0123456789-, "), st.integers(0, 100))
-def test_spans_are_in_the_file_and_apart(header, size) -> None:
+def test_ranges_are_inside_the_file_and_dont_overlap(header, size) -> None:
     spans = parse_range_header(header, size) or []
     assert len(spans) <= MAX_RANGES
     covered = [place for span in spans for place in range(span.start, span.end)]
@@ -84,7 +84,7 @@ def test_spans_are_in_the_file_and_apart(header, size) -> None:
     assert all(isinstance(span, ByteRange) and span.start < span.end for span in spans)
 
 
-def test_dates_are_told_only_when_they_can_be_relied_on() -> None:
+def test_last_modified_is_omitted_right_after_a_change() -> None:
     changed = datetime(2026, 11, 23, 10, 0, 0, 900_000, tzinfo=UTC)
     assert last_modified(changed, changed + timedelta(milliseconds=50)) is None
     assert last_modified(changed, changed + timedelta(seconds=3)) == "Mon, 23 Nov 2026 10:00:00 GMT"
@@ -114,7 +114,7 @@ def test_compression_is_negotiated(api, project) -> None:
     assert api.get(f"/{project_id}/files").json()["files"][0]["size"] == len(TEXT)
 
 
-def test_what_isnt_worth_compressing(api, project) -> None:
+def test_files_not_worth_compressing(api, project) -> None:
     project_id = project()
     api.put_file(project_id, "small.txt", "x" * 100)
     api.put_file(project_id, "404.html", TEXT)
@@ -133,7 +133,7 @@ def test_what_isnt_worth_compressing(api, project) -> None:
     assert copy == gzip_copy(TEXT.encode(), "text/html; charset=utf-8")
 
 
-def test_ranges_are_of_the_file_as_it_is(api, project) -> None:
+def test_ranges_are_of_the_uncompressed_file(api, project) -> None:
     project_id = project()
     api.put_file(project_id, "a.txt", TEXT)
     asked = {"Accept-Encoding": "gzip", "Range": "bytes=100-199"}
@@ -188,7 +188,7 @@ def test_the_date_of_a_file(api, project, platform) -> None:
     assert api.site(project_id, "/a.txt", headers={"If-Modified-Since": when}).text == "b"
 
 
-def test_readers_of_both_forms_see_whole_files_under_load(api, project) -> None:
+def test_no_mixed_content_under_load(api, project) -> None:
     project_id = project()
     contents = [f"{letter}{number}" * 5_000 for number, letter in enumerate("abcd")]
     api.put_file(project_id, "x.html", contents[0])

@@ -1,4 +1,4 @@
-"""Dev sessions: a script in pages that a browser opens, while somebody follows edits, and nowhere else."""
+"""Live reload: a script in HTML pages during a dev session, and nowhere else."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Dev:
         made = self.api.post(f"/{self.id}/files", json={"filename": name, "content": content})
         assert made.status_code == 201
 
-    def say(self, kind: str, **more: object) -> httpx.Response:
+    def send(self, kind: str, **more: object) -> httpx.Response:
         return self.api.post(f"{self.api.root}/dev/{self.id}", json={"type": kind, **more})
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(self.api.root + path, headers={**self.host, **headers})
 
 
-def test_a_page_has_the_script_only_while_a_session_lives(dev) -> None:
+def test_pages_have_the_script_only_during_a_session(dev) -> None:
     assert dev.get("/", **BROWSER).status_code == 304
     assert dev.get("/__mosaic_dev/client.js").status_code == 404
-    assert dev.say("beat").json()["expires_in"] > 0
+    assert dev.send("heartbeat").json()["expires_in"] > 0
     page = dev.get("/", **BROWSER)
     assert page.text == PAGE + f"\n{TAG}\n"
     assert page.headers["cache-control"] == "no-store"
@@ -49,13 +49,13 @@ def test_a_page_has_the_script_only_while_a_session_lives(dev) -> None:
     assert "EventSource" in dev.get("/__mosaic_dev/client.js").text
     assert dev.get("/no such page", **BROWSER).status_code == 404
     assert TAG in dev.get("/no such page", **BROWSER).text
-    dev.say("end")
+    dev.send("end")
     assert dev.get("/", Accept="text/html").text == PAGE
     assert dev.get("/__mosaic_dev/client.js").status_code == 404
 
 
-def test_nothing_else_is_touched(dev) -> None:
-    dev.say("beat")
+def test_other_responses_are_unchanged(dev) -> None:
+    dev.send("heartbeat")
     assert dev.get("/").text == PAGE
     assert dev.get("/style.css", Accept="text/html").text == "body {}"
     assert TAG not in httpx.get(f"{dev.api.root}/sites/{dev.id}/", headers=BROWSER).text
@@ -65,19 +65,19 @@ def test_nothing_else_is_touched(dev) -> None:
     assert "etag" in head.headers
 
 
-def test_only_this_machines_key_begins_a_session(dev) -> None:
+def test_a_session_needs_the_local_key(dev) -> None:
     for key in ({}, {"X-API-Key": "mk_wrong"}):
-        refused = httpx.post(f"{dev.api.root}/dev/{dev.id}", headers=key, json={"type": "beat"})
+        refused = httpx.post(f"{dev.api.root}/dev/{dev.id}", headers=key, json={"type": "heartbeat"})
         assert refused.status_code == 401
-    assert dev.api.post(f"{dev.api.root}/dev/not-there", json={"type": "beat"}).status_code == 404
-    assert dev.say("dance").status_code == 400
+    assert dev.api.post(f"{dev.api.root}/dev/not-there", json={"type": "heartbeat"}).status_code == 404
+    assert dev.send("dance").status_code == 400
     assert dev.api.post(f"{dev.api.root}/dev/{dev.id}", json={}).status_code == 400
 
 
-def test_what_is_said_is_told_to_pages(dev) -> None:
-    dev.say("beat")
-    dev.say("broken", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
-    told = []
+def test_messages_reach_open_pages(dev) -> None:
+    dev.send("heartbeat")
+    dev.send("error", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
+    received = []
     ready = threading.Event()
 
     def listen() -> None:
@@ -86,31 +86,31 @@ def test_what_is_said_is_told_to_pages(dev) -> None:
         ) as stream:
             for line in stream.iter_lines():
                 if line.startswith("data: "):
-                    told.append(json.loads(line[6:]))
+                    received.append(json.loads(line[6:]))
                     ready.set()
 
     listener = threading.Thread(target=listen)
     listener.start()
     assert ready.wait(30)
-    dev.say("mended")
-    dev.say("mended")
-    dev.say("live", paths=["style.css"])
-    dev.say("end")
+    dev.send("resolved")
+    dev.send("resolved")
+    dev.send("deployed", paths=["style.css"])
+    dev.send("end")
     listener.join(30)
     assert not listener.is_alive()
-    hello, mended, live = told
+    hello, resolved, deployed = received
     assert (hello["type"], hello["error"]) == ("hello", ["error[x]: <b>", "mosaic.yaml:1:2"])
-    assert mended == {"type": "mended"}
-    assert (live["type"], live["paths"]) == ("live", ["style.css"])
-    assert live["version"] != hello["version"]
+    assert resolved == {"type": "resolved"}
+    assert (deployed["type"], deployed["paths"]) == ("deployed", ["style.css"])
+    assert deployed["version"] != hello["version"]
 
 
-def test_new_mails_are_in_the_answer(dev) -> None:
-    first = dev.say("beat").json()
-    assert first["mails"] == []
+def test_new_emails_are_in_the_response(dev) -> None:
+    first = dev.send("heartbeat").json()
+    assert first["emails"] == []
     dev.api.post(f"/{dev.id}/auth/magic-link", json={"email": "ada@example.com"})
-    answer = dev.say("beat", mails_after=first["last_mail"]).json()
-    [mail] = answer["mails"]
-    assert mail["to"] == "ada@example.com"
-    assert mail["link"].startswith("http")
-    assert dev.say("beat", mails_after=answer["last_mail"]).json()["mails"] == []
+    answer = dev.send("heartbeat", emails_after=first["last_email"]).json()
+    [email] = answer["emails"]
+    assert email["to"] == "ada@example.com"
+    assert email["link"].startswith("http")
+    assert dev.send("heartbeat", emails_after=answer["last_email"]).json()["emails"] == []

@@ -1,4 +1,4 @@
-"""Static files and the sites they make."""
+"""Static files and sites."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_put_list_replace_delete(api, project) -> None:
 @pytest.mark.parametrize(
     "name", ["a b/c d.txt", 'it\'s "quoted".css', "ünï/漢字.html", "100%25 #?&+.json", "a..b.js"]
 )
-def test_names_that_are_unusual_but_fine(api, project, name) -> None:
+def test_unusual_valid_names(api, project, name) -> None:
     project_id = project()
     assert api.put_file(project_id, name, "content").json()["filename"] == name
     (listed,) = api.get(f"/{project_id}/files").json()["files"]
@@ -62,7 +62,7 @@ def test_names_that_are_unusual_but_fine(api, project, name) -> None:
         "\x7f.html",
     ],
 )
-def test_names_that_are_refused(api, untouched, name) -> None:
+def test_invalid_names(api, untouched, name) -> None:
     answer = api.put_file(untouched, name, "x")
     assert answer.status_code == 400
     asked = api.post(f"/{untouched}/storage/upload", json={"filename": name, "size": 1})
@@ -95,8 +95,8 @@ def test_pages_folders_and_the_404_page(api, project) -> None:
         api.put_file(project_id, name, name)
     assert api.site(project_id, "/").text == "index.html"
     assert api.site(project_id, "/about/").text == "about/index.html"
-    moved = api.site(project_id, "/about?x=1")
-    assert (moved.status_code, moved.headers["Location"]) == (308, "/about/?x=1")
+    redirect = api.site(project_id, "/about?x=1")
+    assert (redirect.status_code, redirect.headers["Location"]) == (308, "/about/?x=1")
     assert (
         api.plain.get(f"{api.root}/sites/{project_id}/about").headers["Location"]
         == f"/sites/{project_id}/about/"
@@ -138,13 +138,13 @@ def test_headers_for_browsers(api, project) -> None:
         "/storage/%2e%2e/%2e%2e/state.json", "/.../platform.json", "/%c0%ae%c0%ae/platform.json", "/%ff",
     ],
 )  # fmt: skip
-def test_nothing_but_the_sites_own_files(api, untouched, path) -> None:
+def test_paths_outside_the_site_are_not_found(api, untouched, path) -> None:
     answer = api.site(untouched, path)
     assert answer.status_code == 404
     assert "mk_" not in answer.text
 
 
-def test_readers_see_whole_files_while_they_are_replaced(api, project) -> None:
+def test_no_mixed_content_while_files_are_replaced(api, project) -> None:
     project_id = project()
     contents = [letter * 20_000 for letter in "abcd"]
     api.put_file(project_id, "x.txt", contents[0])

@@ -39,7 +39,7 @@ def test_limits_by_tier() -> None:
     assert [limits.emails(tier) for tier in ("free", "pro")] == [3, 4]
     assert local_limits({}) == Limits() == local_limits({"MOSAIC_LOCAL_STORAGE": ""})
     with pytest.raises(ProcessFault) as caught:
-        local_limits({"MOSAIC_LOCAL_MAILS": "many"})
+        local_limits({"MOSAIC_LOCAL_EMAILS": "many"})
     assert caught.value.code == "limit_invalid"
 
 
@@ -48,13 +48,13 @@ def test_configured_limits_are_enforced_and_survive_a_backup(tmp_path, monkeypat
     monkeypatch.setenv("MOSAIC_LOCAL_STORAGE", "nonsense")
     assert run_platform(home, "start")["error"]["code"] == "limit_invalid"
     monkeypatch.setenv("MOSAIC_LOCAL_STORAGE", "1MB")
-    monkeypatch.setenv("MOSAIC_LOCAL_MAILS", "2")
+    monkeypatch.setenv("MOSAIC_LOCAL_EMAILS", "2")
     started = run_platform(home, "start", "--port", str(free_port()))
     try:
         project_id = create_project(started["url"], started["api_key"], "Small")
         assert _asked(started, project_id) == (413, [200, 200, 429])
         assert (home / "settings.json").stat().st_mode & 0o777 == 0o600
-        for name in ("MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_MAILS"):
+        for name in ("MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_EMAILS"):
             monkeypatch.delenv(name)
         assert run_platform(home, "backup", str(tmp_path / "b.tgz"))["exit_code"] == 0
         again = json.loads((home / "platform.json").read_text())
@@ -74,6 +74,6 @@ def _asked(document, project_id: str) -> tuple[int, list[int]]:
         upload = client.post("/storage/upload", json={"filename": "a.bin", "size": 2_000_000})
         emails = [client.post("/auth/magic-link", json={"email": f"a{n}@example.com"}) for n in range(3)]
     refused = [one.json()["error"] for one in emails if one.status_code == 429]
-    assert all(one["message"].startswith("the free tier sends 2 mails a day") for one in refused)
+    assert all(one["message"].startswith("the free tier sends 2 emails a day") for one in refused)
     assert all("next_at" in one for one in refused)
     return upload.status_code, [one.status_code for one in emails]

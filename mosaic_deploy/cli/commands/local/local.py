@@ -19,7 +19,7 @@ from mosaic_deploy.errors import PlatformAlreadyRunning, WriteFailed
 _SETTING_VARIABLES = {
     "smtp": "MOSAIC_SMTP_URL",
     "storage": "MOSAIC_LOCAL_STORAGE",
-    "mails": "MOSAIC_LOCAL_MAILS",
+    "emails": "MOSAIC_LOCAL_EMAILS",
 }
 
 
@@ -64,9 +64,9 @@ _SERVER_HINT = (
     help="Storage per project (default: 20GB, as in the free tier; also: MOSAIC_LOCAL_STORAGE).",
 )
 @click.option(
-    "--mails",
+    "--emails",
     metavar="N",
-    help="Sign-in mails a day of each project (default: the free tier's 10; also: MOSAIC_LOCAL_MAILS).",
+    help="Sign-in mails a day of each project (default: the free tier's 10; also: MOSAIC_LOCAL_EMAILS).",
 )
 @options.output
 @click.pass_obj

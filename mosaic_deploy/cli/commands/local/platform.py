@@ -110,7 +110,7 @@ def platform() -> None:
     "--pro-storage", default="1TB", show_default=True, metavar="SIZE", help="Storage per pro project."
 )
 @click.option(
-    "--free-mails",
+    "--free-emails",
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
@@ -118,7 +118,7 @@ def platform() -> None:
     help="Sign-in mails a day of a free project.",
 )
 @click.option(
-    "--pro-mails",
+    "--pro-emails",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
