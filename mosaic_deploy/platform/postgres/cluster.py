@@ -65,12 +65,12 @@ class Postmaster:
 class Postgres:
     """The server of one folder."""
 
-    def __init__(self, installation: Installation, folder: Path, account: OsUser) -> None:
+    def __init__(self, installation: Installation, folder: Path, os_user: OsUser) -> None:
         self.installation = installation
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "postgres.log"
-        self.account = account
+        self.os_user = os_user
         self.port = 0
         self.version = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,7 +80,7 @@ class Postgres:
 
         When this returns the server accepts connections on `port`. Raises ProcessFault if it can't be started.
         """
-        create_postgres_folder(self.folder, self.account)
+        create_postgres_folder(self.folder, self.os_user)
         if not (self.data / "PG_VERSION").is_file():
             self._run_initdb(password)
         self._check_version()
@@ -116,9 +116,9 @@ class Postgres:
         password_file = self.folder / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(password, encoding="utf-8")
-        if self.account.is_other_user:
-            os.chown(temporary, self.account.uid, self.account.gid)
-            os.chown(password_file, self.account.uid, self.account.gid)
+        if self.os_user.is_other_user:
+            os.chown(temporary, self.os_user.uid, self.os_user.gid)
+            os.chown(password_file, self.os_user.uid, self.os_user.gid)
         result = subprocess.run(
             [
                 self.installation.program_path("initdb"),
@@ -138,7 +138,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            **self.account.popen_arguments(),
+            **self.os_user.popen_arguments(),
         )  # fmt: skip
         password_file.unlink()
         if result.returncode != 0:
@@ -201,7 +201,7 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self.account.popen_arguments(),
+                **self.os_user.popen_arguments(),
             )
         self._wait_until_ready(offset)
         self.port = port

@@ -40,7 +40,7 @@ async def run(
     session: Session,
     query: str,
     params: list[Any] | None,
-    variants: SqlModes,
+    modes: SqlModes,
     limits: CallLimits | None = None,
 ) -> Rows:
     """Run one call's statements and return the last one's rows; raises Fault for errors.
@@ -51,7 +51,7 @@ async def run(
     call = _Call(session, limits)
     try:
         async with _call_timeout(limits.seconds):
-            return await call.run(query.encode(), params, variants)
+            return await call.run(query.encode(), params, modes)
     except psycopg.Error as error:
         raise _sql_fault(error, call.completed) from error
     except row_stream.ResultTooLarge as error:
@@ -66,11 +66,11 @@ class _Call:
         self.completed = 0
         """Number of completed statements."""
 
-    async def run(self, query: bytes, params: list[Any] | None, variants: SqlModes) -> Rows:
+    async def run(self, query: bytes, params: list[Any] | None, modes: SqlModes) -> Rows:
         values = None if params is None else await self._encode_params(query, params)
-        if variants.one_statement:
+        if modes.one_statement:
             values = values or []
-        if not variants.wrapped:
+        if not modes.wrapped:
             return await self._last_rows(query, values)
         await self._session.execute("BEGIN")
         rows = await self._last_rows(query, values)

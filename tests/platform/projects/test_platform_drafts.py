@@ -16,7 +16,7 @@ from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, DraftSessions
 
 
-class Drafting:
+class DraftClient:
     """A `dev` command that drafts migrations of a project."""
 
     def __init__(self, url: str, key: str, project_id: str, name: str = "one") -> None:
@@ -56,8 +56,8 @@ class Drafting:
 
 
 @pytest.fixture
-def draft(platform, project) -> Drafting:
-    made = Drafting(platform.url, platform.api_key, project("Drafted"))
+def draft(platform, project) -> DraftClient:
+    made = DraftClient(platform.url, platform.api_key, project("Drafted"))
     made.sql("CREATE TABLE base (n int); INSERT INTO base VALUES (1)")
     return made
 
@@ -103,7 +103,7 @@ def test_dropping_a_draft_leaves_the_database_unchanged(draft) -> None:
     assert databases(draft) == 1
 
 
-def databases(draft: Drafting) -> int:
+def databases(draft: DraftClient) -> int:
     """The number of the project's databases, without retired clones."""
     like = f"datname LIKE 'tenant_{draft.id.replace('-', '_')}%' AND datname NOT LIKE '%_old_%'"
     return int(draft.sql(f"SELECT count(*) AS n FROM pg_database WHERE {like}")[0]["n"])
@@ -172,7 +172,7 @@ def test_apps_that_reconnect_at_once_dont_block_drafts(draft) -> None:
 
 def test_a_draft_of_another_command_replaces_the_first(draft) -> None:
     draft.serve("CREATE TABLE one (n int)")
-    other = Drafting(draft.url, draft.key, draft.id, "two")
+    other = DraftClient(draft.url, draft.key, draft.id, "two")
     other.run_step("clone")
     assert draft.run_step("keep") == {**draft.run_step("keep"), "served": False, "another": True}
     rejected = draft.post(
@@ -199,7 +199,7 @@ def test_retired_clones_are_dropped(draft) -> None:
 def test_roles_of_other_projects_cannot_connect_to_clones(draft, project) -> None:
     draft.serve("SELECT 1")
     draft.run_step("clone")
-    stranger = Drafting(draft.url, draft.key, project("Stranger")).database_url()
+    stranger = DraftClient(draft.url, draft.key, project("Stranger")).database_url()
     own = "tenant_" + draft.id.replace("-", "_")
     for name in (own, f"{own}_draft", f"{own}_draft_next"):
         with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry|permission denied"):
@@ -220,8 +220,8 @@ def test_deleting_a_project_drops_its_clones(draft) -> None:
 
 def test_invalid_draft_requests_are_rejected(draft) -> None:
     for key in ({"key": ""}, {"key": "mk_wrong"}):
-        assert Drafting(draft.url, project_id=draft.id, **key).step("clone").status_code == 401
-    assert Drafting(draft.url, draft.key, "not-there").step("clone").status_code == 404
+        assert DraftClient(draft.url, project_id=draft.id, **key).step("clone").status_code == 401
+    assert DraftClient(draft.url, draft.key, "not-there").step("clone").status_code == 404
     assert draft.step("dance").status_code == 400
     assert draft.step("serve").status_code == 409
     draft.sql("SELECT 1", "nothing known")
@@ -236,7 +236,7 @@ def test_after_a_crash_the_database_is_served_again(tmp_path, draft) -> None:
     home = tmp_path / "home"
     document = run_platform(home, "start", "--port", str(free_port()))
     try:
-        made = Drafting(
+        made = DraftClient(
             document["url"], document["api_key"], create_project(document["url"], document["api_key"], "K")
         )
         made.sql("CREATE TABLE base (n int)")

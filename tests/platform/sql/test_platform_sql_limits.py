@@ -25,9 +25,9 @@ def _credentials(api, project_id: str) -> str:
     return url
 
 
-async def _run(url: str, query: str, limits: sql.CallLimits, variants: SqlModes | None = None) -> Rows:
+async def _run(url: str, query: str, limits: sql.CallLimits, modes: SqlModes | None = None) -> Rows:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
-        return await sql.run(session, query, None, variants or SqlModes(), limits)
+        return await sql.run(session, query, None, modes or SqlModes(), limits)
 
 
 @contextlib.contextmanager
@@ -76,14 +76,14 @@ def test_the_limit_counts_json_bytes(api, untouched) -> None:
         asyncio.run(_run(url, "SELECT repeat(E'\\x01', 200000) AS a", sql.CallLimits(result_bytes=MIB)))
 
 
-@pytest.mark.parametrize("variants", [SqlModes(), SqlModes(wrapped=True), SqlModes(one_statement=True)])
-def test_calls_time_out_whatever_the_session_settings(api, project, variants) -> None:
+@pytest.mark.parametrize("modes", [SqlModes(), SqlModes(wrapped=True), SqlModes(one_statement=True)])
+def test_calls_time_out_whatever_the_session_settings(api, project, modes) -> None:
     project_id = project()
     url = _credentials(api, project_id)
     api.sql(project_id, "CREATE TABLE t (a int)")
     query = "DO $$ BEGIN SET statement_timeout = 0; INSERT INTO t VALUES (1); PERFORM pg_sleep(60); END $$"
     with _refused(400, "call_timeout") as caught:
-        asyncio.run(_run(url, query, sql.CallLimits(seconds=0.5), variants))
+        asyncio.run(_run(url, query, sql.CallLimits(seconds=0.5), modes))
     assert caught.value.details["sqlstate"] == "57014"
     _await_finished(api, project_id, "pg_sleep")
     assert api.sql(project_id, "SELECT * FROM t") == []
