@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -111,6 +113,14 @@ def test_other_origins_may_only_link_here(browser, site) -> None:
         assert led.headers[header]
     assert "frame-ancestors 'none'" in led.headers["Content-Security-Policy"]
     assert "script" not in led.headers["Content-Security-Policy"]
+
+
+def test_the_policy_allows_exactly_the_pages_style(browser) -> None:
+    page = browser.get("/")
+    style = re.search("<style>(.*)</style>", page.text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page.headers["Content-Security-Policy"]
 
 
 def test_forms_are_accepted_from_the_dashboard_only(api, browser) -> None:
