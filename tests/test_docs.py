@@ -206,7 +206,7 @@ def test_cli_md_has_every_type_of_document() -> None:
     rooms = ("cli", "deploy", "model")
     files = {path for room in rooms for path in (ROOT / "mosaic_deploy" / room).rglob("*.py")}
     # What pages in a browser are told is no output.
-    code = "".join(read(path) for path in files if path.name != "following_pages.py")
+    code = "".join(read(path) for path in files if path.name != "live_reload.py")
     names = set(written.findall(code))
     assert {"plan", "error", "version", "login"} <= names, "the search finds the ones we know"
     text = sections(CLI)["NDJSON"] + sections(CLI)["JSON"]

@@ -97,7 +97,7 @@ async def write_settings(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     redirects.check_settings(document, platform.site_url(project["id"]))
     if request_body.has_nul(document):
-        raise Fault(400, "settings_invalid", "the settings have a NUL character")
+        raise Fault(400, "settings_invalid", "the settings contain a NUL character")
     query = "UPDATE project SET auth_settings = %(settings)s WHERE id = %(id)s RETURNING auth_settings"
     row = await control_database.fetch_one(
         platform.pool, query, {"settings": Jsonb(document), "id": project["id"]}

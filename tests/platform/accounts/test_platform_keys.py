@@ -29,13 +29,13 @@ def account(platform) -> dict[str, Any]:
 
 
 @pytest.fixture
-def asked(platform) -> Callable[..., httpx.Response]:
-    def ask(key: str, path: str = "/projects", method: str = "GET", **more: Any) -> httpx.Response:
+def request_as(platform) -> Callable[..., httpx.Response]:
+    def request_as(key: str, path: str = "/projects", method: str = "GET", **more: Any) -> httpx.Response:
         return httpx.request(
             method, f"{platform.url}/v1/project{path}", headers={"X-API-Key": key}, timeout=60, **more
         )
 
-    return ask
+    return request_as
 
 
 def test_keys_are_stored_as_hashes(platform, account) -> None:
@@ -50,30 +50,30 @@ def test_keys_are_stored_as_hashes(platform, account) -> None:
 
 
 def test_a_replaced_key_works_during_its_grace_period_and_announces_its_expiry(
-    platform, account, asked
+    platform, account, request_as
 ) -> None:
     old, account_id = account["api_key"], account["account_id"]
-    assert "X-API-Key-Expires" not in asked(old).headers
+    assert "X-API-Key-Expires" not in request_as(old).headers
     new = in_control(platform, lambda pool: accounts.rotate_key(pool, account_id))
-    assert asked(new).status_code == 200
-    assert "X-API-Key-Expires" not in asked(new).headers
-    # Another worker trusts what it has found for some seconds.
+    assert request_as(new).status_code == 200
+    assert "X-API-Key-Expires" not in request_as(new).headers
+    # Other workers cache keys for some seconds.
     in_control(platform, _a_while_later)
-    answer = asked(old)
-    assert answer.status_code == 200
-    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:]{8}\+00:00", answer.headers["X-API-Key-Expires"])
+    response = request_as(old)
+    assert response.status_code == 200
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:]{8}\+00:00", response.headers["X-API-Key-Expires"])
 
 
 async def _a_while_later(_pool: Pool) -> None:
     await asyncio.sleep(accounts._CACHE_SECONDS)
 
 
-def test_an_expired_key_is_refused_with_dates(platform, account, asked) -> None:
+def test_an_expired_key_is_refused_with_dates(platform, account, request_as) -> None:
     old, account_id = account["api_key"], account["account_id"]
     in_control(platform, lambda pool: accounts.rotate_key(pool, account_id, grace=timedelta(0)))
-    answer = asked(old)
-    assert answer.status_code == 401
-    error = answer.json()["error"]
+    response = request_as(old)
+    assert response.status_code == 401
+    error = response.json()["error"]
     assert error["code"] == "api_key_expired"
     assert re.fullmatch(
         r"this API key was replaced on 20\d\d-\d\d-\d\d and expired on 20\d\d-\d\d-\d\d;"
@@ -88,27 +88,27 @@ def _aged(platform, account, days: int) -> None:
     in_control(platform, lambda pool: control_database.fetch(pool, age, parameters))
 
 
-def test_a_key_that_is_never_rotated_expires_by_age(platform, asked) -> None:
+def test_a_key_that_is_never_rotated_expires_by_age(platform, request_as) -> None:
     """As on a served platform, which doesn't rotate keys by itself."""
 
     def aged(days: int) -> dict[str, Any]:
         """A new account for each age, because keys are cached for some seconds."""
-        made = in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
-        _aged(platform, made, days)
-        return made
+        created = in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
+        _aged(platform, created, days)
+        return created
 
-    assert "X-API-Key-Expires" not in asked(aged(29)["api_key"]).headers
-    answer = asked(aged(31)["api_key"])
-    assert answer.status_code == 200
-    left = datetime.fromisoformat(answer.headers["X-API-Key-Expires"]) - datetime.now(UTC)
+    assert "X-API-Key-Expires" not in request_as(aged(29)["api_key"]).headers
+    response = request_as(aged(31)["api_key"])
+    assert response.status_code == 200
+    left = datetime.fromisoformat(response.headers["X-API-Key-Expires"]) - datetime.now(UTC)
     assert timedelta(days=5, hours=23) < left <= timedelta(days=6)
     old = aged(38)
-    answer = asked(old["api_key"])
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "api_key_expired")
+    response = request_as(old["api_key"])
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "api_key_expired")
     # A new key works, and doesn't revive the old one.
     new = in_control(platform, lambda pool: accounts.rotate_key(pool, old["account_id"]))
-    assert asked(new).status_code == 200
-    assert asked(old["api_key"]).json()["error"]["code"] == "api_key_expired"
+    assert request_as(new).status_code == 200
+    assert request_as(old["api_key"]).json()["error"]["code"] == "api_key_expired"
 
 
 def test_a_served_platform_says_how_to_get_a_new_key(platform, account) -> None:
@@ -190,15 +190,15 @@ def test_concurrent_rotations_leave_one_current_key(platform, account) -> None:
     assert in_control(platform, both) == 1
 
 
-def test_accounts_dont_see_each_other(platform, api, project, account, asked) -> None:
+def test_accounts_dont_see_each_other(platform, api, project, account, request_as) -> None:
     mine, key = project("Mine"), account["api_key"]
     api.put_file(mine, "index.html", "x")
     api.upload(mine, "a.bin", b"x")
     ticket = api.post("/tickets", json={"subject": "Mine", "message": "x"}).json()["ticket_id"]
     api.post(f"/{mine}/auth/magic-link", json={"email": "mine@example.com"})
-    mail = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["emails"][0]["id"]
-    assert asked(key).json() == {"projects": []}
-    assert asked(key, "/tickets").json() == {"tickets": []}
+    email_id = api.plain.get(f"{platform.url}/inbox.json", headers=api.headers).json()["emails"][0]["id"]
+    assert request_as(key).json() == {"projects": []}
+    assert request_as(key, "/tickets").json() == {"tickets": []}
     refused = [
         ("GET", f"/{mine}/credentials", None),
         ("POST", f"/{mine}/sql", {"query": "SELECT 1"}),
@@ -217,14 +217,14 @@ def test_accounts_dont_see_each_other(platform, api, project, account, asked) ->
         ("GET", f"/tickets/{ticket}", None),
     ]
     for method, path, body in refused:
-        answer = asked(key, path, method, json=body)
-        assert answer.status_code == 404, (method, path, answer.text)
-        missing = asked(key, path.replace(mine, "pod-000"), method, json=body)
+        response = request_as(key, path, method, json=body)
+        assert response.status_code == 404, (method, path, response.text)
+        missing = request_as(key, path.replace(mine, "pod-000"), method, json=body)
         if method != "POST" or "tickets" not in path:
-            # Nothing tells whether there is such a project.
-            told = answer.json()["error"]["message"].replace(mine, "pod-000")
-            assert told == missing.json()["error"]["message"]
-    for path in ("/inbox.json", f"/inbox/{mail}.json"):
+            # The message doesn't reveal whether the project exists.
+            message = response.json()["error"]["message"].replace(mine, "pod-000")
+            assert message == missing.json()["error"]["message"]
+    for path in ("/inbox.json", f"/inbox/{email_id}.json"):
         found = httpx.get(platform.url + path, headers={"X-API-Key": key})
         assert found.status_code == (200 if path == "/inbox.json" else 404)
         assert "mine@example.com" not in found.text

@@ -39,17 +39,17 @@ def control(platform, statement: str, *values: object) -> None:
 
 def test_the_email_and_its_link(api, project) -> None:
     project_id = project("Café & <Co>")
-    answer = send(api, project_id, email="user+tag@example.com", redirect_url="/dashboard?tab=1#top")
-    assert answer.json() == {"success": True, "message": "Magic link sent! Check your email."}
-    mail = last_email(api, project_id)
-    assert (mail["subject"], mail["to"]) == ("Sign in to Café & <Co>", "user+tag@example.com")
+    response = send(api, project_id, email="user+tag@example.com", redirect_url="/dashboard?tab=1#top")
+    assert response.json() == {"success": True, "message": "Magic link sent! Check your email."}
+    inbox_email = last_email(api, project_id)
+    assert (inbox_email["subject"], inbox_email["to"]) == ("Sign in to Café & <Co>", "user+tag@example.com")
     port = api.root.rpartition(":")[2]
-    assert mail["link"].startswith(f"http://{project_id}.localhost:{port}/dashboard?tab=1&token=")
-    assert mail["link"].endswith("&email=user%2Btag%40example.com#top")
-    assert mail["link"] in mail["text"]
-    assert "<Co>" not in mail["html"]
-    parsed = email.message_from_string(mail["message"], policy=email.policy.default)
-    assert parsed["Subject"] == mail["subject"]
+    assert inbox_email["link"].startswith(f"http://{project_id}.localhost:{port}/dashboard?tab=1&token=")
+    assert inbox_email["link"].endswith("&email=user%2Btag%40example.com#top")
+    assert inbox_email["link"] in inbox_email["text"]
+    assert "<Co>" not in inbox_email["html"]
+    parsed = email.message_from_string(inbox_email["message"], policy=email.policy.default)
+    assert parsed["Subject"] == inbox_email["subject"]
     assert parsed.get_content_type() == "multipart/alternative"
 
 
@@ -107,9 +107,9 @@ def test_tokens_expire_after_15_minutes(api, project, platform) -> None:
 def test_ten_emails_a_day(api, project, platform) -> None:
     project_id = project()
     with ThreadPoolExecutor(15) as threads:
-        answers = list(threads.map(lambda n: send(api, project_id, email=f"u{n}@example.com"), range(15)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 5
-    refused = next(answer for answer in answers if answer.status_code == 429)
+        responses = list(threads.map(lambda n: send(api, project_id, email=f"u{n}@example.com"), range(15)))
+    assert sorted(response.status_code for response in responses) == [200] * 10 + [429] * 5
+    refused = next(response for response in responses if response.status_code == 429)
     assert refused.json()["error"]["code"] == "email_limit_reached"
     assert refused.json()["error"]["next_at"] in refused.json()["error"]["message"]
     assert 86_000 < int(refused.headers["Retry-After"]) <= 86_400

@@ -1,4 +1,4 @@
-"""Mails: what is in them, and their way through a real SMTP server."""
+"""Emails: their content, and sending them through a real SMTP server."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def parsed(message: EmailMessage) -> EmailMessage:
         ("==??utf-8?q?=0d=0aBcc:_x=40evil.example?=", "== ??utf-8?q?=0d=0aBcc:_x=40evil.example?="),
     ],
 )
-def test_a_projects_name_stays_in_its_place(name, shown) -> None:
-    mail = parsed(magic_link_email(name, "no-reply@shop.example", "a@b.example", LINK, 15))
-    assert mail["Bcc"] is None
-    assert set(mail.keys()) == {
+def test_a_projects_name_is_safe_in_headers(name, shown) -> None:
+    message = parsed(magic_link_email(name, "no-reply@shop.example", "a@b.example", LINK, 15))
+    assert message["Bcc"] is None
+    assert set(message.keys()) == {
         "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
     }  # fmt: skip
-    assert [one.addr_spec for one in mail["From"].addresses] == ["no-reply@shop.example"]
-    assert [one.addr_spec for one in mail["To"].addresses] == ["a@b.example"]
-    assert mail["Subject"] == f"Sign in to {shown}"
-    assert mail["From"].addresses[0].display_name == shown
-    plain, rich = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert [one.addr_spec for one in message["From"].addresses] == ["no-reply@shop.example"]
+    assert [one.addr_spec for one in message["To"].addresses] == ["a@b.example"]
+    assert message["Subject"] == f"Sign in to {shown}"
+    assert message["From"].addresses[0].display_name == shown
+    plain, rich = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert rich is not None
     assert LINK in plain.get_content()
@@ -67,10 +67,10 @@ def test_a_projects_name_stays_in_its_place(name, shown) -> None:
 
 
 class Postbox:
-    """An SMTP server's side: what it took, or how it refuses."""
+    """The handler of a test SMTP server: records emails and logins, or refuses them."""
 
     def __init__(self) -> None:
-        self.mails: list[Any] = []
+        self.messages: list[Any] = []
         self.refusal = ""
         self.logins: list[LoginPassword] = []
 
@@ -81,8 +81,8 @@ class Postbox:
         return "250 OK"
 
     async def handle_DATA(self, _server, session, envelope) -> str:  # noqa: N802
-        self.mails.append((envelope, session.ssl is not None))
-        return "250 taken"
+        self.messages.append((envelope, session.ssl is not None))
+        return "250 OK"
 
     def authenticate(self, _server, _session, _envelope, _mechanism, data) -> AuthResult:
         self.logins.append(data)
@@ -118,14 +118,14 @@ def certificate(tmp_path_factory) -> tuple[str, str]:
 
 @pytest.fixture(params=["smtp+starttls", "smtps", "smtp"])
 def secure(request, postbox, certificate, monkeypatch) -> Iterator[str]:
-    """The URL of a server that has TLS and wants a password, under a certificate that this process trusts."""
+    """The URL of a server with TLS, a password, and a certificate that this process trusts."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
     port = free_port()
     options: dict[str, Any] = {"authenticator": postbox.authenticate}
     if request.param == "smtps":
-        # Within TLS from the first byte, which aiosmtpd's own check doesn't know of.
+        # aiosmtpd's own check doesn't recognise implicit TLS.
         options |= {"ssl_context": context, "auth_require_tls": False}
     else:
         options |= {"tls_context": context, "require_starttls": True, "auth_required": True}
@@ -142,24 +142,24 @@ def send(mailer: Mailer | None, recipient: str = "a@b.example") -> None:
 
 def test_tls_and_password(secure, postbox) -> None:
     send(mailer_from_url(secure))
-    (envelope, _), *others = postbox.mails
+    (envelope, _), *others = postbox.messages
     assert not others
     assert (envelope.mail_from, envelope.rcpt_tos) == ("no-reply@shop.example", ["a@b.example"])
     with pytest.raises(EmailNotSent) as refused:
         send(mailer_from_url(secure.replace("p%3A%40ss", "wrong")))
     assert not refused.value.maybe_sent
-    assert len(postbox.mails) == 1
+    assert len(postbox.messages) == 1
 
 
-def test_an_unknown_certificate_gets_nothing(secure, postbox, monkeypatch) -> None:
+def test_nothing_is_sent_under_an_untrusted_certificate(secure, postbox, monkeypatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(EmailNotSent, match=r"(?i)certificate") as refused:
         send(mailer_from_url(secure))
     assert not refused.value.maybe_sent
-    assert (postbox.mails, postbox.logins) == ([], [])
+    assert (postbox.messages, postbox.logins) == ([], [])
 
 
-def test_no_password_goes_out_in_the_clear(smtp, monkeypatch) -> None:
+def test_no_password_is_sent_without_tls(smtp, monkeypatch) -> None:
     mailer = mailer_from_url(f"smtp://ada:secret@localhost:{smtp}/?from=a@b.example")
     monkeypatch.setattr("mosaic_deploy.platform.auth.smtp._LOOPBACK", ())
     with pytest.raises(EmailNotSent, match="doesn't offer TLS"):
@@ -168,8 +168,8 @@ def test_no_password_goes_out_in_the_clear(smtp, monkeypatch) -> None:
         send(mailer_from_url(f"smtp+starttls://127.0.0.1:{smtp}/?from=a@b.example"))
 
 
-def test_a_lost_answer_is_said_to_be_one() -> None:
-    """The server takes the mail, and the connection ends before it says so."""
+def test_a_lost_response_is_reported_as_unconfirmed() -> None:
+    """The server accepts the email, but the connection ends before its response."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def take() -> None:
@@ -204,7 +204,7 @@ def test_a_lost_answer_is_said_to_be_one() -> None:
         "smtp://host/?from=a@b.example%0d%0aBcc:x@y.example",
     ],
 )
-def test_urls_that_cannot_be_used(url) -> None:
+def test_invalid_urls(url) -> None:
     with pytest.raises(ProcessFault) as refused:
         mailer_from_url(url)
     assert refused.value.code == "smtp_url_invalid"
@@ -212,7 +212,7 @@ def test_urls_that_cannot_be_used(url) -> None:
 
 
 def test_sending_through_a_platform(postbox, smtp, tmp_path_factory) -> None:
-    """A refused mail isn't counted, its token is worthless, and nothing stays in the local inbox."""
+    """A refused email isn't counted, and nothing stays in the local inbox."""
     home = tmp_path_factory.mktemp("smtp home")
     os.environ["MOSAIC_SMTP_URL"] = f"smtp://127.0.0.1:{smtp}/?from=no-reply%40shop.example"
     try:
@@ -241,11 +241,11 @@ def _send_all(api: httpx.Client, postbox: Postbox) -> None:
         sent = api.post("/auth/magic-link", json={"email": f"u{number}@example.com"})
         assert sent.status_code == 200, sent.text
     assert api.post("/auth/magic-link", json={"email": "late@example.com"}).status_code == 429
-    assert [envelope.rcpt_tos for envelope, _ in postbox.mails] == [
+    assert [envelope.rcpt_tos for envelope, _ in postbox.messages] == [
         [f"u{number}@example.com"] for number in range(10)
     ]
-    mail = email.message_from_bytes(postbox.mails[0][0].content, policy=email.policy.default)
-    assert mail["Subject"] == "Sign in to Café"
-    token = mail.get_body(("plain",)).get_content().partition("token=")[2].partition("&")[0]
+    message = email.message_from_bytes(postbox.messages[0][0].content, policy=email.policy.default)
+    assert message["Subject"] == "Sign in to Café"
+    token = message.get_body(("plain",)).get_content().partition("token=")[2].partition("&")[0]
     verified = api.post("/auth/verify", json={"token": token, "email": "u0@example.com"})
     assert verified.json() == {"success": True, "email": "u0@example.com"}

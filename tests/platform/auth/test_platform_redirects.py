@@ -70,7 +70,7 @@ def test_redirects_off_the_site_are_refused(redirect) -> None:
         ("/@ada", "/@ada?token=T&email=a%2Bb%40c.example"),
         ("/x?next=//other.example/", "/x?next=//other.example/&token=T&email=a%2Bb%40c.example"),
         ("/caf\u00e9/100%25", "/caf%C3%A9/100%25?token=T&email=a%2Bb%40c.example"),
-        # What the page would read first is ours.
+        # The page reads our parameters, not the redirect's.
         ("/x?token=evil&to%6Ben=evil&email=e&a=1", "/x?a=1&token=T&email=a%2Bb%40c.example"),
     ],
 )

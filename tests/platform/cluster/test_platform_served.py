@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    # Not below pytest's own folder: PostgreSQL's user must get there, whoever runs the tests.
+    # Not below pytest's own folder: PostgreSQL's user must be able to enter it.
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="mosaic served ") as name:
@@ -66,18 +66,18 @@ def await_running(client: httpx.Client, project_id: str) -> None:
 
 
 def create(client: httpx.Client, name: str) -> str:
-    made = client.post("/v1/project/projects", json={"name": name})
-    assert made.status_code == 201, made.text
-    await_running(client, made.json()["project_id"])
-    return str(made.json()["project_id"])
+    created = client.post("/v1/project/projects", json={"name": name})
+    assert created.status_code == 201, created.text
+    await_running(client, created.json()["project_id"])
+    return str(created.json()["project_id"])
 
 
 def upload(client: httpx.Client, project_id: str, name: str, content: bytes) -> httpx.Response:
-    asked = client.post(
+    permit = client.post(
         f"/v1/project/{project_id}/storage/upload", json={"filename": name, "size": len(content)}
     )
-    asked.raise_for_status()
-    url = urlsplit(asked.json()["upload_url"])
+    permit.raise_for_status()
+    url = urlsplit(permit.json()["upload_url"])
     assert (url.scheme, url.netloc) == ("http", f"api.{DOMAIN}")
     return client.put(f"{url.path}?{url.query}", content=content)
 
@@ -108,8 +108,7 @@ class Writer:
             try:
                 self._write(client, f"{number}-{turn % 7}", number * 1_000_000 + turn)
             except httpx.TransportError:
-                # No answer: it may be there or not. What counts is what was acknowledged, and that stays known
-                # only for names that nothing unacknowledged was written to since.
+                # Without a response, the file may exist or not: its name can't be checked any more.
                 self.files.pop(f"{number}-{turn % 7}.txt", None)
                 self.objects.pop(f"{number}-{turn % 7}.bin", None)
         for client in clients:
@@ -119,19 +118,19 @@ class Writer:
         text = f"{value} " * 500
         content = hashlib.sha256(text.encode()).digest() * 4_000
         base = f"/v1/project/{self._project}"
-        answer = client.post(f"{base}/files", json={"filename": f"{name}.txt", "content": text})
-        self._note(answer, 201)
+        response = client.post(f"{base}/files", json={"filename": f"{name}.txt", "content": text})
+        self._note(response, 201)
         self.files[f"{name}.txt"] = text.encode()
-        answer = upload(client, self._project, f"{name}.bin", content)
-        self._note(answer, 200)
+        response = upload(client, self._project, f"{name}.bin", content)
+        self._note(response, 200)
         self.objects[f"{name}.bin"] = content
-        answer = client.post(f"{base}/sql", json={"query": f"INSERT INTO seen VALUES ({value})"})
-        self._note(answer, 200)
+        response = client.post(f"{base}/sql", json={"query": f"INSERT INTO seen VALUES ({value})"})
+        self._note(response, 200)
         self.rows.add(value)
 
-    def _note(self, answer: httpx.Response, wanted: int) -> None:
-        if answer.status_code != wanted:
-            self.refused.append(answer.text)
+    def _note(self, response: httpx.Response, expected: int) -> None:
+        if response.status_code != expected:
+            self.refused.append(response.text)
             raise httpx.TransportError("not acknowledged")
 
 
@@ -147,7 +146,7 @@ def test_a_killed_worker_loses_nothing_acknowledged(services, key) -> None:
             running = [threads.submit(writer.run, number) for number in range(6)]
             _await(lambda: len(writer.rows) > 60)
             with first.client(key) as other:
-                half_made = other.post("/v1/project/projects", json={"name": "Half made"}).json()[
+                half_created = other.post("/v1/project/projects", json={"name": "Half made"}).json()[
                     "project_id"
                 ]
             first.process.send_signal(signal.SIGKILL)
@@ -164,10 +163,10 @@ def test_a_killed_worker_loses_nothing_acknowledged(services, key) -> None:
             assert read(client, project_id, f"/{name}").content == content, name
         for name, content in writer.objects.items():
             assert read(client, project_id, f"/storage/{name}").content == content, name
-        answer = client.post(f"/v1/project/{project_id}/sql", json={"query": "SELECT n FROM seen"})
-        assert writer.rows <= {row["n"] for row in answer.json()["rows"]}
-        # What the dead worker had begun is finished by the other.
-        await_running(client, half_made)
+        response = client.post(f"/v1/project/{project_id}/sql", json={"query": "SELECT n FROM seen"})
+        assert writer.rows <= {row["n"] for row in response.json()["rows"]}
+        # The other worker finishes what the killed one started.
+        await_running(client, half_created)
 
 
 def test_orphaned_objects_of_a_killed_worker_are_deleted(services, key) -> None:
@@ -189,7 +188,7 @@ def test_orphaned_objects_of_a_killed_worker_are_deleted(services, key) -> None:
         _await(lambda: not query(control, "SELECT 1 FROM loose_object"))
         assert read(client, project_id, "/storage/kept.bin").text == "kept"
         assert read(client, project_id, "/storage/replaced.bin").text == "new"
-        # A deleted project leaves nothing either.
+        # A deleted project leaves no objects either.
         assert client.delete(f"/v1/project/projects/{project_id}").status_code == 200
         assert _store(services).keys(project_id) == []
 
@@ -213,10 +212,10 @@ def test_an_interrupted_upload_leaves_nothing(services, key) -> None:
     """Not even its parts, which S3 keeps, invisibly, until they are aborted."""
     with serve(services) as served, served.client(key) as client:
         project_id = create(client, "Broken")
-        asked = client.post(
+        permit = client.post(
             f"/v1/project/{project_id}/storage/upload", json={"filename": "a", "size": 40_000_000}
         )
-        url = urlsplit(asked.json()["upload_url"])
+        url = urlsplit(permit.json()["upload_url"])
         with socket.create_connection(("127.0.0.1", int(served.address.rpartition(":")[2]))) as broken:
             head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: api.{DOMAIN}\r\nContent-Length: 40000000\r\n\r\n"
             broken.sendall(head.encode() + b"x" * 30_000_000)
@@ -254,12 +253,12 @@ def test_accounts_and_hosts(services, key) -> None:
             with served.client(given) as nobody:
                 refused = nobody.get("/v1/project")
             assert (refused.status_code, refused.json()["error"]["code"]) == (401, code)
-        # The pages of one machine's user aren't there.
+        # A served platform has no dashboard.
         for path in ("/", "/inbox", "/requests", "/key", "/metrics"):
             assert ann.get(path).status_code == 404, path
         assert ann.get("/v1/project", headers={"Host": "evil.example"}).status_code == 421
         assert httpx.get(f"{served.address}/healthz").json()["status"] == "ok"
-        # A rotated key, and the one before it for some days, are the same account.
+        # The new key and, for some days, the old one belong to the same account.
         account_id = run(services, "account-create", "Carl")["account_id"]
         rotated = run(services, "account-rotate", str(account_id))
         with served.client(rotated["api_key"]) as carl:
@@ -272,17 +271,22 @@ def test_accounts_and_hosts(services, key) -> None:
 
 def test_changing_an_accounts_tier(services) -> None:
     """With custom limits. The commands print no keys except new ones."""
-    made = run(services, "account-create", "Dora")
-    number = str(made["account_id"])
+    created = run(services, "account-create", "Dora")
+    number = str(created["account_id"])
     limits = ("--free-storage", "1MB", "--pro-storage", "2 MB", "--free-emails", "1", "--pro-emails", "2")
-    with serve(services, *limits) as served, served.client(made["api_key"]) as dora:
+    with serve(services, *limits) as served, served.client(created["api_key"]) as dora:
         one = f"/v1/project/{create(dora, 'Moved')}"
         assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "1 MB"
-        moved = run(services, "account-tier", number, "pro")
-        assert moved == {"account_id": made["account_id"], "name": "Dora", "tier": "pro", "exit_code": 0}
+        changed_account = run(services, "account-tier", number, "pro")
+        assert changed_account == {
+            "account_id": created["account_id"],
+            "name": "Dora",
+            "tier": "pro",
+            "exit_code": 0,
+        }
         assert dora.get(f"{one}/storage").json()["usage"]["limit"] == "2 MB"
         listed = {entry["account_id"]: entry for entry in run(services, "account-list")["accounts"]}
-        entry = listed[made["account_id"]]
+        entry = listed[created["account_id"]]
         assert (entry["tier"], entry["projects"], entry["name"]) == ("pro", 1, "Dora")
         assert "mk_" not in json.dumps(listed)
     assert run(services, "account-tier", "999999", "pro")["error"]["code"] == "account_not_found"
@@ -339,11 +343,11 @@ def test_concurrent_starts_on_a_new_server(tmp_path) -> None:
     ],
 )
 def test_unusable_settings_are_reported(services, changed, arguments, code) -> None:
-    told = Services({**services.environment, **changed}, "", ())
-    said = run(told, "prepare", *services.arguments, *arguments)
-    assert (said["exit_code"], said["error"]["code"]) == (1, code), said
-    assert "secret" not in said["error"]["message"]
-    assert said["error"]["message"]
+    broken = Services({**services.environment, **changed}, "", ())
+    result = run(broken, "prepare", *services.arguments, *arguments)
+    assert (result["exit_code"], result["error"]["code"]) == (1, code), result
+    assert "secret" not in result["error"]["message"]
+    assert result["error"]["message"]
 
 
 def _store(services: Services) -> Any:
@@ -375,13 +379,15 @@ def _await(ready: Callable[[], bool]) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    said = subprocess.run(
+    result = subprocess.run(
         ["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     )
-    lines = [line.split() for line in said.stdout.splitlines()]
+    lines = [line.split() for line in result.stdout.splitlines()]
     return [int(number) for number, state in lines if not state.startswith("Z")]
 
 
 def _lives(pid: int) -> bool:
-    said = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(said.stdout.strip()) and not said.stdout.startswith("Z")
+    result = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(result.stdout.strip()) and not result.stdout.startswith("Z")

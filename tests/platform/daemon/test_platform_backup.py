@@ -38,8 +38,8 @@ def fill(document) -> str:
         query = "CREATE TABLE kept AS SELECT n, '[1,2,3]'::vector AS v FROM generate_series(1, 1000) AS n"
         assert api.post(f"/{project_id}/sql", json={"query": query}).status_code == 200
         api.post(f"/{project_id}/files", json={"filename": "index.html", "content": "kept"})
-        asked = api.post(f"/{project_id}/storage/upload", json={"filename": "a b/ü.bin", "size": 3_000_000})
-        assert httpx.put(asked.json()["upload_url"], content=b"kept" * 750_000).status_code == 200
+        upload = api.post(f"/{project_id}/storage/upload", json={"filename": "a b/ü.bin", "size": 3_000_000})
+        assert httpx.put(upload.json()["upload_url"], content=b"kept" * 750_000).status_code == 200
         api.post(f"/{project_id}/auth/magic-link", json={"email": "a@example.com"})
         api.post("/tickets", json={"subject": "kept", "message": "kept"})
     return project_id
@@ -54,13 +54,13 @@ def assert_kept(document, project_id: str) -> None:
         assert httpx.get(f"{document['url']}/sites/{project_id}/").text == "kept"
         stored = httpx.get(f"{document['url']}/sites/{project_id}/storage/a%20b/%C3%BC.bin")
         assert stored.content == b"kept" * 750_000
-        (mail,) = api.get(f"{document['url']}/inbox.json").json()["emails"]
-        token = httpx.URL(mail["link"]).params["token"]
+        (email,) = api.get(f"{document['url']}/inbox.json").json()["emails"]
+        token = httpx.URL(email["link"]).params["token"]
         assert len(api.get("/tickets").json()["tickets"]) == 1
         credentials = api.get(f"/{project_id}/credentials").json()
         verified = api.post(f"/{project_id}/auth/verify", json={"token": token, "email": "a@example.com"})
         assert verified.status_code == 200
-    # The role, too, with its password.
+    # The role and its password, too.
     with psycopg.connect(credentials["database_url"]) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
 
@@ -81,7 +81,7 @@ def backup(source, tmp_path_factory) -> Path:
     done = run_platform(home, "backup", str(file))
     assert (done["status"], done["file"], done["bytes"]) == ("backed up", str(file), file.stat().st_size)
     assert file.stat().st_mode & 0o777 == 0o600
-    # It goes on where it was.
+    # The platform runs again as before.
     again = run_platform(home, "start")
     assert (again["status"], again["port"]) == ("running", document["port"])
     assert again["pid"] != document["pid"]
@@ -145,8 +145,8 @@ def test_a_damaged_backup_changes_nothing(source, backup, tmp_path, harm) -> Non
     if harm in damaged:
         file.write_bytes(damaged[harm])
     refused = run_platform(home, "restore", str(file), "--overwrite")
-    wanted = "backup_unreadable" if harm == "missing" else "backup_damaged"
-    assert (refused["exit_code"], refused["error"]["code"]) == (1, wanted)
+    expected = "backup_unreadable" if harm == "missing" else "backup_damaged"
+    assert (refused["exit_code"], refused["error"]["code"]) == (1, expected)
     document = run_platform(home, "start")
     assert document["status"] == "running"
     assert not list(home.glob("*.restored"))
@@ -220,7 +220,7 @@ def test_a_restore_killed_while_replacing_is_finished_by_the_next_start(source, 
         assert run_platform(home, "reset")["status"] == "reset"
 
 
-# The archive by itself.
+# The archive format.
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ def test_an_archive_round_trip(tree, tmp_path) -> None:
     assert size == file.stat().st_size
     assert read_metadata(file) == {"a": "ü"}
     extract_archive(file, {"t": tmp_path / "out", "none": tmp_path / "none"})
-    got = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
-    assert got == {"empty", "a", "empty file", "long " * 40}
+    extracted = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
+    assert extracted == {"empty", "a", "empty file", "long " * 40}
     assert (tmp_path / "out" / "a").read_bytes() == (tree / "a").read_bytes()
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 

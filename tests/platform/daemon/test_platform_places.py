@@ -65,14 +65,14 @@ def test_a_disk_that_fills_up(mounted) -> None:
             assert client.post(f"{base}/files", json=put).status_code == 201
             free = os.statvfs(home).f_bavail * os.statvfs(home).f_frsize
             for size in (free + 1_000_000, free - 2_000_000):
-                asked = client.post(f"{base}/storage/upload", json={"filename": "large.bin", "size": size})
+                upload = client.post(f"{base}/storage/upload", json={"filename": "large.bin", "size": size})
                 answer = client.put(
-                    asked.json()["upload_url"], content=_bytes(size), headers={"Content-Length": str(size)}
+                    upload.json()["upload_url"], content=_bytes(size), headers={"Content-Length": str(size)}
                 )
-            # The second one fits, and leaves little.
+            # The second one fits and leaves little space.
             assert answer.status_code == 200, answer.text
-            asked = client.post(f"{base}/storage/upload", json={"filename": "more.bin", "size": 8_000_000})
-            refused = client.put(asked.json()["upload_url"], content=b"x" * 8_000_000)
+            upload = client.post(f"{base}/storage/upload", json={"filename": "more.bin", "size": 8_000_000})
+            refused = client.put(upload.json()["upload_url"], content=b"x" * 8_000_000)
             assert (refused.status_code, refused.json()["error"]["code"]) == (507, "disk_full")
             put = {"filename": "kept.txt", "content": "x" * 8_000_000}
             refused = client.post(f"{base}/files", json=put)
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up(mounted) -> None:
             assert client.get(f"{started['url']}/sites/{project_id}/kept.txt").text == "kept"
             listed = client.get(f"{base}/storage").json()["files"]
             assert [one["filename"] for one in listed] == ["large.bin"]
-            # With room again, all goes on.
+            # With free space, everything works again.
             for path in (home / "store").rglob("*"):
                 if path.is_file() and path.stat().st_size > 50_000_000:
                     path.write_bytes(b"")
@@ -97,20 +97,22 @@ def _bytes(size: int) -> Iterator[bytes]:
 
 def test_a_disk_too_full_to_start(mounted) -> None:
     home = mounted("size=20m,mode=711") / "home"
-    said = run_platform(home, "start")
-    assert said["exit_code"] == 1
-    assert said["error"]["code"] in ("disk_full", "postgres_extraction_failed", "postgres_init_failed"), said
-    assert "Traceback" not in json.dumps(said)
-    assert said["error"]["hint"]
+    result = run_platform(home, "start")
+    assert result["exit_code"] == 1
+    assert result["error"]["code"] in ("disk_full", "postgres_extraction_failed", "postgres_init_failed"), (
+        result
+    )
+    assert "Traceback" not in json.dumps(result)
+    assert result["error"]["hint"]
 
 
 def test_a_read_only_data_folder(mounted) -> None:
     place = mounted("size=1m")
     subprocess.run(["mount", "-o", "remount,ro", place], check=True)
     for home in (place, place / "home"):
-        said = run_platform(home, "start")
-        assert (said["exit_code"], said["error"]["code"]) == (1, "home_not_writable")
-        assert "MOSAIC_HOME" in said["error"]["hint"]
+        result = run_platform(home, "start")
+        assert (result["exit_code"], result["error"]["code"]) == (1, "home_not_writable")
+        assert "MOSAIC_HOME" in result["error"]["hint"]
         assert run_platform(home, "status")["status"] == "stopped"
         assert run_platform(home, "stop")["status"] == "stopped"
 
@@ -154,8 +156,8 @@ def test_a_crashed_postgres_is_restarted(tmp_path_factory) -> None:
         project_id = create_project(started["url"], started["api_key"], "Back")
         base = f"{started['url']}/v1/project/{project_id}"
         with httpx.Client(headers={"X-API-Key": started["api_key"]}, timeout=30) as client:
-            made = client.post(f"{base}/sql", json={"query": "CREATE TABLE kept AS SELECT 42 AS a"})
-            assert made.status_code == 200
+            created = client.post(f"{base}/sql", json={"query": "CREATE TABLE kept AS SELECT 42 AS a"})
+            assert created.status_code == 200
             folder = Path(json.loads((home / "state.json").read_text())["postgres_folder"])
             pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
             os.kill(pid, signal.SIGKILL)

@@ -32,20 +32,20 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def processes_of(home: Path) -> list[str]:
     state = home / "state.json"
     folders = [str(home)] + ([json.loads(state.read_text())["postgres_folder"]] if state.exists() else [])
-    said = subprocess.run(
+    result = subprocess.run(
         ["ps", "-ww", "-eo", "pid=,stat=,command="], capture_output=True, text=True, check=True
     )
-    lines = [line for line in said.stdout.splitlines() if line.split()[1][0] != "Z"]
+    lines = [line for line in result.stdout.splitlines() if line.split()[1][0] != "Z"]
     return [line for line in lines if any(folder in line for folder in folders)]
 
 
 def wait_dead(pid: int) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        said = subprocess.run(
+        result = subprocess.run(
             ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
-        if not said.stdout.strip() or said.stdout.startswith("Z"):
+        if not result.stdout.strip() or result.stdout.startswith("Z"):
             return
         time.sleep(0.02)
     raise AssertionError(f"{pid} lives")
@@ -64,8 +64,8 @@ def test_the_life_of_a_platform(own_home) -> None:
     assert first["port"] == PORT
     remembered = json.loads((own_home / "platform.json").read_text())
     assert (own_home / "platform.json").stat().st_mode & 0o777 == 0o600
-    wanted = {"url", "api_key", "pid", "port", "postgres_port", "home", "version", "status", "home_id"}
-    assert wanted <= set(remembered)
+    expected = {"url", "api_key", "pid", "port", "postgres_port", "home", "version", "status", "home_id"}
+    assert expected <= set(remembered)
     assert httpx.get(first["url"] + "/healthz").json()["home_id"] == remembered["home_id"]
 
     project_id = _fill(first)
@@ -89,8 +89,8 @@ def _fill(document) -> str:
     with _client(document) as client:
         client.post(f"/{project_id}/sql", json={"query": "CREATE TABLE kept AS SELECT 42 AS a"})
         client.post(f"/{project_id}/files", json={"filename": "index.html", "content": "kept"})
-        asked = client.post(f"/{project_id}/storage/upload", json={"filename": "a.bin", "size": 4})
-        assert httpx.put(asked.json()["upload_url"], content=b"kept").status_code == 200
+        upload = client.post(f"/{project_id}/storage/upload", json={"filename": "a.bin", "size": 4})
+        assert httpx.put(upload.json()["upload_url"], content=b"kept").status_code == 200
         client.post(f"/{project_id}/auth/magic-link", json={"email": "a@example.com"})
         client.post("/tickets", json={"subject": "kept", "message": "kept"})
     return project_id
@@ -145,8 +145,8 @@ def _crash_of_everything(home: Path, first, project_id: str) -> None:
 
 def _taken_port(home: Path, first, project_id: str) -> None:
     """Another port is chosen, reported, and used in URLs."""
-    with socket.socket() as taken, socket.socket() as taken_too:
-        for other, port in ((taken, first["port"]), (taken_too, first["postgres_port"])):
+    with socket.socket() as busy, socket.socket() as also_busy:
+        for other, port in ((busy, first["port"]), (also_busy, first["postgres_port"])):
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("127.0.0.1", port))
             other.listen()
@@ -169,10 +169,10 @@ def _taken_port(home: Path, first, project_id: str) -> None:
 def _asked_port(home: Path, running) -> None:
     """With --port, the platform starts on that port or not at all."""
     assert run_platform(home, "stop")["status"] == "stopped"
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
         refused = run_platform(home, "start", "--port", str(port))
     assert (refused["exit_code"], refused["error"]["code"]) == (1, "port_unavailable")
     assert f"can't listen on port {port}: another program is using it" in refused["error"]["message"]
@@ -213,16 +213,18 @@ def _reset_one_project(home: Path, project_id: str) -> None:
 def test_as_root_postgres_runs_as_another_user(platform) -> None:
     folder = Path(json.loads((platform.home / "state.json").read_text())["postgres_folder"])
     server = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
-    said = subprocess.run(["ps", "-o", "uid=", "-p", str(server)], capture_output=True, text=True, check=True)
-    assert int(said.stdout) != 0
-    assert (folder / "data").stat().st_uid == int(said.stdout)
+    result = subprocess.run(
+        ["ps", "-o", "uid=", "-p", str(server)], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) != 0
+    assert (folder / "data").stat().st_uid == int(result.stdout)
 
 
 def test_provisioning_resumes_after_a_crash(own_home) -> None:
     """A platform killed right after answering 201 finishes the project at its next start."""
     started = run_platform(own_home, "start", "--port", str(PORT))
     with _client(started) as client:
-        made = client.post("/projects", json={"name": "Resumed"}).json()
+        created = client.post("/projects", json={"name": "Resumed"}).json()
         os.kill(started["pid"], signal.SIGKILL)
     wait_dead(started["pid"])
     again = run_platform(own_home, "start")
@@ -231,8 +233,8 @@ def test_provisioning_resumes_after_a_crash(own_home) -> None:
         while client.get("/projects").json()["projects"][0]["status"] != "running":
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        answer = client.post(f"/{made['project_id']}/sql", json={"query": "SELECT uuid_generate_v4()"})
-        assert answer.status_code == 200
+        response = client.post(f"/{created['project_id']}/sql", json={"query": "SELECT uuid_generate_v4()"})
+        assert response.status_code == 200
     assert run_platform(own_home, "stop")["status"] == "stopped"
 
 
@@ -265,6 +267,6 @@ def test_serve_stops_gracefully(own_home) -> None:
 def test_an_unwritable_data_folder(tmp_path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    said = run_platform(blocked / "home", "start")
-    assert (said["exit_code"], said["error"]["code"]) == (1, "home_not_writable")
-    assert "MOSAIC_HOME" in said["error"]["hint"]
+    result = run_platform(blocked / "home", "start")
+    assert (result["exit_code"], result["error"]["code"]) == (1, "home_not_writable")
+    assert "MOSAIC_HOME" in result["error"]["hint"]

@@ -39,14 +39,14 @@ def test_reading_an_email_and_closing_a_ticket(api, project, dashboard) -> None:
     project_id = project("In the browser")
     api.post(f"/{project_id}/auth/magic-link", json={"email": "ada@example.com"})
     number = api.post("/tickets", json={"subject": "Broken", "message": "It is."}).json()["ticket_id"]
-    mail = api.get(api.root + "/inbox.json").json()["emails"][0]
+    email = api.get(api.root + "/inbox.json").json()["emails"][0]
     dashboard.go(api.root + "/")
     assert dashboard.value("document.querySelectorAll('h2').length") == 5
     assert project_id in dashboard.text()
 
-    click(dashboard, f'a[href="/inbox/{mail["id"]}"]', f"{api.root}/inbox/{mail['id']}")
-    assert mail["link"] in dashboard.text()
-    link = dashboard.value(f"document.querySelector('#text a').href === {mail['link']!r}")
+    click(dashboard, f'a[href="/inbox/{email["id"]}"]', f"{api.root}/inbox/{email['id']}")
+    assert email["link"] in dashboard.text()
+    link = dashboard.value(f"document.querySelector('#text a').href === {email['link']!r}")
     assert link is True
     framed = "document.querySelector('iframe').getBoundingClientRect().height > 100"
     assert dashboard.value(framed) is True
@@ -54,7 +54,7 @@ def test_reading_an_email_and_closing_a_ticket(api, project, dashboard) -> None:
     ticket = f"{api.root}/tickets/{number}"
     dashboard.go(ticket)
     click(dashboard, "main button", ticket)
-    # The page's address stays the same.
+    # The URL stays the same.
     dashboard.wait_for("[...document.querySelectorAll('dd')].some(one => one.innerText === 'closed')")
     assert api.get(f"/tickets/{number}").json()["status"] == "closed"
     assert dashboard.complaints() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -30,11 +32,11 @@ def browser(api) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_are_locked_without_a_session(api, platform, path) -> None:
     for headers in ({}, {"Cookie": "mosaic=1"}, {"X-API-Key": "mk_wrong"}):
-        answer = api.plain.get(api.root + path, headers=headers)
-        assert answer.status_code == 401
-        assert "mosaic-deploy local open" in answer.text
-        assert platform.api_key not in answer.text
-        assert "Set-Cookie" not in answer.headers
+        response = api.plain.get(api.root + path, headers=headers)
+        assert response.status_code == 401
+        assert "mosaic-deploy local open" in response.text
+        assert platform.api_key not in response.text
+        assert "Set-Cookie" not in response.headers
 
 
 def test_a_link_works_once_in_one_browser(api) -> None:
@@ -89,8 +91,8 @@ def test_expired_links_and_altered_cookies_are_refused(api, platform) -> None:
         "1" * 5000,
         f"1.{signature}",
     ):
-        answer = api.plain.get(api.root + "/", headers={"Cookie": f"{name}={altered}"})
-        assert answer.status_code == 401, altered
+        response = api.plain.get(api.root + "/", headers={"Cookie": f"{name}={altered}"})
+        assert response.status_code == 401, altered
 
 
 def test_other_hosts_are_refused(api, browser) -> None:
@@ -111,6 +113,14 @@ def test_other_origins_may_only_link_here(browser, site) -> None:
         assert led.headers[header]
     assert "frame-ancestors 'none'" in led.headers["Content-Security-Policy"]
     assert "script" not in led.headers["Content-Security-Policy"]
+
+
+def test_the_policy_allows_exactly_the_pages_style(browser) -> None:
+    page = browser.get("/")
+    style = re.search("<style>(.*)</style>", page.text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page.headers["Content-Security-Policy"]
 
 
 def test_forms_are_accepted_from_the_dashboard_only(api, browser) -> None:
@@ -145,10 +155,10 @@ def test_values_from_projects_are_escaped(api, project, browser) -> None:
         overview,
         *(browser.get(path) for path in (email, ticket, "/requests", f"/projects/{project_id}")),
     ]
-    for answer in [*pages, browser.get(email + "/html")]:
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert "<script" not in answer.text
+    for response in [*pages, browser.get(email + "/html")]:
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<script" not in response.text
     assert f'href="http://{project_id}.localhost:' in overview.text
     assert "&lt;script&gt;" in pages[4].text
     assert f'<a href="http://{project_id}.localhost:' in pages[1].text
@@ -203,8 +213,8 @@ def test_hostile_tracking_tables_are_contained(api, project, browser) -> None:
         " CREATE VIEW mosaic_deploy.deploys AS SELECT '1' AS id, 1 AS serial, mosaic_deploy.slow() AS status,"
         " '' AS holder, '' AS environment, '' AS plan, '{}'::jsonb AS report, now() AS started_at, now() AS finished_at",
     )
-    answer = browser.get(f"/projects/{project_id}", timeout=15)
-    assert (answer.status_code, "No deploys yet" in answer.text) == (200, True)
+    response = browser.get(f"/projects/{project_id}", timeout=15)
+    assert (response.status_code, "No deploys yet" in response.text) == (200, True)
     api.sql(
         project_id,
         "CREATE OR REPLACE FUNCTION mosaic_deploy.slow() RETURNS text LANGUAGE sql AS $$ SELECT current_user $$",

@@ -19,7 +19,7 @@ TEXT = "".join(f"line {number}\n" for number in range(2_000))
 
 
 @pytest.mark.parametrize(
-    ("header", "taken"),
+    ("header", "accepted"),
     [
         ("gzip", True),
         ("gzip, deflate, br", True),
@@ -38,8 +38,8 @@ TEXT = "".join(f"line {number}\n" for number in range(2_000))
         (";;,,", False),
     ],
 )
-def test_gzip_negotiation(header, taken) -> None:
-    assert accepts_gzip(header) is taken
+def test_gzip_negotiation(header, accepted) -> None:
+    assert accepts_gzip(header) is accepted
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,20 @@ def test_compression_is_negotiated(api, project) -> None:
     assert int(small.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 3
     assert plain.headers["Vary"] == small.headers["Vary"] == "Accept-Encoding"
     assert plain.headers["ETag"] != small.headers["ETag"]
-    # Each form is known by its own etag alone.
+    # Each representation has its own ETag.
     for form, other in ((plain, small), (small, plain)):
-        asked = {"Accept-Encoding": form.headers.get("Content-Encoding", "identity")}
-        same = api.site(project_id, "/a.css", headers={**asked, "If-None-Match": form.headers["ETag"]})
+        request_headers = {"Accept-Encoding": form.headers.get("Content-Encoding", "identity")}
+        same = api.site(
+            project_id, "/a.css", headers={**request_headers, "If-None-Match": form.headers["ETag"]}
+        )
         assert (same.status_code, same.headers["Vary"]) == (304, "Accept-Encoding")
-        crossed = api.site(project_id, "/a.css", headers={**asked, "If-None-Match": other.headers["ETag"]})
+        crossed = api.site(
+            project_id, "/a.css", headers={**request_headers, "If-None-Match": other.headers["ETag"]}
+        )
         assert crossed.status_code == 200
     head = api.site(project_id, "/a.css", method="HEAD", headers={"Accept-Encoding": "gzip"})
     assert head.headers["Content-Length"] == small.headers["Content-Length"]
-    # The size is the file's, not the copy's.
+    # The listed size is the file's, not the gzip copy's.
     assert api.get(f"/{project_id}/files").json()["files"][0]["size"] == len(TEXT)
 
 
@@ -136,21 +140,21 @@ def test_files_not_worth_compressing(api, project) -> None:
 def test_ranges_are_of_the_uncompressed_file(api, project) -> None:
     project_id = project()
     api.put_file(project_id, "a.txt", TEXT)
-    asked = {"Accept-Encoding": "gzip", "Range": "bytes=100-199"}
-    part = api.site(project_id, "/a.txt", headers=asked)
+    request_headers = {"Accept-Encoding": "gzip", "Range": "bytes=100-199"}
+    part = api.site(project_id, "/a.txt", headers=request_headers)
     assert (part.status_code, part.text) == (206, TEXT[100:200])
     assert "Content-Encoding" not in part.headers
-    last = api.site(project_id, "/a.txt", headers={**asked, "Range": "bytes=-5"})
+    last = api.site(project_id, "/a.txt", headers={**request_headers, "Range": "bytes=-5"})
     assert (last.text, last.headers["Content-Range"]) == (
         TEXT[-5:],
         f"bytes {len(TEXT) - 5}-{len(TEXT) - 1}/{len(TEXT)}",
     )
-    behind = api.site(project_id, "/a.txt", headers={**asked, "Range": f"bytes={len(TEXT)}-"})
+    behind = api.site(project_id, "/a.txt", headers={**request_headers, "Range": f"bytes={len(TEXT)}-"})
     assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{len(TEXT)}")
     etag = part.headers["ETag"]
-    assert api.site(project_id, "/a.txt", headers={**asked, "If-Range": etag}).status_code == 206
-    assert api.site(project_id, "/a.txt", headers={**asked, "If-Range": '"other"'}).text == TEXT
-    head = api.site(project_id, "/a.txt", method="HEAD", headers=asked)
+    assert api.site(project_id, "/a.txt", headers={**request_headers, "If-Range": etag}).status_code == 206
+    assert api.site(project_id, "/a.txt", headers={**request_headers, "If-Range": '"other"'}).text == TEXT
+    head = api.site(project_id, "/a.txt", method="HEAD", headers=request_headers)
     assert (head.status_code, head.headers["Content-Length"]) == (
         200,
         str(len(gzip_copy(TEXT.encode(), "text/plain"))),
@@ -160,11 +164,11 @@ def test_ranges_are_of_the_uncompressed_file(api, project) -> None:
 def test_several_ranges(api, project) -> None:
     project_id = project()
     api.upload(project_id, "a.bin", b"0123456789")
-    got = api.site(project_id, "/storage/a.bin", headers={"Range": "bytes=7-8,0-1,-1"})
-    assert got.status_code == 206
-    assert int(got.headers["Content-Length"]) == len(got.content)
-    head = f"Content-Type: {got.headers['Content-Type']}\r\n\r\n".encode()
-    parts = email.message_from_bytes(head + got.content).get_payload()
+    response = api.site(project_id, "/storage/a.bin", headers={"Range": "bytes=7-8,0-1,-1"})
+    assert response.status_code == 206
+    assert int(response.headers["Content-Length"]) == len(response.content)
+    head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + response.content).get_payload()
     assert [(part["Content-Range"], part.get_payload(decode=True)) for part in parts] == [
         ("bytes 7-8/10", b"78"), ("bytes 0-1/10", b"01"), ("bytes 9-9/10", b"9"),
     ]  # fmt: skip
@@ -181,7 +185,7 @@ def test_the_date_of_a_file(api, project, platform) -> None:
     assert api.site(project_id, "/a.txt", headers={"If-Modified-Since": when}).status_code == 304
     both = {"If-Modified-Since": when, "If-None-Match": '"other"'}
     assert api.site(project_id, "/a.txt", headers=both).status_code == 200
-    # Another date than ours says nothing, also a later one: the path may lead to an older file than before.
+    # Only the equal date counts: after a rollback, the current file may be older than the client's.
     later = "Fri, 01 Jan 2038 00:00:00 GMT"
     assert api.site(project_id, "/a.txt", headers={"If-Modified-Since": later}).status_code == 200
     api.put_file(project_id, "a.txt", "b")

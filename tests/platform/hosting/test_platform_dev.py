@@ -27,8 +27,8 @@ class Dev:
         self.host = {"Host": f"{project_id}.localhost"}
 
     def put(self, name: str, content: str) -> None:
-        made = self.api.post(f"/{self.id}/files", json={"filename": name, "content": content})
-        assert made.status_code == 201
+        created = self.api.post(f"/{self.id}/files", json={"filename": name, "content": content})
+        assert created.status_code == 201
 
     def send(self, kind: str, **more: object) -> httpx.Response:
         return self.api.post(f"{self.api.root}/dev/{self.id}", json={"type": kind, **more})
@@ -109,8 +109,8 @@ def test_new_emails_are_in_the_response(dev) -> None:
     first = dev.send("heartbeat").json()
     assert first["emails"] == []
     dev.api.post(f"/{dev.id}/auth/magic-link", json={"email": "ada@example.com"})
-    answer = dev.send("heartbeat", emails_after=first["last_email"]).json()
-    [email] = answer["emails"]
+    response = dev.send("heartbeat", emails_after=first["last_email"]).json()
+    [email] = response["emails"]
     assert email["to"] == "ada@example.com"
     assert email["link"].startswith("http")
-    assert dev.send("heartbeat", emails_after=answer["last_email"]).json()["emails"] == []
+    assert dev.send("heartbeat", emails_after=response["last_email"]).json()["emails"] == []

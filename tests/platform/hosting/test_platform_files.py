@@ -11,10 +11,10 @@ import pytest
 
 def test_put_list_replace_delete(api, project) -> None:
     project_id = project()
-    made = api.put_file(project_id, "index.html", "<h1>ü</h1>")
-    assert made.status_code == 201
+    created = api.put_file(project_id, "index.html", "<h1>ü</h1>")
+    assert created.status_code == 201
     port = api.root.rpartition(":")[2]
-    assert made.json() == {
+    assert created.json() == {
         "filename": "index.html",
         "url": f"http://{project_id}.localhost:{port}/index.html",
         "size": 11,
@@ -65,9 +65,9 @@ def test_unusual_valid_names(api, project, name) -> None:
 def test_invalid_names(api, untouched, name) -> None:
     answer = api.put_file(untouched, name, "x")
     assert answer.status_code == 400
-    asked = api.post(f"/{untouched}/storage/upload", json={"filename": name, "size": 1})
-    assert asked.status_code == 400
-    assert asked.json()["error"]["code"] in ("filename_invalid", "field_invalid")
+    upload = api.post(f"/{untouched}/storage/upload", json={"filename": name, "size": 1})
+    assert upload.status_code == 400
+    assert upload.json()["error"]["code"] in ("filename_invalid", "field_invalid")
 
 
 def test_types_sizes_and_encodings(api, project) -> None:
@@ -115,11 +115,11 @@ def test_pages_folders_and_the_404_page(api, project) -> None:
 def test_headers_for_browsers(api, project) -> None:
     project_id = project()
     api.put_file(project_id, "index.html", "hello")
-    got = api.site(project_id, "/")
-    assert got.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert got.headers["Cache-Control"] == "no-cache"
-    assert got.headers["X-Content-Type-Options"] == "nosniff"
-    etag = got.headers["ETag"]
+    response = api.site(project_id, "/")
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-cache"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    etag = response.headers["ETag"]
     for known in (etag, f'"x", W/{etag}', "*"):
         same = api.site(project_id, "/", headers={"If-None-Match": known})
         assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etag)
