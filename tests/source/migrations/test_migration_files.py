@@ -179,9 +179,7 @@ def test_links(tmp_path: Path) -> None:
         read_migrations(root, "migrations")
     problem, lost = caught.value.problems
     assert (lost.location.file, lost.code) == ("migrations/2_lost.sql", "source_unreadable")
-    assert (
-        str(problem) == "migrations/3_outside.sql: links out of the project folder; copy the file"
-    )
+    assert str(problem) == "migrations/3_outside.sql: links out of the project folder; copy the file"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
