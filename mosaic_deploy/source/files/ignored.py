@@ -120,9 +120,7 @@ def _refuse_special_file(root: Path, path: Path, relative_path: str) -> None:
     """Raises SourceTextError for a link out of the project, and for a fifo or other special file, which could block."""
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise SourceTextError(
-            Problem(
-                "links out of the project folder", Location(relative_path), hint="copy the file"
-            )
+            Problem("links out of the project folder", Location(relative_path), hint="copy the file")
         )
     if not stat.S_ISREG(path.stat().st_mode):
         raise SourceTextError(
