@@ -1,4 +1,4 @@
-"""What a database consists of, as far as migrations make it: one value of what PostgreSQL's catalogs say."""
+"""Objects of a database schema, as read from PostgreSQL's catalogs, and their differences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class SchemaObject:
-    """A table, or a column, index, … `parent` a table. Names are written as in SQL, without the schema `public`."""
+    """A table, or an object in the table `parent`, such as a column or index. Names are SQL names without `public.`."""
 
     kind: str
     name: str
@@ -26,12 +26,12 @@ class SchemaObject:
 
 
 Catalog = Mapping[SchemaObject, str]
-"""Each part with its definition as PostgreSQL writes it, empty where the name says all."""
+"""Schema objects and their definitions in PostgreSQL's form; empty if there is nothing beyond the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """`before` is None for a new part, `after` for one that is gone."""
+    """A changed object. `before` is None if it was added, `after` is None if it was dropped."""
 
     object: SchemaObject
     before: str | None

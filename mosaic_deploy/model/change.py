@@ -1,4 +1,4 @@
-"""A change is data: it can be printed, compared and written to JSON; it owns nothing and does nothing."""
+"""Changes of a plan, one class per kind. Their fields are also their JSON fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CreateProject:
     name: str
     kind: ClassVar[str] = "project"
     action: ClassVar[Action] = Action.ADD
-    reason: ClassVar[str] = "no project of this name"
+    reason: ClassVar[str] = "will be created"
 
     @property
     def address(self) -> str:
@@ -30,7 +30,7 @@ class EnableExtension:
     name: str
     kind: ClassVar[str] = "extension"
     action: ClassVar[Action] = Action.ADD
-    reason: ClassVar[str] = "named in database.extensions"
+    reason: ClassVar[str] = "listed in database.extensions"
 
     @property
     def address(self) -> str:
@@ -83,7 +83,7 @@ class RecordMigration:
 
 @dataclass(frozen=True, slots=True)
 class ForgetMigration:
-    """The ledger's row of a migration goes; nothing is run or undone."""
+    """Deletes a migration from the ledger without running or undoing anything."""
 
     version: str
     file: str
@@ -98,7 +98,7 @@ class ForgetMigration:
 
 @dataclass(frozen=True, slots=True)
 class RollBackMigration:
-    """An applied file's way down is run; then it is pending again. `down` says where that is written."""
+    """Runs the down migration of an applied file, which is pending afterwards. `down` says where it is written."""
 
     version: str
     file: str
@@ -118,7 +118,7 @@ class RollBackMigration:
 
 @dataclass(frozen=True, slots=True)
 class RunSeed:
-    """A seed file is run as one transaction. `sha256` is its content's: each content runs once."""
+    """Runs a seed file as one transaction. Each content, identified by `sha256`, runs once."""
 
     path: str
     sha256: str
@@ -177,7 +177,7 @@ class PutStorageFile:
 
 @dataclass(frozen=True, slots=True)
 class DeleteStorageFile:
-    """As DeleteStatic, in storage."""
+    """Like DeleteStatic, for a storage file."""
 
     path: str
     reason: str
@@ -192,7 +192,7 @@ class DeleteStorageFile:
 
 @dataclass(frozen=True, slots=True)
 class SetAuth:
-    """`settings` is the whole desired value as canonical JSON text: the change stays hashable."""
+    """`settings` are the desired settings as canonical JSON text, so that the change is hashable."""
 
     settings: str
     action: Action

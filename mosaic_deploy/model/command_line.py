@@ -1,4 +1,4 @@
-"""A command line as text that a shell reads."""
+"""Builds and parses shell command lines."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 
 
 def with_options(command: str, *options: str) -> str:
-    """`command` with `options` where they count: before a bare `--`, after which nothing is an option."""
+    """`command` with `options` appended, or inserted before a bare `--`."""
     if not options:
         return command
     words = shlex.split(command)
     if "--" not in words:
         return f"{command} {shlex.join(options)}"
-    at = words.index("--")
-    return _join([*words[:at], *options, *words[at:]])
+    index = words.index("--")
+    return _join([*words[:index], *options, *words[index:]])
 
 
 def program_words(command: str) -> list[str]:
-    """The program and its arguments, without the assignments that may stand before. ValueError for an open quote."""
+    """The program and its arguments, without variable assignments before it. Raises ValueError for an unclosed quote."""
     words = shlex.split(command)
     return words[_assignment_count(words) :]
 
 
 def _assignment_count(words: Sequence[str]) -> int:
-    """How many words assign a variable before the program."""
+    """The number of variable assignments before the program."""
     return next((number for number, word in enumerate(words) if not _ASSIGNMENT.fullmatch(word)), len(words))
 
 
 def _join(words: Sequence[str]) -> str:
     count = _assignment_count(words)
-    named = (word.partition("=") for word in words[:count])
+    assignments = (word.partition("=") for word in words[:count])
     return " ".join(
-        [*(f"{name}={shlex.quote(value)}" for name, _, value in named), shlex.join(words[count:])]
+        [*(f"{name}={shlex.quote(value)}" for name, _, value in assignments), shlex.join(words[count:])]
     )

@@ -1,4 +1,4 @@
-"""What an apply reports while it runs. Every renderer (terminal, JSON, NDJSON) reads the same events."""
+"""Events that an apply emits. All renderers (terminal, JSON, NDJSON) use the same events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mosaic_deploy.model.snapshot import Project
 
 @dataclass(frozen=True, slots=True)
 class ApplyStarted:
-    """First event. `total` counts changes; `total_bytes` what will be uploaded."""
+    """First event. `total` is the number of changes, `total_bytes` the size of the uploads."""
 
     total: int
     total_bytes: int
@@ -23,7 +23,7 @@ class ApplyStarted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing is wrong, but something has to come first. Repeats while the wait goes on."""
+    """The apply waits for something. Repeated during the wait."""
 
     reason: str
     seconds: float
@@ -32,7 +32,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class HashProgress:
-    """`done` of `total` bytes of a folder have been read for the plan; the one event that comes before it."""
+    """`done` of `total` bytes of a folder are hashed. The only event before the plan."""
 
     done: int
     total: int
@@ -47,7 +47,7 @@ class ChangeStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDone:
-    """Said only after the platform has confirmed it and, for objects, before the ledger's row is live."""
+    """The platform has confirmed the change. For objects, emitted before their row in the ledger is live."""
 
     change: Change
     seconds: float
@@ -56,7 +56,7 @@ class ChangeDone:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFailed:
-    """This change was not made, or its end isn't known; the run goes on only to finish what is under way."""
+    """The change failed, or its result is unknown. The run only finishes what has already started."""
 
     change: Change
     error: MosaicError
@@ -65,7 +65,7 @@ class ChangeFailed:
 
 @dataclass(frozen=True, slots=True)
 class BytesSent:
-    """`sent` bytes of the object at `address` have been handed to the platform so far."""
+    """`sent` bytes of the object at `address` have been sent so far."""
 
     address: str
     sent: int
@@ -74,7 +74,7 @@ class BytesSent:
 
 @dataclass(frozen=True, slots=True)
 class ProjectReady:
-    """`created` is true where this run made it; its id should then be pinned in the manifest."""
+    """The project. If this run `created` it, its ID should be pinned in the manifest."""
 
     project: Project
     created: bool
@@ -89,7 +89,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One HTTP check that passed."""
+    """An HTTP check passed."""
 
     url: str
     status: int
@@ -99,7 +99,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class ApplyFailed:
-    """Last event of a failed apply: partial failure as a value."""
+    """Last event of a failed apply, with the addresses of the changes by result."""
 
     error: MosaicError
     done: tuple[str, ...]
@@ -111,13 +111,13 @@ class ApplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class ApplyDone:
-    """Last event of an apply that did everything it could."""
+    """Last event of a successful apply."""
 
     project: Project
     done: tuple[str, ...]
     requests: int
     bytes_sent: int
-    """Of all requests' bodies: files, SQL, and what was sent again."""
+    """Size of all request bodies: files, SQL and retries."""
     seconds: float
     type: ClassVar[str] = "apply_done"
 

@@ -1,4 +1,4 @@
-"""What a migration would do that a person should know before it is done."""
+"""Hazards of migrations: what a person should know before applying them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from mosaic_deploy.errors import Location
 
 
 class HazardSeverity(StrEnum):
-    """How bad a hazard is. In the order of definition: the worst first."""
+    """How serious a hazard is, from the worst to the mildest."""
 
     DESTRUCTIVE = "destructive"
-    """Data is gone afterwards."""
+    """Data is lost."""
     SECURITY = "security"
-    """Somebody may read or do more than before."""
+    """Somebody gets more access than before."""
     BLOCKING = "blocking"
-    """Reads or writes of a table wait while the statement runs, or the table is rewritten."""
+    """Reads or writes of a table wait for the statement, or the table is rewritten."""
     RISKY = "risky"
-    """It may fail on live data, or break the program that is running now."""
+    """It may fail on live data, or break the code that is currently deployed."""
     ADVICE = "advice"
-    """It works, and is regretted later."""
+    """It works, but will cause problems later."""
 
     @property
     def rank(self) -> int:
-        """0 for the worst."""
+        """0 for the most serious."""
         return list(HazardSeverity).index(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """One statement's finding. `code` is the rule's name, `object` what it is about, as the file names it.
+    """A finding about one statement. `code` is the rule, `object` the affected object as named in the file.
 
-    `table` says whose rows a destructive hazard destroys: `public.orders`, `app.*` for everything in a schema,
-    `*` where it can't be told; it is empty for other hazards. `cascades_to` are further tables whose rows or values go
-    with them, of the same form. `instead` is what to write, in a few words.
+    `table` is the table whose rows a destructive hazard destroys: `public.orders`, `app.*` for a whole schema, `*` if
+    unknown; empty for other hazards. `cascades_to` are other tables that lose rows or values, in the same form.
+    `instead` is a short, safer alternative.
     """
 
     code: str
@@ -45,23 +45,23 @@ class Hazard:
     table: str = ""
     instead: str = ""
     ignored: str = ""
-    """The reason that a `mosaic-ignore` gives; empty where nobody silenced it."""
+    """The reason in a `mosaic-ignore` comment; empty if there is none."""
 
     @property
     def suppressed(self) -> bool:
-        """Whether a plan needn't speak of it: what destroys data is always told, with the reason that was given."""
+        """Whether a plan doesn't show it. Destructive hazards are always shown, with the given reason."""
         return bool(self.ignored) and self.severity is not HazardSeverity.DESTRUCTIVE
 
     cascades_to: tuple[str, ...] = ()
 
 
 def reaches(table: str, protected: str) -> bool:
-    """Whether what destroys `table` (see Hazard) may destroy the rows of the protected table, `orders` or `app.orders`."""
+    """Whether destroying `table` (see Hazard) may destroy rows of the table `protected` (`orders` or `app.orders`)."""
     name = protected if "." in protected else f"public.{protected}"
     schema = table.removesuffix(".*")
     return table in ("*", name) or (schema != table and name.startswith(f"{schema}."))
 
 
 def worst_first(hazards: tuple[Hazard, ...]) -> list[Hazard]:
-    """By severity; within one severity in the order in which they would happen."""
+    """Hazards by severity, then in the order in which they occur."""
     return sorted(hazards, key=lambda hazard: hazard.severity.rank)

@@ -1,4 +1,4 @@
-"""What a `mosaic.yaml` says, after interpolation, environment overrides and validation."""
+"""The values in mosaic.yaml, after interpolation, environment overrides and validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mosaic_deploy.errors import Location
 
 @dataclass(frozen=True, slots=True)
 class ProjectSpec:
-    """Which project: by `id` where it is known, else by `name`."""
+    """The project: by `id` if given, otherwise by `name`."""
 
     name: str | None = None
     id: str | None = None
@@ -20,9 +20,10 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSpec:
-    """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest; timeouts are seconds, None for the server's own.
+    """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest.
 
-    `transaction` is `each` (a transaction per migration) or `all` (all pending ones or none).
+    `transaction` is `each` (one transaction per migration) or `all` (one for all pending ones). Timeouts are in seconds,
+    None for the server's setting.
     """
 
     extensions: tuple[str, ...] = ()
@@ -38,14 +39,14 @@ class DatabaseSpec:
 
 
 Prune = bool | Literal["all"]
-"""What of the files that are no longer wanted is deleted: nothing, what was deployed from here, or `all`."""
+"""Which old files to delete: none, those that this project deployed, or `all`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticSpec:
-    """`dir` is a folder relative to the manifest; patterns are gitignore's, relative to `dir`.
+    """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
-    Files that match `allow_secrets` are published also where they look like a secret.
+    Files that match `allow_secrets` are published even if they appear to contain a secret.
     """
 
     dir: str
@@ -57,7 +58,7 @@ class StaticSpec:
 
 @dataclass(frozen=True, slots=True)
 class StorageSpec:
-    """As StaticSpec; `prefix` is put before every name in storage (`images/`), empty or ending in a slash."""
+    """Like StaticSpec. `prefix` is put before every name in storage; it is empty or ends with a slash (`images/`)."""
 
     dir: str
     prefix: str = ""
@@ -69,20 +70,20 @@ class StorageSpec:
 
 @dataclass(frozen=True, slots=True)
 class MagicLinkSpec:
-    """Where a sign-in link may lead: absolute paths on the project's site."""
+    """Where a magic link may lead: absolute paths on the project's site."""
 
     redirect_url: str
     allowed_redirect_urls: tuple[str, ...] = ()
 
     def settings(self) -> dict[str, object]:
-        """The settings as kept in the ledger and published; the default redirect is always allowed."""
+        """The settings as stored in the ledger and published. `redirect_url` is always allowed."""
         allowed = dict.fromkeys((self.redirect_url, *self.allowed_redirect_urls))
         return {"redirect_url": self.redirect_url, "allowed_redirect_urls": list(allowed)}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCheck:
-    """One check after an apply: GET `path` on the project's site."""
+    """A check after an apply: GET `path` on the project's site."""
 
     path: str
     status: int = 200
@@ -91,9 +92,9 @@ class HttpCheck:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """What an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None for any number.
+    """Limits on what an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None is no limit.
 
-    `protected_tables` are names as the catalog has them, `orders` (in `public`) or `app.orders`.
+    `protected_tables` are names as in the catalog: `orders` (in `public`) or `app.orders`.
     """
 
     destructive: str = "confirm"
@@ -103,7 +104,7 @@ class PolicySpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole manifest. `file` is where it was read; relative folders are below `root`."""
+    """A manifest. `file` is its path; folders are relative to `root`."""
 
     file: Path
     project: ProjectSpec = field(default_factory=ProjectSpec)
@@ -115,13 +116,13 @@ class Manifest:
     policy: PolicySpec | None = None
     environment: str | None = None
     locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
-    """Where each field was written, by dotted path (`verify.http[0].path`)."""
+    """The location of each field by dotted path (`verify.http[0].path`)."""
 
     def locate(self, path: str) -> Location:
-        """Where `path` was written; the file as a whole where it wasn't."""
+        """The location of the field `path`, or the whole file if the field isn't set."""
         return self.locations.get(path) or Location(self.file.name)
 
     @property
     def root(self) -> Path:
-        """The project folder: nothing outside it is ever read for deploying."""
+        """The project folder. Nothing outside it is deployed."""
         return self.file.parent

@@ -1,4 +1,4 @@
-"""The database's history of migrations in full, and how each file stands to it."""
+"""The migration history in the database, and the state of each migration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mosaic_deploy.model.snapshot import Migration
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One row of the ledger. `attempt` is the unit last begun outside a transaction, negative where it failed.
+    """One row of the ledger. `attempt` is the last unit started outside a transaction, negative if it failed.
 
-    `origin` is the kind of run that wrote it (`apply`, `baseline`, `import`, `repair`); `at` is ISO 8601;
-    `cause` is where and why the run that wrote it failed in it, empty where it did not or nobody knows.
+    `origin` is the kind of run that wrote the row (`apply`, `baseline`, `import`, `repair`). `at` is in ISO 8601. `cause`
+    is the error if that run failed in this migration; empty if it didn't, or if the error is unknown.
     """
 
     migration: Migration
@@ -27,12 +27,12 @@ class HistoryEntry:
 
     @property
     def unknown(self) -> bool:
-        """Whether a unit was begun outside a transaction and its end isn't known."""
+        """Whether a unit was started outside a transaction and its result is unknown."""
         return self.attempt > self.migration.units_done
 
     @property
     def failed(self) -> bool:
-        """Whether PostgreSQL refused a unit outside a transaction."""
+        """Whether PostgreSQL rejected a unit outside a transaction."""
         return -self.attempt > self.migration.units_done
 
 
@@ -40,24 +40,24 @@ class MigrationState(StrEnum):
     APPLIED = "applied"
     PENDING = "pending"
     REFORMATTED = "reformatted"
-    """Applied, and edited since in comments or layout only."""
+    """Applied; only comments or layout changed since."""
     EDITED = "edited"
-    """Applied, and edited since in what it does."""
+    """Applied; its statements changed since."""
     MISSING = "missing"
-    """Applied, and no longer in the folder."""
+    """Applied, but no longer in the folder."""
     PARTIAL = "partial"
-    """Some of its parts are committed."""
+    """Some of its units are committed."""
     FAILED = "failed"
-    """A part outside a transaction was refused; the next apply begins it anew."""
+    """A unit outside a transaction was rejected; the next apply starts it over."""
     UNKNOWN = "unknown"
-    """A part was sent outside a transaction, and its end isn't known."""
+    """A unit was sent outside a transaction, and its result is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """One migration's standing. `applied_as` is the name it was applied by, where that is another one.
+    """The state of one migration. `applied_as` is the file name under which it was applied, if that differs.
 
-    `next_actions` are the commands that put right what is wrong with it.
+    `next_actions` are commands that fix its problems.
     """
 
     version: str

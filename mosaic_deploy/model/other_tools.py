@@ -1,4 +1,4 @@
-"""Other tools' histories of migrations, as far as they say what has been applied."""
+"""Migration histories of other tools: where they are, and how to read them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from enum import StrEnum
 class HistoryState(StrEnum):
     APPLIED = "applied"
     FAILED = "failed"
-    """Broken off, and not resolved since."""
+    """Failed, and not resolved since."""
     ROLLED_BACK = "undone"
-    """Takes back what an earlier row says of the same version."""
+    """Cancels an earlier row of the same version."""
     BASELINE = "baseline"
     """Everything up to this version counts as applied."""
     REPEATABLE = "repeatable"
-    """Has no version: the tool runs it again whenever it changes."""
+    """Has no version; the tool runs it again after every change."""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationTool:
-    """Where a tool keeps its history, and how its rows are read.
+    """A tool's history table, and the SQL to read it.
 
-    `columns` yields `version`, `name` and `state`; `cumulative` is for tools that keep only the newest version;
-    `revisions` is for those whose versions have no order, and stand somewhere in the file's name.
+    `columns` selects `version`, `name` and `state`. `cumulative`: the tool stores only the newest version. `revisions`:
+    its versions have no order and occur anywhere in the file name.
     """
 
     name: str
@@ -36,7 +36,7 @@ class MigrationTool:
 
 @dataclass(frozen=True, slots=True)
 class OtherToolRow:
-    """One row of a tool's history."""
+    """A row of a tool's history."""
 
     version: str
     name: str
@@ -88,4 +88,4 @@ TOOLS = {
         ),
     )
 }
-"""By the name that `migrate import` takes."""
+"""Tools by their names in `migrate import`."""

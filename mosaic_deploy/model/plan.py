@@ -1,4 +1,4 @@
-"""A plan is data: what will be done, in order, and what should be known before it is done."""
+"""A plan: the changes to make, in order, and what should be known before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the plan doesn't change but a reader should know: unmanaged files, what can't be done, …"""
+    """Something worth knowing that the plan doesn't change, such as unmanaged files."""
 
     code: str
     message: str
@@ -38,10 +38,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered changes with what they were derived from.
+    """Ordered changes, and the states that they were derived from.
 
-    `desired` and `live` are fingerprints of the two snapshots; `serial` is the ledger's deploy counter that
-    an apply must still find.
+    `desired` and `live` are fingerprints of the two snapshots. `serial` is the ledger's deploy counter, which must not
+    have changed when the plan is applied.
     """
 
     project: Project
@@ -52,20 +52,20 @@ class Plan:
     serial: int
     environment: str | None = None
     hazards: tuple[Hazard, ...] = ()
-    """Of the pending migrations, the worst first; silenced ones too."""
+    """Hazards of the pending migrations, the worst first, including suppressed ones."""
     denied: tuple[Problem, ...] = ()
-    """Why the manifest's policy doesn't let it be applied; empty where it does."""
+    """Why the manifest's policy blocks the plan; empty if it doesn't."""
     to_confirm: tuple[Hazard, ...] = ()
-    """The destructive hazards that a person has to agree to, or `--allow destructive`."""
+    """The destructive hazards that need confirmation, or `--allow destructive`."""
     only: tuple[str, ...] = ()
-    """What `--only` named; `excluded` what `--except` did."""
+    """The patterns of `--only`; `excluded` has those of `--except`."""
     excluded: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Addresses of the changes that those two leave out, in order."""
+    """Addresses of the changes that aren't selected, in order."""
 
     @property
     def partial(self) -> bool:
-        """Whether something stays undone when this plan is applied."""
+        """Whether some changes aren't selected."""
         return bool(self.left_out)
 
     @property
@@ -79,25 +79,25 @@ class Plan:
 
     @property
     def prune_count(self) -> int:
-        """How many files would be deleted, where some were never deployed from here; a person agrees to the number."""
+        """The number of deleted files if this project didn't deploy all of them, else 0. It must be confirmed."""
         deletes = [change for change in self.changes if isinstance(change, Delete)]
         return len(deletes) if any(change.unmanaged for change in deletes) else 0
 
     @property
     def fingerprint(self) -> str:
-        """Identifies exactly this plan: the same changes from the same desired and live states."""
+        """Identifies exactly this plan: these changes between these two states."""
         facts = [self.desired, self.live, [change_facts(c) for c in self.changes]]
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def change_facts(change: Change) -> dict[str, object]:
-    """A change as JSON-ready facts, with its kind, address, action and reason."""
-    named = {
+    """A change as a JSON-ready dict, with its kind, address, action and reason."""
+    common = {
         "kind": change.kind,
         "address": change.address,
         "action": str(change.action),
         "reason": change.reason,
     }
-    # Not `asdict`, which copies deeply: of thousands of files that is felt.
-    return {**{field.name: getattr(change, field.name) for field in fields(change)}, **named}
+    # Not `asdict`: its deep copies are slow for thousands of files.
+    return {**{field.name: getattr(change, field.name) for field in fields(change)}, **common}

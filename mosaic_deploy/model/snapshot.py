@@ -1,4 +1,4 @@
-"""One shape for both sides: what is desired (from disk) and what is live (from the API)."""
+"""The state of a project: desired (from disk) or live (from the API)."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from types import MappingProxyType
 
 
 class ObjectState(StrEnum):
-    """How far the digest of an object can be believed. Desired objects are always LIVE."""
+    """The state of a live object compared with the ledger. Desired objects are always LIVE."""
 
     LIVE = "live"
     PENDING = "pending"
-    """An upload was begun and its end is not known."""
+    """An upload was started and its result is unknown."""
     MISSING = "missing"
-    """The ledger has it, the platform doesn't list it."""
+    """In the ledger, but not listed by the platform."""
     DRIFTED = "drifted"
-    """The platform lists it with another size than the ledger."""
+    """The platform lists another size than the ledger."""
     UNMANAGED = "unmanaged"
-    """The platform lists it, the ledger doesn't know it."""
+    """Listed by the platform, but not in the ledger."""
     UNSENT = "unsent"
-    """An upload was begun, and the platform lists nothing of that name."""
+    """An upload was started, but the platform lists no such object."""
     ALTERED = "altered"
-    """Its live bytes were fetched, and they aren't those of the ledger."""
+    """Its live content was fetched and differs from the ledger's digest."""
     KEPT = "kept"
-    """Deployed from here earlier, no longer wanted, and left live; the ledger remembers it as that."""
+    """Deployed by this project, no longer in the folder, and kept live."""
 
 
 NOT_LIVE_STATES = frozenset({ObjectState.MISSING, ObjectState.UNSENT})
-"""States of rows that nothing live stands behind."""
+"""States of objects that aren't live."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A static file or stored asset, named by its path on the platform (`/`-separated, NFC as on disk).
+    """A static file or storage file. `path` is its name on the platform, with `/` as separator.
 
-    `sha256` is lower-case hex of the bytes, empty where it isn't known; `size` is in bytes.
+    `sha256` is in lower-case hex, empty if unknown; `size` is in bytes.
     """
 
     path: str
@@ -47,12 +47,12 @@ class Object:
     size: int
     state: ObjectState = ObjectState.LIVE
     listed_size: int | None = None
-    """The size the platform lists, where it differs from the ledger's."""
+    """The size listed by the platform, if it differs from the ledger's."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageUsage:
-    """Storage used and allowed, in bytes; `exact` where the platform gave bytes and not `1.2 GB`."""
+    """Storage used and its limit, in bytes. `exact` is False if the platform reports rounded values such as `1.2 GB`."""
 
     used: int
     limit: int
@@ -61,12 +61,11 @@ class StorageUsage:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One migration file. `version` is its number without leading zeros; versions compare as integers.
+    """A migration file. `version` is its number without leading zeros; versions are compared as integers.
 
-    `checksum` is the sha256 of the file's bytes; `semantic` that of its parse tree, so that comments and
-    layout don't count. `units_done` of `units` are committed: equal once it is applied. On the live side
-    `semantic` is of the committed units; on the desired side `prefix_checksums` has that value for each number of
-    units, so that the rest of a file that stopped half-way may be corrected, and only the rest.
+    `checksum` is the SHA-256 of the file; `semantic` that of its parse tree, which ignores comments and layout.
+    `units_done` of `units` are committed. In a live snapshot, `semantic` covers only the committed units. In a desired
+    one, `prefix_checksums` has that value for every number of units, to detect edits of the committed part of a file.
     """
 
     version: str
@@ -77,7 +76,7 @@ class Migration:
     units_done: int = 0
     prefix_checksums: tuple[str, ...] = ()
     words: str = ""
-    """What the file does, for people; known of files that were parsed."""
+    """What the file does, as text for people. Only set for parsed files."""
 
     @property
     def applied(self) -> bool:
@@ -89,13 +88,13 @@ class Migration:
 
     @property
     def has_no_statements(self) -> bool:
-        """Whether the committed units are without a statement: nothing of it was ever run."""
+        """Whether the committed units have no statement, so nothing was run."""
         return self.semantic == _EMPTY_CHECKSUM
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`id` is empty for a project that has still to be created; `url` then too."""
+    """A project. `id` and `url` are empty if it doesn't exist yet."""
 
     id: str
     name: str
@@ -110,7 +109,7 @@ _EMPTY: Objects = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All of one project. A part that the manifest doesn't manage is None on the desired side."""
+    """The state of one project. In a desired snapshot, parts that the manifest doesn't manage are None."""
 
     project: Project
     extensions: frozenset[str] = frozenset()
@@ -119,15 +118,14 @@ class Snapshot:
     storage: Objects | None = None
     auth: AuthSettings | None = None
     seeds: Objects | None = None
-    """Seed files by their path below the project folder; live ones with the content that was run last."""
+    """Seed files by path relative to the project folder. Live ones have the content that was run last."""
     serial: int = 0
-    """How often the ledger's project has been deployed to; lets an apply see that live has moved."""
+    """The ledger's deploy counter, which shows an apply that the live state has changed."""
 
     def fingerprint(self) -> str:
-        """A digest of all facts that a plan is made from: equal snapshots have equal fingerprints.
+        """A digest of everything that plans depend on: equal snapshots have equal fingerprints.
 
-        What follows from a migration's bytes (`semantic`, `units`) isn't a fact of its own: it is filled in
-        only for files that had to be parsed.
+        Values that are derived from a migration's bytes are left out, because they are set only for parsed files.
         """
         return _sha256(json.dumps(self._facts(), sort_keys=True, separators=(",", ":")))
 
@@ -146,7 +144,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What the tracking tables say, before it is merged with the platform's listings."""
+    """The content of the tracking tables, before it is merged with the platform's listings."""
 
     serial: int = 0
     extensions: frozenset[str] = frozenset()
@@ -159,25 +157,25 @@ class Ledger:
 
 
 def objects_digest(objects: Objects) -> str:
-    """Digest of a kind's objects: the same value as the ledger's SQL computes from its rows.
+    """Digest of objects of one kind, equal to the one that the ledger's SQL computes from its rows.
 
-    sha256 over `path NL sha256 NL size NL state NL` of each object, by path in UTF-8 byte order.
+    SHA-256 over `path NL sha256 NL size NL state NL` of each object, sorted by path in UTF-8 byte order.
     """
     digest = hashlib.sha256()
-    # Strings compare by code point, which is the order of their bytes in UTF-8.
+    # Comparing strings by code point gives the order of their UTF-8 bytes.
     for o in sorted(objects.values(), key=_path):
         digest.update(f"{o.path}\n{o.sha256}\n{o.size}\n{o.state}\n".encode())
     return digest.hexdigest()
 
 
 def migrations_digest(migrations: tuple[Migration, ...]) -> str:
-    """Digest of applied migrations: sha256 over `version NL file NL checksum NL` in numeric order."""
+    """Digest of applied migrations: SHA-256 over `version NL file NL checksum NL`, in numeric order."""
     ordered = sorted(migrations, key=lambda m: m.order)
     return _sha256("".join(f"{m.version}\n{m.file}\n{m.checksum}\n" for m in ordered))
 
 
 _EMPTY_CHECKSUM = hashlib.sha256().hexdigest()
-"""The checksum of a parse tree that is empty."""
+"""The checksum of an empty parse tree."""
 
 
 def _history_facts(migrations: tuple[Migration, ...]) -> list[tuple[str, str, str, int]]:

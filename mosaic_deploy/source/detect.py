@@ -1,4 +1,4 @@
-"""What a folder holds that could be deployed: guesses for a first manifest, made by looking only."""
+"""Detects what a folder contains that could be deployed, for the first manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from mosaic_deploy.errors import SourceUnreadable
 
 _SITE_FOLDERS = ("dist", "build", "out", "_site", "public", "site", "www", "static", "htdocs")
-"""Where generators put a built site, the surest first."""
+"""Usual output folders of site generators, the most likely first."""
 _STORAGE_FOLDERS = ("assets", "storage", "uploads", "media")
 _SKIPPED = frozenset({"node_modules", "vendor", "venv", "target", "__pycache__"})
 _MIGRATION = re.compile(r"[0-9]+[_-].*\.sql", re.IGNORECASE)
@@ -20,22 +20,22 @@ _MAX_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class DetectedFolders:
-    """Folders relative to the one surveyed, None where there is none that fits."""
+    """Detected folders as relative paths, None if there is none."""
 
     name: str
     migrations: str | None
     other_migrations: tuple[str, ...]
-    """More folders that look like migrations."""
+    """Other folders with numbered SQL files."""
     static: str | None
     storage: str | None
     needs_build: bool
-    """Whether there is a build to be run, and no built site."""
+    """Whether there is a package.json but no built site."""
     has_root_page: bool
-    """Whether `index.html` lies in the folder itself."""
+    """Whether the folder itself contains index.html."""
 
 
 def detect_folders(folder: Path) -> DetectedFolders:
-    """Raises SourceUnreadable where the folder can't be listed. Writes nothing."""
+    """Looks into `folder` and its subfolders. Raises SourceUnreadable."""
     try:
         sites = [name for name in _SITE_FOLDERS if (folder / name / "index.html").is_file()]
         static = sites[0] if sites else None
@@ -64,7 +64,7 @@ def _has_files(folder: Path) -> bool:
 
 
 def _migrations(folder: Path, others: set[str]) -> Iterator[str]:
-    """Folders with numbered SQL files, by their POSIX paths."""
+    """POSIX paths of folders with numbered SQL files, except in `others`."""
     for place, names, files in os.walk(folder):
         path = Path(place).relative_to(folder)
         if len(path.parts) >= _MAX_DEPTH:
@@ -77,5 +77,5 @@ def _migrations(folder: Path, others: set[str]) -> Iterator[str]:
 
 
 def _likelihood(path: str) -> tuple[bool, int, str]:
-    """One that is called so, the shallower one first."""
+    """Sort key: folders named like migrations first, then by depth."""
     return ("migration" not in path.lower(), path.count("/"), path)

@@ -1,4 +1,4 @@
-"""Reading again only what was edited, where that is enough to know what is desired."""
+"""Updates the desired state after edits by reading only the edited files, if that is enough."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mosaic_deploy.source.snapshot import Desired
 
 @dataclass(frozen=True, slots=True)
 class FileIndex:
-    """Where a desired side's files are: for each path below the project folder, its kinds and names.
+    """Maps each path below the project folder to its kinds and names on the platform.
 
-    `no_links`: none of them is a link, below one, or has a second name, so that each is changed by its own path alone.
+    `no_links` is whether no file is a symlink, has hard links, or is in a linked folder, so that each file can only
+    change under its own path.
     """
 
     names: dict[str, tuple[tuple[str, str], ...]]
@@ -28,35 +29,35 @@ class FileIndex:
 
 
 def index_files(desired: Desired) -> FileIndex:
-    """Looks at every file once, and opens none."""
+    """The index of all files. Calls stat on each file, but opens none."""
     names: dict[str, tuple[tuple[str, str], ...]] = {}
     for kind, files in (("static", desired.static), ("storage", desired.storage_files)):
         for name, file in files.items():
-            shown = posixpath.normpath(file.relative_path)
-            names[shown] = (*names.get(shown, ()), (kind, name))
+            relative_path = posixpath.normpath(file.relative_path)
+            names[relative_path] = (*names.get(relative_path, ()), (kind, name))
     return FileIndex(names, _no_links(desired.manifest.root, names))
 
 
-def reread_files(desired: Desired, found: FileIndex, edited: Collection[str]) -> Desired | None:
-    """`desired` with the `edited` files as they are now.
+def reread_files(desired: Desired, index: FileIndex, edited: Collection[str]) -> Desired | None:
+    """`desired` with the current content of the `edited` files.
 
-    None where that can't be known from them alone: a file that is new, gone, or no plain file, one that looks like a
-    secret, a folder, SQL, patterns. Then everything is to be read.
+    None if everything must be read again: for added, deleted or special files, folders, SQL, pattern files, or possible
+    secrets.
     """
     static, storage_files = dict(desired.static), dict(desired.storage_files)
-    changed: dict[str, dict[str, Object]] = {"static": {}, "storage": {}}
-    for shown in edited:
-        kinds = found.names.get(shown)
-        if kinds is None and _is_transient(desired.manifest.root, shown, found):
+    changed: dict[str, dict[str, Object]] = {"static": {}, "asset": {}}
+    for relative_path in edited:
+        kinds = index.names.get(relative_path)
+        if kinds is None and _is_transient(desired.manifest.root, relative_path, index):
             continue
-        read = _read_object(desired.manifest.root, shown) if kinds and found.no_links else None
+        read = _read_object(desired.manifest.root, relative_path) if kinds and index.no_links else None
         if kinds is None or read is None:
             return None
         for kind, name in kinds:
             files = static if kind == "static" else storage_files
-            made = replace(read, path=name)
-            changed[kind][name] = made
-            files[name] = LocalFile(made, files[name].root, files[name].relative_path)
+            updated = replace(read, path=name)
+            changed[kind][name] = updated
+            files[name] = LocalFile(updated, files[name].root, files[name].relative_path)
     snapshot = desired.snapshot
     if changed["static"]:
         snapshot = replace(snapshot, static={**(snapshot.static or {}), **changed["static"]})
@@ -65,40 +66,42 @@ def reread_files(desired: Desired, found: FileIndex, edited: Collection[str]) ->
     return replace(desired, snapshot=snapshot, static=static, storage_files=storage_files)
 
 
-def _is_transient(root: Path, shown: str, found: FileIndex) -> bool:
-    """Whether the unknown `relative_path` came and went, as an editor's temporary files do; of SQL that isn't known here."""
-    if shown.lower().endswith(".sql"):
+def _is_transient(root: Path, relative_path: str, index: FileIndex) -> bool:
+    """Whether an unknown file no longer exists, as with an editor's temporary files. Never true for SQL files."""
+    if relative_path.lower().endswith(".sql"):
         return False
-    below = f"{shown}/"
-    return not os.path.lexists(f"{root}/{shown}") and not any(name.startswith(below) for name in found.names)
+    below = f"{relative_path}/"
+    return not os.path.lexists(f"{root}/{relative_path}") and not any(
+        name.startswith(below) for name in index.names
+    )
 
 
-def _read_object(root: Path, shown: str) -> Object | None:
-    """None for what isn't a plain file that may be published."""
-    path = f"{root}/{shown}"
+def _read_object(root: Path, relative_path: str) -> Object | None:
+    """The file as an Object, None if it isn't a regular file that may be published."""
+    path = f"{root}/{relative_path}"
     try:
         status = os.lstat(path)
         if not _is_single_file(status):
             return None
-        digest = read_digest(path, shown, StatCache(None))
+        digest = read_digest(path, relative_path, StatCache(None))
     except OSError:
         return None
-    return None if digest.findings else Object(shown, digest.sha256, digest.size)
+    return None if digest.findings else Object(relative_path, digest.sha256, digest.size)
 
 
 def _no_links(root: Path, names: Iterable[str]) -> bool:
     folders: set[str] = set()
-    for shown in names:
+    for relative_path in names:
         try:
-            if not _is_single_file(os.lstat(f"{root}/{shown}")):
+            if not _is_single_file(os.lstat(f"{root}/{relative_path}")):
                 return False
         except OSError:
             return False
-        folder = posixpath.dirname(shown)
+        folder = posixpath.dirname(relative_path)
         while folder and folder not in folders:
             folders.add(folder)
             folder = posixpath.dirname(folder)
-    return not any(os.path.islink(f"{root}/{folder}") for folder in folders)  # noqa: PTH114 - a path as text
+    return not any(os.path.islink(f"{root}/{folder}") for folder in folders)  # noqa: PTH114 - the path is a str
 
 
 def _is_single_file(status: os.stat_result) -> bool:

@@ -1,4 +1,4 @@
-"""Saved plans on disk: written whole or not at all, and read only where they are as they were written."""
+"""Writes saved plans atomically, and reads them only if they are unmodified."""
 
 from __future__ import annotations
 
@@ -13,76 +13,76 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from mosaic_deploy.errors import NextAction, PlanFileInvalid
+from mosaic_deploy.errors import FileExists, NextAction, PlanFileInvalid, WriteFailed
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
 Document = Mapping[str, Any]
 SCHEMA = "plan.schema.json"
 _DOCUMENT_START = re.compile(r'\s*\{\s*"mosaic_deploy"\s*:')
-"""How every document of ours begins, however little of it is there."""
+"""The start of every plan document, to recognize truncated ones."""
 
 
 def checksum(document: Document) -> str:
-    """Of everything else in the document. Layout and the order of fields don't count."""
+    """SHA-256 of all other fields of the document, regardless of layout and order."""
     rest = {name: value for name, value in document.items() if name != "checksum"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_plan_file(path: Path, document: Document) -> None:
-    """Writes `document` with its checksum; whoever reads meanwhile sees the old file or the new one, whole.
+    """Writes `document` with its checksum. Concurrent readers see either the old or the new file.
 
-    Raises PlanFileInvalid, also where `path` is something else than a saved plan.
+    Raises FileExists if `path` is something other than a saved plan, WriteFailed.
     """
     refuse_overwriting(path)
-    whole = {**document, "checksum": checksum(document)}
-    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    complete = {**document, "checksum": checksum(document)}
+    text = json.dumps(complete, indent=2, ensure_ascii=False) + "\n"
     try:
-        _replace(Path(os.path.realpath(path)), text)  # through a link, which stays one
+        _replace(Path(os.path.realpath(path)), text)  # keeps a symlink
     except (OSError, ValueError) as error:
-        raise PlanFileInvalid(f"{path} can't be written: {getattr(error, 'strerror', error)}") from None
+        raise WriteFailed(f"{path} can't be written: {getattr(error, 'strerror', error)}") from None
 
 
 def _replace(target: Path, text: str) -> None:
-    beside = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
+    temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
-        with beside.open("x", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(target)
+        temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError, ValueError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
 
 
 def refuse_overwriting(path: Path) -> None:
-    """Raises PlanFileInvalid where writing a plan to `path` would destroy something that isn't one."""
+    """Raises FileExists if writing a plan to `path` would overwrite something other than a plan, WriteFailed."""
     try:
         if not os.path.lexists(path):
             return
-        ours = path.is_file() and _begins_as_plan(path)
+        is_plan = path.is_file() and _starts_as_plan(path)
     except (OSError, ValueError) as error:
-        raise PlanFileInvalid(f"{path} can't be written: {getattr(error, 'strerror', error)}") from None
-    if not ours:
-        raise PlanFileInvalid(
-            f"{path} is there already and no saved plan, so it isn't overwritten",
-            hint="choose another name, or remove it first; --output json prints the plan",
+        raise WriteFailed(f"{path} can't be written: {getattr(error, 'strerror', error)}") from None
+    if not is_plan:
+        raise FileExists(
+            f"{path} already exists and isn't a saved plan; it wasn't overwritten",
+            hint="choose another name, or delete it first; --output json prints the plan",
         )
 
 
-def _begins_as_plan(path: Path) -> bool:
+def _starts_as_plan(path: Path) -> bool:
     with path.open("rb") as file:
         return bool(_DOCUMENT_START.match(file.read(200).decode("utf-8", "replace")))
 
 
 def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
-    """The saved plan at `path`; None for anything that isn't a document of ours, such as a manifest.
+    """The saved plan at `path`; None for any other file, such as a manifest.
 
-    What the file holds decides; only where it holds too little does its name, `.json`. Raises PlanFileInvalid for one
-    of ours that is cut off, was edited, is no saved plan, or has a newer format than `newest`.
+    The content decides; only if it is missing or empty does the suffix `.json`. Raises PlanFileInvalid for a plan that
+    is truncated, modified, not saved with --out, or has a newer format than `newest`.
     """
     text = _read_text(path)
     if path.suffix == ".json":
@@ -94,14 +94,18 @@ def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         if _DOCUMENT_START.match(text):
             raise PlanFileInvalid(
-                f"{path} isn't a whole plan: {error}", hint=_COPY_HINT, next_actions=_new_plan_actions(path)
+                f"{path} isn't a complete plan: {error}",
+                hint=_COPY_HINT,
+                next_actions=_new_plan_actions(path),
             ) from None
         return None
     if not isinstance(document, dict) or "mosaic_deploy" not in document:
         if path.suffix == ".json" and "version" not in document:
-            # Not a manifest either, which would begin with its version.
+            # Not a manifest either: those have a version.
             raise PlanFileInvalid(
-                f"{path} is no saved plan", hint=_COPY_HINT, next_actions=_new_plan_actions(path)
+                f"{path} isn't a saved plan, or it was truncated or modified",
+                hint=_COPY_HINT,
+                next_actions=_new_plan_actions(path),
             )
         return None
     _refuse_unusable(path, document, newest)
@@ -111,24 +115,26 @@ def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
 def _refuse_missing_or_empty(path: Path, text: str | None) -> None:
     if not os.path.lexists(path):
         raise PlanFileInvalid(
-            f"no saved plan: {path} is not there",
-            hint="give the file that `mosaic-deploy plan --out FILE` wrote, or a folder with a mosaic.yaml",
+            f"no saved plan: {path} doesn't exist",
+            hint="pass a file written by `mosaic-deploy plan --out FILE`, or a folder with a mosaic.yaml",
             next_actions=_new_plan_actions(path),
         )
     if text is not None and not text.strip():
         raise PlanFileInvalid(
-            f"{path} isn't a whole plan: it is empty", hint=_COPY_HINT, next_actions=_new_plan_actions(path)
+            f"{path} isn't a complete plan: it is empty",
+            hint=_COPY_HINT,
+            next_actions=_new_plan_actions(path),
         )
 
 
 def _new_plan_actions(path: Path, document: Document | None = None) -> tuple[NextAction, ...]:
-    """The command that makes such a plan, of the same project where `document` still tells."""
+    """The command that makes a new plan, with the options of `document` if it has them."""
     words = ["mosaic-deploy", "plan", "--out", str(path), *_scope_arguments(document or {})]
     return (NextAction("make a new plan", shlex.join(words)),)
 
 
 def _scope_arguments(document: Document) -> Iterator[str]:
-    """What said which project was meant. The file may hold anything."""
+    """Arguments that select the project of the plan. The file may contain anything."""
     saved = document.get("saved")
     saved = saved if isinstance(saved, dict) else {}
     if saved.get("local") is True:
@@ -144,54 +150,54 @@ def _scope_arguments(document: Document) -> Iterator[str]:
 
 
 def _is_word(value: object) -> TypeGuard[str]:
-    """Text that can stand in a command line and on a screen."""
+    """Whether `value` is safe as a command-line argument and on a terminal."""
     return isinstance(value, str) and value.isprintable() and bool(value) and not value.startswith("-")
 
 
-_COPY_HINT = "it was cut off or changed on its way here; copy it again, or make a new plan"
+_COPY_HINT = "copy the file again, or make a new plan"
 
 
 def _read_text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig") if path.is_file() else None
     except (OSError, ValueError):
-        return None  # whoever reads it as a manifest says what is wrong
+        return None  # reading it as a manifest reports the error
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuses a name given twice: readers would differ in which value they show."""
+    """Raises ValueError for a duplicate name, because parsers differ in which value they use."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError("a name is there twice")
+        raise ValueError("duplicate name in an object")
     return dict(pairs)
 
 
 def _refuse_unusable(path: Path, document: Document, newest: int) -> None:
-    made_by = f"mosaic-deploy {document['mosaic_deploy']}"
+    creator = f"mosaic-deploy {document['mosaic_deploy']}"
     number = document.get("format")
     if isinstance(number, int) and number > newest:
         raise PlanFileInvalid(
-            f"{path} has format {number}, of {made_by}; this one knows formats up to {newest}",
+            f"{path} has format {number} of {creator}; this version supports formats up to {newest}",
             hint="upgrade mosaic-deploy, or make the plan with this version",
             next_actions=_new_plan_actions(path, document),
         )
     if "saved" not in document:
         raise PlanFileInvalid(
-            f"{path} is what --output json prints, and no saved plan",
-            hint="only a plan made with --out knows what it was made from",
+            f"{path} is the output of --output json, not a saved plan",
+            hint="only plans made with --out can be applied",
             next_actions=_new_plan_actions(path, document),
         )
     if document.get("checksum") != checksum(document):
         raise PlanFileInvalid(
-            f"{path} was changed after it was written, so it isn't what was planned",
-            hint="a saved plan is applied as it is; change the project and make a new one",
+            f"{path} was modified after it was written",
+            hint="a saved plan is applied exactly as written; change the project and make a new plan",
             next_actions=_new_plan_actions(path, document),
         )
     from jsonschema import Draft202012Validator
 
     if not Draft202012Validator(read_schema(SCHEMA)).is_valid(document):
         raise PlanFileInvalid(
-            f"{path} doesn't have a saved plan's shape",
+            f"{path} doesn't have the format of a saved plan",
             hint=_COPY_HINT,
             next_actions=_new_plan_actions(path, document),
         )

@@ -1,6 +1,6 @@
-"""Laws are checked with few enough examples to stay quick, and as much time as a busy machine needs."""
+"""Hypothesis settings: few examples to stay fast, and no deadline for busy machines."""
 
 from hypothesis import settings
 
-settings.register_profile("unhurried", deadline=None, max_examples=60)
-settings.load_profile("unhurried")
+settings.register_profile("model", deadline=None, max_examples=60)
+settings.load_profile("model")

@@ -1,4 +1,4 @@
-"""Digests are recomputed here from their documented form; fingerprints tell any two states apart."""
+"""Digests match their documentation; fingerprints differ for any two different states."""
 
 import hashlib
 from dataclasses import replace
@@ -27,7 +27,7 @@ objects = st.dictionaries(
 
 
 @given(objects)
-def test_objects_digest_as_documented(found: dict[str, Object]) -> None:
+def test_objects_digest_matches_its_documentation(found: dict[str, Object]) -> None:
     expected = hashlib.sha256()
     for path in sorted(found, key=lambda p: p.encode("utf-8")):
         o = found[path]
@@ -41,7 +41,7 @@ def test_objects_digest_orders_by_bytes_and_not_by_utf16() -> None:
     assert objects_digest(found) == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_migrations_digest_as_documented() -> None:
+def test_migrations_digest_matches_its_documentation() -> None:
     history = tuple(Migration(v, f"{v}_x.sql", f"c{v}", "s") for v in ("10", "9", "100"))
     text = "9\n9_x.sql\nc9\n10\n10_x.sql\nc10\n100\n100_x.sql\nc100\n"
     assert migrations_digest(history) == hashlib.sha256(text.encode()).hexdigest()
@@ -84,7 +84,7 @@ VARIANTS = {
 }
 
 
-def test_fingerprints_differ_when_any_fact_differs() -> None:
+def test_any_difference_changes_the_fingerprint() -> None:
     seen = {"the base": BASE.fingerprint()}
     for name, variant in VARIANTS.items():
         assert variant.fingerprint() not in seen.values(), name
@@ -101,13 +101,13 @@ def test_equal_snapshots_have_equal_fingerprints() -> None:
     )
 
 
-def test_a_new_project_is_known_by_its_name() -> None:
+def test_new_projects_are_distinguished_by_name() -> None:
     one, other = (Snapshot(Project("", name)) for name in ("a", "b"))
     assert one.fingerprint() != other.fingerprint()
 
 
 @pytest.mark.parametrize(("done", "applied"), [(0, False), (1, False), (2, True)])
-def test_a_migration_is_applied_once_all_its_units_are(done: int, applied: bool) -> None:
+def test_a_migration_is_applied_when_all_units_are(done: int, applied: bool) -> None:
     assert Migration("1", "f", "c", "s", units=2, units_done=done).applied is applied
 
 
@@ -122,7 +122,7 @@ def test_a_plan_counts_its_actions() -> None:
     assert replace(PLAN, changes=()).empty
 
 
-def test_a_plan_is_known_by_what_it_does() -> None:
+def test_a_plan_is_identified_by_its_changes() -> None:
     others = [
         replace(PLAN, changes=PLAN.changes[::-1]),
         replace(PLAN, changes=(replace(PUT, sha256="b" * 64), PLAN.changes[1])),
@@ -133,7 +133,7 @@ def test_a_plan_is_known_by_what_it_does() -> None:
     assert replace(PLAN, notes=()).fingerprint == PLAN.fingerprint
 
 
-def test_change_facts_are_json_ready_and_named() -> None:
+def test_change_facts_are_json_ready() -> None:
     facts = change_facts(ApplyMigration("1", "0001_a.sql", "c", "s", 3, 1))
     assert facts == {
         "kind": "migration",

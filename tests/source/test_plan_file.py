@@ -1,4 +1,4 @@
-"""Saved plans on disk: whole as they were written, or refused."""
+"""Saved plans are read exactly as written, or rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mosaic_deploy.errors import PlanFileInvalid
+from mosaic_deploy.errors import FileExists, PlanFileInvalid, WriteFailed
 from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_overwriting, write_plan_file
 
 DIGEST = "a" * 64
@@ -56,7 +56,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_written_is_read(file: Path) -> None:
+def test_a_written_plan_is_read_back(file: Path) -> None:
     read = read_plan_file(file, 1)
     assert read == {**DOCUMENT, "checksum": checksum(DOCUMENT)}
     assert [path.name for path in file.parent.iterdir()] == ["plan.json"]
@@ -64,19 +64,19 @@ def test_what_is_written_is_read(file: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
 @given(data=st.data())
-def test_no_part_of_a_plan_is_one(file: Path, data: st.DataObject) -> None:
+def test_a_truncated_plan_is_rejected(file: Path, data: st.DataObject) -> None:
     text = json.dumps({**DOCUMENT, "checksum": checksum(DOCUMENT)})
     part = file.with_name("part.json")
     part.write_text(text[: data.draw(st.integers(0, len(text) - 1))])
     try:
         assert read_plan_file(part, 1) is None
     except PlanFileInvalid as error:
-        assert "isn't a whole plan" in error.message
+        assert "isn't a complete plan" in error.message
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(place=st.integers(0, 10_000), letter=st.characters(exclude_categories=["Cs"]))
-def test_no_letter_can_be_another(file: Path, place: int, letter: str) -> None:
+def test_a_modified_plan_is_rejected(file: Path, place: int, letter: str) -> None:
     text = json.dumps({**DOCUMENT, "checksum": checksum(DOCUMENT)}, ensure_ascii=False)
     place %= len(text)
     other = file.with_name("other.json")
@@ -88,7 +88,7 @@ def test_no_letter_can_be_another(file: Path, place: int, letter: str) -> None:
     assert read is None or read == json.loads(text)
 
 
-def test_a_link_stays_a_link(file: Path) -> None:
+def test_symlinks_are_kept(file: Path) -> None:
     link = file.with_name("link.json")
     link.symlink_to("plan.json")
     write_plan_file(link, {**DOCUMENT, "environment": "live"})
@@ -99,32 +99,32 @@ def test_a_link_stays_a_link(file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["version: 1\n", '{"version": 1}', "[1]", "{ not json", "\x00"])
-def test_anything_else_is_left_to_others_and_not_overwritten(tmp_path: Path, content: str) -> None:
+def test_other_files_are_neither_read_nor_overwritten(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
     assert read_plan_file(path, 1) is None
-    with pytest.raises(PlanFileInvalid, match="no saved plan"):
+    with pytest.raises(FileExists, match="isn't a saved plan"):
         refuse_overwriting(path)
     assert path.read_text() == content
 
 
-def test_a_folder_and_a_dangling_link_are_not_overwritten(tmp_path: Path) -> None:
+def test_folders_and_broken_links_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     for path in (tmp_path, tmp_path / "link"):
-        with pytest.raises(PlanFileInvalid):
+        with pytest.raises(FileExists):
             write_plan_file(path, DOCUMENT)
     assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("path", ["nowhere/plan.json", "x" * 300, "a\0b"])
-def test_what_cannot_be_written_is_said(tmp_path: Path, path: str) -> None:
-    with pytest.raises(PlanFileInvalid):
+def test_write_errors_are_reported(tmp_path: Path, path: str) -> None:
+    with pytest.raises(WriteFailed):
         write_plan_file(tmp_path / path, DOCUMENT)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_schema_is_asked_last(file: Path) -> None:
+def test_a_plan_must_conform_to_the_schema(file: Path) -> None:
     wrong = {**DOCUMENT, "changes": [{"kind": "static"}]}
     file.write_text(json.dumps({**wrong, "checksum": checksum(wrong)}))
-    with pytest.raises(PlanFileInvalid, match="shape"):
+    with pytest.raises(PlanFileInvalid, match="format of a saved plan"):
         read_plan_file(file, 1)

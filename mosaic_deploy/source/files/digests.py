@@ -1,4 +1,4 @@
-"""Bytes on disk → a digest, and who hears of it while that takes."""
+"""Hashes files, and reports progress."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE
 from mosaic_deploy.source.files.stat_cache import Digest, StatCache
 
 OnHashed = Callable[[int, int], None]
-"""Hears how many bytes have been hashed, and how many are to be."""
+"""Called with the number of bytes hashed so far and in total."""
 
 
 class HashCounter:
-    """Counts bytes as they are hashed, and says so."""
+    """Counts hashed bytes and reports them."""
 
     def __init__(self, on_hashed: OnHashed, total: int) -> None:
         self._hashed = on_hashed
@@ -30,11 +30,11 @@ class HashCounter:
 
 
 def ignore_progress(_done: int, _total: int) -> None:
-    """Nobody listens."""
+    """The default OnHashed."""
 
 
 def read_digest(path: str, name: str, cache: StatCache, hashing: HashCounter | None = None) -> Digest:
-    """The digest of the file at `path`, for the cache to know as `name`. Raises OSError."""
+    """The digest of the file at `path`, which is also cached as `name`. Raises OSError."""
     began = time.time_ns()
     with open_regular(path) as file:
         before = os.fstat(file.fileno())
@@ -50,10 +50,10 @@ def _stat_fields(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _digest(file: FileIO, size: int, hashing: HashCounter) -> Digest:
-    """Reads to the end; what is small enough is in memory as a whole, and looked through for secrets."""
+    """Hashes a file of about `size` bytes. Small files are read into memory and scanned for secrets."""
     if size > MAX_SCANNED_SIZE:
         return _digest_stream(file, hashing)
-    # A whole small file comes at once: the reading ends where a byte more was asked for than came.
+    # A small file takes a single read: asking for one byte more shows that it ended.
     content = file.read(size + 1) or b""
     while len(content) != size and (more := file.read(CHUNK)):
         content += more

@@ -1,4 +1,4 @@
-"""Folders of files: which of them are deployed, and their digests."""
+"""Reads the files to deploy from a folder, with their digests."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from mosaic_deploy.source.problems import ErrorCollector
 SERVED_SUFFIXES = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
 )
-"""Suffixes that static hosting serves, from the platform's guide."""
+"""File types that static hosting serves, according to the platform's guide."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedFiles:
-    """What a selection has: files by their name on the platform, in order of name, and what to say about them."""
+    """The files of a selection by their name on the platform, sorted, and what was noticed about them."""
 
     found: dict[str, LocalFile]
     secrets: tuple[Problem, ...] = ()
-    """Places that look like secrets, without those that the selection allows."""
+    """Possible secrets, without those in `allow_secrets`."""
     ignored: int = 0
-    """How many names `.mosaicignore` left out."""
+    """Number of files and folders excluded by .mosaicignore."""
     hidden: int = 0
-    """How many were left out for the dot they begin with."""
+    """Number of files and folders excluded because their names start with a dot."""
     complete: bool = True
-    """Whether `found` has all of them: none was refused or unreadable."""
+    """Whether no file was refused or unreadable."""
 
     def notes(self, kind: str) -> Iterator[Note]:
         yield from similar_name_notes(kind, self.found)
@@ -45,13 +45,13 @@ class SelectedFiles:
             yield Note("files_left_out", f"{kind}: {self._left_out()}", Severity.INFO)
 
     def _left_out(self) -> str:
-        ignored = f"{self.ignored} left out by .mosaicignore" if self.ignored else ""
-        dotted = f"{self.hidden} left out for a dot at the beginning of the name" if self.hidden else ""
-        return ", ".join(filter(None, (ignored, dotted)))
+        ignored = f"{self.ignored} excluded by .mosaicignore" if self.ignored else ""
+        hidden = f"{self.hidden} excluded as dotfiles" if self.hidden else ""
+        return ", ".join(filter(None, (ignored, hidden)))
 
 
 BeforeHashing = Callable[[Sequence[WalkedFile], int], None]
-"""Is given the files of a folder before any is hashed, and how many bytes are to be. May refuse them."""
+"""Called with a folder's files and the number of bytes to hash, before hashing. May raise to refuse them."""
 
 
 def read_files(
@@ -60,13 +60,13 @@ def read_files(
     cache: StatCache | None = None,
     on_hashed: OnHashed = ignore_progress,
     before_hashing: BeforeHashing | None = None,
-    mistakes: ErrorCollector | None = None,
+    errors: ErrorCollector | None = None,
 ) -> SelectedFiles:
-    """Every selected file, hashed where the cache doesn't know it.
+    """All selected files. Files that the cache doesn't know are hashed.
 
-    What is refused is added to `mistakes` where those are given, and left out; else it is raised at the end.
-    Raises what `before_hashing` does; SourceRefused for names that can't be sent or collide, links that leave the project folder and special
-    files, all at once; SourceUnreadable; SourceChanged where the folder changes meanwhile.
+    Files that can't be deployed are left out; the error is added to `errors` if given, else raised at the end. Raises
+    SourceRefused (for invalid or duplicate names, links out of the project and special files, all at once),
+    SourceUnreadable, SourceChanged if files change meanwhile, and what `before_hashing` raises.
     """
     cache = cache or StatCache(None)
     walk = Walk(root, selection)
@@ -86,47 +86,48 @@ def read_files(
     for file, known in zip(files, digests, strict=True):
         try:
             digest = known or read_digest(f"{root}/{file.relative_path}", file.relative_path, cache, hashing)
-        except FileNotFoundError as error:
-            raise vanished_error(file.relative_path) from error
-        except OSError as error:
-            walk.unreadable.append(Problem(f"can't be read: {error.strerror}", Location(file.relative_path)))
+        except FileNotFoundError as reason:
+            raise vanished_error(file.relative_path) from reason
+        except OSError as reason:
+            walk.unreadable.append(Problem(f"can't be read: {reason.strerror}", Location(file.relative_path)))
             continue
         found[file.name] = LocalFile(Object(file.name, digest.sha256, digest.size), root, file.relative_path)
         if allowed is None or not allowed(file.name[len(selection.prefix) :]):
             secrets += secret_problems(file, digest.findings)
-    refused = _files_error(walk)
-    if refused and mistakes is None:
-        raise refused
-    if refused and mistakes is not None:
-        mistakes.add(refused)
-    return SelectedFiles(found, tuple(secrets), walk.ignored, walk.hidden, complete=refused is None)
+    error = _files_error(walk)
+    if error and errors is None:
+        raise error
+    if error and errors is not None:
+        errors.add(error)
+    return SelectedFiles(found, tuple(secrets), walk.ignored, walk.hidden, complete=error is None)
 
 
 def refuse_unserved(files: dict[str, LocalFile]) -> None:
-    """Raises SourceRefused naming every file of a kind that static hosting doesn't serve."""
+    """Raises SourceRefused with every file of a type that static hosting doesn't serve."""
     problems = [
         Problem(
-            f"static hosting doesn't serve {suffix or 'files without a suffix'}", Location(file.relative_path)
+            f"static hosting doesn't serve {f'{suffix} files' if suffix else 'files without an extension'}",
+            Location(file.relative_path),
         )
         for name, file in files.items()
         if (suffix := _suffix(name)).lower() not in SERVED_SUFFIXES
     ]
     if problems:
         raise SourceRefused(
-            "some files are of kinds that static hosting doesn't serve",
-            hint="leave them out with static.exclude, or move them to the storage folder; "
-            f"served are {' '.join(sorted(SERVED_SUFFIXES))}",
+            "unsupported file types",
+            hint="exclude them with static.exclude, or move them to the storage folder; "
+            f"supported: {' '.join(sorted(SERVED_SUFFIXES))}",
             problems=problems,
         )
 
 
 def _suffix(name: str) -> str:
-    # posixpath rather than Path, which takes ten times as long for each of many thousand names.
+    # posixpath, because Path takes ten times as long, and there may be many thousand names.
     return posixpath.splitext(name)[1].rstrip(".")
 
 
 def _files_error(walk: Walk) -> SourceError | None:
-    """Why some of the files can't be deployed, None where all can."""
+    """The error for the files that can't be deployed, None if there are none."""
     problems = [*walk.problems, *walk.unreadable]
     if walk.problems:
         return SourceRefused(

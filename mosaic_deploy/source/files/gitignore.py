@@ -1,4 +1,4 @@
-"""gitignore's language: lines of patterns → which names they match, or what is wrong with a line."""
+"""Patterns in gitignore syntax: matching names, and checking patterns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mosaic_deploy.model.manifest import Manifest
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_HINT = "patterns are gitignore's; a backslash before [, ! or # takes its meaning away"
+_HINT = "patterns use gitignore syntax; put a backslash before a literal [, ! or #"
 
 
 @dataclass(frozen=True, slots=True)
 class FileSelection:
-    """`dir` relative to the project folder, and gitignore-style patterns relative to `dir`.
+    """Which files of a folder to deploy. `dir` is relative to the project folder, the patterns are relative to `dir`.
 
-    `allow_secrets` are patterns of files that are published whatever they seem to hold.
+    `prefix` is put before every name on the platform. Files that match `allow_secrets` may contain secrets.
     """
 
     dir: str
@@ -32,7 +32,7 @@ class FileSelection:
 
 
 class FileFilter:
-    """Which names (relative to the folder) a selection has; a dotfile only where `include` names one."""
+    """Decides which names (relative to `dir`) a selection includes. Dotfiles need an `include` pattern that names them."""
 
     def __init__(self, selection: FileSelection) -> None:
         self._included = compile_matcher(selection.include)
@@ -50,64 +50,64 @@ class FileFilter:
         return self._included is None or self._included(name)
 
     def may_enter(self, name: str) -> bool:
-        """Whether a file below the folder `name` can be selected at all."""
+        """Whether any file in the folder `name` can be selected."""
         if self._excluded and self._excluded(name + "/"):
             return False
         return self._named is not None or not _hidden(name)
 
     def hidden_only_by_dot(self, name: str) -> bool:
-        """Whether `name`, which is left out, would be deployed or entered but for its dot."""
+        """Whether the excluded `name` is excluded only because it starts with a dot."""
         if not _hidden(name) or (self._excluded and (self._excluded(name) or self._excluded(name + "/"))):
             return False
         return self._included is None or self._included(name)
 
 
 def compile_matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:
-    """Whether a name matches the lines, the last that fits winning; None where there are no lines."""
+    """A function that tells whether a name matches, by the last matching line; None if there are no lines."""
     return compile_patterns(lines).match_file if lines else None
 
 
 def compile_patterns(lines: Sequence[str]) -> GitIgnoreSpec:
-    """Lines in which `pattern_mistake` finds nothing."""
+    """Compiles lines that `pattern_mistake` accepts."""
     from pathspec import GitIgnoreSpec
 
     return GitIgnoreSpec.from_lines(lines)
 
 
 def pattern_mistake(line: str) -> str | None:
-    """Why a line can't be what its writer meant, None for a good one, an empty one or a comment."""
+    """What is wrong with a line; None for a valid pattern, an empty line or a comment."""
     pattern = line.strip(" \t")
     if not pattern or pattern.startswith("#"):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a set such as [[:alpha:]], which would be read as something else
+            warnings.simplefilter("error")  # for sets like [[:alpha:]], which Python reads differently
             usable = compile_patterns([line]).patterns[0].include is not None
     except (ValueError, re.error, Warning):
-        return "no pattern in gitignore's language"
-    return None if usable and pattern.strip("!/") else "a pattern that matches nothing"
+        return "invalid pattern"
+    return None if usable and pattern.strip("!/") else "this pattern matches nothing"
 
 
 def invalid_patterns_error(manifest: Manifest) -> ManifestInvalid | None:
-    """Every pattern of the manifest that can't be used, each at its place; None where all can."""
+    """The error for all invalid patterns of the manifest, None if there are none."""
     problems = list(_problems(manifest))
     if not problems:
         return None
-    return ManifestInvalid(f"{manifest.file.name} has patterns that can't be used", problems=problems)
+    return ManifestInvalid(f"{manifest.file.name} has invalid patterns", problems=problems)
 
 
 def _problems(manifest: Manifest) -> Iterator[Problem]:
     for section, spec in (("static", manifest.static), ("storage", manifest.storage)):
         for name in ("include", "exclude", "allow_secrets") if spec else ():
             for number, line in enumerate(getattr(spec, name)):
-                mistake = "a comment" if line.startswith("#") else pattern_mistake(line)
+                mistake = "this pattern is a comment" if line.startswith("#") else pattern_mistake(line)
                 if mistake:
                     field = f"{section}.{name}[{number}]"
                     yield Problem(mistake, manifest.locate(field), field, _HINT)
 
 
 def _hidden(name: str) -> bool:
-    """Whether a part of a name, or of a pattern, begins with a dot."""
+    """Whether any part of a name or pattern starts with a dot."""
     return _DOT.search(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""`.mosaicignore`: names that are left out, in gitignore's language, in any folder from the project's down."""
+"""`.mosaicignore` files, which exclude files from deployment. They work like .gitignore files, in any folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.errors import Location, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import IgnoreFileInvalid, Location, Problem, SourceUnreadable
 from mosaic_deploy.source.files.gitignore import compile_patterns, pattern_mistake
 from mosaic_deploy.source.manifest.text import SourceTextError, read_source_text
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 IGNORE_FILE = ".mosaicignore"
 _DESCENDANT_GROUP = "ps_d"
-"""The group that takes part in pathspec's match where a pattern is about a folder above the name."""
+"""The group that pathspec matches if the pattern matches a parent folder of the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class IgnorePattern:
-    """One pattern: whether it leaves out or takes back, and whether it is about folders only."""
+    """One pattern. A negated pattern includes names again."""
 
     pattern: Pattern
     negated: bool
     folders_only: bool
 
     def matches(self, name: str, *, folder: bool) -> bool:
-        """Whether the pattern is about `name` itself: pathspec matches what is below a folder, too."""
+        """Whether the pattern matches `name` itself. pathspec also matches everything below a matching folder."""
         if self.folders_only and not folder:
             return False
         found: RegexMatchResult | None = self.pattern.match_file(name)
@@ -39,16 +39,16 @@ class IgnorePattern:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """The ignore files that count in one folder, the deepest first: each with how long its own folder's name is.
+    """The ignore files that apply to a folder, the deepest first, each with the length of its own folder's path.
 
-    As in git, the deepest file that says anything about a name decides, and in a file its last line that fits. A
-    folder that is left out isn't entered, so nothing below it can be taken back.
+    As in git, the deepest file with a matching line decides, and in it the last matching line. An excluded folder isn't
+    entered, so nothing in it can be included again.
     """
 
     files: tuple[tuple[int, tuple[IgnorePattern, ...]], ...] = ()
 
     def ignores(self, name: str, *, folder: bool) -> bool:
-        """Whether `name`, relative to the project folder, is left out."""
+        """Whether `name`, relative to the project folder, is excluded."""
         for length, lines in self.files:
             below = name[length:]
             for line in lines:
@@ -57,17 +57,17 @@ class IgnoreRules:
         return False
 
     def with_folder(self, root: Path, folder: str) -> IgnoreRules:
-        """What counts in `folder` (relative to `root`, empty for itself), which has an ignore file of its own."""
+        """The rules in `folder` (relative to `root`; empty for `root` itself), which contains an ignore file."""
         lines = _read_patterns(root, f"{folder}/{IGNORE_FILE}" if folder else IGNORE_FILE)
         length = len(folder) + 1 if folder else 0
         return IgnoreRules(((length, tuple(reversed(lines))), *self.files)) if lines else self
 
 
 def inherited_ignore_rules(root: Path, folder: str) -> IgnoreRules:
-    """What counts in `folder` by the ignore files above it, the project folder's own first.
+    """The rules for `folder` from the ignore files in its parent folders, up to the project folder.
 
-    Raises SourceRefused where they leave out the folder itself: nothing would be deployed, and with pruning
-    everything deleted, which nobody means.
+    Raises IgnoreFileInvalid if they exclude `folder` itself: nothing would be deployed, and pruning would delete
+    everything.
     """
     found = IgnoreRules()
     parts = folder.split("/")
@@ -76,51 +76,53 @@ def inherited_ignore_rules(root: Path, folder: str) -> IgnoreRules:
         if os.path.lexists(root / above / IGNORE_FILE):
             found = found.with_folder(root, above)
         if found.ignores(f"{above}/{part}" if above else part, folder=True):
-            problem = Problem(f"left out by a {IGNORE_FILE} above it", Location(folder))
-            hint = f"delete the line that fits it, or take the folder back in a line below: !/{folder}/"
-            raise SourceRefused(
-                "a folder to be deployed is left out as a whole", problems=[problem], hint=hint
+            problem = Problem(f"excluded by a {IGNORE_FILE} above it", Location(folder))
+            hint = (
+                f"delete the line that matches it, or include the folder again in a later line: !/{folder}/"
+            )
+            raise IgnoreFileInvalid(
+                f"{IGNORE_FILE} excludes a whole folder that is to be deployed", problems=[problem], hint=hint
             )
     return found
 
 
-def _read_patterns(root: Path, shown: str) -> list[IgnorePattern]:
-    """Its patterns. Raises SourceRefused with every bad line, or SourceUnreadable."""
-    path = root / shown
+def _read_patterns(root: Path, relative_path: str) -> list[IgnorePattern]:
+    """The patterns of a file. Raises IgnoreFileInvalid with every invalid line, or SourceUnreadable."""
+    path = root / relative_path
     try:
-        _refuse_special_file(root, path, shown)
-        text = read_source_text(path, shown).text
+        _refuse_special_file(root, path, relative_path)
+        text = read_source_text(path, relative_path).text
     except SourceTextError as refused:
-        raise SourceRefused(f"{shown} can't be used", problems=[refused.problem]) from None
+        raise IgnoreFileInvalid(f"{relative_path} can't be used", problems=[refused.problem]) from None
     except OSError as error:
         raise SourceUnreadable(
-            f"{shown} can't be read: {error.strerror}", location=Location(shown)
+            f"{relative_path} can't be read: {error.strerror}", location=Location(relative_path)
         ) from error
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     problems = [
-        Problem(mistake, Location(shown, number, 1, line), hint="correct the line, or delete it")
+        Problem(mistake, Location(relative_path, number, 1, line), hint="correct the line, or delete it")
         for number, line in enumerate(lines, 1)
         if (mistake := pattern_mistake(line))
     ]
     if problems:
-        raise SourceRefused(f"{shown} has lines that can't be used", problems=problems)
+        raise IgnoreFileInvalid(f"{relative_path} has invalid lines", problems=problems)
     return [_parse_line(line) for line in lines if line.strip(" \t") and not line.startswith("#")]
 
 
 def _parse_line(line: str) -> IgnorePattern:
-    """A slash at the end is taken off and kept in mind: pathspec would lay it over everything below the folder."""
+    """Parses a line. A trailing slash is handled here, because pathspec would match everything below the folder."""
     written = line if line.endswith("\\ ") else line.rstrip()
     [pattern] = compile_patterns([written.removesuffix("/")]).patterns
     return IgnorePattern(pattern, not pattern.include, written.endswith("/"))
 
 
-def _refuse_special_file(root: Path, path: Path, shown: str) -> None:
-    """What isn't a file isn't opened: a fifo would wait for ever. Nor is anything outside the project read."""
+def _refuse_special_file(root: Path, path: Path, relative_path: str) -> None:
+    """Raises SourceTextError for a link out of the project, and for a fifo or other special file, which could block."""
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise SourceTextError(
-            Problem("a link that leaves the project folder", Location(shown), hint="copy the file")
+            Problem("links out of the project folder", Location(relative_path), hint="copy the file")
         )
     if not stat.S_ISREG(path.stat().st_mode):
         raise SourceTextError(
-            Problem("not a file", Location(shown), hint="write patterns into a file of this name")
+            Problem("not a regular file", Location(relative_path), hint="replace it with a text file")
         )

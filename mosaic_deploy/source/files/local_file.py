@@ -1,4 +1,4 @@
-"""A file to deploy, and reading it once more when it is sent: the very bytes that were planned, or nothing."""
+"""A file to deploy. Reads it again for upload and verifies that it still has the planned content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """One file to deploy: what it is called on the platform, and where it is below the project folder."""
+    """A file to deploy: its Object on the platform, and its path below the project folder `root`."""
 
     object: Object
     root: Path
@@ -31,52 +31,52 @@ class LocalFile:
 
 
 def open_regular(path: str | Path) -> FileIO:
-    """Opens a file for reading. OSError also for what isn't one: opening a fifo must not wait for its writer."""
+    """Opens a regular file for reading. Raises OSError for anything else; opening a fifo doesn't block."""
     file = FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
-    raise OSError(errno.EINVAL, "neither a file nor a folder", str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def read_unchanged(file: LocalFile) -> bytes:
-    """The file's bytes, if they are still those that were hashed. Raises SourceChanged."""
+    """The file's content. Raises SourceChanged if it differs from the planned one."""
     return b"".join(unchanged_chunks(file))
 
 
 def unchanged_chunks(file: LocalFile, size: int = CHUNK) -> Iterator[bytes]:
-    """The file's bytes in chunks of at most `size`; the last one only once all are known to be the planned ones.
+    """The file's content in chunks of at most `size` bytes. An empty file has no chunks.
 
-    Raises SourceChanged, before the first chunk where the size tells already. So whoever passes chunks on as they
-    come never passes on a whole file of other content. An empty file has no chunk.
+    Raises SourceChanged if the content differs from the planned one, always before the last chunk. A caller that
+    forwards the chunks therefore never sends a complete file with other content.
     """
     digest = hashlib.sha256()
     left = file.object.size
-    held = b""
+    pending = b""
     try:
         with open_regular(file.source) as opened:
             if os.fstat(opened.fileno()).st_size != left:
                 raise changed_error(file)
-            # One byte more than there should be: a file that grew is seen here, however it is read.
+            # Reading one byte more than planned detects a file that grew.
             while chunk := opened.read(min(size, left + 1)):
                 left -= len(chunk)
                 if left < 0:
                     raise changed_error(file)
-                if held:
-                    yield held
+                if pending:
+                    yield pending
                 digest.update(chunk)
-                held = chunk
+                pending = chunk
     except OSError as error:
         raise changed_error(file) from error
     if left or digest.hexdigest() != file.object.sha256:
         raise changed_error(file)
-    if held:
-        yield held
+    if pending:
+        yield pending
 
 
 def changed_error(file: LocalFile) -> SourceChanged:
     return SourceChanged(
         f"{file.relative_path} changed on disk after the plan was made",
-        hint="run the same command again for a new plan",
+        hint="run the same command again to make a new plan",
         location=Location(file.relative_path),
     )

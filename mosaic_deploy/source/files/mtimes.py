@@ -1,4 +1,4 @@
-"""Time stamps of everything below some folders, for file systems that tell nothing of edits."""
+"""Polls folders for changed time stamps, for file systems without change notifications."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 
 _TIME_SHARE = 20
-"""A look takes at most one part in so many of the time."""
+"""A scan may take at most 1/20 of the time."""
 
 Stamps = dict[str, tuple[int, ...]]
 
 
 class Poller:
-    """Looks now and then, and tells the difference. Time stamps count in full: a save may follow another at once."""
+    """Scans folders at an interval and reports differences. Compares full time stamps, to detect two quick saves."""
 
     def __init__(self, folders: Sequence[str], interval: float) -> None:
         self._folders = folders
@@ -21,11 +21,11 @@ class Poller:
         self._stamps = self._scan()
         self._next = time.monotonic() + interval
 
-    def changed(self, patience: float) -> set[str]:
-        """The paths that are new, gone or others than at the last look, waiting for the next one at most so long."""
+    def changed(self, timeout: float) -> set[str]:
+        """Paths that were added, deleted or changed since the last scan. Waits for the next scan up to `timeout` seconds."""
         wait = self._next - time.monotonic()
-        if wait > patience:
-            time.sleep(patience)
+        if wait > timeout:
+            time.sleep(timeout)
             return set()
         time.sleep(max(0.0, wait))
         began = time.monotonic()
@@ -41,7 +41,7 @@ class Poller:
 
 
 def _walk_stamps(folder: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Files by all of their stamps, folders by which they are: what happens in them is told by its own path."""
+    """Paths with their stamps: time stamps, size and inode of files, only the inode of folders."""
     pending, seen = [folder], set[tuple[int, int]]()
     while pending:
         here = pending.pop()

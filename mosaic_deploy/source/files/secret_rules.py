@@ -1,7 +1,7 @@
-"""What looks like a secret in a file's bytes. One rule, one function; a rule says where, never what.
+"""Rules that find possible secrets in a file's content: one function per rule. Findings never contain the secret.
 
-The rules prefer silence to a false alarm: each asks for the exact shape of a real secret, and passes over what
-documents write in its place. What no rule knows isn't found.
+The rules avoid false alarms: each requires the exact form of a real secret and skips the placeholders that documentation
+uses. Secrets of other kinds aren't found.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE, SecretFinding
 
 _MAX_FINDINGS = 5
-"""Findings reported per file."""
+"""Maximum number of findings per file."""
 _BINARY_CHECK_BYTES = 8192
-"""A NUL among so many bytes at the beginning makes a file binary: not looked through."""
+"""A file with a NUL in its first 8192 bytes is binary and isn't scanned."""
 
 
 def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
-    """The first few findings in a text, by place. None in what is binary or too large."""
+    """The first findings in a text, in order of position. Binary and large files aren't scanned."""
     if len(content) > MAX_SCANNED_SIZE or b"\0" in content[:_BINARY_CHECK_BYTES]:
         return ()
     found: list[tuple[int, str]] = []
@@ -34,7 +34,7 @@ def _finding(content: bytes, offset: int, rule: str) -> SecretFinding:
 
 
 def _mosaic_key(content: bytes) -> Iterator[int]:
-    """`mk_` and at least 20 characters, of which one piece mixes letters and digits as words don't."""
+    """`mk_` and at least 20 characters, with a part that mixes letters and digits."""
     for found in _MOSAIC_KEY.finditer(content):
         pieces = re.split(rb"[_-]", found[1])
         mixed = any(len(p) >= 8 and _DIGIT.search(p) and _LETTER.search(p) for p in pieces)
@@ -48,7 +48,7 @@ def _mosaic_key(content: bytes) -> Iterator[int]:
 
 
 def _database_url(content: bytes) -> Iterator[int]:
-    """A database's URL with a password in it that is more than a placeholder, and a host that isn't an example's."""
+    """A database URL with a password that isn't a placeholder, and a host that isn't an example."""
     for found in _DATABASE_URL.finditer(content):
         scheme = _DATABASE_SCHEME.search(content, max(0, found.start() - _LONGEST_SCHEME), found.start())
         if scheme and _real_password(*(part.lower() for part in found.groups())):
@@ -61,14 +61,14 @@ def _real_password(user: bytes, password: bytes, host: bytes) -> bool:
 
 
 def _private_key(content: bytes) -> Iterator[int]:
-    """A PEM header with a line of key below it; the header alone is what documents and parsers have."""
+    """A PEM header followed by key data. Documentation and parsers contain only the header."""
     for found in _PRIVATE_KEY.finditer(content):
         if len(set(found[1])) > 12:
             yield found.start()
 
 
 def _aws_key(content: bytes) -> Iterator[int]:
-    """The id that comes with a secret. In base64 it may stand by chance, so nothing of that may be around it."""
+    """The ID of an AWS key. It must not be surrounded by base64 characters, in which it can occur by chance."""
     for found in _AWS_KEY.finditer(content):
         alone = content[found.start() - 1 : found.start()] not in (b"/", b"+") and _starts_token(
             content, found.start()
@@ -78,12 +78,12 @@ def _aws_key(content: bytes) -> Iterator[int]:
 
 
 def _google_key(content: bytes) -> Iterator[int]:
-    """A service account's key file. `AIza…` keys are made to be public, and aren't meant."""
+    """The key file of a service account. `AIza…` keys are public by design and aren't reported."""
     return (found.start() for found in _GOOGLE_KEY.finditer(content) if len(set(found[1])) > 5)
 
 
 def _stripe_key(content: bytes) -> Iterator[int]:
-    """Secret and restricted keys; `pk_live_` is made to be public."""
+    """Secret and restricted keys. `pk_live_` keys are public by design and aren't reported."""
     for found in _STRIPE_KEY.finditer(content):
         start = found.start() - 1
         if (
@@ -96,7 +96,7 @@ def _stripe_key(content: bytes) -> Iterator[int]:
 
 
 def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
-    """A rule for tokens whose prefix says what they are: what follows must only look random."""
+    """A rule for tokens with a distinctive prefix; the rest only has to look random."""
     compiled = [re.compile(pattern) for pattern in patterns]
 
     def offsets(content: bytes) -> Iterator[int]:
@@ -109,12 +109,12 @@ def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
 
 
 def _starts_token(content: bytes, start: int) -> bool:
-    """Whether a token begins here, and isn't the rest of a longer word."""
+    """Whether a token starts here, rather than in the middle of a word."""
     return start == 0 or content[start - 1] not in _WORD
 
 
 def _looks_random(token: bytes) -> bool:
-    """Whether a token isn't one that documents invent: `xxxx…`, `your_key_here`, `1234567890`."""
+    """Whether a token isn't a placeholder such as `xxxx…`, `your_key_here` or `1234567890`."""
     return len(set(token)) >= 10 and not _PLACEHOLDER.search(token.lower()) and not _RUN.search(token)
 
 
@@ -124,7 +124,7 @@ _PLACEHOLDER = re.compile(
     rb"\*{2}|[<>{}\[\]]|^\$|\$\(|%s|%\(|\.{3}|\xe2\x80\xa6|x{4}|example|placeholder|change.?me|your|replace|redacted"
     rb"|dummy|insert|secret.?here"
 )
-"""In lower-case bytes of UTF-8; the three bytes are `…`."""
+"""Matches lower-case UTF-8; the three bytes are `…`."""
 _PASSWORD_WORDS = frozenset(
     b"password passwd passphrase pass pwd pw secret postgres postgresql mysql root admin user username test "
     b"testing db database mypassword mysecretpassword my-secret-pw passw0rd p4ssw0rd hunter2 foobar foo bar baz token "
@@ -134,7 +134,7 @@ _EXAMPLE_HOST = re.compile(
     rb"(?:.*\.)?example(?:\.(?:com|org|net))?|.*\.(?:invalid|test)|host(?:name)?|server|(?:db|database|your|my)[-_]?host"
     rb"(?:name)?|.*[<>{}$%\[\]*].*|\.{3}|\xe2\x80\xa6"
 )
-# Every pattern begins with letters that are always the same: such a one is searched for at 2 GB/s, others at 50 MB/s.
+# Every pattern starts with a literal: such patterns are searched at 2 GB/s, others at 50 MB/s.
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _MOSAIC_KEY = re.compile(rb"mk_([A-Za-z0-9_-]{20,128})(?![A-Za-z0-9_-])")
 _DATABASE_URL = re.compile(
@@ -149,7 +149,7 @@ _PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[rn])*+"
     rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}+\s*+)*+([A-Za-z0-9+/=]{60})"
 )
-"""Possessive, so that a long text with a header and no key is read once."""
+"""Uses possessive quantifiers, to avoid backtracking in a long text with a header and no key."""
 _AWS_KEY = re.compile(rb"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9+/])")
 _STRIPE_KEY = re.compile(rb"k_live_[A-Za-z0-9]{24,}")
 _GOOGLE_KEY = re.compile(rb'"private_key_id"\s*:\s*"([0-9a-f]{40})"')
@@ -183,4 +183,4 @@ RULES: tuple[tuple[str, Callable[[bytes], Iterator[int]]], ...] = (
         ),
     ),
 )
-"""Name, and where in a text the rule finds something."""
+"""Each rule's name, and the function that yields offsets of findings in a text."""

@@ -1,6 +1,6 @@
-"""A place that looks like a secret, and what is known without looking into a file.
+"""Findings of possible secrets, and the checks that need only a file's name.
 
-Apart from the rules, whose patterns take longer to load than a plan of unchanged files has to spare.
+Separate from `secret_rules`, whose patterns are slow to import and aren't needed for unchanged files.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from mosaic_deploy.errors import Location, Problem, SecretFound
 from mosaic_deploy.source.files.walk import WalkedFile
 
 RULES_VERSION = 1
-"""Counts up with every change to the rules or the bounds: remembered results of older rules don't count."""
+"""Increase it with every change of the rules or limits, to invalidate cached results."""
 MAX_SCANNED_SIZE = 25 * 1024 * 1024
-"""Bytes. Larger files are not looked through."""
+"""In bytes. Larger files aren't scanned."""
 SECRET_KINDS = {
     "mosaic_key": "a Mosaic API key",
     "database_url": "a database URL with its password",
@@ -25,13 +25,13 @@ SECRET_KINDS = {
     "stripe_key": "a Stripe live key",
     "google_key": "a Google service account's key",
     "ai_key": "an OpenAI or Anthropic API key",
-    "env_file": "a .env file, which is where secrets are kept",
+    "env_file": "a .env file",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SecretFinding:
-    """A place in a file that looks like a secret. `line` and `column` count from 1, columns in characters."""
+    """The location of a possible secret. `line` and `column` count from 1, columns in characters."""
 
     rule: str
     line: int
@@ -43,7 +43,7 @@ class SecretFinding:
 
 
 def secret_rule_of_name(name: str) -> str | None:
-    """The rule that a file's name alone breaks: `.env`, `.env.production`, `local.env`, but no `.env.example`."""
+    """The rule that a file name violates, if any: `.env`, `.env.production`, `local.env`, but not `.env.example`."""
     last = name.rpartition("/")[2].lower()
     if ".env" not in last or last.endswith((".example", ".sample", ".template", ".dist")):
         return None
@@ -58,7 +58,7 @@ _MAX_SHOWN = 100
 
 
 def secret_problems(file: WalkedFile, findings: Sequence[SecretFinding]) -> Iterator[Problem]:
-    """What is wrong with publishing a file, by its name (also the one that a link leads to) and its content."""
+    """Problems for possible secrets in a file, by its name (or that of a link's target) and its content."""
     if rule := secret_rule_of_name(file.relative_path) or secret_rule_of_name(file.real_path):
         yield Problem(f"looks like {SECRET_KINDS[rule]}", Location(file.relative_path))
     for finding in findings:
@@ -66,15 +66,17 @@ def secret_problems(file: WalkedFile, findings: Sequence[SecretFinding]) -> Iter
 
 
 def refuse_secrets(static: Sequence[Problem], storage: Sequence[Problem]) -> None:
-    """Raises SecretFound for the findings of both sections."""
+    """Raises SecretFound if there are findings in either section."""
     problems = [*static, *storage]
     if not problems:
         return
     sections = [name for name, found in (("static", static), ("storage", storage)) if found]
-    more = f", and {len(problems) - _MAX_SHOWN} more places" if len(problems) > _MAX_SHOWN else ""
+    more = (
+        f" ({len(problems)} places, the first {_MAX_SHOWN} are shown)" if len(problems) > _MAX_SHOWN else ""
+    )
     raise SecretFound(
-        f"some files look as if they held secrets{more}; nothing was sent",
+        f"some files appear to contain secrets{more}; nothing was sent",
         problems=problems[:_MAX_SHOWN],
-        hint="take them out, and replace any that was ever public. Where one is meant to be public, or is none, "
-        f"name its file in {' or '.join(f'{name}.allow_secrets' for name in sections)}",
+        hint="remove them, and replace any that was ever public; if one isn't a secret, or is public on purpose, "
+        f"add its file to {' or '.join(f'{name}.allow_secrets' for name in sections)}",
     )

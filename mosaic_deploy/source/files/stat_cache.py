@@ -1,8 +1,8 @@
-"""Digests of files that haven't changed since they were last read, remembered by what `stat` says of them.
+"""Caches digests of files by their `stat` values, so that unchanged files aren't read again.
 
-One file per project folder, in the user's cache folder. Losing it costs time and nothing else, so nothing here
-raises for a cache that can't be read or written. It is a header, one fixed record per file, and the files'
-names: 10,000 of them load in 2 ms (JSON: 13 ms, SQLite: 19 ms and its import).
+One cache file per project folder, in the user's cache folder. Errors in reading or writing it are ignored: losing it
+only costs time. The format is a header, a fixed-size record per file, and the file names: 10,000 entries load in 2 ms
+(JSON: 13 ms, SQLite: 19 ms plus its import).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from mosaic_deploy.source.files.secrets import RULES_VERSION, SecretFinding
 from mosaic_deploy.user_cache import cache_folder
 
 CLOCK_GRANULARITY_NS = 2_000_000_000
-"""Nanoseconds: the coarsest clock of a file system that is in use (FAT's)."""
+"""In nanoseconds: the coarsest time stamps of any file system in use (FAT)."""
 MAX_UNSEEN_ENTRIES = 1_000
-"""Entries kept of files that this run didn't see, beside as many as it saw: another environment's, perhaps."""
+"""Entries kept for files that this run didn't see, beyond as many as it saw. Another environment may need them."""
 MAX_CACHE_SIZE = 256 * 1024 * 1024
-"""Bytes of a cache file that is still read: about two million files."""
+"""In bytes: larger cache files aren't read. Enough for about two million files."""
 _MAX_AGE = 60 * 24 * 3600
-"""Seconds after which a project's untouched cache file is deleted when another is written."""
+"""In seconds: older cache files of other projects are deleted when one is written."""
 _MAGIC = f"mosaic-deploy files 1 {RULES_VERSION}\n".encode()
 _STATUS = struct.Struct("<qqqQQ")
 _RECORD = _STATUS.size + 32
@@ -37,7 +37,7 @@ _HEADER = len(_MAGIC) + 32
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a file's bytes are: their SHA-256 in hex, how many, and what in them looks like a secret."""
+    """A file's SHA-256 in hex, its size in bytes, and possible secrets in it."""
 
     sha256: str
     size: int
@@ -45,14 +45,14 @@ class Digest:
 
 
 class StatCache:
-    """The remembered digests of one project folder, by the file's name below it.
+    """The cached digests of one project folder, by file path relative to it.
 
-    `keep` refuses racy entries: a file whose time stamps are within the clock's grain of the moment it was
-    read may be edited again without `stat` telling.
+    `keep` ignores files that were modified just before they were read: `stat` might not show another edit within the
+    file system's clock granularity.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """`path` None remembers nothing."""
+        """With `path` None, nothing is loaded or saved."""
         self._path = path
         self._records = b""
         self._index: dict[str, int] = {}
@@ -63,7 +63,7 @@ class StatCache:
             self._read()
 
     def find(self, name: str, status: os.stat_result) -> Digest | None:
-        """The digest of the file `name`, where `status` is still what it was when it was read."""
+        """The digest of the file `name`, None if `status` changed since the file was read."""
         number = self._index.get(name)
         if number is None:
             return None
@@ -75,7 +75,7 @@ class StatCache:
         return Digest(record[_STATUS.size :].hex(), status.st_size, self._findings.get(name, ()))
 
     def keep(self, name: str, status: os.stat_result, digest: Digest, began: int) -> None:
-        """Remembers a digest read from a file that was as `status` says; `began` is when, in ns of the clock."""
+        """Caches a digest. `status` is from before reading; `began` is the time reading started, in ns since the epoch."""
         if max(status.st_mtime_ns, status.st_ctime_ns) > began - CLOCK_GRANULARITY_NS or "\0" in name:
             return
         packed = _pack_status(status)
@@ -88,7 +88,7 @@ class StatCache:
         self._changed = True
 
     def write(self) -> None:
-        """Replaces the cache file as a whole, where there is something new. The last of two deployers wins."""
+        """Writes the cache file atomically if there is something new. With concurrent deploys, the last one wins."""
         if self._path is None or not self._changed:
             return
         with contextlib.suppress(OSError, ValueError):
@@ -98,15 +98,18 @@ class StatCache:
         self._changed = False
 
     def _content(self) -> bytes:
-        spare = [name for name in self._index if name not in self._seen][
+        unseen = [name for name in self._index if name not in self._seen][
             : len(self._seen) + MAX_UNSEEN_ENTRIES
         ]
-        starts = [self._index[name] * _RECORD for name in spare]
+        starts = [self._index[name] * _RECORD for name in unseen]
         records = [*self._seen.values(), *(self._records[start : start + _RECORD] for start in starts)]
-        names = [*self._seen, *spare]
+        names = [*self._seen, *unseen]
         listed = "\0".join(names).encode()
-        kept = {name: self._findings[name] for name in names if name in self._findings}
-        found = {name: [(f.rule, f.line, f.column) for f in findings] for name, findings in kept.items()}
+        findings_by_name = {name: self._findings[name] for name in names if name in self._findings}
+        found = {
+            name: [(f.rule, f.line, f.column) for f in findings]
+            for name, findings in findings_by_name.items()
+        }
         extra = json.dumps(found).encode() if found else b""
         body = _COUNT.pack(len(names), len(listed)) + b"".join(records) + listed + extra
         return _MAGIC + hashlib.sha256(body).digest() + body
@@ -123,19 +126,19 @@ class StatCache:
         names = bytes(body[records_end : records_end + length]).decode().split("\0") if count else []
         extra = bytes(body[records_end + length :])
         found: dict[str, Sequence[tuple[str, int, int]]] = json.loads(extra) if extra else {}
-        self._findings = {name: tuple(SecretFinding(*each) for each in all_) for name, all_ in found.items()}
+        self._findings = {name: tuple(SecretFinding(*each) for each in rows) for name, rows in found.items()}
         self._records = bytes(body[_COUNT.size : records_end])
         self._index = dict(zip(names, range(count), strict=True))
 
 
 def stat_cache(root: Path) -> StatCache:
-    """The cache of the project folder `root`, empty where there is none that can be used."""
+    """The cache of the project folder `root`; empty if there is no usable one."""
     key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
     return StatCache(cache_folder() / f"files-{key}.bin")
 
 
 def _pack_status(status: os.stat_result) -> bytes | None:
-    """None for what no file system should say: such a file is read every time."""
+    """None for implausible values; such a file is read every time."""
     try:
         return _STATUS.pack(
             status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
@@ -145,7 +148,7 @@ def _pack_status(status: os.stat_result) -> bytes | None:
 
 
 def _read_owned_file(path: Path) -> bytes:
-    """The file's bytes; OSError for another user's: whoever can write it could make a deploy skip files."""
+    """The content of a cache file. Raises OSError if another user owns it, because they could make a deploy skip files."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
         status = os.fstat(descriptor)
@@ -167,7 +170,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _delete_old_caches(folder: Path) -> None:
-    """Deletes the caches of projects that nobody deploys any more, and what a killed run left."""
+    """Deletes old caches of other projects, and temporary files of killed runs."""
     oldest = time.time() - _MAX_AGE
     with os.scandir(folder) as entries:
         for entry in entries:

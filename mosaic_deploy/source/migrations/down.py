@@ -1,4 +1,4 @@
-"""The way down of a migration: its `-- migrate:down` section, or the file NAME.down.sql beside it."""
+"""Down migrations: the `-- migrate:down` section of a file, or the file NAME.down.sql beside it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class DownMigration:
-    """`file` has the statements at the places where they stand, and nothing else; `description` says where that is.
+    """A down migration. `file` contains only its statements, at their original offsets.
 
-    `no_transaction` is whether the mark asks for no transaction.
+    `description` says where it is written; `no_transaction` is set by `transaction:false` after the section mark.
     """
 
     file: MigrationFile
@@ -25,7 +25,7 @@ class DownMigration:
 
 
 def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[DownMigration, ...]:
-    """Every way down that a migration has: none, one, or (which nobody can mean) two. Raises SourceError's."""
+    """The down migrations of a migration: none, one, or two, which is a mistake. Raises SourceError."""
     section = _down_section(file)
     name = _UP_SUFFIX.sub(".down.sql", file.migration.file)
     beside = [path for path in (root / folder).iterdir() if path.name.lower() == name.lower()]
@@ -34,13 +34,13 @@ def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[
 
 
 def _down_section(file: MigrationFile) -> DownMigration | None:
-    """The down section's text, with everything around it blanked so that places stay what they are."""
+    """The down section. Everything before it is replaced by spaces, so that offsets stay the same."""
     marks = list(SECTION_MARK.finditer(file.text))
-    at = next((n for n, mark in enumerate(marks) if mark.group(1) == "down"), None)
-    if at is None:
+    index = next((n for n, mark in enumerate(marks) if mark.group(1) == "down"), None)
+    if index is None:
         return None
-    start = marks[at].end()
-    end = marks[at + 1].start() if at + 1 < len(marks) else len(file.text)
+    start = marks[index].end()
+    end = marks[index + 1].start() if index + 1 < len(marks) else len(file.text)
     text = re.sub(r"[^\r\n]", " ", file.text[:start]) + file.text[start:end]
-    outside = bool(_NO_TRANSACTION.search(marks[at].group(2)))
-    return DownMigration(replace(file, text=text), "its migrate:down section", outside)
+    no_transaction = bool(_NO_TRANSACTION.search(marks[index].group(2)))
+    return DownMigration(replace(file, text=text), "its migrate:down section", no_transaction)

@@ -1,4 +1,4 @@
-"""The draft of the next migration: `draft.sql` in the migrations folder, which is no migration."""
+"""The draft of the next migration: `draft.sql` in the migrations folder. It isn't deployed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from mosaic_deploy.errors import Location, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import DraftMissing, FileExists, Location, SourceUnreadable, WriteFailed
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import (
     DRAFT_FILE,
@@ -21,7 +21,7 @@ from mosaic_deploy.sql.parse import leading_trivia_length
 
 
 def find_draft(folder: Path) -> Path | None:
-    """The draft's path, by whatever case its name is written in; None where there is none."""
+    """The path of the draft, in any letter case; None if there is none."""
     try:
         found = sorted(path for path in folder.iterdir() if path.name.lower() == DRAFT_FILE)
     except FileNotFoundError:
@@ -32,10 +32,7 @@ def find_draft(folder: Path) -> Path | None:
 
 
 def read_draft(root: Path, folder: str) -> MigrationFile | None:
-    """The draft, not yet parsed; None where there is none, or nothing but blanks in it.
-
-    Raises as `read_migrations` does.
-    """
+    """The draft, not yet parsed; None if there is none or it is blank. Raises the same errors as `read_migrations`."""
     path = find_draft(root / folder)
     if path is None:
         return None
@@ -44,13 +41,13 @@ def read_draft(root: Path, folder: str) -> MigrationFile | None:
 
 
 def parse_draft(file: MigrationFile) -> ParsedFile | None:
-    """None for one without a statement. Raises MigrationInvalid."""
+    """The parsed draft, None if it has no statement. Raises MigrationInvalid."""
     [parsed] = parse_migrations([file])
     return parsed if parsed.units else None
 
 
 def _has_no_statement(path: Path) -> bool:
-    """Whether there is nothing but comments in it. One that can't be read is a draft all the same."""
+    """Whether the file contains only comments. False for an unreadable file, which is treated as a draft."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
@@ -59,64 +56,67 @@ def _has_no_statement(path: Path) -> bool:
 
 
 def draft_note(root: Path, folder: str) -> Note | None:
-    """What a plan says of a draft that lies beside the migrations. It isn't parsed; without a statement it is none."""
+    """A plan's note about a draft that isn't deployed, None if there is no draft with a statement."""
     path = find_draft(root / folder)
     if path is None or _has_no_statement(path):
         return None
     shown = path.relative_to(root).as_posix()
     return Note(
         "draft_left_out",
-        f"{shown} is a draft, so it isn't applied: `mosaic-deploy dev` tries it on a copy of the local database, "
-        "`mosaic-deploy migrate seal NAME` makes it a migration",
+        f"{shown} isn't deployed; run `mosaic-deploy dev` to try it on a copy of the local database, or "
+        "`mosaic-deploy migrate commit NAME` to turn it into a migration",
         Severity.INFO,
     )
 
 
 def commit_draft(root: Path, folder: str, title: str, now: datetime) -> Path:
-    """Gives the folder's draft the next number and a name, and returns its path. Nothing is ever overwritten.
+    """Renames the draft to the next migration and returns the new path. Never overwrites a file.
 
-    Raises SourceRefused where there is no draft, nothing in it, or a file of that name; MigrationInvalid for one that
-    isn't SQL; SourceUnreadable; and as `read_migrations` does.
+    Raises DraftMissing, FileExists, WriteFailed, MigrationInvalid if the draft isn't valid SQL, UsageInvalid for a title
+    without letters and digits, and the errors of `read_migrations`.
     """
     draft = _require_draft(root, folder)
     existing = [file.migration.file for file in read_migrations(root, folder)]
-    sealed = draft.with_name(f"{next_version(existing, now)}_{slugify(title)}.sql")
-    shown = sealed.relative_to(root).as_posix()
+    target = draft.with_name(f"{next_version(existing, now)}_{slugify(title)}.sql")
+    shown = target.relative_to(root).as_posix()
     try:
-        _rename_without_overwriting(draft, sealed)
+        _rename_without_overwriting(draft, target)
     except FileExistsError:
-        raise SourceRefused(f"{shown} is there already", location=Location(shown)) from None
+        raise FileExists(f"{shown} already exists", location=Location(shown)) from None
     except OSError as error:
-        raise SourceUnreadable(f"{shown} can't be made: {error.strerror}") from None
-    return sealed
+        raise WriteFailed(f"{shown} can't be created: {error.strerror}") from None
+    return target
 
 
 def _require_draft(root: Path, folder: str) -> Path:
     path = find_draft(root / folder)
     if path is None:
-        raise SourceRefused(
-            f"there is no {folder}/{DRAFT_FILE}",
-            hint=f"write SQL into {folder}/{DRAFT_FILE}: `mosaic-deploy dev` tries it on every save",
+        raise DraftMissing(
+            f"{folder}/{DRAFT_FILE} doesn't exist",
+            hint=f"write SQL into {folder}/{DRAFT_FILE}; `mosaic-deploy dev` tries it on every save",
         )
     file = read_draft(root, folder)
     if file is None or parse_draft(file) is None:
         shown = path.relative_to(root).as_posix()
-        raise SourceRefused(f"{shown} has no statement in it", location=Location(shown))
+        raise DraftMissing(f"{shown} contains no statement", location=Location(shown))
     return path
 
 
-def _rename_without_overwriting(draft: Path, sealed: Path) -> None:
-    """A rename that overwrites nothing: the second name is made, which fails where there is one, then the first goes."""
+def _rename_without_overwriting(draft: Path, target: Path) -> None:
+    """Renames by creating a hard link, which fails if the target exists, and deleting the old name.
+
+    Raises FileExistsError.
+    """
     if not draft.is_symlink():
         try:
-            os.link(draft, sealed)
+            os.link(draft, target)
         except FileExistsError:
             raise
         except OSError:
-            pass  # a file system without second names
+            pass  # the file system has no hard links
         else:
             draft.unlink()
             return
-    if os.path.lexists(sealed):
+    if os.path.lexists(target):
         raise FileExistsError
-    draft.rename(sealed)
+    draft.rename(target)

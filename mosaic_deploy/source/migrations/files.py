@@ -1,4 +1,4 @@
-"""Migration files: their names, their order, and what is in them."""
+"""Reads migration files: names, order, sections, and their statements."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, 
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
 DRAFT_FILE = "draft.sql"
-"""The name of the one file of the folder that is no migration; see source/draft.py."""
+"""The draft in the migrations folder, which isn't a migration. See draft.py."""
 _MAX_VERSION_DIGITS = 18
-"""Digits: the ledger keeps versions as bigint."""
+"""The ledger stores versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _LEDGER_WRITE = (
-    f"changes the schema {LEDGER_SCHEMA}, where mosaic-deploy records what it has applied; only deploys and "
-    "`mosaic-deploy migrate repair` write there"
+    f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
+    "`mosaic-deploy migrate repair` may change it"
 )
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
 SECTION_MARK = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
-"""dbmate's marks: which way, and the options behind it."""
+"""dbmate's section marks: direction and options."""
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """One file as read. `relative_path` is its path relative to the project folder, for messages."""
+    """A file with its text. `relative_path` is relative to the project folder."""
 
     migration: Migration
     relative_path: str
@@ -45,14 +45,14 @@ class MigrationFile:
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A file's statements as units."""
+    """A file parsed into units: groups of statements that commit together."""
 
     file: MigrationFile
     units: tuple[Unit, ...]
 
     @cached_property
     def prefix_checksums(self) -> tuple[str, ...]:
-        """The semantic checksum of the first one, two, … all units. Worked out when it is asked for."""
+        """The semantic checksum of the first one, two, … and all units."""
         return semantic_checksums([unit.statements for unit in self.units])
 
     @property
@@ -61,36 +61,37 @@ class ParsedFile:
 
 
 def read_migrations(
-    root: Path, folder: str, mistakes: ErrorCollector | None = None
+    root: Path, folder: str, errors: ErrorCollector | None = None
 ) -> tuple[MigrationFile, ...]:
     """The folder's migrations in numeric order, not yet parsed.
 
-    What is refused is added to `mistakes` where those are given, and left out; else all of it is raised at once.
-    Raises MigrationInvalid with every misnamed or duplicate file, SourceUnreadable for one that can't be read,
-    SourceRefused for links that leave the project folder.
+    Errors are added to `errors` if given, and the files left out; else all are raised at once: MigrationInvalid with
+    every misnamed or duplicate file, SourceUnreadable, SourceRefused for links out of the project folder.
     """
-    shown = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
-    told = ErrorCollector(folder) if mistakes is None else mistakes
+    paths = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
+    collector = ErrorCollector(folder) if errors is None else errors
     if problems := [
-        _outside_link_problem(name) for path, name in shown.items() if not _is_inside(path, root)
+        _outside_link_problem(name) for path, name in paths.items() if not _is_inside(path, root)
     ]:
-        told.add(SourceRefused("some migrations can't be read", problems=problems))
-    if problems := [_name_problem(name) for path, name in shown.items() if not _version(path.name)]:
-        told.add(MigrationInvalid("migration files need names that order them", problems=problems))
-    good = {path: name for path, name in shown.items() if _version(path.name) and _is_inside(path, root)}
-    read = (told.collect(partial(_read, path, name)) for path, name in good.items())
+        collector.add(SourceRefused("some migrations can't be read", problems=problems))
+    if problems := [_name_problem(name) for path, name in paths.items() if not _version(path.name)]:
+        collector.add(
+            MigrationInvalid("migration files need a version number in their names", problems=problems)
+        )
+    valid = {path: name for path, name in paths.items() if _version(path.name) and _is_inside(path, root)}
+    read = (collector.collect(partial(_read, path, name)) for path, name in valid.items())
     files = sorted((file for file in read if file), key=lambda f: f.migration.order)
     if problems := list(_duplicates(files)):
-        told.add(MigrationInvalid("two migrations have the same version", problems=problems))
-    if mistakes is None:
-        told.raise_collected()
+        collector.add(MigrationInvalid("two migrations have the same version", problems=problems))
+    if errors is None:
+        collector.raise_collected()
     return tuple(files)
 
 
 def read_sql_file(root: Path, path: Path) -> MigrationFile:
-    """One file of SQL that is no migration: its version is empty unless its name begins with one.
+    """An SQL file that needn't be a migration; its version is empty if the name has none.
 
-    Raises as `read_migrations` does.
+    Raises the same errors as `read_migrations`.
     """
     shown = path.relative_to(root).as_posix()
     if not _is_inside(path, root):
@@ -99,29 +100,32 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
 
 
 def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
-    """Parses files. Raises MigrationInvalid with what is wrong with each, all at once."""
+    """Parses files. Raises MigrationInvalid with the problems of all files."""
     parsed: list[ParsedFile] = []
     problems: list[Problem] = []
-    unreadable = False
+    has_syntax_error = False
     for file in files:
         try:
             parsed.append(_parse(file))
         except (SqlSyntaxError, TransactionControlError) as error:
-            unreadable = unreadable or isinstance(error, SqlSyntaxError)
+            has_syntax_error = has_syntax_error or isinstance(error, SqlSyntaxError)
             problems.append(_problem(file, error))
     if problems:
-        raise MigrationInvalid(_error_summary(files, problems, unreadable=unreadable), problems=problems)
+        summary = _error_summary(files, problems, has_syntax_error=has_syntax_error)
+        raise MigrationInvalid(summary, problems=problems)
     return tuple(parsed)
 
 
-def _error_summary(files: Sequence[MigrationFile], problems: Sequence[Problem], *, unreadable: bool) -> str:
+def _error_summary(
+    files: Sequence[MigrationFile], problems: Sequence[Problem], *, has_syntax_error: bool
+) -> str:
     noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
-    count = f"a {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
-    return f"{count} can't be {'read as PostgreSQL' if unreadable else 'applied as written'}"
+    count = f"1 {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
+    return f"SQL syntax error in {count}" if has_syntax_error else f"{count} can't be applied as written"
 
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
-    """Where in `file` the character `offset` of `statement` stands."""
+    """The location of a character in `file`; `offset` counts from the start of `statement`."""
     return _location(file, statement.offset + offset)
 
 
@@ -130,7 +134,7 @@ def _sql_files(folder: Path) -> list[Path]:
         found = [p for p in folder.iterdir() if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
     except OSError as error:
         raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
-    # A link that leads nowhere is kept: reading it fails, and a migration isn't left out without a word.
+    # Broken links are kept, so that reading them reports an error instead of silently skipping a migration.
     up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT_FILE)]
     return sorted(p for p in up if p.is_file() or p.is_symlink())
 
@@ -140,7 +144,7 @@ def _is_inside(path: Path, root: Path) -> bool:
 
 
 def _outside_link_problem(shown: str) -> Problem:
-    return Problem("a link that leaves the project folder", Location(shown), hint="copy the file")
+    return Problem("links out of the project folder", Location(shown), hint="copy the file")
 
 
 def _version(name: str) -> str | None:
@@ -172,7 +176,7 @@ def _decode(content: bytes, shown: str) -> str:
         where = Location(shown, line, column)
         raise MigrationInvalid(
             f"{shown} isn't UTF-8",
-            problems=[Problem("a byte that isn't UTF-8", where, hint="save the file as UTF-8")],
+            problems=[Problem("invalid UTF-8", where, hint="save the file as UTF-8")],
         ) from error
 
 
@@ -180,7 +184,7 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
     for before, after in pairwise(files):
         if before.migration.version == after.migration.version:
             message = f"has the same version as {before.migration.file}"
-            yield Problem(message, Location(after.relative_path), hint="give one of them another number")
+            yield Problem(message, Location(after.relative_path), hint="renumber one of them")
 
 
 def _name_problem(shown: str) -> Problem:
@@ -188,13 +192,13 @@ def _name_problem(shown: str) -> Problem:
     name = PurePosixPath(shown).name
     found = re.match(r"0*([0-9]+)", name)
     if found is None:
-        return Problem("no version number at the beginning of the name", Location(shown), hint=hint)
+        return Problem("the name doesn't start with a version number", Location(shown), hint=hint)
     if len(found.group(1)) > _MAX_VERSION_DIGITS:
-        message = f"a version number of more than {_MAX_VERSION_DIGITS} digits"
+        message = f"the version number has more than {_MAX_VERSION_DIGITS} digits"
         return Problem(message, Location(shown), hint=hint)
     number, rest = found.group(), name[found.end() : -len(".sql")]
     better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
-    message = f"no _ or - between the version number {number} and the rest of the name"
+    message = f"missing _ or - after the version number {number}"
     return Problem(message, Location(shown), hint=f"rename it to {better}")
 
 
@@ -209,30 +213,30 @@ def _parse(file: MigrationFile) -> ParsedFile:
 
 
 def _directives(text: str) -> Iterator[str]:
-    """What `-- mosaic:` comments say. Raises TransactionControlError for one that means nothing: it would be ignored."""
+    """The values of `-- mosaic:` comments. Raises TransactionControlError for unknown ones."""
     for found in _DIRECTIVE.finditer(text):
         if not _KNOWN_DIRECTIVE.fullmatch(found.group(1)):
             raise TransactionControlError(
-                f"unknown directive {found.group(1)!r}; known is transaction=false", found.start(1)
+                f"unknown directive {found.group(1)!r}; the only one is transaction=false", found.start(1)
             )
         yield found.group(1)
 
 
 def _up_section(text: str) -> tuple[str, str]:
-    """The text with everything outside dbmate's `migrate:up` section blanked, and that line's options.
+    """The text with everything outside the `migrate:up` section replaced by spaces, and the mark's options.
 
-    Raises TransactionControlError for statements that would be left out without a word, SqlSyntaxError.
+    Raises TransactionControlError for statements outside the sections, SqlSyntaxError.
     """
     marks = list(SECTION_MARK.finditer(text))
     if not marks:
         return text, ""
     up = next((mark for mark in marks if mark.group(1) == "up"), None)
     if up is None:
+        raise TransactionControlError("-- migrate:down without a -- migrate:up section", marks[0].start())
+    if marks[0] is up and (outside := parse(text[: up.start()])):
         raise TransactionControlError(
-            "-- migrate:down without -- migrate:up: what is to be applied?", marks[0].start()
+            "this statement is before -- migrate:up and would be skipped", outside[0].offset
         )
-    if marks[0] is up and (lost := parse(text[: up.start()])):
-        raise TransactionControlError("a statement before -- migrate:up is in no section", lost[0].offset)
     down = next((mark for mark in marks if mark.start() > up.end()), None)
     end = down.start() if down else len(text)
     blanked = re.sub(r"[^\r\n]", " ", text[: up.start()])
@@ -249,7 +253,7 @@ def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
 
 
 def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
-    """Raises TransactionControlError for what would change the record of what is applied, as far as the statements name it."""
+    """Raises TransactionControlError for statements that change the tracking tables, except in dynamic SQL."""
     if LEDGER_SCHEMA in text.lower() and (found := first_ledger_write(statements, text)):
         raise TransactionControlError(_LEDGER_WRITE, found[1])
 
@@ -259,7 +263,7 @@ def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlErro
         return Problem(error.message, _location(file, error.offset))
     if error.offset is None:
         return Problem(error.message, Location(file.relative_path))
-    # What explains mistakes is loaded only where there is one.
+    # Imported only to explain an error.
     from mosaic_deploy.sql.dialect import dialect_hint
     from mosaic_deploy.sql.psql import find_psql_mistake
 

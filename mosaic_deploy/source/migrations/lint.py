@@ -1,4 +1,4 @@
-"""Migration files as the review of their hazards reads them."""
+"""Lints parsed migration files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from mosaic_deploy.sql.hazards import Script, review
 
 
 def script(parsed: ParsedFile, done: int = 0) -> Script:
-    """A parsed file; `done` of its units are committed already."""
+    """The input of a hazard review. The first `done` units of the file are already committed."""
     return Script(parsed.file.relative_path, parsed.file.text, parsed.units, done)
 
 
 def lint(
     parsed: Sequence[ParsedFile], only: Sequence[str] = (), policy: PolicySpec | None = None
 ) -> tuple[Hazard, ...]:
-    """What each file would do if it alone were pending and the files before it were applied; the worst first.
+    """The hazards of each file, as if it were pending and all earlier ones applied; the worst first.
 
-    `only` are names of files: the others are read, for what they say of tables, and not reported. The `policy`
-    says which tables are watched more closely.
+    If `only` has file names, other files are read for their table definitions but not reported. `policy` names the
+    protected tables.
     """
-    found = review([script(one) for one in parsed], all_pending=False, policy=policy).hazards
-    shown = {one.file.relative_path for one in parsed if not only or one.file.migration.file in only}
-    return tuple(worst_first(tuple(hazard for hazard in found if hazard.location.file in shown)))
+    found = review([script(each) for each in parsed], all_pending=False, policy=policy).hazards
+    reported = {each.file.relative_path for each in parsed if not only or each.file.migration.file in only}
+    return tuple(worst_first(tuple(hazard for hazard in found if hazard.location.file in reported)))

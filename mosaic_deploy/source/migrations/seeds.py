@@ -1,12 +1,14 @@
-"""Seed files: SQL that fills a database once its migrations have run."""
+"""Seed files: SQL that fills the database after the migrations."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import Location, ManifestInvalid, MigrationInvalid, Problem, SourceUnreadable
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.migrations.files import (
     MigrationFile,
@@ -18,12 +20,15 @@ from mosaic_deploy.source.migrations.files import (
 from mosaic_deploy.sql.execution.units import ExecutionMode
 
 
-def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
-    """The files that the manifest names, in its order, and by name within a folder; each once, not yet parsed.
+def read_seeds(manifest: Manifest) -> tuple[MigrationFile, ...]:
+    """The seed files in the order of `database.seeds`, by name within a folder; each once, not yet parsed.
 
-    As `version` they have a name of their place in this order. Raises SourceError's children, MigrationInvalid.
+    Their `version` is seed1, seed2, …. Raises ManifestInvalid for a file that isn't .sql, SourceError, MigrationInvalid.
     """
-    paths = dict.fromkeys(path for name in named for path in _seed_paths(root, root / name))
+    root = manifest.root
+    seeds = manifest.database.seeds if manifest.database else ()
+    _require_sql_files(manifest, seeds)
+    paths = dict.fromkeys(path for name in seeds for path in _seed_paths(root / name))
     files = [read_sql_file(root, path) for path in paths]
     return tuple(
         replace(file, migration=replace(file.migration, version=f"seed{number}", file=file.relative_path))
@@ -32,46 +37,53 @@ def read_seeds(root: Path, named: Sequence[str]) -> tuple[MigrationFile, ...]:
 
 
 def seed_objects(files: Iterable[MigrationFile]) -> dict[str, Object]:
-    """The files as objects by path; the size is that of their text in UTF-8."""
+    """The files as Objects by path. The size is that of the text in UTF-8."""
     return {
         file.relative_path: Object(file.relative_path, file.migration.checksum, len(file.text.encode()))
         for file in files
     }
 
 
-def _seed_paths(root: Path, path: Path) -> Iterator[Path]:
+def _seed_paths(path: Path) -> Iterator[Path]:
     try:
         if not path.is_dir():
-            yield _require_sql_file(root, path)
+            yield path
             return
         inside = sorted(path.iterdir())
     except OSError as error:
-        raise SourceUnreadable(f"a seed can't be read: {error}") from error
+        raise SourceUnreadable(f"can't read a seed: {error}") from error
     yield from (p for p in inside if p.suffix.lower() == ".sql" and not p.name.startswith("."))
 
 
-def _require_sql_file(root: Path, path: Path) -> Path:
-    if path.suffix.lower() != ".sql":
-        shown = path.relative_to(root).as_posix()
-        raise SourceRefused(f"{shown} is no .sql file", location=Location(shown), hint="seeds are SQL")
-    return path
+def _require_sql_files(manifest: Manifest, seeds: Sequence[str]) -> None:
+    """Raises ManifestInvalid for seeds that are neither .sql files nor folders."""
+    problems = []
+    for number, seed in enumerate(seeds):
+        path = manifest.root / seed
+        if path.suffix.lower() != ".sql" and not os.path.isdir(path):  # noqa: PTH112 - never raises
+            field = f"database.seeds[{number}]"
+            problems.append(Problem(f"{seed} isn't a .sql file", manifest.locate(field), field))
+    if problems:
+        raise ManifestInvalid("seeds must be .sql files, or folders of them", problems=problems)
 
 
 def parse_seeds(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
-    """Files parsed. Raises MigrationInvalid for what isn't SQL, or can't be one transaction."""
+    """Parses seeds. Raises MigrationInvalid for syntax errors and for statements that can't run in one transaction."""
     parsed = parse_migrations(files)
     problems = [problem for each in parsed for problem in _problems(each)]
     if problems:
-        raise MigrationInvalid("a seed is run as one transaction, and this can't be", problems=problems)
+        raise MigrationInvalid("a seed must run as one transaction", problems=problems)
     return parsed
 
 
 def _problems(parsed: ParsedFile) -> Iterator[Problem]:
-    parts = [unit for unit in parsed.units if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
-    if len(parsed.units) > 1 or parts:
-        unit = parts[0] if parts else parsed.units[1]
+    outside = [unit for unit in parsed.units if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
+    if len(parsed.units) > 1 or outside:
+        unit = outside[0] if outside else parsed.units[1]
         where = statement_location(parsed.file, unit.statements[0])
-        reason = unit.reason or "it has transactions of its own"
+        reason = unit.reason or "it has its own transactions"
         yield Problem(
-            reason, where if unit.statements else Location(parsed.file.relative_path), hint="use a migration"
+            reason,
+            where if unit.statements else Location(parsed.file.relative_path),
+            hint="move it to a migration",
         )

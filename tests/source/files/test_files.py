@@ -1,4 +1,4 @@
-"""Which files are deployed: tests/cases/files holds a tree, a selection, and what is found or refused of it.
+"""Selecting and reading files. Each case in tests/cases/files has a tree, a selection, and the expected result.
 
 A tree maps names to contents; `-> target` makes a link, `|` a fifo, a name ending in `/` an empty folder.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mosaic_deploy.errors import SourceChanged, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import IgnoreFileInvalid, SourceChanged, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.folder import SERVED_SUFFIXES, read_files, refuse_unserved
 from mosaic_deploy.source.files.gitignore import FileSelection
@@ -25,7 +25,7 @@ from mosaic_deploy.source.files.walk import ALWAYS_LEFT_OUT, Walk
 CASES = sorted((Path(__file__).parents[2] / "cases" / "files").glob("*.json"))
 
 
-def plant(root: Path, tree: dict[str, str]) -> None:
+def create_tree(root: Path, tree: dict[str, str]) -> None:
     for name, content in tree.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,15 +40,15 @@ def plant(root: Path, tree: dict[str, str]) -> None:
 
 
 def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
-    """What is found or refused; secrets, notes, ignored and hidden names where there are any."""
+    """The files found or the problems, and any secrets, notes, ignored and hidden names."""
     chosen = {
         key: tuple(value) if isinstance(value, list) else value for key, value in case["selection"].items()
     }
     try:
         files = read_files(root, FileSelection(**{"dir": "public", **chosen}))
-    except SourceRefused as error:
+    except (IgnoreFileInvalid, SourceRefused) as error:
         return {"problems": [str(problem) for problem in error.problems]}
-    told = {
+    result = {
         "found": [f"{name} < {file.relative_path}" for name, file in files.found.items()],
         "secrets": [str(problem) for problem in files.secrets],
         "notes": [
@@ -57,16 +57,16 @@ def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
         "ignored": files.ignored,
         "hidden": files.hidden,
     }
-    return {key: value for key, value in told.items() if value or key == "found"}
+    return {key: value for key, value in result.items() if value or key == "found"}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_selection(path: Path, tmp_path: Path) -> None:
     case = json.loads(path.read_text())
     root = tmp_path / "project"
-    plant(root, {"public/": "", **case["tree"]})
+    create_tree(root, {"public/": "", **case["tree"]})
     if any(root / name not in (root / name).parent.iterdir() for name in case["tree"]):
-        pytest.skip("this file system doesn't tell the names of the tree apart")
+        pytest.skip("this file system doesn't distinguish the names in the tree")
     expected = {key: value for key, value in case.items() if key not in ("tree", "selection")}
     assert outcome(root, case) == expected
 
@@ -76,7 +76,7 @@ def test_there_are_cases() -> None:
 
 
 def public(tmp_path: Path, **tree: str) -> dict[str, LocalFile]:
-    plant(tmp_path, {f"public/{name}": content for name, content in tree.items()})
+    create_tree(tmp_path, {f"public/{name}": content for name, content in tree.items()})
     return read_files(tmp_path, FileSelection("public")).found
 
 
@@ -87,43 +87,43 @@ def test_files_are_hashed(tmp_path: Path) -> None:
     assert file.source == tmp_path / "public" / "big.txt"
 
 
-def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
+def test_empty_files_are_deployed(tmp_path: Path) -> None:
     assert public(tmp_path, a="")["a"].object == Object("a", hashlib.sha256(b"").hexdigest(), 0)
 
 
-def test_files_come_in_order_of_name(tmp_path: Path) -> None:
+def test_files_are_sorted_by_name(tmp_path: Path) -> None:
     found = public(tmp_path, **{"b.css": "", "a/z.css": "", "a.css": "", "Z.css": "", "é.css": ""})
     assert list(found) == sorted(found)
 
 
 @pytest.mark.parametrize("name", sorted(ALWAYS_LEFT_OUT - {IGNORE_FILE}))
-def test_some_names_are_never_deployed_even_when_named(tmp_path: Path, name: str) -> None:
-    plant(tmp_path, {f"public/{name}": "x", "public/sub/a.css": "", f"public/sub/{name}/inside": "x"})
+def test_some_names_are_never_deployed_even_if_included(tmp_path: Path, name: str) -> None:
+    create_tree(tmp_path, {f"public/{name}": "x", "public/sub/a.css": "", f"public/sub/{name}/inside": "x"})
     selection = FileSelection("public", include=(name, "sub/", "*"))
     assert list(read_files(tmp_path, selection).found) == ["sub/a.css"]
 
 
-def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "public").mkdir()
     try:
         Path(os.fsdecode(os.fsencode(tmp_path / "public") + b"/caf\xe9.css")).touch()
     except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
+        pytest.skip("this file system accepts only UTF-8 names")
     with pytest.raises(SourceRefused) as caught:
         read_files(tmp_path, FileSelection("public"))
     [problem] = caught.value.problems
-    assert str(problem) == "public/caf?.css: a name that isn't valid UTF-8"
+    assert str(problem) == "public/caf?.css: the name isn't valid UTF-8"
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="public can't be read: No such file or directory"):
         read_files(tmp_path, FileSelection("public"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 @pytest.mark.parametrize("name", ["a.css", "sub"])
-def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
-    plant(tmp_path, {"public/a.css": "", "public/sub/b.css": ""})
+def test_unreadable_files_and_folders_are_reported(tmp_path: Path, name: str) -> None:
+    create_tree(tmp_path, {"public/a.css": "", "public/sub/b.css": ""})
     (tmp_path / "public" / name).chmod(0)
     try:
         with pytest.raises(SourceUnreadable, match=f"public/{name} can't be read: Permission denied"):
@@ -132,25 +132,25 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
         (tmp_path / "public" / name).chmod(0o700)
 
 
-def test_what_hosting_does_not_serve_is_named_at_once(tmp_path: Path) -> None:
+def test_unsupported_file_types_are_reported_together(tmp_path: Path) -> None:
     found = public(tmp_path, **{"a.woff2": "", "b.MAP": "", "LICENSE": "", "c.CSS": "", "d.html": ""})
     with pytest.raises(SourceRefused) as caught:
         refuse_unserved(found)
     assert [str(problem) for problem in caught.value.problems] == [
-        "public/LICENSE: static hosting doesn't serve files without a suffix",
-        "public/a.woff2: static hosting doesn't serve .woff2",
-        "public/b.MAP: static hosting doesn't serve .MAP",
+        "public/LICENSE: static hosting doesn't serve files without an extension",
+        "public/a.woff2: static hosting doesn't serve .woff2 files",
+        "public/b.MAP: static hosting doesn't serve .MAP files",
     ]
     assert "static.exclude" in (caught.value.hint or "")
 
 
-def test_everything_the_guide_lists_is_served(tmp_path: Path) -> None:
+def test_file_types_in_the_guide_are_supported(tmp_path: Path) -> None:
     guide = ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp"
     assert set(guide.split()) == SERVED_SUFFIXES
     refuse_unserved(public(tmp_path, **{f"a{suffix}": "" for suffix in SERVED_SUFFIXES}))
 
 
-def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "public").mkdir()
     monkeypatch.chdir(tmp_path / "public")  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as opened:
@@ -158,42 +158,42 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(SourceRefused) as caught:
             read_files(tmp_path, FileSelection("public"))
     assert [str(problem) for problem in caught.value.problems] == [
-        "public/s: neither a file nor a folder; leave it out with exclude"
+        "public/s: neither a file nor a folder; exclude it"
     ]
 
 
-def test_a_folder_that_vanishes_meanwhile_is_told_as_that(tmp_path: Path) -> None:
-    plant(tmp_path, {"public/a": "", "public/sub/b": ""})
+def test_a_folder_that_disappears_is_reported(tmp_path: Path) -> None:
+    create_tree(tmp_path, {"public/a": "", "public/sub/b": ""})
     files = Walk(tmp_path, FileSelection("public")).files()
     assert next(files).name == "a"
     shutil.rmtree(tmp_path / "public/sub")
-    with pytest.raises(SourceChanged, match="public/sub vanished while the files were read"):
+    with pytest.raises(SourceChanged, match="public/sub disappeared while the files were read"):
         list(files)
 
 
-def test_a_folder_that_becomes_a_file_meanwhile_is_told_as_that(tmp_path: Path) -> None:
-    plant(tmp_path, {"public/a": "", "public/sub/b": ""})
+def test_a_folder_that_becomes_a_file_is_reported(tmp_path: Path) -> None:
+    create_tree(tmp_path, {"public/a": "", "public/sub/b": ""})
     files = Walk(tmp_path, FileSelection("public")).files()
     next(files)
     shutil.rmtree(tmp_path / "public/sub")
     (tmp_path / "public/sub").touch()
-    with pytest.raises(SourceChanged, match="public/sub vanished"):
+    with pytest.raises(SourceChanged, match="public/sub disappeared"):
         list(files)
 
 
-def test_a_file_that_vanishes_meanwhile_is_told_as_that(tmp_path: Path) -> None:
-    class Late(StatCache):
+def test_a_file_that_disappears_is_reported(tmp_path: Path) -> None:
+    class DeletingCache(StatCache):
         def find(self, name: str, status: os.stat_result) -> None:
             (tmp_path / name).unlink()
 
-    plant(tmp_path, {"public/a": "x"})
-    with pytest.raises(SourceChanged, match="public/a vanished while the files were read"):
-        read_files(tmp_path, FileSelection("public"), Late(None))
+    create_tree(tmp_path, {"public/a": "x"})
+    with pytest.raises(SourceChanged, match="public/a disappeared while the files were read"):
+        read_files(tmp_path, FileSelection("public"), DeletingCache(None))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_everything_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
-    plant(tmp_path, {"public/a": "", "public/b": "", "public/c": ""})
+def test_unreadable_files_are_reported_together(tmp_path: Path) -> None:
+    create_tree(tmp_path, {"public/a": "", "public/b": "", "public/c": ""})
     for name in "ab":
         (tmp_path / "public" / name).chmod(0)
     with pytest.raises(SourceUnreadable) as caught:
@@ -204,8 +204,8 @@ def test_everything_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> None:
-    plant(
+def test_excluded_names_are_counted_in_one_note(tmp_path: Path) -> None:
+    create_tree(
         tmp_path,
         {
             "public/index.html": "",
@@ -220,11 +220,8 @@ def test_names_that_were_left_out_are_counted_in_one_line(tmp_path: Path) -> Non
     )
     files = read_files(tmp_path, FileSelection("public", exclude=(".secret.json",)))
     [note] = files.notes("static")
-    assert (
-        note.message
-        == "static: 1 left out by .mosaicignore, 2 left out for a dot at the beginning of the name"
-    )
-    [note] = files.notes("storage")
+    assert note.message == "static: 1 excluded by .mosaicignore, 2 excluded as dotfiles"
+    [note] = files.notes("asset")
     assert note.message.startswith("storage: ")
     assert not list(
         read_files(tmp_path, FileSelection("public", ("*.html",), ("draft.html",))).notes("static")

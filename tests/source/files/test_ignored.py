@@ -1,4 +1,4 @@
-"""`.mosaicignore` leaves out what git would leave out by the same lines: asked of git itself."""
+"""`.mosaicignore` excludes the same files as git with the same patterns, compared with git itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FILES = st.dictionaries(
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all work trees: nothing is ever added to it."""
+    """An empty repository, used with all work trees."""
     folder = tmp_path_factory.mktemp("repository")
     if GIT is not None:
         subprocess.run([GIT, "init", "-q", "--bare", str(folder)], check=True)
@@ -57,7 +57,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(GIT is None, reason="git isn't installed")
 @settings(max_examples=150, deadline=None)
 @given(FILES)
-def test_what_is_left_is_what_git_leaves(repository: Path, ignores: dict[str, list[str]]) -> None:
+def test_the_same_files_as_in_git(repository: Path, ignores: dict[str, list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         public = Path(folder) / "public"
         for name in NAMES:
@@ -66,10 +66,12 @@ def test_what_is_left_is_what_git_leaves(repository: Path, ignores: dict[str, li
         for where, lines in ignores.items():
             text = "\n".join(line for line in lines if pattern_mistake(line.removesuffix("\r")) is None)
             (public / where / ".mosaicignore").write_text(text, newline="")
-        assert set(read_files(Path(folder), FileSelection("public")).found) == left_by_git(repository, public)
+        assert set(read_files(Path(folder), FileSelection("public")).found) == listed_by_git(
+            repository, public
+        )
 
 
-def left_by_git(repository: Path, folder: Path) -> set[str]:
+def listed_by_git(repository: Path, folder: Path) -> set[str]:
     where = [f"--git-dir={repository}", f"--work-tree={folder}", "-C", str(folder)]
     git = [str(GIT), "-c", "core.excludesFile=/dev/null", *where]
     listing = [*git, "ls-files", "-z", "--others", "--exclude-per-directory=.mosaicignore"]
@@ -80,10 +82,10 @@ def left_by_git(repository: Path, folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     "line", ["", "  ", "# comment", "a", "!a", "/a/", "\\!a", "\\#a", "a b", "*", "**", "a/**/b"]
 )
-def test_good_lines(line: str) -> None:
+def test_valid_lines(line: str) -> None:
     assert pattern_mistake(line) is None
 
 
 @pytest.mark.parametrize("line", ["!", "/", "!/", "//", "[a", "[z-a]", "a\\", "[[:digit:]]"])
-def test_lines_that_mean_nothing_are_mistakes(line: str) -> None:
+def test_invalid_lines(line: str) -> None:
     assert pattern_mistake(line)

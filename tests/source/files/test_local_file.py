@@ -1,4 +1,4 @@
-"""Reading a file once more when it is sent: the planned bytes, or SourceChanged before they are whole."""
+"""Reading a file for upload yields the planned content, or raises SourceChanged before the last chunk."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ EDITS: list[Callable[[Path], None]] = [
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_file_that_changed_before_it_is_sent(tmp_path: Path, edit: Callable[[Path], None]) -> None:
+def test_a_file_that_changed_before_upload(tmp_path: Path, edit: Callable[[Path], None]) -> None:
     file = planned(tmp_path, b"x" * 3 * SIZE)
     edit(file.source)
     with pytest.raises(SourceChanged, match="a changed on disk after the plan was made") as caught:
@@ -97,7 +97,7 @@ def test_a_file_that_changed_before_it_is_sent(tmp_path: Path, edit: Callable[[P
 
 @pytest.mark.parametrize("edit", [lost_its_end, grew, grew_much, was_edited_at_its_end])
 @pytest.mark.parametrize("after", [1, 2])
-def test_a_file_that_changes_while_it_is_sent_never_arrives_whole(
+def test_a_file_that_changes_during_upload_is_never_sent_completely(
     tmp_path: Path, edit: Callable[[Path], None], after: int
 ) -> None:
     file = planned(tmp_path, b"x" * 4 * SIZE)
@@ -111,10 +111,8 @@ def test_a_file_that_changes_while_it_is_sent_never_arrives_whole(
 
 
 @pytest.mark.parametrize("edit", [replaced, Path.unlink])
-def test_a_file_that_another_takes_the_place_of_is_sent_as_it_was(
-    tmp_path: Path, edit: Callable[[Path], None]
-) -> None:
-    """The file that was opened is still there as a whole: those are the planned bytes."""
+def test_a_replaced_file_is_sent_with_its_old_content(tmp_path: Path, edit: Callable[[Path], None]) -> None:
+    """The open file still has the planned content."""
     file = planned(tmp_path, b"x" * 4 * SIZE)
     chunks = unchanged_chunks(file, SIZE)
     arrived = next(chunks)
@@ -122,7 +120,7 @@ def test_a_file_that_another_takes_the_place_of_is_sent_as_it_was(
     assert arrived + b"".join(chunks) == b"x" * 4 * SIZE
 
 
-def test_an_edit_behind_the_reading_is_none_of_what_is_sent(tmp_path: Path) -> None:
+def test_an_edit_of_an_already_sent_part_has_no_effect(tmp_path: Path) -> None:
     file = planned(tmp_path, b"x" * 4 * SIZE)
     chunks = unchanged_chunks(file, SIZE)
     arrived = next(chunks)
@@ -132,9 +130,7 @@ def test_an_edit_behind_the_reading_is_none_of_what_is_sent(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_not_opened_and_nothing_waits(
-    tmp_path: Path, make: Callable[[Path], None]
-) -> None:
+def test_special_files_are_not_opened_and_do_not_block(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "a")
-    with pytest.raises(OSError, match=r"neither a file nor a folder|Is a directory"):
+    with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
         open_regular(tmp_path / "a")

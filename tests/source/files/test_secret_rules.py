@@ -1,5 +1,6 @@
-"""What looks like a secret: good and bad texts of every rule. Secrets here are put together, so that no tool
-that looks through this repository takes them for real ones.
+"""Texts with and without secrets for every rule.
+
+Secrets are concatenated here, so that secret scanners of this repository don't report them.
 """
 
 from __future__ import annotations
@@ -144,17 +145,17 @@ def test_good(text: str) -> None:
     assert scan_for_secrets(f"before '{text}' after\n".encode()) == ()
 
 
-def test_every_rule_is_tried_and_named() -> None:
+def test_every_rule_has_cases_and_a_name() -> None:
     assert {rule for rule, _ in RULES} == BAD.keys() == SECRET_KINDS.keys() - {"env_file"}
 
 
-def test_a_finding_has_line_and_column_in_characters_and_nothing_of_the_secret() -> None:
+def test_a_finding_has_line_and_column_but_not_the_secret() -> None:
     [finding] = scan_for_secrets(f"one\ntwo\nžluť {KEY}".encode())
     assert finding == SecretFinding("mosaic_key", 3, 6)
     assert finding.message == "looks like a Mosaic API key"
 
 
-def test_several_come_by_place_and_only_the_first_few() -> None:
+def test_only_the_first_findings_are_reported_in_order() -> None:
     text = "\n".join([KEY, AWS, KEY, AWS, KEY, AWS, KEY])
     assert [(f.rule, f.line) for f in scan_for_secrets(text.encode())] == [
         ("mosaic_key", 1),
@@ -165,7 +166,7 @@ def test_several_come_by_place_and_only_the_first_few() -> None:
     ]
 
 
-def test_what_is_binary_or_too_large_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binary_and_large_files_are_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scan_for_secrets(b"\x89PNG\0" + KEY.encode()) == ()
     assert scan_for_secrets(KEY.encode() + b" " * 9000 + b"\0") != ()
     monkeypatch.setattr(secret_rules, "MAX_SCANNED_SIZE", 100)
@@ -183,7 +184,7 @@ def test_env_files(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [".env.example", ".env.sample", "a/.env.template", "env.js", "environment", ".environment", "env"]
 )
-def test_no_env_files(name: str) -> None:
+def test_other_files(name: str) -> None:
     assert secret_rule_of_name(name) is None
 
 
@@ -192,7 +193,7 @@ def test_no_env_files(name: str) -> None:
     st.sampled_from([t for texts in BAD.values() for t in texts] + GOOD),
     st.binary(max_size=50),
 )
-def test_any_bytes_can_be_looked_through(before: bytes, text: str, after: bytes) -> None:
+def test_any_bytes_can_be_scanned(before: bytes, text: str, after: bytes) -> None:
     content = before + text.encode() + after
     for finding in scan_for_secrets(content):
         assert 1 <= finding.line <= content.count(b"\n") + 1
@@ -215,10 +216,10 @@ def test_any_bytes_can_be_looked_through(before: bytes, text: str, after: bytes)
 )
 @pytest.mark.timeout(20)
 def test_no_text_takes_long(piece: bytes) -> None:
-    """A rule that steps back and forth over a text would not end on a megabyte of its own beginnings."""
+    """A pattern that backtracks would take forever on a megabyte of its own prefix."""
     scan_for_secrets(b"-----BEGIN PRIVATE KEY-----" + piece * (1_000_000 // len(piece)) + b"T3BlbkFJ")
 
 
-def test_no_secret_is_written_out_in_this_repository() -> None:
+def test_example_secrets_are_not_marked_as_examples() -> None:
     for texts in BAD.values():
         assert not any(re.search(r"\bEXAMPLE\b", text) for text in texts)

@@ -1,4 +1,4 @@
-"""The stat cache: what it remembers is what the bytes are, whatever was done to the files meanwhile."""
+"""The stat cache never returns an outdated digest, whatever happens to the files."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ KEY = "mk_" + "Zx8Kq2Lw9Rt4Yv7B" + "n3Mc6Pd1Fs5Gh0Jk"
 
 
 class Folder:
-    """A project folder with its cache, read as a deployer would. `opened` names the files whose bytes were read."""
+    """A project folder with its cache, read as in a deploy. `opened` has the names of the files that were read."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         self.cache = root / "cache" / "files.bin"
         self.opened: list[str] = []
         (root / "public").mkdir(parents=True)
-        really = digests.open_regular
+        open_regular = digests.open_regular
 
-        def noted(path: str):
+        def record(path: str):
             self.opened.append(Path(path).name)
-            return really(path)
+            return open_regular(path)
 
-        monkeypatch.setattr(digests, "open_regular", noted)
+        monkeypatch.setattr(digests, "open_regular", record)
 
     def read(self) -> dict[str, str]:
-        """Digests by name; the cache is read before and written after, as every command does."""
+        """Digests by name. The cache is loaded before and saved after, as in every command."""
         self.opened.clear()
         cache = StatCache(self.cache)
         found = read_files(self.root, FileSelection("public"), cache).found
@@ -50,8 +50,9 @@ class Folder:
         return {name: file.object.sha256 for name, file in found.items()}
 
     def tick(self) -> None:
-        """Returns when the file system's clock has moved on: tests that set the program's clock forward must not
-        make the very edits that only its own caution about time stamps would find.
+        """Waits until the file system's clock advances.
+
+        Tests that set the program's clock forward disable its protection against edits within one clock tick.
         """
         last = max((file.stat().st_ctime_ns for file in (self.root / "public").iterdir()), default=0)
         probe = self.root / "probe"
@@ -60,7 +61,7 @@ class Folder:
             if probe.stat().st_mtime_ns > last:
                 return
 
-    def truth(self) -> dict[str, str]:
+    def actual_digests(self) -> dict[str, str]:
         files = (self.root / "public").iterdir()
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
 
@@ -72,14 +73,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deployer's clock is an hour on, so that files written just now are old to it."""
+    """Sets the program's clock forward by an hour, so that files written just now are old."""
     real = time.time_ns
     monkeypatch.setattr(digests.time, "time_ns", lambda: real() + HOUR)
 
 
 @pytest.fixture
 def site(folder: Folder, later: None) -> Folder:
-    """Three files that the cache knows."""
+    """A folder with three cached files."""
     for name in ("a", "b", "c"):
         (folder.root / "public" / name).write_text(f"content of {name}")
     folder.read()
@@ -87,26 +88,26 @@ def site(folder: Folder, later: None) -> Folder:
     return folder
 
 
-def test_what_is_unchanged_is_not_read_again(site: Folder) -> None:
-    assert site.read() == site.truth()
+def test_unchanged_files_are_not_read_again(site: Folder) -> None:
+    assert site.read() == site.actual_digests()
     assert site.opened == []
 
 
-def test_a_cache_that_has_nothing_new_is_not_written(site: Folder) -> None:
+def test_a_cache_without_changes_is_not_written(site: Folder) -> None:
     before = site.cache.stat()
     site.read()
     assert site.cache.stat() == before
 
 
-def test_a_change_is_read_and_remembered(site: Folder) -> None:
+def test_a_change_is_read_and_cached(site: Folder) -> None:
     (site.root / "public/b").write_text("something else")
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
     assert site.opened == ["b"]
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
     assert site.opened == []
 
 
-def test_an_edit_of_the_same_size_with_its_time_put_back_is_found(site: Folder) -> None:
+def test_an_edit_with_the_same_size_and_time_is_detected(site: Folder) -> None:
     path = site.root / "public/b"
     before = path.stat()
     path.write_text("CONTENT of b")
@@ -117,21 +118,21 @@ def test_an_edit_of_the_same_size_with_its_time_put_back_is_found(site: Folder) 
         before.st_mtime_ns,
         before.st_ino,
     )
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
     assert site.opened == ["b"]
 
 
-def test_another_file_in_its_place_is_found(site: Folder) -> None:
+def test_a_replaced_file_is_detected(site: Folder) -> None:
     path = site.root / "public/b"
     other = site.root / "other"
     other.write_text("CONTENT of b")
     os.utime(other, ns=(0, path.stat().st_mtime_ns))
     other.replace(path)
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
 
 
-def test_a_file_that_was_just_written_is_not_believed(folder: Folder) -> None:
-    """Without this, an edit within the tick of the clock in which the file was read would never be found."""
+def test_a_file_written_just_now_is_not_cached(folder: Folder) -> None:
+    """Otherwise an edit within the same clock tick as the read would never be detected."""
     (folder.root / "public/a").write_text("one")
     folder.read()
     folder.read()
@@ -158,10 +159,8 @@ def fake_status(mtime: int, ctime: int) -> os.stat_result:
     return os.stat_result((0o100644, 1, 1, 1, 0, 0, 5, 0, 0, 0), facts)
 
 
-def test_an_edit_within_one_tick_of_a_coarse_clock_is_found(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file system that keeps whole seconds shows both contents with one stamp: only not believing it helps."""
+def test_an_edit_within_one_clock_tick_is_detected(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system with time stamps in whole seconds, both versions have the same time stamp."""
     second = 1_700_000_000 * 1_000_000_000
     monkeypatch.setattr(digests.time, "time_ns", lambda: second + 500_000_000)
 
@@ -175,29 +174,29 @@ def test_an_edit_within_one_tick_of_a_coarse_clock_is_found(
     folder.read()
     path.write_text("two")
     os.utime(path, ns=(second, second))
-    assert folder.read() == folder.truth()
+    assert folder.read() == folder.actual_digests()
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+def test_a_file_that_changes_while_it_is_read_is_not_cached(
     folder: Folder, later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder.root / "public/a"
     path.write_text("one")
-    really = digests._digest
+    real_digest = digests._digest
 
-    def and_then_edited(file, size, hashing):
-        digest = really(file, size, hashing)
+    def edit_after_reading(file, size, hashing):
+        digest = real_digest(file, size, hashing)
         path.write_text("two")
         return digest
 
-    monkeypatch.setattr(digests, "_digest", and_then_edited)
+    monkeypatch.setattr(digests, "_digest", edit_after_reading)
     folder.read()
-    monkeypatch.setattr(digests, "_digest", really)
-    assert folder.read() == folder.truth()
+    monkeypatch.setattr(digests, "_digest", real_digest)
+    assert folder.read() == folder.actual_digests()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "old", "gone"])
-def test_a_damaged_cache_is_only_time_lost(site: Folder, damage: str) -> None:
+def test_a_damaged_cache_is_ignored(site: Folder, damage: str) -> None:
     raw = site.cache.read_bytes()
     middle = len(raw) // 2
     site.cache.unlink()
@@ -211,46 +210,46 @@ def test_a_damaged_cache_is_only_time_lost(site: Folder, damage: str) -> None:
                 "old": raw.replace(b"files 1", b"files 0", 1),
             }[damage]
         )
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
     assert site.opened == ["a", "b", "c"]
-    assert site.read() == site.truth()
+    assert site.read() == site.actual_digests()
     assert site.opened == []
 
 
 @pytest.mark.parametrize("where", ["under a file", "a folder", "a fifo"])
-def test_a_cache_that_cannot_be_is_no_error(folder: Folder, where: str) -> None:
+def test_an_impossible_cache_path_is_ignored(folder: Folder, where: str) -> None:
     (folder.root / "public/a").write_text("x")
     if where == "under a file":
         folder.cache.parent.write_text("not a folder")
     else:
         folder.cache.parent.mkdir()
         folder.cache.mkdir() if where == "a folder" else os.mkfifo(folder.cache)
-    assert folder.read() == folder.truth()
+    assert folder.read() == folder.actual_digests()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_cache_folder_that_cannot_be_written_is_no_error(site: Folder) -> None:
+def test_an_unwritable_cache_folder_is_ignored(site: Folder) -> None:
     site.cache.parent.chmod(0o500)
     try:
         (site.root / "public/a").write_text("new")
-        assert site.read() == site.truth()
+        assert site.read() == site.actual_digests()
     finally:
         site.cache.parent.chmod(0o700)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_another_users_cache_is_not_believed(site: Folder) -> None:
+def test_another_users_cache_is_ignored(site: Folder) -> None:
     os.chown(site.cache, 65534, -1)
     site.read()
     assert site.opened == ["a", "b", "c"]
 
 
-def test_only_its_owner_can_read_it(site: Folder) -> None:
+def test_only_the_owner_can_read_the_cache(site: Folder) -> None:
     assert site.cache.stat().st_mode & 0o777 == 0o600
 
 
-def test_it_is_bounded(site: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What isn't seen any more goes, but not at once: another environment may deploy another folder."""
+def test_the_cache_size_is_limited(site: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some unseen entries are kept, because another environment may deploy another folder."""
     monkeypatch.setattr(stat_cache, "MAX_UNSEEN_ENTRIES", 1)
     for name in ("a", "b", "c"):
         (site.root / "public" / name).unlink()
@@ -275,7 +274,7 @@ def test_old_caches_of_other_projects_are_deleted(site: Folder) -> None:
     assert strange.exists()
 
 
-def test_findings_are_remembered_and_the_secret_is_not(site: Folder) -> None:
+def test_findings_are_cached_but_not_the_secret(site: Folder) -> None:
     (site.root / "public/b").write_text(f"x\n  {KEY}\n")
     for _ in range(2):
         cache = StatCache(site.cache)
@@ -286,10 +285,10 @@ def test_findings_are_remembered_and_the_secret_is_not(site: Folder) -> None:
     assert b"Zx8Kq2Lw9Rt4" not in site.cache.read_bytes()
 
 
-def test_two_deployers_at_once_leave_a_whole_cache(folder: Folder, later: None) -> None:
+def test_concurrent_deploys_leave_a_valid_cache(folder: Folder, later: None) -> None:
     for number in range(200):
         (folder.root / f"public/{number:03}").write_text(str(number))
-    expected = folder.truth()
+    expected = folder.actual_digests()
     begin = threading.Barrier(4)
     wrong: list[object] = []
 
@@ -328,7 +327,7 @@ EDITS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EDITS, min_size=1, max_size=5))
-def test_whatever_is_done_the_digests_are_those_of_the_bytes(rounds: list) -> None:
+def test_digests_are_correct_after_any_edits(rounds: list) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         folder = Folder(Path(name) / "project", patch)
         real = time.time_ns
@@ -337,15 +336,15 @@ def test_whatever_is_done_the_digests_are_those_of_the_bytes(rounds: list) -> No
             (folder.root / "public" / each).write_bytes(each.encode() * 5)
         for edits in rounds:
             for edit in edits:
-                make(folder.root / "public", *edit)
-            assert folder.read() == folder.truth()
+                make_edit(folder.root / "public", *edit)
+            assert folder.read() == folder.actual_digests()
             opened = list(folder.opened)
-            assert folder.read() == folder.truth()
+            assert folder.read() == folder.actual_digests()
             assert folder.opened == [], opened
 
 
-def make(folder: Path, kind: str, first: str, second: str, content: bytes) -> None:
-    """One edit of a file; those that need a file that isn't there make it."""
+def make_edit(folder: Path, kind: str, first: str, second: str, content: bytes) -> None:
+    """Makes one edit; creates the file if it doesn't exist."""
     path, other = folder / first, folder / second
     if kind == "write" or not path.exists():
         path.write_bytes(content)
@@ -368,7 +367,7 @@ def make(folder: Path, kind: str, first: str, second: str, content: bytes) -> No
         path.chmod(before.st_mode ^ 0o010)
 
 
-def test_the_object_is_whole(site: Folder) -> None:
+def test_objects_have_path_digest_and_size(site: Folder) -> None:
     cache = StatCache(site.cache)
     found = read_files(site.root, FileSelection("public"), cache).found
     content = b"content of a"

@@ -1,4 +1,4 @@
-"""The draft becomes the next migration, and nothing else is touched."""
+"""Committing a draft turns it into the next migration and changes no other file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.errors import SourceRefused
+from mosaic_deploy.errors import DraftMissing, FileExists
 from mosaic_deploy.source.migrations import draft
 from mosaic_deploy.source.migrations.draft import commit_draft
 from mosaic_deploy.source.migrations.files import read_migrations
@@ -30,31 +30,31 @@ def names(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "sql").iterdir())
 
 
-def test_it_has_the_next_number(root: Path) -> None:
+def test_the_draft_gets_the_next_number(root: Path) -> None:
     assert commit_draft(root, "sql", "Add x", NOW) == root / "sql/0002_add_x.sql"
     assert names(root) == ["0001_a.sql", "0002_add_x.sql"]
     assert (root / "sql/0002_add_x.sql").read_text() == TEXT
-    with pytest.raises(SourceRefused, match=r"there is no sql/draft\.sql"):
+    with pytest.raises(DraftMissing, match=r"sql/draft\.sql doesn't exist"):
         commit_draft(root, "sql", "Again", NOW)
 
 
-def test_the_first_one_and_a_draft_in_capitals(root: Path) -> None:
+def test_the_first_migration_from_an_upper_case_draft(root: Path) -> None:
     (root / "sql/0001_a.sql").unlink()
     (root / "sql/draft.sql").rename(root / "sql/DRAFT.SQL")
     assert [file.relative_path for file in read_migrations(root, "sql")] == []
     assert commit_draft(root, "sql", "x", NOW).name == "0001_x.sql"
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["with second names", "without"])
+@pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
 def test_nothing_is_overwritten(root: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that comes between the look and the rename: the look is taken away here, to be in between for sure."""
-    (root / "sql/0002_x.sql").write_text("another's")
+    """The target is created after the folder was read: simulated by hiding it from read_migrations."""
+    (root / "sql/0002_x.sql").write_text("other")
     monkeypatch.setattr(draft, "read_migrations", lambda *_: read_migrations(root, "sql")[:1])
     if not links:
         monkeypatch.setattr(os, "link", no_links)
-    with pytest.raises(SourceRefused, match=r"sql/0002_x\.sql is there already"):
+    with pytest.raises(FileExists, match=r"sql/0002_x\.sql already exists"):
         commit_draft(root, "sql", "x", NOW)
-    assert (root / "sql/0002_x.sql").read_text() == "another's"
+    assert (root / "sql/0002_x.sql").read_text() == "other"
     assert (root / "sql/draft.sql").read_text() == TEXT
 
 
@@ -62,13 +62,13 @@ def no_links(*_: object) -> None:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-def test_a_file_system_without_second_names_will_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_systems_without_hard_links_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
     assert commit_draft(root, "sql", "x", NOW).read_text() == TEXT
     assert names(root) == ["0001_a.sql", "0002_x.sql"]
 
 
-def test_a_link_stays_one(root: Path) -> None:
+def test_symlinks_are_kept(root: Path) -> None:
     (root / "drafts.sql").write_text(TEXT)
     (root / "sql/draft.sql").unlink()
     (root / "sql/draft.sql").symlink_to("../drafts.sql")

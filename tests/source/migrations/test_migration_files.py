@@ -1,6 +1,6 @@
-"""Migration files: their names and order, sections and directives, and errors at the right line.
+"""Migration files: names and order, sections and directives, and located errors.
 
-tests/cases/sql_errors holds NAME.sql (any bytes) with NAME.expected: what is said of the file.
+Each tests/cases/sql_errors/NAME.sql (any bytes) has a NAME.expected with the errors reported for it.
 """
 
 import os
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.errors import MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import ManifestInvalid, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.manifest import DatabaseSpec, Manifest
 from mosaic_deploy.source.migrations.files import (
     ParsedFile,
     parse_migrations,
@@ -29,23 +30,27 @@ def write(root: Path, **files: str | bytes) -> Path:
     return root
 
 
+def manifest_with_seeds(root: Path, *seeds: str) -> Manifest:
+    return Manifest(root / "mosaic.yaml", database=DatabaseSpec(seeds=seeds))
+
+
 def names(root: Path) -> list[tuple[str, str]]:
     return [(f.migration.version, f.migration.file) for f in read_migrations(root, "migrations")]
 
 
-def refused(root: Path) -> list[str]:
+def problems_of(root: Path) -> list[str]:
     with pytest.raises(MigrationInvalid) as caught:
         parse_migrations(read_migrations(root, "migrations"))
     return [str(problem) for problem in caught.value.problems]
 
 
 def parsed(root: Path, text: str | bytes) -> ParsedFile:
-    [one] = parse_migrations(read_migrations(write(root, **{"1_a.sql": text}), "migrations"))
-    return one
+    [file] = parse_migrations(read_migrations(write(root, **{"1_a.sql": text}), "migrations"))
+    return file
 
 
 def shown(problem: Problem) -> str:
-    """As the case files write it: the problem, the line, and a caret."""
+    """The problem in the format of the case files: message, line, and a caret."""
     where = problem.location
     lines = [str(problem)]
     if where.text is not None and where.column is not None:
@@ -78,19 +83,19 @@ def test_versions_compare_as_numbers(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_no_migration_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     others = ["README.md", ".hidden.sql", "0001_a.down.sql", "0001_A.DOWN.SQL", "schema.rb"]
     write(tmp_path, **dict.fromkeys([*others, "0001_a.sql"], ""))
     (tmp_path / "migrations" / "0002_folder.sql").mkdir()
     assert names(tmp_path) == [("1", "0001_a.sql")]
 
 
-def test_every_misnamed_file_is_named(tmp_path: Path) -> None:
+def test_every_misnamed_file_is_reported(tmp_path: Path) -> None:
     bad = ["create.sql", "v1_a.sql", "٣_arabic.sql"]
     write(tmp_path, **dict.fromkeys([*bad, "1_fine.sql"], ""))
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
-    message = "no version number at the beginning of the name"
-    assert refused(tmp_path) == [f"migrations/{name}: {message}; {hint}" for name in sorted(bad)]
+    message = "the name doesn't start with a version number"
+    assert problems_of(tmp_path) == [f"migrations/{name}: {message}; {hint}" for name in sorted(bad)]
 
 
 @pytest.mark.parametrize(
@@ -102,52 +107,58 @@ def test_every_misnamed_file_is_named(tmp_path: Path) -> None:
         ("12.add email (again).SQL", "12_add_email_again.sql"),
     ],
 )
-def test_a_number_that_is_not_set_off_is_told_with_a_better_name(
-    tmp_path: Path, name: str, better: str
-) -> None:
+def test_a_missing_separator_is_reported_with_a_better_name(tmp_path: Path, name: str, better: str) -> None:
     write(tmp_path, **{name: ""})
-    [said] = refused(tmp_path)
+    [problem] = problems_of(tmp_path)
     number = better.partition("_")[0]
-    assert said == (
-        f"migrations/{name}: no _ or - between the version number {number} and the rest of the name; rename it to {better}"
+    assert problem == (
+        f"migrations/{name}: missing _ or - after the version number {number}; rename it to {better}"
     )
 
 
-def test_a_number_too_long_is_told(tmp_path: Path) -> None:
+def test_a_number_too_long_is_reported(tmp_path: Path) -> None:
     write(tmp_path, **{"1234567890123456789_long.sql": ""})
-    [said] = refused(tmp_path)
-    assert "a version number of more than 18 digits" in said
+    [problem] = problems_of(tmp_path)
+    assert "the version number has more than 18 digits" in problem
 
 
-def test_seeds_leave_the_ledger_alone_too(tmp_path: Path) -> None:
+def test_seeds_cannot_change_the_tracking_tables(tmp_path: Path) -> None:
     (tmp_path / "seed.sql").write_text("insert into t values (1);\nDELETE FROM mosaic_deploy.migrations;")
     with pytest.raises(MigrationInvalid) as caught:
-        parse_seeds(read_seeds(tmp_path, ["seed.sql"]))
-    assert caught.value.message == "a seed can't be applied as written"
+        parse_seeds(read_seeds(manifest_with_seeds(tmp_path, "seed.sql")))
+    assert caught.value.message == "1 seed can't be applied as written"
     [problem] = caught.value.problems
-    assert (str(problem.location), "changes the schema mosaic_deploy" in problem.message) == (
+    assert (str(problem.location), "changes schema mosaic_deploy" in problem.message) == (
         "seed.sql:2:1",
         True,
     )
 
 
-def test_every_duplicate_is_named(tmp_path: Path) -> None:
+def test_a_seed_must_be_a_sql_file(tmp_path: Path) -> None:
+    (tmp_path / "seed.csv").touch()
+    with pytest.raises(ManifestInvalid) as caught:
+        read_seeds(manifest_with_seeds(tmp_path, "seed.csv"))
+    [problem] = caught.value.problems
+    assert str(problem) == "mosaic.yaml database.seeds[0]: seed.csv isn't a .sql file"
+
+
+def test_every_duplicate_is_reported(tmp_path: Path) -> None:
     write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2_d.sql"], ""))
-    assert refused(tmp_path) == [
-        "migrations/01_c.sql: has the same version as 0001_b.sql; give one of them another number",
-        "migrations/1_a.sql: has the same version as 01_c.sql; give one of them another number",
+    assert problems_of(tmp_path) == [
+        "migrations/01_c.sql: has the same version as 0001_b.sql; renumber one of them",
+        "migrations/1_a.sql: has the same version as 01_c.sql; renumber one of them",
     ]
 
 
-def test_errors_of_several_files_come_at_once(tmp_path: Path) -> None:
+def test_errors_of_several_files_are_reported_together(tmp_path: Path) -> None:
     write(tmp_path, **{"1_a.sql": "SELEC 1", "2_b.sql": "SELECT 1", "3_c.sql": "COMMIT"})
-    assert refused(tmp_path) == [
+    assert problems_of(tmp_path) == [
         'migrations/1_a.sql:1:1 syntax error at or near "SELEC"',
         "migrations/3_c.sql:1:1 COMMIT without BEGIN",
     ]
 
 
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="migrations folder can't be read"):
         read_migrations(tmp_path, "migrations")
 
@@ -168,11 +179,11 @@ def test_links(tmp_path: Path) -> None:
         read_migrations(root, "migrations")
     problem, lost = caught.value.problems
     assert (lost.location.file, lost.code) == ("migrations/2_lost.sql", "source_unreadable")
-    assert str(problem) == "migrations/3_outside.sql: a link that leaves the project folder; copy the file"
+    assert str(problem) == "migrations/3_outside.sql: links out of the project folder; copy the file"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     (write(tmp_path, **{"1_a.sql": ""}) / "migrations" / "1_a.sql").chmod(0)
     with pytest.raises(SourceUnreadable, match=r"migrations/1_a\.sql can't be read: Permission denied"):
         read_migrations(tmp_path, "migrations")
@@ -183,7 +194,7 @@ def test_files_without_statements_are_fine(tmp_path: Path, text: str | bytes) ->
     assert parsed(tmp_path, text).units == ()
 
 
-def test_checksums_are_of_the_bytes_and_of_the_meaning(tmp_path: Path) -> None:
+def test_checksums_of_bytes_and_of_statements(tmp_path: Path) -> None:
     unix, dos = parsed(tmp_path, "SELECT\n1;"), parsed(tmp_path, b"\xef\xbb\xbfSELECT\r\n1;\r\n")
     assert unix.semantic == dos.semantic
     assert unix.file.migration.checksum != dos.file.migration.checksum
@@ -209,7 +220,7 @@ def test_directives(tmp_path: Path, directive: str) -> None:
 @pytest.mark.parametrize(
     "text", ["-- transaction=false\nSELECT 1;", "-- mosaic: transaction=true\nSELECT 1;"]
 )
-def test_what_is_no_directive(tmp_path: Path, text: str) -> None:
+def test_other_comments_are_no_directives(tmp_path: Path, text: str) -> None:
     assert [unit.execution_mode for unit in parsed(tmp_path, text).units] == [ExecutionMode.BATCH]
 
 
@@ -232,7 +243,7 @@ def test_only_the_up_section_is_applied_and_keeps_its_lines(tmp_path: Path, text
     assert (where.file, where.line, where.column, where.text) == ("migrations/1_a.sql", line, 8, "SELECT 1;")
 
 
-def test_the_whole_file_is_what_is_kept_and_digested(tmp_path: Path) -> None:
+def test_text_and_checksum_cover_the_whole_file(tmp_path: Path) -> None:
     text = SECTIONS["up and down"]
     one = parsed(tmp_path, text)
     other = parsed(tmp_path, text.replace("DROP TABLE t", "DROP TABLE u"))

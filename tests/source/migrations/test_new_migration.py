@@ -1,4 +1,4 @@
-"""The next migration's number and name."""
+"""Number, name and content of new migrations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.errors import SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import FileExists, UsageInvalid, WriteFailed
 from mosaic_deploy.source.migrations.files import read_migrations
 from mosaic_deploy.source.migrations.new import next_version, slugify, write_new_migration
 
@@ -31,7 +31,7 @@ NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
         (["202401011200_minutes.sql"], "202401011201"),
     ],
 )
-def test_the_next_number_is_in_the_newest_ones_style(existing, expected):
+def test_the_next_number_keeps_the_format_of_the_newest(existing, expected):
     assert next_version(existing, NOW) == expected
 
 
@@ -57,19 +57,19 @@ def test_names_are_safe(title, expected):
 
 
 @pytest.mark.parametrize("title", ["", "..", "///", "__"])
-def test_a_name_of_nothing_is_refused(title):
-    with pytest.raises(SourceRefused):
+def test_a_title_without_letters_is_rejected(title):
+    with pytest.raises(UsageInvalid):
         slugify(title)
 
 
-def test_the_file_is_a_migration_and_never_overwritten(tmp_path: Path):
+def test_a_new_migration_is_valid_and_never_overwritten(tmp_path: Path):
     folder = tmp_path / "sql"
     folder.mkdir()
-    made = write_new_migration(folder, "sql", [], "a\n; drop table x", NOW)
-    assert made.name == "0001_a_drop_table_x.sql"
+    path = write_new_migration(folder, "sql", [], "a\n; drop table x", NOW)
+    assert path.name == "0001_a_drop_table_x.sql"
     assert [file.migration.version for file in read_migrations(tmp_path, "sql")] == ["1"]
-    assert made.read_text().startswith("-- a ; drop table x\n-- ")
-    with pytest.raises(SourceRefused, match="there already"):
+    assert path.read_text().startswith("-- a ; drop table x\n-- ")
+    with pytest.raises(FileExists, match="already exists"):
         write_new_migration(folder, "sql", [], "a drop table x", NOW)
-    with pytest.raises(SourceUnreadable):
+    with pytest.raises(WriteFailed):
         write_new_migration(tmp_path / "nowhere", "nowhere", [], "a", NOW)
