@@ -1,4 +1,4 @@
-"""What a migration does, in words: `creates table orders, 2 indexes; alters users; inserts into plans`."""
+"""A migration summarized: `creates table orders, 2 indexes; alters users; inserts into plans`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from mosaic_deploy.sql.parse import Statement, Tree
 
 _MAX_NAMES = 3
-"""Names of one kind that are listed; more are counted."""
+"""Names of one kind to list; more are counted."""
 _MAX_STATEMENTS = 2000
-"""Statements that are looked at: a longer file is data, and its words would not get better."""
+"""Statements to read. A longer file is data, and its summary wouldn't improve."""
 
 _CREATED = {
     "CreateStmt": "table",
@@ -49,14 +49,14 @@ _DATA = {
 }
 _PLURALS = {"index": "indexes", "policy": "policies", "schema": "schemas"}
 _COUNTED_KINDS = frozenset({"index", "trigger", "policy"})
-"""Kinds whose names say little beside their table's: counted, not listed."""
+"""Kinds that are counted, not listed: their names add little."""
 
 Phrase = tuple[str, str, str]
 """(verb, kind of object, name)."""
 
 
 def describe_statements(statements: Iterable[Statement]) -> str:
-    """The file in words, in order of first appearance; empty for a file that does nothing."""
+    """The summary, in order of first appearance; "" for a file without statements."""
     verbs: dict[str, dict[str, dict[str, None]]] = {}
     others = 0
     for number, statement in enumerate(statements):
@@ -100,9 +100,9 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
         unnamed = kind == "IndexStmt" and not node.get("idxname")
         yield verb, word, f"at {statement.offset}" if unnamed else _name_of(node)
     elif kind == "DropStmt":
-        what = _DROPPED.get(str(node.get("removeType")), "object")
+        dropped = _DROPPED.get(str(node.get("removeType")), "object")
         for item in node.get("objects", ()):
-            yield "drops", what, _dotted_name(item)
+            yield "drops", dropped, _dotted_name(item)
     elif kind in ("AlterTableStmt", "RenameStmt"):
         verb = "renames" if kind == "RenameStmt" else "alters"
         yield (
@@ -144,7 +144,7 @@ def _relation(node: object) -> str:
 
 
 def _dotted_name(item: object) -> str:
-    """A name from any of the shapes that DROP and RENAME give it."""
+    """The name in an object node of DROP or RENAME."""
     if not isinstance(item, dict):
         return "something"
     if "String" in item:

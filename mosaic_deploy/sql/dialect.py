@@ -1,4 +1,4 @@
-"""SQL that another database would understand: said so where PostgreSQL's parser refuses it, with its own form."""
+"""Recognizes SQL written for another database when PostgreSQL's parser rejects it, and translates it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mosaic_deploy.sql.parse import LARGE_TEXT, SqlSyntaxError, parse, skip_triv
 
 _NAMES = {"mysql": "MySQL", "sqlite": "SQLite", "tsql": "T-SQL (SQL Server)"}
 _SIZED_TYPES = r"(?:var)?char|character|numeric|decimal|(?:var)?bit|time|float|interval"
-"""Types that take a size in PostgreSQL too: `key varchar(20)` is a column."""
+"""Types that take a size in PostgreSQL: `key varchar(20)` is a column."""
 _DIALECT_PATTERNS: tuple[tuple[str, str, str], ...] = (
     ("mysql", "backticks", r"`[^`\n]*`"),
     ("mysql", "AUTO_INCREMENT", r"\bauto_increment\b"),
@@ -55,15 +55,14 @@ _STRINGS_AND_COMMENTS = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^'\\]|''|\\.)*'|--[
 _GO = re.compile(r"^[ \t]*go[ \t]*;?[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _STATEMENT_END = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/|(;)""", re.DOTALL)
 _MAX_STATEMENT_LENGTH = 20_000
-"""Characters of one statement that are worth a look, and a translation that is worth showing."""
+"""Characters of a statement to examine, and of a translation to show."""
 _MAX_START_CANDIDATES = 20
 
 
 def dialect_hint(sql: str, offset: int) -> str | None:
-    """What other database's SQL stands where the parser refused `sql`, and the same for PostgreSQL.
+    """A hint naming the database that the rejected statement at `offset` is written for; None if there is no sign.
 
-    None where nothing speaks for another dialect. The first line says which one; where a translation is
-    known and PostgreSQL's parser accepts it, the lines after it are that statement.
+    If the statement can be translated and PostgreSQL's parser accepts the result, it follows on further lines.
     """
     statement = failing_statement(sql, offset)
     signs = _matched_patterns(statement)
@@ -71,20 +70,18 @@ def dialect_hint(sql: str, offset: int) -> str | None:
         return None
     dialect = max(signs, key=lambda name: len(signs[name]))
     seen = ", ".join(signs[dialect][:3])
-    says = f"this is {_NAMES[dialect]}: {seen}"
+    found = f"this is {_NAMES[dialect]} syntax: {seen}"
     if _GO.fullmatch(statement):
-        return (
-            f"{says}, which ends a batch; leave the line out: in PostgreSQL a semicolon ends each statement"
-        )
-    form = _postgresql_translation(statement, dialect)
-    return f"{says}; in PostgreSQL it is:\n{form}" if form else says
+        return f"{found}; remove the line (PostgreSQL ends each statement with a semicolon)"
+    translation = _postgresql_translation(statement, dialect)
+    return f"{found}; in PostgreSQL:\n{translation}" if translation else found
 
 
 def failing_statement(sql: str, offset: int) -> str:
-    """The statement around `offset`, in a text that PostgreSQL's parser refuses there.
+    """The statement around `offset`, where PostgreSQL's parser rejects `sql`.
 
-    It begins behind the last semicolon up to which the text parses, and ends as other dialects end one: at a
-    semicolon outside quotes and comments, or before a line with GO.
+    It starts after the last semicolon up to which the text parses, and ends at a semicolon outside quotes and
+    comments, or before a line with GO.
     """
     if separator := _GO.match(sql, sql.rfind("\n", 0, offset) + 1):
         return separator.group()
@@ -104,7 +101,7 @@ def _statement_start(sql: str, offset: int) -> int:
 
 
 def _start_candidates(sql: str, offset: int) -> Iterator[int]:
-    """Where a statement may begin, the last place first; a few only, and one in a large file."""
+    """Offsets where the statement may start, the last first; only one in a large file."""
     at = offset
     for _ in range(_MAX_START_CANDIDATES if offset < LARGE_TEXT else 1):
         at = sql.rfind(";", 0, at)
@@ -113,15 +110,15 @@ def _start_candidates(sql: str, offset: int) -> Iterator[int]:
         yield at + 1
 
 
-def _truncate_at_end(text: str, failed: int) -> str:
-    if go := _GO.search(text, failed):
+def _truncate_at_end(text: str, failed_at: int) -> str:
+    if go := _GO.search(text, failed_at):
         text = text[: go.start()]
     ends = (found.start(1) for found in _STATEMENT_END.finditer(text) if found.group(1))
-    return text[: next((end for end in ends if end >= failed), len(text))]
+    return text[: next((end for end in ends if end >= failed_at), len(text))]
 
 
 def _matched_patterns(statement: str) -> dict[str, list[str]]:
-    """What speaks for each dialect, outside texts and comments."""
+    """The matching signs of each dialect, ignoring strings and comments."""
     bare = _STRINGS_AND_COMMENTS.sub("''", statement)
     found: dict[str, list[str]] = {}
     for dialect, name, pattern in _COMPILED_PATTERNS:
@@ -131,14 +128,14 @@ def _matched_patterns(statement: str) -> dict[str, list[str]]:
 
 
 def _postgresql_translation(statement: str, dialect: str) -> str | None:
-    """The statement for PostgreSQL, where sqlglot reads it and PostgreSQL's parser accepts what it writes."""
-    from mosaic_deploy.sql.dialect_forms import translate_to_postgresql
+    """The statement translated by sqlglot; None if PostgreSQL's parser rejects the result."""
+    from mosaic_deploy.sql.dialect_translation import translate_to_postgresql
 
-    form = translate_to_postgresql(statement, dialect)
-    if form is None or len(form) > _MAX_STATEMENT_LENGTH:
+    translation = translate_to_postgresql(statement, dialect)
+    if translation is None or len(translation) > _MAX_STATEMENT_LENGTH:
         return None
     try:
-        parse(form)
+        parse(translation)
     except SqlSyntaxError:
         return None
-    return form
+    return translation

@@ -1,7 +1,7 @@
-"""The schema of the ledger, which only deploys write: statements of a user's that would change something in it.
+"""Finds user statements that write to the tracking tables' schema, which only deploys may do. Reading is allowed.
 
-Seen is what a statement names: itself, its parts, what a DO block or the body of a function that it creates says, and
-SQL that such a block executes as a constant. SQL that is put together as it runs isn't. Reading is nobody's concern.
+Covers what a statement names itself, in nested statements, in a DO block or the body of a function it creates, and in
+SQL that those execute as a constant. SQL assembled at run time isn't covered.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mosaic_deploy.sql.parse import Statement, Tree
 
 LEDGER_SCHEMA = "mosaic_deploy"
 _READ_NODES = frozenset({"SelectStmt", "ColumnRef", "FuncCall", "TableLikeClause"})
-"""Nodes inside a statement that only read what they name."""
+"""Nodes inside a statement that only read the objects they name."""
 _HARMLESS_KINDS = frozenset({"VacuumStmt", "ExplainStmt", "PrepareStmt", "DeclareCursorStmt"})
-"""Statements that change nothing that they name; what PREPARE and EXPLAIN ANALYZE hold is looked at by itself."""
+"""Statements that change nothing they name. Those inside PREPARE and EXPLAIN ANALYZE are effects of their own."""
 _SCHEMA_FIELDS = ("schemaname", "newschema")
 _READ_PRIVILEGES = frozenset({"select", "usage"})
 
 
 def first_ledger_write(statements: Sequence[Statement], text: str) -> tuple[Statement, int] | None:
-    """The first statement that writes to the schema, and the place in `text`, in characters; None where none does."""
+    """The first statement that writes to the schema and its offset in `text` in characters; None if there is none."""
     if LEDGER_SCHEMA not in text.lower():
         return None
     for statement in statements:
@@ -40,12 +40,12 @@ def first_ledger_write(statements: Sequence[Statement], text: str) -> tuple[Stat
 def _all_effects(statement: Statement) -> Iterator[Effect]:
     tree = statement.node
     if statement.kind == "InsertStmt" and statement.parsed is None:
-        # `statement_effects` spares itself the plain ones of a large file.
+        # `statement_effects` skips plain INSERTs of a large file.
         yield Effect(statement.kind, tree, 0)
     yield from statement_effects(statement, 0)
     if statement.kind == "CreateFunctionStmt":
         for effect in routine_effects(statement, tree):
-            # A place in the body isn't one in the file.
+            # An offset in the body isn't one in the file.
             yield Effect(effect.kind, effect.node, 0, file_offset=statement.offset)
 
 
@@ -67,13 +67,13 @@ def _is_in_ledger(relation: Any) -> bool:
 
 
 def _grants_only_read(node: Tree) -> bool:
-    """Whether a GRANT lets somebody read, and nothing else."""
-    rights = [item.get("AccessPriv", {}).get("priv_name") for item in node.get("privileges", [])]
-    return bool(node.get("is_grant")) and bool(rights) and set(rights) <= _READ_PRIVILEGES
+    """Whether a GRANT gives read privileges only."""
+    privileges = [item.get("AccessPriv", {}).get("priv_name") for item in node.get("privileges", [])]
+    return bool(node.get("is_grant")) and bool(privileges) and set(privileges) <= _READ_PRIVILEGES
 
 
 def _targets_schema(node: Tree) -> bool:
-    """Whether the statement is about the schema itself, whose name then stands alone."""
+    """Whether the statement is about the schema itself."""
     kinds = (node.get(name) for name in ("removeType", "renameType", "objtype", "objectType"))
     if "OBJECT_SCHEMA" not in kinds and node.get("targtype") != "ACL_TARGET_ALL_IN_SCHEMA":
         return False
@@ -87,7 +87,7 @@ def _targets_schema(node: Tree) -> bool:
 
 
 def _mentions_schema(root: Any) -> bool:
-    """Whether the schema is named anywhere below where more than reading is meant."""
+    """Whether a node below `root` names the schema for more than reading."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -107,7 +107,7 @@ def _mentions_schema(root: Any) -> bool:
 
 
 def _sets_search_path(node: Tree) -> bool:
-    """Whether what follows would find the schema's tables by their bare names."""
+    """Whether the statement puts the schema on the search path."""
     if node.get("name") != "search_path":
         return False
     constants = (item.get("A_Const", {}).get("sval", {}).get("sval", "") for item in node.get("args", []))

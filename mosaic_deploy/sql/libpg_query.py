@@ -1,8 +1,7 @@
-"""PostgreSQL 18's own parser: libpg_query's C functions, in the library that the `postgast` package ships.
+"""PostgreSQL 18's parser: libpg_query's C functions, from the library that the `postgast` package ships.
 
-The package itself isn't imported: it makes protobuf objects of the trees, and importing it takes 60 ms where the
-library takes 1. Only functions of libpg_query's public header (`pg_query.h`) are called. They are safe to call
-from several threads. No text may hold a NUL.
+The package itself isn't imported: that takes 60 ms and builds protobuf objects; loading the library takes 1 ms. Only
+functions of libpg_query's public header (`pg_query.h`) are called. They are thread-safe. Texts must not contain NUL.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
 
 
 class ParserError(Exception):
-    """The parser's error. `position` counts characters from 1 in the text, None where it gave no place."""
+    """The parser's error. `position` counts characters from 1; None if the parser gave none."""
 
     def __init__(self, message: str, position: int | None) -> None:
         super().__init__(message)
@@ -69,26 +68,25 @@ _SIGNATURES: dict[str, tuple[str, type[Structure]]] = {
 
 
 def parse_statements(sql: str) -> list[dict[str, Any]]:
-    """Raw statements as libpg_query's JSON has them: `stmt`, and in bytes `stmt_location` and `stmt_len`.
+    """Raw statements from libpg_query's JSON: `stmt`, and `stmt_location` and `stmt_len` in bytes.
 
-    Raises ParserError, and RecursionError where a tree is deeper than Python can read.
+    Raises ParserError, and RecursionError for a tree nested too deeply for Python.
     """
     found: list[dict[str, Any]] = _parse_tree("pg_query_parse", sql).get("stmts", [])
     return found
 
 
 def parse_plpgsql(statement: str) -> Any:
-    """PL/pgSQL's tree of the function or DO block that `statement` makes. Raises ParserError, RecursionError."""
+    """PL/pgSQL's tree of a CREATE FUNCTION or DO statement. Raises ParserError, RecursionError."""
     return _parse_tree("pg_query_parse_plpgsql", statement, _MALFORMED_JSON)
 
 
 _MALFORMED_JSON = re.compile(r"(?:\{\}\},)+")
-"""What libpg_query 6 writes for a trigger's own variables (`tg_op` and the like), a brace too many each; they stand
-before anything that a person wrote."""
+"""libpg_query 6 writes one brace too many for each of a trigger's variables (`tg_op` etc.), all before user code."""
 
 
 def split_statements(sql: str) -> list[str]:
-    """The text of each statement up to its semicolon, without making trees. Raises ParserError."""
+    """The text of each statement up to its semicolon, without building trees. Raises ParserError."""
     encoded = sql.encode()
     library = _library()
     result = library.pg_query_split_with_parser(encoded)
@@ -100,24 +98,24 @@ def split_statements(sql: str) -> list[str]:
         library.pg_query_free_split_result(result)
 
 
-def _parse_tree(function: str, sql: str, junk: re.Pattern[str] | None = None) -> Any:
-    """`junk`: what is left out where the library wrote JSON that isn't."""
+def _parse_tree(function: str, sql: str, malformed: re.Pattern[str] | None = None) -> Any:
+    """`malformed` matches what to remove if the library's JSON is invalid."""
     library = _library()
     result = getattr(library, function)(sql.encode())
     try:
         _raise_parser_error(result)
-        return _load_json(result.tree, junk)
+        return _load_json(result.tree, malformed)
     finally:
         getattr(library, _SIGNATURES[function][0])(result)
 
 
-def _load_json(tree: bytes, junk: re.Pattern[str] | None) -> Any:
+def _load_json(tree: bytes, malformed: re.Pattern[str] | None) -> Any:
     try:
         return json.loads(tree)
     except ValueError:
-        if junk is None:
+        if malformed is None:
             raise
-        return json.loads(junk.sub("", tree.decode(), count=1))
+        return json.loads(malformed.sub("", tree.decode(), count=1))
 
 
 def _raise_parser_error(result: Any) -> None:
@@ -130,7 +128,7 @@ def _raise_parser_error(result: Any) -> None:
 def _library() -> ctypes.CDLL:
     found = importlib.util.find_spec("postgast")
     if found is None or not found.submodule_search_locations:
-        raise ImportError("the package postgast, which has PostgreSQL's parser in it, isn't installed")
+        raise ImportError("the package postgast, which contains PostgreSQL's parser, isn't installed")
     name = _FILES.get(sys.platform, "libpg_query.so")
     library = ctypes.CDLL(str(Path(found.submodule_search_locations[0]) / name))
     for function, (free, result) in _SIGNATURES.items():

@@ -1,8 +1,8 @@
-"""Where in a statement PostgreSQL's refusal points, when only its message came back.
+"""Locates a PostgreSQL error in a statement from its message alone.
 
-PostgreSQL tells a position to whoever sent the statement, and none to the DO block that executes it for us. Its
-messages name what is wrong, so the name is looked up in the statement's parse tree; where the tree has no
-places, among the statement's words. What isn't clear is left at the statement's beginning.
+PostgreSQL reports a position to the client that sent a statement, but not to the DO block that executes it for us.
+The message names what is wrong, so that name is searched in the statement's parse tree, then among its words. If it is
+ambiguous, the error stays at the start of the statement.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BLOCK_COMMENT = re.compile(r"/\*|\*/")
 
 
 def locate_error(text: str, message: str) -> int:
-    """The most likely offset in characters of what `message` complains about in the statement `text`; 0 if unclear."""
+    """The likely offset (characters) in the statement `text` of what `message` is about; 0 if unclear."""
     if near := _NEAR.search(message):
         return _offset_in_function_body(text, near.group(1))
     for found in (_node_offsets(text, message), _word_offsets(text, message)):
@@ -43,33 +43,33 @@ def locate_error(text: str, message: str) -> int:
 
 
 def _offset_in_function_body(text: str, word: str) -> int:
-    """The statement itself has been parsed, so a syntax error is inside a function's body."""
-    places = [
+    """The offset of `word` in a function body: the statement itself parses, so the syntax error is in there."""
+    offsets = [
         body.start("body") + found.start()
         for body in _BODY.finditer(text)
         for found in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", body.group("body"))
     ]
-    return places[0] if len(places) == 1 else 0
+    return offsets[0] if len(offsets) == 1 else 0
 
 
 def _node_offsets(text: str, message: str) -> list[int]:
-    """Distinct places of the tree's nodes that the message can mean, in the order of the text.
+    """Distinct offsets of the tree's nodes that the message may be about, in order.
 
-    All uses of a relation, type or function that isn't there are wrong, and PostgreSQL stops at the first.
+    For a missing relation, type or function only the first use counts, because PostgreSQL stops there.
     """
-    wanted = _parse_target(message)
-    if wanted is None:
+    target = _parse_target(message)
+    if target is None:
         return []
     try:
         statements = parse(text)
     except SqlSyntaxError:
         return []
     encoded = text.encode()
-    nodes = [n for statement in statements for n in _nodes(statement.tree) if n.kind in wanted.kinds]
-    exact = [node for node in nodes if ".".join(_name_parts(node)) == wanted.name]
-    named = exact or [n for n in nodes if ".".join(_name_parts(n)).endswith(f".{wanted.name}")]
+    nodes = [n for statement in statements for n in _nodes(statement.tree) if n.kind in target.kinds]
+    exact = [node for node in nodes if ".".join(_name_parts(node)) == target.name]
+    named = exact or [n for n in nodes if ".".join(_name_parts(n)).endswith(f".{target.name}")]
     bytes_ = sorted({int(node.fields.get("location", 0)) for node in named})
-    if wanted.first:
+    if target.first:
         del bytes_[1:]
     return [len(encoded[:at].decode()) for at in bytes_ if at >= 0]
 
@@ -82,7 +82,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What a message names. `first`: several uses are all wrong."""
+    """What a message names. `first`: if it is used several times, the first use is meant."""
 
     kinds: tuple[str, ...]
     name: str
@@ -102,7 +102,7 @@ def _parse_target(message: str) -> _Target | None:
 
 
 def _target_by_kind(before: str, name: str) -> _Target | None:
-    """What is called `name`, by the words that stand before the name in the message."""
+    """The target called `name`, from the words before the name in the message."""
     if "FROM-clause entry" in before:
         return _Target(("Qualifier",), name, first=True)
     kind = _KIND.search(before)
@@ -116,7 +116,7 @@ def _target_by_kind(before: str, name: str) -> _Target | None:
 
 
 def _name_parts(node: _Node) -> list[str]:
-    """A node's name in its parts, as the message would join them."""
+    """The parts of a node's name, as the message joins them with dots."""
     fields = node.fields
     if node.kind == "RangeVar":
         return [str(fields[part]) for part in ("schemaname", "relname") if part in fields]
@@ -132,7 +132,7 @@ def _name_parts(node: _Node) -> list[str]:
 
 
 def _nodes(root: Any) -> Iterator[_Node]:
-    """Every named node below `root`; a ColumnRef also as the Qualifier it may begin with. Without recursion."""
+    """Every named node below `root`, without recursion. A ColumnRef also comes as the Qualifier it may start with."""
     waiting = [root]
     while waiting:
         item = waiting.pop()
@@ -154,11 +154,11 @@ _FIELD_KINDS: dict[str, str] = {
     "pktable": "RangeVar",
     "view": "RangeVar",
 }
-"""Fields whose node comes without its kind's name around it."""
+"""Fields whose node isn't wrapped in its kind's name."""
 
 
 def _word_offsets(text: str, message: str) -> list[int]:
-    """Where the first name in quotes that the statement has at all stands in it, outside texts and comments."""
+    """Offsets of the first quoted name in the message that occurs as an identifier in the statement."""
     words = list(_identifiers(text))
     for quoted in _QUOTED.findall(message):
         name = quoted.rpartition(".")[2]
@@ -169,7 +169,7 @@ def _word_offsets(text: str, message: str) -> list[int]:
 
 
 def _identifiers(text: str) -> Iterator[tuple[int, str]]:
-    """Identifiers with their places, as PostgreSQL reads them: in lower case unless quoted."""
+    """(offset, identifier) outside strings and comments, in lower case unless quoted."""
     at = 0
     while word := _WORD.search(text, at):
         at = word.end()

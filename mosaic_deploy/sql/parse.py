@@ -1,4 +1,4 @@
-"""Statements and their places, by PostgreSQL's own parser (libpg_query)."""
+"""SQL texts parsed into statements with positions, by PostgreSQL's own parser (libpg_query)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement. `offset` is where `text` begins in the file, in characters from 0.
+    """One statement. `offset` is the position of `text` in the file, in characters from 0.
 
-    `text` runs from the first token to the last, without the semicolon; comments before it are left out.
-    `parsed` is the tree where it is kept; a large file's statements are parsed again when one is asked for.
+    `text` runs from the first token to the last, without leading comments or the semicolon. `parsed` is the parse
+    tree, or None in a large file, where `tree` parses the statement again.
     """
 
     text: str
     offset: int
     parsed: Tree | None = field(default=None, compare=False, hash=False, repr=False)
     first_byte: int = field(default=0, compare=False, repr=False)
-    """The byte that the tree's positions have for the text's beginning."""
+    """The byte position in the tree that corresponds to the start of `text`."""
 
     @property
     def tree(self) -> Tree:
-        """The parse tree. The positions in it count from the file's beginning or from the statement's."""
+        """The parse tree. Its byte positions count from the start of the file (`parsed`) or of the statement."""
         return _parse_single_tree(self.text) if self.parsed is None else self.parsed
 
     @property
@@ -50,7 +50,7 @@ class Statement:
 
 
 class SqlSyntaxError(Exception):
-    """The parser's refusal. `offset` is in characters from 0, None where the parser gave no place."""
+    """A syntax error. `offset` is in characters from 0; None if the parser gave none."""
 
     def __init__(self, message: str, offset: int | None) -> None:
         super().__init__(message)
@@ -64,33 +64,32 @@ _PLAIN_KINDS = {
     "delete": "DeleteStmt",
     "select": "SelectStmt",
 }
-"""First words that begin one kind of statement only: what a file with a million statements is full of."""
+"""First words that identify the kind, so the many statements of a large file needn't be parsed for it."""
 _PLAIN_WORD = re.compile(r"(?:insert|update|delete|select)\b", re.IGNORECASE)
 
 LARGE_TEXT = 1_000_000
-"""Characters from which on a file's trees aren't kept: they take 80 times the memory of its text."""
+"""Files of this many characters or more don't keep their trees, which take 80 times the memory of the text."""
 
 
 def parse(sql: str) -> list[Statement]:
-    """The statements of `sql`; none for an empty or comment-only text. Raises SqlSyntaxError."""
+    """The statements of `sql`; [] for an empty or comment-only text. Raises SqlSyntaxError."""
     if "\0" in sql:
-        raise SqlSyntaxError("a NUL character", sql.index("\0"))
+        raise SqlSyntaxError("NUL characters aren't allowed", sql.index("\0"))
     if len(sql) < LARGE_TEXT:
         return list(_statements(sql, _raw_statements(sql)))
-
     return [Statement(text, offset) for text, offset in split_large(sql)]
 
 
 def semantic_checksum(statements: Sequence[Statement]) -> str:
-    """sha256 of the parse trees without positions: comments, layout and letter case don't count.
+    """sha256 of the parse trees without positions: comments, layout and keyword case don't matter.
 
-    In a large file, whose trees aren't kept, they count inside a statement and not between statements.
+    In a large file, which keeps no trees, they matter inside a statement but not between statements.
     """
     return semantic_checksums([statements])[-1]
 
 
 def semantic_checksums(parts: Sequence[Sequence[Statement]]) -> tuple[str, ...]:
-    """The checksum of the first part, of the first two, …; of nothing where there are no parts."""
+    """The checksums of the first part, the first two parts, and so on; that of no statements if there are none."""
     digest = hashlib.sha256()
     found = []
     for part in parts or ((),):
@@ -101,7 +100,7 @@ def semantic_checksums(parts: Sequence[Sequence[Statement]]) -> tuple[str, ...]:
 
 
 def _checksum_bytes(statement: Statement) -> bytes:
-    """What counts of a statement, in bytes that tell where it ends."""
+    """The bytes of a statement that its checksum covers; they also delimit it."""
     if statement.parsed is not None:
         return "".join(_tree_tokens(statement.parsed)).encode("utf-8", "surrogatepass")
     return f"text {len(statement.text)} {statement.text}".encode()
@@ -109,14 +108,14 @@ def _checksum_bytes(statement: Statement) -> bytes:
 
 @lru_cache(maxsize=4)
 def _parse_single_tree(text: str) -> Tree:
-    """The tree of a single statement's text. Rules look at one statement after the other, each several times."""
+    """The tree of a single statement. Cached, because lint rules read the same statement several times."""
     [raw] = _raw_statements(text)
     tree: Tree = raw["stmt"]
     return tree
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
-    """Line and column (from 1, in characters) of `offset`, and the line's text without its end."""
+    """Line and column (from 1, in characters) of `offset`, and the line's text without its line end."""
     start = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
     line_text = text[start : len(text) if end < 0 else end].rstrip("\r")
@@ -131,13 +130,13 @@ def _raw_statements(sql: str) -> list[Tree]:
     except ParserError as error:
         raise syntax_error(error.message, error.position) from None
     except RecursionError:
-        raise SqlSyntaxError("the statement is nested too deeply to be read", None) from None
+        raise SqlSyntaxError("the statement is nested too deeply", None) from None
 
 
 def syntax_error(message: str, position: int | None, base: int = 0) -> SqlSyntaxError:
-    """The parser's error, whose `position` counts characters from 1 in a text that begins at `base`.
+    """The parser's error as SqlSyntaxError; `position` counts from 1 in a text that starts at `base`.
 
-    The message goes without the rest of the file, which an unterminated quote is `at or near` to.
+    The message is cut at the first line end: for an unterminated quote it contains the rest of the file.
     """
     line, _, more = message.partition("\n")
     offset = base + position - 1 if position and position > 0 else None
@@ -145,7 +144,7 @@ def syntax_error(message: str, position: int | None, base: int = 0) -> SqlSyntax
 
 
 def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
-    """Turns libpg_query's byte offsets into characters, in one pass over the text."""
+    """Statements with libpg_query's byte offsets converted to characters, in one pass."""
     encoded = sql.encode()
     at_byte = at_char = 0
     for item in raw:
@@ -161,18 +160,18 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
 
 
 WHITESPACE = " \t\n\r\f\v"
-"""What PostgreSQL's scanner calls white space; a no-break space, for one, is part of a name."""
+"""White space for PostgreSQL's scanner. A no-break space, for example, is part of a name."""
 _TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
 def leading_trivia_length(text: str) -> int:
-    """How many characters of white space and comments `text` begins with (comments nest)."""
+    """The number of characters of white space and (nested) comments at the start of `text`."""
     return skip_trivia(text, 0)
 
 
 def skip_trivia(text: str, at: int) -> int:
-    """The first place from `at` on that is neither white space nor comment."""
+    """The first offset from `at` on that is neither white space nor comment."""
     while at < len(text):
         if blank := _TRIVIA.match(text, at):
             at = blank.end()
@@ -206,9 +205,9 @@ _POSITIONS = frozenset(
 
 
 def _tree_tokens(root: Any) -> Iterator[str]:
-    """A tree as words that only an equal tree yields, positions left out.
+    """A tree as tokens that identify it, without positions.
 
-    Without recursion: a chain of a thousand operators is as deep as it is long.
+    Not recursive, because a chain of a thousand operators is a thousand levels deep.
     """
     waiting = [root]
     while waiting:
@@ -225,14 +224,14 @@ def _tree_tokens(root: Any) -> Iterator[str]:
 
 
 CHUNK_LENGTH = 1_000_000
-"""Characters; a piece that can't be cut there grows."""
+"""Characters per chunk; a chunk that can't be split there grows."""
 _STATEMENT_END = re.compile(rf";[{WHITESPACE}]*\n")
 _GROWTH = 4
 
 
-def split_large(sql: str, piece: int = CHUNK_LENGTH) -> Iterator[tuple[str, int]]:
+def split_large(sql: str, chunk: int = CHUNK_LENGTH) -> Iterator[tuple[str, int]]:
     """Each statement's text with its offset in characters. Raises SqlSyntaxError."""
-    at, size = 0, piece
+    at, size = 0, chunk
     while at < len(sql):
         cut = _STATEMENT_END.search(sql, at + size - 1)
         end = cut.end() if cut else len(sql)
@@ -241,11 +240,11 @@ def split_large(sql: str, piece: int = CHUNK_LENGTH) -> Iterator[tuple[str, int]
             size *= _GROWTH
             continue
         yield from found
-        at, size = end, piece
+        at, size = end, chunk
 
 
 def _split_chunk(sql: str, at: int, end: int) -> list[tuple[str, int]] | None:
-    """The statements between two places; None where the text isn't known to have a statement's end at `end`."""
+    """The statements between two offsets; None if `end` may not be the end of a statement."""
     text = sql[at:end]
     try:
         pieces = split_statements(text)
@@ -259,9 +258,9 @@ def _split_chunk(sql: str, at: int, end: int) -> list[tuple[str, int]] | None:
 
 
 def _with_offsets(text: str, pieces: list[str], base: int) -> tuple[list[tuple[str, int]], int]:
-    """The pieces with their offsets, and where the last one ends in `text`.
+    """The statements with their offsets, and the end of the last one in `text`.
 
-    Between them are semicolons, white space and comments only, so the next token begins the next piece.
+    Only semicolons, white space and comments separate them, so the next token starts the next statement.
     """
     found: list[tuple[str, int]] = []
     last = 0

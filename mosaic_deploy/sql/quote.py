@@ -1,4 +1,4 @@
-"""The name of the index that a statement makes."""
+"""Quoting for SQL: literals, identifiers, dollar quotes, JSON recordsets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from mosaic_deploy.sql.parse import Statement
 
 
 def index_name(statement: Statement) -> str:
-    """The name that a CREATE INDEX gives, with its table's schema; empty where PostgreSQL chooses it,
-    and for any other statement."""
+    """The quoted index name of a CREATE INDEX, with its table's schema if given.
+
+    "" if PostgreSQL chooses the name, and for any other statement.
+    """
     name = statement.node.get("idxname") if statement.kind == "IndexStmt" else None
     if not name:
         return ""
@@ -19,12 +21,12 @@ def index_name(statement: Statement) -> str:
 
 
 def literal(value: str) -> str:
-    """`value` as a PostgreSQL string literal, right whatever `standard_conforming_strings` says.
+    """`value` as a PostgreSQL string literal, valid with either setting of `standard_conforming_strings`.
 
-    Raises ValueError for a NUL character, which PostgreSQL's text cannot hold.
+    Raises ValueError for a NUL character, which PostgreSQL's text type can't store.
     """
     if "\0" in value:
-        raise ValueError("PostgreSQL text cannot hold a NUL character")
+        raise ValueError("PostgreSQL text can't contain a NUL character")
     quoted = value.replace("'", "''")
     if "\\" in quoted:
         escaped = quoted.replace("\\", "\\\\")
@@ -33,7 +35,7 @@ def literal(value: str) -> str:
 
 
 def json_literal(value: object) -> str:
-    """`value` as a literal of its compact JSON text; non-ASCII stays readable, NULs become `\\u0000`."""
+    """`value` as a string literal of compact JSON. Non-ASCII stays readable; NUL becomes `\\u0000`."""
     return literal(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
@@ -44,7 +46,7 @@ def identifier(name: str) -> str:
 
 
 def dollar_quote(body: str, tag: str = "mosaic") -> str:
-    """`body` between dollar quotes whose tag does not occur in it."""
+    """`body` in dollar quotes with a tag that doesn't occur in it."""
     number = 0
     chosen = tag
     while f"${chosen}$" in body or body.endswith(f"${chosen}"):

@@ -1,4 +1,4 @@
-"""Queries that only read: what an agent, or a person who is only looking, may send."""
+"""Read-only queries: checks that a statement only reads, and wraps it so that PostgreSQL enforces that."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _WRITE_COMMANDS = {
 }
 
 TOTAL_COLUMN = "mosaic_deploy rows"
-"""The column that says, in each row, how many rows were found: there is a row even where there are none."""
+"""Column with the total number of rows, in each row. A result without rows still has one row."""
 ROW_NUMBER_COLUMN = "mosaic_deploy place"
-"""The column that counts the rows."""
+"""Column with the row number."""
 _SIZE_COLUMN = "mosaic_deploy size"
 OWN_COLUMNS = frozenset({TOTAL_COLUMN, ROW_NUMBER_COLUMN, _SIZE_COLUMN})
 _EXPLAIN_COLUMN = "QUERY PLAN"
-"""What PostgreSQL calls the one column that EXPLAIN answers."""
+"""PostgreSQL's name for the only column of EXPLAIN."""
 DOCUMENT_COLUMN = "mosaic_deploy document"
-"""The one column of what `single_statement` answers: the rows as a JSON text."""
+"""The only column of `single_statement`'s result: the rows as a JSON text."""
 NOT_READ_ONLY_MESSAGE = "mosaic-deploy: the transaction isn't read-only"
 
 
 class NotReadOnly(Exception):
-    """A query that isn't one reading statement. `offset` is its place in characters from 0."""
+    """The query isn't a single read-only statement. `offset` is the position in characters from 0."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -41,12 +41,12 @@ class NotReadOnly(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyQuery:
-    """A query as texts that PostgreSQL lets write nothing, not even while it plans them.
+    """A query in forms that can't write, not even while PostgreSQL plans them.
 
-    `text` makes the transaction read-only, raises NOT_READ_ONLY_MESSAGE where that had no effect, and asks. It is several
-    statements, except for SHOW. `single_statement` does the same in one statement; None where that can't be had (EXPLAIN).
-    Each row has the column `marker_column`, unless an endpoint answers another statement's rows; None where there is no other.
-    With the mark TOTAL_COLUMN rows have OWN_COLUMNS.
+    `text` sets the transaction read-only, raises NOT_READ_ONLY_MESSAGE if that had no effect, and runs the query; it is
+    several statements, except for SHOW. `single_statement` does the same in one statement, None for EXPLAIN and SHOW.
+    Result rows have the column `marker_column` unless the endpoint returned another statement's rows; None for SHOW.
+    If it is TOTAL_COLUMN, rows have OWN_COLUMNS.
     """
 
     text: str
@@ -55,7 +55,7 @@ class ReadOnlyQuery:
 
 
 def read_only_query(query: str, limit: int, size: int | None = None) -> ReadOnlyQuery:
-    """A reading of `query`'s first `limit` rows; of `size` bytes of JSON at most, whole rows only.
+    """The query for `query`'s first `limit` rows, and at most `size` bytes of JSON in whole rows.
 
     Raises NotReadOnly, SqlSyntaxError.
     """
@@ -66,20 +66,20 @@ def read_only_query(query: str, limit: int, size: int | None = None) -> ReadOnly
         _refuse_explain_analyze(statement)
         return ReadOnlyQuery(f"{_READ_ONLY_PRELUDE}{statement.text}", None, _EXPLAIN_COLUMN)
     if "intoClause" in statement.node:
-        raise NotReadOnly("SELECT INTO makes a table", statement.offset)
+        raise NotReadOnly("SELECT INTO creates a table", statement.offset)
     _refuse_writing_ctes(statement)
     bounded = _limited_query(statement.text, limit, size)
     return ReadOnlyQuery(f"{_READ_ONLY_PRELUDE}{bounded}", _as_single_statement(bounded), TOTAL_COLUMN)
 
 
-# A statement of its own: functions that claim to be IMMUTABLE run while PostgreSQL plans a statement, before that
-# statement's own parts do. An endpoint that runs statements one by one makes no transaction of them: the second
-# statement tells. With other rules for backslashes PostgreSQL could see other statements than our parser did.
+# A separate statement, because functions declared IMMUTABLE run while PostgreSQL plans a statement, before any of it
+# executes. If an endpoint runs statements without a common transaction, the check in the second one fails. With
+# other backslash rules, PostgreSQL could see different statements than our parser.
 _READ_ONLY_PRELUDE = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
     dollar_quote(
         "BEGIN IF pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.<>) 'on'"
         " OR pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.<>) 'on'"
-        # In two parts, so that a platform that echoes the query in an error doesn't seem to raise this one.
+        # Split in two, so a platform that echoes the query in an error doesn't seem to raise this one.
         " THEN RAISE EXCEPTION USING MESSAGE = pg_catalog.concat("
         f"{literal(NOT_READ_ONLY_MESSAGE[:7])}, {literal(NOT_READ_ONLY_MESSAGE[7:])}); END IF; END"
     )
@@ -87,7 +87,7 @@ _READ_ONLY_PRELUDE = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
 
 
 def _limited_query(query: str, limit: int, size: int | None) -> str:
-    """The rows that fit, each with how many were found: the query runs once, and what is too much stays there."""
+    """The query limited to the rows that fit, each with the total; it runs once, and excess rows aren't sent."""
     measured = fits = ""
     if size is not None:
         measured = (
@@ -106,9 +106,9 @@ def _limited_query(query: str, limit: int, size: int | None) -> str:
 
 
 def _as_single_statement(bounded: str) -> str:
-    """One statement. PostgreSQL plans the query, a text to it until then, when the transaction is read-only.
+    """One statement that sets the transaction read-only before PostgreSQL plans the query, which it holds as text.
 
-    Base64, because XML has no word for some characters.
+    Base64, because XML can't represent some characters.
     """
     document = (
         'SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.json_agg(pg_catalog.row_to_json("mosaic_deploy row"))'
@@ -126,37 +126,36 @@ def _as_single_statement(bounded: str) -> str:
 
 def _only_statement(statements: list[Statement]) -> Statement:
     if not statements:
-        raise NotReadOnly("there is no statement", 0)
+        raise NotReadOnly("no SQL statement given", 0)
     first = statements[0]
     if first.kind not in _READ_ONLY_KINDS:
-        raise NotReadOnly(
-            f"{first.text.split(None, 1)[0].upper()} isn't a query that only reads", first.offset
-        )
+        raise NotReadOnly(f"{first.text.split(None, 1)[0].upper()} isn't read-only", first.offset)
     if len(statements) > 1:
-        raise NotReadOnly("one query at a time", statements[1].offset)
+        raise NotReadOnly("only one query is allowed", statements[1].offset)
     return first
 
 
 def _refuse_explain_analyze(statement: Statement) -> None:
-    """EXPLAIN plans; EXPLAIN ANALYZE runs what it explains."""
     options: list[Tree] = statement.node.get("options", [])
     named = {str(option.get("DefElem", {}).get("defname", "")).lower() for option in options}
     if "analyze" in named:
-        raise NotReadOnly("EXPLAIN ANALYZE runs what it explains", statement.offset)
+        raise NotReadOnly("EXPLAIN ANALYZE runs the query, so it isn't read-only", statement.offset)
 
 
 def _refuse_writing_ctes(statement: Statement) -> None:
-    """A WITH may hold statements that write. PostgreSQL refuses them, too, in words about our own text."""
+    """Refuses a WITH that writes. PostgreSQL would too, but its message would be about our wrapper."""
     for common in _common_table_expressions(statement.node):
         kind = next(iter(common.get("ctequery", {})), "")
         if kind in _WRITE_COMMANDS:
             first = int(common.get("location", statement.first_byte)) - statement.first_byte
             before = statement.text.encode()[:first].decode(errors="ignore")
-            raise NotReadOnly(f"{_WRITE_COMMANDS[kind]} in a WITH writes", statement.offset + len(before))
+            raise NotReadOnly(
+                f"{_WRITE_COMMANDS[kind]} in a WITH isn't read-only", statement.offset + len(before)
+            )
 
 
 def _common_table_expressions(root: Any) -> Iterator[Tree]:
-    """The queries of every WITH in a tree, without recursion: trees may be deep."""
+    """Every CTE in a tree. Not recursive, because trees may be deep."""
     waiting = [root]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""A migration in words."""
+"""Migration summaries."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ CASES = {
 
 
 @pytest.mark.parametrize(("sql", "words"), CASES.items(), ids=[sql[:40] for sql in CASES])
-def test_words(sql: str, words: str) -> None:
+def test_summaries(sql: str, words: str) -> None:
     assert describe_statements(parse(sql)) == words

@@ -1,7 +1,4 @@
-"""Other databases' SQL is recognised where PostgreSQL's parser stumbles, and shown as PostgreSQL's.
-
-tests/cases/dialect holds NAME.sql with NAME.expected: the hint, empty where there is none.
-"""
+"""Hints for SQL of other databases: tests/cases/dialect has NAME.sql and NAME.expected (empty without a hint)."""
 
 import subprocess
 import sys
@@ -30,27 +27,27 @@ def test_hints(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_what_is_shown_is_postgresql(case: Path) -> None:
+def test_translation_is_valid_postgresql(case: Path) -> None:
     sql = case.read_text()
-    _, _, form = (dialect_hint(sql, failure(sql)) or "").partition("\n")
-    assert bool(form) == bool(parse(form))
+    _, _, translation = (dialect_hint(sql, failure(sql)) or "").partition("\n")
+    assert bool(translation) == bool(parse(translation))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_a_file_with_windows_line_ends_says_the_same(case: Path) -> None:
+def test_windows_line_ends_give_the_same_hint(case: Path) -> None:
     sql = case.read_text()
-    dos = sql.replace("\n", "\r\n")
-    assert dialect_hint(dos, failure(dos)) == dialect_hint(sql, failure(sql))
+    crlf = sql.replace("\n", "\r\n")
+    assert dialect_hint(crlf, failure(crlf)) == dialect_hint(sql, failure(sql))
 
 
-def test_only_the_failing_statement_is_looked_at() -> None:
+def test_only_the_failing_statement_is_examined() -> None:
     before, after = "CREATE TABLE a (x text DEFAULT ';');", "INSERT INTO b VALUES ('`');"
     failing = "CREATE TABLE `b` (c text DEFAULT ';')"
     sql = f"{before}\n{failing};\n{after}"
     assert failing_statement(sql, failure(sql)) == failing
 
 
-def test_sqlglot_is_not_imported_for_a_misspelt_word() -> None:
+def test_sqlglot_is_not_imported_for_a_typo() -> None:
     program = (
         "import sys; from mosaic_deploy.sql.dialect import dialect_hint; "
         "assert dialect_hint('CREATE TABEL t ()', 7) is None; assert 'sqlglot' not in sys.modules"

@@ -1,4 +1,4 @@
-"""A large text is cut into pieces, and its statements are those of the whole."""
+"""Large files: parsed in chunks, with the same statements and errors as when parsed as a whole."""
 
 import re
 import subprocess
@@ -44,8 +44,8 @@ def whole(sql: str) -> list[tuple[str, int]]:
 
 
 @given(texts, st.integers(1, 60))
-def test_pieces_give_the_statements_of_the_whole(sql: str, piece: int) -> None:
-    assert list(split_large(sql, piece)) == whole(sql)
+def test_chunks_have_the_same_statements(sql: str, chunk: int) -> None:
+    assert list(split_large(sql, chunk)) == whole(sql)
 
 
 @given(
@@ -54,23 +54,23 @@ def test_pieces_give_the_statements_of_the_whole(sql: str, piece: int) -> None:
     st.sampled_from(["SELEC 1;\n", "SELECT 'é", "/* ", "$a$", "SELECT (;\n", ");\n"]),
     texts,
 )
-def test_errors_are_those_of_the_whole(sql: str, piece: int, wrong: str, more: str) -> None:
+def test_chunks_have_the_same_errors(sql: str, chunk: int, wrong: str, more: str) -> None:
     text = sql + wrong + more
     try:
         expected = whole(text)
     except SqlSyntaxError as problem:
         with pytest.raises(SqlSyntaxError) as caught:
-            list(split_large(text, piece))
+            list(split_large(text, chunk))
         assert (caught.value.message, caught.value.offset) == (problem.message, problem.offset)
     else:
-        assert list(split_large(text, piece)) == expected
+        assert list(split_large(text, chunk)) == expected
 
 
 def lines(count: int) -> str:
     return "".join(f"insert into t (a, b) values ({n}, 'né {n}');\n" for n in range(count))
 
 
-def test_a_large_file_keeps_no_trees() -> None:
+def test_large_file_keeps_no_trees() -> None:
     text = f"create table t (a int, b text);\n{lines(40_000)}select a into u from t;\nvacuum t;\n"
     assert len(text) > LARGE_TEXT
     found = parse(text)
@@ -85,7 +85,7 @@ def test_a_large_file_keeps_no_trees() -> None:
     ]
 
 
-def test_the_meaning_of_a_large_file() -> None:
+def test_semantic_checksum_of_a_large_file() -> None:
     text = lines(30_000)
     commented = text.replace("\n", "\n-- more\n\n", 1)
     assert semantic_checksum(parse(text)) == semantic_checksum(parse(commented))
@@ -93,9 +93,9 @@ def test_the_meaning_of_a_large_file() -> None:
     assert semantic_checksum(parse(text)) != semantic_checksum(parse(text)[:-1])
 
 
-def test_no_trees_are_made_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inserts_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = parse(lines(30_000))
-    monkeypatch.setattr(parsing, "_parse_single_tree", lambda _: pytest.fail("a tree was made"))
+    monkeypatch.setattr(parsing, "_parse_single_tree", lambda _: pytest.fail("a tree was built"))
     assert len(split_units(found)) == 1
     assert semantic_checksum(found)
 
@@ -103,11 +103,11 @@ def test_no_trees_are_made_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "word", ["insert into t default values", "UPDATE t SET a = 1", "delete from t", "Select 1"]
 )
-def test_kinds_known_by_their_first_word(word: str) -> None:
+def test_kind_from_the_first_word(word: str) -> None:
     assert Statement(word, 0).kind == parse(word)[0].kind
 
 
-def test_a_large_error_has_its_place() -> None:
+def test_error_in_a_large_file_has_an_offset() -> None:
     text = lines(40_000)
     wrong = text[:900_000] + text[900_000:].replace("values (", "valuez (", 1)
     with pytest.raises(SqlSyntaxError) as caught:
@@ -117,7 +117,7 @@ def test_a_large_error_has_its_place() -> None:
     )
 
 
-def test_small_files_import_nothing_more() -> None:
+def test_parsing_imports_no_heavy_modules() -> None:
     program = (
         "import sys; from mosaic_deploy.sql.parse import parse; parse('SELECT 1'); "
         "assert not {'postgast', 'google.protobuf', 'sqlglot'} & sys.modules.keys()"

@@ -1,4 +1,4 @@
-"""Which statements would write to the ledger's own schema."""
+"""Which statements write to the tracking tables' schema."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM mosaic_
 
 
 @pytest.mark.parametrize("sql", WRITES.strip().splitlines())
-def test_what_would_write(sql: str) -> None:
+def test_writes(sql: str) -> None:
     text = f"-- mosaic_deploy\nSELECT 1;\n{sql};"
     found = first_ledger_write(parse(text), text)
     assert found is not None
@@ -95,17 +95,17 @@ def test_what_would_write(sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", READS.strip().splitlines())
-def test_what_only_reads_or_means_something_else(sql: str) -> None:
+def test_reads_and_other_objects(sql: str) -> None:
     assert first_ledger_write(parse(sql), sql) is None
 
 
-def test_the_place_within_a_block_is_told() -> None:
+def test_offset_inside_a_do_block() -> None:
     sql = "DO $$ BEGIN\n  PERFORM 1;\n  DELETE FROM mosaic_deploy.lease;\nEND $$"
     found = first_ledger_write(parse(sql), sql)
     assert found is not None
     assert sql[found[1] :].startswith("DELETE")
 
 
-def test_what_is_put_together_as_it_runs_is_not_seen() -> None:
+def test_dynamic_sql_is_not_detected() -> None:
     sql = "DO $$ BEGIN EXECUTE 'DELETE FROM mosaic_' || 'deploy.lease /* mosaic_deploy */' || current_user; END $$"
     assert first_ledger_write(parse(sql), sql) is None

@@ -1,7 +1,7 @@
-"""PostgreSQL's messages without a position are placed in the statement, or not at all.
+"""Locating errors from PostgreSQL's message alone.
 
-tests/cases/locate holds NAME.sql: comments with PostgreSQL's message and, under it, the statement. `►` stands in it
-where the place is; it stands first where the message leaves the place open.
+tests/cases/locate has NAME.sql: a comment with the message, then the statement with `►` at the expected position, or at
+its start if the message leaves the position open.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ MARK = "►"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_places(case: Path) -> None:
+def test_positions(case: Path) -> None:
     message, _, marked = case.read_text().removesuffix("\n").removeprefix("-- ").partition("\n")
     assert marked.count(MARK) == 1
     text = marked.replace(MARK, "")
@@ -25,15 +25,15 @@ def test_places(case: Path) -> None:
     assert text[:found] + MARK + text[found:] == marked
 
 
-def test_there_are_cases() -> None:
+def test_cases_exist() -> None:
     assert len(CASES) >= 20
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_any_text_has_a_place_inside(text: str, message: str) -> None:
+def test_offset_is_always_inside_the_text(text: str, message: str) -> None:
     assert 0 <= locate_error(text, message) <= len(text)
 
 
 @given(st.text(alphabet="ab\"'$/*-é \n", max_size=40))
-def test_names_in_quotes_of_any_kind(text: str) -> None:
+def test_any_quoting_gives_an_offset_inside(text: str) -> None:
     assert 0 <= locate_error(text, 'role "a" does not exist') <= len(text)

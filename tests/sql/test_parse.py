@@ -1,4 +1,4 @@
-"""Statements and their places. Offsets count characters of the text as it was given."""
+"""Statements and their offsets, which count characters of the original text."""
 
 import pytest
 from hypothesis import given
@@ -73,18 +73,18 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(("text", "at"), ERRORS.values(), ids=ERRORS)
-def test_syntax_errors_point_at_their_place(text: str, at: str) -> None:
+def test_syntax_error_offsets(text: str, at: str) -> None:
     with pytest.raises(SqlSyntaxError) as caught:
         parse(text)
     assert caught.value.offset == text.rindex(at)
 
 
-def test_deep_nesting_is_a_problem_and_no_crash() -> None:
+def test_deep_nesting_is_a_syntax_error() -> None:
     with pytest.raises(SqlSyntaxError, match="nested too deeply"):
         parse("SELECT " + "1+" * 5000 + "1")
 
 
-def test_long_chains_that_parse_have_a_checksum() -> None:
+def test_long_operator_chain_has_a_checksum() -> None:
     chain = parse("SELECT " + "1+" * 400 + "1")
     assert len(semantic_checksum(chain)) == 64
 
@@ -156,7 +156,7 @@ trivia = st.lists(st.sampled_from(TRIVIA), max_size=4).map("".join)
 
 
 @given(st.lists(st.tuples(trivia, st.sampled_from(POOL), trivia), max_size=6), trivia)
-def test_joined_statements_come_back_at_their_offsets(parts: list[tuple[str, str, str]], tail: str) -> None:
+def test_joined_statements_have_their_offsets(parts: list[tuple[str, str, str]], tail: str) -> None:
     text, expected = "", []
     for before, statement, after in parts:
         text += before
@@ -171,6 +171,6 @@ def test_joined_statements_come_back_at_their_offsets(parts: list[tuple[str, str
 
 
 @given(trivia)
-def test_leading_trivia_is_all_of_it(before: str) -> None:
+def test_leading_trivia_length(before: str) -> None:
     assert leading_trivia_length(before + "SELECT") == len(before)
     assert parse_statements(before) == []

@@ -1,9 +1,8 @@
-"""Pending migrations compiled into statements that may be sent again at any time.
+"""Pending migrations compiled into one DO block that is safe to send again.
 
-A batch is one DO block. Per unit it takes an advisory lock, checks the lease, skips what the ledger has,
-EXECUTEs the statements with their number kept in a variable, records the unit in the ledger, and commits.
-A failing statement is raised again as `mosaic-deploy:{json}` so that any platform that returns PostgreSQL's
-message tells which statement of which file it was.
+For each unit, the block takes an advisory lock, checks the lease, skips the unit if the ledger has it, EXECUTEs its
+statements, records it in the ledger, and commits. A failing statement is raised again as `mosaic-deploy:{json}`, so any
+platform that returns PostgreSQL's message identifies the statement.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from mosaic_deploy.sql.quote import dollar_quote, literal
 def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = True) -> str:
     """One DO block that applies `steps` in order, each in its own transaction.
 
-    With `commit=False` nothing is committed inside: for endpoints that wrap each call in a transaction, and for
-    several steps that are one transaction. Every statement must be one that EXECUTE carries.
+    `commit=False` commits nothing inside: for endpoints that wrap each call in a transaction, and for several steps
+    in one transaction. Every statement must be one that EXECUTE accepts.
     """
-    facts = [_step_data(step, session) for step in steps]
-    given = dollar_quote(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
+    data = [_step_data(step, session) for step in steps]
+    steps_json = dollar_quote(json.dumps(data, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
     flush = _ASYNC_COMMIT.format(last=len(steps) - 1) if commit else ""
     checked = _CHECK_CONSTRAINTS if commit or len(steps) == 1 else ""
     body = f"""DECLARE
-  steps pg_catalog.jsonb := {given};
+  steps pg_catalog.jsonb := {steps_json};
 {_DECLARATIONS}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
   one := steps OPERATOR(pg_catalog.->) place;
@@ -47,20 +46,20 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
 
 
 def _execute_loop(steps: Sequence[Step]) -> str:
-    """EXECUTEs a step's statements: in one subtransaction, or each in its own where some can't be in any."""
+    """PL/pgSQL that EXECUTEs a step's statements in one subtransaction, or each in its own if some can't be in one."""
     if any(_bare_statement_numbers(step) for step in steps):
         return _LOOP_WITH_BARE
     return _LOOP
 
 
 def _bare_statement_numbers(step: Step) -> list[int]:
-    """The numbers of the statements that a subtransaction can't hold."""
+    """The numbers of the statements that can't run in a subtransaction."""
     numbered = enumerate(step.unit.statements, 1)
     return [number for number, statement in numbered if refuses_subtransaction(statement, step.unit)]
 
 
 def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
-    """A step as the batch's loop reads it."""
+    """A step as JSON for the batch's loop."""
     return {
         "version": step.version,
         "unit": step.number,
@@ -71,8 +70,8 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
     }
 
 
-# One loop over data, not a piece of code per step: PL/pgSQL keeps a plan for every statement written out, and
-# each DDL statement walks all of them (300 steps took three times as long as three calls of 100).
+# A loop over data instead of code per step: PL/pgSQL keeps a plan for every statement in the code, and each DDL
+# statement walks all of them (300 steps took three times as long as three calls with 100).
 _DECLARATIONS = """  one pg_catalog.jsonb; finished boolean; step int; sql text;
   code text; message text; detail text; hint text;
   own_path text := pg_catalog.current_setting('search_path');
@@ -108,15 +107,15 @@ _CHECK_CONSTRAINTS = f"""    step := 0;
     {CHECK_CONSTRAINTS_SQL};
     {_RERAISE}    END;
 """
-# The log is written in order, so the last step's commit makes the earlier ones durable too: one wait for the
-# disk per call instead of one per migration. A crash of the server in between takes ledger rows along with
-# the work, and the call is sent again.
+# The WAL is written in order, so the last step's commit makes the earlier ones durable too: one disk flush per call
+# instead of one per migration. A server crash in between loses ledger rows together with the work, and the call is
+# sent again.
 _ASYNC_COMMIT = """  IF place OPERATOR(pg_catalog.<) {last} THEN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
   END IF;
 """
-# RESET ALL keeps no session state of one migration for the next; what the connection itself came with
-# (a pooler's SET ROLE or search_path) is put back.
+# RESET ALL drops session state between migrations; the connection's own role and search_path (set by a pooler) are
+# restored.
 _RESET_SESSION = """  RESET ALL;
   PERFORM pg_catalog.set_config('role', own_role, false);
   PERFORM pg_catalog.set_config('search_path', own_path, false);

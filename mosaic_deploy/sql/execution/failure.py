@@ -1,6 +1,6 @@
-"""How our statements say what went wrong, on any platform that passes PostgreSQL's message on.
+"""Marked errors: our SQL raises `mosaic-deploy:{json}` with the version, unit and statement that failed.
 
-They raise `mosaic-deploy:{json}`: which unit of which version it was, and which of its statements.
+They work on any platform that passes PostgreSQL's message on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 MARKER = "mosaic-deploy:"
 _SPLIT_MARKER = "'mosaic-', 'deploy:'"
-"""MARKER in two parts, so that a platform that echoes the query in its error doesn't seem to raise it."""
+"""MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a marked error says. `statement` counts the unit's statements from 1; 0 is none of them."""
+    """The content of a marked error. `statement` counts the unit's statements from 1; 0 means none of them."""
 
     code: str
     version: str
@@ -43,15 +43,15 @@ def raise_sql(code: str, step: Step) -> str:
 
 
 def raise_with_facts_sql(facts: str) -> str:
-    """PL/pgSQL that raises the JSON text that the expression `facts` makes."""
+    """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""
     return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARKER}, {facts});"
 
 
 def reraise_handler_sql(which: str) -> str:
-    """An exception handler that raises the same error marked. `which` are arguments of json_build_object.
+    """An exception handler that raises the same error, marked. `which` are arguments for json_build_object.
 
-    It declares nothing: `code`, `message`, `detail` and `hint` must be variables of type text. OTHERS alone would
-    leave out a statement that was cancelled, by its time limit too, and one that failed an ASSERT.
+    Requires text variables `code`, `message`, `detail` and `hint`. OTHERS alone doesn't catch cancelled statements
+    (statement_timeout) and failed ASSERTs.
     """
     return f"""EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
@@ -67,7 +67,7 @@ _REQUIRED_KEYS = {"code", "version", "unit"}
 
 
 def parse_failure(message: str) -> Failure | None:
-    """The first marked failure in PostgreSQL's `message`, wherever the platform put it; None without one."""
+    """The first marked error anywhere in `message`; None without one."""
     for found in _MARKER_PATTERN.finditer(message):
         try:
             facts, _ = json.JSONDecoder().raw_decode(message, found.end())

@@ -1,4 +1,4 @@
-"""A unit outside any transaction: its intent, its statement, its end."""
+"""SQL for a unit that runs outside a transaction: claim it, run it, record it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def compile_outside_transaction(step: Step) -> str:
 
 
 def compile_claim(step: Step, session: SqlSession) -> str:
-    """Write-ahead intent for a OUTSIDE_TRANSACTION unit: notes in the ledger that its statement is about to be sent.
+    """SQL that records in the ledger that the unit's statement is about to be sent.
 
-    Raises `unit_applied`, `lease_lost_error`, or `unit_attempted` where an earlier run or request noted the same and
-    no end is known.
+    It raises `unit_applied`, `lease_lost`, or `unit_attempted` if an earlier run recorded the same and its outcome is
+    unknown.
     """
     attempted = (
         f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
         f"AND step_begun >= {step.number}) THEN {raise_sql(UNIT_ATTEMPTED, step)} END IF;\n"
     )
-    noted = f"  {upsert_migration_sql(step, session, steps_done=step.number - 1, step_begun=step.number)};\n"
-    body = f"BEGIN\n{guard_sql(step, session)}{attempted}{noted}END\n"
+    record = f"  {upsert_migration_sql(step, session, units_done=step.number - 1, attempt=step.number)};\n"
+    body = f"BEGIN\n{guard_sql(step, session)}{attempted}{record}END\n"
     return "DO " + dollar_quote(body, "mosaic_claim")
 
 
 def compile_completion(step: Step, session: SqlSession) -> str:
-    """The ledger row of a OUTSIDE_TRANSACTION unit whose statement took effect.
+    """SQL that records the unit as applied, after its statement took effect.
 
-    Raises `index_invalid` where the index that it names is there, and no query can use it.
+    It raises `index_invalid` if the index that the statement creates exists but is invalid.
     """
     name = index_name(step.unit.statements[0])
     if not name:

@@ -1,7 +1,7 @@
-"""Units as plain statements in one call, `BEGIN; guard; …; ledger row; COMMIT`: for what one EXECUTE can't carry.
+"""Units as plain statements in one call, `BEGIN; guard; …; ledger row; COMMIT`, if EXECUTE doesn't accept them all.
 
-Where a statement can be EXECUTEd alone it travels in a DO block of its own, whose handler tells its number. The
-others go bare; PostgreSQL tells a position in them, or they are told apart by what its message is about.
+A statement that can be EXECUTEd gets its own DO block, whose handler reports its number. The others are sent bare and
+identified by the position in PostgreSQL's error, or by what its message is about.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
-"""Deferred constraints are looked at while it is still known whose they are; at COMMIT nobody could tell."""
+"""Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
 _ENUM_KINDS = frozenset({"CreateEnumStmt", "AlterEnumStmt"})
 _SAVEPOINT_SQLSTATES = ("3B", "25")
 _SETTING_SQLSTATES = ("22", "25", "42", "0A")
@@ -26,23 +26,23 @@ _TRANSACTION_SQLSTATES = ("40",)
 
 
 def needs_plain(unit: Unit, session: SqlSession) -> bool:
-    """Whether `unit` must travel alone: EXECUTE can't carry it, or statements are timed.
+    """Whether `unit` must be sent as plain statements: EXECUTE doesn't accept it, or there is a statement timeout.
 
-    PostgreSQL arms `statement_timeout` when a statement arrives; a SET inside a DO block comes too late
-    (tried on PostgreSQL 18), so timed migrations are sent as plain statements.
+    PostgreSQL starts `statement_timeout` when a statement arrives, so a SET inside a DO block has no effect
+    (tested on PostgreSQL 18).
     """
     return unit.execution_mode is ExecutionMode.PLAIN or session.statement_timeout is not None
 
 
 def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
-    """The steps as one transaction. Raises the marks of `guard_sql`, and `statement_failed`.
+    """The steps as one transaction. It raises `guard_sql`'s marked errors, and `statement_failed`.
 
-    The guard looks at the first step alone: the steps are one transaction, so all are applied or none is.
+    The guard checks only the first step: the steps are one transaction, so either all are applied or none.
     """
     first = steps[0]
     begin = ["DO " + dollar_quote(f"BEGIN\n{guard_sql(first, session)}END\n", "mosaic_guard")]
     begin += [f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts]
-    # SET TRANSACTION must be the transaction's first statement, so leading ones go before the guard.
+    # SET TRANSACTION must come first in a transaction, so leading ones go before the guard.
     lead = _count_leading_settings(first)
     compiled = CompiledSql()
     compiled.add("BEGIN")
@@ -65,9 +65,9 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
 
 
 def refuses_subtransaction(statement: Statement, unit: Unit) -> bool:
-    """Whether a statement can't be EXECUTEd in a subtransaction, which the handler makes.
+    """Whether a statement can't be EXECUTEd in a subtransaction, which the error handler creates.
 
-    A value that is added to an enum can be used at once only where neither happens in a subtransaction.
+    A new enum value can be used in the same transaction only if neither happens in a subtransaction.
     """
     return bool(not_executable_reason(statement)) or (
         unit.execution_mode is ExecutionMode.PLAIN and statement.kind in _ENUM_KINDS
@@ -77,7 +77,7 @@ def refuses_subtransaction(statement: Statement, unit: Unit) -> bool:
 def guess_failed_statement(
     places: Sequence[StatementPosition], sqlstate: str | None, message: str
 ) -> StatementPosition | None:
-    """Which of the bare statements PostgreSQL's error is about, where it told no place; None if that isn't clear."""
+    """The bare statement that an error without a position is about; None if that isn't clear."""
     code = (sqlstate or "")[:2]
     if code in _TRANSACTION_SQLSTATES:
         return None
@@ -98,7 +98,7 @@ def _statement_at(place: StatementPosition) -> Statement:
 
 
 def _traced_do_block(text: str, step: Step, number: int) -> str:
-    """A statement in a DO block that tells its number when it fails."""
+    """A statement in a DO block that reports its number on failure."""
     which = f"'version', '{step.version}', 'unit', {step.number}, 'statement', {number}"
     body = f"""DECLARE code text; message text; detail text; hint text;
 BEGIN

@@ -1,25 +1,20 @@
-"""What comes before every unit: one at a time, only under the lease, and only where the ledger lacks it."""
+"""SQL for the ledger around a unit: the guard before it, its record after it."""
 
 from __future__ import annotations
 
 import base64
 import zlib
-from typing import TYPE_CHECKING
 
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, UNIT_APPLIED, raise_sql
 from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
-if TYPE_CHECKING:
-    from mosaic_deploy.sql.execution.step import SqlSession
-
-
 MIGRATION_LOCK_KEYS = "7236850, 1"
-"""The two keys of the advisory lock all migrations take."""
+"""The keys of the advisory lock that all migrations take."""
 
 
 def guard_sql(step: Step, session: SqlSession) -> str:
-    """PL/pgSQL: raises `lease_lost_error`, or `unit_applied` where there is nothing to do."""
+    """PL/pgSQL that raises `lease_lost`, or `unit_applied` if the ledger has the step."""
     return (
         lease_check_sql(session, raise_sql(LEASE_LOST, step))
         + f"  IF {done_condition(step)} THEN {raise_sql(UNIT_APPLIED, step)} END IF;\n"
@@ -27,7 +22,7 @@ def guard_sql(step: Step, session: SqlSession) -> str:
 
 
 def lease_check_sql(session: SqlSession, lost: str) -> str:
-    """PL/pgSQL: takes the lock until the transaction ends, and does `lost` where the lease isn't held."""
+    """PL/pgSQL that takes the advisory lock until the transaction ends, and runs `lost` if the lease isn't held."""
     return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK_KEYS});
   IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}
       AND expires_at > pg_catalog.clock_timestamp()) THEN {lost} END IF;
@@ -35,11 +30,11 @@ def lease_check_sql(session: SqlSession, lost: str) -> str:
 
 
 SEED = "seed"
-"""The kind of a seed's row among the ledger's objects."""
+"""The kind of seeds in the ledger's objects table."""
 
 
 def done_condition(step: Step) -> str:
-    """A condition: the ledger has what the step would do. Written so that no search_path can reinterpret it."""
+    """An SQL condition: the ledger has the step. Independent of the search_path."""
     if step.purpose is Purpose.SEED:
         return (
             "EXISTS (SELECT FROM mosaic_deploy.objects WHERE "
@@ -53,7 +48,7 @@ def done_condition(step: Step) -> str:
 
 
 def record_sql(step: Step, session: SqlSession) -> str:
-    """The ledger's part of a committed step, as one statement; sending it twice changes nothing."""
+    """The statement that records a committed step in the ledger. Running it twice is harmless."""
     if step.purpose is Purpose.SEED:
         return _upsert_seed_sql(step, session)
     if step.purpose is Purpose.ROLLBACK:
@@ -62,7 +57,7 @@ def record_sql(step: Step, session: SqlSession) -> str:
 
 
 def record_failure_sql(step: Step, session: SqlSession) -> str:
-    """Notes that PostgreSQL refused the unit begun outside a transaction: its end is known. Checks the lease."""
+    """The statement that records that the unit outside a transaction failed. It checks the lease."""
     return (
         f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
         f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
@@ -71,8 +66,8 @@ def record_failure_sql(step: Step, session: SqlSession) -> str:
     )
 
 
-def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, step_begun: int) -> str:
-    """A migration's row with `steps_done` committed steps, and the unit begun outside a transaction."""
+def upsert_migration_sql(step: Step, session: SqlSession, *, units_done: int, attempt: int) -> str:
+    """The statement that writes a migration's row. `attempt` is the unit started outside a transaction, or 0."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
     semantic = step.semantic if steps_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"

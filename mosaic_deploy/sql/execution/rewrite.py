@@ -1,4 +1,4 @@
-"""What EXECUTE can't carry, said in another way: for endpoints that take one statement per call."""
+"""Rewrites units so that EXECUTE accepts them, for endpoints that take one statement per call."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\s*\.\s*(?:"(?:[^"]|"")+
 
 
 def executable_form(unit: Unit) -> Unit | None:
-    """The unit with every statement in a form that EXECUTE carries, None where there is no such form.
+    """The unit with every statement in a form that EXECUTE accepts; None if there is none.
 
-    SELECT INTO becomes CREATE TABLE AS, which is the same to PostgreSQL; savepoints that are only released
-    are left out.
+    SELECT INTO becomes the equivalent CREATE TABLE AS; savepoints that are only released are dropped.
     """
     rolls_back = any(
         _transaction_command(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in unit.statements
@@ -39,7 +38,7 @@ def _transaction_command(statement: Statement) -> object:
 
 
 def first_not_executable(unit: Unit) -> int:
-    """The number, from 1, of the first statement because of which `executable_form` has no form for the unit; or 0."""
+    """The number, from 1, of the first statement that `executable_form` can't rewrite; 0 if there is none."""
     for number, statement in enumerate(unit.statements, 1):
         if executable_form(replace(unit, statements=(statement,))) is None:
             return number
@@ -47,9 +46,9 @@ def first_not_executable(unit: Unit) -> int:
 
 
 def create_table_as(statement: Statement) -> Statement | None:
-    """`SELECT … INTO t FROM …` as `CREATE TABLE t AS SELECT … FROM …`; any other SELECT as it is.
+    """`SELECT … INTO t FROM …` as `CREATE TABLE t AS SELECT … FROM …`; any other SELECT unchanged.
 
-    None where that can't be written so that PostgreSQL's parser reads the same query and the same table from it.
+    None if PostgreSQL's parser doesn't read the same query and table from the result.
     """
     if not not_executable_reason(statement):
         return statement
@@ -61,11 +60,11 @@ def create_table_as(statement: Statement) -> Statement | None:
         query = text[: into.start()] + text[name.end() :]
         rewritten = f"CREATE {into.group('kind')}TABLE {name.group()} AS {query}"
         try:
-            read = parse(rewritten)
+            parsed = parse(rewritten)
         except SqlSyntaxError:
             continue
-        if [one.kind for one in read] == ["CreateTableAsStmt"] and _is_same_query(read[0], statement):
-            return replace(read[0], offset=statement.offset)
+        if [one.kind for one in parsed] == ["CreateTableAsStmt"] and _is_same_query(parsed[0], statement):
+            return replace(parsed[0], offset=statement.offset)
     return None
 
 
@@ -82,7 +81,7 @@ def _into_clause(node: Tree) -> object:
 
 
 def _without_positions(item: object) -> object:
-    """A tree without its places, and without the table that a query goes into."""
+    """A tree without locations and without its INTO clause."""
     if isinstance(item, dict):
         return {
             name: _without_positions(value)

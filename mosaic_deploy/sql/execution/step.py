@@ -1,4 +1,4 @@
-"""One unit of one migration as it is sent, and places in what is sent."""
+"""Units ready to run, the session they run in, and positions in compiled SQL."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from mosaic_deploy.sql.execution.units import Unit
 
 
 class Purpose(StrEnum):
-    """What a step is for, and so how the ledger tells that it is done."""
+    """What a step is for, which decides how the ledger shows that it is done."""
 
     APPLY = "apply"
-    """A migration's way up: its row is there."""
+    """Applies a migration: done if its row exists."""
     ROLLBACK = "undo"
-    """A migration's way down: its row is gone."""
+    """Runs a down migration: done if the row is gone."""
     SEED = "seed"
-    """A seed file: its content's digest is there."""
+    """Runs a seed file: done if a row has its content's digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One unit of one migration, ready to run. `number` counts the file's units from 1.
+    """One unit of a migration, ready to run. `number` counts the file's units from 1.
 
-    `semantic` is the checksum of the file's units up to this one, `semantic_before` of those before it.
+    `semantic` is the checksum of the units up to and including this one, `semantic_before` of those before it.
     """
 
     version: str
@@ -38,12 +38,12 @@ class Step:
     unit: Unit
     purpose: Purpose = Purpose.APPLY
     size: int = 0
-    """A seed's bytes."""
+    """A seed file's size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPosition:
-    """A place in a step: its statement, counted from 1 (0 where it isn't known), and a character from 0 in that."""
+    """A position in a step: the statement from 1 (0 if unknown), and the character in it from 0."""
 
     step: Step
     statement: int
@@ -51,7 +51,7 @@ class StatementPosition:
 
 
 class CompiledSql:
-    """Several statements as one text that still knows where each of them came from."""
+    """Several statements as one text, with the origin of each."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -71,11 +71,11 @@ class CompiledSql:
 
     @property
     def positions(self) -> list[StatementPosition]:
-        """The beginnings of the statements that were added with their place."""
+        """The start positions of the statements that were added with a place."""
         return [place for _, place in self._starts]
 
     def position_of(self, position: int | None) -> StatementPosition | None:
-        """Where PostgreSQL's `position` (characters from 1 in the text) is, if it gave one in such a statement."""
+        """The position for PostgreSQL's `position` (characters from 1 in the text), if it is in such a statement."""
         for start, place in reversed(self._starts):
             offset = (position or 0) - 1 - start
             if 0 <= offset < len(place.step.unit.statements[place.statement - 1].text):
@@ -84,12 +84,12 @@ class CompiledSql:
 
 
 _SEPARATOR = "\n;\n"
-"""A statement may end in a line comment, so the semicolon gets a line of its own."""
+"""The semicolon is on its own line because a statement may end in a line comment."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqlSession:
-    """What every call carries: the fencing token, the deploy's id, and the timeouts (PostgreSQL's syntax)."""
+    """What every call needs: the lease's fencing token, the deploy's ID, and timeouts in PostgreSQL's syntax."""
 
     token: str
     deploy_id: str
@@ -98,7 +98,7 @@ class SqlSession:
 
     @property
     def timeouts(self) -> Iterator[tuple[str, str]]:
-        """The timeouts that are set, as PostgreSQL's settings."""
+        """(setting, value) of the timeouts that are set."""
         if self.lock_timeout:
             yield "lock_timeout", self.lock_timeout
         if self.statement_timeout:

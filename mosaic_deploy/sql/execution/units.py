@@ -1,7 +1,7 @@
-"""A migration file as a list of units; a unit is what can commit at once.
+"""A migration file split into units (called steps in texts for users): what commits at once.
 
-Most files are one unit. A statement that PostgreSQL refuses to run inside a transaction is a unit of its own,
-and a file's own BEGIN … COMMIT bounds a unit.
+Most files are one unit. A statement that PostgreSQL refuses inside a transaction is its own unit, and so is a file's
+BEGIN … COMMIT block.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from mosaic_deploy.sql.quote import literal
 
 
 class ExecutionMode(StrEnum):
-    """How a unit travels through the API."""
+    """How a unit is sent through the API."""
 
     BATCH = "batch"
-    """Its statements are EXECUTEd inside one DO block, with others'."""
+    """EXECUTEd inside a DO block, together with other units."""
     PLAIN = "plain"
-    """One call `BEGIN; …; COMMIT`: it holds a statement that EXECUTE can't carry."""
+    """One call `BEGIN; …; COMMIT`, because EXECUTE doesn't accept one of its statements."""
     OUTSIDE_TRANSACTION = "solo"
-    """One statement, outside any transaction."""
+    """One statement, outside a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Unit:
     statements: tuple[Statement, ...]
     execution_mode: ExecutionMode
     reason: str = ""
-    """Why the unit isn't a plain part of one transaction, in words for the plan."""
+    """Why the unit is separate or PLAIN, for the plan; "" for an ordinary unit."""
     unclosed: bool = False
-    """The file's BEGIN has no COMMIT: the end of the file commits, where psql would lose the work."""
+    """The file's BEGIN has no COMMIT. The end of the file commits; psql would roll back."""
 
 
 class TransactionControlError(Exception):
-    """A file whose transaction control can't be followed. `offset` is in characters from 0."""
+    """Transaction control that a migration can't have. `offset` is in characters from 0."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -63,16 +63,16 @@ _REINDEX_MANY = {
     "REINDEX_OBJECT_DATABASE": "REINDEX DATABASE",
 }
 _DML_KINDS = frozenset({"SelectStmt", "UpdateStmt", "DeleteStmt", "InsertStmt"})
-"""Statements about rows run in any transaction. A large file is full of them, so their trees aren't asked for."""
+"""Statements that can always run in a transaction. Large files are full of them, so they are not parsed for this."""
 _INTO = re.compile(r"(?<![\w$])into(?![\w$])", re.IGNORECASE)
 _TRANSACTION_WORD = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 
 def split_units(statements: list[Statement], *, transaction: bool = True) -> list[Unit]:
-    """The units of a file, in order. `transaction=False` makes every statement a unit of its own.
+    """The units of a file, in order. `transaction=False` makes every statement its own unit.
 
-    Raises TransactionControlError for a COMMIT without BEGIN, a BEGIN inside another, and ROLLBACK of the whole
-    transaction (a migration that undoes itself). A BEGIN that is never closed is committed by the file's end.
+    Raises TransactionControlError for COMMIT without BEGIN, a nested BEGIN, and ROLLBACK of the whole transaction. An
+    unclosed BEGIN is committed at the end of the file.
     """
     if not transaction:
         return [_single_statement_unit(statement) for statement in _without_control(statements)]
@@ -80,8 +80,8 @@ def split_units(statements: list[Statement], *, transaction: bool = True) -> lis
 
 
 def _single_statement_unit(statement: Statement) -> Unit:
-    """A unit of one statement; inside a transaction where PostgreSQL allows, so that its record is atomic."""
-    why = "the file says transaction=false"
+    """A unit of one statement, in a transaction if PostgreSQL allows it, so its ledger record is atomic."""
+    why = "transaction=false"
     if outside_transaction_reason(statement):
         return Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, why)
     return replace(_transactional_unit((statement,)), reason=why)
@@ -93,9 +93,9 @@ class _Splitter:
         self.open_statements: list[Statement] = []
         self.open_begin: Statement | None = None
         self.values_of_existing_enums: set[str] = set()
-        """Enum values added in the open unit, as literals, to types that were there before it."""
+        """Enum values, as literals, that the open unit adds to types that existed before it."""
         self.values_of_new_enums: set[str] = set()
-        """Those added to types that the unit itself has created."""
+        """Those that it adds to types it creates itself."""
         self.plain_reason = ""
 
     def split(self, statements: list[Statement]) -> list[Unit]:
@@ -113,7 +113,7 @@ class _Splitter:
         elif reason := outside_transaction_reason(statement):
             if self.open_begin:
                 raise TransactionControlError(
-                    f"{reason}, but it stands between BEGIN and COMMIT", statement.offset
+                    f"{reason}, but it is between BEGIN and COMMIT", statement.offset
                 )
             self._close_unit()
             self.units.append(Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
@@ -122,11 +122,11 @@ class _Splitter:
 
     def _add_to_open_unit(self, statement: Statement) -> None:
         if not self.open_begin and any(value in statement.text for value in self.values_of_existing_enums):
-            self._close_unit("an enum value is added and then used, which needs a commit between")
+            self._close_unit("an enum value is added and then used, which needs a commit in between")
         if any(value in statement.text for value in self.values_of_new_enums):
-            # PostgreSQL allows it in the transaction that created the type, but not in a subtransaction of it,
-            # which the batch's error handling makes.
-            self.plain_reason = "an enum is created, given a value, and that is used"
+            # PostgreSQL allows this in the transaction that creates the type, but not in a subtransaction, which
+            # the batch's error handling creates.
+            self.plain_reason = "a value is added to a new enum and then used"
         self.open_statements.append(statement)
         if statement.kind == "AlterEnumStmt" and statement.node.get("newVal"):
             values = (
@@ -144,9 +144,7 @@ class _Splitter:
         kind = statement.node.get("kind")
         if kind in _BEGIN_KINDS:
             if self.open_begin:
-                raise TransactionControlError(
-                    "BEGIN inside a transaction that is open already", statement.offset
-                )
+                raise TransactionControlError("BEGIN inside an open transaction", statement.offset)
             self._close_unit()
             self.open_begin = statement
             if statement.node.get("options"):
@@ -162,16 +160,16 @@ class _Splitter:
     def _close_unit(self, reason: str = "") -> None:
         if self.open_statements:
             unit = _transactional_unit(tuple(self.open_statements))
-            carrier = ExecutionMode.PLAIN if self.plain_reason else unit.execution_mode
+            mode = ExecutionMode.PLAIN if self.plain_reason else unit.execution_mode
             self.units.append(
-                replace(unit, execution_mode=carrier, reason=unit.reason or self.plain_reason or reason)
+                replace(unit, execution_mode=mode, reason=unit.reason or self.plain_reason or reason)
             )
         self.open_statements = []
         self.values_of_existing_enums, self.values_of_new_enums, self.plain_reason = set(), set(), ""
 
 
 def _as_set_transaction(begin: Statement) -> Statement:
-    """`BEGIN ISOLATION LEVEL …` as the SET TRANSACTION that it is short for: our own BEGIN comes before it."""
+    """`BEGIN ISOLATION LEVEL …` as the equivalent SET TRANSACTION, to go after our own BEGIN."""
     modes = re.sub(r"^(begin|start)(\s+(work|transaction))?\s+", "", begin.text, flags=re.IGNORECASE)
     return Statement(f"SET TRANSACTION {modes}", begin.offset, {"VariableSetStmt": {"name": "TRANSACTION"}})
 
@@ -180,8 +178,8 @@ def _control_message(kind: object) -> str:
     if kind in _COMMIT_KINDS:
         return "COMMIT without BEGIN"
     if kind == "TRANS_STMT_ROLLBACK":
-        return "ROLLBACK: a migration can't undo itself"
-    return "two-phase transaction control can't be part of a migration"
+        return "ROLLBACK isn't allowed: it would undo the migration"
+    return "two-phase transactions aren't supported in migrations"
 
 
 def _transactional_unit(statements: tuple[Statement, ...]) -> Unit:
@@ -196,16 +194,16 @@ def _without_control(statements: list[Statement]) -> list[Statement]:
 
 
 def outside_transaction_reason(statement: Statement) -> str:
-    """Why PostgreSQL refuses the statement inside a transaction block, or an empty text."""
+    """Why PostgreSQL refuses the statement inside a transaction block; "" if it doesn't."""
     if statement.kind in _DML_KINDS:
         return ""
     command = _concurrent_command(statement) or _never_in_transaction_command(statement)
     if command:
         return f"{command} can't run in a transaction"
     if statement.kind == "DoStmt" and _do_commits(statement):
-        return "a DO block with COMMIT or ROLLBACK inside can't run in a transaction"
+        return "a DO block with COMMIT or ROLLBACK can't run in a transaction"
     if statement.kind == "CallStmt":
-        return "a called procedure may commit, so it can't run in a transaction"
+        return "the called procedure may commit, so CALL can't run in a transaction"
     return ""
 
 
@@ -223,10 +221,10 @@ def _concurrent_command(statement: Statement) -> str:
 
 
 def _never_in_transaction_command(statement: Statement) -> str:
-    """The command's name where PostgreSQL never runs it in a transaction block."""
+    """The name of a command that PostgreSQL never runs in a transaction block; "" for others."""
     kind, node = statement.kind, statement.node
     if kind == "VacuumStmt":
-        return "VACUUM" if node.get("is_vacuumcmd") else ""  # the parser's VacuumStmt is ANALYZE too
+        return "VACUUM" if node.get("is_vacuumcmd") else ""  # ANALYZE is a VacuumStmt too
     if kind == "ReindexStmt":
         return _REINDEX_MANY.get(str(node.get("kind")), "")
     if kind == "ClusterStmt":
@@ -242,20 +240,20 @@ def _detaches_concurrently(node: Tree) -> bool:
 
 
 def not_executable_reason(statement: Statement) -> str:
-    """Why PL/pgSQL's EXECUTE can't carry the statement, or an empty text."""
+    """Why PL/pgSQL's EXECUTE doesn't accept the statement; "" if it does."""
     if statement.kind in _DML_KINDS and not (statement.kind == "SelectStmt" and _INTO.search(statement.text)):
         return ""
     kind, node = statement.kind, statement.node
     if kind == "SelectStmt" and _selects_into(node):
-        return "SELECT INTO can't be carried by EXECUTE"
+        return "SELECT INTO can't run inside a DO block"
     if kind == "TransactionStmt":
-        return "savepoints can't be carried by EXECUTE"
+        return "savepoints can't be used inside a DO block"
     if kind == "VariableSetStmt" and str(node.get("name", "")).upper() in {
         "TRANSACTION",
         "TRANSACTION SNAPSHOT",
         "SESSION CHARACTERISTICS",
     }:
-        return "SET TRANSACTION can't be carried by EXECUTE"
+        return "SET TRANSACTION can't run inside a DO block"
     return ""
 
 
@@ -269,7 +267,7 @@ def _has_option(node: Tree, name: str) -> bool:
 
 
 def _do_commits(statement: Statement) -> bool:
-    """Whether a DO block ends transactions: PL/pgSQL's own parser tells a COMMIT from a word in a text."""
+    """Whether a DO block may commit or roll back, according to PL/pgSQL's parser."""
     if not _TRANSACTION_WORD.search(_do_body(statement.node)):
         return False
     from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
@@ -277,9 +275,9 @@ def _do_commits(statement: Statement) -> bool:
     try:
         tree = json.dumps(parse_plpgsql(statement.text))
     except (ParserError, RecursionError):
-        return True  # names or types that the parser would have to look up: the word decides
+        return True  # needs names or types that the parser can't look up; assume it does
     if '"PLpgSQL_stmt_block":' not in tree:
-        return True  # another language, whose bodies aren't read
+        return True  # another language, which isn't parsed
     return '{"PLpgSQL_stmt_commit":' in tree or '{"PLpgSQL_stmt_rollback":' in tree
 
 

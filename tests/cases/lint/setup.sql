@@ -1,4 +1,4 @@
--- What is there before each case.
+-- The schema before each case.
 CREATE TABLE customers (id bigint PRIMARY KEY, email text);
 CREATE TABLE orders (
   id bigint PRIMARY KEY,

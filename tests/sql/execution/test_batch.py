@@ -1,4 +1,4 @@
-"""Compiled statements are PostgreSQL whatever the migration holds, and marked failures are found."""
+"""Compiled SQL is valid whatever the migration contains, and marked failures are found in messages."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ endings = st.sampled_from(["", " -- the end", "\n-- $mosaic_sql", " /* $mosaic_b
 
 @st.composite
 def statements(draw: st.DrawFn) -> str:
-    """A statement that holds any text as a literal, with a comment at its end."""
+    """A statement with an arbitrary literal, ending in a comment."""
     text = draw(odd_texts)
     quoted = "'" + text.replace("'", "''") + "'"
     comment = draw(odd_texts).replace("\n", " ")
@@ -70,7 +70,7 @@ SESSION = SqlSession(token="t'oken\\", deploy_id="d'1")
 
 
 def do_body(sql: str) -> str:
-    """The text between a DO block's quotes, as PostgreSQL's parser sees it."""
+    """The body of a DO block, as PostgreSQL's parser reads it."""
     [statement] = parse(sql)
     assert statement.kind == "DoStmt"
     [option] = statement.node["args"]
@@ -78,7 +78,7 @@ def do_body(sql: str) -> str:
 
 
 def executed(sql: str) -> list[str]:
-    """The texts that a batch's loop EXECUTEs, from the data its DO block declares."""
+    """The texts that a batch EXECUTEs, from the data in its DO block."""
     tree = json.dumps(parse_plpgsql(sql))
     assert tree.count('"PLpgSQL_stmt_foreach_a"') == 1
     quoted = re.search(r"(\$mosaic_steps\d*\$)(.*?)\1", do_body(sql), re.DOTALL)
@@ -87,7 +87,7 @@ def executed(sql: str) -> list[str]:
 
 
 @given(st.lists(statements(), min_size=1, max_size=3), names, st.booleans())
-def test_a_batch_is_one_do_block_that_executes_the_statements(
+def test_batch_is_one_do_block_that_executes_the_statements(
     written: list[str], file: str, commit: bool
 ) -> None:
     steps = [step(sql, file=file, version=str(n)) for n, sql in enumerate(written, 1)]
@@ -97,7 +97,7 @@ def test_a_batch_is_one_do_block_that_executes_the_statements(
 
 
 def told(sql: str) -> str:
-    """What the DO block around one statement of a plain call EXECUTEs."""
+    """The text that the DO block around one statement of a plain call EXECUTEs."""
     assert json.dumps(parse_plpgsql(sql)).count('"PLpgSQL_stmt_dynexecute"') == 1
     quoted = re.search(r"EXECUTE (\$mosaic_sql\d*\$)(.*?)\1;\n", do_body(sql), re.DOTALL)
     assert quoted
@@ -105,7 +105,7 @@ def told(sql: str) -> str:
 
 
 @given(st.lists(statements(), min_size=1, max_size=3), names)
-def test_a_plain_call_holds_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
+def test_plain_call_has_the_statements_between_begin_and_commit(written: list[str], file: str) -> None:
     one = step("\n;".join(written), file=file)
     found = parse(compile_plain([one], SqlSession("t", "d", "5s", "1min")).text)
     kinds = [s.kind for s in found]
@@ -137,8 +137,8 @@ def test_set_transaction_comes_before_the_guard() -> None:
 
 
 @given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))
-def test_a_position_in_a_plain_call_is_found_in_its_statement(written: list[str], which: int) -> None:
-    """PostgreSQL counts characters of the text that was sent; users want those of their file."""
+def test_position_in_a_plain_call_maps_to_its_statement(written: list[str], which: int) -> None:
+    """PostgreSQL counts characters of the sent text; users need those of their file."""
     texts = [f'SAVEPOINT "é{text}"' for text in written]
     steps = [step(sql, version=str(n)) for n, sql in enumerate(texts, 1)]
     wanted = steps[which % len(steps)]
@@ -165,7 +165,7 @@ BARE = "SET TRANSACTION READ ONLY; SAVEPOINT s; SELECT 1 INTO a FROM x; SELECT 2
         (None, "out of memory", None),
     ],
 )  # fmt: skip
-def test_which_of_the_bare_statements_an_error_is_about(sqlstate, message, number) -> None:
+def test_guess_failed_statement(sqlstate, message, number) -> None:
     one = step(BARE)
     places = [StatementPosition(one, n, 0) for n in range(1, 6)]
     found = guess_failed_statement(places, sqlstate, message)
@@ -175,7 +175,7 @@ def test_which_of_the_bare_statements_an_error_is_about(sqlstate, message, numbe
 
 
 @given(names, odd_texts, odd_texts)
-def test_record_is_one_insert_with_the_source_inside(file: str, token: str, source: str) -> None:
+def test_record_is_one_insert_with_the_source(file: str, token: str, source: str) -> None:
     one = step("SELECT 1", file=file)
     one = replace(one, source=source)
     [statement] = parse(record_sql(one, SqlSession(token, token)))
@@ -188,17 +188,17 @@ def test_record_is_one_insert_with_the_source_inside(file: str, token: str, sour
 
 
 @given(odd_texts)
-def test_a_claim_parses_with_any_token(token: str) -> None:
+def test_claim_parses_with_any_token(token: str) -> None:
     guard = compile_claim(step("VACUUM"), SqlSession(token, "d"))
     assert "RAISE EXCEPTION" in do_body(guard)
     assert parse_plpgsql(guard)
 
 
-def test_a_solo_statement_goes_as_it_is() -> None:
+def test_statement_outside_a_transaction_is_sent_unchanged() -> None:
     assert compile_outside_transaction(step("-- before\nVACUUM t -- after\n;")) == "VACUUM t -- after"
 
 
-def test_the_end_of_an_index_looks_at_it() -> None:
+def test_index_completion_checks_the_index() -> None:
     ended = compile_completion(step('CREATE INDEX CONCURRENTLY "I x" ON s.t (n)'), SESSION)
     assert 'to_regclass(\'"s"."I x"\')' in do_body(ended)
     assert parse_plpgsql(ended)
@@ -206,14 +206,14 @@ def test_the_end_of_an_index_looks_at_it() -> None:
     assert plain.kind == "InsertStmt"
 
 
-def test_an_empty_unit_still_writes_its_row() -> None:
+def test_empty_unit_still_records_its_row() -> None:
     empty = replace(step("SELECT 1"), unit=Unit((), ExecutionMode.BATCH))
     batch = compile_batch([empty], SESSION)
     assert executed(batch) == []
     assert "INSERT INTO mosaic_deploy.migrations" in do_body(batch)
 
 
-def test_timed_units_travel_alone() -> None:
+def test_units_with_a_statement_timeout_are_sent_plain() -> None:
     [unit] = split_units(parse("SELECT 1"))
     [into] = split_units(parse("SELECT 1 INTO t"))
     timed, untimed = SqlSession("t", "d", statement_timeout="1s"), SqlSession("t", "d", lock_timeout="1s")
@@ -227,8 +227,8 @@ def test_timed_units_travel_alone() -> None:
 @pytest.mark.parametrize(
     "compiled", [compile_batch([step("SELECT 1")], SESSION), compile_claim(step("VACUUM"), SESSION)]
 )
-def test_an_echoed_query_is_no_failure(compiled: str) -> None:
-    """Some platforms put the whole query into their error; it must not read as one of our own marks."""
+def test_echoed_query_is_no_failure(compiled: str) -> None:
+    """Some platforms put the whole query into their error; it must not match our marker."""
     assert MARKER not in compiled
     assert parse_failure(f"deadlock detected [SQL: {compiled}]") is None
 
@@ -262,9 +262,9 @@ def test_marked_failures_are_found_in_other_text(around: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "no mark", MARKER, MARKER + "{}", MARKER + "{", MARKER + "[]", MARKED[:-4]]
 )
-def test_no_failure_is_made_up(text: str) -> None:
+def test_unmarked_text_is_no_failure(text: str) -> None:
     assert parse_failure(text) is None
 
 
-def test_statements_compare_by_text_and_place() -> None:
+def test_statements_compare_by_text_and_offset() -> None:
     assert parse("SELECT 1") == [Statement("SELECT 1", 0, {})]

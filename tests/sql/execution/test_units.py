@@ -1,4 +1,4 @@
-"""Files as units: tests/cases/sql_units holds NAME.sql and NAME.units, tests/cases/sql_errors says what is refused."""
+"""Files split into units: tests/cases/sql_units has NAME.sql and the expected NAME.units."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_units").glob("*.sql")
 
 
 def shown(text: str) -> str:
-    """The units as the case files write them: carrier and reason, and each statement's offset and first line."""
+    """The units as in the case files: mode and reason, and each statement's offset and first line."""
     lines = []
     for unit in split_units(parse(text)):
-        carrier = f"{unit.execution_mode} (never closed)" if unit.unclosed else str(unit.execution_mode)
-        lines.append(f"{carrier}: {unit.reason}" if unit.reason else carrier)
+        mode = f"{unit.execution_mode} (unclosed)" if unit.unclosed else str(unit.execution_mode)
+        lines.append(f"{mode}: {unit.reason}" if unit.reason else mode)
         lines += [f"  {s.offset} {s.text.splitlines()[0]}" for s in unit.statements]
     return "".join(f"{line}\n" for line in lines)
 
@@ -25,7 +25,7 @@ def test_units(case: Path) -> None:
     assert shown(case.read_bytes().decode()) == case.with_suffix(".units").read_text()
 
 
-def test_there_are_cases() -> None:
+def test_cases_exist() -> None:
     assert len(CASES) >= 10
 
 
@@ -34,27 +34,27 @@ def test_there_are_cases() -> None:
     [
         ("SELECT 1; COMMIT", "COMMIT without BEGIN", "COMMIT"),
         ("SELECT 1; END", "COMMIT without BEGIN", "END"),
-        ("BEGIN; SELECT 1; ROLLBACK", "ROLLBACK: a migration can't undo itself", "ROLLBACK"),
-        ("ROLLBACK", "ROLLBACK: a migration can't undo itself", "ROLLBACK"),
-        ("BEGIN; BEGIN; COMMIT", "BEGIN inside a transaction that is open already", "BEGIN; COMMIT"),
+        ("BEGIN; SELECT 1; ROLLBACK", "ROLLBACK isn't allowed: it would undo the migration", "ROLLBACK"),
+        ("ROLLBACK", "ROLLBACK isn't allowed: it would undo the migration", "ROLLBACK"),
+        ("BEGIN; BEGIN; COMMIT", "BEGIN inside an open transaction", "BEGIN; COMMIT"),
         (
             "BEGIN; PREPARE TRANSACTION 'x'",
-            "two-phase transaction control can't be part of a migration",
+            "two-phase transactions aren't supported in migrations",
             "PREPARE",
         ),
         (
             "BEGIN; SELECT 1; VACUUM t; COMMIT",
-            "VACUUM can't run in a transaction, but it stands between BEGIN and COMMIT",
+            "VACUUM can't run in a transaction, but it is between BEGIN and COMMIT",
             "VACUUM",
         ),
         (
             "BEGIN; CREATE INDEX CONCURRENTLY i ON t (a); COMMIT",
-            "CREATE INDEX CONCURRENTLY can't run in a transaction, but it stands between BEGIN and COMMIT",
+            "CREATE INDEX CONCURRENTLY can't run in a transaction, but it is between BEGIN and COMMIT",
             "CREATE",
         ),
     ],
 )
-def test_control_that_cannot_be_followed(text: str, message: str, at: str) -> None:
+def test_refused_transaction_control(text: str, message: str, at: str) -> None:
     with pytest.raises(TransactionControlError) as caught:
         split_units(parse(text))
     assert (caught.value.message, caught.value.offset) == (message, text.index(at))
@@ -69,13 +69,13 @@ def test_control_that_cannot_be_followed(text: str, message: str, at: str) -> No
         ("BEGIN; SELECT 1; COMMIT; SELECT 2", [False, False]),
     ],
 )
-def test_a_begin_that_is_never_closed_loses_nothing_and_is_told(text: str, unclosed: list[bool]) -> None:
+def test_unclosed_begin_keeps_its_statements_and_is_marked(text: str, unclosed: list[bool]) -> None:
     units = split_units(parse(text))
     assert [unit.unclosed for unit in units] == unclosed
     assert sum(len(unit.statements) for unit in units) == 2
 
 
-def test_without_a_transaction_each_statement_is_alone_and_atomic_where_it_can_be() -> None:
+def test_transaction_false_makes_each_statement_a_unit() -> None:
     text = "BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT; VACUUM t"
     units = split_units(parse(text), transaction=False)
     assert [(u.execution_mode, [s.text for s in u.statements]) for u in units] == [
@@ -83,14 +83,14 @@ def test_without_a_transaction_each_statement_is_alone_and_atomic_where_it_can_b
         (ExecutionMode.PLAIN, ["SELECT 2 INTO t"]),
         (ExecutionMode.OUTSIDE_TRANSACTION, ["VACUUM t"]),
     ]
-    assert {unit.reason for unit in units} == {"the file says transaction=false"}
+    assert {unit.reason for unit in units} == {"transaction=false"}
 
 
-ADDED = "an enum value is added and then used, which needs a commit between"
+ADDED = "an enum value is added and then used, which needs a commit in between"
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    ("text", "sizes"),
     [
         ("ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('x')", [1, 1]),
         ("SELECT 1; ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y'; SELECT 'y'::e; SELECT 2", [3, 2]),
@@ -101,10 +101,10 @@ ADDED = "an enum value is added and then used, which needs a commit between"
         ("BEGIN; ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e; COMMIT", [2]),
     ],
 )
-def test_an_enum_value_is_committed_before_it_is_used(text: str, parts: list[int]) -> None:
+def test_enum_value_is_committed_before_it_is_used(text: str, sizes: list[int]) -> None:
     units = split_units(parse(text))
-    assert [len(unit.statements) for unit in units] == parts
-    assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(parts) - 1)
+    assert [len(unit.statements) for unit in units] == sizes
+    assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(sizes) - 1)
 
 
 OUTSIDE = [
@@ -146,7 +146,7 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("text", OUTSIDE)
-def test_what_runs_outside_a_transaction(text: str) -> None:
+def test_statements_that_run_outside_a_transaction(text: str) -> None:
     units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
     assert [u.execution_mode for u in units] == [
         ExecutionMode.BATCH,
@@ -157,7 +157,7 @@ def test_what_runs_outside_a_transaction(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", INSIDE)
-def test_what_runs_inside_a_transaction(text: str) -> None:
+def test_statements_that_run_inside_a_transaction(text: str) -> None:
     units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
     assert [(u.execution_mode, len(u.statements)) for u in units] == [(ExecutionMode.BATCH, 3)]
 
@@ -165,17 +165,17 @@ def test_what_runs_inside_a_transaction(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("SELECT 1 INTO t", "SELECT INTO can't be carried by EXECUTE"),
-        ("WITH a AS (SELECT 1) SELECT * INTO t FROM a", "SELECT INTO can't be carried by EXECUTE"),
-        ("SELECT 1 INTO t UNION SELECT 2", "SELECT INTO can't be carried by EXECUTE"),
-        ("SAVEPOINT a; ROLLBACK TO a; RELEASE a", "savepoints can't be carried by EXECUTE"),
-        ("SET TRANSACTION READ ONLY", "SET TRANSACTION can't be carried by EXECUTE"),
+        ("SELECT 1 INTO t", "SELECT INTO can't run inside a DO block"),
+        ("WITH a AS (SELECT 1) SELECT * INTO t FROM a", "SELECT INTO can't run inside a DO block"),
+        ("SELECT 1 INTO t UNION SELECT 2", "SELECT INTO can't run inside a DO block"),
+        ("SAVEPOINT a; ROLLBACK TO a; RELEASE a", "savepoints can't be used inside a DO block"),
+        ("SET TRANSACTION READ ONLY", "SET TRANSACTION can't run inside a DO block"),
         (
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-            "SET TRANSACTION can't be carried by EXECUTE",
+            "SET TRANSACTION can't run inside a DO block",
         ),
     ],
 )
-def test_what_execute_cannot_carry(text: str, reason: str) -> None:
+def test_statements_that_execute_does_not_accept(text: str, reason: str) -> None:
     [unit] = split_units(parse(f"{text}; SELECT 2"))
     assert (unit.execution_mode, unit.reason) == (ExecutionMode.PLAIN, reason)

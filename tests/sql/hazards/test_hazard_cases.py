@@ -1,8 +1,8 @@
-"""Every rule has a bad and a good file under tests/cases/lint/CODE, and an entry in docs/lint.md.
+"""Every rule has a bad and a good file in tests/cases/lint/CODE, and a section in docs/lint.md.
 
-A bad file begins with what is found in it, exactly: `-- expect: LINE:COLUMN severity code message`. In a good
-file nothing is found. Both stand on tests/cases/lint/setup.sql, as on a migration that is applied already. A line
-`-- protected: orders, app.invoices` is the policy that the file is read with.
+A bad file starts with its exact findings: `-- expect: LINE:COLUMN severity code message`. A good file has none. Both
+are reviewed with tests/cases/lint/setup.sql as an applied migration. A line `-- protected: orders, app.invoices` sets
+the policy.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def script(file: Path) -> Script:
 
 
 def policy_of(text: str) -> PolicySpec | None:
-    """What a case's line `-- protected: table, table` makes of the policy."""
+    """The policy from a case's line `-- protected: table, table`."""
     found = re.search(r"^-- protected: (.*)$", text, re.MULTILINE)
     return PolicySpec("allow", tuple(found.group(1).split(", "))) if found else None
 
 
 def found_in(file: Path) -> list[str]:
-    """What is found in the file and not silenced, as its `expect` lines say it."""
+    """The findings in the file that aren't silenced, in the form of its `expect` lines."""
     scripts = [script(CASES / "setup.sql"), script(file)]
     hazards = review(scripts, all_pending=False, policy=policy_of(file.read_text(encoding="utf-8"))).hazards
     return [
@@ -46,7 +46,7 @@ def found_in(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_bad_file_is_found_out(code: str) -> None:
+def test_bad_file_has_its_findings(code: str) -> None:
     file = CASES / code / "bad.sql"
     expected = re.findall(r"^-- expect: (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     assert any(f" {code} " in line for line in expected)
@@ -54,7 +54,7 @@ def test_a_bad_file_is_found_out(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_a_good_file_is_left_in_peace(code: str) -> None:
+def test_good_file_has_no_findings(code: str) -> None:
     assert found_in(CASES / code / "good.sql") == []
 
 
@@ -71,6 +71,6 @@ def test_every_rule_is_in_lint_md(rule) -> None:
         assert part in text, f"the section `{rule.code}` lacks {part}"
 
 
-def test_lint_md_has_no_rule_that_is_not_there() -> None:
+def test_lint_md_has_no_unknown_rules() -> None:
     headings = set(sections(ROOT / "docs" / "lint.md"))
     assert {each for each in headings if re.fullmatch(r"[a-z]+[0-9]?(_[a-z0-9]+)*", each)} == set(CODES)

@@ -1,4 +1,4 @@
-"""What a review finds only with a policy, only with what is live, or only in a large file."""
+"""Findings that depend on a policy, on live facts, or on a large file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def found(
         (PolicySpec("allow", ("orders",)), HazardSeverity.DESTRUCTIVE, "*"),
     ],
 )
-def test_a_live_function_that_cannot_be_read_destroys_where_nothing_may_be_destroyed(
+def test_unreadable_live_function_is_destructive_under_a_strict_policy(
     policy: PolicySpec | None, severity: HazardSeverity, table: str
 ) -> None:
     facts = {**THERE, TIDY: ObjectFacts(routine_definitions=("",))}
@@ -43,7 +43,7 @@ def test_a_live_function_that_cannot_be_read_destroys_where_nothing_may_be_destr
     assert found("select tidy()", THERE, policy) == []
 
 
-def test_functions_that_call_each_other_are_followed_once() -> None:
+def test_mutually_recursive_functions_are_followed_once() -> None:
     text = (
         "create function a() returns int language sql as 'select b(); select a()';"
         "create function b() returns int language sql as 'select a(); delete from orders; select 1';"
@@ -52,16 +52,16 @@ def test_functions_that_call_each_other_are_followed_once() -> None:
     assert found(text, THERE, None) == [("delete_without_where", HazardSeverity.DESTRUCTIVE, "public.orders")]
 
 
-def test_a_function_is_what_it_was_when_it_is_called() -> None:
-    make = "create or replace function f() returns void language sql as '{}';"
-    harmless, wipe = make.format("select 1"), make.format("delete from orders")
+def test_call_uses_the_definition_at_that_point() -> None:
+    create = "create or replace function f() returns void language sql as '{}';"
+    harmless, wipe = create.format("select 1"), create.format("delete from orders")
     assert found(f"{harmless} select f(); {wipe}", THERE, DENY) == []
     assert found(f"{wipe} {harmless} select f();", THERE, DENY) == []
     assert len(found(f"{harmless} {wipe} select f();", THERE, DENY)) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "many"),
+    ("text", "count"),
     [
         ("insert into queue values (1, 'now', null)", 0),
         ("insert into queue (id) values (1), (2)", 0),
@@ -70,11 +70,11 @@ def test_a_function_is_what_it_was_when_it_is_called() -> None:
         ("insert into queue values (app.wipe())", 1),
     ],
 )
-def test_what_an_insert_of_a_large_file_does_besides_is_found(text: str, many: int) -> None:
-    """Trees of large files aren't kept, and plain inserts aren't parsed at all."""
+def test_inserts_of_a_large_file_that_do_more_are_parsed(text: str, count: int) -> None:
+    """In a large file, plain inserts aren't parsed at all."""
     made = parse("create function wipe() returns int language sql as 'delete from orders; select 1'")
     units = split_units([*made, Statement(text, 100)])
-    assert len(review([Script("1.sql", " " * 100 + text, tuple(units))], THERE).hazards) == many
+    assert len(review([Script("1.sql", " " * 100 + text, tuple(units))], THERE).hazards) == count
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_what_an_insert_of_a_large_file_does_besides_is_found(text: str, many: i
         ("not an expression", None),
     ],
 )
-def test_sql_of_known_and_quoted_parts(expression: str, text: str | None) -> None:
+def test_resolve_dynamic_sql(expression: str, text: str | None) -> None:
     assert resolve_dynamic_sql(expression, {"number": "int4", "place": "regclass", "name": "text"}) == text

@@ -1,4 +1,4 @@
-"""Statements of other databases rewritten for PostgreSQL: sqlglot's translation, and what it leaves over."""
+"""Other databases' statements translated to PostgreSQL by sqlglot, with the rewrites that it lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES = {
     exp.DataType.Type.UDECIMAL: "DECIMAL",
     exp.DataType.Type.MEDIUMINT: "INT",
 }
-"""The narrowest signed type that holds the same numbers."""
+"""Type → the narrowest PostgreSQL type that holds the same numbers."""
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "MEDIUMINT", "INT", "BIGINT"})
 _LEFT_OUT = (
     exp.CharacterSetColumnConstraint,
@@ -27,12 +27,14 @@ _LEFT_OUT = (
     exp.CommentColumnConstraint,
     exp.OnUpdateColumnConstraint,
 )
-"""What PostgreSQL has no word for in a column's definition; ON UPDATE is told, since it changes rows."""
+"""Column options that PostgreSQL doesn't have. ON UPDATE gets a comment, since it changes rows."""
 
 
 def translate_to_postgresql(statement: str, dialect: str) -> str | None:
-    """`statement` as PostgreSQL's SQL; None where sqlglot doesn't read it or it has no counterpart."""
-    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it would print what we say in our own words
+    """`statement` in PostgreSQL's SQL; None if sqlglot can't parse it or it has no counterpart."""
+    logging.getLogger("sqlglot").setLevel(
+        logging.CRITICAL
+    )  # its warnings would appear beside our own message
     try:
         tree = sqlglot.parse_one(statement, read=dialect)
         if not isinstance(tree, _TRANSLATABLE) or not _has_counterpart(tree):
@@ -51,13 +53,13 @@ _ON_UPDATE = "on update"
 
 
 def _has_counterpart(tree: exp.Expression) -> bool:
-    """Not for REPLACE: which of the columns is the key, only the table knows."""
+    """Whether it can be translated; REPLACE can't, because only the table says which column is the key."""
     return str(tree.args.get("alternative") or "IGNORE").upper() == "IGNORE"
 
 
 def _rewrite(tree: exp.Expression) -> list[exp.Expression]:
-    """Changes `tree` in place; returns statements that belong behind it."""
-    behind = list(_extract_indexes(tree)) if isinstance(tree, exp.Create) else []
+    """Changes `tree` in place; returns the statements to run after it."""
+    following = list(_extract_indexes(tree)) if isinstance(tree, exp.Create) else []
     for node in list(tree.find_all(*_LEFT_OUT)):
         if isinstance(node, exp.OnUpdateColumnConstraint):
             tree.meta[_ON_UPDATE] = True
@@ -74,7 +76,7 @@ def _rewrite(tree: exp.Expression) -> list[exp.Expression]:
         tree.set("ignore", None)
         tree.set("alternative", None)
         tree.set("conflict", exp.OnConflict(action=exp.var("DO NOTHING")))
-    return behind
+    return following
 
 
 def _rewrite_type(node: exp.DataType) -> None:
@@ -92,7 +94,7 @@ def _rewrite_type(node: exp.DataType) -> None:
 
 
 def _enum_as_check(node: exp.DataType) -> None:
-    """An ENUM in place, which PostgreSQL wants as a type of its own, as text with a check."""
+    """Turns an inline ENUM, which PostgreSQL doesn't have, into text with a check."""
     column, values = node.parent, [value.copy() for value in node.expressions]
     node.replace(exp.DataType.build("TEXT"))
     if isinstance(column, exp.ColumnDef):
@@ -102,7 +104,7 @@ def _enum_as_check(node: exp.DataType) -> None:
 
 
 def _extract_indexes(tree: exp.Create) -> Iterator[exp.Expression]:
-    """KEY inside CREATE TABLE as CREATE INDEX."""
+    """Turns KEY inside CREATE TABLE into CREATE INDEX statements."""
     table = tree.find(exp.Table)
     for node in list(tree.find_all(exp.IndexColumnConstraint)):
         node.pop()
