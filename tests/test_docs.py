@@ -279,7 +279,11 @@ def test_every_suggested_command_parses(file: Path) -> None:
 
 def suggestions(file: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands in next actions and, in backticks, in messages; formatted values become `word`."""
-    for node in ast.walk(ast.parse(read(file))):
+    module = ast.parse(read(file))
+    if ast.get_docstring(module) is not None:
+        # Nobody sees a module's docstring but readers of the code; those of commands are their help.
+        del module.body[0]
+    for node in ast.walk(module):
         if isinstance(node, ast.Constant | ast.JoinedStr):
             for command in re.findall(r"`mosaic-deploy ([^`]+)`", _text(node)):
                 yield f"{file.name}:{node.lineno}", shlex.split(command)
