@@ -53,11 +53,9 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 def facts(schema: dict[str, Any], *, required: bool) -> str:
     """The first line of a field's section: type, bounds, default."""
-    parts = [_type(schema)]
+    parts = [_choices(schema["enum"]) if "enum" in schema else _type(schema)]
     if "const" in schema:
         parts.append(f"always `{schema['const']}`")
-    if "enum" in schema:
-        parts.append(" or ".join(f"`{each}`" for each in schema["enum"]))
     if "minimum" in schema or "maximum" in schema:
         parts.append(f"{schema['minimum']} to {schema['maximum']}")
     if "maxLength" in schema:
@@ -69,6 +67,11 @@ def facts(schema: dict[str, Any], *, required: bool) -> str:
     else:
         parts.append("optional")
     return f"*{', '.join(parts)}*"
+
+
+def _choices(values: list[object]) -> str:
+    *first, last = [f"`{_yaml(value)}`" for value in values]
+    return f"{', '.join(first)} or {last}"
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -146,7 +149,7 @@ def test_cli_md_has_no_unknown_options(name: str) -> None:
 def test_every_error_code_is_in_errors_md(code: str) -> None:
     text = sections(ERRORS).get(code)
     assert text, f"docs/errors.md has no section `{code}`"
-    for part in ("**Means.**", "**Causes.**", "**Do.**", "```"):
+    for part in ("**Causes.**", "**Fix.**", "```"):
         assert part in text, f"the section `{code}` lacks {part}"
 
 
