@@ -1,6 +1,6 @@
-"""Generates llms.txt and skills/mosaic-deploy/SKILL.md from the commands, the manifest's schema and the errors.
+"""Makes llms.txt and skills/mosaic-deploy/SKILL.md from the commands, the manifest's schema and the errors.
 
-Run .venv/bin/python docs/agent_texts.py; a test fails if the committed files are stale.
+.venv/bin/python docs/agent_texts.py; a test fails where they aren't what it would write.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ _PAGES = ("agents", "cli", "manifest", "migrations", "errors", "lint", "local", 
 _ABOUT = {
     "cli": "Every command and option, exit codes, output formats and environment variables.",
     "errors": "Every error code: what it means, its causes, what to do.",
-    "architecture": "How it is built, and what is known about the hosted platform.",
-    "benchmarks": "How fast it is, compared with similar tools.",
+    "architecture": "How it is built, and what is known of the hosted platform.",
+    "benchmarks": "How fast it is, beside its neighbours.",
 }
-"""Descriptions of pages whose first sentence isn't one."""
+"""Pages that don't begin with what they are about."""
 _SCHEMAS = ("mosaic", "plan", "event", "error")
-_NOT_IN_SKILL = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
-"""Commands for people or servers, and long-running ones: listed in llms.txt only."""
-_RETRYABLE = {"plan_stale": "yes for `apply` with a manifest; no for a saved plan and over MCP"}
-"""Codes for which it depends on the command."""
+_ASIDE = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
+"""Commands that llms.txt has and the skill needn't: for people, for servers, or long-running."""
+_DEPENDS = {"plan_stale": "depends: of `apply` with a manifest yes; of a saved plan and over MCP no"}
+"""Codes whose errors differ in that, by who meets them."""
+_DRAWN = re.compile(r"(\w+) {2,}([a-z_]+) {2,}(\S.*)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def texts() -> dict[str, str]:
-    """Path in the repository → what the file should contain."""
+    """Path from the project's folder → what the file should hold."""
     return {"llms.txt": _llms(), "skills/mosaic-deploy/SKILL.md": _skill()}
 
 
@@ -43,7 +44,7 @@ def _llms() -> str:
     parts = [
         "# mosaic-deploy",
         "",
-        "> Deploys a project to Mosaic (PostgreSQL, static hosting, file storage, sign-in by magic link) from one file, "
+        "> Deploys a project to Mosaic (PostgreSQL, static hosting, object storage, sign-in by mail) from one file, "
         "mosaic.yaml: validate, plan, apply, verify. The whole platform also runs on your own machine, without an "
         "account.",
         "",
@@ -52,8 +53,8 @@ def _llms() -> str:
         "## Documentation",
         "",
         *(f"- [{name}.md](docs/{name}.md): {_about(name)}" for name in _PAGES),
-        "- [SKILL.md](skills/mosaic-deploy/SKILL.md): the workflow, what needs a person's approval, fields, commands and "
-        "error codes on one page.",
+        "- [SKILL.md](skills/mosaic-deploy/SKILL.md): the workflow, the rules of consent, fields, commands and error "
+        "codes on one page.",
         "",
         "## Schemas",
         "",
@@ -72,32 +73,32 @@ def _llms() -> str:
         f"- [architecture.md](docs/architecture.md): {_about('architecture')}",
         f"- [benchmarks.md](docs/benchmarks.md): {_about('benchmarks')}",
         "- [CHANGELOG.md](CHANGELOG.md): what changed, release by release.",
-        "- [examples/todo](examples/todo/mosaic.yaml): a complete project.",
+        "- [examples/todo](examples/todo/mosaic.yaml): a whole project.",
     ]
     return "\n".join(parts) + "\n"
 
 
 def _llms_notes() -> Iterator[str]:
-    yield "- Try it locally first: `--local` on any command uses the platform on this machine and starts it if needed."
+    yield "- Rehearse first: `--local` on any command means the platform on this machine, started if need be."
     yield "- `--output json` prints one document, also on failure; an error has `code`, `location`, `hint`, `next_actions`."
-    yield "- `mosaic-deploy schema` prints the manifest's JSON Schema; `mosaic-deploy explain CODE` the causes and fixes of a code."
-    yield "- `mosaic-deploy mcp` serves the same functions as tools over the Model Context Protocol."
-    yield "- Destroying data needs a person's approval: never pass `--allow` on your own."
+    yield "- `mosaic-deploy schema` prints the manifest's JSON Schema; `mosaic-deploy explain CODE` cause and cure of a code."
+    yield "- `mosaic-deploy mcp` serves the same as tools of the Model Context Protocol."
+    yield "- What destroys data needs a person's agreement: don't pass `--allow` on your own."
 
 
 def _skill() -> str:
     template = (ROOT / "docs" / "skill_template.txt").read_text(encoding="utf-8")
     parts = {
         "FIELDS": [
-            f"| `{path}` | {kind} | {meaning} |"
-            for path, kind, meaning in _fields(read_schema("mosaic.schema.json"))
+            f"| `{path}` | {kind} | {told} |"
+            for path, kind, told in _fields(read_schema("mosaic.schema.json"))
         ],
         "COMMANDS": [
             f"| `{_usage(name, command)}` | {_help(command)} |"
             for name, command in _commands()
-            if name.split()[1] not in _NOT_IN_SKILL and not isinstance(command, click.Group)
+            if name.split()[1] not in _ASIDE and not isinstance(command, click.Group)
         ],
-        "CODES": [f"| `{code}` | {meaning} | {retryable} |" for code, meaning, retryable in _codes()],
+        "CODES": [f"| `{code}` | {meaning} | {again} |" for code, meaning, again in _codes()],
     }
     for name, lines in parts.items():
         template = template.replace(f"@{name}@", "\n".join(lines))
@@ -105,22 +106,22 @@ def _skill() -> str:
 
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command and group, in the order of `--help`."""
-    yield from _subcommands(cli, "mosaic-deploy")
+    """Every command and group below the program's own, in the order of its help."""
+    yield from _below(cli, "mosaic-deploy")
 
 
-def _subcommands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+def _below(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         yield f"{path} {name}", command
         if isinstance(command, click.Group):
-            yield from _subcommands(command, f"{path} {name}")
+            yield from _below(command, f"{path} {name}")
 
 
 def _usage(name: str, command: click.Command) -> str:
-    """The command with its arguments, without `mosaic-deploy`. Bars become commas: they would end a table cell."""
+    """The command below the program with its arguments; a bar would end a table's cell."""
     words = (
         each.make_metavar(click.Context(command))
         for each in command.params
@@ -131,24 +132,24 @@ def _usage(name: str, command: click.Command) -> str:
 
 def _help(command: click.Command) -> str:
     """The first sentence of a command's help."""
-    return _first_sentence(command.help or "")
-
-
-def _first_sentence(text: str) -> str:
-    paragraph = " ".join(text.split("\n\n", maxsplit=1)[0].split())
-    return paragraph.partition(". ")[0].rstrip(".") + "."
+    text = " ".join((command.help or "").split("\n\n")[0].split())
+    return text.partition(". ")[0].rstrip(".") + "."
 
 
 def _codes() -> Iterator[tuple[str, str, str]]:
-    """Code, meaning (the first sentence of the class's docstring), and whether it is retryable."""
-    for kind in errors.all_errors():
-        if not kind.__subclasses__():
-            retryable = _RETRYABLE.get(kind.code) or ("yes" if kind.retryable else "no")
-            yield kind.code, _first_sentence(kind.__doc__ or ""), retryable
+    """Code, meaning, and whether the same command may succeed later by itself, as errors.py draws them."""
+    kinds = {kind.__name__: kind for kind in errors.all_errors()}
+    for name, code, meaning in _DRAWN.findall(errors.__doc__ or ""):
+        told = meaning if meaning.endswith("…") else f"{meaning.rstrip('.')}."
+        yield (
+            code,
+            f"{told[0].upper()}{told[1:]}",
+            _DEPENDS.get(code) or ("yes" if kinds[name].retryable else "no"),
+        )
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
-    """(dotted path, type, meaning) of every field."""
+    """(dotted path, type, meaning) of every field that stands in a table of its own in the manifest."""
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         kind = _kind(field) + (", required" if name in schema.get("required", ()) else "")
@@ -171,11 +172,12 @@ def _kind(field: dict[str, Any]) -> str:
 
 def _schema_line(name: str) -> str:
     schema = read_schema(f"{name}.schema.json")
-    return f"- [{name}.schema.json](schemas/{name}.schema.json): {_first_sentence(schema['description'])}"
+    told = schema["description"].partition(". ")[0].rstrip(".")
+    return f"- [{name}.schema.json](schemas/{name}.schema.json): {told}."
 
 
 def _about(page: str) -> str:
-    """What a page is about: `_ABOUT`, or the first sentence of its prose."""
+    """What a page is about: the first sentence of its prose, where that tells."""
     if page in _ABOUT:
         return _ABOUT[page]
     prose = _LINK.sub(r"\1", _FENCE.sub("", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")))

@@ -1,6 +1,6 @@
-"""Makes docs/pull-request.png: the pull request comment of `ci plan`, rendered.
+"""Makes docs/pull-request.png: the comment that `ci plan` writes, as it reads on a page.
 
-Run .venv/bin/python docs/pull_request.py; it needs Chromium and starts its own embedded platform.
+python docs/pull_request.py, with chromium installed; it uses the embedded platform.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         page = Path(scratch) / "page.html"
         page.write_text(_page(_comment(Path(scratch))), encoding="utf-8")
-        _screenshot(page, HERE / "pull-request.png")
+        _shoot(page, HERE / "pull-request.png")
 
 
 def _comment(scratch: Path) -> str:
-    """The comment that `ci plan` writes for the todo app with three edits."""
+    """What `ci plan` says of the todo app with three edits, on a platform of its own."""
     project = scratch / "todo"
     shutil.copytree(HERE.parent / "examples" / "todo", project)
     environ = {
@@ -50,8 +50,8 @@ def _comment(scratch: Path) -> str:
             "ALTER TABLE people DROP COLUMN joined_at;\n"
         )
         page = scratch / "summary"
-        github = {"GITHUB_STEP_SUMMARY": str(page), "GITHUB_SHA": "3f1c2d9a7b5e4860"}
-        subprocess.run([*run, "ci", "plan", "--local", str(project)], env={**environ, **github}, check=True)
+        told = {"GITHUB_STEP_SUMMARY": str(page), "GITHUB_SHA": "3f1c2d9a7b5e4860"}
+        subprocess.run([*run, "ci", "plan", "--local", str(project)], env={**environ, **told}, check=True)
         return page.read_text(encoding="utf-8")
     finally:
         subprocess.run([*run, "local", "stop"], env=environ, check=True)
@@ -66,7 +66,7 @@ def _page(markdown: str) -> str:
     return f"<!doctype html><meta charset=utf-8><style>{_STYLE}</style>{marked}"
 
 
-def _screenshot(page: Path, picture: Path) -> None:
+def _shoot(page: Path, picture: Path) -> None:
     command = [
         "chromium",
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

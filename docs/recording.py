@@ -1,7 +1,7 @@
-"""Records docs/dev.svg: a real session of `mosaic-deploy dev` while files are edited.
+"""Makes docs/dev.svg: a session of `mosaic-deploy dev`, as the program writes it while files are really edited.
 
-Run .venv/bin/python docs/recording.py; it starts its own embedded platform. The text and the times in it are real; only
-the pauses between lines are adjusted for reading.
+.venv/bin/python docs/recording.py. It uses an embedded platform of its own. What is written, and the times that are told,
+are as they were; only the pauses between two lines are made fit for reading.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 PROGRAM = Path(sys.executable).with_name("mosaic-deploy")
-_TIMEOUT_SECONDS = 120.0
+_PATIENCE = 120.0
 _COLUMNS, _ROWS = 104, 25
 _FONT, _LINE = 13, 19
-"""Pixels. A character is 0.6 times as wide as it is high."""
+"""Pixels; a character is six tenths of its height wide."""
 _WIDTH = _COLUMNS * _FONT * 0.6 + 32
 _HEIGHT = _ROWS * _LINE + 24
-_MIN_PAUSE, _MAX_PAUSE, _ACT_PAUSE = 0.04, 0.7, 1.6
-"""Seconds: the shortest and longest pause between lines, and the pause before an edit or command."""
-_END_PAUSE = 5.0
+_SHORTEST, _LONGEST, _BETWEEN = 0.04, 0.7, 1.6
+"""Seconds between two lines of one act, at least and at most, and between two acts."""
+_LAST = 5.0
 
 PAGE = "<!doctype html>\n<link rel=stylesheet href=/style.css>\n<h1>Shop</h1>\n"
 MANIFEST = "version: 1\nproject:\n  name: shop\ndatabase:\n  migrations: migrations\nstatic:\n  dir: public\n"
@@ -47,104 +47,99 @@ RIGHT = f"{DRAFT}CREATE INDEX ON items (price);\n"
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line, shown `pause` seconds after the one before it."""
+class Said:
+    """A line, and how many seconds after the one before it is shown."""
 
     text: Text
     pause: float
 
 
 class Session:
-    """The program in a terminal with colors but without cursor control, and its output so far."""
+    """The program in a terminal that knows colours and nothing else, and what it has said."""
 
     def __init__(self, project: Path, home: Path) -> None:
         self.project = project
-        self.output: list[Line] = []
-        self._partial_line = ""
-        self._after_note = False
-        inherited = {
+        self.said: list[Said] = []
+        self._rest = ""
+        self._begun = False
+        kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "NO_COLOR"))
         }
         environment = {
-            **inherited,
+            **kept,
             "MOSAIC_HOME": str(home),
             "TERM": "dumb",
             "COLUMNS": str(_COLUMNS),
             "LINES": "50",
         }
-        own_end, program_end = pty.openpty()
-        self._terminal = own_end
+        ours, theirs = pty.openpty()
+        self._terminal = ours
         self._note("$ mosaic-deploy dev", "bold")
         self.process = subprocess.Popen(
-            [PROGRAM, "dev"],
-            cwd=project,
-            env=environment,
-            stdin=program_end,
-            stdout=program_end,
-            stderr=program_end,
+            [PROGRAM, "dev"], cwd=project, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
         )
-        os.close(program_end)
+        os.close(theirs)
 
-    def read_until(self, *words: str) -> None:
-        """Reads lines until one contains all the words."""
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
+    def until(self, *words: str) -> None:
+        """Takes lines up to one that has all the words in it."""
+        deadline = time.monotonic() + _PATIENCE
         before = time.monotonic()
         while time.monotonic() < deadline:
             for line in self._lines():
                 now = time.monotonic()
-                pause = _ACT_PAUSE / 2 if self._after_note else min(_MAX_PAUSE, max(_MIN_PAUSE, now - before))
-                before, self._after_note = now, False
-                self.output.append(Line(Text.from_ansi(line), pause))
-                if all(word in self.output[-1].text.plain for word in words):
+                pause = _BETWEEN / 2 if self._begun else min(_LONGEST, max(_SHORTEST, now - before))
+                before, self._begun = now, False
+                self.said.append(Said(Text.from_ansi(line), pause))
+                if all(word in self.said[-1].text.plain for word in words):
                     return
-        raise SystemExit(f"{words} not found in:\n" + "\n".join(each.text.plain for each in self.output))
+        raise SystemExit(f"{words} was not said, but:\n" + "\n".join(each.text.plain for each in self.said))
 
     def save(self, name: str, content: str) -> None:
-        self._note(f"✎ save {name}")
+        self._note(f"✎ {name} is saved")
         (self.project / name).write_text(content)
 
     def run(self, *arguments: str) -> None:
-        """Runs another command in another terminal."""
+        """Another command, in another terminal."""
         self._note(f"✎ in another terminal: mosaic-deploy {' '.join(arguments)}")
         subprocess.run([PROGRAM, *arguments], cwd=self.project, check=True, capture_output=True)
 
-    def read_for(self, seconds: float) -> None:
-        """Reads what is printed during the next seconds."""
+    def rest(self, seconds: float) -> None:
+        """What else is said within so long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.output += [Line(Text.from_ansi(line), _MIN_PAUSE) for line in self._lines()]
+            self.said += [Said(Text.from_ansi(line), _SHORTEST) for line in self._lines()]
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
 
     def _note(self, text: str, style: str = "note") -> None:
-        self.output.append(Line(Text(text, style=style), _ACT_PAUSE if self.output else 0.0))
-        self._after_note = True
+        self.said.append(Said(Text(text, style=style), _BETWEEN if self.said else 0.0))
+        self._begun = True
 
     def _lines(self) -> Iterator[str]:
         if not select.select([self._terminal], [], [], 0.05)[0]:
             return
-        self._partial_line += os.read(self._terminal, 65536).decode(errors="replace")
-        *lines, self._partial_line = self._partial_line.split("\n")
+        self._rest += os.read(self._terminal, 65536).decode(errors="replace")
+        *lines, self._rest = self._rest.split("\n")
         yield from (line.rstrip("\r") for line in lines)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         project, home = Path(scratch) / "shop", Path(scratch) / "home"
-        _write_project(project)
+        _make(project)
         try:
-            lines = _record(project, home)
+            said = _act(project, home)
         finally:
             subprocess.run(
                 [PROGRAM, "local", "reset", "--yes"],
                 env={**os.environ, "MOSAIC_HOME": str(home)}, check=False, capture_output=True,
             )  # fmt: skip
-    (HERE / "dev.svg").write_text(_svg(lines), encoding="utf-8")
+    (HERE / "dev.svg").write_text(_svg(said), encoding="utf-8")
 
 
-def _write_project(project: Path) -> None:
+def _make(project: Path) -> None:
     for name, content in {
         "mosaic.yaml": MANIFEST,
         "public/index.html": PAGE,
@@ -155,22 +150,22 @@ def _write_project(project: Path) -> None:
         (project / name).write_text(content)
 
 
-def _record(project: Path, home: Path) -> list[Line]:
+def _act(project: Path, home: Path) -> list[Said]:
     session = Session(project, home)
     try:
-        session.read_until("Watching")
+        session.until("Watching")
         session.save("public/style.css", "h1 { color: teal }\n")
-        session.read_until("public/style.css", "live in")
+        session.until("public/style.css", "live in")
         session.save("migrations/draft.sql", WRONG)
-        session.read_until("hint:")
+        session.until("hint:")
         session.save("migrations/draft.sql", RIGHT)
-        session.read_until("everything is deployed")
-        session.run("migrate", "commit", "price")
-        session.read_until("migrations/draft.sql")
-        session.read_for(0.5)
+        session.until("in step again")
+        session.run("migrate", "seal", "price")
+        session.until("migrations/draft.sql")
+        session.rest(0.5)
     finally:
         session.end()
-    return session.output
+    return session.said
 
 
 # The picture.
@@ -183,24 +178,24 @@ _COLORS = {
     "magenta": ("#8250df", "#d2a8ff"),
     "cyan": ("#0a7078", "#76e3ea"),
 }
-"""For light and dark, in the order of ANSI color numbers 1 to 6."""
+"""In light and in dark, in the order of the terminal's numbers."""
 
 
-def _svg(lines: list[Line]) -> str:
-    lines = [each for line in lines for each in _wrapped(line)]
-    times = _times(lines)
-    duration = times[-1] + _END_PAUSE
+def _svg(said: list[Said]) -> str:
+    said = [each for line in said for each in _folded(line)]
+    times = _times(said)
+    whole = times[-1] + _LAST
     shown = "\n".join(
         f'<text class="line" id="l{number}" x="16" y="{_y(number)}" xml:space="preserve">{_spans(each.text)}</text>'
-        for number, each in enumerate(lines)
+        for number, each in enumerate(said)
     )
-    appear = "\n".join(_show_at(number, at, duration) for number, at in enumerate(times))
+    appear = "\n".join(_appearing(number, at, whole) for number, at in enumerate(times))
     light = "\n".join(f".{name} {{ fill: {pair[0]} }}" for name, pair in _COLORS.items())
     dark = "\n".join(f".{name} {{ fill: {pair[1]} }}" for name, pair in _COLORS.items())
-    scroll = max(0, len(lines) - _ROWS) * _LINE
+    rolls = max(0, len(said) - _ROWS) * _LINE
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT}" \
 width="{_WIDTH:.0f}" height="{_HEIGHT}" role="img" aria-label="A session of mosaic-deploy dev">
-<title>mosaic-deploy dev: deploys, and deploys every save</title>
+<title>mosaic-deploy dev: it deploys, and then follows every save</title>
 <style>
 text {{ font: {_FONT}px ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; fill: #1d2433 }}
 .paper {{ fill: #f6f7fb; stroke: #d0d7e2 }}
@@ -214,12 +209,12 @@ text {{ fill: #e8ebf2 }}
 .note {{ fill: #8fa8ff }}
 {dark}
 }}
-.roll {{ transform: translateY(-{scroll}px) }}
+.roll {{ transform: translateY(-{rolls}px) }}
 @media (prefers-reduced-motion: no-preference) {{
-.line {{ visibility: hidden; animation: {duration:.2f}s step-end infinite }}
-.roll {{ transform: none; animation: roll {duration:.2f}s step-end infinite }}
+.line {{ visibility: hidden; animation: {whole:.2f}s step-end infinite }}
+.roll {{ transform: none; animation: roll {whole:.2f}s step-end infinite }}
 {appear}
-{_scroll(times, duration)}
+{_rolling(times, whole)}
 }}
 </style>
 <rect class="paper" x=".5" y=".5" width="{_WIDTH - 1:.0f}" height="{_HEIGHT - 1}" rx="8"/>
@@ -232,17 +227,17 @@ text {{ fill: #e8ebf2 }}
 """
 
 
-def _wrapped(line: Line) -> Iterator[Line]:
-    """A line as a terminal wraps it."""
+def _folded(line: Said) -> Iterator[Said]:
+    """A line as a terminal folds it."""
     length = len(line.text.plain)
     cuts = range(_COLUMNS, length, _COLUMNS)
     for number, text in enumerate(line.text.divide(cuts) if length > _COLUMNS else [line.text]):
-        yield Line(text, _MIN_PAUSE if number else line.pause)
+        yield Said(text, _SHORTEST if number else line.pause)
 
 
-def _times(lines: list[Line]) -> list[float]:
+def _times(said: list[Said]) -> list[float]:
     at, times = 0.0, []
-    for each in lines:
+    for each in said:
         at += each.pause
         times.append(at)
     return times
@@ -252,8 +247,8 @@ def _y(number: int) -> int:
     return (number + 1) * _LINE - 4
 
 
-def _show_at(number: int, at: float, duration: float) -> str:
-    share = 100 * at / duration
+def _appearing(number: int, at: float, whole: float) -> str:
+    share = 100 * at / whole
     frames = (
         f"@keyframes a{number} {{ 0% {{ visibility: hidden }} {share:.2f}%, 100% {{ visibility: visible }} }}"
     )
@@ -262,10 +257,10 @@ def _show_at(number: int, at: float, duration: float) -> str:
     return f"{frames} #l{number} {{ animation-name: a{number} }}"
 
 
-def _scroll(times: list[float], duration: float) -> str:
-    """After the last row, each new line moves all others up."""
+def _rolling(times: list[float], whole: float) -> str:
+    """Beyond the last row, each line moves all others up."""
     moved = [
-        f"{100 * at / duration:.2f}% {{ transform: translateY(-{(number - _ROWS + 1) * _LINE}px) }}"
+        f"{100 * at / whole:.2f}% {{ transform: translateY(-{(number - _ROWS + 1) * _LINE}px) }}"
         for number, at in enumerate(times)
         if number >= _ROWS
     ]
@@ -273,7 +268,7 @@ def _scroll(times: list[float], duration: float) -> str:
 
 
 def _spans(text: Text) -> str:
-    """One tspan per run of the same style."""
+    """The runs of one style each."""
     edges = sorted({0, len(text.plain), *(edge for span in text.spans for edge in (span.start, span.end))})
     runs = [(start, end) for start, end in pairwise(edges) if end > start]
     return "".join(_run(text, start, end) for start, end in runs)
