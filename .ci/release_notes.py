@@ -1,4 +1,4 @@
-"""Prints what CHANGELOG.md says of the version that a tag names; fails where the tag isn't the program's version.
+"""Prints the section of CHANGELOG.md for a tag's version; fails if the tag isn't the program's version.
 
 python3 .ci/release_notes.py v1.2.3
 """
@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def notes(tag: str, version: str, changelog: str) -> str:
-    """The section's text without its heading. Raises ValueError, which says what to do before the tag is made again."""
+    """The section's text without its heading. Raises ValueError with what to fix before tagging again."""
     if tag != f"v{version}":
         raise ValueError(
-            f"the tag is {tag}, and mosaic_deploy/version.py says {version}: they must be the same"
+            f"the tag is {tag}, but the version in mosaic_deploy/version.py is {version}: they must match"
         )
     found = re.search(
         rf"^## {re.escape(version)}(?: [^\n]*)?\n(?P<text>.*?)(?=^## |\Z)",
@@ -26,7 +26,7 @@ def notes(tag: str, version: str, changelog: str) -> str:
     if found is None:
         raise ValueError(f"CHANGELOG.md has no section `## {version}`: rename `## Unreleased`")
     if not re.search(r"^- ", found["text"], re.MULTILINE):
-        raise ValueError(f"the section `## {version}` of CHANGELOG.md says nothing")
+        raise ValueError(f"the section `## {version}` of CHANGELOG.md is empty")
     return found["text"].strip() + "\n"
 
 

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 30.0
-_LEFT = (
+_TIMEOUT_SECONDS = 30.0
+_NAVIGATION_ERRORS = (
     "navigated or closed",
     "context was destroyed",
     "Cannot find context",
     "Cannot find default execution context",
 )
-"""What the browser says of a script whose page is being left."""
+"""The browser's errors for a script whose page is navigating away."""
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
@@ -36,32 +36,35 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def opened_browser() -> Iterator[Page]:
-    """A page of a fresh browser: no cookies, no history."""
+    """A page in a new browser without cookies or history."""
     program = find_chromium()
     assert program is not None
-    to_read, to_write = os.pipe(), os.pipe()
+    command_pipe, response_pipe = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # The browser reads from its descriptor 3 and writes to 4.
-        command = f'exec 3<&{to_read[0]} 4>&{to_write[1]}; exec "$@"'
+        # The browser reads commands from descriptor 3 and writes responses to 4.
+        command = f'exec 3<&{command_pipe[0]} 4>&{response_pipe[1]}; exec "$@"'
         process = subprocess.Popen(
             ["bash", "-c", command, "bash", program, *_OPTIONS, f"--user-data-dir={profile}"],
-            pass_fds=[to_read[0], to_write[1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=[command_pipe[0], response_pipe[1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        os.close(to_read[0])
-        os.close(to_write[1])
-        with os.fdopen(to_read[1], "wb", buffering=0) as commands, os.fdopen(to_write[0], "rb") as answers:
+        os.close(command_pipe[0])
+        os.close(response_pipe[1])
+        with (
+            os.fdopen(command_pipe[1], "wb", buffering=0) as commands,
+            os.fdopen(response_pipe[0], "rb") as responses,
+        ):
             try:
-                yield Page(commands, answers)
+                yield Page(commands, responses)
             finally:
                 process.kill()
                 process.wait()
 
 
 class Page:
-    """One tab. Every call waits for the browser's answer, for at most half a minute."""
+    """One tab. Every call waits up to 30 seconds for the browser's response."""
 
-    def __init__(self, commands: Any, answers: Any) -> None:
-        self._commands, self._answers = commands, answers
+    def __init__(self, commands: Any, responses: Any) -> None:
+        self._commands, self._responses = commands, responses
         self._number = 0
         self._received: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
@@ -73,12 +76,12 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        answer = self._ask(method, params)
-        assert "error" not in answer, answer
-        result: dict[str, Any] = answer["result"]
+        response = self._send(method, params)
+        assert "error" not in response, response
+        result: dict[str, Any] = response["result"]
         return result
 
-    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._number += 1
         number = self._number
         message = {"id": number, "method": method, "params": params}
@@ -88,28 +91,28 @@ class Page:
         return self._wait(lambda one: one.get("id") == number)
 
     def go(self, url: str, lands_on: str | None = None) -> None:
-        """Open `url`; returns when it, or `lands_on` that it leads to, is loaded."""
+        """Open `url` and wait until it, or `lands_on` that it redirects to, is loaded."""
         self.call("Page.navigate", url=url)
         self.settle(lands_on or url)
 
     def settle(self, url: str) -> None:
-        """Wait until this very address is loaded."""
+        """Wait until exactly this URL is loaded."""
         self.wait_for(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
 
     def wait_for(self, expression: str) -> None:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not self.value(expression):
             assert time.monotonic() < deadline, (expression, self.value("location.href"), self.text())
             time.sleep(0.02)
 
     def value(self, expression: str) -> Any:
-        """What a script in the page makes of it; None where the page is just being left."""
+        """The value of a JavaScript expression; None while the page navigates away."""
         script = {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        answer = self._ask("Runtime.evaluate", script)
-        if any(words in answer.get("error", {}).get("message", "") for words in _LEFT):
+        response = self._send("Runtime.evaluate", script)
+        if any(words in response.get("error", {}).get("message", "") for words in _NAVIGATION_ERRORS):
             return None
-        assert "error" not in answer, answer
-        return answer["result"]["result"].get("value")
+        assert "error" not in response, response
+        return response["result"]["result"].get("value")
 
     def text(self) -> str:
         return str(self.value("document.body.innerText"))
@@ -118,11 +121,11 @@ class Page:
         clip = (
             {} if height is None else {"clip": {"x": 0, "y": 0, "width": 1200, "height": height, "scale": 1}}
         )
-        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **clip)
-        file.write_bytes(base64.b64decode(answer["data"]))
+        response = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **clip)
+        file.write_bytes(base64.b64decode(response["data"]))
 
     def complaints(self) -> list[str]:
-        """What the browser objected to: scripts or styles that were blocked, requests that failed."""
+        """Blocked scripts and styles, and failed requests, as in the browser's console."""
         with self._arrived:
             entries = [
                 one["params"]["entry"] for one in self._received if one.get("method") == "Log.entryAdded"
@@ -131,17 +134,16 @@ class Page:
 
     def _read(self) -> None:
         pending = b""
-        # The pipe ends with the browser.
-        while chunk := self._answers.read1(65536):
-            *whole, pending = (pending + chunk).split(b"\0")
+        while chunk := self._responses.read1(65536):
+            *messages, pending = (pending + chunk).split(b"\0")
             with self._arrived:
-                self._received.extend(json.loads(message) for message in whole)
+                self._received.extend(json.loads(message) for message in messages)
                 self._arrived.notify_all()
 
-    def _wait(self, wanted: Any) -> dict[str, Any]:
+    def _wait(self, matches: Any) -> dict[str, Any]:
         with self._arrived:
             found = self._arrived.wait_for(
-                lambda: next((one for one in self._received if wanted(one)), None), _PATIENCE
+                lambda: next((one for one in self._received if matches(one)), None), _TIMEOUT_SECONDS
             )
-        assert found, "the browser doesn't answer"
+        assert found, "no response from the browser"
         return dict(found)

@@ -1,4 +1,4 @@
-"""The embedded platform for all tests: started once per process that runs tests, a database per test."""
+"""Fixtures for all tests: one embedded platform per test process, and projects on it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from started_platform import RunningPlatform, create_project, run_platform
 from mosaic_deploy.platform.machine.ports import free_port
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started with & by a shell. What the tests start would ignore Ctrl-C, too.
+    # A shell that starts the tests with & ignores SIGINT, and subprocesses would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs in several processes: most tests wait, for PostgreSQL, a process, the disk. A few run in one."""
+    """One more process than CPUs for the whole suite, because most tests wait for I/O; selected tests run in one."""
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     return (os.cpu_count() or 1) + 1 if whole else 0
 
@@ -28,13 +28,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     document = run_platform(home, "start", "--port", str(free_port()))
     assert document["exit_code"] == 0, document
     yield RunningPlatform(document["url"], document["api_key"], home)
-    # Reset stops it, and takes away what lies outside the temporary folder when root runs the tests.
+    # Reset stops it, and deletes what is outside the temporary folder if root runs the tests.
     assert run_platform(home, "reset")["exit_code"] == 0
 
 
 @pytest.fixture(scope="session", autouse=True)
 def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the cache of the person who runs the tests."""
+    """Tests don't use the cache of the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MOSAIC_CACHE", raising=False)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -43,7 +43,7 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def project(platform: RunningPlatform) -> Callable[..., str]:
-    """Creates a project, waits until it runs, returns its id."""
+    """Creates a project, waits until it is running, and returns its ID."""
 
     def create(name: str = "Test") -> str:
         return create_project(platform.url, platform.api_key, name)

@@ -1,4 +1,4 @@
-"""The README and `docs/` as the tests read them: pages, headings, fenced blocks, links, commands."""
+"""Reads the README and `docs/` for tests: headings, fenced blocks, tables, links, commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMAND = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `line` is the page's line its first line stands in, from 1."""
+    """A fenced block. `line` is the page's line of its first line, from 1."""
 
     page: Path
     language: str
@@ -59,7 +59,7 @@ def prose(page: Path) -> str:
 
 
 def sections(page: Path) -> dict[str, str]:
-    """Each heading, without backticks, to the text below it, up to the next heading of any level."""
+    """Heading (without backticks) → the text below it, up to the next heading of any level."""
     text = _FENCE.sub(lambda block: re.sub("^#", " #", block[0], flags=re.MULTILINE), read(page))
     found = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in found[1:]), len(text)]
@@ -70,7 +70,7 @@ def sections(page: Path) -> dict[str, str]:
 
 
 def tables(page: Path) -> Iterator[list[tuple[int, list[str]]]]:
-    """Each table: its rows, with the page's line they stand in, from 1, and their cells."""
+    """Each table: line number (from 1) and cells of its rows."""
     lines = _FENCE.sub(lambda block: "\n" * block[0].count("\n"), read(page)).splitlines()
     for is_table, rows in itertools.groupby(enumerate(lines, 1), lambda each: each[1].startswith("|")):
         if is_table:
@@ -78,7 +78,7 @@ def tables(page: Path) -> Iterator[list[tuple[int, list[str]]]]:
 
 
 def _cells(line: str) -> list[str]:
-    """As GitHub divides them: at each bar but `\\|`, also within backticks."""
+    """Split as on GitHub: at each bar except `\\|`, even in backticks."""
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
@@ -87,13 +87,13 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The fragments that a page's headings answer to, as GitHub makes them."""
+    """The fragments of a page's headings, as GitHub makes them."""
     titles = (title for _, title in _HEADING.findall(prose(page)))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every `mosaic-deploy …` that a reader could paste: where it stands, and its arguments."""
+    """Place and arguments of every `mosaic-deploy …` that a reader could paste."""
     for block in blocks(page):
         for line in _shell_lines(block):
             for found in _COMMAND.finditer(line):

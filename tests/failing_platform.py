@@ -1,4 +1,4 @@
-"""A platform that fails everything but tickets: what the embedded one can't be made to do."""
+"""A fake platform that answers every request with an error, except new tickets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that the program offers, held against its own command tree: what can be pasted must be read."""
+"""Checks that the program's suggested commands parse, with its own command tree."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _QUOTED = re.compile(r"`(mosaic-deploy [^`]+)`")
 
 
 def parse(arguments: list[str]) -> click.Context | None:
-    """Reads a command line as the program would, without running it; None for a group alone.
+    """Parses a command line like the program, without running it; None for a group alone.
 
-    Raises ClickException for one that it would refuse, also where an option stands twice and only one counts.
+    Raises ClickException for an invalid one, and for an option that is given twice but isn't repeatable.
     """
     command: click.Command = cli
     context: click.Context | None = None
@@ -32,21 +32,21 @@ def parse(arguments: list[str]) -> click.Context | None:
         _, chosen, rest = command.resolve_command(context, rest)
         assert chosen is not None
         command = chosen
-    _refuse_doubled(command, rest)
+    _reject_repeated(command, rest)
     return command.make_context(str(command.name), list(rest), parent=context, obj=Screen())
 
 
-def _refuse_doubled(command: click.Command, words: list[str]) -> None:
-    """Click takes the last one without a word."""
+def _reject_repeated(command: click.Command, words: list[str]) -> None:
+    """Click itself silently takes the last one."""
     for option in command.params:
         if isinstance(option, click.Option) and not option.multiple:
-            said = [word for word in words if word.partition("=")[0] in option.opts]
-            if len(said) > 1:
-                raise click.UsageError(f"{said[0]} stands {len(said)} times")
+            given = [word for word in words if word.partition("=")[0] in option.opts]
+            if len(given) > 1:
+                raise click.UsageError(f"{given[0]} is given {len(given)} times")
 
 
 def offered_in(document: Any) -> Iterator[str]:
-    """Every command in a document: of next actions, and in backticks in hints."""
+    """Every command in a document: in next actions, and in backticks in hints."""
     if isinstance(document, dict):
         actions, hint = document.get("next_actions"), document.get("hint")
         if isinstance(actions, list):
@@ -61,28 +61,28 @@ def offered_in(document: Any) -> Iterator[str]:
 
 
 def offered_by(stdout: str, stderr: str) -> Iterator[str]:
-    """Every command that a run offered, whatever its format."""
+    """Every command suggested in a run's output, in any format."""
     yield from _OFFERED.findall(stderr)
     for document in _documents(stdout):
         yield from offered_in(document)
 
 
 def check_offered(commands: Iterator[str]) -> None:
-    """Fails for a command that a shell or the program wouldn't take."""
+    """Fails for a command that doesn't parse, or has a placeholder."""
     for command in commands:
         program, *arguments = program_words(command)
         if program == "mosaic-deploy" and "--help" not in arguments:
             try:
                 parse(arguments)
             except click.ClickException as error:
-                raise AssertionError(f"offered: {command}\n{error.format_message()}") from None
+                raise AssertionError(f"suggested: {command}\n{error.format_message()}") from None
         assert not re.search(r"[<>]", " ".join(arguments)) or "ticket" in arguments, (
-            f"a placeholder: {command}"
+            f"placeholder in: {command}"
         )
 
 
 def _documents(stdout: str) -> Iterator[Any]:
-    """The one of `json`, or those of `ndjson`; none of text."""
+    """The documents of `json` or `ndjson` output; none for text."""
     if not stdout.startswith("{"):
         return
     try:

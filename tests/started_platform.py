@@ -1,4 +1,4 @@
-"""The embedded platform as tests drive it: through its process contract and its API, like any program."""
+"""Helpers to control an embedded platform from tests, through its command line and its API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import httpx
 
 @dataclass(frozen=True)
 class RunningPlatform:
-    """`url` has no path; the API is at `{url}/v1/project`. `home` is its MOSAIC_HOME."""
+    """The API is at `{url}/v1/project`. `home` is its MOSAIC_HOME."""
 
     url: str
     api_key: str
@@ -28,8 +28,8 @@ class RunningPlatform:
 
 
 def run_platform(home: Path, *arguments: str) -> dict[str, Any]:
-    """One command of the platform's process contract: its JSON document, with the exit code as `exit_code`."""
-    done = subprocess.run(
+    """Runs `python -m mosaic_deploy.platform`. Returns its JSON document, with `exit_code` added."""
+    process = subprocess.run(
         [sys.executable, "-m", "mosaic_deploy.platform", *arguments],
         env={**os.environ, "MOSAIC_HOME": str(home)},
         capture_output=True,
@@ -37,16 +37,17 @@ def run_platform(home: Path, *arguments: str) -> dict[str, Any]:
         check=False,
         timeout=100,
     )
-    assert done.stdout, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return {**document, "exit_code": done.returncode}
+    assert process.stdout, process.stderr
+    document: dict[str, Any] = json.loads(process.stdout)
+    return {**document, "exit_code": process.returncode}
 
 
 def create_project(url: str, api_key: str, name: str) -> str:
+    """The ID of a new project, once it is running."""
     with httpx.Client(base_url=f"{url}/v1/project", headers={"X-API-Key": api_key}) as client:
-        made = client.post("/projects", json={"name": name})
-        assert made.status_code == 201, made.text
-        project_id: str = made.json()["project_id"]
+        created = client.post("/projects", json={"name": name})
+        assert created.status_code == 201, created.text
+        project_id: str = created.json()["project_id"]
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             listed = client.get("/projects").json()["projects"]

@@ -1,4 +1,4 @@
-"""llms.txt and the skill are what the commands, the schema and the errors say now, in the shapes that readers expect."""
+"""llms.txt and the skill are up to date and in the shape that readers expect."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LLMS, SKILL = "llms.txt", "skills/mosaic-deploy/SKILL.md"
 
 
 @pytest.mark.parametrize("name", [LLMS, SKILL])
-def test_what_is_committed_is_what_would_be_written(name: str) -> None:
+def test_the_committed_files_are_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == texts()[name], "run: python docs/agent_texts.py"
 
 
-def test_llms_txt_has_the_shape_of_one() -> None:
+def test_llms_txt_follows_the_format() -> None:
     title, _, summary, *rest = texts()[LLMS].splitlines()
     assert title == "# mosaic-deploy"
     assert summary.startswith("> ")
@@ -42,7 +42,7 @@ def test_llms_txt_names_every_command_and_every_code() -> None:
     assert [code for code in codes if f"[{code}](docs/errors.md#{code})" not in text] == []
 
 
-def test_the_skill_has_its_front_matter() -> None:
+def test_the_skill_has_front_matter() -> None:
     _, front, body = texts()[SKILL].split("---\n", 2)
     facts = yaml.safe_load(front)
     assert set(facts) == {"name", "description"}
@@ -51,8 +51,8 @@ def test_the_skill_has_its_front_matter() -> None:
     assert len(facts["name"]) <= 64
     assert 1 <= len(facts["description"]) <= 1024
     assert "Use it when" in facts["description"]
-    assert len(body.splitlines()) < 500, "what is longer isn't read"
-    assert "@" not in re.sub(r"\S+@\S+", "", body), "a part that nothing was put into"
+    assert len(body.splitlines()) < 500, "longer skills aren't read"
+    assert "@" not in re.sub(r"\S+@\S+", "", body), "an unfilled placeholder"
 
 
 def test_the_skill_names_every_field_and_every_code() -> None:

@@ -1,4 +1,4 @@
-"""The documents say what the program does: nothing undocumented, nothing invented, no dead link."""
+"""The docs match the program: everything is documented, nothing is invented, no link is dead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHELL_NAMES = re.compile(
 )
 _WITHOUT_DEFAULT = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _BASES = {"MosaicError", "SourceError", "MigrationError", "ApiError", "StatementFailed"}
-"""Never raised as they are: no user meets their codes. Except MosaicError's own `error`, a defect."""
+"""Never raised themselves, so their codes aren't documented; except MosaicError's own `error`, an internal error."""
 
 
 def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -43,7 +43,7 @@ def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command
 
 
 def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """(dotted path, schema, required) of every field; what an environment overrides are the same fields."""
+    """(dotted path, schema, required) of every field."""
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         yield here, field, name in schema.get("required", ())
@@ -52,7 +52,7 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 
 def facts(schema: dict[str, Any], *, required: bool) -> str:
-    """The line that opens a field's section: type, bounds, default."""
+    """The first line of a field's section: type, bounds, default."""
     parts = [_choices(schema["enum"]) if "enum" in schema else _type(schema)]
     if "const" in schema:
         parts.append(f"always `{schema['const']}`")
@@ -132,13 +132,13 @@ def common_options(name: str) -> set[str]:
     return set(re.findall(r"`(PATH|--[a-z-]+)`", paragraph[1])) if paragraph else set()
 
 
-def test_cli_md_explains_no_command_that_is_not_there() -> None:
+def test_cli_md_has_no_unknown_commands() -> None:
     headings = {each for each in sections(CLI) if each.startswith("mosaic-deploy")}
     assert headings <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", [each for each in COMMANDS if each != "mosaic-deploy"])
-def test_cli_md_documents_no_option_that_does_not_exist(name: str) -> None:
+def test_cli_md_has_no_unknown_options(name: str) -> None:
     rows = re.findall(r"^\| (`-.*?) \|", sections(CLI)[name], re.MULTILINE)
     known = {word for parameter in COMMANDS[name].params for word in parameter.opts} | {"--help", "-h"}
     assert {word.split()[0] for row in rows for word in re.findall(r"`(-[^`]+)`", row)} <= known
@@ -153,13 +153,13 @@ def test_every_error_code_is_in_errors_md(code: str) -> None:
         assert part in text, f"the section `{code}` lacks {part}"
 
 
-def test_errors_md_has_no_code_that_is_not_there() -> None:
+def test_errors_md_has_no_unknown_codes() -> None:
     headings = {each for each in sections(ERRORS) if re.fullmatch(r"[a-z]+(_[a-z]+)*", each)}
     assert headings == set(CODES)
 
 
 @pytest.mark.parametrize("path", FIELDS)
-def test_every_field_is_in_manifest_md_with_its_facts(path: str) -> None:
+def test_every_field_is_in_manifest_md_with_type_and_default(path: str) -> None:
     schema, required = FIELDS[path]
     text = sections(MANIFEST).get(path)
     assert text, f"docs/manifest.md has no section `{path}`"
@@ -167,7 +167,7 @@ def test_every_field_is_in_manifest_md_with_its_facts(path: str) -> None:
     assert "```yaml" in text, f"the section `{path}` has no example"
 
 
-def test_manifest_md_has_no_field_that_is_not_there() -> None:
+def test_manifest_md_has_no_unknown_fields() -> None:
     tops = {path.split(".")[0] for path in FIELDS}
     headings = {each for each in sections(MANIFEST) if re.split(r"[.\[]", each)[0] in tops}
     assert headings - {"environments.<name>"} == FIELDS.keys()
@@ -176,12 +176,12 @@ def test_manifest_md_has_no_field_that_is_not_there() -> None:
 def test_every_environment_variable_is_in_cli_md() -> None:
     code = "".join(read(path) for path in (ROOT / "mosaic_deploy").rglob("*.py"))
     names = {name for pair in _SHELL_NAMES.findall(code) for name in pair if name}
-    assert {"MOSAIC_API_KEY", "MOSAIC_HOME", "NO_COLOR", "CI"} <= names, "the search finds the ones we know"
+    assert {"MOSAIC_API_KEY", "MOSAIC_HOME", "NO_COLOR", "CI"} <= names, "the search is broken"
     text = sections(CLI)["Environment variables"]
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
-def test_every_room_is_in_architecture_md() -> None:
+def test_every_module_is_in_architecture_md() -> None:
     text = read(ROOT / "docs" / "architecture.md")
     package = ROOT / "mosaic_deploy"
     inside = (
@@ -200,24 +200,24 @@ def test_every_table_is_rectangular(page: Path) -> None:
         number, head = table[0]
         assert all(re.fullmatch(":?-+:?", cell) for cell in table[1][1]), f"{page.name}:{number + 1}"
         wrong = [line for line, cells in table if len(cells) != len(head)]
-        assert not wrong, f"{page.name}: lines {wrong} have not {len(head)} cells"
+        assert not wrong, f"{page.name}: lines {wrong} don't have {len(head)} cells"
 
 
 def test_cli_md_has_every_type_of_document() -> None:
-    """What `type` may be, in the table of them."""
+    """Every value of `type` is in a table."""
     written = re.compile(r"\"type\": \"(\w+)\"")
     rooms = ("cli", "deploy", "model")
     files = {path for room in rooms for path in (ROOT / "mosaic_deploy" / room).rglob("*.py")}
-    # What pages in a browser are told is no output.
+    # Messages to the browser aren't output.
     code = "".join(read(path) for path in files if path.name != "live_reload.py")
     names = set(written.findall(code))
-    assert {"plan", "error", "version", "login"} <= names, "the search finds the ones we know"
+    assert {"plan", "error", "version", "login"} <= names, "the search is broken"
     text = sections(CLI)["NDJSON"] + sections(CLI)["JSON"]
     assert sorted(name for name in names if f"`{name}`" not in text) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_relative_link_is_dead(page: Path) -> None:
+def test_relative_links_work(page: Path) -> None:
     for link in links(page):
         if re.match(r"[a-z]+:", link):
             continue
@@ -227,7 +227,7 @@ def test_no_relative_link_is_dead(page: Path) -> None:
         assert not fragment or fragment in anchors(target), f"{page.name} links to {link}"
 
 
-def test_the_readme_has_its_commands_word_for_word() -> None:
+def test_readme_has_the_exact_commands() -> None:
     lines = read(ROOT / "README.md").splitlines()
     assert FIRST in lines
     marked = re.search(r"<!-- test-command -->\n```sh\n(.*?)\n```", read(ROOT / "README.md"), re.DOTALL)
@@ -235,12 +235,12 @@ def test_the_readme_has_its_commands_word_for_word() -> None:
     assert marked[1] == TESTS
 
 
-def test_contributing_has_the_test_command_word_for_word() -> None:
+def test_contributing_has_the_exact_test_command() -> None:
     assert TESTS in read(ROOT / "CONTRIBUTING.md").splitlines()
 
 
 @pytest.mark.parametrize("block", MANIFESTS, ids=str)
-def test_every_manifest_in_the_documents_is_valid(block: Block, tmp_path: Path) -> None:
+def test_every_manifest_in_the_docs_is_valid(block: Block, tmp_path: Path) -> None:
     value = yaml.safe_load(block.text)
     for one in (value, *(value.get("environments") or {}).values()):
         for section, name in (("static", "dir"), ("storage", "dir"), ("database", "migrations")):
@@ -256,12 +256,12 @@ def test_every_manifest_in_the_documents_is_valid(block: Block, tmp_path: Path) 
         read_manifest(file, environment=environment, environ=variables)
 
 
-def test_the_documents_show_manifests() -> None:
+def test_the_docs_show_manifests() -> None:
     assert len(MANIFESTS) >= 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_in_the_documents_exists(page: Path) -> None:
+def test_every_command_in_the_docs_parses(page: Path) -> None:
     for where, arguments in commands(page):
         if {"--help", "-h", "--version"} & set(arguments):
             continue
@@ -272,7 +272,7 @@ def test_every_command_in_the_documents_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "mosaic_deploy").rglob("*.py")), ids=lambda file: file.name)
-def test_every_command_that_the_program_suggests_exists(file: Path) -> None:
+def test_every_suggested_command_parses(file: Path) -> None:
     for where, arguments in suggestions(file):
         try:
             parse(arguments)
@@ -281,8 +281,12 @@ def test_every_command_that_the_program_suggests_exists(file: Path) -> None:
 
 
 def suggestions(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """The commands in next actions and, between backticks, in messages; formatted values stand as `word`."""
-    for node in ast.walk(ast.parse(read(file))):
+    """The commands in next actions and, in backticks, in messages; formatted values become `word`."""
+    module = ast.parse(read(file))
+    if ast.get_docstring(module) is not None:
+        # Nobody sees a module's docstring but readers of the code; those of commands are their help.
+        del module.body[0]
+    for node in ast.walk(module):
         if isinstance(node, ast.Constant | ast.JoinedStr):
             for command in re.findall(r"`mosaic-deploy ([^`]+)`", _text(node)):
                 yield f"{file.name}:{node.lineno}", shlex.split(command)
@@ -298,8 +302,8 @@ def _text(node: ast.expr) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else "word"
 
 
-def test_a_command_that_is_not_there_is_found() -> None:
-    for wrong in (
+def test_parse_rejects_invalid_commands() -> None:
+    for arguments in (
         ["deploy"],
         ["plan", "--loca"],
         ["local", "strt"],
@@ -307,4 +311,4 @@ def test_a_command_that_is_not_there_is_found() -> None:
         ["plan", "--env", "a", "--env", "b"],
     ):
         with pytest.raises(click.ClickException):
-            parse(wrong)
+            parse(arguments)

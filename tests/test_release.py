@@ -1,4 +1,4 @@
-"""A release is of one version, tells what is new, and carries what the program reads."""
+"""Releases: version, release notes, install commands, and where the program was installed from."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ CHANGES = "# Changelog\n\n## Unreleased\n\n## 1.2.3 (2026-11-24)\n\n### Added\n\
 
 
 @pytest.mark.parametrize(("version", "text"), [("1.2.3", "### Added\n\n- New.\n"), ("1.2.2", "- Old.\n")])
-def test_the_notes_are_the_changelogs(version: str, text: str) -> None:
+def test_release_notes_are_the_changelog_section(version: str, text: str) -> None:
     assert NOTES(f"v{version}", version, CHANGES) == text
 
 
 @pytest.mark.parametrize(
-    ("tag", "version", "said"),
+    ("tag", "version", "message"),
     [
-        ("v1.2.4", "1.2.3", "they must be the same"),
-        ("1.2.3", "1.2.3", "they must be the same"),
+        ("v1.2.4", "1.2.3", "they must match"),
+        ("1.2.3", "1.2.3", "they must match"),
         ("v1.2", "1.2", "has no section `## 1.2`"),
         ("v1.2.30", "1.2.30", "has no section"),
-        ("v1.1.0", "1.1.0", "says nothing"),
+        ("v1.1.0", "1.1.0", "is empty"),
     ],
 )
-def test_a_tag_that_means_something_else_is_refused(tag: str, version: str, said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_a_wrong_tag_is_rejected(tag: str, version: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         NOTES(tag, version, CHANGES)
 
 
-def test_the_script_is_what_the_workflow_runs() -> None:
-    ended = subprocess.run(
+def test_the_release_workflow_runs_the_script() -> None:
+    result = subprocess.run(
         [sys.executable, str(ROOT / ".ci/release_notes.py"), "v0.0.0"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("no release: the tag is v0.0.0")
+    assert result.returncode == 1
+    assert result.stderr.startswith("no release: the tag is v0.0.0")
     assert ".ci/release_notes.py" in (ROOT / ".github/workflows/release.yml").read_text()
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_place() -> None:
     assert metadata.version("mosaic-deploy") == __version__
     for file in ("pyproject.toml", "README.md", "action.yml"):
         assert __version__ not in (ROOT / file).read_text()
 
 
-def test_nothing_is_installed_by_the_bare_name() -> None:
-    """The name isn't ours on any index: whoever takes it there first is somebody else."""
-    asked = re.compile(
+def test_no_text_installs_the_package_by_name() -> None:
+    """It isn't on PyPI: a package of that name there would be someone else's."""
+    installs = re.compile(
         r"(?:pip install|pipx (?:run|install)|uvx|uv tool (?:run|install))[^\n`]*?\s['\"]?mosaic-deploy\b"
     )
     for file in [
@@ -69,13 +69,13 @@ def test_nothing_is_installed_by_the_bare_name() -> None:
         *ROOT.glob("mosaic_deploy/**/*.py"),
     ]:
         for line in file.read_text().splitlines():
-            found = asked.search(line)
+            found = installs.search(line)
             assert not found or re.search(r"--from|--spec|--root|@ git\+", found[0]), f"{file.name}: {line}"
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[object], None]:
-    """Sets what an installer wrote down."""
+def install_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[object], None]:
+    """Writes the metadata that an installer leaves, with this direct_url.json."""
     folder = tmp_path / "mosaic_deploy-1.dist-info"
     folder.mkdir()
     requires = "Requires-Dist: click>=8\nRequires-Dist: b>=1; extra == \"local\"\nRequires-Dist: a[x]; extra == 'local'\n"
@@ -102,8 +102,8 @@ def written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[object
         (None, "pip install 'b>=1' 'a[x]'"),
     ],
 )
-def test_more_comes_from_where_the_program_came(written, origin: object, command: str) -> None:
-    written(origin)
+def test_extras_are_installed_from_the_same_origin(install_record, origin: object, command: str) -> None:
+    install_record(origin)
     assert installed.install_command("local") == command
 
 
@@ -119,9 +119,9 @@ def test_more_comes_from_where_the_program_came(written, origin: object, command
         ("https://example.com/github.com/we/it", None),
     ],
 )
-def test_where_it_is_on_github(written, tmp_path: Path, url: str, name: str | None) -> None:
-    """Of a clone, only a commit that is there too is named."""
-    clone, far = tmp_path / "clone", tmp_path / "far"
+def test_github_reference(install_record, tmp_path: Path, url: str, name: str | None) -> None:
+    """A clone's commit is named only if it was pushed."""
+    clone, remote = tmp_path / "clone", tmp_path / "remote"
 
     def git(*arguments: str) -> str:
         words = ["git", "-C", str(clone), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
@@ -130,15 +130,15 @@ def test_where_it_is_on_github(written, tmp_path: Path, url: str, name: str | No
     clone.mkdir()
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "one")
-    git("init", "-q", "--bare", str(far))
-    git("remote", "add", "origin", str(far))
+    git("init", "-q", "--bare", str(remote))
+    git("remote", "add", "origin", str(remote))
     git("push", "-q", "origin", "HEAD:main")
     git("fetch", "-q")
     git("remote", "set-url", "origin", url)
-    written({"url": clone.as_uri(), "dir_info": {"editable": True}})
+    install_record({"url": clone.as_uri(), "dir_info": {"editable": True}})
     assert installed.github_reference() == (f"{name}@{git('rev-parse', 'HEAD')}" if name else None)
     git("commit", "-q", "--allow-empty", "-m", "two")
     assert installed.github_reference() is None
     commit = "1" * 40
-    written({"url": url, "vcs_info": {"vcs": "git", "commit_id": commit}})
+    install_record({"url": url, "vcs_info": {"vcs": "git", "commit_id": commit}})
     assert installed.github_reference() == (f"{name}@{commit}" if name else None)

@@ -1,4 +1,4 @@
-"""The action and the workflows are what GitHub takes."""
+"""The GitHub action and the workflows are valid, pinned and documented."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import yaml
 from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
 
 ROOT = Path(__file__).parents[1]
-OURS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SOURCE = f"we/mosaic-deploy@{'0' * 40}"
 
 
 def _run(program: str, *arguments: str) -> None:
     command = [str(Path(sys.executable).parent / program), *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def _check(file: Path) -> None:
@@ -30,7 +30,7 @@ def _check(file: Path) -> None:
 
 @pytest.mark.parametrize("source", [SOURCE, None])
 @pytest.mark.parametrize("path", [".", "apps/my site", "it's", 'a "b"', "${{ x }}", "no", "é 🎉"])
-def test_the_workflow_that_init_writes(path: str, source: str | None, tmp_path: Path) -> None:
+def test_the_workflow_written_by_init(path: str, source: str | None, tmp_path: Path) -> None:
     file = tmp_path / "mosaic.yml"
     file.write_text(workflow_text(path, source))
     _check(file)
@@ -38,14 +38,14 @@ def test_the_workflow_that_init_writes(path: str, source: str | None, tmp_path: 
     assert workflow["concurrency"]["cancel-in-progress"] is False
     step = workflow["jobs"]["mosaic"]["steps"][-1]
     assert step["uses"] == (source or PLACEHOLDER)
-    # An expression that gives its own beginning stands where there was one.
+    # A literal `${{` in the path is written as an expression that yields it.
     assert step["with"]["path"].replace("${{ '${{' }}", "${{") == path
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     assert step["with"].keys() <= inputs.keys()
 
 
-@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
-def test_our_own_workflows(file: Path) -> None:
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_the_workflows_of_this_repository(file: Path) -> None:
     _check(file)
     for job in yaml.safe_load(file.read_text())["jobs"].values():
         assert "uses" in job or job["timeout-minutes"]
@@ -53,8 +53,8 @@ def test_our_own_workflows(file: Path) -> None:
             assert "${{" not in step.get("run", "")
 
 
-def test_only_the_job_that_publishes_can_say_who_it_is() -> None:
-    assert [file.name for file in OURS] == ["ci.yml", "release.yml"]
+def test_only_the_publish_job_has_an_identity_token() -> None:
+    assert [file.name for file in WORKFLOWS] == ["ci.yml", "release.yml"]
     workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
     allowed = {name: job.get("permissions") for name, job in workflow["jobs"].items()}
     assert workflow["permissions"] == {"contents": "read"}
@@ -67,35 +67,35 @@ def test_only_the_job_that_publishes_can_say_who_it_is() -> None:
     assert not any("run" in step or "checkout" in step["uses"] for step in publish["steps"])
 
 
-def test_the_action(tmp_path: Path) -> None:
+def test_the_action_is_valid(tmp_path: Path) -> None:
     _run("check-jsonschema", "--builtin-schema", "vendor.github-actions", str(ROOT / "action.yml"))
 
 
-def test_everything_is_pinned() -> None:
-    files = (ROOT / "action.yml", *OURS)
+def test_actions_are_pinned() -> None:
+    files = (ROOT / "action.yml", *WORKFLOWS)
     for text in (workflow_text(".", SOURCE), *(file.read_text() for file in files)):
-        for used in re.findall(r"uses: ([^.\s]\S+)", text):
-            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", used), used
+        for action in re.findall(r"uses: ([^.\s]\S+)", text):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
 
 
-def test_no_input_is_pasted_into_a_script() -> None:
+def test_scripts_contain_no_expressions() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     for step in action["runs"]["steps"]:
         assert "${{" not in step.get("run", "")
 
 
-def test_what_is_documented_is_what_there_is() -> None:
+def test_inputs_and_outputs_are_documented() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     text = (ROOT / "docs/github.md").read_text()
     for name in (*action["inputs"], *action["outputs"]):
         assert f"`{name}`" in text, name
 
 
-def test_the_requirements_are_those_of_the_package() -> None:
+def test_the_requirements_contain_all_dependencies() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "action/requirements.txt").read_text(), re.MULTILINE))
-    wanted = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    assert wanted
-    names = re.findall(r'^ {4}"([a-z0-9-]+)', wanted.group(1), re.MULTILINE)
+    dependencies = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert dependencies
+    names = re.findall(r'^ {4}"([a-z0-9-]+)', dependencies.group(1), re.MULTILINE)
     assert names
     assert set(names) <= pinned

@@ -1,4 +1,4 @@
--- Documents with an embedding each. Three dimensions keep the example readable; a model's would be 384 or more.
+-- Documents with embeddings. Three dimensions keep the example readable; real models have 384 or more.
 CREATE TABLE documents (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   title text NOT NULL UNIQUE,

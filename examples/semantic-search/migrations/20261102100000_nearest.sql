@@ -1,4 +1,4 @@
--- The documents nearest in meaning. `<=>` is pgvector's cosine distance: 0 is the same direction.
+-- The documents closest in meaning. `<=>` is pgvector's cosine distance; 0 means the same direction.
 CREATE FUNCTION nearest(query vector(3), most integer DEFAULT 3)
 RETURNS TABLE (title text, body text, distance double precision)
 LANGUAGE sql STABLE

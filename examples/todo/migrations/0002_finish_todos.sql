@@ -1,4 +1,4 @@
--- When a task was finished: kept by the database, whichever program sets `done`.
+-- When a task was finished. A trigger sets it, whichever program changes `done`.
 ALTER TABLE todos ADD COLUMN finished_at timestamptz;
 
 CREATE FUNCTION note_finished() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-// The list lives in the browser; no key of any kind is in this page.
+// The list is stored in the browser: a page must not contain the API key, so it can't query the database.
 const stored = () => JSON.parse(localStorage.getItem("todos") ?? "null") ?? [
   { task: "Read mosaic.yaml", done: true },
   { task: "Change a page and apply again", done: false },
