@@ -1,4 +1,8 @@
-"""The story: read what is desired, read what is live, compare, and apply as a stream of events."""
+"""`plan()` compares the project folder with what is live; `apply()` applies a plan and yields events.
+
+May import `source`, `diff` and `live`, which don't import each other. Begin with `planning/plan.py`, then
+`applying/apply.py`.
+"""
 
 from mosaic_deploy.deploy.applying.apply import ApplyOptions, apply
 from mosaic_deploy.deploy.planning.plan import compare, plan, read_desired_and_live

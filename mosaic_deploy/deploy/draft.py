@@ -1,6 +1,6 @@
-"""A draft of a migration, run on a clone of the database as an apply would run it, and what it made of the schema.
+"""Runs a migration draft on a clone of the database, as `apply` would run it, and returns the schema changes.
 
-Nothing here touches the project's own database: `clone` is an API whose SQL goes to a clone.
+The real database isn't changed: `clone` is an API whose SQL goes to the clone.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
 HOLDER = "a draft: this is a copy of the database"
-"""Who holds the clone's lease, for as long as there is the clone: a deploy that strays into it is refused."""
+"""Holder of the clone's lease, which never expires: a deploy to the clone by mistake is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftResult:
-    """What a draft does: to the schema, and what of it would hurt where it is applied."""
+    """The schema changes of a draft, and the hazards of applying it to the real database."""
 
     changes: tuple[SchemaChange, ...]
     hazards: tuple[Hazard, ...]
 
 
 def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft: ParsedFile) -> DraftResult:
-    """Runs the draft on a fresh clone. `planned` is of the database as it is.
+    """Runs the draft on a fresh clone. `planned` is the plan for the real database.
 
-    Raises DraftFailed at a statement that PostgreSQL refuses, ApiError's children.
+    Raises DraftFailed for a statement that PostgreSQL rejects, ApiError.
     """
     before = read_catalog(clone, project)
     session = _lock_clone(clone, project, planned)
@@ -52,8 +52,8 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
         raise _draft_failed(failure, draft) from None
     except OutcomeUnknown as unknown:
         where = statement_location(draft.file, unknown.step.unit.statements[0])
-        raise DraftFailed("the statement was sent, and its end isn't known", location=where) from None
-    # No migration that is looked for anywhere.
+        raise DraftFailed("the statement was sent, but its outcome is unknown", location=where) from None
+    # The draft isn't a migration, so its row must not be in the history that apps see.
     clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
     changes = schema_changes(before, read_catalog(clone, project))
     hazards = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
@@ -61,7 +61,7 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
 
 
 def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:
-    """The clone's lease is the draft's for good. So migrations run there as they do under a lease, and no deploy."""
+    """Takes the clone's lease for good, so the draft can run as a migration does and deploys are refused."""
     token = secrets.token_hex(16)
     clone.sql(project, ledger_tables.install_sql())
     clone.sql(
@@ -78,7 +78,7 @@ def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:
 
 
 def _unused_version(planned: PreparedPlan) -> str:
-    """A number that no migration has."""
+    """A version that no migration has."""
     known = [*(planned.desired.snapshot.migrations or ()), *(planned.live.snapshot.migrations or ())]
     return str(max((int(migration.version) for migration in known), default=0) + 1)
 
@@ -107,5 +107,5 @@ def _draft_failed(failure: StepFailed, draft: ParsedFile) -> DraftFailed:
         sqlstate=failure.sqlstate,
         detail=failure.detail,
         pg_hint=failure.hint,
-        hint=f"correct {draft.file.relative_path}: nothing of it is kept, and the database isn't touched by it",
+        hint=f"correct {draft.file.relative_path} and save it again; the real database is unchanged",
     )

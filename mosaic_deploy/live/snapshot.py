@@ -1,4 +1,4 @@
-"""What is live: the ledger and the platform's listings, read side by side and merged into one Snapshot."""
+"""Reads what is live: the tracking tables and the platform's listings, merged into one Snapshot."""
 
 from __future__ import annotations
 
@@ -27,61 +27,62 @@ from mosaic_deploy.model.snapshot import (
 from mosaic_deploy.sql.execution.records import SEED
 
 Listing = Mapping[str, tuple[int | None, str]]
-"""Filename → (size or None, url), as the platform lists it."""
+"""Filename → (size or None, URL), as the platform lists it."""
 _NO_OBJECTS: Objects = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """A live Snapshot with what only status and the plan's notes want to know."""
+    """A live Snapshot, with facts for `status` and the notes of a plan."""
 
     snapshot: Snapshot
     ledger_exists: bool
     storage_files: Listing | None = None
     usage: StorageUsage | None = None
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last` (the newest deploy's row), `lease` (whoever holds it now) and `process` (what that one told of itself)."""
+    """`last`: the newest row of `deploys`; `lease`: its current holder; `process`: the holder's process."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
-    """All of a running project, in one round trip: the ledger's one call and up to two listings at once.
+    """Everything live of a running project, with up to three concurrent requests. Reads only.
 
-    `desired` tells which kinds matter (a kind the manifest leaves out isn't listed), and lets the ledger
-    leave out rows that are equal. Writes nothing.
+    Kinds that aren't in `desired` aren't listed; rows equal to `desired` aren't transferred.
     """
     with ThreadPoolExecutor(3) as pool:
-        tables = pool.submit(_read_ledger, api, project.id, desired)
+        ledger_read = pool.submit(_read_ledger, api, project.id, desired)
         static = pool.submit(_read_listing, api, endpoints.LIST_STATIC_FILES, project.id, desired.static)
         storage_files = pool.submit(_read_listing, api, endpoints.LIST_STORAGE, project.id, desired.storage)
-        known, ledger_facts = tables.result()
-        (listed_static, _), (listed_assets, usage) = static.result(), storage_files.result()
+        known, ledger_facts = ledger_read.result()
+        (listed_static, _), (listed_storage, usage) = static.result(), storage_files.result()
     snapshot = Snapshot(
         project=project,
         extensions=known.extensions,
         migrations=known.migrations,
         static=merge_listing(known.static, listed_static),
-        storage=merge_listing(known.storage, listed_assets),
+        storage=merge_listing(known.storage, listed_storage),
         auth=known.auth,
         seeds=known.seeds,
         serial=known.serial,
     )
-    return LiveState(snapshot, known.exists, listed_assets, usage, ledger_facts)
+    return LiveState(snapshot, known.exists, listed_storage, usage, ledger_facts)
 
 
 def merge_listing(known: Objects, listed: Listing | None) -> Objects:
-    """The ledger's rows corrected by what the platform lists; without a listing the ledger is believed.
+    """The ledger's rows `known`, with states corrected by the platform's listing, if there is one.
 
-    `known` itself where there is nothing to correct.
+    Returns `known` itself if there is nothing to correct.
     """
     if listed is None:
         return known
-    other = {
-        path: seen for path, row in known.items() if (seen := _compare_with_listing(row, listed)) is not row
+    changed = {
+        path: corrected
+        for path, row in known.items()
+        if (corrected := _compare_with_listing(row, listed)) is not row
     }
     for path, (size, _) in listed.items():
         if path not in known:
-            other[path] = Object(path, "", size or 0, ObjectState.UNMANAGED)
-    return {**known, **other} if other else known
+            changed[path] = Object(path, "", size or 0, ObjectState.UNMANAGED)
+    return {**known, **changed} if changed else known
 
 
 def _compare_with_listing(row: Object, listed: Listing) -> Object:
@@ -100,7 +101,7 @@ def _compare_with_listing(row: Object, listed: Listing) -> Object:
 def read_storage_sizes_and_usage(
     api: Api, project: str
 ) -> tuple[Mapping[str, int | None], StorageUsage] | None:
-    """What storage lists now, sizes by name, and how full it is; None where the platform doesn't tell both."""
+    """The sizes of listed storage files by name, and the storage usage; None if the platform doesn't return both."""
     listed, usage = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
     return (
         None
@@ -112,11 +113,11 @@ def read_storage_sizes_and_usage(
 def _read_listing(
     api: Api, operation: Operation, project: str, wanted: Objects | None
 ) -> tuple[Listing | None, StorageUsage | None]:
-    """The platform's listing; None where the manifest doesn't manage the kind or the platform can't list it."""
+    """The platform's listing; None if the manifest doesn't manage the kind or the platform can't list it."""
     if wanted is None:
         return None, None
     try:
-        # Of static files, which may be very many, nobody wants the URLs.
+        # The URLs of static files aren't needed, and there may be very many.
         object_hook = (
             responses.shorten_file_size
             if operation is endpoints.LIST_STATIC_FILES
@@ -133,7 +134,7 @@ def _read_listing(
 
 
 def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
-    """What storage lists now: sizes by name; None where the platform can't list."""
+    """The sizes of listed storage files by name; None if the platform can't list them."""
     listed, _ = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
     return None if listed is None else {name: size for name, (size, _) in listed.items()}
 
@@ -163,7 +164,7 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
 
 
 def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledger:
-    """An empty ledger, if there really is none: the first error's words aren't trusted for that."""
+    """An empty ledger if there are no tracking tables, which is looked up; otherwise raises `error`."""
     rows = api.sql(project, ledger.probe_query())
     if error and rows and rows[0].get("ledger"):
         raise error

@@ -137,7 +137,7 @@ def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run
     assert done.returncode == 0, done.stderr
     assert f"(pid {killed}), whose process has ended" in done.stderr
     assert statuses(sql) == ["done", "interrupted", "done"]
-    assert [row["by"] for row in sql("select report->>'lease_broken_by' as by from mosaic_deploy.deploys "
+    assert [row["by"] for row in sql("select report->>'lock_taken_over_by' as by from mosaic_deploy.deploys "
                                      "where status = 'interrupted'")] != [None]  # fmt: skip
     assert json.loads(run("plan", "--local", "-o", "json").stdout)["changes"] == []
     assert sql("select (select count(*) from u)::int as u, (select count(*) from w)::int as w") == [

@@ -1,4 +1,4 @@
-"""From a plan to a live project, as a stream of events. Read `_steps` top to bottom: it is the order."""
+"""Applies a plan as a stream of events. `_steps` shows the order."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.lease import (
     NO_PROCESSES,
     Heartbeat,
-    LeaseRequest,
     LocalProcesses,
     WaitPolicy,
     acquire_lease,
     release_lease,
 )
+from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change, CreateProject, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
@@ -52,14 +52,14 @@ from mosaic_deploy.model.event import (
 from mosaic_deploy.model.snapshot import Project
 
 _NO_SERIAL = -1
-"""A count of deploys that no ledger has: the lease is given back at once, and the plan is stale."""
+"""A serial that no ledger has: the lease is released at once, and the plan is stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """`holder` names who deploys, for others to read; waits are seconds; `retry_command` is the command that goes on.
+    """Options of an apply. Waits are in seconds; for `lock_wait` and `force_unlock` see WaitPolicy.
 
-    For `force_unlock` see Patience.
+    `holder` names who deploys, for other deploys; `retry_command` is the command that continues after a failure.
     """
 
     holder: str
@@ -68,14 +68,14 @@ class ApplyOptions:
     force_unlock: bool = False
     processes: LocalProcesses = NO_PROCESSES
     commit: str | None = None
-    """The sources' commit, kept in the record of the deploy."""
+    """The commit of the project's repository, recorded in the deployment history."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is done under the lease. `name` stands in the record of a run that is no deploy (`rollback`)."""
+    """The work under the lease. `name` is recorded for runs other than deploys, such as `rollback`."""
 
     steps: Callable[[Run], Iterator[Event]]
     name: str = ""
@@ -84,13 +84,13 @@ class Job:
 def apply(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
     """Applies exactly `planned.plan`. Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
 
-    Whatever is reported done is done and recorded; running the same command again goes on with the rest.
+    Changes reported as done are recorded; running the same command again continues with the rest.
     """
     return run_job(api, planned, options, Job(_steps))
 
 
 def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) -> Generator[Event, None, None]:
-    """As `apply`, with other steps: under the lease, recorded, and failures told as a value."""
+    """As `apply`, with the steps of `job`."""
     began = time.monotonic()
     changes = planned.plan.changes
     deploy_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -98,7 +98,7 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
     done: list[Change] = []
     started: Change | None = None
     failing: Change | None = None
-    """Uploads run side by side: others may begin and end after the one that failed."""
+    """The first failed change. Uploads are concurrent, so others may start and finish after it."""
     project = planned.plan.project
     try:
         yield ApplyStarted(len(changes), sizes, deploy_id)
@@ -126,12 +126,12 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
         yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
 
 
-def _interrupted_error(under_way: Change | None) -> Interrupted:
-    """What was sent and not answered may still take effect on the server; nobody claims otherwise."""
-    if under_way is None or isinstance(under_way, Put):
-        return Interrupted("interrupted: what was under way was finished or left for the next run")
+def _interrupted_error(running: Change | None) -> Interrupted:
+    """A statement that was sent without a response may still take effect on the server."""
+    if running is None or isinstance(running, Put):
+        return Interrupted("interrupted; run the same command again to continue")
     return Interrupted(
-        f"interrupted: {under_way.address} was sent and may still take effect on the server",
+        f"interrupted: {running.address} was sent and may still take effect on the server",
         hint=RETRY_HINT,
         mutation_state="unknown",
     )
@@ -151,7 +151,7 @@ def _run_under_lease(
         secrets.token_hex(16),
         deploy_id,
         f"{job.name}:{plan.fingerprint}" if job.name else plan.fingerprint,
-        # What was read while another deploy wrote is nothing to build on, however it ended.
+        # A plan that was read during another deploy is stale, however that deploy ended.
         _NO_SERIAL if planned.read_during_deploy else plan.serial,
         plan.environment,
         options.commit,
@@ -186,31 +186,31 @@ def _ensure_project(
 
 
 def _create_project(api: Api, name: str) -> Project:
-    """Raises PlanStale where the project of this name, which wasn't there when the plan was made, is there by now."""
+    """Raises PlanStale if a project of this name was created since the plan was made."""
     try:
         return create_project(api, name)
     except ProjectExists as error:
         raise PlanStale(
-            f"another deploy was first: {error.message}",
-            hint="run the command again: it plans for that one",
+            f"another deploy was faster: {error.message}",
+            hint="run the command again to deploy to that project",
         ) from error
 
 
 def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
-    """The steps, with the deploy's end written to the ledger and the lease given back however they end."""
+    """Runs the steps; then records the result and releases the lease, however they end."""
     done: list[str] = []
-    under_way: Change | None = None
+    running: Change | None = None
     status = "interrupted"
     try:
         for event in job.steps(run):
             if isinstance(event, ChangeStarted):
-                under_way = event.change
+                running = event.change
             elif isinstance(event, ChangeDone):
                 done.append(event.change.address)
             yield event
         status = job.name or ("partial" if run.planned.plan.partial else "done")
     except (MosaicError, KeyboardInterrupt) as error:
-        for late in reconcile_with_ledger(run, tuple(done), under_way, error):
+        for late in reconcile_with_ledger(run, tuple(done), running, error):
             if isinstance(late, ChangeDone):
                 done.append(late.change.address)
             yield late
@@ -225,7 +225,7 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
 
 
 def _error_report(error: MosaicError) -> dict[str, str]:
-    """An error as the ledger keeps it."""
+    """An error as recorded in the deployment history."""
     where = {"location": str(error.location)} if error.location else {}
     return {"code": error.code, "message": error.message, **where}
 
@@ -243,7 +243,7 @@ def _steps(run: Run) -> Iterator[Event]:
 
 
 def _release(run: Run, status: str, report: dict[str, object]) -> None:
-    """Best effort: a lease that can't be given back runs out by itself, and the outcome isn't changed by it."""
+    """Best effort after a failure: a lease that isn't released expires."""
     try:
         release_lease(run.api, run.claim, status, report)
     except MosaicError:
@@ -273,8 +273,8 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
     if isinstance(error, PlanStale):
         return (NextAction("make a new plan", options.retry_command),)
     if isinstance(error, LockHeld) and not options.force_unlock:
-        broken = NextAction(
+        force = NextAction(
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
-        return (NextAction("go on when it has ended", options.retry_command), broken)
-    return (NextAction("go on from here", options.retry_command),)
+        return (NextAction("continue when it has ended", options.retry_command), force)
+    return (NextAction("continue", options.retry_command),)

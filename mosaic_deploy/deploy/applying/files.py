@@ -1,4 +1,7 @@
-"""Static files and assets: intent first, then the bytes, then the ledger, so that no crash leaves a lie."""
+"""Uploads and deletes static and storage files.
+
+The ledger says `pending` before the first byte is sent and `live` after the last, so it is right after any crash.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +26,26 @@ from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, Event
+from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Object, ObjectState
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 
 _MAX_ROWS = 1000
 """Ledger rows written in one statement."""
 _RECORD_EVERY = 200
-"""Files after which the ledger hears of them, so that a crash costs no more than these."""
+"""Files per write to the ledger. A crash causes at most this many to be sent again."""
 _REPORT_INTERVAL = 0.25
-"""Seconds between two words about the bytes of one file."""
+"""Seconds between two progress events of one file."""
 _MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024
-"""Bytes of static files that are in memory at the same time; on its way a file is there some four times over."""
+"""Bytes of static files in memory at the same time. Sending takes about four times the size of a file."""
 _MAX_LISTINGS = 20
-"""How often storage is listed, twice a second, until it shows what was stored."""
+"""How often storage is listed, twice a second, until it shows the uploaded files."""
 
 ReportEvent = Callable[[Event], None]
 
 
 def put_storage_files(run: Run) -> Iterator[Event]:
-    """Sends what is wanted in storage, and looks at the end whether storage lists it at its size."""
+    """Uploads storage files, then checks that storage lists them with the right sizes."""
     puts = [change for change in run.changes if isinstance(change, PutStorageFile)]
     _mark_pending(run, ledger.STORAGE, puts)
     yield from _send_all(run, ledger.STORAGE, puts, _storage_sender(run))
@@ -49,7 +53,7 @@ def put_storage_files(run: Run) -> Iterator[Event]:
 
 
 def put_static_files(run: Run) -> Iterator[Event]:
-    """What pages refer to, then pages, then the front page: each group is live before the next begins."""
+    """Uploads files that pages refer to, then pages, then the front page; each group completes before the next."""
     puts = [change for change in run.changes if isinstance(change, PutStatic)]
     _mark_pending(run, ledger.STATIC, puts)
     for _, group in groupby(puts, key=lambda put: upload_order(put)[0]):
@@ -57,7 +61,7 @@ def put_static_files(run: Run) -> Iterator[Event]:
 
 
 def delete_objects(run: Run) -> Iterator[Event]:
-    """Pages first, so that none that is still live has lost its parts; then their parts, then assets."""
+    """Deletes pages before the files they refer to, so that no live page is broken; then storage files."""
     static = [change for change in run.changes if isinstance(change, DeleteStatic)]
     for _, group in groupby(static, key=lambda change: deletion_order(change.path)[0]):
         yield from _delete_all(run, ledger.STATIC, list(group), delete_static_file)
@@ -66,17 +70,19 @@ def delete_objects(run: Run) -> Iterator[Event]:
 
 
 def clean_up_ledger(run: Run) -> None:
-    """Puts the ledger's rows right that no change is about: what is gone is forgotten, what is left is marked."""
-    for kind, found in run.planned.ledger_cleanup().items():
-        for first in range(0, len(found.forget), _MAX_ROWS):
+    """Deletes rows of files that are gone, and marks rows of files that were left live."""
+    for kind, cleanup in run.planned.ledger_cleanup().items():
+        for first in range(0, len(cleanup.forget), _MAX_ROWS):
             run.write(
-                ledger_rows.delete_objects_sql(kind, found.forget[first : first + _MAX_ROWS], run.claim.token)
+                ledger_rows.delete_objects_sql(
+                    kind, cleanup.forget[first : first + _MAX_ROWS], run.claim.token
+                )
             )
-        _write_rows(run, kind, found.mark)
+        _write_rows(run, kind, cleanup.mark)
 
 
 def _mark_pending(run: Run, kind: str, puts: Sequence[Put]) -> None:
-    """Write-ahead: the ledger says `pending` before the first byte leaves."""
+    """Write-ahead: rows are `pending` before the first byte is sent."""
     _mark_rows(run, kind, puts, ObjectState.PENDING)
 
 
@@ -120,12 +126,12 @@ def _transfer_and_record(
     send: Callable[[ChangeT, ReportEvent], None],
     record: Callable[[Sequence[ChangeT]], None],
 ) -> Iterator[Event]:
-    """Makes changes in parallel and records what was made, also where one fails: others' work isn't thrown away."""
+    """Runs changes concurrently and records those done, also if one fails."""
     done: list[ChangeT] = []
     try:
         for event in transfer(changes, send, run.parallelism, run.api.rate_limiter.cancel):
             if isinstance(event, ChangeDone):
-                done.append(event.change)  # type: ignore[arg-type]  # transfer's events are of what it was given
+                done.append(event.change)  # type: ignore[arg-type]  # events of `transfer` have a ChangeT
                 if len(done) == _RECORD_EVERY:
                     record(done)
                     done = []
@@ -137,13 +143,13 @@ def _transfer_and_record(
 
 def _static_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
     desired = run.planned.desired
-    room = MemoryBudget(_MAX_BYTES_IN_MEMORY)
+    budget = MemoryBudget(_MAX_BYTES_IN_MEMORY)
 
     def send(put: Put, _: ReportEvent) -> None:
         run.heartbeat.check()
-        made = desired.generated.get(put.path)
-        with room.reserve(put.size):
-            content = read_unchanged(desired.static[put.path]) if made is None else made
+        generated = desired.generated.get(put.path)
+        with budget.reserve(put.size):
+            content = read_unchanged(desired.static[put.path]) if generated is None else generated
             upload_static_file(run.api, run.project.id, put.path, content)
 
     return send
@@ -167,17 +173,17 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
 
 
 class _SendProgress:
-    """Reports the bytes of one file now and then, and always the last of them. Raises Interrupted once given up."""
+    """Reports the progress of one file at intervals and at its end. Raises Interrupted after Ctrl-C."""
 
     def __init__(self, put: Put, report: ReportEvent, rate_limiter: RateLimiter) -> None:
         self._put = put
-        self._pace = rate_limiter
+        self._rate_limiter = rate_limiter
         self._report = report
         self._reported_at = time.monotonic()
 
     def __call__(self, total: int) -> None:
-        if self._pace.cancelled:
-            raise Interrupted(f"{self._put.path} was not sent to its end")
+        if self._rate_limiter.cancelled:
+            raise Interrupted(f"{self._put.path} was not sent completely")
         now = time.monotonic()
         if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now
@@ -185,9 +191,9 @@ class _SendProgress:
 
 
 def _check_stored(run: Run, puts: Sequence[Put]) -> None:
-    """Raises TransfersFailed for files that storage lists at another size than was sent, or not at all.
+    """Raises TransfersFailed for files that storage doesn't list, or lists with another size than was sent.
 
-    Their rows go back to `pending`, so the next run sends them again.
+    Their rows become `pending` again, so the next run sends them again.
     """
     if not puts:
         return
@@ -198,9 +204,9 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> None:
         run.api.pause(0.5)
     _mark_rows(run, ledger.STORAGE, [put for put, _ in wrong], ObjectState.PENDING)
     raise TransfersFailed(
-        f"{len(wrong)} stored {'file is' if len(wrong) == 1 else 'files are'} not what was sent",
+        f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
         problems=[Problem(why, Location(put.path)) for put, why in wrong],
-        hint="run the same command again: it sends them once more",
+        hint="run the same command again; it uploads them again",
         mutation_state="partial",
     )
 
@@ -214,5 +220,5 @@ def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, str]]:
         if put.path not in sizes:
             found.append((put, "storage doesn't list it"))
         elif sizes[put.path] not in (None, put.size):
-            found.append((put, f"storage lists {sizes[put.path]} bytes, and {put.size} were sent"))
+            found.append((put, f"storage lists {sizes[put.path]} bytes, but {put.size} were sent"))
     return found

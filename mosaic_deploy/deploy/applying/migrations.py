@@ -1,4 +1,4 @@
-"""Pending migrations: run in order, reported as they commit, failures told in the user's file and line."""
+"""Runs pending migrations in order, and maps failures to file, line and column."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
 
 
 def apply_migrations(run: Run) -> Iterator[Event]:
-    """Applies pending migrations. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    """Applies the plan's migrations. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     changes = [change for change in run.changes if isinstance(change, ApplyMigration)]
     if not changes:
         return
@@ -63,7 +63,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
 
 
 def run_session(run: Run) -> SqlSession:
-    """What every call of this run carries, with the manifest's timeouts."""
+    """The session of this run, with the manifest's timeouts."""
     database = run.planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
@@ -71,12 +71,12 @@ def run_session(run: Run) -> SqlSession:
 
 
 def timeout_text(seconds: float | None) -> str | None:
-    """A timeout in PostgreSQL's words."""
+    """A timeout in PostgreSQL's format."""
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 
 def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
-    """The units that aren't committed yet; a file without statements is one empty unit: its ledger row."""
+    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger."""
     for number, unit in enumerate(parsed.units or (_EMPTY_UNIT,), 1):
         if number > change.steps_done:
             yield Step(
@@ -93,89 +93,94 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
 
 
 def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
-    """`first`: nothing was ever applied from here, so what is there came by other hands."""
+    """`first`: no migration was applied before, so existing objects come from elsewhere."""
     where = failure_location(failure, file)
     step = failure.step
-    undone = "nothing of it is committed"
+    committed = "nothing of it is committed"
     if step.number > 1:
-        parts = "part" if step.number == 2 else f"{step.number - 1} parts"
-        undone = f"its first {parts} of {step.units} {'is' if step.number == 2 else 'are'} committed"
+        committed = (
+            f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"
+        )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
-        undone = f"deferred constraints are looked at after the last statement; {undone}"
-    half_way = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and may_commit_partially(step)
-    if half_way:
-        undone = "what it committed before that is kept"
-    way_on = f"correct {file.relative_path} and run the same command again"
+        committed = f"deferred constraints are checked after the last statement; {committed}"
+    may_be_partial = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and may_commit_partially(
+        step
+    )
+    if may_be_partial:
+        committed = "what it committed before the error is kept"
+    hint = f"correct {file.relative_path} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
-        way_on = "run the same command again when less is going on, or raise database.lock_timeout"
+        hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if (
         failure.sqlstate == _ACTIVE_SQL_TRANSACTION
         and step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     ):
-        way_on = _outside_transaction_hint(step)
-    elif half_way:
-        way_on = (
-            f"look in the database what it has committed and correct {file.relative_path}; say with one of these whether "
-            "the part counts as applied, and run the same command again"
+        hint = _outside_transaction_hint(step)
+    elif may_be_partial:
+        hint = (
+            f"check in the database what it committed, and correct {file.relative_path}; record with one of these commands "
+            "whether the step counts as applied, then run the same command again"
         )
     elif step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and index_name(
         step.unit.statements[0]
     ):
-        way_on += "; an invalid index that it left is then dropped and built again"
+        hint += "; an invalid index left by this failure is then dropped and built again"
     elif first and failure.sqlstate in _ALREADY_EXISTS:
-        way_on = (
-            f"if another tool applied {file.relative_path} already, take its history over: `mosaic-deploy migrate import "
-            f"dbmate` (or flyway, prisma, …), or `mosaic-deploy migrate baseline {step.version}` where it kept none; "
-            f"else {way_on}"
+        hint = (
+            f"if another tool has applied {file.relative_path}, import its history with `mosaic-deploy migrate import "
+            f"dbmate` (or flyway, prisma, …), or run `mosaic-deploy migrate baseline {step.version}` if it has none; "
+            f"otherwise {hint}"
         )
     return MigrationFailed(
-        f"{failure.message} ({undone})",
+        f"{failure.message} ({committed})",
         location=where,
         sqlstate=failure.sqlstate,
         detail=failure.detail,
         pg_hint=failure.hint,
-        mutation_state="unknown" if half_way else "partial" if step.number > 1 else "none",
-        hint=way_on,
-        next_actions=_outcome_actions(step) if half_way else (),
+        mutation_state="unknown" if may_be_partial else "partial" if step.number > 1 else "none",
+        hint=hint,
+        next_actions=_outcome_actions(step) if may_be_partial else (),
     )
 
 
 def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
     return MigrationFailed(
-        f"part {step.number} of {step.units} was sent before, and whether it took effect can't be told from here; "
-        "it isn't sent again, since running it twice could do harm",
+        f"step {step.number} of {step.units} was sent before, and it isn't known whether it took effect; "
+        "it isn't sent again, because running it twice could do harm",
         location=statement_location(file, step.unit.statements[0]),
         mutation_state="unknown",
-        hint="look in the database whether it took effect (pg_stat_activity shows it while it still runs), say so "
-        "with one of these, and run the same command again",
+        hint="check in the database whether it took effect (pg_stat_activity shows it while it runs), record that "
+        "with one of these commands, then run the same command again",
         next_actions=_outcome_actions(step),
     )
 
 
 def _outcome_actions(step: Step) -> tuple[NextAction, NextAction]:
-    part = f"{step.version}:{step.number}"
+    address = f"{step.version}:{step.number}"
     return (
-        NextAction("if it did", f"mosaic-deploy migrate repair --applied {part}", needs_person=True),
-        NextAction("if it did not", f"mosaic-deploy migrate repair --not-applied {part}", needs_person=True),
+        NextAction("if it did", f"mosaic-deploy migrate repair --applied {address}", needs_person=True),
+        NextAction(
+            "if it did not", f"mosaic-deploy migrate repair --not-applied {address}", needs_person=True
+        ),
     )
 
 
 def _outside_transaction_hint(step: Step) -> str:
-    """The way on for a statement that the endpoint's own transaction forbids."""
+    """For a statement that can't run because the endpoint wraps requests in a transaction."""
     return (
-        "the SQL endpoint runs each call in a transaction, where PostgreSQL refuses this statement: run it over "
-        "a direct connection and say so with "
+        "this SQL endpoint runs each request in a transaction, where PostgreSQL rejects this statement; run it over "
+        "a direct connection and record that with "
         f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without CONCURRENTLY"
     )
 
 
 def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
-    """Where in `file` the statement stands that PostgreSQL refused, as closely as it told."""
+    """The location of the error in `file`, as exactly as PostgreSQL reported it."""
     if not failure.statement:
         return Location(file.relative_path)
     statement = failure.step.unit.statements[failure.statement - 1]
-    told = failure.position
+    position = failure.position
     return statement_location(
-        file, statement, told - 1 if told else locate_error(statement.text, failure.message)
+        file, statement, position - 1 if position else locate_error(statement.text, failure.message)
     )

@@ -1,7 +1,6 @@
-"""After a run broke off: which of its changes to the database were committed all the same.
+"""After an error or Ctrl-C: reads from the ledger which changes to the database were committed.
 
-A call commits many migrations, and its answer tells them all at once. Where that answer is missing, because it was
-lost or nobody waited for it, the ledger knows.
+One request commits many migrations. If its response is lost, only the ledger knows which.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted
 
 RETRY_HINT = (
-    "run the same command again: it waits for what still runs in a transaction, sees what is done, and goes on; of "
-    "a statement outside transactions it asks you where it can't tell (CALL, DO with COMMIT)"
+    "run the same command again; it waits for transactions that still run, and continues after what is committed. "
+    "It asks you about a statement outside a transaction if it can't tell (CALL, DO with COMMIT)"
 )
-"""The way on after a statement was sent whose end isn't known."""
+"""For a statement that was sent with unknown outcome."""
 _LEDGER_CHANGES = (ApplyMigration, RollBackMigration, RunSeed, RecordMigration, ForgetMigration)
 
 
 def reconcile_with_ledger(
-    run: Run, done: Collection[str], under_way: Change | None, error: BaseException
+    run: Run, done: Collection[str], running: Change | None, error: BaseException
 ) -> Iterator[ChangeDone | ChangeStarted]:
-    """The changes that the ledger has besides those at the addresses `done`; then the one that may still be running.
+    """Yields ChangeDone for committed changes that aren't in `done`, then ChangeStarted for one that may still run.
 
-    One request, if it isn't clear already. Where one may still be running, or the ledger can't be read, an error of
-    the API gets the mutation state `unknown`; else `none`, for nothing besides the changes told.
+    Sends one request if needed. Sets the mutation state of an ApiError: `unknown` if a change may still run or the
+    ledger can't be read, else `none`.
     """
-    if not isinstance(under_way, _LEDGER_CHANGES) or isinstance(error, MigrationFailed):
+    if not isinstance(running, _LEDGER_CHANGES) or isinstance(error, MigrationFailed):
         return
     try:
         committed = read_outcome(run.api, run.project.id, run.claim.deploy_id)
@@ -47,15 +46,15 @@ def reconcile_with_ledger(
     for change in left:
         if _is_committed(committed, change):
             yield ChangeDone(change, 0.0)
-    open_ones = [change for change in left if not _is_committed(committed, change)]
+    uncommitted = [change for change in left if not _is_committed(committed, change)]
     if isinstance(error, ApiError):
-        error.mutation_state = "unknown" if open_ones else "none"
+        error.mutation_state = "unknown" if uncommitted else "none"
         if isinstance(error, ResponseLost):
             error.hint = (
-                RETRY_HINT if open_ones else "run the same command again: it goes on with what is left"
+                RETRY_HINT if uncommitted else "run the same command again; it continues with what is left"
             )
-    if open_ones:
-        yield ChangeStarted(open_ones[0])
+    if uncommitted:
+        yield ChangeStarted(uncommitted[0])
 
 
 def _is_committed(committed: DeployOutcome, change: Change) -> bool:
@@ -71,6 +70,6 @@ def _is_committed(committed: DeployOutcome, change: Change) -> bool:
 
 
 def _versions_to_remove(run: Run) -> frozenset[str]:
-    """What the ledger has, for all that is known where it can't be read: nothing was undone."""
+    """The versions to delete from the ledger: assumed to be still there if it can't be read."""
     gone = (change for change in run.changes if isinstance(change, RollBackMigration | ForgetMigration))
     return frozenset(change.version for change in gone)

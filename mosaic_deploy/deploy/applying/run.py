@@ -1,4 +1,4 @@
-"""What every step of an apply needs."""
+"""The context that every step of an apply gets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.ledger.lease import Heartbeat, LeaseRequest, lease_lost_error
+from mosaic_deploy.live.ledger.lease import Heartbeat, lease_lost_error
+from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.snapshot import Project
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One apply under its lease."""
+    """A running apply, with its lease."""
 
     api: Api
     planned: PreparedPlan
@@ -26,7 +27,7 @@ class Run:
 
     @property
     def created(self) -> bool:
-        """Whether this run made the project, so that nothing of it was read before."""
+        """Whether this run created the project, so nothing live was read before."""
         return not self.planned.plan.project.id
 
     @property
@@ -34,7 +35,7 @@ class Run:
         return self.planned.plan.changes
 
     def write(self, statement: str) -> None:
-        """Sends a ledger statement that checks the lease. Raises LockLost where it is no longer held."""
+        """Sends a statement that writes to the ledger and checks the lease. Raises LockLost if it is lost."""
         self.heartbeat.check()
         rows: list[Row] = self.api.sql(self.project.id, statement)
         if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:

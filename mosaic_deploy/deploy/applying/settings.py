@@ -1,4 +1,4 @@
-"""Extensions and auth settings."""
+"""Enables extensions and writes auth settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mosaic_deploy.sql.quote import identifier
 
 
 def enable_extensions(run: Run) -> Iterator[Event]:
-    """Creates what the plan says; in a new database also what should be there already, should it not be."""
+    """Creates the plan's extensions; in a new database also preinstalled ones, in case they are missing."""
     if run.created:
         for name in sorted(run.planned.desired.snapshot.extensions):
             if run.planned.selection.matches("extension", name):
@@ -35,7 +35,7 @@ def _create_extension_sql(name: str) -> str:
 
 
 def set_auth(run: Run) -> Iterator[Event]:
-    """Pushes the settings to the platform where it lists an endpoint for them; the ledger's row comes last."""
+    """Sends the settings to the platform if it has an endpoint for them, then records them."""
     for change in run.changes:
         if isinstance(change, SetAuth):
             began = time.monotonic()
@@ -51,6 +51,6 @@ def set_auth(run: Run) -> Iterator[Event]:
 
 
 _NOT_PUSHED = (
-    "the platform lists no endpoint for auth settings: they are recorded and published as mosaic-auth.json, "
-    "and the app has to honour them"
+    "this platform has no endpoint for auth settings; they are published as mosaic-auth.json, and the app has to "
+    "apply them"
 )

@@ -1,4 +1,4 @@
-"""Files that run as one transaction each, besides migrations: ways down, and seeds."""
+"""Runs seeds and down migrations: SQL files that are one transaction each."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 
 @dataclass(frozen=True, slots=True)
 class FileStep:
-    """A change, the step that makes it, and the file whose places errors are told by."""
+    """A change, the step that makes it, and the file for error locations."""
 
     change: Change
     step: Step
     file: MigrationFile
 
 
-def run_file_steps(run: Run, pieces: Sequence[FileStep]) -> Iterator[Event]:
-    """Runs pieces in order. Raises MigrationFailed at a statement that PostgreSQL refuses."""
-    if not pieces:
+def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
+    """Runs the steps in order. Raises MigrationFailed for a statement that PostgreSQL rejects."""
+    if not file_steps:
         return
-    by_version = {piece.step.version: piece for piece in pieces}
+    by_version = {file_step.step.version: file_step for file_step in file_steps}
     runner = Runner(run.api, run.project.id, run_session(run))
     began = time.monotonic()
-    yield ChangeStarted(pieces[0].change)
+    yield ChangeStarted(file_steps[0].change)
     try:
-        for done in runner.run([piece.step for piece in pieces]):
+        for done in runner.run([file_step.step for file_step in file_steps]):
             run.heartbeat.check()
             if isinstance(done, Waiting | Noted):
                 yield done
@@ -44,9 +44,9 @@ def run_file_steps(run: Run, pieces: Sequence[FileStep]) -> Iterator[Event]:
             for step in done:
                 yield ChangeDone(by_version[step.version].change, seconds / len(done))
     except StepFailed as failure:
-        piece = by_version[failure.step.version]
-        yield ChangeStarted(piece.change)
-        raise _step_failed(failure, piece.file) from None
+        file_step = by_version[failure.step.version]
+        yield ChangeStarted(file_step.change)
+        raise _step_failed(failure, file_step.file) from None
 
 
 def _step_failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
@@ -64,7 +64,7 @@ _EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
 
 
 def run_seeds(run: Run) -> Iterator[Event]:
-    """Runs the plan's seeds. Raises MigrationFailed at a statement that PostgreSQL refuses."""
+    """Runs the plan's seeds. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     parsed = {p.file.relative_path: p for p in run.planned.seeds}
     changes = [change for change in run.changes if isinstance(change, RunSeed)]
     yield from run_file_steps(run, [_file_step(change, parsed[change.path]) for change in changes])

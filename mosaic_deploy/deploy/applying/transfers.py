@@ -1,4 +1,4 @@
-"""Bounded parallel sending, with events in the caller's thread."""
+"""Runs uploads and deletions concurrently in a pool of threads, and yields their events to the caller."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, E
 
 ChangeT = TypeVar("ChangeT", bound=Put | Delete)
 _MAX_FAILURES_IN_A_ROW = 10
-"""Files in a row that the platform failed, after all their attempts, with none sent in between."""
+"""Consecutive files that failed because of the platform, after all their attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Skipped:
-    """A change that was left because nothing more could be made, or because the caller went away."""
+    """A change that wasn't started because of a fatal error, or because the caller stopped."""
 
 
 class TransferFailures:
-    """The files that failed so far, and whether it makes sense to begin another."""
+    """The failed files so far, and whether to start more."""
 
     def __init__(self) -> None:
         self.all: list[ChangeFailed] = []
@@ -62,16 +62,16 @@ class TransferFailures:
         return self.fatal is not None or self._in_a_row >= _MAX_FAILURES_IN_A_ROW
 
     def error(self, left: int) -> MosaicError:
-        """One error for all of them. `left` counts what wasn't begun."""
+        """One error for all failures. `left` is the number of changes that weren't started."""
         if self.fatal is not None:
             return self.fatal
         if len(self.all) == 1:
             return self.all[0].error
-        rest = f", and {left} were not tried" if left else ""
+        not_tried = f", {left} were not tried" if left else ""
         error = TransfersFailed(
-            f"{len(self.all)} files failed{rest}; what is done stays done",
+            f"{len(self.all)} {_kind_text(self.all)} failed{not_tried}; completed {_kind_text(self.all)} are kept",
             problems=[_problem(failed) for failed in self.all],
-            hint="run the same command again: it sends only what is missing",
+            hint="run the same command again; it sends only what is missing",
             mutation_state="partial",
         )
         if all(isinstance(failed.error, ServerFailed | ResponseLost) for failed in self.all):
@@ -80,7 +80,7 @@ class TransferFailures:
 
 
 _FATAL_ERRORS = (LockLost, Unauthorized, OperationUnknown)
-"""What the next file would meet as well."""
+"""Errors that every further file would get, too."""
 _PLATFORM_ERRORS = (Unreachable, ResponseLost, ServerFailed, RateLimited)
 
 
@@ -90,12 +90,12 @@ def transfer(
     parallelism: int,
     give_up: Callable[[], None] = lambda: None,
 ) -> Iterator[Event]:
-    """Makes all changes, at most `parallelism` at a time; yields each one's events.
+    """Runs all changes, at most `parallelism` at a time, and yields their events.
 
-    One that fails doesn't stop the others; at the end the only failure is raised, or TransfersFailed, which
-    lists them. Nothing new is begun where the next one would fail as well (the key, the lease, a platform that
-    answers nothing). An exception in the caller (Ctrl-C) ends it too: every change that was made has been
-    yielded by then, except those that ended after the exception (`give_up` ends their waits); their rows stay `pending`, and they are sent again.
+    A failure doesn't stop the others. At the end the only failure is raised, or TransfersFailed with all of them.
+    No further change is started after an error that every change would get (key, lease, unresponsive platform).
+    An exception in the caller (Ctrl-C) stops it; `give_up` ends the waits of running changes. Changes that finish
+    after that aren't yielded: their rows stay `pending`, and the next run sends them again.
     """
     if not changes:
         return
@@ -107,10 +107,10 @@ def transfer(
         try:
             for change in changes:
                 pool.submit(_transfer_one, change, send, events.put, stop)
-            open_ends = len(changes)
-            while open_ends:
+            unfinished = len(changes)
+            while unfinished:
                 event = events.get()
-                open_ends -= isinstance(event, ChangeDone | ChangeFailed | _Skipped)
+                unfinished -= isinstance(event, ChangeDone | ChangeFailed | _Skipped)
                 failures.record(event)
                 if failures.should_stop:
                     stop.set()
@@ -133,7 +133,7 @@ def _transfer_one(
     report: Callable[[Event | _Skipped], None],
     stop: threading.Event,
 ) -> None:
-    """Runs in a worker: exactly one ending event is reported, whatever happens."""
+    """Runs in a worker thread. Reports exactly one final event, whatever happens."""
     if stop.is_set():
         report(_Skipped())
         return
@@ -147,11 +147,15 @@ def _transfer_one(
         message = f"{change.path} can't be read: {error.strerror or error}"
         report(ChangeFailed(change, SourceUnreadable(message)))
     except BaseException as error:
-        # A defect of ours must not leave the caller waiting for an end that never comes.
+        # After a bug, too: without a final event the caller would wait forever.
         report(ChangeFailed(change, MosaicError(f"{change.path}: {type(error).__name__}: {error}")))
         raise
     else:
         report(ChangeDone(change, time.monotonic() - began))
+
+
+def _kind_text(failures: Sequence[ChangeFailed]) -> str:
+    return "uploads" if all(isinstance(failed.change, Put) for failed in failures) else "deletions"
 
 
 def _problem(failed: ChangeFailed) -> Problem:

@@ -1,4 +1,4 @@
-"""Checks over HTTP after an apply: what a visitor would see."""
+"""Runs the checks of `verify.http` after an apply."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from mosaic_deploy.model.manifest import HttpCheck
 from mosaic_deploy.model.plan import Note
 
 _CHECK_TIMEOUT = 10.0
-"""Seconds a check may need to pass: a platform may take a moment to serve what it has stored."""
+"""Seconds in which a check must pass: the platform may need a moment to serve new files."""
 _POLL_INTERVAL = 0.25
 
 
 def verify(run: Run) -> Iterator[Event]:
-    """Yields each check that passed, and Waiting once for one that may need a moment yet.
+    """Yields Verified for each passed check, and Waiting once for a check that hasn't passed yet.
 
-    Raises VerifyFailed for the first that doesn't pass in time.
-
-    After a partial plan the checks are owed: what was left out may be what they look for.
+    Raises VerifyFailed for the first one that doesn't pass in time. After a partial plan no checks run, because they
+    may depend on what was left out.
     """
     if run.planned.plan.partial:
         if run.planned.desired.manifest.verify:
-            yield Noted(Note("checks_owed", _CHECKS_POSTPONED))
+            yield Noted(Note("checks_postponed", _CHECKS_POSTPONED))
         return
     manifest = run.planned.desired.manifest
     for number, check in enumerate(manifest.verify):
@@ -34,12 +33,12 @@ def verify(run: Run) -> Iterator[Event]:
         yield from _await_check(run.api, run.project.url + check.path, check, place)
 
 
-_CHECKS_POSTPONED = "the checks of verify.http are left to the next apply that leaves nothing out"
+_CHECKS_POSTPONED = "the checks of verify.http will run with the next complete apply"
 
 
 def _await_check(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
     began = time.monotonic()
-    told = False
+    reported = False
     while True:
         found, status = _run_check(api, url, check)
         waited = time.monotonic() - began
@@ -49,18 +48,18 @@ def _await_check(api: Api, url: str, check: HttpCheck, place: Location) -> Itera
         if waited > _CHECK_TIMEOUT:
             raise VerifyFailed(
                 f"{url}: {found}",
-                hint="everything in the plan was applied; correct the check or the page and apply again",
+                hint="everything in the plan was applied; fix the page or the check, then apply again",
                 location=place,
                 mutation_state="committed",
             )
-        if not told:
-            told = True
+        if not reported:
+            reported = True
             yield Waiting(f"for {url}, up to {_CHECK_TIMEOUT:.0f} s: {found}", waited)
         time.sleep(_POLL_INTERVAL)
 
 
 def _run_check(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
-    """What is wrong with the page (None if nothing), and its status."""
+    """Why the check fails (None if it passes), and the HTTP status."""
     try:
         response = api.fetch(url)
     except MosaicError as error:

@@ -1,4 +1,4 @@
-"""Taking over a database that already has its schema: files recorded as applied, and none of them run."""
+"""`migrate baseline` and `migrate import`: record files as applied without running them."""
 
 from __future__ import annotations
 
@@ -24,32 +24,34 @@ from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile
 
 BASELINE, IMPORT = "baseline", "import"
-"""The kinds of runs that the ledger keeps for rows that were recorded without being run."""
+"""Recorded kinds of runs that write rows without running migrations."""
 
 
 def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
-    """All files up to and including `version` recorded as applied. Changes nothing.
+    """A plan that records all files up to and including `version` as applied. Reads only.
 
-    Raises AdoptionRefused where there is no such file, where the ledger has migrations that ran, and where the
-    database has nothing in it; ProjectNotFound.
+    Raises AdoptionRefused if there is no such file, if the history has migrations that ran, or if the database is
+    empty; ProjectNotFound.
     """
     require_project(context)
     if version not in context.by_version:
-        newest = context.files[-1].migration.file if context.files else "none: the folder is empty"
-        raise AdoptionRefused(f"the folder has no migration {version}", hint=f"its newest is {newest}")
+        newest = (
+            f"its newest is {context.files[-1].migration.file}" if context.files else "the folder is empty"
+        )
+        raise AdoptionRefused(f"the folder has no migration {version}", hint=newest)
     if not context.ledger.populated:
         raise AdoptionRefused(
-            "this database has no tables, views or functions, so nothing in the folder can have been applied",
-            hint="is it the right project? `mosaic-deploy apply` runs the migrations",
+            "this database has no tables, views or functions, so no migration can have been applied",
+            hint="check that it is the right project; `mosaic-deploy apply` runs the migrations",
         )
     files = [file for file in context.files if file.migration.order <= int(version)]
-    return _plan_recording(context, files, "the database has it already")
+    return _plan_recording(context, files, "already in the database")
 
 
 def plan_import(api: Api, context: HistoryContext, tool: MigrationTool, table: str | None) -> PreparedPlan:
-    """The files that `tool`'s history says it has applied, recorded as applied. Reads only.
+    """A plan that records the files applied by `tool`, according to its history. Reads only.
 
-    Raises AdoptionRefused where that history can't be followed file by file; ProjectNotFound.
+    Raises AdoptionRefused if that history doesn't match the folder; ProjectNotFound.
     """
     require_project(context)
     rows = read_other_tool_history(api, context.project.id, tool, table)
@@ -71,25 +73,25 @@ def _plan_recording(
 
 
 def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -> set[str]:
-    """Versions that an earlier, perhaps interrupted, run like this has recorded.
+    """Versions that an earlier, perhaps interrupted, baseline or import has recorded.
 
-    Raises AdoptionRefused for any other row: then this database has a history of its own.
+    Raises AdoptionRefused for any other row.
     """
     wanted = {file.migration.version: file.migration.checksum for file in files}
     others = [entry for entry in context.ledger.entries if not _recorded_unrun(entry, wanted)]
     if others:
         problems = [
             Problem(
-                f"is in the ledger already ({e.origin} by {e.by})",
+                f"is already in the history ({e.origin} by {e.by})",
                 Location(migration_path(context, e.migration.file)),
             )
             for e in others
         ]
         raise AdoptionRefused(
-            "this database has a history already",
+            "this database already has a migration history",
             problems=problems,
-            hint="single files can be recorded with `mosaic-deploy migrate repair`",
-            next_actions=[NextAction("see it", "mosaic-deploy migrate status")],
+            hint="to record single files, use `mosaic-deploy migrate repair`",
+            next_actions=[NextAction("see the history", "mosaic-deploy migrate status")],
         )
     return {entry.migration.version for entry in context.ledger.entries}
 
@@ -107,6 +109,6 @@ def _record_change(file: MigrationFile, why: str) -> RecordMigration:
 def _unparsed_notes(files: Sequence[MigrationFile]) -> Iterator[Note]:
     for file in files:
         if try_parse(file) is None:
-            message = f"{file.migration.file} can't be read as PostgreSQL; it is recorded as it is"
+            message = f"{file.migration.file} has a syntax error; it is recorded as it is"
             address = f"history:{file.migration.file}"
-            yield Note("adopted_unread", message, Severity.WARNING, (address,))
+            yield Note("recorded_unparsed", message, Severity.WARNING, (address,))

@@ -1,4 +1,4 @@
-"""Corrections to the ledger's history: rows written or forgotten under the lease, and nothing else run."""
+"""Writes and deletes rows of the migration history, under the lease. Runs no migration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mosaic_deploy.model.snapshot import Migration
 
 _MAX_ROWS = 500
 _MAX_TEXT = 4 * 1024 * 1024
-"""Rows, and characters of the files' text, in one call; one file larger than this goes alone."""
+"""Limits of a request: rows, and characters of the files' text. A larger file is sent alone."""
 
 
 def apply_history_changes(
     api: Api, planned: PreparedPlan, options: ApplyOptions, name: str
 ) -> Generator[Event, None, None]:
-    """Writes the rows that `planned.plan` names. `name` is the kind of run, as the ledger keeps it.
+    """Applies the plan's changes to the history. `name` is the recorded kind of run: `repair`, `baseline`, `import`.
 
     Never raises a MosaicError: the last event is ApplyDone or ApplyFailed.
     """
@@ -35,10 +35,10 @@ def _history_steps(run: Run) -> Iterator[Event]:
     for group in _batches(recorded, sources):
         rows = [HistoryRow(_ledger_row(change), sources[change.version]) for change in group]
         yield from _write(run, group, upsert_migrations_sql(rows, run.claim.token, run.claim.deploy_id))
-    gone = [change for change in run.changes if isinstance(change, ForgetMigration)]
-    if gone:
-        versions = [change.version for change in gone]
-        yield from _write(run, gone, delete_migrations_sql(versions, run.claim.token))
+    deleted = [change for change in run.changes if isinstance(change, ForgetMigration)]
+    if deleted:
+        versions = [change.version for change in deleted]
+        yield from _write(run, deleted, delete_migrations_sql(versions, run.claim.token))
 
 
 def _write(run: Run, changes: Sequence[Change], statement: str) -> Iterator[Event]:
@@ -52,7 +52,7 @@ def _write(run: Run, changes: Sequence[Change], statement: str) -> Iterator[Even
 def _batches(
     changes: Iterable[RecordMigration], sources: Mapping[str, str]
 ) -> Iterator[list[RecordMigration]]:
-    """As many as fit one call, in order."""
+    """Groups of changes that fit into one request, in order."""
     group: list[RecordMigration] = []
     text = 0
     for change in changes:

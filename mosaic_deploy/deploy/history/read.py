@@ -1,4 +1,4 @@
-"""The migrations folder and the database's history of it, read for the commands that look at both."""
+"""Reads the migrations folder and the migration history, for the `migrate` commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mosaic_deploy.source.snapshot import Desired
 
 @dataclass(frozen=True, slots=True)
 class HistoryContext:
-    """Both sides of the migrations: the folder's files, not parsed, and the ledger's rows."""
+    """The folder's files, not parsed, and the migration history."""
 
     manifest: Manifest
     project: Project
@@ -38,7 +38,7 @@ class HistoryContext:
 
 
 def read_history_context(api: Api, manifest: Manifest, target: Target) -> HistoryContext:
-    """Reads folder and ledger. Reads only; a project that isn't there yet has no history."""
+    """Reads the folder and the history. A project that doesn't exist yet has an empty history. Reads only."""
     files = read_migrations(manifest.root, migrations_folder(manifest))
     listed = read_projects(api)
     hinted = target.hint if any(project.id == target.hint for project in listed) else None
@@ -50,30 +50,31 @@ def read_history_context(api: Api, manifest: Manifest, target: Target) -> Histor
 
 
 def migration_path(context: HistoryContext, file: str) -> str:
-    """A migration's file, by its path from the project folder."""
+    """The path of a migration file relative to the project folder."""
     return str(PurePosixPath(migrations_folder(context.manifest)) / file)
 
 
 def require_project(context: HistoryContext) -> None:
-    """Raises ProjectNotFound where there is no project whose history could be written."""
+    """Raises ProjectNotFound if the project doesn't exist."""
     if not context.project.id:
         raise ProjectNotFound(
-            f"there is no project named {context.project.name}, so it has no history",
+            f"there is no project named {context.project.name!r}, so there is no migration history",
             hint="`mosaic-deploy apply` creates it",
         )
 
 
 def history_statuses(context: HistoryContext) -> tuple[MigrationStatus, ...]:
-    """Every migration's standing, with the commands that put right what is wrong."""
-    wanted = set(changed_versions([file.migration for file in context.files], context.ledger.entries))
+    """The state of every migration, with commands that fix what is wrong."""
+    changed = set(changed_versions([file.migration for file in context.files], context.ledger.entries))
     folder = [
-        with_checksums(file) if file.migration.version in wanted else file.migration for file in context.files
+        with_checksums(file) if file.migration.version in changed else file.migration
+        for file in context.files
     ]
     return migration_statuses(folder, context.ledger.entries)
 
 
 def try_parse(file: MigrationFile) -> ParsedFile | None:
-    """The file parsed; None where PostgreSQL's parser refuses it."""
+    """The file parsed; None for a syntax error."""
     try:
         return parse_migrations([file])[0]
     except MigrationInvalid:
@@ -81,7 +82,7 @@ def try_parse(file: MigrationFile) -> ParsedFile | None:
 
 
 def with_checksums(file: MigrationFile) -> Migration:
-    """The file's facts with what its statements mean; a file that can't be parsed means only itself."""
+    """The file's migration with semantic checksums. Those of a file with a syntax error are of its bytes."""
     parsed = try_parse(file)
     if parsed is None:
         return replace(
@@ -99,7 +100,7 @@ def history_plan(
     notes: Iterable[Note] = (),
     parsed: Iterable[ParsedFile] = (),
 ) -> PreparedPlan:
-    """A plan of changes to the history alone."""
+    """A plan of changes to the migration history only."""
     folder = Snapshot(context.project, migrations=tuple(file.migration for file in context.files))
     rows = tuple(entry.migration for entry in context.ledger.entries)
     live = Snapshot(context.project, migrations=rows, serial=context.ledger.serial)

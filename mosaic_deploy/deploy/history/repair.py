@@ -1,4 +1,4 @@
-"""Repairs of the ledger's history: from what a person asks for to a plan of corrected rows."""
+"""`migrate repair`: turns requested repairs into a plan of corrected rows."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from mosaic_deploy.sql.execution.units import ExecutionMode
 from mosaic_deploy.sql.parse import Statement
 
 REPAIR = "repair"
-_APPLY_HINT = "`mosaic-deploy apply` does it: what a failed build left is dropped, and built again"
+_APPLY_HINT = "`mosaic-deploy apply` does it, and replaces an invalid index of a failed build"
 
 
 def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> PreparedPlan:
-    """The corrections that grant `request`. Raises RepairRefused, ProjectNotFound. Reads only."""
+    """A plan of the requested repairs. Raises RepairRefused, ProjectNotFound. Reads only."""
     require_project(context)
     begun = {entry.migration.version for entry in context.ledger.entries}
     named = set(request.accept) | {version for version, _ in request.applied}
     folder = [_parse_if_needed(file, begun, named) for file in context.files]
     try:
-        granted = repair_changes(request, folder, context.ledger.entries)
+        changes = repair_changes(request, folder, context.ledger.entries)
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
     _refuse_unapplied(api, context, request)
-    return history_plan(context, granted)
+    return history_plan(context, changes)
 
 
 def _with_path(problem: Problem, context: HistoryContext) -> Problem:
-    """A problem of a file, at its path from the project folder; one of a version that has no file as it is."""
+    """The problem with its file's path relative to the project folder; unchanged for a version without a file."""
     name = problem.location.file
     return (
         replace(problem, location=Location(migration_path(context, name)))
@@ -52,34 +52,34 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
 
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:
-    """Raises RepairRefused for indexes that are said to be made or dropped, and aren't: that can be looked up."""
+    """Raises RepairRefused if an index that should be created or dropped isn't, by the database's catalog."""
     done = {entry.migration.version: entry.migration.units_done for entry in context.ledger.entries}
     problems = [
         Problem(message, statement_location(file, statement), hint=_APPLY_HINT)
         for version, unit in request.applied
         if (file := context.by_version[version]) and (parsed := try_parse(file))
-        for part in parsed.units[done.get(version, 0) : unit]
-        if part.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        for statement in part.statements
+        for step in parsed.units[done.get(version, 0) : unit]
+        if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+        for statement in step.statements
         if (message := _index_mismatch(api, context.project.id, statement))
     ]
     if problems:
-        raise RepairRefused("this has not taken effect", problems=problems)
+        raise RepairRefused("this step did not take effect", problems=problems)
 
 
 def _index_mismatch(api: Api, project: str, statement: Statement) -> str:
-    """Why the statement's index isn't as the statement leaves it; empty where it is, or that can't be told."""
+    """How the index differs from the statement's result; empty if it doesn't, or that can't be read."""
     if statement.kind == "DropStmt":
-        return "" if read_indexes_dropped(api, project, statement) else "the index is still there"
+        return "" if read_indexes_dropped(api, project, statement) else "the index still exists"
     if statement.kind != "IndexStmt":
         return ""
     found = read_index(api, project, statement)
     if found.state is IndexState.INVALID:
-        return f"the index {found.name} is there, but invalid: its build failed, and no query uses it"
-    return f"there is no index {found.name} on its table" if found.state is IndexState.ABSENT else ""
+        return f"the index {found.name} exists but is invalid: its build failed, and no query uses it"
+    return f"the index {found.name} doesn't exist on its table" if found.state is IndexState.ABSENT else ""
 
 
 def _parse_if_needed(file: MigrationFile, begun: set[str], named: set[str]) -> Migration:
-    """Parsed where a repair can be about it: an unchanged file's meaning is in the ledger already."""
+    """The migration, parsed only if a repair may be about it."""
     wanted = {file.migration.version, file.migration.file} & (begun | named)
     return with_checksums(file) if wanted else file.migration

@@ -1,4 +1,4 @@
-"""Rolling back: applied migrations undone by their own ways down, the newest first, each in one transaction."""
+"""`migrate rollback`: runs the down migrations of applied files, newest first, each in one transaction."""
 
 from __future__ import annotations
 
@@ -30,16 +30,15 @@ ROLLBACK = "rollback"
 def plan_rollback(
     api: Api, context: HistoryContext, *, to: str | None = None, steps: int = 1
 ) -> PreparedPlan:
-    """The migrations after version `to`, or the newest `steps`, to be undone. Changes nothing.
+    """A plan to roll back the migrations after version `to`, or the newest `steps`. Reads only.
 
-    Its hazards are told, and judged by the manifest's policy as those of an apply are. Raises RollbackRefused with
-    every migration that can't be undone.
+    Hazards and policy apply as for an apply. Raises RollbackRefused with every migration that can't be rolled back.
     """
     require_project(context)
-    chosen = _entries_to_roll_back(context, to, steps)
+    entries = _entries_to_roll_back(context, to, steps)
     problems: list[Problem] = []
     downs: list[tuple[HistoryEntry, DownMigration, ParsedFile]] = []
-    for entry in chosen:
+    for entry in entries:
         try:
             downs.append((entry, *_down_migration(context, entry)))
         except _RollbackImpossible as refused:
@@ -49,22 +48,22 @@ def plan_rollback(
         except MigrationInvalid as invalid:
             problems += invalid.problems
     if problems:
-        raise RollbackRefused("this can't be rolled back, and nothing was", problems=problems)
+        raise RollbackRefused("can't roll back; nothing was changed", problems=problems)
     changes = [
         RollBackMigration(
             e.migration.version, e.migration.file, down.description, len(parsed.units[0].statements)
         )
         for e, down, parsed in downs
     ]
-    made = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
-    # Hazards leave out what is committed; the ways up are, the ways down aren't.
-    live = replace(made.live.snapshot, migrations=())
-    hazards = find_hazards(api, live, made.parsed, context.manifest.policy)
-    return replace(made, plan=apply_policy(made.plan, hazards, context.manifest))
+    down_plan = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
+    # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
+    live = replace(down_plan.live.snapshot, migrations=())
+    hazards = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
+    return replace(down_plan, plan=apply_policy(down_plan.plan, hazards, context.manifest))
 
 
 def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
-    """Undoes what `planned.plan` names, in its order. The last event is ApplyDone or ApplyFailed."""
+    """Runs the plan's rollbacks. The last event is ApplyDone or ApplyFailed."""
     return run_job(api, planned, options, Job(_rollback_steps, ROLLBACK))
 
 
@@ -75,14 +74,14 @@ class _RollbackImpossible(Exception):
 
 
 def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -> list[HistoryEntry]:
-    """The rows to undo, the newest version first."""
+    """The rows to roll back, newest version first."""
     newest_first = [
         entry for entry in reversed(context.ledger.entries) if entry.attempt or entry.migration.units_done
     ]
     if to is None:
         return newest_first[:steps]
     if int(to) and to not in {entry.migration.version for entry in context.ledger.entries}:
-        raise RollbackRefused(f"version {to} is not applied", hint="--to 0 rolls back everything")
+        raise RollbackRefused(f"version {to} is not applied", hint="--to 0 rolls back every migration")
     return [entry for entry in newest_first if entry.migration.order > int(to)]
 
 
@@ -91,44 +90,53 @@ def _down_migration(context: HistoryContext, entry: HistoryEntry) -> tuple[DownM
     file = context.by_version.get(row.version)
     if file is None:
         forget = f"mosaic-deploy migrate repair --forget {row.version}"
-        hint = f"restore the file, or undo it by hand and forget it with `{forget}`"
+        hint = f"restore the file, or undo it by hand and run `{forget}`"
         raise _RollbackImpossible(row.file, "is applied, but no longer in the folder", hint)
     name = file.migration.file
     if entry.unknown or not row.applied:
-        hint = "apply the rest first, or correct it with `mosaic-deploy migrate repair`"
+        hint = "apply the rest first, or fix the history with `mosaic-deploy migrate repair`"
         raise _RollbackImpossible(
-            name, f"only {row.units_done} of its {row.units} parts are known to be applied", hint
+            name, f"only {row.units_done} of its {row.units} steps are known to be applied", hint
         )
     if file.migration.checksum != row.checksum:
         accept = f"mosaic-deploy migrate repair --accept {shlex.quote(name)}"
-        hint = f"restore it, or accept it as it is with `{accept}`"
-        raise _RollbackImpossible(name, "was edited after it was applied: its way down may not fit", hint)
+        hint = f"restore it, or accept the edit with `{accept}`"
+        raise _RollbackImpossible(
+            name, "was edited after it was applied, so its down migration may not match", hint
+        )
     found = read_down_migrations(context.manifest.root, migrations_folder(context.manifest), file)
     if not found:
-        hint = "write one: a section `-- migrate:down` in the file, or a file of its name ending in .down.sql"
-        raise _RollbackImpossible(name, "has no way down", hint)
+        down_file = f"{name.removesuffix('.sql')}.down.sql"
+        message = f"no down migration; add a `-- migrate:down` section or {down_file}"
+        raise _RollbackImpossible(name, message)
     if len(found) > 1:
         raise _RollbackImpossible(
-            name, f"has two ways down: {' and '.join(down.description for down in found)}", "keep one"
+            name, f"has two down migrations: {' and '.join(down.description for down in found)}", "remove one"
         )
     return found[0], _parse_down(file, found[0])
 
 
 def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
-    """The way down as one unit. Raises _Refused where it is none, MigrationInvalid."""
+    """The down migration as a single unit. Raises _RollbackImpossible, MigrationInvalid."""
     [parsed] = parse_migrations([down.file])
     name = file.migration.file
     if not parsed.units:
         raise _RollbackImpossible(
-            name, f"has an empty way down ({down.description})", "SELECT 1; says that nothing is to be undone"
+            name,
+            f"its down migration is empty ({down.description})",
+            "if there is nothing to undo, write SELECT 1;",
         )
     statements = sum(len(unit.statements) for unit in parsed.units)
     reasons = [unit.reason for unit in parsed.units if unit.reason]
-    apart = len(parsed.units) > 1 or parsed.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-    if apart or (down.no_transaction and statements > 1):
-        why = reasons[0] if reasons else "it has transactions of its own"
+    needs_several = (
+        len(parsed.units) > 1 or parsed.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    )
+    if needs_several or (down.no_transaction and statements > 1):
+        why = reasons[0] if reasons else "it has its own transactions"
         raise _RollbackImpossible(
-            name, f"can't be undone in one transaction ({down.description}): {why}", "undo it by hand"
+            name,
+            f"its down migration can't run in one transaction ({down.description}): {why}",
+            "undo it by hand",
         )
     return ParsedFile(down.file, parsed.units)
 

@@ -1,4 +1,4 @@
-"""What a plan made while somebody is still writing leaves for later: migrations without a statement, or all of them."""
+"""Plans of `watch` and `dev` that leave out unfinished migrations, or the whole database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FILE_CHANGES = (PutStorageFile, PutStatic, DeleteStatic, DeleteStorageFile)
 
 
 def postponed_migrations(parsed: Sequence[ParsedFile], live: Snapshot) -> tuple[ParsedFile, ...]:
-    """The first pending file without a statement, and every one that isn't begun after it; none where there is none.
+    """The first pending file without a statement, and all unstarted files after it; empty if every file has one.
 
-    `parsed` has every pending file, in order. A file that is begun is never held: that it is empty by now is an edit
-    of what was applied.
+    `parsed` has every pending file, in order. A partly applied file is never postponed: if it is empty now, an applied
+    file was edited.
     """
     begun = {migration.version for migration in live.migrations or () if migration.units_done}
     pending = [each for each in parsed if each.file.migration.version not in begun]
@@ -26,28 +26,28 @@ def postponed_migrations(parsed: Sequence[ParsedFile], live: Snapshot) -> tuple[
     return () if first is None else tuple(pending[first:])
 
 
-def without_migrations(desired: Snapshot, later: Sequence[ParsedFile]) -> Snapshot:
-    """`desired` as if the files of `later` weren't there yet."""
-    versions = {each.file.migration.version for each in later}
+def without_migrations(desired: Snapshot, postponed: Sequence[ParsedFile]) -> Snapshot:
+    """`desired` without the `postponed` files."""
+    versions = {each.file.migration.version for each in postponed}
     if not versions or desired.migrations is None:
         return desired
     return replace(desired, migrations=tuple(m for m in desired.migrations if m.version not in versions))
 
 
 def without_database(desired: Snapshot) -> Snapshot:
-    """`desired` without what is done to the database."""
+    """`desired` without migrations and seeds."""
     return replace(desired, migrations=None, seeds=None)
 
 
 def files_only_plan(plan: Plan, desired: Snapshot, live: Snapshot) -> Plan:
-    """The static files and assets of a plan that was made `without_database`: a part, also where nothing else differs.
+    """The static and storage files of a plan made `without_database`. It is always a partial plan.
 
-    `desired` is the whole.
+    `desired` is the complete Snapshot.
     """
-    waiting = set(versions_to_parse(desired.migrations or (), live.migrations or ()))
+    pending = set(versions_to_parse(desired.migrations or (), live.migrations or ()))
     files = tuple(change for change in plan.changes if isinstance(change, _FILE_CHANGES))
     left_out = (
-        *(f"migration:{each.file}" for each in desired.migrations or () if each.version in waiting),
+        *(f"migration:{each.file}" for each in desired.migrations or () if each.version in pending),
         *(change.address for change in plan.changes if not isinstance(change, _FILE_CHANGES)),
     )
     only = ("static", "storage")

@@ -1,4 +1,4 @@
-"""A history that can't be followed, told with what was edited: the applied version beside the file."""
+"""Explains MigrationDiverged: shows how edited files differ from what was applied, and how to repair it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mosaic_deploy.model.snapshot import Migration, Snapshot
 from mosaic_deploy.source.snapshot import Desired
 
 _MAX_DIFF_LINES = 40
-"""Of a shown difference: it is to jog the memory; `git diff` has all of it."""
+"""Maximum lines of a shown diff."""
 _MAX_LINE_LENGTH = 160
 _MAX_COMPARED_LINES = 20_000
-"""Lines of a file that difflib compares in a moment."""
+"""Longer files aren't compared: difflib would take too long."""
 _MAX_ACTIONS = 5
-"""Commands that are shown; with more files than that, the other branch is the likely reason."""
+"""Maximum repair commands shown. With more, the folder is probably of another branch."""
 
 
 def explain_divergence(
     error: MigrationDiverged, api: Api, desired: Desired, complete: Snapshot, live: LiveState
 ) -> MigrationDiverged:
-    """`error` with paths from the project folder, and for edited files the difference. One request, if any is.
+    """`error` with paths relative to the project folder, diffs of edited files, and repair commands.
 
-    `complete` is the desired Snapshot with the meaning of its migrations.
+    `complete` is the desired Snapshot with semantic checksums. Sends one request if a file was edited.
     """
     files = {file.migration.file: file for file in desired.migrations}
     folder, rows = complete.migrations or (), live.snapshot.migrations or ()
@@ -44,26 +44,29 @@ def explain_divergence(
         diff = applied_diff(applied, files[name].text, shown) if applied is not None else None
         problems.append(replace(problem, location=Location(shown), diff=diff))
     error.problems = tuple(problems)
-    ways = _repair_actions(folder, rows)
-    if len(ways) > _MAX_ACTIONS:
-        ways = [NextAction("see what can be repaired", "mosaic-deploy migrate repair")]
-    error.next_actions = (*error.next_actions, *ways)
+    actions = _repair_actions(folder, rows)
+    if len(actions) > _MAX_ACTIONS:
+        actions = [NextAction("list possible repairs", "mosaic-deploy migrate repair")]
+    error.next_actions = (*error.next_actions, *actions)
     return error
 
 
 def _repair_actions(folder: Sequence[Migration], rows: Sequence[Migration]) -> list[NextAction]:
-    """The repairs of what disagrees, for whoever knows that the folder is right."""
+    """Repairs for edited and missing files, if the folder is right."""
     here, applied = {m.version for m in folder}, {m.version: m for m in rows}
-    ways = [
-        way
+    actions = [
+        action
         for file in edited_migrations(folder, rows)
-        for way in edited_file_actions(file, applied[file.version])
+        for action in edited_file_actions(file, applied[file.version])
     ]
-    return [*ways, *(missing_file_action(row) for row in rows if row.units_done and row.version not in here)]
+    return [
+        *actions,
+        *(missing_file_action(row) for row in rows if row.units_done and row.version not in here),
+    ]
 
 
 def applied_diff(applied: str, file: str, shown: str) -> str | None:
-    """A unified diff from `applied` to `file`, short; None where their lines are the same or too many."""
+    """A short unified diff from `applied` to `file`; None if their lines are equal or too many."""
     before, after = applied.splitlines(), file.splitlines()
     if max(len(before), len(after)) > _MAX_COMPARED_LINES:
         return None
@@ -79,7 +82,7 @@ def _truncate(line: str) -> str:
 
 
 def _read_applied_sources(api: Api, project: str, versions: Sequence[str]) -> Mapping[str, str]:
-    """The applied texts. The comparison is an extra: the disagreement is reported without it, too."""
+    """The applied texts by version; empty if they can't be read, since the error is useful without a diff."""
     if not versions:
         return {}
     try:
@@ -89,7 +92,7 @@ def _read_applied_sources(api: Api, project: str, versions: Sequence[str]) -> Ma
 
 
 def migration_path(desired: Desired, name: str) -> str:
-    """A migration's path from the project folder, also of one that isn't there."""
+    """The path of a migration relative to the project folder, also for a file that doesn't exist."""
     database = desired.manifest.database
     folder = database.migrations if database else None
     return str(PurePosixPath(folder or ".") / name)

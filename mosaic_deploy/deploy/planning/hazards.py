@@ -1,4 +1,4 @@
-"""The hazards of pending migrations, told with what is live of the tables they touch."""
+"""Finds the hazards of pending migrations, with facts about the live tables they touch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mosaic_deploy.source.migrations.files import ParsedFile
 def find_hazards(
     api: Api, live: Snapshot, pending: Sequence[ParsedFile], policy: PolicySpec | None = None
 ) -> tuple[Hazard, ...]:
-    """The worst first. Asks the database only where something in it would be felt.
+    """Hazards, the worst first. Queries the database only if a statement affects existing objects.
 
-    Once, as a rule; again where an answer leads further: to a function that a function calls.
+    Usually once; again if the facts lead to further objects, such as a function that calls a function.
     """
     if not pending:
         return ()
-    # Forty milliseconds of modules that most plans don't need.
+    # Imported here because they take 40 ms and most plans don't need them.
     from mosaic_deploy.live.database.touched_objects import read_facts
     from mosaic_deploy.source.migrations.lint import script
     from mosaic_deploy.sql.hazards import ObjectFacts, ObjectRef, review

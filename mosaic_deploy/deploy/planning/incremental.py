@@ -1,7 +1,7 @@
-"""Following edits: the last two sides are kept, and a plan is made of what an edit touched.
+"""Plans for `watch` and `dev`: keeps both sides in memory and rereads only what an edit changed.
 
-The plan is the one that reading both sides anew would give. Whatever can't be told from what is kept is read again:
-the disk where an edit is more than new contents of known files, live where a run did more than files, or failed.
+The plan equals one from scratch. The disk is read completely if an edit is more than new content of known files; the
+live side is read again after a run that did more than upload and delete files, or failed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from mosaic_deploy.source.incremental import FileIndex, index_files, reread_file
 from mosaic_deploy.source.snapshot import Desired, read_desired
 
 _SERIAL_STEPS_PER_DEPLOY = 2
-"""How far a deploy counts the serial on: once when it takes the lease, once when it gives it back (live/lease.py)."""
+"""A deploy increments the serial when it acquires the lease and when it releases it (live/ledger/lease.py)."""
 _FILE_CHANGES = (PutStatic, PutStorageFile, DeleteStatic, DeleteStorageFile)
 
 
 class IncrementalPlanner:
-    """One manifest's two sides, as they are known."""
+    """The desired and the live side of one manifest, as far as they are known."""
 
     def __init__(self, api: Api, manifest: Manifest, target: Target, options: PlanOptions) -> None:
         self._api = api
@@ -40,16 +40,16 @@ class IncrementalPlanner:
         self._options = options
         self._live: LiveState | None = None
         self._desired: Desired | None = None
-        self._places = FileIndex({}, no_links=False)
+        self._index = FileIndex({}, no_links=False)
 
-    def is_deployed(self, shown: str) -> bool:
-        """Whether the path below the project folder is a file that is deployed."""
-        return shown in self._places.names
+    def is_deployed(self, path: str) -> bool:
+        """Whether the path (relative to the project folder) is a deployed file."""
+        return path in self._index.names
 
     def plan(self, edited: Collection[str]) -> PreparedPlan:
-        """What an apply would do now that `edited` were. Raises as `planning.plan` does; the edits aren't forgotten.
+        """The plan after these paths were edited. Raises as `planning.plan.plan` does; the edits aren't lost.
 
-        What it raises of a comparison is so on both sides as they are read anew: live may have moved.
+        If the comparison fails, both sides are read again first, because the live side may have changed.
         """
         live = self._live
         if live is not None:
@@ -59,7 +59,7 @@ class IncrementalPlanner:
         return self._replan(self._options)
 
     def plan_files(self) -> PreparedPlan:
-        """The plan of static files and assets alone, where that of the whole can't be made or applied."""
+        """The plan of static and storage files only, for when the complete one can't be made or applied."""
         return self._replan(replace(self._options, files_only=True))
 
     def _replan(self, options: PlanOptions) -> PreparedPlan:
@@ -67,18 +67,18 @@ class IncrementalPlanner:
         desired, live = read_desired_and_live(self._api, self._manifest, self._target)
         self._remember(desired)
         planned = compare(self._api, desired, live, options)
-        # What is read while another deploy writes is nothing to build on; after an error neither is anything, since it
-        # may be put right on the live side too, by a repair of the history or a larger quota.
+        # Not kept if read during another deploy. Not kept after an error either (raised above), because it may be fixed
+        # on the live side: by a repair of the history, or a larger quota.
         self._live = None if live.ledger_facts.get("lease") else live
         return planned
 
     def record_apply(self, planned: PreparedPlan, last: ApplyDone | ApplyFailed) -> None:
-        """The plan was applied, and `last` is how that ended."""
+        """Call after applying the plan, with its last event."""
         self._live = live_after_apply(planned) if isinstance(last, ApplyDone) else None
 
     def _read(self, edited: Collection[str]) -> Desired:
-        known, self._desired = self._desired, None
-        desired = reread_files(known, self._places, edited) if known and edited else None
+        previous, self._desired = self._desired, None
+        desired = reread_files(previous, self._index, edited) if previous and edited else None
         if desired is None:
             desired = read_desired(self._manifest)
             check_redirect_pages(self._manifest, desired.snapshot)
@@ -88,13 +88,13 @@ class IncrementalPlanner:
 
     def _remember(self, desired: Desired) -> None:
         self._desired = desired
-        self._places = index_files(desired)
+        self._index = index_files(desired)
 
 
 def live_after_apply(planned: PreparedPlan) -> LiveState | None:
-    """What is live once all of `planned` is done, as the ledger and the listings will tell it.
+    """The live side after all of `planned` is applied.
 
-    None where that isn't known: of a plan that did more than files, made the ledger, or left something out.
+    None if that isn't known: the plan changed more than files, created the tracking tables, or was partial.
     """
     plan, live = planned.plan, planned.live
     if (
@@ -103,13 +103,13 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
     ):
         return None
-    ledger_cleanup = planned.ledger_cleanup()
+    cleanup = planned.ledger_cleanup()
     before = live.snapshot
     static = _objects_after(
-        before.static, plan.changes, (PutStatic, DeleteStatic), ledger_cleanup.get(ledger.STATIC)
+        before.static, plan.changes, (PutStatic, DeleteStatic), cleanup.get(ledger.STATIC)
     )
     storage = _objects_after(
-        before.storage, plan.changes, (PutStorageFile, DeleteStorageFile), ledger_cleanup.get(ledger.STORAGE)
+        before.storage, plan.changes, (PutStorageFile, DeleteStorageFile), cleanup.get(ledger.STORAGE)
     )
     snapshot = replace(before, static=static, storage=storage, serial=plan.serial + _SERIAL_STEPS_PER_DEPLOY)
     usage = live.usage
@@ -123,7 +123,7 @@ def _objects_after(
     before: Objects | None,
     changes: Collection[Change],
     kinds: tuple[type[PutStatic | PutStorageFile], type[DeleteStatic | DeleteStorageFile]],
-    ledger_cleanup: LedgerCleanup | None,
+    cleanup: LedgerCleanup | None,
 ) -> Mapping[str, Object] | None:
     if before is None:
         return None
@@ -133,9 +133,9 @@ def _objects_after(
             after[change.path] = Object(change.path, change.sha256, change.size)
         elif isinstance(change, kinds[1]):
             after.pop(change.path, None)
-    for path in ledger_cleanup.forget if ledger_cleanup else ():
+    for path in cleanup.forget if cleanup else ():
         after.pop(path, None)
-    after.update({each.path: each for each in (ledger_cleanup.mark if ledger_cleanup else ())})
+    after.update({each.path: each for each in (cleanup.mark if cleanup else ())})
     return after
 
 

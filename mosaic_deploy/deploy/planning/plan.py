@@ -1,4 +1,4 @@
-"""From a manifest and an API to a plan. Reads only."""
+"""Makes a plan from a manifest and an API. Reads only."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ from mosaic_deploy.sql.execution.units import ExecutionMode
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
-    """What an apply would do. At most four requests, in at most two round trips, where nothing changes.
+    """The plan for a project. If nothing changed: at most four requests in at most two round trips.
 
-    Raises SourceError's, MigrationError's and ApiError's children, ProjectAmbiguous, ProjectNotFound.
+    Raises SourceError, MigrationError, ApiError, ProjectAmbiguous, ProjectNotFound.
     """
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.verify is not None:
@@ -58,82 +58,84 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
 def read_desired_and_live(
     api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS
 ) -> tuple[Desired, LiveState]:
-    """What is desired, from disk, and what is live, from the API."""
-    fits = storage_quota_check(api, target.id, target.name, target.hint) if options.selection == ALL else None
-    mistakes = ErrorCollector(manifest.file.name)
-    desired = read_valid_desired(manifest, mistakes, options.on_hashed, fits)
+    """The desired side from disk and the live side from the API."""
+    check_quota = (
+        storage_quota_check(api, target.id, target.name, target.hint) if options.selection == ALL else None
+    )
+    errors = ErrorCollector(manifest.file.name)
+    desired = read_valid_desired(manifest, errors, options.on_hashed, check_quota)
     if desired.snapshot.static is not None:
-        mistakes.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
-    mistakes.raise_collected()
+        errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
+    errors.raise_collected()
     return desired, read_target(api, target, desired.snapshot)
 
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
-    """The plan from both sides. Asks the API only where pruning depends on what it offers, or hazards on data."""
+    """The plan from both sides. Sends requests only if pruning depends on the API's endpoints, or hazards on data."""
     if options.files_only:
         return _plan_files(api, desired, live)
     parsed = _parse_needed(desired, live.snapshot)
-    later = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
-    parsed = tuple(each for each in parsed if each not in later)
-    complete = _with_all_checksums(without_migrations(desired.snapshot, later), parsed)
+    postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
+    parsed = tuple(each for each in parsed if each not in postponed)
+    complete = _with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_intermediate_commits(desired.manifest, pending)
     rules = _rules(api, desired.manifest, complete, live)
     rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
     try:
-        made = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
+        new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
         raise divergence.explain_divergence(error, api, desired, complete, live) from None
     single_transaction = bool(desired.manifest.database and desired.manifest.database.single_transaction)
     names = known_names(complete, live.snapshot)
     try:
-        made = select(made, options.selection, names, single_transaction=single_transaction)
+        new_plan = select(new_plan, options.selection, names, single_transaction=single_transaction)
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
-    _refuse_too_large(api, desired, made)
-    quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
-    made = replace(made, notes=(*made.notes, *quota))
-    seeds = _seeds_to_run(desired, made)
-    coming = (*_selected_migrations(pending, made), *seeds)
-    hazards = find_hazards(api, live.snapshot, coming, desired.manifest.policy)
-    made = apply_policy(made, hazards, desired.manifest)
-    waiting = tuple(each.file.relative_path for each in later)
+    _refuse_too_large(api, desired, new_plan)
+    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
+    new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
+    seeds = _seeds_to_run(desired, new_plan)
+    to_run = (*_selected_migrations(pending, new_plan), *seeds)
+    hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
+    new_plan = apply_policy(new_plan, hazards, desired.manifest)
+    postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
-        made, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, waiting
+        new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
-    """The plan of static files and assets alone, judged as a whole plan's are."""
+    """The plan of static and storage files only, with the same checks as a complete plan."""
     wanted = without_database(desired.snapshot)
-    made = make_plan(wanted, live.snapshot, _rules(api, desired.manifest, wanted, live), desired.notes)
-    made = files_only_plan(made, desired.snapshot, live.snapshot)
-    _refuse_too_large(api, desired, made)
-    quota = quota_notes(made.changes, live.snapshot.storage or {}, live.usage)
-    made = apply_policy(replace(made, notes=(*made.notes, *quota)), (), desired.manifest)
-    return PreparedPlan(made, replace(desired, snapshot=wanted), live)
+    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired.manifest, wanted, live), desired.notes)
+    new_plan = files_only_plan(new_plan, desired.snapshot, live.snapshot)
+    _refuse_too_large(api, desired, new_plan)
+    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
+    new_plan = apply_policy(replace(new_plan, notes=(*new_plan.notes, *quota)), (), desired.manifest)
+    return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
 
 
 def _with_path(problem: Problem, desired: Desired) -> Problem:
-    """A problem of a migration, at its path from the project folder."""
+    """The problem with its migration's path relative to the project folder."""
     return replace(problem, location=Location(divergence.migration_path(desired, problem.location.file)))
 
 
 def _parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
-    """Parses pending and edited files only: an unchanged history of any length costs nothing."""
+    """Parses only pending and edited files, so a long unchanged history costs nothing."""
     wanted = set(versions_to_parse([file.migration for file in desired.migrations], live.migrations or ()))
     return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
 
 
 def _seeds_to_run(desired: Desired, plan: Plan) -> tuple[ParsedFile, ...]:
-    """Parses the seeds that the plan runs. Raises MigrationInvalid for what can't be one transaction."""
+    """Parses the seeds that the plan runs. Raises MigrationInvalid if one can't run in one transaction."""
     wanted = {change.path for change in plan.changes if isinstance(change, RunSeed)}
     return parse_seeds([file for file in desired.seeds if file.relative_path in wanted])
 
 
 def _selected_migrations(pending: tuple[ParsedFile, ...], plan: Plan) -> Iterator[ParsedFile]:
-    """Of the pending ones those that the plan applies: a selection may leave some out."""
+    """The pending files that the plan applies; a selection may leave some out."""
     versions = {change.version for change in plan.changes if isinstance(change, ApplyMigration)}
     return (p for p in pending if p.file.migration.version in versions)
 
@@ -144,36 +146,36 @@ def _pending(parsed: tuple[ParsedFile, ...], live: Snapshot) -> tuple[ParsedFile
 
 
 def _refuse_intermediate_commits(manifest: Manifest, pending: tuple[ParsedFile, ...]) -> None:
-    """Raises MigrationInvalid where `transaction: all` is asked of files that must commit in between."""
+    """Raises MigrationInvalid if `transaction: all` is set and a file has to commit in between."""
     if manifest.database is None or not manifest.database.single_transaction:
         return
     problems = [
-        Problem(f"can't be part of one transaction: {_split_reasons(p)}", Location(p.file.relative_path))
+        Problem(f"can't run in a single transaction: {_split_reasons(p)}", Location(p.file.relative_path))
         for p in pending
         if len(p.units) > 1
         or any(unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION for unit in p.units)
     ]
     if problems:
         raise MigrationInvalid(
-            "database.transaction is `all`, and some pending files must commit in between",
+            "database.transaction is `all`, but some pending files have to commit in between",
             problems=problems,
-            hint="apply those on their own first, with transaction: each",
+            hint="apply those first, with `transaction: each`",
         )
 
 
 def _with_all_checksums(desired: Snapshot, parsed: tuple[ParsedFile, ...]) -> Snapshot:
     if desired.migrations is None:
         return desired
-    read = {p.file.migration.version: p for p in parsed}
+    by_version = {p.file.migration.version: p for p in parsed}
     return replace(
-        desired, migrations=tuple(_with_checksums(m, read.get(m.version)) for m in desired.migrations)
+        desired, migrations=tuple(_with_checksums(m, by_version.get(m.version)) for m in desired.migrations)
     )
 
 
 def _with_checksums(migration: Migration, parsed: ParsedFile | None) -> Migration:
     if parsed is None:
         return migration
-    # A file without statements is still one unit: its row in the ledger.
+    # A file without statements is still one step: its row in the ledger.
     units = max(1, len(parsed.units))
     return replace(
         migration,
@@ -189,37 +191,35 @@ def _summary(parsed: ParsedFile) -> str:
 
 
 def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
-    """Pending files that can't be applied as a whole or not at all, and why; and a BEGIN that stays open."""
+    """Notes about pending files that aren't atomic, and about a BEGIN without COMMIT."""
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
         if len(p.units) > 1:
-            message = f"{name} commits in {len(p.units)} parts: {_split_reasons(p)}"
+            message = f"{name} commits in {len(p.units)} steps: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
         elif p.units and p.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
-            message = (
-                f"{name} runs outside a transaction, so a failure may leave part of it: {_split_reasons(p)}"
-            )
+            message = f"{name} runs outside a transaction, so it may be partly applied if it fails: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
         if p.units and p.units[-1].unclosed:
-            message = f"{name} has a BEGIN without COMMIT; it is committed at the end of the file"
+            message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
 
 
 def _split_reasons(parsed: ParsedFile) -> str:
     reasons = dict.fromkeys(unit.reason for unit in parsed.units if unit.reason)
-    return "; ".join(reasons) or "it has transactions of its own"
+    return "; ".join(reasons) or "it has its own transactions"
 
 
 def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:
     if not prune or desired is None or live is None:
         return False
-    spared = NOT_LIVE_STATES if prune == "all" else NOT_LIVE_STATES | {ObjectState.UNMANAGED}
-    return any(o.state not in spared and path not in desired for path, o in live.items())
+    kept_states = NOT_LIVE_STATES if prune == "all" else NOT_LIVE_STATES | {ObjectState.UNMANAGED}
+    return any(o.state not in kept_states and path not in desired for path, o in live.items())
 
 
 def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
-    """Raises SourceRefused for static files over the platform's limit, which is asked for only where one may be."""
+    """Raises SourceRefused for static files over the platform's limit. Reads the limit only for large files."""
     puts = large_puts(plan.changes)
     if puts:
         shown = {
@@ -229,7 +229,7 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
 
 
 def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> PlanRules:
-    """Pruning as the manifest asks, where the platform can delete; it is asked only where something would be."""
+    """Pruning as in the manifest, unless the platform can't delete. Checks that only if something would be deleted."""
     static: Prune = manifest.static.prune if manifest.static else False
     storage_files: Prune = manifest.storage.prune if manifest.storage else False
     impossible = set()

@@ -1,4 +1,4 @@
-"""What a plan is asked for with, and what it is: a plan together with what applying it needs."""
+"""The inputs and the result of planning: Target, PlanOptions and PreparedPlan."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
 
 _SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback"})
-"""How runs end that leave no checks owed; see deploy/applying.py."""
+"""Statuses of complete runs, after which no checks are pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which project: `id` wins over `name`. A `hint` is an id that may be another account's: used if it exists."""
+    """Selects the project: by `id`, else by `hint` if the account has that ID, else by `name`."""
 
     id: str | None
     name: str | None
@@ -32,18 +32,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the command line allows for this plan alone."""
+    """Options of the command line."""
 
     allow_out_of_order: bool = False
     selection: Selection = ALL
     verify: Progress | None = None
-    """Hears how far it is with fetching the live bytes; None for comparing digests of the ledger and sizes."""
+    """If given, live files are fetched and compared, and it is called with the progress. Otherwise recorded digests and
+    listed sizes are compared."""
     parallelism: int = DEFAULT_PARALLELISM
     on_hashed: OnHashed = ignore_progress
     postpone_empty_migrations: bool = False
-    """Whether a pending migration without a statement is waited for: somebody is writing it."""
+    """Postpone pending migrations without a statement, because they are still being written."""
     files_only: bool = False
-    """Whether the database is left as it is, whatever its migrations are like."""
+    """Leave out migrations, seeds, extensions and auth."""
 
 
 DEFAULTS = PlanOptions()
@@ -51,28 +52,25 @@ DEFAULTS = PlanOptions()
 
 @dataclass(frozen=True, slots=True)
 class PreparedPlan:
-    """A plan with what applying it needs: the sources of the bytes, and the parsed migrations."""
+    """A plan with what is needed to apply it: both sides, and the parsed SQL files."""
 
     plan: Plan
     desired: Desired
     live: LiveState
     parsed: tuple[ParsedFile, ...] = ()
     seeds: tuple[ParsedFile, ...] = ()
-    """The seed files to be run."""
+    """The seed files to run."""
     selection: Selection = ALL
     postponed_migrations: tuple[str, ...] = ()
-    """Of a patient plan, the paths that wait: a migration without a statement, and those after it."""
+    """With `postpone_empty_migrations`: the paths of a migration without a statement, and of those after it."""
 
     @property
     def read_during_deploy(self) -> bool:
-        """Whether another deploy held the lease while live was read: it may have gone on writing since."""
+        """Whether another deploy was running while the live side was read, so it may have changed since."""
         return bool(self.live.ledger_facts.get("lease"))
 
     def ledger_cleanup(self) -> Mapping[str, LedgerCleanup]:
-        """By kind, the ledger's rows that no change of the plan is about and that should say something else.
-
-        None for a part of a plan: what it leaves out isn't settled.
-        """
+        """By kind, rows of the ledger to correct that no change of the plan is about. Empty for a partial plan."""
         if self.plan.partial:
             return {}
         wanted, live = self.desired.snapshot, self.live.snapshot
@@ -85,16 +83,16 @@ class PreparedPlan:
 
     @property
     def has_leftover_work(self) -> bool:
-        """Whether an apply has something to do even where the plan is empty: checks, or rows of the ledger."""
+        """Whether an apply of an empty plan still has something to do: checks, or rows of the ledger."""
         return self.checks_pending or any(self.ledger_cleanup().values())
 
     @property
     def checks_pending(self) -> bool:
-        """Whether the last deploy didn't get through its checks: then they are owed, also without changes."""
+        """Whether the last deploy didn't complete its checks: then they run also without changes."""
         last = self.live.ledger_facts.get("last")
         return bool(self.desired.manifest.verify and last and last.get("status") not in _SUCCESS_STATUSES)
 
     @property
     def has_work(self) -> bool:
-        """Whether there is anything to apply: changes, or what is owed and looks at the whole."""
+        """Whether there is anything to apply: changes, or leftover work of a complete plan."""
         return not self.plan.empty or (self.has_leftover_work and not self.plan.partial)

@@ -1,4 +1,4 @@
-"""The live side of a plan: which project it is about, what is in it, and whether its storage has room."""
+"""Reads the live side of a plan, and checks early whether storage files fit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import Target
 from mosaic_deploy.diff.limits import refuse_over_quota
-from mosaic_deploy.errors import (
-    NotFound,
-)
+from mosaic_deploy.errors import NotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
 from mosaic_deploy.live.snapshot import LiveState, read_live, read_storage_sizes_and_usage
@@ -20,14 +18,14 @@ from mosaic_deploy.source.files.walk import WalkedFile
 
 _PROVISIONING = "provisioning"
 PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
-"""What every new database has, by the platform's guide; an apply still sees to it (see deploy/settings.py)."""
+"""Extensions of every new database, by the platform's guide. An apply creates missing ones (applying/settings.py)."""
 
 _MIN_UNREAD_BYTES = 256 * 1024 * 1024
-"""Bytes that take about a second to hash: below that the plan itself tells soon enough."""
+"""Hashing this takes about a second. Below that, the plan itself reports soon enough that files don't fit."""
 
 
 def read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
-    """Lists the projects, and reads the one meant; side by side where its id is known already."""
+    """Lists the projects and reads the selected one, concurrently if its ID is known."""
     if target.id is None:
         listed = read_projects(api)
         hinted = target.hint if any(project.id == target.hint for project in listed) else None
@@ -55,23 +53,23 @@ def _read_live_project(api: Api, project: Project | None, target: Target, desire
 
 
 def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | None) -> BeforeHashing:
-    """Refuses, before they are hashed, assets that can't fit into the project's storage. Raises QuotaExceeded.
+    """A check that raises QuotaExceeded, before hashing, for storage files that don't fit into the project's storage.
 
-    Sizes alone tell that. It costs two requests more, and only where hashing would take long.
+    It compares sizes. It costs two requests, so it is skipped unless hashing would take long.
     """
 
-    def refuse(files: Sequence[WalkedFile], versions_to_parse: int) -> None:
-        if versions_to_parse < _MIN_UNREAD_BYTES:
+    def check(files: Sequence[WalkedFile], bytes_to_hash: int) -> None:
+        if bytes_to_hash < _MIN_UNREAD_BYTES:
             return
         listed = read_projects(api)
-        meant = id or (hint if any(project.id == hint for project in listed) else None)
-        project = select_project(listed, id=meant, name=name)
+        selected_id = id or (hint if any(project.id == hint for project in listed) else None)
+        project = select_project(listed, id=selected_id, name=name)
         stored = (
             read_storage_sizes_and_usage(api, project.id)
-            if project and project.status != "provisioning"
+            if project and project.status != _PROVISIONING
             else None
         )
         if stored is not None:
             refuse_over_quota({file.name: file.status.st_size for file in files}, *stored)
 
-    return refuse
+    return check

@@ -1,4 +1,4 @@
-"""What a saved plan was made from, in digests, and what of that has moved since. Values, no I/O."""
+"""Digests of everything a saved plan was made from, and what changed since. No I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -16,7 +17,7 @@ from mosaic_deploy.model.snapshot import Migration, Objects, Snapshot, objects_d
 
 PlanInputs = dict[str, Any]
 _SHORT_DIGEST = 16
-"""Hex digits that tell contents apart, where a name has to be said; the fingerprint has all of them."""
+"""Hex digits of content digests, enough to name what changed; the fingerprint covers the full digests."""
 _SECTIONS = {
     "project": "project",
     "database": "database",
@@ -26,14 +27,14 @@ _SECTIONS = {
     "verify": "verify",
     "policy": "policy",
 }
-"""The manifest's parts → as its readers know them."""
-_FILE_KINDS = {"static": "static files", "storage": "stored files", "seeds": "seeds"}
+"""Fields of Manifest → sections of mosaic.yaml."""
+_FILE_KINDS = {"static": "static files", "storage": "storage files", "seeds": "seeds"}
 _MAX_NAMES = 5
-"""Names said of one kind; the others are counted."""
+"""Maximum names listed per kind; the others are counted."""
 
 
 def plan_inputs(planned: PreparedPlan) -> PlanInputs:
-    """Everything that the plan depends on, as digests: no value that a variable brought can be read from it."""
+    """Digests of everything the plan depends on, so values of variables aren't in the file."""
     desired, live = planned.desired.snapshot, planned.live.snapshot
     return {
         "serial": planned.plan.serial,
@@ -45,7 +46,7 @@ def plan_inputs(planned: PreparedPlan) -> PlanInputs:
 
 
 def changes_since_saved(document: Mapping[str, Any], planned: PreparedPlan) -> list[str]:
-    """What isn't as it was when `document` was saved, in words; nothing only where the plan is the same."""
+    """What changed since `document` was saved, as texts. Empty only if the plan is the same."""
     then, now = document["saved"]["origin"], plan_inputs(planned)
     found = [
         *_project_changes(document["project"], planned),
@@ -59,7 +60,7 @@ def changes_since_saved(document: Mapping[str, Any], planned: PreparedPlan) -> l
 
 
 def already_applied(document: Mapping[str, Any], planned: PreparedPlan) -> bool:
-    """Whether exactly this plan was the last one applied, and nothing that it was made from has moved since."""
+    """Whether exactly this plan was the last one applied, and nothing has changed since."""
     last = planned.live.ledger_facts.get("last") or {}
     then, now = document["saved"]["origin"], plan_inputs(planned)
     return (
@@ -113,7 +114,7 @@ def _live_digests(snapshot: Snapshot) -> PlanInputs:
 
 
 def _hazard_text(hazard: Hazard) -> str:
-    """What was reviewed of it. Its message may tell rows, which come and go."""
+    """The facts of a hazard that a review depends on; not the message, which may contain row counts."""
     return f"{hazard.severity} {hazard.code} {hazard.location}: {hazard.object}"
 
 
@@ -129,20 +130,20 @@ def _project_changes(then: Mapping[str, Any], planned: PreparedPlan) -> Iterator
     if then["id"] == now.id:
         return
     if not then["id"]:
-        yield f"the project {now.name}, which was to be created, is there by now ({now.id})"
+        yield f"the project {now.name}, which was to be created, exists now ({now.id})"
     else:
-        yield f"the project: the plan is for {then['id']}, and this is {now.id or 'a new one'}"
+        yield f"the project: the plan is for {then['id']}, this is {now.id or 'a new project'}"
 
 
 def _manifest_changes(then: PlanInputs, now: PlanInputs, manifest: Manifest) -> Iterator[str]:
     sections = [name for name in now if then.get(name) != now[name]]
     if sections:
-        yield f"{manifest.file.name} says something else under {', '.join(sections)}"
+        yield f"{manifest.file.name} was edited under {', '.join(sections)}"
 
 
 def _migration_changes(then: PlanInputs | None, now: PlanInputs | None) -> Iterator[str]:
     for name, what in _differences(then or {}, now or {}):
-        yield f"migration {name} {'was edited' if what == 'edited' else f'is {what}'}"
+        yield f"migration {name} {'is new' if what == 'new' else f'was {what}'}"
 
 
 def _file_changes(then: PlanInputs, now: PlanInputs) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _differences(then: PlanInputs, now: PlanInputs) -> Iterator[tuple[str, str]]
         if name not in then:
             yield name, "new"
         elif name not in now:
-            yield name, "gone"
+            yield name, "deleted"
         elif then[name] != now[name]:
             yield name, "edited"
 
@@ -166,37 +167,49 @@ def _differences(then: PlanInputs, now: PlanInputs) -> Iterator[tuple[str, str]]
 def _live_changes(
     document: Mapping[str, Any], then: PlanInputs, now: PlanInputs, planned: PreparedPlan
 ) -> Iterator[str]:
-    """Another deploy, which explains everything else live; else each kind that differs by itself."""
+    """Another deploy, which explains all live changes; otherwise each kind that changed."""
     if then["serial"] != now["serial"]:
         yield _other_deploy_text(document, then["serial"], planned)
         return
     for kind in ("extensions", "migrations", "static", "storage", "seeds", "auth"):
-        # A kind that one of the two manifests leaves out was looked at in one of the two plans only.
+        # A kind that isn't in both manifests was read for only one of the two plans.
         compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:
-            yield f"live: {_LIVE_NAMES.get(kind, kind)} changed without a deploy from here"
+            yield f"live: {_LIVE_NAMES.get(kind, kind)} changed without a deploy"
 
 
-_LIVE_NAMES = {"static": "static files", "storage": "stored files", "migrations": "the history of migrations"}
+_LIVE_NAMES = {
+    "static": "static files",
+    "storage": "storage files",
+    "migrations": "the migration history",
+}
 
 
 def _other_deploy_text(document: Mapping[str, Any], serial: int, planned: PreparedPlan) -> str:
     last = planned.live.ledger_facts.get("last") or {}
-    who = f"by {last.get('holder')} ({last.get('status')}, {last.get('started_at')})"
+    who = f"by {last.get('holder')} ({last.get('status')}, {_time_text(last.get('started_at'))})"
     if last.get("plan") == document["fingerprint"] and last.get("serial") == serial + 1:
-        begun = "applied" if last.get("status") in ("done", "partial") else "begun"
-        return f"live: this very plan was {begun} since, {who}"
-    return f"live: deployed since, the last time {who}"
+        result = "applied" if last.get("status") in ("done", "partial") else "started"
+        return f"live: this plan was already {result} {who}"
+    return f"live: deployed since, most recently {who}"
+
+
+def _time_text(iso: object) -> str:
+    """To the minute, in UTC."""
+    try:
+        return f"{datetime.fromisoformat(str(iso)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return str(iso)
 
 
 def _new_hazards(then: list[str], now: list[str]) -> Iterator[str]:
     for hazard in now:
         if hazard not in then:
-            yield f"a hazard that wasn't there: {hazard}"
+            yield f"new hazard: {hazard}"
 
 
 def _plan_changes(document: Mapping[str, Any], planned: PreparedPlan) -> list[str]:
-    """For what no part explains: the changes themselves are compared, field by field."""
+    """If nothing else explains it: the changes of the plan that differ."""
     now = json.loads(json.dumps([change_facts(change) for change in planned.plan.changes]))
     if document["fingerprint"] == planned.plan.fingerprint and document["changes"] == now:
         return []
@@ -205,4 +218,4 @@ def _plan_changes(document: Mapping[str, Any], planned: PreparedPlan) -> list[st
         {c["address"] for c in now if then.get(c["address"]) != c}
         | (then.keys() - {c["address"] for c in now})
     )
-    return [f"the plan itself: {', '.join(others[:_MAX_NAMES]) or 'its order or its origin'}"]
+    return [f"the plan itself: {', '.join(others[:_MAX_NAMES]) or 'its order or its inputs'}"]

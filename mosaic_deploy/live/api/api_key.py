@@ -1,4 +1,4 @@
-"""The API key, as a value that no message can show."""
+"""The API key, as a value that never appears in messages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ _FRAMING_HEADERS = frozenset({b"content-length", b"content-encoding", b"transfer
 
 
 class ApiKey:
-    """A key that doesn't print itself."""
+    """A key whose text is only returned by `reveal`."""
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        """Raises Unauthorized for what can't travel in a header, without showing it."""
+        """Raises KeyInvalid for characters that a header can't contain; the message doesn't show the key."""
         self._value = value.strip()
-        if any(not "!" <= character <= "~" for character in self._value):
-            raise errors.Unauthorized(
-                "the API key holds a blank, a line break or a character that no key has",
-                hint="copy it again from the dashboard into MOSAIC_API_KEY, without quotes",
+        invalid = next((char for char in self._value if not "!" <= char <= "~"), None)
+        if invalid:
+            found = {"\n": "a line break", "\r": "a line break", " ": "a space"}
+            raise errors.KeyInvalid(
+                f"the API key contains {found.get(invalid, 'a character that no key has')}",
+                hint="copy the key again from the dashboard, without quotes",
             )
 
     def __repr__(self) -> str:
@@ -32,7 +34,7 @@ class ApiKey:
         return self._value
 
     def redact(self, response: httpx.Response) -> httpx.Response:
-        """`response` without the key, should a server have echoed it anywhere."""
+        """`response` with the key removed, in case the server echoed it."""
         key = self._value.encode()
         headers = response.headers.raw
         if not key or not (key in response.content or any(key in value for _, value in headers)):

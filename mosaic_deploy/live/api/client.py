@@ -1,4 +1,4 @@
-"""The API as operations: retries, discovery, and the key, which goes to the API's host alone."""
+"""The API client: sends operations, with retries and discovery. Sends the key only to the API's host."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ from mosaic_deploy.live.api.retries import (
 from mosaic_deploy.live.api.transport import FetchedDigest, Transport, is_loopback
 
 BASE_DATABASE = "base"
-"""A project's own database, whatever clone of it a draft shows to apps."""
+"""The project's real database, even while apps use a draft's clone."""
 
 
 class Api:
-    """One account's API. Safe to use from several threads; raises errors.ApiError's children only.
+    """The API of one account. Thread-safe; raises only subclasses of errors.ApiError.
 
-    `timeout` is seconds without an answer before a request counts as lost; SQL gets `sql_timeout`, because
-    a migration may take long.
+    `timeout` is how many seconds to wait for a response; `sql_timeout` is for SQL, because migrations may take long.
     """
 
     def __init__(
@@ -77,10 +76,10 @@ class Api:
         self._transport.close()
 
     def for_database(self, database: str) -> Api:
-        """This API, its SQL meant for another of the databases that the embedded platform keeps of a project.
+        """This API with its SQL sent to another database of the project. Only the embedded platform has several.
 
-        `BASE_DATABASE`, where deploys go; `draft NAME`, a clone that is being made; empty for what apps see. It shares this
-        one's connections, and isn't closed by itself. No other platform is told, and none keeps more than one.
+        `BASE_DATABASE`: the one that deploys change; `draft NAME`: a clone in preparation; empty: the one that apps use.
+        It shares this API's connections; don't close it.
         """
         other = copy.copy(self)
         other._database = database if is_loopback(self.url) else ""
@@ -101,7 +100,7 @@ class Api:
         body: object = None,
         object_hook: ObjectHook | None = None,
     ) -> Any:
-        """The parsed answer of one operation. Undocumented paths are corrected by discovery once."""
+        """The parsed response of an operation. A 404 or 405 on an undocumented path looks the path up, once."""
         path = self._operation_path(operation)
         try:
             return self._call(operation, path, project, filename, body, object_hook)
@@ -114,30 +113,29 @@ class Api:
                 raise
             if listed is None:
                 raise errors.OperationUnknown(
-                    f"the platform refuses {operation.method} {path} and lists no endpoint for: {operation.name}",
-                    hint="it may not offer this; its list is GET /v1/project",
+                    f"this platform has no endpoint for: {operation.name} (it rejects {operation.method} {path})",
+                    hint="the platform's list of endpoints is at GET /v1/project",
                 ) from error
         return self._call(operation, listed, project, filename, body, object_hook)
 
     def sql(self, project: str, query: str, *, idempotent: bool = True) -> list[responses.Row]:
-        """The rows of `query`. Raises SqlFailed too.
+        """The rows of `query`. Also raises SqlFailed.
 
-        Nearly every statement this program sends may be sent again when its answer is lost; the few that
-        may not say so.
+        With `idempotent` it is sent again if the response is lost.
         """
         operation = endpoints.RUN_SQL if idempotent else endpoints.RUN_SQL_NOT_IDEMPOTENT
         return responses.parse_rows(self.call(operation, project=project, body={"query": query}))
 
     def supports(self, operation: Operation) -> bool:
-        """Whether discovery lists an optional operation. Asks the platform at most once a day."""
+        """Whether the platform lists an optional operation. Looked up at most once a day."""
         return operation.name in self._discovery().paths
 
     def static_file_limit(self) -> int | None:
-        """Bytes of the largest static file, where discovery tells. Asks the platform at most once a day."""
+        """The largest static file in bytes, if the platform says. Looked up at most once a day."""
         return self._discovery().static_file_bytes
 
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
-        """PUTs to a presigned URL, once: the caller repeats, with a new URL. No key is sent."""
+        """PUTs to a presigned URL, without the key and without retries: a retry needs a new URL."""
         headers = {"Content-Length": str(size)}
         with self.rate_limiter.slot() as began:
             response = self._transport.request(
@@ -147,7 +145,7 @@ class Api:
         if response.status_code >= 300:
             refused = error_from_response(response, "upload to storage")
             if is_rate_limited(response):
-                # Whether it says so with 429 or 503: a file that waits its turn isn't failing.
+                # Also for 503: a file that has to wait hasn't failed.
                 raise errors.RateLimited(
                     refused.message,
                     status=refused.status,
@@ -157,7 +155,7 @@ class Api:
             raise refused
 
     def post_embedded(self, place: str, body: object) -> Any:
-        """The answer of one of the embedded platform's own operations, beside the API. Sent once."""
+        """The response of an operation that only the embedded platform has. Sent once."""
         headers = {"X-API-Key": self._key.reveal()}
         url = f"{self.url}{place}"
         response = self._transport.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
@@ -166,15 +164,14 @@ class Api:
         return parse_body(response)
 
     def pause(self, seconds: float) -> None:
-        """Sleeps between two attempts."""
         self._sleep(seconds)
 
     def fetch(self, url: str) -> httpx.Response:
-        """GETs a page of the project's site as a visitor would: no key; redirects are answers."""
+        """GETs a page of the project's site like a visitor: without the key, without following redirects."""
         return self._transport.request("GET", url, timeout=self._timeout)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
-        """The digest of what a visitor gets at `url`: no key is sent. Retries; redirects are answers."""
+        """The digest of the content at `url`, fetched like `fetch`, with retries."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 with self.rate_limiter.slot() as began:
@@ -209,7 +206,7 @@ class Api:
         try:
             listing = self._call(discover, discover.path, "", "", None)
         except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
-            listing = None  # a platform without a listing offers what its guide says, and no more
+            listing = None  # a platform without a listing has only the documented operations
         self._discovered = discovery.DiscoveredApi(
             endpoints.bind_operations(listing), responses.parse_static_file_limit(listing)
         )
@@ -217,10 +214,10 @@ class Api:
         return self._discovered
 
     def _rediscover_path(self, operation: Operation, refused: str) -> str | None:
-        """Another path than the `record_rate_limited` one, asking the platform at most once; None where there is none."""
+        """The path that the platform lists, if it isn't `refused`. Asks the platform at most once."""
         with self._discovery_lock:
             if not self._discovery_requested:
-                with contextlib.suppress(errors.ApiError):  # the refusal that led here says more
+                with contextlib.suppress(errors.ApiError):  # the caller's error says more
                     self._discover()
         found = self._operation_path(operation)
         return found if found != refused else None
@@ -244,32 +241,34 @@ class Api:
         return payload
 
     def _send_with_retries(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        """Sends until the answer counts. A request whose answer was lost is sent again only if repeatable.
+        """Sends with retries. After a lost response only idempotent operations are sent again.
 
-        A file that is told to wait its turn isn't failing: that counts against MAX_RATE_LIMIT_WAIT, not against MAX_ATTEMPTS.
+        A rate-limited file counts against MAX_RATE_LIMIT_WAIT instead of MAX_ATTEMPTS.
         """
-        attempt = slowed = 0
+        attempt = rate_limited = 0
         waited = 0.0
         while True:
             attempt += 1
-            wait = backoff(attempt + slowed)
+            wait = backoff(attempt + rate_limited)
             try:
                 response = self._send_rate_limited(operation, url, body)
             except (errors.Unreachable, errors.ResponseLost) as error:
                 lost = isinstance(error, errors.ResponseLost)
-                over = attempt >= MAX_ATTEMPTS or (operation.rate_limited and self.rate_limiter.cancelled)
-                if over or (lost and not operation.idempotent):
+                exhausted = attempt >= MAX_ATTEMPTS or (
+                    operation.rate_limited and self.rate_limiter.cancelled
+                )
+                if exhausted or (lost and not operation.idempotent):
                     raise with_retry_hint(error, operation) from None
             else:
-                asked = retry_after(response)
-                wait = max(wait, asked)
-                slower = operation.rate_limited and is_rate_limited(response)
-                enough = waited + wait > MAX_RATE_LIMIT_WAIT if slower else attempt >= MAX_ATTEMPTS
-                enough = enough or (operation.rate_limited and self.rate_limiter.cancelled)
-                if enough or asked > MAX_RETRY_AFTER or not should_retry(operation, response):
+                requested = retry_after(response)
+                wait = max(wait, requested)
+                must_wait = operation.rate_limited and is_rate_limited(response)
+                exhausted = waited + wait > MAX_RATE_LIMIT_WAIT if must_wait else attempt >= MAX_ATTEMPTS
+                exhausted = exhausted or (operation.rate_limited and self.rate_limiter.cancelled)
+                if exhausted or requested > MAX_RETRY_AFTER or not should_retry(operation, response):
                     return response
-                if slower:
-                    attempt, slowed, waited = attempt - 1, slowed + 1, waited + wait
+                if must_wait:
+                    attempt, rate_limited, waited = attempt - 1, rate_limited + 1, waited + wait
             (self.rate_limiter.sleep if operation.rate_limited else self._sleep)(wait)
 
     def _send_rate_limited(self, operation: Operation, url: str, body: object) -> httpx.Response:

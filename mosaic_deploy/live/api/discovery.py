@@ -1,4 +1,4 @@
-"""What `GET /v1/project` lists, remembered per API URL on disk for a day."""
+"""The list of endpoints from `GET /v1/project`, cached on disk per API URL for a day."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CACHE_SECONDS = 24 * 60 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredApi:
-    """What an API lists: the paths of undocumented operations by name, and its limits where it tells them."""
+    """The paths of undocumented operations by name, and the API's limits if it lists them."""
 
     paths: Mapping[str, str] = field(default_factory=dict)
     static_file_bytes: int | None = None
-    """The largest static file it takes."""
+    """The largest static file that it accepts."""
 
 
 def read_cached_discovery(api_url: str) -> DiscoveredApi | None:
-    """What is remembered of an API, None where that is nothing younger than a day."""
+    """The cached listing of an API; None if there is none, or it is older than a day."""
     path = _cache_path(api_url)
     try:
         if time.time() - path.stat().st_mtime > CACHE_SECONDS:
@@ -42,7 +42,7 @@ def read_cached_discovery(api_url: str) -> DiscoveredApi | None:
 
 
 def write_cached_discovery(api_url: str, listed: DiscoveredApi) -> None:
-    """Remembers; a cache that can't be written (read-only home) is only a lost shortcut."""
+    """Caches the listing. A cache that can't be written (read-only home) is ignored."""
     path = _cache_path(api_url)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The one table of operations: nothing else in the code spells a path of the API.
+"""The table of API operations, the only place with the API's paths.
 
-Paths are relative to `/v1/project`. Those marked `documented=False` are defaults for what the platform's
-guide leaves open; discovery corrects them. Optional operations are used only where discovery lists them.
+Paths are relative to `/v1/project`. The platform's guide doesn't specify those with `documented=False`; the platform's
+own list of endpoints corrects them. Optional operations are used only if that list has them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`path_words` are what a listed endpoint's path must contain to be this operation: one of each group.
+    """One operation of the API.
 
-    `excluded_words` are words that make it another one, such as a stored file's where a page is meant.
+    A listed endpoint is this operation if its path has a word of each group of `path_words` and none of
+    `excluded_words`.
     """
 
     name: str
@@ -24,9 +25,9 @@ class Operation:
     documented: bool = True
     optional: bool = False
     idempotent: bool = True
-    """Whether sending the request twice does no more than sending it once."""
+    """Whether sending the request twice has the same effect as sending it once."""
     rate_limited: bool = False
-    """Whether it is one of many, sent side by side and as fast as the platform likes; see live/pace.py."""
+    """Whether it goes through the RateLimiter, as one of many concurrent requests."""
     path_words: tuple[tuple[str, ...], ...] = ()
     excluded_words: frozenset[str] = frozenset()
 
@@ -146,10 +147,9 @@ _LISTED_ENDPOINT = re.compile(
 
 
 def bind_operations(listing: object) -> dict[str, str]:
-    """Operation names to paths, read from any reasonable shape of `GET /v1/project`'s answer.
+    """Names of undocumented operations → their paths in the response of `GET /v1/project`, whatever its format.
 
-    Only undocumented operations are bound: the documented ones keep their paths. Where several listed
-    endpoints match, the shortest path wins.
+    If several listed endpoints match an operation, the shortest path is used.
     """
     endpoints = list(_endpoints(listing))
     bound: dict[str, str] = {}
@@ -208,7 +208,7 @@ def _mapping_endpoints(node: Mapping[object, object]) -> Iterator[tuple[str, str
 
 
 def normalize_path(path: str) -> str:
-    """A listed path as a template of ours: relative to `/v1/project`, parameters named `{id}`, `{filename}`."""
+    """A listed path in the format of Operation.path: relative to `/v1/project`, with `{id}` and `{filename}`."""
     path = re.sub(r"^https?://[^/]+", "", path).split("?", 1)[0].rstrip("/")
     path = path.removeprefix("/v1/project") if path.startswith("/") else "/" + path
     named = iter(("{id}", "{filename}"))

@@ -1,4 +1,4 @@
-"""What a refusal means: HTTP statuses and error bodies as our errors."""
+"""Maps HTTP statuses and error bodies to errors.ApiError."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
 from mosaic_deploy.sql.execution.failure import MARKER
 
-_RERUN_HINT = "and run the same command again; what was done so far is kept"
-_KEY_ROTATED_HINT = f"API keys rotate every 30 days: copy the current one from the dashboard into MOSAIC_API_KEY {_RERUN_HINT}"
-_KEY_REPLACED_HINT = f"put the current key into MOSAIC_API_KEY {_RERUN_HINT}"
+_RERUN_HINT = "then run the same command again; completed changes are kept"
+_KEY_ROTATED_HINT = (
+    "API keys rotate every 30 days; copy the current one from the dashboard, run `mosaic-deploy login` or set MOSAIC_API_KEY, "
+    f"{_RERUN_HINT}"
+)
+_KEY_REPLACED_HINT = f"run `mosaic-deploy login` with the current key or set MOSAIC_API_KEY, {_RERUN_HINT}"
 _EXPLAINS_KEY = re.compile(r"\b(rotat|expired|replaced|current (one|key))", re.IGNORECASE)
-"""A platform that says itself what became of the key: once is enough."""
+"""The platform's message explains the rotation itself, so the hint needn't."""
 _SQLSTATE = re.compile(r"(?=[A-Z]*[0-9])[0-9A-Z]{5}")
 _SQLSTATE_IN_TEXT = re.compile(r"\bSQLSTATE\W{0,4}([0-9A-Z]{5})\b")
 _POSTGRESQL_WORDS = re.compile(
@@ -25,24 +28,22 @@ _POSTGRESQL_WORDS = re.compile(
     r"(does not exist|already exists)\b|\bviolates .* constraint\b|\bpermission denied for\b"
     rf"|{re.escape(MARKER)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
 )
-"""What only PostgreSQL says: some platforms pass its message on as bare text, with status 500."""
+"""Texts that only PostgreSQL writes: some platforms return them as plain text with status 500."""
 MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
-"""What PostgreSQL says to several statements in a call of an endpoint that takes one."""
+"""PostgreSQL's error for several statements in one call, at endpoints that accept one."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
-_EMAIL_UNSENT_HINT = (
-    "let whoever runs the platform see to its mail server (`--smtp`), then run the same command again"
-)
+_EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
 ObjectHook = Callable[[dict[str, Any]], object]
-"""What is kept of an object of an answer, where all of a large one would be too much."""
+"""json's object hook: replaces each object, to save memory for large responses."""
 
 
 def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) -> Any:
-    """The body's JSON, its objects by `object_hook` as they are read; for a refusal without JSON its text, for 204 None.
+    """The body's JSON; None for 204, and the text for an error without JSON.
 
-    Raises ResponseInvalid for any other answer without JSON.
+    Raises ResponseInvalid for a success without JSON.
     """
     if response.status_code == 204:
         return None
@@ -54,24 +55,24 @@ def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) 
     raise errors.ResponseInvalid(
         f"{response.request.url.host} answered {response.status_code} without JSON: "
         f"{responses.excerpt(response.text)}",
-        hint="is MOSAIC_API_URL the API's address?",
+        hint="check that MOSAIC_API_URL is the API's URL",
     )
 
 
 def is_failure(response: httpx.Response, payload: object) -> bool:
-    """`success: false` is a refusal, whatever the status says."""
+    """Whether the response is an error: by its status, or `success: false` with any status."""
     return response.status_code >= 400 or (isinstance(payload, Mapping) and payload.get("success") is False)
 
 
 def is_platform_error(payload: object) -> bool:
-    """Whether a refusal is the platform's own word, and not a gateway's before it: `success: false`, and a code."""
+    """Whether the platform itself sent the error, not a gateway: it has `success: false` and a code."""
     error = payload.get("error") if isinstance(payload, Mapping) and payload.get("success") is False else None
     code = error.get("code") if isinstance(error, Mapping) else None
     return isinstance(code, str) and _STABLE_CODE.fullmatch(code) is not None
 
 
 def is_sql_error(response: httpx.Response) -> bool:
-    """Whether PostgreSQL itself answered: a platform may say so with 400, 422, 500 or even 200."""
+    """Whether the error is PostgreSQL's. Platforms return those with 400, 422, 500 or even 200."""
     if response.status_code in _NOT_POSTGRESQL:
         return False
     body = parse_body(response)
@@ -86,7 +87,7 @@ def is_sql_error(response: httpx.Response) -> bool:
 
 
 def error_from_response(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
-    """The error that `response` to `operation` is. With `sql`, PostgreSQL's own errors become SqlFailed."""
+    """The error for `response`. With `sql`, PostgreSQL's errors become SqlFailed."""
     payload = parse_body(response)
     facts = responses.parse_error_facts(payload)
     request_id = facts.get("request_id") or response.headers.get("x-request-id")
@@ -98,7 +99,7 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     if sql and is_sql_error(response):
         return _sql_failed(facts, common)
     if is_platform_error(payload) and facts.get("code") == errors.EmailNotSent.code:
-        message = f"{operation}: nothing was sent, and nothing is counted: {facts['message']}"
+        message = f"{operation}: {facts['message']}; nothing was sent or counted against the limit"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
     return _error_for_status(facts["message"] or response.reason_phrase, common)
@@ -111,9 +112,9 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
             **common,
             "hint": _KEY_REPLACED_HINT if _EXPLAINS_KEY.search(message) else _KEY_ROTATED_HINT,
         }
-        return errors.Unauthorized(f"the API key was refused: {message}", **rotated)
+        return errors.Unauthorized(f"the API key was rejected: {message}", **rotated)
     if status == 404 and not common.get("hint"):
-        common = {**common, "hint": "is MOSAIC_API_URL the API's address, without a path?"}
+        common = {**common, "hint": "check that MOSAIC_API_URL is the API's URL without a path"}
     by_status: dict[int, type[errors.ApiError]] = {
         403: errors.Forbidden,
         404: errors.NotFound,
@@ -137,7 +138,7 @@ def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> erro
 
 
 def _sqlstate(facts: Mapping[str, Any]) -> str | None:
-    """The SQLSTATE of error facts; a platform's own `code` (`internal_error`) is none."""
+    """The SQLSTATE in an error's facts. The platform's own codes (`internal_error`) don't count."""
     for code in (facts.get("sqlstate"), facts.get("code")):
         if isinstance(code, str) and _SQLSTATE.fullmatch(code):
             return code

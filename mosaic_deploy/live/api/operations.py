@@ -1,4 +1,4 @@
-"""A project's database credentials."""
+"""Calls of single operations: credentials, magic links, storage listings, tickets."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from mosaic_deploy.live.api.client import Api
 
 
 def read_credentials(api: Api, project: str) -> dict[str, Any]:
-    """`database_url`, `host`, `port`, `database`, `user` and `password`, by the platform's guide.
+    """`database_url`, `host`, `port`, `database`, `user` and `password`, as in the platform's guide.
 
-    They are secrets: nothing but a person who asks for them is shown them. Raises ResponseInvalid.
+    They are secrets: show them only to a user who asks for them. Raises ResponseInvalid.
     """
     payload = api.call(endpoints.READ_CREDENTIALS, project=project)
     inner = payload.get("credentials") or payload.get("data") if isinstance(payload, Mapping) else None
     found = inner if isinstance(inner, Mapping) else payload
     if not isinstance(found, Mapping) or not (found.get("database_url") or found.get("password")):
-        # The answer isn't quoted: it may hold half of a secret.
-        raise ResponseInvalid("the credentials' answer has no database_url")
+        # The response isn't quoted: it may contain part of a secret.
+        raise ResponseInvalid("the platform's response has no database_url")
     return dict(found)
 
 
 def send_magic_link(api: Api, project: str, email: str, redirect_url: str) -> str:
-    """What the platform says of it. Sent once: a second mail would make nobody surer of the first.
+    """Sends a magic link, without retries, and returns the platform's message.
 
-    Raises RateLimited where the day's mails are used up, RequestRefused.
+    Raises RateLimited if the day's emails are used up, RequestRefused.
     """
     body = {"email": email, "redirect_url": redirect_url}
     payload = api.call(endpoints.SEND_MAGIC_LINK, project=project, body=body)
@@ -35,14 +35,14 @@ def send_magic_link(api: Api, project: str, email: str, redirect_url: str) -> st
 
 
 def read_storage_files(api: Api, project: str) -> tuple[dict[str, tuple[int | None, str]], dict[str, Any]]:
-    """Filename → (bytes, URL), and the platform's `usage`: `used` and `limit` in its words, `percent`."""
+    """Filename → (bytes, URL), and the platform's `usage`: `used` and `limit` as text, `percent`."""
     payload = api.call(endpoints.LIST_STORAGE, project=project)
     usage = payload.get("usage") if isinstance(payload, Mapping) else None
     return responses.parse_files(payload), dict(usage) if isinstance(usage, Mapping) else {}
 
 
 def submit_ticket(api: Api, subject: str, message: str, project: str | None = None) -> dict[str, Any]:
-    """The platform's answer: `ticket_id`, `status` and `message`, by its guide. Sent once, never again by itself."""
+    """Submits a ticket, without retries. Returns `ticket_id`, `status` and `message`, as in the platform's guide."""
     body = {"subject": subject, "message": message, **({"project_id": project} if project else {})}
     payload = api.call(endpoints.SUBMIT_TICKET, body=body)
     if not isinstance(payload, Mapping):

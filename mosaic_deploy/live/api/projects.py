@@ -1,4 +1,4 @@
-"""Which project: by id, else by a unique name; made where there is none."""
+"""Selects a project by ID or unique name, creates one, and waits until it runs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def read_projects(api: Api) -> list[Project]:
 
 
 def select_project(projects: list[Project], *, id: str | None, name: str | None) -> Project | None:
-    """The project meant, None where it has still to be created.
+    """The selected project; None if no project has the name.
 
-    Raises ProjectNotFound for an unknown id (ids are given by the platform, so it can't be created), and
-    ProjectAmbiguous where several have the name.
+    Raises ProjectNotFound for an unknown ID (the platform assigns IDs, so it can't be created), ProjectAmbiguous if
+    several projects have the name.
     """
     if id:
         return _find_by_id(projects, id)
@@ -40,7 +40,7 @@ def select_project(projects: list[Project], *, id: str | None, name: str | None)
         ids = [project.id for project in named]
         raise ProjectAmbiguous(
             f"{len(named)} projects are named {name!r}: {', '.join(ids)}",
-            hint="say which one with project.id in the manifest, MOSAIC_PROJECT_ID or --project",
+            hint="choose one with project.id in the manifest, MOSAIC_PROJECT_ID or --project",
             next_actions=[
                 NextAction(f"plan for {one}", f"mosaic-deploy plan --project {one}") for one in ids
             ],
@@ -49,9 +49,9 @@ def select_project(projects: list[Project], *, id: str | None, name: str | None)
 
 
 def read_existing_project(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
-    """The project meant, which has to be there; `hint` is an id that counts where the account has it.
+    """The selected project. `hint` is an ID that is used if the account has it.
 
-    Raises ProjectNotFound, ProjectAmbiguous.
+    Raises ProjectNotFound, also if no project has the name, and ProjectAmbiguous.
     """
     listed = read_projects(api)
     if id is None and any(project.id == hint for project in listed):
@@ -59,39 +59,39 @@ def read_existing_project(api: Api, *, id: str | None, name: str | None, hint: s
     found = select_project(listed, id=id, name=name)
     if found is None:
         raise ProjectNotFound(
-            f"no project is named {name!r} yet",
-            hint="an apply creates it",
+            f"there is no project named {name!r} yet",
+            hint="`mosaic-deploy apply` creates it",
             next_actions=[NextAction("create and deploy it", "mosaic-deploy apply")],
         )
     return found
 
 
 def create_project(api: Api, name: str) -> Project:
-    """Creates a project. A lost answer is looked up before anything is sent again, so none is made twice.
+    """Creates a project. After a lost response it looks for the project instead of creating a second one.
 
-    Raises ProjectExists where there is one of this name. Names needn't be unique, so two first deploys at the
-    same moment make two: the one with the smaller id is gone on with. Raises ProjectAmbiguous for the other, which
-    stays empty.
+    Raises ProjectExists if there is one of this name. Names needn't be unique, so two first deploys at the same time
+    may create two: the one with the smaller ID continues, and the other, whose project stays empty, gets
+    ProjectAmbiguous.
     """
     known = read_projects(api)
-    if taken := [project.id for project in known if project.name == name]:
-        raise _project_exists_error(name, taken)
+    if existing := [project.id for project in known if project.name == name]:
+        raise _project_exists_error(name, existing)
     before = {project.id for project in known}
 
-    def made() -> list[Project]:
+    def find_new() -> list[Project]:
         return [p for p in read_projects(api) if p.name == name and p.id not in before]
 
     try:
         mine = responses.parse_project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
     except (ResponseLost, ServerFailed) as error:
-        found = made()
+        found = find_new()
         if not found:
-            error.hint = "run the same command again: no project of this name is listed, and it looks first"
+            error.hint = "run the same command again; no project of this name is listed, and it checks first"
             raise
         if len(found) > 1:
             raise ambiguous_project_error(found, name) from error
         return found[0]
-    first = min((p.id for p in made()), default=mine.id)
+    first = min((p.id for p in find_new()), default=mine.id)
     if first < mine.id:
         raise _duplicate_project_error(mine, first)
     return mine
@@ -99,7 +99,7 @@ def create_project(api: Api, name: str) -> Project:
 
 def _project_exists_error(name: str, ids: list[str]) -> ProjectExists:
     return ProjectExists(
-        f"there is a project named {name!r} already: {', '.join(ids)}. Nothing was created",
+        f"there is already a project named {name!r}: {', '.join(ids)}. Nothing was created",
         hint="deploy to it, or choose another name",
         next_actions=[NextAction(f"deploy to {one}", f"mosaic-deploy apply --project {one}") for one in ids],
     )
@@ -107,22 +107,22 @@ def _project_exists_error(name: str, ids: list[str]) -> ProjectExists:
 
 def _duplicate_project_error(mine: Project, first: str) -> ProjectAmbiguous:
     return ProjectAmbiguous(
-        f"another deploy created a project named {mine.name!r} at the same time: {first}. The one made here, "
-        f"{mine.id}, is empty, and nothing was deployed to it",
+        f"another deploy created a project named {mine.name!r} at the same time: {first}. This deploy "
+        f"created {mine.id}, which is empty; nothing was deployed to it",
         hint=f"pin project.id: {first} in the manifest, and delete {mine.id}",
-        next_actions=[NextAction("deploy to the other one", f"mosaic-deploy apply --project {first}")],
+        next_actions=[NextAction(f"deploy to {first}", f"mosaic-deploy apply --project {first}")],
     )
 
 
-def ambiguous_project_error(made: list[Project], name: str) -> ProjectAmbiguous:
-    ids = ", ".join(project.id for project in made)
-    return ProjectAmbiguous(f"several projects named {name!r} were made at the same time: {ids}")
+def ambiguous_project_error(created: list[Project], name: str) -> ProjectAmbiguous:
+    ids = ", ".join(project.id for project in created)
+    return ProjectAmbiguous(f"several projects named {name!r} were created at the same time: {ids}")
 
 
 def wait_until_running(api: Api, project: Project, *, timeout: float) -> Iterator[Waiting | Project]:
     """Yields Waiting while the project is provisioned, and the running Project last.
 
-    Raises ProjectNotReady after `timeout` seconds; the next run goes on waiting for the same project.
+    Raises ProjectNotReady after `timeout` seconds; the next run continues to wait for the same project.
     """
     began = time.monotonic()
     pause = _POLL
@@ -131,7 +131,7 @@ def wait_until_running(api: Api, project: Project, *, timeout: float) -> Iterato
         if waited > timeout:
             raise ProjectNotReady(
                 f"project {project.id} is still {project.status!r} after {waited:.0f} s",
-                hint=f"run the same command again with --project {project.id}: it goes on from here",
+                hint=f"run the same command again with --project {project.id} to continue",
             )
         yield Waiting(f"for project {project.id} to be {'running' if waited else 'provisioned'}", waited)
         time.sleep(pause)
@@ -146,6 +146,6 @@ def _find_by_id(projects: list[Project], wanted: str) -> Project:
             return project
     raise ProjectNotFound(
         f"no project {wanted!r} belongs to this API key",
-        hint="check project.id, MOSAIC_PROJECT_ID and --project, and that the key is of the right account; "
-        "a manifest without an id has its project created by name",
+        hint="check project.id, MOSAIC_PROJECT_ID and --project, and that the key belongs to the right account; "
+        "without an ID, the project is created by its name",
     )

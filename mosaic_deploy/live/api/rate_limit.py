@@ -1,4 +1,4 @@
-"""How many files are sent at the same time, and when none is: a platform that asks for less gets less."""
+"""Limits how many requests send files at the same time, and adapts to the platform's rate limiting."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 DEFAULT_PARALLELISM = 16
-"""How many files are sent at the same time unless somebody says otherwise; docs/benchmarks.md has the figures."""
+"""Default number of concurrent transfers; docs/benchmarks.md has the measurements."""
 _DEFAULT_MAX_IN_FLIGHT = 64
 _DECREASE_FACTOR = 0.5
 
 
 class MemoryBudget:
-    """A bound on the bytes that are held in memory at the same time. Safe to use from several threads."""
+    """Limits the bytes of files in memory. Thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -23,7 +23,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Waits until `size` bytes fit; more than the whole room is let in alone."""
+        """Waits until `size` bytes fit. A file larger than the budget is admitted when nothing else is reserved."""
         size = min(size, self._size)
         with self._freed:
             self._freed.wait_for(lambda: self._reserved + size <= self._size)
@@ -37,11 +37,11 @@ class MemoryBudget:
 
 
 class RateLimiter:
-    """Turns for requests that send files, shared by a whole run. Safe to use from several threads.
+    """Admits requests that send files; one for a whole run. Thread-safe.
 
-    The number of requests under way grows by one for each round of them that went well, up to `most`, and is
-    halved when the platform refuses one for coming too fast (429, 503). What was refused together counts once.
-    A wait that the platform asks for is everybody's.
+    The limit grows by one per round of successful requests, up to the maximum, and is halved when the platform
+    rate-limits one (429, 503). Requests rejected at the same time count once. A wait that the platform asks for
+    applies to all requests.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class RateLimiter:
         self._blocked_until = 0.0
         self._last_decrease = 0.0
 
-    def set_limit(self, most: int) -> None:
-        """Sets how many requests may be under way at once."""
+    def set_limit(self, maximum: int) -> None:
+        """Sets the maximum number of concurrent requests."""
         with self._freed:
-            self._max_limit = most
-            self._limit = float(most)
+            self._max_limit = maximum
+            self._limit = float(maximum)
             self._freed.notify_all()
 
     def cancel(self) -> None:
-        """Ends all waits: nobody needs what is under way any more (Ctrl-C)."""
+        """Ends all waits, after Ctrl-C."""
         self._cancelled.set()
 
     @property
@@ -76,17 +76,17 @@ class RateLimiter:
         return self._cancelled.is_set()
 
     def sleep(self, seconds: float) -> None:
-        """Between two attempts of one file."""
+        """Waits between two attempts of a file, or until `cancel`."""
         self._sleep(seconds)
 
     @property
     def limit(self) -> int:
-        """How many requests may be under way now."""
+        """How many requests may run at the moment."""
         return max(1, int(self._limit))
 
     @contextmanager
     def slot(self) -> Iterator[float]:
-        """Waits for a turn and gives its beginning, to be named when the request is refused."""
+        """Waits until a request may be sent. Yields its start time, for `record_rate_limited`."""
         self._wait_until_allowed()
         with self._freed:
             self._freed.wait_for(lambda: self._in_flight < self.limit)
@@ -105,7 +105,7 @@ class RateLimiter:
                 self._freed.notify()
 
     def record_rate_limited(self, began: float, wait: float) -> None:
-        """A request that began then was refused; nobody sends for `wait` seconds."""
+        """A request that began at `began` was rate-limited; no request is sent for `wait` seconds."""
         with self._freed:
             now = self._clock()
             if began >= self._last_decrease:

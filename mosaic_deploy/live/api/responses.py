@@ -1,4 +1,4 @@
-"""Tolerant reading of the API's answers: every shape the platform's guides show, and close kin."""
+"""Parses the API's responses, tolerantly: every format in the platform's guides, and similar ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WRAPPERS = ("data", "rows", "result", "results")
 
 
 def parse_rows(payload: object) -> list[Row]:
-    """The rows of a `/sql` answer, under `parse_rows` or `data`. Raises ResponseInvalid."""
+    """The rows of a `/sql` response, under `rows`, `data` or `result`. Raises ResponseInvalid."""
     if isinstance(payload, Mapping):
         for name in ("rows", "data", "result"):
             found = payload.get(name)
@@ -23,11 +23,11 @@ def parse_rows(payload: object) -> list[Row]:
                 return [row for row in found if isinstance(row, dict)]
         if payload.get("success") is True:
             return []
-    raise ResponseInvalid(f"the SQL endpoint's answer has neither rows nor data: {excerpt(payload)}")
+    raise ResponseInvalid(f"the SQL endpoint's response has neither rows nor data: {excerpt(payload)}")
 
 
 def parse_project(item: object) -> Project:
-    """A project from `project_id`, `slug` or `id`. Raises ResponseInvalid."""
+    """A project, its ID from `project_id`, `slug` or `id`. Raises ResponseInvalid."""
     if isinstance(item, Mapping):
         inner = item.get("project") or item.get("data")
         if isinstance(inner, Mapping):
@@ -36,28 +36,28 @@ def parse_project(item: object) -> Project:
         if found:
             texts = {key: str(item.get(key) or "") for key in ("name", "url", "status")}
             return Project(str(found), texts["name"], texts["url"].rstrip("/"), texts["status"] or "running")
-    raise ResponseInvalid(f"expected a project with an id: {excerpt(item)}")
+    raise ResponseInvalid(f"expected a project with an ID: {excerpt(item)}")
 
 
 def parse_projects(payload: object) -> list[Project]:
-    """The projects of a listing, bare or under `parse_projects` or `data`."""
+    """The projects of a listing: the list itself, or under `projects` or `data`."""
     return [parse_project(item) for item in _find_items(payload, "projects")]
 
 
 _CONTAINER_TYPES = frozenset({list, dict})
-"""What no value of a file's entry is, and some value of what is around the entries."""
+"""A file's entry has no value of these types; the objects around the entries have."""
 
 
 class ListedFile(NamedTuple):
-    """What is kept of one file of a listing: as an object of JSON it takes three times as much memory."""
+    """One file of a listing. A dict would take three times as much memory."""
 
     name: str
     size_and_url: tuple[int | None, str]
-    """Its size in bytes, None where not told, and its URL."""
+    """Size in bytes (None if not listed) and URL."""
 
 
 def shorten_file(item: dict[str, Any]) -> object:
-    """A file of a listing, of an object as it is read; any other object is left as it is."""
+    """JSON object hook: a file's entry becomes a ListedFile, any other object is returned unchanged."""
     return (_parse_file(item) or item) if _CONTAINER_TYPES.isdisjoint(map(type, item.values())) else item
 
 
@@ -69,13 +69,13 @@ def _parse_file(item: Mapping[str, Any]) -> ListedFile | None:
 
 
 def shorten_file_size(item: dict[str, Any]) -> object:
-    """The same without the URL."""
+    """As `shorten_file`, without the URL."""
     item.pop("url", None)
     return shorten_file(item)
 
 
 def parse_files(payload: object) -> dict[str, tuple[int | None, str]]:
-    """Filename → (size in bytes or None, url), from a listing under `parse_files`, `objects`, `data` or bare."""
+    """Filename → (size in bytes or None, URL), from a list, or one under `files`, `objects` or `data`."""
     listed: dict[str, tuple[int | None, str]] = {}
     for item in _find_items(payload, "files", "objects"):
         if isinstance(item, str):
@@ -88,7 +88,7 @@ def parse_files(payload: object) -> dict[str, tuple[int | None, str]]:
 
 
 def parse_usage(payload: object) -> StorageUsage | None:
-    """Storage used and allowed, from a listing's `parse_usage`; None where it doesn't say."""
+    """Storage used and allowed, from a listing's `usage`; None if it has none."""
     found = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(found, Mapping):
         return None
@@ -105,25 +105,25 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 def _parse_size_text(text: object) -> int | None:
     """Bytes from `1.2 GB`, read as decimal units."""
-    told = _SIZE_TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
-    if told is None:
+    match = _SIZE_TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
         return _parse_size(text)
-    return round(float(told[1]) * _UNITS[told[2].upper()])
+    return round(float(match[1]) * _UNITS[match[2].upper()])
 
 
 def parse_uploaded_size(payload: object) -> int | None:
-    """The `size` an upload's answer states, in bytes."""
+    """The `size` in an upload's response, in bytes."""
     return _parse_size(payload.get("size")) if isinstance(payload, Mapping) else None
 
 
 def parse_static_file_limit(listing: object) -> int | None:
-    """Bytes of the largest static file, from a discovery listing's `limits`; None where it doesn't say."""
+    """The largest static file in bytes, from the `limits` of the endpoint listing; None if not listed."""
     limits = listing.get("limits") if isinstance(listing, Mapping) else None
     return (_parse_size(limits.get("static_file_bytes")) or None) if isinstance(limits, Mapping) else None
 
 
 def parse_error_facts(body: object) -> dict[str, Any]:
-    """`message` and whatever PostgreSQL facts an error body holds, under `error`, `message` or `detail`."""
+    """`message`, `request_id` and PostgreSQL's fields from an error body (`error`, `message` or `detail`)."""
     if not isinstance(body, Mapping):
         return {"message": str(body or "").strip()}
     inner = body.get("error")
@@ -135,7 +135,7 @@ def parse_error_facts(body: object) -> dict[str, Any]:
 
 
 def excerpt(value: object, length: int = 200) -> str:
-    """The beginning of an answer, for an error message."""
+    """The beginning of a response, for an error message."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= length else text[:length] + "…"
 

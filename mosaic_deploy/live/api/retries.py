@@ -1,4 +1,4 @@
-"""When a request is sent again, how long that waits, and what is told of one that came to nothing."""
+"""When to retry a request, how long to wait, and which hint an error gets that wasn't retried."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from mosaic_deploy.live.api.error_mapping import is_sql_error
 
 MAX_ATTEMPTS = 5
 MAX_RETRY_AFTER = 30.0
-"""Seconds. A `Retry-After` beyond this is reported instead of waited for."""
+"""Seconds. A longer `Retry-After` is reported as an error instead of waited for."""
 MAX_RATE_LIMIT_WAIT = 300.0
-"""Seconds that one of many files waits in all because the platform asks to slow down."""
+"""Total seconds that one file waits because of rate limiting."""
 _GATEWAY_STATUSES = frozenset({502, 504})
-"""What stands between here and the platform gave up waiting: what became of the request, it doesn't say."""
+"""A gateway gave up waiting for the platform, so the outcome of the request is unknown."""
 
 
 def backoff(attempt: int) -> float:
-    """Seconds before the next attempt: doubling from a quarter, with jitter, at most 8."""
+    """Seconds before the next attempt: 0.25 s doubled each time, with jitter, at most 8 s."""
     return min(8.0, 0.25 * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 def retry_after(response: httpx.Response) -> float:
-    """Seconds the platform asks to wait; 0 where it doesn't say (or names a date)."""
+    """Seconds from the `Retry-After` header; 0 if there is none or it is a date."""
     text = response.headers.get("retry-after", "")
     return float(text) if text.isdecimal() else 0.0
 
 
 def is_rate_limited(response: httpx.Response) -> bool:
-    """Whether the platform asks to be asked less often."""
+    """Whether the platform asks for fewer requests."""
     return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
 
 
 def with_retry_hint(
     error: errors.ApiError, operation: Operation, *, is_platform_error: bool = False
 ) -> errors.ApiError:
-    """`error`, with what an answer that was lost means for this operation. What is `is_platform_error` for, no gateway said."""
+    """`error` with the mutation state and the hint for a lost response or a gateway error.
+
+    `is_platform_error`: the platform itself answered, not a gateway.
+    """
     gave_up = error.status in _GATEWAY_STATUSES and not is_platform_error
     if isinstance(error, errors.ServerFailed) and (gave_up or not operation.idempotent):
         error.mutation_state = "unknown"
@@ -47,11 +50,9 @@ def with_retry_hint(
         return error
     if operation.method == "GET":
         error.mutation_state = "none"
-    error.hint = "run the same command again: it looks first at what is live"
+    error.hint = "run the same command again; it first checks what is live"
     if not operation.idempotent:
-        error.hint = (
-            "look whether it took effect before you run the command again: that would do it once more"
-        )
+        error.hint = "check whether it took effect before you run the command again, which would repeat it"
     return error
 
 

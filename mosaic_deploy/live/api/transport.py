@@ -1,4 +1,4 @@
-"""The seam to httpx: one request, with httpx's errors translated into ours."""
+"""Sends single requests with httpx, and translates its errors into errors.ApiError."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONNECT_TIMEOUT = 10.0
 
 @dataclass
 class Traffic:
-    """What was sent so far: requests, and the bytes of their bodies. Safe to add to from several threads."""
+    """Number of requests sent, and the bytes of their bodies. Thread-safe."""
 
     requests: int = 0
     bytes_sent: int = 0
@@ -45,7 +45,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class FetchedDigest:
-    """What a URL answered: the digest of its bytes and their number; `etag` and `location` empty where not told."""
+    """The response of a URL: digest and size of its body; `etag` and `location` are empty if missing."""
 
     status: int
     sha256: str
@@ -55,10 +55,10 @@ class FetchedDigest:
 
 
 class Transport:
-    """Connections, kept for the next request. Safe to use from several threads; raises errors.ApiError's children only.
+    """Sends requests over reused connections. Thread-safe; raises only subclasses of errors.ApiError.
 
-    A lane is a transport that one request uses at a time. httpx's client with its shared pool looks at every connection for
-    every request, under a lock; sending thousands of small files, that took longer than all else.
+    Each connection serves one request at a time. httpx.Client isn't used because its pool checks every connection for
+    every request under a lock, which dominated the time of sending thousands of small files.
     """
 
     def __init__(self, *, loopback: bool, transport: httpx.BaseTransport | None = None) -> None:
@@ -79,7 +79,7 @@ class Transport:
             self._idle_connections.pop().close()
 
     def fetch_digest(self, url: str, *, timeout: float, etag: str = "") -> FetchedDigest:
-        """GETs `url` and digests its body as it comes, however long it is; with `etag`, only where it is another."""
+        """GETs `url` and digests the body while reading it. With `etag`, asks only for other content (304)."""
         headers = {"Accept-Encoding": "identity", **({"If-None-Match": etag} if etag else {})}
         with _translated_errors("GET", url), self._stream("GET", url, timeout, headers) as response:
             digest, size = hashlib.sha256(), 0
@@ -100,7 +100,7 @@ class Transport:
         json: object = None,
         content: bytes | Iterable[bytes] | None = None,
     ) -> httpx.Response:
-        """One request, one response whatever its status. `timeout` is seconds without a byte moving."""
+        """Sends one request and returns the response, whatever its status. `timeout` is seconds without progress."""
         with (
             _translated_errors(method, url),
             self._stream(method, url, timeout, headers, json, content) as response,
@@ -118,11 +118,11 @@ class Transport:
         json: object = None,
         content: bytes | Iterable[bytes] | None = None,
     ) -> Iterator[httpx.Response]:
-        target, named = loopback_target(url)
+        target, host_header = loopback_target(url)
         request = httpx.Request(
             method,
             target,
-            headers={**_HEADERS, **named, **(headers or {})},
+            headers={**_HEADERS, **host_header, **(headers or {})},
             json=json,
             content=content,
             extensions={"timeout": _timeouts(timeout)},
@@ -133,31 +133,31 @@ class Transport:
             with closing(response):
                 yield response
             return
-        with self._connection() as lane:
-            response = lane.handle_request(request)
+        with self._connection() as connection:
+            response = connection.handle_request(request)
             response.request = request
             with closing(response):
                 yield response
 
     @contextmanager
     def _connection(self) -> Iterator[httpx.BaseTransport]:
-        """A lane that nobody else uses; one that failed isn't used again."""
+        """A connection for one request. It is reused unless the request failed."""
         if self._injected_transport:
             yield self._injected_transport
             return
         try:
-            lane = self._idle_connections.pop()
+            connection = self._idle_connections.pop()
         except IndexError:
-            lane = self._open_connection()
+            connection = self._open_connection()
         try:
-            yield lane
+            yield connection
         except BaseException:
-            lane.close()
+            connection.close()
             raise
         if self._closed:
-            lane.close()
+            connection.close()
         else:
-            self._idle_connections.append(lane)
+            self._idle_connections.append(connection)
 
     def _open_connection(self) -> httpx.BaseTransport:
         self._tls = self._tls or httpx.create_ssl_context()
@@ -165,24 +165,23 @@ class Transport:
 
 
 _CONNECTION_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=8)
-"""One at a time is used; the others are to other hosts, such as the one of the upload URLs."""
+"""One is used at a time; the others are to other hosts, such as that of upload URLs."""
 _HEADERS = {"User-Agent": f"mosaic-deploy/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
 def _new_proxy_client() -> httpx.Client:
-    """What knows which proxy stands before which host."""
+    """A client that selects the proxy by host, as the environment configures it."""
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
     return httpx.Client(limits=limits, follow_redirects=False)
 
 
 @contextmanager
 def _translated_errors(method: str, url: str) -> Iterator[None]:
-    """httpx's errors as ours."""
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise errors.RequestRefused(
-            f"not a URL that can be asked: {url} ({error})", hint="is MOSAIC_API_URL a whole http(s) URL?"
+        raise errors.ApiUrlInvalid(
+            f"invalid URL: {url} ({error})", hint="check that MOSAIC_API_URL is a complete http(s) URL"
         ) from error
     except httpx.HTTPError as error:
         raise translate_error(error, method, url) from error
@@ -194,16 +193,16 @@ def _timeouts(seconds: float) -> dict[str, float | None]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether `url` is on this machine, where no proxy belongs in between."""
+    """Whether `url` is on this machine, so it is requested without a proxy."""
     try:
         host = httpx.URL(url).host
     except httpx.InvalidURL:
-        return False  # the first request tells
+        return False  # the first request reports it
     return host in {"127.0.0.1", "localhost", "::1"} or host.endswith(".localhost")
 
 
 def loopback_target(url: str) -> tuple[httpx.URL, dict[str, str]]:
-    """`*.localhost` is this machine by RFC 6761, but not every resolver knows: ask 127.0.0.1 by that name."""
+    """The URL to connect to, and headers. `*.localhost` is 127.0.0.1 by RFC 6761, but not every resolver knows that."""
     parsed = _parse_url(url)
     if not parsed.host.endswith(".localhost"):
         return parsed, {}
@@ -216,18 +215,17 @@ def _parse_url(url: str) -> httpx.URL:
 
 
 def translate_error(error: httpx.HTTPError, method: str, url: str) -> errors.ApiError:
-    """httpx's error as ours."""
     host = httpx.URL(url).netloc.decode()
     if isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout):
         return errors.Unreachable(
-            f"no connection to {host} in time", hint="is the network up, and the URL right?"
+            f"can't connect to {host}: timed out", hint="check the network and MOSAIC_API_URL"
         )
     if isinstance(error, _UNREACHABLE_ERRORS):
         return errors.Unreachable(
-            f"no connection to {host}: {error}", hint="is the network up, and the URL right?"
+            f"can't connect to {host}: {error}", hint="check the network and MOSAIC_API_URL"
         )
     if isinstance(error, _RESPONSE_LOST_ERRORS):
         return errors.ResponseLost(
-            f"no answer from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
+            f"no response from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
         )
     return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Sending objects: static files as text or base64, assets through presigned URLs, deletions where offered."""
+"""Uploads static files (as text or base64) and storage files (to presigned URLs), and deletes both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mosaic_deploy.errors import (
     ResponseInvalid,
     ResponseLost,
     ServerFailed,
+    TransfersFailed,
     Unauthorized,
     Unreachable,
 )
@@ -27,10 +28,9 @@ _TEXT_SUFFIXES = frozenset({".html", ".css", ".js", ".json", ".txt", ".svg"})
 
 
 def upload_static_file(api: Api, project: str, path: str, content: bytes) -> None:
-    """Uploads one static file and checks the size the platform says it stored.
+    """Uploads one static file and compares the stored size that the platform reports.
 
-    Raises ResponseInvalid where that size isn't the file's: the platform kept something else; RequestRefused, with the
-    way round, for a file that is too large for it.
+    Raises TransfersFailed if that size differs, RequestRefused for a file that is too large.
     """
     body = {"filename": path, **encode_content(path, content)}
     try:
@@ -41,17 +41,19 @@ def upload_static_file(api: Api, project: str, path: str, content: bytes) -> Non
         raise _too_large(error, path, len(content)) from error
     stored = responses.parse_uploaded_size(payload)
     if stored is not None and stored != len(content):
-        raise ResponseInvalid(
-            f"{path}: the platform stored {stored} bytes of a file of {len(content)}",
-            hint="it may not take binary static files: put this file under storage instead",
+        failed = TransfersFailed(
+            f"{path}: {len(content)} bytes were sent, but the platform stored {stored}",
+            hint="the platform may not accept binary static files; move this file to storage",
             mutation_state="partial",
         )
+        failed.retryable = False
+        raise failed
 
 
 def _too_large(error: RequestRefused, path: str, size: int) -> RequestRefused:
     return RequestRefused(
-        f"{path}: the platform doesn't take a static file of {size_text(size)}: {error.message}",
-        hint="move it to the storage folder, which takes any size, or leave it out with static.exclude",
+        f"{path}: too large for a static file ({size_text(size)}): {error.message}",
+        hint="move it to the storage folder, which accepts any size, or exclude it with static.exclude",
         status=error.status,
         request_id=error.request_id,
         operation=error.operation,
@@ -59,12 +61,12 @@ def _too_large(error: RequestRefused, path: str, size: int) -> RequestRefused:
 
 
 def encode_content(path: str, content: bytes) -> dict[str, str]:
-    """The body's content fields: text as it is, anything else as base64 and said so."""
+    """The content fields of the request body: UTF-8 text as it is, anything else as base64."""
     if any(path.lower().endswith(suffix) for suffix in _TEXT_SUFFIXES):
         try:
             return {"content": content.decode("utf-8")}
         except UnicodeDecodeError:
-            pass  # a text file in another encoding travels byte for byte, like a picture
+            pass  # text in another encoding is sent as base64
     return {"content": base64.b64encode(content).decode(), "encoding": "base64"}
 
 
@@ -75,10 +77,10 @@ def upload_storage_file(
     content: Callable[[], Iterator[bytes]],
     on_progress: Callable[[int], None],
 ) -> None:
-    """Asks for an upload URL and PUTs the file, with a new URL for each attempt. `on_progress` hears totals.
+    """Requests an upload URL and PUTs the file, with a new URL for each attempt.
 
-    `content` begins the file anew, in chunks. What it raises (SourceChanged) is raised here; it must do so before
-    its last chunk, so that the platform never gets a whole object of the wrong content.
+    `on_progress` gets the total bytes sent. `content` returns the file's chunks from its beginning. If the file has
+    changed, it must raise SourceChanged before its last chunk, so the platform never gets a complete wrong file.
     """
     attempt = rate_limited_attempts = expired = 0
     while True:
@@ -103,9 +105,9 @@ def upload_storage_file(
 
 
 _MAX_URL_RENEWALS = 1
-"""An expired URL gets 401 or 403, and a new one is asked for; a fresh one that gets it too is a real refusal."""
+"""An expired URL gets 401 or 403. If a new one gets that too, the upload is forbidden."""
 _LONGEST_BACKOFF = 8.0
-"""Seconds that the longest backoff lasts; the platform's own `Retry-After` is the pace's business."""
+"""Maximum of `backoff` in seconds. The RateLimiter handles `Retry-After`."""
 
 
 def delete_static_file(api: Api, project: str, path: str) -> None:
@@ -117,7 +119,7 @@ def delete_storage_file(api: Api, project: str, path: str) -> None:
 
 
 def _delete_file(api: Api, operation: endpoints.Operation, project: str, path: str) -> None:
-    """Deletes; that it was gone already is as good."""
+    """Deletes a file. One that doesn't exist counts as deleted."""
     try:
         api.call(operation, project=project, filename=path)
     except ApiError as error:
@@ -131,13 +133,13 @@ def _request_upload_url(api: Api, project: str, storage_file: Object) -> str:
     url = payload.get("upload_url") if isinstance(payload, dict) else None
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise ResponseInvalid(
-            f"{storage_file.path}: the answer has no upload_url: {responses.excerpt(payload)}"
+            f"{storage_file.path}: the platform's response has no upload_url: {responses.excerpt(payload)}"
         )
     return url
 
 
 def _report_progress(chunks: Iterator[bytes], on_progress: Callable[[int], None]) -> Iterator[bytes]:
-    """The chunks; what was asked for before the next one has been sent."""
+    """The chunks. A chunk has been sent when the next one is requested."""
     total = 0
     for chunk in chunks:
         yield chunk

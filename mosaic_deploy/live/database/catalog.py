@@ -1,4 +1,4 @@
-"""What a database consists of: one question to its catalogs."""
+"""The schema of a database as a Catalog, read with one query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ _SCHEMA_PREFIX = (
 
 
 def _not_in_extension(catalog: str, oid: str) -> str:
-    """Whether an object is no extension's."""
     return (
         f"NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass "
         f"AND d.objid = {oid} AND d.deptype = 'e')"
@@ -132,10 +131,10 @@ CATALOG_QUERY = (
 
 
 def read_catalog(api: Api, project: str) -> Catalog:
-    """All that migrations make, without what extensions and this program's ledger consist of. Writes nothing."""
+    """All schema objects except those of extensions and the tracking tables. Reads only."""
     rows = api.sql(project, CATALOG_QUERY)
     try:
         parts = json.loads(rows[0]["parts"])
         return {SchemaObject(kind, name, of): definition or "" for kind, name, of, definition in parts}
     except (LookupError, TypeError, ValueError):
-        raise ResponseInvalid("the SQL endpoint returned the catalog in a shape that can't be read") from None
+        raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None

@@ -1,4 +1,4 @@
-"""Clones of a project's database, which the embedded platform makes for drafts of migrations."""
+"""Clones of a project's database, which the embedded platform makes for migration drafts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONFLICT = 409
 
 @dataclass(frozen=True, slots=True)
 class DraftStatus:
-    """How a draft stands: whether it is `served`, or `replaced` one's took its place."""
+    """Whether apps use this draft's clone (`served`), or another draft `replaced` it."""
 
     served: bool
     replaced: bool
@@ -24,7 +24,7 @@ class DraftStatus:
 
 @dataclass(frozen=True, slots=True)
 class DraftClone:
-    """One drafter's. `name` is random and known to this run alone. Raises ApiError's children."""
+    """The clone of one `dev`. `name` is random and known only to this run. Methods raise ApiError."""
 
     api: Api
     project: str
@@ -32,25 +32,25 @@ class DraftClone:
 
     @property
     def clone_api(self) -> Api:
-        """The API whose SQL goes to the clone that is being made."""
+        """The API whose SQL goes to the clone in preparation."""
         return self.api.for_database(f"draft {self.name}")
 
     def create(self) -> None:
-        """A fresh clone; what is served stays. Raises DraftBlocked while somebody works in the database."""
+        """Makes a fresh clone; apps don't see it yet. Raises DraftBlocked while the database is in use."""
         with conflict_as_draft_blocked():
             self._post("clone")
 
     def serve(self) -> DraftStatus:
-        """Apps see the clone from here on. Raises DraftBlocked where another draft came in between."""
+        """Shows the clone to apps. Raises DraftBlocked if another draft was served in the meantime."""
         with conflict_as_draft_blocked():
             return self._post("serve")
 
     def keep_alive(self) -> DraftStatus:
-        """Says that somebody is there; a platform that doesn't hear of a draft for a while ends it."""
+        """Keeps the draft alive: the platform drops one without a recent call."""
         return self._post("keep")
 
     def drop(self) -> DraftStatus:
-        """Apps see the database itself from here on."""
+        """Drops the clone; apps use the real database again."""
         return self._post("drop")
 
     def _post(self, action: str) -> DraftStatus:
@@ -61,11 +61,11 @@ class DraftClone:
 
 @contextmanager
 def conflict_as_draft_blocked() -> Iterator[None]:
-    """Raises DraftBlocked for what the platform says is in a draft's way."""
+    """Turns the platform's HTTP 409 into DraftBlocked."""
     try:
         yield
     except RequestRefused as error:
         if error.status != _CONFLICT:
             raise
         message = error.message.partition(": ")[2].removesuffix(f" (HTTP {_CONFLICT})")
-        raise DraftBlocked(message or error.message, hint="it is tried again by itself") from None
+        raise DraftBlocked(message or error.message, hint="this is retried automatically") from None

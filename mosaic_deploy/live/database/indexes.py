@@ -1,4 +1,4 @@
-"""Indexes built outside a transaction: whether one is there, and whether it can be used."""
+"""Reads and drops indexes that are built outside a transaction."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mosaic_deploy.sql.quote import identifier, index_name, literal
 class IndexState(StrEnum):
     VALID = "valid"
     INVALID = "invalid"
-    """What a failed build leaves: it costs every write, and no query uses it."""
+    """Left by a failed build: every write updates it, but no query uses it."""
     ABSENT = "absent"
-    """Not there, or of that name on another table."""
+    """It doesn't exist, or only on another table."""
     UNNAMED = "unnamed"
-    """PostgreSQL chose the name, so it can't be looked for."""
+    """PostgreSQL chose the name, so it can't be looked up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`name` is written as SQL that finds it."""
+    """`name` is SQL that refers to the index."""
 
     state: IndexState
     name: str = ""
 
 
 def read_index(api: Api, project: str, statement: Statement) -> Index:
-    """How the index stands that a CREATE INDEX makes. Writes nothing."""
+    """The state of the index that a CREATE INDEX statement creates. Reads only."""
     name = index_name(statement)
     if not name:
         return Index(IndexState.UNNAMED)
@@ -50,7 +50,7 @@ def drop_index(api: Api, project: str, index: Index) -> None:
 
 
 def read_indexes_dropped(api: Api, project: str, statement: Statement) -> bool:
-    """Whether all indexes that a DROP INDEX names are gone. Writes nothing."""
+    """Whether all indexes of a DROP INDEX statement are gone. Reads only."""
     names = [[part["String"]["sval"] for part in item["List"]["items"]] for item in statement.node["objects"]]
     listed = ", ".join(literal(".".join(identifier(part) for part in name)) for name in names)
     found = api.sql(

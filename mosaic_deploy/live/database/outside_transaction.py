@@ -1,8 +1,8 @@
-"""Units outside any transaction: intent first, then the statement once, then the ledger row.
+"""Runs a statement outside a transaction: records the intent, sends the statement once, records the result.
 
-PostgreSQL can't record such a statement together with its effect, so a crash or a lost answer leaves the
-question whether it ran. For each kind there is a way to find out, or to run it again without harm, or
-neither; then nobody guesses.
+PostgreSQL can't record such a statement together with its effect, so after a crash or a lost response it isn't known
+whether it ran. Depending on the statement, the outcome can be read, or it can be run again without harm, or neither:
+then the deploy stops and asks.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _MAY_COMMIT_PARTLY = frozenset({"CallStmt", "DoStmt"})
 
 
 class StatementOutcome(StrEnum):
-    """What is known of a statement that was begun earlier."""
+    """What is known about a statement that was sent earlier."""
 
     DONE = "done"
-    RETRY = "repeat"
-    """It did not take effect, or does no harm twice."""
+    RETRY = "retry"
+    """It had no effect, or running it twice does no harm."""
     UNKNOWN = "unknown"
 
 
 class OutcomeUnknown(Exception):
-    """The statement was sent earlier, its end isn't known, and running it twice could do harm."""
+    """The statement was sent earlier with unknown outcome, and running it twice could do harm."""
 
     def __init__(self, step: Step) -> None:
         super().__init__(step.file)
@@ -64,7 +64,7 @@ def run_outside_transaction(api: Api, project: str, step: Step, session: SqlSess
             if attempt == _MAX_ATTEMPTS:
                 raise
         except SqlFailed as error:
-            # IF NOT EXISTS takes what a failed build left for the index itself.
+            # With IF NOT EXISTS, PostgreSQL accepts the invalid index of a failed build.
             if attempt == _MAX_ATTEMPTS or not _is_invalid_index(error):
                 raise
         else:
@@ -72,14 +72,14 @@ def run_outside_transaction(api: Api, project: str, step: Step, session: SqlSess
 
 
 def may_commit_partially(step: Step) -> bool:
-    """Whether the step's statement may have committed something before it fails: a CALL, or a DO with COMMIT."""
+    """Whether the statement may commit something before it fails: CALL, or DO with COMMIT."""
     return step.unit.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
 def _run_statement(api: Api, project: str, step: Step, session: SqlSession, *, before: bool) -> None:
-    """Sends the statement. What PostgreSQL refuses is noted, so that nobody has to ask later whether it ran.
+    """Sends the statement. If PostgreSQL rejects it, records that, so the outcome is known later.
 
-    Where it was sent `before`, it may have been running still when its outcome was asked for, and be done by now.
+    A statement that was sent `before` may still have been running when its outcome was read, and be done by now.
     """
     try:
         _run_replacing_invalid_index(api, project, step)
@@ -96,7 +96,7 @@ def _run_statement(api: Api, project: str, step: Step, session: SqlSession, *, b
 
 
 def _run_replacing_invalid_index(api: Api, project: str, step: Step) -> None:
-    """Sends the statement; what a failed build of the same index has left is dropped first."""
+    """Sends the statement. If an invalid index of a failed build is in the way, drops it and retries."""
     statement = step.unit.statements[0]
     try:
         api.sql(project, compile_outside_transaction(step), idempotent=False)
@@ -111,7 +111,7 @@ def _run_replacing_invalid_index(api: Api, project: str, step: Step) -> None:
 
 
 def _record_failure(api: Api, project: str, step: Step, session: SqlSession) -> None:
-    """Best effort: without the note the next run finds out, or asks."""
+    """Best effort: without the record the next run reads the outcome, or asks."""
     with contextlib.suppress(ApiError):
         api.sql(project, record_failure_sql(step, session))
 
@@ -122,7 +122,7 @@ def _is_invalid_index(error: SqlFailed) -> bool:
 
 
 def _claim_unit(api: Api, project: str, step: Step, session: SqlSession) -> str:
-    """Empty where the claim is new, else the code of what the ledger said."""
+    """Empty if the claim is new, else UNIT_APPLIED or UNIT_ATTEMPTED."""
     try:
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
@@ -137,12 +137,12 @@ def _claim_unit(api: Api, project: str, step: Step, session: SqlSession) -> str:
 
 def _read_outcome(api: Api, project: str, step: Step) -> StatementOutcome:
     statement = step.unit.statements[0]
-    ask = _OUTCOME_READERS.get(statement.kind)
-    return ask(api, project, statement) if ask else StatementOutcome.UNKNOWN
+    read = _OUTCOME_READERS.get(statement.kind)
+    return read(api, project, statement) if read else StatementOutcome.UNKNOWN
 
 
 def _create_index_outcome(api: Api, project: str, statement: Statement) -> StatementOutcome:
-    """A valid index is done. An invalid one is what a failed build leaves: it is dropped, and built again."""
+    """DONE for a valid index. An invalid one is left by a failed build: drops it, to build it again."""
     found = read_index(api, project, statement)
     if found.state is IndexState.INVALID:
         drop_index(api, project, found)

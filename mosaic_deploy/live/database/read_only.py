@@ -1,4 +1,4 @@
-"""Asking the database in a transaction that is known to be read-only, on SQL endpoints of every kind."""
+"""Runs queries in a transaction that is verified to be read-only, whatever the SQL endpoint supports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from mosaic_deploy.errors import SqlFailed, SqlNotReadOnly
+from mosaic_deploy.errors import OperationUnknown, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.responses import Row
@@ -22,21 +22,21 @@ from mosaic_deploy.sql.read_only import (
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """Rows that were asked for. `total` counts those found, also the ones that were too large to be sent."""
+    """The rows of a query. `total` also counts rows that were too large to return."""
 
     rows: list[Row]
     total: int
 
 
-def run_read_only(api: Api, project: str, reading: ReadOnlyQuery) -> ReadResult:
-    """What a reading answers. Raises SqlNotReadOnly where no read-only transaction can be had, SqlFailed, ApiError."""
-    rows = _run_multi_statement(api, project, reading)
+def run_read_only(api: Api, project: str, query: ReadOnlyQuery) -> ReadResult:
+    """The result of a query. Raises OperationUnknown if the endpoint has no read-only transactions, SqlFailed, ApiError."""
+    rows = _run_multi_statement(api, project, query)
     if rows is None:
-        rows = _run_single_statement(api, project, reading)
-    if reading.marker_column != TOTAL_COLUMN:
+        rows = _run_single_statement(api, project, query)
+    if query.marker_column != TOTAL_COLUMN:
         return ReadResult(rows, len(rows))
     total = int(rows[0][TOTAL_COLUMN])
-    # Where none fits, or there is none, one row says only how many were found.
+    # Without rows, or if none fits, a single row has only the total.
     return ReadResult(
         [_without_own_columns(row) for row in rows if row.get(ROW_NUMBER_COLUMN) is not None], total
     )
@@ -46,39 +46,39 @@ def _without_own_columns(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in OWN_COLUMNS}
 
 
-def _run_multi_statement(api: Api, project: str, reading: ReadOnlyQuery) -> list[Row] | None:
-    """The rows; None of an endpoint that takes one statement only, runs each by itself, or answers another's rows."""
+def _run_multi_statement(api: Api, project: str, query: ReadOnlyQuery) -> list[Row] | None:
+    """The rows; None if the endpoint accepts one statement only, runs each on its own, or returns rows of another."""
     try:
-        rows = api.sql(project, reading.text)
+        rows = api.sql(project, query.text)
     except SqlFailed as error:
         if MULTIPLE_COMMANDS_ERROR in error.message or NOT_READ_ONLY_MESSAGE in error.message:
             return None
         raise
-    if reading.marker_column is None:
+    if query.marker_column is None:
         return rows
-    return rows if rows and all(reading.marker_column in row for row in rows) else None
+    return rows if rows and all(query.marker_column in row for row in rows) else None
 
 
-def _run_single_statement(api: Api, project: str, reading: ReadOnlyQuery) -> list[Row]:
-    if reading.single_statement is None:
-        raise SqlNotReadOnly(
-            "this SQL endpoint runs statements one by one, and EXPLAIN can't be made read-only there",
-            hint="planning may run functions; a person who trusts them can ask with mosaic-deploy sql, without --read-only",
+def _run_single_statement(api: Api, project: str, query: ReadOnlyQuery) -> list[Row]:
+    if query.single_statement is None:
+        raise OperationUnknown(
+            "this platform has no read-only transactions, so EXPLAIN can't be run read-only",
+            hint="planning a query may run functions; if you trust them, run it without --read-only",
         )
     try:
-        rows = api.sql(project, reading.single_statement)
+        rows = api.sql(project, query.single_statement)
     except SqlFailed as error:
-        # It counts in our text, where the query is a literal.
+        # It is a position in the wrapper, which contains the query as a literal.
         error.position = None
         raise
     document = rows[0].get(DOCUMENT_COLUMN) if rows else None
     found = json.loads(document, parse_float=_lossless) if isinstance(document, str) else None
     if not found:
-        raise SqlNotReadOnly("this SQL endpoint runs no query in a read-only transaction; nothing was read")
+        raise OperationUnknown("this platform has no read-only transactions; the query wasn't run")
     return [dict(row) for row in found]
 
 
 def _lossless(text: str) -> Any:
-    """A number, or its text where Python's would lose digits."""
+    """A number, or its text if a float would lose digits."""
     number = float(text)
     return number if repr(number) == text else text

@@ -1,4 +1,4 @@
-"""Running migration steps through `/sql`: many per call, each in its own transaction, safe to send again."""
+"""Runs migration steps through `/sql`: many per request, each in its own transaction, safe to send twice."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from mosaic_deploy.sql.execution.units import ExecutionMode
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024
-"""A call's limits, in steps and in characters of SQL; one step larger than this goes alone."""
+"""Limits of a request: steps, and characters of SQL. A larger step is sent alone."""
 MAX_LOCK_ATTEMPTS = 6
-"""How often a step is tried that doesn't get its lock within `lock_timeout`, with a growing pause between."""
+"""Attempts of a step that doesn't get a lock within `lock_timeout`, with growing pauses."""
 LOCK_NOT_AVAILABLE = "55P03"
 _INVALID_TERMINATION = "2D000"
 _TIMEOUT_IGNORED = (
-    "the SQL endpoint takes one statement per call, so database.statement_timeout can't be set for migrations; "
-    "they run under the platform's own limit"
+    "database.statement_timeout is ignored, because this SQL endpoint accepts one statement per request; "
+    "the platform's own limit applies"
 )
 
 
 @dataclass
 class StepFailed(Exception):
-    """PostgreSQL refused a step. `statement` counts the step's statements from 1, 0 where it isn't known.
+    """PostgreSQL rejected a step. `statement` is its number in the step, from 1; 0 if unknown.
 
-    `position` counts characters from 1 in that statement, where PostgreSQL told it.
+    `position` is a character of that statement, from 1; None if PostgreSQL didn't report it.
     """
 
     step: Step
@@ -57,9 +57,9 @@ class StepFailed(Exception):
 
 @dataclass
 class Runner:
-    """Runs steps in order. `commits_in_block` turns false for an endpoint that wraps each call in a transaction.
+    """Runs steps in order. With `single_transaction` they are all one transaction.
 
-    With `single_transaction` all steps are one transaction: all are applied or none is.
+    `commits_in_block` becomes false if the endpoint wraps each request in a transaction.
     """
 
     api: Api
@@ -69,7 +69,7 @@ class Runner:
     sleep: Callable[[float], None] = time.sleep
     commits_in_block: bool = field(default=True, init=False)
     multi_statement: bool = field(default=True, init=False)
-    """Whether the endpoint takes several statements per call, as far as is known."""
+    """Becomes false if the endpoint accepts only one statement per request."""
     pending_notes: list[Note] = field(default_factory=list, init=False)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
@@ -90,13 +90,13 @@ class Runner:
                 raise failed
             if failed:
                 pause = backoff(attempt + 1)
-                yield Waiting(f"for a lock that {failed.step.file} needs", pause)
+                yield Waiting(f"for a table lock that {failed.step.file} needs", pause)
                 self.sleep(pause)
                 attempt += 1
             del waiting[: len(done)]
 
     def _run_next_call(self, waiting: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
-        """One call's worth: the steps that are committed after it, and what stopped it."""
+        """Sends one request. Returns the steps that it committed, and the failure that stopped it."""
         if self.single_transaction:
             return self._run_single_transaction(waiting)
         group = self._next_group(waiting)
@@ -116,7 +116,7 @@ class Runner:
         return step.unit.execution_mode is ExecutionMode.BATCH and not needs_plain(step.unit, self.session)
 
     def _next_group(self, waiting: Sequence[Step]) -> list[Step]:
-        """The steps of the next call: as many batchable ones as fit, or one."""
+        """The steps of the next request: as many batchable ones as fit, or one other."""
         group: list[Step] = []
         text = 0
         for step in waiting:
@@ -133,7 +133,7 @@ class Runner:
         return group
 
     def _run_batch(self, group: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
-        """The steps that are committed after the call, and what stopped it. Nothing of either: try again."""
+        """As `_run_next_call`. Returns neither steps nor a failure if it must be sent again."""
         try:
             self.api.sql(self.project, compile_batch(group, self.session, commit=self.commits_in_block))
         except SqlFailed as error:
@@ -196,11 +196,11 @@ class Runner:
             self.pending_notes.append(Note("statement_timeout_ignored", _TIMEOUT_IGNORED, Severity.WARNING))
 
     def _run_as_one_statement(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
-        """The steps as one DO block, for an endpoint that takes nothing else."""
+        """Sends the steps as one DO block, for an endpoint that accepts one statement per request."""
         rewritten = [replace(step, unit=unit) for step in steps if (unit := executable_form(step.unit))]
         if len(rewritten) < len(steps):
             step = next(step for step in steps if executable_form(step.unit) is None)
-            message = f"the SQL endpoint takes one statement per call, and {step.unit.reason}"
+            message = f"this SQL endpoint accepts one statement per request, and {step.unit.reason}"
             return (), StepFailed(step, first_not_executable(step.unit), None, message)
         try:
             self.api.sql(self.project, compile_batch(rewritten, self.session, commit=False))
@@ -229,7 +229,7 @@ def _guess_place(
 
 
 def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) -> StepFailed | None:
-    """A failure of a rewritten unit, told of the file's own statements: those that begin at the same place."""
+    """A failure of a rewritten unit, with the file's own statement: the one that begins at the same offset."""
     if failed is None:
         return None
     step = next(s for s in steps if (s.version, s.number) == (failed.step.version, failed.step.number))
@@ -241,7 +241,7 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
 
 
 def _wraps_in_transaction(error: SqlFailed) -> bool:
-    """Whether the endpoint runs each call in a transaction of its own, so that a DO block can't commit."""
+    """Whether the endpoint runs each request in a transaction, so a DO block can't commit."""
     return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
 
 

@@ -1,4 +1,4 @@
-"""What is live of the objects that pending migrations touch: one question for all of them."""
+"""Facts about the live objects that pending migrations touch, read with one query."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROW_ESTIMATE = (
     "CASE WHEN {0}.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples({0}.oid) > 0 "
     "THEN GREATEST({0}.reltuples::bigint, pg_catalog.pg_stat_get_live_tuples({0}.oid)) END"
 )
-"""The planner's estimate, or the statistics' count where that is larger; null where neither was ever made."""
+"""The larger of the planner's estimate and the statistics' row count; null if there is neither."""
 _TABLE_NAMES = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
-"""Tables as a JSON array of `schema.name`."""
+"""A JSON array of table names, as `schema.name`."""
 _REACHED_RELATIONS = (
     "LATERAL (WITH RECURSIVE r(oid, up, cascaded) AS (SELECT c.oid, false, false UNION "
     "SELECT e.oid, e.up, r.cascaded OR e.cascaded FROM r, LATERAL ("
@@ -30,7 +30,8 @@ _REACHED_RELATIONS = (
     "WHERE confrelid = r.oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')) e) "
     "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded FROM r GROUP BY r.oid) r"
 )
-"""What is reached from the relation `c`. Upwards from a partition, not down again to its siblings."""
+"""Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
+parents, but not down to its siblings."""
 _RELATIONS = (
     "SELECT a.k, a.n, s.nspname AS schema, c.relname AS name, "
     "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROW_ESTIMATE.format("l") + ") "
@@ -80,12 +81,12 @@ _OTHER_OBJECTS = (
 
 
 def read_facts(api: Api, project: str, asked: Iterable[ObjectRef]) -> Facts:
-    """The answers, in one request. What isn't there isn't in them. Writes nothing."""
+    """Facts about the objects that exist, in one request. Reads only."""
     rows = api.sql(project, facts_query(asked))
     try:
         return dict(_parse_fact(item) for item in json.loads(rows[0]["facts"]))
     except (LookupError, TypeError, ValueError):
-        raise ResponseInvalid("the SQL endpoint returned the catalog in a shape that can't be read") from None
+        raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 
 
 def facts_query(asked: Iterable[ObjectRef]) -> str:

@@ -1,4 +1,4 @@
-"""The deploys that the ledger has kept."""
+"""Deploys recorded in the deployment history."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mosaic_deploy.sql.quote import literal
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One run that held the lease. Times are ISO 8601 as the database tells them.
+    """One run that held the lease. Times are ISO 8601, from the database's clock.
 
-    `done` are addresses; None where the run ended without a report, so that nobody knows from here.
+    `done` are addresses; None if the run ended without recording its result.
     """
 
     id: str
@@ -33,13 +33,13 @@ class Deploy:
 
 
 def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
-    """The newest `limit` deploys, the newest first; none where nothing was ever deployed from here."""
+    """The newest `limit` deploys, newest first; empty if the project has no tracking tables."""
     if not any(row.get("ledger") for row in api.sql(project, ledger.probe_query())):
         return []
     rows = api.sql(
         project,
-        "SELECT COALESCE(pg_catalog.json_agg(told), '[]')::text AS deploys FROM ("
-        f"{DEPLOYS_QUERY} ORDER BY started_at DESC, id LIMIT {limit:d}) each (told)",
+        "SELECT COALESCE(pg_catalog.json_agg(deploy), '[]')::text AS deploys FROM ("
+        f"{DEPLOYS_QUERY} ORDER BY started_at DESC, id LIMIT {limit:d}) found (deploy)",
     )
     deploys_json = rows[0]["deploys"] if rows else "[]"
     return [
@@ -66,7 +66,10 @@ def _parse_deploy(row: dict[str, Any]) -> Deploy:
 
 @dataclass(frozen=True, slots=True)
 class DeployOutcome:
-    """`applied` are the versions that this run wrote whole, `recorded` all that the ledger has, `seeds` paths."""
+    """What the tracking tables have of one deploy.
+
+    `applied` are the versions whose last step it committed, `recorded` all versions in the ledger, `seeds` paths.
+    """
 
     applied: frozenset[str]
     recorded: frozenset[str]
@@ -74,11 +77,11 @@ class DeployOutcome:
 
 
 def read_outcome(api: Api, project: str, deploy_id: str) -> DeployOutcome:
-    """Reads only. Raises ApiError's children."""
+    """What `deploy_id` committed, by the tracking tables. Raises ApiError."""
     ours = f"deploy_id = {literal(deploy_id)}"
     lists = {
         "applied": f"SELECT version::text FROM mosaic_deploy.migrations WHERE steps_done >= steps AND {ours}",
-        "known": "SELECT version::text FROM mosaic_deploy.migrations",
+        "recorded": "SELECT version::text FROM mosaic_deploy.migrations",
         "seeds": f"SELECT path FROM mosaic_deploy.objects WHERE kind = {literal(SEED)} AND {ours}",
     }
     listed = ", ".join(f"'{name}', pg_catalog.to_json(ARRAY({query}))" for name, query in lists.items())
@@ -87,4 +90,6 @@ def read_outcome(api: Api, project: str, deploy_id: str) -> DeployOutcome:
         facts = json.loads(rows[0]["committed"])
         return DeployOutcome(*(frozenset(map(str, facts[name])) for name in lists))
     except (LookupError, TypeError, ValueError):
-        raise ResponseInvalid("the SQL endpoint returned the ledger in a shape that can't be read") from None
+        raise ResponseInvalid(
+            "the SQL endpoint returned the tracking tables in an unexpected format"
+        ) from None

@@ -1,4 +1,4 @@
-"""The ledger's migrations in full: read with one call, and corrected row by row without running anything."""
+"""The migration history: reading it with one request, and correcting rows without running SQL of migrations."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 @dataclass(frozen=True, slots=True)
 class MigrationHistory:
-    """What the ledger says of migrations, in numeric order; nothing where there is no ledger yet.
+    """The migration rows in numeric order; empty without tracking tables (`exists`).
 
-    `populated` is whether the database has tables, views or functions of its users' own.
+    `populated`: the database has tables, views or functions that no extension owns.
     """
 
     entries: tuple[HistoryEntry, ...] = ()
@@ -33,7 +33,7 @@ class MigrationHistory:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """A ledger row as it is to be. `source` is the file's text."""
+    """A ledger row to write. `source` is the file's text."""
 
     migration: Migration
     source: str
@@ -60,7 +60,7 @@ _ROWS = (
 
 
 def read_history(api: Api, project: str) -> MigrationHistory:
-    """All of the ledger's migrations. Writes nothing. Raises TrackingTablesNewer, ApiError's children."""
+    """The whole migration history. Reads only. Raises TrackingTablesNewer, ApiError."""
     query = (
         f"SELECT pg_catalog.json_build_object('version', l.version, 'serial', l.serial, 'rows', ({_ROWS}), "
         f"'populated', {_POPULATED})::text AS ledger FROM mosaic_deploy.ledger l"
@@ -73,7 +73,10 @@ def read_history(api: Api, project: str) -> MigrationHistory:
 
 
 def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str) -> str:
-    """Writes rows; who applied one and when stays, unless its committed units change. Answers `lease_held_cte`."""
+    """Inserts or updates rows. Who applied a migration and when is kept, unless the committed steps change.
+
+    Returns `held` and `written`, as the statements of `rows.py` do.
+    """
     facts = [_row_values(row) for row in rows]
     columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"
     kept = "CASE WHEN m.steps_done = EXCLUDED.steps_done THEN m.{0} ELSE EXCLUDED.{0} END"
@@ -93,7 +96,7 @@ def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str
 
 
 def delete_migrations_sql(versions: Iterable[str], token: str) -> str:
-    """Deletes rows of migrations. Answers `lease_held_cte`."""
+    """Deletes rows of migrations. Returns `held` and `written`, as the statements of `rows.py` do."""
     wanted = json_literal([int(version) for version in versions])
     return (
         f"WITH {ledger_rows.lease_held_cte(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
@@ -117,9 +120,9 @@ def _row_values(row: HistoryRow) -> dict[str, object]:
 
 
 def _history_without_ledger(api: Api, project: str, error: ApiError | None) -> MigrationHistory:
-    """No history, if there really is no ledger: the first error's words aren't trusted for that."""
-    there = "pg_catalog.to_regclass('mosaic_deploy.ledger')::text"
-    rows = api.sql(project, f"SELECT {_POPULATED} AS populated, {there} AS ledger")
+    """An empty history if there are no tracking tables, which is looked up; otherwise raises `error`."""
+    table = "pg_catalog.to_regclass('mosaic_deploy.ledger')::text"
+    rows = api.sql(project, f"SELECT {_POPULATED} AS populated, {table} AS ledger")
     if error and rows and rows[0].get("ledger"):
         raise error
     return MigrationHistory(populated=bool(rows) and rows[0].get("populated") in (True, "t", "true"))
@@ -136,7 +139,7 @@ def _parse_history(text: object) -> MigrationHistory:
     except TrackingTablesNewer:
         raise
     except (ValueError, TypeError, KeyError):
-        raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None
+        raise ResponseInvalid("the SQL endpoint returned the history in an unexpected format") from None
 
 
 def _parse_entry(row: list[Any]) -> HistoryEntry:
@@ -150,7 +153,7 @@ def _parse_entry(row: list[Any]) -> HistoryEntry:
 
 
 def _failure_text(error: Any, file: str) -> str:
-    """Where and why the row's run failed, if that was in `file`: a run writes the rows of many."""
+    """Place and message of the run's error, if it is in `file`: one run writes the rows of many files."""
     if not isinstance(error, dict):
         return ""
     location, message = str(error.get("location") or ""), str(error.get("message") or "")
@@ -160,7 +163,7 @@ def _failure_text(error: Any, file: str) -> str:
 
 
 def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, str]:
-    """Version → the file's text as it was applied; what can't be read back is left out. One request."""
+    """Version → the file's text as applied, without those that can't be decompressed. One request."""
     listed = ", ".join(str(int(version)) for version in versions)
     rows = api.sql(
         project,

@@ -1,8 +1,8 @@
-"""One deploy at a time: a row with holder, token and expiry, renewed while a deploy runs.
+"""The lease allows one deploy at a time: a row with holder, token and expiry, renewed while the deploy runs.
 
-Every write to the ledger checks the token in the same statement (fencing), so a deploy that slept through its
-lease can't write. A killed job's lease runs out by itself; one that its deploy no longer renews may be broken; one
-whose process has certainly ended is taken over at once.
+Every write to the ledger checks the token in the same statement (fencing), so a deploy whose lease expired can't
+write. A killed deploy's lease expires; `--force-unlock` takes over a lease that isn't renewed; one whose process has
+ended on this machine is taken over at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import (
     LEASE_HOLDER_QUERY,
     LEASE_TTL,
-    DeployRecord,
+    LeaseRequest,
     acquire_lease_sql,
     remove_lease_sql,
     renew_lease_sql,
@@ -31,30 +31,13 @@ from mosaic_deploy.sql.quote import json_literal, literal
 
 _RENEW_INTERVAL = LEASE_TTL / 3
 _SILENT_AFTER = _RENEW_INTERVAL * 1.5
-"""Seconds without a renewal after which a lease may be broken: its deploy has missed one at least."""
+"""Seconds without a renewal after which --force-unlock applies: at least one renewal was missed."""
 _POLL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseRequest:
-    """Who wants the lease, for which plan. `token` fences; it is random and known to this run alone."""
-
-    project: str
-    holder: str
-    token: str
-    deploy_id: str
-    plan: str
-    serial: int
-    environment: str | None = None
-    commit: str | None = None
-    """What of the sources was deployed, for `history`."""
-    process: Mapping[str, object] = field(default_factory=dict)
-    """What the process says of itself, for others on its machine; see Witness."""
-
-
-@dataclass(frozen=True, slots=True)
 class HeldLease:
-    """Somebody else's lease: who, for how many seconds more, and when it runs out as the database says it."""
+    """The lease of another deploy. `seconds` until it expires; `expiry` is the database's time as text."""
 
     holder: str
     seconds: float
@@ -63,15 +46,14 @@ class HeldLease:
 
     @property
     def seconds_since_renewal(self) -> float:
-        """Seconds since its holder was last heard of."""
         return max(0.0, LEASE_TTL - self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalProcesses:
-    """What this machine knows of processes. `process` is what this one writes of itself beside its lease.
+    """What this machine knows about processes. `process` identifies this one.
 
-    `process_ended` tells of such a writing that its process has certainly ended; `holder_gone` of a holder's name that it probably has.
+    `process_ended(process)`: that process has certainly ended. `holder_gone(name)`: that holder's process probably has.
     """
 
     process: Mapping[str, object] = field(default_factory=dict)
@@ -84,9 +66,9 @@ NO_PROCESSES = LocalProcesses()
 
 @dataclass(frozen=True, slots=True)
 class WaitPolicy:
-    """How long another deploy is waited for (`seconds`), and whether its lease is broken once it is silent.
+    """How many `seconds` to wait for another deploy, and whether to take over its lease without a heartbeat.
 
-    One whose process has ended, as `processes` knows, isn't waited for.
+    The lease of a process that has ended, by `processes`, is taken over at once.
     """
 
     seconds: float
@@ -100,36 +82,41 @@ class WaitPolicy:
         return self.process_ended(held) or self.processes.holder_gone(held.holder)
 
     def may_take_over(self, held: HeldLease) -> bool:
-        """Whether the lease is to be taken over as it was seen."""
         return self.process_ended(held) or (
             self.force_unlock and (self.holder_gone(held) or held.seconds_since_renewal >= _SILENT_AFTER)
         )
 
 
 def acquire_lease(api: Api, claim: LeaseRequest, wait_policy: WaitPolicy) -> Iterator[Waiting | Noted]:
-    """Takes the lease, waiting if need be; yields while it waits, and whose lease it took over.
+    """Acquires the lease. Yields Waiting while it waits, and Noted if it takes over another's lease.
 
-    A lease is broken only as it was seen: one that was renewed in between is left alone. Raises LockHeld, and
-    PlanStale where another deploy has run since the plan was made.
+    A lease that is renewed in the meantime isn't taken over. Raises LockHeld, and PlanStale if another deploy has
+    run since the plan was made.
     """
     began = time.monotonic()
     while held := _try_acquire(api, claim):
-        holder_gone = wait_policy.holder_gone(held)
         if wait_policy.may_take_over(held):
+            holder_gone = wait_policy.holder_gone(held)
             taken = yield from _take_over(api, claim, held, holder_gone=holder_gone)
             if taken:
                 return
-        waited = time.monotonic() - began
-        if waited >= wait_policy.seconds:
-            raise _lease_held_error(held, wait_policy, holder_gone=holder_gone)
-        yield Waiting(_waiting_reason(held, wait_policy, holder_gone=holder_gone), waited)
-        time.sleep(min(_POLL, max(0.05, wait_policy.seconds - waited)))
+        yield from _wait(held, wait_policy, began)
+
+
+def _wait(held: HeldLease, wait_policy: WaitPolicy, began: float) -> Iterator[Waiting]:
+    """Yields Waiting and sleeps until the next attempt. Raises LockHeld if the time is over."""
+    holder_gone = wait_policy.holder_gone(held)
+    waited = time.monotonic() - began
+    if waited >= wait_policy.seconds:
+        raise _lease_held_error(held, wait_policy, holder_gone=holder_gone)
+    yield Waiting(_waiting_reason(held, wait_policy, holder_gone=holder_gone), waited)
+    time.sleep(min(_POLL, max(0.05, wait_policy.seconds - waited)))
 
 
 def _take_over(
     api: Api, claim: LeaseRequest, held: HeldLease, *, holder_gone: bool
 ) -> Generator[Noted, None, bool]:
-    """Whether the lease was taken over as it was seen; said also where the plan is stale by then."""
+    """Whether the lease was taken over. The note is yielded also if the plan turns out to be stale."""
     try:
         taken = _try_acquire(api, claim, seen_lease=held) is None
     except PlanStale:
@@ -141,21 +128,16 @@ def _take_over(
 
 
 def wait_until_free(api: Api, project: str, wait_policy: WaitPolicy, by: str) -> Iterator[Waiting | Noted]:
-    """Returns when nobody holds the lease; yields while somebody does. Raises LockHeld.
+    """Returns once the lease is free; yields Waiting until then. Raises LockHeld.
 
-    Writes only where the holder's process has ended: `by` takes that lease away, and a note says so.
+    Writes only if the holder's process has ended: then it removes the lease in the name of `by`, and yields Noted.
     """
     began = time.monotonic()
     while held := _read_held_lease(api, project):
         if wait_policy.process_ended(held) and _remove_lease(api, project, held, by):
             yield Noted(_taken_over_note(held, holder_gone=True))
-            continue
-        holder_gone = wait_policy.holder_gone(held)
-        waited = time.monotonic() - began
-        if waited >= wait_policy.seconds:
-            raise _lease_held_error(held, wait_policy, holder_gone=holder_gone)
-        yield Waiting(_waiting_reason(held, wait_policy, holder_gone=holder_gone), waited)
-        time.sleep(min(_POLL, max(0.05, wait_policy.seconds - waited)))
+        else:
+            yield from _wait(held, wait_policy, began)
 
 
 def _read_held_lease(api: Api, project: str) -> HeldLease | None:
@@ -173,41 +155,43 @@ def _remove_lease(api: Api, project: str, held: HeldLease, by: str) -> bool:
 
 
 def _taken_over_note(held: HeldLease, *, holder_gone: bool) -> Note:
-    why = "whose process has ended" if holder_gone else f"not heard of for {held.seconds_since_renewal:.0f} s"
-    return Note("lease_broken", f"took over the lease of {held.holder}, {why}", Severity.WARNING)
+    why = "its process has ended" if holder_gone else f"no heartbeat for {held.seconds_since_renewal:.0f} s"
+    return Note("lock_taken_over", f"took over the lock of {held.holder}: {why}", Severity.WARNING)
 
 
 def _waiting_reason(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> str:
     if holder_gone:
-        within = f"it runs out within {LEASE_TTL:.0f} s, --force-unlock doesn't wait"
-        return f"for the lease of {held.holder}, whose process seems to be gone from this machine: {within}"
+        return (
+            f"for the lock of {held.holder}, whose process seems to have ended on this machine; the lock expires "
+            f"within {LEASE_TTL:.0f} s, or use --force-unlock"
+        )
     if wait_policy.force_unlock:
-        return f"for the deploy of {held.holder}: it is alive, so its lease isn't broken"
+        return f"for the deploy of {held.holder}; it is still running, so its lock isn't taken over"
     return f"for the deploy of {held.holder}"
 
 
 def _lease_held_error(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> LockHeld:
     alive = (
-        f"; it was renewed {held.seconds_since_renewal:.0f} s ago, so it isn't broken"
+        f"; its last heartbeat was {held.seconds_since_renewal:.0f} s ago, so the lock isn't taken over"
         if wait_policy.force_unlock
         else ""
     )
     hint = (
-        "its process seems to be gone from this machine: --force-unlock takes the lease over"
+        "its process seems to have ended on this machine; run again with --force-unlock"
         if holder_gone
-        else "wait for it, or run again with --lock-timeout 120; a killed deploy's lease runs out by itself within "
-        f"{LEASE_TTL:.0f} s, and --force-unlock takes it over after {_SILENT_AFTER:.0f} s of silence"
+        else "wait, or run again with --lock-timeout 120; a killed deploy's lock expires within "
+        f"{LEASE_TTL:.0f} s, or use --force-unlock after {_SILENT_AFTER:.0f} s without a heartbeat"
     )
     return LockHeld(
-        f"another deploy is under way: {held.holder} holds the lease for {held.seconds:.0f} s more{alive}",
+        f"another deploy is running: {held.holder} holds the lock for another {held.seconds:.0f} s{alive}",
         hint=hint,
     )
 
 
 def release_lease(api: Api, claim: LeaseRequest, status: str, report: dict[str, object]) -> None:
-    """Records how the deploy ended, keeps the objects' digests and gives the lease back, in one statement.
+    """Records how the deploy ended, saves the objects' digests and releases the lease, in one statement.
 
-    It may be sent again. It counts once more: a plan that was read while this deploy wrote is stale.
+    It may be sent twice. It increments the serial again, so a plan that was read during this deploy is stale.
     """
     api.sql(
         claim.project,
@@ -222,7 +206,7 @@ def release_lease(api: Api, claim: LeaseRequest, status: str, report: dict[str, 
 
 
 class Heartbeat:
-    """Renews the lease from a thread while the deploy runs. `check` tells whether it is still believed held."""
+    """Renews the lease from a thread while the deploy runs."""
 
     def __init__(self, api: Api, claim: LeaseRequest) -> None:
         self._api = api
@@ -240,7 +224,7 @@ class Heartbeat:
         self._stop.set()
 
     def check(self) -> None:
-        """Raises LockLost once the lease was taken over or could not be renewed in time."""
+        """Raises LockLost if the lease was taken over, or wasn't renewed in time."""
         if self._lost or time.monotonic() - self._renewed > LEASE_TTL:
             raise lease_lost_error()
 
@@ -250,7 +234,7 @@ class Heartbeat:
             try:
                 kept = self._api.sql(self._claim.project, renew_lease_sql(self._claim.token))
             except MosaicError:
-                continue  # the expiry decides: `check` fails once the time is over
+                continue  # `check` fails once the lease has expired
             if kept and int(kept[0].get("held", 0)):
                 self._renewed = asked
             else:
@@ -259,10 +243,9 @@ class Heartbeat:
 
 
 def lease_lost_error() -> LockLost:
-    """The error of a deploy whose lease ran out or was taken over."""
     return LockLost(
-        "this deploy's lease ran out (was the machine asleep?), so it stopped writing",
-        hint="run the same command again: it plans anew from what is live",
+        "this deploy's lock expired (was the machine asleep?), so it stopped",
+        hint="run the same command again; it makes a new plan from what is live",
         mutation_state="partial",
     )
 
@@ -270,31 +253,20 @@ def lease_lost_error() -> LockLost:
 def _try_acquire(api: Api, claim: LeaseRequest, seen_lease: HeldLease | None = None) -> HeldLease | None:
     found = api.sql(
         claim.project,
-        acquire_lease_sql(_run(claim), (seen_lease.holder, seen_lease.expiry) if seen_lease else None),
+        acquire_lease_sql(claim, (seen_lease.holder, seen_lease.expiry) if seen_lease else None),
     )
     facts = json.loads(found[0]["answer"]) if found and isinstance(found[0].get("answer"), str) else None
     if not isinstance(facts, dict):
-        raise ResponseInvalid("the SQL endpoint returned the lease in a shape that can't be read")
+        raise ResponseInvalid("the SQL endpoint returned the deploy lock in an unexpected format")
     if not facts["taken"]:
         return _parse_held(facts["other"] or {})
     if facts["stale"]:
         release_lease(api, claim, "stale", {})
-        last = facts.get("last")
         raise PlanStale(
-            f"another deploy was first{f', that of {last}' if last else ''}: it has run since this plan was made, "
-            "so nothing of this plan was applied",
-            hint="run the command again: it plans anew, and repeats nothing that the other has done",
+            f"{facts.get('last') or 'another deploy'} has deployed since this plan was made, so nothing of it was applied",
+            hint="run the command again to make a new plan; it repeats nothing that is already done",
         )
     return None
-
-
-def _run(claim: LeaseRequest) -> DeployRecord:
-    report: dict[str, object] = {"commit": claim.commit} if claim.commit else {}
-    if claim.process:
-        report["process"] = dict(claim.process)
-    return DeployRecord(
-        claim.deploy_id, claim.holder, claim.token, claim.environment, claim.plan, claim.serial, report
-    )
 
 
 def _parse_held(facts: Mapping[str, Any]) -> HeldLease:

@@ -1,30 +1,31 @@
-"""The lease's statements, and what it tells of the runs in `deploys`. Each may be sent again.
+"""SQL of the lease and of the rows in `deploys`. Every statement may be sent twice.
 
-A run's row is written in the statement that takes its lease, after it; so the row that is under way is the one of the
+A run's row in `deploys` is written by the statement that acquires its lease. So the running deploy is the row of the
 lease's holder that isn't older than the lease.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mosaic_deploy.sql.quote import json_literal, literal
 
 LEASE_TTL = 60.0
-"""Seconds a lease lives without a renewal."""
+"""Seconds until a lease expires that isn't renewed."""
 
 _DEPLOY_STATUS = (
     "CASE WHEN d.status = 'running' AND NOT EXISTS (SELECT FROM mosaic_deploy.lease l "
     "WHERE l.expires_at > pg_catalog.clock_timestamp() AND l.holder = d.holder AND l.acquired_at <= d.started_at) "
     "THEN 'interrupted' ELSE d.status END"
 )
-"""How the run of row `d` stands. One that died can't write that down: without a lease it isn't running any more."""
+"""Status of row `d`. A crashed run can't record its end: a `running` row without a lease is `interrupted`."""
 
 DEPLOYS_QUERY = (
     f"SELECT pg_catalog.to_jsonb(d) || pg_catalog.jsonb_build_object('status', {_DEPLOY_STATUS}, "
     "'report', d.report - 'process') FROM mosaic_deploy.deploys d"
 )
-"""The rows of `deploys` as JSON, with the status as the lease tells it, and nothing of machines."""
+"""The rows of `deploys` as JSON, with the status corrected by the lease and without facts about processes."""
 
 LEASE_HOLDER_QUERY = (
     "SELECT pg_catalog.json_build_object('holder', l.holder, "
@@ -34,20 +35,30 @@ LEASE_HOLDER_QUERY = (
     "AND d.holder = l.holder AND d.started_at >= l.acquired_at ORDER BY d.serial DESC LIMIT 1)) "
     "FROM mosaic_deploy.lease l"
 )
-"""Whose the lease is, as JSON: the holder, its process where it told, and the time left."""
+"""The lease as JSON: holder, its process if recorded, expiry, and seconds left."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeployRecord:
-    """What a run writes of itself: its row in `deploys`, and the lease."""
+class LeaseRequest:
+    """Who requests the lease, for which plan. `token` is random and known only to this run."""
 
-    deploy_id: str
+    project: str
     holder: str
     token: str
-    environment: str | None
+    deploy_id: str
     plan: str
     serial: int
-    report: dict[str, object]
+    environment: str | None = None
+    commit: str | None = None
+    """The deployed commit of the project's repository."""
+    process: Mapping[str, object] = field(default_factory=dict)
+    """Identifies the process to others on its machine; see LocalProcesses in `lease.py`."""
+
+    @property
+    def report(self) -> dict[str, object]:
+        """What is known at the beginning of the run, for its row in `deploys`."""
+        commit = {"commit": self.commit} if self.commit else {}
+        return {**commit, **({"process": dict(self.process)} if self.process else {})}
 
 
 def lease_expiry_sql() -> str:
@@ -55,17 +66,17 @@ def lease_expiry_sql() -> str:
 
 
 def renew_lease_sql(token: str) -> str:
-    """Answers `held`: 0 where the lease was lost."""
+    """Extends the lease. Returns `held`: 0 if it was lost."""
     return (
         f"WITH kept AS (UPDATE mosaic_deploy.lease SET expires_at = {lease_expiry_sql()} WHERE token = "
         f"{literal(token)} RETURNING 1) SELECT count(*) AS held FROM kept"
     )
 
 
-def acquire_lease_sql(run: DeployRecord, seen: tuple[str, str] | None) -> str:
-    """Takes a free, expired or own lease, or the one that was `seen` (holder, expiry); counts the deploy.
+def acquire_lease_sql(run: LeaseRequest, seen: tuple[str, str] | None) -> str:
+    """Acquires a free, expired or own lease, or the one that was `seen` (holder, expiry), and counts the deploy.
 
-    Whoever takes the lease knows that every other run is over: rows that still say `running` are ended with it.
+    With the lease every other run is over, so rows that still say `running` become `interrupted`.
     """
     token, deploy, holder = literal(run.token), literal(run.deploy_id), literal(run.holder)
     environment = literal(run.environment) if run.environment else "NULL"
@@ -77,7 +88,7 @@ def acquire_lease_sql(run: DeployRecord, seen: tuple[str, str] | None) -> str:
     acquired_at = CASE WHEN l.token = EXCLUDED.token THEN l.acquired_at ELSE EXCLUDED.acquired_at END,
     expires_at = EXCLUDED.expires_at
   WHERE l.expires_at <= pg_catalog.clock_timestamp() OR l.token = EXCLUDED.token{steal_condition} RETURNING 1),
-ended AS ({_mark_interrupted_sql("taken", {"lease_broken_by": run.holder} if seen else {})} AND id <> {deploy}),
+ended AS ({_mark_interrupted_sql("taken", {"lock_taken_over_by": run.holder} if seen else {})} AND id <> {deploy}),
 mine AS (SELECT 1 FROM mosaic_deploy.deploys WHERE id = {deploy}),
 counted AS (
   UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE serial = {run.serial}
@@ -94,29 +105,29 @@ SELECT pg_catalog.json_build_object(
 
 
 def remove_lease_sql(holder: str, expires: str, by: str) -> str:
-    """Takes the lease away from who was seen to hold it, and ends its run.
+    """Removes the lease of `holder` and marks its run as interrupted.
 
-    Answers `freed`: 0 where the lease isn't as it was seen. Nothing is counted: a plan that was read beside that run
-    has seen the lease, and isn't applied.
+    Returns `freed`: 0 if the lease was renewed or acquired by another. The serial isn't counted: a plan that was read
+    during that run isn't applied anyway.
     """
     return (
         f"WITH freed AS (DELETE FROM mosaic_deploy.lease l WHERE {_unchanged_condition('l', holder, expires)} RETURNING 1), "
-        f"ended AS ({_mark_interrupted_sql('freed', {'lease_broken_by': by})}) "
+        f"ended AS ({_mark_interrupted_sql('freed', {'lock_taken_over_by': by})}) "
         "SELECT count(*) AS freed FROM freed"
     )
 
 
 def _unchanged_condition(lease: str, holder: str, expires: str) -> str:
-    """A renewal moves the expiry, so a lease whose run has been heard of since isn't meant."""
+    """True for the lease as it was seen: a renewal changes the expiry."""
     return (
         f"{lease}.holder = {literal(holder)} "
         f"AND EXTRACT(EPOCH FROM {lease}.expires_at) = {literal(expires)}::numeric"
     )
 
 
-def _mark_interrupted_sql(where: str, report: dict[str, object]) -> str:
+def _mark_interrupted_sql(if_exists: str, report: dict[str, object]) -> str:
     return (
         "UPDATE mosaic_deploy.deploys SET status = 'interrupted', "
         f"report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, "
-        f"finished_at = pg_catalog.clock_timestamp() WHERE status = 'running' AND EXISTS (SELECT FROM {where})"
+        f"finished_at = pg_catalog.clock_timestamp() WHERE status = 'running' AND EXISTS (SELECT FROM {if_exists})"
     )

@@ -1,4 +1,4 @@
-"""Reading another tool's history table, with one call."""
+"""Reads the history table of another migration tool, with one request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NO_TABLE, _NO_COLUMN = "42P01", "42703"
 def read_other_tool_history(
     api: Api, project: str, tool: MigrationTool, table: str | None
 ) -> tuple[OtherToolRow, ...]:
-    """The tool's rows in their order. `table` is where it isn't in its usual place, as `schema.table`.
+    """The tool's rows in its order. `table` (`schema.table`) replaces the tool's default table.
 
-    Raises AdoptionRefused where there is no such table, or it isn't the tool's. Writes nothing.
+    Reads only. Raises AdoptionRefused if the table doesn't exist or isn't the tool's.
     """
     name = table or tool.table
     quoted = ".".join(identifier(part) for part in name.split("."))
@@ -34,21 +34,23 @@ def read_other_tool_history(
 
 def _import_refused(error: SqlFailed, tool: MigrationTool, name: str) -> AdoptionRefused | SqlFailed:
     if error.sqlstate == _NO_TABLE or f'relation "{name}" does not exist' in error.message:
-        hint = "if it has another name, say so: --table schema.table"
-        return AdoptionRefused(f"this database has no {name}: {tool.name} keeps its history there", hint=hint)
+        hint = "if the table has another name, pass --table schema.table"
+        return AdoptionRefused(
+            f"this database has no table {name}, where {tool.name} keeps its history", hint=hint
+        )
     if error.sqlstate == _NO_COLUMN:
-        hint = "is it another tool's?"
-        return AdoptionRefused(f"{name} isn't {tool.name}'s history: {error.message}", hint=hint)
+        hint = "check that the tool and --table are right"
+        return AdoptionRefused(f"{name} isn't the history table of {tool.name}: {error.message}", hint=hint)
     return error
 
 
 def _parse_rows(text: object) -> tuple[OtherToolRow, ...]:
     try:
         rows = json.loads(text) if isinstance(text, str) else text
-        # Flyway's row for a schema it has created is about no migration.
+        # Flyway adds a row for a schema that it created; it isn't a migration.
         kept = [row for row in rows if row["state"] != "schema"]  # type: ignore[union-attr]
         return tuple(
             OtherToolRow(row["version"] or "", row["name"] or "", HistoryState(row["state"])) for row in kept
         )
     except (ValueError, TypeError, KeyError):
-        raise ResponseInvalid("the SQL endpoint returned the history in a shape that can't be read") from None
+        raise ResponseInvalid("the SQL endpoint returned the history in an unexpected format") from None

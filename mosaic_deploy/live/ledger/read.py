@@ -1,4 +1,4 @@
-"""The tracking tables in the project's own database, read: one statement for all they say, and what its answer means."""
+"""Reads the tracking tables: one SQL statement for everything a plan needs, and the parsing of its result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mosaic_deploy.sql.quote import literal
 
 STATIC, STORAGE = "static", "storage"
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
-"""Where `ledger_query` answers the rows of files left live: always, because no digest is of them."""
+"""Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 
 
 def probe_query() -> str:
-    """Whether there is a ledger, and the database's extensions: asked where `ledger_query` finds no tables."""
+    """Returns whether the tracking tables exist, and the extensions. For databases where `ledger_query` fails."""
     return (
         "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
         f"({_EXTENSIONS})::text AS extensions"
@@ -42,10 +42,10 @@ _MIGRATION_ROWS = (
 
 
 def ledger_query(digests: Mapping[str, str]) -> str:
-    """One row, one column: all the tables say, as JSON text.
+    """One row with one column: everything in the tracking tables as JSON text.
 
-    `digests` are the desired ones by kind (`migrations`, `static`, `storage`, `seed`); a kind that the ledger digests
-    to the same value comes back as null instead of its rows, so that a no-op costs the same for any size.
+    `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
+    in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -72,20 +72,20 @@ def ledger_query(digests: Mapping[str, str]) -> str:
 
 
 def _changed_objects_query(kind: str, digests: Mapping[str, str]) -> str:
-    """The rows that are wanted as far as the ledger knows; null where they are the desired ones."""
+    """The rows of a kind except those left live; null if their digest equals the desired one."""
     same = f"{_digest_expression(kind)} = {literal(digests.get(kind, ''))}"
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
 
 def _digest_expression(kind: str) -> str:
-    """The digest of a kind: as it was kept by the last deploy, or computed where a row has changed since."""
+    """The digest of a kind: saved by the last deploy, or computed if a row has changed since."""
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
 def digest_query(kind: str) -> str:
-    """The digest of a kind's rows, computed by the database. `kind` is an expression.
+    """Computes the digest of a kind's rows. `kind` is an SQL expression.
 
-    Files left live aren't in it: it is compared with the digest of what is wanted.
+    Rows of files left live aren't included, because it is compared with the digest of the desired files.
     """
     return (
         "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
@@ -109,9 +109,9 @@ def parse_ledger(
     same_storage: Objects,
     same_seeds: Objects = MappingProxyType({}),
 ) -> tuple[Ledger, dict[str, Any]]:
-    """The ledger from `ledger_query`'s answer; `same_…` stand in for a kind whose rows were left out as equal.
+    """The ledger from the result of `ledger_query`; `same_…` replace the kinds that it returned as null.
 
-    Also returns the raw facts for status (`last`, `lease`, `process`). Raises TrackingTablesNewer, ResponseInvalid.
+    Also returns the raw facts, for `last`, `lease` and `process`. Raises TrackingTablesNewer, ResponseInvalid.
     """
     facts = _load_facts(text)
     check_ledger_version(facts["version"])
@@ -138,11 +138,11 @@ def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
 
 
 def check_ledger_version(version: int) -> None:
-    """Raises TrackingTablesNewer for a layout that this program doesn't know."""
+    """Raises TrackingTablesNewer if this program is too old for the layout."""
     if version > LEDGER_VERSION:
         raise TrackingTablesNewer(
-            f"this project's ledger has layout {version}, this mosaic-deploy knows {LEDGER_VERSION}",
-            hint="upgrade mosaic-deploy to the version that this project was last deployed with",
+            f"this project's tracking tables have layout {version}; this mosaic-deploy supports up to {LEDGER_VERSION}",
+            hint="upgrade mosaic-deploy",
         )
 
 
@@ -158,7 +158,7 @@ def _load_facts(text: object) -> dict[str, Any]:
     except ValueError:
         facts = None
     if not isinstance(facts, dict) or not {"version", "serial", "migrations"} <= facts.keys():
-        raise ResponseInvalid("the SQL endpoint returned the ledger in a shape that can't be read")
+        raise ResponseInvalid("the SQL endpoint returned the tracking tables in an unexpected format")
     return facts
 
 

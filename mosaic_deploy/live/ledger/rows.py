@@ -1,4 +1,8 @@
-"""The tracking tables' rows, written. Each text is one statement, which checks the lease and may be sent again."""
+"""SQL that writes rows of the tracking tables.
+
+Each text is one statement that checks the lease and may be sent twice. It returns `held` (0 if the lease is lost)
+and `written`, the number of rows.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
 def upsert_objects_sql(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
-    """Upserts rows in the objects' states. Answers `lease_held_cte` (0 when the lease is lost)."""
+    """Inserts or updates the objects' rows."""
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
@@ -24,7 +28,7 @@ def upsert_objects_sql(kind: str, objects: Iterable[Object], token: str, deploy_
 
 
 def delete_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
-    """Deletes rows of objects that are no longer live. Answers `lease_held_cte`."""
+    """Deletes rows of objects that are no longer live."""
     return (
         f"WITH {lease_held_cte(token)}, written AS (DELETE FROM mosaic_deploy.objects WHERE kind = '{kind}' "
         "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
@@ -34,7 +38,7 @@ def delete_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
 
 
 def write_auth_sql(settings: AuthSettings, token: str, deploy_id: str) -> str:
-    """Writes the declared auth settings. Answers `lease_held_cte`."""
+    """Writes the declared auth settings."""
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
@@ -46,7 +50,7 @@ def write_auth_sql(settings: AuthSettings, token: str, deploy_id: str) -> str:
 
 
 def lease_held_cte(token: str) -> str:
-    """The CTE `lease_held_cte`: one row while the lease with this token runs."""
+    """The CTE `held`: one row while the lease with this token is valid."""
     return (
         f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
         "AND expires_at > pg_catalog.clock_timestamp())"
@@ -54,9 +58,9 @@ def lease_held_cte(token: str) -> str:
 
 
 def save_digests_cte() -> str:
-    """The CTE `summed`: digests kept for the kinds whose rows have changed, so that plans needn't compute them.
+    """The CTE `summed`: saves the digests of kinds whose rows have changed, so plans needn't compute them.
 
-    The edition tells of rows that somebody else changes at the same time: then nothing is kept.
+    A changed edition means that rows were changed concurrently; then nothing is saved.
     """
     return (
         "summed AS (UPDATE mosaic_deploy.sums AS kept SET sum = found.sum FROM ("

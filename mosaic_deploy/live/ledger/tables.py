@@ -1,11 +1,11 @@
-"""The tracking tables themselves, in the schema `mosaic_deploy` of the project's own database."""
+"""The definition of the tracking tables."""
 
 from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
 LEDGER_VERSION = 1
-"""The ledger's own layout. A newer one is refused, an older one is brought up to date by `install_sql`."""
+"""Layout of the tracking tables. A newer one is refused."""
 
 _TABLES_SQL = """
 CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
   version integer NOT NULL,
   serial bigint NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL DEFAULT now());
+COMMENT ON TABLE mosaic_deploy.ledger IS 'Layout version of these tables, and a serial number that counts deploys';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   version bigint PRIMARY KEY,
   file text NOT NULL,
@@ -27,7 +28,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   deploy_id text NOT NULL,
   applied_by text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
-COMMENT ON TABLE mosaic_deploy.migrations IS 'Applied migrations, also partly applied ones';
+COMMENT ON TABLE mosaic_deploy.migrations IS 'Migration history';
 COMMENT ON COLUMN mosaic_deploy.migrations.checksum IS 'SHA-256 of the file';
 COMMENT ON COLUMN mosaic_deploy.migrations.semantic_checksum IS
   'SHA-256 of the parsed statements, so comments and layout don''t count';
@@ -64,6 +65,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.settings (
   value jsonb NOT NULL,
   deploy_id text NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+COMMENT ON TABLE mosaic_deploy.settings IS 'Settings as last deployed';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
   id text PRIMARY KEY,
   serial bigint NOT NULL,
@@ -74,17 +76,19 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
   report jsonb,
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at timestamptz);
+COMMENT ON TABLE mosaic_deploy.deploys IS 'One row per deploy, also of migrate rollback, repair, baseline and import';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   holder text NOT NULL,
   token text NOT NULL,
   acquired_at timestamptz NOT NULL,
   expires_at timestamptz NOT NULL);
+COMMENT ON TABLE mosaic_deploy.lease IS 'The deploy lock: who deploys now, and when the lock expires unless it is renewed';
 """
 
 
 def install_sql() -> str:
-    """Creates what is missing. The lock keeps two first deploys from creating the schema at once."""
+    """Creates what is missing. The advisory lock stops two first deploys from creating the schema at once."""
     seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({LEDGER_VERSION}) ON CONFLICT DO NOTHING;"
     lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
     return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES_SQL}{seed}\nEND\n", "mosaic_install")

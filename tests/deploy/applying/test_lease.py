@@ -49,7 +49,7 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     assert isinstance(events[-1].error, PlanStale), "it was read while the other could still write"
     assert isinstance(site.run()[-1], ApplyDone)
     other = site.sql(
-        "select status, report->>'lease_broken_by' as by from mosaic_deploy.deploys where id = 'other'"
+        "select status, report->>'lock_taken_over_by' as by from mosaic_deploy.deploys where id = 'other'"
     )
     assert other == [{"status": "interrupted", "by": "tests"}]
     assert site.plan().plan.changes == ()

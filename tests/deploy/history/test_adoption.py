@@ -93,7 +93,7 @@ def test_a_baseline_knows_meaning_and_parts(site, database):
 def test_a_file_that_cannot_be_parsed_is_recorded_as_it_is(site, database):
     history(site, m1_dump="\\connect x\ncopy a from stdin;\n1\n\\.\n", m2_b="create table b (id int);")
     planned = plan_baseline(known(site), "2")
-    assert [note.code for note in planned.plan.notes] == ["adopted_unread"]
+    assert [note.code for note in planned.plan.notes] == ["recorded_unparsed"]
     write(site, planned, BASELINE)
     assert pending(site) == []
 

@@ -67,7 +67,7 @@ def test_part_by_part_until_nothing_is_left(whole):
 
 def test_a_part_is_recorded_as_one_and_its_checks_are_owed(whole):
     events = whole.run(whole.plan(options=selected(excluded=("auth",))))
-    assert [event.note.code for event in events if isinstance(event, Noted)] == ["checks_owed"]
+    assert [event.note.code for event in events if isinstance(event, Noted)] == ["checks_postponed"]
     planned = whole.plan()
     assert planned.live.ledger_facts["last"]["status"] == "partial"
     assert (planned.checks_pending, planned.has_work) == (True, True)
