@@ -26,10 +26,11 @@ from mosaic_deploy.errors import PlatformFailed
     help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
 )
 def mcp(root: Path, port: int | None) -> None:
-    """Serve plan, apply, status and more to AI agents by the Model Context Protocol.
+    """Serve tools to AI agents over MCP. Includes plan, apply, status and more.
 
     \b
-    In an agent's configuration:  {"command": "mosaic-deploy", "args": ["mcp", "--root", "/path/to/project"]}
+    In the agent's configuration:
+      {"command": "mosaic-deploy", "args": ["mcp", "--root", "/path/to/project"]}
     """
     if importlib.util.find_spec("mcp") is None:
         from mosaic_deploy.installed import install_command

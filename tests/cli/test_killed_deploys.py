@@ -163,11 +163,11 @@ def test_a_lease_of_which_nothing_more_is_known_is_waited_for(sql, killed, run) 
     sql("update mosaic_deploy.deploys set report = report - 'process'")
     held = run("apply", "--local", "--yes", "--lock-timeout", "0")
     assert held.returncode == 1
-    assert "error[lease_held]" in held.stderr
+    assert "error[lock_held]" in held.stderr
     sql("update mosaic_deploy.deploys set report = jsonb_build_object('process', jsonb_build_object("
         f"'host', '{os.uname().nodename}', 'boot', 'another', 'namespaces', '[]'::jsonb, 'pid', {killed}, 'started', 1)) "
         "where status = 'running'")  # fmt: skip
-    assert "error[lease_held]" in run("apply", "--local", "--yes", "--lock-timeout", "0").stderr
+    assert "error[lock_held]" in run("apply", "--local", "--yes", "--lock-timeout", "0").stderr
 
 
 def test_a_lease_that_ran_out_is_taken_and_its_deploy_ended(sql, killed, run, folder: Path) -> None:

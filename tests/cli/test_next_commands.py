@@ -32,7 +32,7 @@ _ALL = "--local --env staging --project a-1"
         ("mosaic-deploy sql -- 'select 1'", f"mosaic-deploy sql {_ALL} --in 'an app' -- 'select 1'"),
         ("MOSAIC_API_KEY=x mosaic-deploy status", f"MOSAIC_API_KEY=x mosaic-deploy status {_ALL} 'an app'"),
         ("mosaic-deploy local status", "mosaic-deploy local status"),
-        ("mosaic-deploy explain lease_held", "mosaic-deploy explain lease_held"),
+        ("mosaic-deploy explain lock_held", "mosaic-deploy explain lock_held"),
         ("mosaic-deploy nothing", "mosaic-deploy nothing"),
         ("mosaic-deploy 'open quote", "mosaic-deploy 'open quote"),
         ("git push", "git push"),

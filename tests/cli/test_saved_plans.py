@@ -63,7 +63,7 @@ def test_a_run_that_is_repeated_does_nothing_twice(run, saved):
     # … and is no licence for what came after.
     (saved.parent / "public/about.html").write_text("more")
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_moved"
+    assert error["code"] == "saved_plan_stale"
     assert "this very plan was applied since" in str(error["message"])
     assert "about.html (edited)" in str(error["message"])
 
@@ -91,7 +91,7 @@ def test_what_moved_on_disk_is_said(run, saved, path, content, said):
     else:
         (saved.parent / path).write_text(content)
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_moved"
+    assert error["code"] == "saved_plan_stale"
     assert str(error["message"]).splitlines()[1:] == [f"  - {said}"]
     [action] = error["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --local -o json"
@@ -142,7 +142,7 @@ def test_a_plan_without_changes(run, folder):
     assert ended.returncode == 0
     assert run("apply", "plan.json").stdout.startswith("No changes.")
     (folder / "public/new.html").write_text("x")
-    assert refused(run, "plan.json")["code"] == "plan_moved"
+    assert refused(run, "plan.json")["code"] == "saved_plan_stale"
 
 
 OTHERS = {
@@ -158,7 +158,7 @@ OTHERS = {
 def test_options_that_say_otherwise_are_refused(run, saved, words):
     error = refused(run, "plan.json", *words)
     assert error["code"] == "usage"
-    assert f"says otherwise than {words[0]}." in str(error["message"])
+    assert f"{words[0]} contradicts the saved plan" in str(error["message"])
 
 
 def test_options_that_say_the_same_are_fine(run, saved):
@@ -171,7 +171,7 @@ def test_an_environment_is_kept_and_another_one_refused(run, live):
         manifest.write("environments:\n  staging: {static: {prune: true}}\n  live: {}\n")
     assert run("plan", "--local", "--env", "staging", "--out", "plan.json").returncode == 0
     error = refused(run, "plan.json", env={"MOSAIC_ENV": "live"})
-    assert error["message"] == "plan.json was made for staging, and MOSAIC_ENV is live"
+    assert error["message"] == "plan.json was made for staging, but MOSAIC_ENV is live"
     ended = run("apply", "plan.json", "-o", "json")
     assert json.loads(ended.stdout)["plan"]["environment"] == "staging"
 
@@ -185,9 +185,9 @@ def test_a_plan_for_the_account_keeps_to_its_address_and_project(run, live, plat
     elsewhere = {**account, "MOSAIC_API_URL": platform.url.replace("127.0.0.1", "localhost")}
     assert "was made for" in str(refused(run, "plan.json", env=elsewhere)["message"])
     other = {**account, "MOSAIC_PROJECT_ID": "other-1a2"}
-    assert f"is for the project {project}" in str(refused(run, "plan.json", env=other)["message"])
+    assert f"is for project {project}" in str(refused(run, "plan.json", env=other)["message"])
     error = refused(run, "plan.json", "--local")
-    assert "says otherwise than --local" in str(error["message"])
+    assert "--local contradicts the saved plan" in str(error["message"])
     keyless = refused(run, "plan.json")
     assert [action["command"] for action in keyless["next_actions"]] == ["mosaic-deploy login -o json"]
     assert run("apply", "plan.json", env=account).returncode == 0
@@ -213,14 +213,14 @@ def shapeless(document: dict) -> str:
 
 
 DAMAGED = {
-    "edited by hand": (edited, "plan_file_refused", "was changed after it was written"),
-    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_refused", "isn't a whole plan"),
-    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_refused", "isn't a whole plan"),
-    "of a newer format": (newer, "plan_file_refused", "this one knows formats up to 1"),
-    "edited with care": (forged, "plan_moved", "the plan itself: static:about.html"),
-    "another shape": (shapeless, "plan_file_refused", "doesn't have a saved plan's shape"),
+    "edited by hand": (edited, "plan_file_invalid", "was changed after it was written"),
+    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_invalid", "isn't a whole plan"),
+    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_invalid", "isn't a whole plan"),
+    "of a newer format": (newer, "plan_file_invalid", "this one knows formats up to 1"),
+    "edited with care": (forged, "saved_plan_stale", "the plan itself: static:about.html"),
+    "another shape": (shapeless, "plan_file_invalid", "doesn't have a saved plan's shape"),
     "a name twice": (
-        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_refused", "a name is there twice",
+        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_invalid", "a name is there twice",
     ),
 }  # fmt: skip
 
@@ -256,7 +256,7 @@ def test_what_is_named_as_a_plan_and_is_none(run, live, content):
     if content is not None:
         (live / "bad.json").write_text(content)
     error = refused(run, "bad.json")
-    assert error["code"] == "plan_file_refused"
+    assert error["code"] == "plan_file_invalid"
     assert [action["command"] for action in error["next_actions"]] == [
         "mosaic-deploy plan --out bad.json -o json"
     ]
@@ -278,7 +278,7 @@ def test_layout_does_not_count(run, saved):
 def test_what_a_plan_prints_is_no_saved_plan(run, live):
     (live / "plan.json").write_text(run("plan", "--local", "-o", "json").stdout)
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_file_refused"
+    assert error["code"] == "plan_file_invalid"
     assert "made with --out" in str(error["hint"])
 
 
@@ -297,10 +297,10 @@ def test_what_is_no_plan_is_not_overwritten(run, live):
         before = (live / "mosaic.yaml").read_text()
         ended = run("plan", "--local", "--out", name)
         assert ended.returncode == 1
-        assert "error[plan_file_refused]" in ended.stderr
+        assert "error[plan_file_invalid]" in ended.stderr
         assert (live / "mosaic.yaml").read_text() == before
     assert run("plan", "--local", "--out", "nowhere/plan.json").returncode == 1
-    assert "error[plan_file_refused]" in run("plan", "--local", "--out", "public/plan.json").stderr
+    assert "error[usage]" in run("plan", "--local", "--out", "public/plan.json").stderr
     assert run("plan", "--local", "--out", "-").returncode == 2
     assert sorted(p.name for p in live.iterdir() if "plan" in p.name) == []
 
@@ -386,7 +386,7 @@ def test_a_dry_run_asks_whether_it_would_be_applied(run, saved):
         "Plan: 1 to add, 0 to change, 0 to destroy.",
     )
     (saved.parent / "public/about.html").write_text("other")
-    assert "error[plan_moved]" in run("apply", "plan.json", "--dry-run").stderr
+    assert "error[saved_plan_stale]" in run("apply", "plan.json", "--dry-run").stderr
 
 
 def test_a_selection_is_saved_and_applied(run, live):
@@ -423,7 +423,7 @@ def test_what_is_no_selector_is_a_usage_error(run, folder):
     assert "did you mean 'static'?" in ended.stderr
     missed = run("plan", "--local", "--only", "static:indx.html")
     assert (missed.returncode, "did you mean static:index.html?" in missed.stderr) == (1, True)
-    assert "error[selection_refused]" in missed.stderr
+    assert "error[selection_invalid]" in missed.stderr
 
 
 def test_no_value_of_a_variable_is_in_a_plan(run, live):
@@ -475,7 +475,7 @@ def test_a_saved_plan_that_another_deploy_made_stale_is_made_anew_not_run_again(
     assert run("sql", "--local", lease).returncode == 0
     error = json.loads(run("apply", "plan.json", "--force-unlock", "-o", "json").stdout)["error"]
     assert error["code"] == "plan_stale"
-    assert error["hint"] == "read a new plan, and apply that"
+    assert error["hint"] == "make a new plan, review it and apply that one"
     assert [action["command"] for action in error["next_actions"]] == [
         "mosaic-deploy plan --out plan.json --local -o json"
     ]

@@ -44,7 +44,7 @@ def test_a_failure_of_the_platform_offers_a_ticket_that_can_be_sent(run, folder:
         text = run(*arguments, env=env)
         assert text.returncode == 1
         assert (
-            "next: tell the platform's support; it is shown before it is sent (yours to decide):  mosaic-deploy ticket"
+            "next: report this to support (shown before it is sent) (yours to decide):  mosaic-deploy ticket"
             in text.stderr
         )
         error = json.loads(run(*arguments, "-o", "json", env=env).stdout)["error"]
@@ -145,7 +145,7 @@ def test_files_that_the_platform_failed_offer_one_ticket(other: errors.MosaicErr
     failed = failures.error(0)
     assert isinstance(failed, errors.TransfersFailed)
     offer_ticket(failed, "mosaic-deploy apply", Scope())
-    assert all("Files that failed: 2." in (action.command or "") for action in failed.next_actions)
+    assert all("Failed files: 2." in (action.command or "") for action in failed.next_actions)
     assert len(failed.next_actions) == offered
 
 
@@ -184,7 +184,7 @@ def test_a_person_at_the_terminal_is_told_that_the_message_is_read(folder: Path,
             text=True,
         ) as process:
             assert process.stderr
-            assert "Ctrl-D on a line of its own ends it" in process.stderr.readline()
+            assert "press Ctrl-D on an empty line" in process.stderr.readline()
             os.write(primary, b"since noon\n\x04")
             assert process.wait(60) == 0
         os.close(primary)

@@ -89,7 +89,7 @@ def test_a_pull_request_is_planned_commented_and_applied(job: Job, comments: Com
     again = job("plan", "--local")
     assert again.returncode == 0
     assert job.outputs["changes"] == "false"
-    assert "Nothing differs any more." in comments.kept[0]["body"]
+    assert "No changes." in comments.kept[0]["body"]
 
 
 def test_the_comment_is_updated_in_place_and_only_when_it_says_something_else(
@@ -121,14 +121,14 @@ def test_a_comment_that_can_not_be_written_fails_no_job(job: Job, comments: Comm
     job.pull_request()
     planned = job("plan", "--local")
     assert planned.returncode == 0
-    assert "::warning title=mosaic-deploy::the comment wasn't written: GitHub answered 403" in planned.stdout
+    assert "::warning title=mosaic-deploy::can't write the comment: GitHub returned HTTP 403" in planned.stdout
 
 
 def test_a_fork_without_secrets_is_validated(job: Job, comments: Comments, folder: Path) -> None:
     job.pull_request(source="stranger/it")
     planned = job("plan", env={"MOSAIC_API_KEY": ""})
     assert planned.returncode == 0, planned.stderr
-    assert "::notice title=mosaic-deploy::This run has no key" in planned.stdout
+    assert "::notice title=mosaic-deploy::Validated only, without a plan" in planned.stdout
     (folder / "sql/2_bad.sql").write_text("selec")
     assert job("plan", env={"MOSAIC_API_KEY": ""}).returncode == 1
     assert comments.kept == []
@@ -143,7 +143,7 @@ def test_a_pull_request_of_dependabot_is_validated(job: Job, *, sender: bool) ->
     actor = {} if sender else {"GITHUB_ACTOR": "dependabot[bot]"}
     planned = job("plan", env={"MOSAIC_API_KEY": "", **actor})
     assert planned.returncode == 0, planned.stderr
-    assert "::notice title=mosaic-deploy::This run has no key" in planned.stdout
+    assert "::notice title=mosaic-deploy::Validated only, without a plan" in planned.stdout
     assert set(job.outputs) == OUTPUTS
     assert set(job.outputs.values()) == {""}
     job.event({"sender": {"login": "dependabot[bot]"}})

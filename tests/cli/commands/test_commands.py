@@ -118,7 +118,7 @@ def test_a_dry_run_changes_nothing(run, folder):
 def test_apply_without_consent_fails_and_a_piped_y_does_not_count(run, folder):
     ended = run("apply", "--local", input="y\n")
     assert ended.returncode == 1
-    assert "error[consent_missing]" in ended.stderr
+    assert "error[confirmation_required]" in ended.stderr
     assert "mosaic-deploy apply --local --yes" in ended.stderr
     assert run("plan", "--local", "--detailed-exitcode").returncode == 2
 

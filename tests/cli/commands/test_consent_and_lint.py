@@ -102,7 +102,7 @@ def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
 def test_what_allow_cannot_mean(run, folder, given):
     refused = run("apply", "--local", "--allow", given)
     assert refused.returncode == 2
-    assert "neither destructive nor prune=N" in refused.stderr
+    assert "use destructive, or prune=N" in refused.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
@@ -115,7 +115,7 @@ def test_a_person_is_asked_about_the_number_also_with_yes(environment, stranger,
 def test_allow_alone_is_no_yes(run, shop):
     refused = run("apply", "--local", "--allow", "destructive")
     assert refused.returncode == 1
-    assert "error[consent_missing]" in refused.stderr
+    assert "error[confirmation_required]" in refused.stderr
 
 
 def test_allow_destructive_beforehand(run, shop):
@@ -144,7 +144,7 @@ def test_other_silenced_hazards_are_counted(run, shop):
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
 def test_a_person_is_asked_also_with_yes(environment, shop, answer, code):
     found, shown = answered(environment, shop, answer, "apply", "--local", "--yes")
-    assert "This destroys data: drops table t (≈2.1 k rows). Apply all the same? [y/N]" in shown
+    assert "This destroys data: drops table t (≈2.1 k rows). Apply anyway? [y/N]" in shown
     assert (found, "error[declined]" in shown) == (code, code == 1)
 
 
@@ -193,7 +193,7 @@ def test_what_only_a_person_may_decide_is_marked(run, shop):
     [(command, needs)] = _ways(run, "apply", "--local", "--yes")
     assert ("--allow destructive" in command, needs) == (True, True)
     told = run("apply", "--local", "--yes").stderr
-    assert "  next: agree beforehand (yours to decide):  mosaic-deploy apply --local --yes --allow" in told
+    assert "  next: to approve this (yours to decide):  mosaic-deploy apply --local --yes --allow" in told
     (shop / "sql/2_drop.sql").write_text("create table u (id bigint);")
     assert [needs for _, needs in _ways(run, "apply", "--local")] == [False]
     (shop / "sql/1_t.sql").write_text("create table t (id int);")

@@ -33,7 +33,7 @@ def test_what_is_there_is_found(run, tmp_path: Path) -> None:
     _put(tmp_path, "assets/film.mp4", "node_modules/x/migrations/1_x.sql", ".git/1_x.sql")
     ended = run("init", "-o", "json")
     assert json.loads(ended.stdout)["notes"] == [
-        "database.migrations is db/migrations; these look like migrations, too: seeds"
+        "database.migrations is db/migrations; these folders also look like migrations: seeds"
     ]
     manifest = read_manifest(tmp_path)
     assert manifest.database and manifest.database.migrations == "db/migrations"
@@ -44,7 +44,7 @@ def test_what_is_there_is_found(run, tmp_path: Path) -> None:
 
 def test_a_site_that_is_not_built_yet(run, tmp_path: Path) -> None:
     _put(tmp_path, "package.json")
-    assert "note: no built site was found: run your build" in run("init").stdout
+    assert "note: no built site found: run your build" in run("init").stdout
     assert read_manifest(tmp_path).static is None
 
 
@@ -56,7 +56,7 @@ def test_what_it_makes_is_said(run, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all((tmp_path / "new/sub" / name).is_file() for name in document["written"])
     said = run("init", "it's new").stdout.splitlines()
-    assert said[:2] == ["made the folder it's new", "wrote it's new/public/index.html"]
+    assert said[:2] == ["created folder it's new", "created it's new/public/index.html"]
     assert said[-1].endswith(shlex.join(["mosaic-deploy", "apply", "--local", "it's new"]))
     assert json.loads(run("init", "-o", "json").stdout)["made"] == []
 
@@ -64,7 +64,7 @@ def test_what_it_makes_is_said(run, tmp_path: Path) -> None:
 def test_a_page_beside_the_manifest_is_told_of(run, tmp_path: Path) -> None:
     _put(tmp_path, "index.html", "style.css")
     said = run("init").stdout
-    assert "note: index.html isn't published where it lies" in said
+    assert "note: index.html isn't deployed from the project folder" in said
     assert not (tmp_path / "public").exists()
     assert read_manifest(tmp_path).static is None
     # The way it tells is one.
@@ -118,7 +118,7 @@ def test_a_workflow_for_a_folder_of_a_repository(run, tmp_path: Path) -> None:
     assert "../../.github/workflows/mosaic.yml" in document["written"]
     text = (tmp_path / ".github/workflows/mosaic.yml").read_text()
     assert 'path: "apps/my site"' in text
-    assert ("@COMMIT" in text) == any("put in the repository and the commit" in n for n in document["notes"])
+    assert ("@COMMIT" in text) == any("with the repository and a commit" in n for n in document["notes"])
     assert "pip install" not in text
     (tmp_path / ".github/workflows/mosaic.yml").write_text("ours")
     assert run("init", "--github", "other").returncode == 0
@@ -137,7 +137,7 @@ def test_a_workflow_for_a_project_that_is_there(run, tmp_path: Path) -> None:
     workflow.write_text("ours")
     again = run("init", "--github")
     assert again.returncode == 1
-    assert "error[source_refused]: .github/workflows/mosaic.yml is there already" in again.stderr
+    assert "error[file_exists]: .github/workflows/mosaic.yml already exists" in again.stderr
     assert workflow.read_text() == "ours"
     workflow.unlink()
     assert "left mosaic.yml as it is" in run("init", "--github").stdout
@@ -157,7 +157,7 @@ def test_nothing_is_overwritten(run, tmp_path: Path) -> None:
     (tmp_path / "AGENTS.md").write_text("mine")
     refused = run("init")
     assert refused.returncode == 1
-    assert "error[source_refused]: mosaic.yml is there already" in refused.stderr
+    assert "error[file_exists]: mosaic.yml already exists" in refused.stderr
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {
         "mosaic.yml": "mine",
         "AGENTS.md": "mine",

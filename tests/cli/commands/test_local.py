@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -
     refused = run(home, "start", "--port", str(port))
     assert refused.returncode == 1
     assert (
-        f"error[platform_failed]: can't listen on port {port}: another program is using it" in refused.stderr
+        f"error[port_unavailable]: port {port} can't be listened on: another program uses it" in refused.stderr
     )
     assert run_platform(home, "reset")["status"] == "reset"
 
@@ -97,7 +97,7 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     file = tmp_path / "backup.tgz"
     nowhere = run(own_home, "backup", str(tmp_path / "no" / "x"))
     assert nowhere.returncode == 1
-    assert "error[source_unreadable]" in nowhere.stderr
+    assert "error[write_failed]" in nowhere.stderr
     assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
     piped = run(own_home, "backup", "-")
     assert (piped.returncode, "name a file" in piped.stderr) == (2, True)

@@ -44,10 +44,10 @@ def test_a_key_in_the_keyring_is_tried_kept_used_and_forgotten(run, platform, en
     assert platform.api_key not in ended.stdout + ended.stderr + file.read_text()
     assert platform.api_key in kept.read_text()
     assert run("projects", "list", env=env).returncode == 0
-    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert run("logout", env=env).stdout == f"Logged out. API key for {platform.url} deleted\n"
     assert platform.api_key not in kept.read_text() + file.read_text()
     assert run("projects", "list", env=env).returncode == 1
-    assert run("logout", env=env).stdout.startswith("There is no key kept")
+    assert run("logout", env=env).stdout.startswith("No API key saved for")
 
 
 def test_a_key_is_in_one_place(run, platform, env, kept, file) -> None:
@@ -75,15 +75,15 @@ def test_a_locked_keyring_is_no_missing_key(run, platform, env, kept, file) -> N
     for command in (["projects", "list"], ["logout"]):
         failed = run(*command, env=env)
         assert failed.returncode == 1
-        assert "error[source_unreadable]: the keyring can't be read: it is locked\n" in failed.stderr
+        assert "error[key_store_failed]: can't read the system keyring: it is locked\n" in failed.stderr
     again = run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
-    assert "error[source_unreadable]: the keyring doesn't take the key: it is locked\n" in again.stderr
+    assert "error[key_store_failed]: can't save the key in the system keyring: it is locked\n" in again.stderr
     kept.with_name("locked").unlink()
     assert run("projects", "list", env=env).returncode == 0
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> None:
-    for backend, said in (("null", "doesn't keep the key"), ("fail", "doesn't take the key: No recommended")):
+    for backend, said in (("null", "didn't store the key"), ("fail", "can't save the key in the system keyring: No recommended")):
         whole = {**env, "PYTHON_KEYRING_BACKEND": f"keyring.backends.{backend}.Keyring"}
         failed = run("login", "--keyring", env=whole, input=f"{platform.api_key}\n")
         assert failed.returncode == 1
@@ -95,14 +95,14 @@ def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> 
 def test_a_key_that_the_file_does_not_tell_of_is_forgotten_too(run, platform, env, kept, file) -> None:
     run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
     file.unlink()
-    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert run("logout", env=env).stdout == f"Logged out. API key for {platform.url} deleted\n"
     assert platform.api_key not in kept.read_text()
 
 
 def test_logout_needs_no_keyring_that_was_never_asked_for(run, platform, env, kept) -> None:
     run("login", env=env, input=f"{platform.api_key}\n")
     kept.with_name("locked").touch()
-    assert run("logout", env=env).stdout == "The key is forgotten.\n"
+    assert run("logout", env=env).stdout == f"Logged out. API key for {platform.url} deleted\n"
 
 
 def test_without_the_package_it_says_what_installs_it(run, env, tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_without_the_package_it_says_what_installs_it(run, env, tmp_path: Path) 
     (tmp_path / "sitecustomize.py").write_text(hidden)
     failed = run("login", "--keyring", env={**env, "PYTHONPATH": str(tmp_path)}, input="mk_x\n")
     assert failed.returncode == 2
-    assert "--keyring needs a package that isn't installed, keyring: pip install " in failed.stderr
+    assert "--keyring needs the package keyring; install it: pip install " in failed.stderr

@@ -67,7 +67,7 @@ def test_status_then_edit_then_repair(run, folder):
     assert "repair --accept 1_t.sql --local" in listed.stdout
     asked = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", input="y\n")
     assert asked.returncode == 1
-    assert "error[consent_missing]" in asked.stderr
+    assert "error[confirmation_required]" in asked.stderr
     done = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", "--yes")
     assert done.returncode == 0
     assert "~ 1_t.sql" in done.stdout
@@ -114,7 +114,7 @@ def test_nothing_to_roll_back(run, folder):
     assert run("apply", "--local", "--yes").returncode == 0
     assert run("migrate", "rollback", "--local", "--yes").returncode == 0
     ended = run("migrate", "rollback", "--local")
-    assert (ended.returncode, ended.stdout) == (0, "Nothing to roll back: no migration is applied.\n")
+    assert (ended.returncode, ended.stdout) == (0, "Nothing to roll back: no migrations are applied.\n")
     document = json.loads(run("migrate", "rollback", "--local", "-o", "json").stdout)
     assert (document["type"], document["changes"]) == ("plan", [])
 

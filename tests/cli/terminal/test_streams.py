@@ -72,14 +72,14 @@ def test_a_reader_that_went_away_is_no_news(shell, line):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("command", ["--version", "schema", "validate nowhere -o json", "explain lease_held"])
+@pytest.mark.parametrize("command", ["--version", "schema", "validate nowhere -o json", "explain lock_held"])
 def test_a_full_disk_is_said(shell, command):
     ended = shell(f"m {command} > /dev/full")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "defect" not in ended.stderr
     if command != "--version":
-        assert "error: stdout can't be written: No space left on device" in ended.stderr
+        assert "error: can't write to stdout: No space left on device" in ended.stderr
 
 
 @pytest.mark.parametrize(

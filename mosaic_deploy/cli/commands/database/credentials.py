@@ -25,7 +25,7 @@ def credentials(
     reveal: bool,
     target_options: TargetOptions,
 ) -> None:
-    """Show the database connection details, for psql and drivers. The password is masked by default.
+    """Show the database connection details. The password is masked unless you pass --reveal.
 
     \b
     Examples:

@@ -38,7 +38,7 @@ def ticket(
 
     \b
     Example:
-      mosaic-deploy ticket --subject "Deploys fail with HTTP 503" --message "Since 9:00 UTC."
+      mosaic-deploy ticket --subject "HTTP 503" --message "Since 9:00 UTC."
     """
     text = (_read_message(screen) if message == "-" else message).strip()
     if not subject.strip() or not text:

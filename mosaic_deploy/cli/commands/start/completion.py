@@ -12,12 +12,12 @@ from mosaic_deploy.cli.render.screen import Screen
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a shell completion script. Save it to a file and source that in ~/.bashrc or ~/.zshrc.
+    """Print a shell completion script. Save it to a file and source that in ~/.bashrc or ~/.zshrc;
+    fish reads ~/.config/fish/completions/mosaic-deploy.fish.
 
     \b
-    Examples:
+    Example:
       mosaic-deploy completion bash > ~/.mosaic-deploy-complete.bash
-      mosaic-deploy completion fish > ~/.config/fish/completions/mosaic-deploy.fish
     """
     kind = get_completion_class(shell)
     assert kind is not None
