@@ -44,7 +44,7 @@ def test_a_failure_of_the_platform_offers_a_ticket_that_can_be_sent(run, folder:
         text = run(*arguments, env=env)
         assert text.returncode == 1
         assert (
-            "next: tell the platform's support; it is shown before it is sent (yours to decide):  mosaic-deploy ticket"
+            "next: tell the platform's support; it is shown before it is sent (your decision):  mosaic-deploy ticket"
             in text.stderr
         )
         error = json.loads(run(*arguments, "-o", "json", env=env).stdout)["error"]
