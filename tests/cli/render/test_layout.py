@@ -54,7 +54,7 @@ PLAN = Plan(
 )
 ERROR = MigrationFailed(
     'relation "customers" does not exist',
-    location=Location("migrations/0003_fill.sql", 12, 900, LONG_SQL),
+    location=Location("migrations/0003_fill.sql", 12, 300, LONG_SQL),
     problems=[
         Problem(
             "is edited since it was applied", Location("a.sql", 1, 2, "select 1"), hint="restore it\nselect 2"
