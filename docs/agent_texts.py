@@ -1,6 +1,6 @@
-"""Makes llms.txt and skills/mosaic-deploy/SKILL.md from the commands, the manifest's schema and the errors.
+"""Generates llms.txt and skills/mosaic-deploy/SKILL.md from the commands, the manifest's schema and the errors.
 
-.venv/bin/python docs/agent_texts.py; a test fails where they aren't what it would write.
+Run `.venv/bin/python docs/agent_texts.py`; a test fails if the files are out of date.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ ROOT = Path(__file__).resolve().parent.parent
 _PAGES = ("agents", "cli", "manifest", "migrations", "errors", "lint", "local", "github", "self-hosting")
 _ABOUT = {
     "cli": "Every command and option, exit codes, output formats and environment variables.",
-    "errors": "Every error code: what it means, its causes, what to do.",
-    "architecture": "How it is built, and what is known of the hosted platform.",
-    "benchmarks": "How fast it is, beside its neighbours.",
+    "errors": "Every error code: meaning, causes and fix.",
+    "architecture": "How it is built, and what is known about the hosted platform.",
+    "benchmarks": "How fast it is, compared with similar tools.",
 }
-"""Pages that don't begin with what they are about."""
+"""Descriptions of pages that don't begin with one."""
 _SCHEMAS = ("mosaic", "plan", "event", "error")
-_ASIDE = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
-"""Commands that llms.txt has and the skill needn't: for people, for servers, or long-running."""
-_DEPENDS = {"plan_stale": "depends: of `apply` with a manifest yes; of a saved plan and over MCP no"}
-"""Codes whose errors differ in that, by who meets them."""
-_DRAWN = re.compile(r"(\w+) {2,}([a-z_]+) {2,}(\S.*)")
+_SKILL_EXCLUDES = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
+"""Commands that the skill leaves out: for people, for servers, or long-running."""
+_RETRYABLE = {"plan_stale": "by `apply` with a manifest: yes; with a saved plan or over MCP: no"}
+"""Codes that are retryable in some situations only."""
+_ERROR_LINE = re.compile(r"(\w+) {2,}([a-z_]+) {2,}(\S.*)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def texts() -> dict[str, str]:
-    """Path from the project's folder → what the file should hold."""
+    """Path in the repository → content."""
     return {"llms.txt": _llms(), "skills/mosaic-deploy/SKILL.md": _skill()}
 
 
@@ -44,17 +44,16 @@ def _llms() -> str:
     parts = [
         "# mosaic-deploy",
         "",
-        "> Deploys a project to Mosaic (PostgreSQL, static hosting, object storage, sign-in by mail) from one file, "
-        "mosaic.yaml: validate, plan, apply, verify. The whole platform also runs on your own machine, without an "
-        "account.",
+        "> Deploys a project to Mosaic (PostgreSQL, static hosting, object storage, magic-link sign-in) from one file, "
+        "mosaic.yaml: validate, plan, apply, verify. The whole platform also runs on your machine, without an account.",
         "",
         *_llms_notes(),
         "",
         "## Documentation",
         "",
         *(f"- [{name}.md](docs/{name}.md): {_about(name)}" for name in _PAGES),
-        "- [SKILL.md](skills/mosaic-deploy/SKILL.md): the workflow, the rules of consent, fields, commands and error "
-        "codes on one page.",
+        "- [SKILL.md](skills/mosaic-deploy/SKILL.md): the workflow, the rules, and every field, command and error "
+        "code on one page.",
         "",
         "## Schemas",
         "",
@@ -72,31 +71,31 @@ def _llms() -> str:
         "",
         f"- [architecture.md](docs/architecture.md): {_about('architecture')}",
         f"- [benchmarks.md](docs/benchmarks.md): {_about('benchmarks')}",
-        "- [CHANGELOG.md](CHANGELOG.md): what changed, release by release.",
-        "- [examples/todo](examples/todo/mosaic.yaml): a whole project.",
+        "- [CHANGELOG.md](CHANGELOG.md): the changes in each release.",
+        "- [examples/todo](examples/todo/mosaic.yaml): a complete project.",
     ]
     return "\n".join(parts) + "\n"
 
 
 def _llms_notes() -> Iterator[str]:
-    yield "- Rehearse first: `--local` on any command means the platform on this machine, started if need be."
+    yield "- Try it locally first: `--local` on any command uses the platform on this machine and starts it if needed."
     yield "- `--output json` prints one document, also on failure; an error has `code`, `location`, `hint`, `next_actions`."
-    yield "- `mosaic-deploy schema` prints the manifest's JSON Schema; `mosaic-deploy explain CODE` cause and cure of a code."
-    yield "- `mosaic-deploy mcp` serves the same as tools of the Model Context Protocol."
-    yield "- What destroys data needs a person's agreement: don't pass `--allow` on your own."
+    yield "- `mosaic-deploy schema` prints the manifest's JSON Schema; `mosaic-deploy explain CODE` explains an error code."
+    yield "- `mosaic-deploy mcp` serves the same operations as MCP tools."
+    yield "- Destructive changes need a person's decision: don't pass `--allow` on your own."
 
 
 def _skill() -> str:
     template = (ROOT / "docs" / "skill_template.txt").read_text(encoding="utf-8")
     parts = {
         "FIELDS": [
-            f"| `{path}` | {kind} | {told} |"
-            for path, kind, told in _fields(read_schema("mosaic.schema.json"))
+            f"| `{path}` | {kind} | {meaning} |"
+            for path, kind, meaning in _fields(read_schema("mosaic.schema.json"))
         ],
         "COMMANDS": [
             f"| `{_usage(name, command)}` | {_help(command)} |"
             for name, command in _commands()
-            if name.split()[1] not in _ASIDE and not isinstance(command, click.Group)
+            if name.split()[1] not in _SKILL_EXCLUDES and not isinstance(command, click.Group)
         ],
         "CODES": [f"| `{code}` | {meaning} | {again} |" for code, meaning, again in _codes()],
     }
@@ -106,7 +105,7 @@ def _skill() -> str:
 
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command and group below the program's own, in the order of its help."""
+    """Every command and group, in the order of the program's help."""
     yield from _below(cli, "mosaic-deploy")
 
 
@@ -121,7 +120,7 @@ def _below(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]
 
 
 def _usage(name: str, command: click.Command) -> str:
-    """The command below the program with its arguments; a bar would end a table's cell."""
+    """The command with its arguments, without the program; a `|` would end a table's cell."""
     words = (
         each.make_metavar(click.Context(command))
         for each in command.params
@@ -137,19 +136,19 @@ def _help(command: click.Command) -> str:
 
 
 def _codes() -> Iterator[tuple[str, str, str]]:
-    """Code, meaning, and whether the same command may succeed later by itself, as errors.py draws them."""
+    """(code, meaning, retryable) from the tree in errors' docstring."""
     kinds = {kind.__name__: kind for kind in errors.all_errors()}
-    for name, code, meaning in _DRAWN.findall(errors.__doc__ or ""):
-        told = meaning if meaning.endswith("…") else f"{meaning.rstrip('.')}."
+    for name, code, meaning in _ERROR_LINE.findall(errors.__doc__ or ""):
+        sentence = meaning if meaning.endswith("…") else f"{meaning.rstrip('.')}."
         yield (
             code,
-            f"{told[0].upper()}{told[1:]}",
-            _DEPENDS.get(code) or ("yes" if kinds[name].retryable else "no"),
+            f"{sentence[0].upper()}{sentence[1:]}",
+            _RETRYABLE.get(code) or ("yes" if kinds[name].retryable else "no"),
         )
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
-    """(dotted path, type, meaning) of every field that stands in a table of its own in the manifest."""
+    """(dotted path, type, meaning) of every field of the manifest."""
     for name, field in schema.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         kind = _kind(field) + (", required" if name in schema.get("required", ()) else "")
@@ -172,12 +171,12 @@ def _kind(field: dict[str, Any]) -> str:
 
 def _schema_line(name: str) -> str:
     schema = read_schema(f"{name}.schema.json")
-    told = schema["description"].partition(". ")[0].rstrip(".")
-    return f"- [{name}.schema.json](schemas/{name}.schema.json): {told}."
+    sentence = schema["description"].partition(". ")[0].rstrip(".")
+    return f"- [{name}.schema.json](schemas/{name}.schema.json): {sentence}."
 
 
 def _about(page: str) -> str:
-    """What a page is about: the first sentence of its prose, where that tells."""
+    """A page's description, by default the first sentence of its prose."""
     if page in _ABOUT:
         return _ABOUT[page]
     prose = _LINK.sub(r"\1", _FENCE.sub("", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")))

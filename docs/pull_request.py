@@ -1,6 +1,6 @@
-"""Makes docs/pull-request.png: the comment that `ci plan` writes, as it reads on a page.
+"""Makes docs/pull-request.png: the comment that `ci plan` writes, rendered as on GitHub.
 
-python docs/pull_request.py, with chromium installed; it uses the embedded platform.
+Run `python docs/pull_request.py`; it needs chromium and uses an embedded platform.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _comment(scratch: Path) -> str:
-    """What `ci plan` says of the todo app with three edits, on a platform of its own."""
+    """The comment on three edits of the todo app."""
     project = scratch / "todo"
     shutil.copytree(HERE.parent / "examples" / "todo", project)
     environ = {
@@ -50,8 +50,8 @@ def _comment(scratch: Path) -> str:
             "ALTER TABLE people DROP COLUMN joined_at;\n"
         )
         page = scratch / "summary"
-        told = {"GITHUB_STEP_SUMMARY": str(page), "GITHUB_SHA": "3f1c2d9a7b5e4860"}
-        subprocess.run([*run, "ci", "plan", "--local", str(project)], env={**environ, **told}, check=True)
+        github = {"GITHUB_STEP_SUMMARY": str(page), "GITHUB_SHA": "3f1c2d9a7b5e4860"}
+        subprocess.run([*run, "ci", "plan", "--local", str(project)], env={**environ, **github}, check=True)
         return page.read_text(encoding="utf-8")
     finally:
         subprocess.run([*run, "local", "stop"], env=environ, check=True)

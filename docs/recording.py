@@ -1,7 +1,7 @@
-"""Makes docs/dev.svg: a session of `mosaic-deploy dev`, as the program writes it while files are really edited.
+"""Makes docs/dev.svg: a recording of `mosaic-deploy dev` while files are edited.
 
-.venv/bin/python docs/recording.py. It uses an embedded platform of its own. What is written, and the times that are told,
-are as they were; only the pauses between two lines are made fit for reading.
+Run `.venv/bin/python docs/recording.py`; it uses its own embedded platform. The output is real, and so are the times in
+it; only the pauses between lines are adjusted for reading.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
 PROGRAM = Path(sys.executable).with_name("mosaic-deploy")
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 _COLUMNS, _ROWS = 104, 25
 _FONT, _LINE = 13, 19
-"""Pixels; a character is six tenths of its height wide."""
+"""Pixels. A character's width is 0.6 of its height."""
 _WIDTH = _COLUMNS * _FONT * 0.6 + 32
 _HEIGHT = _ROWS * _LINE + 24
 _SHORTEST, _LONGEST, _BETWEEN = 0.04, 0.7, 1.6
-"""Seconds between two lines of one act, at least and at most, and between two acts."""
+"""Seconds: the shortest and longest pause between two lines, and the pause between two steps."""
 _LAST = 5.0
 
 PAGE = "<!doctype html>\n<link rel=stylesheet href=/style.css>\n<h1>Shop</h1>\n"
@@ -47,21 +47,21 @@ RIGHT = f"{DRAFT}CREATE INDEX ON items (price);\n"
 
 
 @dataclass(frozen=True)
-class Said:
-    """A line, and how many seconds after the one before it is shown."""
+class Line:
+    """A line of output, and the seconds to wait before it."""
 
     text: Text
     pause: float
 
 
 class Session:
-    """The program in a terminal that knows colours and nothing else, and what it has said."""
+    """`mosaic-deploy dev` in a terminal with colours but without cursor movement, and its output."""
 
     def __init__(self, project: Path, home: Path) -> None:
         self.project = project
-        self.said: list[Said] = []
+        self.lines: list[Line] = []
         self._rest = ""
-        self._begun = False
+        self._step_began = False
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "NO_COLOR"))
         }
@@ -81,43 +81,43 @@ class Session:
         os.close(theirs)
 
     def until(self, *words: str) -> None:
-        """Takes lines up to one that has all the words in it."""
-        deadline = time.monotonic() + _PATIENCE
+        """Reads lines up to one that contains all the words."""
+        deadline = time.monotonic() + _TIMEOUT
         before = time.monotonic()
         while time.monotonic() < deadline:
-            for line in self._lines():
+            for line in self._read_lines():
                 now = time.monotonic()
-                pause = _BETWEEN / 2 if self._begun else min(_LONGEST, max(_SHORTEST, now - before))
-                before, self._begun = now, False
-                self.said.append(Said(Text.from_ansi(line), pause))
-                if all(word in self.said[-1].text.plain for word in words):
+                pause = _BETWEEN / 2 if self._step_began else min(_LONGEST, max(_SHORTEST, now - before))
+                before, self._step_began = now, False
+                self.lines.append(Line(Text.from_ansi(line), pause))
+                if all(word in self.lines[-1].text.plain for word in words):
                     return
-        raise SystemExit(f"{words} was not said, but:\n" + "\n".join(each.text.plain for each in self.said))
+        raise SystemExit(f"{words} not printed, but:\n" + "\n".join(each.text.plain for each in self.lines))
 
     def save(self, name: str, content: str) -> None:
-        self._note(f"✎ {name} is saved")
+        self._note(f"✎ {name} saved")
         (self.project / name).write_text(content)
 
     def run(self, *arguments: str) -> None:
-        """Another command, in another terminal."""
+        """Runs a command as if in another terminal."""
         self._note(f"✎ in another terminal: mosaic-deploy {' '.join(arguments)}")
         subprocess.run([PROGRAM, *arguments], cwd=self.project, check=True, capture_output=True)
 
     def rest(self, seconds: float) -> None:
-        """What else is said within so long."""
+        """Reads what is printed within `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.said += [Said(Text.from_ansi(line), _SHORTEST) for line in self._lines()]
+            self.lines += [Line(Text.from_ansi(line), _SHORTEST) for line in self._read_lines()]
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
 
     def _note(self, text: str, style: str = "note") -> None:
-        self.said.append(Said(Text(text, style=style), _BETWEEN if self.said else 0.0))
-        self._begun = True
+        self.lines.append(Line(Text(text, style=style), _BETWEEN if self.lines else 0.0))
+        self._step_began = True
 
-    def _lines(self) -> Iterator[str]:
+    def _read_lines(self) -> Iterator[str]:
         if not select.select([self._terminal], [], [], 0.05)[0]:
             return
         self._rest += os.read(self._terminal, 65536).decode(errors="replace")
@@ -128,18 +128,18 @@ class Session:
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         project, home = Path(scratch) / "shop", Path(scratch) / "home"
-        _make(project)
+        _write_project(project)
         try:
-            said = _act(project, home)
+            lines = _record(project, home)
         finally:
             subprocess.run(
                 [PROGRAM, "local", "reset", "--yes"],
                 env={**os.environ, "MOSAIC_HOME": str(home)}, check=False, capture_output=True,
             )  # fmt: skip
-    (HERE / "dev.svg").write_text(_svg(said), encoding="utf-8")
+    (HERE / "dev.svg").write_text(_svg(lines), encoding="utf-8")
 
 
-def _make(project: Path) -> None:
+def _write_project(project: Path) -> None:
     for name, content in {
         "mosaic.yaml": MANIFEST,
         "public/index.html": PAGE,
@@ -150,7 +150,7 @@ def _make(project: Path) -> None:
         (project / name).write_text(content)
 
 
-def _act(project: Path, home: Path) -> list[Said]:
+def _record(project: Path, home: Path) -> list[Line]:
     session = Session(project, home)
     try:
         session.until("Watching")
@@ -159,16 +159,14 @@ def _act(project: Path, home: Path) -> list[Said]:
         session.save("migrations/draft.sql", WRONG)
         session.until("hint:")
         session.save("migrations/draft.sql", RIGHT)
-        session.until("in step again")
-        session.run("migrate", "seal", "price")
+        session.until("fixed; everything is deployed")
+        session.run("migrate", "commit", "price")
         session.until("migrations/draft.sql")
         session.rest(0.5)
     finally:
         session.end()
-    return session.said
+    return session.lines
 
-
-# The picture.
 
 _COLORS = {
     "red": ("#c4314b", "#ff8b95"),
@@ -178,24 +176,24 @@ _COLORS = {
     "magenta": ("#8250df", "#d2a8ff"),
     "cyan": ("#0a7078", "#76e3ea"),
 }
-"""In light and in dark, in the order of the terminal's numbers."""
+"""For light and dark pages, in the order of the terminal's colour numbers."""
 
 
-def _svg(said: list[Said]) -> str:
-    said = [each for line in said for each in _folded(line)]
-    times = _times(said)
+def _svg(lines: list[Line]) -> str:
+    lines = [each for line in lines for each in _break_line(line)]
+    times = _times(lines)
     whole = times[-1] + _LAST
     shown = "\n".join(
         f'<text class="line" id="l{number}" x="16" y="{_y(number)}" xml:space="preserve">{_spans(each.text)}</text>'
-        for number, each in enumerate(said)
+        for number, each in enumerate(lines)
     )
-    appear = "\n".join(_appearing(number, at, whole) for number, at in enumerate(times))
+    appear = "\n".join(_appear_style(number, at, whole) for number, at in enumerate(times))
     light = "\n".join(f".{name} {{ fill: {pair[0]} }}" for name, pair in _COLORS.items())
     dark = "\n".join(f".{name} {{ fill: {pair[1]} }}" for name, pair in _COLORS.items())
-    rolls = max(0, len(said) - _ROWS) * _LINE
+    rolls = max(0, len(lines) - _ROWS) * _LINE
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT}" \
 width="{_WIDTH:.0f}" height="{_HEIGHT}" role="img" aria-label="A session of mosaic-deploy dev">
-<title>mosaic-deploy dev: it deploys, and then follows every save</title>
+<title>mosaic-deploy dev: it deploys, and then deploys every save</title>
 <style>
 text {{ font: {_FONT}px ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace; fill: #1d2433 }}
 .paper {{ fill: #f6f7fb; stroke: #d0d7e2 }}
@@ -214,7 +212,7 @@ text {{ fill: #e8ebf2 }}
 .line {{ visibility: hidden; animation: {whole:.2f}s step-end infinite }}
 .roll {{ transform: none; animation: roll {whole:.2f}s step-end infinite }}
 {appear}
-{_rolling(times, whole)}
+{_scroll_style(times, whole)}
 }}
 </style>
 <rect class="paper" x=".5" y=".5" width="{_WIDTH - 1:.0f}" height="{_HEIGHT - 1}" rx="8"/>
@@ -227,17 +225,17 @@ text {{ fill: #e8ebf2 }}
 """
 
 
-def _folded(line: Said) -> Iterator[Said]:
-    """A line as a terminal folds it."""
+def _break_line(line: Line) -> Iterator[Line]:
+    """A line as a terminal breaks it."""
     length = len(line.text.plain)
     cuts = range(_COLUMNS, length, _COLUMNS)
     for number, text in enumerate(line.text.divide(cuts) if length > _COLUMNS else [line.text]):
-        yield Said(text, _SHORTEST if number else line.pause)
+        yield Line(text, _SHORTEST if number else line.pause)
 
 
-def _times(said: list[Said]) -> list[float]:
+def _times(lines: list[Line]) -> list[float]:
     at, times = 0.0, []
-    for each in said:
+    for each in lines:
         at += each.pause
         times.append(at)
     return times
@@ -247,7 +245,7 @@ def _y(number: int) -> int:
     return (number + 1) * _LINE - 4
 
 
-def _appearing(number: int, at: float, whole: float) -> str:
+def _appear_style(number: int, at: float, whole: float) -> str:
     share = 100 * at / whole
     frames = (
         f"@keyframes a{number} {{ 0% {{ visibility: hidden }} {share:.2f}%, 100% {{ visibility: visible }} }}"
@@ -257,8 +255,8 @@ def _appearing(number: int, at: float, whole: float) -> str:
     return f"{frames} #l{number} {{ animation-name: a{number} }}"
 
 
-def _rolling(times: list[float], whole: float) -> str:
-    """Beyond the last row, each line moves all others up."""
+def _scroll_style(times: list[float], whole: float) -> str:
+    """Beyond the last row, each new line scrolls the others up."""
     moved = [
         f"{100 * at / whole:.2f}% {{ transform: translateY(-{(number - _ROWS + 1) * _LINE}px) }}"
         for number, at in enumerate(times)
@@ -268,7 +266,7 @@ def _rolling(times: list[float], whole: float) -> str:
 
 
 def _spans(text: Text) -> str:
-    """The runs of one style each."""
+    """One `tspan` per run of the same style."""
     edges = sorted({0, len(text.plain), *(edge for span in text.spans for edge in (span.start, span.end))})
     runs = [(start, end) for start, end in pairwise(edges) if end > start]
     return "".join(_run(text, start, end) for start, end in runs)

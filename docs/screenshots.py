@@ -1,4 +1,7 @@
-"""Makes docs/dashboard.png and docs/inbox.png: `.venv/bin/python docs/screenshots.py`. Needs Chromium."""
+"""Makes docs/dashboard.png and docs/inbox.png with an embedded platform and Chromium.
+
+Run `.venv/bin/python docs/screenshots.py`.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,8 @@ def _shoot(home: Path) -> None:
             page.wait_for("document.querySelector('details') !== null")
             page.value("document.querySelector('details').open = true")
             page.screenshot(DOCS / "dashboard.png", height=1250)
-            mail = api.get(f"{root}/inbox.json").json()["emails"][0]["id"]
-            page.go(f"{root}/inbox/{mail}")
+            email_id = api.get(f"{root}/inbox.json").json()["emails"][0]["id"]
+            page.go(f"{root}/inbox/{email_id}")
             page.screenshot(DOCS / "inbox.png", height=900)
 
 

@@ -1,4 +1,4 @@
-"""What an agent's call is about: a folder below the server's root, and the account it goes to."""
+"""The target of an agent's call: a folder below the server's root, and the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.session import Session, open_session
-from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, SourceRefused
+from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, UsageInvalid
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.api.client import Api
@@ -23,7 +23,7 @@ _TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ToolTarget:
-    """Which project an agent means. `path` is a folder with a manifest, or a manifest, below `root`."""
+    """The project of a call. `path` is a manifest, or a folder with one, below `root`."""
 
     root: Path
     path: str = "."
@@ -33,11 +33,11 @@ class ToolTarget:
 
     @property
     def absolute_path(self) -> Path:
-        """`path` from `root`. Raises SourceRefused for one that leads out of it."""
+        """Raises UsageInvalid if `path` is outside `root`."""
         return resolve_inside(self.root, self.path)
 
     def open(self, tool: str) -> Session:
-        """The manifest read and the account found, for a call of `tool`. Raises MosaicError's children."""
+        """Reads the manifest and finds the account for a call of `tool`. Raises MosaicError's children."""
         with _explain_missing_key(self.root):
             return open_session(
                 str(self.absolute_path),
@@ -51,7 +51,7 @@ class ToolTarget:
 
 @contextmanager
 def open_tool_api(root: Path, tool: str, *, local: bool) -> Iterator[Api]:
-    """The account, for a call of `tool` that is about no project. Raises MosaicError's children."""
+    """The account's API for a call of `tool` without a project. Raises MosaicError's children."""
     try:
         with _explain_missing_key(root), open_api(root, local=local) as api:
             yield api
@@ -66,31 +66,31 @@ def _tool_call(tool: str) -> str:
 
 @contextmanager
 def _explain_missing_key(root: Path) -> Iterator[None]:
-    """Without a key an agent is told what it, or a person, can do: its own command line is this server's."""
+    """Replaces the hint about the command line, which an agent can't change."""
     try:
         yield
     except KeyMissing as error:
         error.hint = (
-            "call the tool with local: true for the platform on this machine, which needs no key; for the account a "
-            f"person sets MOSAIC_API_KEY, in this server's environment or in {root / '.env'}, or logs in"
+            "call the tool with local: true to use the embedded platform, which needs no key; for the account, a "
+            f"person sets MOSAIC_API_KEY in this server's environment or in {root / '.env'}, or logs in"
         )
         error.next_actions = (
             NextAction(
-                "for a person: keep the key on this machine", "mosaic-deploy login", needs_person=True
+                "a person can save an API key on this machine", "mosaic-deploy login", needs_person=True
             ),
         )
         raise
 
 
 def resolve_inside(root: Path, path: str) -> Path:
-    """`path` as an absolute one below `root`. Raises SourceRefused for one that leads out of it."""
+    """`path` as an absolute path. Raises UsageInvalid if it is outside `root`."""
     try:
         place = (root / path).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceRefused(f"{path!r} can't be read: {error}") from None
+        raise UsageInvalid(f"invalid path {path!r}: {error}") from None
     if not place.is_relative_to(root.resolve()):
-        raise SourceRefused(
-            f"{path!r} is outside of {root}, the folder this server works in",
-            hint="start it with --root for another folder",
+        raise UsageInvalid(
+            f"{path!r} is outside the server's root folder {root}",
+            hint="a person can start `mosaic-deploy mcp` with another --root",
         )
     return place

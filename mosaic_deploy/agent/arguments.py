@@ -1,4 +1,4 @@
-"""What an agent gave that isn't an argument, or isn't what the argument takes: refused in words it can act on."""
+"""Errors for unknown tools, unknown arguments and invalid values."""
 
 from __future__ import annotations
 
@@ -15,43 +15,42 @@ _SYNONYMS = {
     "in": "path",
     "folder": "path",
 }
-"""What the command line, or anybody, calls it → the argument."""
+"""Names that agents guess, some from the command line → the argument."""
 
 
 def refuse_unknown(tool: str, given: Iterable[str], schema: Mapping[str, Any]) -> None:
-    """Raises UsageInvalid for arguments that the tool doesn't have, each with the one that may be meant."""
+    """Raises UsageInvalid for arguments that the tool doesn't have, with similar ones."""
     known: Collection[str] = schema.get("properties", {})
     if unknown := [name for name in given if name not in known]:
         raise UsageInvalid(
             f"{tool}: " + "; ".join(_unknown_argument(name, known) for name in unknown),
-            hint=f"it takes {', '.join(known)}" if known else "it takes no arguments",
+            hint=f"arguments: {', '.join(known)}" if known else "this tool takes no arguments",
         )
 
 
 def unknown_tool(name: str, known: Collection[str]) -> UsageInvalid:
-    """The refusal of a tool that isn't there."""
     return UsageInvalid(
-        _with_suggestion(f"there is no tool {name!r}", name, known), hint=f"tools: {', '.join(known)}"
+        _with_suggestion(f"unknown tool {name!r}", name, known), hint=f"tools: {', '.join(known)}"
     )
 
 
 def invalid_arguments(tool: str, errors: Iterable[Mapping[str, Any]]) -> UsageInvalid:
-    """The refusal of values, by what the validation found. The values themselves aren't repeated."""
+    """The error for invalid values, which it doesn't repeat."""
     return UsageInvalid(
         f"{tool}: " + "; ".join(_validation_messages(errors)),
-        hint="the tool's input schema has every argument",
+        hint="see the tool's input schema",
     )
 
 
 def _unknown_argument(name: str, known: Collection[str]) -> str:
-    return _with_suggestion(f"there is no argument {name!r}", name, known)
+    return _with_suggestion(f"unknown argument {name!r}", name, known)
 
 
-def _with_suggestion(said: str, name: str, known: Collection[str]) -> str:
+def _with_suggestion(message: str, name: str, known: Collection[str]) -> str:
     near = (
         [_SYNONYMS.get(name, "")] if _SYNONYMS.get(name) in known else get_close_matches(name, known, 1, 0.6)
     )
-    return f"{said}; did you mean {near[0]!r}?" if near else said
+    return f"{message}; did you mean {near[0]!r}?" if near else message
 
 
 def _validation_messages(errors: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The MCP server: each tool's name, arguments and annotations, as agents see them."""
+"""The MCP server: the tools' names, arguments, descriptions and annotations, and the resources."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ from mosaic_deploy.source.manifest.read import SCHEMA
 from mosaic_deploy.version import __version__
 
 INSTRUCTIONS = """\
-Deploys projects to Mosaic (PostgreSQL, static hosting, storage, sign-in) from one mosaic.yaml.
-Read mosaic://schema/manifest, write the manifest, then: validate, plan, look at the plan, apply with its
-fingerprint, status. `local: true` uses a complete platform on this machine and needs no account: rehearse there.
-An error says where, what and what to do; `explain` tells more about its code, and the commands in its next_actions
-are for a shell. What destroys data is refused here: a person applies it at a terminal. mosaic://skill has all of it
-on one page."""
+Deploys projects to Mosaic (PostgreSQL, static hosting, object storage, magic-link sign-in) from one mosaic.yaml.
+Read mosaic://schema/manifest, write the manifest, then call: validate, plan, apply with the plan's fingerprint, status.
+Try it first with `local: true`, which uses a complete platform on this machine and needs no account.
+Errors have a location, a hint and next_actions, whose commands are for a shell; `explain` describes an error code.
+Destructive changes are refused: a person applies them at a terminal. mosaic://skill has everything on one page."""
 
 Path_ = Annotated[
-    str, Field(description="A folder with a mosaic.yaml, or a manifest, below the server's root.")
+    str, Field(description="A folder with a mosaic.yaml, or a manifest file, below the server's root.")
 ]
 Environment = Annotated[
-    str | None, Field(description="An entry of `environments`; by default MOSAIC_ENV, else none.")
+    str | None, Field(description="An entry of the manifest's `environments`; default: MOSAIC_ENV.")
 ]
-Local = Annotated[bool, Field(description="The embedded platform on this machine, started if need be.")]
-ProjectId = Annotated[str | None, Field(description="The project's id, where the manifest's isn't meant.")]
+Local = Annotated[bool, Field(description="Use the embedded platform on this machine; starts it if needed.")]
+ProjectId = Annotated[str | None, Field(description="The project ID, if not the manifest's.")]
 
 _READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
@@ -53,7 +52,7 @@ _SENDS = ToolAnnotations(
 
 
 def serve(root: Path, port: int | None) -> None:
-    """Serves until standard input ends, or on 127.0.0.1 until interrupted."""
+    """Serves stdio until stdin ends, or 127.0.0.1:`port` until interrupted."""
     server = make_server(root)
     if port is None:
         server.run("stdio")
@@ -69,7 +68,7 @@ def make_server(root: Path) -> MCPServer[Any]:
 
 
 class _Server(MCPServer[Any]):
-    """What can't be called as it was is refused as everything else is: with the document of an error."""
+    """Answers invalid calls with an error document, as the tools do."""
 
     def __init__(self, offered: list[Tool]) -> None:
         super().__init__(
@@ -96,16 +95,16 @@ class _Server(MCPServer[Any]):
 
 
 def _tool_error(name: str, error: ToolError) -> MosaicError:
-    """Of arguments that don't fit; anything else is a defect."""
+    """For invalid arguments; anything else is a defect of ours."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return invalid_arguments(name, [dict(each) for each in cause.errors(include_url=False)])
-    told = f"{type(cause).__name__}: {cause}" if cause else str(error)
-    return MosaicError(f"a defect in mosaic-deploy: {told}", mutation_state="unknown")
+    message = f"{type(cause).__name__}: {cause}" if cause else str(error)
+    return MosaicError(f"a defect in mosaic-deploy: {message}", mutation_state="unknown")
 
 
 def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResult]], Tool]:
-    """Makes a tool of a function; its schema says that there are no other arguments, as `call_tool` does."""
+    """Makes a tool of a function; the schema forbids other arguments, as `call_tool` does."""
 
     def make(function: Callable[..., CallToolResult]) -> Tool:
         tool = Tool.from_function(function, annotations=annotations)
@@ -120,11 +119,11 @@ def _deploy_tools(root: Path) -> Iterator[Tool]:
     def validate(
         path: Path_ = ".",
         text: Annotated[
-            str | None, Field(description="A manifest's text, checked as if it stood in the folder.")
+            str | None, Field(description="A manifest's content to check instead of the file in the folder.")
         ] = None,
         environment: Environment = None,
     ) -> CallToolResult:
-        """Check the manifest, SQL and files without a network; every mistake at once, with file:line:column."""
+        """Check the manifest, SQL and files without a network. Reports all mistakes at once, with file:line:column."""
         return _call_result(lambda: tools.validate(root, path, text, environment))
 
     yield validate
@@ -136,9 +135,9 @@ def _deploy_tools(root: Path) -> Iterator[Tool]:
         local: Local = False,
         project_id: ProjectId = None,
     ) -> CallToolResult:
-        """Show what apply would add, change and destroy, and why, with hazards. Changes nothing.
+        """Show what apply would add, change and destroy, with reasons and hazards. Changes nothing.
 
-        Its `fingerprint` is what apply wants.
+        Pass its `fingerprint` to apply.
         """
         return _call_result(lambda: tools.plan(ToolTarget(root, path, environment, local, project_id)))
 
@@ -146,16 +145,16 @@ def _deploy_tools(root: Path) -> Iterator[Tool]:
 
     @_tool(_APPLIES)
     def apply(
-        fingerprint: Annotated[str, Field(description="Of the plan that was looked at.")],
+        fingerprint: Annotated[str, Field(description="The fingerprint of the reviewed plan.")],
         path: Path_ = ".",
         environment: Environment = None,
         local: Local = False,
         project_id: ProjectId = None,
     ) -> CallToolResult:
-        """Apply exactly the plan of that fingerprint; refused where something moved since, or data would be destroyed.
+        """Apply exactly the plan with that fingerprint. Refused if anything changed since, or data would be destroyed.
 
-        Calling it again is harmless: a plan that is applied already is said to be. After a run that stopped, a
-        new plan holds what remains.
+        Safe to call again: a plan that is already applied is reported as such. After a failed run, a new plan has
+        the remaining changes.
         """
         return _call_result(
             lambda: tools.apply(ToolTarget(root, path, environment, local, project_id), fingerprint)
@@ -172,7 +171,7 @@ def _read_tools(root: Path) -> Iterator[Tool]:
         local: Local = False,
         project_id: ProjectId = None,
     ) -> CallToolResult:
-        """Show what is live: URL, migrations, files, storage, the last deploy, and what is pending."""
+        """Show what is live (URL, migrations, files, storage, last deploy) and what is pending."""
         return _call_result(lambda: tools.status(ToolTarget(root, path, environment, local, project_id)))
 
     yield status
@@ -184,11 +183,11 @@ def _read_tools(root: Path) -> Iterator[Tool]:
         environment: Environment = None,
         local: Local = False,
         project_id: ProjectId = None,
-        limit: Annotated[int, Field(ge=1, le=tools.MAX_ROWS, description="At most so many rows.")] = 100,
+        limit: Annotated[int, Field(ge=1, le=tools.MAX_ROWS, description="Maximum number of rows.")] = 100,
     ) -> CallToolResult:
-        """Ask the project's database, in a read-only transaction: nothing is written, whatever is sent.
+        """Query the project's database in a read-only transaction.
 
-        Answers 256 KiB of rows at most; `more` tells that there are more.
+        Returns at most 256 KiB of rows; `more` is true if there are more.
         """
         return _call_result(
             lambda: tools.query(ToolTarget(root, path, environment, local, project_id), sql, limit)
@@ -198,35 +197,37 @@ def _read_tools(root: Path) -> Iterator[Tool]:
 
     @_tool(_READS)
     def list_projects(local: Local = False) -> CallToolResult:
-        """List the account's projects with id, name, URL and status."""
+        """List the account's projects with ID, name, URL and status."""
         return _call_result(lambda: tools.projects(root, local=local))
 
     yield list_projects
 
     @_tool(_READS_LOCALLY)
     def inbox() -> CallToolResult:
-        """Read the mails that the embedded platform would have sent, such as sign-in links. The newest first."""
+        """List the emails of the embedded platform, such as magic links, the newest first."""
         return _call_result(tools.inbox)
 
     yield inbox
 
     @_tool(_READS_LOCALLY)
     def explain(
-        code: Annotated[str, Field(description="Of an error or a hazard, such as lease_held or drop_table.")],
+        code: Annotated[
+            str, Field(description="The code of an error or a hazard, such as lock_held or drop_table.")
+        ],
     ) -> CallToolResult:
-        """Tell what a code means, what causes it and what to do."""
+        """Explain a code: its meaning, causes and fix."""
         return _call_result(lambda: tools.explain(code))
 
     yield explain
 
     @_tool(_SENDS)
     def submit_ticket(
-        subject: Annotated[str, Field(description="In one line.")],
-        message: Annotated[str, Field(description="What was tried, what came of it, and the request's id.")],
+        subject: Annotated[str, Field(description="One line.")],
+        message: Annotated[str, Field(description="What you tried, what happened, and the request ID.")],
         project_id: ProjectId = None,
         local: Local = False,
     ) -> CallToolResult:
-        """Submit a ticket to the platform's support: only when the person you work for has read it and agrees."""
+        """Submit a support ticket. Only after your user has read it and agreed."""
         return _call_result(lambda: tools.ticket(root, subject, message, project_id, local=local))
 
     yield submit_ticket
@@ -240,9 +241,9 @@ def _add_resources(server: MCPServer[Any]) -> None:
         """Every field of mosaic.yaml, with a description and an example."""
         return read_schema_text(SCHEMA)
 
-    @server.resource("mosaic://skill", title="How to deploy with mosaic-deploy", mime_type="text/markdown")
+    @server.resource("mosaic://skill", title="Deploying with mosaic-deploy", mime_type="text/markdown")
     def skill() -> str:
-        """The workflow, the rules of consent, every field, command and error code, on one page."""
+        """The workflow, the rules, and every field, command and error code on one page."""
         return read_skill()
 
     for name in doc_names():
@@ -257,7 +258,7 @@ def _doc_reader(name: str) -> Callable[[], str]:
 
 
 def _call_result(call: Callable[[], Document]) -> CallToolResult:
-    """A call's document; of an error its document, marked as one, so that an agent can act on it."""
+    """The document of a call, or of the error it raises, which is marked as an error."""
     try:
         return _tool_result(call())
     except MosaicError as error:
@@ -269,10 +270,10 @@ def _error_response(error: MosaicError) -> Document:
 
 
 def _tool_result(document: Document) -> CallToolResult:
-    whole = json.loads(json.dumps(document, default=str))
-    text = json.dumps(whole, indent=2, ensure_ascii=False)
+    plain = json.loads(json.dumps(document, default=str))
+    text = json.dumps(plain, indent=2, ensure_ascii=False)
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
-        structured_content=whole,
-        is_error=whole.get("error") is not None,
+        structured_content=plain,
+        is_error=plain.get("error") is not None,
     )

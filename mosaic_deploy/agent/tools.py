@@ -1,6 +1,6 @@
-"""What an agent can do, each as one function from arguments to a document. None of them asks anybody anything.
+"""The tools, each a function from arguments to a document as in `--output json`.
 
-The documents are those of `--output json`. MosaicErrors are raised; `server.py` makes documents of them.
+They raise MosaicError's children, of which `server.py` makes documents. None of them asks for confirmation.
 """
 
 from __future__ import annotations
@@ -35,23 +35,24 @@ from mosaic_deploy.errors import (
     NextAction,
     PlanStale,
     Problem,
-    SqlNotReadOnly,
+    ResultTooLarge,
 )
 from mosaic_deploy.live.api.operations import submit_ticket
 from mosaic_deploy.live.api.projects import read_existing_project, read_projects
 from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.database.read_only import run_read_only
+from mosaic_deploy.model.quantities import age_text
 from mosaic_deploy.source.manifest.read import try_read_manifest, try_read_manifest_text
 
 MAX_ROWS = 1000
 MAX_BYTES = 256 * 1024
-"""Of a query's rows as JSON."""
+"""Limit of a query's rows as compact JSON."""
 _MAX_BYTES_TEXT = f"{MAX_BYTES // 1024} KiB of JSON"
-_REPLAN_HINT = "call plan again, look at it, and apply with its fingerprint"
+_REPLAN_HINT = "call plan again, review it, and call apply with its fingerprint"
 
 
 def validate(root: Path, path: str, text: str | None, environment: str | None) -> Document:
-    """Checks a manifest, SQL and files without a network; `text` stands for the manifest's where it is given."""
+    """Checks a manifest, SQL and files without a network; `text`, if given, replaces the manifest's content."""
     absolute_path = resolve_inside(root, path)
     if text is None:
         manifest, refused = try_read_manifest(absolute_path, environment=environment)
@@ -62,16 +63,16 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
 
 
 def plan(target: ToolTarget) -> Document:
-    """What an apply would do, with the fingerprint that `apply` wants to see."""
+    """The plan, with the fingerprint that `apply` needs."""
     with target.open("plan") as session:
         return plan_document(_make_plan(session).plan)
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:
-    """Applies the plan of that fingerprint, where it is still what would be done; says so where it is done already.
+    """Applies the plan with that fingerprint, or reports that it was applied already.
 
-    Raises PlanStale where it is neither, PolicyDenied, and DestructiveUnconfirmed: what destroys data is a
-    person's to apply.
+    Raises PlanStale if another plan would be applied now, PolicyDenied, and DestructiveUnconfirmed: only a person can
+    apply destructive changes.
     """
     with target.open("apply") as session:
         planned = _make_plan(session)
@@ -90,7 +91,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)
         if isinstance(error, PlanStale):
-            # A command for a terminal would apply another plan than the one that was looked at.
+            # The command for a terminal would apply another plan than the one that was reviewed.
             error.hint, error.next_actions, error.retryable = _REPLAN_HINT, (), False
         if isinstance(error, MosaicError):
             session.complete_error(error)
@@ -98,7 +99,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
 
 
 def status(target: ToolTarget) -> Document:
-    """What is live, who deployed last, and what is pending."""
+    """What is live, the last deploy, and what is pending."""
     with target.open("status") as session:
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target)
         try:
@@ -109,10 +110,10 @@ def status(target: ToolTarget) -> Document:
 
 
 def query(target: ToolTarget, sql: str, limit: int) -> Document:
-    """The first rows that a reading query answers, MAX_BYTES of them. Raises SqlNotReadOnly for any other, SqlFailed."""
-    asked = max(1, min(limit, MAX_ROWS))
-    # One more than asked, to tell whether there are more.
-    read_query = prepare_read_only_query(sql, "query", asked + 1, MAX_BYTES)
+    """The first rows of a read-only query, up to MAX_BYTES. Raises SqlNotReadOnly, SqlFailed and ResultTooLarge."""
+    row_limit = max(1, min(limit, MAX_ROWS))
+    # One more row shows whether there are more.
+    read_query = reading(sql, "query", row_limit + 1, MAX_BYTES)
     with target.open("query") as session:
         target_project = session.target
         project = read_existing_project(
@@ -120,23 +121,23 @@ def query(target: ToolTarget, sql: str, limit: int) -> Document:
         )
         with locating_errors(sql, read_query.text, "query"):
             found = run_read_only(session.api.for_database(""), project.id, read_query)
-    wanted = min(asked, found.total)
-    rows = _truncate_rows(found.rows[:asked])
-    if wanted and not rows:
-        raise SqlNotReadOnly(
-            f"the first row alone has more than {_MAX_BYTES_TEXT}, which is what a query answers at most",
-            hint="name the columns that are needed, or take a part of a long value: left(column, 1000)",
+    expected = min(row_limit, found.total)
+    rows = _truncate_rows(found.rows[:row_limit])
+    if expected and not rows:
+        raise ResultTooLarge(
+            f"the first row alone is larger than {_MAX_BYTES_TEXT}, the limit of a query's result",
+            hint="select only the columns you need, or a part of a long value: left(column, 1000)",
         )
     result: Document = {"type": "rows", "rows": rows, "more": found.total > len(rows)}
-    if len(rows) < wanted:
+    if len(rows) < expected:
         result["hint"] = (
-            f"cut before {_MAX_BYTES_TEXT}: name the columns that are needed, or ask for the rest with OFFSET"
+            f"stopped at {_MAX_BYTES_TEXT}: select only the columns you need, or get the rest with OFFSET"
         )
     return result
 
 
 def _truncate_rows(rows: list[Row]) -> list[Row]:
-    """The first rows, whole, of MAX_BYTES. PostgreSQL has counted most of them; not the lines of a plan."""
+    """As many whole rows as fit MAX_BYTES. PostgreSQL has limited them already, except for EXPLAIN."""
     size = 0
     for number, row in enumerate(rows):
         size += len(json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode())
@@ -158,14 +159,14 @@ def ticket(root: Path, subject: str, message: str, project_id: str | None, *, lo
 
 
 def inbox() -> Document:
-    """The newest mails that the embedded platform would have sent."""
+    """The newest emails of the embedded platform."""
     from mosaic_deploy.cli.target.embedded import read_inbox
 
     return {"type": "inbox", "mails": read_inbox()}
 
 
 def explain(code: str) -> Document:
-    """Cause and cure of a code. Raises UsageInvalid with near ones."""
+    """The meaning, causes and fix of a code. Raises UsageInvalid with similar codes."""
     found = require_explanation(code)
     return {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
 
@@ -175,7 +176,7 @@ def _make_plan(session: Session) -> deploy.PreparedPlan:
 
 
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:
-    """The newest deploy's row; empty where there is none."""
+    """The newest deploy's row; empty if there is none."""
     return planned.live.ledger_facts.get("last") or {}
 
 
@@ -183,7 +184,7 @@ _DEPLOY_FIELDS = ("id", "status", "holder", "started_at", "finished_at")
 
 
 def _already_applied(planned: deploy.PreparedPlan) -> Document:
-    """An apply that has nothing to do: live is what the plan gives, by the deploy that made it so."""
+    """The result of applying a plan that is applied already, with the deploy that did it."""
     last = _last_deploy(planned)
     return {
         "type": "apply",
@@ -197,16 +198,16 @@ def _already_applied(planned: deploy.PreparedPlan) -> Document:
 
 
 def _stale_error(session: Session, planned: deploy.PreparedPlan, fingerprint: str) -> PlanStale:
-    """The same call can't succeed later: only another fingerprint can."""
+    """Not retryable: only a call with another fingerprint can succeed."""
     last = _last_deploy(planned)
-    told = "files, manifest or the live project are not as they were in that plan"
+    reason = "the manifest, files or the live project changed since that plan"
     if last.get("plan") == fingerprint:
         ended = "was applied" if last.get("status") == "done" else f"ended as {last.get('status')}"
-        told = f"that plan {ended} at {last.get('finished_at')} (deploy {last.get('id')}), and this is another one"
+        reason = f"that plan {ended} {age_text(str(last.get('finished_at')))} (deploy {last.get('id')})"
     error = PlanStale(
-        f"this isn't what would be applied now: {told}",
-        hint="call plan again, show what it says to whom you work for, and call apply with its fingerprint",
-        next_actions=[NextAction("see what would be applied now", session.scope.command("plan"))],
+        f"this plan is stale: {reason}",
+        hint="call plan again, show the plan to your user, and call apply with its fingerprint",
+        next_actions=[NextAction("see the current plan", session.scope.command("plan"))],
     )
     error.retryable = False
     return error
@@ -216,10 +217,12 @@ def _refuse_destructive(session: Session, planned: deploy.PreparedPlan) -> None:
     refuse_denied(planned.plan)
     if planned.plan.to_confirm:
         raise DestructiveUnconfirmed(
-            "data would be destroyed: a person has to agree to that, so nothing was changed",
+            "this would destroy data and needs a person's confirmation; nothing was changed",
             problems=[Problem(hazard.message, hazard.location) for hazard in planned.plan.to_confirm],
-            hint="show the plan to a person; they apply it at a terminal",
+            hint="show the plan to your user, who can apply it at a terminal",
             next_actions=[
-                NextAction("for a person, at a terminal", session.scope.command("apply"), needs_person=True)
+                NextAction(
+                    "a person can apply it at a terminal", session.scope.command("apply"), needs_person=True
+                )
             ],
         )

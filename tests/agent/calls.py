@@ -1,4 +1,4 @@
-"""A call of a tool, held against what every answer must be."""
+"""Calls a tool and checks what holds for every answer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mosaic_deploy.schema_files import read_schema
 from tests.offered_commands import check_offered, offered_in
 
 _ERROR = jsonschema.Draft202012Validator({**read_schema("error.schema.json"), "unevaluatedProperties": False})
-"""The command line's errors, with no field that they don't have."""
+"""The schema of errors, closed: no other fields."""
 _PLAN = jsonschema.Draft202012Validator(read_schema("plan.schema.json"))
 
 
 async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
-    """The document that a tool answers. An error in it is the command line's; what it offers can be run."""
+    """The tool's document. Checks errors and plans against the schemas, and that suggested commands can be run."""
     result = await client.call_tool(tool, arguments)
     document = result.structured_content
     assert document is not None

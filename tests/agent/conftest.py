@@ -1,4 +1,4 @@
-"""An agent's side: the SDK's own client, over a real server process."""
+"""The MCP SDK's client, connected to a server process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mosaic-deploy mcp`, spoken to over stdio."""
+"""`mosaic-deploy mcp` over stdio."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def test_from_a_manifest_to_a_live_project(session, folder: Path) -> None:
     session(conversation)
 
 
-def test_apply_wants_the_fingerprint_of_what_would_be_done(session, folder: Path) -> None:
+def test_apply_needs_the_current_fingerprint(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)
         (folder / "public/index.html").write_text("<h1>edited since")
         refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
         assert refused["error"]["code"] == "plan_stale"
         assert refused["error"]["retryable"] is False
-        assert [way["needs_person"] for way in refused["error"]["next_actions"]] == [False]
+        assert [action["needs_person"] for action in refused["error"]["next_actions"]] == [False]
         assert (await call(client, "plan", local=True))["summary"] == planned["summary"]
 
     session(conversation)
 
 
-def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None:
+def test_destructive_changes_are_refused(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         first = await call(client, "plan", local=True)
         await call(client, "apply", local=True, fingerprint=first["fingerprint"])
@@ -71,13 +71,13 @@ def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("delete from t", "sql_refused"),
-        ("select 1; select 2", "sql_refused"),
-        ("select 1 into u", "sql_refused"),
-        ("explain analyze select 1", "sql_refused"),
-        ("selec", "sql_refused"),
+        ("delete from t", "sql_not_read_only"),
+        ("select 1; select 2", "sql_not_read_only"),
+        ("select 1 into u", "sql_not_read_only"),
+        ("explain analyze select 1", "sql_not_read_only"),
+        ("selec", "sql_not_read_only"),
         ("select writes()", "sql_failed"),
-        ("with d as (delete from t returning *) select * from d", "sql_refused"),
+        ("with d as (delete from t returning *) select * from d", "sql_not_read_only"),
         ("select folded()", "sql_failed"),
         ("explain select folded()", "sql_failed"),
         ("values (folded())", "sql_failed"),
@@ -86,7 +86,7 @@ def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None
         ("select set_config('transaction_read_only', 'off', true), writes()", "sql_failed"),
     ],
 )
-def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> None:
+def test_a_query_cannot_write(session, folder: Path, sql: str, code: str) -> None:
     (folder / "sql/2_f.sql").write_text(
         "create function writes() returns bigint language sql as 'insert into t values (4) returning id';\n"
         "create function folded() returns bigint language plpgsql immutable as 'begin return writes(); end';"
@@ -105,7 +105,7 @@ def test_a_query_writes_nothing(session, folder: Path, sql: str, code: str) -> N
     session(conversation)
 
 
-def test_a_query_answers_no_more_than_an_agent_can_read(session, folder: Path) -> None:
+def test_a_query_result_is_limited(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)
         await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
@@ -113,11 +113,11 @@ def test_a_query_answers_no_more_than_an_agent_can_read(session, folder: Path) -
         cut = await call(client, "query", local=True, sql=large)
         assert [row["n"] for row in cut["rows"]] == [1, 2]
         assert cut["more"] is True
-        assert cut["hint"].startswith("cut before 256 KiB of JSON")
+        assert cut["hint"].startswith("stopped at 256 KiB of JSON")
         whole = await call(client, "query", local=True, sql=large, limit=2)
         assert (len(whole["rows"]), whole["more"], "hint" in whole) == (2, True, False)
         refused = await call(client, "query", local=True, sql="select repeat('x', 30000000) as x")
-        assert refused["error"]["code"] == "sql_refused"
+        assert refused["error"]["code"] == "result_too_large"
         assert "left(column, 1000)" in refused["error"]["hint"]
         none = await call(client, "query", local=True, sql="select 1 where false")
         assert none == {"type": "rows", "rows": [], "more": False}
@@ -125,7 +125,7 @@ def test_a_query_answers_no_more_than_an_agent_can_read(session, folder: Path) -
     session(conversation)
 
 
-def test_a_manifests_text_is_checked_before_it_is_written(session, folder: Path) -> None:
+def test_a_manifest_text_is_validated(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         found = await call(
             client, "validate", text="version: 1\nproject:\n  name: x\nstatic:\n  dri: public\n"
@@ -137,14 +137,14 @@ def test_a_manifests_text_is_checked_before_it_is_written(session, folder: Path)
     session(conversation)
 
 
-def test_nothing_outside_of_the_root_is_read(session, folder: Path, tmp_path_factory) -> None:
+def test_paths_outside_the_root_are_refused(session, folder: Path, tmp_path_factory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / "mosaic.yaml").write_text("version: 1\nproject:\n  name: secret\n")
     (folder / "link").symlink_to(outside)
 
     async def conversation(client: Client) -> None:
         for path in (str(outside), "..", "link", "a\0b"):
-            assert (await call(client, "validate", path=path))["error"]["code"] == "source_refused"
+            assert (await call(client, "validate", path=path))["error"]["code"] == "usage"
 
     session(conversation)
 
@@ -165,7 +165,7 @@ def test_resources_are_the_shipped_ones(session) -> None:
     session(conversation)
 
 
-def test_annotations_say_what_a_tool_may_do(session) -> None:
+def test_annotations(session) -> None:
     async def conversation(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         writing = {name for name, tool in tools.items() if not tool.annotations.read_only_hint}
@@ -178,8 +178,8 @@ def test_annotations_say_what_a_tool_may_do(session) -> None:
 
 def test_explain_and_inbox(session) -> None:
     async def conversation(client: Client) -> None:
-        assert "lease" in (await call(client, "explain", code="lease_held"))["text"]
-        assert "lease_held" in (await call(client, "explain", code="lease_hold"))["error"]["message"]
+        assert "lock" in (await call(client, "explain", code="lock_held"))["text"]
+        assert "lock_held" in (await call(client, "explain", code="lock_hold"))["error"]["message"]
         assert isinstance((await call(client, "inbox"))["mails"], list)
 
     session(conversation)

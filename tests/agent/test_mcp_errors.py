@@ -1,4 +1,4 @@
-"""Errors as an agent gets them over stdio: the command line's, field by field, with commands that can be run."""
+"""Errors over stdio: the same fields as on the command line, with commands that can be run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _commands(error: dict) -> list[str]:
     return [action["command"] for action in error["next_actions"]]
 
 
-def test_an_argument_that_is_not_there_is_refused_with_the_one_that_is_meant(session) -> None:
+def test_an_unknown_argument_is_refused_with_a_suggestion(session) -> None:
     async def conversation(client: Client) -> None:
         for tool, given, meant in (
             ("plan", {"enviroment": "staging"}, "did you mean 'environment'?"),
             ("plan", {"env": "staging"}, "did you mean 'environment'?"),
             ("apply", {"fingerprint": "x", "project": "p"}, "did you mean 'project_id'?"),
-            ("validate", {"local": True}, "there is no argument 'local'"),
-            ("inbox", {"limit": 3}, "there is no argument 'limit'"),
+            ("validate", {"local": True}, "unknown argument 'local'"),
+            ("inbox", {"limit": 3}, "unknown argument 'limit'"),
         ):
             error = (await call(client, tool, **given))["error"]
             assert error["code"] == "usage"
@@ -34,7 +34,7 @@ def test_an_argument_that_is_not_there_is_refused_with_the_one_that_is_meant(ses
     session(conversation)
 
 
-def test_every_tool_says_that_there_are_no_other_arguments(session) -> None:
+def test_schemas_forbid_other_arguments_and_describe_all(session) -> None:
     async def conversation(client: Client) -> None:
         for tool in (await client.list_tools()).tools:
             assert tool.input_schema["additionalProperties"] is False
@@ -44,7 +44,7 @@ def test_every_tool_says_that_there_are_no_other_arguments(session) -> None:
     session(conversation)
 
 
-def test_values_that_do_not_fit_are_refused_without_being_repeated(session) -> None:
+def test_invalid_values_are_refused_and_not_repeated(session) -> None:
     async def conversation(client: Client) -> None:
         missing = (await call(client, "apply"))["error"]
         assert missing["message"] == "apply: 'fingerprint' is required"
@@ -57,7 +57,7 @@ def test_values_that_do_not_fit_are_refused_without_being_repeated(session) -> N
     session(conversation)
 
 
-def test_without_a_key_an_agent_is_told_what_it_can_do(session, folder: Path) -> None:
+def test_without_a_key_the_hint_is_for_agents(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         for tool in ("plan", "list_projects"):
             error = (await call(client, tool))["error"]
@@ -68,7 +68,7 @@ def test_without_a_key_an_agent_is_told_what_it_can_do(session, folder: Path) ->
     session(conversation)
 
 
-def test_an_offered_command_has_its_scope_once(session, folder: Path) -> None:
+def test_suggested_commands_have_their_scope_once(session, folder: Path) -> None:
     inner = folder / "an app"
     inner.mkdir()
     for name in ("public", "sql", "mosaic.yaml"):
@@ -93,7 +93,7 @@ def test_an_offered_command_has_its_scope_once(session, folder: Path) -> None:
     session(conversation)
 
 
-def test_an_apply_that_fails_offers_the_way_on_with_its_scope_once(session, folder: Path) -> None:
+def test_a_failed_apply_suggests_a_command_with_its_scope(session, folder: Path) -> None:
     (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
 
     async def conversation(client: Client) -> None:
@@ -109,7 +109,7 @@ def test_an_apply_that_fails_offers_the_way_on_with_its_scope_once(session, fold
     session(conversation)
 
 
-def test_a_plan_that_is_applied_already_is_said_to_be(session, folder: Path) -> None:
+def test_an_applied_plan_is_reported_as_already_applied(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)
         applied = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
@@ -119,7 +119,7 @@ def test_a_plan_that_is_applied_already_is_said_to_be(session, folder: Path) -> 
         assert again["done"] == []
         assert again["deploy"]["status"] == "done"
         assert again["project"]["id"] == applied["project"]["id"]
-        # From here on that plan isn't what live is, though it was applied.
+        # Now that plan was applied, but isn't the current state.
         (folder / "public/index.html").write_text("<h1>another")
         stale = (await call(client, "apply", local=True, fingerprint=planned["fingerprint"]))["error"]
         assert stale["code"] == "plan_stale"
@@ -134,9 +134,9 @@ def test_a_plan_that_is_applied_already_is_said_to_be(session, folder: Path) -> 
 
 @pytest.mark.parametrize(
     ("code", "meant"),
-    [("sql_syntx", "sql_failed"), ("lease_hold", "lease_held"), ("drop_tables", "drop_table")],
+    [("sql_syntx", "sql_failed"), ("lock_hold", "lock_held"), ("drop_tables", "drop_table")],
 )
-def test_codes_that_may_be_meant_are_suggested(session, code: str, meant: str) -> None:
+def test_similar_codes_are_suggested(session, code: str, meant: str) -> None:
     async def conversation(client: Client) -> None:
         error = (await call(client, "explain", code=code))["error"]
         assert error["code"] == "usage"
@@ -146,7 +146,7 @@ def test_codes_that_may_be_meant_are_suggested(session, code: str, meant: str) -
     session(conversation)
 
 
-def test_the_network_is_no_reason_for_a_ticket(session, folder: Path) -> None:
+def test_a_network_failure_offers_no_ticket(session, folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         (folder / ".env").write_text(
@@ -161,7 +161,7 @@ def test_the_network_is_no_reason_for_a_ticket(session, folder: Path) -> None:
         session(conversation)
 
 
-def test_a_failure_of_the_platform_offers_a_ticket(session, folder: Path) -> None:
+def test_a_platform_failure_offers_a_ticket(session, folder: Path) -> None:
     with failing_platform(503) as platform:
         (folder / ".env").write_text(f"MOSAIC_API_KEY=mk_mine\nMOSAIC_API_URL={platform.url}\n")
 

@@ -86,9 +86,11 @@ def test_it_is_known_on_its_own_machine_that_it_has_ended(sql, killed, run) -> N
     shown = run("status", "--local").stdout
     assert "deploying now" not in shown
     assert re.search(
-        rf"^broke off +\S+ \(pid {killed}\): its process has ended; the next apply takes over$", shown, re.M
+        rf"^interrupted +\S+ \(pid {killed}\): its process has ended; the next apply will resume$",
+        shown,
+        re.M,
     )
-    assert json.loads(run("status", "--local", "-o", "json").stdout)["lease"]["ended"] is True
+    assert json.loads(run("status", "--local", "-o", "json").stdout)["lock"]["ended"] is True
     assert statuses(sql) == ["done", "running"], "asking writes nothing"
     # Of one that told nothing of itself, and of another's machine, nobody says so.
     sql("update mosaic_deploy.deploys set report = report - 'process'")

@@ -68,7 +68,7 @@ class LiveReload(WatchObserver):
         if not project_id or project_id == self._project:
             return
         self._project = project_id
-        # Before the address is shown: pages get the script only once there is a session.
+        # Before anybody is told the address: a page that is opened earlier wouldn't get the script.
         self._send({"type": "beat"})
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
@@ -90,7 +90,7 @@ class LiveReload(WatchObserver):
             for change in changes
             if isinstance(change, Put)
         ]
-        # Pages can only tell for changed files whether they use them; after anything else, all reload.
+        # Of anything but new contents, a page alone doesn't know what it is to it.
         self._messages.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
 
     def on_draft(self) -> None:

@@ -87,7 +87,7 @@ def stranger(run, folder: Path) -> Path:
 def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
     shown = run("plan", "--local")
     assert "never deployed from here" in shown.stdout
-    assert "needs --allow prune=1" in shown.stdout
+    assert "confirm with --allow prune=1" in shown.stdout
     assert json.loads(run("plan", "--local", "-o", "json").stdout)["policy"]["to_prune"] == 1
     for given in ((), ("--allow", "prune=2"), ("--allow", "destructive")):
         refused = run("apply", "--local", "--yes", *given)
@@ -170,7 +170,7 @@ def test_lint_needs_no_platform(run, folder):
     assert found.stdout.splitlines()[0] == "sql/2_drop.sql:1:1: destructive[drop_table] drops table t"
     assert found.stdout.splitlines()[-1] == "2 files: 1 destructive."
     only = run("migrate", "lint", "--only", "1_t.sql", env=offline)
-    assert (only.returncode, only.stdout) == (0, "1 file: nothing found.\n")
+    assert (only.returncode, only.stdout) == (0, "1 file: no findings.\n")
     document = json.loads(run("migrate", "lint", "-o", "json", env=offline).stdout)
     assert (document["type"], document["files"], document["summary"]["destructive"]) == ("lint", 2, 1)
     lines = [json.loads(line) for line in run("migrate", "lint", "-o", "ndjson").stdout.splitlines()]

@@ -117,7 +117,7 @@ def test_the_newest_mails_are_read_at_the_command_line(run, deployed: Path) -> N
     assert text == [f"{mail['created_at']}  to first@example.org: {mail['subject']}", f"  {mail['link']}"]
     lines = run("local", "inbox", "--to", "nobody@example.org", "-o", "ndjson").stdout.splitlines()
     assert json.loads(lines[-1]) == {"type": "inbox", "mails": []}
-    assert run("local", "inbox", "--to", "nobody@example.org").stdout == "No mails.\n"
+    assert run("local", "inbox", "--to", "nobody@example.org").stdout == "No emails.\n"
 
 
 @pytest.mark.parametrize("mode", [[], ["--read-only"]])

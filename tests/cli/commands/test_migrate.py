@@ -72,7 +72,10 @@ def test_status_then_edit_then_repair(run, folder):
     assert done.returncode == 0
     assert "~ 1_t.sql" in done.stdout
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
-    assert run("migrate", "repair", "--local").stdout == "Nothing to repair: folder and history agree.\n"
+    assert (
+        run("migrate", "repair", "--local").stdout
+        == "Nothing to repair: the folder and the migration history agree.\n"
+    )
 
 
 def test_a_repair_that_would_be_a_guess(run, folder):
@@ -155,7 +158,7 @@ def test_a_failed_index_in_status(run, folder):
     (folder / "sql/2_i.sql").write_text("create index concurrently i on t (nope);")
     assert run("apply", "--local", "--yes").returncode == 1
     shown = run("migrate", "status", "--local").stdout
-    assert "part 1 of 1 failed; the next apply begins it anew" in shown
+    assert "step 1 of 1 failed; the next apply starts it over" in shown
     assert '  sql/2_i.sql:1:35: column "nope" does not exist' in shown
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"][1]
     assert (document["standing"], document["attempt"]) == ("failed", 1)

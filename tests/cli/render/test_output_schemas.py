@@ -169,7 +169,7 @@ def test_every_line_of_dev_is_what_the_schema_says(folder: Path, platform, run, 
     dev.until('"type":"left_live"')
     assert dev.end() == 130
     dev.until('"type":"watch_ended"')
-    lines = [json.loads(line) for line in dev.said if line.startswith("{")]
+    lines = [json.loads(line) for line in dev.output if line.startswith("{")]
     described = {
         each["if"]["properties"]["type"]["const"]: each["then"]["properties"]
         for each in _SCHEMAS["event"]["allOf"]

@@ -1,4 +1,4 @@
-"""`dev` beside a real browser: pages that follow edits, and show what is broken."""
+"""`dev` with a real browser: pages reload on edits and show errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page_folder(folder: Path) -> Path:
 
 
 @needs_browser
-def test_pages_follow_edits_and_show_what_is_broken(page_folder: Path, run, watching) -> None:  # noqa: F811
+def test_pages_reload_on_edits_and_show_errors(page_folder: Path, run, watching) -> None:  # noqa: F811
     dev = watching(command="dev")
     dev.until("Watching public, sql")
     url = site(run)
@@ -61,12 +61,12 @@ def test_pages_follow_edits_and_show_what_is_broken(page_folder: Path, run, watc
     assert "__mosaic" not in get(url + "/")
 
 
-def test_mails_are_a_line_with_the_link(page_folder: Path, run, platform, watching) -> None:  # noqa: F811
+def test_an_email_is_a_line_with_its_link(page_folder: Path, run, platform, watching) -> None:  # noqa: F811
     dev = watching("-o", "ndjson", command="dev")
     project = json.loads(dev.until('"type":"watching"'))["project"]
     (page_folder / "public/index.html").write_text("<h1>a page")
     dev.until('"type":"live"')
-    # The platform has heard of the session when pages are given the script.
+    # The session has begun once pages get the script.
     target, headers = loopback_target(
         f"{platform.url.replace('127.0.0.1', f'{project}.localhost')}/__mosaic_dev/client.js"
     )
@@ -81,23 +81,23 @@ def test_mails_are_a_line_with_the_link(page_folder: Path, run, platform, watchi
     assert mail["link"].startswith("http")
 
 
-def test_a_first_plan_that_fails_is_shown_and_the_next_save_deploys(page_folder: Path, run, watching) -> None:  # noqa: F811
+def test_a_failed_first_plan_is_shown_and_the_next_save_deploys(page_folder: Path, run, watching) -> None:  # noqa: F811
     (page_folder / "sql/1_t.sql").write_text("create table t (id int")
     dev = watching(command="dev")
     dev.until_all("error[migration_invalid]", "Watching")
     (page_folder / "sql/1_t.sql").write_text("create table t (id int);")
     dev.until("public/index.html → live in")
-    dev.until("in step again")
+    dev.until("fixed; everything is deployed")
     assert "<h1>one" in get(site(run) + "/")
 
 
-def test_the_site_is_opened_once_and_has_the_script_by_then(
+def test_the_site_opens_once_and_has_the_script(
     page_folder: Path,
     run,
     tmp_path,
     watching,  # noqa: F811
 ) -> None:
-    """By a stand-in for the browser, which fetches what it is given and keeps it."""
+    """The browser is a script that fetches the page and keeps it."""
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
     browser.write_text(
@@ -110,7 +110,7 @@ def test_the_site_is_opened_once_and_has_the_script_by_then(
         "    file.write(sys.argv[1] + ' ' + page.replace('\\n', ' ') + '\\n')\n"
     )
     browser.chmod(0o755)
-    # click asks xdg-open where there is one, so it isn't found here.
+    # click prefers xdg-open, so PATH has none.
     env = {"BROWSER": f"{browser} %s", "PATH": str(tmp_path)}
     dev = watching("--open", command="dev", env=env)
     dev.until("Watching")

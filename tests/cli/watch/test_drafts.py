@@ -1,4 +1,4 @@
-"""Drafts of migrations under `dev` and `watch --local`, as a process beside an editor."""
+"""Drafts of migrations under `dev` and `watch --local`, with the program as a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium:
 
 
 def rows(run, query: str) -> list[dict[str, Any]]:
-    """What apps see."""
+    """The rows of the database that apps use."""
     return json.loads(run("sql", "--local", "-o", "json", query).stdout)["rows"]
 
 
@@ -30,21 +30,21 @@ def tables(run) -> list[str]:
     return [row["tablename"] for row in found]
 
 
-def test_a_draft_is_tried_on_every_save_and_sealed_into_a_migration(folder: Path, run, watching) -> None:  # noqa: F811
+def test_a_draft_runs_on_every_save_and_becomes_a_migration(folder: Path, run, watching) -> None:  # noqa: F811
     watch = watching("--local", "--yes")
     watch.until("Watching public, sql")
     draft = folder / "sql/draft.sql"
     draft.write_text("create table notes (body text);")
-    assert "1 difference" in watch.until("sql/draft.sql → drafted in")
+    assert "1 schema change" in watch.until("sql/draft.sql → draft applied to a copy in")
     watch.until("+ table notes (body text)")
-    watch.until("Apps see a copy of the database")
+    watch.until("Your app now uses a copy of the database")
     assert tables(run) == ["notes", "t"]
     assert (
         run("sql", "--local", "insert into notes values ('typed'); insert into t values (1)").returncode == 0
     )
 
     draft.write_text("create table notes (body text not null);\nalter table t add column more int;")
-    watch.until("sql/draft.sql → drafted in", "2 differences")
+    watch.until("sql/draft.sql → draft applied to a copy in", "2 schema changes")
     watch.until("+ column t.more integer")
     assert rows(run, "select * from notes") == rows(run, "select * from t") == []
 
@@ -56,59 +56,59 @@ def test_a_draft_is_tried_on_every_save_and_sealed_into_a_migration(folder: Path
     watch.until("sql/draft.sql:2:1")
 
     draft.write_text("create table notes (body text);")
-    watch.until("sql/draft.sql → drafted in")
-    watch.until("in step again")
+    watch.until("sql/draft.sql → draft applied to a copy in")
+    watch.until("fixed; everything is deployed")
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     watch.until("sql/2_u.sql → applied in")
-    watch.until("sql/draft.sql → drafted in")
+    watch.until("sql/draft.sql → draft applied to a copy in")
     assert tables(run) == ["notes", "t", "u"]
     assert applied(run) == ["1_t.sql", "2_u.sql"]
 
-    sealed = run("migrate", "seal", "add notes")
-    assert sealed.stdout == "sql/3_add_notes.sql\n"
-    assert "mosaic-deploy plan" in sealed.stderr
+    committed = run("migrate", "seal", "add notes")
+    assert committed.stdout == "sql/3_add_notes.sql\n"
+    assert "mosaic-deploy plan" in committed.stderr
     watch.until("sql/3_add_notes.sql → applied in")
-    watch.until("sql/draft.sql → gone, and the copy with it")
+    watch.until("sql/draft.sql → draft removed")
     assert tables(run) == ["notes", "t", "u"]
     assert applied(run) == ["1_t.sql", "2_u.sql", "3_add_notes.sql"]
     assert watch.end() == 130
 
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "ended"])
-def test_when_the_draft_is_over_the_database_is_as_it_was(folder: Path, run, watching, how: str) -> None:  # noqa: F811
+def test_a_removed_draft_leaves_the_database_unchanged(folder: Path, run, watching, how: str) -> None:  # noqa: F811
     (folder / "sql/draft.sql").write_text("alter table t add column more int; insert into t values (1, 2);")
     dev = watching(command="dev")
-    dev.until("sql/draft.sql → drafted in")
+    dev.until("sql/draft.sql → draft applied to a copy in")
     assert rows(run, "select * from t") == [{"id": 1, "more": 2}]
     if how == "deleted":
         (folder / "sql/draft.sql").unlink()
-        dev.until("sql/draft.sql → gone")
+        dev.until("sql/draft.sql → draft removed")
     elif how == "emptied":
         (folder / "sql/draft.sql").write_text("-- later\n")
-        dev.until("sql/draft.sql → gone")
+        dev.until("sql/draft.sql → draft removed")
     assert dev.end() == 130
     assert rows(run, "select * from t") == []
     shown = json.loads(run("credentials", "--local", "-o", "json").stdout)["database"]
     assert not shown.endswith("_draft")
 
 
-def test_a_save_of_the_same_text_tries_again(folder: Path, run, watching) -> None:  # noqa: F811
-    """What apps wrote goes, and what was put right in the database is seen."""
+def test_saving_the_same_text_runs_the_draft_again(folder: Path, run, watching) -> None:  # noqa: F811
+    """Data that apps wrote to the copy is discarded."""
     watch = watching("--local", "--yes")
     watch.until("Watching")
     text = "alter table t add unique (id); insert into t values (3);"
     (folder / "sql/draft.sql").write_text(text)
-    watch.until("sql/draft.sql → drafted in")
+    watch.until("sql/draft.sql → draft applied to a copy in")
     assert run("sql", "--local", "insert into t values (4)").returncode == 0
     (folder / "sql/draft.sql").write_text(text)
-    watch.until("sql/draft.sql → drafted in")
+    watch.until("sql/draft.sql → draft applied to a copy in")
     assert rows(run, "select id from t") == [{"id": 3}]
     (folder / "public/index.html").write_text("another file isn't the draft")
     watch.until("public/index.html → live in")
     assert rows(run, "select id from t") == [{"id": 3}]
 
 
-def test_a_platform_that_was_started_anew_is_told_again(
+def test_the_draft_is_restored_after_the_platform_restarts(
     folder: Path,
     run,
     watching,  # noqa: F811
@@ -120,32 +120,32 @@ def test_a_platform_that_was_started_anew_is_told_again(
         watch = watching("--local", "--yes", env=own)
         watch.until("Watching")
         (folder / "sql/draft.sql").write_text("create table notes (id int);")
-        watch.until("sql/draft.sql → drafted in")
+        watch.until("sql/draft.sql → draft applied to a copy in")
         assert run("local", "stop", env=own).returncode == 0
         assert run("local", "start", env=own).returncode == 0
-        watch.until("sql/draft.sql → drafted in")
+        watch.until("sql/draft.sql → draft applied to a copy in")
         seen = run("sql", "--local", "-o", "json", "select count(*) as n from notes", env=own)
-        assert json.loads(seen.stdout).get("rows") == [{"n": 0}], "\n".join(watch.said)
+        assert json.loads(seen.stdout).get("rows") == [{"n": 0}], "\n".join(watch.output)
         assert watch.end() == 130
     finally:
         run("local", "reset", "--yes", env=own)
 
 
-def test_another_watchs_draft_is_told(folder: Path, run, watching) -> None:  # noqa: F811
+def test_a_draft_replaced_by_another_watch_is_reported(folder: Path, run, watching) -> None:  # noqa: F811
     (folder / "sql/draft.sql").write_text("create table notes (id int);")
     first = watching("--local", "--yes")
-    first.until("sql/draft.sql → drafted in")
+    first.until("sql/draft.sql → draft applied to a copy in")
     second = watching("--local", "--yes")
-    second.until("sql/draft.sql → drafted in")
-    first.until("another draft of this project took its place")
+    second.until("sql/draft.sql → draft applied to a copy in")
+    first.until("replaced by another draft of this project")
     assert first.end() == 130
     assert tables(run) == ["notes", "t"]
     assert second.end() == 130
     assert tables(run) == ["t"]
 
 
-def test_elsewhere_a_draft_is_a_note(folder: Path, platform, run) -> None:
-    """The platform as a stranger's: by its address, not with --local."""
+def test_on_a_hosted_platform_a_draft_is_only_a_note(folder: Path, platform, run) -> None:
+    """The embedded platform, used by its URL instead of --local."""
     (folder / "sql/draft.sql").write_text("this isn't SQL")
     env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     done = run("apply", "--yes", env=env)
@@ -159,7 +159,7 @@ def test_elsewhere_a_draft_is_a_note(folder: Path, platform, run) -> None:
     assert [note["code"] for note in plan["notes"]] == ["draft_left_out"]
 
 
-def test_elsewhere_watch_tries_no_draft(folder: Path, platform, run, watching) -> None:  # noqa: F811
+def test_on_a_hosted_platform_watch_runs_no_draft(folder: Path, platform, run, watching) -> None:  # noqa: F811
     env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     watch = watching("--yes", env=env)
     watch.until("Watching")
@@ -168,16 +168,16 @@ def test_elsewhere_watch_tries_no_draft(folder: Path, platform, run, watching) -
     watch.until("public/more.html → live in")
     (folder / "public/more.html").write_text("and more")
     watch.until("public/more.html → live in")
-    assert not any("drafted" in line for line in watch.said)
+    assert not any("draft applied" in line for line in watch.output)
     assert tables(run) == ["t"]
 
 
-def test_a_draft_that_failed_is_sealed_only_on_demand(folder: Path, run, watching) -> None:  # noqa: F811
+def test_a_failed_draft_is_committed_only_with_untested(folder: Path, run, watching) -> None:  # noqa: F811
     dev = watching(command="dev")
     dev.until("Watching")
     draft = folder / "sql/draft.sql"
     draft.write_text("create table notes (body text);")
-    dev.until("sql/draft.sql → drafted in")
+    dev.until("sql/draft.sql → draft applied to a copy in")
     draft.write_text("create table notes (body nonsense);")
     dev.until("error[draft_failed]")
     refused = run("migrate", "seal", "notes")
@@ -187,18 +187,20 @@ def test_a_draft_that_failed_is_sealed_only_on_demand(folder: Path, run, watchin
     assert draft.exists()
     assert run("migrate", "seal", "notes", "--untested").stdout == "sql/2_notes.sql\n"
     dev.until("error[migration_failed]", "sql/2_notes.sql:1:26")
-    dev.until("sql/draft.sql → gone, and the copy with it")
+    dev.until("sql/draft.sql → draft removed")
     draft.write_text("create table more (id int);")
-    dev.until("sql/draft.sql → drafted in")
+    dev.until("sql/draft.sql → draft applied to a copy in")
     draft.write_text("create table more (id nonsense);")
     dev.until("error[draft_failed]")
     assert run("migrate", "seal", "x").returncode == 1
     assert dev.end() == 130
-    assert run("migrate", "seal", "more").returncode == 0, "nobody knows of it any more"
+    assert run("migrate", "seal", "more").returncode == 0, (
+        "the failure was recorded only while dev was running"
+    )
 
 
 @needs_browser
-def test_the_page_shows_what_is_wrong_with_a_draft_and_reloads_with_a_good_one(
+def test_the_page_shows_a_drafts_error_and_reloads_once_it_is_fixed(
     folder: Path,
     run,
     watching,  # noqa: F811
@@ -226,7 +228,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_is_no_migration_is_not_sealed(folder: Path, run, why: str) -> None:
+def test_an_invalid_draft_is_not_committed(folder: Path, run, why: str) -> None:
     text, code, said = REFUSED[why]
     if text is not None:
         (folder / "sql/draft.sql").write_text(text)
@@ -238,7 +240,7 @@ def test_what_is_no_migration_is_not_sealed(folder: Path, run, why: str) -> None
     assert sorted(path.name for path in (folder / "sql").iterdir()) == before
 
 
-def test_the_sealed_file_is_the_draft_byte_for_byte(folder: Path, run) -> None:
+def test_the_committed_file_is_the_draft_byte_for_byte(folder: Path, run) -> None:
     content = "\ufeff-- Größe 📏\r\ncreate table größe (id int);\r\n".encode()
     (folder / "sql/draft.sql").write_bytes(content)
     done = run("migrate", "seal", "Größe 📏", "-o", "ndjson")

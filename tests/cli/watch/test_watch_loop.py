@@ -1,4 +1,4 @@
-"""`watch` as a process beside an editor: real files, the real listener, the real platform, and waits for what is said."""
+"""`watch` as a process, with real files, the real listener and the embedded platform."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mosaic_deploy.live.api.transport import loopback_target
 
 
 class Watching:
-    """A running watch. `until` waits for a line that is said, for at most half a minute."""
+    """A running watch. `until` waits for a line of its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.said: list[str] = []
+        self.output: list[str] = []
         self._lines: queue.Queue[str] = queue.Queue()
         self._readers = [
             threading.Thread(target=self._read, args=(stream,), daemon=True)
@@ -39,7 +39,7 @@ class Watching:
                 self._lines.put(line.rstrip("\n"))
 
     def until_all(self, *words: str) -> None:
-        """Until each was said, in any order: what comes on stderr and on stdout is read by two threads."""
+        """Waits for all of `words`, in any order: stdout and stderr are read by two threads."""
         missing = set(words)
         while missing:
             line = self.until()
@@ -52,10 +52,10 @@ class Watching:
                 line = self._lines.get(timeout=1)
             except queue.Empty:
                 continue
-            self.said.append(line)
+            self.output.append(line)
             if all(word in line for word in words):
                 return line
-        raise AssertionError(f"{words} was not said, but:\n" + "\n".join(self.said))
+        raise AssertionError(f"{words} was not printed, but:\n" + "\n".join(self.output))
 
     def close(self) -> None:
         self.process.kill()
@@ -64,7 +64,7 @@ class Watching:
             reader.join()
 
     def wait_for_run(self, run) -> None:
-        """Until a run has written that it began."""
+        """Waits until a second run has begun."""
         while json.loads(run("status", "--local", "-o", "json").stdout)["last_deploy"]["serial"] < 2:
             pass
 
@@ -100,7 +100,7 @@ def get(url: str) -> str:
     return httpx.get(target, headers=headers).text
 
 
-def test_a_save_is_live_a_moment_later(folder: Path, run, watching) -> None:
+def test_a_saved_file_goes_live(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching public, sql")
     (folder / "public/index.html").write_text("<h1>edited")
@@ -108,8 +108,8 @@ def test_a_save_is_live_a_moment_later(folder: Path, run, watching) -> None:
     assert get(site(run) + "/") == "<h1>edited"
     (folder / "public/style.css").write_text("body {}")
     watch.until("public/style.css → live in")
-    # The line is said before the run has recorded it and given its lease back.
-    while (status := status_of(run))["lease"] is not None:
+    # The line comes before the run has recorded the change and released the lock.
+    while (status := status_of(run))["lock"] is not None:
         pass
     assert status["pending"] == {"add": 0, "change": 0, "destroy": 0}
     assert status["last_deploy"]["status"] == "done"
@@ -122,9 +122,7 @@ def status_of(run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_in_a_run_gives_the_lease_back_and_loses_nothing(
-    folder: Path, run, watching, number
-) -> None:
+def test_an_interrupt_releases_the_lock_and_loses_nothing(folder: Path, run, watching, number) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
     for count in range(30):
@@ -132,29 +130,29 @@ def test_an_interrupt_in_a_run_gives_the_lease_back_and_loses_nothing(
     watch.until("changes → live in") if number == signal.SIGTERM else watch.wait_for_run(run)
     assert watch.end(number) == 130
     status = status_of(run)
-    assert status["lease"] is None
+    assert status["lock"] is None
     assert run("apply", "--local", "--yes").returncode == 0
     assert status_of(run)["pending"] == {"add": 0, "change": 0, "destroy": 0}
 
 
-def test_an_error_is_shown_once_and_the_next_save_tries_again(folder: Path, watching) -> None:
+def test_an_error_is_shown_once_and_the_next_save_retries(folder: Path, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
     manifest = (folder / "mosaic.yaml").read_text()
     (folder / "mosaic.yaml").write_text(manifest + "static: [")
     watch.until("error[manifest_invalid]")
     (folder / "mosaic.yaml").write_text(manifest)
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
     (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
     watch.until("error[migration_failed]")
     (folder / "public/index.html").write_text("not yet")
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     watch.until("sql/2_u.sql → applied in")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
     (folder / "sql/2_u.sql").write_text("create table u (id bigint);")
     watch.until("error[migration_diverged]")
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
     assert watch.end(signal.SIGTERM) == 130
 
 
@@ -163,32 +161,30 @@ def history_of(run) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["dev", "watch"])
-def test_a_migration_without_a_statement_is_waited_for(folder: Path, run, watching, command: str) -> None:
+def test_a_migration_without_statements_is_postponed(folder: Path, run, watching, command: str) -> None:
     watch = watching(*([] if command == "dev" else ["--local", "--yes"]), command=command)
     watch.until("Watching public, sql")
     assert run("migrate", "new", "b").stdout == "sql/2_b.sql\n"
-    watch.until("sql/2_b.sql has no statement yet")
+    watch.until("sql/2_b.sql has no statements yet")
     (folder / "sql/3_c.sql").write_text("create table c (id int);")
-    watch.until("sql/2_b.sql has no statement yet", "and 1 file after it")
-    (folder / "public/index.html").write_text("goes on")
+    watch.until("sql/2_b.sql has no statements yet", "1 migration after it")
+    (folder / "public/index.html").write_text("edited")
     watch.until("public/index.html → live in")
-    assert standings(run) == {"1_t.sql": "applied", "2_b.sql": "pending", "3_c.sql": "pending"}
+    assert states(run) == {"1_t.sql": "applied", "2_b.sql": "pending", "3_c.sql": "pending"}
     (folder / "sql/2_b.sql").write_text("create table b (id int);")
     watch.until("sql/2_b.sql → applied in")
     watch.until("sql/3_c.sql → applied in")
-    assert not any("error[" in line for line in watch.said)
-    assert sum("has no statement yet" in line for line in watch.said) == 2
+    assert not any("error[" in line for line in watch.output)
+    assert sum("has no statements yet" in line for line in watch.output) == 2
     assert watch.end() == 130
 
 
-def standings(run) -> dict[str, str]:
+def states(run) -> dict[str, str]:
     lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
     return {line["file"]: line["standing"] for line in lines}
 
 
-def test_an_apply_elsewhere_of_a_migration_without_a_statement_can_be_mended(
-    folder: Path, run, watching
-) -> None:
+def test_an_empty_migration_applied_by_another_run_can_be_repaired(folder: Path, run, watching) -> None:
     dev = watching(command="dev")
     dev.until("Watching")
     assert run("migrate", "new", "b").returncode == 0
@@ -204,13 +200,15 @@ def test_an_apply_elsewhere_of_a_migration_without_a_statement_can_be_mended(
     assert run("sql", "--local", "select * from b").returncode == 0
 
 
-def test_a_rollback_elsewhere_is_seen_before_anything_is_said_of_history(folder: Path, run, watching) -> None:
+def test_a_rollback_by_another_run_is_seen_before_the_history_is_compared(
+    folder: Path, run, watching
+) -> None:
     (folder / "sql/2_u.sql").write_text(
         "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;"
     )
     dev = watching(command="dev")
     dev.until("Watching")
-    (folder / "public/index.html").write_text("so that both sides are kept")
+    (folder / "public/index.html").write_text("a run, so that both sides are remembered")
     dev.until("public/index.html → live in")
     done = run("migrate", "rollback", "--local", "--yes", "--allow", "destructive")
     assert done.returncode == 0, done
@@ -218,10 +216,10 @@ def test_a_rollback_elsewhere_is_seen_before_anything_is_said_of_history(folder:
         "-- migrate:up\ncreate table u (id bigint);\n-- migrate:down\ndrop table u;"
     )
     dev.until("sql/2_u.sql → applied in")
-    assert not any("error[" in line for line in dev.said)
+    assert not any("error[" in line for line in dev.output)
 
 
-def test_files_go_on_while_a_migration_is_wrong(folder: Path, run, watching) -> None:
+def test_files_are_deployed_while_a_migration_fails(folder: Path, run, watching) -> None:
     dev = watching(command="dev")
     dev.until("Watching")
     bad = folder / "sql/2_u.sql"
@@ -234,19 +232,19 @@ def test_files_go_on_while_a_migration_is_wrong(folder: Path, run, watching) -> 
     dev.until("public/index.html → live in")
     assert get(site(run) + "/") == "edited"
     (folder / "sql/draft.sql").write_text("create table d (id int);")
-    dev.until("sql/draft.sql → drafted in")
+    dev.until("sql/draft.sql → draft applied to a copy in")
     assert history_of(run).count("failed") == 1
     bad.write_text("create table u (id nonsense);")
     dev.until("sql/2_u.sql → still error[migration_failed]")
     assert history_of(run).count("failed") == 2
     bad.write_text("create table u (id int);")
     dev.until("sql/2_u.sql → applied in")
-    dev.until("in step again")
-    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    dev.until("fixed; everything is deployed")
+    assert not any("  mosaic-deploy dev" in line or "same command again" in line for line in dev.output)
     assert dev.end() == 130
 
 
-def test_files_are_live_from_the_start_though_a_migration_fails(folder: Path, run, watching) -> None:
+def test_files_are_deployed_at_the_start_while_a_migration_fails(folder: Path, run, watching) -> None:
     (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
     dev = watching(command="dev")
     dev.until("error[migration_failed]")
@@ -254,13 +252,13 @@ def test_files_are_live_from_the_start_though_a_migration_fails(folder: Path, ru
     (folder / "public/index.html").write_text("edited")
     dev.until("public/index.html → live in")
     assert history_of(run).count("failed") == 1
-    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    assert not any("  mosaic-deploy dev" in line or "same command again" in line for line in dev.output)
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     dev.until("sql/2_u.sql → applied in")
-    dev.until("in step again")
+    dev.until("fixed; everything is deployed")
 
 
-def test_files_go_on_while_history_disagrees(folder: Path, run, watching) -> None:
+def test_files_are_deployed_while_the_history_diverges(folder: Path, run, watching) -> None:
     dev = watching(command="dev")
     dev.until("Watching")
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
@@ -270,27 +268,27 @@ def test_files_go_on_while_history_disagrees(folder: Path, run, watching) -> Non
     (folder / "sql/1_t.sql").write_text("create table t (id text);")
     dev.until("sql/1_t.sql → still error[migration_diverged]")
     (folder / "sql/1_t.sql").write_text("create table t (id int);")
-    dev.until("in step again")
+    dev.until("fixed; everything is deployed")
 
 
-def test_elsewhere_files_wait_for_migrations_and_that_is_said(folder: Path, platform, run, watching) -> None:
+def test_on_a_hosted_platform_files_wait_for_migrations(folder: Path, platform, run, watching) -> None:
     env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     watch = watching("--yes", env=env)
     watch.until("Watching")
     (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
     watch.until("error[migration_failed]")
     (folder / "public/style.css").write_text("body {}")
-    watch.until("public/style.css → waits for sql/2_u.sql: error[migration_failed] still stands")
+    watch.until("public/style.css → waiting for sql/2_u.sql: error[migration_failed]")
     (folder / "public/more.css").write_text("body {}")
-    watch.until("public/more.css → waits for sql/2_u.sql")
+    watch.until("public/more.css → waiting for sql/2_u.sql")
     assert history_of(run).count("failed") == 1
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     watch.until("sql/2_u.sql → applied in")
     watch.until("public/style.css → live in")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
 
 
-def test_a_new_folder_in_the_manifest_is_followed(folder: Path, watching) -> None:
+def test_a_new_folder_in_the_manifest_is_watched(folder: Path, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching public, sql")
     (folder / "pictures").mkdir()
@@ -302,8 +300,8 @@ def test_a_new_folder_in_the_manifest_is_followed(folder: Path, watching) -> Non
     watch.until("pictures/b.bin → live in")
 
 
-def test_a_checkout_of_a_thousand_files_is_a_run_or_two(folder: Path, run, watching) -> None:
-    """Where the machine stops between two files for longer than an editor does, there is another run for the rest."""
+def test_a_checkout_of_a_thousand_files_takes_few_runs(folder: Path, run, watching) -> None:
+    """If the machine stops between two files for too long, another run deploys the rest."""
     watch = watching("--local", "--yes", "-o", "ndjson")
     watch.until('"type":"watching"')
     for number in range(1000):
@@ -317,7 +315,7 @@ def test_a_checkout_of_a_thousand_files_is_a_run_or_two(folder: Path, run, watch
     assert len(deploys) <= 4
 
 
-def test_deleting_a_table_waits_for_a_person(folder: Path, watching) -> None:
+def test_dropping_a_table_needs_confirmation(folder: Path, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
     (folder / "sql/2_drop.sql").write_text("drop table t;")
@@ -326,7 +324,7 @@ def test_deleting_a_table_waits_for_a_person(folder: Path, watching) -> None:
     watch.until("sql/2_drop.sql → applied in")
 
 
-def test_a_file_that_is_gone_is_deleted_once_it_stays_away(folder: Path, run, watching) -> None:
+def test_a_deleted_file_is_deleted_live_but_a_rewritten_one_is_not(folder: Path, run, watching) -> None:
     manifest = (folder / "mosaic.yaml").read_text()
     (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
     (folder / "public/old.css").write_text("old")
@@ -336,14 +334,14 @@ def test_a_file_that_is_gone_is_deleted_once_it_stays_away(folder: Path, run, wa
     (folder / "public/index.html").unlink()
     (folder / "public/index.html").write_text("rebuilt")
     watch.until("old.css → deleted in")
-    assert not any("index.html → deleted" in line for line in watch.said)
+    assert not any("index.html → deleted" in line for line in watch.output)
     watch.until("public/index.html → live") if not any(
-        "public/index.html → live" in line for line in watch.said
+        "public/index.html → live" in line for line in watch.output
     ) else None
     assert get(site(run) + "/") == "rebuilt"
 
 
-def test_a_site_that_a_build_tool_empties_is_left_live(folder: Path, run, watching) -> None:
+def test_an_emptied_site_stays_live(folder: Path, run, watching) -> None:
     manifest = (folder / "mosaic.yaml").read_text()
     (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
     watch = watching("--local", "--yes")
@@ -353,13 +351,13 @@ def test_a_site_that_a_build_tool_empties_is_left_live(folder: Path, run, watchi
     assert get(site(run) + "/") == "<h1>hello"
     (folder / "public/index.html").write_text("built")
     watch.until("public/index.html → live in")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
 
 
-def test_on_this_machine_the_database_can_be_made_anew(folder: Path, run, watching) -> None:
+def test_a_diverged_local_project_can_be_reset(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
-    (folder / "public/index.html").write_text("a second run, so that it is known which project it is")
+    (folder / "public/index.html").write_text("a second run, so that the project is known")
     watch.until("live in")
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
     command = watch.until("next:", "mosaic-deploy local reset").partition("mosaic-deploy ")[2].split()
@@ -367,10 +365,10 @@ def test_on_this_machine_the_database_can_be_made_anew(folder: Path, run, watchi
     (folder / "public/index.html").write_text("edited")
     watch.until("sql/1_t.sql → applied in")
     watch.until("public/index.html → live in")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
 
 
-def test_the_way_to_make_it_anew_is_told_also_of_what_was_edited_before(folder: Path, run, watching) -> None:
+def test_the_reset_is_suggested_for_edits_made_before_the_start(folder: Path, run, watching) -> None:
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
     dev = watching(command="dev")
@@ -379,10 +377,10 @@ def test_the_way_to_make_it_anew_is_told_also_of_what_was_edited_before(folder: 
     assert run(*command, "--yes").returncode == 0
     (folder / "public/index.html").write_text("edited")
     dev.until("sql/1_t.sql → applied in")
-    dev.until("in step again")
+    dev.until("fixed; everything is deployed")
 
 
-def test_another_deploy_in_between_is_seen(folder: Path, run, watching) -> None:
+def test_another_deploy_in_between_is_noticed(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
     other = folder / "elsewhere"
@@ -392,12 +390,12 @@ def test_another_deploy_in_between_is_seen(folder: Path, run, watching) -> None:
     (other / "mosaic.yaml").write_text(manifest)
     assert run("apply", "--local", "--yes", str(other)).returncode == 0
     (folder / "public/new.html").write_text("ours")
-    # The plan in full finds that the page is another's by now.
+    # A full plan finds that the other deploy replaced the page.
     watch.until("public/index.html → live in")
     assert get(site(run) + "/") == "<h1>hello"
 
 
-def test_a_key_that_is_wrong_is_said_and_watching_goes_on(folder: Path, platform, watching) -> None:
+def test_a_wrong_key_is_reported_and_watching_continues(folder: Path, platform, watching) -> None:
     key = {"MOSAIC_API_URL": platform.url}
     (folder / ".env").write_text(f"MOSAIC_API_KEY={platform.api_key}\n")
     watch = watching("--yes", env=key)
@@ -407,11 +405,11 @@ def test_a_key_that_is_wrong_is_said_and_watching_goes_on(folder: Path, platform
     (folder / "public/index.html").write_text("catching up")
     (folder / ".env").write_text(f"MOSAIC_API_KEY={platform.api_key}\n")
     watch.until("public/index.html → live in")
-    watch.until("in step again")
+    watch.until("fixed; everything is deployed")
 
 
-def test_after_a_break_of_the_network_it_catches_up(folder: Path, platform, watching) -> None:
-    """The platform is behind a door that is shut for a while."""
+def test_it_catches_up_after_a_network_failure(folder: Path, platform, watching) -> None:
+    """The platform is behind a proxy that is closed for a while."""
     from tests.cli.door import Door
 
     with Door(platform.port) as door:
@@ -423,16 +421,16 @@ def test_after_a_break_of_the_network_it_catches_up(folder: Path, platform, watc
         watch.until("error[")
         door.open()
         watch.until("public/index.html → live in")
-        watch.until("in step again")
+        watch.until("fixed; everything is deployed")
 
 
-def test_nobody_agreed_and_nothing_is_done(run, folder: Path) -> None:
+def test_without_confirmation_nothing_is_done(run, folder: Path) -> None:
     done = run("watch", "--local", timeout=30)
     assert done.returncode == 1
-    assert "error[consent_missing]" in done.stderr
+    assert "error[confirmation_required]" in done.stderr
 
 
-def test_one_document_has_no_end(run, folder: Path) -> None:
+def test_json_output_is_refused(run, folder: Path) -> None:
     done = run("watch", "--local", "--yes", "-o", "json")
     assert done.returncode == 2
     assert "ndjson" in json.loads(done.stdout)["error"]["message"]

@@ -13,6 +13,7 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.model.quantities import age_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.ledger.deploys import Deploy
@@ -59,7 +60,7 @@ def _lines(found: Sequence[Deploy]) -> Iterator[str]:
 
 
 def _row(deploy: Deploy) -> tuple[object, ...]:
-    started = deploy.started_at[:19].replace("T", " ")
+    started = age_text(deploy.started_at)
     commit = deploy.commit[:12] if deploy.commit else None
     return (
         started,

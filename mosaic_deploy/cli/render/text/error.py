@@ -77,7 +77,8 @@ def source_lines(location: Location, width: int | None) -> Iterator[str]:
         return
     column = location.column or 1
     room = _MAX_SOURCE if width is None else max(12, width - _GUTTER - 1)
-    text, caret = _excerpt(location.text.replace("\t", " "), column - 1, room)
+    line = location.text.replace("\t", " ")
+    text, caret = _excerpt(line, min(column - 1, len(line)), room)
     yield f"{location.line:>5} | {text}"
     if location.column:
         yield f"{'':5} | {' ' * caret}{click.style('^', fg='red', bold=True)}"

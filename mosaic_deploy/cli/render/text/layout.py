@@ -23,7 +23,8 @@ _TOKEN = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
 _LABEL = re.compile(r" +(?:[!i+~-] |[A-Za-z][\w' ]{0,18}: )|\d\d:\d\d:\d\d | +")
 """What wrapped lines are indented by: a list's mark, `hint: `, a time, or the line's own indentation."""
 _CODE_GUTTER = re.compile(r" *\d* \| ")
-_COMMAND = re.compile(r":  (\S.*)$")
+_NEXT_COMMAND = re.compile(r":  (\S.*)$")
+_COMMAND = re.compile(r":  (mosaic-deploy .*)$")
 
 
 def output_width(stream: TextIO) -> int | None:
@@ -48,7 +49,7 @@ def is_live_terminal() -> bool:
 def wrap(text: str, width: int | None, indent: int | None = None) -> list[str]:
     """The lines of `text`, wrapped between words to `width` cells; styles are kept.
 
-    Words, text in backticks and the command that ends a `next:` line are never broken. Continuation lines are
+    Words, text in backticks and a command at the end of the line are never broken. Continuation lines are
     indented by `indent`, by default to where the text of the first line begins.
     """
     lines = text.split("\n")
@@ -86,7 +87,7 @@ def _continuation(plain: str, indent: int | None, width: int) -> str:
 
 def _words(line: str) -> Iterator[tuple[str, str]]:
     """(the space before it, a piece that isn't broken), in order."""
-    command = _COMMAND.search(line) if line.lstrip().startswith("next: ") else None
+    command = (_NEXT_COMMAND if line.lstrip().startswith("next: ") else _COMMAND).search(line)
     text = line[: command.start(1)] if command else line
     end = 0
     for token in _TOKEN.finditer(text):
