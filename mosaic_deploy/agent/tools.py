@@ -113,7 +113,7 @@ def query(target: ToolTarget, sql: str, limit: int) -> Document:
     """The first rows of a read-only query, up to MAX_BYTES. Raises SqlNotReadOnly, SqlFailed and ResultTooLarge."""
     row_limit = max(1, min(limit, MAX_ROWS))
     # One more row shows whether there are more.
-    read_query = reading(sql, "query", row_limit + 1, MAX_BYTES)
+    read_query = prepare_read_only_query(sql, "query", row_limit + 1, MAX_BYTES)
     with target.open("query") as session:
         target_project = session.target
         project = read_existing_project(

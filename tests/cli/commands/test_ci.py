@@ -121,7 +121,9 @@ def test_a_comment_that_can_not_be_written_fails_no_job(job: Job, comments: Comm
     job.pull_request()
     planned = job("plan", "--local")
     assert planned.returncode == 0
-    assert "::warning title=mosaic-deploy::can't write the comment: GitHub returned HTTP 403" in planned.stdout
+    assert (
+        "::warning title=mosaic-deploy::can't write the comment: GitHub returned HTTP 403" in planned.stdout
+    )
 
 
 def test_a_fork_without_secrets_is_validated(job: Job, comments: Comments, folder: Path) -> None:

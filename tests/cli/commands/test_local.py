@@ -88,7 +88,8 @@ def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -
     refused = run(home, "start", "--port", str(port))
     assert refused.returncode == 1
     assert (
-        f"error[port_unavailable]: port {port} can't be listened on: another program uses it" in refused.stderr
+        f"error[port_unavailable]: port {port} can't be listened on: another program uses it"
+        in refused.stderr
     )
     assert run_platform(home, "reset")["status"] == "reset"
 

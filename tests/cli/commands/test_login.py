@@ -83,7 +83,10 @@ def test_a_locked_keyring_is_no_missing_key(run, platform, env, kept, file) -> N
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> None:
-    for backend, said in (("null", "didn't store the key"), ("fail", "can't save the key in the system keyring: No recommended")):
+    for backend, said in (
+        ("null", "didn't store the key"),
+        ("fail", "can't save the key in the system keyring: No recommended"),
+    ):
         whole = {**env, "PYTHON_KEYRING_BACKEND": f"keyring.backends.{backend}.Keyring"}
         failed = run("login", "--keyring", env=whole, input=f"{platform.api_key}\n")
         assert failed.returncode == 1

@@ -21,7 +21,6 @@ _HEADINGS = {
     "rollback": "Database",
     "seed": "Database",
     "history": "Migration history",
-    "asset": "Storage",
     "storage": "Storage",
     "static": "Static files",
     "auth": "Sign-in",
