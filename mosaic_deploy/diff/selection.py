@@ -8,19 +8,12 @@ from functools import cache
 
 from mosaic_deploy.errors import Location, Problem, SelectionInvalid
 from mosaic_deploy.model.change import ApplyMigration, Change, CreateProject
+from mosaic_deploy.model.kind import BY_SELECTOR
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Snapshot
 
-RESOURCES = {
-    "project": "project",
-    "extensions": "extension",
-    "migrations": "migration",
-    "seeds": "seed",
-    "static": "static",
-    "storage": "storage",
-    "auth": "auth",
-}
-"""Resource, as the manifest names it → kind of change."""
+RESOURCES = {selector: kind.name for selector, kind in BY_SELECTOR.items()}
+"""The words of `--only` → the kind of change."""
 _KINDS = {**{kind: kind for kind in RESOURCES.values()}, **RESOURCES}
 
 Names = Mapping[str, frozenset[str]]

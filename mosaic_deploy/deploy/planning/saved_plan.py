@@ -11,6 +11,7 @@ from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.kind import BY_SELECTOR
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import change_facts
 from mosaic_deploy.model.snapshot import Migration, Objects, Snapshot, objects_digest
@@ -28,7 +29,7 @@ _SECTIONS = {
     "policy": "policy",
 }
 """Fields of Manifest → sections of mosaic.yaml."""
-_FILE_KINDS = {"static": "static files", "storage": "storage files", "seeds": "seeds"}
+_FILE_KINDS = ("static", "storage", "seeds")
 _MAX_NAMES = 5
 """Maximum names listed per kind; the others are counted."""
 
@@ -147,11 +148,11 @@ def _migration_changes(then: PlanInputs | None, now: PlanInputs | None) -> Itera
 
 
 def _file_changes(then: PlanInputs, now: PlanInputs) -> Iterator[str]:
-    for kind, words in _FILE_KINDS.items():
+    for kind in _FILE_KINDS:
         found = [f"{name} ({what})" for name, what in _differences(then[kind] or {}, now[kind] or {})]
         if found:
             more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
-            yield f"{words}: {', '.join(found[:_MAX_NAMES])}{more}"
+            yield f"{BY_SELECTOR[kind].plural}: {', '.join(found[:_MAX_NAMES])}{more}"
 
 
 def _differences(then: PlanInputs, now: PlanInputs) -> Iterator[tuple[str, str]]:
@@ -175,14 +176,7 @@ def _live_changes(
         # A kind that isn't in both manifests was read for only one of the two plans.
         compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:
-            yield f"live: {_LIVE_NAMES.get(kind, kind)} changed without a deploy"
-
-
-_LIVE_NAMES = {
-    "static": "static files",
-    "storage": "storage files",
-    "migrations": "the migration history",
-}
+            yield f"live: {BY_SELECTOR[kind].plural} changed without a deploy"
 
 
 def _other_deploy_text(document: Mapping[str, Any], serial: int, planned: PreparedPlan) -> str:

@@ -10,21 +10,11 @@ import click
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
 from mosaic_deploy.cli.render.text.layout import text_width, wrap
 from mosaic_deploy.model.change import Action, Change, Put
+from mosaic_deploy.model.kind import BY_NAME
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.quantities import count_text, size_text
 
 _SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
-_HEADINGS = {
-    "project": "Project",
-    "extension": "Database",
-    "migration": "Database",
-    "rollback": "Database",
-    "seed": "Database",
-    "history": "Migration history",
-    "storage": "Storage",
-    "static": "Static files",
-    "auth": "Sign-in",
-}
 _MAX_SHOWN = 25
 """Changes listed per heading; the rest is counted. `--output json` has all of them."""
 _MAX_NAME_WIDTH = 48
@@ -38,7 +28,9 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
     """The whole plan as styled lines, in columns that fit `width`; the summary comes last."""
     if not plan.empty:
         yield click.style(_title(plan), bold=True)
-        for heading, changes in groupby(_group_by_heading(plan.changes), key=lambda c: _HEADINGS[c.kind]):
+        for heading, changes in groupby(
+            _group_by_heading(plan.changes), key=lambda c: BY_NAME[c.kind].heading
+        ):
             yield ""
             yield f"  {heading}"
             yield from _change_lines(list(changes), width)
@@ -88,8 +80,8 @@ def _title(plan: Plan) -> str:
 
 def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
     """In order of first appearance, so that each heading comes once."""
-    order = {heading: n for n, heading in enumerate(dict.fromkeys(_HEADINGS[c.kind] for c in changes))}
-    return sorted(changes, key=lambda c: order[_HEADINGS[c.kind]])
+    order = {heading: n for n, heading in enumerate(dict.fromkeys(BY_NAME[c.kind].heading for c in changes))}
+    return sorted(changes, key=lambda c: order[BY_NAME[c.kind].heading])
 
 
 def _change_lines(changes: list[Change], width: int | None) -> Iterator[str]:
