@@ -213,14 +213,14 @@ def shapeless(document: dict) -> str:
 
 
 DAMAGED = {
-    "edited by hand": (edited, "plan_file_refused", "was changed after it was written"),
-    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_refused", "isn't a whole plan"),
-    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_refused", "isn't a whole plan"),
-    "of a newer format": (newer, "plan_file_refused", "this one knows formats up to 1"),
+    "edited by hand": (edited, "plan_file_invalid", "was modified after it was written"),
+    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_invalid", "isn't a complete plan"),
+    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_invalid", "isn't a complete plan"),
+    "of a newer format": (newer, "plan_file_invalid", "this version supports formats up to 1"),
     "edited with care": (forged, "plan_moved", "the plan itself: static:about.html"),
-    "another shape": (shapeless, "plan_file_refused", "doesn't have a saved plan's shape"),
+    "another shape": (shapeless, "plan_file_invalid", "doesn't have the format of a saved plan"),
     "a name twice": (
-        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_refused", "a name is there twice",
+        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_invalid", "duplicate name in an object",
     ),
 }  # fmt: skip
 
@@ -256,7 +256,7 @@ def test_what_is_named_as_a_plan_and_is_none(run, live, content):
     if content is not None:
         (live / "bad.json").write_text(content)
     error = refused(run, "bad.json")
-    assert error["code"] == "plan_file_refused"
+    assert error["code"] == "plan_file_invalid"
     assert [action["command"] for action in error["next_actions"]] == [
         "mosaic-deploy plan --out bad.json -o json"
     ]
@@ -266,7 +266,7 @@ def test_what_is_named_as_a_plan_and_is_none(run, live, content):
 def test_a_plan_is_no_manifest_to_other_commands(run, saved, command):
     ended = run(command, "plan.json")
     assert ended.returncode == 1
-    assert "plan.json: this is a plan, and no manifest; apply it" in ended.stderr
+    assert "plan.json: this is a plan, not a manifest; only `mosaic-deploy apply` takes a plan" in ended.stderr
     assert "unknown field" not in ended.stderr
 
 
@@ -278,7 +278,7 @@ def test_layout_does_not_count(run, saved):
 def test_what_a_plan_prints_is_no_saved_plan(run, live):
     (live / "plan.json").write_text(run("plan", "--local", "-o", "json").stdout)
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_file_refused"
+    assert error["code"] == "plan_file_invalid"
     assert "made with --out" in str(error["hint"])
 
 
@@ -297,10 +297,10 @@ def test_what_is_no_plan_is_not_overwritten(run, live):
         before = (live / "mosaic.yaml").read_text()
         ended = run("plan", "--local", "--out", name)
         assert ended.returncode == 1
-        assert "error[plan_file_refused]" in ended.stderr
+        assert "error[file_exists]" in ended.stderr
         assert (live / "mosaic.yaml").read_text() == before
     assert run("plan", "--local", "--out", "nowhere/plan.json").returncode == 1
-    assert "error[plan_file_refused]" in run("plan", "--local", "--out", "public/plan.json").stderr
+    assert "error[plan_file_invalid]" in run("plan", "--local", "--out", "public/plan.json").stderr
     assert run("plan", "--local", "--out", "-").returncode == 2
     assert sorted(p.name for p in live.iterdir() if "plan" in p.name) == []
 
