@@ -195,11 +195,11 @@ def _generated(spec: MagicLinkSpec | None, static: dict[str, LocalFile]) -> dict
     if spec is None:
         return {}
     if AUTH_FILE in static:
-        shown = static[AUTH_FILE].relative_path
+        relative_path = static[AUTH_FILE].relative_path
         raise SourceRefused(
-            f"{shown} would be overwritten: {AUTH_FILE} is generated from auth.magic_link",
+            f"{relative_path} would be overwritten: {AUTH_FILE} is generated from auth.magic_link",
             hint="rename the file, or exclude it with static.exclude",
-            location=Location(shown),
+            location=Location(relative_path),
         )
     text = json.dumps({"magic_link": spec.settings()}, indent=2, ensure_ascii=False) + "\n"
     return {AUTH_FILE: text.encode()}

@@ -266,7 +266,9 @@ def test_what_is_named_as_a_plan_and_is_none(run, live, content):
 def test_a_plan_is_no_manifest_to_other_commands(run, saved, command):
     ended = run(command, "plan.json")
     assert ended.returncode == 1
-    assert "plan.json: this is a plan, and no manifest; apply it" in ended.stderr
+    assert (
+        "plan.json: this is a plan, not a manifest; only `mosaic-deploy apply` takes a plan" in ended.stderr
+    )
     assert "unknown field" not in ended.stderr
 
 

@@ -92,8 +92,8 @@ def _read_patterns(root: Path, relative_path: str) -> list[IgnorePattern]:
     try:
         _refuse_special_file(root, path, relative_path)
         text = read_source_text(path, relative_path).text
-    except SourceTextError as refused:
-        raise IgnoreFileInvalid(f"{relative_path} can't be used", problems=[refused.problem]) from None
+    except SourceTextError as error:
+        raise IgnoreFileInvalid(f"{relative_path} can't be used", problems=[error.problem]) from None
     except OSError as error:
         raise SourceUnreadable(
             f"{relative_path} can't be read: {error.strerror}", location=Location(relative_path)

@@ -40,8 +40,8 @@ def parse_dotenv(root: Path, file: str) -> tuple[dict[str, str], list[Problem]]:
         return {}, []
     except OSError as error:
         return {}, [Problem(f"can't be read: {error.strerror}", Location(file))]
-    except SourceTextError as refused:
-        return {}, [refused.problem]
+    except SourceTextError as error:
+        return {}, [error.problem]
     return _DotenvParser(text.replace("\r\n", "\n"), file).read()
 
 

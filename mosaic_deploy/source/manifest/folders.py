@@ -24,8 +24,8 @@ def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Prob
             continue  # reported by the schema check
         if found := _folder_mistake(project, section, node):
             message, hint = found
-            where = source.location(node.line, node.column)
-            yield Problem(message, where, field=node.field, hint=hint)
+            location = source.location(node.line, node.column)
+            yield Problem(message, location, field=node.field, hint=hint)
     yield from _seed_problems(project, tree, source)
 
 
@@ -37,14 +37,14 @@ def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Pro
             continue
         path = os.path.realpath(os.path.join(project, node.value))  # noqa: PTH118
         name = quoted(node.value) if node.variable is None else f"the value of {node.variable}"
-        where = source.location(node.line, node.column)
+        location = source.location(node.line, node.column)
         if not path.startswith(project.rstrip(os.sep) + os.sep):
             hint = "use a file or folder below the manifest; links are followed"
-            yield Problem(f"{name} is outside the project folder", where, field=node.field, hint=hint)
+            yield Problem(f"{name} is outside the project folder", location, field=node.field, hint=hint)
         elif not os.path.exists(path):  # noqa: PTH110
             yield Problem(
                 f"no such file or folder: {name}",
-                where,
+                location,
                 field=node.field,
                 hint="create it, or correct the name",
             )

@@ -96,10 +96,10 @@ class Interpolator:
         """Adds a problem located at the `number`th reference of the value."""
         start, end = node.span
         written = [found.start() for found in re.finditer(r"\$\$?\{", self.source.text[start:end])]
-        where = self.source.location(node.line, node.column)
+        location = self.source.location(node.line, node.column)
         if number < len(written):
-            where = self.source.location_of(start + written[number])
-        self.problems.append(Problem(message, where, field=node.field, hint=hint))
+            location = self.source.location_of(start + written[number])
+        self.problems.append(Problem(message, location, field=node.field, hint=hint))
 
     def field_schema(self, path: tuple[str | int, ...]) -> Schema:
         """The schema of the field at `path`, also for a field inside an environment."""

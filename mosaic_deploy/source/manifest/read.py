@@ -38,9 +38,9 @@ def read_manifest(
     Variables come from `environ`, then from `.env` beside the manifest. Raises ManifestMissing, ManifestInvalid with
     every Problem in order of position, or SourceUnreadable. Works offline and writes nothing.
     """
-    manifest, refused = try_read_manifest(path, environment=environment, environ=environ)
-    if refused:
-        raise refused
+    manifest, invalid = try_read_manifest(path, environment=environment, environ=environ)
+    if invalid:
+        raise invalid
     return manifest
 
 
@@ -59,9 +59,9 @@ def read_manifest_text(
     text: str, folder: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Manifest:
     """Like `read_manifest`, for a manifest `text` as if it were in `folder`/mosaic.yaml, which needn't exist."""
-    manifest, refused = try_read_manifest_text(text, folder, environment=environment, environ=environ)
-    if refused:
-        raise refused
+    manifest, invalid = try_read_manifest_text(text, folder, environment=environment, environ=environ)
+    if invalid:
+        raise invalid
     return manifest
 
 
@@ -76,19 +76,19 @@ def try_read_manifest_text(
 def _read(
     file: Path, read: Callable[[], SourceText], environment: str | None, environ: Mapping[str, str]
 ) -> ReadResult:
-    shown_as = _display_path(file)
+    display_path = _display_path(file)
     values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
     reader = _ManifestReader(file, environment, {**values, **environ}, problems)
     try:
         manifest = reader.manifest(read())
-    except SourceTextError as refused:
+    except SourceTextError as error:
         manifest = None
-        problems.append(refused.problem)
+        problems.append(error.problem)
     except OSError as error:
-        raise SourceUnreadable(f"{shown_as} can't be read: {error.strerror}") from None
+        raise SourceUnreadable(f"{display_path} can't be read: {error.strerror}") from None
     if manifest is not None and not problems:
         return manifest, None
-    invalid = _invalid_error(shown_as, problems)
+    invalid = _invalid_error(display_path, problems)
     rest = reader.valid_part(invalid.problems)
     if rest is None:
         raise invalid
@@ -116,9 +116,9 @@ class _ManifestReader:
                 Problem("the manifest is empty", Location(source.file), hint='start with "version: 1"')
             )
         if not isinstance(tree.value, dict):
-            where = source.location(tree.line, tree.column)
+            location = source.location(tree.line, tree.column)
             message = f"a manifest must be a map of fields, but this is {describe_value(tree.value)}"
-            raise SourceTextError(Problem(message, where, hint='start with "version: 1"'))
+            raise SourceTextError(Problem(message, location, hint='start with "version: 1"'))
         if "mosaic_deploy" in tree.value:
             hint = "only `mosaic-deploy apply` takes a plan; pass the manifest instead"
             raise SourceTextError(Problem("this is a plan, not a manifest", Location(source.file), hint=hint))
@@ -234,23 +234,28 @@ def _unknown_environment(
     close = get_close_matches(name, known, 1)
     similar = f'did you mean "{close[0]}"? ' if close else ""
     list_of_known = f"known: {', '.join(known)}" if known else "the manifest has no environments"
-    where = Location(source.file)
+    location = Location(source.file)
     if environments is not None and environments.key_at:
-        where = source.location(*environments.key_at)
+        location = source.location(*environments.key_at)
     return Problem(
-        f"unknown environment {quoted(name)}", where, field="environments", hint=similar + list_of_known
+        f"unknown environment {quoted(name)}", location, field="environments", hint=similar + list_of_known
     )
 
 
-def _invalid_error(shown_as: str, problems: Iterable[Problem]) -> ManifestInvalid:
+def _invalid_error(display_path: str, problems: Iterable[Problem]) -> ManifestInvalid:
     """The error for these problems, without duplicates, in order of position, `.env` last."""
     unique = {(p.location.file, p.location.line, p.location.column, p.field, p.message): p for p in problems}
     ordered = sorted(
         unique.values(),
-        key=lambda p: (p.location.file != shown_as, p.location.line or 0, p.location.column or 0, p.field),
+        key=lambda p: (
+            p.location.file != display_path,
+            p.location.line or 0,
+            p.location.column or 0,
+            p.field,
+        ),
     )
     count = "1 mistake" if len(ordered) == 1 else f"{len(ordered)} mistakes"
-    return ManifestInvalid(f"{count} in {shown_as}", problems=ordered)
+    return ManifestInvalid(f"{count} in {display_path}", problems=ordered)
 
 
 def _display_path(file: Path) -> str:

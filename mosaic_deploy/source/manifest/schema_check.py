@@ -90,7 +90,7 @@ KEYWORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
     "$ref": lambda _, value, schema, root: conforms(resolve_reference(schema, root), value, root),
     "type": _type,
     "const": lambda expected, value, *_: type(expected) is type(value) and expected == value,
-    "enum": lambda wanted, value, *_: any(type(one) is type(value) and one == value for one in wanted),
+    "enum": lambda allowed, value, *_: any(type(one) is type(value) and one == value for one in allowed),
     "anyOf": lambda options, value, _, root: any(conforms(option, value, root) for option in options),
     "properties": lambda known, value, _, root: (
         not isinstance(value, dict)

@@ -71,9 +71,11 @@ def source_text(raw: bytes, file: str) -> SourceText:
         )
     source = SourceText(file, _decode(raw, file))
     if found := re.search(_NOT_ALLOWED, source.text):
-        where = Location(file, *source.position(found.start()))  # without the line, which isn't safe to print
+        location = Location(
+            file, *source.position(found.start())
+        )  # without the line, which isn't safe to print
         message = f"invalid control character U+{ord(found[0]):04X}"
-        raise SourceTextError(Problem(message, where, hint="delete it"))
+        raise SourceTextError(Problem(message, location, hint="delete it"))
     return source
 
 
@@ -86,6 +88,6 @@ def _decode(raw: bytes, file: str) -> str:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
-        where = Location(file, *SourceText(file, before).position(len(before)))
+        location = Location(file, *SourceText(file, before).position(len(before)))
         message = f"invalid UTF-8: byte 0x{raw[error.start]:02X}"
-        raise SourceTextError(Problem(message, where, hint="save the file as UTF-8")) from None
+        raise SourceTextError(Problem(message, location, hint="save the file as UTF-8")) from None

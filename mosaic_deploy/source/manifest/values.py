@@ -89,9 +89,9 @@ def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
         node = fields.get(name)
         seconds = _duration_of(node) if node is not None else None
         if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
-            where = source.location(node.line, node.column)
+            location = source.location(node.line, node.column)
             hint = "0 means no limit"
-            yield Problem("must be 0 or between 1ms and 596h", where, field=node.field, hint=hint)
+            yield Problem("must be 0 or between 1ms and 596h", location, field=node.field, hint=hint)
 
 
 def _duration_of(node: Node) -> float | None:

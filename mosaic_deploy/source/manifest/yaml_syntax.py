@@ -69,17 +69,17 @@ def _unquoted_variable(source: SourceText, mark: Any) -> Problem:
     """Inside { } or [ ], the brace of an unquoted ${NAME} starts a map."""
     name = _NAME.match(source.text, mark.index - 1)
     shown = name.group() if name else "${NAME}"
-    where = source.location(mark.line + 1, mark.column)
+    location = source.location(mark.line + 1, mark.column)
     return Problem(
         f"{shown} must be quoted inside {{ }} and [ ]",
-        where,
+        location,
         hint=f'quote the whole value, for example: "{shown}"',
     )
 
 
 def _invalid_start(source: SourceText, mark: Any) -> Problem:
-    where = source.location(mark.line + 1, mark.column + 1)
+    location = source.location(mark.line + 1, mark.column + 1)
     character = source.text[mark.index : mark.index + 1]
     if character == "\t":
-        return Problem("tabs can't be used for indentation in YAML", where, hint="use spaces")
-    return Problem(f"a value can't start with {character}", where, hint="quote it")
+        return Problem("tabs can't be used for indentation in YAML", location, hint="use spaces")
+    return Problem(f"a value can't start with {character}", location, hint="quote it")

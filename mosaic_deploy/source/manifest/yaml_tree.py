@@ -167,8 +167,8 @@ class _Composer:
     def add(self, node: Node, anchor: str | None) -> None:
         self.count += node.size
         if self.count > MAX_NODES:
-            where = self.source.location(node.line, node.column)
-            raise SourceTextError(Problem(f"more than {MAX_NODES:,} values", where))
+            location = self.source.location(node.line, node.column)
+            raise SourceTextError(Problem(f"more than {MAX_NODES:,} values", location))
         if anchor:
             self.anchors[anchor] = node
         if self.open:

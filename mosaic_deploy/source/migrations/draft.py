@@ -60,10 +60,10 @@ def draft_note(root: Path, folder: str) -> Note | None:
     path = find_draft(root / folder)
     if path is None or _has_no_statement(path):
         return None
-    shown = path.relative_to(root).as_posix()
+    relative_path = path.relative_to(root).as_posix()
     return Note(
         "draft_left_out",
-        f"{shown} isn't deployed; run `mosaic-deploy dev` to try it on a copy of the local database, or "
+        f"{relative_path} isn't deployed; run `mosaic-deploy dev` to try it on a copy of the local database, or "
         "`mosaic-deploy migrate commit NAME` to turn it into a migration",
         Severity.INFO,
     )
@@ -78,13 +78,13 @@ def commit_draft(root: Path, folder: str, title: str, now: datetime) -> Path:
     draft = _require_draft(root, folder)
     existing = [file.migration.file for file in read_migrations(root, folder)]
     target = draft.with_name(f"{next_version(existing, now)}_{slugify(title)}.sql")
-    shown = target.relative_to(root).as_posix()
+    relative_path = target.relative_to(root).as_posix()
     try:
         _rename_without_overwriting(draft, target)
     except FileExistsError:
-        raise FileExists(f"{shown} already exists", location=Location(shown)) from None
+        raise FileExists(f"{relative_path} already exists", location=Location(relative_path)) from None
     except OSError as error:
-        raise WriteFailed(f"{shown} can't be created: {error.strerror}") from None
+        raise WriteFailed(f"{relative_path} can't be created: {error.strerror}") from None
     return target
 
 
@@ -97,8 +97,8 @@ def _require_draft(root: Path, folder: str) -> Path:
         )
     file = read_draft(root, folder)
     if file is None or parse_draft(file) is None:
-        shown = path.relative_to(root).as_posix()
-        raise DraftMissing(f"{shown} contains no statement", location=Location(shown))
+        relative_path = path.relative_to(root).as_posix()
+        raise DraftMissing(f"{relative_path} contains no statement", location=Location(relative_path))
     return path
 
 

@@ -93,10 +93,10 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
 
     Raises the same errors as `read_migrations`.
     """
-    shown = path.relative_to(root).as_posix()
+    relative_path = path.relative_to(root).as_posix()
     if not _is_inside(path, root):
-        raise SourceRefused(f"{shown} can't be read", problems=[_outside_link_problem(shown)])
-    return _read(path, shown)
+        raise SourceRefused(f"{relative_path} can't be read", problems=[_outside_link_problem(relative_path)])
+    return _read(path, relative_path)
 
 
 def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
@@ -143,8 +143,8 @@ def _is_inside(path: Path, root: Path) -> bool:
     return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-def _outside_link_problem(shown: str) -> Problem:
-    return Problem("links out of the project folder", Location(shown), hint="copy the file")
+def _outside_link_problem(relative_path: str) -> Problem:
+    return Problem("links out of the project folder", Location(relative_path), hint="copy the file")
 
 
 def _version(name: str) -> str | None:
@@ -155,28 +155,28 @@ def _version(name: str) -> str | None:
     return version if len(version) <= _MAX_VERSION_DIGITS else None
 
 
-def _read(path: Path, shown: str) -> MigrationFile:
+def _read(path: Path, relative_path: str) -> MigrationFile:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SourceUnreadable(
-            f"{shown} can't be read: {error.strerror}", location=Location(shown)
+            f"{relative_path} can't be read: {error.strerror}", location=Location(relative_path)
         ) from error
     checksum = hashlib.sha256(content).hexdigest()
     migration = Migration(_version(path.name) or "", path.name, checksum, semantic="")
-    return MigrationFile(migration, shown, _decode(content, shown))
+    return MigrationFile(migration, relative_path, _decode(content, relative_path))
 
 
-def _decode(content: bytes, shown: str) -> str:
+def _decode(content: bytes, relative_path: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
-        where = Location(shown, line, column)
+        location = Location(relative_path, line, column)
         raise MigrationInvalid(
-            f"{shown} isn't UTF-8",
-            problems=[Problem("invalid UTF-8", where, hint="save the file as UTF-8")],
+            f"{relative_path} isn't UTF-8",
+            problems=[Problem("invalid UTF-8", location, hint="save the file as UTF-8")],
         ) from error
 
 
@@ -187,19 +187,19 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
             yield Problem(message, Location(after.relative_path), hint="renumber one of them")
 
 
-def _name_problem(shown: str) -> Problem:
+def _name_problem(relative_path: str) -> Problem:
     hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
-    name = PurePosixPath(shown).name
+    name = PurePosixPath(relative_path).name
     found = re.match(r"0*([0-9]+)", name)
     if found is None:
-        return Problem("the name doesn't start with a version number", Location(shown), hint=hint)
+        return Problem("the name doesn't start with a version number", Location(relative_path), hint=hint)
     if len(found.group(1)) > _MAX_VERSION_DIGITS:
         message = f"the version number has more than {_MAX_VERSION_DIGITS} digits"
-        return Problem(message, Location(shown), hint=hint)
+        return Problem(message, Location(relative_path), hint=hint)
     number, rest = found.group(), name[found.end() : -len(".sql")]
     better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
     message = f"missing _ or - after the version number {number}"
-    return Problem(message, Location(shown), hint=f"rename it to {better}")
+    return Problem(message, Location(relative_path), hint=f"rename it to {better}")
 
 
 def _parse(file: MigrationFile) -> ParsedFile:

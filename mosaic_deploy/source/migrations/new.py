@@ -20,7 +20,9 @@ _TEMPLATE = """-- {title}
 """
 
 
-def write_new_migration(folder: Path, shown: str, existing: Sequence[str], title: str, now: datetime) -> Path:
+def write_new_migration(
+    folder: Path, folder_name: str, existing: Sequence[str], title: str, now: datetime
+) -> Path:
     """Creates the migration after `existing` (file names in order) and returns its path.
 
     Raises UsageInvalid for a title without letters and digits, FileExists, WriteFailed.
@@ -31,9 +33,11 @@ def write_new_migration(folder: Path, shown: str, existing: Sequence[str], title
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(_TEMPLATE.format(title=" ".join(title.split())))
     except FileExistsError:
-        raise FileExists(f"{shown}/{name} already exists", location=Location(f"{shown}/{name}")) from None
+        raise FileExists(
+            f"{folder_name}/{name} already exists", location=Location(f"{folder_name}/{name}")
+        ) from None
     except OSError as error:
-        raise WriteFailed(f"{shown}/{name} can't be written: {error.strerror}") from None
+        raise WriteFailed(f"{folder_name}/{name} can't be written: {error.strerror}") from None
     return path
 
 

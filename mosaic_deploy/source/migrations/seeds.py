@@ -80,10 +80,10 @@ def _problems(parsed: ParsedFile) -> Iterator[Problem]:
     outside = [unit for unit in parsed.units if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
     if len(parsed.units) > 1 or outside:
         unit = outside[0] if outside else parsed.units[1]
-        where = statement_location(parsed.file, unit.statements[0])
+        location = statement_location(parsed.file, unit.statements[0])
         reason = unit.reason or "it has its own transactions"
         yield Problem(
             reason,
-            where if unit.statements else Location(parsed.file.relative_path),
+            location if unit.statements else Location(parsed.file.relative_path),
             hint="move it to a migration",
         )

@@ -221,8 +221,8 @@ def test_the_page_shows_a_drafts_error_and_reloads_once_it_is_fixed(
 
 REFUSED = {
     "no draft": (None, "source_refused", "there is no sql/draft.sql"),
-    "empty": ("  \n", "source_refused", "sql/draft.sql has no statement in it"),
-    "comments": ("-- soon\n/* or later */", "source_refused", "sql/draft.sql has no statement in it"),
+    "empty": ("  \n", "draft_missing", "sql/draft.sql contains no statement"),
+    "comments": ("-- soon\n/* or later */", "draft_missing", "sql/draft.sql contains no statement"),
     "no SQL": ("create tabel x;", "migration_invalid", "sql/draft.sql:1:8"),
 }
 
