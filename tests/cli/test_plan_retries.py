@@ -94,5 +94,5 @@ def test_a_wait_that_is_too_long_says_whose_lease_it_was(sql, run, folder: Path)
     began = time.monotonic()
     held = run("apply", "--local", "--yes", "--lock-timeout", "0.1")
     assert held.returncode == 1
-    assert "error[lease_held]: another deploy is under way: ada@elsewhere" in held.stderr
+    assert "error[lock_held]: another deploy is running: ada@elsewhere" in held.stderr
     assert time.monotonic() - began < 30

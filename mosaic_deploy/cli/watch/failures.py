@@ -84,7 +84,7 @@ def _find_project_id(session: Session) -> str:
         return ""
 
 
-_AUTOMATIC_ACTIONS = ("go on from here", "go on when it has ended", "make a new plan")
+_AUTOMATIC_ACTIONS = ("continue", "continue when it has ended", "make a new plan")
 """What a watch does at the next save, as ways on that name its own command."""
 _FIX_AND_RERUN = "and run the same command again"
 _RERUN = "run the same command again"

@@ -242,7 +242,7 @@ def test_files_go_on_while_a_migration_is_wrong(folder: Path, run, watching) -> 
     bad.write_text("create table u (id int);")
     dev.until("sql/2_u.sql → applied in")
     dev.until("in step again")
-    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    assert not any("next: continue" in line or "same command again" in line for line in dev.said)
     assert dev.end() == 130
 
 
@@ -254,7 +254,7 @@ def test_files_are_live_from_the_start_though_a_migration_fails(folder: Path, ru
     (folder / "public/index.html").write_text("edited")
     dev.until("public/index.html → live in")
     assert history_of(run).count("failed") == 1
-    assert not any("go on from here" in line or "same command again" in line for line in dev.said)
+    assert not any("next: continue" in line or "same command again" in line for line in dev.said)
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     dev.until("sql/2_u.sql → applied in")
     dev.until("in step again")
