@@ -137,7 +137,7 @@ def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run
     # No patience at all: what is waited for would be refused.
     done = run("apply", "--local", "--yes", "--lock-timeout", "0")
     assert done.returncode == 0, done.stderr
-    assert f"(pid {killed}), whose process has ended" in done.stderr
+    assert f"(pid {killed}): its process has ended" in done.stderr
     assert statuses(sql) == ["done", "interrupted", "done"]
     assert [row["by"] for row in sql("select report->>'lock_taken_over_by' as by from mosaic_deploy.deploys "
                                      "where status = 'interrupted'")] != [None]  # fmt: skip
@@ -154,7 +154,7 @@ def test_a_command_for_the_history_takes_over_too(sql, killed, run, folder: Path
     (folder / "sql/2_u.down.sql").write_text("drop table u;")
     arguments = ("migrate", "rollback", "--local", "--yes", "--allow", "destructive", "--lock-timeout", "0")
     done = run(*arguments)
-    assert "whose process has ended" in done.stderr
+    assert "its process has ended" in done.stderr
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     assert statuses(sql)[1] == "interrupted"
@@ -203,7 +203,7 @@ def test_a_statement_of_the_dead_deploy_that_still_runs_is_waited_for(
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as deploy:
             assert deploy.stderr is not None
-            assert "took over the lease of ada" in deploy.stderr.readline()
+            assert "took over the lock of ada" in deploy.stderr.readline()
             deadline = time.monotonic() + 60
             while not dead.execute(
                 "select from pg_locks where locktype = 'advisory' and not granted"

@@ -120,7 +120,7 @@ def test_a_deploy_in_between_is_said(run, saved):
     (saved.parent / "keep").rename(saved.parent / "public/about.html")
     error = refused(run, "plan.json")
     [said] = str(error["message"]).splitlines()[1:]
-    assert said.startswith("  - live: deployed since, the last time by ")
+    assert said.startswith("  - live: deployed since, most recently by ")
     assert "(done, 20" in said
 
 
@@ -357,7 +357,7 @@ def test_a_hazard_that_nobody_reviewed_is_said(run, live):
     document["checksum"] = checksum(document)
     (live / "plan.json").write_text(json.dumps(document))
     error = refused(run, "plan.json", "--allow", "destructive")
-    assert "a hazard that wasn't there: destructive drop_table" in str(error["message"])
+    assert "new hazard: destructive drop_table" in str(error["message"])
 
 
 def test_what_the_policy_denies_is_saved_and_not_applied(run, live):

@@ -1,4 +1,4 @@
-"""A project folder on disk, and deploys of it to the real embedded platform that must converge."""
+"""A project folder on disk that is deployed to the real embedded platform."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS = ApplyOptions(holder="tests", retry_command="mosaic-deploy apply", lock
 
 @dataclass
 class Site:
-    """A project folder and the account it goes to. Every site has a project name of its own."""
+    """A project folder with its account. Every site has its own project name."""
 
     root: Path
     api: Api
@@ -58,7 +58,7 @@ class Site:
         return list(self.events(planned, api, **options))
 
     def apply(self, **options: object) -> ApplyDone:
-        """Applies, and demands that a second plan is empty."""
+        """Applies, and asserts that the next plan is empty."""
         last = self.run(**options)[-1]
         assert isinstance(last, ApplyDone), last
         again = self.plan()
@@ -98,7 +98,7 @@ def site(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 @pytest.fixture
 def api_over(platform) -> Iterator[Callable[[httpx.BaseTransport], Api]]:
-    """An Api whose requests pass through a transport of the test's own."""
+    """Makes an Api with a given transport."""
     made: list[Api] = []
 
     def make(transport: httpx.BaseTransport) -> Api:

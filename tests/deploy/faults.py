@@ -1,4 +1,4 @@
-"""Transports between client and the real platform that fail in ways a network does."""
+"""Transports between the client and the real platform that fail like a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 
 
 class LosingAnswers(httpx.BaseTransport):
-    """Sends what it is given, and loses the answer of the first request that `lose` picks."""
+    """Sends requests, and loses the response of the first one that `lose` selects."""
 
     def __init__(self, lose: Callable[[httpx.Request], bool]) -> None:
         self._inner = httpx.HTTPTransport()
@@ -29,7 +29,7 @@ class LosingAnswers(httpx.BaseTransport):
 
 
 class Dying(httpx.BaseTransport):
-    """Works for `count` requests that `counted` picks, and then nothing gets through any more: a crash.
+    """Simulates a crash: after `count` requests that `counted` selects, no request gets through.
 
     With `after`, the request that dies still reaches the platform; only its answer is gone.
     """
@@ -63,5 +63,5 @@ def is_sql(request: httpx.Request, containing: str = "") -> bool:
 
 
 def is_write(request: httpx.Request) -> bool:
-    """Whatever an apply does after its plan: everything but listings and the ledger's one read."""
+    """Requests of an apply after its plan: all except listings and the reading of the ledger."""
     return request.method != "GET" and not is_sql(request, "AS ledger")

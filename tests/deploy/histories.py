@@ -1,4 +1,4 @@
-"""What the tests of the history commands share: a folder of migrations, and writing runs on a site."""
+"""Helpers of the tests of history commands."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def tables(site) -> set[str]:
 
 
 def sql(site, query: str) -> list[dict[str, object]]:
-    """As `site.sql`, also where folder and history disagree."""
+    """As `site.sql`, also if the history has diverged."""
     return site.api.sql(known(site).project.id, query)
 
 
 def expire(site) -> None:
-    """What a minute of waiting does to a dead run's lease."""
+    """Expires the lease, like a minute of waiting."""
     sql(site, "update mosaic_deploy.lease set expires_at = now() - interval '1 second'")
 
 
@@ -43,15 +43,15 @@ def known(site, api: Api | None = None) -> HistoryContext:
     return read_history_context(api or site.api, manifest, Target(manifest.project.id, manifest.project.name))
 
 
-def standings(site) -> dict[str, str]:
+def states(site) -> dict[str, str]:
     return {line.version: str(line.state) for line in history_statuses(known(site))}
 
 
-def ways(site) -> list[str]:
+def repairs(site) -> list[str]:
     return [
-        str(way.command).removeprefix("mosaic-deploy migrate ")
+        str(action.command).removeprefix("mosaic-deploy migrate ")
         for line in history_statuses(known(site))
-        for way in line.next_actions
+        for action in line.next_actions
     ]
 
 
@@ -59,6 +59,6 @@ def write(site, planned: PreparedPlan, name: str, api: Api | None = None) -> lis
     return list(apply_history_changes(api or site.api, planned, OPTIONS, name))
 
 
-def repair(site, **wish: tuple) -> None:
-    events = write(site, plan_repair(site.api, known(site), RepairRequest(**wish)), REPAIR)
+def repair(site, **request: tuple) -> None:
+    events = write(site, plan_repair(site.api, known(site), RepairRequest(**request)), REPAIR)
     assert isinstance(events[-1], ApplyDone), events[-1]

@@ -1,4 +1,4 @@
-"""A draft on a clone of a real database: what it does to the schema, and what it leaves alone."""
+"""Drafts on a clone of a real database."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ add function twice(n text)""".splitlines()
 
 
 class Drafter:
-    """A site with migrations, and drafts of the next one."""
+    """A site with migrations and a draft."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -105,14 +105,14 @@ def drafter(site: Site):
     made.clones.drop()
 
 
-def test_every_kind_of_difference_is_told(drafter: Drafter) -> None:
+def test_every_kind_of_schema_change_is_reported(drafter: Drafter) -> None:
     before = read_catalog(drafter.site.api, drafter.project)
-    told = [_told(change) for change in drafter.draft(DRAFT).changes]
-    assert told == EXPECTED
+    changes = [_change_text(change) for change in drafter.draft(DRAFT).changes]
+    assert changes == EXPECTED
     assert read_catalog(drafter.site.api, drafter.project) == before
 
 
-def _told(change) -> str:
+def _change_text(change) -> str:
     said = f"{change.action} {change.object}"
     if change.object.kind in ("function", "view", "extension"):
         return said
@@ -121,7 +121,7 @@ def _told(change) -> str:
     return f"{said}: {change.after}" if change.action == "add" and change.after else said
 
 
-def test_a_draft_that_changes_no_schema_has_no_difference(drafter: Drafter) -> None:
+def test_a_draft_without_schema_changes(drafter: Drafter) -> None:
     drafted = drafter.draft("INSERT INTO items (price) VALUES (1); UPDATE items SET price = 2;")
     assert drafted.changes == ()
     drafter.serve()
@@ -129,7 +129,7 @@ def test_a_draft_that_changes_no_schema_has_no_difference(drafter: Drafter) -> N
     assert drafter.site.sql("SELECT count(*) AS n FROM items") == [{"n": 0}]
 
 
-def test_it_needs_not_be_idempotent_and_may_have_parts(drafter: Drafter) -> None:
+def test_a_draft_may_have_steps_and_need_not_be_idempotent(drafter: Drafter) -> None:
     text = "BEGIN; CREATE TABLE a (id int); COMMIT; CREATE INDEX CONCURRENTLY a_id ON a (id); VACUUM a; INSERT INTO a VALUES (1);"
     for _ in range(2):
         drafted = drafter.draft(text)
@@ -138,27 +138,27 @@ def test_it_needs_not_be_idempotent_and_may_have_parts(drafter: Drafter) -> None
     assert drafter.seen("SELECT id FROM a") == [{"id": 1}]
 
 
-def test_what_postgresql_refuses_is_told_with_its_place_and_what_was_served_stays(drafter: Drafter) -> None:
+def test_a_failed_draft_is_located_and_the_served_clone_stays(drafter: Drafter) -> None:
     drafter.draft("CREATE TABLE good (id int);")
     drafter.serve()
-    with pytest.raises(DraftFailed) as told:
+    with pytest.raises(DraftFailed) as caught:
         drafter.draft("CREATE TABLE better (id int);\n\nALTER TABLE items\n  ADD COLUMN x nonsense;")
-    assert str(told.value.location) == "sql/draft.sql:4:16"
-    assert told.value.sqlstate == "42704"
-    assert told.value.mutation_state == "none"
+    assert str(caught.value.location) == "sql/draft.sql:4:16"
+    assert caught.value.sqlstate == "42704"
+    assert caught.value.mutation_state == "none"
     assert drafter.seen(
         "SELECT to_regclass('good') IS NULL AS gone, to_regclass('better') IS NULL AS none"
     ) == [{"gone": False, "none": True}]
 
 
-def test_what_would_hurt_where_it_is_applied_is_found(drafter: Drafter) -> None:
+def test_hazards_of_a_draft(drafter: Drafter) -> None:
     hazards = drafter.draft("DROP TABLE gone;").hazards
     assert [(str(hazard.location), str(hazard.severity)) for hazard in hazards] == [
         ("sql/draft.sql:1:1", "destructive")
     ]
 
 
-def test_a_deploy_goes_to_the_database_and_one_that_strays_into_the_clone_is_refused(
+def test_deploys_go_to_the_real_database_and_are_refused_by_the_clone(
     drafter: Drafter,
 ) -> None:
     drafter.draft("CREATE TABLE drafted (id int);")
@@ -175,27 +175,27 @@ def test_a_deploy_goes_to_the_database_and_one_that_strays_into_the_clone_is_ref
     assert HOLDER in last.error.message
 
 
-def test_a_plan_leaves_the_draft_out_and_says_so(drafter: Drafter) -> None:
+def test_a_plan_mentions_that_the_draft_is_left_out(drafter: Drafter) -> None:
     drafter.site.write("sql/draft.sql", "this isn't even SQL")
     planned = drafter.site.plan()
     assert planned.plan.changes == ()
     [note] = planned.plan.notes
     assert note.code == "draft_left_out"
     assert "sql/draft.sql" in note.message
-    with pytest.raises(MigrationInvalid) as told:
+    with pytest.raises(MigrationInvalid) as caught:
         drafter.draft("this isn't even SQL")
-    assert str(told.value.problems[0].location) == "sql/draft.sql:1:1"
+    assert str(caught.value.problems[0].location) == "sql/draft.sql:1:1"
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "-- nothing yet\n"])
-def test_a_draft_of_nothing_is_none(drafter: Drafter, text: str) -> None:
+def test_an_empty_draft(drafter: Drafter, text: str) -> None:
     drafter.site.write("sql/Draft.SQL", text)
     file = read_draft(drafter.site.root, "sql")
     assert (file and parse_draft(file)) is None
     assert drafter.site.plan().plan.changes == drafter.site.plan().plan.notes == ()
 
 
-def test_a_draft_that_another_one_replaced_is_blocked(drafter: Drafter) -> None:
+def test_a_replaced_draft_is_blocked(drafter: Drafter) -> None:
     drafter.clones.create()
     other = DraftClone(drafter.site.api, drafter.project, "another")
     other.create()

@@ -1,4 +1,4 @@
-"""Ways round `policy` that somebody has tried: each is denied, and what it would destroy is still there."""
+"""Attempts to bypass `policy`: each is denied and destroys nothing."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def full(site: Site) -> Site:
 
 
 def denied(site: Site, text: str) -> str:
-    """What `apply` says; nothing was destroyed by it."""
+    """Asserts that nothing is destroyed, and returns the error of the apply."""
     site.write("sql/2_trick.sql", text)
     failed = site.fails()
     assert isinstance(failed.error, PolicyDenied), text
@@ -152,7 +152,7 @@ def denied(site: Site, text: str) -> str:
     return str(failed.error.problems[0])
 
 
-def test_what_destroys_is_denied_however_it_is_written(full: Site) -> None:
+def test_destructive_statements_are_denied_however_written(full: Site) -> None:
     full.manifest(database={"migrations": "sql"}, policy={"destructive": "deny"})
     for text in ALWAYS:
         said = denied(full, text)
@@ -160,7 +160,7 @@ def test_what_destroys_is_denied_however_it_is_written(full: Site) -> None:
         assert said.endswith("change the statement, or set policy.destructive to confirm"), said
 
 
-def test_a_protected_table_is_reached_by_no_way(full: Site) -> None:
+def test_protected_tables_cannot_be_reached_indirectly(full: Site) -> None:
     full.manifest(
         database={"migrations": "sql"},
         policy={"destructive": "allow", "protected_tables": ["orders", "seen"]},
@@ -175,7 +175,7 @@ def test_a_protected_table_is_reached_by_no_way(full: Site) -> None:
 
 
 @pytest.mark.parametrize("text", PEACEFUL)
-def test_what_destroys_nothing_is_applied(full: Site, text: str) -> None:
+def test_harmless_statements_are_applied(full: Site, text: str) -> None:
     full.manifest(
         database={"migrations": "sql"}, policy={"destructive": "deny", "protected_tables": ["orders", "seen"]}
     )
@@ -184,7 +184,7 @@ def test_what_destroys_nothing_is_applied(full: Site, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["select wipe();", "do $$ declare q text := 'x'; begin execute q; end $$;"])
-def test_a_reason_in_the_file_passes_neither_question_nor_denial(full: Site, text: str) -> None:
+def test_an_ignore_comment_overrides_neither_confirmation_nor_policy(full: Site, text: str) -> None:
     rule = "dynamic_sql" if "execute" in text else "delete_without_where"
     full.write("sql/2_trick.sql", f"-- mosaic-ignore: {rule} looked at by two people\n{text}")
     assert full.plan().plan.to_confirm
@@ -204,7 +204,7 @@ def test_a_renamed_table_stays_protected_under_both_names(full: Site) -> None:
     assert full.plan().plan.denied
 
 
-def test_the_functions_behind_a_function_cost_a_request_each_time_they_lead_on(full: Site) -> None:
+def test_each_level_of_called_functions_costs_a_request(full: Site) -> None:
     def requests() -> int:
         before = full.api.traffic.requests
         full.plan()

@@ -1,4 +1,4 @@
-"""Laws are checked with few enough examples to stay quick, and as much time as a busy machine needs."""
+"""Hypothesis with few examples, and without deadlines for busy machines."""
 
 from hypothesis import settings
 

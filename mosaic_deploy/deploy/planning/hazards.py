@@ -29,11 +29,11 @@ def find_hazards(
     scripts = [script(one, done.get(one.file.migration.version, 0)) for one in pending]
     found = review(scripts, policy=policy)
     empty = not live.project.id or live.project.status == "provisioning"
-    asked: frozenset[ObjectRef] = frozenset()
+    looked_up: frozenset[ObjectRef] = frozenset()
     facts: dict[ObjectRef, ObjectFacts] = {}
-    while not found.lookups <= asked:
-        new = found.lookups - asked
-        asked |= new
+    while not found.lookups <= looked_up:
+        new = found.lookups - looked_up
+        looked_up |= new
         facts |= {} if empty else read_facts(api, live.project.id, new)
         found = review(scripts, facts, policy=policy)
     return tuple(worst_first(found.hazards))

@@ -80,18 +80,18 @@ _OTHER_OBJECTS = (
 )
 
 
-def read_facts(api: Api, project: str, asked: Iterable[ObjectRef]) -> Facts:
+def read_facts(api: Api, project: str, references: Iterable[ObjectRef]) -> Facts:
     """Facts about the objects that exist, in one request. Reads only."""
-    rows = api.sql(project, facts_query(asked))
+    rows = api.sql(project, facts_query(references))
     try:
         return dict(_parse_fact(item) for item in json.loads(rows[0]["facts"]))
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 
 
-def facts_query(asked: Iterable[ObjectRef]) -> str:
+def facts_query(references: Iterable[ObjectRef]) -> str:
     """One statement whose one row has one column, `facts`: JSON text."""
-    wanted = [{"k": str(one.kind), "n": one.name} for one in sorted(asked)]
+    wanted = [{"k": str(one.kind), "n": one.name} for one in sorted(references)]
     return (
         f"WITH asked AS (SELECT r.k, r.n FROM {recordset(wanted, 'k text, n text')}) "
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(f)), '[]')::text AS facts "

@@ -230,13 +230,13 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stop.wait(_RENEW_INTERVAL):
-            asked = time.monotonic()
+            sent_at = time.monotonic()
             try:
                 kept = self._api.sql(self._claim.project, renew_lease_sql(self._claim.token))
             except MosaicError:
                 continue  # `check` fails once the lease has expired
             if kept and int(kept[0].get("held", 0)):
-                self._renewed = asked
+                self._renewed = sent_at
             else:
                 self._lost = True
                 return

@@ -51,7 +51,7 @@ def ledger_query(digests: Mapping[str, str]) -> str:
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
         f"THEN NULL ELSE ({_MIGRATION_ROWS}) END"
     )
-    parts = {
+    expressions = {
         "version": "l.version",
         "serial": "l.serial",
         "extensions": f"({_EXTENSIONS})",
@@ -67,7 +67,7 @@ def ledger_query(digests: Mapping[str, str]) -> str:
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
     }
-    listed = ", ".join(f"'{name}', {expression}" for name, expression in parts.items())
+    listed = ", ".join(f"'{name}', {expression}" for name, expression in expressions.items())
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
 
 

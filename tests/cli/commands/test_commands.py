@@ -70,7 +70,7 @@ def test_a_wrong_key_is_explained(run, folder, platform):
     assert ended.returncode == 1
     assert "error[unauthorized]" in ended.stderr
     assert "`mosaic-deploy local key` shows the current one" in ended.stderr
-    assert "put the current key into MOSAIC_API_KEY" in ended.stderr
+    assert "with the current key or set MOSAIC_API_KEY" in ended.stderr
     # The platform has said what there is to say of rotation.
     assert "30 days" not in ended.stderr
     assert "mk_wrong" not in ended.stderr

@@ -190,7 +190,7 @@ def test_baseline_of_a_database_that_has_the_schema(run, folder, sql):
     (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: site"))
     ended = run("migrate", "baseline", "1", "--local", "--yes")
     assert ended.returncode == 0, ended.stderr
-    assert "+ 1_t.sql  the database has it already" in ended.stdout
+    assert "+ 1_t.sql  already in the database" in ended.stdout
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""The whole flow on the real platform: every kind, from nothing to live, and again."""
+"""Whole deploys to the real platform, with every kind of change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_everything_from_nothing(site):
     assert site.plan().plan.changes == ()
 
 
-def test_pages_go_last_and_the_front_page_last_of_all(site):
+def test_pages_are_uploaded_last_and_the_front_page_after_them(site):
     whole(site)
     done = [e.change.address for e in site.run() if isinstance(e, ChangeDone)]
     order = [
@@ -72,7 +72,7 @@ def test_only_what_changed_is_sent(site):
     assert site.get("/a/style.css").text == "body { color: blue }"
 
 
-def test_removed_files_are_pruned_where_asked(site):
+def test_removed_files_are_deleted_with_prune(site):
     whole(site)
     site.apply()
     (site.root / "www/logo.png").unlink()
@@ -82,7 +82,7 @@ def test_removed_files_are_pruned_where_asked(site):
     assert site.get("/logo.png").status_code == 404
 
 
-def test_removed_files_stay_where_pruning_is_not_asked(site):
+def test_removed_files_stay_without_prune(site):
     site.write("www/index.html", "1")
     site.write("www/old.html", "2")
     site.manifest(static={"dir": "www"})
@@ -94,7 +94,7 @@ def test_removed_files_stay_where_pruning_is_not_asked(site):
     assert site.get("/old.html").text == "2"
 
 
-def test_files_put_there_by_others_are_reported_and_left_alone(site, platform):
+def test_unmanaged_files_are_reported_and_kept(site, platform):
     site.write("www/index.html", "1")
     site.manifest(static={"dir": "www", "prune": True})
     site.apply()
@@ -107,7 +107,7 @@ def test_files_put_there_by_others_are_reported_and_left_alone(site, platform):
     assert [(n.code, n.addresses) for n in plan.notes] == [("static_unmanaged", ("static:theirs.html",))]
 
 
-def test_drift_is_put_right(site):
+def test_drift_is_corrected(site):
     from mosaic_deploy.live.api import endpoints
 
     whole(site)
@@ -130,7 +130,7 @@ def test_drift_is_put_right(site):
     assert site.get("/welcome.html").text == "<p>welcome"
 
 
-def test_auth_settings_are_pushed_and_compared(site):
+def test_auth_settings_are_sent_and_compared(site):
     from mosaic_deploy.live.api import endpoints
 
     whole(site)
@@ -146,7 +146,7 @@ def test_auth_settings_are_pushed_and_compared(site):
     }
 
 
-def test_names_that_need_care(site):
+def test_unusual_file_names(site):
     names = [
         "a b.html",
         "it's.html",
@@ -186,14 +186,14 @@ def test_a_plan_without_changes_costs_the_same_for_many_files(site):
         assert site.api.traffic.requests - before <= 4
 
 
-def test_an_apply_of_an_empty_plan_says_so(site):
+def test_an_apply_of_an_empty_plan(site):
     site.write("www/index.html", "1")
     site.manifest(static={"dir": "www"})
     site.apply()
     assert all(not isinstance(c, PutStatic | PutStorageFile) for c in site.plan().plan.changes)
 
 
-def test_a_check_that_fails_is_shown_where_it_was_written(site, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_check_is_located_in_the_manifest(site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verify, "_CHECK_TIMEOUT", 0.5)
     site.write("www/index.html", "1")
     site.manifest(

@@ -1,4 +1,4 @@
-"""A platform that asks to slow down, lets upload URLs expire, or refuses some files: what arrives is whole."""
+"""A platform that rate-limits, lets upload URLs expire, or rejects files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def upload(request: httpx.Request) -> bool:
 
 
 class Busy(httpx.HTTPTransport):
-    """Answers an upload with a refusal while more than `most` others are under way."""
+    """Rejects an upload while more than `most` others are running."""
 
     def __init__(self, most: int, status: int) -> None:
         super().__init__()
@@ -43,9 +43,9 @@ class Busy(httpx.HTTPTransport):
             self.refused += over
         try:
             if over:
-                time.sleep(0.005)  # it takes a moment to be refused, too, so that others meet it
-                body, told = {"error": "slow down"}, {"Retry-After": "1"}
-                return httpx.Response(self._status, json=body, headers=told, request=request)
+                time.sleep(0.005)  # a rejection takes time, too, so uploads overlap
+                body, headers = {"error": "slow down"}, {"Retry-After": "1"}
+                return httpx.Response(self._status, json=body, headers=headers, request=request)
             return super().handle_request(request)
         finally:
             with self._lock:
@@ -54,7 +54,7 @@ class Busy(httpx.HTTPTransport):
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("kind", ["static", "storage"])
-def test_a_platform_that_asks_to_slow_down_gets_everything_slower(site, api_over, status, kind):
+def test_a_rate_limiting_platform_gets_every_file(site, api_over, status, kind):
     for number in range(60):
         site.write(f"files/{number}.txt", f"file {number}")
     site.manifest(**{kind: {"dir": "files"}})
@@ -97,7 +97,7 @@ def test_an_expired_upload_url_is_renewed(site, api_over):
     assert site.plan().plan.changes == ()
 
 
-def test_a_fresh_url_that_is_refused_too_is_a_refusal(site, api_over):
+def test_a_rejected_new_url_is_an_error(site, api_over):
     site.write("pics/one.bin", "storage")
     site.manifest(storage={"dir": "pics"})
     failed = site.run(api=api_over(Expiring(99)))[-1]
@@ -107,7 +107,7 @@ def test_a_fresh_url_that_is_refused_too_is_a_refusal(site, api_over):
 
 
 class Refusing(httpx.HTTPTransport):
-    """Refuses the files that are named."""
+    """Rejects the named files."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Refusing(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-def test_all_failures_are_told_the_rest_is_sent_and_no_page_goes_before_its_parts(site, api_over):
+def test_all_failures_are_reported_and_pages_are_not_sent_before_their_files(site, api_over):
     for number in range(30):
         site.write(f"www/{number}.css", f"/* {number} */")
     site.write("www/index.html", "<p>home")
@@ -138,7 +138,7 @@ def test_all_failures_are_told_the_rest_is_sent_and_no_page_goes_before_its_part
 
 
 class Shrinking(httpx.HTTPTransport):
-    """Storage that lists one file at another size than was sent."""
+    """Storage that lists one file with another size than was sent."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = super().handle_request(request)
@@ -151,7 +151,7 @@ class Shrinking(httpx.HTTPTransport):
         return response
 
 
-def test_a_stored_file_of_another_size_is_found_at_the_end(site, platform):
+def test_a_storage_file_of_the_wrong_size_is_found(site, platform):
     site.write("pics/one.bin", "asset one")
     site.write("pics/two.bin", "asset two")
     site.manifest(storage={"dir": "pics"})
@@ -163,7 +163,7 @@ def test_a_stored_file_of_another_size_is_found_at_the_end(site, platform):
     site.apply()
 
 
-def test_ledger_rows_travel_in_batches(site, api_over):
+def test_ledger_rows_are_written_in_batches(site, api_over):
     for number in range(450):
         site.write(f"www/{number}.txt", f"file {number}")
     site.manifest(static={"dir": "www"})
@@ -180,7 +180,7 @@ def test_ledger_rows_travel_in_batches(site, api_over):
 
 
 class Full(httpx.HTTPTransport):
-    """Storage with room for so many bytes."""
+    """Storage with a limit in bytes."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Full(httpx.HTTPTransport):
         return response
 
 
-def test_what_does_not_fit_stops_before_the_first_byte(site, api_over):
+def test_too_many_bytes_are_refused_before_the_first_upload(site, api_over):
     site.write("pics/one.bin", "x" * 60)
     site.manifest(storage={"dir": "pics"})
     site.apply()
@@ -216,7 +216,7 @@ def test_what_does_not_fit_stops_before_the_first_byte(site, api_over):
     assert isinstance(site.run(api=api)[-1], ApplyDone)
 
 
-def test_what_cannot_fit_is_refused_before_it_is_hashed(site, api_over):
+def test_too_many_bytes_are_refused_before_hashing(site, api_over):
     heard: list[int] = []
     large = 300 * 1024 * 1024
     options = PlanOptions(on_hashed=lambda done, _: heard.append(done))
@@ -253,7 +253,7 @@ class Untold(httpx.HTTPTransport):
         return response
 
 
-def test_where_no_limit_is_told_the_refusal_names_the_file_and_the_way_round(site, api_over):
+def test_without_a_known_limit_the_error_names_the_file_and_a_fix(site, api_over):
     site.write("www/big.txt", "x" * 2_000_001)
     site.write("www/small.txt", "x" * 1_200_000)
     site.manifest(static={"dir": "www"})
@@ -275,7 +275,7 @@ class Throttled(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-def test_an_interrupted_run_does_not_wait_for_its_turn(site, platform):
+def test_an_interrupted_run_does_not_wait_for_the_rate_limiter(site, platform):
     for number in range(20):
         site.write(f"www/{number}.txt", str(number))
     site.manifest(static={"dir": "www"})
@@ -287,7 +287,7 @@ def test_an_interrupted_run_does_not_wait_for_its_turn(site, platform):
         began = time.monotonic()
         last = events.throw(KeyboardInterrupt())
         rest = [last, *events]
-    assert time.monotonic() - began < 25, "less than one of the waits that it was told"
+    assert time.monotonic() - began < 25, "less than one of the waits that it was headers"
     assert isinstance(rest[-1], ApplyFailed)
     assert rest[-1].error.code == "interrupted"
     site.apply()

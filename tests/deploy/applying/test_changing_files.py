@@ -39,7 +39,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("section", ["static", "storage"])
-def test_odd_names_arrive_and_come_back_byte_for_byte(site: Site, section: str) -> None:
+def test_unusual_names_are_stored_exactly(site: Site, section: str) -> None:
     contents = {name: f"this is {name}".encode() if name != "empty.txt" else b"" for name in ODD}
     for name, content in contents.items():
         site.write(f"public/{name}", content)
@@ -84,7 +84,7 @@ EDITS = [truncated, appended, edited, replaced, Path.unlink]
 
 @pytest.mark.parametrize("section", ["static", "storage"])
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_file_that_changes_between_plan_and_send_is_not_sent(
+def test_a_file_changed_after_the_plan_is_not_sent(
     site: Site, section: str, edit: Callable[[Path], None]
 ) -> None:
     path = site.write("public/a.txt", b"old " * MB)

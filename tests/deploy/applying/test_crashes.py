@@ -118,7 +118,7 @@ def test_a_plan_is_refused_once_another_deploy_has_run(site):
     assert isinstance(failed.error, PlanStale)
 
 
-def test_a_deploy_that_lost_its_lease_writes_nothing_more(site, api_over):
+def test_a_deploy_that_lost_its_lease_stops_writing(site, api_over):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -131,7 +131,7 @@ def test_a_deploy_that_lost_its_lease_writes_nothing_more(site, api_over):
 
     failed = site.run(api=api_over(TakenOver()))[-1]
     assert isinstance(failed, ApplyFailed)
-    assert failed.error.code == "lease_lost"
+    assert failed.error.code == "lock_lost"
     assert site.get("/").text == "<p>first"
     assert site.sql("select holder from mosaic_deploy.lease") == [{"holder": "other"}]
 
@@ -167,7 +167,7 @@ def test_a_key_that_rotated_during_a_deploy(site, platform):
         failed = site.run(planned, api=api)[-1]
     assert isinstance(failed, ApplyFailed)
     assert isinstance(failed.error, Unauthorized)
-    assert "put the current key into MOSAIC_API_KEY" in str(failed.error.hint)
+    assert "with the current key or set MOSAIC_API_KEY" in str(failed.error.hint)
     assert platform.api_key not in repr(failed)
     assert "migration:2_i.sql" in failed.done
     site.apply()

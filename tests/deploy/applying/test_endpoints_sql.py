@@ -61,7 +61,7 @@ def test_a_history(there):
     assert there.sql("select to_regclass('s.inside') is not null as there") == [{"there": True}]
 
 
-def test_a_failure_keeps_what_came_before(there):
+def test_a_failure_keeps_earlier_migrations(there):
     there.write("sql/1_a.sql", "create table a (id int);")
     there.write("sql/2_b.sql", "create table b (id int);\nselect 1/0;")
     there.manifest(database={"migrations": "sql"})
@@ -115,8 +115,8 @@ PLACES = dict.fromkeys(RUNTIME, ":2:1") | {
 
 
 @pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["untimed", "timed"])
-def test_places_of_runtime_errors(there, variant, limit):
-    """PostgreSQL tells no position of these; which statement it was is known all the same."""
+def test_locations_of_runtime_errors(there, variant, limit):
+    """PostgreSQL reports no position for these; the statement is known nevertheless."""
     there.write("sql/1_a.sql", "create table a (id int);")
     there.manifest(database={"migrations": "sql", **limit})
     there.apply()
@@ -124,7 +124,7 @@ def test_places_of_runtime_errors(there, variant, limit):
     for what, text in RUNTIME.items():
         there.write("sql/2_wrong.sql", text)
         found[what] = str(there.fails().error.location).removeprefix("sql/2_wrong.sql")
-    # An endpoint that takes one statement per call can't take SET TRANSACTION at all.
+    # An endpoint with one statement per request can't run SET TRANSACTION.
     untaken = {"set transaction": ":1:1"} if "one-statement" in variant[0] else {}
     assert found == PLACES | untaken
 
@@ -135,7 +135,7 @@ insert into c values (7);"""
 
 
 @pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["untimed", "timed"])
-def test_a_deferred_constraint_is_told_with_its_file(there, limit):
+def test_a_deferred_constraint_is_located_by_file(there, limit):
     there.write("sql/1_a.sql", "create table a (id int);")
     there.write("sql/2_c.sql", DEFERRED)
     there.write("sql/3_b.sql", "create table b (id int);")
@@ -147,7 +147,7 @@ def test_a_deferred_constraint_is_told_with_its_file(there, limit):
     there.apply()
 
 
-def test_a_statement_over_its_time(there, variant):
+def test_statement_timeout(there, variant):
     there.write("sql/1_a.sql", "select 1;\nselect pg_sleep(20);")
     there.manifest(database={"migrations": "sql", "statement_timeout": "100ms"})
     if "one-statement" in variant[0]:
@@ -156,7 +156,7 @@ def test_a_statement_over_its_time(there, variant):
     assert (str(error.location), error.sqlstate) == ("sql/1_a.sql:2:1", "57014")
 
 
-def test_all_or_none(there):
+def test_single_transaction(there):
     there.write("sql/1_a.sql", "create table a (id int);")
     there.write("sql/2_b.sql", "select 1/0;")
     there.manifest(database={"migrations": "sql", "transaction": "all"})

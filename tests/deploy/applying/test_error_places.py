@@ -1,4 +1,4 @@
-"""A refused statement is shown at the place that PostgreSQL tells whoever sends it alone."""
+"""A failed statement is located where PostgreSQL locates it when it is sent alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ POSITIONS = {
 
 
 def alone(platform, project: str, statement: str) -> int | None:
-    """What PostgreSQL's own position for the statement is, from 1, when a client of PostgreSQL sends it."""
+    """PostgreSQL's position, from 1, when the statement is sent by a PostgreSQL client."""
     state = json.loads((platform.home / "state.json").read_text())
     url = f"postgresql://mosaic:{state['postgres_password']}@127.0.0.1:{state['postgres_port']}/{project}"
     with psycopg.connect(url, autocommit=True) as connection, pytest.raises(psycopg.Error) as caught:
@@ -57,7 +57,7 @@ def database(platform, site) -> str:
     return str(httpx.get(url, headers={"X-API-Key": platform.api_key}).json()["database"])
 
 
-def test_places_are_postgresqls(platform, site):
+def test_locations_match_postgresql(platform, site):
     history(site, m1_before=BEFORE)
     site.apply()
     name = database(platform, site)
@@ -74,7 +74,7 @@ def test_places_are_postgresqls(platform, site):
 
 
 def test_a_migration_of_twenty_thousand_statements(site):
-    """It stays one unit and one call, and a failure in it is told at its line."""
+    """It is one step and one request, and an error is located at its line."""
     rows = "".join(f"insert into a (id, name) values ({n}, 'né {n}');\n" for n in range(20_000))
     history(site, m1_a=f"create table a (id int primary key, name text);\n{rows}")
     site.write(

@@ -1,4 +1,4 @@
-"""How migrations run: all or none, locks that aren't had, statements outside transactions, enum values."""
+"""Single transactions, lock timeouts, statements outside transactions, enum values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tables(site) -> set[str]:
 
 
 @pytest.mark.parametrize("timeout", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])
-def test_all_or_none(site, timeout):
+def test_single_transaction(site, timeout):
     all_of_them = {"transaction": "all", **timeout}
     history(site, all_of_them, m1_a="create table a (id int);", m2_b="create table b (id int); select 1/0;")
     failed = site.fails()
@@ -40,7 +40,7 @@ def test_all_or_none(site, timeout):
     assert tables(site) == {"a", "b"}
 
 
-def test_all_refuses_what_must_commit_in_between(site):
+def test_single_transaction_refuses_intermediate_commits(site):
     history(
         site, {"transaction": "all"}, m1_a="create table a (id int); create index concurrently i on a (id);"
     )
@@ -62,7 +62,7 @@ def test_an_enum_value_added_and_used_in_one_file(site):
     assert site.sql("select m::text as m from t") == [{"m": "great"}]
 
 
-def test_each_statement_by_itself_where_the_file_says_so(site):
+def test_transaction_false_runs_each_statement_alone(site):
     text = "-- mosaic: transaction=false\ncreate table a (id int);\nselect 1/0;\ncreate table b (id int);"
     history(site, m1_a=text)
     failed = site.fails()
@@ -73,7 +73,7 @@ def test_each_statement_by_itself_where_the_file_says_so(site):
     assert tables(site) == {"a", "b"}
 
 
-def test_a_lock_that_is_not_had_is_tried_for_again(site):
+def test_a_lock_timeout_is_retried(site):
     history(site, {"lock_timeout": "100ms"}, m1_a="create table a (id int);")
     site.apply()
     credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
@@ -115,7 +115,7 @@ def test_an_invalid_index_is_rebuilt(site):
     "drop index concurrently old",
     "vacuum t",
 ])  # fmt: skip
-def test_a_lost_answer_outside_a_transaction(site, api_over, text):
+def test_a_lost_response_outside_a_transaction(site, api_over, text):
     history(site, m1_t="create table t (n int); create index old on t (n);", m2_s=text)
     losing = LosingAnswers(lambda request: is_sql(request, f'{{"query":"{text}"}}'))
     last = site.run(api=api_over(losing))[-1]
@@ -124,8 +124,8 @@ def test_a_lost_answer_outside_a_transaction(site, api_over, text):
     assert site.plan().plan.changes == ()
 
 
-def test_an_index_that_a_dead_run_was_still_building_is_not_an_error(site, api_over):
-    """It wasn't there when it was asked for, and is when it is to be built: what was sent before has ended."""
+def test_an_index_still_being_built_by_a_crashed_run(site, api_over):
+    """The index is missing when its outcome is read, and exists when it is built: the earlier statement has ended."""
     text = "create index concurrently i on t (n)"
     history(site, m1_t="create table t (n int);", m2_s=text)
     site.run(api=api_over(Dying(0, lambda request: is_sql(request, f'{{"query":"{text}"}}'))))
@@ -148,7 +148,7 @@ def test_an_index_that_a_dead_run_was_still_building_is_not_an_error(site, api_o
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_nobody_guesses_whether_a_block_that_commits_has_run(site, api_over, after):
+def test_the_outcome_of_a_block_that_commits_is_asked(site, api_over, after):
     text = "do $$ begin insert into t values (1); commit; end $$"
     history(site, m1_t="create table t (n int);", m2_s=text)
     dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=after)
@@ -164,7 +164,7 @@ def test_nobody_guesses_whether_a_block_that_commits_has_run(site, api_over, aft
     assert site.sql("select count(*)::int as n from t") == [{"n": 1 if after else 0}]
 
 
-def test_out_of_order_has_to_be_allowed(site):
+def test_out_of_order_needs_an_option(site):
     history(site, m1_a="create table a (id int);", m3_c="create table c (id int);")
     site.apply()
     site.write("sql/2_b.sql", "create table b (id int);")

@@ -1,4 +1,4 @@
-"""Another deploy's lease: waited for, broken where its deploy is dead, and only then."""
+"""The lease of another deploy: waiting for it, and taking it over only if that deploy is dead."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from dataclasses import replace
 import httpx
 
 from mosaic_deploy.errors import LockHeld, PlanStale
-from mosaic_deploy.live.ledger.lease import (
-    LeaseRequest,
-    LocalProcesses,
-    WaitPolicy,
-    acquire_lease,
-    release_lease,
-)
+from mosaic_deploy.live.ledger.lease import LocalProcesses, WaitPolicy, acquire_lease, release_lease
+from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 from tests.deploy.applying.test_crashes import small
 from tests.deploy.faults import is_sql
 
 
 def held(site, holder: str, seconds: float) -> None:
-    """Another deploy's lease that runs out after `seconds`; one that has just been renewed has 60."""
+    """Inserts another deploy's lease that expires after `seconds`; one just renewed has 60."""
     site.sql(
         "insert into mosaic_deploy.deploys (id, serial, status, holder, plan) select 'other', serial, 'running', "
         f"'{holder}', 'p' from mosaic_deploy.ledger"
@@ -31,7 +26,7 @@ def held(site, holder: str, seconds: float) -> None:
     )
 
 
-def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
+def test_a_lease_without_a_heartbeat_is_taken_over_only_with_force_unlock(site):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -44,7 +39,7 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     ]
     events = site.run(force_unlock=True)
     notes = [event.note.message for event in events if isinstance(event, Noted)]
-    assert [note.partition(", ")[0] for note in notes] == ["took over the lease of ada@elsewhere (pid 7)"]
+    assert [note.partition(": ")[0] for note in notes] == ["took over the lock of ada@elsewhere (pid 7)"]
     assert isinstance(events[-1], ApplyFailed)
     assert isinstance(events[-1].error, PlanStale), "it was read while the other could still write"
     assert isinstance(site.run()[-1], ApplyDone)
@@ -55,18 +50,18 @@ def test_a_silent_lease_is_broken_when_asked_for_and_only_then(site):
     assert site.plan().plan.changes == ()
 
 
-def test_a_lease_that_is_renewed_is_not_broken(site):
+def test_a_renewed_lease_is_not_taken_over(site):
     small(site, "first")
     site.apply()
     small(site, "second")
     held(site, "ada@elsewhere (pid 7)", 58)
     failed = site.fails(force_unlock=True)
     assert isinstance(failed.error, LockHeld)
-    assert "so it isn't broken" in failed.error.message
+    assert "so the lock isn't taken over" in failed.error.message
     assert site.get("/").text == "<p>first"
 
 
-def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site):
+def test_the_lease_of_an_ended_process_can_be_taken_over_at_once(site):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -75,15 +70,14 @@ def test_a_process_that_is_gone_is_said_and_its_lease_can_be_broken_at_once(site
         processes=LocalProcesses(holder_gone=lambda holder: holder == "ada@here (pid 7)"), lock_wait=0.05
     )
     waits = [event.reason for event in events if isinstance(event, Waiting)]
-    assert "whose process seems to be gone from this machine" in waits[0]
+    assert "whose process seems to have ended on this machine" in waits[0]
     assert "--force-unlock" in waits[0]
-    broken = site.run(processes=LocalProcesses(holder_gone=lambda holder: True), force_unlock=True)
-    assert any(isinstance(event, Noted) for event in broken)
+    taken_over = site.run(processes=LocalProcesses(holder_gone=lambda holder: True), force_unlock=True)
+    assert any(isinstance(event, Noted) for event in taken_over)
     assert isinstance(site.run()[-1], ApplyDone)
 
 
-def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
-    """It is broken only as it was seen."""
+def test_a_lease_renewed_in_the_meantime_is_not_taken_over(site, api_over):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -101,7 +95,7 @@ def test_a_lease_that_changed_hands_meanwhile_is_left_alone(site, api_over):
     assert site.sql("select token from mosaic_deploy.lease") == [{"token": "t"}]
 
 
-def test_a_stale_plan_names_who_was_first_and_the_command(site):
+def test_a_stale_plan_names_the_other_deploy_and_the_command(site):
     small(site, "first")
     one, other = site.plan(), None
     site.apply()
@@ -110,12 +104,12 @@ def test_a_stale_plan_names_who_was_first_and_the_command(site):
     )[-1]
     assert isinstance(other, ApplyFailed)
     assert isinstance(other.error, PlanStale)
-    assert "another deploy was first, that of tests" in other.error.message
+    assert "tests has deployed since this plan was made" in other.error.message
     assert [a.command for a in other.error.next_actions] == ["mosaic-deploy apply"]
 
 
-def test_a_plan_that_was_read_while_another_deploy_wrote_is_stale(site):
-    """Also where that deploy began before the plan was made, and is over when the lease is taken."""
+def test_a_plan_made_during_another_deploy_is_stale(site):
+    """Also if that deploy began before the plan was made and ended before the lease was acquired."""
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -134,7 +128,7 @@ def test_a_plan_that_was_read_while_another_deploy_wrote_is_stale(site):
     assert site.get("/").text == "<p>first"
 
 
-def test_a_plan_that_was_read_while_a_deploy_died_is_stale(site):
+def test_a_plan_made_during_a_deploy_that_crashed_is_stale(site):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -146,7 +140,7 @@ def test_a_plan_that_was_read_while_a_deploy_died_is_stale(site):
     assert isinstance(last.error, PlanStale)
 
 
-def test_a_release_that_is_sent_again_counts_once(site):
+def test_a_release_that_is_sent_twice_counts_once(site):
     small(site, "first")
     site.apply()
     before = site.sql("select serial from mosaic_deploy.ledger")

@@ -1,4 +1,4 @@
-"""Migrations on the real platform: once each, whatever happens in between."""
+"""Migrations on the real platform run exactly once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tables(site) -> set[str]:
     return {str(row["tablename"]) for row in rows}
 
 
-def test_many_migrations_in_one_call(site):
+def test_many_migrations_in_one_request(site):
     history(site, **{f"m{n}_t{n}": f"create table t{n} (id int);" for n in range(1, 31)})
     before = site.api.traffic.requests
     events = site.run()
@@ -31,7 +31,7 @@ def test_many_migrations_in_one_call(site):
     assert calls < 20, calls
 
 
-def test_a_failure_keeps_what_came_before_and_leaves_nothing_of_itself(site):
+def test_a_failed_migration_keeps_earlier_ones_and_is_undone(site):
     history(
         site,
         m1_a="create table a (id int);",
@@ -52,7 +52,7 @@ def test_a_failure_keeps_what_came_before_and_leaves_nothing_of_itself(site):
     assert tables(site) == {"a", "b", "d"}
 
 
-def test_a_lost_answer_applies_nothing_twice(site, api_over):
+def test_a_lost_response_applies_nothing_twice(site, api_over):
     history(
         site,
         m1_a="create table a (n int);",
@@ -115,7 +115,7 @@ def test_files_without_statements_are_recorded(site):
     assert rows == [{"v": 1, "steps_done": 1}, {"v": 2, "steps_done": 1}, {"v": 3, "steps_done": 1}]
 
 
-def test_a_file_resumes_at_the_part_that_failed(site):
+def test_a_file_resumes_at_the_failed_step(site):
     text = "create table t (id int); create index concurrently i on t (nope); create table u (id int);"
     history(site, m1_parts=text)
     failed = site.fails()
@@ -138,7 +138,7 @@ def test_statement_timeout_is_enforced_and_lock_timeout_set(site):
     assert site.sql("select v from t") == [{"v": "1s"}]
 
 
-def test_history_that_disagrees_stops_the_plan(site):
+def test_a_diverged_history_stops_the_plan(site):
     history(site, m1_a="create table a (id int);", m3_c="create table c (id int);")
     site.apply()
     site.write("sql/1_a.sql", "create table a (id bigint);")
@@ -159,7 +159,7 @@ def test_a_cosmetic_edit_is_only_noted(site):
     assert [n.code for n in plan.notes] == ["migration_edited_cosmetic"]
 
 
-def test_a_syntax_error_is_found_before_anything_is_sent(site):
+def test_syntax_errors_are_found_before_sending(site):
     history(site, m1_a="create table a (id int);\n\ncreate tabel b (id int);")
     before = site.api.traffic.requests
     with pytest.raises(MigrationInvalid) as caught:
@@ -168,7 +168,7 @@ def test_a_syntax_error_is_found_before_anything_is_sent(site):
     assert site.api.traffic.requests - before == 1
 
 
-def test_the_applied_file_is_kept(site):
+def test_the_applied_file_is_stored(site):
     import base64
     import zlib
 

@@ -1,4 +1,4 @@
-"""Seeds on the real platform: after the migrations, once per content, whole or not at all."""
+"""Seeds on the real platform run once per content, in a transaction, after the migrations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_plan_without_changes_costs_no_more(site):
     assert site.api.traffic.requests - before <= 4
 
 
-def test_the_order_is_the_manifests(site):
+def test_seeds_run_in_the_manifests_order(site):
     site.write("demo/x.sql", "insert into t select max(n) + 1 from t;")
     seeded(site, "seeds/b.sql", "demo", "seeds", a="insert into t values (9);", b="insert into t values (1);")
     assert pending(site)[2:] == ["seed:seeds/b.sql", "seed:demo/x.sql", "seed:seeds/a.sql"]
@@ -68,7 +68,7 @@ def test_each_environment_has_its_own(site):
     assert pending(site)[1:] == ["migration:1_t.sql"]
 
 
-def test_a_seed_that_fails_leaves_nothing_and_is_told_by_its_place(site):
+def test_a_failed_seed_is_undone_and_located(site):
     seeded(site, a="insert into t values (1);\ninsert into t values ('x');", b="insert into t values (2);")
     failed = site.fails()
     assert isinstance(failed.error, MigrationFailed)
@@ -80,7 +80,7 @@ def test_a_seed_that_fails_leaves_nothing_and_is_told_by_its_place(site):
     assert numbers(site) == [1, 2]
 
 
-def test_a_lost_answer_seeds_nothing_twice(site, api_over):
+def test_a_lost_response_seeds_nothing_twice(site, api_over):
     seeded(site, a="insert into t values (1);")
     losing = LosingAnswers(lambda request: is_sql(request, "insert into t values (1)"))
     assert isinstance(site.run(api=api_over(losing))[-1], ApplyDone)
@@ -98,7 +98,7 @@ def test_a_crash_at_any_write(site, api_over, point, after):
     assert numbers(site) == [1, 2]
 
 
-def test_an_empty_seed_and_one_that_is_taken_away(site):
+def test_an_empty_seed_and_a_deleted_one(site):
     seeded(site, a="insert into t values (1);", b="-- nothing yet")
     site.apply()
     (site.root / "seeds/a.sql").unlink()
@@ -106,7 +106,7 @@ def test_an_empty_seed_and_one_that_is_taken_away(site):
 
 
 @pytest.mark.parametrize("text", ["vacuum t;", "begin; select 1; commit; select 2;", "selct 1;"])
-def test_what_cannot_be_one_transaction_is_refused(site, text):
+def test_seeds_must_fit_in_one_transaction(site, text):
     seeded(site, a=text)
     with pytest.raises(MigrationInvalid) as caught:
         site.plan()

@@ -1,4 +1,4 @@
-"""Parallel sending with a sender of our own: every test waits for events, none for time to pass."""
+"""Concurrent transfers with a fake sender."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def sent(put: Put, report: Report) -> None:
 
 
 class Recorder(list[Event]):
-    """Collects as `list(…)` would, and keeps what came before an error."""
+    """Collects events, and keeps those before an error."""
 
     def take(
         self, some: Sequence[Put], send: Callable[[Put, Report], None], parallelism: int
@@ -54,7 +54,7 @@ def changes(events: Sequence[Event], kind: type[ChangeStarted | ChangeDone | Cha
     ]
 
 
-def test_nothing_to_send_is_no_event() -> None:
+def test_no_changes_no_events() -> None:
     assert list(transfer([], sent, 4)) == []
 
 
@@ -77,7 +77,7 @@ def test_one_at_a_time_keeps_the_order() -> None:
     assert changes(list(transfer(some, sent, 1)), ChangeDone) == some
 
 
-def test_events_come_in_the_callers_thread_while_the_sending_is_elsewhere() -> None:
+def test_events_are_yielded_in_the_callers_thread() -> None:
     threads: set[int] = set()
     for _ in transfer(puts(3), lambda *_: threads.add(threading.get_ident()), 2):
         threads.discard(0)
@@ -85,8 +85,8 @@ def test_events_come_in_the_callers_thread_while_the_sending_is_elsewhere() -> N
     assert threads
 
 
-def test_as_many_as_allowed_run_side_by_side_and_no_more() -> None:
-    together = threading.Barrier(3, timeout=PATIENCE)  # breaks unless three are under way at once
+def test_parallelism_is_used_and_not_exceeded() -> None:
+    together = threading.Barrier(3, timeout=PATIENCE)  # breaks unless three run at the same time
     lock = threading.Lock()
     running, most = 0, 0
 
@@ -103,12 +103,12 @@ def test_as_many_as_allowed_run_side_by_side_and_no_more() -> None:
     assert most == 3
 
 
-def test_an_event_is_yielded_before_the_sending_ends() -> None:
+def test_events_are_yielded_while_sending() -> None:
     seen = threading.Event()
 
     def send(put: Put, report: Report) -> None:
         report(BytesSent(put.address, 1))
-        assert seen.wait(PATIENCE), "the caller never heard of it"
+        assert seen.wait(PATIENCE), "the caller got no event"
 
     events = []
     for event in transfer(puts(1), send, 1):
@@ -133,7 +133,7 @@ def test_a_failure_does_not_stop_the_others(parallelism: int) -> None:
     assert len(changes(events, ChangeDone)) == 19
 
 
-def test_every_failure_is_told_with_its_file_and_cause() -> None:
+def test_every_failure_is_reported_with_file_and_cause() -> None:
     def send(put: Put, report: Report) -> None:
         if int(put.path.removesuffix(".png")) % 5 == 0:
             raise RequestRefused(f"no {put.path}", hint="a way round")
@@ -142,13 +142,13 @@ def test_every_failure_is_told_with_its_file_and_cause() -> None:
     error = events.take(puts(20), send, 1)
     assert isinstance(error, TransfersFailed)
     assert error.message == "4 files failed; what is done stays done"
-    told = [(p.location.file, p.message, p.hint) for p in error.problems]
-    assert told == [(f"{n}.png", f"no {n}.png", "a way round") for n in (0, 5, 10, 15)]
+    problems = [(p.location.file, p.message, p.hint) for p in error.problems]
+    assert problems == [(f"{n}.png", f"no {n}.png", "a way round") for n in (0, 5, 10, 15)]
     assert len(changes(events, ChangeDone)) == 16
 
 
 @pytest.mark.parametrize("error", [Unauthorized("old key"), LockLost("asleep"), OperationUnknown("none")])
-def test_where_the_next_one_would_fail_as_well_nothing_new_is_begun(error: MosaicError) -> None:
+def test_nothing_is_started_after_a_fatal_error(error: MosaicError) -> None:
     """One worker: the second put waits until the failure of the first has been yielded."""
     heard = threading.Event()
     order = count()
@@ -166,11 +166,11 @@ def test_where_the_next_one_would_fail_as_well_nothing_new_is_begun(error: Mosai
             if isinstance(event, ChangeFailed):
                 heard.set()
     assert caught.value is error
-    # The second may have begun before the failure was heard of; no other has.
+    # The second may have started before the failure was seen; no other has.
     assert len(changes(events, ChangeStarted)) <= 2
 
 
-def test_a_platform_that_fails_everything_is_not_asked_for_every_file() -> None:
+def test_consecutive_platform_failures_stop_the_transfer() -> None:
     begun = threading.Semaphore(0)
     heard = threading.Semaphore(11)
 
@@ -188,7 +188,7 @@ def test_a_platform_that_fails_everything_is_not_asked_for_every_file() -> None:
     assert len(caught.value.problems) == len(changes(events, ChangeFailed)) < 30
 
 
-def test_a_success_in_between_gives_new_hope() -> None:
+def test_a_success_resets_the_failure_count() -> None:
     def send(put: Put, report: Report) -> None:
         if int(put.path.removesuffix(".png")) % 5:
             raise ServerFailed("down")
@@ -213,7 +213,7 @@ def test_a_success_in_between_gives_new_hope() -> None:
         (SystemExit(3), MosaicError, "0.png: SystemExit: 3"),
     ],
 )
-def test_whatever_a_sender_raises_ends_its_put(trouble: BaseException, kind: type, words: str) -> None:
+def test_any_exception_of_a_sender_is_reported(trouble: BaseException, kind: type, words: str) -> None:
     def send(put: Put, report: Report) -> None:
         raise trouble
 
@@ -232,7 +232,7 @@ def test_an_interrupted_caller_leaves_no_thread_behind(
     begun: list[str] = []
 
     class Pool(ThreadPoolExecutor):
-        """Lets the workers go on only once the interruption has reached the pool."""
+        """Blocks the workers until the interruption has reached the pool."""
 
         def __exit__(self, *exception: object) -> bool | None:
             assert given_up.is_set(), "waits end before the pool is waited for"
@@ -259,7 +259,7 @@ def test_an_interrupted_caller_leaves_no_thread_behind(
     assert list(generator) == []
 
 
-def test_a_caller_that_goes_away_ends_it_too() -> None:
+def test_closing_the_generator_stops_the_transfer() -> None:
     generator = transfer(puts(5), sent, 1)
     next(generator)
     generator.close()

@@ -1,4 +1,4 @@
-"""Upload version 2, crash anywhere, go back to version 1: what is live is version 1, to the byte."""
+"""Uploads version 2, crashes at any request, deploys version 1: exactly version 1 is live."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ V1 = {
     "same.txt": "same",
 }
 V2 = {
-    "index.html": "<link href=style.css>TWO",  # of the same size: no listing shows the difference
+    "index.html": "<link href=style.css>TWO",  # same size: listings don't show the difference
     "style.css": "/* two, and longer */",
     "new.txt": "only in two",
     "same.txt": "same",
 }
 POINTS = 14
-"""More than the requests of any apply below; a test holds that."""
+"""More than the requests of any apply below, which a test checks."""
 
 
 class Counting(httpx.BaseTransport):
@@ -47,14 +47,14 @@ def lay_out(site, kind: str, files: dict[str, str]) -> None:
 
 
 def live(site, kind: str) -> dict[str, str]:
-    """Every file of both versions as a visitor gets it, those that are there."""
+    """The live files of both versions, as a visitor gets them."""
     below = "/storage/" if kind == "storage" else "/"
     answers = {path: site.get(below + path) for path in {*V1, *V2}}
     return {path: answer.text for path, answer in answers.items() if answer.status_code == 200}
 
 
 @pytest.mark.parametrize("kind", ["static", "storage"])
-def test_every_request_of_the_apply_is_a_point_below(site, api_over, kind):
+def test_every_request_is_a_crash_point(site, api_over, kind):
     lay_out(site, kind, V1)
     site.apply()
     lay_out(site, kind, V2)

@@ -1,4 +1,4 @@
-"""Checks over HTTP against a page that takes a moment, or never comes."""
+"""HTTP checks against a page that is late or missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACE = Location("mosaic.yaml", 3, 5)
 
 class _Site(ThreadingHTTPServer):
     late = 0
-    """Answers that are 404 before the page is there."""
+    """Responds 404 until the page is there."""
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -48,9 +48,7 @@ def site() -> Iterator[_Site]:
 
 
 @pytest.mark.parametrize(("late", "waits"), [(0, 0), (3, 1)])
-def test_a_page_that_is_late_is_waited_for_and_told_of_once(
-    site: _Site, late: int, waits: int, monkeypatch
-) -> None:
+def test_a_late_page_is_awaited_with_one_event(site: _Site, late: int, waits: int, monkeypatch) -> None:
     monkeypatch.setattr(verify, "_POLL_INTERVAL", 0.01)
     site.late = late
     url = f"http://127.0.0.1:{site.server_port}/"
@@ -63,14 +61,14 @@ def test_a_page_that_is_late_is_waited_for_and_told_of_once(
         assert event.reason == f"for {url}, up to 10 s: status 404, expected 200"
 
 
-def test_a_page_that_never_comes_fails_after_it_was_waited_for(site: _Site, monkeypatch) -> None:
+def test_a_missing_page_fails_after_the_timeout(site: _Site, monkeypatch) -> None:
     monkeypatch.setattr(verify, "_POLL_INTERVAL", 0.01)
     monkeypatch.setattr(verify, "_CHECK_TIMEOUT", 0.2)
     site.late = 10**6
     url = f"http://127.0.0.1:{site.server_port}/"
     with Api(url, ApiKey("mk_1")) as api:
-        told = verify._await_check(api, url, HttpCheck("/"), _PLACE)
-        assert isinstance(next(told), Waiting)
+        events = verify._await_check(api, url, HttpCheck("/"), _PLACE)
+        assert isinstance(next(events), Waiting)
         with pytest.raises(VerifyFailed, match="status 404, expected 200") as caught:
-            next(told)
+            next(events)
     assert caught.value.location == _PLACE

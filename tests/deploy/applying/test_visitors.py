@@ -17,7 +17,7 @@ _SHOWS = re.compile(r"url\((/[^)]+)\)")
 
 
 def version(site, number: int) -> None:
-    """A site whose parts have versioned names, as a bundler makes them."""
+    """A site whose files have versioned names, as a bundler makes them."""
     for old in (site.root / "www").rglob("*"):
         if old.is_file():
             old.unlink()
@@ -35,11 +35,11 @@ def version(site, number: int) -> None:
 
 @dataclass
 class Visitor:
-    """Loads every page with what it refers to until told to stop; keeps what was missing."""
+    """Loads every page and the files it refers to until stopped; records missing files."""
 
     url: str
     again: bool
-    """Whether a page whose part is missing is loaded again first, as a browser's reload would."""
+    """Reload a page with a missing file first, as a browser's reload does."""
     stop: threading.Event = field(default_factory=threading.Event)
     loads: int = 0
     versions: set[str] = field(default_factory=set)
@@ -75,8 +75,8 @@ class Visitor:
 
 
 @pytest.mark.parametrize("prune", [False, True], ids=["kept", "pruned"])
-def test_no_page_is_ever_without_its_stylesheet(site, prune):
-    """With pruning, a page loaded before it was replaced may miss its parts: then the page is another by now."""
+def test_no_page_is_served_without_its_stylesheet(site, prune):
+    """With pruning, a page loaded before its replacement may miss files; then the page has changed since."""
     version(site, 0)
     site.manifest(static={"dir": "www", "prune": prune})
     site.apply()

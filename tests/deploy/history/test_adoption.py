@@ -1,6 +1,6 @@
-"""Baseline and import on the real platform: a database that has its schema is taken over, and nothing runs again.
+"""`migrate baseline` and `migrate import` on the real platform.
 
-The other tools' tables are made with the statements those tools use.
+The tables of other tools are created with their own statements.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.other_tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
 from tests.deploy.faults import Dying, is_write
-from tests.deploy.histories import expire, history, known, pending, sql, standings, tables, write
+from tests.deploy.histories import expire, history, known, pending, sql, states, tables, write
 
 THREE = {
     "m0001_a": "create table a (id int);",
@@ -44,7 +44,7 @@ ALEMBIC = (
 
 @pytest.fixture
 def database(site):
-    """A running project that this program has never deployed to, with tables of its own."""
+    """A running project with tables that was never deployed to."""
     made = site.api.call(endpoints.CREATE_PROJECT, body={"name": site.name})["project_id"]
     for _ in wait_until_running(site.api, Project(made, site.name, status="provisioning"), timeout=20):
         pass
@@ -69,7 +69,7 @@ def test_baseline_records_without_running(site, database):
     before = known(site)
     assert isinstance(baseline(site, "2")[-1], ApplyDone)
     assert not before.ledger.exists
-    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    assert states(site) == {"1": "applied", "2": "applied", "3": "pending"}
     assert {entry.origin for entry in known(site).ledger.entries} == {"baseline"}
     assert pending(site) == ["migration:0003_c.sql"]
     site.apply()
@@ -78,7 +78,7 @@ def test_baseline_records_without_running(site, database):
     assert [row["status"] for row in rows] == ["baseline", "done"]
 
 
-def test_a_baseline_knows_meaning_and_parts(site, database):
+def test_a_baseline_records_checksums_and_steps(site, database):
     history(site, m1_a="create table a (id int); create index concurrently i on a (id);")
     baseline(site, "1")
     rows = sql(site, "select steps, steps_done from mosaic_deploy.migrations")
@@ -90,7 +90,7 @@ def test_a_baseline_knows_meaning_and_parts(site, database):
     assert pending(site) == []
 
 
-def test_a_file_that_cannot_be_parsed_is_recorded_as_it_is(site, database):
+def test_a_file_with_a_syntax_error_is_recorded_as_it_is(site, database):
     history(site, m1_dump="\\connect x\ncopy a from stdin;\n1\n\\.\n", m2_b="create table b (id int);")
     planned = plan_baseline(known(site), "2")
     assert [note.code for note in planned.plan.notes] == ["recorded_unparsed"]
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_parsed_is_recorded_as_it_is(site, database):
     assert pending(site) == []
 
 
-def test_a_baseline_can_be_drawn_further_until_something_ran(site, database):
+def test_a_baseline_can_be_extended_until_a_migration_ran(site, database):
     history(site, **THREE)
     baseline(site, "1")
     assert [change.file for change in plan_baseline(known(site), "2").plan.changes] == ["0002_b.sql"]
@@ -110,7 +110,7 @@ def test_a_baseline_can_be_drawn_further_until_something_ran(site, database):
     assert [p.location.file for p in caught.value.problems] == ["sql/0003_c.sql"]
 
 
-def test_what_cannot_be_a_baseline(site):
+def test_refused_baselines(site):
     history(site, **THREE)
     with pytest.raises(ProjectNotFound):
         plan_baseline(known(site), "1")
@@ -144,7 +144,7 @@ def test_import_from_dbmate(site, database):
     sql(site, DBMATE)
     sql(site, "INSERT INTO schema_migrations VALUES ('0001'), ('0002')")
     assert taken_over(site, "dbmate") == []
-    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    assert states(site) == {"1": "applied", "2": "applied", "3": "pending"}
     assert {entry.origin for entry in known(site).ledger.entries} == {"import"}
     site.apply()
 
@@ -223,21 +223,21 @@ def test_import_from_alembic(site, database):
     assert pending(site) == ["migration:0003_27c6a30d7c24_c.sql"]
 
 
-def test_a_table_of_another_name_and_files_passed_by(site, database):
+def test_another_table_name_and_skipped_files(site, database):
     history(site, **THREE)
     sql(site, "CREATE SCHEMA ops")
     sql(site, DBMATE.replace('"schema_migrations"', "ops.done"))
     sql(site, "INSERT INTO ops.done VALUES ('1'), ('3')")
     assert taken_over(site, "dbmate", "ops.done") == ["import_gap"]
-    assert standings(site) == {"1": "applied", "2": "pending", "3": "applied"}
+    assert states(site) == {"1": "applied", "2": "pending", "3": "applied"}
 
 
-def test_an_import_that_cannot_be_followed_is_refused(site, database):
+def test_refused_imports(site, database):
     history(site, **THREE)
-    with pytest.raises(AdoptionRefused, match="no schema_migrations"):
+    with pytest.raises(AdoptionRefused, match="no table schema_migrations"):
         plan_import(site.api, known(site), TOOLS["dbmate"], None)
     sql(site, DBMATE)
-    with pytest.raises(AdoptionRefused, match="isn't golang-migrate's"):
+    with pytest.raises(AdoptionRefused, match="isn't the history table of golang-migrate"):
         plan_import(site.api, known(site), TOOLS["golang-migrate"], None)
     sql(site, "INSERT INTO schema_migrations VALUES ('1'), ('7')")
     with pytest.raises(AdoptionRefused) as caught:

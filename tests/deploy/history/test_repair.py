@@ -1,4 +1,4 @@
-"""Status and repair of the history on the real platform: rows are corrected, nothing is run."""
+"""Status and repair of the migration history on the real platform."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.deploy.histories import (
     known,
     pending,
     repair,
+    repairs,
     sql,
-    standings,
+    states,
     tables,
-    ways,
     write,
 )
 
@@ -33,9 +33,9 @@ def rows(site) -> list[dict[str, object]]:
     )
 
 
-def test_every_standing(site):
+def test_every_migration_state(site):
     history(site, m1_a=A, m2_b=B, m3_c="select 3;", m4_d="select 4;", m5_e="select 5;")
-    assert standings(site) == dict.fromkeys("12345", "pending")
+    assert states(site) == dict.fromkeys("12345", "pending")
     site.apply()
     site.write("sql/2_b.sql", f"-- b\n{B}")
     site.write("sql/3_c.sql", "select 33;")
@@ -45,11 +45,11 @@ def test_every_standing(site):
         "sql/6_f.sql", "create index concurrently i on a (id); create index concurrently j on a (nope);"
     )
     site.write("sql/7_g.sql", "not sql at all")
-    assert standings(site) == {
+    assert states(site) == {
         "1": "applied", "2": "reformatted", "3": "edited", "4": "missing", "5": "applied", "6": "pending",
         "7": "pending",
     }  # fmt: skip
-    assert ways(site) == [
+    assert repairs(site) == [
         "repair --accept 2_b.sql", "repair --accept 3_c.sql", "repair --forget 4", "repair --rename 5",
     ]  # fmt: skip
     entry = known(site).ledger.entries[0]
@@ -69,7 +69,7 @@ def test_accept_forget_and_rename_then_the_plan_is_empty(site):
     assert site.plan().plan.changes == site.plan().plan.notes == ()
     assert tables(site) == {"a", "b"}
     assert sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = 1") == before
-    assert set(standings(site).values()) == {"applied"}
+    assert set(states(site).values()) == {"applied"}
     last = sql(
         site, "select status, plan, report->'done' as done from mosaic_deploy.deploys order by serial desc"
     )
@@ -78,7 +78,7 @@ def test_accept_forget_and_rename_then_the_plan_is_empty(site):
     assert last[0]["done"] == ["history:1_a.sql", "history:3_see.sql", "history:2_b.sql"]
 
 
-def test_the_accepted_file_is_kept_in_the_ledger(site):
+def test_the_accepted_file_is_stored_in_the_ledger(site):
     import base64
     import zlib
 
@@ -91,7 +91,7 @@ def test_the_accepted_file_is_kept_in_the_ledger(site):
 
 
 @pytest.mark.parametrize("took_effect", [True, False])
-def test_a_part_whose_end_is_not_known(site, api_over, took_effect):
+def test_a_step_with_unknown_outcome(site, api_over, took_effect):
     text = "do $$ begin insert into t values (1); commit; end $$"
     history(site, m1_t="create table t (n int);", m2_s=f"{text}; insert into t values (2);")
     dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=took_effect)
@@ -99,10 +99,10 @@ def test_a_part_whose_end_is_not_known(site, api_over, took_effect):
     free_lease(site)
     failed = site.run()[-1]
     assert isinstance(failed, ApplyFailed)
-    assert standings(site)["2"] == "unknown"
-    assert ways(site) == ["mosaic-deploy apply", "repair --applied 2:1", "repair --not-applied 2:1"]
+    assert states(site)["2"] == "unknown"
+    assert repairs(site) == ["mosaic-deploy apply", "repair --applied 2:1", "repair --not-applied 2:1"]
     repair(site, **{"applied" if took_effect else "not_applied": (("2", 1),)})
-    assert standings(site)["2"] == "partial" if took_effect else "pending"
+    assert states(site)["2"] == "partial" if took_effect else "pending"
     site.apply()
     assert sql(site, "select n from t order by n") == [{"n": 1}, {"n": 2}]
 
@@ -111,20 +111,20 @@ def test_a_partly_applied_file(site):
     text = "create table t (n int); create index concurrently i on t (nope); create table u (n int);"
     history(site, m1_t=text)
     site.fails()
-    assert standings(site)["1"] == "failed"
-    assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
+    assert states(site)["1"] == "failed"
+    assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
     entry = known(site).ledger.entries[0]
     assert entry.cause.startswith('sql/1_t.sql:1:59: column "nope" does not exist')
     repair(site, not_applied=(("1", 2),))
     assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
-    assert ways(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
+    assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
     sql(site, "create table u (n int); create index i on t (n)")
     repair(site, applied=(("1", 3),))
     assert site.plan().plan.changes == ()
-    assert standings(site)["1"] == "applied"
+    assert states(site)["1"] == "applied"
 
 
-def test_a_file_undone_by_hand_begins_anew(site):
+def test_a_file_undone_by_hand_starts_over(site):
     history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
     site.fails()
     sql(site, "drop table t")
@@ -134,7 +134,7 @@ def test_a_file_undone_by_hand_begins_anew(site):
     site.apply()
 
 
-def test_a_part_that_was_run_elsewhere(site):
+def test_a_step_that_was_run_by_hand(site):
     history(site, m1_t="create table t (n int);", m2_i="create index concurrently i on t (n);")
     site.manifest(database={"migrations": "none"})
     (site.root / "none").mkdir()
@@ -145,18 +145,18 @@ def test_a_part_that_was_run_elsewhere(site):
     assert site.plan().plan.changes == ()
 
 
-def test_what_would_be_a_guess_is_refused(site):
+def test_ambiguous_repairs_are_refused(site):
     history(site, m1_a=A, m2_b=B)
     site.apply()
     site.write("sql/2_b2.sql", "select 'another';")
     (site.root / "sql/2_b.sql").unlink()
     site.write("sql/3_c.sql", "select 3; vacuum a;")
-    wish = RepairRequest(
+    request = RepairRequest(
         accept=("1_a.sql", "none.sql"), forget=("1", "9"), rename=("2",),
         applied=(("1", 1), ("3", 3)), not_applied=(("3", 1),),
     )  # fmt: skip
     with pytest.raises(RepairRefused) as caught:
-        plan_repair(site.api, known(site), wish)
+        plan_repair(site.api, known(site), request)
     assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
         ("sql/1_a.sql", "is as it was applied"),
         ("sql/none.sql", "is not in the migrations folder"),
@@ -176,13 +176,13 @@ def test_two_repairs_of_one_file_are_refused(site):
         plan_repair(site.api, known(site), RepairRequest(applied=(("1", 2),), not_applied=(("1", 2),)))
 
 
-def test_nothing_to_repair_where_there_is_no_project(site):
+def test_repair_without_a_project(site):
     history(site, m1_a=A)
     with pytest.raises(ProjectNotFound):
         plan_repair(site.api, known(site), RepairRequest(forget=("1",)))
 
 
-def test_a_lost_answer_repairs_once(site, api_over):
+def test_a_lost_response_repairs_once(site, api_over):
     history(site, m1_a=A)
     site.apply()
     site.write("sql/1_a.sql", "create table a (id bigint);")
@@ -201,34 +201,37 @@ def test_a_crash_during_a_repair(site, api_over, point):
     site.apply()
     site.write("sql/1_a.sql", "create table a (id bigint);")
     (site.root / "sql/2_b.sql").unlink()
-    wish = RepairRequest(accept=("1_a.sql",), forget=("2",))
+    request = RepairRequest(accept=("1_a.sql",), forget=("2",))
     write(
-        site, plan_repair(site.api, known(site), wish), REPAIR, api_over(Dying(point, is_write, after=True))
+        site,
+        plan_repair(site.api, known(site), request),
+        REPAIR,
+        api_over(Dying(point, is_write, after=True)),
     )
     expire(site)
-    open_ones = {way.split()[-1] for way in ways(site)}
+    remaining = {action.split()[-1] for action in repairs(site)}
     repair(
         site,
-        accept=("1_a.sql",) if "1_a.sql" in open_ones else (),
-        forget=("2",) if "2" in open_ones else (),
+        accept=("1_a.sql",) if "1_a.sql" in remaining else (),
+        forget=("2",) if "2" in remaining else (),
     )
     assert pending(site) == []
 
 
 @pytest.mark.parametrize("text", ["", "-- soon\n", "/* later */ ;"])
-def test_a_file_that_had_no_statement_can_be_made_pending_again(site, text):
+def test_a_file_applied_without_statements_can_become_pending_again(site, text):
     history(site, m1_a=A, m2_b=text)
     site.apply()
     site.write("sql/2_b.sql", B)
-    with pytest.raises(MigrationDiverged) as told:
+    with pytest.raises(MigrationDiverged) as caught:
         site.plan()
-    assert "had no statement in it" in told.value.problems[0].message
-    offered = [way.command for way in told.value.next_actions if "repair" in way.command]
+    assert "had no statement in it" in caught.value.problems[0].message
+    offered = [action.command for action in caught.value.next_actions if "repair" in action.command]
     assert offered[0] == "mosaic-deploy migrate repair --forget 2"
-    assert ways(site)[0] == "repair --forget 2"
+    assert repairs(site)[0] == "repair --forget 2"
     with pytest.raises(RepairRefused):
         repair(site, forget=("1",))
     repair(site, forget=("2",))
-    assert standings(site) == {"1": "applied", "2": "pending"}
+    assert states(site) == {"1": "applied", "2": "pending"}
     site.apply()
     assert tables(site) == {"a", "b"}

@@ -1,4 +1,4 @@
-"""Repairs of files that are applied in part: what can be looked up is looked up, and every way leads on."""
+"""Repairs of partly applied files."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ import pytest
 from mosaic_deploy.deploy.history.repair import plan_repair
 from mosaic_deploy.diff.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, RepairRefused
-from tests.deploy.histories import history, known, repair, sql, standings, ways
+from tests.deploy.histories import history, known, repair, repairs, sql, states
 
 A, B = "create table a (id int);", "create table b (id int);"
 TWICE = "create table t (n int); insert into t values (1), (1);"
 
 
-def refused(site, **wish: tuple) -> list[str]:
+def refused(site, **request: tuple) -> list[str]:
     with pytest.raises(RepairRefused) as caught:
-        plan_repair(site.api, known(site), RepairRequest(**wish))
+        plan_repair(site.api, known(site), RepairRequest(**request))
     return [f"{p.location}: {p.message.partition(':')[0]}" for p in caught.value.problems]
 
 
-def test_an_index_is_only_applied_where_it_can_be_used(site):
+def test_an_index_counts_as_applied_only_if_it_is_valid(site):
     history(site, m1_t=TWICE, m2_i="create unique index concurrently i on t (n);")
     site.fails()
-    assert refused(site, applied=(("2", 1),)) == ["sql/2_i.sql:1:1: the index i is there, but invalid"]
+    assert refused(site, applied=(("2", 1),)) == ["sql/2_i.sql:1:1: the index i exists but is invalid"]
     sql(site, "drop index i")
     sql(site, "create table other (n int); create index i on other (n)")
-    assert refused(site, applied=(("2", 1),)) == ['sql/2_i.sql:1:1: there is no index "i" on its table']
+    assert refused(site, applied=(("2", 1),)) == [
+        'sql/2_i.sql:1:1: the index "i" doesn\'t exist on its table'
+    ]
     sql(site, "drop table other; delete from t; create unique index i on t (n)")
     repair(site, applied=(("2", 1),))
     assert site.plan().plan.changes == ()
 
 
-def test_an_index_is_only_dropped_where_it_is_gone(site):
+def test_a_drop_counts_as_applied_only_if_the_index_is_gone(site):
     history(site, m1_t="create table t (n int); create index i on t (n);")
     site.apply()
     site.write("sql/2_d.sql", "drop index concurrently i;")
-    assert refused(site, applied=(("2", 1),)) == ["sql/2_d.sql:1:1: the index is still there"]
+    assert refused(site, applied=(("2", 1),)) == ["sql/2_d.sql:1:1: the index still exists"]
     sql(site, "drop index i")
     repair(site, applied=(("2", 1),))
 
 
-def test_what_a_failed_build_left_is_built_again_after_a_repair(site):
-    """The repair forgets that a build was begun; what it left is in the way all the same."""
+def test_an_invalid_index_is_built_again_after_a_repair(site):
+    """After the repair the build counts as not started, but its invalid index is still there."""
     history(site, m1_t=TWICE, m2_i="create unique index concurrently i on t (n);")
     site.fails()
     repair(site, not_applied=(("2", 1),))
-    assert standings(site)["2"] == "pending"
+    assert states(site)["2"] == "pending"
     sql(site, "delete from t")
     site.apply()
     assert sql(site, "select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
 
 
-def test_if_not_exists_does_not_take_an_invalid_index_for_one(site):
+def test_if_not_exists_does_not_accept_an_invalid_index(site):
     text = "create unique index concurrently if not exists i on t (n);"
     history(site, m1_t=TWICE, m2_i=text)
     site.fails()
@@ -61,7 +63,7 @@ def test_if_not_exists_does_not_take_an_invalid_index_for_one(site):
     assert sql(site, "select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
 
 
-def test_another_index_of_the_name_is_not_taken_for_the_files_own(site):
+def test_an_index_of_the_same_name_on_another_column_is_an_error(site):
     history(
         site,
         m1_t="create table t (n int, m int); create index i on t (m);",
@@ -70,36 +72,36 @@ def test_another_index_of_the_name_is_not_taken_for_the_files_own(site):
     assert site.fails().error.sqlstate == "42P07"
     failed = site.fails()
     assert failed.error.sqlstate == "42P07"
-    assert standings(site)["2"] == "failed"
+    assert states(site)["2"] == "failed"
 
 
-def test_a_block_that_commits_and_fails_may_have_done_a_part(site):
+def test_a_block_that_commits_and_then_fails_has_an_unknown_outcome(site):
     text = "do $$ begin insert into t values (1); commit; perform 1/0; end $$"
     history(site, m1_t="create table t (n int);", m2_s=text)
     failed = site.fails()
-    assert "what it committed before that is kept" in failed.error.message
+    assert "what it committed before the error is kept" in failed.error.message
     assert failed.error.mutation_state == "unknown"
     assert [action.command for action in failed.error.next_actions] == [
         "mosaic-deploy migrate repair --applied 2:1",
         "mosaic-deploy migrate repair --not-applied 2:1",
     ]
     again = site.fails()
-    assert "isn't sent again" in again.error.message, "as the first failure's way on says: it has to be told"
+    assert "isn't sent again" in again.error.message, "until its outcome is recorded"
     assert again.error.next_actions == failed.error.next_actions
-    assert standings(site)["2"] == "unknown"
+    assert states(site)["2"] == "unknown"
     assert "division by zero" in known(site).ledger.entries[-1].cause
     repair(site, not_applied=(("2", 1),))
     site.write("sql/2_s.sql", text.replace("1/0", "1"))
     site.apply()
 
 
-def test_the_ways_of_an_edited_file_that_is_applied_in_part(site):
+def test_repairs_for_an_edited_partly_applied_file(site):
     text = "create table t (n int); create index concurrently i on t (nope);"
     history(site, m1_t=text)
     site.fails()
     site.write("sql/1_t.sql", text.replace("n int", "n bigint").replace("nope", "n"))
-    assert standings(site)["1"] == "edited"
-    assert ways(site) == ["repair --accept 1_t.sql", "repair --not-applied 1:1"]
+    assert states(site)["1"] == "edited"
+    assert repairs(site) == ["repair --accept 1_t.sql", "repair --not-applied 1:1"]
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
     assert [p.message for p in caught.value.problems] == ["was edited after part 1 of 2 of it was applied"]
@@ -111,18 +113,18 @@ def test_the_ways_of_an_edited_file_that_is_applied_in_part(site):
     site.apply()
 
 
-def test_an_edited_file_that_was_undone_by_hand_begins_anew(site):
+def test_an_edited_file_that_was_undone_by_hand_starts_over(site):
     text = "create table t (n int); create index concurrently i on t (nope);"
     history(site, m1_t=text)
     site.fails()
     sql(site, "drop table t")
     site.write("sql/1_t.sql", "create table t (n bigint); create index concurrently i on t (n); select 1;")
-    assert ways(site) == ["repair --not-applied 1:1"]
+    assert repairs(site) == ["repair --not-applied 1:1"]
     repair(site, not_applied=(("1", 1),))
     site.apply()
 
 
-def test_the_way_of_a_file_that_is_gone(site):
+def test_repair_for_a_missing_file(site):
     history(site, m1_a=A, **{"m2_b c": B})
     site.apply()
     (site.root / "sql/2_b c.sql").unlink()

@@ -1,4 +1,4 @@
-"""Rolling back on the real platform: by the files' own ways down, the newest first, each whole or not at all."""
+"""Rollbacks on the real platform."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mosaic_deploy.errors import MigrationFailed, RollbackRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.conftest import OPTIONS
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
-from tests.deploy.histories import expire, history, known, pending, sql, standings, tables
+from tests.deploy.histories import expire, history, known, pending, sql, states, tables
 
 A = "-- migrate:up\ncreate table a (id int);\n\n-- migrate:down\ndrop table a;\n"
 B = "create table b (id int); create table b2 (id int);"
@@ -50,7 +50,7 @@ def test_one_step_then_all_then_forward_again(site, database):
     assert tables(site) == {"a", "b", "b2", "c"}
 
 
-def test_what_is_to_be_undone(site):
+def test_selected_rollbacks(site):
     three(site)
     site.apply()
     changes = plan_rollback(site.api, known(site), to="1").plan.changes
@@ -62,15 +62,15 @@ def test_what_is_to_be_undone(site):
     assert plan_rollback(site.api, known(site), to="3").plan.empty
 
 
-def test_nothing_is_undone_where_a_way_down_is_missing(site):
+def test_nothing_is_rolled_back_if_a_down_migration_is_missing(site):
     history(site, m1_a="create table a (id int);", m2_c=C)
     site.apply()
-    assert refusals(site, steps=2) == ["sql/1_a.sql has no way down"]
+    assert refusals(site, steps=2) == ["sql/1_a.sql no down migration; add a `-- migrate"]
     assert tables(site) == {"a", "c"}
     assert refusals(site, to="7") == []
 
 
-def test_all_that_is_in_the_way_is_told_at_once(site):
+def test_all_obstacles_are_reported_at_once(site):
     up = "-- migrate:up\nselect 1;\n"
     history(
         site,
@@ -89,14 +89,14 @@ def test_all_that_is_in_the_way_is_told_at_once(site):
     site.write("sql/1_edited.sql", f"{up}-- migrate:down\nselect 2;")
     (site.root / "sql/2_gone.sql").unlink()
     assert [line.partition(":")[0] for line in refusals(site, to="0")] == [
-        "sql/8_own.sql can't be undone in one transaction (8_own.down.sql)",
-        "sql/7_apart.sql can't be undone in one transaction (its migrate",
+        "sql/8_own.sql its down migration can't run in one transaction (8_own.down.sql)",
+        "sql/7_apart.sql its down migration can't run in one transaction (its migrate",
         'sql/6_wrong.sql syntax error at or near "selct"',
-        "sql/5_solo.sql can't be undone in one transaction (its migrate",
-        "sql/4_two.sql has two ways down",
-        "sql/3_empty.sql has an empty way down (its migrate",
+        "sql/5_solo.sql its down migration can't run in one transaction (its migrate",
+        "sql/4_two.sql has two down migrations",
+        "sql/3_empty.sql its down migration is empty (its migrate",
         "sql/2_gone.sql is applied, but no longer in the folder",
-        "sql/1_edited.sql was edited after it was applied",
+        "sql/1_edited.sql was edited after it was applied, so its down migration may not match",
     ]
 
 
@@ -105,10 +105,10 @@ def test_a_partly_applied_file_is_not_rolled_back(site):
     history(site, m1_t=text)
     site.write("sql/1_t.down.sql", "drop table t;")
     site.fails()
-    assert refusals(site) == ["sql/1_t.sql only 1 of its 2 parts are known to be applied"]
+    assert refusals(site) == ["sql/1_t.sql only 1 of its 2 steps are known to be applied"]
 
 
-def test_a_way_down_that_fails_leaves_everything_of_its_file(site):
+def test_a_failed_down_migration_changes_nothing(site):
     three(site)
     site.write("sql/2_b.down.sql", "drop table b2;\n\ndrop table nope;")
     site.apply()
@@ -120,19 +120,19 @@ def test_a_way_down_that_fails_leaves_everything_of_its_file(site):
         ("rollback:3_c.sql",), "rollback:2_b.sql", ("rollback:1_a.sql",),
     )  # fmt: skip
     assert tables(site) == {"a", "b", "b2"}
-    assert standings(site) == {"1": "applied", "2": "applied", "3": "pending"}
+    assert states(site) == {"1": "applied", "2": "applied", "3": "pending"}
     site.write("sql/2_b.down.sql", "drop table b2, b;")
     assert isinstance(back(site, to="0")[-1], ApplyDone)
     assert tables(site) == set()
 
 
-def test_the_place_of_an_error_in_a_section(site):
+def test_location_of_an_error_in_a_down_section(site):
     history(site, m1_a=A.replace("drop table a", "drop table nope"))
     site.apply()
     assert str(back(site)[-1].error.location) == "sql/1_a.sql:5:12"
 
 
-def test_a_lost_answer_undoes_nothing_twice(site, api_over):
+def test_a_lost_response_undoes_nothing_twice(site, api_over):
     history(
         site,
         m1_a="create table a (n int); insert into a values (1), (2), (3);",
@@ -160,7 +160,7 @@ def test_a_crash_at_any_write(site, api_over, point, after):
     assert pending(site) == ["migration:2_b.sql", "migration:3_c.sql"]
 
 
-def test_a_rollback_that_lost_its_lease_undoes_nothing_more(site, api_over):
+def test_a_rollback_that_lost_its_lease_stops(site, api_over):
     three(site)
     site.apply()
 
@@ -172,11 +172,11 @@ def test_a_rollback_that_lost_its_lease_undoes_nothing_more(site, api_over):
 
     failed = back(site, api_over(TakenOver()), to="0")[-1]
     assert isinstance(failed, ApplyFailed)
-    assert failed.error.code == "lease_lost"
+    assert failed.error.code == "lock_lost"
     assert tables(site) == {"a", "b", "b2", "c"}
 
 
-def test_the_policy_counts_for_ways_down(site):
+def test_the_policy_applies_to_down_migrations(site):
     three(site)
     site.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["a"]})
     site.apply()

@@ -1,4 +1,4 @@
-"""An edited file of an applied migration is shown beside what was applied, and the ways on are named."""
+"""The diff and the repair commands for an edited applied migration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ APPLIED = "create table a (\n  id int,\n  é text\n);\n"
 
 @pytest.fixture
 def diverged(site) -> tuple[MigrationDiverged, int]:
-    """The error of a plan after an edit, and the plan's number of requests."""
+    """The error of a plan after an edit, and the number of requests of the plan."""
     history(site, m1_a=APPLIED, m2_b="create table b (id int);")
     site.apply()
     site.write("sql/1_a.sql", APPLIED.replace("id int", "id bigint"))
@@ -28,7 +28,7 @@ def diverged(site) -> tuple[MigrationDiverged, int]:
     return caught.value, site.api.traffic.requests - before
 
 
-def test_the_difference_costs_one_request_more(site, diverged):
+def test_the_diff_costs_one_more_request(site, diverged):
     error, requests = diverged
     before = site.api.traffic.requests
     site.write("sql/1_a.sql", APPLIED)
@@ -48,7 +48,7 @@ def test_the_difference_costs_one_request_more(site, diverged):
     ]
 
 
-def test_it_is_shown_in_text_and_json(diverged):
+def test_the_diff_is_shown_in_text_and_json(diverged):
     error, _ = diverged
     lines = [line.removeprefix("      | ") for line in error_lines(error)]
     assert any("-  id int," in line for line in lines)
@@ -58,7 +58,7 @@ def test_it_is_shown_in_text_and_json(diverged):
     assert "new migration" in document["hint"]
 
 
-def test_a_long_difference_is_cut():
+def test_a_long_diff_is_truncated():
     shown = (applied_diff("a\n" * 100, "b\n" * 100, "f.sql") or "").splitlines()
     assert len(shown) == 41
     assert shown[-1] == "… 163 more lines"
@@ -66,5 +66,5 @@ def test_a_long_difference_is_cut():
 
 
 @pytest.mark.parametrize(("one", "other"), [("a\r\nb", "a\nb"), ("a", "a"), ("a\n" * 30_000, "b\n")])
-def test_nothing_is_shown_where_there_are_no_lines_to_show(one, other):
+def test_no_diff_for_equal_or_too_many_lines(one, other):
     assert applied_diff(one, other, "f.sql") is None

@@ -1,4 +1,4 @@
-"""Live files that aren't what was deployed, files nobody manages, and rows that nothing stands behind."""
+"""Drifted live files, unmanaged files, and ledger rows without files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def deployed(site):
 
 
 def put(site, name: str, content: str) -> None:
-    """What another hand does to the site."""
+    """Uploads a file without a deploy."""
     body = {"filename": name, "content": content}
     site.api.call(endpoints.UPLOAD_STATIC_FILE, project=site.project_id, body=body)
 
@@ -45,7 +45,7 @@ def rows(site) -> dict[str, str]:
 
 
 class Verifying:
-    """Plans that fetch every byte; `fetched` is how many bytes that took."""
+    """Plans with `verify`; also returns the number of bytes fetched."""
 
     def __init__(self) -> None:
         self.compared = self.fetched = 0
@@ -57,7 +57,7 @@ class Verifying:
         return site.plan(options=PlanOptions(verify=heard))
 
 
-def test_verify_finds_edits_that_kept_the_size(deployed):
+def test_verify_finds_edits_of_the_same_size(deployed):
     put(deployed, "index.html", "<p>HOME")
     put_stored(deployed, "one.bin", b"\0ONE")
     assert reasons(deployed.plan()) == {}
@@ -70,7 +70,7 @@ def test_verify_finds_edits_that_kept_the_size(deployed):
     assert reasons(verifying.plan(deployed)) == {}
 
 
-def test_verify_asks_for_an_unchanged_file_without_its_bytes(deployed):
+def test_verify_does_not_download_unchanged_files(deployed):
     first, second = Verifying(), Verifying()
     assert reasons(first.plan(deployed)) == {}
     assert (first.compared, first.fetched) == (3, len("<p>home/* parts */") + 4)
@@ -80,13 +80,13 @@ def test_verify_asks_for_an_unchanged_file_without_its_bytes(deployed):
     assert list(reasons(second.plan(deployed))) == ["static:index.html"]
 
 
-def test_verify_needs_nothing_of_a_project_that_is_not_there_yet(site):
+def test_verify_of_a_project_that_does_not_exist_yet(site):
     site.write("www/index.html", "<p>home")
     site.manifest(static={"dir": "www"})
     assert list(reasons(Verifying().plan(site))) == [f"project:{site.name}", "static:index.html"]
 
 
-def test_a_row_that_nothing_stands_behind_is_forgotten(deployed):
+def test_a_row_without_a_file_is_deleted(deployed):
     deployed.api.call(endpoints.DELETE_STATIC_FILE, project=deployed.project_id, filename="index.html")
     (deployed.root / "www/index.html").unlink()
     planned = deployed.plan()
@@ -98,7 +98,7 @@ def test_a_row_that_nothing_stands_behind_is_forgotten(deployed):
 
 
 @pytest.mark.parametrize("prune", [False, True])
-def test_an_upload_that_never_arrived_and_is_no_longer_wanted_is_no_deletion(deployed, prune):
+def test_an_incomplete_upload_of_a_removed_file_is_no_deletion(deployed, prune):
     deployed.sql(
         "insert into mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id) "
         "values ('static', 'never.txt', 'x', 3, 'pending', 'd')"
@@ -110,7 +110,7 @@ def test_an_upload_that_never_arrived_and_is_no_longer_wanted_is_no_deletion(dep
     assert "never.txt" not in rows(deployed)
 
 
-def test_what_is_left_live_is_remembered_and_costs_no_rows(deployed):
+def test_files_left_live_are_marked_and_cost_no_rows(deployed):
     (deployed.root / "www/a file, ünï.css").unlink()
     planned = deployed.plan()
     assert [note.code for note in planned.plan.notes] == ["static_kept"]
@@ -128,7 +128,7 @@ def test_what_is_left_live_is_remembered_and_costs_no_rows(deployed):
 
 
 def answered_rows(site) -> dict[str, object]:
-    """What the ledger answers to a plan of the site as it is: null for a kind without differences."""
+    """The ledger's response for the site as it is: null for a kind without differences."""
     from mosaic_deploy.model.snapshot import objects_digest
 
     desired = site.plan().desired.snapshot
@@ -138,7 +138,7 @@ def answered_rows(site) -> dict[str, object]:
     return found
 
 
-def test_the_digests_are_kept_and_a_row_changed_by_hand_outdates_them(deployed):
+def test_digests_are_saved_until_a_row_changes(deployed):
     kept = deployed.sql("select kind from mosaic_deploy.sums where sum is not null")
     assert {row["kind"] for row in kept} == {"static", "storage", "seed"}
     assert answered_rows(deployed)["static"] is None
@@ -147,7 +147,7 @@ def test_the_digests_are_kept_and_a_row_changed_by_hand_outdates_them(deployed):
     assert reasons(deployed.plan()) == {"static:index.html": "content changed"}
 
 
-def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed):
+def test_prune_all_deletes_unmanaged_files_if_their_number_is_approved(deployed):
     put(deployed, "stranger.txt", "not from here")
     put_stored(deployed, "upload.bin", b"somebody's")
     (deployed.root / "www/a file, ünï.css").unlink()
@@ -170,7 +170,7 @@ def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed
 
 
 class WithoutDeleting(httpx.HTTPTransport):
-    """A platform that lists no way to delete."""
+    """A platform without endpoints for deleting."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert request.method != "DELETE"
@@ -182,7 +182,7 @@ class WithoutDeleting(httpx.HTTPTransport):
         return response
 
 
-def test_a_platform_that_cannot_delete_is_said_and_remembered(site, api_over):
+def test_a_platform_that_cannot_delete_is_noted(site, api_over):
     api = api_over(WithoutDeleting())
     for name in ("index.html", "old.txt"):
         site.write(f"www/{name}", name)

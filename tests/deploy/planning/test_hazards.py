@@ -1,4 +1,4 @@
-"""Hazards told by the live database, and the policy, on the real platform."""
+"""Hazards and policy with facts about the live database, on the real platform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.deploy.conftest import Site
 CASES = Path(__file__).parents[2] / "cases" / "lint"
 CODES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
 COMMENTS = {"ignore_unknown", "ignore_unused", "ignore_without_reason"}
-# What the database knows better than the file: whether there is such a thing at all.
+# These depend on whether the object exists in the database.
 ABSENT = {"drop_extension"}
 PROTECTED = re.compile(r"^-- protected: (.*)$", re.MULTILINE)
 
@@ -42,7 +42,7 @@ def shop(site: Site) -> Site:
 
 
 def write_case(site: Site, text: str) -> None:
-    """The case's file, and the policy that it is read with."""
+    """The case's file and policy."""
     site.write("sql/2_case.sql", text)
     found = PROTECTED.search(text)
     policy = {"destructive": "allow", "protected_tables": found.group(1).split(", ")} if found else {}
@@ -50,19 +50,19 @@ def write_case(site: Site, text: str) -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_is_left_in_peace_really_works(shop: Site, code: str) -> None:
+def test_cases_without_hazards_can_be_applied(shop: Site, code: str) -> None:
     write_case(shop, (CASES / code / "good.sql").read_text())
     assert hazards(shop) == []
     shop.apply()
 
 
-def test_what_is_bad_is_found_with_the_database_known(shop: Site) -> None:
+def test_cases_with_hazards_are_found(shop: Site) -> None:
     for code in sorted(set(CODES) - COMMENTS - ABSENT):
         write_case(shop, (CASES / code / "bad.sql").read_text())
         assert code in {found for found, _ in hazards(shop)}, code
 
 
-def test_a_plan_asks_only_where_something_is_found(site: Site) -> None:
+def test_a_plan_queries_the_database_only_for_hazards(site: Site) -> None:
     live(site, "create table orders (id bigint primary key);")
 
     def requests() -> int:
@@ -78,7 +78,7 @@ def test_a_plan_asks_only_where_something_is_found(site: Site) -> None:
     assert requests() == nothing + 1
 
 
-def test_estimates_are_told(site: Site) -> None:
+def test_row_estimates_are_shown(site: Site) -> None:
     live(
         site,
         "create table orders as select g as id from generate_series(1, 12345) g;\n"
@@ -94,7 +94,7 @@ def test_estimates_are_told(site: Site) -> None:
     ]
 
 
-def test_what_is_not_there_is_not_destroyed(site: Site) -> None:
+def test_missing_objects_are_no_hazard(site: Site) -> None:
     text = "drop table if exists a; drop schema if exists b cascade; drop type if exists c cascade;"
     dynamic = "do $$ declare x text := 'x'; begin execute 'drop table ' || x; exception when others then null; end $$;"
     site.write("sql/1_first.sql", text + dynamic)
@@ -176,7 +176,7 @@ def test_max_deletes(site: Site) -> None:
     site.apply()
 
 
-def test_what_a_resumed_file_has_made_is_its_own(site: Site) -> None:
+def test_objects_created_by_a_resumed_file_are_no_hazard(site: Site) -> None:
     live(site, "create table orders (id bigint primary key);")
     text = "create table items (id bigint); create index concurrently i on items (nope); drop table items;"
     site.write("sql/2_parts.sql", text)
@@ -194,7 +194,7 @@ TYPES = [
 
 
 def test_types_that_rewrite(site: Site) -> None:
-    """Whatever is called safe leaves the table's file as it was, for every pair of these types."""
+    """For every pair of types without a hazard, the table isn't rewritten."""
     live(
         site,
         "create function file() returns oid language sql as $$ select relfilenode from pg_class where relname = 'r' $$;",
@@ -226,7 +226,7 @@ VALUES = {
 
 
 def test_types_that_lose_values(site: Site) -> None:
-    """Whatever isn't said to lose anything gives the same value back, or fails, by assignment and by a written cast."""
+    """For every pair of types without a hazard, values survive or the cast fails, by assignment and by explicit cast."""
     live(
         site,
         "create function same(old text, new text, value text, by_hand bool) returns bool language plpgsql as $$\n"
@@ -255,13 +255,13 @@ def test_types_that_lose_values(site: Site) -> None:
     assert sum(row["same"] is True for row in found) > 60
 
 
-def test_functions_that_are_called_steady_are(site: Site) -> None:
+def test_functions_listed_as_stable_are(site: Site) -> None:
     live(site, "create extension if not exists pg_trgm;")
     rows = site.sql("select proname::text as name from pg_proc where provolatile = 'v'")
     assert {row["name"] for row in rows} & STABLE_FUNCTIONS == set()
 
 
-def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> None:
+def test_functions_listed_as_volatile_are_built_in(site: Site) -> None:
     live(site, "create table any_table (id int);")
     rows = site.sql(
         "select distinct proname::text as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
@@ -269,7 +269,7 @@ def test_functions_that_are_called_often_are_the_databases_own(site: Site) -> No
     assert {row["name"] for row in rows} >= BUILTIN_FUNCTIONS
 
 
-def test_a_default_that_is_the_same_for_all_rows_rewrites_nothing(site: Site) -> None:
+def test_a_constant_default_does_not_rewrite_the_table(site: Site) -> None:
     live(site, "create table r (id int); insert into r values (1);")
     read = "select pg_relation_filenode('r')::text as file"
     before = site.sql(read)

@@ -1,4 +1,4 @@
-"""The law of following: the plan from what is kept is the plan from reading both sides anew."""
+"""An incremental plan equals the plan from reading both sides completely."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def following(site) -> IncrementalPlanner:
 
 
 def follow(site, followed: IncrementalPlanner, *edited: str) -> bool:
-    """One round, as a watch runs it: the same plan as in full, applied. Whether there was anything to do."""
+    """One round of a watch: plans, compares with a full plan, applies. Returns whether there were changes."""
     planned = followed.plan(edited)
     full = site.plan()
     assert planned.plan.changes == full.plan.changes
@@ -70,7 +70,7 @@ EDITS = {
 
 @pytest.mark.parametrize("prune", [False, True])
 @pytest.mark.parametrize("name", EDITS)
-def test_an_edit_is_planned_as_in_full_and_so_is_the_next_one(site, name: str, prune: bool) -> None:
+def test_the_plan_after_an_edit_equals_a_full_plan(site, name: str, prune: bool) -> None:
     fill(site, prune=prune)
     followed = following(site)
     assert follow(site, followed)
@@ -96,11 +96,11 @@ def fill(site, *, prune: bool) -> None:
 
 
 def changed(root: Path, name: str) -> list[str]:
-    """As a listener would tell it, and with what an editor leaves and takes away."""
-    told = {"an asset": "assets/a.bin", "a migration": "sql/2_u.sql", "a new asset": "assets/b.bin"}
-    told |= {"an asset that is gone": "assets/a.bin", "a new file": "public/new.txt"}
-    told |= {"a folder that is gone": "public/b", "a file instead of a folder": "public/b"}
-    return [told.get(name, "public/a.css"), "public/4913", "public/a.css~"]
+    """Edits as a file watcher reports them, with temporary files of an editor."""
+    paths = {"an asset": "assets/a.bin", "a migration": "sql/2_u.sql", "a new asset": "assets/b.bin"}
+    paths |= {"an asset that is gone": "assets/a.bin", "a new file": "public/new.txt"}
+    paths |= {"a folder that is gone": "public/b", "a file instead of a folder": "public/b"}
+    return [paths.get(name, "public/a.css"), "public/4913", "public/a.css~"]
 
 
 ACTS = st.lists(
@@ -112,7 +112,7 @@ ACTS = st.lists(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
 @given(runs=st.lists(ACTS, min_size=1, max_size=4), prune=st.booleans())
-def test_any_edits_are_planned_as_in_full(
+def test_the_plan_after_any_edits_equals_a_full_plan(
     site, runs: list[list[tuple[str, str | None]]], prune: bool
 ) -> None:
     shutil.rmtree(site.root / "public", ignore_errors=True)
@@ -131,9 +131,7 @@ def edit(file: Path, content: str | None) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=ACTS)
-def test_what_is_reread_is_what_a_full_reading_finds(
-    tmp_path: Path, acts: list[tuple[str, str | None]]
-) -> None:
+def test_rereading_equals_a_full_read(tmp_path: Path, acts: list[tuple[str, str | None]]) -> None:
     for name in NAMES:
         (tmp_path / "public" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "public" / name).write_text(name)
@@ -155,10 +153,10 @@ FOUND = st.dictionaries(PATHS, st.tuples(st.sampled_from(["1" * 64, "2" * 64]), 
 
 
 @given(wanted=WANTED, found=FOUND, prune=st.sampled_from([False, True, "all"]))
-def test_after_a_run_nothing_is_left_to_do(
+def test_after_an_apply_the_plan_is_empty(
     wanted: dict[str, str], found: dict[str, tuple[str, ObjectState]], prune: Any
 ) -> None:
-    """Whatever state the ledger's rows were in: what is computed to be live needs no change and no tidying."""
+    """From any state of the ledger's rows, the computed live side needs no changes and no cleanup."""
     project = Project("x", "x")
     desired = Snapshot(project, static={path: Object(path, sha, 1) for path, sha in wanted.items()})
     rows = {path: Object(path, sha, 1, state, 9) for path, (sha, state) in found.items()}
@@ -193,7 +191,7 @@ CAREFUL = {
 
 
 @pytest.mark.parametrize("name", CAREFUL)
-def test_what_one_file_cannot_tell_is_read_in_full(tmp_path: Path, name: str) -> None:
+def test_edits_that_need_a_full_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "public").mkdir()
     (tmp_path / "public/a.txt").write_text("a")
     (tmp_path / "mosaic.yaml").write_text("version: 1\nproject: {name: x}\nstatic: {dir: public}\n")
@@ -202,7 +200,7 @@ def test_what_one_file_cannot_tell_is_read_in_full(tmp_path: Path, name: str) ->
     assert reread_files(before, index_files(before), ["public/a.txt"]) is None
 
 
-def test_an_edit_asks_neither_for_listings_nor_for_the_ledger(site) -> None:
+def test_an_edit_needs_neither_listings_nor_the_ledger(site) -> None:
     fill(site, prune=False)
     followed = following(site)
     follow(site, followed)
@@ -212,11 +210,11 @@ def test_an_edit_asks_neither_for_listings_nor_for_the_ledger(site) -> None:
     planned = followed.plan(["public/a.css"])
     assert site.api.traffic.requests == before
     list(deploy.apply(site.api, planned, OPTIONS))
-    # The lease, the intent, the file, the ledger's row, the lease given back.
+    # Lease, pending row, file, live row, release.
     assert site.api.traffic.requests == before + 5
 
 
-def test_a_refused_edit_is_not_forgotten(site) -> None:
+def test_a_rejected_edit_is_not_lost(site) -> None:
     fill(site, prune=False)
     followed = following(site)
     follow(site, followed)
@@ -232,7 +230,7 @@ def test_a_refused_edit_is_not_forgotten(site) -> None:
     assert site.get("/index.html").text == "edited"
 
 
-def test_another_deploy_is_seen_by_its_serial(site) -> None:
+def test_another_deploy_is_detected_by_its_serial(site) -> None:
     fill(site, prune=False)
     followed = following(site)
     follow(site, followed)
@@ -248,7 +246,7 @@ def test_another_deploy_is_seen_by_its_serial(site) -> None:
     assert follow(site, followed, "public/index.html")
 
 
-def test_history_that_was_put_right_elsewhere_is_read_before_an_edit_is_refused(site) -> None:
+def test_a_history_repaired_elsewhere_is_read_again(site) -> None:
     fill(site, prune=False)
     followed = following(site)
     follow(site, followed)
@@ -258,7 +256,7 @@ def test_history_that_was_put_right_elsewhere_is_read_before_an_edit_is_refused(
     assert follow(site, followed, "sql/1_t.sql")
 
 
-def test_a_pending_migration_that_is_gone_is_pending_no_more(site) -> None:
+def test_a_deleted_pending_migration_is_no_longer_pending(site) -> None:
     fill(site, prune=False)
     followed = following(site)
     follow(site, followed)
@@ -268,7 +266,7 @@ def test_a_pending_migration_that_is_gone_is_pending_no_more(site) -> None:
     assert not follow(site, followed, "sql/2_u.sql")
 
 
-def test_a_patient_plan_waits_for_the_first_statement_and_an_apply_does_not(site) -> None:
+def test_watch_postpones_a_migration_without_statements_and_apply_does_not(site) -> None:
     fill(site, prune=False)
     site.apply()
     site.write("sql/2_b.sql", "-- b\n")
@@ -284,7 +282,7 @@ def test_a_patient_plan_waits_for_the_first_statement_and_an_apply_does_not(site
     assert addresses == {"static:a.css", "migration:2_b.sql", "migration:3_c.sql"}
 
 
-def test_a_begun_file_that_is_empty_by_now_is_no_file_to_wait_for(site) -> None:
+def test_a_partly_applied_file_is_not_postponed(site) -> None:
     fill(site, prune=False)
     site.write(
         "sql/1_t.sql", "create table t (id int);\ncreate index concurrently i on t (id);\nselect nope;"

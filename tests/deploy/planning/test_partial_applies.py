@@ -1,4 +1,4 @@
-"""A part of a plan on the real platform: nothing else is touched, and nothing claims that it was all."""
+"""Partial applies on the real platform."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def addresses(site, options: PlanOptions | None = None) -> list[str]:
     return [change.address for change in site.plan(options=options).plan.changes]
 
 
-def test_part_by_part_until_nothing_is_left(whole):
-    """Each part is exactly what was selected; a full plan afterwards is exactly what was left out."""
+def test_partial_applies_until_nothing_is_left(whole):
+    """Each apply does exactly what was selected; the next full plan has exactly what was left out."""
     parts = [
         "extensions",
         "storage",
@@ -65,7 +65,7 @@ def test_part_by_part_until_nothing_is_left(whole):
     assert whole.sql("select count(*) as n from people") == [{"n": 1}]
 
 
-def test_a_part_is_recorded_as_one_and_its_checks_are_owed(whole):
+def test_a_partial_apply_is_recorded_and_postpones_checks(whole):
     events = whole.run(whole.plan(options=selected(excluded=("auth",))))
     assert [event.note.code for event in events if isinstance(event, Noted)] == ["checks_postponed"]
     planned = whole.plan()
@@ -77,7 +77,7 @@ def test_a_part_is_recorded_as_one_and_its_checks_are_owed(whole):
     assert not whole.plan().has_work
 
 
-def test_checks_are_owed_also_when_nothing_else_is_left(whole):
+def test_postponed_checks_run_without_other_changes(whole):
     whole.run(whole.plan(options=selected(excluded=("static:about/a.html",))))
     (whole.root / "www/about/a.html").unlink()
     planned = whole.plan()
@@ -85,13 +85,13 @@ def test_checks_are_owed_also_when_nothing_else_is_left(whole):
     assert any(isinstance(event, Verified) for event in whole.run(planned))
 
 
-def test_extensions_that_are_left_out_are_not_created_with_the_project(whole):
+def test_excluded_extensions_are_not_created_with_the_project(whole):
     whole.run(whole.plan(options=selected("migrations")))
     found = {row["extname"] for row in whole.sql("select extname from pg_extension")}
     assert "citext" not in found
 
 
-def test_deletions_obey(whole):
+def test_selections_apply_to_deletions(whole):
     whole.apply()
     (whole.root / "www/about/a.html").unlink()
     (whole.root / "pics/p.bin").unlink()
@@ -100,7 +100,7 @@ def test_deletions_obey(whole):
     assert addresses(whole) == ["storage:p.bin"]
 
 
-def test_hazards_are_those_of_what_is_taken(whole):
+def test_hazards_are_those_of_the_selection(whole):
     whole.apply()
     whole.write("sql/3_c.sql", "create table c (id int);")
     whole.write("sql/4_drop.sql", "drop table people;")

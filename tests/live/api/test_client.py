@@ -1,4 +1,4 @@
-"""The seam to the platform, with failures that a real platform can't easily be made to have."""
+"""The API client against scripted responses, for failures that are hard to cause on a real platform."""
 
 import gzip
 import inspect
@@ -33,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Platform:
-    """Answers requests by a script: the last answer repeats. Keeps the requests and the waits between them."""
+    """Responds by a script, whose last response repeats. Records the requests and the waits between them."""
 
     def __init__(self, *script: Answer | Handler, url: str = URL) -> None:
         self.script = list(script)
@@ -64,7 +64,7 @@ def text(status: int, body: str) -> Handler:
     return lambda _: httpx.Response(status, text=body)
 
 
-# --- httpx's errors become ours ---
+# --- httpx's errors ---
 
 
 def exception_tree(root: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -109,7 +109,7 @@ NEVER_RAISED = {
 }
 
 
-def test_every_exception_of_httpx_has_a_place() -> None:
+def test_every_httpx_exception_is_mapped() -> None:
     public = {v for v in vars(httpx).values() if inspect.isclass(v) and issubclass(v, Exception)}
     tree = {kind for root in public for kind in exception_tree(root) if kind.__module__.startswith("httpx")}
     assert tree == OURS.keys() | BRANCHES | NEVER_RAISED
@@ -117,7 +117,7 @@ def test_every_exception_of_httpx_has_a_place() -> None:
 
 @pytest.mark.parametrize("foreign", OURS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("words", ["it broke", ""])
-def test_no_exception_of_httpx_comes_through(foreign: type[Exception], words: str) -> None:
+def test_httpx_exceptions_become_api_errors(foreign: type[Exception], words: str) -> None:
     platform = Platform(foreign(words))
     with pytest.raises(errors.ApiError) as caught:
         platform.api.call(endpoints.LIST_PROJECTS)
@@ -125,7 +125,7 @@ def test_no_exception_of_httpx_comes_through(foreign: type[Exception], words: st
     assert "api.example" in caught.value.message
 
 
-def test_an_unknown_transport_error_is_ours_too() -> None:
+def test_an_unknown_transport_error_becomes_an_api_error() -> None:
     class Newer(httpx.TransportError):
         pass
 
@@ -133,13 +133,13 @@ def test_an_unknown_transport_error_is_ours_too() -> None:
 
 
 @pytest.mark.parametrize("url", ["api.example", "http://[::1", "ftp://api.example", "http://a\0b"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_url_is_an_error(url: str) -> None:
     with Api(url, ApiKey(KEY), sleep=lambda _: None) as api, pytest.raises(errors.RequestRefused) as caught:
         api.call(endpoints.LIST_PROJECTS)
     assert "not a URL that can be asked" in caught.value.message
 
 
-def test_an_answer_that_never_comes_is_lost_with_unknown_effect() -> None:
+def test_a_timeout_is_a_lost_response_with_unknown_effect() -> None:
     platform = Platform(httpx.ReadTimeout("slow"))
     with pytest.raises(errors.ResponseLost) as caught:
         platform.api.call(endpoints.CREATE_PROJECT, body={"name": "a"})
@@ -160,7 +160,7 @@ def test_an_answer_that_never_comes_is_lost_with_unknown_effect() -> None:
     ids=lambda value: getattr(value, "name", None),
 )
 @pytest.mark.parametrize("lost", [httpx.ReadTimeout("slow"), answer(504)], ids=["timeout", "gateway"])
-def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, hint: str, lost) -> None:
+def test_the_hint_of_a_lost_response(operation, state: str, hint: str, lost) -> None:
     platform = Platform(*[lost] * 5)
     with pytest.raises((errors.ResponseLost, errors.ServerFailed)) as caught:
         platform.api.call(operation, body={})
@@ -168,22 +168,22 @@ def test_a_lost_answer_says_what_running_again_would_do(operation, state: str, h
     assert str(caught.value.hint).startswith(hint)
 
 
-def test_a_failure_of_the_platforms_leaves_open_what_became_of_a_statement_that_runs_once() -> None:
+def test_a_platform_error_for_a_statement_sent_once_has_unknown_effect() -> None:
     with pytest.raises(errors.ServerFailed) as caught:
         Platform(answer(500)).api.call(endpoints.RUN_SQL_NOT_IDEMPOTENT, body={})
     assert caught.value.mutation_state == "unknown"
 
 
-# --- sending again ---
+# --- retries ---
 
 
-def test_429_waits_as_long_as_asked_and_goes_on() -> None:
+def test_429_waits_for_retry_after() -> None:
     platform = Platform(answer(429, **{"Retry-After": "7"}), answer(429, **{"Retry-After": "9"}), answer())
     assert platform.api.call(endpoints.CREATE_PROJECT, body={}) == {}
     assert platform.waits == [7.0, 9.0]
 
 
-def test_429_in_the_end_is_rate_limited() -> None:
+def test_repeated_429_raises_rate_limited() -> None:
     platform = Platform(answer(429, {"error": "slow down"}))
     with pytest.raises(errors.RateLimited, match="slow down"):
         platform.api.call(endpoints.LIST_PROJECTS)
@@ -191,7 +191,7 @@ def test_429_in_the_end_is_rate_limited() -> None:
     assert len(platform.waits) == MAX_ATTEMPTS - 1
 
 
-def test_a_wait_that_is_too_long_is_reported_instead() -> None:
+def test_a_long_retry_after_is_an_error() -> None:
     platform = Platform(answer(429, **{"Retry-After": str(int(MAX_RETRY_AFTER) + 1)}))
     with pytest.raises(errors.RateLimited):
         platform.api.call(endpoints.LIST_PROJECTS)
@@ -199,7 +199,7 @@ def test_a_wait_that_is_too_long_is_reported_instead() -> None:
 
 
 @pytest.mark.parametrize("odd", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "1.5", "²", ""])
-def test_odd_retry_after_is_the_usual_wait(odd: str) -> None:
+def test_an_invalid_retry_after_is_ignored(odd: str) -> None:
     headers = [(b"Retry-After", odd.encode("latin-1"))]
     platform = Platform(httpx.Response(429, headers=headers, json={}), answer())
     assert platform.api.call(endpoints.LIST_PROJECTS) == {}
@@ -217,7 +217,7 @@ def test_waits_double_and_stay_bounded() -> None:
 @pytest.mark.parametrize(
     "trouble", [answer(503), text(502, "<html>"), httpx.ReadError("reset"), httpx.ConnectError("no")]
 )
-def test_what_is_repeatable_is_sent_again(trouble: Answer | Handler) -> None:
+def test_idempotent_requests_are_retried(trouble: Answer | Handler) -> None:
     platform = Platform(trouble, trouble, answer(200, {"data": [{"a": 1}]}))
     assert platform.api.sql("pod-1", "SELECT 1") == [{"a": 1}]
     assert len({r.content for r in platform.requests}) == 1
@@ -230,29 +230,27 @@ def test_what_is_repeatable_is_sent_again(trouble: Answer | Handler) -> None:
 @pytest.mark.parametrize(
     "trouble", [httpx.ReadTimeout("slow"), answer(500), answer(503), text(504, "gateway")]
 )
-def test_what_is_not_repeatable_is_sent_once(
-    operation: endpoints.Operation, trouble: Answer | Handler
-) -> None:
+def test_other_requests_are_sent_once(operation: endpoints.Operation, trouble: Answer | Handler) -> None:
     platform = Platform(trouble)
     with pytest.raises((errors.ResponseLost, errors.ServerFailed)):
         platform.api.call(operation, project="pod-1", body={})
     assert len(platform.requests) == 1
 
 
-def test_no_connection_means_nothing_was_sent_so_anything_may_be_tried_again() -> None:
+def test_every_request_is_retried_without_a_connection() -> None:
     platform = Platform(httpx.ConnectError("refused"), answer(201, {"project_id": "pod-1"}))
     assert platform.api.call(endpoints.CREATE_PROJECT, body={"name": "a"}) == {"project_id": "pod-1"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
-def test_refusals_are_final(status: int) -> None:
+def test_4xx_is_not_retried(status: int) -> None:
     platform = Platform(answer(status, {"error": "no"}))
     with pytest.raises(errors.ApiError):
         platform.api.call(endpoints.LIST_STATIC_FILES, project="pod-1")
     assert len(platform.requests) == 1
 
 
-# --- what refusals mean ---
+# --- error responses ---
 
 
 def refused(
@@ -263,15 +261,15 @@ def refused(
     return caught.value
 
 
-def test_401_names_the_rotation_and_what_is_kept() -> None:
+def test_401_mentions_the_key_rotation() -> None:
     error = refused(answer(401, {"detail": "bad key"}))
     assert type(error) is errors.Unauthorized
-    assert error.message == "the API key was refused: bad key"
+    assert error.message == "the API key was rejected: bad key"
     assert error.hint
     assert "every 30 days" in error.hint
     assert "dashboard" in error.hint
     assert "MOSAIC_API_KEY" in error.hint
-    assert "what was done so far is kept" in error.hint
+    assert "completed changes are kept" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -282,11 +280,12 @@ def test_401_names_the_rotation_and_what_is_kept() -> None:
         "API key expired",
     ],
 )
-def test_a_platform_that_tells_of_the_rotation_isnt_repeated(said: str) -> None:
+def test_401_with_an_explanation_of_the_rotation(said: str) -> None:
     error = refused(answer(401, {"error": {"message": said}}))
-    assert error.message == f"the API key was refused: {said}"
+    assert error.message == f"the API key was rejected: {said}"
     assert error.hint == (
-        "put the current key into MOSAIC_API_KEY and run the same command again; what was done so far is kept"
+        "run `mosaic-deploy login` with the current key or set MOSAIC_API_KEY, "
+        "then run the same command again; completed changes are kept"
     )
 
 
@@ -322,11 +321,11 @@ def test_statuses(status: int, kind: type[errors.ApiError]) -> None:
         {"error": "Bad Request", "message": "why"},
     ],
 )
-def test_reasons_are_read_wherever_they_stand(body: object) -> None:
+def test_error_messages_in_every_format(body: object) -> None:
     assert refused(answer(400, body)).message == "list projects: why (HTTP 400)"
 
 
-def test_a_reason_of_bare_text() -> None:
+def test_a_plain_text_error_message() -> None:
     assert refused(text(404, "why\n")).message == "list projects: why (HTTP 404)"
     assert refused(text(404, "")).message == "list projects: Not Found (HTTP 404)"
 
@@ -338,14 +337,14 @@ def test_success_false_is_an_error_whatever_the_status() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 302])
-def test_a_page_instead_of_json_is_told(status: int) -> None:
+def test_html_instead_of_json_is_an_error(status: int) -> None:
     error = refused(text(status, "<html>" + "x" * 1000))
     assert type(error) is errors.ResponseInvalid
     assert "<html>" in error.message
     assert len(error.message) < 300
 
 
-def test_no_content_is_an_answer() -> None:
+def test_204_is_none() -> None:
     platform = Platform(httpx.Response(204))
     assert platform.api.call(endpoints.DELETE_STATIC_FILE, project="pod-1", filename="a.css") is None
 
@@ -379,7 +378,7 @@ def test_postgresql_errors_are_sql_failed_and_final(handler: Handler, sqlstate: 
     assert caught.value.sqlstate == sqlstate
 
 
-def test_facts_of_an_sql_error_are_kept() -> None:
+def test_fields_of_an_sql_error() -> None:
     facts = {"message": "m", "code": "23505", "detail": "d", "hint": "h", "position": "7"}
     with pytest.raises(errors.SqlFailed) as caught:
         Platform(answer(400, {"error": facts})).api.sql("pod-1", "x")
@@ -403,7 +402,7 @@ def test_facts_of_an_sql_error_are_kept() -> None:
         answer(503, {"error": "starting"}),
     ],
 )
-def test_the_platforms_own_failures_are_not_postgresqls(handler: Handler) -> None:
+def test_platform_errors_are_not_sql_errors(handler: Handler) -> None:
     platform = Platform(handler)
     with pytest.raises(errors.ServerFailed):
         platform.api.sql("pod-1", "SELECT 1")
@@ -420,7 +419,7 @@ def test_the_platforms_own_failures_are_not_postgresqls(handler: Handler) -> Non
         ({"data": []}, []),
     ],
 )
-def test_rows_are_read_from_every_shape(body: object, rows: list[dict[str, object]]) -> None:
+def test_rows_in_every_format(body: object, rows: list[dict[str, object]]) -> None:
     assert Platform(answer(200, body)).api.sql("pod-1", "x") == rows
 
 
@@ -438,7 +437,7 @@ MOVED = by_path(
 )
 
 
-def test_a_default_path_that_is_not_there_is_corrected_and_remembered(cache: Path) -> None:
+def test_a_wrong_default_path_is_corrected_and_cached(cache: Path) -> None:
     platform = Platform(MOVED)
     for _ in range(2):
         assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
@@ -462,7 +461,7 @@ def test_405_is_corrected_too() -> None:
     assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
 
 
-def test_discovery_is_asked_once_however_often_a_path_is_missing() -> None:
+def test_discovery_is_requested_once() -> None:
     platform = Platform(by_path({"/v1/project": answer(200, LISTING)}))
     for _ in range(3):
         with pytest.raises(errors.OperationUnknown, match="lists no endpoint for: list storage"):
@@ -470,7 +469,7 @@ def test_discovery_is_asked_once_however_often_a_path_is_missing() -> None:
     assert platform.asked.count("GET /v1/project") == 1
 
 
-def test_uploads_side_by_side_ask_once_and_all_go_on() -> None:
+def test_concurrent_uploads_request_discovery_once() -> None:
     together = threading.Barrier(4, timeout=10)
     gate = threading.local()
 
@@ -496,7 +495,7 @@ def test_uploads_side_by_side_ask_once_and_all_go_on() -> None:
 
 
 @pytest.mark.parametrize("listing", [answer(500), answer(404), text(200, "<html>"), httpx.ReadError("x")])
-def test_where_discovery_fails_the_first_refusal_is_told(listing: Answer | Handler) -> None:
+def test_if_discovery_fails_the_first_error_is_raised(listing: Answer | Handler) -> None:
     def handle(request: httpx.Request) -> Answer:
         if request.url.path != "/v1/project":
             return httpx.Response(404, json={"error": "no such path"})
@@ -522,7 +521,7 @@ def test_optional_operations_are_those_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "expected"),
     [
         ({"limits": {"static_file_bytes": 5}}, 5),
         ({"limits": {"static_file_bytes": "5"}}, 5),
@@ -534,21 +533,19 @@ def test_optional_operations_are_those_listed() -> None:
         ({}, None),
     ],
 )
-def test_the_largest_static_file_is_what_the_listing_tells(
-    limits: dict[str, object], told: int | None
+def test_the_static_file_limit_is_read_from_the_listing(
+    limits: dict[str, object], expected: int | None
 ) -> None:
     platform = Platform(answer(200, {"endpoints": [], **limits}))
-    assert platform.api.static_file_limit() == platform.api.static_file_limit() == told
+    assert platform.api.static_file_limit() == platform.api.static_file_limit() == expected
     assert platform.asked == ["GET /v1/project"]
 
 
-def test_a_platform_without_a_listing_offers_nothing_optional() -> None:
+def test_a_platform_without_a_listing_has_no_optional_operations() -> None:
     assert not Platform(answer(404)).api.supports(endpoints.DELETE_STATIC_FILE)
 
 
-def test_a_memory_older_than_a_day_or_broken_is_no_memory(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_old_or_damaged_cache_is_ignored(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = discovery.DiscoveredApi({"a": "/b"}, 7)
     discovery.write_cached_discovery(URL, listed)
     assert discovery.read_cached_discovery(URL) == listed
@@ -564,17 +561,17 @@ def test_a_memory_older_than_a_day_or_broken_is_no_memory(
         assert discovery.read_cached_discovery(URL) is None
 
 
-def test_a_cache_that_cannot_be_written_is_no_trouble(cache: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_ignored(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     platform = Platform(MOVED)
     assert platform.api.call(endpoints.CREATE_UPLOAD_URL, project="pod-1", body={}) == {"upload_url": "u"}
 
 
-# --- the key, and where it goes ---
+# --- the API key ---
 
 
 def everything_said(error: BaseException) -> str:
-    """All that a traceback, a repr, a log or a JSON dump of `error` could show."""
+    """Everything that a traceback, a repr, a log or a JSON dump of `error` could show."""
     said = ["".join(traceback.format_exception(error)), repr(error), str(error), repr(error.args)]
     while error is not None:
         said.append(repr(vars(error)))
@@ -603,7 +600,7 @@ ECHOES = {
 
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
-def test_the_key_is_in_no_error_even_where_the_server_echoes_it(echo: Answer | Handler) -> None:
+def test_errors_do_not_contain_a_key_that_the_server_echoes(echo: Answer | Handler) -> None:
     with pytest.raises(errors.ApiError) as caught:
         Platform(echo).api.sql("pod-1", "SELECT 1")
     said = everything_said(caught.value)
@@ -611,7 +608,7 @@ def test_the_key_is_in_no_error_even_where_the_server_echoes_it(echo: Answer | H
     assert KEY[:8] not in said
 
 
-def test_the_key_does_not_print_itself() -> None:
+def test_the_key_is_not_printed() -> None:
     api = Platform(answer()).api
     shown = [repr(api), str(api), repr(ApiKey(KEY)), f"{ApiKey(KEY)}", repr(vars(api))]
     assert not [text for text in shown if KEY in text]
@@ -619,13 +616,13 @@ def test_the_key_does_not_print_itself() -> None:
 
 
 @pytest.mark.parametrize("broken", ["mk_secret\nX: y", "mk_secret é", "mk_secret two", "mk_secret\0"])
-def test_a_key_that_no_header_can_hold_is_refused_without_being_shown(broken: str) -> None:
+def test_an_invalid_key_is_an_error_that_does_not_show_it(broken: str) -> None:
     with pytest.raises(errors.Unauthorized) as caught:
         ApiKey(broken)
     assert "secret" not in str(caught.value) + repr(caught.value) + repr(caught.value.args)
 
 
-def test_the_key_goes_to_the_api_alone() -> None:
+def test_the_key_is_sent_only_to_the_api() -> None:
     platform = Platform(answer())
     platform.api.call(endpoints.LIST_PROJECTS)
     platform.api.fetch("https://pod-1.example/")
@@ -639,7 +636,7 @@ def test_the_key_goes_to_the_api_alone() -> None:
     assert all(KEY not in str(request.url) for request in platform.requests)
 
 
-def test_redirects_are_answers_and_take_no_key_elsewhere() -> None:
+def test_redirects_are_not_followed() -> None:
     platform = Platform(lambda _: httpx.Response(302, headers={"Location": "https://elsewhere.example"}))
     with pytest.raises(errors.ResponseInvalid):
         platform.api.call(endpoints.LIST_PROJECTS)
@@ -647,7 +644,7 @@ def test_redirects_are_answers_and_take_no_key_elsewhere() -> None:
     assert {request.url.host for request in platform.requests} == {"api.example", "pod-1.example"}
 
 
-def test_an_upload_is_counted_and_a_refused_one_is_told() -> None:
+def test_traffic_and_error_of_an_upload() -> None:
     platform = Platform(answer())
     platform.api.put_bytes("https://bucket.example/a", iter([b"ab", b"c"]), 3)
     [request] = platform.requests
@@ -671,7 +668,7 @@ def test_an_upload_is_counted_and_a_refused_one_is_told() -> None:
         ("https://localhost.example/", "https://localhost.example/", {}),
     ],
 )
-def test_names_below_localhost_are_asked_at_127_0_0_1(url: str, target: str, headers: dict[str, str]) -> None:
+def test_names_below_localhost_connect_to_127_0_0_1(url: str, target: str, headers: dict[str, str]) -> None:
     assert loopback_target(url) == (target, headers)
 
 
@@ -698,7 +695,7 @@ def test_loopback(url: str, local: bool) -> None:
 
 
 @pytest.mark.parametrize("loopback", [True, False])
-def test_no_proxy_stands_before_this_machine(loopback: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machine_is_requested_without_a_proxy(loopback: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     wire = Transport(loopback=loopback)
     try:
@@ -708,7 +705,7 @@ def test_no_proxy_stands_before_this_machine(loopback: bool, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", ["a b.png", "é/🎉.png", "50%.png", "a?b#c.png", "{id}.png"])
-def test_names_travel_in_paths(name: str) -> None:
+def test_file_names_in_paths(name: str) -> None:
     platform = Platform(answer())
     platform.api.call(endpoints.DELETE_STORAGE_FILE, project="pod-1", filename=name)
     [request] = platform.requests
@@ -716,15 +713,15 @@ def test_names_travel_in_paths(name: str) -> None:
     assert not request.url.query
 
 
-# --- the platform's own word, and a gateway's ---
+# --- errors of the platform and of gateways ---
 
 
 def own(status: int, code: object, *, success: object = False) -> Handler:
     return answer(status, {"success": success, "error": {"code": code, "message": "no mail server answers"}})
 
 
-def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
-    platform = Platform(own(502, "email_not_sent"))
+def test_an_email_that_could_not_be_sent() -> None:
+    platform = Platform(own(502, "mail_unsent"))
     with pytest.raises(errors.EmailNotSent, match=r"nothing was sent.*no mail server answers") as caught:
         platform.api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
     assert caught.value.mutation_state == "none"
@@ -741,7 +738,7 @@ def test_a_mail_that_the_platform_could_not_hand_on_was_not_sent() -> None:
         text(502, "<html>email_not_sent</html>"),
     ],
 )
-def test_a_mail_may_have_gone_out_where_nobody_says_that_it_did_not(unsure: Handler) -> None:
+def test_an_email_with_unknown_outcome(unsure: Handler) -> None:
     with pytest.raises(errors.ServerFailed) as caught:
         Platform(unsure).api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
     assert caught.value.mutation_state == "unknown"
@@ -758,7 +755,7 @@ def test_a_mail_may_have_gone_out_where_nobody_says_that_it_did_not(unsure: Hand
         (None, "unknown"),
     ],
 )
-def test_a_gateway_has_no_code_of_the_platforms(status: int, said: object, state: str) -> None:
+def test_gateway_errors_have_unknown_effect(status: int, said: object, state: str) -> None:
     with pytest.raises(errors.ServerFailed) as caught:
         Platform(own(status, said)).api.call(endpoints.UPLOAD_STATIC_FILE, project="pod-1", body={})
     assert caught.value.mutation_state == state

@@ -1,4 +1,4 @@
-"""The table of operations, and what is read from a platform's own listing (tests/cases/endpoints)."""
+"""The table of operations, and reading a platform's own listing (tests/cases/endpoints)."""
 
 import ast
 import json
@@ -36,16 +36,16 @@ def test_the_table() -> None:
     assert {o.name: (o.method, o.path, o.documented, o.optional) for o in OPERATIONS} == TABLE
 
 
-def test_what_must_not_be_sent_twice() -> None:
+def test_operations_that_are_sent_once() -> None:
     once = {o.name for o in OPERATIONS if not o.idempotent}
     assert once == {"create project", "send magic link", "verify magic link", "submit ticket"}
 
 
-def test_undocumented_operations_can_be_found_by_words() -> None:
+def test_undocumented_operations_have_path_words() -> None:
     assert all(bool(o.path_words) is not o.documented for o in OPERATIONS)
 
 
-def test_the_defaults_listed_are_bound_to_themselves() -> None:
+def test_listed_default_paths_are_bound_to_themselves() -> None:
     listing = [{"method": o.method, "path": o.path} for o in OPERATIONS]
     assert bind_operations(listing) == {o.name: o.path for o in OPERATIONS if not o.documented}
 
@@ -63,7 +63,7 @@ def test_there_are_cases() -> None:
 @pytest.mark.parametrize(
     "listing", [None, 3, "", "nothing here", [], {}, [[None]], {"a": 1}, {"path": 3, "method": 4}]
 )
-def test_any_answer_is_survived(listing: object) -> None:
+def test_any_listing_is_accepted(listing: object) -> None:
     assert bind_operations(listing) == {}
 
 
@@ -86,7 +86,7 @@ def test_listed_paths_become_templates(listed: str, template: str) -> None:
 
 
 def spelled(source: str) -> list[str]:
-    """Text constants (docstrings aside) that spell a path of the API."""
+    """Text constants (except docstrings) that contain a path of the API."""
     tree = ast.parse(source)
     docs = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     texts = [
@@ -99,14 +99,14 @@ def spelled(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("room", ["live", "deploy", "cli", "source", "diff", "sql", "model"])
-def test_nothing_else_spells_a_path(room: str) -> None:
+def test_only_the_table_contains_paths(room: str) -> None:
     files = [path for path in (PACKAGE / room).rglob("*.py") if path.name != "endpoints.py"]
     found = {path.name: texts for path in files if (texts := spelled(path.read_text()))}
     assert files
     assert not found
 
 
-def test_a_spelled_path_would_be_found() -> None:
+def test_a_path_elsewhere_would_be_found() -> None:
     assert sorted(spelled('"""/projects"""\nx = f"{url}/projects"\ny = "/sql"\nz = "/other"')) == [
         "/projects",
         "/sql",

@@ -1,4 +1,4 @@
-"""How many requests are under way, with a clock of our own: nothing here waits for time to pass."""
+"""The rate limiter, with a fake clock."""
 
 import threading
 
@@ -31,7 +31,7 @@ def refuse(rate_limiter: RateLimiter, wait: float = 0.0) -> None:
     rate_limiter.record_rate_limited(began, wait)
 
 
-def test_a_refusal_halves_and_successes_bring_it_back_one_by_one() -> None:
+def test_rate_limiting_halves_the_limit_and_successes_raise_it() -> None:
     rate_limiter, time = paced(16)
     limits = []
     for _ in range(6):
@@ -47,7 +47,7 @@ def test_a_refusal_halves_and_successes_bring_it_back_one_by_one() -> None:
     assert rate_limiter.limit == 16
 
 
-def test_what_was_refused_together_counts_once() -> None:
+def test_concurrent_rejections_count_once() -> None:
     rate_limiter, time = paced(16)
     began = [0.0] * 10
     time.now = 1.0
@@ -56,7 +56,7 @@ def test_what_was_refused_together_counts_once() -> None:
     assert rate_limiter.limit == 8
 
 
-def test_a_wait_is_everybodys() -> None:
+def test_a_wait_applies_to_all_requests() -> None:
     rate_limiter, time = paced(4)
     refuse(rate_limiter, wait=7.0)
     with rate_limiter.slot():
@@ -65,7 +65,7 @@ def test_a_wait_is_everybodys() -> None:
         assert time.slept == [7.0]
 
 
-def test_the_longest_of_several_waits_counts() -> None:
+def test_the_longest_wait_counts() -> None:
     rate_limiter, time = paced(4)
     rate_limiter.record_rate_limited(0.0, 7.0)
     rate_limiter.record_rate_limited(0.0, 3.0)
@@ -75,7 +75,7 @@ def test_the_longest_of_several_waits_counts() -> None:
 
 
 @given(st.integers(1, 64), st.lists(st.sampled_from(["refused", "well", "later"]), max_size=200))
-def test_there_is_always_a_turn_and_never_more_than_allowed(most: int, story: list[str]) -> None:
+def test_the_limit_is_at_least_one_and_at_most_the_maximum(most: int, story: list[str]) -> None:
     rate_limiter, time = paced(most)
     for word in story:
         if word == "refused":
@@ -87,7 +87,7 @@ def test_there_is_always_a_turn_and_never_more_than_allowed(most: int, story: li
         assert 1 <= rate_limiter.limit <= most
 
 
-def test_no_more_are_under_way_than_the_limit_says() -> None:
+def test_no_more_requests_run_than_the_limit() -> None:
     rate_limiter, _ = paced(2)
     inside, most = 0, 0
     lock = threading.Lock()
@@ -111,7 +111,7 @@ def test_no_more_are_under_way_than_the_limit_says() -> None:
     assert (inside, most) == (0, 2)
 
 
-def test_files_are_held_as_room_allows_and_one_larger_than_the_room_alone() -> None:
+def test_the_memory_budget_admits_a_larger_file_alone() -> None:
     room = MemoryBudget(10)
     entered: list[int] = []
     go_on = threading.Event()
@@ -135,7 +135,7 @@ def test_files_are_held_as_room_allows_and_one_larger_than_the_room_alone() -> N
     assert entered == [8, 99]
 
 
-def test_giving_up_ends_every_wait() -> None:
+def test_cancel_ends_every_wait() -> None:
     rate_limiter = RateLimiter()
     rate_limiter.set_limit(1)
     rate_limiter.record_rate_limited(0.0, wait=3600.0)

@@ -1,4 +1,4 @@
-"""Connections to a server of our own that counts them, closes them early, or loses answers."""
+"""Connections to a test server that counts them, closes them early, or drops responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class Server:
-    """Answers every request; after `each` requests of a connection closes it, with or without the last answer."""
+    """Closes each connection after `each` requests, with or without the last response."""
 
     def __init__(self, each: int | None = None, *, lose: bool = False) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -74,7 +74,7 @@ def serving(each: int | None = None, *, lose: bool = False) -> Iterator[tuple[Se
         server.close()
 
 
-def test_one_after_the_other_goes_over_one_connection() -> None:
+def test_sequential_requests_use_one_connection() -> None:
     with serving() as (server, wire):
         for _ in range(30):
             assert wire.request("POST", server.url, timeout=20, json={"a": 1}).json() == {}
@@ -82,7 +82,7 @@ def test_one_after_the_other_goes_over_one_connection() -> None:
         assert wire.traffic.requests == 30
 
 
-def test_side_by_side_there_are_as_many_connections_as_threads_and_they_are_kept() -> None:
+def test_threads_have_a_connection_each_that_is_reused() -> None:
     with serving() as (server, wire):
         for _ in range(3):  # a pool of threads for each group of files
             with ThreadPoolExecutor(8) as pool:
@@ -91,7 +91,7 @@ def test_side_by_side_there_are_as_many_connections_as_threads_and_they_are_kept
         assert server.connections <= 8
 
 
-def test_a_connection_that_the_server_has_closed_is_opened_anew() -> None:
+def test_a_closed_connection_is_reopened() -> None:
     with serving(each=1) as (server, wire):
         for number in range(1, 6):
             assert wire.request("GET", server.url, timeout=20).status_code == 200
@@ -102,7 +102,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_anew() -> None:
 
 
 def wait_for_close(wire: Transport) -> None:
-    """Until the end of the connection has reached this side: before that nobody could know."""
+    """Waits until the client side has received the end of the connection."""
     for _ in range(2000):
         if all("IDLE" not in repr(lane._pool.connections) for lane in wire._idle_connections):  # type: ignore[attr-defined]
             return
@@ -111,7 +111,7 @@ def wait_for_close(wire: Transport) -> None:
         threading.Event().wait(0.001)
 
 
-def test_a_lost_answer_is_told_and_its_connection_used_no_more() -> None:
+def test_a_connection_with_a_lost_response_is_not_reused() -> None:
     with serving(each=2, lose=True) as (server, wire):
         assert wire.request("POST", server.url, timeout=20, json={}).status_code == 200
         with pytest.raises(ResponseLost):
@@ -121,8 +121,8 @@ def test_a_lost_answer_is_told_and_its_connection_used_no_more() -> None:
         assert server.requests == 3, "nothing was sent twice behind our back"
 
 
-def test_two_hosts_in_turn_keep_a_connection_each() -> None:
-    """As with an upload URL from the API and the PUT to storage."""
+def test_two_hosts_have_a_connection_each() -> None:
+    """As for an upload URL from the API and the PUT to storage."""
     with serving() as (api, wire), serving() as (storage, _):
         for _ in range(10):
             wire.request("POST", api.url, timeout=20, json={})
@@ -132,14 +132,14 @@ def test_two_hosts_in_turn_keep_a_connection_each() -> None:
         assert (api.connections, storage.connections) == (1, 1)
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_no_server_is_unreachable() -> None:
     with serving() as (server, wire):
         server.close()
         with pytest.raises(Unreachable):
             wire.request("GET", "http://127.0.0.1:1/x", timeout=20)
 
 
-def test_a_body_is_digested_as_it_comes() -> None:
+def test_the_digest_of_a_body() -> None:
     import hashlib
 
     with serving() as (server, wire):
@@ -147,11 +147,11 @@ def test_a_body_is_digested_as_it_comes() -> None:
         assert (found.status, found.size, found.sha256) == (200, 2, hashlib.sha256(b"{}").hexdigest())
 
 
-# --- what a server may do instead of answering as it should ---
+# --- misbehaving servers ---
 
 
 class Scripted:
-    """Says what it is told to once a request's head has come; reads no body, and closes where it is asked to."""
+    """Sends given bytes after a request's head. Reads no body, and closes the connection if told to."""
 
     def __init__(self, says: bytes, *, reads: int = 0, closes: bool = True, pause: float = 0.0) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -210,7 +210,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("says", LOST.values(), ids=LOST.keys())
-def test_half_an_answer_is_none(says: bytes) -> None:
+def test_an_incomplete_response_is_an_error(says: bytes) -> None:
     with Scripted(says) as server, wired() as wire:
         with pytest.raises(ResponseLost):
             wire.request("POST", server.url, timeout=20, json={})
@@ -230,20 +230,20 @@ def test_half_an_answer_is_none(says: bytes) -> None:
         + gzip.compress(b"{}", mtime=0),
     ],
 )
-def test_answers_of_every_framing_are_read(says: bytes) -> None:
+def test_responses_with_every_framing(says: bytes) -> None:
     with Scripted(says) as server, wired() as wire:
         assert wire.request("POST", server.url, timeout=20, json={}).json() == {}
 
 
-def test_an_answer_without_a_body_leaves_the_connection_usable() -> None:
+def test_a_response_without_a_body_keeps_the_connection() -> None:
     with Scripted(b"HTTP/1.1 204 No Content\r\n\r\n", closes=False) as server, wired() as wire:
         assert wire.request("DELETE", server.url, timeout=20).status_code == 204
         [lane] = wire._idle_connections
         assert "IDLE" in repr(lane._pool.connections)  # type: ignore[attr-defined]
 
 
-def test_a_refusal_before_the_body_was_read_is_heard() -> None:
-    """As of a file that is too large: whoever only saw the connection break would send it again and again."""
+def test_an_error_before_the_body_is_sent_completely() -> None:
+    """As for a file that is too large: a mere connection error would be retried."""
     says = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
     sent = threading.Event()
 
@@ -258,18 +258,18 @@ def test_a_refusal_before_the_body_was_read_is_heard() -> None:
         headers = {"Content-Length": str(10**12)}
         try:
             status = wire.request("PUT", server.url, timeout=20, content=body(), headers=headers).status_code
-        except ResponseLost:  # the operating system may drop what was answered along with the connection
+        except ResponseLost:  # the operating system may drop the response with the connection
             status = 413
         assert status == 413
 
 
-def test_a_server_that_says_nothing_is_lost_after_the_timeout() -> None:
+def test_a_silent_server_times_out() -> None:
     with Scripted(b"", closes=False) as server, wired() as wire, pytest.raises(ResponseLost):
         wire.request("POST", server.url, timeout=0.2, json={})
 
 
 @pytest.mark.parametrize("length", [2, 4])
-def test_a_body_of_another_length_than_was_said_is_never_whole(length: int) -> None:
+def test_a_body_of_the_wrong_length_is_never_complete(length: int) -> None:
     with Scripted(ANSWER, closes=False) as server, wired() as wire:
         with pytest.raises(LocalProtocolError, match="Content-Length"):
             wire.request(
@@ -278,7 +278,7 @@ def test_a_body_of_another_length_than_was_said_is_never_whole(length: int) -> N
         assert not wire._idle_connections
 
 
-def test_what_reading_the_body_raises_is_raised_as_it_is() -> None:
+def test_exceptions_of_the_body_are_raised_unchanged() -> None:
     def body() -> Iterator[bytes]:
         yield b"a"
         raise FileNotFoundError("gone")

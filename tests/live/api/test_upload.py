@@ -1,4 +1,4 @@
-"""Listings merged with the ledger, tolerant reading of answers, and how bytes travel."""
+"""Merging listings with the ledger, parsing responses, encoding content."""
 
 import base64
 from dataclasses import replace
@@ -39,7 +39,7 @@ ROW = Object("a.css", "a" * 64, 5)
         (None, {"a.css": (None, "")}, Object("a.css", "", 0, ObjectState.UNMANAGED)),
     ],
 )
-def test_the_ledger_is_corrected_by_what_is_listed(
+def test_the_ledger_is_corrected_by_the_listing(
     row: Object | None, listed: dict[str, tuple[int | None, str]] | None, seen: Object
 ) -> None:
     assert merge_listing({"a.css": row} if row else {}, listed) == {"a.css": seen}
@@ -55,18 +55,18 @@ def test_the_ledger_is_corrected_by_what_is_listed(
         {"project": {"id": "pod-1", "name": "n", "url": "https://u"}},
     ],
 )
-def test_projects_of_every_shape(item: object) -> None:
+def test_projects_in_every_format(item: object) -> None:
     assert responses.parse_project(item) == Project("pod-1", "n", "https://u", "running")
 
 
 @pytest.mark.parametrize("wrapped", ["projects", "data", None])
-def test_listings_of_every_wrapping(wrapped: str | None) -> None:
+def test_listings_in_every_format(wrapped: str | None) -> None:
     items = [{"id": "a"}, {"id": "b"}]
     found = responses.parse_projects({wrapped: items} if wrapped else items)
     assert [project.id for project in found] == ["a", "b"]
 
 
-def test_files_of_every_shape() -> None:
+def test_files_in_every_format() -> None:
     listed = responses.parse_files(
         {
             "files": [
@@ -90,7 +90,7 @@ def test_files_of_every_shape() -> None:
 
 
 @pytest.mark.parametrize("answer", [None, 3, "text", {}, {"files": 3}, {"error": []}])
-def test_what_is_no_listing_is_told(answer: object) -> None:
+def test_an_invalid_listing_is_an_error(answer: object) -> None:
     with pytest.raises(ResponseInvalid, match="expected a list under 'files'"):
         responses.parse_files(answer)
 
@@ -106,7 +106,7 @@ def test_what_is_no_listing_is_told(answer: object) -> None:
         ("a.bin", b"\0\xff", None),
     ],
 )
-def test_text_travels_as_it_is_and_the_rest_as_base64(path: str, content: bytes, text: str | None) -> None:
+def test_text_is_sent_unchanged_and_the_rest_as_base64(path: str, content: bytes, text: str | None) -> None:
     body = encode_content(path, content)
     if text is None:
         assert body.keys() == {"content", "encoding"}

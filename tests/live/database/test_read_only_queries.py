@@ -1,4 +1,4 @@
-"""Read-only queries on SQL endpoints of every kind, attacked."""
+"""Read-only queries on every kind of SQL endpoint, and attempts to write with them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class There:
 
     @contextmanager
     def set_for_new_connections(self, name: str, value: str) -> Iterator[bool]:
-        """Yields whether it is surely in force: a connection that is used again keeps what it began with."""
+        """Yields whether it is certainly in effect: reused connections keep the old value."""
         database = self.api.sql(self.project, "select current_database() as n")[0]["n"]
         before = self.api.sql(self.project, f"show {name}")
         self.api.sql(self.project, f'alter database "{database}" set {name} = {value}')
@@ -140,15 +140,15 @@ def test_explaining_writes_nothing(there: There, query: str) -> None:
 @pytest.mark.parametrize(
     "query", ["select * from t for {}", "select * from (select * from t for {}) as inner_one"]
 )
-def test_no_rows_are_locked(there: There, query: str, how: str) -> None:
+def test_locking_reads_are_rejected(there: There, query: str, how: str) -> None:
     with pytest.raises(SqlFailed) as failed:
         there.ask(query.format(how))
-    # As one statement PostgreSQL refuses it even earlier, as what doesn't only read.
+    # As a single statement PostgreSQL rejects it earlier, because it isn't read-only.
     assert failed.value.sqlstate == ("0A000" if there.one else "25006")
 
 
-def test_own_functions_and_operators_arent_ours(there: There) -> None:
-    """A search path that hides PostgreSQL's own."""
+def test_functions_and_operators_of_the_user_are_not_called(there: There) -> None:
+    """A search path that hides PostgreSQL's functions."""
     with there.set_for_new_connections("search_path", "evil, public, pg_catalog") as in_force:
         assert there.ask("select 1 as a", size=1000) == ReadResult([{"a": 1}], 1)
         if in_force:
@@ -158,8 +158,8 @@ def test_own_functions_and_operators_arent_ours(there: There) -> None:
     assert there.ids() == [1, 2, 3]
 
 
-def test_other_rules_for_backslashes(there: There) -> None:
-    """To our parser it is one string; PostgreSQL, so set, would see COMMIT and DROP."""
+def test_backslash_escapes(there: There) -> None:
+    """To the parser it is one string; with this setting PostgreSQL would see COMMIT and DROP."""
     query = r"select 'a\'' as a; commit; drop table public.t; --'"
     with (
         there.set_for_new_connections("standard_conforming_strings", "off") as in_force,
@@ -169,7 +169,7 @@ def test_other_rules_for_backslashes(there: There) -> None:
     assert there.ids() == [1, 2, 3]
 
 
-def test_what_reads_is_answered(there: There) -> None:
+def test_reading_queries_return_rows(there: There) -> None:
     assert there.ask("select id from t order by id desc", 2) == ReadResult([{"id": 3}, {"id": 2}], 2)
     assert there.ask("select id from t where false") == ReadResult([], 0)
     assert there.ask("select null as nothing").rows == [{"nothing": None}]
@@ -184,7 +184,7 @@ def test_what_reads_is_answered(there: There) -> None:
     assert there.ask("select current_setting('transaction_read_only') as m").rows == [{"m": "on"}]
 
 
-def test_a_plan_is_told_where_it_can_be(there: There) -> None:
+def test_explain(there: There) -> None:
     if there.one:
         with pytest.raises(SqlNotReadOnly, match="runs statements one by one"):
             there.ask("explain select id from t")
@@ -193,15 +193,15 @@ def test_a_plan_is_told_where_it_can_be(there: There) -> None:
         assert there.ids() == [1, 2, 3]
 
 
-def test_what_is_too_much_stays_in_the_database(there: There) -> None:
+def test_rows_over_the_limit_are_not_sent(there: There) -> None:
     large = "select n, repeat('x', 1000000) as x from generate_series(1, 30) as n"
     found = there.ask(large, 20, 2_500_000)
     assert ([row["n"] for row in found.rows], found.total) == ([1, 2], 20)
     assert there.ask(large, 20, 1000) == ReadResult([], 20)
 
 
-def test_what_a_read_only_transaction_lets_pass(there: There) -> None:
-    """The documentation says so; none of it writes."""
+def test_what_a_read_only_transaction_allows(there: There) -> None:
+    """As PostgreSQL documents. None of it writes."""
     assert there.ask("select pg_try_advisory_xact_lock(7) as held").rows == [{"held": True}]
     assert there.ask("select pg_terminate_backend(0) as ended").rows == [{"ended": False}]
     assert there.ask("select set_config('work_mem', '1MB', true) as set").rows == [{"set": "1MB"}]
@@ -211,7 +211,7 @@ def test_what_a_read_only_transaction_lets_pass(there: There) -> None:
 
 
 class _Splitting(httpx.BaseTransport):
-    """A platform that runs a call's statements one by one, and answers one's rows."""
+    """A platform that runs the statements of a request one by one, and returns the rows of one."""
 
     def __init__(self, answered: int) -> None:
         self._answered = answered
@@ -231,7 +231,7 @@ class _Splitting(httpx.BaseTransport):
 
 
 class _AnsweringFirst(_Splitting):
-    """A platform that runs them together, and answers the first one's rows: none."""
+    """A platform that runs them together, and returns the rows of the first: none."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._real.handle_request(request)
@@ -243,7 +243,7 @@ class _AnsweringFirst(_Splitting):
 
 
 @pytest.mark.parametrize("transport", [_Splitting(-1), _Splitting(0), _AnsweringFirst(0)])
-def test_endpoints_that_make_no_transaction_of_a_call(there: There, transport: httpx.BaseTransport) -> None:
+def test_endpoints_without_a_transaction_per_request(there: There, transport: httpx.BaseTransport) -> None:
     with Api(there.api.url, there.api._key, transport=transport) as api:
         split = There(there.variant, api, there.project)
         assert split.ask("select id from t order by id").rows == [{"id": 1}, {"id": 2}, {"id": 3}]
@@ -258,8 +258,8 @@ def test_endpoints_that_make_no_transaction_of_a_call(there: There, transport: h
     assert there.ids() == [1, 2, 3]
 
 
-def test_later_calls_may_write(there: There) -> None:
-    """Read-only was the transaction, not the connection."""
+def test_later_requests_may_write(there: There) -> None:
+    """The transaction was read-only, not the connection."""
     there.ask("select 1")
     there.api.sql(there.project, "insert into t values (99)")
     there.api.sql(there.project, "delete from t where id = 99")

@@ -1,4 +1,4 @@
-"""Every text that is sent to the ledger is one statement, whatever names it carries."""
+"""All SQL for the tracking tables is single statements, whatever names it contains."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
 
 
 @given(st.lists(st.builds(Object, odd, odd, st.integers(0, 2**60), st.sampled_from(ObjectState))), odd, odd)
-def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], token: str, deploy: str) -> None:
+def test_upsert_is_one_statement_with_every_row(objects: list[Object], token: str, deploy: str) -> None:
     statement = one(ledger_rows.upsert_objects_sql(ledger.STATIC, objects, token, deploy))
     rows = json.dumps(
         [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects],
@@ -84,7 +84,7 @@ def test_mark_is_one_statement_that_carries_every_row(objects: list[Object], tok
 
 
 @given(st.lists(odd), odd)
-def test_forget_is_one_statement_that_carries_every_path(paths: list[str], token: str) -> None:
+def test_delete_is_one_statement_with_every_path(paths: list[str], token: str) -> None:
     statement = one(ledger_rows.delete_objects_sql(ledger.STORAGE, paths, token))
     assert {json.dumps(paths, separators=(",", ":"), ensure_ascii=False), token} <= constants(statement)
 
@@ -97,7 +97,7 @@ def test_set_auth_is_one_statement(settings: dict[str, object], token: str, depl
 
 
 class Asked:
-    """Stands for the API: keeps the statements, answers each as told."""
+    """A fake API: records the statements and returns given rows."""
 
     def __init__(self, *answers: list[dict[str, object]]) -> None:
         self.statements: list[str] = []
@@ -117,7 +117,7 @@ def held_by(holder: str) -> list[dict[str, object]]:
 
 
 @given(odd, odd, odd, odd, st.none() | odd)
-def test_the_leases_texts_are_single_statements(
+def test_lease_sql_is_single_statements(
     holder: str, token: str, deploy: str, plan: str, environment: str | None
 ) -> None:
     api = Asked(TAKEN)
@@ -139,7 +139,7 @@ def test_the_leases_texts_are_single_statements(
 
 
 @given(odd, odd)
-def test_breaking_a_lease_is_a_single_statement(holder: str, other: str) -> None:
+def test_taking_over_a_lease_is_a_single_statement(holder: str, other: str) -> None:
     api = Asked(held_by(other), TAKEN)
     claim = LeaseRequest("pod-1", holder, "t", "d", "p", 3, None)
     [noted] = lease.acquire_lease(api, claim, lease.WaitPolicy(0, force_unlock=True))  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def test_breaking_a_lease_is_a_single_statement(holder: str, other: str) -> None
     assert {holder, other, "1795000000.123456"} <= found
 
 
-# --- reading it ---
+# --- reading ---
 
 ONE = Migration("1", "0001_a.sql", "c", "s", units=2)
 HOME = Object("index.html", "a" * 64, 3)
@@ -172,7 +172,7 @@ def test_null_means_the_same_as_desired() -> None:
     assert found == Ledger(4, frozenset({"vector"}), (applied,), {"index.html": HOME}, {}, None, exists=True)
 
 
-def test_rows_win_over_what_is_desired() -> None:
+def test_rows_replace_what_is_desired() -> None:
     rows = facts(
         migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], storage=[]
     )
@@ -181,13 +181,13 @@ def test_rows_win_over_what_is_desired() -> None:
     assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, ObjectState.PENDING)}, {})
 
 
-def test_a_newer_ledger_is_refused() -> None:
+def test_newer_tracking_tables_are_refused() -> None:
     with pytest.raises(TrackingTablesNewer, match="layout 2, this mosaic-deploy knows 1"):
         ledger.parse_ledger(facts(version=2), [], {}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])
-def test_a_ledger_of_another_shape_is_told(text: object) -> None:
+def test_an_unreadable_ledger_is_an_error(text: object) -> None:
     with pytest.raises(ResponseInvalid, match="can't be read"):
         ledger.parse_ledger(text, [], {}, {})  # type: ignore[arg-type]
 
