@@ -1,4 +1,4 @@
-"""`mosaic-deploy mcp`: the tools for AI agents, over stdio or HTTP on this machine."""
+"""`mosaic-deploy mcp`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mosaic_deploy.errors import PlatformFailed
+from mosaic_deploy.errors import PackageMissing
 
 
 @click.command()
@@ -16,7 +16,7 @@ from mosaic_deploy.errors import PlatformFailed
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
     show_default=True,
-    help="The folder that agents work in: no manifest outside of it is read.",
+    help="Folder that agents work in; they can't read manifests outside it.",
 )
 @click.option(
     "--http",
@@ -26,7 +26,7 @@ from mosaic_deploy.errors import PlatformFailed
     help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
 )
 def mcp(root: Path, port: int | None) -> None:
-    """Serve tools to AI agents over MCP. Includes plan, apply, status and more.
+    """Serve tools to AI agents over MCP.
 
     \b
     In the agent's configuration:
@@ -35,7 +35,7 @@ def mcp(root: Path, port: int | None) -> None:
     if importlib.util.find_spec("mcp") is None:
         from mosaic_deploy.installed import install_command
 
-        raise PlatformFailed("this needs a package that isn't installed: mcp", hint=install_command("mcp"))
+        raise PackageMissing("the mcp package isn't installed", hint=install_command("mcp"))
     from mosaic_deploy.agent.server import serve
 
     serve(root.resolve(), port)
