@@ -19,7 +19,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def environment(tmp_path: Path, platform) -> dict[str, str]:
-    """A newcomer's environment: no settings of ours but where the test run's platform lives."""
+    """An environment without settings of ours, except the test run's MOSAIC_HOME."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))
     }
@@ -35,7 +35,7 @@ def environment(tmp_path: Path, platform) -> dict[str, str]:
 
 @pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Runs `mosaic-deploy ARGUMENTS` in the test's folder. Whatever it offers to do next must be a command."""
+    """Runs `mosaic-deploy ARGUMENTS` in the test's folder. Checks that every suggested command is valid."""
 
     def call(*arguments: str, env: Mapping[str, str] | None = None, **options: object):
         chosen = {"cwd": tmp_path, "input": "", "timeout": 100, **options}
@@ -50,7 +50,7 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small project with a name of its own."""
+    """A small project with a unique name."""
     (tmp_path / "public").mkdir()
     (tmp_path / "public/index.html").write_text("<h1>hello")
     (tmp_path / "sql").mkdir()

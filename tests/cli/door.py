@@ -1,4 +1,4 @@
-"""A way to the platform that can be shut: connections are cut, and new ones refused."""
+"""A TCP proxy to the platform that can be closed: it cuts connections and refuses new ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Door:
         self._is_shut = False
 
     def shut(self) -> None:
-        """Cuts what is open; from here on whoever comes is turned away."""
+        """Cuts open connections and refuses new ones."""
         self._is_shut = True
         with self._lock:
             for one in self._open:

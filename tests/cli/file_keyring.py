@@ -1,4 +1,4 @@
-"""A keyring in a file, as the package `keyring` takes one: what a system's keyring is to the program, without a system's."""
+"""A backend of the package `keyring` that stores keys in a file, in place of the system keyring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keyring.errors import KeyringLocked, PasswordDeleteError
 
 
 class FileKeyring(KeyringBackend):
-    """Keeps what it is given in the file that TEST_KEYRING names; locked where there is a file `locked` beside it."""
+    """Stores keys in the file TEST_KEYRING; locked if there is a file `locked` next to it."""
 
     priority = 1  # type: ignore[assignment]
 

@@ -1,4 +1,4 @@
-"""GitHub's comment API as far as we use it, on this machine."""
+"""A local stand-in for GitHub's comment API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Comments:
-    """What was written. `refuse` is a status that every request is answered with."""
+    """The written comments. `refuse` is the HTTP status of every response, if set."""
 
     url: str = ""
     kept: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Deploys that were killed, as processes: told as interrupted, and taken over."""
+"""Killed deploys: how they are shown, and how the next deploy takes over."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sql(run, folder: Path, platform) -> Sql:
 
 @pytest.fixture
 def killed(sql: Sql, folder: Path, environment) -> int:
-    """A deploy that was killed in the middle of its second migration: its number."""
+    """The process ID of a deploy killed in the middle of its second migration."""
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     (folder / "sql/3_wait.sql").write_text(_WAITING)
     command = [sys.executable, "-m", "mosaic_deploy", "apply", "--local", "--yes"]
@@ -62,13 +62,13 @@ def statuses(sql: Sql) -> list[str]:
 
 
 def told(run) -> tuple[str, str]:
-    """The last deploy's status as `status` and `history` tell it."""
+    """The last deploy's status in the output of `status` and `history`."""
     status = json.loads(run("status", "--local", "-o", "json").stdout)
     history = json.loads(run("history", "--local", "-o", "json").stdout)
     return status["last_deploy"]["status"], history["deploys"][0]["status"]
 
 
-def test_a_killed_deploy_is_told_as_interrupted_once_nothing_holds_its_lease(sql, killed, run) -> None:
+def test_a_killed_deploy_shows_as_interrupted_when_its_lock_expires(sql, killed, run) -> None:
     assert told(run) == ("running", "running"), "its lease hasn't run out"
     sql("update mosaic_deploy.lease set expires_at = now()")
     assert told(run) == ("interrupted", "interrupted")
@@ -82,7 +82,7 @@ def test_a_killed_deploy_is_told_as_interrupted_once_nothing_holds_its_lease(sql
 
 
 @pytest.mark.skipif(not current_process(), reason="this system tells too little of processes")
-def test_it_is_known_on_its_own_machine_that_it_has_ended(sql, killed, run) -> None:
+def test_a_killed_deploy_shows_as_interrupted_at_once_on_its_own_machine(sql, killed, run) -> None:
     shown = run("status", "--local").stdout
     assert "deploying now" not in shown
     assert re.search(
@@ -97,7 +97,7 @@ def test_it_is_known_on_its_own_machine_that_it_has_ended(sql, killed, run) -> N
     assert "deploying now" in run("status", "--local").stdout
 
 
-def test_it_is_told_so_too_while_another_deploy_holds_the_lease(sql, killed, run) -> None:
+def test_a_killed_deploy_shows_as_interrupted_while_another_holds_the_lock(sql, killed, run) -> None:
     sql(
         "update mosaic_deploy.lease set holder = 'ada@elsewhere', acquired_at = now(), expires_at = now() + '1 minute'"
     )
@@ -110,7 +110,7 @@ def test_it_is_told_so_too_while_another_deploy_holds_the_lease(sql, killed, run
     assert told(run) == ("interrupted", "interrupted")
 
 
-def test_an_agent_is_told_the_same(sql, killed, folder: Path, environment) -> None:
+def test_agents_see_the_interrupted_deploy(sql, killed, folder: Path, environment) -> None:
     ask = (
         "import json; from pathlib import Path; from mosaic_deploy.agent import tools; "
         "from mosaic_deploy.agent.account import Target; "
@@ -148,7 +148,7 @@ def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run
 
 
 @pytest.mark.skipif(not current_process(), reason="this system has no /proc")
-def test_a_command_for_the_history_takes_over_too(sql, killed, run, folder: Path) -> None:
+def test_history_commands_take_over_the_lock_too(sql, killed, run, folder: Path) -> None:
     (folder / "sql/3_wait.sql").unlink()
     (folder / "sql/1_t.down.sql").write_text("drop table t;")
     (folder / "sql/2_u.down.sql").write_text("drop table u;")
@@ -160,8 +160,8 @@ def test_a_command_for_the_history_takes_over_too(sql, killed, run, folder: Path
     assert statuses(sql)[1] == "interrupted"
 
 
-def test_a_lease_of_which_nothing_more_is_known_is_waited_for(sql, killed, run) -> None:
-    """Another machine's, another container's, or one that was taken where there is no /proc."""
+def test_a_lock_of_an_unknown_process_is_waited_for(sql, killed, run) -> None:
+    """Of another machine or container, or without /proc."""
     sql("update mosaic_deploy.deploys set report = report - 'process'")
     held = run("apply", "--local", "--yes", "--lock-timeout", "0")
     assert held.returncode == 1
@@ -172,7 +172,7 @@ def test_a_lease_of_which_nothing_more_is_known_is_waited_for(sql, killed, run) 
     assert "error[lock_held]" in run("apply", "--local", "--yes", "--lock-timeout", "0").stderr
 
 
-def test_a_lease_that_ran_out_is_taken_and_its_deploy_ended(sql, killed, run, folder: Path) -> None:
+def test_an_expired_lock_is_taken_and_its_deploy_ended(sql, killed, run, folder: Path) -> None:
     sql("update mosaic_deploy.lease set expires_at = now()")
     (folder / "sql/3_wait.sql").write_text("create table w (id int);")
     done = run("apply", "--local", "--yes", "--lock-timeout", "0")
@@ -181,10 +181,8 @@ def test_a_lease_that_ran_out_is_taken_and_its_deploy_ended(sql, killed, run, fo
 
 
 @pytest.mark.skipif(not current_process(), reason="this system has no /proc")
-def test_a_statement_of_the_dead_deploy_that_still_runs_is_waited_for(
-    sql, run, folder: Path, environment
-) -> None:
-    """What it sent may outlive it on the server: its transaction holds the lock that every migration takes."""
+def test_a_running_statement_of_the_dead_deploy_is_waited_for(sql, run, folder: Path, environment) -> None:
+    """The statement outlives its process on the server, and its transaction holds the migration lock."""
     (folder / "sql/2_once.sql").write_text("create table once (id int); insert into once values (1);")
     process = subprocess.run(
         [sys.executable, "-c", "import json; from mosaic_deploy.cli.target.identity import own_process; print(json.dumps(own_process()))"],

@@ -1,4 +1,4 @@
-"""Offered commands, made whole by the definitions of the commands themselves."""
+"""Suggested commands get the options that select the project."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ALL = "--local --env staging --project a-1"
         ("git push", "git push"),
     ],
 )
-def test_a_command_gets_what_it_takes_and_lacks(command: str, whole: str) -> None:
+def test_a_command_gets_the_options_that_it_accepts_and_lacks(command: str, whole: str) -> None:
     assert _SCOPE.add_scope(command) == whole
     assert _SCOPE.add_scope(whole) == whole, "and nothing twice"
 
@@ -49,7 +49,7 @@ _WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\
 
 
 @given(_WORDS, _WORDS, _WORDS)
-def test_names_of_any_kind_arrive_as_they_are(environment: str, project: str, path: str) -> None:
+def test_any_name_is_quoted_correctly(environment: str, project: str, path: str) -> None:
     scope = Scope(local=True, environment=environment, project_id=project, path=path)
     for command, option in (("apply", False), ("sql -f x.sql", True)):
         whole = scope.add_scope(f"mosaic-deploy {command}")
@@ -62,7 +62,7 @@ def test_names_of_any_kind_arrive_as_they_are(environment: str, project: str, pa
         assert scope.add_scope(whole) == whole
 
 
-def test_options_stand_before_what_is_no_option() -> None:
+def test_options_are_added_before_a_double_dash() -> None:
     assert with_options("A='b c' mosaic-deploy sql -- 'select 1'", "--yes") == (
         "A='b c' mosaic-deploy sql --yes -- 'select 1'"
     )
@@ -70,7 +70,7 @@ def test_options_stand_before_what_is_no_option() -> None:
     assert with_options("mosaic-deploy apply") == "mosaic-deploy apply"
 
 
-def test_a_missing_key_offers_commands_that_can_be_read(run, folder: Path) -> None:
+def test_a_missing_key_suggests_valid_commands(run, folder: Path) -> None:
     ended = run("sql", "-o", "json", "--", "select 1")
     actions = json.loads(ended.stdout)["error"]["next_actions"]
     assert [action["command"] for action in actions] == [
@@ -90,13 +90,13 @@ def test_a_missing_key_offers_commands_that_can_be_read(run, folder: Path) -> No
         ("mosaic-deploy local reset x --yes", "mosaic-deploy local reset x --yes -o ndjson"),
     ],
 )
-def test_a_command_tells_in_the_format_in_use(command: str, whole: str) -> None:
+def test_suggested_commands_get_the_output_format(command: str, whole: str) -> None:
     scope = Scope(local=True, output="ndjson")
     assert scope.add_scope(command) == whole
     assert scope.add_scope(whole) == whole
 
 
-def test_a_sentence_is_for_people() -> None:
+def test_commands_in_sentences_get_no_output_format() -> None:
     scope = Scope(local=True, output="json")
     assert scope.add_scope_to_text("`mosaic-deploy apply` does") == "`mosaic-deploy apply --local` does"
 
@@ -105,11 +105,11 @@ def test_a_sentence_is_for_people() -> None:
     "words",
     [["local", "reset"], ["apply", "--local"], ["validate", "nowhere"], ["status"]],
 )
-def test_offered_commands_keep_the_format(run, folder: Path, words: list[str]) -> None:
+def test_suggested_commands_of_errors_keep_the_format(run, folder: Path, words: list[str]) -> None:
     _check_formats(json.loads(run(*words, "-o", "json").stdout)["error"])
 
 
-def test_ways_out_of_a_diverged_history_keep_the_format(run, folder: Path) -> None:
+def test_suggestions_for_a_diverged_history_keep_the_format(run, folder: Path) -> None:
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
     error = json.loads(run("plan", "--local", "-o", "json").stdout)["error"]
@@ -120,7 +120,7 @@ def test_ways_out_of_a_diverged_history_keep_the_format(run, folder: Path) -> No
 
 
 def _check_formats(document: dict[str, list[dict[str, str]]]) -> None:
-    """All that takes a format says this one, once. `schema` has but one."""
+    """Every suggested command has the output format once, except `schema`, which has no such option."""
     commands = [action["command"] for action in document["next_actions"]]
     assert commands
     assert all(each.count("-o json") == (each != "mosaic-deploy schema") for each in commands)

@@ -1,4 +1,4 @@
-"""Two deploys at a time, as two processes."""
+"""Concurrent deploys in separate processes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def start(arguments: tuple[str, ...], folder: Path, environment: dict[str, str])
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
 
 
-def test_a_deploy_waits_for_its_turn_and_plans_then(sql, folder: Path, environment) -> None:
+def test_a_deploy_waits_for_the_lock_and_then_plans(sql, folder: Path, environment) -> None:
     sql(
         "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
         "values ('ada@elsewhere', 't', now(), now() + interval '30 seconds')"
@@ -52,8 +52,8 @@ def test_a_deploy_waits_for_its_turn_and_plans_then(sql, folder: Path, environme
     assert "Applied in" in out
 
 
-def test_many_at_a_time_all_end_well(sql, folder: Path, environment, tmp_path_factory) -> None:
-    """Nobody is told that the plan is stale, nothing is applied twice, and the last word is one of theirs, whole."""
+def test_many_concurrent_deploys_all_succeed(sql, folder: Path, environment, tmp_path_factory) -> None:
+    """No plan is stale, nothing is applied twice, and one deploy's files are live completely."""
     texts = [f"<h1>version {number}" for number in range(4)]
     copies = []
     for number, text in enumerate(texts):
@@ -76,7 +76,9 @@ def test_many_at_a_time_all_end_well(sql, folder: Path, environment, tmp_path_fa
     assert pages < set(texts)
 
 
-def test_two_first_deploys_make_no_project_that_is_half_deployed(folder: Path, environment, platform) -> None:
+def test_two_concurrent_first_deploys_leave_no_half_deployed_project(
+    folder: Path, environment, platform
+) -> None:
     running = [start(("apply", "--local", "--yes"), folder, environment) for _ in range(2)]
     ended = [(each.communicate(timeout=90), each.returncode) for each in running]
     codes = sorted(code for _, code in ended)
@@ -85,7 +87,7 @@ def test_two_first_deploys_make_no_project_that_is_half_deployed(folder: Path, e
         assert code == 0 or "error[project_ambiguous]" in err
 
 
-def test_a_wait_that_is_too_long_says_whose_lease_it_was(sql, run, folder: Path) -> None:
+def test_a_lock_timeout_names_the_holder(sql, run, folder: Path) -> None:
     sql(
         "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
         "values ('ada@elsewhere', 't', now(), now() + interval '30 seconds')"

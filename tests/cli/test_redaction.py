@@ -1,4 +1,4 @@
-"""What others said is kept without what may be anybody's secret."""
+"""`redact` removes secrets and values from the platform's messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _VALUES = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30)
 
 @pytest.mark.parametrize("planted", _PLANTED)
 @given(value=_VALUES)
-def test_what_is_planted_is_left_out(planted: str, value: str) -> None:
+def test_secrets_and_values_are_removed(planted: str, value: str) -> None:
     assert value not in redact(planted.format(value))
     assert value not in redact(f"so it is\n{planted.format(value)} and so on")
 
@@ -56,7 +56,7 @@ def test_plain_words_are_kept(plain: str) -> None:
 
 
 @given(st.text())
-def test_it_is_one_short_line(text: str) -> None:
+def test_redacted_text_is_one_short_line(text: str) -> None:
     found = redact(text)
     assert len(found) <= 300
     assert "\n" not in found

@@ -1,4 +1,4 @@
-"""Review first, apply what was reviewed: saved plans as users and CI meet them."""
+"""`plan --out` and `apply FILE`, as users and CI run them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def saved(run, live: Path) -> Path:
 
 
 def refused(run, *arguments: str, **options: object) -> dict[str, object]:
-    """The error of an apply that must change nothing."""
+    """The error of an apply, which must change nothing."""
     before = json.loads(run("plan", "--local", "-o", "json").stdout)
     ended = run("apply", *arguments, "-o", "json", **options)
     assert ended.returncode in (1, 2), ended.stdout
@@ -48,7 +48,7 @@ def refused(run, *arguments: str, **options: object) -> dict[str, object]:
     return error
 
 
-def test_what_was_reviewed_is_applied_without_a_question(run, saved):
+def test_a_saved_plan_is_applied_without_a_question(run, saved):
     ended = run("apply", "plan.json")
     assert ended.returncode == 0, ended.stderr
     assert "+ about.html" in ended.stdout
@@ -56,7 +56,7 @@ def test_what_was_reviewed_is_applied_without_a_question(run, saved):
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
 
 
-def test_a_run_that_is_repeated_does_nothing_twice(run, saved):
+def test_applying_a_saved_plan_twice_does_nothing_twice(run, saved):
     assert run("apply", "plan.json").returncode == 0
     again = run("apply", "plan.json")
     assert (again.returncode, again.stdout[:11]) == (0, "No changes.")
@@ -85,7 +85,7 @@ MOVED = {
 
 
 @pytest.mark.parametrize(("path", "content", "said"), MOVED.values(), ids=MOVED)
-def test_what_moved_on_disk_is_said(run, saved, path, content, said):
+def test_changed_files_are_listed(run, saved, path, content, said):
     if content is None:
         (saved.parent / path).unlink()
     else:
@@ -97,7 +97,7 @@ def test_what_moved_on_disk_is_said(run, saved, path, content, said):
     assert action["command"] == "mosaic-deploy plan --out plan.json --local -o json"
 
 
-def test_what_moved_in_the_manifest_is_said(run, saved):
+def test_a_changed_manifest_is_reported(run, saved):
     with (saved.parent / "mosaic.yaml").open("a") as manifest:
         manifest.write("verify: {http: [{path: /}]}\npolicy: {max_deletes: 1}\n")
     error = refused(run, "plan.json")
@@ -106,13 +106,13 @@ def test_what_moved_in_the_manifest_is_said(run, saved):
     ]
 
 
-def test_a_comment_in_the_manifest_moves_nothing(run, saved):
+def test_a_new_comment_in_the_manifest_is_no_change(run, saved):
     with (saved.parent / "mosaic.yaml").open("a") as manifest:
         manifest.write("# a comment\n")
     assert run("apply", "plan.json").returncode == 0
 
 
-def test_a_deploy_in_between_is_said(run, saved):
+def test_a_deploy_in_between_is_reported(run, saved):
     (saved.parent / "public/about.html").rename(saved.parent / "keep")
     (saved.parent / "public/index.html").write_text("other")
     assert run("apply", "--local", "--yes").returncode == 0
@@ -124,7 +124,7 @@ def test_a_deploy_in_between_is_said(run, saved):
     assert "(done, 20" in said
 
 
-def test_what_moved_live_without_a_deploy_is_said(run, saved, environment, platform):
+def test_live_changes_without_a_deploy_are_reported(run, saved, environment, platform):
     project = json.loads(saved.read_text())["project"]["id"]
     with Api(platform.url, ApiKey(platform.api_key)) as api:
         api.call(
@@ -155,18 +155,18 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("words", OTHERS.values(), ids=OTHERS)
-def test_options_that_say_otherwise_are_refused(run, saved, words):
+def test_contradicting_options_are_refused(run, saved, words):
     error = refused(run, "plan.json", *words)
     assert error["code"] == "usage"
     assert f"{words[0]} contradicts the saved plan" in str(error["message"])
 
 
-def test_options_that_say_the_same_are_fine(run, saved):
+def test_matching_options_are_accepted(run, saved):
     project = json.loads(saved.read_text())["project"]["id"]
     assert run("apply", "plan.json", "--local", "--project", project).returncode == 0
 
 
-def test_an_environment_is_kept_and_another_one_refused(run, live):
+def test_the_environment_is_saved_and_another_one_refused(run, live):
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("environments:\n  staging: {static: {prune: true}}\n  live: {}\n")
     assert run("plan", "--local", "--env", "staging", "--out", "plan.json").returncode == 0
@@ -176,7 +176,7 @@ def test_an_environment_is_kept_and_another_one_refused(run, live):
     assert json.loads(ended.stdout)["plan"]["environment"] == "staging"
 
 
-def test_a_plan_for_the_account_keeps_to_its_address_and_project(run, live, platform):
+def test_a_plan_for_an_account_keeps_its_url_and_project(run, live, platform):
     account = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     assert run("plan", "--out", "plan.json", env=account).returncode == 0
     text = (live / "plan.json").read_text()
@@ -226,14 +226,14 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("damage", "code", "said"), DAMAGED.values(), ids=DAMAGED)
-def test_a_plan_that_is_not_as_it_was_written(run, saved, damage, code, said):
+def test_a_modified_plan_file_is_refused(run, saved, damage, code, said):
     saved.write_text(damage(json.loads(saved.read_text())))
     error = refused(run, "plan.json")
     assert (error["code"], said in str(error["message"])) == (code, True), error
 
 
-def test_the_way_to_a_new_plan_is_whole(run, live):
-    """It keeps the file's name and what said which project is meant, also where that is read from the file."""
+def test_the_suggested_plan_command_is_complete(run, live):
+    """It has the file name and the options that select the project, even if the file has them."""
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("environments:\n  staging: {}\n")
     (live / "other.yaml").write_text((live / "mosaic.yaml").read_text())
@@ -252,7 +252,7 @@ def test_the_way_to_a_new_plan_is_whole(run, live):
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"changes": []}'])
-def test_what_is_named_as_a_plan_and_is_none(run, live, content):
+def test_a_file_that_is_not_a_plan_is_refused(run, live, content):
     if content is not None:
         (live / "bad.json").write_text(content)
     error = refused(run, "bad.json")
@@ -263,7 +263,7 @@ def test_what_is_named_as_a_plan_and_is_none(run, live, content):
 
 
 @pytest.mark.parametrize("command", ["plan", "validate", "status"])
-def test_a_plan_is_no_manifest_to_other_commands(run, saved, command):
+def test_other_commands_refuse_a_saved_plan_as_a_manifest(run, saved, command):
     ended = run(command, "plan.json")
     assert ended.returncode == 1
     assert (
@@ -272,19 +272,19 @@ def test_a_plan_is_no_manifest_to_other_commands(run, saved, command):
     assert "unknown field" not in ended.stderr
 
 
-def test_layout_does_not_count(run, saved):
+def test_json_layout_does_not_matter(run, saved):
     saved.write_text(json.dumps(json.loads(saved.read_text()), sort_keys=True))
     assert run("apply", "plan.json").returncode == 0
 
 
-def test_what_a_plan_prints_is_no_saved_plan(run, live):
+def test_plan_output_is_not_a_saved_plan(run, live):
     (live / "plan.json").write_text(run("plan", "--local", "-o", "json").stdout)
     error = refused(run, "plan.json")
     assert error["code"] == "plan_file_invalid"
     assert "made with --out" in str(error["hint"])
 
 
-def test_a_manifest_may_be_json_of_any_name(run, folder):
+def test_a_manifest_may_be_a_json_file_of_any_name(run, folder):
     import yaml
 
     value = yaml.safe_load((folder / "mosaic.yaml").read_text())
@@ -292,7 +292,7 @@ def test_a_manifest_may_be_json_of_any_name(run, folder):
     assert run("apply", "--local", "--yes", "plan.json").returncode == 0
 
 
-def test_what_is_no_plan_is_not_overwritten(run, live):
+def test_other_files_are_not_overwritten(run, live):
     for name in ("mosaic.yaml", "public", "link"):
         (live / "link").unlink(missing_ok=True)
         (live / "link").symlink_to("mosaic.yaml")
@@ -307,7 +307,7 @@ def test_what_is_no_plan_is_not_overwritten(run, live):
     assert sorted(p.name for p in live.iterdir() if "plan" in p.name) == []
 
 
-def test_a_saved_plan_is_overwritten_and_may_be_read(run, saved):
+def test_a_saved_plan_is_overwritten_and_readable(run, saved):
     before = saved.read_text()
     (saved.parent / "public/b.html").write_text("b")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
@@ -322,7 +322,7 @@ def _umask() -> int:
     return mask
 
 
-def test_paths_begin_in_the_current_folder(run, live, tmp_path_factory):
+def test_paths_are_relative_to_the_current_folder(run, live, tmp_path_factory):
     import shutil
 
     above = tmp_path_factory.mktemp("checkout")
@@ -338,7 +338,7 @@ def test_paths_begin_in_the_current_folder(run, live, tmp_path_factory):
     assert ended.returncode == 0, ended.stderr
 
 
-def test_destroying_needs_a_person_or_the_option_all_the_same(run, live):
+def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live):
     (live / "sql/2_drop.sql").write_text("drop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     assert refused(run, "plan.json")["code"] == "destructive_unconfirmed"
@@ -348,7 +348,7 @@ def test_destroying_needs_a_person_or_the_option_all_the_same(run, live):
     assert run("apply", "plan.json", "--allow", "destructive").returncode == 0
 
 
-def test_a_hazard_that_nobody_reviewed_is_said(run, live):
+def test_a_new_hazard_is_reported(run, live):
     (live / "sql/2_u.sql").write_text("-- mosaic-ignore: drop_table copied\ndrop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     document = json.loads((live / "plan.json").read_text())
@@ -360,7 +360,7 @@ def test_a_hazard_that_nobody_reviewed_is_said(run, live):
     assert "new hazard: destructive drop_table" in str(error["message"])
 
 
-def test_what_the_policy_denies_is_saved_and_not_applied(run, live):
+def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live):
     (live / "sql/2_drop.sql").write_text("drop table t;")
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy: {destructive: deny}\n")
@@ -369,7 +369,7 @@ def test_what_the_policy_denies_is_saved_and_not_applied(run, live):
     assert refused(run, "plan.json", "--allow", "destructive")["code"] == "policy_denied"
 
 
-def test_after_a_failure_a_new_plan_is_the_way_on(run, live):
+def test_after_a_failure_a_new_plan_is_suggested(run, live):
     (live / "sql/2_bad.sql").write_text("insert into nowhere values (1);")
     assert run("plan", "--local", "--out", "plan.json", "--except", "storage").returncode == 0
     document = json.loads(run("apply", "plan.json", "-o", "json").stdout)
@@ -381,7 +381,7 @@ def test_after_a_failure_a_new_plan_is_the_way_on(run, live):
     assert "(failed, 20" in again["message"]
 
 
-def test_a_dry_run_asks_whether_it_would_be_applied(run, saved):
+def test_a_dry_run_checks_whether_the_plan_still_applies(run, saved):
     shown = run("apply", "plan.json", "--dry-run")
     assert (shown.returncode, shown.stdout.splitlines()[-1]) == (
         0,
@@ -410,7 +410,7 @@ def test_a_selection_is_saved_and_applied(run, live):
     assert json.loads(run("status", "--local", "-o", "json").stdout)["last_deploy"]["status"] == "partial"
 
 
-def test_an_empty_part_is_not_called_up_to_date(run, live):
+def test_an_empty_selection_is_not_called_up_to_date(run, live):
     ended = run("apply", "--local", "--yes", "--except", "static")
     assert ended.returncode == 0
     assert ended.stdout.splitlines() == [
@@ -419,7 +419,7 @@ def test_an_empty_part_is_not_called_up_to_date(run, live):
     ]
 
 
-def test_what_is_no_selector_is_a_usage_error(run, folder):
+def test_an_invalid_selector_is_a_usage_error(run, folder):
     ended = run("plan", "--local", "--only", "statik:a")
     assert ended.returncode == 2
     assert "did you mean 'static'?" in ended.stderr
@@ -428,7 +428,7 @@ def test_what_is_no_selector_is_a_usage_error(run, folder):
     assert "error[selection_invalid]" in missed.stderr
 
 
-def test_no_value_of_a_variable_is_in_a_plan(run, live):
+def test_variable_values_are_not_in_the_plan(run, live):
     secret = "s3cr3t-and-long-enough"
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("verify: {http: [{path: '/?token=${TOKEN}', contains: '${TOKEN}'}]}\n")
@@ -439,8 +439,8 @@ def test_no_value_of_a_variable_is_in_a_plan(run, live):
     assert "mosaic.yaml says something else under verify" in error["message"]
 
 
-def test_real_plans_are_as_the_schema_says(run, live):
-    """Of every kind of change that plan makes, saved and printed."""
+def test_real_plans_match_the_schema(run, live):
+    """With every kind of change, saved and printed."""
     (live / "pics").mkdir()
     (live / "pics/a.bin").write_bytes(b"\x00")
     (live / "seed.sql").write_text("insert into t values (1);")
@@ -465,11 +465,11 @@ def test_real_plans_are_as_the_schema_says(run, live):
     SCHEMA.validate(json.loads(run("plan", "--local", "-o", "json").stdout))
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     jsonschema.Draft202012Validator.check_schema(SCHEMA.schema)
 
 
-def test_a_saved_plan_that_another_deploy_made_stale_is_made_anew_not_run_again(run, live, platform):
+def test_a_stale_saved_plan_is_not_retried(run, live, platform):
     (live / "public/index.html").write_text("<h1>new")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     lease = "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "

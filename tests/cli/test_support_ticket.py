@@ -1,4 +1,4 @@
-"""Tickets: offered where the platform failed, without anybody's secret, and sent only when asked."""
+"""Support tickets: suggested after a platform failure, without secrets, and only sent on request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _ticket(error: dict) -> list[str]:
         ["sql", "--project", "todo-1", "select 'hunter2'"],
     ],
 )
-def test_a_failure_of_the_platform_offers_a_ticket_that_can_be_sent(run, folder: Path, arguments) -> None:
+def test_a_platform_failure_suggests_a_ticket_that_can_be_sent(run, folder: Path, arguments) -> None:
     with failing_platform(503) as platform:
         env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": "mk_mine"}
         text = run(*arguments, env=env)
@@ -71,7 +71,7 @@ def test_a_failure_of_the_platform_offers_a_ticket_that_can_be_sent(run, folder:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429])
-def test_a_refusal_offers_none(run, folder: Path, status: int) -> None:
+def test_a_refusal_suggests_no_ticket(run, folder: Path, status: int) -> None:
     with failing_platform(status) as platform:
         env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": "mk_mine"}
         ended = run("projects", "create", "x", "-o", "json", env=env)
@@ -79,7 +79,7 @@ def test_a_refusal_offers_none(run, folder: Path, status: int) -> None:
         assert json.loads(ended.stdout)["error"]["status"] == status
 
 
-def test_mistakes_of_ones_own_offer_none(run, folder: Path) -> None:
+def test_user_errors_suggest_no_ticket(run, folder: Path) -> None:
     (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
     for arguments in (
         ["plan", "nowhere"],
@@ -92,7 +92,7 @@ def test_mistakes_of_ones_own_offer_none(run, folder: Path) -> None:
         assert "mosaic-deploy ticket" not in ended.stdout
 
 
-def test_a_ticket_that_fails_offers_no_ticket(run, folder: Path) -> None:
+def test_a_failed_ticket_suggests_no_ticket(run, folder: Path) -> None:
     failed = errors.ServerFailed("no", status=500)
     offer_ticket(failed, attempted_command(["ticket", "--subject", "x"]), Scope())
     assert failed.next_actions == ()
@@ -117,7 +117,7 @@ def test_a_ticket_that_fails_offers_no_ticket(run, folder: Path) -> None:
     ],
     ids=lambda value: getattr(value, "code", value),
 )
-def test_whose_making_it_is(error: errors.MosaicError, offered: bool) -> None:
+def test_which_errors_suggest_a_ticket(error: errors.MosaicError, offered: bool) -> None:
     for _ in range(2):
         offer_ticket(error, "mosaic-deploy apply", Scope(local=True, path="an app", project_id="a-1"))
     assert len(error.next_actions) == offered
@@ -137,7 +137,7 @@ def test_whose_making_it_is(error: errors.MosaicError, offered: bool) -> None:
 @pytest.mark.parametrize(
     ("other", "offered"), [(errors.ResponseLost("no answer"), True), (errors.Forbidden("no"), False)]
 )
-def test_files_that_the_platform_failed_offer_one_ticket(other: errors.MosaicError, offered: bool) -> None:
+def test_failed_files_suggest_one_ticket(other: errors.MosaicError, offered: bool) -> None:
     failures = TransferFailures()
     for number, error in enumerate((errors.ServerFailed("no", status=500, request_id="r 1"), other)):
         put = PutStatic(f"{number}.html", "0" * 64, 1, Action.ADD, "new")
@@ -149,7 +149,7 @@ def test_files_that_the_platform_failed_offer_one_ticket(other: errors.MosaicErr
     assert len(failed.next_actions) == offered
 
 
-def test_what_was_tried_is_told_without_a_value() -> None:
+def test_the_attempted_command_has_no_values() -> None:
     given = [
         "sql",
         "--local",
@@ -169,7 +169,7 @@ def test_what_was_tried_is_told_without_a_value() -> None:
     assert attempted_command(["nothing", "hunter2"]) == "mosaic-deploy"
 
 
-def test_a_person_at_the_terminal_is_told_that_the_message_is_read(folder: Path, environment) -> None:
+def test_a_terminal_gets_a_prompt_for_the_message(folder: Path, environment) -> None:
     with failing_platform() as platform:
         primary, secondary = pty.openpty()
         command = [sys.executable, "-m", "mosaic_deploy", "ticket", "--subject", "Slow", "--yes"]
@@ -192,7 +192,7 @@ def test_a_person_at_the_terminal_is_told_that_the_message_is_read(folder: Path,
         assert platform.tickets == [{"subject": "Slow", "message": "since noon"}]
 
 
-def test_a_piped_message_is_read_without_a_word(run, folder: Path) -> None:
+def test_a_piped_message_is_read_without_a_prompt(run, folder: Path) -> None:
     sent = run("ticket", "--subject", "Slow", "--message", "-", "--yes", "--local", input="since noon")
     assert sent.returncode == 0
     assert "Ctrl-D" not in sent.stderr

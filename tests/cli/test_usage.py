@@ -1,4 +1,4 @@
-"""Command lines that can't be read, and settings that lead nowhere."""
+"""Invalid command lines and settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mosaic_deploy.cli.program import cli
         (["migrate", "stauts", "-o", "json"], "Did you mean 'status'?"),
     ],
 )
-def test_a_program_gets_a_document(run, arguments, said):
+def test_usage_errors_are_one_document(run, arguments, said):
     ended = run(*arguments)
     assert ended.returncode == 2
     document = json.loads(ended.stdout)
@@ -48,7 +48,7 @@ def _walk(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
 @pytest.mark.parametrize(
     "wrong", [["--no-such-thing"], ["--outptu", "json"], ["--", *"abcdefgh"], ["é 🎉"] * 8]
 )
-def test_whatever_a_command_is_given_wrongly_is_one_document(words, wrong, capsys):
+def test_every_wrong_argument_is_one_document(words, wrong, capsys):
     assert main.run([*words, "--output", "json", *wrong]) == 2
     out, err = capsys.readouterr()
     document = json.loads(out)
@@ -68,12 +68,12 @@ def test_ndjson_has_its_version_line(run):
     assert [line["type"] for line in lines] == ["version", "error"]
 
 
-def test_a_usage_error_never_reads_as_changes(run):
+def test_a_usage_error_never_exits_with_two_with_detailed_exitcode(run):
     ended = run("plan", "--detailed-exitcode", "--nothing", "-o", "json")
     assert (ended.returncode, json.loads(ended.stdout)["error"]["code"]) == (1, "usage")
 
 
-def test_people_get_words(run):
+def test_usage_errors_are_text_for_people(run):
     ended = run("plan", "--output", "xml")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Usage: mosaic-deploy plan" in ended.stderr
@@ -87,7 +87,7 @@ def test_people_get_words(run):
         ("xyzzy", "List the commands with: mosaic-deploy --help"),
     ],
 )
-def test_an_unknown_command_names_the_one_meant(run, name, said):
+def test_an_unknown_command_suggests_a_similar_one(run, name, said):
     ended = run(name)
     assert ended.returncode == 2
     assert said in ended.stderr
@@ -102,7 +102,7 @@ def test_an_unknown_command_names_the_one_meant(run, name, said):
         "https://:hunter22@api.mosaic.site/",
     ],
 )
-def test_an_address_with_a_password_is_refused_and_not_shown(run, folder, url):
+def test_a_url_with_a_password_is_refused_and_not_shown(run, folder, url):
     ended = run("plan", env={"MOSAIC_API_URL": url, "MOSAIC_API_KEY": "mk_x"})
     assert ended.returncode == 1
     assert "error[api_url_invalid]: MOSAIC_API_URL has a user name or password" in ended.stderr
@@ -112,14 +112,14 @@ def test_an_address_with_a_password_is_refused_and_not_shown(run, folder, url):
 @pytest.mark.parametrize(
     "url", ["https://[::1", "https://api.mosaic.site:port", "api.mosaic.site", "ftp://a"]
 )
-def test_an_address_that_is_none_is_explained(run, folder, url):
+def test_an_invalid_api_url_is_explained(run, folder, url):
     ended = run("plan", env={"MOSAIC_API_URL": url, "MOSAIC_API_KEY": "mk_x"})
     assert ended.returncode == 1
     assert "error[api_url_invalid]: MOSAIC_API_URL is" in ended.stderr
 
 
 @pytest.mark.parametrize("arguments", [["plan"], ["status", "."], ["apply", "--yes"]])
-def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
+def test_without_a_key_login_and_local_are_suggested(run, folder, arguments):
     ended = run(*arguments, "-o", "json")
     command = " ".join(["mosaic-deploy", *arguments, "-o json"])
     actions = json.loads(ended.stdout)["error"]["next_actions"]
@@ -129,8 +129,8 @@ def test_without_a_key_the_same_command_is_the_way_on(run, folder, arguments):
     ]
 
 
-def test_a_local_platform_that_went_away_is_said(tmp_path):
-    """Whatever the command was doing, the network is not what a person should look at."""
+def test_a_stopped_local_platform_is_reported(tmp_path):
+    """The hint names the platform, not the network."""
     from mosaic_deploy.cli.next_commands import Scope
     from mosaic_deploy.cli.target.session import Session
     from mosaic_deploy.deploy import Target

@@ -1,5 +1,5 @@
-"""One module per command, in one folder per section of `--help`.
+"""The commands, one file each, in a folder per group of `--help`.
 
-A command imports the shared parts of `cli` (options, target, terminal, render), and heavy rooms only when it runs.
-Begin with `deploy/plan.py`.
+They parse options, call `deploy`, `live` or the shared modules of `cli`, and hand the result to `render`. Begin with
+`deploy/apply.py`.
 """

@@ -19,7 +19,7 @@ def comments() -> Iterator[Comments]:
 
 
 class Job:
-    """A job's files, outside of the repository."""
+    """A job's files, outside the repository."""
 
     def __init__(self, run, repository: Path, files: Path, api: str) -> None:
         self._run = run
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """As GitHub reads the file."""
+        """The outputs as GitHub parses them."""
         text = (self.files / "output").read_text()
         return {name: value for name, _, value in re.findall(r"(\w+)<<(\w+)\n(.*?)\n\2\n", text, re.DOTALL)}
 
@@ -92,9 +92,7 @@ def test_a_pull_request_is_planned_commented_and_applied(job: Job, comments: Com
     assert "No changes." in comments.kept[0]["body"]
 
 
-def test_the_comment_is_updated_in_place_and_only_when_it_says_something_else(
-    job: Job, comments: Comments, folder: Path
-) -> None:
+def test_the_comment_is_only_updated_if_it_changes(job: Job, comments: Comments, folder: Path) -> None:
     comments.add("<!-- mosaic-deploy: staging -->\nsomebody's own", kind="User")
     for number in range(150):
         comments.add(f"talk {number}")
@@ -109,14 +107,14 @@ def test_the_comment_is_updated_in_place_and_only_when_it_says_something_else(
     assert [("4 to add" in body) for body in ours] == [False, True, True]
 
 
-def test_no_comment_where_nothing_changes(job: Job, comments: Comments) -> None:
+def test_no_comment_without_changes(job: Job, comments: Comments) -> None:
     assert job("apply", "--local").returncode == 0
     job.pull_request()
     assert job("plan", "--local").returncode == 0
     assert comments.kept == []
 
 
-def test_a_comment_that_can_not_be_written_fails_no_job(job: Job, comments: Comments) -> None:
+def test_a_failed_comment_does_not_fail_the_job(job: Job, comments: Comments) -> None:
     comments.refuse = 403
     job.pull_request()
     planned = job("plan", "--local")
@@ -137,7 +135,7 @@ def test_a_fork_without_secrets_is_validated(job: Job, comments: Comments, folde
 
 
 @pytest.mark.parametrize("sender", [True, False])
-def test_a_pull_request_of_dependabot_is_validated(job: Job, *, sender: bool) -> None:
+def test_a_dependabot_pull_request_is_validated(job: Job, *, sender: bool) -> None:
     job.pull_request()
     event = json.loads((job.files / "event.json").read_text())
     if sender:
@@ -156,7 +154,7 @@ OUTPUTS = {"changes", "to_add", "to_change", "to_destroy", "plan_path", "url", "
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
-def test_no_key_in_the_repository_itself_is_an_error(job: Job, command: str) -> None:
+def test_a_missing_key_outside_forks_is_an_error(job: Job, command: str) -> None:
     job.pull_request()
     missing = job(command, env={"MOSAIC_API_KEY": ""})
     assert missing.returncode == 1
@@ -168,7 +166,7 @@ def test_no_key_in_the_repository_itself_is_an_error(job: Job, command: str) -> 
     assert set(job.outputs.values()) == {""}
 
 
-def test_an_annotation_says_which_field_and_what_to_do(job: Job, folder: Path) -> None:
+def test_an_annotation_has_the_field_and_the_hint(job: Job, folder: Path) -> None:
     manifest = folder / "mosaic.yaml"
     manifest.write_text(manifest.read_text() + "verify:\n  http:\n    - pth: /\n")
     failed = job("plan", "--local")
@@ -182,7 +180,7 @@ def test_a_rotated_key_names_the_secret(job: Job, platform) -> None:
     assert "repository secret MOSAIC_API_KEY" in job.summary
 
 
-def test_mistakes_are_annotated_in_the_repositorys_paths(job: Job, folder: Path, tmp_path: Path) -> None:
+def test_annotations_use_paths_of_the_repository(job: Job, folder: Path, tmp_path: Path) -> None:
     (folder / "apps").mkdir()
     project = folder / "apps/my site, 100%"
     project.mkdir()
@@ -195,7 +193,7 @@ def test_mistakes_are_annotated_in_the_repositorys_paths(job: Job, folder: Path,
     assert f'::error {place}::syntax error at or near "selec"' in failed.stdout
 
 
-def test_hazards_come_first_and_destruction_needs_to_be_named(
+def test_hazards_are_annotated_and_destruction_needs_approval(
     job: Job, comments: Comments, folder: Path
 ) -> None:
     assert job("apply", "--local").returncode == 0
@@ -211,7 +209,7 @@ def test_hazards_come_first_and_destruction_needs_to_be_named(
     assert job("apply", "--local", "--allow", "destructive").returncode == 0
 
 
-def test_a_failed_apply_tells_how_far_it_came(job: Job, folder: Path) -> None:
+def test_a_failed_apply_reports_its_progress(job: Job, folder: Path) -> None:
     (folder / "sql/2_bad.sql").write_text("select 1;\ninsert into nothing values (1);")
     failed = job("apply", "--local")
     assert failed.returncode == 1
@@ -219,7 +217,7 @@ def test_a_failed_apply_tells_how_far_it_came(job: Job, folder: Path) -> None:
     assert re.search(r"the apply stopped \(\d+ of \d+ changes done\)", job.summary)
 
 
-def test_what_is_in_the_repository_is_only_text(job: Job, comments: Comments, folder: Path) -> None:
+def test_repository_content_is_escaped(job: Job, comments: Comments, folder: Path) -> None:
     odd = "```@all<b>.html"
     (folder / "public" / odd).write_text("x")
     job.pull_request()
@@ -240,7 +238,7 @@ def test_no_secret_is_printed(job: Job, comments: Comments, platform) -> None:
     assert comments.tokens == {"Bearer ghs_secret"}
 
 
-def test_outside_of_github_it_is_plan_and_apply(run, folder: Path) -> None:
+def test_outside_github_it_plans_and_applies(run, folder: Path) -> None:
     planned = run("ci", "plan", "--local")
     assert planned.returncode == 0
     assert "::" not in planned.stdout.replace("://", "")

@@ -1,4 +1,4 @@
-"""Every command as a process: what it prints where, and how it exits."""
+"""The basic commands as processes: output, streams and exit codes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_validate_takes_a_folder_or_a_manifest(run, folder):
     assert run("validate", str(folder / "mosaic.yaml"), cwd="/").returncode == 0
 
 
-def test_mistakes_are_shown_with_their_line_and_a_caret(run, folder):
+def test_errors_show_the_line_and_a_caret(run, folder):
     (folder / "mosaic.yaml").write_text("version: 1\nstatic:\n  dri: public\nverify: 3\n")
     ended = run("validate")
     assert ended.returncode == 1
@@ -58,7 +58,7 @@ def test_a_syntax_error_in_sql_is_found_offline(run, folder):
     assert "    2 | selct 2;" in ended.stderr
 
 
-def test_without_a_key_both_ways_on_are_explained(run, folder):
+def test_without_a_key_login_and_local_are_explained(run, folder):
     ended = run("plan")
     assert ended.returncode == 1
     assert "MOSAIC_API_KEY" in ended.stderr
@@ -90,13 +90,13 @@ def test_an_unreachable_api_is_explained(run, folder):
     assert "Traceback" not in ended.stderr
 
 
-def test_settings_come_from_env_file_and_the_environment_wins(run, folder, platform):
+def test_the_environment_overrides_the_env_file(run, folder, platform):
     (folder / ".env").write_text(f"MOSAIC_API_URL={platform.url}\nMOSAIC_API_KEY={platform.api_key}\n")
     assert run("plan").returncode == 0
     assert run("plan", env={"MOSAIC_API_KEY": "mk_wrong"}).returncode == 1
 
 
-def test_plan_and_apply_and_again(run, folder):
+def test_plan_apply_and_apply_again(run, folder):
     planned = run("plan", "--local", "--detailed-exitcode")
     assert planned.returncode == 2
     assert planned.stdout.splitlines()[-1] == "Plan: 3 to add, 0 to change, 0 to destroy."
@@ -115,7 +115,7 @@ def test_a_dry_run_changes_nothing(run, folder):
     assert run("plan", "--local", "--detailed-exitcode").returncode == 2
 
 
-def test_apply_without_consent_fails_and_a_piped_y_does_not_count(run, folder):
+def test_apply_needs_confirmation_and_ignores_a_piped_y(run, folder):
     ended = run("apply", "--local", input="y\n")
     assert ended.returncode == 1
     assert "error[confirmation_required]" in ended.stderr
@@ -124,7 +124,7 @@ def test_apply_without_consent_fails_and_a_piped_y_does_not_count(run, folder):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("\n", 1), ("n\n", 1), ("y\n", 0)])
-def test_a_person_is_asked_and_the_default_is_no(folder, environment, answer, code):
+def test_apply_asks_and_the_default_is_no(folder, environment, answer, code):
     assert _on_a_terminal(["apply", "--local"], folder, environment, answer)[0] == code
 
 
@@ -148,7 +148,7 @@ def test_json_is_one_document(run, folder):
     assert (again["type"], again["done"], again["plan"]["changes"]) == ("apply", [], [])
 
 
-def test_json_is_one_document_also_on_failure(run, folder):
+def test_json_is_one_document_on_failure_too(run, folder):
     (folder / "sql/2_bad.sql").write_text("insert into nowhere values (1);")
     ended = run("apply", "--local", "--yes", "-o", "json")
     document = json.loads(ended.stdout)
@@ -185,7 +185,7 @@ def test_status_shows_what_is_live(run, folder):
     assert document["static"] == {"files": 1, "bytes": 9}
 
 
-def test_environments_are_chosen_by_flag_and_variable(run, folder):
+def test_environments_are_selected_by_flag_and_variable(run, folder):
     with (folder / "mosaic.yaml").open("a") as file:
         file.write("environments:\n  staging:\n    static: null\n")
     chosen = json.loads(run("plan", "--local", "--env", "staging", "-o", "json").stdout)
@@ -214,7 +214,7 @@ def test_usage_errors_exit_with_two(run):
     assert run("no-such-command").returncode == 2
 
 
-def test_a_reader_that_goes_away_is_no_error(folder, environment):
+def test_a_closed_pipe_is_not_an_error(folder, environment):
     command = f"{sys.executable} -m mosaic_deploy schema | head -1"
     ended = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -222,8 +222,8 @@ def test_a_reader_that_goes_away_is_no_error(folder, environment):
     assert ended.stderr == ""
 
 
-def test_ctrl_c_gives_the_lease_back_and_exits_130(folder, environment, platform):
-    """Interrupted while a migration runs: the next run isn't kept waiting by the lease."""
+def test_ctrl_c_releases_the_lock_and_exits_130(folder, environment, platform):
+    """Interrupted while a migration runs; the next run doesn't wait for the lock."""
     (folder / "sql/2_slow.sql").write_text("select pg_sleep(3);")
     command = [sys.executable, "-m", "mosaic_deploy", "apply", "--local", "--yes", "-o", "ndjson"]
     process = subprocess.Popen(
@@ -251,7 +251,7 @@ def test_ctrl_c_gives_the_lease_back_and_exits_130(folder, environment, platform
     assert again.returncode == 0, again.stdout
 
 
-def test_an_answer_that_is_not_the_api_is_explained(run, folder):
+def test_a_response_that_is_not_from_the_api_is_explained(run, folder):
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -277,7 +277,7 @@ def test_an_answer_that_is_not_the_api_is_explained(run, folder):
 
 
 def _on_a_terminal(arguments, folder, environment, answer):
-    """Runs with a pseudo-terminal for stdin and stderr; returns the exit code and what was seen."""
+    """Runs with a pseudo-terminal as stdin and stderr. Returns the exit code and the output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "mosaic_deploy", *arguments],
@@ -301,13 +301,13 @@ def _on_a_terminal(arguments, folder, environment, answer):
     return process.returncode, seen.decode()
 
 
-def test_an_empty_environment_is_no_environment_by_accident(run, folder):
+def test_an_empty_environment_option_is_refused(run, folder):
     ended = run("plan", "--local", "--env", "")
     assert ended.returncode == 2
     assert "is empty" in ended.stderr
 
 
-def test_the_key_is_printed_by_local_key_alone(run, folder, platform):
+def test_only_local_key_prints_the_key(run, folder, platform):
     assert run("local", "key").stdout == f"{platform.api_key}\n"
     assert json.loads(run("local", "key", "-o", "json").stdout)["api_key"] == platform.api_key
     for command in (["local", "start"], ["local", "status"], ["local", "status", "-o", "json"]):
@@ -316,8 +316,8 @@ def test_the_key_is_printed_by_local_key_alone(run, folder, platform):
         assert platform.api_key not in ended.stdout + ended.stderr
 
 
-def test_a_rotated_key_is_found_by_local(run, folder, tmp_path):
-    """On a platform of its own: the others' key stays."""
+def test_local_uses_a_rotated_key(run, folder, tmp_path):
+    """On a separate platform, so that the other tests' key stays valid."""
     home = {"MOSAIC_HOME": str(tmp_path / "home")}
     missing = run("local", "key", env=home)
     assert missing.returncode == 1

@@ -1,4 +1,4 @@
-"""Hazards, consent and lint as users meet them."""
+"""Hazards, confirmation and lint, as users run them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shop(run, folder: Path) -> Path:
 
 
 def answered(environment: dict[str, str], cwd: Path, answer: str, *arguments: str) -> tuple[int, str]:
-    """The command at a terminal, where a person types `answer`."""
+    """Runs the command in a terminal and types `answer`."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "mosaic_deploy", *arguments]
     process = subprocess.Popen(
@@ -46,7 +46,7 @@ def answered(environment: dict[str, str], cwd: Path, answer: str, *arguments: st
     return process.wait(timeout=60), seen.decode()
 
 
-def test_the_plan_says_what_hurts_and_how_much(run, shop):
+def test_the_plan_shows_hazards_and_affected_rows(run, shop):
     shown = run("plan", "--local")
     assert (
         "  Hazards\n    destructive sql/2_drop.sql:2:1: drops table t (≈2.1 k rows)  [drop_table]\n"
@@ -60,7 +60,7 @@ def test_the_plan_says_what_hurts_and_how_much(run, shop):
     assert document["policy"] == {"denied": [], "to_confirm": 1, "to_prune": 0}
 
 
-def test_yes_alone_destroys_nothing(run, shop):
+def test_yes_does_not_approve_destroying_data(run, shop):
     refused = run("apply", "--local", "--yes")
     assert refused.returncode == 1
     assert "error[destructive_unconfirmed]" in refused.stderr
@@ -72,7 +72,7 @@ def test_yes_alone_destroys_nothing(run, shop):
 
 @pytest.fixture
 def stranger(run, folder: Path) -> Path:
-    """A live site with a file that nobody here knows of, and a manifest that wants all others gone."""
+    """A live site with an unmanaged file, and a manifest with `prune: all`."""
     (folder / "public/hand.txt").write_text("by hand")
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "public/hand.txt").unlink()
@@ -84,7 +84,7 @@ def stranger(run, folder: Path) -> Path:
     return folder
 
 
-def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
+def test_pruning_needs_the_exact_number(run, stranger):
     shown = run("plan", "--local")
     assert "never deployed from here" in shown.stdout
     assert "confirm with --allow prune=1" in shown.stdout
@@ -99,31 +99,31 @@ def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
 
 
 @pytest.mark.parametrize("given", ["prune", "prune=", "prune=all", "prune=-1", "prune=²", "other"])
-def test_what_allow_cannot_mean(run, folder, given):
+def test_invalid_values_of_allow_are_refused(run, folder, given):
     refused = run("apply", "--local", "--allow", given)
     assert refused.returncode == 2
     assert "use destructive, or prune=N" in refused.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
-def test_a_person_is_asked_about_the_number_also_with_yes(environment, stranger, answer, code):
+def test_pruning_is_confirmed_even_with_yes(environment, stranger, answer, code):
     found, shown = answered(environment, stranger, answer, "apply", "--local", "--yes")
     assert found == code
     assert "Delete 1 file?" in shown
 
 
-def test_allow_alone_is_no_yes(run, shop):
+def test_allow_does_not_replace_yes(run, shop):
     refused = run("apply", "--local", "--allow", "destructive")
     assert refused.returncode == 1
     assert "error[confirmation_required]" in refused.stderr
 
 
-def test_allow_destructive_beforehand(run, shop):
+def test_allow_destructive(run, shop):
     done = run("apply", "--local", "--yes", "--allow", "destructive")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_comment_agrees_to_nothing(run, shop):
+def test_a_comment_does_not_approve_a_hazard(run, shop):
     (shop / "sql/2_drop.sql").write_text("-- mosaic-ignore: drop_table copied away\ndrop table t;\n")
     assert "[drop_table]  mosaic-ignore: copied away" in run("plan", "--local").stdout
     refused = run("apply", "--local", "--yes")
@@ -132,7 +132,7 @@ def test_a_comment_agrees_to_nothing(run, shop):
     assert done.returncode == 0, done.stderr
 
 
-def test_other_silenced_hazards_are_counted(run, shop):
+def test_suppressed_hazards_are_counted(run, shop):
     (shop / "sql/2_drop.sql").write_text(
         "-- mosaic-ignore: int4_key few rows\ncreate table k (id int primary key);\n"
     )
@@ -142,13 +142,13 @@ def test_other_silenced_hazards_are_counted(run, shop):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
-def test_a_person_is_asked_also_with_yes(environment, shop, answer, code):
+def test_destroying_data_is_confirmed_even_with_yes(environment, shop, answer, code):
     found, shown = answered(environment, shop, answer, "apply", "--local", "--yes")
     assert "This destroys data: drops table t (≈2.1 k rows). Apply anyway? [y/N]" in shown
     assert (found, "error[declined]" in shown) == (code, code == 1)
 
 
-def test_what_the_policy_denies_no_option_passes(run, environment, shop):
+def test_no_option_overrides_the_policy(run, environment, shop):
     with (shop / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy: {destructive: deny}\nenvironments: {dev: {policy: {destructive: allow}}}\n")
     assert "Policy: this plan will be refused" in run("plan", "--local").stdout
@@ -189,7 +189,7 @@ def _ways(run, *arguments: str) -> list[tuple[str, bool]]:
     return [(way["command"], way["needs_person"]) for way in error["next_actions"]]
 
 
-def test_what_only_a_person_may_decide_is_marked(run, shop):
+def test_decisions_of_a_person_are_marked(run, shop):
     [(command, needs)] = _ways(run, "apply", "--local", "--yes")
     assert ("--allow destructive" in command, needs) == (True, True)
     told = run("apply", "--local", "--yes").stderr

@@ -42,7 +42,7 @@ def test_sql_prints_rows_in_every_format(run, deployed: Path) -> None:
     assert rows == [["id", "x"], ["1", 'a,"b'], ["2", 'a,"b']]
 
 
-def test_sql_from_a_file_and_from_standard_input(run, deployed: Path) -> None:
+def test_sql_from_a_file_and_from_stdin(run, deployed: Path) -> None:
     (deployed / "q.sql").write_text("select 1 as a;\nselect 2 as b;\n")
     assert _json(run("sql", *HERE, "-f", "q.sql", "-o", "json"))["rows"] == [{"b": 2}]
     assert _json(run("sql", *HERE, "-f", "-", "-o", "json", input="select 3 as c"))["rows"] == [{"c": 3}]
@@ -52,14 +52,14 @@ def test_sql_from_a_file_and_from_standard_input(run, deployed: Path) -> None:
     assert "error[source_unreadable]: can't read no.sql: No such file" in missing.stderr
 
 
-def test_sql_read_only_writes_nothing_and_shows_the_place(run, deployed: Path) -> None:
+def test_sql_read_only_writes_nothing_and_shows_the_location(run, deployed: Path) -> None:
     refused = run("sql", *HERE, "--read-only", "select 1;\ndrop table t")
     assert refused.returncode == 1
     assert "error[sql_not_read_only]: query:2:1: one query at a time" in refused.stderr
     assert _json(run("sql", *HERE, "--read-only", "-o", "json", "table t"))["rows"] == []
 
 
-def test_sqls_error_has_postgresqls_facts(run, deployed: Path) -> None:
+def test_sql_errors_have_the_details_of_postgresql(run, deployed: Path) -> None:
     failed = run("sql", *HERE, "-o", "json", "select * from nothing")
     assert failed.returncode == 1
     assert json.loads(failed.stdout)["error"]["sqlstate"] == "42P01"
@@ -75,7 +75,7 @@ def test_sqls_error_has_postgresqls_facts(run, deployed: Path) -> None:
         ("select\n  1 / 0", None, None),
     ],
 )
-def test_sqls_error_has_its_place(run, deployed: Path, mode, query: str, line, column) -> None:
+def test_sql_errors_have_a_location(run, deployed: Path, mode, query: str, line, column) -> None:
     (deployed / "q.sql").write_text(query)
     failed = run("sql", *HERE, *mode, "-f", "q.sql")
     error = json.loads(run("sql", *HERE, *mode, "-f", "q.sql", "-o", "json").stdout)["error"]
@@ -87,18 +87,18 @@ def test_sqls_error_has_its_place(run, deployed: Path, mode, query: str, line, c
         assert f"      | {' ' * (column - 1)}^\n" in failed.stderr
 
 
-def test_sql_that_is_none_has_its_place(run, deployed: Path) -> None:
+def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
     failed = run("sql", *HERE, "select 1;\nselec 2")
     assert "error[sql_failed]: query:2:1: " in failed.stderr
 
 
-def test_a_link_that_was_sent_is_where_the_output_says(run, deployed: Path) -> None:
+def test_the_suggested_inbox_command_shows_the_link(run, deployed: Path) -> None:
     sent = run("auth", "send-link", "ann@example.org", *HERE, "--redirect", "/index.html")
     assert sent.returncode == 0
     assert "  next: read the email:  mosaic-deploy local inbox --to ann@example.org\n" in sent.stdout
 
 
-def test_the_newest_mails_are_read_at_the_command_line(run, deployed: Path) -> None:
+def test_inbox_shows_the_newest_emails(run, deployed: Path) -> None:
     def send(address: str) -> dict:
         asked = run("auth", "send-link", address, *HERE, "--redirect", "/index.html", "-o", "json")
         return json.loads(asked.stdout)
@@ -121,20 +121,20 @@ def test_the_newest_mails_are_read_at_the_command_line(run, deployed: Path) -> N
 
 
 @pytest.mark.parametrize("mode", [[], ["--read-only"]])
-def test_a_query_is_no_file(run, deployed: Path, mode: list[str]) -> None:
+def test_a_query_has_no_file_location(run, deployed: Path, mode: list[str]) -> None:
     error = json.loads(run("sql", *HERE, *mode, "selec 2", "-o", "json").stdout)["error"]
     assert error["location"] is None
     assert error["message"].startswith("query:1:1: ")
 
 
-def test_a_key_that_is_not_taken_tells_where_one_is(run, platform, folder: Path) -> None:
+def test_a_rejected_key_suggests_where_to_get_one(run, platform, folder: Path) -> None:
     refused = run("login", env={"MOSAIC_API_URL": platform.url}, input="mk_wrong\n")
     assert refused.returncode == 1
     assert "error[unauthorized]" in refused.stderr
     assert "`mosaic-deploy local key` prints the key" in refused.stderr
 
 
-def test_credentials_are_masked_until_they_are_wanted(run, deployed: Path) -> None:
+def test_credentials_are_masked_without_reveal(run, deployed: Path) -> None:
     revealed = _json(run("credentials", *HERE, "--reveal", "-o", "json"))
     assert revealed["password"] in revealed["database_url"]
     for masked in (run("credentials", *HERE), run("credentials", *HERE, "-o", "json")):
@@ -150,7 +150,7 @@ def test_projects_are_listed_and_created(run, folder: Path) -> None:
     assert any(line.startswith(made["id"]) for line in listed.stdout.splitlines())
 
 
-def test_a_project_of_a_name_that_is_taken_is_not_created(run, folder: Path) -> None:
+def test_a_project_with_a_taken_name_is_not_created(run, folder: Path) -> None:
     name = f"it's made twice {folder}"
     made = _json(run("projects", "create", name, *HERE, "-o", "json"))
     again = run("projects", "create", name, *HERE, "-o", "json")
@@ -165,14 +165,14 @@ def test_a_project_of_a_name_that_is_taken_is_not_created(run, folder: Path) -> 
     assert name in [each["name"] for each in _json(run("projects", "list", *HERE, "-o", "json"))["projects"]]
 
 
-def test_what_needs_a_project_says_where_there_is_none(run, folder: Path) -> None:
+def test_a_missing_project_is_reported(run, folder: Path) -> None:
     missing = run("storage", "ls", *HERE)
     assert missing.returncode == 1
     assert "error[project_not_found]" in missing.stderr
     assert "mosaic-deploy apply --local" in missing.stderr
 
 
-def test_storage_is_listed_with_its_use(run, folder: Path) -> None:
+def test_storage_is_listed_with_its_usage(run, folder: Path) -> None:
     (folder / "assets").mkdir()
     (folder / "assets/a b.txt").write_text("12345")
     (folder / "assets/c.txt").write_text("1")
@@ -185,7 +185,7 @@ def test_storage_is_listed_with_its_use(run, folder: Path) -> None:
     assert "used: 6 B of 20 GB" in run("storage", "ls", *HERE).stdout
 
 
-def test_a_sign_in_link_is_sent(run, deployed: Path) -> None:
+def test_a_magic_link_is_sent(run, deployed: Path) -> None:
     nowhere = run("auth", "send-link", "ann@example.com", *HERE)
     assert nowhere.returncode == 1
     assert "auth.magic_link.redirect_url" in nowhere.stderr
@@ -193,7 +193,7 @@ def test_a_sign_in_link_is_sent(run, deployed: Path) -> None:
     assert sent.returncode == 0, sent.stderr
 
 
-def test_history_tells_who_did_what(run, deployed: Path) -> None:
+def test_history_shows_who_deployed_what(run, deployed: Path) -> None:
     (deployed / "public/index.html").write_text("<h1>again")
     assert run("apply", "--local", "--yes").returncode == 0
     newest, first = _json(run("history", *HERE, "-o", "json"))["deploys"]
@@ -202,7 +202,7 @@ def test_history_tells_who_did_what(run, deployed: Path) -> None:
     assert "1 static" in run("history", *HERE, "--limit", "1").stdout
 
 
-def test_history_of_what_was_never_deployed(run, folder: Path) -> None:
+def test_history_without_deploys(run, folder: Path) -> None:
     name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
     assert run("projects", "create", name, *HERE).returncode == 0
     assert run("history", *HERE).stdout == "no deploys yet\n"
@@ -222,10 +222,10 @@ def test_open_prints_the_url(run, deployed: Path) -> None:
     assert run("open", "--print", *HERE).stdout.startswith("http://")
 
 
-def test_open_starts_nothing_where_nobody_looks(
+def test_open_starts_no_browser_without_a_terminal(
     run, environment: dict[str, str], deployed: Path, tmp_path: Path
 ) -> None:
-    """Not a terminal; and a terminal without a screen."""
+    """Without a terminal, and in a terminal without a screen."""
     started = tmp_path / "started"
     browser = tmp_path / "xdg-open"
     browser.write_text(f"#!/bin/sh\necho \"$1\" >> '{started}'\necho noise >&2\n")
@@ -242,7 +242,7 @@ def test_open_starts_nothing_where_nobody_looks(
 
 
 def _opened_on_a_terminal(folder: Path, env: dict[str, str]) -> str:
-    """What `open` writes to a terminal."""
+    """The output of `open` in a terminal."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "mosaic_deploy", "open", *HERE]
     try:
@@ -255,7 +255,7 @@ def _opened_on_a_terminal(folder: Path, env: dict[str, str]) -> str:
         os.close(theirs)
 
 
-def test_a_key_is_tried_before_it_is_kept_and_then_used(run, platform, folder: Path, tmp_path: Path) -> None:
+def test_login_checks_saves_and_uses_the_key(run, platform, folder: Path, tmp_path: Path) -> None:
     env = {"MOSAIC_API_URL": platform.url, "XDG_CONFIG_HOME": str(tmp_path / "config")}
     refused = run("login", env=env, input="mk_wrong\n")
     assert refused.returncode == 1
@@ -280,13 +280,13 @@ def test_a_damaged_key_file_is_named(run, platform, folder: Path, tmp_path: Path
     assert f"can't read {file}: not valid JSON" in failed.stderr
 
 
-def test_doctor_finds_nothing_wrong_here(run, deployed: Path) -> None:
+def test_doctor_is_ok_after_a_deploy(run, deployed: Path) -> None:
     found = run("doctor", *HERE, "-o", "json")
     assert found.returncode == 0
     assert {each["verdict"] for each in json.loads(found.stdout)["findings"]} == {"ok"}
 
 
-def test_doctor_names_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> None:
+def test_doctor_shows_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> None:
     (folder / "mosaic.yaml").write_text("version: 2\n")
     (folder / ".env").write_text("MOSAIC_API_KEY=mk_x\n")
     (folder / ".env").chmod(0o644)
@@ -302,7 +302,7 @@ def test_doctor_names_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> 
     assert "mk_x" not in found.stdout
 
 
-def test_doctor_knows_how_a_project_begins(run, tmp_path: Path) -> None:
+def test_doctor_suggests_init_without_a_manifest(run, tmp_path: Path) -> None:
     (tmp_path / "an app").mkdir()
     found = json.loads(run("doctor", "--in", "an app", "-o", "json").stdout)["findings"]
     cures = {each["subject"]: each["cure"] for each in found}
@@ -310,7 +310,7 @@ def test_doctor_knows_how_a_project_begins(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_ask_the_program(run, shell: str) -> None:
+def test_completion_scripts_call_the_program(run, shell: str) -> None:
     assert "_MOSAIC_DEPLOY_COMPLETE" in run("completion", shell).stdout
 
 
@@ -342,13 +342,13 @@ def test_explain(run) -> None:
         ["sql", "select 1"],
     ],
 )
-def test_a_folder_given_as_other_commands_take_it_is_met_with_the_option(run, words: list[str]) -> None:
+def test_a_path_argument_suggests_the_in_option(run, words: list[str]) -> None:
     refused = run(*words, "my site")
     assert refused.returncode == 2
     assert "Unexpected argument 'my site'. Did you mean --in 'my site'?" in refused.stderr
 
 
-def test_psqls_own_commands_are_not_taken_for_sql(run, folder: Path) -> None:
+def test_psql_meta_commands_are_refused(run, folder: Path) -> None:
     refused = run("sql", "\\d t", *HERE)
     assert refused.returncode == 1
     assert "error[sql_invalid]: query:1:1: \\d is a psql meta-command, not SQL" in refused.stderr
@@ -358,5 +358,5 @@ def test_psqls_own_commands_are_not_taken_for_sql(run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("percent", "shown"), [(12.5, "12.5 %"), (100.0, "100.0 %"), (30005.0, "over the limit"), ("?", "? %")]
 )
-def test_use_beyond_the_limit_is_said_so(percent: object, shown: str) -> None:
+def test_usage_over_the_limit_is_shown(percent: object, shown: str) -> None:
     assert _usage_line({"used": "a", "limit": "b", "percent": percent}) == f"used: a of b ({shown})"

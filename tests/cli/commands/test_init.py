@@ -1,4 +1,4 @@
-"""`mosaic-deploy init`: what it writes is valid, and nothing is lost."""
+"""`mosaic-deploy init`: it writes valid files and overwrites none."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _put(folder: Path, *names: str) -> None:
         file.write_text("create table t (id bigint);" if name.endswith(".sql") else "text")
 
 
-def test_from_nothing_it_deploys(run, tmp_path: Path) -> None:
+def test_an_empty_folder_becomes_a_deployable_project(run, tmp_path: Path) -> None:
     assert run("init", "new", "--name", "<New & shiny>").returncode == 0
     assert "&lt;New &amp; shiny&gt;" in (tmp_path / "new/public/index.html").read_text()
     assert run("apply", "--local", "--yes", "new").returncode == 0
     assert run("apply", "--local", "--yes", "new").stdout.startswith("No changes.")
 
 
-def test_what_is_there_is_found(run, tmp_path: Path) -> None:
+def test_existing_folders_are_detected(run, tmp_path: Path) -> None:
     _put(tmp_path, "db/migrations/001_a.sql", "seeds/01_b.sql", "dist/index.html", "public/index.html")
     _put(tmp_path, "assets/film.mp4", "node_modules/x/migrations/1_x.sql", ".git/1_x.sql")
     ended = run("init", "-o", "json")
@@ -48,7 +48,7 @@ def test_a_site_that_is_not_built_yet(run, tmp_path: Path) -> None:
     assert read_manifest(tmp_path).static is None
 
 
-def test_what_it_makes_is_said(run, tmp_path: Path) -> None:
+def test_created_files_are_listed(run, tmp_path: Path) -> None:
     document = json.loads(run("init", "-o", "json", "new/sub").stdout)
     assert document["made"] == ["new/sub"]
     assert document["written"] == [
@@ -61,7 +61,7 @@ def test_what_it_makes_is_said(run, tmp_path: Path) -> None:
     assert json.loads(run("init", "-o", "json").stdout)["made"] == []
 
 
-def test_a_page_beside_the_manifest_is_told_of(run, tmp_path: Path) -> None:
+def test_a_page_next_to_the_manifest_is_noted(run, tmp_path: Path) -> None:
     _put(tmp_path, "index.html", "style.css")
     said = run("init").stdout
     assert "note: index.html isn't deployed from the project folder" in said
@@ -83,7 +83,7 @@ def _git(folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("ignored", ["", "dist", "*.env\n", ".env", "/.env\n"])
-def test_keys_stay_out_of_git(run, tmp_path: Path, ignored: str) -> None:
+def test_the_env_file_is_ignored_by_git(run, tmp_path: Path, ignored: str) -> None:
     _git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text(ignored)
     written = json.loads(run("init", "-o", "json", "app").stdout)["written"]
@@ -93,26 +93,26 @@ def test_keys_stay_out_of_git(run, tmp_path: Path, ignored: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["dist", "dist\n", ""])
-def test_what_git_ignores_is_added_to(run, tmp_path: Path, before: str) -> None:
+def test_the_env_file_is_added_to_gitignore(run, tmp_path: Path, before: str) -> None:
     _git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text(before)
     assert run("init").returncode == 0
     assert (tmp_path / ".gitignore").read_text().split() == [*before.split(), ".env"]
 
 
-def test_a_key_in_git_is_told_of(run, tmp_path: Path) -> None:
+def test_a_committed_env_file_is_noted(run, tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q")
     (tmp_path / ".env").write_text("MOSAIC_API_KEY=mk_x")
     _git(tmp_path, "add", ".env")
     assert "note: .env is in git:" in run("init").stdout
 
 
-def test_without_git_nothing_is_ignored(run, tmp_path: Path) -> None:
+def test_without_git_there_is_no_gitignore(run, tmp_path: Path) -> None:
     run("init")
     assert not (tmp_path / ".gitignore").exists()
 
 
-def test_a_workflow_for_a_folder_of_a_repository(run, tmp_path: Path) -> None:
+def test_a_workflow_for_a_subfolder_of_a_repository(run, tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q")
     document = json.loads(run("init", "--github", "-o", "json", "apps/my site").stdout)
     assert "../../.github/workflows/mosaic.yml" in document["written"]
@@ -125,7 +125,7 @@ def test_a_workflow_for_a_folder_of_a_repository(run, tmp_path: Path) -> None:
     assert (tmp_path / ".github/workflows/mosaic.yml").read_text() == "ours"
 
 
-def test_a_workflow_for_a_project_that_is_there(run, tmp_path: Path) -> None:
+def test_a_workflow_for_an_existing_project(run, tmp_path: Path) -> None:
     (tmp_path / "mosaic.yml").write_text("mine")
     (tmp_path / "AGENTS.md").write_text("mine")
     document = json.loads(run("init", "--github", "-o", "json").stdout)
@@ -145,7 +145,7 @@ def test_a_workflow_for_a_project_that_is_there(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mosaic.yaml", "mosaic.yml"])
-def test_a_manifest_that_leads_elsewhere_is_one(run, tmp_path: Path, name: str) -> None:
+def test_a_dangling_manifest_link_counts_as_a_manifest(run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("nowhere/yet.yaml")
     assert run("init").returncode == 1
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -164,7 +164,7 @@ def test_nothing_is_overwritten(run, tmp_path: Path) -> None:
     }
 
 
-def test_agents_md_keeps_its_own_words(run, tmp_path: Path) -> None:
+def test_agents_md_keeps_its_other_text(run, tmp_path: Path) -> None:
     (tmp_path / "AGENTS.md").write_text("# Ours\n\nBe kind.\n")
     (tmp_path / ".mosaicignore").write_text("ours")
     assert run("init").returncode == 0
@@ -176,20 +176,20 @@ def test_agents_md_keeps_its_own_words(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["no", "1e3", "a: b", "quote \" and '", "Zoë 🎉", "# x", "~", " led", "-"])
-def test_any_name_is_a_name(run, tmp_path: Path, name: str) -> None:
+def test_any_project_name_is_accepted(run, tmp_path: Path, name: str) -> None:
     ended = run("init", "--name", name)
     assert ended.returncode == 0, ended.stderr
     assert read_manifest(tmp_path).project.name == name.strip()
 
 
-def test_a_folder_that_can_not_be_made_is_named(run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = run("init", "file/new")
     assert refused.returncode == 1
     assert "error[source_unreadable]" in refused.stderr
 
 
-def test_a_survey_changes_nothing(tmp_path: Path) -> None:
+def test_detecting_folders(tmp_path: Path) -> None:
     _put(tmp_path, "a/b/c/1_deep.sql", "a/b/1_sql.sql", "migrations/1_x.sql")
     found = detect_folders(tmp_path)
     assert (found.migrations, found.other_migrations) == ("migrations", ("a/b", "a/b/c"))

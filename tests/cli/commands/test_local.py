@@ -1,4 +1,4 @@
-"""`mosaic-deploy local`: what a person types, on a platform of its own."""
+"""`mosaic-deploy local`, on a separate platform."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_logs(own_home) -> None:
     assert run(own_home, "logs", "-n", "0").stdout == ""
 
 
-def test_logs_go_on(own_home) -> None:
+def test_logs_follow(own_home) -> None:
     following = subprocess.Popen(
         [sys.executable, "-m", "mosaic_deploy", "local", "logs", "-f", "-n", "1"],
         env={**os.environ, "MOSAIC_HOME": str(own_home)}, stdout=subprocess.PIPE, text=True,
@@ -66,12 +66,12 @@ def test_logs_go_on(own_home) -> None:
         following.stdout.close()
 
 
-def test_a_running_platform_is_not_given_another_mail_server(own_home) -> None:
+def test_settings_of_a_running_platform_cannot_change(own_home) -> None:
     refused = run(own_home, "start", "--smtp", "smtp://127.0.0.1/?from=a@b.example")
     assert (refused.returncode, "local stop" in refused.stderr) == (1, True)
 
 
-def test_a_server_of_ones_own_is_for_another_command(tmp_path) -> None:
+def test_database_url_suggests_platform_serve(tmp_path) -> None:
     for given in (
         ["--database-url", "postgresql://u:secret@h/d"],
         ["--database-url=postgresql://u:secret@h/d"],
@@ -82,7 +82,7 @@ def test_a_server_of_ones_own_is_for_another_command(tmp_path) -> None:
         assert "secret" not in refused.stderr
 
 
-def test_a_port_that_is_taken_is_not_exchanged_for_another(own_home, tmp_path) -> None:
+def test_a_taken_port_is_an_error(own_home, tmp_path) -> None:
     home = tmp_path / "other"
     port = run_platform(own_home, "status")["port"]
     refused = run(home, "start", "--port", str(port))
@@ -135,7 +135,7 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
 
 
 def _told_where_a_command_starts_it(home: Path, other: Path, folder: Path) -> None:
-    """`--local` starts it, too: what `local start` would say goes beside what was asked for."""
+    """A command with `--local` starts the platform, and prints the notice of `local start` to stderr."""
     assert run(home, "stop").returncode == 0
     state = json.loads((home / "state.json").read_text())
     port = run_platform(other, "status")["port"]

@@ -1,4 +1,4 @@
-"""`mosaic-deploy login --keyring` and `logout`: the key is in one place, and never lost or left without a word."""
+"""`mosaic-deploy login --keyring` and `logout`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def env(platform, tmp_path: Path, kept: Path) -> dict[str, str]:
     }
 
 
-def test_a_key_in_the_keyring_is_tried_kept_used_and_forgotten(run, platform, env, kept, file) -> None:
+def test_login_with_the_keyring(run, platform, env, kept, file) -> None:
     refused = run("login", "--keyring", env=env, input="mk_wrong\n")
     assert refused.returncode == 1
     assert not kept.exists()
@@ -50,7 +50,7 @@ def test_a_key_in_the_keyring_is_tried_kept_used_and_forgotten(run, platform, en
     assert run("logout", env=env).stdout.startswith("No API key saved for")
 
 
-def test_a_key_is_in_one_place(run, platform, env, kept, file) -> None:
+def test_the_key_is_stored_in_one_place(run, platform, env, kept, file) -> None:
     key = f"{platform.api_key}\n"
     assert run("login", env=env, input=key).returncode == 0
     assert platform.api_key in file.read_text()
@@ -61,7 +61,7 @@ def test_a_key_is_in_one_place(run, platform, env, kept, file) -> None:
     assert platform.api_key not in kept.read_text()
 
 
-def test_the_environment_counts_more(run, platform, env, tmp_path: Path) -> None:
+def test_the_environment_overrides_the_saved_key(run, platform, env, tmp_path: Path) -> None:
     run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
     (tmp_path / ".env").write_text("MOSAIC_API_KEY=mk_wrong\n")
     assert "error[unauthorized]" in run("projects", "list", env=env).stderr
@@ -69,7 +69,7 @@ def test_the_environment_counts_more(run, platform, env, tmp_path: Path) -> None
     assert run("projects", "list", env=whole).returncode == 0
 
 
-def test_a_locked_keyring_is_no_missing_key(run, platform, env, kept, file) -> None:
+def test_a_locked_keyring_is_not_a_missing_key(run, platform, env, kept, file) -> None:
     run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
     kept.with_name("locked").touch()
     for command in (["projects", "list"], ["logout"]):
@@ -82,7 +82,7 @@ def test_a_locked_keyring_is_no_missing_key(run, platform, env, kept, file) -> N
     assert run("projects", "list", env=env).returncode == 0
 
 
-def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> None:
+def test_a_keyring_that_stores_nothing_is_an_error(run, platform, env, file) -> None:
     for backend, said in (
         ("null", "didn't store the key"),
         ("fail", "can't save the key in the system keyring: No recommended"),
@@ -95,20 +95,20 @@ def test_a_keyring_that_keeps_nothing_is_found_out(run, platform, env, file) -> 
         assert not file.exists()
 
 
-def test_a_key_that_the_file_does_not_tell_of_is_forgotten_too(run, platform, env, kept, file) -> None:
+def test_logout_deletes_a_key_that_only_the_keyring_has(run, platform, env, kept, file) -> None:
     run("login", "--keyring", env=env, input=f"{platform.api_key}\n")
     file.unlink()
     assert run("logout", env=env).stdout == f"Logged out. API key for {platform.url} deleted\n"
     assert platform.api_key not in kept.read_text()
 
 
-def test_logout_needs_no_keyring_that_was_never_asked_for(run, platform, env, kept) -> None:
+def test_logout_does_not_open_an_unused_keyring(run, platform, env, kept) -> None:
     run("login", env=env, input=f"{platform.api_key}\n")
     kept.with_name("locked").touch()
     assert run("logout", env=env).stdout == f"Logged out. API key for {platform.url} deleted\n"
 
 
-def test_without_the_package_it_says_what_installs_it(run, env, tmp_path: Path) -> None:
+def test_a_missing_keyring_package_suggests_its_installation(run, env, tmp_path: Path) -> None:
     hidden = "import sys\nsys.modules['keyring'] = None\n"
     (tmp_path / "sitecustomize.py").write_text(hidden)
     failed = run("login", "--keyring", env={**env, "PYTHONPATH": str(tmp_path)}, input="mk_x\n")

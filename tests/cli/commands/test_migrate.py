@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def sql(folder, run):
-    """The project's database, asked over the API."""
+    """Runs SQL in the project's database."""
     import httpx
 
     def ask(query: str) -> list[dict[str, object]]:
@@ -32,7 +32,7 @@ def columns(text: str) -> list[list[str]]:
     return [line.split()[:3] for line in table.splitlines() if ".sql" in line]
 
 
-def test_new_goes_on_in_the_folders_style(run, folder):
+def test_new_continues_the_numbering_style(run, folder):
     assert run("migrate", "new", "Add price & stock").stdout == "sql/2_add_price_stock.sql\n"
     text = (folder / "sql/2_add_price_stock.sql").read_text()
     assert [line[:3] for line in text.splitlines() if line] == ["-- ", "-- "]
@@ -45,7 +45,7 @@ def test_new_goes_on_in_the_folders_style(run, folder):
     assert "no letter or digit" in refused.stderr
 
 
-def test_new_needs_a_folder_to_put_it_in(run, folder):
+def test_new_needs_a_migrations_folder(run, folder):
     text = (folder / "mosaic.yaml").read_text()
     (folder / "mosaic.yaml").write_text(text.partition("database:")[0])
     ended = run("migrate", "new", "a")
@@ -78,7 +78,7 @@ def test_status_then_edit_then_repair(run, folder):
     )
 
 
-def test_a_repair_that_would_be_a_guess(run, folder):
+def test_an_ambiguous_repair_is_refused(run, folder):
     assert run("apply", "--local", "--yes").returncode == 0
     ended = run("migrate", "repair", "--forget", "1", "--local", "--yes")
     assert ended.returncode == 1
@@ -87,7 +87,7 @@ def test_a_repair_that_would_be_a_guess(run, folder):
         assert run("migrate", "repair", wrong, "--local").returncode == 2
 
 
-def test_rollback_asks_undoes_and_can_go_forward_again(run, folder):
+def test_rollback_and_apply_again(run, folder):
     (folder / "sql/2_u.sql").write_text(
         "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;\n"
     )
@@ -132,7 +132,7 @@ def test_the_policy_denies_a_rollback(run, folder):
     assert "error[policy_denied]" in ended.stderr
 
 
-def test_commands_in_hints_mean_the_same_project(run, folder):
+def test_commands_in_hints_select_the_same_project(run, folder):
     with (folder / "mosaic.yaml").open("a") as manifest:
         manifest.write("environments: {dev: {}}\n")
     scope = ("--local", "--env", "dev", str(folder))
@@ -147,7 +147,7 @@ def test_commands_in_hints_mean_the_same_project(run, folder):
     assert f"mosaic-deploy migrate repair --forget 1 {flags}\n" in gone.stderr
 
 
-def test_a_file_of_one_statement_outside_a_transaction_is_said_to_be_so(run, folder):
+def test_a_step_outside_a_transaction_is_shown(run, folder):
     (folder / "sql/2_i.sql").write_text("create index concurrently i on t (id);")
     shown = run("plan", "--local").stdout
     assert "2_i.sql runs outside a transaction" in shown
@@ -165,7 +165,7 @@ def test_a_failed_index_in_status(run, folder):
     assert document["cause"].startswith("sql/2_i.sql:1:35: ")
 
 
-def test_a_cause_is_of_the_migration_that_failed_and_while_it_stands(run, folder):
+def test_the_cause_is_shown_for_the_failed_migration_until_fixed(run, folder):
     (folder / "sql/2_i.sql").write_text("create index concurrently i on t (nope);")
 
     def causes() -> dict[str, bool]:
@@ -181,7 +181,7 @@ def test_a_cause_is_of_the_migration_that_failed_and_while_it_stands(run, folder
     assert causes() == {"applied": False, "edited": False}
 
 
-def test_baseline_of_a_database_that_has_the_schema(run, folder, sql):
+def test_baseline(run, folder, sql):
     (folder / "public").rename(folder / "site")
     manifest = (folder / "mosaic.yaml").read_text()
     (folder / "mosaic.yaml").write_text(manifest.partition("static:")[0] + "static:\n  dir: site\n")
@@ -211,7 +211,7 @@ def test_import_from_another_tool(run, folder, sql):
     assert run("migrate", "import", "liquibase", "--local").returncode == 2
 
 
-def test_a_first_migration_that_meets_what_is_there_names_the_ways_to_adopt_it(run, folder: Path) -> None:
+def test_an_existing_schema_suggests_baseline_and_import(run, folder: Path) -> None:
     assert run("apply", "--local", "--yes", "--only", "static").returncode == 0
     assert run("sql", "--local", "create table t (id int)").returncode == 0
     failed = run("apply", "--local", "--yes")

@@ -1,4 +1,4 @@
-"""What validate, plan and apply say of files: secrets, sizes, names, what is left out."""
+"""How validate, plan and apply check files: secrets, sizes, names, skipped files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ URL = "postgres://app:" + SECRET[:20] + "@db.prod/app"
 
 @pytest.mark.parametrize("command", [["validate"], ["plan", "--local"], ["apply", "--local", "--yes"]])
 @pytest.mark.parametrize("form", ["text", "json", "ndjson"])
-def test_a_secret_stops_every_command_and_is_shown_in_no_format(run, folder, command, form):
+def test_a_secret_stops_every_command_and_is_never_shown(run, folder, command, form):
     (folder / "public/app.js").write_text(f"// é {URL}\nlet key = '{KEY}'\n")
     ended = run(*command, "--output", form, env={"MOSAIC_DEBUG": "1"})
     assert ended.returncode == 1
@@ -34,7 +34,7 @@ def test_a_secret_stops_every_command_and_is_shown_in_no_format(run, folder, com
         ]
 
 
-def test_a_second_manifest_beside_the_one_that_is_read_is_told(run, folder):
+def test_a_second_manifest_is_noted(run, folder):
     (folder / "mosaic.yml").write_text("version: 1\nproject:\n  name: another\n")
     document = json.loads(run("validate", "-o", "json").stdout)
     assert [note["code"] for note in document["notes"]] == ["manifest_twice"]
@@ -42,7 +42,7 @@ def test_a_second_manifest_beside_the_one_that_is_read_is_told(run, folder):
     assert json.loads(run("validate", "mosaic.yml", "-o", "json").stdout)["notes"] == []
 
 
-def test_a_migration_that_would_change_the_ledger_is_refused_everywhere(run, folder):
+def test_a_migration_that_changes_the_tracking_tables_is_refused(run, folder):
     (folder / "sql/2_gone.sql").write_text("create table x (id int);\nDROP SCHEMA mosaic_deploy CASCADE;\n")
     for command in (["validate"], ["migrate", "lint"], ["plan", "--local"], ["apply", "--local", "--yes"]):
         ended = run(*command)
@@ -60,7 +60,7 @@ def test_an_allowed_secret_passes(run, folder):
     assert run("validate").returncode == 0
 
 
-def test_secrets_of_both_sections_come_at_once(run, folder):
+def test_secrets_of_both_sections_are_reported_together(run, folder):
     (folder / "public/a.js").write_text(KEY)
     (folder / "assets").mkdir()
     (folder / "assets/b.bin").write_text(KEY)
@@ -74,8 +74,8 @@ def test_secrets_of_both_sections_come_at_once(run, folder):
     assert "static.allow_secrets or storage.allow_secrets" in said
 
 
-def test_a_static_file_larger_than_this_platform_takes_is_found_before_anything_is_sent(run, folder):
-    """The limit is the platform's own, and no other's: whoever asks none knows of none."""
+def test_a_too_large_static_file_is_found_before_uploading(run, folder):
+    """The limit comes from the platform, so `validate` doesn't know it."""
     with (folder / "public/big.json").open("wb") as file:
         os.truncate(file.fileno(), 25 * 1024 * 1024 + 1)
     assert run("validate").returncode == 0
@@ -90,7 +90,7 @@ def test_a_static_file_larger_than_this_platform_takes_is_found_before_anything_
     assert run("plan", "--local").returncode == 0
 
 
-def test_kinds_that_are_not_served_are_found_with_the_ways_round(run, folder):
+def test_unsupported_file_types_are_found_with_hints(run, folder):
     (folder / "public/font.woff2").write_bytes(b"\0")
     ended = run("validate")
     assert ended.returncode == 1
@@ -99,7 +99,7 @@ def test_kinds_that_are_not_served_are_found_with_the_ways_round(run, folder):
     assert "storage" in ended.stderr
 
 
-def test_validate_says_what_was_left_out_and_what_to_know(run, folder):
+def test_validate_shows_skipped_files_and_notes(run, folder):
     (folder / ".mosaicignore").write_text("*.map\npublic/drafts\n")
     for name in ("a.js.map", "drafts/b.html", "drafts/c.html", "Logo.png", "logo.png"):
         (folder / "public" / name).parent.mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ def test_validate_says_what_was_left_out_and_what_to_know(run, folder):
     assert "static: 2 excluded by .mosaicignore" in planned
 
 
-def test_bad_patterns_are_shown_where_they_stand(run, folder):
+def test_invalid_patterns_have_a_location(run, folder):
     (folder / ".mosaicignore").write_text("*.map\n[z-a]\n")
     said = run("validate").stderr
     assert ".mosaicignore:2:1 invalid pattern" in said
@@ -135,7 +135,7 @@ def test_bad_patterns_are_shown_where_they_stand(run, folder):
     assert "mosaic.yaml:6:22 static.exclude[1]: invalid pattern" in said
 
 
-def test_the_cache_is_where_the_variable_says_and_losing_it_is_no_error(run, folder, tmp_path):
+def test_the_cache_folder_can_be_set_and_deleted(run, folder, tmp_path):
     assert run("validate", env={"MOSAIC_CACHE": str(tmp_path / "here")}).returncode == 0
     os.utime(folder / "public/index.html", (0, 0))
     (tmp_path / "file").write_text("")
@@ -166,7 +166,7 @@ def _told(error: dict) -> set[tuple[str, str, str]]:
     return {(p.get("code", error["code"]), p["location"]["file"], p["message"]) for p in error["problems"]}
 
 
-def test_mistakes_of_all_kinds_come_at_once(run, folder):
+def test_errors_of_all_kinds_are_reported_together(run, folder):
     _everything_wrong(folder)
     error = json.loads(run("validate", "-o", "json").stdout)["error"]
     told = _told(error)
@@ -184,7 +184,7 @@ def test_mistakes_of_all_kinds_come_at_once(run, folder):
     assert _told(planned) == FILES
 
 
-def test_mistakes_of_the_manifest_come_with_those_of_the_files_it_names(run, folder):
+def test_manifest_errors_are_reported_with_file_errors(run, folder):
     _everything_wrong(folder)
     with (folder / "mosaic.yaml").open("a") as file:
         file.write("colour: red\nverify:\n  http: 5\n")
@@ -196,8 +196,8 @@ def test_mistakes_of_the_manifest_come_with_those_of_the_files_it_names(run, fol
     assert len([p for p in error["problems"] if "syntax" in p["message"]]) == 2
 
 
-def test_a_section_with_a_mistake_is_not_read_for_more(run, folder):
-    """Without the pattern that is misspelled, files would be told that were never meant."""
+def test_the_files_of_an_invalid_section_are_not_checked(run, folder):
+    """Without the misspelled pattern, files would be reported that are excluded."""
     (folder / "public/paper.pdf").write_bytes(b"%PDF")
     (folder / "sql/2_bad.sql").write_text("creat table x (id int);")
     text = (folder / "mosaic.yaml").read_text()
@@ -209,7 +209,7 @@ def test_a_section_with_a_mistake_is_not_read_for_more(run, folder):
     ]
 
 
-def test_of_a_manifest_that_is_no_yaml_only_that_is_told(run, folder):
+def test_invalid_yaml_is_the_only_error(run, folder):
     _everything_wrong(folder)
     (folder / "mosaic.yaml").write_text("version: 1\nstatic: {dir: public\n")
     error = json.loads(run("validate", "-o", "json").stdout)["error"]

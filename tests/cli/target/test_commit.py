@@ -1,4 +1,4 @@
-"""The commit that a deploy is recorded with is git's own answer."""
+"""The commit recorded for a deploy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_as_git_says(repository: Path, tmp_path: Path) -> None:
+def test_the_commit_is_that_of_git(repository: Path, tmp_path: Path) -> None:
     (repository / "apps/site").mkdir(parents=True)
     head = _git(repository, "rev-parse", "HEAD")
     assert read_commit(repository / "apps/site", {}) == head
@@ -38,23 +38,23 @@ def test_as_git_says(repository: Path, tmp_path: Path) -> None:
     assert read_commit(repository, {}) == head
 
 
-def test_a_pipelines_commit_counts_more(repository: Path) -> None:
+def test_the_commit_of_the_ci_run_takes_precedence(repository: Path) -> None:
     assert read_commit(repository, {"GITHUB_SHA": "a" * 40}) == "a" * 40
     assert read_commit(repository, {"GITHUB_SHA": "$(rm)"}) == _git(repository, "rev-parse", "HEAD")
 
 
 @pytest.mark.parametrize("content", ["", "gitdir: /nowhere", "\0"])
-def test_what_is_no_repository_has_none(tmp_path: Path, content: str) -> None:
+def test_a_broken_repository_has_no_commit(tmp_path: Path, content: str) -> None:
     (tmp_path / ".git").write_text(content)
     assert read_commit(tmp_path, {}) is None
 
 
-def test_an_empty_repository_has_none(tmp_path: Path) -> None:
+def test_an_empty_repository_has_no_commit(tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q")
     assert read_commit(tmp_path, {}) is None
 
 
-def test_history_has_it(run, folder: Path) -> None:
+def test_history_shows_the_commit(run, folder: Path) -> None:
     _git(folder, "init", "-q")
     _git(folder, "add", ".")
     _git(folder, "commit", "-q", "-m", "one")

@@ -1,4 +1,4 @@
-"""Who deploys, and whether such a one still runs."""
+"""Lock holders, and whether they are still running."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from mosaic_deploy.cli.target.identity import current_process, holder, holder_is_gone
 
 
-def test_a_process_that_runs_is_not_gone() -> None:
+def test_a_running_process_is_not_gone() -> None:
     assert holder({}).endswith(f"@{socket.gethostname()} (pid {os.getpid()})")
     assert not holder_is_gone(holder({}))
 
 
-def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypatch) -> None:
+def test_an_ended_process_is_gone_without_proc(monkeypatch) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
@@ -33,6 +33,6 @@ def test_a_process_that_has_ended_is_gone_where_nothing_better_is_known(monkeypa
     "", "GitHub Actions a/b run 7", "ada@elsewhere (pid 99999999)", "ada@{host} (pid 0)", "ada@{host} (pid x)",
     "ada@{host} (pid 999999999999999)",
 ])  # fmt: skip
-def test_nobody_else_is_known_to_be_gone(name: str, monkeypatch) -> None:
+def test_other_holders_are_not_known_to_be_gone(name: str, monkeypatch) -> None:
     monkeypatch.setattr("mosaic_deploy.cli.target.identity.current_process", dict)
     assert not holder_is_gone(name.replace("{host}", socket.gethostname()))

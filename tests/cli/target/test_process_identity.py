@@ -1,4 +1,4 @@
-"""Whether a process has ended: said only where it is certain."""
+"""Whether a process has certainly ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TELL = "import json, sys; from mosaic_deploy.cli.target.identity import own_pro
 
 @pytest.fixture
 def other() -> Iterator[subprocess.Popen[str]]:
-    """A process that has told of itself in its first line, and waits to be killed."""
+    """A process that prints its identity and waits to be killed."""
     command = [sys.executable, "-c", f"{_TELL}; sys.stdin.read()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -33,18 +33,18 @@ def told(process: subprocess.Popen[str]) -> dict[str, object]:
     return found
 
 
-def test_what_runs_has_not_ended(other) -> None:
+def test_a_running_process_has_not_ended(other) -> None:
     assert not has_ended(current_process())
     assert not has_ended(told(other))
 
 
-def test_what_stands_still_has_not_ended(other) -> None:
+def test_a_stopped_process_has_not_ended(other) -> None:
     process = told(other)
     other.send_signal(signal.SIGSTOP)
     assert not has_ended(process)
 
 
-def test_what_was_killed_has_ended_also_while_nobody_has_collected_it(other) -> None:
+def test_a_killed_process_has_ended_even_as_a_zombie(other) -> None:
     process = told(other)
     other.kill()
     # WNOWAIT leaves the zombie.
@@ -54,7 +54,7 @@ def test_what_was_killed_has_ended_also_while_nobody_has_collected_it(other) -> 
     assert has_ended(process)
 
 
-def test_another_process_of_the_same_number_is_another(other) -> None:
+def test_a_reused_process_id_is_another_process(other) -> None:
     process = told(other)
     started = process["started"]
     assert isinstance(started, int)
@@ -62,8 +62,8 @@ def test_another_process_of_the_same_number_is_another(other) -> None:
 
 
 @pytest.mark.parametrize("field", ["host", "boot", "namespaces", "pid", "started"])
-def test_of_another_place_nothing_is_said(other, field: str) -> None:
-    """Another machine, another boot, another container, or a record that lacks something."""
+def test_processes_elsewhere_are_unknown(other, field: str) -> None:
+    """Another machine, boot or container, or an incomplete record."""
     process = told(other)
     other.kill()
     other.wait()
@@ -72,13 +72,13 @@ def test_of_another_place_nothing_is_said(other, field: str) -> None:
     assert not has_ended({name: value for name, value in process.items() if name != field})
 
 
-def test_of_a_process_that_told_nothing_nothing_is_said() -> None:
+def test_an_unidentified_process_is_unknown() -> None:
     assert not has_ended({})
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="namespaces need root")
-def test_in_another_namespace_of_numbers_it_is_not_looked_for(other) -> None:
-    """A container that shares the machine's name and boot doesn't see our processes, and doesn't take that for an end."""
+def test_another_pid_namespace_is_unknown(other) -> None:
+    """A container with the same host name and boot ID doesn't see our processes, which doesn't mean that they ended."""
     process = told(other)
     ask = f"import json, sys; from mosaic_deploy.cli.target.identity import ended; print(ended(json.loads({json.dumps(process)!r})))"
     inside = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", ask]
@@ -89,7 +89,7 @@ def test_in_another_namespace_of_numbers_it_is_not_looked_for(other) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="namespaces need root")
-def test_with_the_proc_of_another_namespace_a_process_tells_nothing() -> None:
+def test_proc_of_another_namespace_identifies_nothing() -> None:
     inside = ["unshare", "--pid", "--fork", sys.executable, "-c", _TELL]
     done = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:

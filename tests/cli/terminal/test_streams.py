@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or no longer read, and arguments of any bytes: never a traceback."""
+"""Closed, full and unread streams, and arguments of any bytes, never cause a traceback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = ["migrate", "local", "projects", "ci", "storage", "auth", "platform"]
 
 @pytest.fixture
 def shell(tmp_path: Path, environment: dict[str, str]):
-    """Runs `mosaic-deploy` with redirections, as a shell has them."""
+    """Runs `mosaic-deploy` in a shell with redirections."""
 
     def call(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         script = 'm() { "$PYTHON" -m mosaic_deploy "$@"; }\n' + line
@@ -34,7 +34,7 @@ def shell(tmp_path: Path, environment: dict[str, str]):
     return call
 
 
-def test_alone_it_shows_its_help(run):
+def test_no_arguments_show_the_help(run):
     ended = run()
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("Usage: mosaic-deploy [OPTIONS] COMMAND")
@@ -58,14 +58,14 @@ def test_an_option_before_the_command_is_one_document(run, before, option):
 
 
 @pytest.mark.parametrize("arguments", [["--output"], ["plan", "--output"], ["plan", "-o", ""], ["--verson"]])
-def test_half_an_option_is_a_usage_error(run, arguments):
+def test_an_incomplete_option_is_a_usage_error(run, arguments):
     ended = run(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("line", ["m --help | true", "m schema | true", "m | true", "m 2>&1 | true"])
-def test_a_reader_that_went_away_is_no_news(shell, line):
+def test_a_closed_pipe_is_not_reported(shell, line):
     stderr = shell(line).stderr
     assert stderr == "" or stderr.startswith("Usage:")
     assert "BrokenPipe" not in stderr
@@ -73,7 +73,7 @@ def test_a_reader_that_went_away_is_no_news(shell, line):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("command", ["--version", "schema", "validate nowhere -o json", "explain lock_held"])
-def test_a_full_disk_is_said(shell, command):
+def test_a_full_disk_is_reported(shell, command):
     ended = shell(f"m {command} > /dev/full")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
@@ -93,22 +93,22 @@ def test_a_full_disk_is_said(shell, command):
         ("m login <&-", 1),
     ],
 )
-def test_a_closed_stream_leads_nowhere(shell, line, code):
+def test_closed_streams_are_ignored(shell, line, code):
     ended = shell(line)
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
     assert "defect" not in ended.stderr
 
 
-def test_a_closed_stdout_is_not_mistaken_for_a_file(shell, folder):
-    """Else the next file that is opened has the number of stdout, and gets what is printed."""
+def test_output_to_a_closed_stdout_goes_into_no_file(shell, folder):
+    """Otherwise the next opened file would get the number of stdout, and the output."""
     assert shell("m init made >&- 2>&-").returncode == 0
     assert (folder / "made/mosaic.yaml").read_text().startswith("# yaml-language-server")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 @pytest.mark.parametrize("command", ["validate", "plan --local", "migrate lint", "init --name x"])
-def test_bytes_that_are_no_text(shell, command, encoding):
+def test_undecodable_bytes_are_escaped(shell, command, encoding):
     ended = shell(f"touch $'no\\xff'; m {command} -o json $'no\\xff/é…🎉'", PYTHONIOENCODING=encoding)
     assert json.loads(ended.stdout)["type"] == "error"
     assert "Traceback" not in ended.stderr
@@ -127,7 +127,7 @@ def test_arguments_of_any_bytes(tmp_path, environment, arguments):
     assert b"Error: " in ended.stderr or b"error[usage]: " in ended.stderr
 
 
-def test_an_apply_whose_reader_went_away_gives_its_lease_back(shell, run, folder):
+def test_an_apply_with_a_closed_pipe_releases_the_lock(shell, run, folder):
     shell("m apply --local --yes -o ndjson | true")
     ended = run("apply", "--local", "--yes", "--lock-timeout", "0")
     assert ended.returncode == 0, ended.stderr

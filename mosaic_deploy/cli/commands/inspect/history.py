@@ -36,7 +36,7 @@ def history(
     limit: int,
     target_options: TargetOptions,
 ) -> None:
-    """Show the deployment history: when, who, commit, result and changes.
+    """Show the deployment history. Lists time, user, environment, commit, result and changes.
 
     \b
     Examples:

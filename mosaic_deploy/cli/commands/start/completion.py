@@ -12,8 +12,9 @@ from mosaic_deploy.cli.render.screen import Screen
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a shell completion script. Save it to a file and source that in ~/.bashrc or ~/.zshrc;
-    fish reads ~/.config/fish/completions/mosaic-deploy.fish.
+    """Print a shell completion script. Save it to a file and source that in ~/.bashrc or ~/.zshrc.
+
+    For fish, save it as mosaic-deploy.fish in ~/.config/fish/completions.
 
     \b
     Example:
