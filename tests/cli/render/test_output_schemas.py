@@ -134,7 +134,7 @@ def _check_answer(name: str, document: dict) -> None:
 
 FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error",
             "still", "held"}  # fmt: skip
-"""What only a command that goes on tells."""
+"""Types that only `watch` and `dev` print."""
 
 
 def test_every_line_of_dev_matches_the_schema(folder: Path, platform, run, watching) -> None:  # noqa: F811
