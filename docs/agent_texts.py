@@ -30,7 +30,6 @@ _SKILL_EXCLUDES = frozenset({"platform", "completion", "dev", "watch", "login", 
 """Commands that the skill leaves out: for people, for servers, or long-running."""
 _RETRYABLE = {"plan_stale": "by `apply` with a manifest: yes; with a saved plan or over MCP: no"}
 """Codes that are retryable in some situations only."""
-_ERROR_LINE = re.compile(r"(\w+) {2,}([a-z_]+) {2,}(\S.*)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
@@ -131,20 +130,20 @@ def _usage(name: str, command: click.Command) -> str:
 
 def _help(command: click.Command) -> str:
     """The first sentence of a command's help."""
-    text = " ".join((command.help or "").split("\n\n")[0].split())
-    return text.partition(". ")[0].rstrip(".") + "."
+    return _first_sentence(command.help or "")
 
 
 def _codes() -> Iterator[tuple[str, str, str]]:
-    """(code, meaning, retryable) from the tree in errors' docstring."""
-    kinds = {kind.__name__: kind for kind in errors.all_errors()}
-    for name, code, meaning in _ERROR_LINE.findall(errors.__doc__ or ""):
-        sentence = meaning if meaning.endswith("…") else f"{meaning.rstrip('.')}."
-        yield (
-            code,
-            f"{sentence[0].upper()}{sentence[1:]}",
-            _RETRYABLE.get(code) or ("yes" if kinds[name].retryable else "no"),
-        )
+    """(code, meaning, retryable) of every error, from its class."""
+    for kind in errors.all_errors():
+        if not kind.__subclasses__():
+            retryable = _RETRYABLE.get(kind.code) or ("yes" if kind.retryable else "no")
+            yield kind.code, _first_sentence(kind.__doc__ or ""), retryable
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = " ".join(text.split("\n\n", maxsplit=1)[0].split())
+    return paragraph.partition(". ")[0].rstrip(".") + "."
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
@@ -171,8 +170,7 @@ def _kind(field: dict[str, Any]) -> str:
 
 def _schema_line(name: str) -> str:
     schema = read_schema(f"{name}.schema.json")
-    sentence = schema["description"].partition(". ")[0].rstrip(".")
-    return f"- [{name}.schema.json](schemas/{name}.schema.json): {sentence}."
+    return f"- [{name}.schema.json](schemas/{name}.schema.json): {_first_sentence(schema['description'])}"
 
 
 def _about(page: str) -> str:

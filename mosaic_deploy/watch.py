@@ -1,4 +1,4 @@
-"""A generator of settled sets of edits: what was saved, told once it stands still."""
+"""Watches a project's files and yields sets of edits, each once editors and build tools have finished writing."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
 
 Edits = frozenset[str]
-"""Paths below the project folder, `/`-separated: files, and folders of which more can't be said."""
+"""`/`-separated paths below the project folder: files, and folders whose changed files aren't known."""
 
 _DEBOUNCE_MS = 35
-"""Milliseconds without an event after which a few edits stand still: an editor's second write comes sooner."""
+"""Milliseconds without an event that end a few edits: an editor's second write comes sooner."""
 _QUIET_MANY = 0.25
-"""Seconds of quiet after many edits: a checkout, or a build tool, is at work."""
+"""Seconds to wait for more after many edits, as a checkout or a build tool makes them."""
 _MANY_EDITS = 8
 _QUIET_NEW = 0.1
-"""Seconds of quiet after new files, which seldom come alone."""
+"""Seconds to wait for more after a new file: there are often several."""
 _QUIET_DELETED = 2.0
-"""Seconds after which a file that isn't there any more was deleted, and isn't being written anew."""
+"""Seconds to wait for a missing file to be written again; then it counts as deleted."""
 _MAX_DELAY = 15.0
-"""Seconds after which a set is told although edits go on."""
+"""Seconds after which a set is yielded even if edits continue."""
 _TICK_SECONDS = 0.2
-"""Seconds between two looks at the few files that are looked at, and not listened to."""
+"""Seconds between two checks of single files, which aren't listened to."""
 _POLL_INTERVAL = 0.3
-"""Seconds between two looks at everything, where polling is asked for."""
+"""Seconds between two checks of everything with --poll."""
 _IGNORE_PERMISSION_DENIED = False
-"""watchfiles' `ignore_permission_denied`: true lets it swallow every error, also that no watch is left."""
+"""For watchfiles. True would make it swallow all errors, also that the limit of watches is reached."""
 _IGNORED_NAMES = frozenset(name.lower() for name in ALWAYS_LEFT_OUT) - {IGNORE_FILE}
 
 Stamp = tuple[int, ...] | None
@@ -45,7 +45,7 @@ Stamp = tuple[int, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class WatchedPaths:
-    """What is watched below `root`: `folders` as a whole, and single `files`, there or not."""
+    """Below `root`: `folders` with all their content, and single `files`, which may not exist yet."""
 
     root: Path
     folders: tuple[str, ...]
@@ -53,51 +53,54 @@ class WatchedPaths:
 
 
 def watched_paths(manifest: Manifest) -> WatchedPaths:
-    """All that a deploy of this manifest reads."""
+    """Everything that a deploy of this manifest reads."""
     root = manifest.root
     database = manifest.database
-    named = [
+    configured = [
         *([manifest.static.dir] if manifest.static else []),
         *([manifest.storage.dir] if manifest.storage else []),
         *([database.migrations] if database and database.migrations else []),
         *(database.seeds if database else ()),
     ]
-    names = list(dict.fromkeys(os.path.normpath(name) for name in named))
+    names = list(dict.fromkeys(os.path.normpath(name) for name in configured))
     files = [name for name in names if (root / name).is_file()]
     folders = [name for name in names if name not in files]
-    ignoring = dict.fromkeys(f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name))
+    ignore_files = dict.fromkeys(
+        f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name)
+    )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
-    return WatchedPaths(root, outermost, (manifest.file.name, ".env", *files, *ignoring))
+    return WatchedPaths(root, outermost, (manifest.file.name, ".env", *files, *ignore_files))
 
 
 def watch_edits(
-    what: WatchedPaths, *, poll: bool = False, deployed: Callable[[str], bool] = lambda _: False
+    paths: WatchedPaths, *, poll: bool = False, deployed: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Edits]:
-    """Sets of edits, merged while the caller is busy with the one before.
+    """Yields sets of edits; edits made while the caller is busy are in the next one.
 
-    The first set is empty, and nothing is missed from then on; an empty one comes about every fifth of a second,
-    so that the caller can see to other things. What `deployed` names and isn't there is waited for: it may be
-    written anew. `poll` compares time stamps, for file systems that tell nothing. Raises WatchFailed, and
-    KeyboardInterrupt where a signal's handler does.
+    The first set is empty, and no edit is missed from then on. Later, an empty set comes about five times a second so
+    that the caller can do other things. If a file that is `deployed` disappears, it may be about to be written again,
+    so its set comes late. `poll` compares timestamps, for file systems without events. Raises WatchFailed, and
+    KeyboardInterrupt on an interrupt.
     """
-    listener = _EditListener(what, deployed, poll=poll)
+    listener = _EditListener(paths, deployed, poll=poll)
     yield frozenset()
     while True:
-        yield listener.watch_edits()
+        yield listener.next_edits()
 
 
 class _EditListener:
-    """Listens to folders, and looks at single files and at whether the folders are still the same."""
+    """Listens to folders; checks single files, and whether the folders have been replaced."""
 
-    def __init__(self, what: WatchedPaths, deployed: Callable[[str], bool], *, poll: bool) -> None:
-        self._paths = what
+    def __init__(self, paths: WatchedPaths, deployed: Callable[[str], bool], *, poll: bool) -> None:
+        self._paths = paths
         self._poll = poll
         self._deployed = deployed
-        self._root = os.path.realpath(what.root)
+        self._root = os.path.realpath(paths.root)
         self._stamps = self._read_stamps()
         self._listener = self._start_listener()
 
-    def watch_edits(self) -> Edits:
+    def next_edits(self) -> Edits:
+        """The next complete set, or an empty one after a tick."""
         edits = self._next_changes(_TICK_SECONDS)
         if not edits:
             return frozenset()
@@ -110,7 +113,7 @@ class _EditListener:
         return frozenset(edits)
 
     def _more_within(self, quiet: float) -> set[str]:
-        """What else is heard within `quiet` seconds, or by the next look."""
+        """Further changes within `quiet` seconds, at least until the next poll."""
         until = time.monotonic() + max(quiet, _POLL_INTERVAL if self._poll else 0.0)
         while (left := until - time.monotonic()) > 0:
             if more := self._next_changes(left):
@@ -118,7 +121,7 @@ class _EditListener:
         return set()
 
     def _quiet_period(self, edits: set[str]) -> float:
-        """How long nothing more must be heard before `edits` are told; 0 for at once."""
+        """Seconds without further changes that complete `edits`; 0 if they are complete."""
         if any(self._was_deleted(name) for name in edits):
             return _QUIET_DELETED
         if len(edits) >= _MANY_EDITS or any(name in self._stamps for name in edits):
@@ -129,26 +132,26 @@ class _EditListener:
         counts = name in self._paths.folders or name == self._paths.files[0] or self._deployed(name)
         return counts and not os.path.lexists(f"{self._root}/{name}")
 
-    def _next_changes(self, patience: float) -> set[str]:
-        edits = self._listener_changes(patience)
-        looked = self._read_stamps()
-        edits |= {name for name, stamp in looked.items() if stamp != self._stamps[name]}
-        self._stamps = looked
+    def _next_changes(self, timeout: float) -> set[str]:
+        edits = self._listener_changes(timeout)
+        stamps = self._read_stamps()
+        edits |= {name for name, stamp in stamps.items() if stamp != self._stamps[name]}
+        self._stamps = stamps
         if any(folder in edits for folder in self._paths.folders):
-            # What is listened to is a folder, not its name: one that was made anew is another.
+            # The listener follows the folder, not its name, so a new folder needs a new listener.
             self._listener = self._start_listener()
             self._stamps = self._read_stamps()
         return edits
 
-    def _listener_changes(self, patience: float) -> set[str]:
+    def _listener_changes(self, timeout: float) -> set[str]:
         if self._listener is None:
-            time.sleep(patience)
+            time.sleep(timeout)
             return set()
         if isinstance(self._listener, Poller):
-            paths = self._listener.changed(patience)
+            paths = self._listener.changed(timeout)
         else:
             result = self._listener.watch(
-                round(_QUIET_MANY * 1000), _DEBOUNCE_MS, max(1, round(patience * 1000)), None
+                round(_QUIET_MANY * 1000), _DEBOUNCE_MS, max(1, round(timeout * 1000)), None
             )
             if result == "signal":
                 raise KeyboardInterrupt
@@ -166,37 +169,38 @@ class _EditListener:
             return Poller([f"{self._root}/{name}" for name in self._paths.folders], _POLL_INTERVAL)
         from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-        places = [f"{self._root}/{name}" for name in self._paths.folders]
-        there = [place for place in places if os.path.isdir(place)]  # noqa: PTH112 - a path as text
-        if not there:
+        folders = [f"{self._root}/{name}" for name in self._paths.folders]
+        existing = [folder for folder in folders if os.path.isdir(folder)]  # noqa: PTH112 - a path as text
+        if not existing:
             return None
         try:
-            return RustNotify(there, False, False, 0, True, _IGNORE_PERMISSION_DENIED)
+            return RustNotify(existing, False, False, 0, True, _IGNORE_PERMISSION_DENIED)
         except FileNotFoundError:
-            return self._start_listener()  # gone since it was looked for
+            return self._start_listener()  # deleted since the check above
         except (WatchfilesRustInternalError, OSError) as error:
             raise _watch_error(str(error)) from None
 
 
-def _watch_error(said: str) -> WatchFailed:
-    """The limits of Linux, named; they are the user's to raise."""
-    if "os error 24" in said or "Too many open files" in said:
+def _watch_error(message: str) -> WatchFailed:
+    """The error of the listener, with the limit of Linux that it is about and how to raise it."""
+    if "os error 24" in message or "Too many open files" in message:
         return WatchFailed(
-            "the folders can't be watched: the limit of inotify instances, or of open files, is reached",
+            "can't watch the folders: the limit of inotify instances or open files is reached",
             hint="raise fs.inotify.max_user_instances (sudo sysctl fs.inotify.max_user_instances=1024) or "
-            "`ulimit -n`, or watch with --poll",
+            "`ulimit -n`, or use --poll",
         )
-    if "watch limit" in said or "os error 28" in said:
+    if "watch limit" in message or "os error 28" in message:
         return WatchFailed(
-            "the folders can't be watched: they have more folders in them than inotify watches are left",
-            hint="raise fs.inotify.max_user_watches (sudo sysctl fs.inotify.max_user_watches=524288), or watch "
-            "with --poll",
+            "can't watch the folders: they contain more folders than there are inotify watches left",
+            hint="raise fs.inotify.max_user_watches (sudo sysctl fs.inotify.max_user_watches=524288), or use --poll",
         )
-    return WatchFailed(f"the folders can't be watched: {said}", hint="--poll needs nothing of the system")
+    return WatchFailed(
+        f"can't watch the folders: {message}", hint="try --poll, which doesn't need file events"
+    )
 
 
 def _is_editor_file(name: str) -> bool:
-    """Whether a name looks like what an editor leaves beside the file it saves."""
+    """Whether a name looks like an editor's temporary file."""
     last = name.rpartition("/")[2]
     return last.startswith((".", "#")) or last.endswith(("~", ".tmp", ".swp")) or last == "4913"
 
@@ -223,7 +227,7 @@ def _inside(name: str, other: str) -> bool:
 
 
 def _parent_prefixes(name: str) -> Iterator[str]:
-    """The folders above `name`, from the project's down, each as what stands before a name in it."""
+    """The folders above `name`, outermost first, as prefixes: '', 'a/', 'a/b/'."""
     parts = name.split("/")
     yield ""
     for depth in range(1, len(parts)):

@@ -1,4 +1,4 @@
-"""Real edits on real files, as the listener tells them: what editors, checkouts and build tools do."""
+"""Edits as editors, checkouts and build tools make them, seen by the real listener."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Told:
-    """What a listener tells, gathered until it has told enough."""
+class Collector:
+    """Collects the sets of a listener."""
 
     def __init__(self, edits: Iterator[Edits]) -> None:
         self._edits = edits
@@ -38,24 +38,24 @@ class Told:
         self.sets: list[Edits] = []
 
     def until(self, name: str) -> Edits:
-        """Everything told, up to the set that has `name` in it."""
+        """All edits, up to the set that contains `name`."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if edits := next(self._edits):
                 self.sets.append(edits)
                 if name in edits:
                     return frozenset().union(*self.sets)
-        raise AssertionError(f"{name} was not told, but {self.sets}")
+        raise AssertionError(f"no edit of {name} in {self.sets}")
 
 
 @pytest.fixture(params=["listening", "polling"])
-def told(root: Path, request: pytest.FixtureRequest) -> Told:
+def collector(root: Path, request: pytest.FixtureRequest) -> Collector:
     deployed = lambda name: name in ("public/a.css", "public/deep/b.html")  # noqa: E731
-    what = watched_paths(read_manifest(root, environ={}))
-    return Told(watch_edits(what, poll=request.param == "polling", deployed=deployed))
+    paths = watched_paths(read_manifest(root, environ={}))
+    return Collector(watch_edits(paths, poll=request.param == "polling", deployed=deployed))
 
 
-def test_what_is_watched_is_what_a_deploy_reads(root: Path) -> None:
+def test_watched_paths_are_what_a_deploy_reads(root: Path) -> None:
     (root / "mosaic.yaml").write_text(MANIFEST.replace("dir: public}", "dir: ./public/deep/}"))
     assert watched_paths(read_manifest(root, environ={})) == WatchedPaths(
         root,
@@ -88,54 +88,54 @@ SAVES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a migration": (lambda root: (root / "sql/2_u.sql").write_text("select 2"), "sql/2_u.sql"),
     "patterns": (lambda root: (root / "public/.mosaicignore").write_text("*.x"), "public/.mosaicignore"),
     "patterns above": (lambda root: (root / ".mosaicignore").write_text("*.x"), ".mosaicignore"),
-    "a file that is gone": (lambda root: (root / "public/a.css").unlink(), "public/a.css"),
+    "a deleted file": (lambda root: (root / "public/a.css").unlink(), "public/a.css"),
 }
 
 
 @pytest.mark.parametrize("save", SAVES)
-def test_a_save_is_told(root: Path, told: Told, save: str) -> None:
+def test_a_save_is_seen(root: Path, collector: Collector, save: str) -> None:
     effect, name = SAVES[save]
     effect(root)
-    told.until(name)
+    collector.until(name)
 
 
 @pytest.mark.parametrize("content", ["one", "two"])
-def test_a_file_saved_twice_at_once_is_one_set(root: Path, told: Told, content: str) -> None:
+def test_a_file_saved_twice_at_once_is_one_set(root: Path, collector: Collector, content: str) -> None:
     (root / "public/a.css").write_text(content)
     (root / "public/a.css").write_text("and again")
-    told.until("public/a.css")
-    assert len(told.sets) == 1
+    collector.until("public/a.css")
+    assert len(collector.sets) == 1
     assert (root / "public/a.css").read_text() == "and again"
 
 
-def test_a_checkout_of_a_thousand_files_is_a_set_or_two(root: Path, told: Told) -> None:
+def test_a_checkout_of_a_thousand_files_is_few_sets(root: Path, collector: Collector) -> None:
     for number in range(1000):
         (root / f"public/deep/{number}.txt").write_text(str(number))
-    edits = told.until("public/deep/999.txt")
-    # More than one where the machine stops in between for longer than an editor does.
-    assert len(told.sets) <= 3
+    edits = collector.until("public/deep/999.txt")
+    # More than one if the machine stops in between.
+    assert len(collector.sets) <= 3
     assert len([name for name in edits if name.endswith(".txt")]) == 1000
 
 
-def test_a_folder_that_a_build_tool_makes_anew_is_one_set_and_still_watched(root: Path, told: Told) -> None:
+def test_a_rebuilt_folder_is_one_set_and_still_watched(root: Path, collector: Collector) -> None:
     shutil.rmtree(root / "public")
     (root / "public/deep").mkdir(parents=True)
     (root / "public/a.css").write_text("built")
     (root / "public/deep/b.html").write_text("built")
-    told.until("public/a.css")
-    assert len(told.sets) == 1
+    collector.until("public/a.css")
+    assert len(collector.sets) == 1
     (root / "public/deep/b.html").write_text("edited by hand")
-    told.until("public/deep/b.html")
+    collector.until("public/deep/b.html")
 
 
-def test_a_folder_that_comes_later_is_watched(root: Path) -> None:
+def test_a_folder_created_later_is_watched(root: Path) -> None:
     shutil.rmtree(root / "assets")
-    told = Told(watch_edits(watched_paths(read_manifest_without_folders(root))))
+    collector = Collector(watch_edits(watched_paths(read_manifest_without_folders(root))))
     (root / "assets").mkdir()
     (root / "assets/new.bin").write_text("new")
-    told.until("assets")
+    collector.until("assets")
     (root / "assets/later.bin").write_text("later")
-    told.until("assets/later.bin")
+    collector.until("assets/later.bin")
 
 
 def read_manifest_without_folders(root: Path):
@@ -145,30 +145,30 @@ def read_manifest_without_folders(root: Path):
     return manifest
 
 
-def test_a_new_folder_is_watched_with_what_is_in_it(root: Path, told: Told) -> None:
+def test_a_new_subfolder_is_watched(root: Path, collector: Collector) -> None:
     (root / "public/new").mkdir()
-    told.until("public/new")
+    collector.until("public/new")
     (root / "public/new/c.html").write_text("new")
-    told.until("public/new/c.html")
+    collector.until("public/new/c.html")
 
 
-def test_what_git_does_for_itself_is_not_told(root: Path, told: Told) -> None:
+def test_git_and_system_files_are_ignored(root: Path, collector: Collector) -> None:
     (root / "public/.git").mkdir()
     (root / "public/.git/index").write_text("x")
     (root / "public/.DS_Store").write_text("x")
     (root / "public/a.css").write_text("new")
-    assert told.until("public/a.css") == {"public/a.css"}
+    assert collector.until("public/a.css") == {"public/a.css"}
 
 
-def test_a_link_to_the_project_is_no_hindrance(root: Path, tmp_path: Path) -> None:
+def test_a_symlinked_project_is_watched(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "by another name"
     link.symlink_to(root)
-    told = Told(watch_edits(watched_paths(read_manifest(link, environ={}))))
+    collector = Collector(watch_edits(watched_paths(read_manifest(link, environ={}))))
     (root / "public/a.css").write_text("new")
-    told.until("public/a.css")
+    collector.until("public/a.css")
 
 
-SAID = {
+SYSTEM_ERRORS = {
     "Error creating recommended watcher: Too many open files (os error 24)": "fs.inotify.max_user_instances",
     'OS file watch limit reached. about ["/x"]': "fs.inotify.max_user_watches",
     "No space left on device (os error 28)": "fs.inotify.max_user_watches",
@@ -176,10 +176,10 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("said", SAID)
-def test_what_the_system_says_is_said_with_what_to_do(said: str) -> None:
-    error = _watch_error(said)
-    assert SAID[said] in str(error.hint)
+@pytest.mark.parametrize("message", SYSTEM_ERRORS)
+def test_system_errors_have_hints(message: str) -> None:
+    error = _watch_error(message)
+    assert SYSTEM_ERRORS[message] in str(error.hint)
     assert "--poll" in str(error.hint)
 
 
@@ -196,18 +196,18 @@ except WatchFailed as error:
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
-def test_the_limit_of_instances_is_met_and_named(root: Path) -> None:
-    """By a process that may open no file more, of which inotify says the same."""
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is for Linux")
+def test_the_limit_of_instances_is_named(root: Path) -> None:
+    """A process that can't open more files gets the same error from inotify."""
     command = [sys.executable, "-c", PROGRAM, str(root), "files"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.startswith("watch_failed"), done
     assert "fs.inotify.max_user_instances" in done.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
-def test_the_limit_of_watches_is_met_and_named(root: Path) -> None:
-    """In a user namespace of its own, so that the machine's limit stays as it is."""
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is for Linux")
+def test_the_limit_of_watches_is_named(root: Path) -> None:
+    """In a user namespace, so that the machine's limit isn't changed."""
     limited = 'echo 1 > /proc/sys/user/max_inotify_watches && exec "$@"'
     command = [
         "unshare",

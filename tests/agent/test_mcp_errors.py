@@ -20,7 +20,7 @@ def _commands(error: dict) -> list[str]:
 
 def test_an_unknown_argument_is_refused_with_a_suggestion(session) -> None:
     async def conversation(client: Client) -> None:
-        for tool, given, meant in (
+        for tool, given, expected in (
             ("plan", {"enviroment": "staging"}, "did you mean 'environment'?"),
             ("plan", {"env": "staging"}, "did you mean 'environment'?"),
             ("apply", {"fingerprint": "x", "project": "p"}, "did you mean 'project_id'?"),
@@ -29,7 +29,7 @@ def test_an_unknown_argument_is_refused_with_a_suggestion(session) -> None:
         ):
             error = (await call(client, tool, **given))["error"]
             assert error["code"] == "usage"
-            assert meant in error["message"]
+            assert expected in error["message"]
 
     session(conversation)
 
@@ -133,15 +133,15 @@ def test_an_applied_plan_is_reported_as_already_applied(session, folder: Path) -
 
 
 @pytest.mark.parametrize(
-    ("code", "meant"),
+    ("code", "expected"),
     [("sql_syntx", "sql_failed"), ("lock_hold", "lock_held"), ("drop_tables", "drop_table")],
 )
-def test_similar_codes_are_suggested(session, code: str, meant: str) -> None:
+def test_similar_codes_are_suggested(session, code: str, expected: str) -> None:
     async def conversation(client: Client) -> None:
         error = (await call(client, "explain", code=code))["error"]
         assert error["code"] == "usage"
         assert f"there is no code {code!r}; did you mean " in error["message"]
-        assert f"mosaic-deploy explain {meant}" in _commands(error)
+        assert f"mosaic-deploy explain {expected}" in _commands(error)
 
     session(conversation)
 

@@ -414,7 +414,7 @@ def test_an_empty_selection_is_not_called_up_to_date(run, live):
     ended = run("apply", "--local", "--yes", "--except", "static")
     assert ended.returncode == 0
     assert ended.stdout.splitlines() == [
-        "No changes in what was selected.",
+        "No changes in the selection.",
         "Partial plan: 1 change left out by --except.",
     ]
 

@@ -102,7 +102,9 @@ def test_plan_apply_and_apply_again(run, folder):
     assert planned.stdout.splitlines()[-1] == "Plan: 3 to add, 0 to change, 0 to destroy."
     applied = run("apply", "--local", "--yes")
     assert applied.returncode == 0, applied.stderr
-    assert re.search(r"^Applied in [\d.]+ s: 3 added, 0 changed, 0 destroyed\.", applied.stdout, re.MULTILINE)
+    assert re.search(
+        r"^Applied in [\d.]+ m?s: 3 added, 0 changed, 0 destroyed\.", applied.stdout, re.MULTILINE
+    )
     assert re.search(r"^http://[a-z0-9-]+\.localhost:\d+$", applied.stdout, re.MULTILINE)
     assert re.search(r"^  project: \{ id: [a-z0-9-]+, name: ", applied.stdout, re.MULTILINE)
     again = run("apply", "--local", "--yes")

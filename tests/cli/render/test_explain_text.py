@@ -1,4 +1,4 @@
-"""Our pages on a terminal: without Markdown's marks, and with nothing else lost."""
+"""Markdown as text: without its marks, and with nothing else lost."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from mosaic_deploy.shipped_docs import read_explanations
         ("2 ** 3 ** 4 is `**`", ["2 ** 3 ** 4 is `**`"]),
     ],
 )
-def test_marks_go_and_words_stay(text: str, shown: list[str]) -> None:
+def test_marks_are_removed(text: str, shown: list[str]) -> None:
     assert [click.unstyle(line) for line in markdown_lines(text)] == shown
 
 
-def test_no_page_is_shown_with_its_fences_or_stars() -> None:
+def test_no_explanation_shows_fences_or_stars() -> None:
     for each in read_explanations():
         lines = [click.unstyle(line) for line in markdown_lines(each.text)]
         assert not [line for line in lines if line.startswith(("```", "**"))], each.code

@@ -29,7 +29,7 @@ PLAN = Plan(
     PROJECT,
     (
         ApplyMigration(
-            "1", "0001_create_the_orders_and_customers_tables.sql", "c", "s", words="creates 2 tables"
+            "1", "0001_create_the_orders_and_customers_tables.sql", "c", "s", 1, 0, "creates 2 tables"
         ),
         PutStatic(
             "assets/application-d41d8cd98f00b204e9800998ecf8427e.js", "a" * 64, 123_456, Action.ADD, "new"
@@ -215,7 +215,10 @@ def test_a_minified_source_line_is_an_excerpt_around_the_column(capsys) -> None:
         ("first\nsecond", ["first", "second"]),
         ("größe größe größe größe", ["größe größe größe", "  größe"]),
         ("漢字漢字 漢字漢字 漢字漢字", ["漢字漢字 漢字漢字", "  漢字漢字"]),
-        ("  next: go on:  do a thing that is long", ["  next: go on:", "        do a thing that is long"]),
+        (
+            "  next: continue:  do a thing that is long",
+            ["  next: continue:", "        do a thing that is long"],
+        ),
     ],
 )
 def test_wrapping(text: str, lines: list[str]) -> None:

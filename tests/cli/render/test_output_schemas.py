@@ -1,4 +1,4 @@
-"""What is printed for programs is what the schemas say, for every command, in success and failure."""
+"""The JSON of every command matches the schemas, on success and on failure."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ PLAN, EVENT, ERROR = (
 
 
 @pytest.mark.parametrize("name", _SCHEMAS)
-def test_the_schemas_are_schemas_and_are_printed(run, name: str) -> None:
+def test_schemas_are_valid_and_printed(run, name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(_SCHEMAS[name])
     printed = json.loads(run("schema", name).stdout)
     assert {**printed, "$defs": {}} == {**_SCHEMAS[name], "$defs": {}}
     assert printed.get("$defs", {}).items() >= _SCHEMAS[name].get("$defs", {}).items()
 
 
-def test_a_printed_schema_needs_no_other(run) -> None:
-    """What it refers to is in it: whoever has only this one can use it."""
+def test_a_printed_schema_is_self_contained(run) -> None:
     event = jsonschema.Draft202012Validator(json.loads(run("schema", "event").stdout))
     jsonschema.Draft202012Validator.check_schema(event.schema)
     error = {
@@ -46,7 +45,7 @@ def test_a_printed_schema_needs_no_other(run) -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
-def test_every_event_is_described_field_by_field(kind) -> None:
+def test_the_schema_describes_every_field_of_every_event(kind) -> None:
     [described] = [
         each["then"]["properties"]
         for each in _SCHEMAS["event"]["allOf"]
@@ -85,14 +84,14 @@ def _commands(folder: Path) -> dict[str, list[str]]:
         "storage": ["storage", "ls", "--local"],
         "open": ["open", "--print", "--local"],
         "doctor": ["doctor", "--local"],
-        "explain": ["explain", "lease_held"],
+        "explain": ["explain", "lock_held"],
         "codes": ["explain"],
         "local": ["local", "status"],
         "inbox": ["local", "inbox"],
     }
 
 
-def test_every_command_prints_what_the_schemas_say(run, folder: Path) -> None:
+def test_every_command_matches_the_schemas(run, folder: Path) -> None:
     """One project is carried through all of them, so that the tests take no longer than they must."""
     seen: set[str] = set()
     for name, arguments in _commands(folder).items():
@@ -110,7 +109,7 @@ def test_every_command_prints_what_the_schemas_say(run, folder: Path) -> None:
     assert {"apply_done", "apply_failed", "error", "plan", "rows"} <= seen
 
 
-def test_an_apply_with_nothing_to_do_is_an_apply(run, folder: Path) -> None:
+def test_an_apply_without_changes_prints_an_apply(run, folder: Path) -> None:
     assert run("apply", "--local", "--yes").returncode == 0
     document = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)
     assert (document["type"], document["done"], document["error"]) == ("apply", [], None)
@@ -135,10 +134,10 @@ def _check_answer(name: str, document: dict) -> None:
 
 FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error",
             "still", "held"}  # fmt: skip
-"""What only a command that goes on tells."""
+"""Types that only `watch` and `dev` print."""
 
 
-def test_every_line_of_dev_is_what_the_schema_says(folder: Path, platform, run, watching) -> None:  # noqa: F811
+def test_every_line_of_dev_matches_the_schema(folder: Path, platform, run, watching) -> None:  # noqa: F811
     dev = watching("-o", "ndjson", command="dev")
     project = json.loads(dev.until('"type":"watching"'))["project"]
     (folder / "public/index.html").write_text("edited")

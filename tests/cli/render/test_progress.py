@@ -1,4 +1,4 @@
-"""How far it is, in numbers and words; and how many events a program gets of it."""
+"""The progress of applies, hashing and copies, for people and as events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import pytest
 
 from mosaic_deploy.cli.render import progress, reading_progress
 from mosaic_deploy.cli.render.json_views import NdjsonView
-from mosaic_deploy.cli.render.progress import Tally, clock_text
+from mosaic_deploy.cli.render.progress import Tally
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import ServerFailed
-from mosaic_deploy.model.change import Action, DeleteStorageFile, PutStorageFile
-from mosaic_deploy.model.event import ApplyFailed, ApplyStarted, BytesSent, ChangeDone, ChangeFailed
+from mosaic_deploy.model.change import Action, CreateProject, DeleteStorageFile, PutStorageFile
+from mosaic_deploy.model.event import (
+    ApplyDone,
+    ApplyFailed,
+    ApplyStarted,
+    BytesSent,
+    ChangeDone,
+    ChangeFailed,
+    ChangeStarted,
+)
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 
@@ -39,13 +47,13 @@ def test_bytes_rate_time_left_and_failures() -> None:
     clock = Clock()
     tally = Tally(clock)
     tally.add_event(ApplyStarted(3, 10_000_000, "d"))
-    assert tally.text() == "0 B of 10.0 MB"
+    assert tally.facts() == ["0 B of 10.0 MB"]
     for second in range(1, 5):
         clock.now = float(second)
-        tally.add_event(BytesSent("storage:a", second * 1_000_000))
-    assert tally.text() == "4.0 MB of 10.0 MB, 1.0 MB/s, 0:06 left"
+        tally.add_event(BytesSent("asset:a", second * 1_000_000))
+    assert tally.facts() == ["4.0 MB of 10.0 MB", "1.0 MB/s", "6 s left"]
     tally.add_event(ChangeFailed(put("b", 1_000_000), ServerFailed("no")))
-    assert tally.text().endswith("0:06 left, 1 failed")
+    assert tally.facts()[-2:] == ["6 s left", "1 failed"]
     assert (tally.done, tally.failed) == (0, 1)
 
 
@@ -56,10 +64,10 @@ def test_a_file_that_is_sent_again_counts_once() -> None:
         tally.add_event(BytesSent("storage:a", sent))
     tally.add_event(ChangeDone(put("a", 100), 1.0))
     assert tally.sent == 100
-    assert tally.text() == "100 B of 100 B"
+    assert tally.facts() == ["100 B of 100 B"]
 
 
-def test_the_rate_is_of_late() -> None:
+def test_the_rate_is_recent() -> None:
     clock = Clock()
     tally = Tally(clock)
     tally.add_event(ApplyStarted(1, 10**9, "d"))
@@ -69,14 +77,7 @@ def test_the_rate_is_of_late() -> None:
     assert tally.rate == pytest.approx(10**6)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (750, "12:30"), (3723, "1:02:03"), (10**9, "99:00:00")]
-)
-def test_time_left_in_words(seconds: float, text: str) -> None:
-    assert clock_text(seconds) == text
-
-
-def test_a_program_gets_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ndjson_has_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -> None:
     events = [
         ApplyStarted(1, 10**9, "d"),
         *(BytesSent("storage:a", sent) for sent in range(10_000)),
@@ -91,7 +92,7 @@ def test_a_program_gets_no_event_per_chunk(capsys: pytest.CaptureFixture[str]) -
     assert types.count("bytes_sent") < 10
 
 
-def test_hashing_is_told_once_it_takes_longer_than_a_moment(
+def test_hashing_is_reported_after_a_second(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
@@ -102,15 +103,16 @@ def test_hashing_is_told_once_it_takes_longer_than_a_moment(
         for tenth in range(60):
             clock.now = tenth / 10
             add_event(tenth, 60)
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert told == [{"type": "hashed", "done": done, "total": 60} for done in (10, 40)]
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert events == [{"type": "hashed", "done": done, "total": 60} for done in (10, 40)]
 
 
 @pytest.mark.parametrize(
-    ("format", "told"), [("text", "  10.0 GB of 60.0 GB hashed\n  40.0 GB of 60.0 GB hashed\n"), ("json", "")]
+    ("format", "shown"),
+    [("text", "  hashed 10.0 GB of 60.0 GB\n  hashed 40.0 GB of 60.0 GB\n"), ("json", "")],
 )
-def test_hashing_is_told_beside_the_payload(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format: str, told: str
+def test_hashing_is_reported_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format: str, shown: str
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
@@ -120,7 +122,7 @@ def test_hashing_is_told_beside_the_payload(
         for second in range(60):
             clock.now = second / 10
             add_event(second * 10**9, 60 * 10**9)
-    assert capsys.readouterr() == ("", told)
+    assert capsys.readouterr() == ("", shown)
 
 
 def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +130,7 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
     screen = Screen()
     with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=True) as compared:
         assert compared is not None
@@ -137,13 +140,11 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
         for turn in range(4):
             clock.now = 4.0 + turn
             compared(turn, 3, turn)
-    assert "hashing, 3.0 GB of 3.0 GB" in terminal.getvalue()
-    assert "comparing live files, 3 of 3" in terminal.getvalue()
+    assert "hashed 3.0 GB of 3.0 GB" in terminal.getvalue()
+    assert "compared 3 of 3 live files" in terminal.getvalue()
 
 
-def test_deletions_are_counted_as_files_that_are_sent_are(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_deletions_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock))
     lines = progress.ProgressLines(color=False)
@@ -155,27 +156,60 @@ def test_deletions_are_counted_as_files_that_are_sent_are(
 
 
 @pytest.mark.parametrize(
-    ("tty", "told"), [(False, "  2.0 GB of 4.0 GB written\n"), (True, "3.0 GB of 4.0 GB written")]
+    ("tty", "text"), [(False, "  2.0 GB of 4.0 GB written\n"), (True, "3.0 GB of 4.0 GB written")]
 )
-def test_a_copy_says_how_far_it_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tty: bool, told: str
+def test_the_progress_of_a_copy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tty: bool, text: str
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(reading_progress, "time", SimpleNamespace(monotonic=clock))
     terminal = Terminal()
     if tty:
         monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
     with Screen().copy_progress("written") as add_event:
         for second in range(4):
             clock.now = second * 0.5
             add_event(second * 10**9, 4 * 10**9)
     shown = terminal.getvalue() if tty else capsys.readouterr().err
-    assert told in shown
+    assert text in shown
 
 
-def test_a_program_is_told_nothing_of_a_copy(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_copy_has_no_events(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen()
     screen.format = "ndjson"
     with screen.copy_progress("read") as add_event:
         add_event(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_bar_cuts_no_count_and_no_name(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    change = put("a long name of a file in a folder.bin", 10**9)
+    with progress.ProgressBar(color=False) as bar:
+        for event in (
+            ApplyStarted(4711, 3 * 10**9, "d"),
+            ChangeStarted(change),
+            BytesSent(change.address, 10**8),
+        ):
+            bar.show(event)
+        bar._progress.refresh()
+    shown = " ".join(terminal.getvalue().split())
+    assert "0/4711" in shown
+    assert "100.0 MB of 3.0 GB" in shown
+    assert change.address in shown
+    assert "…" not in shown
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    done = ChangeDone(CreateProject("shop"), 0.25)
+    last = ApplyDone(Project("p", "p"), (), 1, 0, 1.0)
+    assert progress.show_events(iter((done, last)), color=None) is last
+    assert terminal.getvalue() == "  project:shop done in 250 ms\n"

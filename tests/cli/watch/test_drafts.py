@@ -229,14 +229,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_an_invalid_draft_is_not_committed(folder: Path, run, why: str) -> None:
-    text, code, said = REFUSED[why]
+    text, code, message = REFUSED[why]
     if text is not None:
         (folder / "sql/draft.sql").write_text(text)
     before = sorted(path.name for path in (folder / "sql").iterdir())
     done = run("migrate", "seal", "x")
     assert done.returncode == 1
     assert f"error[{code}]" in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert sorted(path.name for path in (folder / "sql").iterdir()) == before
 
 

@@ -21,7 +21,7 @@ _MAX_NAME_WIDTH = 48
 _MIN_REASON_WIDTH = 24
 """Cells. With less room beside the names, reasons are wrapped below them."""
 _REASONS = {"project": "(will be created)"}
-"""Kinds whose reason a person needn't read, and what is said instead."""
+"""Text for kinds whose reason says nothing that the name doesn't."""
 
 
 def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
