@@ -148,11 +148,11 @@ def _migration_changes(then: PlanInputs | None, now: PlanInputs | None) -> Itera
 
 
 def _file_changes(then: PlanInputs, now: PlanInputs) -> Iterator[str]:
-    for kind, label in _FILE_KINDS.items():
+    for kind in _FILE_KINDS:
         found = [f"{name} ({what})" for name, what in _differences(then[kind] or {}, now[kind] or {})]
         if found:
             more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
-            yield f"{label}: {', '.join(found[:_MAX_NAMES])}{more}"
+            yield f"{BY_SELECTOR[kind].plural}: {', '.join(found[:_MAX_NAMES])}{more}"
 
 
 def _differences(then: PlanInputs, now: PlanInputs) -> Iterator[tuple[str, str]]:
