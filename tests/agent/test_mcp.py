@@ -71,13 +71,13 @@ def test_what_destroys_data_is_a_persons_to_apply(session, folder: Path) -> None
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("delete from t", "sql_refused"),
-        ("select 1; select 2", "sql_refused"),
-        ("select 1 into u", "sql_refused"),
-        ("explain analyze select 1", "sql_refused"),
-        ("selec", "sql_refused"),
+        ("delete from t", "sql_not_read_only"),
+        ("select 1; select 2", "sql_not_read_only"),
+        ("select 1 into u", "sql_not_read_only"),
+        ("explain analyze select 1", "sql_not_read_only"),
+        ("selec", "sql_not_read_only"),
         ("select writes()", "sql_failed"),
-        ("with d as (delete from t returning *) select * from d", "sql_refused"),
+        ("with d as (delete from t returning *) select * from d", "sql_not_read_only"),
         ("select folded()", "sql_failed"),
         ("explain select folded()", "sql_failed"),
         ("values (folded())", "sql_failed"),
@@ -117,7 +117,7 @@ def test_a_query_answers_no_more_than_an_agent_can_read(session, folder: Path) -
         whole = await call(client, "query", local=True, sql=large, limit=2)
         assert (len(whole["rows"]), whole["more"], "hint" in whole) == (2, True, False)
         refused = await call(client, "query", local=True, sql="select repeat('x', 30000000) as x")
-        assert refused["error"]["code"] == "sql_refused"
+        assert refused["error"]["code"] == "sql_not_read_only"
         assert "left(column, 1000)" in refused["error"]["hint"]
         none = await call(client, "query", local=True, sql="select 1 where false")
         assert none == {"type": "rows", "rows": [], "more": False}
@@ -178,8 +178,8 @@ def test_annotations_say_what_a_tool_may_do(session) -> None:
 
 def test_explain_and_inbox(session) -> None:
     async def conversation(client: Client) -> None:
-        assert "lease" in (await call(client, "explain", code="lease_held"))["text"]
-        assert "lease_held" in (await call(client, "explain", code="lease_hold"))["error"]["message"]
+        assert "lock" in (await call(client, "explain", code="lock_held"))["text"]
+        assert "lock_held" in (await call(client, "explain", code="lock_hold"))["error"]["message"]
         assert isinstance((await call(client, "inbox"))["mails"], list)
 
     session(conversation)

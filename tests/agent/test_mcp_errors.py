@@ -134,7 +134,7 @@ def test_a_plan_that_is_applied_already_is_said_to_be(session, folder: Path) -> 
 
 @pytest.mark.parametrize(
     ("code", "meant"),
-    [("sql_syntx", "sql_failed"), ("lease_hold", "lease_held"), ("drop_tables", "drop_table")],
+    [("sql_syntx", "sql_failed"), ("lock_hold", "lock_held"), ("drop_tables", "drop_table")],
 )
 def test_codes_that_may_be_meant_are_suggested(session, code: str, meant: str) -> None:
     async def conversation(client: Client) -> None:

@@ -63,7 +63,7 @@ def test_a_run_that_is_repeated_does_nothing_twice(run, saved):
     # … and is no licence for what came after.
     (saved.parent / "public/about.html").write_text("more")
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_moved"
+    assert error["code"] == "saved_plan_stale"
     assert "this very plan was applied since" in str(error["message"])
     assert "about.html (edited)" in str(error["message"])
 
@@ -91,7 +91,7 @@ def test_what_moved_on_disk_is_said(run, saved, path, content, said):
     else:
         (saved.parent / path).write_text(content)
     error = refused(run, "plan.json")
-    assert error["code"] == "plan_moved"
+    assert error["code"] == "saved_plan_stale"
     assert str(error["message"]).splitlines()[1:] == [f"  - {said}"]
     [action] = error["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --local -o json"
@@ -142,7 +142,7 @@ def test_a_plan_without_changes(run, folder):
     assert ended.returncode == 0
     assert run("apply", "plan.json").stdout.startswith("No changes.")
     (folder / "public/new.html").write_text("x")
-    assert refused(run, "plan.json")["code"] == "plan_moved"
+    assert refused(run, "plan.json")["code"] == "saved_plan_stale"
 
 
 OTHERS = {
@@ -217,7 +217,7 @@ DAMAGED = {
     "cut off": (lambda d: json.dumps(d)[:400], "plan_file_invalid", "isn't a complete plan"),
     "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_invalid", "isn't a complete plan"),
     "of a newer format": (newer, "plan_file_invalid", "this version supports formats up to 1"),
-    "edited with care": (forged, "plan_moved", "the plan itself: static:about.html"),
+    "edited with care": (forged, "saved_plan_stale", "the plan itself: static:about.html"),
     "another shape": (shapeless, "plan_file_invalid", "doesn't have the format of a saved plan"),
     "a name twice": (
         lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_invalid", "duplicate name in an object",
@@ -388,7 +388,7 @@ def test_a_dry_run_asks_whether_it_would_be_applied(run, saved):
         "Plan: 1 to add, 0 to change, 0 to destroy.",
     )
     (saved.parent / "public/about.html").write_text("other")
-    assert "error[plan_moved]" in run("apply", "plan.json", "--dry-run").stderr
+    assert "error[saved_plan_stale]" in run("apply", "plan.json", "--dry-run").stderr
 
 
 def test_a_selection_is_saved_and_applied(run, live):
@@ -425,7 +425,7 @@ def test_what_is_no_selector_is_a_usage_error(run, folder):
     assert "did you mean 'static'?" in ended.stderr
     missed = run("plan", "--local", "--only", "static:indx.html")
     assert (missed.returncode, "did you mean static:index.html?" in missed.stderr) == (1, True)
-    assert "error[selection_refused]" in missed.stderr
+    assert "error[selection_invalid]" in missed.stderr
 
 
 def test_no_value_of_a_variable_is_in_a_plan(run, live):

@@ -320,7 +320,7 @@ def test_completion_completes(run) -> None:
 
 
 def test_explain(run) -> None:
-    assert "\nDo. " in run("explain", "lease_held").stdout
+    assert "\nFix. " in run("explain", "lock_held").stdout
     assert "**Fix.**" in _json(run("explain", "lock_held", "-o", "json"))["text"]
     listed = _json(run("explain", "-o", "json"))["codes"]
     assert {"lease_held", "drop_table"} <= {each["code"] for each in listed}

@@ -85,7 +85,7 @@ def _commands(folder: Path) -> dict[str, list[str]]:
         "storage": ["storage", "ls", "--local"],
         "open": ["open", "--print", "--local"],
         "doctor": ["doctor", "--local"],
-        "explain": ["explain", "lease_held"],
+        "explain": ["explain", "lock_held"],
         "codes": ["explain"],
         "local": ["local", "status"],
         "inbox": ["local", "inbox"],

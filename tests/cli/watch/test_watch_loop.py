@@ -429,7 +429,7 @@ def test_after_a_break_of_the_network_it_catches_up(folder: Path, platform, watc
 def test_nobody_agreed_and_nothing_is_done(run, folder: Path) -> None:
     done = run("watch", "--local", timeout=30)
     assert done.returncode == 1
-    assert "error[consent_missing]" in done.stderr
+    assert "error[confirmation_required]" in done.stderr
 
 
 def test_one_document_has_no_end(run, folder: Path) -> None:
