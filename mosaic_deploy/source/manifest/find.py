@@ -83,7 +83,7 @@ def _missing_error(message: str, near: str | None, path: Path) -> ManifestMissin
     hint = f"{near}\n" if near else ""
     return ManifestMissing(
         message,
-        hint=f"{hint}A minimal manifest:\n\n{MINIMAL_MANIFEST}",
+        hint=f"{hint}a minimal manifest:\n\n{MINIMAL_MANIFEST}",
         next_actions=(
             NextAction("create a manifest for this folder", init_command(folder)),
             NextAction("show all fields of the manifest", "mosaic-deploy schema"),

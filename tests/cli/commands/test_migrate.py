@@ -202,7 +202,7 @@ def test_import_from_another_tool(run, folder, sql):
     (folder / "mosaic.yaml").write_text(manifest)
     refused = run("migrate", "import", "dbmate", "--local", "--yes")
     assert refused.returncode == 1
-    assert "error[adoption_refused]" in refused.stderr
+    assert "error[history_import_refused]" in refused.stderr
     sql('CREATE TABLE "schema_migrations" ("version" varchar NOT NULL PRIMARY KEY)')
     sql("INSERT INTO schema_migrations VALUES ('001')")
     ended = run("migrate", "import", "dbmate", "--local", "--yes", "-o", "json")
