@@ -171,7 +171,7 @@ def test_a_protected_table_is_reached_by_no_way(full: Site) -> None:
     ]:
         said = denied(full, text)
         assert said.startswith("sql/2_trick.sql:1:"), said
-        assert "out of policy.protected_tables" in said, said
+        assert "from policy.protected_tables" in said, said
 
 
 @pytest.mark.parametrize("text", PEACEFUL)

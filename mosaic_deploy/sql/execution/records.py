@@ -67,7 +67,7 @@ def record_failure_sql(step: Step, session: SqlSession) -> str:
 
 
 def upsert_migration_sql(step: Step, session: SqlSession, *, units_done: int, attempt: int) -> str:
-    """The statement that writes a migration's row. `attempt` is the unit started outside a transaction, or 0."""
+    """A migration's row with `units_done` committed units, and the unit begun outside a transaction."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
     semantic = step.semantic if units_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic, units, units_done, attempt, source, deploy_id, applied_by"

@@ -86,7 +86,7 @@ def stranger(run, folder: Path) -> Path:
 
 def test_the_number_of_files_to_delete_must_be_agreed_to(run, stranger):
     shown = run("plan", "--local")
-    assert "never deployed from here" in shown.stdout
+    assert "not deployed by this project" in shown.stdout
     assert "needs --allow prune=1" in shown.stdout
     assert json.loads(run("plan", "--local", "-o", "json").stdout)["policy"]["to_prune"] == 1
     for given in ((), ("--allow", "prune=2"), ("--allow", "destructive")):

@@ -55,7 +55,7 @@ def test_sql_from_a_file_and_from_standard_input(run, deployed: Path) -> None:
 def test_sql_read_only_writes_nothing_and_shows_the_place(run, deployed: Path) -> None:
     refused = run("sql", *HERE, "--read-only", "select 1;\ndrop table t")
     assert refused.returncode == 1
-    assert "error[sql_refused]: query:2:1: one query at a time" in refused.stderr
+    assert "error[sql_refused]: query:2:1: only one query is allowed" in refused.stderr
     assert _json(run("sql", *HERE, "--read-only", "-o", "json", "table t"))["rows"] == []
 
 

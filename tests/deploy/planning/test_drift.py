@@ -63,7 +63,7 @@ def test_verify_finds_edits_that_kept_the_size(deployed):
     assert reasons(deployed.plan()) == {}
     verifying = Verifying()
     planned = verifying.plan(deployed)
-    why = "drifted: the live bytes are others than were deployed"
+    why = "drifted: live content differs from what was deployed"
     assert reasons(planned) == {"static:index.html": why, "asset:one.bin": why}
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert deployed.get("/").text == "<p>home"
@@ -159,8 +159,8 @@ def test_all_deletes_strangers_files_too_once_their_number_is_agreed_to(deployed
     planned = deployed.plan()
     assert reasons(planned) == {
         "static:a file, ünï.css": "no longer in the folder",
-        "static:stranger.txt": "never deployed from here",
-        "asset:upload.bin": "never deployed from here",
+        "static:stranger.txt": "not deployed by this project",
+        "asset:upload.bin": "not deployed by this project",
     }
     assert planned.plan.prune_count == 3
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
@@ -192,7 +192,7 @@ def test_a_platform_that_cannot_delete_is_said_and_remembered(site, api_over):
     planned = site.plan(api)
     assert planned.plan.changes == ()
     [note] = planned.plan.notes
-    assert "the platform lists no way to delete it" in note.message
+    assert "the platform's API offers no way to delete it" in note.message
     site.run(planned, api=api)
     again = site.plan(api)
     assert rows(site)["old.txt"] == "kept"
