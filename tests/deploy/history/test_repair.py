@@ -158,9 +158,9 @@ def test_what_would_be_a_guess_is_refused(site):
     with pytest.raises(RepairRefused) as caught:
         plan_repair(site.api, known(site), wish)
     assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
-        ("sql/1_a.sql", "is as it was applied"),
+        ("sql/1_a.sql", "hasn't changed since it was applied"),
         ("sql/none.sql", "isn't in the migrations folder"),
-        ("sql/1_a.sql", "is in the folder"),
+        ("sql/1_a.sql", "is still in the folder"),
         ("version 9", "isn't in the migration history"),
         ("sql/2_b2.sql", "was applied as 2_b.sql and differs in more than the name"),
         ("sql/1_a.sql", "is fully applied"),
