@@ -30,11 +30,11 @@ def ledger_cleanup(desired: Objects | None, live: Objects | None, deleted: Colle
     """
     if desired is None or live is None:
         return LedgerCleanup()
-    gone = [live[path] for path in undesired_paths(desired, live) if path not in deleted]
+    undesired = [live[path] for path in undesired_paths(desired, live) if path not in deleted]
     return LedgerCleanup(
-        forget=tuple(o.path for o in gone if o.state in NOT_LIVE_STATES),
+        forget=tuple(o.path for o in undesired if o.state in NOT_LIVE_STATES),
         mark=(
-            *(_as_kept(o) for o in gone if o.state not in _SETTLED_STATES),
+            *(_as_kept(o) for o in undesired if o.state not in _SETTLED_STATES),
             *(item for path, item in desired.items() if path in live and _is_desired_again(item, live[path])),
         ),
     )

@@ -27,9 +27,11 @@ def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str =
 
     Other unmanaged objects are deleted only if `prune` is `all`, and only below `prefix`.
     """
-    gone = [live[path] for path in undesired_paths(desired, live) if live[path].state not in NOT_LIVE_STATES]
-    managed = [o for o in gone if o.state is not ObjectState.UNMANAGED]
-    unmanaged = [o for o in gone if o.state is ObjectState.UNMANAGED]
+    undesired = [
+        live[path] for path in undesired_paths(desired, live) if live[path].state not in NOT_LIVE_STATES
+    ]
+    managed = [o for o in undesired if o.state is not ObjectState.UNMANAGED]
+    unmanaged = [o for o in undesired if o.state is ObjectState.UNMANAGED]
     pruned = [o for o in unmanaged if prune == "all" and o.path.startswith(prefix)]
     deletes = [(o, "no longer in the folder") for o in managed if prune]
     deletes += [(o, "not deployed by this project") for o in pruned]

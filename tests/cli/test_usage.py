@@ -18,7 +18,7 @@ from mosaic_deploy.cli.program import cli
     [
         (["plan", "-o", "json", "--no-such-option"], "No such option"),
         (["plan", "--no-such-option", "--output=json"], "No such option"),
-        (["plan", "--only", "statik", "-ojson"], "'statik' is no resource"),
+        (["plan", "--only", "statik", "-ojson"], "unknown resource 'statik'"),
         (["paln", "--output", "json"], "No such command 'paln'. Did you mean 'plan'?"),
         (["apply", "--parallelism", "0", "--output", "json"], "0 is not in the range"),
         (["migrate", "stauts", "-o", "json"], "Did you mean 'status'?"),

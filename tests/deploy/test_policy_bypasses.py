@@ -171,7 +171,7 @@ def test_protected_tables_cannot_be_reached_indirectly(full: Site) -> None:
     ]:
         said = denied(full, text)
         assert said.startswith("sql/2_trick.sql:1:"), said
-        assert "out of policy.protected_tables" in said, said
+        assert "from policy.protected_tables" in said, said
 
 
 @pytest.mark.parametrize("text", PEACEFUL)

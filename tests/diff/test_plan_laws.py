@@ -127,8 +127,8 @@ def clean_up(rows: dict[str, Object], found: LedgerCleanup) -> None:
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
     """The live objects that deploys manage: neither unmanaged nor lost."""
-    gone = {ObjectState.UNMANAGED, ObjectState.MISSING, ObjectState.UNSENT}
-    return {path: o for path, o in (found or {}).items() if o.state not in gone}
+    excluded = {ObjectState.UNMANAGED, ObjectState.MISSING, ObjectState.UNSENT}
+    return {path: o for path, o in (found or {}).items() if o.state not in excluded}
 
 
 @given(desired_snapshots())

@@ -72,10 +72,10 @@ def test_deny_needs_no_confirmation() -> None:
 
 
 def test_ignore_comment_lifts_neither_confirmation_nor_denial() -> None:
-    silent = hazard(ignored="nobody reads it")
-    assert judge(None, silent).to_confirm == (silent,)
-    assert judge(PolicySpec("deny"), silent).denied
-    assert judge(PolicySpec("allow", ("orders",)), silent).denied
+    ignored = hazard(ignored="nobody reads it")
+    assert judge(None, ignored).to_confirm == (ignored,)
+    assert judge(PolicySpec("deny"), ignored).denied
+    assert judge(PolicySpec("allow", ("orders",)), ignored).denied
 
 
 @pytest.mark.parametrize(("most", "denied"), [(None, 0), (0, 1), (2, 1), (3, 0), (4, 0)])

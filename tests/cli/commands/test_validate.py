@@ -82,7 +82,7 @@ def test_a_too_large_static_file_is_found_before_uploading(run, folder):
     ended = run("plan", "--local")
     assert ended.returncode == 1
     assert (
-        "public/big.json: 26,214,401 bytes, and this platform takes static files of at most 26,214,400"
+        "public/big.json: is 26,214,401 bytes; this platform accepts static files up to 26,214,400 bytes"
         in ended.stderr
     )
     assert "storage folder" in ended.stderr

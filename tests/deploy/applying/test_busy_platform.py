@@ -207,9 +207,9 @@ def test_too_many_bytes_are_refused_before_the_first_upload(site, api_over):
     api = api_over(full)
     site.write("pics/one.bin", "y" * 90)
     [note] = site.plan(api).plan.notes
-    assert note.message == "storage: 60 B of 100 B are used, and this apply adds 30 B"
+    assert note.message == "storage: 60 B of 100 B used; this apply adds 30 B"
     site.write("pics/two.bin", "z" * 11)
-    with pytest.raises(QuotaExceeded, match=r"room for 100 B; 60 B are used, and this apply would add 41 B"):
+    with pytest.raises(QuotaExceeded, match=r"60 B of 100 B used, and this apply would add 41 B"):
         site.plan(api)
     assert full.writes == 0
     site.write("pics/two.bin", "z" * 10)
@@ -226,7 +226,7 @@ def test_too_many_bytes_are_refused_before_hashing(site, api_over):
     site.apply()
     api = api_over(Full(large))
     os.truncate(site.write("pics/two.bin", ""), large)
-    with pytest.raises(QuotaExceeded, match=r"60 B are used, and this apply would add 314\.6 MB") as caught:
+    with pytest.raises(QuotaExceeded, match=r"used, and this apply would add 314\.6 MB") as caught:
         site.plan(api, options)
     assert [str(problem) for problem in caught.value.problems] == ["two.bin: 314.6 MB, new"]
     assert heard[-1:] in ([], [len("<p>home")]), "only what is small was read"

@@ -158,14 +158,14 @@ def test_ambiguous_repairs_are_refused(site):
     with pytest.raises(RepairRefused) as caught:
         plan_repair(site.api, known(site), request)
     assert [(p.location.file, p.message.partition(":")[0]) for p in caught.value.problems] == [
-        ("sql/1_a.sql", "is as it was applied"),
-        ("sql/none.sql", "is not in the migrations folder"),
-        ("sql/1_a.sql", "is in the folder"),
-        ("version 9", "is not in the ledger"),
-        ("sql/2_b2.sql", "was applied as 2_b.sql, and isn't the same otherwise"),
-        ("sql/1_a.sql", "is applied as a whole"),
-        ("sql/3_c.sql", "part 3 isn't open"),
-        ("sql/3_c.sql", "is not in the ledger"),
+        ("sql/1_a.sql", "hasn't changed since it was applied"),
+        ("sql/none.sql", "isn't in the migrations folder"),
+        ("sql/1_a.sql", "is still in the folder"),
+        ("version 9", "isn't in the migration history"),
+        ("sql/2_b2.sql", "was applied as 2_b.sql and differs in more than the name"),
+        ("sql/1_a.sql", "is fully applied"),
+        ("sql/3_c.sql", "step 3 isn't pending"),
+        ("sql/3_c.sql", "isn't in the migration history"),
     ]
 
 

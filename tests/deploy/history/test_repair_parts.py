@@ -104,7 +104,7 @@ def test_repairs_for_an_edited_partly_applied_file(site):
     assert repairs(site) == ["repair --accept 1_t.sql", "repair --not-applied 1:1"]
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
-    assert [p.message for p in caught.value.problems] == ["was edited after part 1 of 2 of it was applied"]
+    assert [p.message for p in caught.value.problems] == ["was edited after step 1 of 2 was applied"]
     assert [a.command for a in caught.value.next_actions][1:] == [
         "mosaic-deploy migrate repair --accept 1_t.sql",
         "mosaic-deploy migrate repair --not-applied 1:1",

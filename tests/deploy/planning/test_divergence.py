@@ -35,7 +35,7 @@ def test_the_diff_costs_one_more_request(site, diverged):
     site.plan()
     assert requests == site.api.traffic.requests - before + 1
     [problem] = error.problems
-    assert str(problem) == "sql/1_a.sql: was edited after it was applied; restore it as it was applied"
+    assert str(problem) == "sql/1_a.sql: was edited after it was applied; restore the file as it was applied"
     assert (problem.diff or "").splitlines() == [
         "--- sql/1_a.sql (as applied)",
         "+++ sql/1_a.sql",

@@ -192,7 +192,7 @@ def test_a_platform_that_cannot_delete_is_noted(site, api_over):
     planned = site.plan(api)
     assert planned.plan.changes == ()
     [note] = planned.plan.notes
-    assert "the platform lists no way to delete it" in note.message
+    assert "the platform's API offers no way to delete it" in note.message
     site.run(planned, api=api)
     again = site.plan(api)
     assert rows(site)["old.txt"] == "kept"

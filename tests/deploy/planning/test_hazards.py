@@ -168,8 +168,8 @@ def test_max_deletes(site: Site) -> None:
     (site.root / "public/a.html").unlink()
     (site.root / "public/b.html").unlink()
     [problem] = site.plan().plan.denied
-    assert problem.message == "2 files would be deleted, and at most 1 may be"
-    assert problem.hint == "put the files back, or raise policy.max_deletes to 2"
+    assert problem.message == "would delete 2 files; the limit is 1"
+    assert problem.hint == "restore the files, or raise policy.max_deletes to 2"
     assert problem.location.line is not None
     site.fails()
     site.manifest(static=static, policy={"max_deletes": 2})

@@ -96,7 +96,7 @@ def test_batch_is_one_do_block_that_executes_the_statements(
     assert ("PLpgSQL_stmt_commit" in json.dumps(parse_plpgsql(batch))) is commit
 
 
-def told(sql: str) -> str:
+def executed_text(sql: str) -> str:
     """The text that the DO block around one statement of a plain call EXECUTEs."""
     assert json.dumps(parse_plpgsql(sql)).count('"PLpgSQL_stmt_dynexecute"') == 1
     quoted = re.search(r"EXECUTE (\$mosaic_sql\d*\$)(.*?)\1;\n", do_body(sql), re.DOTALL)
@@ -115,7 +115,7 @@ def test_plain_call_has_the_statements_between_begin_and_commit(written: list[st
         "InsertStmt",
         "TransactionStmt",
     )
-    texts = [told(s.text) for s in found[4:-2]]
+    texts = [executed_text(s.text) for s in found[4:-2]]
     assert texts == [*(s.text for s in one.unit.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
     assert [s.node["name"] for s in found[2:4]] == ["lock_timeout", "statement_timeout"]
 
@@ -133,7 +133,7 @@ def test_set_transaction_comes_before_the_guard() -> None:
         "InsertStmt",
         "TransactionStmt",
     ]
-    assert told(sent[3].text) == "SELECT 1"
+    assert executed_text(sent[3].text) == "SELECT 1"
 
 
 @given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))

@@ -47,10 +47,13 @@ def drop_cascade(effect: Effect, scope: Scope) -> Iterator[Finding]:
             if typed:
                 what = f"drops {name} and every column of its row type in {', '.join(typed)}"
                 yield Finding(what, str(name), typed[0], cascades_to=tuple(typed[1:]))
-    for kind, what in (("OBJECT_COLLATION", "column"), ("OBJECT_ACCESS_METHOD", "table")):
+    for kind, noun, user in (
+        ("OBJECT_COLLATION", "collation", "column"),
+        ("OBJECT_ACCESS_METHOD", "access method", "table"),
+    ):
         for name in _dropped_names(effect, kind):
             if scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
-                yield Finding(f"drops {name} and every {what} that uses it", str(name), "*")
+                yield Finding(f"drops {noun} {name} and every {user} that uses it", str(name), "*")
 
 
 def drop_attribute(effect: Effect, scope: Scope) -> Iterator[Finding]:

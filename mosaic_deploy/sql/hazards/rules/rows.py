@@ -43,8 +43,9 @@ def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
             continue
         names = ", ".join(sorted(targets))
         if targets <= scope.relation(table).added_columns:
-            what = f"fills {names} in {_rows_phrase(rows, table, hit)} at once: rows stay locked until commit"
-            yield Finding(what + scope.row_estimate(table), str(table), severity=HazardSeverity.BLOCKING)
+            filled = f"{_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
+            what = f"fills {names} in {filled} at once: rows stay locked until commit"
+            yield Finding(what, str(table), severity=HazardSeverity.BLOCKING)
             continue
         what = f"overwrites {names} in {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
         yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)

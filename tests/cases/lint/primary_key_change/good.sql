@@ -1,2 +1,2 @@
-ALTER TABLE orders_log ADD CONSTRAINT entry_there CHECK (entry <> '') NOT VALID;
-ALTER TABLE orders_log DROP CONSTRAINT entry_there;
+ALTER TABLE orders_log ADD CONSTRAINT entry_not_empty CHECK (entry <> '') NOT VALID;
+ALTER TABLE orders_log DROP CONSTRAINT entry_not_empty;

@@ -1,5 +1,5 @@
 -- mosaic: transaction=false
-ALTER TABLE orders ADD CONSTRAINT total_there CHECK (total IS NOT NULL) NOT VALID;
-ALTER TABLE orders VALIDATE CONSTRAINT total_there;
+ALTER TABLE orders ADD CONSTRAINT total_not_null CHECK (total IS NOT NULL) NOT VALID;
+ALTER TABLE orders VALIDATE CONSTRAINT total_not_null;
 ALTER TABLE orders ALTER COLUMN total SET NOT NULL;
-ALTER TABLE orders DROP CONSTRAINT total_there;
+ALTER TABLE orders DROP CONSTRAINT total_not_null;
