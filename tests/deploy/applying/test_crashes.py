@@ -200,7 +200,7 @@ class Cutting(httpx.BaseTransport):
     ],
     ids=["lost", "interrupted"],
 )
-def test_what_was_committed_without_an_answer_is_done(site, api_over, failure, code):
+def test_changes_committed_without_a_response_are_done(site, api_over, failure, code):
     small(site, "first")
     failed = site.run(api=api_over(Cutting(failure)))[-1]
     assert isinstance(failed, ApplyFailed)
@@ -213,8 +213,8 @@ def test_what_was_committed_without_an_answer_is_done(site, api_over, failure, c
     site.apply()
 
 
-def test_what_may_still_be_running_is_not_claimed(site, api_over):
-    """The batch is cut off before it arrives; nobody can tell that from one that still runs."""
+def test_a_migration_that_may_still_run_is_not_reported_done(site, api_over):
+    """The batch is cut off before it arrives, which looks like one that still runs."""
     small(site, "first")
 
     class Cut(httpx.HTTPTransport):
@@ -230,7 +230,7 @@ def test_what_may_still_be_running_is_not_claimed(site, api_over):
     site.apply()
 
 
-def test_nothing_is_claimed_where_the_ledger_cant_be_asked(site, api_over):
+def test_nothing_is_reported_done_if_the_ledger_cant_be_read(site, api_over):
     small(site, "first")
     dying = Dying(0, lambda request: is_sql(request, "mosaic_batch"), after=True)
     failed = site.run(api=api_over(dying))[-1]
