@@ -1,4 +1,4 @@
-"""SQL endpoints of every kind the documentation leaves open: each applies the same history to the same end."""
+"""Every kind of SQL endpoint applies the same migrations with the same result."""
 
 from __future__ import annotations
 
