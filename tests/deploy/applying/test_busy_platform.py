@@ -158,7 +158,7 @@ def test_a_storage_file_of_the_wrong_size_is_found(site, platform):
     with Api(platform.url, ApiKey(platform.api_key), transport=Shrinking(), sleep=lambda _: None) as api:
         failed = site.run(api=api)[-1]
     assert isinstance(failed, ApplyFailed)
-    assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, and 9 were sent"]
+    assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, but 9 were sent"]
     assert [str(change.address) for change in site.plan().plan.changes] == ["storage:two.bin"]
     site.apply()
 
