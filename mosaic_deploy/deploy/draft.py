@@ -25,7 +25,7 @@ from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
-HOLDER = "a draft: this is a copy of the database"
+HOLDER = "a draft (this is a copy of the database)"
 """Holder of the clone's lease, which never expires: a deploy to the clone by mistake is refused."""
 
 

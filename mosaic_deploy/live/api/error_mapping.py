@@ -99,7 +99,7 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     if sql and is_sql_error(response):
         return _sql_failed(facts, common)
     if is_platform_error(payload) and facts.get("code") == errors.EmailNotSent.code:
-        message = f"{operation}: {facts['message']}; nothing was sent or counted against the limit"
+        message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
     return _error_for_status(facts["message"] or response.reason_phrase, common)

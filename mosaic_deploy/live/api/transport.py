@@ -181,7 +181,8 @@ def _translated_errors(method: str, url: str) -> Iterator[None]:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise errors.ApiUrlInvalid(
-            f"invalid URL: {url} ({error})", hint="check that MOSAIC_API_URL is a complete http(s) URL"
+            f"invalid URL: {url} ({str(error) or type(error).__name__})",
+            hint="check that MOSAIC_API_URL is a complete http(s) URL",
         ) from error
     except httpx.HTTPError as error:
         raise translate_error(error, method, url) from error

@@ -141,7 +141,7 @@ def check_ledger_version(version: int) -> None:
     """Raises TrackingTablesNewer if this program is too old for the layout."""
     if version > LEDGER_VERSION:
         raise TrackingTablesNewer(
-            f"this project's tracking tables have layout {version}; this mosaic-deploy supports up to {LEDGER_VERSION}",
+            f"this project's tracking tables have format {version}; this mosaic-deploy supports format {LEDGER_VERSION}",
             hint="upgrade mosaic-deploy",
         )
 

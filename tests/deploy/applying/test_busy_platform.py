@@ -158,7 +158,7 @@ def test_a_storage_file_of_the_wrong_size_is_found(site, platform):
     with Api(platform.url, ApiKey(platform.api_key), transport=Shrinking(), sleep=lambda _: None) as api:
         failed = site.run(api=api)[-1]
     assert isinstance(failed, ApplyFailed)
-    assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, and 9 were sent"]
+    assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, but 9 were sent"]
     assert [str(change.address) for change in site.plan().plan.changes] == ["storage:two.bin"]
     site.apply()
 
@@ -260,7 +260,7 @@ def test_without_a_known_limit_the_error_names_the_file_and_a_fix(site, api_over
     failed = site.run(api=api_over(Untold()))[-1]
     assert isinstance(failed, ApplyFailed)
     assert failed.error.code == "request_refused"
-    assert failed.error.message.startswith("big.txt: the platform doesn't take a static file of 2.0 MB: ")
+    assert failed.error.message.startswith("big.txt: too large for a static file (2.0 MB): ")
     assert "storage folder" in failed.error.hint
     assert site.get("/small.txt").status_code == 200
     site.apply()

@@ -1,4 +1,4 @@
-"""Files that are odd, and files that change while they are deployed, on the real platform."""
+"""Unusual files, and files that change during a deploy, on the real platform."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def appended(path: Path) -> None:
 
 
 def edited(path: Path) -> None:
-    """Of the same size, with its time put back."""
+    """The same size, and the old modification time."""
     before = path.stat()
     with path.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -104,7 +104,7 @@ def test_a_file_changed_after_the_plan_is_not_sent(
 
 
 class Meddling(httpx.HTTPTransport):
-    """Calls `meddle` once, when the first piece of an upload's bytes has been handed over."""
+    """Calls `meddle` once, after the first chunk of an upload."""
 
     def __init__(self, meddle: Callable[[], None]) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class _Stream(httpx.SyncByteStream):
 
 
 @pytest.mark.parametrize("edit", [truncated, appended, edited])
-def test_an_asset_that_changes_while_it_is_sent_never_becomes_live(
+def test_a_storage_file_that_changes_during_the_upload_never_becomes_live(
     site: Site, api_over, edit: Callable[[Path], None]
 ) -> None:
     path = site.write("public/a.txt", b"old " * MB)
@@ -152,7 +152,7 @@ def test_an_asset_that_changes_while_it_is_sent_never_becomes_live(
 
 
 @pytest.mark.parametrize("edit", [replaced, Path.unlink])
-def test_an_asset_that_another_takes_the_place_of_is_sent_as_planned(
+def test_a_replaced_storage_file_is_sent_as_planned(
     site: Site, api_over, edit: Callable[[Path], None]
 ) -> None:
     """What was opened is still whole: the planned bytes go live, and the next plan sees what is there now."""
@@ -172,7 +172,7 @@ def live(site: Site, section: str) -> bytes:
     return site.get("/storage/a.txt" if section == "storage" else "/a.txt").content
 
 
-def test_what_is_to_be_known_of_names_is_in_the_plan(site: Site) -> None:
+def test_the_plan_notes_problematic_names(site: Site) -> None:
     site.write("public/A.txt", "a")
     site.write("public/a.txt", "b")
     site.manifest(static={"dir": "public"})

@@ -1,4 +1,4 @@
-"""The crash between any two requests: whatever was done is kept, and the next run ends where it should."""
+"""Crashes between any two requests: completed changes are kept, and the next run finishes the deploy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def small(site, word: str) -> None:
 
 
 def free_lease(site) -> None:
-    """What a minute of waiting does to a dead deploy's lease."""
+    """Expires the lease, like a minute of waiting."""
     project = site.plan().plan.project
     if project.id:
         for _ in wait_until_running(site.api, project, timeout=20):
@@ -42,7 +42,7 @@ def free_lease(site) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("point", range(14))
-def test_a_crash_at_any_write_then_go_on(site, api_over, point, after):
+def test_a_crash_at_any_write_and_a_second_run(site, api_over, point, after):
     small(site, "first")
     dying = Dying(point, is_write, after=after)
     site.run(api=api_over(dying))
@@ -55,7 +55,7 @@ def test_a_crash_at_any_write_then_go_on(site, api_over, point, after):
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("point", range(9))
 def test_a_crash_during_an_upload_then_a_revert(site, api_over, point, after):
-    """Upload v2, crash, revert to v1: the tool must not believe that v1 is live."""
+    """Upload v2, crash, revert to v1: v1 must not count as live."""
     small(site, "v1")
     site.apply()
     small(site, "v2")
@@ -70,7 +70,7 @@ def test_a_crash_during_an_upload_then_a_revert(site, api_over, point, after):
     assert site.get("/" + url.split("/", 3)[3]).text == "asset v1"
 
 
-def test_one_file_that_fails_does_not_throw_away_the_others(site, api_over):
+def test_a_failed_file_does_not_undo_the_others(site, api_over):
     for number in range(6):
         site.write(f"www/{number}.txt", str(number))
     site.manifest(static={"dir": "www"})
@@ -90,7 +90,7 @@ def test_one_file_that_fails_does_not_throw_away_the_others(site, api_over):
     assert set(again).isdisjoint(failed.done)
 
 
-def test_a_second_deployer_waits_and_is_told_who_holds_the_lease(site):
+def test_a_second_deploy_waits_and_names_the_holder(site):
     small(site, "first")
     site.apply()
     site.sql(
@@ -107,7 +107,7 @@ def test_a_second_deployer_waits_and_is_told_who_holds_the_lease(site):
     assert site.get("/").text == "<p>second"
 
 
-def test_a_plan_is_refused_once_another_deploy_has_run(site):
+def test_a_plan_is_stale_after_another_deploy(site):
     small(site, "first")
     site.apply()
     small(site, "second")
@@ -136,7 +136,7 @@ def test_a_deploy_that_lost_its_lease_stops_writing(site, api_over):
     assert site.sql("select holder from mosaic_deploy.lease") == [{"holder": "other"}]
 
 
-def test_a_lost_answer_to_create_project_makes_no_second_project(site, api_over):
+def test_a_lost_response_creates_no_second_project(site, api_over):
     small(site, "first")
     losing = LosingAnswers(lambda r: r.method == "POST" and r.url.path.endswith("/projects"))
     assert isinstance(site.run(api=api_over(losing))[-1], ApplyDone)
@@ -145,7 +145,7 @@ def test_a_lost_answer_to_create_project_makes_no_second_project(site, api_over)
     assert len(named) == 1
 
 
-def test_two_projects_of_one_name_are_refused_with_both_ids(site):
+def test_two_projects_of_one_name_are_an_error_with_both_ids(site):
     small(site, "first")
     ids = [site.api.call(endpoints.CREATE_PROJECT, body={"name": site.name})["project_id"] for _ in range(2)]
     with pytest.raises(ProjectAmbiguous) as caught:
@@ -174,7 +174,7 @@ def test_a_key_that_rotated_during_a_deploy(site, platform):
 
 
 class Cutting(httpx.BaseTransport):
-    """Sends every batch of migrations, and gives `failure` for its answer."""
+    """Sends every batch of migrations, and fails instead of returning the response."""
 
     def __init__(self, failure: Callable[[httpx.Request], BaseException]) -> None:
         self._inner = httpx.HTTPTransport()
@@ -200,7 +200,7 @@ class Cutting(httpx.BaseTransport):
     ],
     ids=["lost", "interrupted"],
 )
-def test_what_was_committed_without_an_answer_is_done(site, api_over, failure, code):
+def test_changes_committed_without_a_response_are_done(site, api_over, failure, code):
     small(site, "first")
     failed = site.run(api=api_over(Cutting(failure)))[-1]
     assert isinstance(failed, ApplyFailed)
@@ -213,8 +213,8 @@ def test_what_was_committed_without_an_answer_is_done(site, api_over, failure, c
     site.apply()
 
 
-def test_what_may_still_be_running_is_not_claimed(site, api_over):
-    """The batch is cut off before it arrives; nobody can tell that from one that still runs."""
+def test_a_migration_that_may_still_run_is_not_reported_done(site, api_over):
+    """The batch is cut off before it arrives, which looks like one that still runs."""
     small(site, "first")
 
     class Cut(httpx.HTTPTransport):
@@ -230,7 +230,7 @@ def test_what_may_still_be_running_is_not_claimed(site, api_over):
     site.apply()
 
 
-def test_nothing_is_claimed_where_the_ledger_cant_be_asked(site, api_over):
+def test_nothing_is_reported_done_if_the_ledger_cant_be_read(site, api_over):
     small(site, "first")
     dying = Dying(0, lambda request: is_sql(request, "mosaic_batch"), after=True)
     failed = site.run(api=api_over(dying))[-1]

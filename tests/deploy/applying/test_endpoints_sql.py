@@ -1,4 +1,4 @@
-"""SQL endpoints of every kind the documentation leaves open: each applies the same history to the same end."""
+"""Every kind of SQL endpoint applies the same migrations with the same result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_outside_a_transaction(there, variant):
     if "wrapped" in variant[0]:
         assert isinstance(last, ApplyFailed)
         assert last.error.sqlstate == "25001"
-        assert "each call in a transaction" in str(last.error.hint)
+        assert "each request in a transaction" in str(last.error.hint)
         return
     assert there.plan().plan.changes == ()
     assert there.sql("select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]

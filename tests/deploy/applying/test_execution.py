@@ -57,7 +57,7 @@ def test_an_enum_value_added_and_used_in_one_file(site):
         m3_n="create type size as enum ('s'); alter type size add value 'm'; create table u (s size default 'm');",
     )
     planned = site.plan()
-    assert [c.units for c in planned.plan.changes if c.kind == "migration"] == [1, 2, 1]
+    assert [c.steps for c in planned.plan.changes if c.kind == "migration"] == [1, 2, 1]
     site.apply()
     assert site.sql("select m::text as m from t") == [{"m": "great"}]
 

@@ -79,7 +79,7 @@ def test_session_settings_do_not_leak(site):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "parts"),
+    ("name", "text", "steps"),
     [
         ("concurrently", "create table t (id int); create index concurrently i on t (id); insert into t values (1);", 3),
         ("own_transactions", "begin; create table t (id int); commit; begin; insert into t values (1); commit;", 2),
@@ -97,12 +97,12 @@ def test_session_settings_do_not_leak(site):
         ("crlf_bom", "\ufeffcreate table t (\r\n  id int);\r\ninsert into t\r\nvalues (1);\r\n", 1),
     ],
 )  # fmt: skip
-def test_kinds_of_files(site, name, text, parts):
+def test_kinds_of_files(site, name, text, steps):
     history(site, **{f"m1_{name}": text, "m2_after": "create table after (id int);"})
     planned = site.plan()
-    assert [c.units for c in planned.plan.changes if c.kind == "migration"] == [parts, 1]
+    assert [c.steps for c in planned.plan.changes if c.kind == "migration"] == [steps, 1]
     notes = [n.code for n in planned.plan.notes]
-    assert notes == (["migration_not_atomic"] if parts > 1 else [])
+    assert notes == (["migration_not_atomic"] if steps > 1 else [])
     site.apply()
     assert site.sql("select id from t") == [{"id": 1}]
     assert "after" in tables(site)

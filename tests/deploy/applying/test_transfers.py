@@ -141,7 +141,7 @@ def test_every_failure_is_reported_with_file_and_cause() -> None:
     events = Recorder()
     error = events.take(puts(20), send, 1)
     assert isinstance(error, TransfersFailed)
-    assert error.message == "4 files failed; what is done stays done"
+    assert error.message == "4 uploads failed; completed uploads are kept"
     problems = [(p.location.file, p.message, p.hint) for p in error.problems]
     assert problems == [(f"{n}.png", f"no {n}.png", "a way round") for n in (0, 5, 10, 15)]
     assert len(changes(events, ChangeDone)) == 16
@@ -180,7 +180,7 @@ def test_consecutive_platform_failures_stop_the_transfer() -> None:
         raise ServerFailed("down")
 
     events: list[Event] = []
-    with pytest.raises(TransfersFailed, match=r"and 4.. were not tried") as caught:
+    with pytest.raises(TransfersFailed, match=r", 4.. were not tried") as caught:
         for event in transfer(puts(500), send, 1):
             events.append(event)
             if isinstance(event, ChangeFailed):

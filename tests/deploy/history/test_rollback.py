@@ -65,7 +65,9 @@ def test_selected_rollbacks(site):
 def test_nothing_is_rolled_back_if_a_down_migration_is_missing(site):
     history(site, m1_a="create table a (id int);", m2_c=C)
     site.apply()
-    assert refusals(site, steps=2) == ["sql/1_a.sql no down migration; add a `-- migrate"]
+    assert refusals(site, steps=2) == [
+        "sql/1_a.sql no down migration; add a `-- migrate:down` section or 1_a.down.sql"
+    ]
     assert tables(site) == {"a", "c"}
     assert refusals(site, to="7") == []
 

@@ -87,8 +87,8 @@ OURS: dict[type[Exception], type[errors.ApiError]] = {
     httpx.LocalProtocolError: errors.ResponseInvalid,
     httpx.DecodingError: errors.ResponseInvalid,
     httpx.TooManyRedirects: errors.ResponseInvalid,
-    httpx.UnsupportedProtocol: errors.RequestRefused,
-    httpx.InvalidURL: errors.RequestRefused,
+    httpx.UnsupportedProtocol: errors.ApiUrlInvalid,
+    httpx.InvalidURL: errors.ApiUrlInvalid,
 }
 BRANCHES = {
     httpx.HTTPError,
@@ -134,9 +134,9 @@ def test_an_unknown_transport_error_becomes_an_api_error() -> None:
 
 @pytest.mark.parametrize("url", ["api.example", "http://[::1", "ftp://api.example", "http://a\0b"])
 def test_an_invalid_url_is_an_error(url: str) -> None:
-    with Api(url, ApiKey(KEY), sleep=lambda _: None) as api, pytest.raises(errors.RequestRefused) as caught:
+    with Api(url, ApiKey(KEY), sleep=lambda _: None) as api, pytest.raises(errors.ApiUrlInvalid) as caught:
         api.call(endpoints.LIST_PROJECTS)
-    assert "not a URL that can be asked" in caught.value.message
+    assert "invalid URL: " in caught.value.message
 
 
 def test_a_timeout_is_a_lost_response_with_unknown_effect() -> None:
@@ -154,7 +154,7 @@ def test_a_timeout_is_a_lost_response_with_unknown_effect() -> None:
         (
             endpoints.RUN_SQL_NOT_IDEMPOTENT,
             "unknown",
-            "look whether it took effect before you run the command again",
+            "check whether it took effect before you run the command again",
         ),
     ],
     ids=lambda value: getattr(value, "name", None),
@@ -464,7 +464,7 @@ def test_405_is_corrected_too() -> None:
 def test_discovery_is_requested_once() -> None:
     platform = Platform(by_path({"/v1/project": answer(200, LISTING)}))
     for _ in range(3):
-        with pytest.raises(errors.OperationUnknown, match="lists no endpoint for: list storage"):
+        with pytest.raises(errors.OperationUnknown, match="has no endpoint for: list storage"):
             platform.api.call(endpoints.LIST_STORAGE, project="pod-1")
     assert platform.asked.count("GET /v1/project") == 1
 
@@ -617,7 +617,7 @@ def test_the_key_is_not_printed() -> None:
 
 @pytest.mark.parametrize("broken", ["mk_secret\nX: y", "mk_secret é", "mk_secret two", "mk_secret\0"])
 def test_an_invalid_key_is_an_error_that_does_not_show_it(broken: str) -> None:
-    with pytest.raises(errors.Unauthorized) as caught:
+    with pytest.raises(errors.KeyInvalid) as caught:
         ApiKey(broken)
     assert "secret" not in str(caught.value) + repr(caught.value) + repr(caught.value.args)
 

@@ -11,7 +11,7 @@ from mosaic_deploy.live.ledger import lease, lease_sql
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger import tables as ledger_tables
-from mosaic_deploy.live.ledger.lease import LeaseRequest
+from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, ObjectState
 from mosaic_deploy.sql.parse import Statement, parse
 
@@ -96,7 +96,7 @@ def test_set_auth_is_one_statement(settings: dict[str, object], token: str, depl
     assert {text, token, deploy} <= constants(statement)
 
 
-class Asked:
+class FakeApi:
     """A fake API: records the statements and returns given rows."""
 
     def __init__(self, *answers: list[dict[str, object]]) -> None:
@@ -120,7 +120,7 @@ def held_by(holder: str) -> list[dict[str, object]]:
 def test_lease_sql_is_single_statements(
     holder: str, token: str, deploy: str, plan: str, environment: str | None
 ) -> None:
-    api = Asked(TAKEN)
+    api = FakeApi(TAKEN)
     claim = LeaseRequest("pod-1", holder, token, deploy, plan, 3, environment)
     assert list(lease.acquire_lease(api, claim, lease.WaitPolicy(0))) == []  # type: ignore[arg-type]
     lease.release_lease(api, claim, "done", {"done": [holder]})  # type: ignore[arg-type]
@@ -134,13 +134,13 @@ def test_lease_sql_is_single_statements(
     assert token in constants(one(lease_sql.renew_lease_sql(token)))
     expires = "1732406400.123456"
     assert {holder, expires} <= constants(one(lease_sql.remove_lease_sql(holder, expires, deploy)))
-    run = lease_sql.DeployRecord(deploy, holder, token, environment, plan, 3, {"process": {"host": holder}})
+    run = LeaseRequest("pod-1", holder, token, deploy, plan, 3, environment, process={"host": holder})
     assert {holder, token, expires} <= constants(one(lease_sql.acquire_lease_sql(run, (holder, expires))))
 
 
 @given(odd, odd)
 def test_taking_over_a_lease_is_a_single_statement(holder: str, other: str) -> None:
-    api = Asked(held_by(other), TAKEN)
+    api = FakeApi(held_by(other), TAKEN)
     claim = LeaseRequest("pod-1", holder, "t", "d", "p", 3, None)
     [noted] = lease.acquire_lease(api, claim, lease.WaitPolicy(0, force_unlock=True))  # type: ignore[arg-type]
     assert other in noted.note.message  # type: ignore[union-attr]
@@ -182,13 +182,13 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="layout 2, this mosaic-deploy knows 1"):
+    with pytest.raises(TrackingTablesNewer, match="format 2; this mosaic-deploy supports format 1"):
         ledger.parse_ledger(facts(version=2), [], {}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])
 def test_an_unreadable_ledger_is_an_error(text: object) -> None:
-    with pytest.raises(ResponseInvalid, match="can't be read"):
+    with pytest.raises(ResponseInvalid, match="unexpected format"):
         ledger.parse_ledger(text, [], {}, {})  # type: ignore[arg-type]
 
 
