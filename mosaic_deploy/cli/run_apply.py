@@ -1,4 +1,4 @@
-"""Plan, show, confirm, apply: shared by `apply`, `ci apply` and `watch`."""
+"""Plan, show, confirm, apply: shared by `apply` and `ci apply`."""
 
 from __future__ import annotations
 

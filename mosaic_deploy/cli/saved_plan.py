@@ -154,7 +154,7 @@ class SavedPlan:
         return f"mosaic-deploy plan {shlex.join(words)}"
 
     def refuse_conflicting_flags(self, plan_flags: PlanFlags) -> None:
-        """Raises UsageError for options that contradict the plan."""
+        """Raises UsageError for options that don't match the plan."""
         saved = self.document["saved"]
         selection = self.document["selection"] or {"only": [], "except": []}
         project = self.document["project"]["id"]
@@ -169,7 +169,7 @@ class SavedPlan:
         }
         if names := [name for name, differs in differing.items() if differs]:
             raise click.UsageError(
-                f"{', '.join(names)} contradicts the saved plan {self.file}, which is applied as it was made. "
+                f"the saved plan {self.file} doesn't match {', '.join(names)}; it is applied as it was made. "
                 "To change it, make a new one: `mosaic-deploy plan --out FILE`"
             )
         self._refuse_conflicting_settings(project)

@@ -104,7 +104,7 @@ def test_a_committed_env_file_is_noted(run, tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q")
     (tmp_path / ".env").write_text("MOSAIC_API_KEY=mk_x")
     _git(tmp_path, "add", ".env")
-    assert "note: .env is in git:" in run("init").stdout
+    assert "note: .env is committed to git" in run("init").stdout
 
 
 def test_without_git_there_is_no_gitignore(run, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_workflow_for_an_existing_project(run, tmp_path: Path) -> None:
     assert "error[file_exists]: .github/workflows/mosaic.yml already exists" in again.stderr
     assert workflow.read_text() == "ours"
     workflow.unlink()
-    assert "left mosaic.yml as it is" in run("init", "--github").stdout
+    assert "kept mosaic.yml" in run("init", "--github").stdout
     assert run("init", "--github", "--name", "other").returncode == 1
 
 
