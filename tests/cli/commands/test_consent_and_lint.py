@@ -52,7 +52,7 @@ def test_the_plan_shows_hazards_and_affected_rows(run, shop):
         "  Hazards\n    destructive sql/2_drop.sql:2:1: drops table t (≈2.1 k rows)  [drop_table]\n"
         in shown.stdout
     )
-    assert "needs --allow destructive" in shown.stdout
+    assert "destructive changes need confirmation, or --allow destructive in CI" in shown.stdout
     document = json.loads(run("plan", "--local", "-o", "json").stdout)
     [hazard] = document["hazards"]
     assert hazard["location"] == {"file": "sql/2_drop.sql", "line": 2, "column": 1}
