@@ -162,7 +162,7 @@ def inbox() -> Document:
     """The newest emails of the embedded platform."""
     from mosaic_deploy.cli.target.embedded import read_inbox
 
-    return {"type": "inbox", "mails": read_inbox()}
+    return {"type": "inbox", "emails": read_inbox()}
 
 
 def explain(code: str) -> Document:

@@ -180,7 +180,7 @@ def test_explain_and_inbox(session) -> None:
     async def conversation(client: Client) -> None:
         assert "lock" in (await call(client, "explain", code="lock_held"))["text"]
         assert "lock_held" in (await call(client, "explain", code="lock_hold"))["error"]["message"]
-        assert isinstance((await call(client, "inbox"))["mails"], list)
+        assert isinstance((await call(client, "inbox"))["emails"], list)
 
     session(conversation)
 

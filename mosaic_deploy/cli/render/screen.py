@@ -178,20 +178,22 @@ class Screen:
         from mosaic_deploy.cli.render.text.edits import still_failing_lines
 
         paths = sorted(edits)
-        document = {"type": "still", "code": error.code, "path": place or None, "waiting": paths}
+        document = {"type": "still_failing", "code": error.code, "path": place or None, "waiting": paths}
         self.result(document, still_failing_lines(error.code, place, paths))
 
     def postponed(self, paths: Sequence[str]) -> None:
         """The first of these migrations has no statements yet; the others wait for it."""
         from mosaic_deploy.cli.render.text.edits import postponed_line
 
-        self.result({"type": "held", "path": paths[0], "after": list(paths[1:])}, [postponed_line(paths)])
+        self.result(
+            {"type": "postponed", "path": paths[0], "after": list(paths[1:])}, [postponed_line(paths)]
+        )
 
     def resolved(self) -> None:
         """The last error is fixed."""
         from mosaic_deploy.cli.render.text.edits import clock
 
-        self.result({"type": "mended"}, [f"{clock()} fixed; everything is deployed"])
+        self.result({"type": "resolved"}, [f"{clock()} fixed; everything is deployed"])
 
     def draft(self, path: str, database: str, drafted: DraftResult, seconds: float, *, first: bool) -> None:
         """A draft was applied to a copy of the database, which apps use now; the `first` draft is explained."""
@@ -204,14 +206,14 @@ class Screen:
         """Apps no longer use the draft's copy of the database."""
         from mosaic_deploy.cli.render.text.edits import clock
 
-        self.result({"type": "draft_over", "path": path, "reason": why}, [f"{clock()} {path} → {why}"])
+        self.result({"type": "draft_removed", "path": path, "reason": why}, [f"{clock()} {path} → {why}"])
 
     def email(self, email: Mapping[str, Any]) -> None:
         """An email that the embedded platform received, with the link in it."""
         from mosaic_deploy.cli.render.text.edits import clock
 
         line = f"{clock()} email to {email['to']}: {email['subject']}"
-        self.result({"type": "mail", **email}, [f"{line}  {email['link']}" if email["link"] else line])
+        self.result({"type": "email", **email}, [f"{line}  {email['link']}" if email["link"] else line])
 
     def inbox(self, emails: Sequence[Mapping[str, Any]]) -> None:
         """The embedded platform's emails, the newest first, each with its link on a line of its own."""
@@ -225,7 +227,7 @@ class Screen:
                 *([f"  {email['link']}"] if email["link"] else []),
             )
         ]
-        self.result({"type": "inbox", "mails": list(emails)}, lines or ["No emails."])
+        self.result({"type": "inbox", "emails": list(emails)}, lines or ["No emails."])
 
     def watch_ended(self) -> None:
         self.result({"type": "watch_ended"}, ["", "Stopped watching."])

@@ -107,7 +107,7 @@ def read_inbox() -> list[dict[str, Any]]:
     opener.addheaders = [("X-API-Key", str(found["api_key"]))]
     try:
         with opener.open(f"{found['url']}/inbox.json", timeout=10) as response:
-            emails: list[dict[str, Any]] = json.load(response)["mails"]
+            emails: list[dict[str, Any]] = json.load(response)["emails"]
     except (OSError, ValueError, KeyError) as error:
         raise PlatformFailed(f"can't read the inbox: {error}") from None
     return emails

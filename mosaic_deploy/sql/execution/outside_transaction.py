@@ -23,7 +23,7 @@ def compile_claim(step: Step, session: SqlSession) -> str:
         f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
         f"AND step_begun >= {step.number}) THEN {raise_sql(UNIT_ATTEMPTED, step)} END IF;\n"
     )
-    noted = f"  {upsert_migration_sql(step, session, units_done=step.number - 1, attempt=step.number)};\n"
+    noted = f"  {upsert_migration_sql(step, session, steps_done=step.number - 1, step_begun=step.number)};\n"
     body = f"BEGIN\n{guard_sql(step, session)}{attempted}{noted}END\n"
     return "DO " + dollar_quote(body, "mosaic_claim")
 

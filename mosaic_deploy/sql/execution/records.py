@@ -66,8 +66,8 @@ def record_failure_sql(step: Step, session: SqlSession) -> str:
     )
 
 
-def upsert_migration_sql(step: Step, session: SqlSession, *, units_done: int, attempt: int) -> str:
-    """A migration's row with `units_done` committed units, and the unit begun outside a transaction."""
+def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, step_begun: int) -> str:
+    """A migration's row with `steps_done` committed units, and the unit begun outside a transaction."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
     semantic = step.semantic if steps_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"

@@ -108,15 +108,15 @@ def test_inbox_shows_the_newest_emails(run, deployed: Path) -> None:
     send("second@example.org")
     newest = json.loads(run("local", "inbox", "--limit", "1", "-o", "json").stdout)
     assert newest["type"] == "inbox"
-    assert [mail["to"] for mail in newest["mails"]] == ["second@example.org"]
-    [mail] = json.loads(run(*way["command"].split()[1:], "-o", "json").stdout)["mails"]
+    assert [mail["to"] for mail in newest["emails"]] == ["second@example.org"]
+    [mail] = json.loads(run(*way["command"].split()[1:], "-o", "json").stdout)["emails"]
     assert mail["to"] == "first@example.org"
     assert mail["subject"]
     assert mail["created_at"]
     text = run("local", "inbox", "--to", "First@example.org").stdout.splitlines()
     assert text == [f"{mail['created_at']}  to first@example.org: {mail['subject']}", f"  {mail['link']}"]
     lines = run("local", "inbox", "--to", "nobody@example.org", "-o", "ndjson").stdout.splitlines()
-    assert json.loads(lines[-1]) == {"type": "inbox", "mails": []}
+    assert json.loads(lines[-1]) == {"type": "inbox", "emails": []}
     assert run("local", "inbox", "--to", "nobody@example.org").stdout == "No emails.\n"
 
 
@@ -283,7 +283,7 @@ def test_a_damaged_key_file_is_named(run, platform, folder: Path, tmp_path: Path
 def test_doctor_is_ok_after_a_deploy(run, deployed: Path) -> None:
     found = run("doctor", *HERE, "-o", "json")
     assert found.returncode == 0
-    assert {each["verdict"] for each in json.loads(found.stdout)["findings"]} == {"ok"}
+    assert {each["status"] for each in json.loads(found.stdout)["findings"]} == {"ok"}
 
 
 def test_doctor_shows_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> None:
@@ -293,11 +293,11 @@ def test_doctor_shows_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> 
     env = {"MOSAIC_API_URL": "http://127.0.0.1:9", "XDG_CONFIG_HOME": str(tmp_path / "config")}
     found = run("doctor", "-o", "json", env=env)
     assert found.returncode == 1
-    verdicts = {each["subject"]: each["verdict"] for each in json.loads(found.stdout)["findings"]}
+    verdicts = {each["subject"]: each["status"] for each in json.loads(found.stdout)["findings"]}
     assert verdicts["manifest"] == "fail"
     assert verdicts[".env"] == "warn"
     assert verdicts["API"] == "fail"
-    cures = {each["subject"]: each["cure"] for each in json.loads(found.stdout)["findings"]}
+    cures = {each["subject"]: each["fix"] for each in json.loads(found.stdout)["findings"]}
     assert cures["API"].endswith("mosaic-deploy doctor --local")
     assert "mk_x" not in found.stdout
 
@@ -305,7 +305,7 @@ def test_doctor_shows_what_stops_a_deploy(run, folder: Path, tmp_path: Path) -> 
 def test_doctor_suggests_init_without_a_manifest(run, tmp_path: Path) -> None:
     (tmp_path / "an app").mkdir()
     found = json.loads(run("doctor", "--in", "an app", "-o", "json").stdout)["findings"]
-    cures = {each["subject"]: each["cure"] for each in found}
+    cures = {each["subject"]: each["fix"] for each in found}
     assert cures["manifest"] == "mosaic-deploy init 'an app'"
 
 

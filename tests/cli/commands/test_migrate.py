@@ -61,7 +61,7 @@ def test_status_then_edit_then_repair(run, folder):
     assert columns(ended.stdout) == [["1", "1_t.sql", "edited"]]
     assert "mosaic-deploy migrate repair --accept 1_t.sql --local" in ended.stdout
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)
-    assert document["migrations"][0]["standing"] == "edited"
+    assert document["migrations"][0]["state"] == "edited"
     listed = run("migrate", "repair", "--local")
     assert listed.returncode == 0
     assert "repair --accept 1_t.sql --local" in listed.stdout
@@ -161,7 +161,7 @@ def test_a_failed_index_in_status(run, folder):
     assert "step 1 of 1 failed; the next apply starts it over" in shown
     assert '  sql/2_i.sql:1:35: column "nope" does not exist' in shown
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"][1]
-    assert (document["standing"], document["attempt"]) == ("failed", 1)
+    assert (document["state"], document["step_begun"]) == ("failed", 1)
     assert document["cause"].startswith("sql/2_i.sql:1:35: ")
 
 
@@ -170,7 +170,7 @@ def test_the_cause_is_shown_for_the_failed_migration_until_fixed(run, folder):
 
     def causes() -> dict[str, bool]:
         lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
-        return {line["standing"]: line["cause"] is not None for line in lines}
+        return {line["state"]: line["cause"] is not None for line in lines}
 
     assert run("apply", "--local", "--yes").returncode == 1
     assert causes() == {"applied": False, "failed": True}

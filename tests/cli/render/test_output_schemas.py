@@ -132,8 +132,8 @@ def _check_answer(name: str, document: dict) -> None:
         PLAN.validate(plan)
 
 
-FOLLOWED = {"watching", "live", "left_live", "mended", "mail", "draft", "draft_over", "watch_ended", "error",
-            "still", "held"}  # fmt: skip
+FOLLOWED = {"watching", "live", "kept_live", "resolved", "email", "draft", "draft_removed", "watch_ended", "error",
+            "still_failing", "postponed"}  # fmt: skip
 """Types that only `watch` and `dev` print."""
 
 
@@ -143,29 +143,29 @@ def test_every_line_of_dev_matches_the_schema(folder: Path, platform, run, watch
     (folder / "public/index.html").write_text("edited")
     dev.until('"type":"live"')
     (folder / "sql/2_later.sql").write_text("-- later")
-    dev.until('"type":"held"')
+    dev.until('"type":"postponed"')
     (folder / "sql/2_later.sql").write_text("select nope;")
     dev.until('"type":"error"', "migration_failed")
     (folder / "sql/2_later.sql").write_text("select  nope;")
-    dev.until('"type":"still"')
+    dev.until('"type":"still_failing"')
     (folder / "sql/2_later.sql").unlink()
-    dev.until('"type":"mended"')
+    dev.until('"type":"resolved"')
     (folder / "sql/draft.sql").write_text("alter table t add b int; drop table nothing;")
     dev.until('"type":"error"', "draft_failed")
     (folder / "sql/draft.sql").write_text(
         "alter table t add b int, alter id type bigint; create table u (id int);"
     )
     dev.until('"type":"draft"')
-    dev.until('"type":"mended"')
+    dev.until('"type":"resolved"')
     asked = f"{platform.url}/v1/project/{project}/auth/magic-link"
     key = {"X-API-Key": platform.api_key}
     assert httpx.post(asked, headers=key, json={"email": "ada@example.com"}).status_code == 200
-    dev.until('"type":"mail"')
+    dev.until('"type":"email"')
     (folder / "sql/draft.sql").unlink()
-    dev.until('"type":"draft_over"')
+    dev.until('"type":"draft_removed"')
     (folder / "public/index.html").unlink()
     (folder / "public/other.html").write_text("so that there is a site")
-    dev.until('"type":"left_live"')
+    dev.until('"type":"kept_live"')
     assert dev.end() == 130
     dev.until('"type":"watch_ended"')
     lines = [json.loads(line) for line in dev.output if line.startswith("{")]

@@ -76,7 +76,7 @@ def test_an_email_is_a_line_with_its_link(page_folder: Path, run, platform, watc
     asked = f"{platform.url}/v1/project/{project}/auth/magic-link"
     key = {"X-API-Key": platform.api_key}
     assert httpx.post(asked, headers=key, json={"email": "ada@example.com"}).status_code == 200
-    mail = json.loads(dev.until('"type":"mail"'))
+    mail = json.loads(dev.until('"type":"email"'))
     assert mail["to"] == "ada@example.com"
     assert mail["link"].startswith("http")
 

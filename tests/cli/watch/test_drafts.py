@@ -22,7 +22,7 @@ def rows(run, query: str) -> list[dict[str, Any]]:
 
 def applied(run) -> list[str]:
     lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
-    return [line["file"] for line in lines if line["standing"] == "applied"]
+    return [line["file"] for line in lines if line["state"] == "applied"]
 
 
 def tables(run) -> list[str]:
@@ -245,6 +245,6 @@ def test_the_committed_file_is_the_draft_byte_for_byte(folder: Path, run) -> Non
     (folder / "sql/draft.sql").write_bytes(content)
     done = run("migrate", "seal", "Größe 📏", "-o", "ndjson")
     [_, sealed] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sealed == {"type": "sealed", "path": "sql/2_größe.sql", "next": "mosaic-deploy plan"}
+    assert sealed == {"type": "draft_committed", "path": "sql/2_größe.sql", "next": "mosaic-deploy plan"}
     assert (folder / "sql/2_größe.sql").read_bytes() == content
     assert not (folder / "sql/draft.sql").exists()

@@ -181,7 +181,7 @@ def test_a_migration_without_statements_is_postponed(folder: Path, run, watching
 
 def states(run) -> dict[str, str]:
     lines = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"]
-    return {line["file"]: line["standing"] for line in lines}
+    return {line["file"]: line["state"] for line in lines}
 
 
 def test_an_empty_migration_applied_by_another_run_can_be_repaired(folder: Path, run, watching) -> None:

@@ -40,12 +40,12 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found (`told`), and the fix if it isn't ok (`cure`). The field names are keys of the JSON output."""
+    """What one check found (`message`), and the fix if it isn't ok (`fix`). The field names are keys of the JSON output."""
 
     subject: str
-    verdict: CheckStatus
-    told: str
-    cure: str | None = None
+    status: CheckStatus
+    message: str
+    fix: str | None = None
 
 
 def run_checks(folder: Path, *, local: bool) -> Iterator[CheckResult]:
@@ -153,9 +153,9 @@ def _check_clock(api: Api) -> Iterator[CheckResult]:
 
 def _check_embedded(*, needed: bool) -> CheckResult:
     if missing := missing_packages():
-        verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
+        status = CheckStatus.FAIL if needed else CheckStatus.WARN
         message = f"missing packages: {', '.join(missing)}"
-        return CheckResult("embedded platform", verdict, message, install_command("local"))
+        return CheckResult("embedded platform", status, message, install_command("local"))
     url = running_url()
     return CheckResult(
         "embedded platform", CheckStatus.OK, f"running at {url}" if url else "installed, not running"
@@ -166,8 +166,8 @@ def _check_writable(subject: str, folder: Path, *, needed: bool) -> CheckResult:
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     if os.access(existing, os.W_OK | os.X_OK):
         return CheckResult(subject, CheckStatus.OK, str(folder))
-    verdict = CheckStatus.FAIL if needed else CheckStatus.WARN
-    return CheckResult(subject, verdict, f"can't write to {existing}", "set MOSAIC_HOME to a writable folder")
+    status = CheckStatus.FAIL if needed else CheckStatus.WARN
+    return CheckResult(subject, status, f"can't write to {existing}", "set MOSAIC_HOME to a writable folder")
 
 
 _MARKS = {
@@ -194,13 +194,13 @@ def doctor(screen: Screen, path: str, local: bool) -> int:
     """
     found = list(run_checks(Path(path), local=local))
     screen.result({"type": "doctor", "findings": [asdict(each) for each in found]}, _lines(found))
-    return 1 if any(each.verdict is CheckStatus.FAIL for each in found) else 0
+    return 1 if any(each.status is CheckStatus.FAIL for each in found) else 0
 
 
 def _lines(found: Sequence[CheckResult]) -> Iterator[str]:
     width = max(len(each.subject) for each in found)
     for each in found:
-        mark, color = _MARKS[each.verdict]
-        yield f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.told}"
-        if each.cure:
-            yield f"      {'':<{width}}  → {each.cure}"
+        mark, color = _MARKS[each.status]
+        yield f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.message}"
+        if each.fix:
+            yield f"      {'':<{width}}  → {each.fix}"

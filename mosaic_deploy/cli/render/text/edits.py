@@ -61,7 +61,7 @@ class EditReport:
         ]
         for address in kept[:_MAX_LINES]:
             path = address.partition(":")[2]
-            document = {"type": "left_live", "address": address, "path": path}
+            document = {"type": "kept_live", "address": address, "path": path}
             self._write(document, [f"{clock()} {path} → deleted here, still live (prune is off)"])
 
     def _report(self, address: str, name: str, verb: str, seconds: float, **more: object) -> None:

@@ -65,7 +65,7 @@ def commit_draft(screen: Screen, name: str, path: str, environment: str | None, 
     made = write_migration(manifest.root, folder, name, datetime.now(UTC))
     plan = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
     command = shlex.join([*plan, *([path] if path != "." else [])])
-    screen.result({"type": "sealed", "path": str(made), "next": command}, [str(made)])
+    screen.result({"type": "draft_committed", "path": str(made), "next": command}, [str(made)])
     if screen.format == "text":
         screen.print_notice([f"next: {command}  (a running `mosaic-deploy dev` applies it automatically)"])
 
