@@ -13,7 +13,7 @@ from mosaic_deploy.errors import WatchFailed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.mtimes import Poller
-from mosaic_deploy.source.files.walk import ALWAYS_LEFT_OUT
+from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -38,7 +38,7 @@ _POLL_INTERVAL = 0.3
 """Seconds between two checks of everything with --poll."""
 _IGNORE_PERMISSION_DENIED = False
 """For watchfiles. True would make it swallow all errors, also that the limit of watches is reached."""
-_IGNORED_NAMES = frozenset(name.lower() for name in ALWAYS_LEFT_OUT) - {IGNORE_FILE}
+_IGNORED_NAMES = frozenset(name.lower() for name in ALWAYS_EXCLUDED) - {IGNORE_FILE}
 
 Stamp = tuple[int, ...] | None
 

@@ -93,9 +93,9 @@ class Page:
     def go(self, url: str, lands_on: str | None = None) -> None:
         """Open `url` and wait until it, or `lands_on` that it redirects to, is loaded."""
         self.call("Page.navigate", url=url)
-        self.settle(lands_on or url)
+        self.wait_for_load(lands_on or url)
 
-    def settle(self, url: str) -> None:
+    def wait_for_load(self, url: str) -> None:
         """Wait until exactly this URL is loaded."""
         self.wait_for(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
 
@@ -124,7 +124,7 @@ class Page:
         response = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **clip)
         file.write_bytes(base64.b64decode(response["data"]))
 
-    def complaints(self) -> list[str]:
+    def console_errors(self) -> list[str]:
         """Blocked scripts and styles, and failed requests, as in the browser's console."""
         with self._arrived:
             entries = [

@@ -19,15 +19,15 @@ SAID = (
 
 
 @dataclass
-class Failing:
+class FailingPlatform:
     url: str = ""
     status: int = 500
     tickets: list[dict[str, Any]] = field(default_factory=list)
 
 
 @contextmanager
-def failing_platform(status: int = 500) -> Iterator[Failing]:
-    found = Failing(status=status)
+def failing_platform(status: int = 500) -> Iterator[FailingPlatform]:
+    found = FailingPlatform(status=status)
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -45,7 +45,7 @@ def _reject_repeated(command: click.Command, words: list[str]) -> None:
                 raise click.UsageError(f"{given[0]} is given {len(given)} times")
 
 
-def offered_in(document: Any) -> Iterator[str]:
+def suggested_in(document: Any) -> Iterator[str]:
     """Every command in a document: in next actions, and in backticks in hints."""
     if isinstance(document, dict):
         actions, hint = document.get("next_actions"), document.get("hint")
@@ -54,20 +54,20 @@ def offered_in(document: Any) -> Iterator[str]:
         if isinstance(hint, str):
             yield from _QUOTED.findall(hint)
         for value in document.values():
-            yield from offered_in(value)
+            yield from suggested_in(value)
     elif isinstance(document, list):
         for value in document:
-            yield from offered_in(value)
+            yield from suggested_in(value)
 
 
-def offered_by(stdout: str, stderr: str) -> Iterator[str]:
+def suggested_by(stdout: str, stderr: str) -> Iterator[str]:
     """Every command suggested in a run's output, in any format."""
     yield from _OFFERED.findall(stderr)
     for document in _documents(stdout):
-        yield from offered_in(document)
+        yield from suggested_in(document)
 
 
-def check_offered(commands: Iterator[str]) -> None:
+def check_suggested(commands: Iterator[str]) -> None:
     """Fails for a command that doesn't parse, or has a placeholder."""
     for command in commands:
         program, *arguments = program_words(command)

@@ -13,7 +13,7 @@ from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_consent
+from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -72,7 +72,7 @@ def plan_and_apply(
             return 0
         if not planned.plan.empty:
             confirmed = deploy_options.yes or deploy_options.saved_plan is not None
-            require_plan_consent(
+            require_plan_confirmation(
                 planned.plan,
                 yes=confirmed,
                 allow=deploy_options.allow,

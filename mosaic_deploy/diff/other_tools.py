@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.errors import AdoptionRefused, Location, Problem
+from mosaic_deploy.errors import HistoryImportRefused, Location, Problem
 from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
@@ -18,17 +18,17 @@ def applied_versions(
 ) -> frozenset[str]:
     """Versions of the files that the tool has applied.
 
-    Raises AdoptionRefused with every row that failed, or that has no file in the folder.
+    Raises HistoryImportRefused with every row that failed, or that has no file in the folder.
     """
     problems = [_failed_problem(row) for row in rows if row.state is HistoryState.FAILED]
     if problems:
         message = f"{tool.name}'s history contains a failed migration"
         hint = f"resolve it with {tool.name} first, then import"
-        raise AdoptionRefused(message, problems=problems, hint=hint)
+        raise HistoryImportRefused(message, problems=problems, hint=hint)
     if tool.cumulative and len(rows) > 1:
         heads = [Problem("is one of several heads", Location(row.version)) for row in rows]
         hint = f"merge them into one head with {tool.name} first"
-        raise AdoptionRefused(f"{tool.name}'s history has {len(rows)} heads", problems=heads, hint=hint)
+        raise HistoryImportRefused(f"{tool.name}'s history has {len(rows)} heads", problems=heads, hint=hint)
     applied: set[str] = set()
     for row in rows:
         if row.state is HistoryState.REPEATABLE:
@@ -46,7 +46,7 @@ def applied_versions(
     if problems:
         message = f"{tool.name} has applied migrations that aren't in the folder"
         hint = "add the files under their version numbers: 0001_name.sql or 20261123120000_name.sql"
-        raise AdoptionRefused(message, problems=problems, hint=hint)
+        raise HistoryImportRefused(message, problems=problems, hint=hint)
     return frozenset(applied)
 
 
@@ -75,7 +75,7 @@ def _failed_problem(row: OtherToolRow) -> Problem:
 
 
 def _find_file(tool: MigrationTool, row: OtherToolRow, folder: Sequence[Migration]) -> Migration | None:
-    """The file of a history row. Raises AdoptionRefused if several files have its revision in their name."""
+    """The file of a history row. Raises HistoryImportRefused if several files have its revision in their name."""
     if not tool.revisions:
         version = _version_number(row.version, whole=row.version != row.name)
         return next((m for m in folder if m.version == version), None)
@@ -83,7 +83,7 @@ def _find_file(tool: MigrationTool, row: OtherToolRow, folder: Sequence[Migratio
     found = [m for m in folder if pattern.search(m.file)]
     if len(found) > 1:
         problems = [Problem(f"has the revision {row.version} in its name", Location(m.file)) for m in found]
-        raise AdoptionRefused("several files have the same revision", problems=problems)
+        raise HistoryImportRefused("several files have the same revision", problems=problems)
     return found[0] if found else None
 
 

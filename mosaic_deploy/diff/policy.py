@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mosaic_deploy.errors import NextAction, PolicyDenied, Problem
 from mosaic_deploy.model.change import Delete
-from mosaic_deploy.model.hazard import Hazard, HazardSeverity, reaches
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 
@@ -50,8 +50,8 @@ def _destructive_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -
 def _protected_table_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:
     for hazard in destructive:
         for name in manifest.policy.protected_tables if manifest.policy else ():
-            if any(reaches(table, name) for table in (hazard.table, *hazard.cascades_to)):
-                directly = reaches(hazard.table, name)
+            if any(table_is_affected(table, name) for table in (hazard.table, *hazard.cascades_to)):
+                directly = table_is_affected(hazard.table, name)
                 affected = f"{name} is protected" if directly else f"this affects {name}, which is protected"
                 remedy = (
                     f"change the statement, or remove {name} from policy.protected_tables"

@@ -69,10 +69,10 @@ from mosaic_deploy.errors.deploy import (
     WatchFailed,
 )
 from mosaic_deploy.errors.project import (
-    AdoptionRefused,
     DraftFailed,
     DraftMissing,
     FileExists,
+    HistoryImportRefused,
     IgnoreFileInvalid,
     ManifestInvalid,
     ManifestMissing,
@@ -95,7 +95,6 @@ from mosaic_deploy.errors.project import (
 
 __all__ = [
     "AccountNotFound",
-    "AdoptionRefused",
     "ApiError",
     "ApiErrorFields",
     "ApiUrlInvalid",
@@ -110,6 +109,7 @@ __all__ = [
     "ErrorFields",
     "FileExists",
     "Forbidden",
+    "HistoryImportRefused",
     "IgnoreFileInvalid",
     "Interrupted",
     "KeyInvalid",

@@ -106,7 +106,7 @@ class RepairRefused(MigrationError):
     code = "repair_refused"
 
 
-class AdoptionRefused(MigrationError):
+class HistoryImportRefused(MigrationError):
     """The migration history can't be imported, or the baseline can't be set."""
 
     code = "history_import_refused"

@@ -55,7 +55,7 @@ class Hazard:
     cascades_to: tuple[str, ...] = ()
 
 
-def reaches(table: str, protected: str) -> bool:
+def table_is_affected(table: str, protected: str) -> bool:
     """Whether destroying `table` (see Hazard) may destroy rows of the table `protected` (`orders` or `app.orders`)."""
     name = protected if "." in protected else f"public.{protected}"
     schema = table.removesuffix(".*")

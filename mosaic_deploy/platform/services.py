@@ -34,7 +34,7 @@ class Platform:
     store: Store
     # The account of this request's API key.
     account_id: int
-    variants: SqlModes
+    sql_modes: SqlModes
     limits: Limits
     authenticator: ApiKeyAuthenticator
     journal: RequestJournal

@@ -8,7 +8,7 @@ import jsonschema
 from mcp import Client
 
 from mosaic_deploy.schema_files import read_schema
-from tests.offered_commands import check_offered, offered_in
+from tests.offered_commands import check_suggested, suggested_in
 
 _ERROR = jsonschema.Draft202012Validator({**read_schema("error.schema.json"), "unevaluatedProperties": False})
 """The schema of errors, closed: no other fields."""
@@ -27,5 +27,5 @@ async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]
     plan = document if document.get("type") == "plan" else document.get("plan")
     if plan:
         _PLAN.validate(plan)
-    check_offered(offered_in(document))
+    check_suggested(suggested_in(document))
     return document

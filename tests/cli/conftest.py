@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.offered_commands import check_offered, offered_by
+from tests.offered_commands import check_suggested, suggested_by
 
 _numbers = itertools.count(1)
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -42,7 +42,7 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
         command = [sys.executable, "-m", "mosaic_deploy", *arguments]
         whole = {**environment, **(env or {})}
         ended = subprocess.run(command, env=whole, capture_output=True, text=True, check=False, **chosen)
-        check_offered(offered_by(ended.stdout, ended.stderr))
+        check_suggested(suggested_by(ended.stdout, ended.stderr))
         return ended
 
     return call

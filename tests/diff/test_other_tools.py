@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.diff.other_tools import applied_versions, gap_notes, repeatable_notes
-from mosaic_deploy.errors import AdoptionRefused
+from mosaic_deploy.errors import HistoryImportRefused
 from mosaic_deploy.model.other_tools import TOOLS, HistoryState, OtherToolRow
 from mosaic_deploy.model.snapshot import Migration
 
@@ -55,14 +55,14 @@ def test_applied_versions(tool, history, expected):
     ],
 )
 def test_refused_histories(tool, history, names):
-    with pytest.raises(AdoptionRefused) as caught:
+    with pytest.raises(HistoryImportRefused) as caught:
         applied_versions(TOOLS[tool], rows(*history), FOLDER)
     assert [problem.location.file for problem in caught.value.problems] == names
 
 
 def test_revision_in_two_file_names_is_refused():
     twice = [*FOLDER, Migration("4", "0004_bbb_again.sql", "c", "s")]
-    with pytest.raises(AdoptionRefused, match="same revision"):
+    with pytest.raises(HistoryImportRefused, match="same revision"):
         applied_versions(TOOLS["alembic"], rows("bbb"), twice)
 
 

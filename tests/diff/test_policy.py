@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.diff.policy import apply_policy, reaches, refuse_denied
+from mosaic_deploy.diff.policy import apply_policy, refuse_denied, table_is_affected
 from mosaic_deploy.errors import Location, PolicyDenied
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -100,4 +100,4 @@ def test_max_deletes_counts_static_and_storage(most: int | None, denied: int) ->
     ],
 )
 def test_reaches(table: str, protected: str, reached: bool) -> None:
-    assert reaches(table, protected) is reached
+    assert table_is_affected(table, protected) is reached

@@ -16,7 +16,7 @@ from mosaic_deploy.platform.postgres.server import Server
 T = TypeVar("T")
 
 
-def in_control(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
+def with_control_pool(platform: RunningPlatform, work: Callable[[Pool], Coroutine[Any, Any, T]]) -> T:
     """The result of `work` on a pool of the control database."""
     state = json.loads((platform.home / "state.json").read_text())
     server = Server.embedded(state["postgres_port"], state["postgres_password"])

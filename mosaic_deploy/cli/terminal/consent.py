@@ -26,7 +26,7 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
 
 
-def require_consent(question: str, *, yes: bool, command: str, needs_person: bool = False) -> None:
+def require_confirmation(question: str, *, yes: bool, command: str, needs_person: bool = False) -> None:
     """Returns if `yes` is set or a person confirms (the default answer is no).
 
     Raises Declined, and ConfirmationRequired without a terminal, which suggests `command`; with `needs_person` as
@@ -48,7 +48,7 @@ DESTRUCTIVE = "destructive"
 """The value of `--allow` for SQL that destroys data."""
 
 
-def require_plan_consent(
+def require_plan_confirmation(
     plan: Plan,
     *,
     yes: bool,
@@ -77,7 +77,9 @@ def require_plan_consent(
             plan, destructive_question, with_options(command, "--allow", DESTRUCTIVE, *yes_option)
         )
     elif not asked:
-        require_consent(question, yes=yes, command=with_options(command, "--yes"), needs_person=needs_person)
+        require_confirmation(
+            question, yes=yes, command=with_options(command, "--yes"), needs_person=needs_person
+        )
 
 
 def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:

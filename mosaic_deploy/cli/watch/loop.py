@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_consent
+from mosaic_deploy.cli.terminal.consent import require_confirmation
 from mosaic_deploy.cli.watch.failures import (
     REPLAN_ERRORS,
     TRANSIENT_ERRORS,
@@ -171,7 +171,7 @@ class _Watcher:
             plan, code = plan_and_apply(self._screen, self._session, deploy_options, observe=observe)
             if asks_consent and not applied():
                 command = with_options(command_line(), "--yes")
-                require_consent(_UP_TO_DATE_QUESTION, yes=deploy_options.yes, command=command)
+                require_confirmation(_UP_TO_DATE_QUESTION, yes=deploy_options.yes, command=command)
         return plan, code
 
     def _touches_settings(self, edits: Edits) -> bool:

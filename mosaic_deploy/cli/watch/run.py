@@ -10,7 +10,7 @@ from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_consent
+from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.cli.watch.drafting import DraftRunner
 from mosaic_deploy.cli.watch.failed_migration import FailedMigration
@@ -129,7 +129,7 @@ class EditDeployer:
         plan = planned.plan
         if plan.to_confirm or plan.prune_count:
             self._screen.plan(plan, final=False)
-        require_plan_consent(plan, yes=True, allow=self._options.allow, command=command_line())
+        require_plan_confirmation(plan, yes=True, allow=self._options.allow, command=command_line())
         return self._apply(planned, seen)
 
     def _apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:

@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.history.read import (
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.other_tools import applied_versions, gap_notes, repeatable_notes
-from mosaic_deploy.errors import AdoptionRefused, Location, NextAction, Problem
+from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.other_tools import read_other_tool_history
 from mosaic_deploy.model.change import Action, RecordMigration
@@ -30,7 +30,7 @@ BASELINE, IMPORT = "baseline", "import"
 def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
     """A plan that records all files up to and including `version` as applied. Reads only.
 
-    Raises AdoptionRefused if there is no such file, if the history has migrations that ran, or if the database is
+    Raises HistoryImportRefused if there is no such file, if the history has migrations that ran, or if the database is
     empty; ProjectNotFound.
     """
     require_project(context)
@@ -38,9 +38,9 @@ def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
         newest = (
             f"its newest is {context.files[-1].migration.file}" if context.files else "the folder is empty"
         )
-        raise AdoptionRefused(f"the folder has no migration {version}", hint=newest)
+        raise HistoryImportRefused(f"the folder has no migration {version}", hint=newest)
     if not context.ledger.populated:
-        raise AdoptionRefused(
+        raise HistoryImportRefused(
             "this database has no tables, views or functions, so no migration can have been applied",
             hint="check that it is the right project; `mosaic-deploy apply` runs the migrations",
         )
@@ -51,7 +51,7 @@ def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
 def plan_import(api: Api, context: HistoryContext, tool: MigrationTool, table: str | None) -> PreparedPlan:
     """A plan that records the files applied by `tool`, according to its history. Reads only.
 
-    Raises AdoptionRefused if that history doesn't match the folder; ProjectNotFound.
+    Raises HistoryImportRefused if that history doesn't match the folder; ProjectNotFound.
     """
     require_project(context)
     rows = read_other_tool_history(api, context.project.id, tool, table)
@@ -75,7 +75,7 @@ def _plan_recording(
 def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -> set[str]:
     """Versions that an earlier, perhaps interrupted, baseline or import has recorded.
 
-    Raises AdoptionRefused for any other row.
+    Raises HistoryImportRefused for any other row.
     """
     wanted = {file.migration.version: file.migration.checksum for file in files}
     others = [entry for entry in context.ledger.entries if not _recorded_unrun(entry, wanted)]
@@ -87,7 +87,7 @@ def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -
             )
             for e in others
         ]
-        raise AdoptionRefused(
+        raise HistoryImportRefused(
             "this database already has a migration history",
             problems=problems,
             hint="to record single files, use `mosaic-deploy migrate repair`",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mosaic_deploy.errors import AdoptionRefused, ResponseInvalid, SqlFailed
+from mosaic_deploy.errors import HistoryImportRefused, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.sql.quote import identifier
@@ -17,7 +17,7 @@ def read_other_tool_history(
 ) -> tuple[OtherToolRow, ...]:
     """The tool's rows in its order. `table` (`schema.table`) replaces the tool's default table.
 
-    Reads only. Raises AdoptionRefused if the table doesn't exist or isn't the tool's.
+    Reads only. Raises HistoryImportRefused if the table doesn't exist or isn't the tool's.
     """
     name = table or tool.table
     quoted = ".".join(identifier(part) for part in name.split("."))
@@ -32,15 +32,17 @@ def read_other_tool_history(
     return _parse_rows(found[0].get("history") if found else None)
 
 
-def _import_refused(error: SqlFailed, tool: MigrationTool, name: str) -> AdoptionRefused | SqlFailed:
+def _import_refused(error: SqlFailed, tool: MigrationTool, name: str) -> HistoryImportRefused | SqlFailed:
     if error.sqlstate == _NO_TABLE or f'relation "{name}" does not exist' in error.message:
         hint = "if the table has another name, pass --table schema.table"
-        return AdoptionRefused(
+        return HistoryImportRefused(
             f"this database has no table {name}, where {tool.name} keeps its history", hint=hint
         )
     if error.sqlstate == _NO_COLUMN:
         hint = "check that the tool and --table are right"
-        return AdoptionRefused(f"{name} isn't the history table of {tool.name}: {error.message}", hint=hint)
+        return HistoryImportRefused(
+            f"{name} isn't the history table of {tool.name}: {error.message}", hint=hint
+        )
     return error
 
 

@@ -80,16 +80,16 @@ async def ensure_local_account(pool: Pool, key: str) -> int:
     database's password, so it is as trusted.
     """
     async with pool.connection() as connection, connection.transaction():
-        await control_database.rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
+        await control_database.fetch_rows(connection, "LOCK TABLE account IN EXCLUSIVE MODE")
         query = "SELECT account_id AS id FROM api_key WHERE key_hash = %(hash)s"
-        found = await control_database.rows(connection, query, {"hash": key_hash(key)})
+        found = await control_database.fetch_rows(connection, query, {"hash": key_hash(key)})
         if found:
             return int(found[0]["id"])
         query = "SELECT id FROM account WHERE name = %(name)s ORDER BY id LIMIT 1"
-        found = await control_database.rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
+        found = await control_database.fetch_rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
         if not found:
             query = "INSERT INTO account (name) VALUES (%(name)s) RETURNING id"
-            found = await control_database.rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
+            found = await control_database.fetch_rows(connection, query, {"name": LOCAL_ACCOUNT_NAME})
         account_id: int = found[0]["id"]
         await _replace_key(connection, account_id, key, KEY_GRACE_PERIOD)
     return account_id
@@ -100,7 +100,7 @@ async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
     key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
         query = "INSERT INTO account (name, tier) VALUES (%(name)s, %(tier)s) RETURNING id"
-        found = await control_database.rows(connection, query, {"name": name, "tier": tier})
+        found = await control_database.fetch_rows(connection, query, {"name": name, "tier": tier})
         account_id: int = found[0]["id"]
         await _replace_key(connection, account_id, key, KEY_GRACE_PERIOD)
     return {"account_id": account_id, "name": name, "tier": tier, "api_key": key}
@@ -114,7 +114,7 @@ async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRAC
     key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
         query = "SELECT 1 FROM account WHERE id = %(id)s FOR UPDATE"
-        if not await control_database.rows(connection, query, {"id": account_id}):
+        if not await control_database.fetch_rows(connection, query, {"id": account_id}):
             raise LookupError(account_id)
         await _replace_key(connection, account_id, key, grace)
     return key
@@ -165,14 +165,14 @@ async def is_rotation_due(pool: Pool, key: str) -> bool:
 
 async def _replace_key(connection: Connection, account_id: int, key: str, grace: timedelta) -> None:
     """Makes `key` the current one. The old key gets `grace`, unless it had already expired by age."""
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection,
         "UPDATE api_key SET replaced_at = now(), expires_at = CASE"
         " WHEN created_at + %(lifetime)s <= now() THEN created_at + %(lifetime)s ELSE now() + %(grace)s END"
         " WHERE account_id = %(account)s AND replaced_at IS NULL",
         {"account": account_id, "grace": grace, "lifetime": KEY_LIFETIME + KEY_GRACE_PERIOD},
     )
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection,
         "INSERT INTO api_key (key_hash, account_id) VALUES (%(hash)s, %(account)s)",
         {"hash": key_hash(key), "account": account_id},

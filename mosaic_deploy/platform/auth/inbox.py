@@ -20,7 +20,7 @@ async def store_email(
     connection: Connection, project_id: str, recipient: str, message: Any, link: str
 ) -> None:
     text_body, html_body = messages.text_and_html(message)
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection,
         "INSERT INTO mail (project_id, sender, recipient, subject, text_body, html_body, message, link)"
         " VALUES (%(project)s, %(sender)s, %(recipient)s, %(subject)s, %(text)s, %(html)s, %(message)s, %(link)s)",

@@ -31,7 +31,7 @@ _DAY = timedelta(days=1)
 
 async def send_magic_link(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    email = checked_email(request_body.text(document, "email").strip())
+    email = checked_email(request_body.required_text(document, "email").strip())
     requested = request_body.optional_text(document, "redirect_url")
     project = await find_project(platform, request)
     settings, site_url = project["auth_settings"], platform.site_url(project["id"])
@@ -109,8 +109,8 @@ async def _verify(platform: Platform, request: Request, project_id: str) -> Resp
     """One UPDATE decides, so only one of several concurrent requests finds the token unused."""
     document = await request_body.read_json(request)
     token, email = (
-        request_body.text(document, "token", limit=500),
-        request_body.text(document, "email", limit=500),
+        request_body.required_text(document, "token", limit=500),
+        request_body.required_text(document, "email", limit=500),
     )
     parameters = {"hash": _hash(token), "project": project_id, "email": email.strip()}
     used = await control_database.fetch_one(
@@ -144,10 +144,10 @@ async def _count_email(connection: Connection, project: DictRow, limit: int) -> 
     Locks the project's row, so two requests can't both take the last one.
     """
     parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters
     )
-    sent = await control_database.rows(
+    sent = await control_database.fetch_rows(
         connection,
         "SELECT sent_at FROM mail_count WHERE project_id = %(project)s AND sent_at > now() - %(day)s"
         " ORDER BY sent_at DESC OFFSET %(before)s LIMIT 1",
@@ -155,7 +155,7 @@ async def _count_email(connection: Connection, project: DictRow, limit: int) -> 
     )
     if sent:
         raise _limit_fault(sent[0]["sent_at"] + _DAY, project["tier"], limit)
-    counted = await control_database.rows(
+    counted = await control_database.fetch_rows(
         connection,
         "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
         " INSERT INTO mail_count (project_id) VALUES (%(project)s) RETURNING id",
@@ -178,7 +178,7 @@ def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
 
 
 async def _insert_token(connection: Connection, project_id: str, email: str, token: str) -> None:
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection,
         # Expired tokens are kept for a day to answer `token_expired` instead of `token_invalid`.
         "WITH old AS (DELETE FROM sign_in_token"

@@ -137,7 +137,7 @@ async def _run_worker(
     stop = stop_event()
     if lifeline is not None:
         asyncio.get_running_loop().add_reader(lifeline, stop.set)
-    variants = sql_modes_from_environment()
+    sql_modes = sql_modes_from_environment()
     server = cluster.server()
     async with open_control_database(cluster) as pool:
         platform = Platform(
@@ -145,14 +145,14 @@ async def _run_worker(
             hosts=cluster.hosts(),
             pool=pool,
             server=server,
-            sessions=SessionPool(server, reuse=variants.reuse, limit=cluster.connections),
+            sessions=SessionPool(server, reuse=sql_modes.reuse, limit=cluster.connections),
             store=cluster.store(),
             account_id=0,
             authenticator=ApiKeyAuthenticator(),
             journal=RequestJournal(),
             dev=DevSessions(),
             drafts=DraftSessions(),
-            variants=variants,
+            sql_modes=sql_modes,
             limits=cluster.limits,
             mailer=mailer_from_url(os.environ.get(SMTP_URL_VARIABLE)),
             local=False,

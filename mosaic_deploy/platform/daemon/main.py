@@ -113,7 +113,7 @@ def _report_ready(folder: Path, document: dict[str, Any], report: Report) -> Non
 async def _open_platform(
     folder: Path, state: PlatformState, installation: Installation
 ) -> AsyncIterator[Platform]:
-    variants, limits = sql_modes_from_environment(), local_limits(os.environ)
+    sql_modes, limits = sql_modes_from_environment(), local_limits(os.environ)
     mailer = smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
@@ -129,7 +129,7 @@ async def _open_platform(
             hosts=local_hosts(state.port),
             pool=pool,
             server=server,
-            sessions=SessionPool(server, reuse=variants.reuse),
+            sessions=SessionPool(server, reuse=sql_modes.reuse),
             store=folder_store(folder / "store"),
             account_id=account_id,
             local_key=local_key,
@@ -137,7 +137,7 @@ async def _open_platform(
             journal=RequestJournal(),
             dev=DevSessions(),
             drafts=DraftSessions(),
-            variants=variants,
+            sql_modes=sql_modes,
             limits=limits,
             mailer=mailer,
         )

@@ -48,7 +48,7 @@ async def update_session(platform: Platform, request: Request) -> Response:
         raise Fault(404, "not_found", "only the embedded platform has dev sessions")
     document = await request_body.read_json(request)
     project = await find_project(platform, request)
-    kind = request_body.text(document, "type")
+    kind = request_body.required_text(document, "type")
     if kind == "end":
         platform.dev.end(project["id"])
         return JsonResponse({"expires_in": 0, "emails": []})

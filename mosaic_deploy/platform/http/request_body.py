@@ -90,7 +90,7 @@ async def _read_limited(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def text(document: dict[str, Any], field: str, *, limit: int | None = None) -> str:
+def required_text(document: dict[str, Any], field: str, *, limit: int | None = None) -> str:
     """A required string field without NUL, which PostgreSQL can't store."""
     value = document.get(field)
     if not isinstance(value, str):
@@ -103,14 +103,14 @@ def text(document: dict[str, Any], field: str, *, limit: int | None = None) -> s
 
 
 def nonempty_text(document: dict[str, Any], field: str, *, limit: int) -> str:
-    value = text(document, field, limit=limit)
+    value = required_text(document, field, limit=limit)
     if not value.strip():
         raise Fault(400, "field_invalid", f"`{field}` is empty")
     return value
 
 
 def optional_text(document: dict[str, Any], field: str, *, limit: int | None = None) -> str | None:
-    return None if document.get(field) is None else text(document, field, limit=limit)
+    return None if document.get(field) is None else required_text(document, field, limit=limit)
 
 
 def whole_number(document: dict[str, Any], field: str) -> int:

@@ -176,7 +176,7 @@ async def fetch(
 ) -> list[DictRow]:
     """All rows of one statement, which runs in its own transaction."""
     async with pool.connection() as connection:
-        return await rows(connection, query, parameters)
+        return await fetch_rows(connection, query, parameters)
 
 
 async def fetch_one(
@@ -186,7 +186,7 @@ async def fetch_one(
     return found[0] if found else None
 
 
-async def rows(
+async def fetch_rows(
     connection: Connection, query: str | sql.Composed, parameters: dict[str, Any] | None = None
 ) -> list[DictRow]:
     """All rows of one statement on the caller's connection; empty if the statement returns no rows."""

@@ -39,7 +39,10 @@ async def update_session(platform: Platform, request: Request) -> Response:
     if not platform.local:
         raise Fault(404, "not_found", "drafts are available only on the embedded platform")
     document = await request_body.read_json(request)
-    step, name = request_body.text(document, "step"), request_body.text(document, "name", limit=100)
+    step, name = (
+        request_body.required_text(document, "step"),
+        request_body.required_text(document, "name", limit=100),
+    )
     if step not in _STEP_HANDLERS:
         raise Fault(400, "field_invalid", f"`step` must be one of {', '.join(_STEP_HANDLERS)}")
     project = await find_running_project(platform, request)

@@ -37,7 +37,7 @@ async def list_projects(platform: Platform, _request: Request) -> Response:
 
 async def create_project(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    row = await _insert(platform, checked_project_name(request_body.text(document, "name")))
+    row = await _insert(platform, checked_project_name(request_body.required_text(document, "name")))
     provisioning.provision_in_background(platform, row["id"])
     return JsonResponse(_row_document(platform, row), 201)
 

@@ -23,7 +23,7 @@ from mosaic_deploy.platform.sql.rows import Rows
 
 async def run_sql(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    query = request_body.text(document, "query")
+    query = request_body.required_text(document, "query")
     if not query.strip():
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
@@ -48,7 +48,7 @@ async def run_sql(platform: Platform, request: Request) -> Response:
 
 async def _run(platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None) -> Rows:
     async with platform.sessions.session(project["id"], project["database_password"], name) as session:
-        return await execute.run(session, query, params, platform.variants)
+        return await execute.run(session, query, params, platform.sql_modes)
 
 
 async def _cancel_on_disconnect(request: Request, work: Any) -> Rows:

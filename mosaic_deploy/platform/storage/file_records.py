@@ -56,7 +56,7 @@ async def put(connection: Connection, table: FileTable, record: dict[str, Any]) 
         " SELECT 1 FROM new",
         table,
     )
-    if not await control_database.rows(connection, query, record):
+    if not await control_database.fetch_rows(connection, query, record):
         raise upload_lost()
 
 
@@ -87,7 +87,9 @@ async def used_bytes(connection: Connection, project_id: str, *, excluding: str)
         " + (SELECT coalesce(sum(size), 0) FROM loose_object"
         " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS used"
     )
-    rows = await control_database.rows(connection, query, {"project": project_id, "excluding": excluding})
+    rows = await control_database.fetch_rows(
+        connection, query, {"project": project_id, "excluding": excluding}
+    )
     used: int = rows[0]["used"]
     return used
 

@@ -30,7 +30,7 @@ async def reserve_object(connection: Connection, key: str, project_id: str, size
     The commit is asynchronous: if a crash of PostgreSQL loses the row, the upload fails and leaves one untracked
     object.
     """
-    await control_database.rows(
+    await control_database.fetch_rows(
         connection,
         "WITH no_wait AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
         " INSERT INTO loose_object (object, project_id, size, state)"

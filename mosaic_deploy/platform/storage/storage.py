@@ -20,7 +20,7 @@ from mosaic_deploy.platform.storage.uploads import UploadPermit
 
 async def create_upload(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
-    filename = checked_filename(request_body.text(document, "filename"))
+    filename = checked_filename(request_body.required_text(document, "filename"))
     size = request_body.whole_number(document, "size")
     project = await find_project(platform, request)
     permit = uploads.issue_permit(project["id"], filename, size)
@@ -114,7 +114,7 @@ async def _reserve(platform: Platform, permit: UploadPermit, key: str) -> None:
             " JOIN account ON account.id = project.account_id"
             " WHERE project.id = %(id)s AND status <> 'deleting' FOR NO KEY UPDATE OF project"
         )
-        projects = await control_database.rows(connection, query, {"id": permit.project_id})
+        projects = await control_database.fetch_rows(connection, query, {"id": permit.project_id})
         if not projects:
             raise project_not_found(permit.project_id)
         await _check_quota(connection, permit, storage_limit(platform, projects[0]))

@@ -13,9 +13,9 @@ from mosaic_deploy.source.files.gitignore import FileFilter, FileSelection
 from mosaic_deploy.source.files.ignored import IGNORE_FILE, IgnoreRules, inherited_ignore_rules
 from mosaic_deploy.source.files.names import name_problem
 
-ALWAYS_LEFT_OUT = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".git", IGNORE_FILE})
+ALWAYS_EXCLUDED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".git", IGNORE_FILE})
 """Files and folders that are never deployed, in any letter case."""
-_ALWAYS_EXCLUDED = frozenset(name.lower() for name in ALWAYS_LEFT_OUT)
+_ALWAYS_EXCLUDED = frozenset(name.lower() for name in ALWAYS_EXCLUDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, plan_import
-from mosaic_deploy.errors import AdoptionRefused, ProjectNotFound
+from mosaic_deploy.errors import HistoryImportRefused, ProjectNotFound
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone
@@ -105,7 +105,7 @@ def test_a_baseline_can_be_extended_until_a_migration_ran(site, database):
     baseline(site, "2")
     assert plan_baseline(known(site), "2").plan.empty
     site.apply()
-    with pytest.raises(AdoptionRefused) as caught:
+    with pytest.raises(HistoryImportRefused) as caught:
         plan_baseline(known(site), "3")
     assert [p.location.file for p in caught.value.problems] == ["sql/0003_c.sql"]
 
@@ -118,10 +118,10 @@ def test_refused_baselines(site):
     (site.root / "empty").mkdir()
     site.apply()
     history(site)
-    with pytest.raises(AdoptionRefused, match="no tables"):
+    with pytest.raises(HistoryImportRefused, match="no tables"):
         plan_baseline(known(site), "1")
     sql(site, "create function f() returns int language sql as 'select 1'")
-    with pytest.raises(AdoptionRefused, match="no migration 4"):
+    with pytest.raises(HistoryImportRefused, match="no migration 4"):
         plan_baseline(known(site), "4")
 
 
@@ -155,7 +155,7 @@ def test_import_from_golang_migrate(site, database):
     history(site, m0002_b=THREE["m0002_b"], m0003_c=THREE["m0003_c"])
     sql(site, GOLANG)
     sql(site, "INSERT INTO schema_migrations VALUES (2, true)")
-    with pytest.raises(AdoptionRefused, match="failed"):
+    with pytest.raises(HistoryImportRefused, match="failed"):
         plan_import(site.api, known(site), TOOLS["golang-migrate"], None)
     sql(site, "UPDATE schema_migrations SET dirty = false")
     taken_over(site, "golang-migrate")
@@ -202,7 +202,7 @@ def test_import_from_prisma(site, database):
     rows = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, started_at)"
     sql(site, f"{rows} VALUES ('1', 'x', '20210101000000_init', now(), NULL, now())")
     sql(site, f"{rows} VALUES ('2', 'x', '20210102000000_b', NULL, NULL, now())")
-    with pytest.raises(AdoptionRefused) as caught:
+    with pytest.raises(HistoryImportRefused) as caught:
         plan_import(site.api, known(site), TOOLS["prisma"], None)
     assert [p.location.file for p in caught.value.problems] == ["20210102000000_b"]
     sql(site, "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE id = '2'")
@@ -234,13 +234,13 @@ def test_another_table_name_and_skipped_files(site, database):
 
 def test_refused_imports(site, database):
     history(site, **THREE)
-    with pytest.raises(AdoptionRefused, match="no table schema_migrations"):
+    with pytest.raises(HistoryImportRefused, match="no table schema_migrations"):
         plan_import(site.api, known(site), TOOLS["dbmate"], None)
     sql(site, DBMATE)
-    with pytest.raises(AdoptionRefused, match="isn't the history table of golang-migrate"):
+    with pytest.raises(HistoryImportRefused, match="isn't the history table of golang-migrate"):
         plan_import(site.api, known(site), TOOLS["golang-migrate"], None)
     sql(site, "INSERT INTO schema_migrations VALUES ('1'), ('7')")
-    with pytest.raises(AdoptionRefused) as caught:
+    with pytest.raises(HistoryImportRefused) as caught:
         plan_import(site.api, known(site), TOOLS["dbmate"], None)
     assert [p.location.file for p in caught.value.problems] == ["7"]
     assert not known(site).ledger.exists

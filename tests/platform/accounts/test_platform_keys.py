@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from behind_the_api import in_control
+from behind_the_api import with_control_pool
 from started_platform import RunningPlatform, run_platform
 
 from mosaic_deploy.platform.accounts import accounts
@@ -25,7 +25,7 @@ from mosaic_deploy.platform.postgres.control_database import Pool
 
 @pytest.fixture
 def account(platform) -> dict[str, Any]:
-    return in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
+    return with_control_pool(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def request_as(platform) -> Callable[..., httpx.Response]:
 def test_keys_are_stored_as_hashes(platform, account) -> None:
     key = account["api_key"]
     assert re.fullmatch(r"mk_[A-Za-z0-9_-]{43}", key)
-    rows = in_control(
+    rows = with_control_pool(
         platform, lambda pool: control_database.fetch(pool, "SELECT * FROM api_key JOIN account ON true")
     )
     assert accounts.key_hash(key) in {bytes(row["key_hash"]) for row in rows}
@@ -54,11 +54,11 @@ def test_a_replaced_key_works_during_its_grace_period_and_announces_its_expiry(
 ) -> None:
     old, account_id = account["api_key"], account["account_id"]
     assert "X-API-Key-Expires" not in request_as(old).headers
-    new = in_control(platform, lambda pool: accounts.rotate_key(pool, account_id))
+    new = with_control_pool(platform, lambda pool: accounts.rotate_key(pool, account_id))
     assert request_as(new).status_code == 200
     assert "X-API-Key-Expires" not in request_as(new).headers
     # Other workers cache keys for some seconds.
-    in_control(platform, _a_while_later)
+    with_control_pool(platform, _a_while_later)
     response = request_as(old)
     assert response.status_code == 200
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:]{8}\+00:00", response.headers["X-API-Key-Expires"])
@@ -70,7 +70,7 @@ async def _a_while_later(_pool: Pool) -> None:
 
 def test_an_expired_key_is_refused_with_dates(platform, account, request_as) -> None:
     old, account_id = account["api_key"], account["account_id"]
-    in_control(platform, lambda pool: accounts.rotate_key(pool, account_id, grace=timedelta(0)))
+    with_control_pool(platform, lambda pool: accounts.rotate_key(pool, account_id, grace=timedelta(0)))
     response = request_as(old)
     assert response.status_code == 401
     error = response.json()["error"]
@@ -85,7 +85,7 @@ def test_an_expired_key_is_refused_with_dates(platform, account, request_as) -> 
 def _aged(platform, account, days: int) -> None:
     age = "UPDATE api_key SET created_at = now() - make_interval(days => %(days)s) WHERE account_id = %(id)s"
     parameters = {"days": days, "id": account["account_id"]}
-    in_control(platform, lambda pool: control_database.fetch(pool, age, parameters))
+    with_control_pool(platform, lambda pool: control_database.fetch(pool, age, parameters))
 
 
 def test_a_key_that_is_never_rotated_expires_by_age(platform, request_as) -> None:
@@ -93,7 +93,7 @@ def test_a_key_that_is_never_rotated_expires_by_age(platform, request_as) -> Non
 
     def aged(days: int) -> dict[str, Any]:
         """A new account for each age, because keys are cached for some seconds."""
-        created = in_control(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
+        created = with_control_pool(platform, lambda pool: accounts.create_account(pool, "Ann", "free"))
         _aged(platform, created, days)
         return created
 
@@ -106,7 +106,7 @@ def test_a_key_that_is_never_rotated_expires_by_age(platform, request_as) -> Non
     response = request_as(old["api_key"])
     assert (response.status_code, response.json()["error"]["code"]) == (401, "api_key_expired")
     # A new key works, and doesn't revive the old one.
-    new = in_control(platform, lambda pool: accounts.rotate_key(pool, old["account_id"]))
+    new = with_control_pool(platform, lambda pool: accounts.rotate_key(pool, old["account_id"]))
     assert request_as(new).status_code == 200
     assert request_as(old["api_key"]).json()["error"]["code"] == "api_key_expired"
 
@@ -120,14 +120,14 @@ def test_a_served_platform_says_how_to_get_a_new_key(platform, account) -> None:
         return caught.value.message
 
     _aged(platform, account, 38)
-    aged = in_control(platform, refused)
+    aged = with_control_pool(platform, refused)
     assert re.fullmatch(
         r"this API key, created on 20\d\d-\d\d-\d\d, expired on 20\d\d-\d\d-\d\d;"
         rf" ask the operator of this platform to rotate the key of account {number}",
         aged,
     )
-    in_control(platform, lambda pool: accounts.rotate_key(pool, number))
-    assert in_control(platform, refused).endswith("; use the key that replaced it")
+    with_control_pool(platform, lambda pool: accounts.rotate_key(pool, number))
+    assert with_control_pool(platform, refused).endswith("; use the key that replaced it")
 
 
 def test_accounts_are_listed_and_change_tier(platform, account) -> None:
@@ -136,17 +136,17 @@ def test_accounts_are_listed_and_change_tier(platform, account) -> None:
     async def listed(pool: Pool) -> dict[str, object]:
         return next(one for one in await accounts.list_accounts(pool) if one["account_id"] == number)
 
-    before = in_control(platform, listed)
+    before = with_control_pool(platform, listed)
     assert (before["name"], before["tier"], before["projects"]) == ("Ann", "free", 0)
     today = datetime.now(UTC).date()
     due, key_expires_at = (date.fromisoformat(str(before[name])) for name in ("key_due", "key_expires"))
     assert (due - today).days in (29, 30)
     assert key_expires_at - due == accounts.KEY_GRACE_PERIOD
     assert account["api_key"] not in repr(before)
-    in_control(platform, lambda pool: accounts.change_tier(pool, number, "pro"))
-    assert in_control(platform, listed)["tier"] == "pro"
+    with_control_pool(platform, lambda pool: accounts.change_tier(pool, number, "pro"))
+    assert with_control_pool(platform, listed)["tier"] == "pro"
     with pytest.raises(LookupError):
-        in_control(platform, lambda pool: accounts.change_tier(pool, 10**9, "pro"))
+        with_control_pool(platform, lambda pool: accounts.change_tier(pool, 10**9, "pro"))
 
 
 def test_a_second_rotation_doesnt_extend_the_first_grace_period(platform, account) -> None:
@@ -158,7 +158,7 @@ def test_a_second_rotation_doesnt_extend_the_first_grace_period(platform, accoun
             row["left"] for row in await control_database.fetch(pool, query, {"id": account["account_id"]})
         ]
 
-    first, second, third = in_control(platform, twice)
+    first, second, third = with_control_pool(platform, twice)
     assert first < timedelta(hours=1)
     assert timedelta(days=8) < second < timedelta(days=9)
     assert third is None
@@ -176,7 +176,7 @@ def test_the_cache_never_outlives_a_key(platform, account) -> None:
             await keeper.authenticate(pool, key)
         assert caught.value.code == "api_key_expired"
 
-    in_control(platform, run)
+    with_control_pool(platform, run)
 
 
 def test_concurrent_rotations_leave_one_current_key(platform, account) -> None:
@@ -187,7 +187,7 @@ def test_concurrent_rotations_leave_one_current_key(platform, account) -> None:
         assert row is not None
         return int(row["n"])
 
-    assert in_control(platform, both) == 1
+    assert with_control_pool(platform, both) == 1
 
 
 def test_accounts_dont_see_each_other(platform, api, project, account, request_as) -> None:
@@ -246,12 +246,12 @@ def test_the_local_key_rotates(tmp_path) -> None:
             assert _projects(running.url, key) == 200
 
         age = "UPDATE api_key SET created_at = now() - interval '31 days' WHERE replaced_at IS NULL"
-        in_control(running, lambda pool: control_database.fetch(pool, age))
+        with_control_pool(running, lambda pool: control_database.fetch(pool, age))
         due = _restarted(home)
         assert due not in (first["api_key"], rotated["api_key"])
         assert _restarted(home) == due
 
-        in_control(running, lambda pool: accounts.rotate_key(pool, 1))
+        with_control_pool(running, lambda pool: accounts.rotate_key(pool, 1))
         healed = _restarted(home)
         assert healed != due
         for key in (first["api_key"], rotated["api_key"], due, healed):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from behind_the_api import in_control
+from behind_the_api import with_control_pool
 from started_platform import create_project
 
 from mosaic_deploy.platform.accounts import accounts
@@ -87,7 +87,7 @@ def test_documented_limits_match_the_code() -> None:
 @pytest.fixture(scope="module")
 def stranger(platform) -> dict[str, str]:
     """The API key of a separate account, so that its projects don't affect other tests."""
-    made = in_control(platform, lambda pool: accounts.create_account(pool, "Schema", "free"))
+    made = with_control_pool(platform, lambda pool: accounts.create_account(pool, "Schema", "free"))
     return {"X-API-Key": str(made["api_key"])}
 
 

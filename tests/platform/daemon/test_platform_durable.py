@@ -66,10 +66,10 @@ def test_concurrent_puts_and_deletions(tmp_path) -> None:
 
 
 def test_postgres_is_durable(platform) -> None:
-    from behind_the_api import in_control
+    from behind_the_api import with_control_pool
 
     query = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
-    rows = in_control(platform, lambda pool: fetch(pool, query))
+    rows = with_control_pool(platform, lambda pool: fetch(pool, query))
     assert {row["name"]: row["setting"] for row in rows} == dict.fromkeys(
         ("fsync", "synchronous_commit", "full_page_writes"), "on"
     )

@@ -20,7 +20,7 @@ from mosaic_deploy.source.files.gitignore import FileSelection
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.stat_cache import StatCache
-from mosaic_deploy.source.files.walk import ALWAYS_LEFT_OUT, Walk
+from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED, Walk
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "files").glob("*.json"))
 
@@ -96,7 +96,7 @@ def test_files_are_sorted_by_name(tmp_path: Path) -> None:
     assert list(found) == sorted(found)
 
 
-@pytest.mark.parametrize("name", sorted(ALWAYS_LEFT_OUT - {IGNORE_FILE}))
+@pytest.mark.parametrize("name", sorted(ALWAYS_EXCLUDED - {IGNORE_FILE}))
 def test_some_names_are_never_deployed_even_if_included(tmp_path: Path, name: str) -> None:
     create_tree(tmp_path, {f"public/{name}": "x", "public/sub/a.css": "", f"public/sub/{name}/inside": "x"})
     selection = FileSelection("public", include=(name, "sub/", "*"))

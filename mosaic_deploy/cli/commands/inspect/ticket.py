@@ -10,7 +10,7 @@ import click
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line, open_api
-from mosaic_deploy.cli.terminal.consent import require_consent
+from mosaic_deploy.cli.terminal.consent import require_confirmation
 from mosaic_deploy.model.command_line import with_options
 
 _PROMPT = "Type the message, then press Ctrl-D on an empty line (on Windows: Ctrl-Z, Enter):"
@@ -49,7 +49,7 @@ def ticket(
     with open_api(folder if folder.is_dir() else folder.parent, local=local) as api:
         screen.print_notice([f"Subject: {subject}", "", *text.splitlines(), ""])
         confirmed = with_options(command_line(), "--yes")
-        require_consent("Send this ticket to support?", yes=yes, command=confirmed, needs_person=True)
+        require_confirmation("Send this ticket to support?", yes=yes, command=confirmed, needs_person=True)
         answered = submit_ticket(api, subject, text, project_id)
     number, status = answered.get("ticket_id"), answered.get("status")
     screen.result({"type": "ticket", **answered}, [f"ticket {number}: {status}"])

@@ -13,7 +13,7 @@ from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
-from mosaic_deploy.cli.terminal.consent import require_consent
+from mosaic_deploy.cli.terminal.consent import require_confirmation
 from mosaic_deploy.errors import PlatformAlreadyRunning, WriteFailed
 
 _SETTING_VARIABLES = {
@@ -265,7 +265,7 @@ def restore(screen: Screen, file: str, yes: bool) -> None:
     if replaces:
         question = f"Replace the embedded platform in {platform_home()} with {file}? All its current data is deleted."
         confirmed = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
-        require_consent(question, yes=yes, command=confirmed, needs_person=True)
+        require_confirmation(question, yes=yes, command=confirmed, needs_person=True)
     with screen.copy_progress("read") as on_progress:
         overwrite = ["--overwrite"] if replaces else []
         document = run_platform_command("restore", file, *overwrite, timeout=None, on_progress=on_progress)
@@ -295,7 +295,9 @@ def reset(screen: Screen, project: str | None, yes: bool) -> None:
     """
     what = f"project {project}" if project else "all projects, emails and keys of the embedded platform"
     confirmed = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
-    require_consent(f"Delete {what}? This can't be undone.", yes=yes, command=confirmed, needs_person=True)
+    require_confirmation(
+        f"Delete {what}? This can't be undone.", yes=yes, command=confirmed, needs_person=True
+    )
     screen.platform(run_platform_command("reset", *(["--project", project] if project else [])))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mosaic_deploy.model.hazard import reaches
+from mosaic_deploy.model.hazard import table_is_affected
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.hazards.effects.relation import Relation
 from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS, Routine, live_routines
@@ -93,7 +93,7 @@ class Scope:
 
     def is_protected(self, *tables: str) -> bool:
         """Whether the policy protects one of these tables, named as in Hazard."""
-        return any(reaches(table, one) for table in tables for one in self.protected_tables)
+        return any(table_is_affected(table, one) for table in tables for one in self.protected_tables)
 
     def routines(self, name: Name) -> list[Routine | None]:
         """Every function and procedure of this name, in any schema and with any arguments.

@@ -14,7 +14,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_consent
+from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
@@ -88,7 +88,7 @@ def write_with_consent(
         screen.nothing_to_do(plan, consent.nothing_to_do)
         return 0
     screen.plan(plan, final=False)
-    require_plan_consent(
+    require_plan_confirmation(
         plan,
         yes=consent.yes,
         allow=consent.allow,
