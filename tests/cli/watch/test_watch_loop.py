@@ -191,7 +191,7 @@ def test_an_empty_migration_applied_by_another_run_can_be_repaired(folder: Path,
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "sql/2_b.sql").write_text("create table b (id int);")
     dev.until("error[migration_diverged]")
-    dev.until("had no statement in it when it was applied")
+    dev.until("was edited after it was applied without any statements")
     way = dev.until("next:", "mosaic-deploy migrate repair").partition("mosaic-deploy ")[2].split()
     assert way[:4] == ["migrate", "repair", "--forget", "2"]
     assert run(*way, "--yes").returncode == 0
