@@ -140,7 +140,7 @@ def test_codes_that_may_be_meant_are_suggested(session, code: str, meant: str) -
     async def conversation(client: Client) -> None:
         error = (await call(client, "explain", code=code))["error"]
         assert error["code"] == "usage"
-        assert f"there is no code {code!r}; did you mean " in error["message"]
+        assert f"unknown code {code!r}; did you mean " in error["message"]
         assert f"mosaic-deploy explain {meant}" in _commands(error)
 
     session(conversation)
