@@ -50,7 +50,7 @@ def test_a_platform_failure_suggests_a_ticket_that_can_be_sent(run, folder: Path
         error = json.loads(run(*arguments, "-o", "json", env=env).stdout)["error"]
         assert error["code"] == "server_failed"
         words = _ticket(error)
-        assert platform.tickets == [], "nothing is sent by offering"
+        assert platform.tickets == [], "suggesting sends nothing"
         unattended = run(*words, env=env)
         assert unattended.returncode == 1
         assert platform.tickets == []

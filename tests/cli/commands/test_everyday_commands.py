@@ -131,7 +131,7 @@ def test_a_rejected_key_suggests_where_to_get_one(run, platform, folder: Path) -
     refused = run("login", env={"MOSAIC_API_URL": platform.url}, input="mk_wrong\n")
     assert refused.returncode == 1
     assert "error[unauthorized]" in refused.stderr
-    assert "`mosaic-deploy local key` prints the key" in refused.stderr
+    assert "`mosaic-deploy local key` prints the embedded platform's key" in refused.stderr
 
 
 def test_credentials_are_masked_without_reveal(run, deployed: Path) -> None:

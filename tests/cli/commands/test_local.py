@@ -101,7 +101,7 @@ def test_backup_and_restore_ask_before_they_replace(own_home, tmp_path) -> None:
     assert "error[write_failed]" in nowhere.stderr
     assert f"there is no folder {tmp_path / 'no'}" in nowhere.stderr
     piped = run(own_home, "backup", "-")
-    assert (piped.returncode, "name a file" in piped.stderr) == (2, True)
+    assert (piped.returncode, "a backup needs a file" in piped.stderr) == (2, True)
     assert run(own_home, "restore", "-").returncode == 2
     saved = run(own_home, "backup", str(file))
     assert (saved.returncode, "backed up" in saved.stdout) == (0, True), saved.stderr
