@@ -20,7 +20,6 @@ BANNED = {
     r"\bways? (?:round|around it)\b": "workaround",
     r"\b(?:is|are|was|were) told\b": "is reported, or is shown",
     r"\b(?:tells?|told) of\b": "mentions, or reports",
-    r"\bsays? so\b|\bsaid so\b": "say what is said",
     r"\bgo(?:es)? on (?:from|by|as)\b": "continues",
     r"\bso many\b|\bso long\b": "a number, or `how many`",
     r"\bmoved since\b": "changed since",
@@ -30,16 +29,16 @@ BANNED = {
     r"\bagrees? beforehand|\bbeforehand\b": "in advance, pre-approve",
     r"\bsign-in links?\b": "magic link",
     r"\bstored files?\b": "storage files",
-    r"\bleases?_(?:held|lost)\b": "lock_held, lock_lost",
+    r"(?-i:\blease_(?:held|lost)\b)": "lock_held, lock_lost",
     r"--break-lease": "--force-unlock",
-    r"\bHARM\b": "destructive|prune=N",
+    r"(?-i:\bHARM\b)": "destructive|prune=N",
     r"\bpart \d+ of \d+\b": "step",
     r"\bmails\b": "emails",
     r"\bhears? of\b|\bheard of\b": "no heartbeat, or knows",
     r"\bis no (?:longer )?(?:whole|saved|valid)\b": "isn't",
     r"\b(?:isn't|aren't) ours\b|\bis ours\b": "say whose it is",
     r"\bever meant\b|\bis meant for nobody\b": "say what it prevents",
-    r"\bin step\b": "up to date, in sync",
+    r"\bin step (?:with|again)\b": "up to date, in sync",
     r"\bat its leisure\b|\bthereby\b|\bthereof\b|\bhence\b|\blest\b|\bherein\b|\bwhereof\b": "everyday words",
     r"\bnews to\b|\bno news\b": "nothing new",
     r"\bit is no \w+\b": "it isn't a …",
@@ -63,6 +62,7 @@ def test_no_banned_phrase(path: Path) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {match[0]!r}: {instead}"
         for number, line in enumerate(read(path).splitlines(), 1)
+        if not (path.name == "CHANGELOG.md" and line.startswith("| `"))  # old names, beside the new ones
         for pattern, instead in BANNED.items()
         if (match := re.search(pattern, line, re.IGNORECASE))
     ]

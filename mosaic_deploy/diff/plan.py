@@ -145,9 +145,9 @@ def _notes(kind: str, diff: ObjectDiff, rules: PlanRules) -> list[Note]:
         if kind in rules.cannot_delete:
             remedy = f"the platform's API offers no way to delete {them}"
         message = f"{_file_count_text(diff.kept)} no longer in the folder {stay} live ({_names_text(diff.kept)}); {remedy}"
-        # A file already recorded as kept is no news.
-        news = any(o.state is not ObjectState.KEPT for o in diff.kept)
-        severity = Severity.WARNING if news else Severity.INFO
+        # Files already recorded as kept need no warning.
+        newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
+        severity = Severity.WARNING if newly_kept else Severity.INFO
         notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, diff.kept)))
     if diff.unmanaged:
         count = len(diff.unmanaged)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, ParamSpec
 
+from mosaic_deploy.cli.render.layout import is_live_terminal
 from mosaic_deploy.cli.render.progress import SECONDS_BETWEEN_LINES, bar_width, console, write_lines
-from mosaic_deploy.cli.render.text.layout import is_live_terminal
 from mosaic_deploy.model.quantities import size_text
 
 if TYPE_CHECKING:

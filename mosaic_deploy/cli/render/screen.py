@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mosaic_deploy.cli.render.text.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
 from mosaic_deploy.errors import MosaicError
 
 if TYPE_CHECKING:

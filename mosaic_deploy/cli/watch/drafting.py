@@ -124,7 +124,7 @@ class DraftRunner:
             self._start_heartbeat(replace(self._heartbeat.clones, api=session.api))
 
     def _read_draft(self, session: Session) -> tuple[MigrationFile | None, ParsedFile | None, object]:
-        """The draft, its statements, and its save stamp, which is read first so that no save is missed."""
+        """The draft, its statements, and its save stamp, which is read first so a save in between is noticed."""
         from mosaic_deploy.source.migrations.draft import find_draft, parse_draft, read_draft
 
         manifest, database = session.manifest, session.manifest.database

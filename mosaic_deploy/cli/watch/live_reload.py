@@ -68,7 +68,7 @@ class LiveReload(WatchObserver):
         if not project_id or project_id == self._project:
             return
         self._project = project_id
-        # Before anybody is told the address: a page that is opened earlier wouldn't get the script.
+        # Before the URL is shown: a page that is opened earlier wouldn't get the script.
         self._send({"type": "beat"})
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pages", daemon=True)

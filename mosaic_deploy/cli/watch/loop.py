@@ -48,7 +48,7 @@ _MAX_ATTEMPTS = 3
 _MIN_RETRY_DELAY, _MAX_RETRY_DELAY = 1.0, 15.0
 """Seconds until a run is retried by itself, doubled each time."""
 _MANY_EDITS = 1000
-"""From so many edits on, the system may have dropped events, so the folders are read again."""
+"""With this many edits the system may have dropped events, so the folders are read again."""
 _RESCAN_DELAY = 2.0
 _WATCH_QUESTION = "Apply these changes, and deploy every change on save from now on?"
 _UP_TO_DATE_QUESTION = "Everything is up to date. Deploy every change on save from now on?"
@@ -113,7 +113,7 @@ class _Watcher:
                     self._run_once(edits)
 
     def _start_watching(self) -> None:
-        """Starts listening before anything is read, so that no edit is missed."""
+        """Starts listening before anything is read, so an edit in between is noticed."""
         from mosaic_deploy.deploy.planning.incremental import IncrementalPlanner
         from mosaic_deploy.watch import watch_edits, watched_paths
 
@@ -259,7 +259,7 @@ class _Watcher:
             return edits
         if planned is None:
             return edits
-        # The observer was told that the files are live, but the error is still there.
+        # The observer has reported the files as live, but the error is still there.
         self._observer.on_error(error)
         desired = planned.desired
         return edits & {file.relative_path for file in (*desired.migrations, *desired.seeds)}

@@ -61,7 +61,7 @@ def put_static_files(run: Run) -> Iterator[Event]:
 
 
 def delete_objects(run: Run) -> Iterator[Event]:
-    """Deletes pages before the files they refer to, so that no live page is broken; then storage files."""
+    """Deletes pages before the files they refer to, so live pages stay whole; then storage files."""
     static = [change for change in run.changes if isinstance(change, DeleteStatic)]
     for _, group in groupby(static, key=lambda change: deletion_order(change.path)[0]):
         yield from _delete_all(run, ledger.STATIC, list(group), delete_static_file)

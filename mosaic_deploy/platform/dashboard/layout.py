@@ -59,7 +59,7 @@ def render_page(template: str, title: str, *, status: int = 200, **values: objec
 
 
 def locked_page(*, used_up: bool = False) -> Response:
-    """What a browser without a session gets. `used_up`: it came with a link that is no longer valid."""
+    """What a browser without a session gets. `used_up`: it came with an expired link."""
     return render_page("locked.html", "Locked", status=401, used_up=used_up)
 
 

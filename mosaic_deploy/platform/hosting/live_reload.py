@@ -1,7 +1,7 @@
 """Live reload: while `mosaic-deploy dev` runs, its project's pages reload after each deploy.
 
 The command opens a session with this machine's API key and keeps it alive with heartbeats. During a session, HTML pages
-that a browser loads from the project's own host get one script tag appended; stored files and other responses stay as
+that a browser loads from the project's own host get one script tag appended; storage files and other responses stay as
 they are.
 """
 

@@ -99,7 +99,7 @@ def _text(value: bytes | None, encoding: str) -> str | None:
 
 
 def _column_names(result: PGresult, encoding: str) -> list[str]:
-    """Unique names: duplicates are numbered (id, id_2), so that no column is lost in the JSON object."""
+    """Unique names: duplicates are numbered (id, id_2), because a JSON object keeps only one value per name."""
     original = [(result.fname(column) or b"").decode(encoding, "replace") for column in range(result.nfields)]
     taken = set(original)
     seen: set[str] = set()

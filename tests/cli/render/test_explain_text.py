@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from mosaic_deploy.cli.render.text.layout import markdown_lines
+from mosaic_deploy.cli.render.layout import markdown_lines
 from mosaic_deploy.shipped_docs import read_explanations
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
+from mosaic_deploy.cli.render import layout
+from mosaic_deploy.cli.render.layout import output_width, table, text_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text import layout
-from mosaic_deploy.cli.render.text.layout import output_width, table, text_width, wrap
 from mosaic_deploy.errors import Location, MigrationFailed, MosaicError, NextAction, Problem
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Action, ApplyMigration, PutStatic, PutStorageFile

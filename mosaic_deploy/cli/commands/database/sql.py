@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import Location, SourceUnreadable, SqlInvalid
 from mosaic_deploy.sql.parse import line_and_column

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.render.layout import markdown_lines
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import markdown_lines
 from mosaic_deploy.errors import NextAction, UsageInvalid
 from mosaic_deploy.schema_files import read_bundled_schema_text
 from mosaic_deploy.shipped_docs import Explanation, find_explanation, read_explanations, similar_codes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.model.quantities import age_text
 

@@ -8,8 +8,8 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.target import TargetOptions
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.commands.local.data import backup, reset, restore
 from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
-from mosaic_deploy.cli.terminal.consent import require_confirmation
-from mosaic_deploy.errors import PlatformAlreadyRunning, WriteFailed
+from mosaic_deploy.errors import PlatformAlreadyRunning
 
 _SETTING_VARIABLES = {
     "smtp": "MOSAIC_SMTP_URL",
@@ -66,7 +64,7 @@ _SERVER_HINT = (
 @click.option(
     "--emails",
     metavar="N",
-    help="Sign-in mails a day of each project (default: the free tier's 10; also: MOSAIC_LOCAL_EMAILS).",
+    help="Magic-link emails per project and day (default: the free tier's 10; also: MOSAIC_LOCAL_EMAILS).",
 )
 @options.output
 @click.pass_obj
@@ -158,8 +156,8 @@ def inbox(screen: Screen, to: str | None, limit: int) -> None:
       mosaic-deploy local inbox
       mosaic-deploy local inbox --to ada@example.com --limit 1
     """
-    mails = [each for each in read_inbox() if to is None or str(each["to"]).lower() == to.lower()][:limit]
-    screen.inbox(mails)
+    emails = [each for each in read_inbox() if to is None or str(each["to"]).lower() == to.lower()][:limit]
+    screen.inbox(emails)
 
 
 @local.command()
@@ -220,85 +218,8 @@ def rotate(screen: Screen) -> None:
     screen.key(run_platform_command("key", "--rotate"))
 
 
-@local.command()
-@click.argument("file", type=click.Path(dir_okay=False))
-@options.output
-@click.pass_obj
-def backup(screen: Screen, file: str) -> None:
-    """Back up the platform to FILE. Includes databases, roles, files, emails, tickets and keys.
-
-    A running platform is paused for some seconds so the backup is consistent. FILE contains secrets; an existing
-    file is not overwritten.
-
-    \b
-    Example:
-      mosaic-deploy local backup mosaic-backup.tgz
-    """
-    _refuse_stream(file)
-    folder = Path(file).absolute().parent
-    if not folder.is_dir():
-        raise WriteFailed(
-            f"can't write {file}: there is no folder {folder}",
-            hint=f"create it first: mkdir -p {shlex.quote(str(folder))}",
-        )
-    with screen.copy_progress("written") as on_progress:
-        document = run_platform_command("backup", file, timeout=None, on_progress=on_progress)
-    screen.platform(document)
-
-
-@local.command()
-@click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--yes", "-y", is_flag=True, help="Replace the current data without asking.")
-@options.output
-@click.pass_obj
-def restore(screen: Screen, file: str, yes: bool) -> None:
-    """Restore a backup made by `local backup`. Asks before it replaces existing data.
-
-    FILE is checked completely before anything is replaced.
-
-    \b
-    Example:
-      mosaic-deploy local restore mosaic-backup.tgz
-    """
-    _refuse_stream(file)
-    replaces = run_platform_command("status")["api_key"] is not None
-    if replaces:
-        question = f"Replace the embedded platform in {platform_home()} with {file}? All its current data is deleted."
-        confirmed = shlex.join(["mosaic-deploy", "local", "restore", file, "--yes"])
-        require_confirmation(question, yes=yes, command=confirmed, needs_person=True)
-    with screen.copy_progress("read") as on_progress:
-        overwrite = ["--overwrite"] if replaces else []
-        document = run_platform_command("restore", file, *overwrite, timeout=None, on_progress=on_progress)
-    screen.platform(document)
-
-
-def _refuse_stream(file: str) -> None:
-    """Raises UsageError for `-`: a backup is renamed into place when written, and read twice when restored."""
-    if file == "-":
-        raise click.UsageError(
-            "a backup needs a file; it can't go through a pipe (for a file called - use ./-)"
-        )
-
-
-@local.command()
-@click.argument("project", required=False)
-@click.option("--yes", "-y", is_flag=True, help="Delete without asking.")
-@options.output
-@click.pass_obj
-def reset(screen: Screen, project: str | None, yes: bool) -> None:
-    """Delete all data on the platform, or one PROJECT. PROJECT is a project ID.
-
-    \b
-    Examples:
-      mosaic-deploy local reset
-      mosaic-deploy local reset --yes
-    """
-    what = f"project {project}" if project else "all projects, emails and keys of the embedded platform"
-    confirmed = shlex.join(["mosaic-deploy", "local", "reset", *([project] if project else []), "--yes"])
-    require_confirmation(
-        f"Delete {what}? This can't be undone.", yes=yes, command=confirmed, needs_person=True
-    )
-    screen.platform(run_platform_command("reset", *(["--project", project] if project else [])))
+for _command in (backup, restore, reset):
+    local.add_command(_command)
 
 
 def _without_key(document: dict[str, Any]) -> dict[str, Any]:

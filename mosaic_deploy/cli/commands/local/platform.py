@@ -11,8 +11,8 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.embedded import run_platform_command
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -115,7 +115,7 @@ def platform() -> None:
     default=10,
     show_default=True,
     metavar="N",
-    help="Sign-in mails a day of a free project.",
+    help="Magic-link emails per free project and day.",
 )
 @click.option(
     "--pro-emails",
@@ -123,7 +123,7 @@ def platform() -> None:
     default=1000,
     show_default=True,
     metavar="N",
-    help="Sign-in mails a day of a pro project.",
+    help="Magic-link emails per pro project and day.",
 )
 @options.output
 @click.pass_obj

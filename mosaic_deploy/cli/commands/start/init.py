@@ -188,7 +188,7 @@ def _notes(found: DetectedFolders) -> Iterator[str]:
         yield "no built site found: run your build, then set static.dir to its output folder"
     if found.has_root_page and not found.static:
         yield (
-            "index.html isn't deployed from the project folder, so that no other file is published by accident. "
+            "index.html isn't deployed from the project folder, so other files are not published by accident. "
             "Move the site into public/ and uncomment `static` in mosaic.yaml"
         )
 

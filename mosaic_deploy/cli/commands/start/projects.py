@@ -11,8 +11,8 @@ import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.layout import table
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.errors import NextAction, ProjectExists
 

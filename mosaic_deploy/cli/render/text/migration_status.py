@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from mosaic_deploy.cli.render.text.layout import text_width, wrap
+from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.quantities import age_text
 

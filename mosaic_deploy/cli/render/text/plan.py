@@ -7,8 +7,8 @@ from itertools import groupby
 
 import click
 
+from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
-from mosaic_deploy.cli.render.text.layout import text_width, wrap
 from mosaic_deploy.model.change import Action, Change, Put
 from mosaic_deploy.model.kind import BY_NAME
 from mosaic_deploy.model.plan import Note, Plan, Severity

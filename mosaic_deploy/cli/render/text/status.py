@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.cli.render.text.layout import wrap
+from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.model.quantities import age_text, count_text, size_text
 from mosaic_deploy.model.snapshot import Objects, ObjectState
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.text.error import error_lines, failure_lines
-from mosaic_deploy.cli.render.text.layout import output_width, wrap
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
