@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from mosaic_deploy.agent import tools
 from mosaic_deploy.agent.account import ToolTarget
 from mosaic_deploy.agent.arguments import invalid_arguments, refuse_unknown, unknown_tool
-from mosaic_deploy.cli.render.documents import Document, error_document
+from mosaic_deploy.cli.render.json_documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.schema_files import read_schema_text
 from mosaic_deploy.shipped_docs import doc_names, read_doc, read_skill

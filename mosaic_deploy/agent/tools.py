@@ -17,7 +17,7 @@ from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_insid
 from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation
-from mosaic_deploy.cli.render.documents import (
+from mosaic_deploy.cli.render.json_documents import (
     Document,
     apply_document,
     plan_document,

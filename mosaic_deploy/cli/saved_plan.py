@@ -53,7 +53,7 @@ class PlanFlags:
 
 def save_plan(path: str, session: Session, planned: PreparedPlan, plan_flags: PlanFlags) -> None:
     """Writes the plan with everything needed to compute it again. Raises UsageInvalid, FileExists, WriteFailed."""
-    from mosaic_deploy.cli.render.documents import plan_document
+    from mosaic_deploy.cli.render.json_documents import plan_document
     from mosaic_deploy.deploy.planning.saved_plan import plan_inputs
     from mosaic_deploy.source.plan_file import write_plan_file
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.cli.render.documents import (
+from mosaic_deploy.cli.render.json_documents import (
     FORMAT,
     Document,
     apply_document,

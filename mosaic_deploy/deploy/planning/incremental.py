@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.plan import compare, read_desired_and_live
 from mosaic_deploy.deploy.planning.planned import PlanOptions, PreparedPlan, Target
-from mosaic_deploy.diff.checks import check_redirect_pages
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
+from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger

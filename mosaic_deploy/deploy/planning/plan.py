@@ -15,9 +15,9 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
-from mosaic_deploy.diff.checks import check_redirect_pages
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
+from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.selection import ALL, known_names, select
@@ -30,7 +30,7 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.live_bytes import verify_live_bytes
+from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest, Prune

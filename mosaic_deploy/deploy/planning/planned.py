@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
+from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
-from mosaic_deploy.live.live_bytes import Progress
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
 from mosaic_deploy.model.plan import Plan

@@ -31,11 +31,11 @@ from mosaic_deploy.platform.machine.os_user import (
 from mosaic_deploy.platform.machine.ports import bind_preferred_port, bind_requested_port
 from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.platform.postgres import clones, control_database, databases
-from mosaic_deploy.platform.postgres.cluster import Postgres
 from mosaic_deploy.platform.postgres.connections import SessionPool
 from mosaic_deploy.platform.postgres.installation import Installation, ensure_installation
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.postgres.server_log import rotate_log
+from mosaic_deploy.platform.postgres.server_process import Postgres
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
 from mosaic_deploy.platform.projects.limits import local_limits
 from mosaic_deploy.platform.services import Platform

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.postgres.cluster import SUPERUSER
+from mosaic_deploy.platform.postgres.server_process import SUPERUSER
 
 Connection = psycopg.AsyncConnection[psycopg.rows.TupleRow]
 

@@ -14,7 +14,7 @@ from mosaic_deploy.sql.quote import literal
 
 UNIT_APPLIED = "unit_applied"
 UNIT_ATTEMPTED = "unit_attempted"
-LEASE_LOST = "lease_lost"
+LEASE_LOST = "lease_expired"
 STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 MARKER = "mosaic-deploy:"

@@ -16,7 +16,7 @@ def compile_outside_transaction(step: Step) -> str:
 def compile_claim(step: Step, session: SqlSession) -> str:
     """SQL that records in the ledger that the unit's statement is about to be sent.
 
-    It raises `unit_applied`, `lease_lost`, or `unit_attempted` if an earlier run recorded the same and its outcome is
+    It raises `unit_applied`, `lease_expired`, or `unit_attempted` if an earlier run recorded the same and its outcome is
     unknown.
     """
     attempted = (

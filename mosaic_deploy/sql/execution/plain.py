@@ -12,7 +12,8 @@ from mosaic_deploy.sql.execution.failure import reraise_handler_sql
 from mosaic_deploy.sql.execution.records import guard_sql, record_sql
 from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit, not_executable_reason
+from mosaic_deploy.sql.execution.transactions import not_executable_reason
+from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal

@@ -14,7 +14,7 @@ MIGRATION_LOCK_KEYS = "7236850, 1"
 
 
 def guard_sql(step: Step, session: SqlSession) -> str:
-    """PL/pgSQL that raises `lease_lost`, or `unit_applied` if the ledger has the step."""
+    """PL/pgSQL that raises `lease_expired`, or `unit_applied` if the ledger has the step."""
     return (
         lease_check_sql(session, raise_sql(LEASE_LOST, step))
         + f"  IF {done_condition(step)} THEN {raise_sql(UNIT_APPLIED, step)} END IF;\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mosaic_deploy.sql.execution.units import Unit, not_executable_reason
+from mosaic_deploy.sql.execution.transactions import not_executable_reason
+from mosaic_deploy.sql.execution.units import Unit
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
 _INTO = re.compile(

@@ -4,7 +4,7 @@
 and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
 """
 
-from mosaic_deploy.sql.hazards.facts import Facts, ObjectFacts, ObjectKind, ObjectRef
+from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import Review, Script, review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
 

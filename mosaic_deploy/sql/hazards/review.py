@@ -15,8 +15,8 @@ from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
-from mosaic_deploy.sql.hazards.facts import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
+from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import Effect

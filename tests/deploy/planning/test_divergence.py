@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mosaic_deploy.cli.render.documents import error_document
+from mosaic_deploy.cli.render.json_documents import error_document
 from mosaic_deploy.cli.render.text.error import error_lines
 from mosaic_deploy.deploy.planning.divergence import applied_diff
 from mosaic_deploy.errors import MigrationDiverged

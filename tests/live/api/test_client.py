@@ -361,7 +361,10 @@ SQL_ERRORS = {
     "500 text without ERROR": (text(500, MISSING), None),
     "500 text with a state": (text(500, f"{MISSING} (SQLSTATE 42P01)"), "42P01"),
     "500 json": (answer(500, {"error": {"code": "42P01", "message": MISSING}}), "42P01"),
-    "500 with our mark": (text(500, 'mosaic-deploy:{"code": "lease_lost", "version": "1", "unit": 1}'), None),
+    "500 with our mark": (
+        text(500, 'mosaic-deploy:{"code": "lease_expired", "version": "1", "unit": 1}'),
+        None,
+    ),
     "500 detail object": (answer(500, {"detail": {"message": MISSING, "sqlstate": "42P01"}}), "42P01"),
     "200": (answer(200, {"success": False, "error": MISSING}), None),
     "200 nested": (answer(200, {"success": False, "error": {"message": MISSING, "code": "42P01"}}), "42P01"),
@@ -374,7 +377,7 @@ def test_postgresql_errors_are_sql_failed_and_final(handler: Handler, sqlstate: 
     with pytest.raises(errors.SqlFailed) as caught:
         platform.api.sql("pod-1", "SELECT * FROM x")
     assert len(platform.requests) == 1
-    assert MISSING in caught.value.message or "lease_lost" in caught.value.message
+    assert MISSING in caught.value.message or "lease_expired" in caught.value.message
     assert caught.value.sqlstate == sqlstate
 
 

@@ -52,7 +52,7 @@ def check_manifest(
 
     The errors found while reading the manifest (`refused`) are raised together with those of its files.
     """
-    from mosaic_deploy.diff.checks import check_redirect_pages
+    from mosaic_deploy.diff.missing_pages import check_redirect_pages
     from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.seeds import parse_seeds
     from mosaic_deploy.source.problems import ErrorCollector

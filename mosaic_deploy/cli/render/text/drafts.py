@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosaic_deploy.cli.render.documents import hazard_document
+from mosaic_deploy.cli.render.json_documents import hazard_document
 from mosaic_deploy.cli.render.text.edits import clock
 from mosaic_deploy.cli.render.text.hazards import severity_text
 from mosaic_deploy.model.catalog import SchemaChange

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects
-from mosaic_deploy.sql.hazards.facts import ObjectFacts
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect

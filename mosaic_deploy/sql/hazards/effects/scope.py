@@ -9,7 +9,13 @@ from mosaic_deploy.model.hazard import table_is_affected
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.hazards.effects.relation import Relation
 from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS, Routine, live_routines
-from mosaic_deploy.sql.hazards.facts import Facts, ObjectFacts, ObjectKind, ObjectRef, row_estimate_text
+from mosaic_deploy.sql.hazards.live_objects import (
+    Facts,
+    ObjectFacts,
+    ObjectKind,
+    ObjectRef,
+    row_estimate_text,
+)
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType, type_from_text
 from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS

@@ -12,7 +12,7 @@ from mosaic_deploy.sql.hazards.effects.routines import parse_routine
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, trigger_events
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
-from mosaic_deploy.sql.hazards.facts import ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (

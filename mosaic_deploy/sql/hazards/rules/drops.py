@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
-from mosaic_deploy.sql.hazards.facts import ObjectFacts, ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect

@@ -8,7 +8,7 @@ from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, written_tables
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
-from mosaic_deploy.sql.hazards.facts import ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands

@@ -8,7 +8,7 @@ from typing import Any
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import TouchedTables, touched_tables
-from mosaic_deploy.sql.hazards.facts import ObjectFacts
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, string_values
 from mosaic_deploy.sql.hazards.syntax.trees import Effect

@@ -35,7 +35,7 @@ def show_help(ctx: click.Context, command: tuple[str, ...]) -> None:
 @click.pass_obj
 def show_version(screen: Screen) -> None:
     """Show the version."""
-    from mosaic_deploy.cli.render.documents import FORMAT
+    from mosaic_deploy.cli.render.json_documents import FORMAT
 
     document = {"type": "version", "mosaic_deploy": __version__, "format": FORMAT}
     screen.result(document, [f"mosaic-deploy {__version__}"])
