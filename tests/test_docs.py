@@ -181,19 +181,6 @@ def test_every_environment_variable_is_in_cli_md() -> None:
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 
 
-def test_every_module_is_in_architecture_md() -> None:
-    text = read(ROOT / "docs" / "architecture.md")
-    package = ROOT / "mosaic_deploy"
-    inside = (
-        p.name
-        for room in (package, package / "deploy", package / "live", package / "sql")
-        for p in room.iterdir()
-    )
-    rooms = {name for name in inside if name.endswith(".py") and not name.startswith("__")}
-    rooms |= {p.name + "/" for p in package.iterdir() if p.is_dir() and not p.name.startswith(("_", "."))}
-    assert [name for name in sorted(rooms - {"version.py", "schema_files.py"}) if name not in text] == []
-
-
 @pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("C*.md")], ids=lambda page: page.name)
 def test_every_table_is_rectangular(page: Path) -> None:
     for table in tables(page):
