@@ -54,7 +54,7 @@ class ApplyMigration:
     @property
     def reason(self) -> str:
         if self.steps_done:
-            return f"resumes after part {self.steps_done} of {self.steps}"
+            return f"resumes after step {self.steps_done} of {self.steps}"
         return self.summary or "pending"
 
     @property

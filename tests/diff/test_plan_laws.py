@@ -93,9 +93,9 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
             case ApplyMigration(version, steps_done=first):
                 before = history.get(version)
                 assert first == (before.units_done if before else 0), (
-                    "no unit runs twice, and none is skipped"
+                    "no step runs twice, and none is skipped"
                 )
-                history[version] = replace(units[version], units_done=change.units)
+                history[version] = replace(units[version], units_done=change.steps)
             case PutStatic(path, sha256, size):
                 static[path] = Object(path, sha256, size)
             case PutStorageFile(path, sha256, size):
@@ -197,7 +197,7 @@ def test_prune_all_deletes_everything_undesired(desired: Snapshot, live: Snapsho
     after = apply(plan, live, desired)
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
         assert wanted is None or found == wanted
-    unmanaged = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.stranger]
+    unmanaged = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.unmanaged]
     deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile)]
     assert plan.prune_count == (len(deletes) if unmanaged else 0)
 
@@ -314,9 +314,9 @@ def test_prune_all_stays_below_the_prefix() -> None:
     live = Snapshot(PROJECT, storage=unmanaged)
     plan = make_plan(Snapshot(PROJECT, storage={}), live, PlanRules(prune_storage="all", prefix="images/"))
     assert plan.changes == (
-        DeleteStorageFile("images/old.png", "not deployed by this project", stranger=True),
+        DeleteStorageFile("images/old.png", "not deployed by this project", unmanaged=True),
     )
-    assert [note.addresses for note in plan.notes] == [("asset:uploads/by-a-user.png",)]
+    assert [note.addresses for note in plan.notes] == [("storage:uploads/by-a-user.png",)]
 
 
 def test_impossible_deletion_is_a_warning_once_then_info() -> None:

@@ -139,7 +139,7 @@ def test_change_facts_are_json_ready() -> None:
         "kind": "migration",
         "address": "migration:0001_a.sql",
         "action": "add",
-        "reason": "resumes after part 1 of 3",
+        "reason": "resumes after step 1 of 3",
         "version": "1",
         "file": "0001_a.sql",
         "checksum": "c",

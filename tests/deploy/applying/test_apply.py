@@ -123,7 +123,7 @@ def test_drift_is_corrected(site):
     reasons = {c.address: c.reason for c in site.plan().plan.changes}
     assert reasons == {
         "storage:p/big picture.bin": "missing live",
-        "static:welcome.html": "drifted: live size 15, expected 10",
+        "static:welcome.html": "drifted: live size is 15 bytes, expected 10",
         "static:index.html": "missing live",
     }
     site.apply()

@@ -123,7 +123,7 @@ def test_a_file_resumes_at_the_failed_step(site):
     assert str(failed.error.location) == "sql/1_parts.sql:1:60"
     site.write("sql/1_parts.sql", text.replace("nope", "id"))
     planned = site.plan()
-    assert [c.reason for c in planned.plan.changes] == ["resumes after part 1 of 3"]
+    assert [c.reason for c in planned.plan.changes] == ["resumes after step 1 of 3"]
     site.apply()
     assert tables(site) == {"t", "u"}
 

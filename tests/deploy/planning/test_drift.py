@@ -63,7 +63,7 @@ def test_verify_finds_edits_of_the_same_size(deployed):
     assert reasons(deployed.plan()) == {}
     verifying = Verifying()
     planned = verifying.plan(deployed)
-    why = "drifted: the live bytes are others than were deployed"
+    why = "drifted: live content differs from what was deployed"
     assert reasons(planned) == {"static:index.html": why, "storage:one.bin": why}
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert deployed.get("/").text == "<p>home"
@@ -159,8 +159,8 @@ def test_prune_all_deletes_unmanaged_files_if_their_number_is_approved(deployed)
     planned = deployed.plan()
     assert reasons(planned) == {
         "static:a file, ünï.css": "no longer in the folder",
-        "static:stranger.txt": "never deployed from here",
-        "storage:upload.bin": "never deployed from here",
+        "static:stranger.txt": "not deployed by this project",
+        "storage:upload.bin": "not deployed by this project",
     }
     assert planned.plan.prune_count == 3
     assert isinstance(deployed.run(planned)[-1], ApplyDone)

@@ -724,7 +724,7 @@ def own(status: int, code: object, *, success: object = False) -> Handler:
 
 
 def test_an_email_that_could_not_be_sent() -> None:
-    platform = Platform(own(502, "mail_unsent"))
+    platform = Platform(own(502, "email_not_sent"))
     with pytest.raises(errors.EmailNotSent, match=r"nothing was sent.*no mail server answers") as caught:
         platform.api.call(endpoints.SEND_MAGIC_LINK, project="pod-1", body={})
     assert caught.value.mutation_state == "none"

@@ -221,7 +221,7 @@ def test_excluded_names_are_counted_in_one_note(tmp_path: Path) -> None:
     files = read_files(tmp_path, FileSelection("public", exclude=(".secret.json",)))
     [note] = files.notes("static")
     assert note.message == "static: 1 excluded by .mosaicignore, 2 excluded as dotfiles"
-    [note] = files.notes("asset")
+    [note] = files.notes("storage")
     assert note.message.startswith("storage: ")
     assert not list(
         read_files(tmp_path, FileSelection("public", ("*.html",), ("draft.html",))).notes("static")
