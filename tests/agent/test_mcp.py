@@ -75,7 +75,7 @@ def test_destructive_changes_are_refused(session, folder: Path) -> None:
         ("select 1; select 2", "sql_not_read_only"),
         ("select 1 into u", "sql_not_read_only"),
         ("explain analyze select 1", "sql_not_read_only"),
-        ("selec", "sql_not_read_only"),
+        ("selec", "sql_invalid"),
         ("select writes()", "sql_failed"),
         ("with d as (delete from t returning *) select * from d", "sql_not_read_only"),
         ("select folded()", "sql_failed"),

@@ -134,13 +134,13 @@ def test_an_applied_plan_is_reported_as_already_applied(session, folder: Path) -
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [("sql_syntx", "sql_failed"), ("lock_hold", "lock_held"), ("drop_tables", "drop_table")],
+    [("sql_syntx", "sql_invalid"), ("lock_hold", "lock_held"), ("drop_tables", "drop_table")],
 )
 def test_similar_codes_are_suggested(session, code: str, expected: str) -> None:
     async def conversation(client: Client) -> None:
         error = (await call(client, "explain", code=code))["error"]
         assert error["code"] == "usage"
-        assert f"there is no code {code!r}; did you mean " in error["message"]
+        assert f"unknown code {code!r}; did you mean " in error["message"]
         assert f"mosaic-deploy explain {expected}" in _commands(error)
 
     session(conversation)

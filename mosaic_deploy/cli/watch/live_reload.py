@@ -69,7 +69,7 @@ class LiveReload(WatchObserver):
             return
         self._project = project_id
         # Before the URL is shown: a page that is opened earlier wouldn't get the script.
-        self._send({"type": "beat"})
+        self._send({"type": "heartbeat"})
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
             self._thread.start()
@@ -90,8 +90,10 @@ class LiveReload(WatchObserver):
             for change in changes
             if isinstance(change, Put)
         ]
-        # Of anything but new contents, a page alone doesn't know what it is to it.
-        self._messages.put({"type": "live", "paths": paths if files and len(paths) == len(changes) else []})
+        # Without paths, pages reload: they can only swap stylesheets whose contents changed.
+        self._messages.put(
+            {"type": "deployed", "paths": paths if files and len(paths) == len(changes) else []}
+        )
 
     def on_draft(self) -> None:
         self._messages.put({"type": "deployed", "paths": []})

@@ -31,7 +31,7 @@ def test_schema_is_a_schema(run):
 def test_validate_needs_neither_key_nor_network(run, folder):
     ended = run("validate", env={"MOSAIC_API_URL": "http://127.0.0.1:9"})
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == "mosaic.yaml is valid: 1 migration, 1 static file, 0 assets.\n"
+    assert ended.stdout == "mosaic.yaml is valid: 1 migration, 1 static file, 0 storage files.\n"
 
 
 def test_validate_takes_a_folder_or_a_manifest(run, folder):

@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_created_is_an_error(run, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     refused = run("init", "file/new")
     assert refused.returncode == 1
-    assert "error[source_unreadable]" in refused.stderr
+    assert "error[write_failed]: can't create file/new/public: Not a directory" in refused.stderr
 
 
 def test_detecting_folders(tmp_path: Path) -> None:

@@ -88,8 +88,7 @@ def test_a_taken_port_is_an_error(own_home, tmp_path) -> None:
     refused = run(home, "start", "--port", str(port))
     assert refused.returncode == 1
     assert (
-        f"error[port_unavailable]: port {port} can't be listened on: another program uses it"
-        in refused.stderr
+        f"error[port_unavailable]: can't listen on port {port}: another program is using it" in refused.stderr
     )
     assert run_platform(home, "reset")["status"] == "reset"
 

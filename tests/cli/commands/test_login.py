@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,7 @@ def test_logout_does_not_open_an_unused_keyring(run, platform, env, kept) -> Non
 def test_a_missing_keyring_package_suggests_its_installation(run, env, tmp_path: Path) -> None:
     hidden = "import sys\nsys.modules['keyring'] = None\n"
     (tmp_path / "sitecustomize.py").write_text(hidden)
-    failed = run("login", "--keyring", env={**env, "PYTHONPATH": str(tmp_path)}, input="mk_x\n")
+    path = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    failed = run("login", "--keyring", env={**env, "PYTHONPATH": path}, input="mk_x\n")
     assert failed.returncode == 2
     assert "--keyring needs the package keyring; install it: pip install " in failed.stderr

@@ -41,7 +41,7 @@ def test_new_continues_the_numbering_style(run, folder):
     document = json.loads(run("migrate", "new", "more", "-o", "json").stdout)
     assert document["path"] == "sql/3_more.sql"
     refused = run("migrate", "new", "///")
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "no letter or digit" in refused.stderr
 
 
@@ -50,7 +50,8 @@ def test_new_needs_a_migrations_folder(run, folder):
     (folder / "mosaic.yaml").write_text(text.partition("database:")[0])
     ended = run("migrate", "new", "a")
     assert ended.returncode == 1
-    assert "database.migrations" in ended.stderr
+    assert "error[migrations_not_configured]: mosaic.yaml has no migrations folder" in ended.stderr
+    assert "database: {migrations: migrations}" in ended.stderr
 
 
 def test_status_then_edit_then_repair(run, folder):
@@ -108,7 +109,7 @@ def test_rollback_and_apply_again(run, folder):
     assert "+ 2_u.sql" in run("plan", "--local").stdout
     missing = run("migrate", "rollback", "--to", "0", "--local", "--yes")
     assert missing.returncode == 1
-    assert "1_t.sql: has no way down" in missing.stderr
+    assert "sql/1_t.sql: no down migration; add a `-- migrate:down` section or 1_t.down.sql" in missing.stderr
     assert run("migrate", "rollback", "--to", "0", "--steps", "1", "--local").returncode == 2
 
 

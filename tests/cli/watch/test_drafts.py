@@ -150,7 +150,7 @@ def test_on_a_hosted_platform_a_draft_is_only_a_note(folder: Path, platform, run
     env = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     done = run("apply", "--yes", env=env)
     assert done.returncode == 0, done
-    assert "sql/draft.sql is a draft, so it isn't applied" in done.stdout
+    assert "sql/draft.sql isn't deployed; run `mosaic-deploy dev`" in done.stdout
     assert run("validate").returncode == 0
     assert run("migrate", "lint").returncode == 0
     assert tables(run) == ["t"]
@@ -220,7 +220,7 @@ def test_the_page_shows_a_drafts_error_and_reloads_once_it_is_fixed(
 
 
 REFUSED = {
-    "no draft": (None, "source_refused", "there is no sql/draft.sql"),
+    "no draft": (None, "draft_missing", "sql/draft.sql doesn't exist"),
     "empty": ("  \n", "draft_missing", "sql/draft.sql contains no statement"),
     "comments": ("-- soon\n/* or later */", "draft_missing", "sql/draft.sql contains no statement"),
     "no SQL": ("create tabel x;", "migration_invalid", "sql/draft.sql:1:8"),
