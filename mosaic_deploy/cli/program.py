@@ -52,8 +52,8 @@ COMMANDS = {
     "platform": CommandEntry(f"{_ROOM}.local.platform:platform", "Self-host the platform", _LOCAL),
     "ci": CommandEntry(f"{_ROOM}.ci.ci:ci", "Plan and apply in a pipeline", _CI),
     "mcp": CommandEntry("mosaic_deploy.agent.command:mcp", "Serve tools to AI agents over MCP", _CI),
-    "help": CommandEntry(f"{_ROOM}.start.about:show_help", "Show help for a command", hidden=True),
-    "version": CommandEntry(f"{_ROOM}.start.about:show_version", "Show the version", hidden=True),
+    "help": CommandEntry(f"{_ROOM}.start.help:show_help", "Show help for a command", hidden=True),
+    "version": CommandEntry(f"{_ROOM}.start.help:show_version", "Show the version", hidden=True),
 }
 """In the order of `--help`."""
 
