@@ -26,7 +26,9 @@ from mosaic_deploy.errors import PackageMissing
     help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
 )
 def mcp(root: Path, port: int | None) -> None:
-    """Serve tools to AI agents over the Model Context Protocol (MCP).
+    """Serve tools to AI agents over MCP.
+
+    MCP is the Model Context Protocol. Agents can plan, apply, and read status and data.
 
     \b
     In the agent's configuration:

@@ -113,8 +113,8 @@ def test_a_killed_deploy_shows_as_interrupted_while_another_holds_the_lock(sql, 
 def test_agents_see_the_interrupted_deploy(sql, killed, folder: Path, environment) -> None:
     ask = (
         "import json; from pathlib import Path; from mosaic_deploy.agent import tools; "
-        "from mosaic_deploy.agent.account import Target; "
-        "print(json.dumps(tools.status(Target(Path(), local=True))))"
+        "from mosaic_deploy.agent.account import ToolTarget; "
+        "print(json.dumps(tools.status(ToolTarget(Path(), local=True))))"
     )
 
     def status() -> dict:
@@ -160,7 +160,7 @@ def test_history_commands_take_over_the_lock_too(sql, killed, run, folder: Path)
     assert statuses(sql)[1] == "interrupted"
 
 
-def test_a_lock_of_an_unknown_process_is_waited_for(sql, killed, run) -> None:
+def test_a_lock_of_an_unkncurrent_process_is_waited_for(sql, killed, run) -> None:
     """Of another machine or container, or without /proc."""
     sql("update mosaic_deploy.deploys set report = report - 'process'")
     held = run("apply", "--local", "--yes", "--lock-timeout", "0")
@@ -185,7 +185,7 @@ def test_a_running_statement_of_the_dead_deploy_is_waited_for(sql, run, folder: 
     """The statement outlives its process on the server, and its transaction holds the migration lock."""
     (folder / "sql/2_once.sql").write_text("create table once (id int); insert into once values (1);")
     process = subprocess.run(
-        [sys.executable, "-c", "import json; from mosaic_deploy.cli.target.identity import own_process; print(json.dumps(own_process()))"],
+        [sys.executable, "-c", "import json; from mosaic_deploy.cli.target.identity import current_process; print(json.dumps(current_process()))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     sql("insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "

@@ -96,5 +96,8 @@ def test_a_lock_timeout_names_the_holder(sql, run, folder: Path) -> None:
     began = time.monotonic()
     held = run("apply", "--local", "--yes", "--lock-timeout", "0.1")
     assert held.returncode == 1
-    assert "error[lock_held]: another deploy is under way: ada@elsewhere" in held.stderr
+    assert (
+        "error[lock_held]: another deploy is running: ada@elsewhere holds the lock for another "
+        in held.stderr
+    )
     assert time.monotonic() - began < 30

@@ -64,7 +64,7 @@ def test_applying_a_saved_plan_twice_does_nothing_twice(run, saved):
     (saved.parent / "public/about.html").write_text("more")
     error = refused(run, "plan.json")
     assert error["code"] == "saved_plan_stale"
-    assert "this very plan was applied since" in str(error["message"])
+    assert "this plan was already applied by " in str(error["message"])
     assert "about.html (edited)" in str(error["message"])
 
 
@@ -78,7 +78,7 @@ def test_a_first_deploy_can_be_saved(run, folder):
 MOVED = {
     "a file edited": ("public/about.html", "edited", "static files: about.html (edited)"),
     "a file added": ("public/b's 🎉.html", "new", "static files: b's 🎉.html (new)"),
-    "a file gone": ("public/about.html", None, "static files: about.html (gone)"),
+    "a file gone": ("public/about.html", None, "static files: about.html (deleted)"),
     "a migration edited": ("sql/1_t.sql", "create table t (id int); -- x", "migration 1_t.sql was edited"),
     "a migration added": ("sql/2_u.sql", "create table u (id int);", "migration 2_u.sql is new"),
 }
@@ -102,7 +102,7 @@ def test_a_changed_manifest_is_reported(run, saved):
         manifest.write("verify: {http: [{path: /}]}\npolicy: {max_deletes: 1}\n")
     error = refused(run, "plan.json")
     assert str(error["message"]).splitlines()[1:] == [
-        "  - mosaic.yaml says something else under verify, policy"
+        "  - mosaic.yaml, or a variable in it, changed under verify, policy"
     ]
 
 
@@ -131,9 +131,7 @@ def test_live_changes_without_a_deploy_are_reported(run, saved, environment, pla
             endpoints.UPLOAD_STATIC_FILE, project=project, body={"filename": "by-hand.html", "content": "x"}
         )
     error = refused(run, "plan.json")
-    assert str(error["message"]).splitlines()[1:] == [
-        "  - live: static files changed without a deploy from here"
-    ]
+    assert str(error["message"]).splitlines()[1:] == ["  - live: static files changed without a deploy"]
 
 
 def test_a_plan_without_changes(run, folder):
@@ -213,14 +211,14 @@ def shapeless(document: dict) -> str:
 
 
 DAMAGED = {
-    "edited by hand": (edited, "plan_file_invalid", "was changed after it was written"),
-    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_invalid", "isn't a whole plan"),
-    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_invalid", "isn't a whole plan"),
-    "of a newer format": (newer, "plan_file_invalid", "this one knows formats up to 1"),
+    "edited by hand": (edited, "plan_file_invalid", "was modified after it was written"),
+    "cut off": (lambda d: json.dumps(d)[:400], "plan_file_invalid", "isn't a complete plan"),
+    "cut off at once": (lambda d: json.dumps(d)[:20], "plan_file_invalid", "isn't a complete plan"),
+    "of a newer format": (newer, "plan_file_invalid", "this version supports formats up to 1"),
     "edited with care": (forged, "saved_plan_stale", "the plan itself: static:about.html"),
-    "another shape": (shapeless, "plan_file_invalid", "doesn't have a saved plan's shape"),
+    "another shape": (shapeless, "plan_file_invalid", "doesn't have the format of a saved plan"),
     "a name twice": (
-        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_invalid", "a name is there twice",
+        lambda d: json.dumps(d)[:-1] + ', "changes": []}', "plan_file_invalid", "duplicate name in an object",
     ),
 }  # fmt: skip
 
@@ -299,7 +297,7 @@ def test_other_files_are_not_overwritten(run, live):
         before = (live / "mosaic.yaml").read_text()
         ended = run("plan", "--local", "--out", name)
         assert ended.returncode == 1
-        assert "error[plan_file_invalid]" in ended.stderr
+        assert "error[file_exists]" in ended.stderr
         assert (live / "mosaic.yaml").read_text() == before
     assert run("plan", "--local", "--out", "nowhere/plan.json").returncode == 1
     assert "error[usage]" in run("plan", "--local", "--out", "public/plan.json").stderr
@@ -331,7 +329,7 @@ def test_paths_are_relative_to_the_current_folder(run, live, tmp_path_factory):
     assert json.loads((above / "first/plan.json").read_text())["saved"]["manifest"] == "my app/mosaic.yaml"
     lost = run("apply", "../plan.json", cwd=above / "first/my app")
     assert lost.returncode == 1
-    assert "error[manifest_missing]: ../plan.json is a plan of my app/mosaic.yaml" in lost.stderr
+    assert "error[manifest_missing]: ../plan.json is a plan for my app/mosaic.yaml" in lost.stderr
     # Another checkout of the same, as in the next job.
     shutil.copytree(live, above / "second/my app")
     ended = run("apply", "../first/plan.json", cwd=above / "second")
@@ -377,7 +375,7 @@ def test_after_a_failure_a_new_plan_is_suggested(run, live):
     [action] = document["error"]["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --except storage --local -o json"
     again = json.loads(run("apply", "plan.json", "-o", "json").stdout)["error"]
-    assert "this very plan was begun since, by " in again["message"]
+    assert "this plan was already started by " in again["message"]
     assert "(failed, 20" in again["message"]
 
 
@@ -436,7 +434,7 @@ def test_variable_values_are_not_in_the_plan(run, live):
     assert run("plan", "--local", "--out", "plan.json", env=env).returncode == 0
     assert secret not in (live / "plan.json").read_text()
     error = json.loads(run("apply", "plan.json", "-o", "json", env={"TOKEN": "another"}).stdout)["error"]
-    assert "mosaic.yaml says something else under verify" in error["message"]
+    assert "mosaic.yaml, or a variable in it, changed under verify" in error["message"]
 
 
 def test_real_plans_match_the_schema(run, live):

@@ -139,7 +139,7 @@ def _project_changes(then: Mapping[str, Any], planned: PreparedPlan) -> Iterator
 def _manifest_changes(then: PlanInputs, now: PlanInputs, manifest: Manifest) -> Iterator[str]:
     sections = [name for name in now if then.get(name) != now[name]]
     if sections:
-        yield f"{manifest.file.name} was edited under {', '.join(sections)}"
+        yield f"{manifest.file.name}, or a variable in it, changed under {', '.join(sections)}"
 
 
 def _migration_changes(then: PlanInputs | None, now: PlanInputs | None) -> Iterator[str]:

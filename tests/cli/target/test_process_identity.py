@@ -15,7 +15,7 @@ from mosaic_deploy.cli.target.identity import current_process, has_ended
 
 pytestmark = pytest.mark.skipif(not current_process(), reason="this system has no /proc")
 
-_TELL = "import json, sys; from mosaic_deploy.cli.target.identity import own_process; print(json.dumps(own_process()), flush=True)"
+_TELL = "import json, sys; from mosaic_deploy.cli.target.identity import current_process; print(json.dumps(current_process()), flush=True)"
 
 
 @pytest.fixture
@@ -80,11 +80,12 @@ def test_an_unidentified_process_is_unknown() -> None:
 def test_another_pid_namespace_is_unknown(other) -> None:
     """A container with the same host name and boot ID doesn't see our processes, which doesn't mean that they ended."""
     process = told(other)
-    ask = f"import json, sys; from mosaic_deploy.cli.target.identity import ended; print(ended(json.loads({json.dumps(process)!r})))"
+    ask = f"import json, sys; from mosaic_deploy.cli.target.identity import has_ended; print(has_ended(json.loads({json.dumps(process)!r})))"
     inside = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", ask]
     done = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
+    if done.stderr.startswith("unshare: "):
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "False\n"
 
 
@@ -92,6 +93,7 @@ def test_another_pid_namespace_is_unknown(other) -> None:
 def test_proc_of_another_namespace_identifies_nothing() -> None:
     inside = ["unshare", "--pid", "--fork", sys.executable, "-c", _TELL]
     done = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
+    if done.stderr.startswith("unshare: "):
         pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "{}\n"
