@@ -11,6 +11,7 @@ import click
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
+from mosaic_deploy.model.kind import BY_SELECTOR
 
 if TYPE_CHECKING:
     from mosaic_deploy.diff.selection import Selector
@@ -161,8 +162,8 @@ def selection(command: F) -> F:
         multiple=True,
         metavar="SELECTOR",
         callback=_parse_selectors,
-        help="Plan only these changes: a resource (migrations, static, storage, seeds, extensions, auth, project) "
-        "or addresses (static:about/*.html). Repeatable.",
+        help=f"Plan only these changes: a resource ({', '.join(BY_SELECTOR)}) or addresses (static:about/*.html). "
+        "Repeatable.",
     )(command)
 
 

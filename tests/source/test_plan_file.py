@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mosaic_deploy.errors import FileExists, PlanFileInvalid, WriteFailed
+from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.kind import BY_NAME
+from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_overwriting, write_plan_file
 
 DIGEST = "a" * 64
@@ -128,3 +133,10 @@ def test_a_plan_must_conform_to_the_schema(file: Path) -> None:
     file.write_text(json.dumps({**wrong, "checksum": checksum(wrong)}))
     with pytest.raises(PlanFileInvalid, match="format of a saved plan"):
         read_plan_file(file, 1)
+
+
+def test_the_schema_describes_every_kind_and_every_field_of_changes() -> None:
+    described = read_schema("plan.schema.json")["$defs"]["change"]["properties"]
+    names = {field.name for change in get_args(Change) for field in fields(change)}
+    assert names - described.keys() == set()
+    assert set(described["kind"]["enum"]) == BY_NAME.keys() == {change.kind for change in get_args(Change)}
