@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from mosaic_deploy.errors import Location, Problem, SelectionInvalid
 from mosaic_deploy.model.change import ApplyMigration, Change, CreateProject
-from mosaic_deploy.model.kind import BY_SELECTOR
+from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Snapshot
 
@@ -71,16 +72,20 @@ def parse_selector(text: str) -> Selector:
 
 def known_names(desired: Snapshot, live: Snapshot) -> Names:
     """Every name on either side that a selector can match."""
-    sides = (desired, live)
-    return {
-        "project": frozenset({live.project.name}),
-        "extension": desired.extensions | live.extensions,
-        "migration": frozenset(m.file for side in sides for m in side.migrations or ()),
-        "seed": frozenset(path for side in sides for path in side.seeds or ()),
-        "static": frozenset(path for side in sides for path in side.static or ()),
-        "storage": frozenset(path for side in sides for path in side.storage or ()),
-        "auth": frozenset({"magic_link"}) if any(side.auth for side in sides) else frozenset(),
+    found = {
+        kind.name: _names(kind, getattr(desired, selector)) | _names(kind, getattr(live, selector))
+        for selector, kind in BY_SELECTOR.items()
+        if kind.part
     }
+    return {**found, "project": frozenset({live.project.name})}
+
+
+def _names(kind: Kind, part: Any) -> frozenset[str]:
+    if kind.part is Part.VALUE:
+        return frozenset({kind.member}) if part else frozenset()
+    if kind.part is Part.MIGRATIONS:
+        return frozenset(migration.file for migration in part or ())
+    return frozenset(part or ())
 
 
 def select(plan: Plan, selection: Selection, names: Names, *, single_transaction: bool = False) -> Plan:

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class Part(Enum):
+    """What a Snapshot has under a kind's selector."""
+
+    NAMES = "names"
+    """A frozenset of names."""
+    MIGRATIONS = "migrations"
+    FILES = "files"
+    """Objects by path."""
+    VALUE = "value"
+    """One JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`name` begins an address (`static:index.html`); `selector` is the word of `--only`, None if it has none."""
+    """`name` begins an address (`static:index.html`). `selector`, if it has one, is the word of `--only`, and the
+    attribute of Snapshot that has the `part`. A VALUE has one address, `name:member`."""
 
     name: str
     heading: str
     plural: str
     selector: str | None = None
+    part: Part | None = None
+    member: str = ""
 
 
 KINDS = (
     Kind("project", "Project", "projects", "project"),
-    Kind("extension", "Database", "extensions", "extensions"),
-    Kind("migration", "Database", "migrations", "migrations"),
+    Kind("extension", "Database", "extensions", "extensions", Part.NAMES),
+    Kind("migration", "Database", "migrations", "migrations", Part.MIGRATIONS),
     Kind("rollback", "Database", "rollbacks"),
-    Kind("seed", "Database", "seeds", "seeds"),
+    Kind("seed", "Database", "seeds", "seeds", Part.FILES),
     Kind("history", "Migration history", "history entries"),
-    Kind("static", "Static files", "static files", "static"),
-    Kind("storage", "Storage", "storage files", "storage"),
-    Kind("auth", "Sign-in", "auth settings", "auth"),
+    Kind("static", "Static files", "static files", "static", Part.FILES),
+    Kind("storage", "Storage", "storage files", "storage", Part.FILES),
+    Kind("auth", "Sign-in", "auth settings", "auth", Part.VALUE, "magic_link"),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_SELECTOR = {kind.selector: kind for kind in KINDS if kind.selector}

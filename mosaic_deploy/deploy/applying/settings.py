@@ -46,7 +46,11 @@ def set_auth(run: Run) -> Iterator[Event]:
                 run.api.call(endpoints.WRITE_AUTH, project=run.project.id, body=body)
             else:
                 yield Noted(Note("auth_not_pushed", _NOT_PUSHED))
-            run.write(ledger_rows.write_auth_sql(settings, run.claim.token, run.claim.deploy_id))
+            run.write(
+                ledger_rows.write_setting_sql(
+                    "auth.magic_link", settings, run.claim.token, run.claim.deploy_id
+                )
+            )
             yield ChangeDone(change, time.monotonic() - began)
 
 

@@ -5,31 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.kind import BY_SELECTOR
+from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import change_facts
-from mosaic_deploy.model.snapshot import Migration, Objects, Snapshot, objects_digest
+from mosaic_deploy.model.snapshot import Snapshot, objects_digest
 
 PlanInputs = dict[str, Any]
 _SHORT_DIGEST = 16
 """Hex digits of content digests, enough to name what changed; the fingerprint covers the full digests."""
 _SECTIONS = {
-    "project": "project",
-    "database": "database",
-    "static": "static",
-    "storage": "storage",
-    "magic_link": "auth",
-    "verify": "verify",
-    "policy": "policy",
+    field.name: "auth" if field.name == "magic_link" else field.name
+    for field in fields(Manifest)
+    if field.name not in ("file", "environment", "locations")
 }
 """Fields of Manifest → sections of mosaic.yaml."""
-_FILE_KINDS = ("static", "storage", "seeds")
 _MAX_NAMES = 5
 """Maximum names listed per kind; the others are counted."""
 
@@ -79,39 +74,42 @@ def _manifest_digests(manifest: Manifest) -> PlanInputs:
 def _to_json(value: object) -> object:
     if isinstance(value, tuple):
         return [_to_json(each) for each in value]
-    return None if value is None else asdict(value)  # type: ignore[call-overload]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _desired_digests(snapshot: Snapshot) -> PlanInputs:
     return {
-        "migrations": _checksums(snapshot.migrations),
-        "static": _contents(snapshot.static),
-        "storage": _contents(snapshot.storage),
-        "seeds": _contents(snapshot.seeds),
-        "auth": _digest(snapshot.auth),
+        selector: _desired_digest(kind, getattr(snapshot, selector))
+        for selector, kind in BY_SELECTOR.items()
+        if kind.part not in (None, Part.NAMES)
     }
 
 
-def _checksums(migrations: tuple[Migration, ...] | None) -> PlanInputs | None:
-    return None if migrations is None else {m.file: m.checksum[:_SHORT_DIGEST] for m in migrations}
-
-
-def _contents(objects: Objects | None) -> PlanInputs | None:
-    return None if objects is None else {path: o.sha256[:_SHORT_DIGEST] for path, o in objects.items()}
+def _desired_digest(kind: Kind, part: Any) -> PlanInputs | str | None:
+    """Of files and migrations one short digest each, to name what changed."""
+    if part is None or kind.part is Part.VALUE:
+        return _digest(part)
+    if kind.part is Part.MIGRATIONS:
+        return {migration.file: migration.checksum[:_SHORT_DIGEST] for migration in part}
+    return {path: item.sha256[:_SHORT_DIGEST] for path, item in part.items()}
 
 
 def _live_digests(snapshot: Snapshot) -> PlanInputs:
-    history = [
-        (m.version, m.file, m.checksum, "" if m.applied else m.units_done) for m in snapshot.migrations or ()
-    ]
     return {
-        "extensions": _digest(sorted(snapshot.extensions)),
-        "migrations": _digest(history),
-        "static": objects_digest(snapshot.static or {}),
-        "storage": objects_digest(snapshot.storage or {}),
-        "seeds": objects_digest(snapshot.seeds or {}),
-        "auth": _digest(snapshot.auth),
+        selector: _live_digest(kind, getattr(snapshot, selector))
+        for selector, kind in BY_SELECTOR.items()
+        if kind.part
     }
+
+
+def _live_digest(kind: Kind, part: Any) -> str | None:
+    if kind.part is Part.FILES:
+        return objects_digest(part or {})
+    if kind.part is Part.MIGRATIONS:
+        return _digest(
+            [(m.version, m.file, m.checksum, "" if m.applied else m.units_done) for m in part or ()]
+        )
+    return _digest(sorted(part)) if kind.part is Part.NAMES else _digest(part)
 
 
 def _hazard_text(hazard: Hazard) -> str:
@@ -148,7 +146,7 @@ def _migration_changes(then: PlanInputs | None, now: PlanInputs | None) -> Itera
 
 
 def _file_changes(then: PlanInputs, now: PlanInputs) -> Iterator[str]:
-    for kind in _FILE_KINDS:
+    for kind in (selector for selector, each in BY_SELECTOR.items() if each.part is Part.FILES):
         found = [f"{name} ({what})" for name, what in _differences(then[kind] or {}, now[kind] or {})]
         if found:
             more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
@@ -172,7 +170,7 @@ def _live_changes(
     if then["serial"] != now["serial"]:
         yield _other_deploy_text(document, then["serial"], planned)
         return
-    for kind in ("extensions", "migrations", "static", "storage", "seeds", "auth"):
+    for kind in now["live"]:
         # A kind that isn't in both manifests was read for only one of the two plans.
         compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:

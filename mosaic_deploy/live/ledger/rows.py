@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mosaic_deploy.live.ledger.read import digest_query
-from mosaic_deploy.model.snapshot import AuthSettings, Object
+from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
@@ -37,12 +37,12 @@ def delete_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
     )
 
 
-def write_auth_sql(settings: AuthSettings, token: str, deploy_id: str) -> str:
-    """Writes the declared auth settings."""
+def write_setting_sql(name: str, value: object, token: str, deploy_id: str) -> str:
+    """Writes the row `name` of the settings table."""
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         "INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at) "
-        f"SELECT 'auth.magic_link', {json_literal(settings)}::jsonb, {literal(deploy_id)}, "
+        f"SELECT {literal(name)}, {json_literal(value)}::jsonb, {literal(deploy_id)}, "
         "pg_catalog.clock_timestamp() FROM held ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, "
         "deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"

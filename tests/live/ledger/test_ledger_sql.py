@@ -91,7 +91,7 @@ def test_delete_is_one_statement_with_every_path(paths: list[str], token: str) -
 
 @given(st.dictionaries(odd, odd | st.lists(odd)), odd, odd)
 def test_set_auth_is_one_statement(settings: dict[str, object], token: str, deploy: str) -> None:
-    statement = one(ledger_rows.write_auth_sql(settings, token, deploy))
+    statement = one(ledger_rows.write_setting_sql("auth.magic_link", settings, token, deploy))
     text = json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
     assert {text, token, deploy} <= constants(statement)
 
