@@ -25,6 +25,12 @@ class TrackingTablesNewer(MosaicError):
     code = "tracking_tables_newer"
 
 
+class TrackingTablesOlder(MosaicError):
+    """The project's tracking tables were made by a development version of mosaic-deploy."""
+
+    code = "tracking_tables_older"
+
+
 class PlanStale(MosaicError):
     """The project changed between plan and apply.
 

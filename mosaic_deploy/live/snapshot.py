@@ -164,8 +164,12 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
 
 
 def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledger:
-    """An empty ledger if there are no tracking tables, which is looked up; otherwise raises `error`."""
+    """An empty ledger if there are no tracking tables, which is looked up; otherwise raises `error`.
+
+    Raises TrackingTablesOlder or TrackingTablesNewer if they have another layout.
+    """
     rows = api.sql(project, ledger.probe_query())
     if error and rows and rows[0].get("ledger"):
+        ledger.check_ledger_version(int(str(api.sql(project, ledger.version_query())[0]["version"])))
         raise error
     return Ledger(extensions=ledger.extensions(rows[0].get("extensions")) if rows else frozenset())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -16,6 +15,7 @@ from typing import TextIO
 import click
 
 _MIN_WIDTH = 20
+_DEFAULT_WIDTH = 80
 _MAX_PADDING = 60
 """Cells. A longer value in a pipe runs into the next column instead of padding every other row."""
 _TOKEN = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
@@ -38,7 +38,7 @@ def output_width(stream: TextIO) -> int | None:
         size = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         size = 0
-    return max(_MIN_WIDTH, size or shutil.get_terminal_size().columns)
+    return max(_MIN_WIDTH, size or _DEFAULT_WIDTH)
 
 
 def is_live_terminal() -> bool:

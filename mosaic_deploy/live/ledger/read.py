@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer
+from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, ObjectState
@@ -25,6 +25,11 @@ def probe_query() -> str:
         "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
         f"({_EXTENSIONS})::text AS extensions"
     )
+
+
+def version_query() -> str:
+    """Returns the layout's version. For tracking tables that `ledger_query` can't read."""
+    return "SELECT version FROM mosaic_deploy.ledger"
 
 
 _EXTENSIONS = "SELECT pg_catalog.json_agg(extname) FROM pg_catalog.pg_extension"
@@ -138,7 +143,13 @@ def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
 
 
 def check_ledger_version(version: int) -> None:
-    """Raises TrackingTablesNewer if this program is too old for the layout."""
+    """Raises TrackingTablesNewer or TrackingTablesOlder if this program can't use the layout."""
+    if version < LEDGER_VERSION:
+        raise TrackingTablesOlder(
+            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {LEDGER_VERSION}",
+            hint="a development version made them; deploy to a new project, or on this machine run "
+            "`mosaic-deploy local reset` and deploy again",
+        )
     if version > LEDGER_VERSION:
         raise TrackingTablesNewer(
             f"this project's tracking tables have format {version}; this mosaic-deploy supports format {LEDGER_VERSION}",

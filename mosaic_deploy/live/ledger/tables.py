@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 """Layout of the tracking tables. A newer one is refused."""
 
 _TABLES_SQL = """

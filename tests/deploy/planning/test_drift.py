@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
+from mosaic_deploy.errors import TrackingTablesOlder
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.model.event import ApplyDone
@@ -198,3 +199,11 @@ def test_a_platform_that_cannot_delete_is_noted(site, api_over):
     assert rows(site)["old.txt"] == "kept"
     assert not again.has_leftover_work
     assert [n.code for n in again.plan.notes] == ["static_kept"]
+
+
+def test_tracking_tables_of_an_older_layout_are_named(deployed) -> None:
+    """Its columns had other names, so the query for the whole ledger fails before it can report a version."""
+    deployed.sql("ALTER TABLE mosaic_deploy.migrations RENAME COLUMN steps_done TO units_done")
+    deployed.sql("UPDATE mosaic_deploy.ledger SET version = 1")
+    with pytest.raises(TrackingTablesOlder, match="format 1; this mosaic-deploy needs format 2"):
+        deployed.plan()
