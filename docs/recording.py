@@ -159,7 +159,7 @@ def _record(project: Path, home: Path) -> list[Line]:
         session.save("migrations/draft.sql", WRONG)
         session.until("hint:")
         session.save("migrations/draft.sql", RIGHT)
-        session.until("fixed; everything is deployed")
+        session.until(" fixed")
         session.run("migrate", "commit", "price")
         session.until("migrations/draft.sql")
         session.rest(0.5)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mosaic_deploy.cli.options import NumberRange
 from mosaic_deploy.errors import PackageMissing
 
 
@@ -15,13 +16,12 @@ from mosaic_deploy.errors import PackageMissing
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
-    show_default=True,
-    help="Folder that agents work in; they can't read manifests outside it.",
+    help="Folder that agents work in; they can't read manifests outside it (default: .).",
 )
 @click.option(
     "--http",
     "port",
-    type=click.IntRange(1, 65535),
+    type=NumberRange(click.IntRange(1, 65535)),
     metavar="PORT",
     help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
 )

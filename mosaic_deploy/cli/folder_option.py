@@ -40,9 +40,8 @@ def folder(command: F) -> F:
         "path",
         type=click.Path(),
         default=".",
-        show_default=True,
         metavar="PATH",
-        help="Project folder or manifest.",
+        help="Project folder or manifest (default: .).",
     )(command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -38,6 +38,17 @@ def _set_color(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     return value
 
 
+class NumberRange(click.ParamType[float]):
+    """Checks a number like `number_range`, whose `[default: 16; 1<=x<=64]` in `--help` isn't shown."""
+
+    def __init__(self, number_range: click.IntRange | click.FloatRange) -> None:
+        self._number_range = number_range
+        self.name = number_range.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        return self._number_range.convert(value, param, ctx)
+
+
 def output(command: F) -> F:
     """`--output` and `--no-color`, which set up the screen before the command runs."""
     command = click.option(
@@ -53,11 +64,10 @@ def output(command: F) -> F:
         "-o",
         type=click.Choice(FORMATS),
         default="text",
-        show_default=True,
         expose_value=False,
         is_eager=True,
         callback=_set_format,
-        help="Output format: text, one JSON document, or one per line.",
+        help="Output format: text, one JSON document, or one per line (default: text).",
     )(command)
 
 
@@ -81,11 +91,10 @@ def project(command: F) -> F:
     """`--local`, `--project` and `--timeout`."""
     command = click.option(
         "--timeout",
-        type=click.FloatRange(min=0.1),
+        type=NumberRange(click.FloatRange(min=0.1)),
         default=30.0,
-        show_default=True,
         metavar="SECONDS",
-        help="Request timeout; at least 600 for SQL.",
+        help="Request timeout (default: 30). Requests that run SQL get at least 600 s.",
     )(command)
     command = click.option(
         "--project",
@@ -169,14 +178,23 @@ def selection(command: F) -> F:
 
 def allow(command: F) -> F:
     """`--allow`: approval of one kind of harm, given in advance."""
+    return _allow_option("--yes doesn't cover these. ")(command)
+
+
+def allow_without_yes(command: F) -> F:
+    """`--allow`, for commands without `--yes`."""
+    return _allow_option("")(command)
+
+
+def _allow_option(yes_note: str) -> Callable[[F], F]:
     return click.option(
         "--allow",
         multiple=True,
         type=_AllowType(),
         metavar="destructive|prune=N",
         help="Pre-approve SQL that destroys data (destructive), or deleting exactly N files that this project "
-        "didn't deploy (prune=N). --yes doesn't cover these. Repeatable.",
-    )(command)
+        f"didn't deploy (prune=N). {yes_note}Repeatable.",
+    )
 
 
 class _AllowType(click.ParamType[str]):
@@ -204,11 +222,11 @@ def parallelism(command: F) -> F:
     """`--parallelism`."""
     return click.option(
         "--parallelism",
-        type=click.IntRange(1, 64),
+        type=NumberRange(click.IntRange(1, 64)),
         default=DEFAULT_PARALLELISM,
-        show_default=True,
         metavar="N",
-        help="Concurrent transfers; fewer when the platform asks to slow down.",
+        help=f"Concurrent transfers (default: {DEFAULT_PARALLELISM}, at most 64); fewer when the platform asks to "
+        "slow down.",
     )(command)
 
 
@@ -231,9 +249,8 @@ def lease(command: F) -> F:
     )(command)
     return click.option(
         "--lock-timeout",
-        type=click.FloatRange(min=0),
+        type=NumberRange(click.FloatRange(min=0)),
         default=60.0,
-        show_default=True,
         metavar="SECONDS",
-        help="How long to wait for another deploy of the project.",
+        help="How long to wait for another deploy of the project (default: 60).",
     )(command)

@@ -133,7 +133,7 @@ def _refuse_unknown_names(only: Iterable[Selector], names: Names) -> None:
         raise SelectionInvalid(f"--only matches nothing: {listed}", hint=_HINT)
 
 
-_HINT = "use addresses as the plan shows them, with gitignore patterns: static:about/*.html"
+_HINT = "write RESOURCE:PATH, for example static:index.html or static:about/*.html"
 
 
 def _unused_exclusion_notes(excluded: Iterable[Selector], names: Names) -> Iterator[Note]:

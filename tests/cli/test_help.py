@@ -140,3 +140,11 @@ def test_help_and_version_work(run) -> None:
 def test_seal_is_an_alias_of_commit(run) -> None:
     assert "Turn draft.sql into the next migration file" in run("migrate", "seal", "--help").stdout
     assert "seal" not in run("migrate", "--help").stdout
+
+
+@pytest.mark.parametrize("context", _COMMANDS, ids=_path)
+def test_defaults_and_ranges_are_in_the_sentences(context: click.Context) -> None:
+    text = context.command.get_help(context)
+    assert "[default:" not in text
+    assert "x>=" not in text
+    assert "<=x" not in text

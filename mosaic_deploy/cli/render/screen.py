@@ -189,11 +189,11 @@ class Screen:
             {"type": "postponed", "path": paths[0], "after": list(paths[1:])}, [postponed_line(paths)]
         )
 
-    def resolved(self) -> None:
-        """The last error is fixed."""
+    def resolved(self, *, draft: bool) -> None:
+        """The last error is fixed; if it was one of the draft, nothing was deployed."""
         from mosaic_deploy.cli.render.text.edits import clock
 
-        self.result({"type": "resolved"}, [f"{clock()} fixed; everything is deployed"])
+        self.result({"type": "resolved"}, [f"{clock()} fixed{'' if draft else '; everything is deployed'}"])
 
     def draft(self, path: str, database: str, drafted: DraftResult, seconds: float, *, first: bool) -> None:
         """A draft was applied to a copy of the database, which apps use now; the `first` draft is explained."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.render.text.edits import save_time
 from mosaic_deploy.cli.watch.failed_migration import save_stamp
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
+from mosaic_deploy.source.migrations.files import DRAFT_FILE
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -66,7 +67,8 @@ class DraftRunner:
         self._refresh_session(session)
         file, parsed, saved = self._read_draft(session)
         if file is None or parsed is None or not project:
-            return self._drop_draft("draft removed; your app uses the real database again")
+            what = "committed" if self._is_committed(planned) else "removed"
+            return self._drop_draft(f"draft {what}; your app uses the real database again")
         state = _DraftState(file.migration.checksum, saved, project, _database_state(planned))
         if state == self._last_state and not database_changed:
             if self._last_error is not None:
@@ -99,7 +101,14 @@ class DraftRunner:
             )
 
     def close(self) -> None:
-        self._drop_draft("draft discarded; your app uses the real database again")
+        self._drop_draft(f"copy discarded, {DRAFT_FILE} kept; your app uses the real database again")
+
+    def _is_committed(self, planned: PreparedPlan) -> bool:
+        """Whether a migration has the content of the last draft."""
+        files = planned.desired.migrations
+        return self._last_state is not None and any(
+            file.migration.checksum == self._last_state.checksum for file in files
+        )
 
     def _record_failure(self, session: Session, file: MigrationFile, error: DraftFailed) -> None:
         """Records the failure for `migrate commit`."""

@@ -11,6 +11,7 @@ from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.watch.failed_migration import save_stamp
 from mosaic_deploy.errors import (
     DraftBlocked,
+    DraftFailed,
     Interrupted,
     LockHeld,
     LockLost,
@@ -28,6 +29,7 @@ from mosaic_deploy.errors import (
     Unreachable,
 )
 from mosaic_deploy.model.change import DeleteStatic
+from mosaic_deploy.source.migrations.files import DRAFT_FILE
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -88,6 +90,7 @@ class ShownErrors:
         self._screen = screen
         self._error: tuple[str, str] | None = None
         self._secondary: tuple[str, str] | None = None
+        self._error_is_of_draft = False
         self._saved_stamp: object = None
         """Of the file that the error is about."""
 
@@ -110,6 +113,10 @@ class ShownErrors:
         if key != self._error and not shown:
             self._screen.error(error)
         self._error = key
+        self._error_is_of_draft = (
+            isinstance(error, DraftBlocked | DraftFailed)
+            or Path(error_file(error)).name.lower() == DRAFT_FILE
+        )
 
     def report_secondary(self, error: MosaicError) -> None:
         """Shows an error beside the blocking one, once."""
@@ -124,7 +131,7 @@ class ShownErrors:
         self._secondary = None
         if self._error is not None:
             self._error = None
-            self._screen.resolved()
+            self._screen.resolved(draft=self._error_is_of_draft)
 
 
 def suggest_saving(error: MosaicError) -> None:

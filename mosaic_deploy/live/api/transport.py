@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import ssl
 import threading
 from collections import deque
@@ -221,6 +222,10 @@ def translate_error(error: httpx.HTTPError, method: str, url: str) -> errors.Api
         return errors.Unreachable(
             f"can't connect to {host}: timed out", hint="check the network and MOSAIC_API_URL"
         )
+    if _is_unknown_host(error):
+        return errors.Unreachable(
+            f"can't find the host {httpx.URL(url).host}", hint="check the network and MOSAIC_API_URL"
+        )
     if isinstance(error, _UNREACHABLE_ERRORS):
         return errors.Unreachable(
             f"can't connect to {host}: {error}", hint="check the network and MOSAIC_API_URL"
@@ -230,3 +235,11 @@ def translate_error(error: httpx.HTTPError, method: str, url: str) -> errors.Api
             f"no response from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
         )
     return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
+
+
+def _is_unknown_host(error: BaseException) -> bool:
+    """Whether a failed name lookup caused the error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, socket.gaierror):
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, httpx.ConnectError) and cause is not None

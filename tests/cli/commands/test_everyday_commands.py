@@ -96,7 +96,9 @@ def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
 def test_the_suggested_inbox_command_shows_the_link(run, deployed: Path) -> None:
     sent = run("auth", "send-link", "ann@example.org", *HERE, "--redirect", "/index.html")
     assert sent.returncode == 0
-    assert "  next: read the email:  mosaic-deploy local inbox --to ann@example.org\n" in sent.stdout
+    assert sent.stdout == (
+        "Magic link sent to the local inbox: mosaic-deploy local inbox --to ann@example.org\n"
+    )
 
 
 def test_inbox_shows_the_newest_emails(run, deployed: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_draft_runs_on_every_save_and_becomes_a_migration(folder: Path, run, w
 
     draft.write_text("create table notes (body text);")
     watch.until("sql/draft.sql → draft applied to a copy in")
-    watch.until("fixed; everything is deployed")
+    assert not watch.until(" fixed").endswith("deployed")
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     watch.until("sql/2_u.sql → applied in")
     watch.until("sql/draft.sql → draft applied to a copy in")
@@ -68,7 +68,7 @@ def test_a_draft_runs_on_every_save_and_becomes_a_migration(folder: Path, run, w
     assert committed.stdout == "sql/3_add_notes.sql\n"
     assert "mosaic-deploy plan" in committed.stderr
     watch.until("sql/3_add_notes.sql → applied in")
-    watch.until("sql/draft.sql → draft removed")
+    watch.until("sql/draft.sql → draft committed")
     assert tables(run) == ["notes", "t", "u"]
     assert applied(run) == ["1_t.sql", "2_u.sql", "3_add_notes.sql"]
     assert watch.end() == 130
@@ -87,6 +87,8 @@ def test_a_removed_draft_leaves_the_database_unchanged(folder: Path, run, watchi
         (folder / "sql/draft.sql").write_text("-- later\n")
         dev.until("sql/draft.sql → draft removed")
     assert dev.end() == 130
+    if how == "ended":
+        dev.until("sql/draft.sql → copy discarded, draft.sql kept; your app uses the real database again")
     assert rows(run, "select * from t") == []
     shown = json.loads(run("credentials", "--local", "-o", "json").stdout)["database"]
     assert not shown.endswith("_draft")
@@ -187,7 +189,7 @@ def test_a_failed_draft_is_committed_only_with_untested(folder: Path, run, watch
     assert draft.exists()
     assert run("migrate", "seal", "notes", "--untested").stdout == "sql/2_notes.sql\n"
     dev.until("error[migration_failed]", "sql/2_notes.sql:1:26")
-    dev.until("sql/draft.sql → draft removed")
+    dev.until("sql/draft.sql → draft committed")
     draft.write_text("create table more (id int);")
     dev.until("sql/draft.sql → draft applied to a copy in")
     draft.write_text("create table more (id nonsense);")

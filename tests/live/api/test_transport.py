@@ -139,6 +139,11 @@ def test_no_server_is_unreachable() -> None:
             wire.request("GET", "http://127.0.0.1:1/x", timeout=20)
 
 
+def test_an_unknown_host_is_named() -> None:
+    with serving() as (_, wire), pytest.raises(Unreachable, match=r"^can't find the host nowhere\.invalid$"):
+        wire.request("GET", "http://nowhere.invalid/x", timeout=20)
+
+
 def test_the_digest_of_a_body() -> None:
     import hashlib
 

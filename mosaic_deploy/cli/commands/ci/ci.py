@@ -32,7 +32,7 @@ def ci() -> None:
 @ci.command()
 @options.target_options
 @options.out_of_order
-@click.option("--label", default="", help="Keeps a separate pull request comment per label.")
+@click.option("--label", default="", help="Keep a separate pull request comment per label.")
 @click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
@@ -102,7 +102,7 @@ def plan(
 @ci.command()
 @options.target_options
 @options.out_of_order
-@options.allow
+@options.allow_without_yes
 @options.lease
 @click.pass_obj
 def apply(

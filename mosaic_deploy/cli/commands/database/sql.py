@@ -42,7 +42,7 @@ def sql(
 
     \b
     Examples:
-      mosaic-deploy sql "SELECT * FROM todo LIMIT 10"
+      mosaic-deploy sql "SELECT * FROM todos LIMIT 10"
       mosaic-deploy sql --read-only --csv --file report.sql
     """
     text, name = _read_query(query, file)

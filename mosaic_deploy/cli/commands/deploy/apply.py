@@ -52,8 +52,8 @@ def apply(
     """Deploy the changes in the plan.
 
     Shows the plan and asks before it changes anything. PATH is a folder with a mosaic.yaml, a manifest, or a
-    plan saved with `plan --out`. A saved plan is applied as reviewed, without asking; it is refused if anything
-    changed since. If a deploy was interrupted, run it again to resume.
+    plan saved with `plan --out`. A saved plan is applied as reviewed, without asking unless it destroys data; it is
+    refused if anything changed since. If a deploy was interrupted, run it again to resume.
 
     \b
     Examples:

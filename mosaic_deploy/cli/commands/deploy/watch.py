@@ -17,7 +17,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
     "-y",
     "--auto-approve",
     is_flag=True,
-    help="Apply without asking. Required in CI.",
+    help="Apply without asking. Required without a terminal.",
 )
 @options.allow
 @options.lease
@@ -73,7 +73,7 @@ def refuse_json_output(screen: Screen) -> None:
 @click.command()
 @options.manifest
 @click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
-@options.allow
+@options.allow_without_yes
 @options.parallelism
 @options.poll
 @options.output

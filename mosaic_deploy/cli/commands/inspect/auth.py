@@ -60,8 +60,11 @@ def send_link(
         "type": "sign_in_link", "email": email, "redirect_url": page, "message": message,
         "next_actions": [asdict(action) for action in actions],
     }  # fmt: skip
-    lines = [f"  next: {action.description}:  {action.command}" for action in actions]
-    screen.result(document, [message.rstrip(".") or "sent", *lines])
+    if target_options.local:
+        line = f"Magic link sent to the local inbox: {actions[0].command}"
+    else:
+        line = f"Magic link sent to {email}."
+    screen.result(document, [line])
 
 
 def _read_email_action(email: str) -> NextAction:

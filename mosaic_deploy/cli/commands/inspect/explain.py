@@ -67,7 +67,7 @@ _NAMES = {
 
 
 @click.command()
-@click.argument("name", type=click.Choice(list(_NAMES)), default="manifest")
+@click.argument("name", type=click.Choice(list(_NAMES)), default="manifest", metavar="[NAME]")
 @click.pass_obj
 def schema(screen: Screen, name: str) -> None:
     """Print a JSON Schema. It is draft 2020-12 and self-contained.

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 @click.command(cls=folder_option.FolderCommand)
 @click.option(
     "--limit",
-    type=click.IntRange(1, 1000),
+    type=options.NumberRange(click.IntRange(1, 1000)),
     default=20,
-    show_default=True,
-    help="Show at most N.",
+    help="Show at most N (default: 20, at most 1000).",
     metavar="N",
 )
 @folder_option.target_options

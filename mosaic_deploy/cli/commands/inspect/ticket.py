@@ -18,7 +18,7 @@ _PROMPT = "Type the message, then press Ctrl-D on an empty line (on Windows: Ctr
 
 @click.command(cls=folder_option.FolderCommand)
 @click.option("--subject", required=True, help="Subject line.")
-@click.option("--message", default="-", show_default=True, help="Message text; - reads stdin.")
+@click.option("--message", default="-", help="Message text; - reads stdin (default: -).")
 @click.option("--project", "project_id", metavar="ID", help="Project ID, if the ticket is about a project.")
 @folder_option.folder
 @click.option("--yes", "-y", is_flag=True, help="Send without asking.")

@@ -21,7 +21,7 @@ from mosaic_deploy.errors import WriteFailed
 def backup(screen: Screen, file: str) -> None:
     """Back up the platform to FILE. Includes databases, roles, files, emails, tickets and keys.
 
-    A running platform is paused for some seconds so the backup is consistent. FILE contains secrets; an existing
+    A running platform is stopped for a few seconds so the backup is consistent. FILE contains secrets; an existing
     file is not overwritten.
 
     \b

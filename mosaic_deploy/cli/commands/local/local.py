@@ -47,7 +47,7 @@ _SERVER_HINT = (
 @local.command(cls=_StartCommand)
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=options.NumberRange(click.IntRange(1, 65535)),
     metavar="N",
     help="Port to listen on (default: the last one used, or 8787).",
 )
@@ -140,11 +140,10 @@ def open_dashboard(screen: Screen) -> None:
 @click.option("--to", metavar="ADDRESS", help="Show only emails to this address.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=options.NumberRange(click.IntRange(min=1)),
     default=20,
-    show_default=True,
     metavar="N",
-    help="Show at most N.",
+    help="Show at most N (default: 20).",
 )
 @options.output
 @click.pass_obj
@@ -165,11 +164,10 @@ def inbox(screen: Screen, to: str | None, limit: int) -> None:
 @click.option(
     "--lines",
     "-n",
-    type=click.IntRange(min=0),
+    type=options.NumberRange(click.IntRange(min=0)),
     default=50,
-    show_default=True,
     metavar="N",
-    help="Start with the last N lines.",
+    help="Start with the last N lines (default: 50).",
 )
 @click.option("--raw", is_flag=True, help="Print the raw lines: one JSON object each.")
 @click.pass_obj

@@ -73,22 +73,20 @@ def platform() -> None:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 256),
+    type=options.NumberRange(click.IntRange(1, 256)),
     default=1,
-    show_default=True,
     metavar="N",
-    help="Number of processes.",
+    help="Number of processes (default: 1, at most 256).",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on."
+    "--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on (default: 127.0.0.1)."
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=options.NumberRange(click.IntRange(0, 65535)),
     default=8787,
-    show_default=True,
     metavar="N",
-    help="Port to listen on.",
+    help="Port to listen on (default: 8787).",
 )
 @click.option(
     "--database-host",
@@ -97,33 +95,28 @@ def platform() -> None:
 )
 @click.option(
     "--connections",
-    type=click.IntRange(2, 1000),
+    type=options.NumberRange(click.IntRange(2, 1000)),
     default=20,
-    show_default=True,
     metavar="N",
-    help="Maximum connections to project databases, per worker.",
+    help="Maximum connections to project databases, per worker (default: 20, from 2 to 1000).",
 )
 @click.option(
-    "--free-storage", default="20GB", show_default=True, metavar="SIZE", help="Storage per free project."
+    "--free-storage", default="20GB", metavar="SIZE", help="Storage per free project (default: 20GB)."
 )
-@click.option(
-    "--pro-storage", default="1TB", show_default=True, metavar="SIZE", help="Storage per pro project."
-)
+@click.option("--pro-storage", default="1TB", metavar="SIZE", help="Storage per pro project (default: 1TB).")
 @click.option(
     "--free-emails",
-    type=click.IntRange(min=1),
+    type=options.NumberRange(click.IntRange(min=1)),
     default=10,
-    show_default=True,
     metavar="N",
-    help="Magic-link emails per free project and day.",
+    help="Magic-link emails per free project and day (default: 10).",
 )
 @click.option(
     "--pro-emails",
-    type=click.IntRange(min=1),
+    type=options.NumberRange(click.IntRange(min=1)),
     default=1000,
-    show_default=True,
     metavar="N",
-    help="Magic-link emails per pro project and day.",
+    help="Magic-link emails per pro project and day (default: 1000).",
 )
 @options.output
 @click.pass_obj
@@ -165,8 +158,7 @@ def account() -> None:
     "--tier",
     type=click.Choice(["free", "pro"]),
     default="free",
-    show_default=True,
-    help="Limits of the account.",
+    help="Limits of the account (default: free).",
 )
 @options.output
 @click.pass_obj

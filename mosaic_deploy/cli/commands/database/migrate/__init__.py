@@ -16,7 +16,9 @@ COMMANDS = {
     "commit": CommandEntry(f"{_ROOM}.new:commit_draft", "Turn draft.sql into the next migration file"),
     "lint": CommandEntry(f"{_ROOM}.lint:lint", "Lint migrations"),
     "status": CommandEntry(f"{_ROOM}.status:status", "Show the state of every migration"),
-    "rollback": CommandEntry(f"{_ROOM}.rollback:rollback", "Roll back migrations using their down scripts"),
+    "rollback": CommandEntry(
+        f"{_ROOM}.rollback:rollback", "Roll back migrations using their down migrations"
+    ),
     "repair": CommandEntry(f"{_ROOM}.repair:repair", "Fix the migration history"),
     "baseline": CommandEntry(
         f"{_ROOM}.baseline:baseline", "Record migrations as applied without running them"

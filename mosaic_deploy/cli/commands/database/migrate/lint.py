@@ -24,8 +24,7 @@ from mosaic_deploy.source.manifest.read import read_manifest
     "--severity",
     type=click.Choice([str(each) for each in HazardSeverity]),
     default=str(HazardSeverity.RISKY),
-    show_default=True,
-    help="Exit with 1 if there is a finding of this severity or worse.",
+    help=f"Exit with 1 if there is a finding of this severity or worse (default: {HazardSeverity.RISKY}).",
 )
 @options.output
 @click.pass_obj

@@ -35,8 +35,8 @@ _NOTHING_TO_ROLL_BACK = "Nothing to roll back: no migrations are applied"
 @click.option(
     "--steps",
     metavar="N",
-    type=click.IntRange(min=1),
-    help="Roll back the newest N migrations.  [default: 1]",
+    type=options.NumberRange(click.IntRange(min=1)),
+    help="Roll back the newest N migrations (default: 1).",
 )
 @write_options
 @options.allow
@@ -52,9 +52,9 @@ def rollback(
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
-    """Roll back migrations using their down scripts. The newest is rolled back first.
+    """Roll back migrations using their down migrations. The newest is rolled back first.
 
-    A down script is a `-- migrate:down` section in the migration, or a file NAME.down.sql next to it. If one is
+    A down migration is a `-- migrate:down` section in the migration, or a file NAME.down.sql next to it. If one is
     missing, nothing is rolled back. Destructive SQL needs confirmation, or --allow destructive.
 
     \b
