@@ -180,9 +180,8 @@ def _mismatch(node: Node, types: list[str], expected: str, schema: Schema) -> tu
         return f"must be {expected}, but {value.reading}", hint
     if value is not None and types == ["string"] and node.raw is not None:
         return f"must be text, but {yaml_reading(node.raw, value)}", f'quote it: "{node.raw}"'
-    hint = _conversion_hint(value, types) or _example_hint(schema)
     found = ", but is empty" if value is None else _instead(node)
-    return f"must be {expected}{found}", hint
+    return f"must be {expected}{found}", _conversion_hint(value, types) or _example_hint(schema)
 
 
 def _conversion_hint(value: object, types: list[str]) -> str | None:
@@ -232,11 +231,8 @@ def _enum_text(values: Iterable[object]) -> str:
 
 def _pattern(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
-    yield checker.problem_at_value(
-        node,
-        f"{schema['patternErrorMessage']}; it is {_value_text(node)}",
-        _example_hint(schema),
-    )
+    message = f"{schema['patternErrorMessage']}; it is {_value_text(node)}"
+    yield checker.problem_at_value(node, message, _example_hint(schema))
 
 
 def _bound(template: str) -> Callable[[SchemaChecker, Node, ValidationError], Iterator[Problem]]:
@@ -266,8 +262,8 @@ def _duplicate_item(checker: SchemaChecker, node: Node, _: ValidationError) -> I
 
 def _instead(node: Node) -> str:
     """`, not 2` for a number; `, but is the text "2"` otherwise."""
-    is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
-    return f", not {node.value}" if is_number and node.variable is None else f", but is {_value_text(node)}"
+    is_number = type(node.value) in (int, float) and node.variable is None
+    return f", not {node.value}" if is_number else f", but is {_value_text(node)}"
 
 
 def _value_text(node: Node) -> str:
