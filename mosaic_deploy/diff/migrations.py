@@ -142,7 +142,7 @@ def _cosmetic_edit_notes(desired: Sequence[Migration], applied: dict[str, Migrat
     for wanted in desired:
         found = applied.get(wanted.version)
         if found and found.applied and wanted.checksum != found.checksum:
-            message = f"{wanted.file} was edited after it was applied (comments or layout only)"
+            message = f"{wanted.file}: applied; comments or layout changed since"
             notes.append(
                 Note("migration_edited_cosmetic", message, Severity.WARNING, (f"migration:{wanted.file}",))
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from mosaic_deploy.model.quantities import count_text
+
 
 class Part(Enum):
     """What a Snapshot has under a kind's selector."""
@@ -45,3 +47,20 @@ KINDS = (
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_SELECTOR = {kind.selector: kind for kind in KINDS if kind.selector}
 """In the order in which messages list them."""
+
+
+def kind_count_text(name: str, count: int) -> str:
+    """`1 static file`, `3 migrations`; without a number for a kind with one address: `auth settings`.
+
+    A name that isn't in KINDS, as of a newer version, stays as it is: `2 buckets`, for the name `bucket`.
+    """
+    kind = BY_NAME.get(name)
+    if kind is None:
+        return count_text(count, name)
+    if kind.part is Part.VALUE:
+        return kind.plural
+    return f"{count:,} {kind.plural}" if count != 1 else f"1 {_singular(kind.plural)}"
+
+
+def _singular(plural: str) -> str:
+    return f"{plural[:-3]}y" if plural.endswith("ies") else plural.removesuffix("s")

@@ -277,4 +277,4 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    return (NextAction("continue", options.retry_command),)
+    return (NextAction("run it again", options.retry_command),)

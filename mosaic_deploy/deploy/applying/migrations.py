@@ -96,7 +96,7 @@ def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) 
     """`first`: no migration was applied before, so existing objects come from elsewhere."""
     where = failure_location(failure, file)
     step = failure.step
-    committed = "nothing of it is committed"
+    committed = "rolled back"
     if step.number > 1:
         committed = (
             f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"

@@ -133,7 +133,7 @@ def wait_until_running(api: Api, project: Project, *, timeout: float) -> Iterato
                 f"project {project.id} is still {project.status!r} after {waited:.0f} s",
                 hint=f"run the same command again with --project {project.id} to continue",
             )
-        yield Waiting(f"for project {project.id} to be {'running' if waited else 'provisioned'}", waited)
+        yield Waiting(f"for project {project.id} to start", waited)
         time.sleep(pause)
         pause = min(_MAX_POLL, pause * 1.5)
         project = _find_by_id(read_projects(api), project.id)

@@ -18,7 +18,7 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.source.manifest.schema_check import Schema, UnresolvedVariable, resolve_reference
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_scalars import AmbiguousScalar
-from mosaic_deploy.source.manifest.yaml_tree import Node, describe_value
+from mosaic_deploy.source.manifest.yaml_tree import Node, describe_value, yaml_reading
 
 _extend: Any = extend  # untyped in the stubs
 
@@ -179,9 +179,9 @@ def _mismatch(node: Node, types: list[str], expected: str, schema: Schema) -> tu
         hint = _ambiguous_hint(value, types) or _example_hint(schema)
         return f"must be {expected}, but {value.reading}", hint
     if value is not None and types == ["string"] and node.raw is not None:
-        return f"must be text, but {node.raw} is {describe_value(value)} in YAML", f'quote it: "{node.raw}"'
-    found = "is empty" if value is None else f"is {describe_value(value)}"
-    return f"must be {expected}, but {found}", _conversion_hint(value, types) or _example_hint(schema)
+        return f"must be text, but {yaml_reading(node.raw, value)}", f'quote it: "{node.raw}"'
+    found = ", but is empty" if value is None else _instead(node)
+    return f"must be {expected}{found}", _conversion_hint(value, types) or _example_hint(schema)
 
 
 def _conversion_hint(value: object, types: list[str]) -> str | None:
@@ -210,7 +210,7 @@ def _ambiguous_hint(scalar: AmbiguousScalar, types: list[str]) -> str | None:
 
 def _const(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     yield checker.problem_at_value(
-        node, f"must be {error.validator_value}, but is {_value_text(node)}",
+        node, f"must be {error.validator_value}{_instead(node)}",
         "a newer version of mosaic-deploy may support it",
     )  # fmt: skip
 
@@ -231,18 +231,13 @@ def _enum_text(values: Iterable[object]) -> str:
 
 def _pattern(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
-    yield checker.problem_at_value(
-        node,
-        f"{schema['patternErrorMessage']}; it is {_value_text(node)}",
-        _example_hint(schema),
-    )
+    message = f"{schema['patternErrorMessage']}; it is {_value_text(node)}"
+    yield checker.problem_at_value(node, message, _example_hint(schema))
 
 
 def _bound(template: str) -> Callable[[SchemaChecker, Node, ValidationError], Iterator[Problem]]:
     def problem(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
-        yield checker.problem_at_value(
-            node, f"{template.format(error.validator_value)}, but is {_value_text(node)}"
-        )
+        yield checker.problem_at_value(node, f"{template.format(error.validator_value)}{_instead(node)}")
 
     return problem
 
@@ -263,6 +258,12 @@ def _duplicate_item(checker: SchemaChecker, node: Node, _: ValidationError) -> I
                 item, f"is already in the list, on line {first[text].line}", "remove one of them"
             )
         first.setdefault(text, item)
+
+
+def _instead(node: Node) -> str:
+    """`, not 2` for a number; `, but is the text "2"` otherwise."""
+    is_number = type(node.value) in (int, float) and node.variable is None
+    return f", not {node.value}" if is_number else f", but is {_value_text(node)}"
 
 
 def _value_text(node: Node) -> str:

@@ -55,8 +55,10 @@ def scalar_value(text: str) -> Scalar:
 def _based(base: int, name: str) -> Callable[[str], AmbiguousScalar]:
     def make(text: str) -> AmbiguousScalar:
         number = str(int(text.lstrip("+-")[2:].replace("_", ""), base))
-        readers = "in YAML" if base == 16 else "in some YAML parsers and text in others"
-        return AmbiguousScalar(text, f"{text} is the {name} number {number} {readers}", number)
+        reading = f"{text} is the {name} number {number} in some YAML parsers and text in others"
+        if base == 16:
+            reading = f"YAML reads {text} as the {name} number {number}"
+        return AmbiguousScalar(text, reading, number)
 
     return make
 
@@ -89,7 +91,7 @@ def _underscored(text: str) -> AmbiguousScalar:
 
 
 def _date(text: str) -> AmbiguousScalar:
-    return AmbiguousScalar(text, f"{text} is a date in YAML")
+    return AmbiguousScalar(text, f"YAML reads {text} as a date")
 
 
 def _unusable_number(text: str) -> AmbiguousScalar:

@@ -217,7 +217,7 @@ class _Composer:
             reading = (
                 key.value.reading
                 if isinstance(key.value, AmbiguousScalar)
-                else f"{key.raw} is {describe_value(key.value)} in YAML"
+                else yaml_reading(key.raw, key.value)
             )
             self.add_problem(key, f"a key must be text, but {reading}", f'quote it: "{key.raw}"')
         return None
@@ -248,6 +248,12 @@ def describe_value(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     return "a map" if isinstance(value, dict) else f"the text {quoted(str(value))}"
+
+
+def yaml_reading(raw: str, value: object) -> str:
+    """`YAML reads no as a boolean`, for a plain scalar that isn't text."""
+    name = "null" if value is None else "a boolean" if isinstance(value, bool) else "a number"
+    return f"YAML reads {raw} as {name}"
 
 
 def quoted(text: str) -> str:

@@ -206,7 +206,7 @@ def test_history_shows_who_deployed_what(run, deployed: Path) -> None:
     newest, first = _json(run("history", *HERE, "-o", "json"))["deploys"]
     assert newest["done"] == ["static:index.html"]
     assert first["status"] == "done"
-    assert "1 static" in run("history", *HERE, "--limit", "1").stdout
+    assert "1 static file" in run("history", *HERE, "--limit", "1").stdout
 
 
 def test_history_without_deploys(run, folder: Path) -> None:

@@ -88,7 +88,7 @@ LIVE = LiveState(
 )
 DEPLOYS = [
     ("3 minutes ago", "failed", "ada@laptop (pid 4711)", "production", "3f1c2d9a7b5e", ERROR.message),
-    ("2 days ago", "done", "grace@build-server (pid 12)", None, None, "3 static, 1 migration"),
+    ("2 days ago", "done", "grace@build-server (pid 12)", None, None, "3 static files, 1 migration"),
 ]
 FILES = [("bilder/größe.png", "9.9 MB", URL), ("a.txt", "1 B", URL)]
 

@@ -13,6 +13,7 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.model.kind import kind_count_text
 from mosaic_deploy.model.quantities import age_text
 
 if TYPE_CHECKING:
@@ -54,26 +55,25 @@ def _lines(found: Sequence[Deploy]) -> Iterator[str]:
     if not found:
         yield "no deploys yet"
         return
-    names = ("started", "ended", "who", "environment", "commit", "what")
-    yield from table(names, [_row(deploy) for deploy in found])
+    environments = any(deploy.environment for deploy in found)
+    names = ("started", "result", "who", *(["environment"] if environments else []), "commit", "what")
+    yield from table(names, [_row(deploy, environments=environments) for deploy in found])
 
 
-def _row(deploy: Deploy) -> tuple[object, ...]:
-    started = age_text(deploy.started_at)
-    commit = deploy.commit[:12] if deploy.commit else None
+def _row(deploy: Deploy, *, environments: bool) -> tuple[object, ...]:
     return (
-        started,
+        age_text(deploy.started_at),
         deploy.status,
         deploy.holder,
-        deploy.environment,
-        commit,
+        *([deploy.environment] if environments else []),
+        deploy.commit[:12] if deploy.commit else None,
         deploy.error or _changes_text(deploy),
     )
 
 
 def _changes_text(deploy: Deploy) -> str:
-    """Counts per resource, such as `3 static, 1 migration`."""
+    """Counts per resource, such as `3 static files, 1 migration, auth settings`."""
     if deploy.done is None:
         return "running" if deploy.status == "running" else "not recorded"
     kinds = Counter(address.partition(":")[0] for address in deploy.done)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
+    return ", ".join(kind_count_text(kind, count) for kind, count in kinds.items()) or "nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 import click
 
 from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.embedded import missing_packages, platform_home, running_url
@@ -199,8 +201,11 @@ def doctor(screen: Screen, path: str, local: bool) -> int:
 
 def _lines(found: Sequence[CheckResult]) -> Iterator[str]:
     width = max(len(each.subject) for each in found)
+    terminal_width = output_width(sys.stdout)
+    indent = 6 + width + 2
     for each in found:
         mark, color = _MARKS[each.status]
-        yield f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.message}"
+        line = f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.message}"
+        yield from wrap(line, terminal_width, indent)
         if each.fix:
-            yield f"      {'':<{width}}  → {each.fix}"
+            yield from wrap(f"{'':<{indent}}→ {each.fix}", terminal_width, indent + 2)

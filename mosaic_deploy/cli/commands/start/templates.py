@@ -46,7 +46,7 @@ This project is deployed to Mosaic by `mosaic-deploy` from `mosaic.yaml`; `mosai
 - See what would change: `mosaic-deploy plan --output json`. Show it to a person before you deploy.
 - Query the database: `mosaic-deploy sql --local --read-only "SELECT 1"`
 - Change the schema only in a new file: `mosaic-deploy migrate new add_something`. Never edit applied files.
-- An error has a `code`: `mosaic-deploy explain lock_held`. Its `next_actions` list the commands to run next.
+- To explain an error's `code`: `mosaic-deploy explain lock_held`. Its `next_actions` list the commands to run next.
 - Never pass `--allow destructive` on your own: that is a person's decision.
 {AGENTS_END}
 """

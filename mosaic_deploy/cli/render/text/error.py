@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
-from mosaic_deploy.model.quantities import count_text, duration_text
+from mosaic_deploy.model.quantities import duration_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyFailed
@@ -68,7 +68,10 @@ def failure_lines(failed: ApplyFailed) -> Iterator[str]:
 def progress_text(failed: ApplyFailed) -> str:
     """`3 of 5 changes done`; the change that failed counts among the 5."""
     total = len(failed.done) + len(failed.remaining) + (failed.failed is not None)
-    return f"{len(failed.done):,} of {count_text(total, 'change')} done" if total else "no changes to make"
+    if not total:
+        return "no changes to make"
+    noun = "change" if len(failed.done) == total == 1 else "changes"
+    return f"{len(failed.done):,} of {total:,} {noun} done"
 
 
 def source_lines(location: Location, width: int | None) -> Iterator[str]:

@@ -36,8 +36,18 @@ def history_lines(lines: Sequence[MigrationStatus], width: int | None = None) ->
             indent if width is None or indent <= width // 2 else version_width + 2,
         )
     yield from fix_lines(lines)
+    yield f"{_counts_text(lines)}."
+
+
+def _counts_text(lines: Sequence[MigrationStatus]) -> str:
+    """`4 applied (1 reformatted), 1 pending`"""
     counts = Counter(line.state for line in lines)
-    yield ", ".join(f"{counts[state]} {state}" for state in MigrationState if counts[state]) + "."
+    reformatted = counts.pop(MigrationState.REFORMATTED, 0)
+    counts[MigrationState.APPLIED] += reformatted
+    texts = {state: f"{counts[state]} {state}" for state in MigrationState if counts[state]}
+    if reformatted:
+        texts[MigrationState.APPLIED] += f" ({reformatted} reformatted)"
+    return ", ".join(texts.values())
 
 
 def repair_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
@@ -60,7 +70,7 @@ def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
                 and line.state in (MigrationState.FAILED, MigrationState.UNKNOWN)
             ):
                 yield f"  {line.entry.cause}"
-            yield from (f"  {action.description}:  {action.command}" for action in line.next_actions)
+            yield from (f"  next: {action.description}:  {action.command}" for action in line.next_actions)
     if any(line.next_actions for line in lines):
         yield ""
 

@@ -97,7 +97,8 @@ class TextView:
         width = output_width(sys.stdout)
         for name, value in document.items():
             if value is not None:
-                self._out(*wrap(f"{name.replace('_', ' ') + ':':<16} {_value_text(value)}", width, 17))
+                label = _LABELS.get(name, name.replace("_", " "))
+                self._out(*wrap(f"{label + ':':<16} {_value_text(name, value)}", width, 17))
 
     def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         from mosaic_deploy.cli.render.text.migration_status import history_lines
@@ -161,7 +162,15 @@ class TextView:
                 click.echo(part, err=True, color=self._color)
 
 
-def _value_text(value: object) -> str:
+_LABELS = {"data_bytes": "total size", "bytes": "size"}
+
+
+def _value_text(name: str, value: object) -> str:
+    """The value of a platform document's field; `sizes` and names ending in `bytes` are bytes."""
+    if isinstance(value, int) and name.endswith("bytes"):
+        return size_text(value)
     if isinstance(value, Mapping):
+        if name == "sizes":
+            value = {inner: size_text(size) for inner, size in value.items()}
         return ", ".join(f"{name} {inner}" for name, inner in value.items())
     return str(value)

@@ -67,7 +67,9 @@ def commit_draft(screen: Screen, name: str, path: str, environment: str | None, 
     command = shlex.join([*plan, *([path] if path != "." else [])])
     screen.result({"type": "draft_committed", "path": str(made), "next": command}, [str(made)])
     if screen.format == "text":
-        screen.print_notice([f"next: {command}  (a running `mosaic-deploy dev` applies it automatically)"])
+        screen.print_notice(
+            [f"next: plan it (a running `mosaic-deploy dev` applies it automatically):  {command}"]
+        )
 
 
 def _refuse_failed_draft(root: Path, folder: str) -> None:
