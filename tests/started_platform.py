@@ -35,7 +35,7 @@ def run_platform(home: Path, *arguments: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=250,
     )
     assert process.stdout, process.stderr
     document: dict[str, Any] = json.loads(process.stdout)

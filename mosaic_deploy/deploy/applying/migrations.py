@@ -96,34 +96,29 @@ def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) 
     """`first`: no migration was applied before, so existing objects come from elsewhere."""
     where = failure_location(failure, file)
     step = failure.step
-    committed = "rolled back"
+    outside = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
+    committed = "nothing committed" if outside else "rolled back"
     if step.number > 1:
         committed = (
             f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"
         )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         committed = f"deferred constraints are checked after the last statement; {committed}"
-    may_be_partial = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and may_commit_partially(
-        step
-    )
+    may_be_partial = outside and may_commit_partially(step)
     if may_be_partial:
         committed = "what it committed before the error is kept"
     hint = f"correct {file.relative_path} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
-    if (
-        failure.sqlstate == _ACTIVE_SQL_TRANSACTION
-        and step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-    ):
+    if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
         hint = _outside_transaction_hint(step)
     elif may_be_partial:
         hint = (
             f"check in the database what it committed, and correct {file.relative_path}; record with one of these commands "
             "whether the step counts as applied, then run the same command again"
         )
-    elif step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and index_name(
-        step.unit.statements[0]
-    ):
+    elif outside and index_name(step.unit.statements[0]):
         hint += "; an invalid index left by this failure is then dropped and built again"
     elif first and failure.sqlstate in _ALREADY_EXISTS:
         hint = (
