@@ -17,9 +17,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more process than CPUs for the whole suite, because most tests wait for I/O; selected tests run in one."""
-    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    return (os.cpu_count() or 1) + 1 if whole else 0
+    """Several processes for the whole suite or a folder, whose tests mostly wait; one process for named files or tests."""
+    folders = config.args_source is not pytest.Config.ArgsSource.ARGS or any(map(os.path.isdir, config.args))
+    return (os.cpu_count() or 1) + 1 if folders else 0
 
 
 @pytest.fixture(scope="session")
