@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,9 +28,9 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import create_project, wait_until_running
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.ledger import tables as ledger_tables
+from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import (
     NO_PROCESSES,
-    Heartbeat,
     LocalProcesses,
     WaitPolicy,
     acquire_lease,
@@ -157,12 +158,21 @@ def _run_under_lease(
         options.commit,
         options.processes.process,
     )
-    yield from acquire_lease(
-        api, claim, WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
-    )
+    wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
+    acquired_at = yield from acquire_lease(api, claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
-    with Heartbeat(api, claim) as heartbeat:
+    with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
+
+
+@contextmanager
+def _fenced(api: Api, heartbeat: Heartbeat) -> Iterator[None]:
+    """Until it ends, no change is sent to the platform without the lease, also not when it is sent again."""
+    api.before_change = heartbeat.check
+    try:
+        yield
+    finally:
+        api.before_change = lambda: None
 
 
 def _ensure_project(

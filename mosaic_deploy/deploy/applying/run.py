@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.ledger.lease import Heartbeat, lease_lost_error
+from mosaic_deploy.live.ledger.heartbeat import Heartbeat
+from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.snapshot import Project
