@@ -4,7 +4,8 @@ May import `source`, `diff` and `live`, which don't import each other. Begin wit
 `applying/apply.py`.
 """
 
-from mosaic_deploy.deploy.applying.apply import ApplyOptions, apply
+from mosaic_deploy.deploy.applying.apply import apply
+from mosaic_deploy.deploy.applying.run import ApplyOptions
 from mosaic_deploy.deploy.planning.plan import compare, plan, read_desired_and_live
 from mosaic_deploy.deploy.planning.planned import PlanOptions, PreparedPlan, Target
 

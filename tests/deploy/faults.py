@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -56,6 +57,79 @@ class Dying(httpx.BaseTransport):
 
     def close(self) -> None:
         self._inner.close()
+
+
+class Repeating(httpx.BaseTransport):
+    """Sends again, after each request that `repeated` selects, all earlier ones: their first copies arrive late."""
+
+    def __init__(self, repeated: Callable[[httpx.Request], bool]) -> None:
+        self._inner = httpx.HTTPTransport()
+        self._repeated = repeated
+        self._lock = threading.Lock()
+        self.sent: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._inner.handle_request(request)
+        if self._repeated(request):
+            with self._lock:
+                for earlier in self.sent:
+                    send_again(earlier)
+                self.sent.append(request)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Finishing(httpx.BaseTransport):
+    """An endpoint that finishes a statement whose client has left.
+
+    Requests that `cut` selects, at most `count`, go on in a thread; their response is lost after `patience` seconds, as
+    behind a gateway with a time limit.
+    """
+
+    def __init__(self, cut: Callable[[httpx.Request], bool], count: int = 1, patience: float = 0.5) -> None:
+        self._inner = httpx.HTTPTransport()
+        self._cut = cut
+        self._count = count
+        self._patience = patience
+        self.sent: list[httpx.Request] = []
+        self.responses: list[httpx.Response] = []
+        self._threads: list[threading.Thread] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        if self._count and self._cut(request):
+            self._count -= 1
+            thread = threading.Thread(target=lambda: self.responses.append(send_again(request)))
+            thread.start()
+            self._threads.append(thread)
+            thread.join(self._patience)
+            raise httpx.ReadError("the gateway gave up", request=request)
+        return self._inner.handle_request(request)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def close(self) -> None:
+        self.join()
+        self._inner.close()
+
+
+def send_again(request: httpx.Request) -> httpx.Response:
+    """Sends a copy of `request` on a connection of its own."""
+    copy = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        content=request.content,
+        extensions={"timeout": httpx.Timeout(60).as_dict()},
+    )
+    with httpx.HTTPTransport() as transport:
+        response = transport.handle_request(copy)
+        response.read()
+        return response
 
 
 def is_sql(request: httpx.Request, containing: str = "") -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,28 +16,21 @@ from mosaic_deploy.deploy.applying.files import (
     put_storage_files,
 )
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
+from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
-from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.settings import enable_extensions, set_auth
 from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale, ProjectExists
+from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import create_project, wait_until_running
-from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.ledger import tables as ledger_tables
-from mosaic_deploy.live.ledger.lease import (
-    NO_PROCESSES,
-    Heartbeat,
-    LocalProcesses,
-    WaitPolicy,
-    acquire_lease,
-    release_lease,
-)
+from mosaic_deploy.live.ledger.heartbeat import Heartbeat
+from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
-from mosaic_deploy.model.change import Change, CreateProject, Put
+from mosaic_deploy.model.change import Change, Delete, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
     ApplyDone,
@@ -47,30 +41,10 @@ from mosaic_deploy.model.event import (
     ChangeStarted,
     Event,
     ProjectReady,
-    Waiting,
 )
-from mosaic_deploy.model.snapshot import Project
 
 _NO_SERIAL = -1
 """A serial that no ledger has: the lease is released at once, and the plan is stale."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
-    """Options of an apply. Waits are in seconds; for `lock_wait` and `force_unlock` see WaitPolicy.
-
-    `holder` names who deploys, for other deploys; `retry_command` is the command that continues after a failure.
-    """
-
-    holder: str
-    retry_command: str
-    lock_wait: float = 60.0
-    force_unlock: bool = False
-    processes: LocalProcesses = NO_PROCESSES
-    commit: str | None = None
-    """The commit of the project's repository, recorded in the deployment history."""
-    provision_wait: float = 300.0
-    parallelism: int = DEFAULT_PARALLELISM
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +71,8 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
     sizes = sum(change.size for change in changes if isinstance(change, Put))
     done: list[Change] = []
     started: Change | None = None
+    in_flight: dict[str, Change] = {}
+    """Files that were begun and haven't ended, by address. After an error they may be live or not."""
     failing: Change | None = None
     """The first failed change. Uploads are concurrent, so others may start and finish after it."""
     project = planned.plan.project
@@ -105,20 +81,23 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
         for event in _run_under_lease(api, planned, options, deploy_id, job):
             if isinstance(event, ChangeStarted):
                 started = event.change
+                if isinstance(started, Put | Delete):
+                    in_flight[started.address] = started
             elif isinstance(event, ChangeFailed):
                 failing = failing or event.change
+                in_flight.pop(event.change.address, None)
             elif isinstance(event, ChangeDone):
                 done.append(event.change)
                 started = None if started == event.change else started
+                in_flight.pop(event.change.address, None)
             elif isinstance(event, ProjectReady):
                 project = event.project
             yield event
-    except MosaicError as error:
+    except (MosaicError, KeyboardInterrupt) as raised:
+        error = raised if isinstance(raised, MosaicError) else _interrupted_error(failing or started)
+        if in_flight and error.mutation_state == "none":
+            error.mutation_state = "partial" if done else "unknown"
         yield _apply_failed(error, changes, done, failing or started, options, began)
-    except KeyboardInterrupt:
-        yield _apply_failed(
-            _interrupted_error(failing or started), changes, done, failing or started, options, began
-        )
     else:
         traffic = api.traffic
         addresses = tuple(change.address for change in done)
@@ -141,7 +120,7 @@ def _run_under_lease(
     api: Api, planned: PreparedPlan, options: ApplyOptions, deploy_id: str, job: Job
 ) -> Iterator[Event]:
     refuse_denied(planned.plan)
-    project = yield from _ensure_project(api, planned, options)
+    project = yield from ensure_project(api, planned, options, deploy_id)
     plan = planned.plan
     if plan.serial == 0:
         api.sql(project.id, ledger_tables.install_sql())
@@ -157,43 +136,21 @@ def _run_under_lease(
         options.commit,
         options.processes.process,
     )
-    yield from acquire_lease(
-        api, claim, WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
-    )
+    wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
+    acquired_at = yield from acquire_lease(api, claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
-    with Heartbeat(api, claim) as heartbeat:
+    with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
 
 
-def _ensure_project(
-    api: Api, planned: PreparedPlan, options: ApplyOptions
-) -> Generator[Event, None, Project]:
-    project = planned.plan.project
-    creation = next((change for change in planned.plan.changes if isinstance(change, CreateProject)), None)
-    began = time.monotonic()
-    if creation:
-        yield ChangeStarted(creation)
-        project = _create_project(api, creation.name)
-    for event in wait_until_running(api, project, timeout=options.provision_wait):
-        if isinstance(event, Waiting):
-            yield event
-        else:
-            project = event
-    if creation:
-        yield ChangeDone(creation, time.monotonic() - began)
-    yield ProjectReady(project, created=creation is not None)
-    return project
-
-
-def _create_project(api: Api, name: str) -> Project:
-    """Raises PlanStale if a project of this name was created since the plan was made."""
+@contextmanager
+def _fenced(api: Api, heartbeat: Heartbeat) -> Iterator[None]:
+    """Until it ends, no change is sent to the platform without the lease, also not when it is sent again."""
+    api.before_change = heartbeat.check
     try:
-        return create_project(api, name)
-    except ProjectExists as error:
-        raise PlanStale(
-            f"another deploy was faster: {error.message}",
-            hint="run the command again to deploy to that project",
-        ) from error
+        yield
+    finally:
+        api.before_change = lambda: None
 
 
 def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
@@ -246,9 +203,14 @@ def _release(run: Run, status: str, report: dict[str, object]) -> None:
     """Best effort after a failure: a lease that isn't released expires."""
     try:
         release_lease(run.api, run.claim, status, report)
-    except MosaicError:
-        if status not in ("failed", "interrupted"):
-            raise
+    except MosaicError as error:
+        if status in ("failed", "interrupted"):
+            return
+        error.hint = (
+            "everything is deployed; only the result couldn't be recorded, so the history may say `interrupted`. "
+            "Run the same command again to record it"
+        )
+        raise
 
 
 def _apply_failed(
@@ -262,8 +224,10 @@ def _apply_failed(
     finished = {change.address for change in done}
     failed = failing.address if failing else None
     remaining = tuple(c.address for c in changes if c.address not in finished and c.address != failed)
-    if done and error.mutation_state == "none":
-        error.mutation_state = "partial" if remaining or failed else "committed"
+    if done and not remaining and not failed:
+        error.mutation_state = "committed"
+    elif done and error.mutation_state == "none":
+        error.mutation_state = "partial"
     if not error.next_actions:
         error.next_actions = _next_actions(error, options)
     return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)

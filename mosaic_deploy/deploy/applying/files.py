@@ -86,14 +86,16 @@ def _mark_pending(run: Run, kind: str, puts: Sequence[Put]) -> None:
     _mark_rows(run, kind, puts, ObjectState.PENDING)
 
 
-def _mark_rows(run: Run, kind: str, puts: Sequence[Put], state: ObjectState) -> None:
-    _write_rows(run, kind, [Object(put.path, put.sha256, put.size, state) for put in puts])
+def _mark_rows(run: Run, kind: str, puts: Sequence[Put], state: ObjectState, *, reopen: bool = False) -> None:
+    objects = [Object(put.path, put.sha256, put.size, state) for put in puts]
+    _write_rows(run, kind, objects, reopen=reopen)
 
 
-def _write_rows(run: Run, kind: str, objects: Sequence[Object]) -> None:
+def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool = False) -> None:
     for first in range(0, len(objects), _MAX_ROWS):
         rows = objects[first : first + _MAX_ROWS]
-        run.write(ledger_rows.upsert_objects_sql(kind, rows, run.claim.token, run.claim.deploy_id))
+        claim = run.claim
+        run.write(ledger_rows.upsert_objects_sql(kind, rows, claim.token, claim.deploy_id, reopen=reopen))
 
 
 def _send_all(
@@ -166,16 +168,19 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
             run.project.id,
             file.object,
             lambda: unchanged_chunks(file, CHUNK_SIZE),
-            _SendProgress(put, report, run.api.rate_limiter),
+            _SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
         )
 
     return send
 
 
 class _SendProgress:
-    """Reports the progress of one file at intervals and at its end. Raises Interrupted after Ctrl-C."""
+    """Reports the progress of one file at intervals and at its end. Raises Interrupted after Ctrl-C, and LockLost."""
 
-    def __init__(self, put: Put, report: ReportEvent, rate_limiter: RateLimiter) -> None:
+    def __init__(
+        self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
+    ) -> None:
+        self._check_lease = check_lease
         self._put = put
         self._rate_limiter = rate_limiter
         self._report = report
@@ -184,6 +189,7 @@ class _SendProgress:
     def __call__(self, total: int) -> None:
         if self._rate_limiter.cancelled:
             raise Interrupted(f"{self._put.path} was not sent completely")
+        self._check_lease()
         now = time.monotonic()
         if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now
@@ -202,7 +208,7 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> None:
         if not wrong:
             return
         run.api.pause(0.5)
-    _mark_rows(run, ledger.STORAGE, [put for put, _ in wrong], ObjectState.PENDING)
+    _mark_rows(run, ledger.STORAGE, [put for put, _ in wrong], ObjectState.PENDING, reopen=True)
     raise TransfersFailed(
         f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
         problems=[Problem(why, Location(put.path)) for put, why in wrong],

@@ -1,4 +1,4 @@
-"""The context that every step of an apply gets."""
+"""The options of an apply, and the context that each of its steps gets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,31 @@ from dataclasses import dataclass
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.ledger.lease import Heartbeat, lease_lost_error
+from mosaic_deploy.live.ledger.heartbeat import Heartbeat
+from mosaic_deploy.live.ledger.lease import NO_PROCESSES, LocalProcesses, lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.snapshot import Project
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """Options of an apply. Waits are in seconds; for `lock_wait` and `force_unlock` see WaitPolicy.
+
+    `holder` names who deploys, for other deploys; `retry_command` is the command that continues after a failure.
+    """
+
+    holder: str
+    retry_command: str
+    lock_wait: float = 60.0
+    force_unlock: bool = False
+    processes: LocalProcesses = NO_PROCESSES
+    commit: str | None = None
+    """The commit of the project's repository, recorded in the deployment history."""
+    provision_wait: float = 300.0
+    parallelism: int = DEFAULT_PARALLELISM
 
 
 @dataclass(frozen=True, slots=True)

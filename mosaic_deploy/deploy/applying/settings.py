@@ -7,12 +7,17 @@ import time
 from collections.abc import Iterator
 
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.change import EnableExtension, SetAuth
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
 from mosaic_deploy.model.plan import Note
-from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, parse_failure, raise_with_facts_sql
+from mosaic_deploy.sql.execution.records import lease_check_sql
+from mosaic_deploy.sql.execution.step import SqlSession
+from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal
 
 
 def enable_extensions(run: Run) -> Iterator[Event]:
@@ -20,18 +25,28 @@ def enable_extensions(run: Run) -> Iterator[Event]:
     if run.created:
         for name in sorted(run.planned.desired.snapshot.extensions):
             if run.planned.selection.matches("extension", name):
-                run.api.sql(run.project.id, _create_extension_sql(name))
+                _create_extension(run, name)
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
             run.heartbeat.check()
-            run.api.sql(run.project.id, _create_extension_sql(change.name))
+            _create_extension(run, change.name)
             yield ChangeDone(change, time.monotonic() - began)
 
 
-def _create_extension_sql(name: str) -> str:
-    return f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}"
+def _create_extension(run: Run, name: str) -> None:
+    """In a block that checks the lease, so a request that arrives after this deploy creates nothing."""
+    lost = raise_with_facts_sql(json_literal({"code": LEASE_LOST, "version": "", "unit": 0}))
+    check = lease_check_sql(SqlSession(run.claim.token, run.claim.deploy_id), lost)
+    body = f"BEGIN\n{check}  CREATE EXTENSION IF NOT EXISTS {identifier(name)};\nEND\n"
+    try:
+        run.api.sql(run.project.id, "DO " + dollar_quote(body, "mosaic_extension"))
+    except SqlFailed as error:
+        failure = parse_failure(error.message)
+        if failure and failure.code == LEASE_LOST:
+            raise lease_lost_error() from error
+        raise
 
 
 def set_auth(run: Run) -> Iterator[Event]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from mosaic_deploy.deploy.applying.apply import ApplyOptions, Job, run_job
-from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.apply import Job, run_job
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import HistoryRow, delete_migrations_sql, upsert_migrations_sql

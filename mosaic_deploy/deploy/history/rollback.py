@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from mosaic_deploy.deploy.applying.apply import ApplyOptions, Job, run_job
-from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.apply import Job, run_job
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, migration_path, require_project
 from mosaic_deploy.deploy.planning.hazards import find_hazards

@@ -83,8 +83,14 @@ class PreparedPlan:
 
     @property
     def has_leftover_work(self) -> bool:
-        """Whether an apply of an empty plan still has something to do: checks, or rows of the ledger."""
-        return self.checks_pending or any(self.ledger_cleanup().values())
+        """Whether an apply of an empty plan still has something to do: checks, rows of the ledger, or its record."""
+        return self.checks_pending or self.record_pending or any(self.ledger_cleanup().values())
+
+    @property
+    def record_pending(self) -> bool:
+        """Whether the last deploy's end wasn't recorded, so the history doesn't say that everything is deployed."""
+        last = self.live.ledger_facts.get("last")
+        return bool(last and last.get("status") == "interrupted")
 
     @property
     def checks_pending(self) -> bool:

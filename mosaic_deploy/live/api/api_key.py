@@ -8,6 +8,8 @@ from mosaic_deploy import errors
 
 _FRAMING_HEADERS = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 
+_SHORTEST_SECRET = 8
+
 
 class ApiKey:
     """A key whose text is only returned by `reveal`."""
@@ -34,10 +36,15 @@ class ApiKey:
         return self._value
 
     def redact(self, response: httpx.Response) -> httpx.Response:
-        """`response` with the key removed, in case the server echoed it."""
+        """`response` with the key removed, in case the server echoed it.
+
+        A text as short as a word isn't removed: it isn't secret, and it occurs in other words.
+        """
         key = self._value.encode()
         headers = response.headers.raw
-        if not key or not (key in response.content or any(key in value for _, value in headers)):
+        if len(key) < _SHORTEST_SECRET or not (
+            key in response.content or any(key in value for _, value in headers)
+        ):
             return response
         shown = [(name, value.replace(key, b"mk_...")) for name, value in headers]
         kept = [(name, value) for name, value in shown if name.lower() not in _FRAMING_HEADERS]

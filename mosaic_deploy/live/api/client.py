@@ -26,12 +26,11 @@ from mosaic_deploy.live.api.error_mapping import (
 from mosaic_deploy.live.api.rate_limit import RateLimiter
 from mosaic_deploy.live.api.retries import (
     MAX_ATTEMPTS,
-    MAX_RATE_LIMIT_WAIT,
     MAX_RETRY_AFTER,
+    Attempts,
     backoff,
     is_rate_limited,
     retry_after,
-    should_retry,
     with_retry_hint,
 )
 from mosaic_deploy.live.api.transport import FetchedDigest, Transport, is_loopback
@@ -41,7 +40,7 @@ BASE_DATABASE = "base"
 
 
 class Api:
-    """The API of one account. Thread-safe; raises only subclasses of errors.ApiError.
+    """The API of one account. Thread-safe; raises only subclasses of errors.ApiError, and what `before_change` raises.
 
     `timeout` is how many seconds to wait for a response; `sql_timeout` is for SQL, because migrations may take long.
     """
@@ -66,23 +65,40 @@ class Api:
         self._discovered: discovery.DiscoveredApi | None = None
         self._discovery_requested = False
         self._discovery_lock = threading.Lock()
+        self._shares_transport = False
         self._transport = Transport(loopback=is_loopback(self.url), transport=transport)
         self.traffic = self._transport.traffic
+        self.before_change: Callable[[], None] = lambda: None
+        """Called before each attempt to change files or settings. Raises if the lease is lost, so nothing is sent."""
 
     def __repr__(self) -> str:
         return f"Api({self.url!r})"
 
     def close(self) -> None:
-        self._transport.close()
+        if not self._shares_transport:
+            self._transport.close()
 
     def for_database(self, database: str) -> Api:
         """This API with its SQL sent to another database of the project. Only the embedded platform has several.
 
         `BASE_DATABASE`: the one that deploys change; `draft NAME`: a clone in preparation; empty: the one that apps use.
-        It shares this API's connections; don't close it.
+        It shares this API's connections.
         """
         other = copy.copy(self)
+        other._shares_transport = True
         other._database = database if is_loopback(self.url) else ""
+        return other
+
+    def independent(self, timeout: float) -> Api:
+        """This API with connections of its own, and `timeout` seconds to wait for any response, also of SQL.
+
+        Only an injected transport is shared.
+        """
+        other = copy.copy(self)
+        other._timeout = other._sql_timeout = timeout
+        other._shares_transport = self._transport.is_injected
+        if not self._transport.is_injected:
+            other._transport = Transport(loopback=is_loopback(self.url), traffic=self.traffic)
         return other
 
     def __enter__(self) -> Api:
@@ -138,6 +154,7 @@ class Api:
         """PUTs to a presigned URL, without the key and without retries: a retry needs a new URL."""
         headers = {"Content-Length": str(size)}
         with self.rate_limiter.slot() as began:
+            self.before_change()
             response = self._transport.request(
                 "PUT", url, timeout=self._timeout, headers=headers, content=content
             )
@@ -232,44 +249,31 @@ class Api:
         object_hook: ObjectHook | None = None,
     ) -> Any:
         where = path.format(id=quote(project, safe=""), filename=quote(filename, safe="/"), other="")
-        response = self._send_with_retries(operation, f"{self.url}/v1/project{where}", body)
-        payload = parse_body(response, object_hook)
+        url = f"{self.url}/v1/project{where}"
+        response, payload = self._send_with_retries(operation, url, body, object_hook)
         if is_failure(response, payload):
-            sql = operation.name == endpoints.RUN_SQL.name
-            refused = error_from_response(response, operation.name, sql=sql)
+            refused = error_from_response(response, operation.name, sql=operation.is_sql)
             raise with_retry_hint(refused, operation, is_platform_error=is_platform_error(payload))
         return payload
 
-    def _send_with_retries(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        """Sends with retries. After a lost response only idempotent operations are sent again.
-
-        A rate-limited file counts against MAX_RATE_LIMIT_WAIT instead of MAX_ATTEMPTS.
-        """
-        attempt = rate_limited = 0
-        waited = 0.0
+    def _send_with_retries(
+        self, operation: Operation, url: str, body: object, object_hook: ObjectHook | None
+    ) -> tuple[httpx.Response, Any]:
+        """The response and its content. Sent again as `Attempts` decides."""
+        attempts = Attempts(operation, lambda: self.rate_limiter.cancelled)
         while True:
-            attempt += 1
-            wait = backoff(attempt + rate_limited)
             try:
                 response = self._send_rate_limited(operation, url, body)
-            except (errors.Unreachable, errors.ResponseLost) as error:
-                lost = isinstance(error, errors.ResponseLost)
-                exhausted = attempt >= MAX_ATTEMPTS or (
-                    operation.rate_limited and self.rate_limiter.cancelled
-                )
-                if exhausted or (lost and not operation.idempotent):
+                payload = parse_body(response, object_hook)
+            except (errors.Unreachable, errors.ResponseLost, errors.ResponseInvalid) as error:
+                pause = attempts.pause_after_error(error)
+                if pause is None:
                     raise with_retry_hint(error, operation) from None
             else:
-                requested = retry_after(response)
-                wait = max(wait, requested)
-                must_wait = operation.rate_limited and is_rate_limited(response)
-                exhausted = waited + wait > MAX_RATE_LIMIT_WAIT if must_wait else attempt >= MAX_ATTEMPTS
-                exhausted = exhausted or (operation.rate_limited and self.rate_limiter.cancelled)
-                if exhausted or requested > MAX_RETRY_AFTER or not should_retry(operation, response):
-                    return response
-                if must_wait:
-                    attempt, rate_limited, waited = attempt - 1, rate_limited + 1, waited + wait
-            (self.rate_limiter.sleep if operation.rate_limited else self._sleep)(wait)
+                pause = attempts.pause_after(response, payload)
+                if pause is None:
+                    return response, payload
+            (self.rate_limiter.sleep if operation.rate_limited else self._sleep)(pause)
 
     def _send_rate_limited(self, operation: Operation, url: str, body: object) -> httpx.Response:
         if not operation.rate_limited:
@@ -286,7 +290,9 @@ class Api:
             self.rate_limiter.record_success()
 
     def _send(self, operation: Operation, url: str, body: object) -> httpx.Response:
-        timeout = self._sql_timeout if operation.name == endpoints.RUN_SQL.name else self._timeout
+        if operation.fenced:
+            self.before_change()
+        timeout = self._sql_timeout if operation.is_sql else self._timeout
         headers = {"X-API-Key": self._key.reveal()}
         if self._database:
             headers["Mosaic-Database"] = self._database

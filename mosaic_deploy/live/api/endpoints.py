@@ -28,8 +28,18 @@ class Operation:
     """Whether sending the request twice has the same effect as sending it once."""
     rate_limited: bool = False
     """Whether it goes through the RateLimiter, as one of many concurrent requests."""
+    changes_settings: bool = False
     path_words: tuple[tuple[str, ...], ...] = ()
     excluded_words: frozenset[str] = frozenset()
+
+    @property
+    def is_sql(self) -> bool:
+        return self.name == RUN_SQL.name
+
+    @property
+    def fenced(self) -> bool:
+        """Whether it changes what a deploy owns and can't check the lease itself, as SQL does."""
+        return self.rate_limited or self.changes_settings
 
 
 DISCOVER = Operation("discover", "GET", "")
@@ -108,6 +118,7 @@ WRITE_AUTH = Operation(
     "/{id}/auth/settings",
     documented=False,
     optional=True,
+    changes_settings=True,
     path_words=(("auth",), ("settings", "config")),
 )
 SUBMIT_TICKET = Operation(

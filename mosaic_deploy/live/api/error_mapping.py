@@ -27,10 +27,26 @@ _POSTGRESQL_WORDS = re.compile(
     r"|\b(relation|column|schema|type|function|table|index|constraint|role|operator|extension)\b.* "
     r"(does not exist|already exists)\b|\bviolates .* constraint\b|\bpermission denied for\b"
     rf"|{re.escape(MARKER)}|\bcanceling statement due to\b|\bcannot run inside a transaction block\b"
+    r"|\bdivision by zero\b|\bnull value in column\b|\binvalid input (syntax|value) for\b|\bvalue too long for type\b"
+    r"|\bout of range\b.*\btype\b|\btype\b.*\bout of range\b|\b(integer|bigint|smallint) out of range\b"
+    r"|\bmust be (owner|superuser|member)\b|\bdeadlock detected\b|\bcould not (create unique index|serialize access)\b"
+    r"|\bother objects depend on it\b|\bcannot be cast\b|\bcannot be implemented\b|\bmissing FROM-clause entry\b"
+    r"|\bmust appear in the GROUP BY\b|\bis ambiguous\b|\bis of type .* but expression is of type\b|\bis not a (table|view)\b"
+    r"|\bno unique constraint matching\b|\bmore than one row returned\b|\bcurrent transaction is aborted\b"
+    r"|\bcannot insert multiple commands into a prepared statement\b|\bread-only transaction\b"
 )
 """Texts that only PostgreSQL writes: some platforms return them as plain text with status 500."""
 MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
 """PostgreSQL's error for several statements in one call, at endpoints that accept one."""
+_CONNECTION_CLASS = "08"
+_SESSION_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05"})
+"""Shutdown, crash, not accepting connections, idle too long. PostgreSQL ended the session, at an unknown point."""
+_DEFECT_CODE = re.compile(r"internal|crash|server_error", re.IGNORECASE)
+"""Codes of a platform that failed at an unknown point."""
+_SERVER_CODE = re.compile(
+    rf"{_DEFECT_CODE.pattern}|unavailable|time_?d?_?out|gateway|overload", re.IGNORECASE
+)
+"""Codes of a platform that failed itself."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
@@ -65,25 +81,42 @@ def is_failure(response: httpx.Response, payload: object) -> bool:
 
 
 def is_platform_error(payload: object) -> bool:
-    """Whether the platform itself sent the error, not a gateway: it has `success: false` and a code."""
+    """Whether the platform itself refused, and knows that it did nothing: `success: false` with a code that says why."""
     error = payload.get("error") if isinstance(payload, Mapping) and payload.get("success") is False else None
     code = error.get("code") if isinstance(error, Mapping) else None
-    return isinstance(code, str) and _STABLE_CODE.fullmatch(code) is not None
+    return isinstance(code, str) and bool(_STABLE_CODE.fullmatch(code)) and not _DEFECT_CODE.search(code)
+
+
+def is_server_failure(response: httpx.Response, payload: object, *, sql: bool = False) -> bool:
+    """Whether the server failed, so the request may have taken effect or not. PostgreSQL's refusal isn't one."""
+    if not is_failure(response, payload) or (sql and is_sql_error(response)):
+        return False
+    facts = responses.parse_error_facts(payload)
+    return response.status_code >= 500 or _reports_server_failure(response.status_code, facts)
+
+
+def _reports_server_failure(status: int, facts: Mapping[str, Any]) -> bool:
+    """Whether an error says that the server failed, or lost its connection to PostgreSQL."""
+    sqlstate = _sqlstate(facts)
+    if sqlstate:
+        return sqlstate.startswith(_CONNECTION_CLASS) or sqlstate in _SESSION_ENDED
+    code = facts.get("code")
+    return (status < 400 or status >= 500) and isinstance(code, str) and bool(_SERVER_CODE.search(code))
 
 
 def is_sql_error(response: httpx.Response) -> bool:
-    """Whether the error is PostgreSQL's. Platforms return those with 400, 422, 500 or even 200."""
+    """Whether PostgreSQL refused the statement, so nothing of it took effect.
+
+    Platforms return that with 400, 422, 500 or even 200. Of a 500 only a SQLSTATE or PostgreSQL's words prove it.
+    """
     if response.status_code in _NOT_POSTGRESQL:
         return False
-    body = parse_body(response)
-    facts = responses.parse_error_facts(body)
-    if (
-        response.status_code in (200, 400, 422)
-        or _sqlstate(facts)
-        or _POSTGRESQL_WORDS.search(facts["message"])
-    ):
+    facts = responses.parse_error_facts(parse_body(response))
+    if _reports_server_failure(response.status_code, facts):
+        return False
+    if _sqlstate(facts) or _POSTGRESQL_WORDS.search(facts["message"]):
         return True
-    return response.status_code == 500 and isinstance(body, Mapping) and body.get("success") is False
+    return response.status_code in (200, 400, 422)
 
 
 def error_from_response(response: httpx.Response, operation: str, *, sql: bool = False) -> errors.ApiError:
@@ -102,6 +135,8 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
         message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
+    if is_server_failure(response, payload):
+        return _server_failed(facts["message"] or response.reason_phrase, common)
     return _error_for_status(facts["message"] or response.reason_phrase, common)
 
 
@@ -120,8 +155,12 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
         404: errors.NotFound,
         429: errors.RateLimited,
     }
-    kind = by_status.get(status, errors.ServerFailed if status >= 500 else errors.RequestRefused)
+    kind = by_status.get(status, errors.RequestRefused)
     return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
+
+
+def _server_failed(message: str, common: errors.ApiErrorFields) -> errors.ServerFailed:
+    return errors.ServerFailed(f"{common['operation']}: {message} (HTTP {common['status']})", **common)
 
 
 def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> errors.SqlFailed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mosaic_deploy.errors import (
     NextAction,
@@ -11,6 +12,7 @@ from mosaic_deploy.errors import (
     ProjectExists,
     ProjectNotFound,
     ProjectNotReady,
+    ResponseInvalid,
     ResponseLost,
     ServerFailed,
 )
@@ -66,12 +68,20 @@ def read_existing_project(api: Api, *, id: str | None, name: str | None, hint: s
     return found
 
 
-def create_project(api: Api, name: str) -> Project:
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A new project, and others of the same name that were created at the same time."""
+
+    project: Project
+    rivals: tuple[Project, ...] = ()
+
+
+def create_project(api: Api, name: str) -> Creation:
     """Creates a project. After a lost response it looks for the project instead of creating a second one.
 
     Raises ProjectExists if there is one of this name. Names needn't be unique, so two first deploys at the same time
-    may create two: the one with the smaller ID continues, and the other, whose project stays empty, gets
-    ProjectAmbiguous.
+    may create two. Of those that see each other only the one with the smallest ID goes on, others get
+    ProjectAmbiguous; but another may have seen only its own project, so the caller must exclude the rivals.
     """
     known = read_projects(api)
     if existing := [project.id for project in known if project.name == name]:
@@ -79,22 +89,23 @@ def create_project(api: Api, name: str) -> Project:
     before = {project.id for project in known}
 
     def find_new() -> list[Project]:
-        return [p for p in read_projects(api) if p.name == name and p.id not in before]
+        new = (p for p in read_projects(api) if p.name == name and p.id not in before)
+        return sorted(new, key=lambda project: project.id)
 
     try:
         mine = responses.parse_project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
-    except (ResponseLost, ServerFailed) as error:
+    except (ResponseLost, ServerFailed, ResponseInvalid) as error:
         found = find_new()
         if not found:
             error.hint = "run the same command again; no project of this name is listed, and it checks first"
             raise
-        if len(found) > 1:
-            raise ambiguous_project_error(found, name) from error
-        return found[0]
-    first = min((p.id for p in find_new()), default=mine.id)
-    if first < mine.id:
-        raise _duplicate_project_error(mine, first)
-    return mine
+        mine = found[0]  # possibly another's: then the lease decides
+    else:
+        found = find_new()
+    rivals = tuple(project for project in found if project.id != mine.id)
+    if rivals and rivals[0].id < mine.id:
+        raise duplicate_project_error(mine, rivals[0].id)
+    return Creation(mine, rivals)
 
 
 def _project_exists_error(name: str, ids: list[str]) -> ProjectExists:
@@ -105,18 +116,14 @@ def _project_exists_error(name: str, ids: list[str]) -> ProjectExists:
     )
 
 
-def _duplicate_project_error(mine: Project, first: str) -> ProjectAmbiguous:
+def duplicate_project_error(mine: Project, other: str) -> ProjectAmbiguous:
     return ProjectAmbiguous(
-        f"another deploy created a project named {mine.name!r} at the same time: {first}. This deploy "
-        f"created {mine.id}, which is empty; nothing was deployed to it",
-        hint=f"pin project.id: {first} in the manifest, and delete {mine.id}",
-        next_actions=[NextAction(f"deploy to {first}", f"mosaic-deploy apply --project {first}")],
+        f"another deploy created a project named {mine.name!r} at the same time: {other}. This deploy "
+        f"created {mine.id}, and deployed nothing to it",
+        hint=f"set project.id: {other} in the manifest, and delete {mine.id}",
+        next_actions=[NextAction(f"deploy to {other}", f"mosaic-deploy apply --project {other}")],
+        mutation_state="partial",
     )
-
-
-def ambiguous_project_error(created: list[Project], name: str) -> ProjectAmbiguous:
-    ids = ", ".join(project.id for project in created)
-    return ProjectAmbiguous(f"several projects named {name!r} were created at the same time: {ids}")
 
 
 def wait_until_running(api: Api, project: Project, *, timeout: float) -> Iterator[Waiting | Project]:

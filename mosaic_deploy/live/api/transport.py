@@ -25,6 +25,7 @@ _RESPONSE_LOST_ERRORS = (
     httpx.ReadTimeout,
     httpx.WriteTimeout,
     httpx.RemoteProtocolError,
+    httpx.DecodingError,
 )
 _UNREACHABLE_ERRORS = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
 _CONNECT_TIMEOUT = 10.0
@@ -62,13 +63,23 @@ class Transport:
     every request under a lock, which dominated the time of sending thousands of small files.
     """
 
-    def __init__(self, *, loopback: bool, transport: httpx.BaseTransport | None = None) -> None:
-        self.traffic = Traffic()
+    def __init__(
+        self,
+        *,
+        loopback: bool,
+        transport: httpx.BaseTransport | None = None,
+        traffic: Traffic | None = None,
+    ) -> None:
+        self.traffic = traffic or Traffic()
         self._injected_transport = transport
         self._tls: ssl.SSLContext | None = None
         self._proxy_client = None if transport or loopback or not getproxies() else _new_proxy_client()
         self._idle_connections: deque[httpx.BaseTransport] = deque()
         self._closed = False
+
+    @property
+    def is_injected(self) -> bool:
+        return self._injected_transport is not None
 
     def close(self) -> None:
         self._closed = True

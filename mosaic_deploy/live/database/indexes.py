@@ -49,15 +49,32 @@ def drop_index(api: Api, project: str, index: Index) -> None:
     api.sql(project, f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
 
 
+def locked_relations_query(statement: Statement) -> str:
+    """SQL for the OIDs of the relations that CREATE or DROP INDEX CONCURRENTLY locks; "" for other statements."""
+    if statement.kind == "IndexStmt":
+        return f"SELECT pg_catalog.to_regclass({literal(_table_name(statement.node))})::pg_catalog.oid"
+    if statement.kind != "DropStmt":
+        return ""
+    return (
+        "SELECT u.oid FROM pg_catalog.pg_index i, LATERAL (VALUES (i.indexrelid), (i.indrelid)) u(oid) "
+        f"WHERE i.indexrelid IN (SELECT pg_catalog.to_regclass(n) FROM pg_catalog.unnest({_dropped_names(statement)}) n)"
+    )
+
+
 def read_indexes_dropped(api: Api, project: str, statement: Statement) -> bool:
     """Whether all indexes of a DROP INDEX statement are gone. Reads only."""
-    names = [[part["String"]["sval"] for part in item["List"]["items"]] for item in statement.node["objects"]]
-    listed = ", ".join(literal(".".join(identifier(part) for part in name)) for name in names)
     found = api.sql(
         project,
-        f"SELECT n AS found FROM pg_catalog.unnest(ARRAY[{listed}]) n WHERE pg_catalog.to_regclass(n) IS NOT NULL",
+        f"SELECT n AS found FROM pg_catalog.unnest({_dropped_names(statement)}) n "
+        "WHERE pg_catalog.to_regclass(n) IS NOT NULL",
     )
     return not found
+
+
+def _dropped_names(statement: Statement) -> str:
+    """The indexes that DROP INDEX names, as an SQL array."""
+    names = [[part["String"]["sval"] for part in item["List"]["items"]] for item in statement.node["objects"]]
+    return f"ARRAY[{', '.join(literal('.'.join(identifier(part) for part in name)) for name in names)}]"
 
 
 def _table_name(node: Tree) -> str:

@@ -8,14 +8,23 @@ then the deploy stops and asks.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from mosaic_deploy.errors import ApiError, ResponseLost, ServerFailed, SqlFailed
+from mosaic_deploy.errors import ApiError, ResponseInvalid, ResponseLost, ServerFailed, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, drop_index, read_index, read_indexes_dropped
+from mosaic_deploy.live.database.running_statements import wait_until_ended
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.sql.execution.failure import INDEX_INVALID, UNIT_APPLIED, UNIT_ATTEMPTED, parse_failure
+from mosaic_deploy.sql.execution.failure import (
+    INDEX_INVALID,
+    INDEX_MISSING,
+    LEASE_LOST,
+    UNIT_APPLIED,
+    UNIT_ATTEMPTED,
+    parse_failure,
+)
 from mosaic_deploy.sql.execution.outside_transaction import (
     compile_claim,
     compile_completion,
@@ -24,9 +33,12 @@ from mosaic_deploy.sql.execution.outside_transaction import (
 from mosaic_deploy.sql.execution.records import record_failure_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.quote import index_name
 
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
+_DONE_ALREADY = frozenset({_DUPLICATE, "42704"})
+"""The index to create is there; the index to drop is not."""
 _MAY_COMMIT_PARTLY = frozenset({"CallStmt", "DoStmt"})
 
 
@@ -47,26 +59,37 @@ class OutcomeUnknown(Exception):
         self.step = step
 
 
-def run_outside_transaction(api: Api, project: str, step: Step, session: SqlSession) -> None:
-    """Runs the step's statement and records it. Raises SqlFailed, LockLost, OutcomeUnknown, ApiError."""
+def run_outside_transaction(
+    api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Runs the step's statement and records it. Raises SqlFailed, LockLost, OutcomeUnknown, ApiError.
+
+    If the statement was sent before, it first waits until PostgreSQL no longer runs it.
+    """
+    sent = False
     for attempt in range(1, _MAX_ATTEMPTS + 1):
-        claimed = _claim_unit(api, project, step, session)
+        claimed = _claim_unit(api, project, step, session, sent=sent)
         if claimed == UNIT_APPLIED:
             return
-        outcome = _read_outcome(api, project, step) if claimed == UNIT_ATTEMPTED else StatementOutcome.RETRY
+        sent = sent or claimed == UNIT_ATTEMPTED
+        outcome = StatementOutcome.RETRY
+        if sent:
+            wait_until_ended(api, project, step, session, sleep)
+            outcome = _read_outcome(api, project, step)
         if outcome is StatementOutcome.UNKNOWN:
             raise OutcomeUnknown(step)
+        before, sent = sent, True
         try:
             if outcome is StatementOutcome.RETRY:
-                _run_statement(api, project, step, session, before=claimed == UNIT_ATTEMPTED)
-            api.sql(project, compile_completion(step, session))
-        except (ResponseLost, ServerFailed):
+                _run_statement(api, project, step, session, before=before, sleep=sleep)
+            _complete_unit(api, project, step, session)
+        except (ResponseLost, ResponseInvalid, ServerFailed):
             if attempt == _MAX_ATTEMPTS:
                 raise
-        except SqlFailed as error:
+        except _IndexInvalid as invalid:
             # With IF NOT EXISTS, PostgreSQL accepts the invalid index of a failed build.
-            if attempt == _MAX_ATTEMPTS or not _is_invalid_index(error):
-                raise
+            if attempt == _MAX_ATTEMPTS:
+                raise invalid.error from None
         else:
             return
 
@@ -76,17 +99,27 @@ def may_commit_partially(step: Step) -> bool:
     return step.unit.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
-def _run_statement(api: Api, project: str, step: Step, session: SqlSession, *, before: bool) -> None:
+class _IndexInvalid(Exception):
+    """The statement succeeded, but its index is the invalid one of a failed build."""
+
+    def __init__(self, error: SqlFailed) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _run_statement(
+    api: Api, project: str, step: Step, session: SqlSession, *, before: bool, sleep: Callable[[float], None]
+) -> None:
     """Sends the statement. If PostgreSQL rejects it, records that, so the outcome is known later.
 
-    A statement that was sent `before` may still have been running when its outcome was read, and be done by now.
+    A statement that was sent `before` may have arrived after its outcome was read, and be done by now.
     """
     try:
-        _run_replacing_invalid_index(api, project, step)
+        _run_replacing_invalid_index(api, project, step, session, sleep)
     except SqlFailed as error:
         if (
             before
-            and error.sqlstate == _DUPLICATE
+            and error.sqlstate in _DONE_ALREADY
             and _read_outcome(api, project, step) is StatementOutcome.DONE
         ):
             return
@@ -95,7 +128,9 @@ def _run_statement(api: Api, project: str, step: Step, session: SqlSession, *, b
         raise
 
 
-def _run_replacing_invalid_index(api: Api, project: str, step: Step) -> None:
+def _run_replacing_invalid_index(
+    api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None]
+) -> None:
     """Sends the statement. If an invalid index of a failed build is in the way, drops it and retries."""
     statement = step.unit.statements[0]
     try:
@@ -103,6 +138,7 @@ def _run_replacing_invalid_index(api: Api, project: str, step: Step) -> None:
     except SqlFailed as error:
         if error.sqlstate != _DUPLICATE or statement.kind != "IndexStmt":
             raise
+        wait_until_ended(api, project, step, session, sleep)
         found = read_index(api, project, statement)
         if found.state is not IndexState.INVALID:
             raise
@@ -116,13 +152,8 @@ def _record_failure(api: Api, project: str, step: Step, session: SqlSession) -> 
         api.sql(project, record_failure_sql(step, session))
 
 
-def _is_invalid_index(error: SqlFailed) -> bool:
-    failure = parse_failure(error.message)
-    return failure is not None and failure.code == INDEX_INVALID
-
-
-def _claim_unit(api: Api, project: str, step: Step, session: SqlSession) -> str:
-    """Empty if the claim is new, else UNIT_APPLIED or UNIT_ATTEMPTED."""
+def _claim_unit(api: Api, project: str, step: Step, session: SqlSession, *, sent: bool) -> str:
+    """Empty if the claim is new or of this deploy, else UNIT_APPLIED or UNIT_ATTEMPTED."""
     try:
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
@@ -132,7 +163,29 @@ def _claim_unit(api: Api, project: str, step: Step, session: SqlSession) -> str:
         if failure.code not in (UNIT_APPLIED, UNIT_ATTEMPTED):
             raise lease_lost_error() from error
         return failure.code
+    except (ApiError, KeyboardInterrupt):
+        # The claim may be recorded. If the statement wasn't sent, the next run needn't ask whether it ran.
+        if not sent:
+            _record_failure(api, project, step, session)
+        raise
     return ""
+
+
+def _complete_unit(api: Api, project: str, step: Step, session: SqlSession) -> None:
+    """Records the unit. Raises LockLost, _IndexInvalid, SqlFailed."""
+    try:
+        api.sql(project, compile_completion(step, session))
+    except SqlFailed as error:
+        failure = parse_failure(error.message)
+        if failure is None:
+            raise
+        if failure.code == LEASE_LOST:
+            raise lease_lost_error() from error
+        name = index_name(step.unit.statements[0])
+        if failure.code == INDEX_INVALID:
+            raise _IndexInvalid(SqlFailed(f"the index {name} is invalid: its build failed")) from error
+        if failure.code == INDEX_MISSING:
+            raise SqlFailed(f"the index {name} isn't there, although its statement succeeded") from error
 
 
 def _read_outcome(api: Api, project: str, step: Step) -> StatementOutcome:

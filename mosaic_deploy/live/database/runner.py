@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mosaic_deploy.errors import SqlFailed
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
@@ -152,8 +152,10 @@ class Runner:
         if failure.code == LEASE_LOST:
             raise lease_lost_error()
         index = next(
-            i for i, s in enumerate(group) if (s.version, s.number) == (failure.version, failure.unit)
+            (i for i, s in enumerate(group) if (s.version, s.number) == (failure.version, failure.unit)), None
         )
+        if index is None or not 0 <= failure.statement <= len(group[index].unit.statements):
+            raise _unknown_step_error(failure)
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
@@ -177,7 +179,8 @@ class Runner:
             self.api.sql(self.project, compiled.text)
         except SqlFailed as error:
             failure = parse_failure(error.message)
-            if failure and failure.code == UNIT_APPLIED:
+            first = (steps[0].version, steps[0].number)
+            if failure and failure.code == UNIT_APPLIED and (failure.version, failure.unit) == first:
                 return tuple(steps), None
             if failure:
                 return (), self._find_failed_step(steps, error, failure)[1]
@@ -238,6 +241,14 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
     offset = failed.step.unit.statements[failed.statement - 1].offset
     offsets = [statement.offset for statement in step.unit.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def _unknown_step_error(failure: Failure) -> ResponseInvalid:
+    return ResponseInvalid(
+        f"the SQL endpoint's error is about statement {failure.statement} of step {failure.unit} of version "
+        f"{failure.version or '?'}, which this request didn't have: {failure.message or failure.code}",
+        mutation_state="unknown",
+    )
 
 
 def _wraps_in_transaction(error: SqlFailed) -> bool:

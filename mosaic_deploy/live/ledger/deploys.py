@@ -39,7 +39,7 @@ def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
     rows = api.sql(
         project,
         "SELECT COALESCE(pg_catalog.json_agg(deploy), '[]')::text AS deploys FROM ("
-        f"{DEPLOYS_QUERY} ORDER BY started_at DESC, id LIMIT {limit:d}) found (deploy)",
+        f"{DEPLOYS_QUERY} ORDER BY serial DESC LIMIT {limit:d}) found (deploy)",
     )
     deploys_json = rows[0]["deploys"] if rows else "[]"
     return [

@@ -7,46 +7,67 @@ ended on this machine is taken over at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import threading
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mosaic_deploy.errors import LockHeld, LockLost, MosaicError, PlanStale, ResponseInvalid
+from mosaic_deploy.errors import (
+    LockHeld,
+    LockLost,
+    MosaicError,
+    PlanStale,
+    ResponseInvalid,
+    ResponseLost,
+    ServerFailed,
+)
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import (
     LEASE_HOLDER_QUERY,
     LEASE_TTL,
     LeaseRequest,
     acquire_lease_sql,
+    cap_expiry_sql,
+    release_lease_sql,
     remove_lease_sql,
-    renew_lease_sql,
 )
-from mosaic_deploy.live.ledger.rows import save_digests_cte
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, install_sql
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.sql.quote import json_literal, literal
 
-_RENEW_INTERVAL = LEASE_TTL / 3
-_SILENT_AFTER = _RENEW_INTERVAL * 1.5
+RENEW_INTERVAL = LEASE_TTL / 3
+_SILENT_AFTER = RENEW_INTERVAL * 1.5
 """Seconds without a renewal after which --force-unlock applies: at least one renewal was missed."""
 _POLL = 1.0
+_SETTLING = 3.0
+"""Seconds to wait at least for a migration whose deploy has ended: PostgreSQL may just be cancelling it."""
+_CLOCK_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """The lease of another deploy. `seconds` until it expires; `expiry` is the database's time as text."""
+    """The lease of another deploy. `seconds` until it expires; `expiry` is the database's time as text.
+
+    Without `exists` there is no lease, but a migration of a deploy that has ended is still running.
+    """
 
     holder: str
     seconds: float
     expiry: str = ""
     process: Mapping[str, object] = field(default_factory=dict)
+    exists: bool = True
 
     @property
     def seconds_since_renewal(self) -> float:
         return max(0.0, LEASE_TTL - self.seconds)
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no renewal can have set this expiry: the database's clock went back since."""
+        return self.seconds > LEASE_TTL + _CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,49 +103,61 @@ class WaitPolicy:
         return self.process_ended(held) or self.processes.holder_gone(held.holder)
 
     def may_take_over(self, held: HeldLease) -> bool:
-        return self.process_ended(held) or (
-            self.force_unlock and (self.holder_gone(held) or held.seconds_since_renewal >= _SILENT_AFTER)
-        )
+        if not held.exists:
+            return False
+        silent = self.holder_gone(held) or held.seconds_since_renewal >= _SILENT_AFTER
+        return self.process_ended(held) or (self.force_unlock and silent)
 
 
-def acquire_lease(api: Api, claim: LeaseRequest, wait_policy: WaitPolicy) -> Iterator[Waiting | Noted]:
-    """Acquires the lease. Yields Waiting while it waits, and Noted if it takes over another's lease.
+def awake_time() -> float:
+    """Seconds from a clock that doesn't stand still while the machine sleeps, as the database's clock doesn't."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        # Python's monotonic() stops during sleep on macOS; the system's CLOCK_MONOTONIC doesn't.
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()
 
-    A lease that is renewed in the meantime isn't taken over. Raises LockHeld, and PlanStale if another deploy has
-    run since the plan was made.
+
+def acquire_lease(
+    api: Api, claim: LeaseRequest, wait_policy: WaitPolicy
+) -> Generator[Waiting | Noted, None, float]:
+    """Acquires the lease. Returns the `awake_time` of the request, from which the lease is valid.
+
+    Yields Waiting while it waits, and Noted if it takes over another's lease. A lease that is renewed in the meantime
+    isn't taken over. Raises LockHeld, and PlanStale if another deploy has run since the plan was made.
     """
     began = time.monotonic()
-    while held := _try_acquire(api, claim):
-        if wait_policy.may_take_over(held):
-            holder_gone = wait_policy.holder_gone(held)
-            taken = yield from _take_over(api, claim, held, holder_gone=holder_gone)
-            if taken:
-                return
-        yield from _wait(held, wait_policy, began)
+    try:
+        while True:
+            requested_at = awake_time()
+            held = _try_acquire(api, claim)
+            if held is None:
+                return requested_at
+            if wait_policy.may_take_over(held) and _remove_lease(api, claim.project, held, claim.holder):
+                yield Noted(_taken_over_note(held, holder_gone=wait_policy.holder_gone(held)))
+                continue
+            yield from _wait(api, claim.project, held, wait_policy, began)
+    except (ResponseLost, ServerFailed, ResponseInvalid, KeyboardInterrupt):
+        # The lease may be acquired, or the request may still arrive. If this is lost, too, the lease expires.
+        with contextlib.suppress(MosaicError):
+            release_lease(api, claim, "interrupted", {})
+        raise
 
 
-def _wait(held: HeldLease, wait_policy: WaitPolicy, began: float) -> Iterator[Waiting]:
+def _wait(
+    api: Api, project: str, held: HeldLease, wait_policy: WaitPolicy, began: float
+) -> Iterator[Waiting]:
     """Yields Waiting and sleeps until the next attempt. Raises LockHeld if the time is over."""
-    holder_gone = wait_policy.holder_gone(held)
+    if held.is_impossible:
+        api.sql(project, cap_expiry_sql())
+    holder_gone = held.exists and wait_policy.holder_gone(held)
     waited = time.monotonic() - began
-    if waited >= wait_policy.seconds:
+    patience = wait_policy.seconds if held.exists else max(wait_policy.seconds, _SETTLING)
+    if waited >= patience:
         raise _lease_held_error(held, wait_policy, holder_gone=holder_gone)
     yield Waiting(_waiting_reason(held, wait_policy, holder_gone=holder_gone), waited)
-    time.sleep(min(_POLL, max(0.05, wait_policy.seconds - waited)))
-
-
-def _take_over(
-    api: Api, claim: LeaseRequest, held: HeldLease, *, holder_gone: bool
-) -> Generator[Noted, None, bool]:
-    """Whether the lease was taken over. The note is yielded also if the plan turns out to be stale."""
-    try:
-        taken = _try_acquire(api, claim, seen_lease=held) is None
-    except PlanStale:
-        yield Noted(_taken_over_note(held, holder_gone=holder_gone))
-        raise
-    if taken:
-        yield Noted(_taken_over_note(held, holder_gone=holder_gone))
-    return taken
+    time.sleep(min(_POLL if held.exists else _POLL / 5, max(0.05, patience - waited)))
 
 
 def wait_until_free(api: Api, project: str, wait_policy: WaitPolicy, by: str) -> Iterator[Waiting | Noted]:
@@ -137,7 +170,7 @@ def wait_until_free(api: Api, project: str, wait_policy: WaitPolicy, by: str) ->
         if wait_policy.process_ended(held) and _remove_lease(api, project, held, by):
             yield Noted(_taken_over_note(held, holder_gone=True))
         else:
-            yield from _wait(held, wait_policy, began)
+            yield from _wait(api, project, held, wait_policy, began)
 
 
 def _read_held_lease(api: Api, project: str) -> HeldLease | None:
@@ -160,22 +193,28 @@ def _taken_over_note(held: HeldLease, *, holder_gone: bool) -> Note:
 
 
 def _waiting_reason(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> str:
+    if not held.exists:
+        return "for a migration of an earlier deploy, which is still running"
     if holder_gone:
         return (
             f"for the lock of {held.holder}, whose process seems to have ended on this machine; the lock expires "
             f"within {LEASE_TTL:.0f} s, or use --force-unlock"
         )
     if wait_policy.force_unlock:
-        return f"for the deploy of {held.holder}; it is still running, so its lock isn't taken over"
+        return (
+            f"for the deploy of {held.holder}; {_heartbeat_text(held)}, and its lock is taken over "
+            f"after {_SILENT_AFTER:.0f} s without one"
+        )
     return f"for the deploy of {held.holder}"
 
 
 def _lease_held_error(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> LockHeld:
-    alive = (
-        f"; its last heartbeat was {held.seconds_since_renewal:.0f} s ago, so the lock isn't taken over"
-        if wait_policy.force_unlock
-        else ""
-    )
+    if not held.exists:
+        return LockHeld(
+            "a migration of an earlier deploy is still running, and may still commit",
+            hint="wait, or run again with a longer --lock-timeout; pg_stat_activity shows the statement",
+        )
+    heartbeat = f"; {_heartbeat_text(held)}, so the lock isn't taken over" if wait_policy.force_unlock else ""
     hint = (
         "its process seems to have ended on this machine; run again with --force-unlock"
         if holder_gone
@@ -183,90 +222,56 @@ def _lease_held_error(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: 
         f"{LEASE_TTL:.0f} s, or use --force-unlock after {_SILENT_AFTER:.0f} s without a heartbeat"
     )
     return LockHeld(
-        f"another deploy is running: {held.holder} holds the lock for another {held.seconds:.0f} s{alive}",
+        f"another deploy is running: {held.holder} holds the lock for another {min(held.seconds, LEASE_TTL):.0f} s"
+        f"{heartbeat}",
         hint=hint,
     )
 
 
-def release_lease(api: Api, claim: LeaseRequest, status: str, report: dict[str, object]) -> None:
-    """Records how the deploy ended, saves the objects' digests and releases the lease, in one statement.
-
-    It may be sent twice. It increments the serial again, so a plan that was read during this deploy is stale.
-    """
-    api.sql(
-        claim.project,
-        f"WITH ended AS (UPDATE mosaic_deploy.deploys SET status = {literal(status)}, "
-        f"report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, "
-        "finished_at = pg_catalog.clock_timestamp() "
-        f"WHERE id = {literal(claim.deploy_id)} AND status = 'running' RETURNING 1), "
-        "counted AS (UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE EXISTS (SELECT FROM ended)), "
-        f"freed AS (DELETE FROM mosaic_deploy.lease WHERE token = {literal(claim.token)} RETURNING 1), "
-        f"{save_digests_cte()} SELECT count(*) AS freed FROM freed",
-    )
+def _heartbeat_text(held: HeldLease) -> str:
+    if held.is_impossible:
+        return "the time of its last heartbeat is unknown, because the database's clock was set back"
+    return f"its last heartbeat was {held.seconds_since_renewal:.0f} s ago"
 
 
-class Heartbeat:
-    """Renews the lease from a thread while the deploy runs."""
-
-    def __init__(self, api: Api, claim: LeaseRequest) -> None:
-        self._api = api
-        self._claim = claim
-        self._stop = threading.Event()
-        self._renewed = time.monotonic()
-        self._lost = False
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-
-    def __enter__(self) -> Heartbeat:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-
-    def check(self) -> None:
-        """Raises LockLost if the lease was taken over, or wasn't renewed in time."""
-        if self._lost or time.monotonic() - self._renewed > LEASE_TTL:
-            raise lease_lost_error()
-
-    def _run(self) -> None:
-        while not self._stop.wait(_RENEW_INTERVAL):
-            sent_at = time.monotonic()
-            try:
-                kept = self._api.sql(self._claim.project, renew_lease_sql(self._claim.token))
-            except MosaicError:
-                continue  # `check` fails once the lease has expired
-            if kept and int(kept[0].get("held", 0)):
-                self._renewed = sent_at
-            else:
-                self._lost = True
-                return
+def release_lease(api: Api, claim: LeaseRequest, status: str, report: Mapping[str, object]) -> None:
+    """Records how the deploy ended and releases the lease, or makes sure that it isn't acquired any more."""
+    api.sql(claim.project, release_lease_sql(claim, status, report))
 
 
 def lease_lost_error() -> LockLost:
     return LockLost(
         "this deploy's lock expired (was the machine asleep?), so it stopped",
         hint="run the same command again; it makes a new plan from what is live",
-        mutation_state="partial",
     )
 
 
-def _try_acquire(api: Api, claim: LeaseRequest, seen_lease: HeldLease | None = None) -> HeldLease | None:
-    found = api.sql(
-        claim.project,
-        acquire_lease_sql(claim, (seen_lease.holder, seen_lease.expiry) if seen_lease else None),
-    )
-    facts = json.loads(found[0]["answer"]) if found and isinstance(found[0].get("answer"), str) else None
-    if not isinstance(facts, dict):
-        raise ResponseInvalid("the SQL endpoint returned the deploy lock in an unexpected format")
-    if not facts["taken"]:
-        return _parse_held(facts["other"] or {})
+def _try_acquire(api: Api, claim: LeaseRequest) -> HeldLease | None:
+    """None if the lease is acquired, else what stands in the way. Raises PlanStale."""
+    facts = _request_lease(api, claim)
+    if facts["stale"] and not facts["other"]:
+        # Another copy of the request may have acquired it in this moment; its row is visible to a new request.
+        facts = _request_lease(api, claim)
+    if facts["taken"]:
+        if int(facts.get("version", LEDGER_VERSION)) < LEDGER_VERSION:
+            api.sql(claim.project, install_sql())
+        return None
+    if facts["other"]:
+        return _parse_held(facts["other"])
     if facts["stale"]:
-        release_lease(api, claim, "stale", {})
         raise PlanStale(
             f"{facts.get('last') or 'another deploy'} has deployed since this plan was made, so nothing of it was applied",
             hint="run the command again to make a new plan; it repeats nothing that is already done",
         )
-    return None
+    return HeldLease("", 0.0, exists=False)
+
+
+def _request_lease(api: Api, claim: LeaseRequest) -> Mapping[str, Any]:
+    found = api.sql(claim.project, acquire_lease_sql(claim))
+    facts = json.loads(found[0]["answer"]) if found and isinstance(found[0].get("answer"), str) else None
+    if not isinstance(facts, dict):
+        raise ResponseInvalid("the SQL endpoint returned the deploy lock in an unexpected format")
+    return facts
 
 
 def _parse_held(facts: Mapping[str, Any]) -> HeldLease:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mosaic_deploy.live.ledger.rows import save_digests_cte
+from mosaic_deploy.sql.execution.records import MIGRATION_LOCK_KEYS
 from mosaic_deploy.sql.quote import json_literal, literal
 
 LEASE_TTL = 60.0
@@ -66,62 +68,110 @@ def lease_expiry_sql() -> str:
 
 
 def renew_lease_sql(token: str) -> str:
-    """Extends the lease. Returns `held`: 0 if it was lost."""
+    """Extends the lease. Returns `held`: 0 if it was lost. One that has expired is lost, so a late request revives none."""
     return (
         f"WITH kept AS (UPDATE mosaic_deploy.lease SET expires_at = {lease_expiry_sql()} WHERE token = "
-        f"{literal(token)} RETURNING 1) SELECT count(*) AS held FROM kept"
+        f"{literal(token)} AND expires_at > pg_catalog.clock_timestamp() RETURNING 1) "
+        "SELECT count(*) AS held FROM kept"
     )
 
 
-def acquire_lease_sql(run: LeaseRequest, seen: tuple[str, str] | None) -> str:
-    """Acquires a free, expired or own lease, or the one that was `seen` (holder, expiry), and counts the deploy.
+def cap_expiry_sql() -> str:
+    """Shortens an expiry that no renewal can have set, because the database's clock went back since."""
+    return (
+        f"UPDATE mosaic_deploy.lease SET expires_at = {lease_expiry_sql()} "
+        f"WHERE expires_at > {lease_expiry_sql()} AND pg_catalog.isfinite(expires_at)"
+    )
 
+
+def acquire_lease_sql(run: LeaseRequest) -> str:
+    """Acquires a free, expired or own lease, if the serial is the plan's, and counts the deploy.
+
+    It acquires nothing for a run that has ended or whose plan is stale, so a request that arrives late does no harm.
+    The advisory lock is that of migrations: nothing that began under an earlier lease commits after this one is taken.
     With the lease every other run is over, so rows that still say `running` become `interrupted`.
+
+    Answers `taken`, `stale`, the layout's `version`, the `last` deploy's holder, and the `other` lease if it is valid.
+    If another copy of this request is running, the answer may be `stale` by mistake; then it must be sent again.
     """
     token, deploy, holder = literal(run.token), literal(run.deploy_id), literal(run.holder)
     environment = literal(run.environment) if run.environment else "NULL"
-    steal_condition = f"\n    OR ({_unchanged_condition('l', *seen)})" if seen else ""
-    return f"""WITH taken AS (
+    free = f"(l.expires_at <= pg_catalog.clock_timestamp() OR l.token = {token})"
+    return f"""WITH mine AS (SELECT status FROM mosaic_deploy.deploys WHERE id = {deploy}),
+fits AS (
+  SELECT 1 FROM mosaic_deploy.ledger g WHERE CASE WHEN EXISTS (SELECT FROM mine) THEN
+    EXISTS (SELECT FROM mine, mosaic_deploy.lease l WHERE mine.status = 'running' AND l.token = {token})
+    ELSE g.serial = {run.serial} END),
+counter AS MATERIALIZED (
+  SELECT serial FROM mosaic_deploy.ledger WHERE CASE
+    WHEN EXISTS (SELECT FROM fits) AND NOT EXISTS (SELECT FROM mosaic_deploy.lease l WHERE NOT {free})
+    THEN pg_catalog.pg_try_advisory_xact_lock({MIGRATION_LOCK_KEYS}) END
+  AND (serial = {run.serial} OR EXISTS (SELECT FROM mine)) FOR NO KEY UPDATE),
+taken AS (
   INSERT INTO mosaic_deploy.lease AS l (holder, token, acquired_at, expires_at)
-  VALUES ({holder}, {token}, pg_catalog.clock_timestamp(), {lease_expiry_sql()})
+  SELECT {holder}, {token}, pg_catalog.clock_timestamp(), {lease_expiry_sql()} FROM counter
   ON CONFLICT (one) DO UPDATE SET holder = EXCLUDED.holder, token = EXCLUDED.token,
     acquired_at = CASE WHEN l.token = EXCLUDED.token THEN l.acquired_at ELSE EXCLUDED.acquired_at END,
     expires_at = EXCLUDED.expires_at
-  WHERE l.expires_at <= pg_catalog.clock_timestamp() OR l.token = EXCLUDED.token{steal_condition} RETURNING 1),
-ended AS ({_mark_interrupted_sql("taken", {"lock_taken_over_by": run.holder} if seen else {})} AND id <> {deploy}),
-mine AS (SELECT 1 FROM mosaic_deploy.deploys WHERE id = {deploy}),
+  WHERE {free} RETURNING 1),
+ended AS ({_mark_interrupted_sql("taken", {})} AND id <> {deploy}),
 counted AS (
-  UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE serial = {run.serial}
-  AND EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM mine) RETURNING serial),
+  UPDATE mosaic_deploy.ledger SET serial = serial + 1
+  WHERE EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM mine) RETURNING serial),
 begun AS (
   INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan, report)
   SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(run.plan)}, {json_literal(run.report)}::jsonb
   FROM counted)
 SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
-  'stale', NOT EXISTS (SELECT FROM counted) AND NOT EXISTS (SELECT FROM mine),
+  'stale', NOT EXISTS (SELECT FROM fits),
+  'version', (SELECT version FROM mosaic_deploy.ledger),
   'last', (SELECT holder FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1),
-  'other', ({LEASE_HOLDER_QUERY}))::text AS answer"""
+  'other', ({LEASE_HOLDER_QUERY} WHERE NOT {free}))::text AS answer"""
+
+
+def release_lease_sql(run: LeaseRequest, status: str, report: Mapping[str, object]) -> str:
+    """Records how the deploy ended, saves the objects' digests and releases the lease. Returns `freed`.
+
+    It increments the serial again, so a plan that was read during this deploy is stale. For a run that hasn't got the
+    lease yet it increments the serial, too: then its request for the lease comes too late. Locks are taken in the order
+    of all statements (ledger, sums, lease), so none of them deadlock.
+    """
+    return f"""WITH counter AS MATERIALIZED (SELECT serial FROM mosaic_deploy.ledger FOR NO KEY UPDATE),
+waited AS MATERIALIZED (
+  SELECT 1 FROM mosaic_deploy.sums WHERE (SELECT count(*) FROM counter) >= 0 ORDER BY kind FOR UPDATE),
+held AS MATERIALIZED (
+  SELECT 1 FROM mosaic_deploy.lease
+  WHERE token = {literal(run.token)} AND (SELECT count(*) FROM waited) >= 0 FOR UPDATE),
+ended AS (
+  UPDATE mosaic_deploy.deploys SET status = {literal(status)},
+    report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp()
+  WHERE id = {literal(run.deploy_id)} AND status = 'running' AND (SELECT count(*) FROM held) >= 0 RETURNING 1),
+counted AS (
+  UPDATE mosaic_deploy.ledger SET serial = serial + 1
+  WHERE EXISTS (SELECT FROM ended) OR serial = {run.serial} RETURNING 1),
+freed AS (
+  DELETE FROM mosaic_deploy.lease WHERE token = {literal(run.token)} AND (SELECT count(*) FROM counted) >= 0
+  RETURNING 1),
+{save_digests_cte("EXISTS (SELECT FROM freed)")}
+SELECT count(*) AS freed FROM freed"""
 
 
 def remove_lease_sql(holder: str, expires: str, by: str) -> str:
-    """Removes the lease of `holder` and marks its run as interrupted.
+    """Removes the lease of `holder` that expires at `expires`, and marks its run as interrupted.
 
-    Returns `freed`: 0 if the lease was renewed or acquired by another. The serial isn't counted: a plan that was read
-    during that run isn't applied anyway.
+    Returns `freed`: 0 if the lease was renewed or acquired by another since it was read, or if a migration of that run
+    is still running. It increments the serial: a plan that was read during that run is stale.
     """
     return (
-        f"WITH freed AS (DELETE FROM mosaic_deploy.lease l WHERE {_unchanged_condition('l', holder, expires)} RETURNING 1), "
+        "WITH counter AS MATERIALIZED (SELECT serial FROM mosaic_deploy.ledger "
+        f"WHERE pg_catalog.pg_try_advisory_xact_lock({MIGRATION_LOCK_KEYS}) FOR NO KEY UPDATE), "
+        "freed AS (DELETE FROM mosaic_deploy.lease l WHERE EXISTS (SELECT FROM counter) "
+        f"AND l.holder = {literal(holder)} AND EXTRACT(EPOCH FROM l.expires_at) = {literal(expires)}::numeric "
+        "RETURNING 1), "
+        "counted AS (UPDATE mosaic_deploy.ledger SET serial = serial + 1 WHERE EXISTS (SELECT FROM freed)), "
         f"ended AS ({_mark_interrupted_sql('freed', {'lock_taken_over_by': by})}) "
         "SELECT count(*) AS freed FROM freed"
-    )
-
-
-def _unchanged_condition(lease: str, holder: str, expires: str) -> str:
-    """True for the lease as it was seen: a renewal changes the expiry."""
-    return (
-        f"{lease}.holder = {literal(holder)} "
-        f"AND EXTRACT(EPOCH FROM {lease}.expires_at) = {literal(expires)}::numeric"
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
-from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
+from mosaic_deploy.live.ledger.rows import digest_query
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, ObjectState
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
@@ -67,7 +68,7 @@ def ledger_query(digests: Mapping[str, str]) -> str:
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
-        "last": f"({DEPLOYS_QUERY} ORDER BY started_at DESC LIMIT 1)",
+        "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
@@ -85,19 +86,6 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str]) -> str:
 def _digest_expression(kind: str) -> str:
     """The digest of a kind: saved by the last deploy, or computed if a row has changed since."""
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
-
-
-def digest_query(kind: str) -> str:
-    """Computes the digest of a kind's rows. `kind` is an SQL expression.
-
-    Rows of files left live aren't included, because it is compared with the digest of the desired files.
-    """
-    return (
-        "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
-        "o.path || E'\\n' || o.sha256 || E'\\n' || o.size || E'\\n' || o.state || E'\\n', '' "
-        "ORDER BY o.path COLLATE \"C\"), ''), 'UTF8')), 'hex') "
-        f"FROM mosaic_deploy.objects o WHERE o.kind = {kind} AND o.state <> 'kept'"
-    )
 
 
 def _object_rows_query(kind: str, compared: str) -> str:
@@ -144,9 +132,9 @@ def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
 
 def check_ledger_version(version: int) -> None:
     """Raises TrackingTablesNewer or TrackingTablesOlder if this program can't use the layout."""
-    if version < LEDGER_VERSION:
+    if version < OLDEST_LEDGER_VERSION:
         raise TrackingTablesOlder(
-            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {LEDGER_VERSION}",
+            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {OLDEST_LEDGER_VERSION} or newer",
             hint="a development version made them; deploy to a new project, or on this machine run "
             "`mosaic-deploy local reset` and deploy again",
         )

@@ -8,21 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mosaic_deploy.live.ledger.read import digest_query
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
-def upsert_objects_sql(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
-    """Inserts or updates the objects' rows."""
+def upsert_objects_sql(
+    kind: str, objects: Iterable[Object], token: str, deploy_id: str, *, reopen: bool = False
+) -> str:
+    """Inserts or updates the objects' rows.
+
+    What this deploy has marked as live stays live, because a request that marks it as pending may arrive late. With
+    `reopen` it becomes pending.
+    """
+    late = (
+        ""
+        if reopen
+        else " WHERE (o.deploy_id, o.state, EXCLUDED.state) <> (EXCLUDED.deploy_id, 'live', 'pending')"
+    )
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
+        "INSERT INTO mosaic_deploy.objects AS o (kind, path, sha256, size, state, deploy_id, updated_at) "
         f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
         f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text')} "
         "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
-        "state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
+        f"state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
@@ -50,14 +60,19 @@ def write_setting_sql(name: str, value: object, token: str, deploy_id: str) -> s
 
 
 def lease_held_cte(token: str) -> str:
-    """The CTE `held`: one row while the lease with this token is valid."""
+    """The CTE `held`: one row while the lease with this token is valid.
+
+    The statement first waits for other writers, and then locks the lease: so it can't be taken over between this check
+    and the commit.
+    """
     return (
-        f"held AS (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
-        "AND expires_at > pg_catalog.clock_timestamp())"
+        "waited AS MATERIALIZED (SELECT 1 FROM mosaic_deploy.sums ORDER BY kind FOR UPDATE), "
+        f"held AS MATERIALIZED (SELECT 1 FROM mosaic_deploy.lease WHERE token = {literal(token)} "
+        "AND expires_at > pg_catalog.clock_timestamp() AND (SELECT count(*) FROM waited) >= 0 FOR SHARE)"
     )
 
 
-def save_digests_cte() -> str:
+def save_digests_cte(condition: str) -> str:
     """The CTE `summed`: saves the digests of kinds whose rows have changed, so plans needn't compute them.
 
     A changed edition means that rows were changed concurrently; then nothing is saved.
@@ -65,5 +80,18 @@ def save_digests_cte() -> str:
     return (
         "summed AS (UPDATE mosaic_deploy.sums AS kept SET sum = found.sum FROM ("
         f"SELECT s.kind, s.edition, ({digest_query('s.kind')}) AS sum FROM mosaic_deploy.sums s WHERE s.sum IS NULL"
-        ") AS found WHERE kept.kind = found.kind AND kept.edition = found.edition)"
+        f") AS found WHERE kept.kind = found.kind AND kept.edition = found.edition AND {condition})"
+    )
+
+
+def digest_query(kind: str) -> str:
+    """Computes the digest of a kind's rows. `kind` is an SQL expression.
+
+    Rows of files left live aren't included, because it is compared with the digest of the desired files.
+    """
+    return (
+        "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
+        "o.path || E'\\n' || o.sha256 || E'\\n' || o.size || E'\\n' || o.state || E'\\n', '' "
+        "ORDER BY o.path COLLATE \"C\"), ''), 'UTF8')), 'hex') "
+        f"FROM mosaic_deploy.objects o WHERE o.kind = {kind} AND o.state <> 'kept'"
     )

@@ -28,10 +28,9 @@ async def run_sql(platform: Platform, request: Request) -> Response:
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
     project = await find_running_project(platform, request)
-    rows = await _cancel_on_disconnect(
-        request,
-        _run(platform, project, await drafts.target_database(platform, project, request), query, params),
-    )
+    database = await drafts.target_database(platform, project, request)
+    work = _run(platform, project, database, query, params)
+    rows = await (work if platform.sql_modes.finishing else _cancel_on_disconnect(request, work))
     row_chunks = [
         piece for index, chunk in enumerate(rows.chunks) for piece in ((b",", chunk) if index else (chunk,))
     ]

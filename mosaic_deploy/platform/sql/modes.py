@@ -22,6 +22,8 @@ class SqlModes:
     """Each call runs in a transaction."""
     other_connection: bool = False
     """Each call gets a new connection."""
+    finishing: bool = False
+    """A call whose client has left runs to its end. Otherwise its statement is cancelled."""
 
     @property
     def reuse(self) -> bool:

@@ -17,6 +17,7 @@ UNIT_ATTEMPTED = "unit_attempted"
 LEASE_LOST = "lease_expired"
 STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
+INDEX_MISSING = "index_missing"
 MARKER = "mosaic-deploy:"
 _SPLIT_MARKER = "'mosaic-', 'deploy:'"
 """MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
@@ -64,6 +65,11 @@ def reraise_handler_sql(which: str) -> str:
 
 _MARKER_PATTERN = re.compile(re.escape(MARKER) + r"(?=\{)")
 _REQUIRED_KEYS = {"code", "version", "unit"}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("code", "version", "message"), str),
+    **dict.fromkeys(("unit", "statement"), int),
+    **dict.fromkeys(("sqlstate", "detail", "hint"), (str, type(None))),
+}
 
 
 def parse_failure(message: str) -> Failure | None:
@@ -73,6 +79,13 @@ def parse_failure(message: str) -> Failure | None:
             facts, _ = json.JSONDecoder().raw_decode(message, found.end())
         except ValueError:
             continue
-        if _REQUIRED_KEYS <= facts.keys() <= Failure.__dataclass_fields__.keys():
+        if _is_failure(facts):
             return Failure(**facts)
     return None
+
+
+def _is_failure(facts: dict[str, object]) -> bool:
+    """Whether the facts are those of a Failure: another text may begin with the same marker."""
+    return _REQUIRED_KEYS <= facts.keys() <= _TYPES.keys() and all(
+        isinstance(value, _TYPES[name]) and not isinstance(value, bool) for name, value in facts.items()
+    )

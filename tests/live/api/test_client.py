@@ -85,7 +85,7 @@ OURS: dict[type[Exception], type[errors.ApiError]] = {
     httpx.WriteTimeout: errors.ResponseLost,
     httpx.RemoteProtocolError: errors.ResponseLost,
     httpx.LocalProtocolError: errors.ResponseInvalid,
-    httpx.DecodingError: errors.ResponseInvalid,
+    httpx.DecodingError: errors.ResponseLost,
     httpx.TooManyRedirects: errors.ResponseInvalid,
     httpx.UnsupportedProtocol: errors.ApiUrlInvalid,
     httpx.InvalidURL: errors.ApiUrlInvalid,

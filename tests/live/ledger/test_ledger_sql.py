@@ -135,17 +135,21 @@ def test_lease_sql_is_single_statements(
     expires = "1732406400.123456"
     assert {holder, expires} <= constants(one(lease_sql.remove_lease_sql(holder, expires, deploy)))
     run = LeaseRequest("pod-1", holder, token, deploy, plan, 3, environment, process={"host": holder})
-    assert {holder, token, expires} <= constants(one(lease_sql.acquire_lease_sql(run, (holder, expires))))
+    assert {holder, token} <= constants(one(lease_sql.acquire_lease_sql(run)))
 
 
 @given(odd, odd)
 def test_taking_over_a_lease_is_a_single_statement(holder: str, other: str) -> None:
-    api = FakeApi(held_by(other), TAKEN)
+    api = FakeApi(held_by(other), [{"freed": 1}], TAKEN)
     claim = LeaseRequest("pod-1", holder, "t", "d", "p", 3, None)
     [noted] = lease.acquire_lease(api, claim, lease.WaitPolicy(0, force_unlock=True))  # type: ignore[arg-type]
     assert other in noted.note.message  # type: ignore[union-attr]
     found = constants(one(api.statements[1]))
-    assert {holder, other, "1795000000.123456"} <= found
+    assert {
+        other,
+        "1795000000.123456",
+        json.dumps({"lock_taken_over_by": holder}, separators=(",", ":"), ensure_ascii=False),
+    } <= found
 
 
 # --- reading ---
@@ -156,7 +160,7 @@ HOME = Object("index.html", "a" * 64, 3)
 
 def facts(**over: object) -> str:
     given = {
-        "version": 2,
+        "version": 3,
         "serial": 4,
         "extensions": ["vector"],
         "migrations": None,
@@ -182,8 +186,8 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 3; this mosaic-deploy supports format 2"):
-        ledger.parse_ledger(facts(version=3), [], {}, {})
+    with pytest.raises(TrackingTablesNewer, match="format 4; this mosaic-deploy supports format 3"):
+        ledger.parse_ledger(facts(version=4), [], {}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])

@@ -66,7 +66,7 @@ def create(screen: Screen, name: str, local: bool) -> None:
         from mosaic_deploy.model.snapshot import Project
 
         try:
-            created = create_project(api, name)
+            created = create_project(api, name).project
         except ProjectExists as error:
             error.next_actions = tuple(_with_local(action, local=local) for action in error.next_actions)
             raise
