@@ -112,8 +112,11 @@ class Runner:
         try:
             self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
         except SqlFailed as error:
-            _, failed = self._find_failed_step(steps, error, parse_failure(error.message))
-            return (), failed
+            failure = parse_failure(error.message)
+            if self.multi_statement and _is_canceled(error, failure):
+                self._plainly.update(map(_key, steps))
+                return (), None
+            return (), self._find_failed_step(steps, error, failure)[1]
         return tuple(steps), None
 
     def _is_batchable(self, step: Step) -> bool:
@@ -149,7 +152,7 @@ class Runner:
             if failure is None and _wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
-            if _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate):
+            if _is_canceled(error, failure):
                 return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
@@ -264,6 +267,11 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
     offset = failed.step.unit.statements[failed.statement - 1].offset
     offsets = [statement.offset for statement in step.unit.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def _is_canceled(error: SqlFailed, failure: Failure | None) -> bool:
+    """Whether a time limit ended the call, or somebody cancelled it."""
+    return _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
 
 
 def _key(step: Step) -> tuple[str, int]:
