@@ -24,6 +24,8 @@ class SqlModes:
     """Each call gets a new connection."""
     finishing: bool = False
     """A call whose client has left runs to its end. Otherwise its statement is cancelled."""
+    shared_session: bool = False
+    """Calls share connections that aren't reset between them, as behind some poolers."""
 
     @property
     def reuse(self) -> bool:
