@@ -99,7 +99,10 @@ class ResponseInvalid(ApiError):
 
 
 class SqlFailed(ApiError):
-    """PostgreSQL rejected a statement. `position` counts characters from 1 in the query as sent."""
+    """PostgreSQL rejected a statement.
+
+    `position` counts characters from 1 in the query as sent; `context` are the functions and lines that led there.
+    """
 
     code = "sql_failed"
 
@@ -111,6 +114,7 @@ class SqlFailed(ApiError):
         detail: str | None = None,
         pg_hint: str | None = None,
         position: int | None = None,
+        context: str = "",
         **facts: Unpack[ApiErrorFields],
     ) -> None:
         super().__init__(message, **facts)
@@ -118,6 +122,8 @@ class SqlFailed(ApiError):
         self.detail = detail
         self.pg_hint = pg_hint
         self.position = position
+        self.context = context
+        self.calls: tuple[str, ...] = ()
 
 
 class SqlNotReadOnly(MosaicError):

@@ -69,7 +69,10 @@ class MigrationDiverged(MigrationError):
 
 
 class StatementFailed(MigrationError):
-    """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint."""
+    """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint.
+
+    `calls` are the functions and lines that led to the error, innermost first, as PostgreSQL describes them.
+    """
 
     code = "statement_failed"
 
@@ -80,12 +83,14 @@ class StatementFailed(MigrationError):
         sqlstate: str | None = None,
         detail: str | None = None,
         pg_hint: str | None = None,
+        calls: tuple[str, ...] = (),
         **facts: Unpack[ErrorFields],
     ) -> None:
         super().__init__(message, **facts)
         self.sqlstate = sqlstate
         self.detail = detail
         self.pg_hint = pg_hint
+        self.calls = calls
 
 
 class MigrationFailed(StatementFailed):

@@ -12,6 +12,16 @@ from mosaic_deploy.model.snapshot import Project
 
 
 @dataclass(frozen=True, slots=True)
+class SqlNotice:
+    """What PostgreSQL reported while SQL ran: NOTICE, WARNING or INFO."""
+
+    severity: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyStarted:
     """First event. `total` is the number of changes, `total_bytes` the size of the uploads."""
 

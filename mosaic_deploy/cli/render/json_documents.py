@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 FORMAT = 1
 """The version of these documents; raised by changes that could break a reader."""
-_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
+_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "calls", "status", "request_id", "operation")
 
 
 def stdout_needs_ascii() -> bool:
@@ -94,7 +94,9 @@ def error_document(error: MosaicError) -> Document:
         "mutation_state": error.mutation_state,
         "next_actions": [asdict(action) for action in error.next_actions],
     }
-    facts = {name: getattr(error, name) for name in _ERROR_FIELDS if getattr(error, name, None) is not None}
+    facts = {
+        name: getattr(error, name) for name in _ERROR_FIELDS if getattr(error, name, None) not in (None, ())
+    }
     return {**document, **facts}
 
 

@@ -119,12 +119,13 @@ class Api:
         return self._call(operation, listed, project, filename, body, object_hook)
 
     def sql(self, project: str, query: str, *, idempotent: bool = True) -> list[responses.Row]:
-        """The rows of `query`. Also raises SqlFailed.
+        """The rows of `query`. As `run_sql`."""
+        return self.run_sql(project, query, idempotent=idempotent).rows
 
-        With `idempotent` it is sent again if the response is lost.
-        """
+    def run_sql(self, project: str, query: str, *, idempotent: bool = True) -> responses.SqlResult:
+        """The result of `query`. Also raises SqlFailed. With `idempotent` it is sent again if the response is lost."""
         operation = endpoints.RUN_SQL if idempotent else endpoints.RUN_SQL_NOT_IDEMPOTENT
-        return responses.parse_rows(self.call(operation, project=project, body={"query": query}))
+        return responses.parse_sql_result(self.call(operation, project=project, body={"query": query}))
 
     def supports(self, operation: Operation) -> bool:
         """Whether the platform lists an optional operation. Looked up at most once a day."""
