@@ -85,9 +85,7 @@ def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
         return statements[0].offset + inside if 0 <= inside <= len(statements[0].text) else None
     if len(statements) != 1:
         return None
-    inside = locate_calls(statements, 0, parse_context(error.context), error.message).offset
+    place = locate_calls(statements, 0, parse_context(error.context), error.message).offset
     return (
-        inside
-        if inside is not None
-        else statements[0].offset + locate_error(statements[0].text, error.message)
+        place if place is not None else statements[0].offset + locate_error(statements[0].text, error.message)
     )
