@@ -17,6 +17,7 @@ from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse, semantic_checksums
+from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
 DRAFT_FILE = "draft.sql"
@@ -209,6 +210,7 @@ def _parse(file: MigrationFile) -> ParsedFile:
     _refuse_ledger_writes(statements, text)
     directives = " ".join([options, *_directives(text)])
     units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
+    refuse_uncarried(units)
     return ParsedFile(file, tuple(units))
 
 
