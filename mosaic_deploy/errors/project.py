@@ -71,7 +71,8 @@ class MigrationDiverged(MigrationError):
 class StatementFailed(MigrationError):
     """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint.
 
-    `calls` are the functions and lines that led to the error, innermost first, as PostgreSQL describes them.
+    `calls` are the functions and lines that led to the error, innermost first, as PostgreSQL describes them;
+    `notices` are what it reported before.
     """
 
     code = "statement_failed"
@@ -84,6 +85,7 @@ class StatementFailed(MigrationError):
         detail: str | None = None,
         pg_hint: str | None = None,
         calls: tuple[str, ...] = (),
+        notices: tuple[str, ...] = (),
         **facts: Unpack[ErrorFields],
     ) -> None:
         super().__init__(message, **facts)
@@ -91,6 +93,7 @@ class StatementFailed(MigrationError):
         self.detail = detail
         self.pg_hint = pg_hint
         self.calls = calls
+        self.notices = notices
 
 
 class MigrationFailed(StatementFailed):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mosaic_deploy.errors import MosaicError
@@ -19,6 +20,15 @@ class SqlNotice:
     message: str
     detail: str | None = None
     hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step of a migration did: its seconds (None if unknown), rows by verb (`inserted`), and notices."""
+
+    seconds: float | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[SqlNotice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,26 @@ class ChangeStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDone:
-    """The platform has confirmed the change. For objects, emitted before their row in the ledger is live."""
+    """The platform has confirmed the change. For objects, emitted before their row in the ledger is live.
+
+    `steps` has what each step did, for migrations and seeds.
+    """
 
     change: Change
     seconds: float
+    steps: tuple[StepReport, ...] = ()
     type: ClassVar[str] = "change_done"
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """Step `number` of a migration's `total` is committed; more follow."""
+
+    change: Change
+    number: int
+    total: int
+    seconds: float
+    type: ClassVar[str] = "step_done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +163,7 @@ Event = (
     | HashProgress
     | ChangeStarted
     | ChangeDone
+    | StepDone
     | ChangeFailed
     | BytesSent
     | ProjectReady

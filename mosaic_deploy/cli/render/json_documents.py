@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
-from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.event import ApplyFailed, Event, StepReport
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 FORMAT = 1
 """The version of these documents; raised by changes that could break a reader."""
-_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "calls", "status", "request_id", "operation")
+_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "calls", "notices", "status", "request_id", "operation")
 
 
 def stdout_needs_ascii() -> bool:
@@ -79,6 +79,8 @@ def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
 def event_document(event: Event) -> Document:
     """An event's fields by name, with changes and errors as documents."""
     fields = {name: _event_value(getattr(event, name)) for name in event.__dataclass_fields__}
+    if not fields.get("steps", True):
+        del fields["steps"]  # a change without SQL
     return {"type": event.type, **fields}
 
 
@@ -191,12 +193,12 @@ def _event_value(value: object) -> object:
             found: object = error_document(value)
         case _ if isinstance(value, Change):
             found = change_facts(value)
-        case Note() | Project():
+        case Note() | Project() | StepReport():
             found = asdict(value)
         case float():
             found = round(value, 3)
         case tuple():
-            found = list(value)
+            found = [_event_value(item) for item in value]
         case _:
             found = value
     return found

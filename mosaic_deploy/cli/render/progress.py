@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.text.notices import report_lines
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import (
@@ -25,6 +26,7 @@ from mosaic_deploy.model.event import (
     ChangeStarted,
     Event,
     Noted,
+    StepDone,
     Verified,
     Waiting,
 )
@@ -82,6 +84,10 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
         self._tally.add_event(event)
         if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
             self._write_line(f"  {event.change.address} done in {duration_text(event.seconds)}")
+            for line in report_lines(event):
+                self._write_line(f"    {line}")
+        elif isinstance(event, StepDone):
+            self._write_line(f"  {step_text(event)}")
         elif isinstance(event, ChangeFailed):
             if self._tally.failed <= _MAX_FAILURES:
                 self._write_line(f"  {event.change.address} failed: {event.error.message}")
@@ -99,6 +105,11 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
     def _write_line(self, line: str) -> None:
         self._last_output = time.monotonic()
         write_lines([line], self._color)
+
+
+def step_text(event: StepDone) -> str:
+    done = f"step {event.number} of {event.total} done in {duration_text(event.seconds)}"
+    return f"{event.change.address} {done}"
 
 
 def write_lines(lines: Iterable[str], color: bool | None) -> None:
@@ -133,6 +144,12 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         elif isinstance(event, Waiting):
             waited = duration_text(round(event.seconds))
             self._progress.update(self._task, description=f"waiting {event.reason} ({waited})")
+        elif isinstance(event, ChangeDone) and (lines := list(report_lines(event))):
+            self._print(f"{event.change.address} done in {duration_text(event.seconds)}")
+            for line in lines:
+                self._print(f"  {line}")
+        elif isinstance(event, StepDone):
+            self._progress.update(self._task, description=step_text(event))
         elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):

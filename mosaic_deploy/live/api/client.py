@@ -68,6 +68,7 @@ class Api:
         self._discovery_lock = threading.Lock()
         self._transport = Transport(loopback=is_loopback(self.url), transport=transport)
         self.traffic = self._transport.traffic
+        self._on_notices: Callable[[responses.Notices], None] = lambda _: None
 
     def __repr__(self) -> str:
         return f"Api({self.url!r})"
@@ -83,6 +84,12 @@ class Api:
         """
         other = copy.copy(self)
         other._database = database if is_loopback(self.url) else ""
+        return other
+
+    def with_notices(self, on_notices: Callable[[responses.Notices], None]) -> Api:
+        """This API, which also passes on the notices of each SQL response. It shares this API's connections."""
+        other = copy.copy(self)
+        other._on_notices = on_notices
         return other
 
     def __enter__(self) -> Api:
@@ -125,7 +132,13 @@ class Api:
     def run_sql(self, project: str, query: str, *, idempotent: bool = True) -> responses.SqlResult:
         """The result of `query`. Also raises SqlFailed. With `idempotent` it is sent again if the response is lost."""
         operation = endpoints.RUN_SQL if idempotent else endpoints.RUN_SQL_NOT_IDEMPOTENT
-        return responses.parse_sql_result(self.call(operation, project=project, body={"query": query}))
+        try:
+            result = responses.parse_sql_result(self.call(operation, project=project, body={"query": query}))
+        except errors.SqlFailed as error:
+            self._on_notices(responses.parse_notices({"notices": error.raw_notices}))
+            raise
+        self._on_notices(result.notices)
+        return result
 
     def supports(self, operation: Operation) -> bool:
         """Whether the platform lists an optional operation. Looked up at most once a day."""

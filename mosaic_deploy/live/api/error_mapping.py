@@ -134,6 +134,7 @@ def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> erro
         pg_hint=_text(facts.get("hint")),
         position=int(position) if position.isdecimal() else None,
         context=_text(facts.get("where") or facts.get("context")) or "",
+        notices=facts.get("notices"),
         **common,
     )
 

@@ -15,11 +15,15 @@ Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
 
 
+Notices = tuple[SqlNotice, ...] | None
+"""None if the platform doesn't return notices, so they are lost."""
+
+
 class SqlResult(NamedTuple):
-    """A `/sql` response. `notices` is None if the platform doesn't return any, so they are lost."""
+    """A `/sql` response."""
 
     rows: list[Row]
-    notices: tuple[SqlNotice, ...] | None
+    notices: Notices
 
 
 def parse_sql_result(payload: object) -> SqlResult:
@@ -27,7 +31,7 @@ def parse_sql_result(payload: object) -> SqlResult:
     return SqlResult(parse_rows(payload), parse_notices(payload))
 
 
-def parse_notices(payload: object) -> tuple[SqlNotice, ...] | None:
+def parse_notices(payload: object) -> Notices:
     """What PostgreSQL reported, under `notices` of a response or an error; objects or texts."""
     found = payload.get("notices") if isinstance(payload, Mapping) else None
     if not isinstance(found, list):

@@ -12,8 +12,9 @@ from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.database.outside_transaction import may_commit_partially, run_outside_transaction
+from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.model.event import Noted, Waiting
+from mosaic_deploy.model.event import Noted, SqlNotice, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
@@ -55,6 +56,9 @@ class StepFailed(Exception):
     detail: str | None = None
     hint: str | None = None
     position: int | None = None
+    context: str = ""
+    """The calls inside the statement that led to the error, as PostgreSQL describes them."""
+    notices: tuple[SqlNotice, ...] = ()
 
 
 @dataclass
@@ -73,8 +77,12 @@ class Runner:
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
     pending_notes: list[Note] = field(default_factory=list, init=False)
+    reports: StepReports = field(default_factory=StepReports, init=False)
     _plainly: set[tuple[str, int]] = field(default_factory=set, init=False)
     """(version, number) of the steps that are sent as plain statements because a time limit ended their batch."""
+
+    def __post_init__(self) -> None:
+        self.api = self.api.with_notices(self.reports.add_response)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
         """Yields groups of steps once they are committed, Waiting before a lock is tried for again, and notes.
@@ -91,8 +99,10 @@ class Runner:
                 yield done
                 attempt = 1
             if failed and (attempt == MAX_LOCK_ATTEMPTS or not _may_get_lock_later(failed)):
+                failed.notices = self.reports.take_unclaimed()
                 raise failed
             if failed:
+                self.reports.take_unclaimed()
                 pause = backoff(attempt + 1)
                 yield Waiting(f"for a table lock that {failed.step.file} needs", pause)
                 self.sleep(pause)
@@ -182,7 +192,7 @@ class Runner:
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
-        return committed, StepFailed(step, failure.statement, *facts)
+        return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
         if step.unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
@@ -284,4 +294,4 @@ def _wraps_in_transaction(error: SqlFailed) -> bool:
 def _step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:
     facts = (error.sqlstate, error.message, error.detail, error.pg_hint)
     position = place.offset + 1 if place.offset else None
-    return StepFailed(place.step, place.statement, *facts, position=position)
+    return StepFailed(place.step, place.statement, *facts, position=position, context=error.context)
