@@ -51,6 +51,21 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class StillRunning:
+    """A request with SQL of `file` has been running for `seconds`.
+
+    `phase` is PostgreSQL's name of what it does for an index, VACUUM or CLUSTER, `fraction` the part of it that is done.
+    It comes while the stream of events waits, so not in it.
+    """
+
+    file: str
+    seconds: float
+    phase: str | None
+    fraction: float | None
+    type: ClassVar[str] = "still_running"
+
+
+@dataclass(frozen=True, slots=True)
 class HashProgress:
     """`done` of `total` bytes of a folder are hashed. The only event before the plan."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
-from mosaic_deploy.model.event import ApplyFailed, Event, StepReport
+from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
@@ -76,7 +76,7 @@ def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
     return {"type": "lint", "files": files, "summary": summary}
 
 
-def event_document(event: Event) -> Document:
+def event_document(event: Event | StillRunning) -> Document:
     """An event's fields by name, with changes and errors as documents."""
     fields = {name: _event_value(getattr(event, name)) for name in event.__dataclass_fields__}
     if not fields.get("steps", True):
@@ -112,9 +112,16 @@ def failure_document(failed: ApplyFailed) -> Document:
     }
 
 
-def apply_document(plan: Plan, last: Event) -> Document:
-    """The plan and the outcome of an apply, from its last event; `error` is None on success."""
-    planned = {"type": "apply", "plan": plan_document(plan)}
+def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ()) -> Document:
+    """The plan and the outcome of an apply, from its last event; `error` is None on success.
+
+    `with_sql`: the migrations and seeds that are done.
+    """
+    sql = [
+        {"address": one.change.address, "seconds": round(one.seconds, 3), "steps": _event_value(one.steps)}
+        for one in with_sql
+    ]
+    planned = {"type": "apply", "plan": plan_document(plan), "sql": sql}
     if isinstance(last, ApplyFailed):
         return {**planned, **failure_document(last), "error": error_document(last.error)}
     return {**event_document(last), **planned, "error": None}

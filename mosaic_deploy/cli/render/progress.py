@@ -27,6 +27,7 @@ from mosaic_deploy.model.event import (
     Event,
     Noted,
     StepDone,
+    StillRunning,
     Verified,
     Waiting,
 )
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 3.0
+_RUNNING_INTERVAL = 10.0
+"""Seconds of silence before a log says that SQL is still running."""
 _MAX_FAILURES = 10
 """Failures shown as they happen; the error at the end lists all."""
 _RATE_WINDOW = 10.0
@@ -52,14 +55,15 @@ class EventDisplay(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None: ...
-    def show(self, event: Event) -> None: ...
+    def show(self, event: Event | StillRunning) -> None: ...
 
 
-def show_events(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyFailed:
+def make_display(color: bool | None) -> EventDisplay:
+    return ProgressBar(color) if is_live_terminal() else ProgressLines(color)
+
+
+def show_events(events: Iterator[Event], display: EventDisplay) -> ApplyDone | ApplyFailed:
     """Shows events as they come; returns the last one."""
-    display: AbstractContextManager[EventDisplay] = (
-        ProgressBar(color) if is_live_terminal() else ProgressLines(color)
-    )
     with display as shown:
         for event in events:
             if isinstance(event, ApplyDone | ApplyFailed):
@@ -80,7 +84,10 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | StillRunning) -> None:
+        if isinstance(event, StillRunning):
+            self._show_running(event)
+            return
         self._tally.add_event(event)
         if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
             self._write_line(f"  {event.change.address} done in {duration_text(event.seconds)}")
@@ -102,9 +109,23 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
             done = f"{self._tally.done:,} of {count_text(self._tally.total, 'change')}"
             self._write_line(f"  {', '.join([done, *self._tally.facts()])}")
 
+    def _show_running(self, event: StillRunning) -> None:
+        """At growing intervals, so that an hour doesn't fill the log."""
+        if time.monotonic() - self._last_output > max(_RUNNING_INTERVAL, event.seconds / 10):
+            self._write_line(f"  {running_text(event)}")
+
     def _write_line(self, line: str) -> None:
         self._last_output = time.monotonic()
         write_lines([line], self._color)
+
+
+def running_text(event: StillRunning) -> str:
+    """`0002_x.sql has been running for 12 s: building index, 45 %`."""
+    text = f"{event.file} has been running for {duration_text(round(event.seconds))}"
+    if event.phase is None:
+        return text
+    part = "" if event.fraction is None else f", {event.fraction:.0%}"
+    return f"{text}: {event.phase}{part}"
 
 
 def step_text(event: StepDone) -> str:
@@ -135,7 +156,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
     def __exit__(self, *trace: object) -> None:
         self._progress.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | StillRunning) -> None:
+        if isinstance(event, StillRunning):
+            self._show_running(event)
+            return
         self._tally.add_event(event)
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
@@ -158,6 +182,9 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._print(f"note: {event.note.message}")
         facts = ", ".join(self._tally.facts())
         self._progress.update(self._task, completed=self._tally.done, facts=facts)
+
+    def _show_running(self, event: StillRunning) -> None:
+        self._progress.update(self._task, description=running_text(event))
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False)

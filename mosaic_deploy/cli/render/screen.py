@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import PreparedPlan
     from mosaic_deploy.deploy.draft import DraftResult
     from mosaic_deploy.live.snapshot import LiveState
-    from mosaic_deploy.model.event import Event, Noted, SqlNotice, Waiting
+    from mosaic_deploy.model.event import Event, Noted, SqlNotice, StillRunning, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.migration_status import MigrationStatus
     from mosaic_deploy.model.plan import Plan
@@ -33,6 +33,7 @@ class View(Protocol):
     def nothing_to_do(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting | Noted) -> None: ...
     def hash_progress(self, done: int, total: int) -> None: ...
+    def still_running(self, event: StillRunning) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def validated(self, desired: Desired) -> None: ...
     def status(self, live: LiveState, pending: Plan | MosaicError) -> None: ...
@@ -123,6 +124,10 @@ class Screen:
 
         with copy_progress(self.color, what) as on_progress:
             yield on_progress
+
+    def still_running(self, event: StillRunning) -> None:
+        """SQL has been running for a while. Called by another thread, during `apply`."""
+        self.view.still_running(event)
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)

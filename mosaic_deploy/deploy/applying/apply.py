@@ -47,6 +47,7 @@ from mosaic_deploy.model.event import (
     ChangeStarted,
     Event,
     ProjectReady,
+    StillRunning,
     Waiting,
 )
 from mosaic_deploy.model.snapshot import Project
@@ -71,6 +72,8 @@ class ApplyOptions:
     """The commit of the project's repository, recorded in the deployment history."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
+    on_running: Callable[[StillRunning], None] | None = None
+    """Called by another thread, every few seconds while SQL runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,9 @@ def _run_under_lease(
     )
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim) as heartbeat:
-        yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
+        yield from _run_and_record(
+            Run(api, planned, project, claim, heartbeat, options.parallelism, options.on_running), job
+        )
 
 
 def _ensure_project(

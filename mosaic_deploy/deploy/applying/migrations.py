@@ -55,6 +55,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         run.project.id,
         run_session(run),
         single_transaction=bool(database and database.single_transaction),
+        on_running=run.on_running,
     )
     try:
         for committed in runner.run(steps):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -11,6 +11,7 @@ from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.ledger.lease import Heartbeat, lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -24,6 +25,8 @@ class Run:
     claim: LeaseRequest
     heartbeat: Heartbeat
     parallelism: int
+    on_running: Callable[[StillRunning], None] | None = None
+    """As in ApplyOptions."""
 
     @property
     def created(self) -> bool:

@@ -31,7 +31,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     if not file_steps:
         return
     by_version = {file_step.step.version: file_step for file_step in file_steps}
-    runner = Runner(run.api, run.project.id, run_session(run))
+    runner = Runner(run.api, run.project.id, run_session(run), on_running=run.on_running)
     began = time.monotonic()
     yield ChangeStarted(file_steps[0].change)
     try:

@@ -12,9 +12,10 @@ from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.database.outside_transaction import may_commit_partially, run_outside_transaction
+from mosaic_deploy.live.database.progress import reporting_progress
 from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.model.event import Noted, SqlNotice, Waiting
+from mosaic_deploy.model.event import Noted, SqlNotice, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
@@ -73,6 +74,8 @@ class Runner:
     session: SqlSession
     single_transaction: bool = False
     sleep: Callable[[float], None] = time.sleep
+    on_running: Callable[[StillRunning], None] | None = None
+    """Called by another thread, every few seconds during a long request."""
     commits_in_block: bool = field(default=True, init=False)
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
@@ -82,7 +85,7 @@ class Runner:
     """(version, number) of the steps that are sent as plain statements because a time limit ended their batch."""
 
     def __post_init__(self) -> None:
-        self.api = self.api.with_notices(self.reports.add_response)
+        self._silent_api, self.api = self.api, self.api.with_notices(self.reports.add_response)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
         """Yields groups of steps once they are committed, Waiting before a lock is tried for again, and notes.
@@ -92,7 +95,8 @@ class Runner:
         waiting = list(steps)
         attempt = 1
         while waiting:
-            done, failed = self._run_next_call(waiting)
+            with reporting_progress(self._silent_api, self.project, waiting[0].file, self.on_running):
+                done, failed = self._run_next_call(waiting)
             while self.pending_notes:
                 yield Noted(self.pending_notes.pop())
             if done:

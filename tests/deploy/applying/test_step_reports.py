@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import httpx
 import pytest
 
-from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone
+from mosaic_deploy.live.database import progress
+from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone, StillRunning
 
 # Each way that a migration is sent: many per request, one by one as plain statements, outside a transaction.
 CARRIERS = {"batch": {}, "plain": {"statement_timeout": "20s"}}
@@ -117,3 +119,23 @@ def test_an_endpoint_that_drops_notices_is_reported_once(site, api_over) -> None
     assert [e.note.code for e in events if isinstance(e, Noted) and e.note.code == "notices_dropped"] == [
         "notices_dropped"
     ]
+
+
+def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_REPORT", 0.1)
+    _migrations(site, {"1_t.sql": "create table t (id int);"})
+    site.apply()
+    _migrations(site, {"2_i.sql": "create index concurrently i on t (id);"})
+    reports: list[StillRunning] = []
+    planned, project = site.plan(), site.project_id
+    writer = threading.Thread(
+        target=site.api.sql,
+        args=(project, "do $$ begin insert into t values (1); perform pg_sleep(3); end $$"),
+    )
+    writer.start()
+    while not site.sql("select from pg_locks where relation = 't'::regclass and mode = 'RowExclusiveLock'"):
+        assert writer.is_alive()
+    assert isinstance(site.run(planned, on_running=reports.append)[-1], ApplyDone)
+    writer.join()
+    assert {report.file for report in reports} == {"2_i.sql"}
+    assert "waiting for writers before build" in {report.phase for report in reports}
