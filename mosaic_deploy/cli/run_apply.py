@@ -81,7 +81,7 @@ def plan_and_apply(
             )
         with heading("Apply"):
             # A reviewed plan is never replaced by a newer one.
-            events = _apply_events(session, planned, deploy_options)
+            events = _apply_events(screen, session, planned, deploy_options)
             events = (
                 raise_if_overtaken(events, last=last)
                 if deploy_options.saved_plan is None
@@ -118,7 +118,9 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
     return planned, already_applied or deploy_options.dry_run or not planned.has_work
 
 
-def _apply_events(session: Session, planned: PreparedPlan, deploy_options: DeployOptions) -> Iterator[Event]:
+def _apply_events(
+    screen: Screen, session: Session, planned: PreparedPlan, deploy_options: DeployOptions
+) -> Iterator[Event]:
     from mosaic_deploy import deploy
 
     options = deploy.ApplyOptions(
@@ -129,5 +131,6 @@ def _apply_events(session: Session, planned: PreparedPlan, deploy_options: Deplo
         processes=local_processes(),
         commit=read_commit(session.manifest.root),
         parallelism=deploy_options.plan_options.parallelism,
+        on_running=screen.still_running,
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

@@ -9,15 +9,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_location, timeout_text
+from mosaic_deploy.deploy.applying.migrations import failure_facts, timeout_text
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
-from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.hazard import Hazard
@@ -103,9 +104,6 @@ def _steps(draft: ParsedFile, version: str) -> Sequence[Step]:
 def _draft_failed(failure: StepFailed, draft: ParsedFile) -> DraftFailed:
     return DraftFailed(
         failure.message,
-        location=failure_location(failure, draft.file),
-        sqlstate=failure.sqlstate,
-        detail=failure.detail,
-        pg_hint=failure.hint,
+        **failure_facts(failure, draft),
         hint=f"correct {draft.file.relative_path} and save it again; the real database is unchanged",
     )

@@ -99,7 +99,11 @@ class ResponseInvalid(ApiError):
 
 
 class SqlFailed(ApiError):
-    """PostgreSQL rejected a statement. `position` counts characters from 1 in the query as sent."""
+    """PostgreSQL rejected a statement.
+
+    `position` counts characters from 1 in the query as sent; `context` are the functions and lines that led there,
+    `calls` the same as lines for people, `raw_notices` what PostgreSQL reported before, as the response has it.
+    """
 
     code = "sql_failed"
 
@@ -111,6 +115,8 @@ class SqlFailed(ApiError):
         detail: str | None = None,
         pg_hint: str | None = None,
         position: int | None = None,
+        context: str = "",
+        notices: object = None,
         **facts: Unpack[ApiErrorFields],
     ) -> None:
         super().__init__(message, **facts)
@@ -118,6 +124,9 @@ class SqlFailed(ApiError):
         self.detail = detail
         self.pg_hint = pg_hint
         self.position = position
+        self.context = context
+        self.raw_notices = notices
+        self.calls: tuple[str, ...] = ()
 
 
 class SqlNotReadOnly(MosaicError):

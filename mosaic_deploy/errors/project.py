@@ -69,7 +69,11 @@ class MigrationDiverged(MigrationError):
 
 
 class StatementFailed(MigrationError):
-    """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint."""
+    """PostgreSQL rejected a statement. Carries PostgreSQL's SQLSTATE, detail and hint.
+
+    `calls` are the functions and lines that led to the error, innermost first, as PostgreSQL describes them;
+    `notices` are what it reported before.
+    """
 
     code = "statement_failed"
 
@@ -80,12 +84,16 @@ class StatementFailed(MigrationError):
         sqlstate: str | None = None,
         detail: str | None = None,
         pg_hint: str | None = None,
+        calls: tuple[str, ...] = (),
+        notices: tuple[str, ...] = (),
         **facts: Unpack[ErrorFields],
     ) -> None:
         super().__init__(message, **facts)
         self.sqlstate = sqlstate
         self.detail = detail
         self.pg_hint = pg_hint
+        self.calls = calls
+        self.notices = notices
 
 
 class MigrationFailed(StatementFailed):

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.plan import Note
 from mosaic_deploy.model.snapshot import Project
+
+
+@dataclass(frozen=True, slots=True)
+class SqlNotice:
+    """What PostgreSQL reported while SQL ran: NOTICE, WARNING or INFO."""
+
+    severity: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step of a migration did: its seconds (None if unknown), rows by verb (`inserted`), and notices."""
+
+    seconds: float | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    notices: tuple[SqlNotice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +51,21 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class StillRunning:
+    """A request with SQL of `file` has been running for `seconds`.
+
+    `phase` is PostgreSQL's name of what it does for an index, VACUUM or CLUSTER, `fraction` the part of it that is done.
+    It comes while the stream of events waits, so not in it.
+    """
+
+    file: str
+    seconds: float
+    phase: str | None
+    fraction: float | None
+    type: ClassVar[str] = "still_running"
+
+
+@dataclass(frozen=True, slots=True)
 class HashProgress:
     """`done` of `total` bytes of a folder are hashed. The only event before the plan."""
 
@@ -47,11 +82,26 @@ class ChangeStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDone:
-    """The platform has confirmed the change. For objects, emitted before their row in the ledger is live."""
+    """The platform has confirmed the change. For objects, emitted before their row in the ledger is live.
+
+    `steps` has what each step did, for migrations and seeds.
+    """
 
     change: Change
     seconds: float
+    steps: tuple[StepReport, ...] = ()
     type: ClassVar[str] = "change_done"
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """Step `number` of a migration's `total` is committed; more follow."""
+
+    change: Change
+    number: int
+    total: int
+    seconds: float
+    type: ClassVar[str] = "step_done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +178,7 @@ Event = (
     | HashProgress
     | ChangeStarted
     | ChangeDone
+    | StepDone
     | ChangeFailed
     | BytesSent
     | ProjectReady

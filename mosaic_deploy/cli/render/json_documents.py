@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.change import Change
-from mosaic_deploy.model.event import ApplyFailed, Event
+from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 FORMAT = 1
 """The version of these documents; raised by changes that could break a reader."""
-_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "status", "request_id", "operation")
+_ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "calls", "notices", "status", "request_id", "operation")
 
 
 def stdout_needs_ascii() -> bool:
@@ -76,9 +76,11 @@ def lint_document(hazards: Sequence[Hazard], files: int) -> Document:
     return {"type": "lint", "files": files, "summary": summary}
 
 
-def event_document(event: Event) -> Document:
+def event_document(event: Event | StillRunning) -> Document:
     """An event's fields by name, with changes and errors as documents."""
     fields = {name: _event_value(getattr(event, name)) for name in event.__dataclass_fields__}
+    if not fields.get("steps", True):
+        del fields["steps"]  # a change without SQL
     return {"type": event.type, **fields}
 
 
@@ -94,7 +96,9 @@ def error_document(error: MosaicError) -> Document:
         "mutation_state": error.mutation_state,
         "next_actions": [asdict(action) for action in error.next_actions],
     }
-    facts = {name: getattr(error, name) for name in _ERROR_FIELDS if getattr(error, name, None) is not None}
+    facts = {
+        name: getattr(error, name) for name in _ERROR_FIELDS if getattr(error, name, None) not in (None, ())
+    }
     return {**document, **facts}
 
 
@@ -108,9 +112,16 @@ def failure_document(failed: ApplyFailed) -> Document:
     }
 
 
-def apply_document(plan: Plan, last: Event) -> Document:
-    """The plan and the outcome of an apply, from its last event; `error` is None on success."""
-    planned = {"type": "apply", "plan": plan_document(plan)}
+def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ()) -> Document:
+    """The plan and the outcome of an apply, from its last event; `error` is None on success.
+
+    `with_sql`: the migrations and seeds that are done.
+    """
+    sql = [
+        {"address": one.change.address, "seconds": round(one.seconds, 3), "steps": _event_value(one.steps)}
+        for one in with_sql
+    ]
+    planned = {"type": "apply", "plan": plan_document(plan), "sql": sql}
     if isinstance(last, ApplyFailed):
         return {**planned, **failure_document(last), "error": error_document(last.error)}
     return {**event_document(last), **planned, "error": None}
@@ -189,12 +200,12 @@ def _event_value(value: object) -> object:
             found: object = error_document(value)
         case _ if isinstance(value, Change):
             found = change_facts(value)
-        case Note() | Project():
+        case Note() | Project() | StepReport():
             found = asdict(value)
         case float():
             found = round(value, 3)
         case tuple():
-            found = list(value)
+            found = [_event_value(item) for item in value]
         case _:
             found = value
     return found

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,17 @@ from mosaic_deploy.cli.render.json_documents import (
 )
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, BytesSent, Event, HashProgress, Noted, Waiting
+from mosaic_deploy.model.event import (
+    ApplyDone,
+    ApplyFailed,
+    BytesSent,
+    ChangeDone,
+    Event,
+    HashProgress,
+    Noted,
+    StillRunning,
+    Waiting,
+)
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Plan
@@ -95,9 +104,16 @@ class JsonView(DocumentView):
     def hash_progress(self, done: int, total: int) -> None:
         """Not part of the document."""
 
+    def still_running(self, event: StillRunning) -> None:
+        """Not part of the document."""
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
-        last = deque(events, maxlen=1).pop()
-        self.write_document(apply_document(plan, last))
+        with_sql: list[ChangeDone] = []
+        for event in events:
+            last = event
+            if isinstance(event, ChangeDone) and event.steps:
+                with_sql.append(event)
+        self.write_document(apply_document(plan, last, with_sql))
         return last.error.exit_code if isinstance(last, ApplyFailed) else 0
 
     def lint(self, hazards: Sequence[Hazard], files: int) -> None:
@@ -134,6 +150,9 @@ class NdjsonView(DocumentView):
 
     def hash_progress(self, done: int, total: int) -> None:
         self.write_document(event_document(HashProgress(done, total)))
+
+    def still_running(self, event: StillRunning) -> None:
+        self.write_document(event_document(event))
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         code = 0

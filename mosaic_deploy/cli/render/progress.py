@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.text.notices import report_lines
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import (
@@ -25,6 +26,8 @@ from mosaic_deploy.model.event import (
     ChangeStarted,
     Event,
     Noted,
+    StepDone,
+    StillRunning,
     Verified,
     Waiting,
 )
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 3.0
+_RUNNING_INTERVAL = 10.0
+"""Seconds of silence before a log says that SQL is still running."""
 _MAX_FAILURES = 10
 """Failures shown as they happen; the error at the end lists all."""
 _RATE_WINDOW = 10.0
@@ -50,14 +55,15 @@ class EventDisplay(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None: ...
-    def show(self, event: Event) -> None: ...
+    def show(self, event: Event | StillRunning) -> None: ...
 
 
-def show_events(events: Iterator[Event], *, color: bool | None) -> ApplyDone | ApplyFailed:
+def make_display(color: bool | None) -> EventDisplay:
+    return ProgressBar(color) if is_live_terminal() else ProgressLines(color)
+
+
+def show_events(events: Iterator[Event], display: EventDisplay) -> ApplyDone | ApplyFailed:
     """Shows events as they come; returns the last one."""
-    display: AbstractContextManager[EventDisplay] = (
-        ProgressBar(color) if is_live_terminal() else ProgressLines(color)
-    )
     with display as shown:
         for event in events:
             if isinstance(event, ApplyDone | ApplyFailed):
@@ -78,10 +84,17 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | StillRunning) -> None:
+        if isinstance(event, StillRunning):
+            self._show_running(event)
+            return
         self._tally.add_event(event)
         if isinstance(event, ChangeDone) and not isinstance(event.change, Put | Delete):
             self._write_line(f"  {event.change.address} done in {duration_text(event.seconds)}")
+            for line in report_lines(event):
+                self._write_line(f"    {line}")
+        elif isinstance(event, StepDone):
+            self._write_line(f"  {step_text(event)}")
         elif isinstance(event, ChangeFailed):
             if self._tally.failed <= _MAX_FAILURES:
                 self._write_line(f"  {event.change.address} failed: {event.error.message}")
@@ -96,9 +109,28 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
             done = f"{self._tally.done:,} of {count_text(self._tally.total, 'change')}"
             self._write_line(f"  {', '.join([done, *self._tally.facts()])}")
 
+    def _show_running(self, event: StillRunning) -> None:
+        """At growing intervals, so that an hour doesn't fill the log."""
+        if time.monotonic() - self._last_output > max(_RUNNING_INTERVAL, event.seconds / 10):
+            self._write_line(f"  {running_text(event)}")
+
     def _write_line(self, line: str) -> None:
         self._last_output = time.monotonic()
         write_lines([line], self._color)
+
+
+def running_text(event: StillRunning) -> str:
+    """`0002_x.sql has been running for 12 s: building index, 45 %`."""
+    text = f"{event.file} has been running for {duration_text(round(event.seconds))}"
+    if event.phase is None:
+        return text
+    part = "" if event.fraction is None else f", {event.fraction:.0%}"
+    return f"{text}: {event.phase}{part}"
+
+
+def step_text(event: StepDone) -> str:
+    done = f"step {event.number} of {event.total} done in {duration_text(event.seconds)}"
+    return f"{event.change.address} {done}"
 
 
 def write_lines(lines: Iterable[str], color: bool | None) -> None:
@@ -124,7 +156,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
     def __exit__(self, *trace: object) -> None:
         self._progress.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event | StillRunning) -> None:
+        if isinstance(event, StillRunning):
+            self._show_running(event)
+            return
         self._tally.add_event(event)
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
@@ -133,6 +168,12 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         elif isinstance(event, Waiting):
             waited = duration_text(round(event.seconds))
             self._progress.update(self._task, description=f"waiting {event.reason} ({waited})")
+        elif isinstance(event, ChangeDone) and (lines := list(report_lines(event))):
+            self._print(f"{event.change.address} done in {duration_text(event.seconds)}")
+            for line in lines:
+                self._print(f"  {line}")
+        elif isinstance(event, StepDone):
+            self._progress.update(self._task, description=step_text(event))
         elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
@@ -141,6 +182,9 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._print(f"note: {event.note.message}")
         facts = ", ".join(self._tally.facts())
         self._progress.update(self._task, completed=self._tally.done, facts=facts)
+
+    def _show_running(self, event: StillRunning) -> None:
+        self._progress.update(self._task, description=running_text(event))
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, highlight=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.deploy import PreparedPlan
     from mosaic_deploy.deploy.draft import DraftResult
     from mosaic_deploy.live.snapshot import LiveState
-    from mosaic_deploy.model.event import Event, Noted, Waiting
+    from mosaic_deploy.model.event import Event, Noted, SqlNotice, StillRunning, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.migration_status import MigrationStatus
     from mosaic_deploy.model.plan import Plan
@@ -33,6 +33,7 @@ class View(Protocol):
     def nothing_to_do(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting | Noted) -> None: ...
     def hash_progress(self, done: int, total: int) -> None: ...
+    def still_running(self, event: StillRunning) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def validated(self, desired: Desired) -> None: ...
     def status(self, live: LiveState, pending: Plan | MosaicError) -> None: ...
@@ -123,6 +124,10 @@ class Screen:
 
         with copy_progress(self.color, what) as on_progress:
             yield on_progress
+
+    def still_running(self, event: StillRunning) -> None:
+        """SQL has been running for a while. Called by another thread, during `apply`."""
+        self.view.still_running(event)
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)
@@ -236,6 +241,13 @@ class Screen:
         """Text for a person on stderr, in every format."""
         width = output_width(sys.stderr)
         sys.stderr.writelines(f"{part}\n" for line in lines for part in wrap(line, width))
+
+    def sql_notices(self, notices: Iterable[SqlNotice]) -> None:
+        """What PostgreSQL reported while a query ran. JSON has it in the result."""
+        if self.format == "text":
+            from mosaic_deploy.cli.render.text.notices import notice_lines
+
+            self.print_notice(line for notice in notices for line in notice_lines(notice))
 
     def address_notice(self, notice: str) -> None:
         """Says that the embedded platform was started at other addresses than before, if `notice` does."""

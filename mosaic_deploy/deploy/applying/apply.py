@@ -140,7 +140,9 @@ def _run_under_lease(
     acquired_at = yield from acquire_lease(api, claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
-        yield from _run_and_record(Run(api, planned, project, claim, heartbeat, options.parallelism), job)
+        yield from _run_and_record(
+            Run(api, planned, project, claim, heartbeat, options.parallelism, options.on_running), job
+        )
 
 
 @contextmanager

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
+from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
-from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner, StepFailed
+from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
+from mosaic_deploy.model.event import (
+    ChangeDone,
+    ChangeStarted,
+    Event,
+    Noted,
+    StepDone,
+    StepReport,
+    Waiting,
+)
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
+from mosaic_deploy.sql.call_stack import Frame, locate_calls, parse_context
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
@@ -21,6 +33,9 @@ _ACTIVE_SQL_TRANSACTION = "25001"
 _CONSTRAINT_VIOLATION_CLASS = "23"
 _ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723"})
 """Duplicate database, schema, relation, column, object, function."""
+_NOTICES_DROPPED = (
+    "this platform doesn't return PostgreSQL's notices, so they and the numbers of rows aren't shown"
+)
 _EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
 
 
@@ -33,6 +48,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     steps = [step for change in changes for step in _steps(change, parsed[change.version])]
     by_version = {change.version: change for change in changes}
     began = time.monotonic()
+    reported: dict[str, list[StepReport]] = {}
     yield ChangeStarted(changes[0])
     database = run.planned.desired.manifest.database
     runner = Runner(
@@ -40,6 +56,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         run.project.id,
         run_session(run),
         single_transaction=bool(database and database.single_transaction),
+        on_running=run.on_running,
     )
     try:
         for committed in runner.run(steps):
@@ -48,14 +65,21 @@ def apply_migrations(run: Run) -> Iterator[Event]:
                 yield committed
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
-            finished = [by_version[step.version] for step in committed if step.number == step.units]
-            for change in finished:
-                yield ChangeDone(change, seconds / len(finished))
+            for step in committed:
+                reports = reported.setdefault(step.version, [])
+                reports.append(runner.reports.of((step.version, step.number), seconds / len(committed)))
+                change = by_version[step.version]
+                if step.number < step.units:
+                    yield StepDone(change, step.number, step.units, reports[-1].seconds or 0.0)
+                else:
+                    yield ChangeDone(change, sum(one.seconds or 0.0 for one in reports), tuple(reports))
+        if runner.reports.dropped:
+            yield Noted(Note("notices_dropped", _NOTICES_DROPPED, Severity.INFO))
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
         raise _migration_failed(
-            failure, parsed[change.version].file, first=not run.planned.live.snapshot.migrations
+            failure, parsed[change.version], first=not run.planned.live.snapshot.migrations
         ) from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])
@@ -92,9 +116,9 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
             )
 
 
-def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) -> MigrationFailed:
+def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -> MigrationFailed:
     """`first`: no migration was applied before, so existing objects come from elsewhere."""
-    where = failure_location(failure, file)
+    file = parsed.file
     step = failure.step
     outside = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
@@ -128,10 +152,7 @@ def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) 
         )
     return MigrationFailed(
         f"{failure.message} ({committed})",
-        location=where,
-        sqlstate=failure.sqlstate,
-        detail=failure.detail,
-        pg_hint=failure.hint,
+        **failure_facts(failure, parsed),
         mutation_state="unknown" if may_be_partial else "partial" if step.number > 1 else "none",
         hint=hint,
         next_actions=_outcome_actions(step) if may_be_partial else (),
@@ -170,12 +191,41 @@ def _outside_transaction_hint(step: Step) -> str:
     )
 
 
-def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
-    """The location of the error in `file`, as exactly as PostgreSQL reported it."""
+class FailureFacts(TypedDict):
+    """What PostgreSQL said about a failed statement, for the error."""
+
+    location: Location
+    sqlstate: str | None
+    detail: str | None
+    pg_hint: str | None
+    calls: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
+    """The error's facts. Its location is as exact as PostgreSQL reported it."""
+    frames = parse_context(failure.context)
+    return {
+        "location": _failure_location(failure, parsed, frames),
+        "sqlstate": failure.sqlstate,
+        "detail": failure.detail,
+        "pg_hint": failure.hint,
+        "calls": tuple(frame.text for frame in frames),
+        "notices": tuple(f"{notice.severity}: {notice.message}" for notice in failure.notices),
+    }
+
+
+def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[Frame]) -> Location:
+    file = parsed.file
     if not failure.statement:
         return Location(file.relative_path)
     statement = failure.step.unit.statements[failure.statement - 1]
-    position = failure.position
-    return statement_location(
-        file, statement, position - 1 if position else locate_error(statement.text, failure.message)
-    )
+    if failure.position:
+        return statement_location(file, statement, failure.position - 1)
+    if frames:
+        statements = [one for unit in parsed.units for one in unit.statements]
+        index = next((i for i, one in enumerate(statements) if one.offset == statement.offset), None)
+        stack = index is not None and locate_calls(statements, index, frames, failure.message)
+        if stack and stack.offset is not None:
+            return statement_location(file, statement, stack.offset - statement.offset)
+    return statement_location(file, statement, locate_error(statement.text, failure.message))

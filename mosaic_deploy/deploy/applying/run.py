@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -13,6 +13,7 @@ from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import NO_PROCESSES, LocalProcesses, lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -32,6 +33,8 @@ class ApplyOptions:
     """The commit of the project's repository, recorded in the deployment history."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
+    on_running: Callable[[StillRunning], None] | None = None
+    """Called by another thread, every few seconds while SQL runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Run:
     claim: LeaseRequest
     heartbeat: Heartbeat
     parallelism: int
+    on_running: Callable[[StillRunning], None] | None = None
+    """As in ApplyOptions."""
 
     @property
     def created(self) -> bool:

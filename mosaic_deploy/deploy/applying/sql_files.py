@@ -6,24 +6,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_location, run_session
+from mosaic_deploy.deploy.applying.migrations import failure_facts, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import MigrationFailed
-from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.database.failed_step import StepFailed
+from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
-from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
+from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.step import Purpose, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class FileStep:
-    """A change, the step that makes it, and the file for error locations."""
+    """A change, the step that makes it, and the parsed file for error locations."""
 
     change: Change
     step: Step
-    file: MigrationFile
+    parsed: ParsedFile
 
 
 def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
@@ -31,7 +32,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     if not file_steps:
         return
     by_version = {file_step.step.version: file_step for file_step in file_steps}
-    runner = Runner(run.api, run.project.id, run_session(run))
+    runner = Runner(run.api, run.project.id, run_session(run), on_running=run.on_running)
     began = time.monotonic()
     yield ChangeStarted(file_steps[0].change)
     try:
@@ -42,22 +43,16 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
             for step in done:
-                yield ChangeDone(by_version[step.version].change, seconds / len(done))
+                report = runner.reports.of((step.version, step.number), seconds / len(done))
+                yield ChangeDone(by_version[step.version].change, report.seconds or 0.0, (report,))
     except StepFailed as failure:
         file_step = by_version[failure.step.version]
         yield ChangeStarted(file_step.change)
-        raise _step_failed(failure, file_step.file) from None
-
-
-def _step_failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
-    return MigrationFailed(
-        f"{failure.message} (rolled back)",
-        location=failure_location(failure, file),
-        sqlstate=failure.sqlstate,
-        detail=failure.detail,
-        pg_hint=failure.hint,
-        hint=f"correct {file.relative_path} and run the same command again",
-    )
+        raise MigrationFailed(
+            f"{failure.message} (rolled back)",
+            **failure_facts(failure, file_step.parsed),
+            hint=f"correct {file_step.parsed.file.relative_path} and run the same command again",
+        ) from None
 
 
 _EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
@@ -84,4 +79,4 @@ def _file_step(change: RunSeed, parsed: ParsedFile) -> FileStep:
         purpose=Purpose.SEED,
         size=change.size,
     )
-    return FileStep(change, step, parsed.file)
+    return FileStep(change, step, parsed)

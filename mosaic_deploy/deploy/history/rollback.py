@@ -160,4 +160,4 @@ def _file_step(change: RollBackMigration, parsed: ParsedFile) -> FileStep:
         unit=parsed.units[0],
         purpose=Purpose.ROLLBACK,
     )
-    return FileStep(change, step, parsed.file)
+    return FileStep(change, step, parsed)

@@ -70,6 +70,7 @@ class Api:
         self.traffic = self._transport.traffic
         self.before_change: Callable[[], None] = lambda: None
         """Called before each attempt to change files or settings. Raises if the lease is lost, so nothing is sent."""
+        self._on_notices: Callable[[responses.Notices], None] = lambda _: None
 
     def __repr__(self) -> str:
         return f"Api({self.url!r})"
@@ -99,6 +100,12 @@ class Api:
         other._shares_transport = self._transport.is_injected
         if not self._transport.is_injected:
             other._transport = Transport(loopback=is_loopback(self.url), traffic=self.traffic)
+        return other
+
+    def with_notices(self, on_notices: Callable[[responses.Notices], None]) -> Api:
+        """This API, which also passes on the notices of each SQL response. It shares this API's connections."""
+        other = copy.copy(self)
+        other._on_notices = on_notices
         return other
 
     def __enter__(self) -> Api:
@@ -135,12 +142,19 @@ class Api:
         return self._call(operation, listed, project, filename, body, object_hook)
 
     def sql(self, project: str, query: str, *, idempotent: bool = True) -> list[responses.Row]:
-        """The rows of `query`. Also raises SqlFailed.
+        """The rows of `query`. As `run_sql`."""
+        return self.run_sql(project, query, idempotent=idempotent).rows
 
-        With `idempotent` it is sent again if the response is lost.
-        """
+    def run_sql(self, project: str, query: str, *, idempotent: bool = True) -> responses.SqlResult:
+        """The result of `query`. Also raises SqlFailed. With `idempotent` it is sent again if the response is lost."""
         operation = endpoints.RUN_SQL if idempotent else endpoints.RUN_SQL_NOT_IDEMPOTENT
-        return responses.parse_rows(self.call(operation, project=project, body={"query": query}))
+        try:
+            result = responses.parse_sql_result(self.call(operation, project=project, body={"query": query}))
+        except errors.SqlFailed as error:
+            self._on_notices(responses.parse_notices({"notices": error.raw_notices}))
+            raise
+        self._on_notices(result.notices)
+        return result
 
     def supports(self, operation: Operation) -> bool:
         """Whether the platform lists an optional operation. Looked up at most once a day."""

@@ -172,6 +172,8 @@ def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> erro
         detail=detail if detail != facts["message"] else None,
         pg_hint=_text(facts.get("hint")),
         position=int(position) if position.isdecimal() else None,
+        context=_text(facts.get("where") or facts.get("context")) or "",
+        notices=facts.get("notices"),
         **common,
     )
 

@@ -8,10 +8,42 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.model.snapshot import Project, StorageUsage
 
 Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
+
+
+Notices = tuple[SqlNotice, ...] | None
+"""None if the platform doesn't return notices, so they are lost."""
+
+
+class SqlResult(NamedTuple):
+    """A `/sql` response."""
+
+    rows: list[Row]
+    notices: Notices
+
+
+def parse_sql_result(payload: object) -> SqlResult:
+    """Rows and notices of a `/sql` response. Raises ResponseInvalid."""
+    return SqlResult(parse_rows(payload), parse_notices(payload))
+
+
+def parse_notices(payload: object) -> Notices:
+    """What PostgreSQL reported, under `notices` of a response or an error; objects or texts."""
+    found = payload.get("notices") if isinstance(payload, Mapping) else None
+    if not isinstance(found, list):
+        return None
+    return tuple(_parse_notice(item) for item in found)
+
+
+def _parse_notice(item: object) -> SqlNotice:
+    if not isinstance(item, Mapping):
+        return SqlNotice("NOTICE", str(item))
+    detail, hint = (str(item[key]) if item.get(key) else None for key in ("detail", "hint"))
+    return SqlNotice(str(item.get("severity") or "NOTICE"), str(item.get("message") or ""), detail, hint)
 
 
 def parse_rows(payload: object) -> list[Row]:

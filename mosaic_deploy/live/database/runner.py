@@ -6,20 +6,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mosaic_deploy.errors import ResponseInvalid, SqlFailed
+from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
+from mosaic_deploy.live.database.failed_step import (
+    StepFailed,
+    guess_place,
+    in_original_statements,
+    is_canceled,
+    may_get_lock_later,
+    step_failed,
+    step_key,
+    unknown_step_error,
+    wraps_in_transaction,
+)
 from mosaic_deploy.live.database.names import qualify_names
-from mosaic_deploy.live.database.outside_transaction import may_commit_partially, run_outside_transaction
+from mosaic_deploy.live.database.outside_transaction import run_outside_transaction
+from mosaic_deploy.live.database.progress import reporting_progress
+from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.model.event import Noted, Waiting
+from mosaic_deploy.model.event import Noted, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
-    guess_failed_statement,
     needs_plain,
     refuses_subtransaction,
 )
@@ -32,29 +44,10 @@ MAX_TEXT_PER_CALL = 512 * 1024
 """Limits of a request: steps, and characters of SQL. A larger step is sent alone."""
 MAX_LOCK_ATTEMPTS = 6
 """Attempts of a step that doesn't get a lock within `lock_timeout`, with growing pauses."""
-LOCK_NOT_AVAILABLE = "55P03"
-_QUERY_CANCELED = "57014"
-_INVALID_TERMINATION = "2D000"
 _TIMEOUT_IGNORED = (
     "database.statement_timeout is ignored, because this SQL endpoint accepts one statement per request; "
     "the platform's own limit applies"
 )
-
-
-@dataclass
-class StepFailed(Exception):
-    """PostgreSQL rejected a step. `statement` is its number in the step, from 1; 0 if unknown.
-
-    `position` is a character of that statement, from 1; None if PostgreSQL didn't report it.
-    """
-
-    step: Step
-    statement: int
-    sqlstate: str | None
-    message: str
-    detail: str | None = None
-    hint: str | None = None
-    position: int | None = None
 
 
 @dataclass
@@ -69,12 +62,18 @@ class Runner:
     session: SqlSession
     single_transaction: bool = False
     sleep: Callable[[float], None] = time.sleep
+    on_running: Callable[[StillRunning], None] | None = None
+    """Called by another thread, every few seconds during a long request."""
     commits_in_block: bool = field(default=True, init=False)
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
     pending_notes: list[Note] = field(default_factory=list, init=False)
+    reports: StepReports = field(default_factory=StepReports, init=False)
     _plainly: set[tuple[str, int]] = field(default_factory=set, init=False)
     """(version, number) of the steps that are sent as plain statements because a time limit ended their batch."""
+
+    def __post_init__(self) -> None:
+        self._silent_api, self.api = self.api, self.api.with_notices(self.reports.add_response)
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
         """Yields groups of steps once they are committed, Waiting before a lock is tried for again, and notes.
@@ -84,15 +83,18 @@ class Runner:
         waiting = list(steps)
         attempt = 1
         while waiting:
-            done, failed = self._run_next_call(waiting)
+            with reporting_progress(self._silent_api, self.project, waiting[0].file, self.on_running):
+                done, failed = self._run_next_call(waiting)
             while self.pending_notes:
                 yield Noted(self.pending_notes.pop())
             if done:
                 yield done
                 attempt = 1
-            if failed and (attempt == MAX_LOCK_ATTEMPTS or not _may_get_lock_later(failed)):
+            if failed and (attempt == MAX_LOCK_ATTEMPTS or not may_get_lock_later(failed)):
+                failed.notices = self.reports.take_unclaimed()
                 raise failed
             if failed:
+                self.reports.take_unclaimed()
                 pause = backoff(attempt + 1)
                 yield Waiting(f"for a table lock that {failed.step.file} needs", pause)
                 self.sleep(pause)
@@ -113,8 +115,8 @@ class Runner:
             self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
         except SqlFailed as error:
             failure = parse_failure(error.message)
-            if self.multi_statement and _is_canceled(error, failure):
-                self._plainly.update(map(_key, steps))
+            if self.multi_statement and is_canceled(error, failure):
+                self._plainly.update(map(step_key, steps))
                 return (), None
             return (), self._find_failed_step(steps, error, failure)[1]
         return tuple(steps), None
@@ -123,7 +125,7 @@ class Runner:
         return (
             step.unit.execution_mode is ExecutionMode.BATCH
             and not needs_plain(step.unit, self.session)
-            and _key(step) not in self._plainly
+            and step_key(step) not in self._plainly
         )
 
     def _next_group(self, waiting: Sequence[Step]) -> list[Step]:
@@ -149,10 +151,10 @@ class Runner:
             self.api.sql(self.project, compile_batch(group, self.session, commit=self.commits_in_block))
         except SqlFailed as error:
             failure = parse_failure(error.message)
-            if failure is None and _wraps_in_transaction(error) and self.commits_in_block:
+            if failure is None and wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
-            if _is_canceled(error, failure):
+            if is_canceled(error, failure):
                 return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
@@ -166,7 +168,7 @@ class Runner:
         """
         done, failed = self._find_failed_step(group, error, failure) if failure else ((), None)
         if self.multi_statement:
-            self._plainly.update([_key(failed.step)] if failed else map(_key, group))
+            self._plainly.update([step_key(failed.step)] if failed else map(step_key, group))
             return done, None
         if not failed:
             raise error
@@ -181,13 +183,13 @@ class Runner:
             raise lease_lost_error()
         if failure.code == RESEND:
             return (), None
-        index = next((i for i, s in enumerate(group) if _key(s) == (failure.version, failure.unit)), None)
+        index = next((i for i, s in enumerate(group) if step_key(s) == (failure.version, failure.unit)), None)
         if index is None or not 0 <= failure.statement <= len(group[index].unit.statements):
-            raise _unknown_step_error(failure)
+            raise unknown_step_error(failure)
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
-        return committed, StepFailed(step, failure.statement, *facts)
+        return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
         if step.unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
@@ -197,7 +199,7 @@ class Runner:
             run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
         except SqlFailed as error:
             position = qualified.original_offset((error.position or 1) - 1)
-            return (), _step_failed(error, StatementPosition(step, 1, position))
+            return (), step_failed(error, StatementPosition(step, 1, position))
         return (step,), None
 
     def _run_plain(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
@@ -216,8 +218,8 @@ class Runner:
             if MULTIPLE_COMMANDS_ERROR in error.message:
                 self._disable_multi_statement()
                 return (), None
-            return (), _step_failed(
-                error, compiled.position_of(error.position) or _guess_place(compiled.positions, error, steps)
+            return (), step_failed(
+                error, compiled.position_of(error.position) or guess_place(compiled.positions, error, steps)
             )
         return tuple(steps), None
 
@@ -239,68 +241,12 @@ class Runner:
         except SqlFailed as error:
             failure = parse_failure(error.message)
             if failure:
-                return (), _in_original_statements(
-                    self._find_failed_step(rewritten, error, failure)[1], steps
-                )
+                return (), in_original_statements(self._find_failed_step(rewritten, error, failure)[1], steps)
             bare = [
                 StatementPosition(step, number, 0)
                 for step in rewritten
                 for number, statement in enumerate(step.unit.statements, 1)
                 if refuses_subtransaction(statement, step.unit)
             ]
-            return (), _in_original_statements(
-                _step_failed(error, _guess_place(bare, error, rewritten)), steps
-            )
+            return (), in_original_statements(step_failed(error, guess_place(bare, error, rewritten)), steps)
         return tuple(steps), None
-
-
-def _guess_place(
-    bare: Sequence[StatementPosition], error: SqlFailed, steps: Sequence[Step]
-) -> StatementPosition:
-    return guess_failed_statement(bare, error.sqlstate, error.message) or StatementPosition(steps[0], 0, 0)
-
-
-def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) -> StepFailed | None:
-    """A failure of a rewritten unit, with the file's own statement: the one that begins at the same offset."""
-    if failed is None:
-        return None
-    step = next(s for s in steps if _key(s) == _key(failed.step))
-    if not failed.statement:
-        return replace(failed, step=step)
-    offset = failed.step.unit.statements[failed.statement - 1].offset
-    offsets = [statement.offset for statement in step.unit.statements]
-    return replace(failed, step=step, statement=offsets.index(offset) + 1)
-
-
-def _unknown_step_error(failure: Failure) -> ResponseInvalid:
-    return ResponseInvalid(
-        f"the SQL endpoint's error is about statement {failure.statement} of step {failure.unit} of version "
-        f"{failure.version or '?'}, which this request didn't have: {failure.message or failure.code}",
-        mutation_state="unknown",
-    )
-
-
-def _is_canceled(error: SqlFailed, failure: Failure | None) -> bool:
-    """Whether a time limit ended the call, or somebody cancelled it."""
-    return _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
-
-
-def _key(step: Step) -> tuple[str, int]:
-    return step.version, step.number
-
-
-def _may_get_lock_later(failed: StepFailed) -> bool:
-    """Whether the step didn't get a lock and has left nothing, so it can be run again."""
-    outside = failed.step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-    return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
-
-
-def _wraps_in_transaction(error: SqlFailed) -> bool:
-    """Whether the endpoint runs each request in a transaction, so a DO block can't commit."""
-    return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
-
-
-def _step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:
-    facts = (error.sqlstate, error.message, error.detail, error.pg_hint)
-    position = place.offset + 1 if place.offset else None
-    return StepFailed(place.step, place.statement, *facts, position=position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -18,7 +19,6 @@ from mosaic_deploy.platform.projects import drafts
 from mosaic_deploy.platform.projects.projects import find_running_project
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import execute
-from mosaic_deploy.platform.sql.rows import Rows
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:
@@ -30,7 +30,8 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     project = await find_running_project(platform, request)
     database = await drafts.target_database(platform, project, request)
     work = _run(platform, project, database, query, params)
-    rows = await (work if platform.sql_modes.finishing else _cancel_on_disconnect(request, work))
+    result = await (work if platform.sql_modes.finishing else _cancel_on_disconnect(request, work))
+    rows, notices = result.rows, result.notices
     row_chunks = [
         piece for index, chunk in enumerate(rows.chunks) for piece in ((b",", chunk) if index else (chunk,))
     ]
@@ -40,19 +41,23 @@ async def run_sql(platform: Platform, request: Request) -> Response:
         *row_chunks,
         b'],"rows":[',
         *row_chunks,
-        b'],"row_count":%d}' % rows.count,
+        b'],"row_count":%d,"notices":' % rows.count,
+        json.dumps(notices.kept).encode(),
+        b',"notices_omitted":%d}' % notices.omitted,
     ]
     return JsonChunksResponse(chunks)
 
 
-async def _run(platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None) -> Rows:
+async def _run(
+    platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None
+) -> execute.SqlResult:
     async with platform.sessions.session(project["id"], project["database_password"], name) as session:
         return await execute.run(session, query, params, platform.sql_modes)
 
 
-async def _cancel_on_disconnect(request: Request, work: Any) -> Rows:
+async def _cancel_on_disconnect(request: Request, work: Any) -> execute.SqlResult:
     """The result of `work`. If the client disconnects first, `work` and its statement in PostgreSQL are cancelled."""
-    running: asyncio.Task[Rows] = asyncio.ensure_future(work)
+    running: asyncio.Task[execute.SqlResult] = asyncio.ensure_future(work)
     disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait({running, disconnected}, return_when=asyncio.FIRST_COMPLETED)

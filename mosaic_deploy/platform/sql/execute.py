@@ -1,4 +1,4 @@
-"""Runs the statements of one SQL call; returns the last one's rows and translates PostgreSQL's errors."""
+"""Runs the statements of one SQL call; returns the last one's rows and the notices, and translates PostgreSQL's errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session
 from mosaic_deploy.platform.sql import row_stream
 from mosaic_deploy.platform.sql.modes import SqlModes
+from mosaic_deploy.platform.sql.notices import Notices, collected
 from mosaic_deploy.platform.sql.rows import Rows
 from mosaic_deploy.platform.sql.values import (
     BUILTIN_ARRAYS,
@@ -36,24 +37,40 @@ class CallLimits:
     seconds: float = 600.0
 
 
+@dataclass(frozen=True)
+class SqlResult:
+    """The last statement's rows, and what PostgreSQL reported during the call."""
+
+    rows: Rows
+    notices: Notices
+
+
+_LEFT_OPEN = "the call began a transaction and didn't end it, so it was rolled back"
+
+
 async def run(
     session: Session,
     query: str,
     params: list[Any] | None,
     modes: SqlModes,
     limits: CallLimits | None = None,
-) -> Rows:
-    """Run one call's statements and return the last one's rows; raises Fault for errors.
+) -> SqlResult:
+    """Run one call's statements; raises Fault for errors.
 
     Without `params` the query may have several statements; with them only one, which uses `$1`, `$2` and so on.
     """
     limits = limits or CallLimits()
     call = _Call(session, limits)
+    notices = Notices()
     try:
         async with _call_timeout(limits.seconds):
-            return await call.run(query.encode(), params, modes)
+            with collected(session, notices):
+                rows = await call.run(query.encode(), params, modes)
+            if session.pgconn.transaction_status == TransactionStatus.INTRANS:
+                notices.warn(_LEFT_OPEN)
+            return SqlResult(rows, notices)
     except psycopg.Error as error:
-        raise _sql_fault(error, call.completed) from error
+        raise _sql_fault(error, call.completed, notices) from error
     except row_stream.ResultTooLarge as error:
         await session.close()
         raise _too_large(limits) from error
@@ -173,7 +190,7 @@ def _too_large(limits: CallLimits) -> Fault:
     return Fault(413, "result_too_large", message)
 
 
-def _sql_fault(error: psycopg.Error, completed: int) -> Fault:
+def _sql_fault(error: psycopg.Error, completed: int, notices: Notices) -> Fault:
     diagnosis = error.diag
     # FATAL ends the session, whatever the SQLSTATE: PostgreSQL stopped, crashed or terminated the connection.
     session_ended = diagnosis.severity_nonlocalized in ("FATAL", "PANIC")
@@ -193,5 +210,6 @@ def _sql_fault(error: psycopg.Error, completed: int) -> Fault:
         "table": diagnosis.table_name,
         "column": diagnosis.column_name,
         "constraint": diagnosis.constraint_name,
+        "notices": notices.kept,
     }
     return Fault(400, "sql_error", diagnosis.message_primary or str(error), details=details)

@@ -11,7 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, raise_with_facts_sql, reraise_handler_sql
+from mosaic_deploy.sql.execution.failure import (
+    HANDLER_VARIABLES,
+    LEASE_LOST,
+    RESEND,
+    raise_with_facts_sql,
+    reraise_handler_sql,
+)
 from mosaic_deploy.sql.execution.own_session import (
     BEGIN_SESSION,
     DECLARE_OWN,
@@ -26,6 +32,7 @@ from mosaic_deploy.sql.execution.records import (
     lease_check_sql,
     record_sql,
 )
+from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
@@ -51,8 +58,9 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{BEGIN_SESSION}{local_settings_sql([*session.timeouts])}  step := 0;
+{BEGIN_SESSION}{local_settings_sql([*session.timeouts])}{_BEGIN_REPORT}  step := 0;
 {settings}{_execute_loop(steps)}{checked}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+    {_REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}
   END LOOP;
@@ -83,6 +91,7 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         "done": f"SELECT {done_condition(step)}",
         "sql": [statement.text for statement in step.unit.statements],
         "record": record_sql(step, session),
+        **({"verbs": verbs} if any(verbs := [verb_of(one) for one in step.unit.statements]) else {}),
         **({"session": list(settings)} if (settings := step.unit.session.statements) else {}),
         **({"leave": list(left)} if (left := leftovers(step.unit.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
@@ -91,10 +100,14 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
 
 # A loop over data instead of code per step: PL/pgSQL keeps a plan for every statement in the code, and each DDL
 # statement walks all of them (300 steps took three times as long as three calls with 100).
-_DECLARATIONS = """  one pg_catalog.jsonb; finished boolean; step int; sql text;
-  code text; message text; detail text; hint text;
+_DECLARATIONS = (
+    """  one pg_catalog.jsonb; finished boolean; step int; sql text;
+  began pg_catalog.timestamptz; verbs text[]; """
+    + f"{HANDLER_VARIABLES}{REPORT_VARIABLES}"
+    + """
   frozen boolean := pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed';
 """
+)
 _STEP_FACTS = (
     "'version', one OPERATOR(pg_catalog.->>) 'version', "
     "'unit', (one OPERATOR(pg_catalog.->>) 'unit')::pg_catalog.int4"
@@ -111,19 +124,30 @@ _RESEND_AFTER_WAITING = f"""  IF frozen AND NOT pg_catalog.pg_try_advisory_xact_
   END IF;
 """
 _RERAISE = reraise_handler_sql(f"{_STEP_FACTS}, 'statement', step")
+_BEGIN_REPORT = """  began := pg_catalog.clock_timestamp(); counts := '{}';
+  verbs := ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'verbs'));
+"""
+_COUNT_ROWS = f"IF verbs[step] OPERATOR(pg_catalog.<>) '' THEN {count_rows_sql('verbs[step]')} END IF;"
+_REPORT = report_sql(
+    f"{_STEP_FACTS}, 'rows', counts, "
+    "'seconds', EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)"
+)
 _FOR_EACH_STATEMENT = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
       step := step OPERATOR(pg_catalog.+) 1;
 """
 _LOOP = f"""    BEGIN
 {_FOR_EACH_STATEMENT}      EXECUTE sql;
+      {_COUNT_ROWS}
     END LOOP;
     {_RERAISE}    END;
 """
 _LOOP_WITH_BARE = f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_catalog.->) 'bare') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step), false) THEN
         EXECUTE sql;
+        {_COUNT_ROWS}
       ELSE
         BEGIN
         EXECUTE sql;
+        {_COUNT_ROWS}
         {_RERAISE}        END;
       END IF;
     END LOOP;

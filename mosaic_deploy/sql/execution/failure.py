@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.quote import literal
@@ -21,7 +21,7 @@ STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 INDEX_MISSING = "index_missing"
 MARKER = "mosaic-deploy:"
-_SPLIT_MARKER = "'mosaic-', 'deploy:'"
+SPLIT_MARKER = "'mosaic-', 'deploy:'"
 """MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
 
 
@@ -37,6 +37,13 @@ class Failure:
     message: str = ""
     detail: str | None = None
     hint: str | None = None
+    context: str = ""
+    """The calls inside the statement that led to the error, as PostgreSQL describes them."""
+
+
+HANDLER_VARIABLES = "code text; message text; detail text; hint text; context text; "
+_MAX_CONTEXT = 10_000
+"""Characters of a context, which quotes whole statements."""
 
 
 def raise_sql(code: str, step: Step) -> str:
@@ -47,28 +54,28 @@ def raise_sql(code: str, step: Step) -> str:
 
 def raise_with_facts_sql(facts: str) -> str:
     """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""
-    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({_SPLIT_MARKER}, {facts});"
+    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, {facts});"
 
 
 def reraise_handler_sql(which: str) -> str:
     """An exception handler that raises the same error, marked. `which` are arguments for json_build_object.
 
-    Requires text variables `code`, `message`, `detail` and `hint`. OTHERS alone doesn't catch cancelled statements
-    (statement_timeout) and failed ASSERTs.
+    Requires HANDLER_VARIABLES. OTHERS alone doesn't catch cancelled statements (statement_timeout) and failed ASSERTs.
     """
     return f"""EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
       GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({_SPLIT_MARKER},
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
+      RAISE EXCEPTION USING ERRCODE = code, MESSAGE = pg_catalog.concat({SPLIT_MARKER},
         pg_catalog.json_build_object('code', '{STATEMENT_FAILED}', {which},
-        'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint)::text);
+        'sqlstate', code, 'message', message, 'detail', detail, 'hint', hint,
+        'context', pg_catalog.left(context, {_MAX_CONTEXT}))::text);
 """
 
 
 _MARKER_PATTERN = re.compile(re.escape(MARKER) + r"(?=\{)")
 _REQUIRED_KEYS = {"code", "version", "unit"}
 _TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("code", "version", "message"), str),
+    **dict.fromkeys(("code", "version", "message", "context"), str),
     **dict.fromkeys(("unit", "statement"), int),
     **dict.fromkeys(("sqlstate", "detail", "hint"), (str, type(None))),
 }
@@ -82,7 +89,7 @@ def parse_failure(message: str) -> Failure | None:
         except ValueError:
             continue
         if _is_failure(facts):
-            return Failure(**facts)
+            return replace(Failure(**facts), context=_inner_context(str(facts.get("context") or "")))
     return None
 
 
@@ -91,3 +98,8 @@ def _is_failure(facts: dict[str, object]) -> bool:
     return _REQUIRED_KEYS <= facts.keys() <= _TYPES.keys() and all(
         isinstance(value, _TYPES[name]) and not isinstance(value, bool) for name, value in facts.items()
     )
+
+
+def _inner_context(context: str) -> str:
+    """The context without its last line, our own block, unless it was cut off before that."""
+    return context if len(context) == _MAX_CONTEXT else context.rpartition("\n")[0]

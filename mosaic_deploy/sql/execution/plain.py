@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mosaic_deploy.sql.execution.failure import reraise_handler_sql
+from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
 from mosaic_deploy.sql.execution.own_session import BEGIN_SESSION, DECLARE_OWN, KEEP_OWN, RESTORE_OWN
 from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
+from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.execution.transactions import not_executable_reason
@@ -70,6 +71,8 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         compiled.add(*leftovers(step.unit.statements))
         compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{RESTORE_OWN}END\n", "mosaic_restore"))
         compiled.add(record_sql(step, session))
+    if len(steps) == 1:
+        compiled.add(_do_block(f"BEGIN {_seconds_sql(steps[0])} END", "mosaic_report"))
     compiled.add("COMMIT")
     return compiled
 
@@ -82,6 +85,14 @@ def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:
     else:
         resets = any(one.name == ALL_SETTINGS for one in assignments(statement))
         compiled.add(_traced_do_block(rewritten.text, step, number, resets=resets))
+
+
+def _seconds_sql(step: Step) -> str:
+    """PL/pgSQL that reports the seconds since the request arrived."""
+    since = "EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp())"
+    return report_sql(
+        f"'version', '{step.version}', 'unit', {step.number}, 'rows', '{{}}'::pg_catalog.json, 'seconds', {since}"
+    )
 
 
 def _do_block(body: str, tag: str) -> str:
@@ -123,11 +134,15 @@ def _statement_at(place: StatementPosition) -> Statement:
 
 def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False) -> str:
     """A statement in a DO block that reports its number on failure; `resets`: it is RESET ALL."""
-    which = f"'version', '{step.version}', 'unit', {step.number}, 'statement', {number}"
-    body = f"""DECLARE code text; message text; detail text; hint text;
+    which = f"'version', '{step.version}', 'unit', {step.number}"
+    verb = verb_of(step.unit.statements[number - 1]) if number else ""
+    counted = f"    {count_rows_sql(literal(verb))}\n" if verb else ""
+    report = report_sql(f"{which}, 'rows', counts") if verb else ""
+    body = f"""DECLARE {HANDLER_VARIABLES}{REPORT_VARIABLES if verb else ""}
 {DECLARE_OWN if resets else ""}BEGIN
     EXECUTE {dollar_quote(text, "mosaic_sql")};
-{KEEP_OWN if resets else ""}    {reraise_handler_sql(which)}END
+{counted}    {report}
+{KEEP_OWN if resets else ""}    {reraise_handler_sql(f"{which}, 'statement', {number}")}END
 """
     return _do_block(body, "mosaic_one")
 

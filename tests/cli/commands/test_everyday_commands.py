@@ -88,6 +88,40 @@ def test_sql_errors_have_a_location(run, deployed: Path, mode, query: str, line,
         assert f"      | {' ' * (column - 1)}^\n" in failed.stderr
 
 
+def test_sql_shows_what_postgresql_reports(run, deployed: Path) -> None:
+    query = "do $$ begin raise notice 'one'; raise warning 'two' using hint = 'do'; end $$; select 1 as a"
+    ended = run("sql", *HERE, "--csv", query)
+    assert (ended.stdout, ended.stderr) == ("a\n1\n", "NOTICE: one\nWARNING: two\n  hint: do\n")
+    notices = _json(run("sql", *HERE, "-o", "json", query))["notices"]
+    assert [(one["severity"], one["message"], one["hint"]) for one in notices] == [
+        ("NOTICE", "one", None),
+        ("WARNING", "two", "do"),
+    ]
+
+
+def test_sql_errors_in_a_body_have_its_line(run, deployed: Path) -> None:
+    body = "do $$\nbegin\n  perform 1;\n  insert into nothing\n    values (1);\nend $$;"
+    (deployed / "q.sql").write_text(body)
+    failed = run("sql", *HERE, "-f", "q.sql")
+    assert "error[sql_failed]: q.sql:4:15: " in failed.stderr
+    assert "  in: PL/pgSQL function inline_code_block line 4 at SQL statement\n" in failed.stderr
+    error = json.loads(run("sql", *HERE, "-f", "q.sql", "-o", "json").stdout)["error"]
+    assert error["calls"] == ["PL/pgSQL function inline_code_block line 4 at SQL statement"]
+
+
+def test_sql_refuses_a_transaction_that_is_not_ended(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "begin;\ncreate table z (i int)")
+    assert failed.returncode == 1
+    assert "error[sql_invalid]: query:1:1: this transaction is never committed" in failed.stderr
+    assert _json(run("sql", *HERE, "-o", "json", "select to_regclass('z') as z"))["rows"] == [{"z": None}]
+    assert run("sql", *HERE, "begin; create table z (i int); commit").returncode == 0
+
+
+def test_sql_says_that_session_state_does_not_last(run, deployed: Path) -> None:
+    ended = run("sql", *HERE, "set work_mem = '64MB'")
+    assert (ended.returncode, "note: this has no lasting effect" in ended.stderr) == (0, True)
+
+
 def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
     failed = run("sql", *HERE, "select 1;\nselec 2")
     assert "error[sql_failed]: query:2:1: " in failed.stderr

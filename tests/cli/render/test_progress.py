@@ -22,6 +22,7 @@ from mosaic_deploy.model.event import (
     ChangeDone,
     ChangeFailed,
     ChangeStarted,
+    StillRunning,
 )
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -211,5 +212,15 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     done = ChangeDone(CreateProject("shop"), 0.25)
     last = ApplyDone(Project("p", "p"), (), 1, 0, 1.0)
-    assert progress.show_events(iter((done, last)), color=None) is last
+    assert progress.show_events(iter((done, last)), progress.make_display(None)) is last
     assert terminal.getvalue() == "  project:shop done in 250 ms\n"
+
+
+def test_running_sql_is_described() -> None:
+    assert progress.running_text(
+        StillRunning("sql/2_i.sql", 12.3, "building index: scanning table", 0.456)
+    ) == ("sql/2_i.sql has been running for 12 s: building index: scanning table, 46%")
+    assert (
+        progress.running_text(StillRunning("a.sql", 61.0, None, None))
+        == "a.sql has been running for 1 min 1 s"
+    )

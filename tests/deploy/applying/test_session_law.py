@@ -22,7 +22,8 @@ from started_platform import RunningPlatform, create_project
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.database.failed_step import StepFailed
+from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.live.ledger.tables import install_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units

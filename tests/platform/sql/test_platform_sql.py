@@ -17,7 +17,14 @@ def test_results_of_statements_with_and_without_rows(api, project) -> None:
     assert api.sql(project_id, "INSERT INTO t VALUES (1, 'a'), (2, NULL)") == [{"result": "INSERT 0 2"}]
     response = api.post(f"/{project_id}/sql", json={"query": "SELECT * FROM t ORDER BY id"}).json()
     rows = [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
-    assert response == {"success": True, "data": rows, "rows": rows, "row_count": 2}
+    assert response == {
+        "success": True,
+        "data": rows,
+        "rows": rows,
+        "row_count": 2,
+        "notices": [],
+        "notices_omitted": 0,
+    }
     assert api.sql(project_id, "SELECT * FROM t WHERE false") == []
     assert api.sql(project_id, "UPDATE t SET name = 'b' RETURNING id") == [{"id": 1}, {"id": 2}]
     assert api.sql(project_id, "SELECT 1 AS a; SELECT 2 AS b; DELETE FROM t") == [{"result": "DELETE 2"}]
@@ -195,3 +202,47 @@ def test_uuid_ossp_generated_values(api, project) -> None:
     assert abs((value.time - 0x01B21DD213814000) / 1e7 - time.time()) < 60
     assert value.node >> 40 & 1
     assert len({uuid.UUID(row["one"]).node for row in rows}) == 1
+
+
+def test_notices_are_returned_in_order(api, project) -> None:
+    query = """CREATE TABLE IF NOT EXISTS n (id int); CREATE TABLE IF NOT EXISTS n (id int);
+        DO $$ BEGIN RAISE NOTICE 'häß %', 1; RAISE WARNING 'w' USING HINT = 'do', DETAIL = 'd', ERRCODE = '01ABC';
+        RAISE LOG 'not for users'; END $$; SELECT 1 AS a"""
+    response = api.post(f"/{project()}/sql", json={"query": query}).json()
+    assert response["rows"] == [{"a": 1}]
+    first, second, third = response["notices"]
+    assert (first["severity"], first["message"]) == ("NOTICE", 'relation "n" already exists, skipping')
+    assert second == {
+        "severity": "NOTICE",
+        "message": "häß 1",
+        "sqlstate": "00000",
+        "detail": None,
+        "hint": None,
+        "where": "PL/pgSQL function inline_code_block line 1 at RAISE",
+    }
+    assert [third[key] for key in ("severity", "message", "sqlstate", "detail", "hint")] == [
+        *("WARNING", "w", "01ABC", "d", "do")
+    ]
+
+
+def test_notices_before_an_error_are_in_the_error(api, project) -> None:
+    query = "DO $$ BEGIN RAISE NOTICE 'so far'; PERFORM 1/0; END $$"
+    error = api.post(f"/{project()}/sql", json={"query": query}).json()["error"]
+    assert (error["sqlstate"], [one["message"] for one in error["notices"]]) == ("22012", ["so far"])
+
+
+def test_many_notices_are_counted(api, project) -> None:
+    query = "DO $$ BEGIN FOR i IN 1 .. 1500 LOOP RAISE NOTICE '%', i; END LOOP; END $$"
+    response = api.post(f"/{project()}/sql", json={"query": query}).json()
+    assert [one["message"] for one in response["notices"]] == [str(i) for i in range(1, 1001)]
+    assert response["notices_omitted"] == 500
+
+
+def test_a_transaction_that_is_left_open_is_reported(api, project) -> None:
+    project_id = project()
+    response = api.post(f"/{project_id}/sql", json={"query": "BEGIN; CREATE TABLE lost (id int)"}).json()
+    assert [one["message"] for one in response["notices"]] == [
+        "the call began a transaction and didn't end it, so it was rolled back"
+    ]
+    assert api.sql(project_id, "SELECT to_regclass('lost') AS t") == [{"t": None}]
+    assert api.post(f"/{project_id}/sql", json={"query": "SELECT 1"}).json()["notices"] == []

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mosaic_deploy.errors import Location, SqlFailed, SqlInvalid, SqlNotReadOnly
+from mosaic_deploy.sql.call_stack import locate_calls, parse_context
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse
 from mosaic_deploy.sql.read_only import NotReadOnly, ReadOnlyQuery, read_only_query
+from mosaic_deploy.sql.single_call import has_lasting_effect, unfinished_transaction
 
 
 def prepare_read_only_query(
@@ -30,6 +32,26 @@ def prepare_read_only_query(
         raise SqlNotReadOnly(message, location=location, hint=hint) from None
 
 
+def check_single_call(query: str, name: str, *, is_file: bool = False) -> bool:
+    """Whether anything of the query outlasts its call. Messages call it `name`.
+
+    Raises SqlInvalid for a transaction that the query begins and doesn't end: PostgreSQL would undo it.
+    """
+    try:
+        statements = parse(query)
+    except SqlSyntaxError:
+        return True  # PostgreSQL reports it, and a newer one may accept it
+    if begin := unfinished_transaction(statements):
+        where = Location(name, *line_and_column(query, begin.offset))
+        message = "this transaction is never committed, so PostgreSQL would undo it when the call ends"
+        raise SqlInvalid(
+            message if is_file else f"{where}: {message}",
+            location=where if is_file else None,
+            hint="end the SQL with COMMIT (or ROLLBACK, to try it without effect); nothing was sent",
+        )
+    return has_lasting_effect(statements)
+
+
 @contextmanager
 def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
     """Adds line and column in `query` to PostgreSQL's error about `sent`, which was made from it.
@@ -39,6 +61,7 @@ def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) 
     try:
         yield
     except SqlFailed as error:
+        error.calls = tuple(frame.text for frame in parse_context(error.context))
         offset = _error_offset(query, sent, error)
         if offset is not None:
             where = Location(name, *line_and_column(query, offset))
@@ -62,4 +85,7 @@ def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
         return statements[0].offset + inside if 0 <= inside <= len(statements[0].text) else None
     if len(statements) != 1:
         return None
-    return statements[0].offset + locate_error(statements[0].text, error.message)
+    place = locate_calls(statements, 0, parse_context(error.context), error.message).offset
+    return (
+        place if place is not None else statements[0].offset + locate_error(statements[0].text, error.message)
+    )

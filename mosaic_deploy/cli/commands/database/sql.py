@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def sql(
 ) -> None:
     """Run SQL in the project's database. Prints the rows of the last statement.
 
-    The SQL isn't recorded and isn't retried; put schema changes in a migration.
+    The SQL isn't recorded and isn't retried; put schema changes in a migration. Every call is a session of its own:
+    settings and temporary tables don't outlast it. NOTICE and WARNING go to stderr.
 
     \b
     Examples:
@@ -48,25 +50,35 @@ def sql(
     text, name = _read_query(query, file)
     refuse_psql_command(text, name)
     is_file = file not in (None, "-")
-    from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
+    from mosaic_deploy.cli.commands.database.query import (
+        check_single_call,
+        locating_errors,
+        prepare_read_only_query,
+    )
+    from mosaic_deploy.live.api.responses import SqlResult
     from mosaic_deploy.live.database.read_only import run_read_only
 
     read_query = prepare_read_only_query(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
+    lasting = read_only or check_single_call(text, name, is_file=is_file)
     session = target_options.open()
     with session:
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.
         api = session.api.for_database("")
         with locating_errors(text, read_query.text if read_query else text, name, is_file=is_file):
-            rows = (
-                run_read_only(api, project.id, read_query).rows
+            result = (
+                SqlResult(run_read_only(api, project.id, read_query).rows, ())
                 if read_query
-                else api.sql(project.id, text, idempotent=False)
+                else api.run_sql(project.id, text, idempotent=False)
             )
+    if not lasting:
+        screen.print_notice(["note: this has no lasting effect, because every call is a session of its own"])
+    screen.sql_notices(result.notices or ())
     if as_csv:
-        screen.text(_csv_text(rows))
+        screen.text(_csv_text(result.rows))
         return
-    screen.result({"type": "rows", "rows": rows}, _lines(rows))
+    notices = [asdict(notice) for notice in result.notices or ()]
+    screen.result({"type": "rows", "rows": result.rows, "notices": notices}, _lines(result.rows))
 
 
 def _read_query(query: str | None, file: str | None) -> tuple[str, str]:

@@ -110,6 +110,9 @@ def _database_lines(error: MosaicError) -> Iterator[str]:
         value = getattr(error, name, None)
         if value:
             yield f"  {label}: {value}"
+    for number, call in enumerate(getattr(error, "calls", ())):
+        yield f"  {'called from' if number else 'in'}: {call}"
+    yield from (f"  {notice}" for notice in getattr(error, "notices", ()))
     request_id = getattr(error, "request_id", None)
     if request_id:
         yield f"  request: {request_id}"

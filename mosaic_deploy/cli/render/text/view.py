@@ -17,8 +17,9 @@ from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.progress import EventDisplay
     from mosaic_deploy.live.snapshot import LiveState
-    from mosaic_deploy.model.event import ApplyDone, Event, Noted, Waiting
+    from mosaic_deploy.model.event import ApplyDone, Event, Noted, StillRunning, Waiting
     from mosaic_deploy.model.hazard import Hazard
     from mosaic_deploy.model.migration_status import MigrationStatus
     from mosaic_deploy.model.plan import Plan
@@ -32,6 +33,7 @@ class TextView:
     def __init__(self, color: bool | None) -> None:
         self._color = color
         self._waiting = ""
+        self._display: EventDisplay | None = None
 
     def plan(self, plan: Plan, *, final: bool) -> None:
         from mosaic_deploy.cli.render.text.plan import plan_lines
@@ -58,11 +60,17 @@ class TextView:
     def hash_progress(self, done: int, total: int) -> None:
         self._err(f"  hashed {size_text(done)} of {size_text(total)}")
 
+    def still_running(self, event: StillRunning) -> None:
+        if self._display:
+            self._display.show(event)
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
-        from mosaic_deploy.cli.render.progress import show_events
+        from mosaic_deploy.cli.render.progress import make_display, show_events
         from mosaic_deploy.model.event import ApplyFailed
 
-        last = show_events(events, color=self._color)
+        self._display = make_display(self._color)
+        last = show_events(events, self._display)
+        self._display = None
         if isinstance(last, ApplyFailed):
             self._err(*failure_lines(last))
             self.error(last.error)

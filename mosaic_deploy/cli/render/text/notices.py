@@ -1,0 +1,37 @@
+"""What PostgreSQL reported: notices, as psql shows them, and the rows and times of migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mosaic_deploy.model.event import ChangeDone, SqlNotice
+from mosaic_deploy.model.quantities import count_text, duration_text
+
+_MAX_NOTICES = 20
+"""Notices of one step that are shown."""
+
+
+def notice_lines(notice: SqlNotice) -> Iterator[str]:
+    """`NOTICE: text`, and its detail and hint below."""
+    first, *more = notice.message.splitlines() or [""]
+    yield f"{notice.severity}: {first}"
+    for line in more:
+        yield f"  {line}"
+    if notice.detail:
+        yield f"  detail: {notice.detail}"
+    if notice.hint:
+        yield f"  hint: {notice.hint}"
+
+
+def report_lines(event: ChangeDone) -> Iterator[str]:
+    """What a migration did: rows, the time of each step if there are several, and notices."""
+    for number, step in enumerate(event.steps, 1):
+        facts = [f"{count_text(count, 'row')} {verb}" for verb, count in step.rows.items()]
+        if len(event.steps) > 1:
+            facts.insert(0, f"step {number} of {len(event.steps)} in {duration_text(step.seconds or 0.0)}")
+        if facts:
+            yield ", ".join(facts)
+        for notice in step.notices[:_MAX_NOTICES]:
+            yield from notice_lines(notice)
+        if len(step.notices) > _MAX_NOTICES:
+            yield f"… and {count_text(len(step.notices) - _MAX_NOTICES, 'more notice')} (all of them: -o json)"

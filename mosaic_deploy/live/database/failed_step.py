@@ -1,0 +1,89 @@
+"""A step that PostgreSQL rejected, and what its error says: which step, which statement, whether to try again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed
+from mosaic_deploy.live.database.outside_transaction import may_commit_partially
+from mosaic_deploy.model.event import SqlNotice
+from mosaic_deploy.sql.execution.failure import Failure
+from mosaic_deploy.sql.execution.plain import guess_failed_statement
+from mosaic_deploy.sql.execution.step import StatementPosition, Step
+from mosaic_deploy.sql.execution.units import ExecutionMode
+
+LOCK_NOT_AVAILABLE = "55P03"
+_QUERY_CANCELED = "57014"
+_INVALID_TERMINATION = "2D000"
+
+
+@dataclass
+class StepFailed(Exception):
+    """PostgreSQL rejected a step. `statement` is its number in the step, from 1; 0 if unknown.
+
+    `position` is a character of that statement, from 1; None if PostgreSQL didn't report it.
+    """
+
+    step: Step
+    statement: int
+    sqlstate: str | None
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+    position: int | None = None
+    context: str = ""
+    """The calls inside the statement that led to the error, as PostgreSQL describes them."""
+    notices: tuple[SqlNotice, ...] = ()
+
+
+def guess_place(
+    bare: Sequence[StatementPosition], error: SqlFailed, steps: Sequence[Step]
+) -> StatementPosition:
+    return guess_failed_statement(bare, error.sqlstate, error.message) or StatementPosition(steps[0], 0, 0)
+
+
+def in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) -> StepFailed | None:
+    """A failure of a rewritten unit, with the file's own statement: the one that begins at the same offset."""
+    if failed is None:
+        return None
+    step = next(s for s in steps if step_key(s) == step_key(failed.step))
+    if not failed.statement:
+        return replace(failed, step=step)
+    offset = failed.step.unit.statements[failed.statement - 1].offset
+    offsets = [statement.offset for statement in step.unit.statements]
+    return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def unknown_step_error(failure: Failure) -> ResponseInvalid:
+    return ResponseInvalid(
+        f"the SQL endpoint's error is about statement {failure.statement} of step {failure.unit} of version "
+        f"{failure.version or '?'}, which this request didn't have: {failure.message or failure.code}",
+        mutation_state="unknown",
+    )
+
+
+def is_canceled(error: SqlFailed, failure: Failure | None) -> bool:
+    """Whether a time limit ended the call, or somebody cancelled it."""
+    return _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+
+
+def step_key(step: Step) -> tuple[str, int]:
+    return step.version, step.number
+
+
+def may_get_lock_later(failed: StepFailed) -> bool:
+    """Whether the step didn't get a lock and has left nothing, so it can be run again."""
+    outside = failed.step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
+
+
+def wraps_in_transaction(error: SqlFailed) -> bool:
+    """Whether the endpoint runs each request in a transaction, so a DO block can't commit."""
+    return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
+
+
+def step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:
+    facts = (error.sqlstate, error.message, error.detail, error.pg_hint)
+    position = place.offset + 1 if place.offset else None
+    return StepFailed(place.step, place.statement, *facts, position=position, context=error.context)

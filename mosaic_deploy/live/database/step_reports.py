@@ -1,0 +1,46 @@
+"""Collects what the steps of migrations report, from the notices of the requests that run them."""
+
+from __future__ import annotations
+
+from mosaic_deploy.model.event import SqlNotice, StepReport
+from mosaic_deploy.sql.execution.report import StepKey, parse_report
+
+
+class StepReports:
+    """Reports by step. `dropped`: the endpoint returns no notices, so there are none.
+
+    A step's own report comes after its notices. Notices without one belong to the step that was running: it failed, or
+    ran outside a transaction.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = False
+        self._by_step: dict[StepKey, StepReport] = {}
+        self._unclaimed: list[SqlNotice] = []
+
+    def add_response(self, notices: tuple[SqlNotice, ...] | None) -> None:
+        """Adds the notices of one response. A step that is run again is reported anew."""
+        if notices is None:
+            self.dropped = True
+            return
+        new: dict[StepKey, StepReport] = {}
+        for notice in notices:
+            report = parse_report(notice.message) if notice.severity == "INFO" else None
+            if report is None:
+                self._unclaimed.append(notice)
+                continue
+            key, seconds, rows = report
+            before = new.get(key, StepReport())
+            total = {verb: before.rows.get(verb, 0) + rows.get(verb, 0) for verb in {**before.rows, **rows}}
+            new[key] = StepReport(seconds, total, (*before.notices, *self.take_unclaimed()))
+        self._by_step.update(new)
+
+    def take_unclaimed(self) -> tuple[SqlNotice, ...]:
+        """The notices of the step that was running, which are then forgotten."""
+        taken, self._unclaimed = tuple(self._unclaimed), []
+        return taken
+
+    def of(self, key: StepKey, seconds: float) -> StepReport:
+        """The report of a committed step; `seconds` if it has none."""
+        found = self._by_step.get(key) or StepReport(notices=self.take_unclaimed())
+        return found if found.seconds is not None else StepReport(seconds, found.rows, found.notices)

@@ -1,0 +1,65 @@
+"""What a step tells besides its errors: seconds and rows, in an INFO that our SQL raises, `mosaic-deploy:{json}`.
+
+Notices before it belong to the same step. INFO reaches the client whatever `client_min_messages` is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from mosaic_deploy.sql.execution.failure import MARKER, SPLIT_MARKER
+from mosaic_deploy.sql.parse import Statement
+
+_VERBS = {
+    "InsertStmt": "inserted",
+    "UpdateStmt": "updated",
+    "DeleteStmt": "deleted",
+    "MergeStmt": "merged",
+    "CreateTableAsStmt": "inserted",
+}
+StepKey = tuple[str, int]
+"""A migration's version, and the number of the step in it."""
+
+
+def verb_of(statement: Statement) -> str:
+    """What the statement does to rows; empty if it isn't a data statement."""
+    return _VERBS.get(statement.kind, "")
+
+
+def report_sql(facts: str) -> str:
+    """PL/pgSQL that raises the report. `facts` are arguments for json_build_object: version, unit, and more."""
+    return f"RAISE INFO USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, pg_catalog.json_build_object({facts})::text);"
+
+
+def count_rows_sql(verb: str) -> str:
+    """PL/pgSQL that adds the last command's rows under the SQL expression `verb` to the jsonb variable `counts`."""
+    return (
+        "GET DIAGNOSTICS affected = ROW_COUNT; "
+        "counts := counts OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object("
+        f"{verb}, affected OPERATOR(pg_catalog.+) "
+        f"COALESCE((counts OPERATOR(pg_catalog.->>) {verb})::pg_catalog.int8, 0));"
+    )
+
+
+REPORT_VARIABLES = "counts pg_catalog.jsonb := '{}'; affected pg_catalog.int8; "
+
+
+def parse_report(message: str) -> tuple[StepKey, float | None, dict[str, int]] | None:
+    """The step, its seconds (None if the report has none), and its rows by verb; None if it isn't a report."""
+    if not message.startswith(MARKER):
+        return None
+    try:
+        facts = json.loads(message.removeprefix(MARKER))
+        seconds = facts.get("seconds")
+        rows = facts["rows"]
+        key = (str(facts["version"]), int(facts["unit"]))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+    if not isinstance(rows, Mapping):
+        return None
+    return (
+        key,
+        seconds if isinstance(seconds, int | float) else None,
+        {str(k): int(v) for k, v in rows.items()},
+    )

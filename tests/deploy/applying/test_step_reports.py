@@ -1,0 +1,141 @@
+"""What PostgreSQL says about a migration reaches the user: notices, rows, times, and the line of an error in a body."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import httpx
+import pytest
+
+from mosaic_deploy.live.database import progress
+from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone, StillRunning
+
+# Each way that a migration is sent: many per request, one by one as plain statements, outside a transaction.
+CARRIERS = {"batch": {}, "plain": {"statement_timeout": "20s"}}
+
+
+def _migrations(site, files: dict[str, str], **database: object) -> None:
+    for name, text in files.items():
+        site.write(f"sql/{name}", text)
+    site.manifest(database={"migrations": "sql", **database})
+
+
+def _done(events) -> dict[str, ChangeDone]:
+    assert isinstance(events[-1], ApplyDone), events[-1]
+    return {
+        event.change.address.partition(":")[2]: event
+        for event in events
+        if isinstance(event, ChangeDone) and event.steps
+    }
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_rows_and_notices_are_those_of_each_migration(site, carrier) -> None:
+    files = {
+        "1_t.sql": "create table t (id int); insert into t select generate_series(1, 5); insert into t values (6);",
+        "2_n.sql": "set client_min_messages = warning; do $$ begin raise notice 'no'; raise warning 'w'; end $$;",
+        "3_u.sql": "update t set id = id + 10 where id > 2; delete from t where id < 2; drop table if exists nope;",
+        "4_c.sql": "with new as (select 1) insert into t select * from new; create table c as select * from t;",
+        "5_m.sql": "merge into t using c on false when not matched then insert values (1);",
+        "6_e.sql": "create index t_id on t (id);",
+    }
+    _migrations(site, files, **CARRIERS[carrier])
+    reports = {
+        name: [(one.rows, [n.message for n in one.notices]) for one in event.steps]
+        for name, event in _done(site.run()).items()
+    }
+    assert reports == {
+        "1_t.sql": [({"inserted": 6}, [])],
+        "2_n.sql": [({}, ["w"])],
+        "3_u.sql": [({"updated": 4, "deleted": 1}, ['table "nope" does not exist, skipping'])],
+        "4_c.sql": [({"inserted": 7}, [])],
+        "5_m.sql": [({"merged": 6}, [])],
+        "6_e.sql": [({}, [])],
+    }
+
+
+def test_times_of_a_file_in_steps_cover_all_its_steps(site) -> None:
+    text = "create table t (id int); select pg_sleep(0.4);\ncreate index concurrently i on t (id);\nselect pg_sleep(0.2);"
+    _migrations(site, {"1_t.sql": text, "2_u.sql": "create table u (id int);"})
+    events = site.run()
+    first, second = _done(events).values()
+    assert first.seconds >= 0.6 > second.seconds
+    assert [one.seconds >= least for one, least in zip(first.steps, (0.4, 0.0, 0.2), strict=True)] == [
+        True
+    ] * 3
+    assert [(e.number, e.total) for e in events if isinstance(e, StepDone)] == [(1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_an_error_in_a_body_is_at_its_line(site, carrier) -> None:
+    text = (
+        "create table t (id int);\ncreate function f(a int) returns int language plpgsql as $$\nbegin\n"
+        "  insert into t values (a / 0);\n  return 1;\nend $$;\n"
+        "do $$\nbegin\n  raise notice 'so far';\n  perform f(1);\nend $$;\n"
+    )
+    _migrations(site, {"1_t.sql": text}, **CARRIERS[carrier])
+    error = site.fails().error
+    assert (error.location.file, error.location.line, error.location.column) == ("sql/1_t.sql", 4, 3)
+    assert error.calls == (
+        "PL/pgSQL function f(integer) line 3 at SQL statement",
+        "PL/pgSQL function inline_code_block line 4 at PERFORM",
+    )
+    assert error.notices == ("NOTICE: so far",)
+
+
+def test_an_error_in_a_body_outside_a_transaction_is_at_its_line(site) -> None:
+    text = "set work_mem = '8MB';\ndo $$\nbegin\n  commit;\n  raise exception 'no';\nend $$;"
+    _migrations(site, {"1_t.sql": text})
+    error = site.fails().error
+    assert (error.location.line, error.location.column) == (5, 3)
+    assert error.calls == ("PL/pgSQL function inline_code_block line 4 at RAISE",)
+
+
+def test_seeds_report_their_rows(site) -> None:
+    site.write("sql/1_t.sql", "create table t (id int);")
+    site.write("seed.sql", "insert into t values (1), (2);")
+    site.manifest(database={"migrations": "sql", "seeds": ["seed.sql"]})
+    assert _done(site.run())["seed.sql"].steps[0].rows == {"inserted": 2}
+
+
+class _WithoutNotices(httpx.HTTPTransport):
+    """An endpoint that returns rows only."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        response.read()
+        document = json.loads(response.content) if request.url.path.endswith("/sql") else {}
+        if "notices" not in document:
+            return response
+        return httpx.Response(200, json={"success": True, "rows": document["rows"]})
+
+
+def test_an_endpoint_that_drops_notices_is_reported_once(site, api_over) -> None:
+    _migrations(site, {"1_t.sql": "create table t (id int);", "2_i.sql": "insert into t values (1);"})
+    events = site.run(api=api_over(_WithoutNotices()))
+    done = _done(events)
+    assert [len(event.steps) for event in done.values()] == [1, 1]
+    assert [e.note.code for e in events if isinstance(e, Noted) and e.note.code == "notices_dropped"] == [
+        "notices_dropped"
+    ]
+
+
+def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_REPORT", 0.1)
+    _migrations(site, {"1_t.sql": "create table t (id int);"})
+    site.apply()
+    _migrations(site, {"2_i.sql": "create index concurrently i on t (id);"})
+    reports: list[StillRunning] = []
+    planned, project = site.plan(), site.project_id
+    writer = threading.Thread(
+        target=site.api.sql,
+        args=(project, "do $$ begin insert into t values (1); perform pg_sleep(3); end $$"),
+    )
+    writer.start()
+    while not site.sql("select from pg_locks where relation = 't'::regclass and mode = 'RowExclusiveLock'"):
+        assert writer.is_alive()
+    assert isinstance(site.run(planned, on_running=reports.append)[-1], ApplyDone)
+    writer.join()
+    assert {report.file for report in reports} == {"2_i.sql"}
+    assert "waiting for writers before build" in {report.phase for report in reports}
