@@ -41,8 +41,8 @@ async def add_extensions(server: Server, database: str) -> None:
 async def give_extensions(server: Server, database: str, role: str) -> None:
     """Make `role` the owner of the extensions in a database made from the template. Safe to repeat.
 
-    The role can then comment on, move and drop them. Owning their C functions gives it nothing more: it can't create C
-    functions, base types, operator classes or casts without a function, which need a superuser.
+    The role can then comment on and drop them, as if it had created them. What they contain belongs to the superuser, as
+    with every trusted extension: nobody can replace a function in C.
     """
     statement = sql.SQL("REASSIGN OWNED BY {} TO {}").format(_OWNER, sql.Identifier(role))
     try:
@@ -53,20 +53,20 @@ async def give_extensions(server: Server, database: str, role: str) -> None:
 
 
 async def _ensure_owner(connection: Connection) -> None:
+    """Create the owner role, and let it create trusted extensions in this database."""
     query = "SELECT FROM pg_roles WHERE rolname = %s"
     if not await (await connection.execute(query, [_OWNER_NAME])).fetchone():
         await connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(_OWNER))
+    database = sql.Identifier(connection.info.dbname)
+    await connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, _OWNER))
 
 
 async def _create(connection: Connection, extension: sql.Identifier) -> None:
-    """As a superuser the owner role also owns what is in the extension, so the extension can be moved."""
+    """Owned by the owner role if the server trusts the extension, else by the platform's role."""
     create = sql.SQL("CREATE EXTENSION {}").format(extension)
     try:
         async with connection.transaction():
-            await connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(_OWNER))
             await connection.execute(sql.SQL("SET LOCAL ROLE {}").format(_OWNER))
             await connection.execute(create)
-            await connection.execute("RESET ROLE")
-            await connection.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(_OWNER))
     except psycopg.errors.InsufficientPrivilege:
         await connection.execute(create)
