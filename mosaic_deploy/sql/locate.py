@@ -159,7 +159,7 @@ _FIELD_KINDS: dict[str, str] = {
 
 def _word_offsets(text: str, message: str) -> list[int]:
     """Offsets of the first quoted name in the message that occurs as an identifier in the statement."""
-    words = list(_identifiers(text))
+    words = list(identifiers(text))
     for quoted in _QUOTED.findall(message):
         name = quoted.rpartition(".")[2]
         found = [at for at, word in words if word in (quoted, name)]
@@ -168,7 +168,7 @@ def _word_offsets(text: str, message: str) -> list[int]:
     return []
 
 
-def _identifiers(text: str) -> Iterator[tuple[int, str]]:
+def identifiers(text: str) -> Iterator[tuple[int, str]]:
     """(offset, identifier) outside strings and comments, in lower case unless quoted."""
     at = 0
     while word := _WORD.search(text, at):

@@ -10,12 +10,13 @@ from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
-from mosaic_deploy.live.database.outside_transaction import run_outside_transaction
+from mosaic_deploy.live.database.names import qualify_names
+from mosaic_deploy.live.database.outside_transaction import may_commit_partially, run_outside_transaction
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, UNIT_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
     guess_failed_statement,
@@ -32,6 +33,7 @@ MAX_TEXT_PER_CALL = 512 * 1024
 MAX_LOCK_ATTEMPTS = 6
 """Attempts of a step that doesn't get a lock within `lock_timeout`, with growing pauses."""
 LOCK_NOT_AVAILABLE = "55P03"
+_QUERY_CANCELED = "57014"
 _INVALID_TERMINATION = "2D000"
 _TIMEOUT_IGNORED = (
     "database.statement_timeout is ignored, because this SQL endpoint accepts one statement per request; "
@@ -71,6 +73,8 @@ class Runner:
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
     pending_notes: list[Note] = field(default_factory=list, init=False)
+    _plainly: set[tuple[str, int]] = field(default_factory=set, init=False)
+    """(version, number) of the steps that are sent as plain statements because a time limit ended their batch."""
 
     def run(self, steps: Sequence[Step]) -> Iterator[tuple[Step, ...] | Waiting | Noted]:
         """Yields groups of steps once they are committed, Waiting before a lock is tried for again, and notes.
@@ -86,7 +90,7 @@ class Runner:
             if done:
                 yield done
                 attempt = 1
-            if failed and (failed.sqlstate != LOCK_NOT_AVAILABLE or attempt == MAX_LOCK_ATTEMPTS):
+            if failed and (attempt == MAX_LOCK_ATTEMPTS or not _may_get_lock_later(failed)):
                 raise failed
             if failed:
                 pause = backoff(attempt + 1)
@@ -113,7 +117,11 @@ class Runner:
         return tuple(steps), None
 
     def _is_batchable(self, step: Step) -> bool:
-        return step.unit.execution_mode is ExecutionMode.BATCH and not needs_plain(step.unit, self.session)
+        return (
+            step.unit.execution_mode is ExecutionMode.BATCH
+            and not needs_plain(step.unit, self.session)
+            and _key(step) not in self._plainly
+        )
 
     def _next_group(self, waiting: Sequence[Step]) -> list[Step]:
         """The steps of the next request: as many batchable ones as fit, or one other."""
@@ -141,8 +149,25 @@ class Runner:
             if failure is None and _wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
+            if _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate):
+                return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
+
+    def _after_time_limit(
+        self, group: list[Step], error: SqlFailed, failure: Failure | None
+    ) -> tuple[tuple[Step, ...], StepFailed | None]:
+        """As `_run_batch`. A limit that the role or the endpoint sets holds for the whole batch.
+
+        So the step is sent again, plain, where the limit starts with each statement, as in psql.
+        """
+        done, failed = self._find_failed_step(group, error, failure) if failure else ((), None)
+        if self.multi_statement:
+            self._plainly.update([_key(failed.step)] if failed else map(_key, group))
+            return done, None
+        if not failed:
+            raise error
+        return done, None if done else failed
 
     def _find_failed_step(
         self, group: list[Step], error: SqlFailed, failure: Failure | None
@@ -151,9 +176,9 @@ class Runner:
             raise error
         if failure.code == LEASE_LOST:
             raise lease_lost_error()
-        index = next(
-            i for i, s in enumerate(group) if (s.version, s.number) == (failure.version, failure.unit)
-        )
+        if failure.code == RESEND:
+            return (), None
+        index = next(i for i, s in enumerate(group) if _key(s) == (failure.version, failure.unit))
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
@@ -162,10 +187,11 @@ class Runner:
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
         if step.unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
             return self._run_plain([step])
+        qualified = qualify_names(self.api, self.project, step.unit)
         try:
-            run_outside_transaction(self.api, self.project, step, self.session)
+            run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
         except SqlFailed as error:
-            position = (error.position or 1) - 1
+            position = qualified.original_offset((error.position or 1) - 1)
             return (), _step_failed(error, StatementPosition(step, 1, position))
         return (step,), None
 
@@ -232,12 +258,22 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
     """A failure of a rewritten unit, with the file's own statement: the one that begins at the same offset."""
     if failed is None:
         return None
-    step = next(s for s in steps if (s.version, s.number) == (failed.step.version, failed.step.number))
+    step = next(s for s in steps if _key(s) == _key(failed.step))
     if not failed.statement:
         return replace(failed, step=step)
     offset = failed.step.unit.statements[failed.statement - 1].offset
     offsets = [statement.offset for statement in step.unit.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def _key(step: Step) -> tuple[str, int]:
+    return step.version, step.number
+
+
+def _may_get_lock_later(failed: StepFailed) -> bool:
+    """Whether the step didn't get a lock and has left nothing, so it can be run again."""
+    outside = failed.step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
 
 
 def _wraps_in_transaction(error: SqlFailed) -> bool:

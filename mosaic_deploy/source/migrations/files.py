@@ -21,6 +21,7 @@ from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, 
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.scripts.statements import read_statements
+from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
 DRAFT_FILE = "draft.sql"
@@ -213,7 +214,9 @@ def _parse(file: MigrationFile) -> ParsedFile:
         statements = adapt_dump(statements)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
-    return ParsedFile(file, tuple(split_units(statements, transaction=not off)))
+    units = split_units(statements, transaction=not off)
+    refuse_uncarried(units)
+    return ParsedFile(file, tuple(units))
 
 
 def _directives(text: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Pending migrations compiled into one DO block that is safe to send again.
 
-For each unit, the block takes an advisory lock, checks the lease, skips the unit if the ledger has it, EXECUTEs its
-statements, records it in the ledger, and commits. A failing statement is raised again as `mosaic-deploy:{json}`, so any
+For each unit, the block takes an advisory lock, checks the lease, skips the unit if the ledger has it, sets what the
+unit's session has, EXECUTEs its statements, restores the connection's own session, records the unit in the ledger, and
+commits. A failing statement is raised again as `mosaic-deploy:{json}`, so any
 platform that returns PostgreSQL's message identifies the statement.
 """
 
@@ -10,37 +11,53 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, raise_with_facts_sql, reraise_handler_sql
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, raise_with_facts_sql, reraise_handler_sql
+from mosaic_deploy.sql.execution.own_session import (
+    BEGIN_SESSION,
+    DECLARE_OWN,
+    RESTORE_OWN,
+    local_settings_sql,
+)
 from mosaic_deploy.sql.execution.plain import CHECK_CONSTRAINTS_SQL, refuses_subtransaction
-from mosaic_deploy.sql.execution.records import done_condition, lease_check_sql, record_sql
+from mosaic_deploy.sql.execution.records import (
+    LOCK_LEDGER_SQL,
+    MIGRATION_LOCK_KEYS,
+    done_condition,
+    lease_check_sql,
+    record_sql,
+)
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.quote import dollar_quote
+from mosaic_deploy.sql.session.leftovers import leftovers
 
 
 def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = True) -> str:
     """One DO block that applies `steps` in order, each in its own transaction.
 
     `commit=False` commits nothing inside: for endpoints that wrap each call in a transaction, and for several steps
-    in one transaction. Every statement must be one that EXECUTE accepts.
+    in one transaction. Every statement must be one that EXECUTE accepts. It raises `resend` if a transaction has
+    committed meanwhile that this one can't see.
     """
     data = [_step_data(step, session) for step in steps]
     steps_json = dollar_quote(json.dumps(data, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
     flush = _ASYNC_COMMIT.format(last=len(steps) - 1) if commit else ""
     checked = _CHECK_CONSTRAINTS if commit or len(steps) == 1 else ""
+    settings = _SET_SESSION if any(step.unit.session.statements for step in steps) else ""
+    leave = _LEAVE_SESSION if any(leftovers(step.unit.statements) for step in steps) else ""
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
-{_DECLARATIONS}BEGIN
+{_DECLARATIONS}{DECLARE_OWN}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
-  one := steps OPERATOR(pg_catalog.->) place;
-{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
+{_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
+{"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{_RESET_SESSION}{_local_timeouts(session)}{flush}  step := 0;
-{_execute_loop(steps)}{checked}    PERFORM pg_catalog.set_config('role', own_role, false);
-    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+{BEGIN_SESSION}{local_settings_sql([*session.timeouts])}  step := 0;
+{settings}{_execute_loop(steps)}{checked}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
   END IF;
 {"  COMMIT;" if commit else ""}
   END LOOP;
-{_RESET_SESSION}END
+  DISCARD TEMP;
+END
 """
     return "DO " + dollar_quote(body, "mosaic_batch")
 
@@ -66,6 +83,8 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         "done": f"SELECT {done_condition(step)}",
         "sql": [statement.text for statement in step.unit.statements],
         "record": record_sql(step, session),
+        **({"session": list(settings)} if (settings := step.unit.session.statements) else {}),
+        **({"leave": list(left)} if (left := leftovers(step.unit.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
     }
 
@@ -74,8 +93,7 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
 # statement walks all of them (300 steps took three times as long as three calls with 100).
 _DECLARATIONS = """  one pg_catalog.jsonb; finished boolean; step int; sql text;
   code text; message text; detail text; hint text;
-  own_path text := pg_catalog.current_setting('search_path');
-  own_role text := pg_catalog.current_setting('role');
+  frozen boolean := pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed';
 """
 _STEP_FACTS = (
     "'version', one OPERATOR(pg_catalog.->>) 'version', "
@@ -84,6 +102,14 @@ _STEP_FACTS = (
 _RAISE_LEASE_LOST = raise_with_facts_sql(
     f"pg_catalog.json_build_object('code', '{LEASE_LOST}', {_STEP_FACTS})::text"
 )
+# With `default_transaction_isolation`, a transaction sees only what was committed before its first snapshot. So the
+# lock that makes copies of this call wait must come before it: unlike a function call, LOCK TABLE needs no snapshot.
+_FRESH_SNAPSHOT = f"  IF frozen THEN COMMIT; {LOCK_LEDGER_SQL}; END IF;\n"
+_RESEND_AFTER_WAITING = f"""  IF frozen AND NOT pg_catalog.pg_try_advisory_xact_lock({MIGRATION_LOCK_KEYS}) THEN
+    PERFORM pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK_KEYS});
+    {raise_with_facts_sql(f"pg_catalog.json_build_object('code', '{RESEND}', {_STEP_FACTS})::text")}
+  END IF;
+"""
 _RERAISE = reraise_handler_sql(f"{_STEP_FACTS}, 'statement', step")
 _FOR_EACH_STATEMENT = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
       step := step OPERATOR(pg_catalog.+) 1;
@@ -102,6 +128,16 @@ _LOOP_WITH_BARE = f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_ca
       END IF;
     END LOOP;
 """
+_SET_SESSION = f"""    BEGIN
+    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'session')) LOOP
+      EXECUTE sql;
+    END LOOP;
+    {_RERAISE}    END;
+"""
+_LEAVE_SESSION = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'leave')) LOOP
+      EXECUTE sql;
+    END LOOP;
+"""
 _CHECK_CONSTRAINTS = f"""    step := 0;
     BEGIN
     {CHECK_CONSTRAINTS_SQL};
@@ -114,16 +150,3 @@ _ASYNC_COMMIT = """  IF place OPERATOR(pg_catalog.<) {last} THEN
     PERFORM pg_catalog.set_config('synchronous_commit', 'off', true);
   END IF;
 """
-# RESET ALL drops session state between migrations; the connection's own role and search_path (set by a pooler) are
-# restored.
-_RESET_SESSION = """  RESET ALL;
-  PERFORM pg_catalog.set_config('role', own_role, false);
-  PERFORM pg_catalog.set_config('search_path', own_path, false);
-"""
-
-
-def _local_timeouts(session: SqlSession) -> str:
-    return "".join(
-        f"  PERFORM pg_catalog.set_config('{name}', {literal(value)}, true);\n"
-        for name, value in session.timeouts
-    )

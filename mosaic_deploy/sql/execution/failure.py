@@ -15,6 +15,8 @@ from mosaic_deploy.sql.quote import literal
 UNIT_APPLIED = "unit_applied"
 UNIT_ATTEMPTED = "unit_attempted"
 LEASE_LOST = "lease_expired"
+RESEND = "resend"
+"""Another transaction has committed meanwhile, which this one can't see. Nothing was run."""
 STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 MARKER = "mosaic-deploy:"

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import re
+
 from mosaic_deploy.sql.execution.failure import INDEX_INVALID, UNIT_ATTEMPTED, raise_sql
+from mosaic_deploy.sql.execution.own_session import DECLARE_OWN, KEEP_OWN, RESTORE_OWN
 from mosaic_deploy.sql.execution.records import guard_sql, record_sql, upsert_migration_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
+from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
 
 
 def compile_outside_transaction(step: Step) -> str:
-    """The single statement of a unit that runs outside any transaction."""
-    return step.unit.statements[0].text
+    """The single statement of a unit that runs outside any transaction.
+
+    A CALL or DO is in a DO block that sets the file's settings first: there it can still commit.
+    """
+    statement, settings = step.unit.statements[0], step.unit.session.statements
+    if not settings or statement.kind not in WRAPPED_KINDS:
+        return statement.text
+    inner = f"{statement.text}\n;" if statement.kind == "CallStmt" else nested_block(statement)
+    if inner is None:
+        raise ValueError("a DO block that can't be nested")  # `sql/uncarried.py` refuses it
+    execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in settings)
+    before = f"DECLARE {DECLARE_OWN}BEGIN {RESTORE_OWN}{KEEP_OWN}{execute}"
+    # On one line, so the line numbers in PostgreSQL's errors are those of the file's block.
+    return "DO " + dollar_quote(
+        f"{before.replace(chr(10), ' ')}{inner}\n{RESTORE_OWN}END\n", "mosaic_outside"
+    )
+
+
+def nested_block(statement: Statement) -> str | None:
+    """The PL/pgSQL block of a DO as a statement of another block; None if it can't be one."""
+    options = [item.get("DefElem", {}) for item in statement.node.get("args", [])]
+    named = {
+        str(one.get("defname")): str(one.get("arg", {}).get("String", {}).get("sval", "")) for one in options
+    }
+    body = named.get("as", "")
+    end = _BLOCK_END.search(body)
+    if named.get("language", "plpgsql") != "plpgsql" or body.lstrip().startswith("#") or not end:
+        return None
+    return (
+        body if end.group("semicolon") else f"{body[: end.start('semicolon')]};{body[end.end('semicolon') :]}"
+    )
+
+
+_BLOCK_END = re.compile(
+    r"\bend\b(?:\s+(?:\"[^\"]+\"|\w+))?\s*?(?P<semicolon>;?)(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*$",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def compile_claim(step: Step, session: SqlSession) -> str:

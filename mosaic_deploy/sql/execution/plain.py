@@ -1,4 +1,4 @@
-"""Units as plain statements in one call, `BEGIN; guard; …; ledger row; COMMIT`, if EXECUTE doesn't accept them all.
+"""Units as plain statements in one call, `BEGIN; guard; …; restore; ledger row; COMMIT`, if EXECUTE doesn't accept them all.
 
 A statement that can be EXECUTEd gets its own DO block, whose handler reports its number. The others are sent bare and
 identified by the position in PostgreSQL's error, or by what its message is about.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mosaic_deploy.sql.execution.failure import reraise_handler_sql
-from mosaic_deploy.sql.execution.records import guard_sql, record_sql
+from mosaic_deploy.sql.execution.own_session import BEGIN_SESSION, DECLARE_OWN, KEEP_OWN, RESTORE_OWN
+from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
 from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.execution.transactions import not_executable_reason
@@ -17,6 +18,8 @@ from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, assignments
+from mosaic_deploy.sql.session.leftovers import leftovers
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
@@ -32,37 +35,57 @@ def needs_plain(unit: Unit, session: SqlSession) -> bool:
     PostgreSQL starts `statement_timeout` when a statement arrives, so a SET inside a DO block has no effect
     (tested on PostgreSQL 18).
     """
-    return unit.execution_mode is ExecutionMode.PLAIN or session.statement_timeout is not None
+    return (
+        unit.execution_mode is ExecutionMode.PLAIN
+        or session.statement_timeout is not None
+        or unit.has_time_limit
+    )
 
 
 def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
     """The steps as one transaction. It raises `guard_sql`'s marked errors, and `statement_failed`.
 
-    The guard checks only the first step: the steps are one transaction, so either all are applied or none.
+    The guard checks only the first step: the steps are one transaction, so either all are applied or none. Each step
+    begins with its own session and restores the connection's, also before its record is written.
     """
-    first = steps[0]
-    begin = ["DO " + dollar_quote(f"BEGIN\n{guard_sql(first, session)}END\n", "mosaic_guard")]
-    begin += [f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts]
-    # SET TRANSACTION must come first in a transaction, so leading ones go before the guard.
-    lead = _count_leading_settings(first)
     compiled = CompiledSql()
-    compiled.add("BEGIN")
+    compiled.add("BEGIN", LOCK_LEDGER_SQL)
     for step in steps:
-        for number, statement in enumerate(step.unit.statements, 1):
-            if step is first and number == lead + 1:
-                compiled.add(*begin)
-            rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
-            if rewritten is None or refuses_subtransaction(rewritten, step.unit):
-                compiled.add(statement.text, place=StatementPosition(step, number, 0))
-            else:
-                compiled.add(_traced_do_block(rewritten.text, step, number))
-        if step is first and len(step.unit.statements) == lead:
-            compiled.add(*begin)
+        # SET TRANSACTION must come first in a transaction, so leading ones go before the guard.
+        lead = _count_leading_settings(step) if step is steps[0] else 0
+        for number in range(1, lead + 1):
+            _add_statement(compiled, step, number)
+        guard = guard_sql(step, session) if step is steps[0] else ""
+        compiled.add(
+            _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
+        )
+        compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts))
+        compiled.add(*step.unit.session.statements)
+        for number in range(lead + 1, len(step.unit.statements) + 1):
+            _add_statement(compiled, step, number)
+        if step.unit.has_time_limit:
+            compiled.add("SET LOCAL statement_timeout = 0")
         if len(steps) == 1:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
+        compiled.add(*leftovers(step.unit.statements))
+        compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{RESTORE_OWN}END\n", "mosaic_restore"))
         compiled.add(record_sql(step, session))
     compiled.add("COMMIT")
     return compiled
+
+
+def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:
+    statement = step.unit.statements[number - 1]
+    rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
+    if rewritten is None or refuses_subtransaction(rewritten, step.unit):
+        compiled.add(statement.text, place=StatementPosition(step, number, 0))
+    else:
+        resets = any(one.name == ALL_SETTINGS for one in assignments(statement))
+        compiled.add(_traced_do_block(rewritten.text, step, number, resets=resets))
+
+
+def _do_block(body: str, tag: str) -> str:
+    return "DO " + dollar_quote(body, tag)
 
 
 def refuses_subtransaction(statement: Statement, unit: Unit) -> bool:
@@ -98,15 +121,15 @@ def _statement_at(place: StatementPosition) -> Statement:
     return place.step.unit.statements[place.statement - 1]
 
 
-def _traced_do_block(text: str, step: Step, number: int) -> str:
-    """A statement in a DO block that reports its number on failure."""
+def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False) -> str:
+    """A statement in a DO block that reports its number on failure; `resets`: it is RESET ALL."""
     which = f"'version', '{step.version}', 'unit', {step.number}, 'statement', {number}"
     body = f"""DECLARE code text; message text; detail text; hint text;
-BEGIN
+{DECLARE_OWN if resets else ""}BEGIN
     EXECUTE {dollar_quote(text, "mosaic_sql")};
-    {reraise_handler_sql(which)}END
+{KEEP_OWN if resets else ""}    {reraise_handler_sql(which)}END
 """
-    return "DO " + dollar_quote(body, "mosaic_one")
+    return _do_block(body, "mosaic_one")
 
 
 def _count_leading_settings(step: Step) -> int:

@@ -11,6 +11,8 @@ from mosaic_deploy.sql.quote import literal
 
 MIGRATION_LOCK_KEYS = "7236850, 1"
 """The keys of the advisory lock that all migrations take."""
+LOCK_LEDGER_SQL = "LOCK TABLE mosaic_deploy.migrations IN SHARE UPDATE EXCLUSIVE MODE"
+"""Waits for other transactions that lock it so, without a snapshot. Readers and writers of the table don't wait."""
 
 
 def guard_sql(step: Step, session: SqlSession) -> str:

@@ -16,6 +16,8 @@ _NEVER_IN_TRANSACTION = {
     "CreateSubscriptionStmt": "CREATE SUBSCRIPTION",
     "DropSubscriptionStmt": "DROP SUBSCRIPTION",
 }
+WRAPPED_KINDS = frozenset({"CallStmt", "DoStmt"})
+"""Statements outside a transaction that a DO block can run, after it has set the file's settings."""
 _REINDEX_MANY = {
     "REINDEX_OBJECT_SCHEMA": "REINDEX SCHEMA",
     "REINDEX_OBJECT_SYSTEM": "REINDEX SYSTEM",

@@ -1,7 +1,7 @@
 """A migration file split into units (called steps in texts for users): what commits at once.
 
 Most files are one unit. A statement that PostgreSQL refuses inside a transaction is its own unit, and so is a file's
-BEGIN … COMMIT block.
+BEGIN … COMMIT block. Each unit starts with the settings that the file's earlier units leave in psql's session.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from enum import StrEnum
 from mosaic_deploy.sql.execution.transactions import not_executable_reason, outside_transaction_reason
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.session.assignments import assignments
+from mosaic_deploy.sql.session.state import NEW_SESSION, TIME_LIMITS, SessionState, TransactionState
 
 
 class ExecutionMode(StrEnum):
@@ -27,6 +29,14 @@ class ExecutionMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlRemark:
+    """Transaction control without effect, or with another than it looks. `offset` is in characters from 0."""
+
+    message: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     statements: tuple[Statement, ...]
     execution_mode: ExecutionMode
@@ -34,6 +44,19 @@ class Unit:
     """Why the unit is separate or PLAIN, for the plan; "" for an ordinary unit."""
     unclosed: bool = False
     """The file's BEGIN has no COMMIT. The end of the file commits; psql would roll back."""
+    session: SessionState = NEW_SESSION
+    """The settings that the unit starts with."""
+    explicit: bool = False
+    """Whether it is a BEGIN … COMMIT block of the file."""
+    remarks: tuple[ControlRemark, ...] = ()
+    """What its transaction control does that its author may not expect."""
+
+    @property
+    def has_time_limit(self) -> bool:
+        """Whether the file sets a time limit that PostgreSQL applies to each statement that it is sent."""
+        return self.session.has_time_limit or any(
+            one.name in TIME_LIMITS for statement in self.statements for one in assignments(statement)
+        )
 
 
 class TransactionControlError(Exception):
@@ -46,32 +69,28 @@ class TransactionControlError(Exception):
 
 
 _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
-_COMMIT_KINDS = frozenset({"TRANS_STMT_COMMIT"})
+_END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
+_EACH_ALONE = "transaction=false"
 
 
 def split_units(statements: list[Statement], *, transaction: bool = True) -> list[Unit]:
-    """The units of a file, in order. `transaction=False` makes every statement its own unit.
+    """The units of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own unit.
 
-    Raises TransactionControlError for COMMIT without BEGIN, a nested BEGIN, and ROLLBACK of the whole transaction. An
-    unclosed BEGIN is committed at the end of the file.
+    A COMMIT or ROLLBACK without BEGIN ends a unit; a block that is rolled back is in none. An unclosed BEGIN is
+    committed at the end of the file. Raises TransactionControlError for what can't be done so.
     """
-    if not transaction:
-        return [_single_statement_unit(statement) for statement in _without_control(statements)]
-    return _Splitter().split(statements)
-
-
-def _single_statement_unit(statement: Statement) -> Unit:
-    """A unit of one statement, in a transaction if PostgreSQL allows it, so its ledger record is atomic."""
-    why = "transaction=false"
-    if outside_transaction_reason(statement):
-        return Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, why)
-    return replace(_transactional_unit((statement,)), reason=why)
+    return _Splitter(each_alone=not transaction).split(statements)
 
 
 class _Splitter:
-    def __init__(self) -> None:
+    def __init__(self, *, each_alone: bool) -> None:
+        self.each_alone = each_alone
         self.units: list[Unit] = []
+        self.session = NEW_SESSION
+        """The session after the closed units."""
+        self.remarks: list[ControlRemark] = []
+        """Those for the next unit that is closed."""
         self.open_statements: list[Statement] = []
         self.open_begin: Statement | None = None
         self.values_of_existing_enums: set[str] = set()
@@ -87,6 +106,9 @@ class _Splitter:
         self._close_unit()
         if unclosed:
             self.units[-1] = replace(self.units[-1], unclosed=True)
+        if self.remarks and self.units:
+            last = self.units[-1]
+            self.units[-1] = replace(last, remarks=(*last.remarks, *self.remarks))
         return self.units
 
     def _add(self, statement: Statement) -> None:
@@ -98,9 +120,12 @@ class _Splitter:
                     f"{reason}, but it is between BEGIN and COMMIT", statement.offset
                 )
             self._close_unit()
-            self.units.append(Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
+            reason = _EACH_ALONE if self.each_alone else reason
+            self._append(Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
         else:
             self._add_to_open_unit(statement)
+            if self.each_alone and not self.open_begin:
+                self._close_unit(_EACH_ALONE)
 
     def _add_to_open_unit(self, statement: Statement) -> None:
         if not self.open_begin and any(value in statement.text for value in self.values_of_existing_enums):
@@ -123,29 +148,67 @@ class _Splitter:
         )
 
     def _add_transaction_control(self, statement: Statement) -> None:
-        kind = statement.node.get("kind")
+        kind = str(statement.node.get("kind"))
         if kind in _BEGIN_KINDS:
-            if self.open_begin:
-                raise TransactionControlError("BEGIN inside an open transaction", statement.offset)
+            self._begin(statement)
+        elif kind in _END_KINDS and not statement.node.get("chain"):
+            self._end(statement, _END_KINDS[kind])
+        elif kind in _SAVEPOINT_KINDS:
+            if self.open_begin or not self.each_alone:
+                self.open_statements.append(statement)
+        else:
+            raise TransactionControlError(_refusal(kind), statement.offset)
+
+    def _begin(self, statement: Statement) -> None:
+        if self.open_begin is None:
             self._close_unit()
             self.open_begin = statement
             if statement.node.get("options"):
                 self.open_statements.append(_as_set_transaction(statement))
-        elif kind in _COMMIT_KINDS and self.open_begin:
-            self.open_begin = None
-            self._close_unit()
-        elif kind in _SAVEPOINT_KINDS:
-            self.open_statements.append(statement)
+        elif statement.node.get("options"):
+            raise TransactionControlError(
+                "BEGIN with a transaction mode inside an open transaction; write COMMIT before it",
+                statement.offset,
+            )
         else:
-            raise TransactionControlError(_control_message(kind), statement.offset)
+            self._remark("BEGIN inside an open transaction has no effect", statement)
+
+    def _end(self, statement: Statement, word: str) -> None:
+        """COMMIT or ROLLBACK, also without BEGIN: then PostgreSQL has committed what is before it, and only warns."""
+        if self.open_begin is None:
+            self._remark(
+                f"{word} without BEGIN only ends the step there; what is before it is committed", statement
+            )
+            self._close_unit()
+        elif word == "COMMIT":
+            self._close_unit()
+        else:
+            self._remark("ROLLBACK undoes everything since BEGIN, so none of it is run", statement)
+            self._forget_open_unit()
+        self.open_begin = None
+
+    def _remark(self, message: str, statement: Statement) -> None:
+        self.remarks.append(ControlRemark(message, statement.offset))
 
     def _close_unit(self, reason: str = "") -> None:
         if self.open_statements:
             unit = _transactional_unit(tuple(self.open_statements))
             mode = ExecutionMode.PLAIN if self.plain_reason else unit.execution_mode
-            self.units.append(
-                replace(unit, execution_mode=mode, reason=unit.reason or self.plain_reason or reason)
-            )
+            # Each statement alone is so for that reason, even if it is also one that EXECUTE doesn't accept.
+            why = reason if reason == _EACH_ALONE else unit.reason or self.plain_reason or reason
+            explicit = self.open_begin is not None
+            self._append(replace(unit, execution_mode=mode, reason=why, explicit=explicit))
+        self._forget_open_unit()
+
+    def _append(self, unit: Unit) -> None:
+        self.units.append(replace(unit, session=self.session, remarks=tuple(self.remarks)))
+        self.remarks = []
+        inside = TransactionState.begun_in(self.session)
+        for statement in unit.statements:
+            inside = inside.after(statement)
+        self.session = inside.kept
+
+    def _forget_open_unit(self) -> None:
         self.open_statements = []
         self.values_of_existing_enums, self.values_of_new_enums, self.plain_reason = set(), set(), ""
 
@@ -153,14 +216,18 @@ class _Splitter:
 def _as_set_transaction(begin: Statement) -> Statement:
     """`BEGIN ISOLATION LEVEL …` as the equivalent SET TRANSACTION, to go after our own BEGIN."""
     modes = re.sub(r"^(begin|start)(\s+(work|transaction))?\s+", "", begin.text, flags=re.IGNORECASE)
-    return Statement(f"SET TRANSACTION {modes}", begin.offset, {"VariableSetStmt": {"name": "TRANSACTION"}})
+    return Statement(
+        f"SET TRANSACTION {modes}",
+        begin.offset,
+        {"VariableSetStmt": {"name": "TRANSACTION", "kind": "VAR_SET_MULTI"}},
+    )
 
 
-def _control_message(kind: object) -> str:
-    if kind in _COMMIT_KINDS:
-        return "COMMIT without BEGIN"
-    if kind == "TRANS_STMT_ROLLBACK":
-        return "ROLLBACK isn't allowed: it would undo the migration"
+def _refusal(kind: str) -> str:
+    if kind in _END_KINDS:
+        return (
+            f"{_END_KINDS[kind]} AND CHAIN isn't supported in migrations; write {_END_KINDS[kind]} and BEGIN"
+        )
     return "two-phase transactions aren't supported in migrations"
 
 
@@ -169,7 +236,3 @@ def _transactional_unit(statements: tuple[Statement, ...]) -> Unit:
         if reason := not_executable_reason(statement):
             return Unit(statements, ExecutionMode.PLAIN, reason)
     return Unit(statements, ExecutionMode.BATCH)
-
-
-def _without_control(statements: list[Statement]) -> list[Statement]:
-    return [s for s in statements if s.kind != "TransactionStmt"]

@@ -11,7 +11,7 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.units import Unit
-from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
@@ -21,6 +21,7 @@ from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIN
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.session.state import SEARCH_PATH, TransactionState
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,11 @@ class _ScriptReview:
         self.first_unit = first_unit
 
     def hazards(self, *, unused: bool) -> Iterator[Hazard]:
-        self.scope.begin_file()
         ignores = IgnoreComments(self.script.text)
         for number, unit in enumerate(self.script.units):
             certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
+            session = TransactionState.begun_in(unit.session)
+            self.scope.begin_session(unit.session.search_path)
             for statement in unit.statements:
                 comments = ignores.before_statement(statement)
                 found = list(
@@ -105,11 +107,20 @@ class _ScriptReview:
                 )
                 if number >= self.script.done:
                     yield from found
+                session = self._follow_session(statement, session)
         trailing = ignores.after_last_statement()
         if not self.script.units:
             yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, trailing)
         for code, finding, offset in ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
+
+    def _follow_session(self, statement: Statement, session: TransactionState) -> TransactionState:
+        """The session after the statement; the scope gets its search_path, as the executor would have it."""
+        after = session.after(statement)
+        path = after.current.of(SEARCH_PATH)
+        if after != session and not (path and path.computed):
+            self.scope.search_path = visible_schemas(path.values or () if path else ())
+        return after
 
     def _statement_hazards(
         self, statement: Statement, unit: int, comments: list[IgnoreComment], *, certain: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mosaic_deploy.model.hazard import table_is_affected
@@ -247,9 +247,9 @@ class Scope:
         """Records that a function or procedure is renamed; both names refer to it from then on."""
         self._renamed[new] = self._renamed.get(old, old)
 
-    def begin_file(self) -> None:
-        """Drops session state, which doesn't carry over from one file to the next."""
-        self.search_path = ()
+    def begin_session(self, path: tuple[str, ...] | None) -> None:
+        """A unit's new session, with the search path that it starts with."""
+        self.search_path = visible_schemas(path or ())
         for key in [key for key in self._created if key.schema == _TEMPORARY_SCHEMA]:
             del self._created[key]
 
@@ -277,6 +277,11 @@ class Scope:
             yield ObjectRef(kind, f"{identifier(schema)}.{identifier(origin.name)}")
         if not fixed:  # resolved along the connection's own search path
             yield ObjectRef(kind, identifier(origin.name))
+
+
+def visible_schemas(names: Iterable[str]) -> tuple[str, ...]:
+    """A search path without schemas that hold no reviewed tables."""
+    return tuple(name for name in names if name and name not in ("$user", "pg_temp", "pg_catalog"))
 
 
 def _schema_of(key: ObjectKey) -> ObjectKey:

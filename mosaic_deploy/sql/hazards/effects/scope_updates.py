@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import reduce
 from operator import getitem
 from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.relation import RuleOrTrigger
 from mosaic_deploy.sql.hazards.effects.routines import parse_routine
-from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, trigger_events
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
@@ -25,6 +25,8 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     walk,
 )
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, node_assignments
+from mosaic_deploy.sql.session.state import SEARCH_PATH
 
 
 def update_scope(effect: Effect, scope: Scope) -> None:
@@ -70,14 +72,7 @@ def _creates_relation(*path: str) -> Callable[[Effect, Scope], None]:
 def _select(effect: Effect, scope: Scope) -> None:
     if "intoClause" in effect.node:
         _create_relation(effect, scope, effect.node["intoClause"]["rel"])
-    for item in effect.node.get("targetList", []):
-        call = item.get("ResTarget", {}).get("val", {}).get("FuncCall", {})
-        if list_name(call.get("funcname", [])).name == "set_config":
-            name, value, *_ = [_constant_text(argument) for argument in call.get("args", [])] + ["", ""]
-            if name == "search_path":
-                scope.set_search_path(
-                    _search_path(word.strip(' "') for word in value.split(",")), certain=effect.certain
-                )
+    _follow_search_path(effect, scope)
 
 
 def _create_view(effect: Effect, scope: Scope) -> None:
@@ -253,21 +248,11 @@ def _not_null_checked_column(constraint: Tree) -> str:
     return str(fields[-1].get("String", {}).get("sval", ""))
 
 
-def _set_variable(effect: Effect, scope: Scope) -> None:
-    if effect.node.get("name") == "search_path":
-        scope.set_search_path(
-            _search_path(_constant_text(item) for item in effect.node.get("args", [])), certain=effect.certain
-        )
-
-
-def _constant_text(node: Tree) -> str:
-    """The text of a string constant; "" for anything else."""
-    return str(node.get("A_Const", {}).get("sval", {}).get("sval", ""))
-
-
-def _search_path(names: Iterable[str]) -> tuple[str, ...]:
-    """A search path without schemas that hold no reviewed tables."""
-    return tuple(name for name in names if name and name not in ("$user", "pg_temp", "pg_catalog"))
+def _follow_search_path(effect: Effect, scope: Scope) -> None:
+    """Follows a search_path that is set inside a DO block or function; the review follows the file's own statements."""
+    for one in node_assignments(effect.kind, effect.node):
+        if one.name in (SEARCH_PATH, ALL_SETTINGS) and not one.computed:
+            scope.set_search_path(visible_schemas(one.values or ()), certain=effect.certain)
 
 
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
@@ -292,5 +277,5 @@ _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "RenameStmt": _rename,
     "AlterObjectSchemaStmt": _set_schema,
     "AlterTableStmt": _alter_table,
-    "VariableSetStmt": _set_variable,
+    "VariableSetStmt": _follow_search_path,
 }

@@ -1,0 +1,17 @@
+"""Finds the schemas of what a statement outside a transaction names without one."""
+
+from __future__ import annotations
+
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.sql.execution.qualified import QualifiedUnit, names_to_qualify, qualified, schemas_query
+from mosaic_deploy.sql.execution.units import Unit
+
+
+def qualify_names(api: Api, project: str, unit: Unit) -> QualifiedUnit:
+    """The unit with schemas written out where the file's search_path decides them. Reads only; no request otherwise."""
+    names = names_to_qualify(unit)
+    if not names:
+        return QualifiedUnit(unit)
+    rows = api.sql(project, schemas_query(unit, names))
+    found = {names[int(str(row["place"])) - 1]: row["schema"] and str(row["schema"]) for row in rows}
+    return qualified(unit, found)

@@ -1,0 +1,115 @@
+"""Temporary tables, views, sequences and functions: which a step creates, and where a later one uses their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mosaic_deploy.sql.parse import Statement, Tree
+
+_SCHEMA = "pg_temp"
+_CREATED_AT: dict[str, tuple[str, ...]] = {
+    "CreateStmt": ("relation",),
+    "CreateTableAsStmt": ("into", "rel"),
+    "SelectStmt": ("intoClause", "rel"),
+    "ViewStmt": ("view",),
+    "CreateSeqStmt": ("sequence",),
+}
+_TEXT_KINDS = frozenset({"DoStmt", "CreateFunctionStmt"})
+"""Statements with a body that the parser doesn't read."""
+_CREATES_IN_BODY = re.compile(
+    r"\bcreate\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+(?:table|view|sequence)\s+(?:if\s+not\s+exists\s+)?"
+    r'(?:pg_temp\s*\.\s*)?("(?:[^"]|"")+"|[\w$]+)(?P<rest>[^;]*)',
+    re.IGNORECASE,
+)
+
+
+def temporary_names(statements: Sequence[Statement]) -> set[str]:
+    """The temporary objects that exist after the statements have committed."""
+    found: set[str] = set()
+    for statement in statements:
+        found |= set(_created(statement))
+        found -= dropped_temporary(statement)
+        if statement.kind == "DiscardStmt" and statement.node.get("target") in (
+            "DISCARD_ALL",
+            "DISCARD_TEMP",
+        ):
+            found.clear()
+    return found
+
+
+def _created(statement: Statement) -> Iterator[str]:
+    kind, node = statement.kind, statement.node
+    if kind == "DoStmt":
+        for one in _CREATES_IN_BODY.finditer(statement.text):
+            if not re.search(r"\bon\s+commit\s+drop\b", one.group("rest"), re.IGNORECASE):
+                name = one.group(1)
+                yield name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    elif kind == "CreateFunctionStmt":
+        names = _names(node.get("funcname"))
+        if names[:-1] == [_SCHEMA]:
+            yield names[-1]
+    elif kind in _CREATED_AT:
+        relation: Any = node
+        for part in _CREATED_AT[kind]:
+            relation = relation.get(part, {})
+        clause = node.get("into", {}) | node.get("intoClause", {})
+        drops = "ONCOMMIT_DROP" in (node.get("oncommit"), clause.get("onCommit"))
+        if not drops and (relation.get("relpersistence") == "t" or relation.get("schemaname") == _SCHEMA):
+            yield str(relation["relname"])
+
+
+def dropped_temporary(statement: Statement) -> set[str]:
+    """The names that a DROP names without a schema, or in pg_temp."""
+    if statement.kind != "DropStmt":
+        return set()
+    names = [
+        _names(item.get("List", {}).get("items") or item.get("ObjectWithArgs", {}).get("objname"))
+        for item in statement.node.get("objects", [])
+    ]
+    return {one[-1] for one in names if one and one[:-1] in ([], [_SCHEMA])}
+
+
+def mentions(statement: Statement, name: str) -> bool:
+    """Whether the statement may use the temporary object `name`."""
+    if name.lower() not in statement.text.lower():
+        return False
+    if statement.kind in _TEXT_KINDS:
+        return bool(re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", statement.text, re.IGNORECASE))
+    if name in dropped_temporary(statement):
+        return True
+    return any(_is_named(node, name) for node in _nodes(statement.node))
+
+
+def _is_named(node: Tree, name: str) -> bool:
+    if node.get("relname") == name and node.get("schemaname") in (None, _SCHEMA):
+        return True
+    if _names(node.get("funcname")) == [_SCHEMA, name] or _names(node.get("names")) in (
+        [name],
+        [_SCHEMA, name],
+    ):
+        return True
+    # 't'::regclass, nextval('s')
+    text = node.get("sval")
+    return isinstance(text, dict) and text.get("sval") in (name, f"{_SCHEMA}.{name}")
+
+
+def _nodes(root: Any) -> Iterator[Tree]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+
+
+def _names(parts: Any) -> list[str]:
+    """The texts of a list of String nodes."""
+    if not isinstance(parts, list):
+        return []
+    return [
+        str(part["String"].get("sval", "")) for part in parts if isinstance(part, dict) and "String" in part
+    ]

@@ -1,0 +1,217 @@
+"""Finds what a migration's later steps need of their session and can't be given.
+
+Each step runs in a session of its own, which begins with the file's settings. Temporary tables, prepared statements,
+session-level locks and settings whose value isn't known can't be made again there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from mosaic_deploy.sql.execution.outside_transaction import nested_block
+from mosaic_deploy.sql.execution.qualified import names_to_qualify
+from mosaic_deploy.sql.execution.units import ExecutionMode, TransactionControlError, Unit
+from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
+from mosaic_deploy.sql.hazards.syntax.names import list_name
+from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
+from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.session.assignments import (
+    ALL_SETTINGS,
+    ROLE_SETTINGS,
+    WHOLE_SESSION,
+    Assignment,
+    assignments,
+    node_assignments,
+)
+from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
+from mosaic_deploy.sql.session.state import SEARCH_PATH
+from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, temporary_names
+
+_WITHOUT_EFFECT = re.compile(
+    r".*_timeout|client_(min_messages|encoding)|log_.*|.*work_mem|max_parallel_.*|application_name|jit.*|enable_.*"
+    r"|synchronous_commit|check_function_bodies|row_security|xmloption|escape_string_warning|bytea_output"
+    r"|extra_float_digits|standard_conforming_strings|plpgsql\..*"
+)
+"""Settings that don't change what a statement does to the database."""
+_TRANSACTION_DEFAULTS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+}
+_UNKNOWN = "{name} is set to a value that isn't known before it runs, and a later step needs it; write SET {name} = …"
+_DEFAULTS = "{name} can't be set for later steps; write the mode at BEGIN"
+_LOCAL = "SET LOCAL {name} ends with this step, and a later step would run without it; write SET, or BEGIN … COMMIT"
+_TEMPORARY = (
+    "uses temporary {name}, which an earlier step creates: each step has its own session, and this one could only reach "
+    "another object of that name; create it in this step, or make it an ordinary table and drop it at the end"
+)
+_OBJECT = "uses {kind} {name} of an earlier step, but each step has its own session; create it in this step"
+_LOCK = (
+    "takes a lock that lasts as long as the session, but each step has its own session; deploys of a project already run "
+    "one at a time, so leave it out"
+)
+_CURRVAL = "calls {name}() before this step draws a number, but each step has its own session; write RETURNING or a query"
+_OWNED_KINDS = frozenset({"CreatedbStmt", "CreateTableSpaceStmt", "CreateSubscriptionStmt"})
+_TIME_SETTINGS = ("timezone", "datestyle", "intervalstyle")
+_ALONE = "{what}: this statement is sent alone, without the file's settings; {instead}"
+
+
+def refuse_uncarried(units: Sequence[Unit]) -> None:
+    """Raises TransactionControlError for the first thing that a later step needs and can't have."""
+    for unit in units:
+        if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and unit.session.assigned:
+            _refuse_alone(unit, unit.statements[0])
+    if len(units) > 1:
+        check = _Check()
+        for number, unit in enumerate(units, 1):
+            check.add(unit, last=number == len(units))
+
+
+def _refuse_alone(unit: Unit, statement: Statement) -> None:
+    """Raises TransactionControlError if the statement needs settings that it can't be sent with."""
+    state, kind = unit.session, statement.kind
+    if kind == "DoStmt" and nested_block(statement) is None:
+        raise _alone(statement, "this DO block can't be given them", "set them in the block")
+    path = state.of(SEARCH_PATH)
+    if path and path.computed and names_to_qualify(unit):
+        raise _alone(statement, "the computed search_path isn't known", "write the schemas in the names")
+    if kind in _OWNED_KINDS and (state.of("role") or state.of("session_authorization")):
+        raise _alone(statement, "it belongs to the role that runs it", "name the owner in the statement")
+    if kind != "IndexStmt":
+        return
+    if state.of("default_tablespace") and "tableSpace" not in statement.node:
+        raise _alone(statement, "default_tablespace has no effect", "write TABLESPACE in the statement")
+    computes = "whereClause" in statement.node or "'expr'" in str(statement.node.get("indexParams"))
+    if computes and (name := next((one for one in _TIME_SETTINGS if state.of(one)), "")):
+        raise _alone(
+            statement, f"{name} has no effect", "write constants that don't depend on it, and RESET it before"
+        )
+
+
+def _alone(statement: Statement, what: str, instead: str) -> TransactionControlError:
+    return TransactionControlError(_ALONE.format(what=what, instead=instead), statement.offset)
+
+
+class _Check:
+    """What the units so far leave in their sessions that can't be made again."""
+
+    def __init__(self) -> None:
+        self.unknown: dict[str, tuple[str, int]] = {}
+        """Settings that can't be set again: the message, and the offset of the statement that sets them."""
+        self.temporary: set[str] = set()
+        self.left: set[tuple[str, str]] = set()
+        """(kind, name) of the prepared statements and cursors of earlier units."""
+        self.begun = False
+        self.routines: dict[str, Statement] = {}
+        """The functions that the file creates."""
+
+    def add(self, unit: Unit, *, last: bool) -> None:
+        for message, offset in self.unknown.values():
+            raise TransactionControlError(message, offset)
+        self._refuse_uses(unit)
+        for statement in unit.statements:
+            self._record(statement)
+            if not last and not unit.explicit:
+                _refuse_local(statement)
+        left = session_objects(unit.statements)
+        if not last and (lock := next((one for one in left if one.kind == ADVISORY), None)):
+            raise TransactionControlError(_LOCK, lock.offset)
+        self.temporary |= temporary_names(unit.statements)
+        self.left |= {(one.kind, one.name) for one in left}
+        self.begun = True
+
+    def _refuse_uses(self, unit: Unit) -> None:
+        """Raises TransactionControlError if the unit uses what only an earlier unit's session has."""
+        draws = not self.begun
+        for number, statement in enumerate(unit.statements):
+            called = set(self._calls(statement))
+            bodies = [self.routines[name] for name in called if name in self.routines]
+            for name in sorted(self.temporary):
+                if any(mentions(one, name) for one in (statement, *bodies)):
+                    raise TransactionControlError(_TEMPORARY.format(name=name), statement.offset)
+            self.temporary -= dropped_temporary(statement)
+            used = used_object(statement)
+            if used in self.left and not _makes(unit.statements[:number], used):
+                raise TransactionControlError(_OBJECT.format(kind=used[0], name=used[1]), statement.offset)
+            if not draws and (asking := called & {"currval", "lastval"}):
+                raise TransactionControlError(_CURRVAL.format(name=min(asking)), statement.offset)
+            draws = (
+                draws or statement.kind in _DRAWING or bool(called & {"nextval", "setval"}) or bool(bodies)
+            )
+
+    def _calls(self, statement: Statement) -> Iterator[str]:
+        """The names of the functions that the statement calls, also through functions that the file creates."""
+        waiting = [statement]
+        seen: set[str] = set()
+        while waiting:
+            one = waiting.pop()
+            for effect in _effects(one, runs=one is not statement):
+                name = list_name(effect.node["funcname"]).name if effect.kind == FUNCTION_CALL else ""
+                if name and name not in seen:
+                    seen.add(name)
+                    yield name
+                    waiting += [self.routines[name]] if name in self.routines else []
+
+    def _record(self, statement: Statement) -> None:
+        if statement.kind == "CreateFunctionStmt":
+            self.routines[list_name(statement.node["funcname"]).name] = statement
+        for one in assignments(statement):
+            self._assign(one, statement)
+        if statement.kind in ("VariableSetStmt", "InsertStmt"):
+            return
+        bodies = [
+            statement,
+            *(self.routines[name] for name in self._calls(statement) if name in self.routines),
+        ]
+        for body in bodies:
+            own = _own_settings(body)
+            for effect in _effects(body, runs=body is not statement):
+                if effect.node is statement.node:
+                    continue
+                for one in node_assignments(effect.kind, effect.node):
+                    if one.name not in own and not one.local and not _WITHOUT_EFFECT.fullmatch(one.name):
+                        self.unknown[one.name] = (_UNKNOWN.format(name=one.name), statement.offset)
+
+    def _assign(self, one: Assignment, statement: Statement) -> None:
+        if one.name in (ALL_SETTINGS, WHOLE_SESSION):
+            self.unknown.clear()
+        elif not one.local:
+            self.unknown.pop(one.name, None)
+            if one.computed and not one.sql and not _WITHOUT_EFFECT.fullmatch(one.name):
+                self.unknown[one.name] = (_UNKNOWN.format(name=one.name), statement.offset)
+            default = _TRANSACTION_DEFAULTS.get(one.name)
+            if default and one.values and one.values[0].lower() not in (default, "false"):
+                self.unknown[one.name] = (_DEFAULTS.format(name=one.name), statement.offset)
+
+
+_DRAWING = frozenset({"InsertStmt", "MergeStmt", "CopyStmt", "DoStmt", "CallStmt"})
+"""Statements that may draw a sequence's next number through a default or a body."""
+
+
+def _effects(statement: Statement, *, runs: bool) -> Iterator[Effect]:
+    """What the statement does; with `runs` what a call of the function does that it creates."""
+    if runs and statement.kind == "CreateFunctionStmt":
+        return routine_effects(statement, statement.node)
+    return statement_effects(statement, 0)
+
+
+def _makes(statements: Sequence[Statement], used: tuple[str, str]) -> bool:
+    return any((one.kind, one.name) == used for one in session_objects(statements))
+
+
+def _own_settings(statement: Statement) -> set[str]:
+    """The settings that a function sets for itself, which end with it."""
+    if statement.kind != "CreateFunctionStmt":
+        return set()
+    return {
+        str(option.get("arg", {}).get("VariableSetStmt", {}).get("name", "")).lower()
+        for item in statement.node.get("options", [])
+        if (option := item.get("DefElem", {})).get("defname") == "set"
+    }
+
+
+def _refuse_local(statement: Statement) -> None:
+    for one in assignments(statement):
+        if one.local and one.name in (SEARCH_PATH, *ROLE_SETTINGS):
+            raise TransactionControlError(_LOCAL.format(name=one.name), statement.offset)
