@@ -14,6 +14,7 @@ from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.scripts.substitute import Substitute, substitute
 
 _HEADER = re.compile(r"^-- PostgreSQL database (?:cluster )?dump\b", re.MULTILINE)
@@ -40,26 +41,30 @@ _EVERYWHERE = frozenset(
 _PLAIN_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
 
 
-def is_dump(text: str) -> bool:
-    """Whether pg_dump wrote the text."""
-    return _HEADER.search(text, 0, _HEADER_LENGTH) is not None
+def read_script(text: str) -> list[Statement]:
+    """The statements to run of a file as psql reads it. Those of a dump are adapted to the project:
 
-
-def adapt_dump(statements: Sequence[Statement]) -> list[Statement]:
-    """The statements to run: those of the dumped project's role become the executing role's.
-
-    Left out: the tracking tables of the dumped project. Raises ScriptInvalid with everything that can't be restored,
-    one mistake for each of pg_dump's options that leaves it out.
+    What belongs to the dumped project's role belongs to the executing role, and the tracking tables of the dumped
+    project are left out. Raises ScriptInvalid with everything that can't be run: for a dump, once for each option of
+    pg_dump that leaves it out. Raises SqlSyntaxError.
     """
+    statements, mistakes = read_statements(text)
+    if _HEADER.search(text, 0, _HEADER_LENGTH):
+        statements, obstacles = _adapt_dump(statements)
+        mistakes += obstacles
+    if mistakes:
+        raise ScriptInvalid(sorted(mistakes, key=lambda mistake: mistake.offset))
+    return statements
+
+
+def _adapt_dump(statements: Sequence[Statement]) -> tuple[list[Statement], list[Mistake]]:
     found = _Findings()
     kept = [statement for statement in statements if not _is_of_ledger(statement)]
     roles = {role["rolename"] for one in kept for role in _roles(one)}
     owners = {role for role in roles if _PROJECT_ROLE.fullmatch(role)}
     own = next(iter(owners)) if len(owners) == 1 else None
     adapted = [_adapt(statement, own, found) for statement in kept]
-    if found.offsets:
-        raise ScriptInvalid(found.mistakes())
-    return [statement for statement in adapted if statement]
+    return [statement for statement in adapted if statement], found.mistakes()
 
 
 @dataclass
@@ -73,15 +78,13 @@ class _Findings:
 
     def mistakes(self) -> list[Mistake]:
         return [
-            Mistake(f"{what}{_more(len(offsets) - 1)}", offsets[0], hint)
-            for (what, hint), offsets in sorted(self.offsets.items(), key=lambda item: item[1][0])
+            Mistake(f"the dump has {what}{_count(len(offsets))}", offsets[0], hint)
+            for (what, hint), offsets in self.offsets.items()
         ]
 
 
-def _more(others: int) -> str:
-    if others < 1:
-        return ""
-    return " (and 1 more statement)" if others == 1 else f" (and {others} more statements)"
+def _count(number: int) -> str:
+    return "" if number == 1 else f" ({number} statements)"
 
 
 def _is_of_ledger(statement: Statement) -> bool:
@@ -116,7 +119,11 @@ def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> S
             found.add(statement, f"SET SESSION AUTHORIZATION {value}", "dump with pg_dump --no-owner")
         return None
     if name == "client_encoding" and value.lower().replace("-", "") not in ("utf8", "unicode"):
-        found.add(statement, f"the dump's encoding is {value}", "dump with pg_dump --encoding=UTF8")
+        found.add(
+            statement,
+            f"SET client_encoding = {value}, because the text is sent as UTF-8",
+            "dump with pg_dump --encoding=UTF8",
+        )
     if name == "default_with_oids":
         if value.lower() in ("true", "on", "1"):
             found.add(
@@ -126,7 +133,7 @@ def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> S
             )
         return None
     if name == "default_tablespace" and value:
-        found.add(statement, f"tablespace {value}", "dump with pg_dump --no-tablespaces")
+        found.add(statement, f"SET default_tablespace = {value}", "dump with pg_dump --no-tablespaces")
     if name in _EVERYWHERE or statement.node.get("kind") != "VAR_SET_VALUE":
         return statement
     # Another version's setting is set if the server has it.
@@ -195,11 +202,11 @@ def _adapt_roles(statement: Statement, own: str | None, found: _Findings) -> Sta
         elif statement.kind == "CreatePolicyStmt":
             found.add(
                 statement,
-                f"a policy for role {name}",
+                f"CREATE POLICY for role {name}",
                 "remove the role from the file, or dump with --no-policies",
             )
         elif statement.kind not in _KIND_OBSTACLES:
-            found.add(statement, f"role {name}", _NO_OWNER)
+            found.add(statement, f"a statement that names role {name}", _NO_OWNER)
     if others or not roles:
         return statement
     return substitute(statement, _replace_roles(statement, [role["location"] for role in roles]))

@@ -35,8 +35,18 @@ class Statement:
         """The parse tree. Its byte positions count from the start of the file (`parsed`) or of the statement."""
         return _parse_single_tree(self.text) if self.parsed is None else self.parsed
 
+    @property
+    def size(self) -> int:
+        """Its characters in the file."""
+        return len(self.text)
+
+    @property
+    def written(self) -> str:
+        """The text in which errors are located."""
+        return self.text
+
     def file_offset(self, at: int) -> int:
-        """The position in the file of a character of `text`."""
+        """The position in the file of a character of `written`."""
         return self.offset + at
 
     @property

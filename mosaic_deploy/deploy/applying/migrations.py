@@ -85,7 +85,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
                 checksum=change.checksum,
                 semantic=parsed.prefix_checksums[number - 1],
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
-                source=parsed.file.text,
+                source=parsed.recorded_text,
                 number=number,
                 units=change.steps,
                 unit=unit,
@@ -177,5 +177,5 @@ def failure_location(failure: StepFailed, file: MigrationFile) -> Location:
     statement = failure.step.unit.statements[failure.statement - 1]
     position = failure.position
     return statement_location(
-        file, statement, position - 1 if position else locate_error(statement.text, failure.message)
+        file, statement, position - 1 if position else locate_error(statement.written, failure.message)
     )

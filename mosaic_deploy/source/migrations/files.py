@@ -14,13 +14,14 @@ from pathlib import Path, PurePosixPath
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.problems import ErrorCollector
-from mosaic_deploy.sql.dump import adapt_dump, is_dump
+from mosaic_deploy.sql.dump import read_script
+from mosaic_deploy.sql.execution.cut_rows import cut_rows
 from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
+from mosaic_deploy.sql.scripts.copy_batches import without_rows
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.sections import up_section
-from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
@@ -61,6 +62,12 @@ class ParsedFile:
     @property
     def semantic(self) -> str:
         return self.prefix_checksums[-1]
+
+    @cached_property
+    def recorded_text(self) -> str:
+        """The text for the migration history: without the rows of a file with many, which its checksum still covers."""
+        statements = [statement for unit in self.units for statement in unit.statements]
+        return without_rows(self.file.text, statements)
 
 
 def read_migrations(
@@ -172,7 +179,14 @@ def _read(path: Path, relative_path: str) -> MigrationFile:
     return MigrationFile(migration, relative_path, _decode(content, relative_path))
 
 
+_CUSTOM_DUMP = b"PGDMP"
+
+
 def _decode(content: bytes, relative_path: str) -> str:
+    if content.startswith(_CUSTOM_DUMP):
+        hint = f"write it as SQL: pg_restore --no-owner --no-privileges -f FILE.sql {relative_path}"
+        problem = Problem("a dump in pg_dump's custom format", Location(relative_path), hint=hint)
+        raise MigrationInvalid(f"{relative_path} isn't SQL", problems=[problem])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -209,12 +223,10 @@ def _name_problem(relative_path: str) -> Problem:
 
 def _parse(file: MigrationFile) -> ParsedFile:
     section = up_section(file.text)
-    statements = read_statements(section.text)
-    if is_dump(section.text):
-        statements = adapt_dump(statements)
+    statements = read_script(section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
-    units = split_units(statements, transaction=not off)
+    units = cut_rows(split_units(statements, transaction=not off))
     refuse_uncarried(units)
     return ParsedFile(file, tuple(units))
 

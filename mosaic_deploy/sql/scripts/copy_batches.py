@@ -7,7 +7,7 @@ fires once per batch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,9 @@ from mosaic_deploy.sql.scripts.scan import CopyRows
 
 BATCH_LENGTH = 256 * 1024
 """Characters of rows in a batch. A longer row is a batch of its own."""
+
+
+_QUERY = "VALUES\n"
 
 
 class CopyBatch(Statement):
@@ -45,20 +48,29 @@ class CopyBatch(Statement):
 
     @property
     def text(self) -> str:
-        return _insert(self._source, self._options, self._first, self._last)
+        return _insert(self._options, self._values())
+
+    @property
+    def written(self) -> str:
+        """The rows as a query, each on a line."""
+        return _QUERY + self._values()
 
     @property
     def size(self) -> int:
         """Characters of rows in the file."""
         return self._last - self._first
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """From where to where the rows are in the file."""
+        return self._first, self._last
+
     def file_offset(self, at: int) -> int:
-        """Each row is a line of `text`, after the line with the columns."""
-        line = self.text.count("\n", 0, at)
-        for number, row in enumerate(self._rows(), 1):
-            if number == line:
-                return row.start
-        return self.offset
+        line = self.written.count("\n", len(_QUERY), at)
+        return next((row.start for number, row in enumerate(self._rows()) if number == line), self.offset)
+
+    def _values(self) -> str:
+        return _rows_as_sql(self._source, self._options, self._first, self._last)
 
     def _rows(self) -> Iterator[Row]:
         return read_rows(self._source, self._options, self._first, self._last)
@@ -85,6 +97,25 @@ def copy_batches(source: str, copy: CopyRows) -> list[CopyBatch]:
     return batches
 
 
+RECORDED_ROWS = 1024 * 1024
+"""Characters of rows that the migration history keeps."""
+ROWS_LEFT_OUT = "-- mosaic-deploy: rows left out\n"
+
+
+def without_rows(text: str, statements: Sequence[Statement]) -> str:
+    """The text, with a comment in place of the rows if they are more than the history keeps."""
+    spans = [statement.span for statement in statements if isinstance(statement, CopyBatch)]
+    if sum(last - first for first, last in spans) <= RECORDED_ROWS:
+        return text
+    pieces: list[str] = []
+    at = 0
+    for first, last in spans:
+        if first > at or not pieces:
+            pieces += [text[at:first], ROWS_LEFT_OUT]
+        at = last
+    return "".join([*pieces, text[at:]])
+
+
 def _tree(copy: Tree, digest: str) -> Tree:
     names = [{"ResTarget": {"name": item["String"]["sval"]}} for item in copy.get("attlist", [])]
     columns: dict[str, Any] = {"cols": names} if names else {}
@@ -94,19 +125,37 @@ def _tree(copy: Tree, digest: str) -> Tree:
     }
 
 
-@lru_cache(maxsize=1)
-def _insert(source: str, options: CopyOptions, first: int, last: int) -> str:
-    lines = ",\n".join(
-        f"({', '.join(_sql(value) for value in row_values(row, options))})"
-        for row in read_rows(source, options, first, last)
-    )
+def _insert(options: CopyOptions, lines: str) -> str:
     table = ".".join(identifier(part) for part in options.table)
     if options.columns:
         columns = ", ".join(identifier(column) for column in options.columns)
         return f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES\n{lines}"
     # COPY without columns fills all but the generated ones.
-    body = f"""DECLARE columns text; BEGIN SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) {literal(table)}::pg_catalog.regclass AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''; EXECUTE pg_catalog.concat({literal(f"INSERT INTO {table} (")}, columns, {literal(") OVERRIDING SYSTEM VALUE VALUES ")}, {dollar_quote(chr(10) + lines, "mosaic_rows")}); END"""
+    body = _ALL_COLUMNS.format(
+        table=literal(table),
+        start=literal(f"INSERT INTO {table} ("),
+        middle=literal(") OVERRIDING SYSTEM VALUE VALUES "),
+        rows=dollar_quote(f"\n{lines}", "mosaic_rows"),
+    )
     return f"DO {dollar_quote(body, 'mosaic_copy')}"
+
+
+_ALL_COLUMNS = (
+    "DECLARE names text; BEGIN "
+    "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) INTO names "
+    "FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) {table}::pg_catalog.regclass "
+    "AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''; "
+    "EXECUTE pg_catalog.concat({start}, names, {middle}, {rows}); END"
+)
+
+
+@lru_cache(maxsize=1)
+def _rows_as_sql(source: str, options: CopyOptions, first: int, last: int) -> str:
+    """Each row on a line."""
+    return ",\n".join(
+        f"({', '.join(_sql(value) for value in row_values(row, options))})"
+        for row in read_rows(source, options, first, last)
+    )
 
 
 def _sql(value: Value) -> str:

@@ -39,7 +39,7 @@ def read_rows(text: str, options: CopyOptions, start: int, end: int) -> Iterator
         expected = expected or len(row.fields)
         if len(row.fields) != expected:
             found = f"{len(row.fields)} value{'' if len(row.fields) == 1 else 's'}"
-            message = f"this row has {found}, but {expected} are needed"
+            message = f"this row has {found} instead of {expected}"
             raise ScriptInvalid([Mistake(message, row.start, _hint(options))])
         yield row
 

@@ -68,10 +68,9 @@ _COPY = re.compile(r"copy\b", re.IGNORECASE)
 _FROM_STDIN = re.compile(r"\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE)
 
 
-def scan(text: str, start: int = 0) -> Scan:
-    """What is found from `start` on, where SQL begins."""
+def scan(text: str) -> Scan:
     found = Scan()
-    at = statement = start
+    at = statement = 0
     while (at := _PLAIN.match(text, at).end()) < len(text):  # type: ignore[union-attr]
         sign, begin = text[at], at
         if sign == "-":

@@ -51,10 +51,9 @@ _TERN_NO_TRANSACTION = re.compile(r"---- tern: disable-tx ----\s*")
 _TERN_TEMPLATE = re.compile(r"\{\{-?\s*(?:\.|template\b|if\b|range\b|with\b|define\b|block\b|\$)")
 
 
-def next_candidate(text: str, start: int) -> int | None:
-    """The first offset from `start` on of what may be a marker, wherever it is written."""
-    found = _LOOKS_MARKED.search(text, start)
-    return found.start() if found else None
+def looks_marked(text: str) -> bool:
+    """Whether the text may have a marker, wherever it is written."""
+    return _LOOKS_MARKED.search(text) is not None
 
 
 def find_marks(text: str, comments: Sequence[Span]) -> list[Mark]:

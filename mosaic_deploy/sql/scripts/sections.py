@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from mosaic_deploy.sql.parse import line_and_column, parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.scan import Span, scan
-from mosaic_deploy.sql.scripts.section_marks import NODE_PG_MIGRATE, Mark, find_marks, next_candidate
+from mosaic_deploy.sql.scripts.section_marks import NODE_PG_MIGRATE, Mark, find_marks, looks_marked
 
 UP, DOWN = "up", "down"
+_COMMENT_LINE = re.compile(r"^[ \t]*(--[^\r\n]*)", re.MULTILINE)
 _MARKS_TWICE = "sql-migrate"
 """The tool that joins several sections of one direction."""
 
@@ -44,7 +45,7 @@ def down_section(text: str) -> Section | None:
 
 def _marks(text: str) -> list[Mark]:
     """The file's markers in order, checked; [] if it has none."""
-    if next_candidate(text, 0) is None:
+    if not looks_marked(text):
         return []
     marks = find_marks(text, _comments(text))
     if not marks:
@@ -56,14 +57,11 @@ def _marks(text: str) -> list[Mark]:
 
 
 def _comments(text: str) -> list[Span]:
-    """The line comments. Behind a quote without an end they start again at what looks like a marker."""
-    comments: list[Span] = []
-    start: int | None = 0
-    while start is not None:
-        found = scan(text, start)
-        comments += found.comments
-        start = None if found.unterminated is None else next_candidate(text, found.unterminated + 1)
-    return comments
+    """The line comments; if a quote has no end, all lines that look like one, as the tools themselves read them."""
+    found = scan(text)
+    if found.unterminated is None:
+        return found.comments
+    return [Span(line.start(1), line.end()) for line in _COMMENT_LINE.finditer(text)]
 
 
 def _refuse_two_tools(text: str, marks: Sequence[Mark]) -> None:

@@ -9,22 +9,19 @@ from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.psql import PsqlScript, read_psql_script
 
 
-def read_statements(text: str) -> list[Statement]:
-    """The statements of a file as psql reads it.
+def read_statements(text: str) -> tuple[list[Statement], list[Mistake]]:
+    """The statements of a file as psql reads it, and its commands of psql's and COPY rows that can't be sent.
 
-    Raises ScriptInvalid with all commands of psql's and COPY rows that can't be sent, else SqlSyntaxError.
+    Raises SqlSyntaxError for a file without such mistakes, ScriptInvalid for one with both.
     """
     script = read_psql_script(text)
     mistakes = list(script.mistakes)
     try:
-        statements = _statements(text, script, mistakes)
+        return _statements(text, script, mistakes), mistakes
     except SqlSyntaxError:
         if mistakes:
             raise ScriptInvalid(mistakes) from None
         raise
-    if mistakes:
-        raise ScriptInvalid(sorted(mistakes, key=lambda mistake: mistake.offset))
-    return statements
 
 
 def _statements(text: str, script: PsqlScript, mistakes: list[Mistake]) -> list[Statement]:
