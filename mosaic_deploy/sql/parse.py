@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +34,20 @@ class Statement:
     def tree(self) -> Tree:
         """The parse tree. Its byte positions count from the start of the file (`parsed`) or of the statement."""
         return _parse_single_tree(self.text) if self.parsed is None else self.parsed
+
+    @property
+    def size(self) -> int:
+        """Its characters in the file."""
+        return len(self.text)
+
+    @property
+    def written(self) -> str:
+        """The text in which errors are located."""
+        return self.text
+
+    def file_offset(self, at: int) -> int:
+        """The position in the file of a character of `written`."""
+        return self.offset + at
 
     @property
     def kind(self) -> str:
@@ -78,6 +92,11 @@ def parse(sql: str) -> list[Statement]:
     if len(sql) < LARGE_TEXT:
         return list(_statements(sql, _raw_statements(sql)))
     return [Statement(text, offset) for text, offset in split_large(sql)]
+
+
+def shifted(statement: Statement, by: int) -> Statement:
+    """The statement of a text that starts at offset `by` in its file."""
+    return replace(statement, offset=statement.offset + by)
 
 
 def semantic_checksum(statements: Sequence[Statement]) -> str:
@@ -176,13 +195,14 @@ def skip_trivia(text: str, at: int) -> int:
         if blank := _TRIVIA.match(text, at):
             at = blank.end()
         elif text.startswith("/*", at):
-            at = _after_block_comment(text, at)
+            at = after_block_comment(text, at)
         else:
             return at
     return at
 
 
-def _after_block_comment(text: str, at: int) -> int:
+def after_block_comment(text: str, at: int) -> int:
+    """The offset after the (nested) block comment at `at`; the text's end if it is unterminated."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(text, at):
         depth += 1 if mark.group() == "/*" else -1

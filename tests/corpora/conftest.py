@@ -82,6 +82,18 @@ class Cluster:
         lines = ended.stdout.replace(url.rpartition("/")[2], "owner").splitlines()
         return [line for line in lines if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
 
+    def whole_dump(self, url: str, *options: str) -> str:
+        """The text of a plain pg_dump, with its data."""
+        database = url.rpartition("/")[2]
+        ended = subprocess.run(
+            [self.bin / "pg_dump", *options, f"{self.url}/{database}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
 
 @pytest.fixture(scope="session")
 def cluster(platform) -> Cluster:

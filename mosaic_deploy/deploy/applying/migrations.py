@@ -109,7 +109,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
                 checksum=change.checksum,
                 semantic=parsed.prefix_checksums[number - 1],
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
-                source=parsed.file.text,
+                source=parsed.recorded_text,
                 number=number,
                 units=change.steps,
                 unit=unit,
@@ -228,4 +228,4 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
         stack = index is not None and locate_calls(statements, index, frames, failure.message)
         if stack and stack.offset is not None:
             return statement_location(file, statement, stack.offset - statement.offset)
-    return statement_location(file, statement, locate_error(statement.text, failure.message))
+    return statement_location(file, statement, locate_error(statement.written, failure.message))

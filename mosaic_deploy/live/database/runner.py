@@ -133,7 +133,7 @@ class Runner:
         group: list[Step] = []
         text = 0
         for step in waiting:
-            text += len(step.source)
+            text += max(len(step.source), sum(statement.size for statement in step.unit.statements))
             if group and (
                 not self.commits_in_block or len(group) == MAX_STEPS_PER_CALL or text > MAX_TEXT_PER_CALL
             ):

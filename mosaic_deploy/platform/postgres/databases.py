@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.extensions import add_extensions, give_extensions
 from mosaic_deploy.platform.postgres.installation import (
     Installation,
     has_sql_uuid_ossp,
@@ -18,7 +19,6 @@ from mosaic_deploy.platform.postgres.installation import (
 )
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
-EXTENSIONS = ("vector", "uuid-ossp", "pgcrypto")
 ROLE_CONNECTION_LIMIT = 40
 _ROLE_SETTINGS = {
     "statement_timeout": "15min",
@@ -62,7 +62,7 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
         if control_database.TEMPLATE not in present:
             await _create_template(server, connection)
         elif installation is None:
-            await _add_extensions(server, control_database.TEMPLATE)
+            await add_extensions(server, control_database.TEMPLATE)
 
 
 async def extension_versions(server: Server) -> dict[str, str]:
@@ -96,6 +96,7 @@ async def create_project_database(server: Server, project_id: str, password: str
             await _create_database(connection, name, control_database.TEMPLATE, owner=name)
         else:
             await _allow_connections(connection, name)
+    await give_extensions(server, name, name)
 
 
 async def restore_access(server: Server, project_id: str, password: str) -> None:
@@ -128,28 +129,11 @@ async def _create_template(server: Server, connection: Connection) -> None:
     temporary = control_database.TEMPLATE + "_new"
     await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(temporary)))
     await _create_database(connection, temporary, "template0")
-    await _add_extensions(server, temporary)
+    await add_extensions(server, temporary)
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     await connection.execute(
         rename.format(sql.Identifier(temporary), sql.Identifier(control_database.TEMPLATE))
     )
-
-
-async def _add_extensions(server: Server, database: str) -> None:
-    """Create the extensions that the server offers and the database lacks."""
-    async with await server.connect(database) as inside:
-        cursor = await inside.execute(
-            "SELECT name, installed_version IS NOT NULL FROM pg_available_extensions WHERE name = ANY(%s)",
-            [list(EXTENSIONS)],
-        )
-        installed: dict[str, bool] = dict(await cursor.fetchall())
-        for extension in EXTENSIONS:
-            if extension not in installed:
-                log.warning(
-                    "this PostgreSQL server doesn't offer the %s extension; projects won't have it", extension
-                )
-            elif not installed[extension]:
-                await inside.execute(sql.SQL("CREATE EXTENSION {}").format(sql.Identifier(extension)))
 
 
 async def _ensure_uuid_ossp(connection: Connection, installation: Installation) -> None:

@@ -1,4 +1,4 @@
-"""Down migrations: the `-- migrate:down` section of a file, or the file NAME.down.sql beside it."""
+"""Down migrations: the down section of a file, or the file NAME.down.sql beside it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mosaic_deploy.source.migrations.files import SECTION_MARK, MigrationFile, read_sql_file
+from mosaic_deploy.source.migrations.files import MigrationFile, read_sql_file
+from mosaic_deploy.sql.scripts.sections import down_section
 
 _UP_SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
-_NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class DownMigration:
     """A down migration. `file` contains only its statements, at their original offsets.
 
-    `description` says where it is written; `no_transaction` is set by `transaction:false` after the section mark.
+    `description` says where it is written; `no_transaction` is set by the section's marker.
     """
 
     file: MigrationFile
@@ -34,13 +34,9 @@ def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[
 
 
 def _down_section(file: MigrationFile) -> DownMigration | None:
-    """The down section. Everything before it is replaced by spaces, so that offsets stay the same."""
-    marks = list(SECTION_MARK.finditer(file.text))
-    index = next((n for n, mark in enumerate(marks) if mark.group(1) == "down"), None)
-    if index is None:
+    section = down_section(file.text)
+    if section is None:
         return None
-    start = marks[index].end()
-    end = marks[index + 1].start() if index + 1 < len(marks) else len(file.text)
-    text = re.sub(r"[^\r\n]", " ", file.text[:start]) + file.text[start:end]
-    no_transaction = bool(_NO_TRANSACTION.search(marks[index].group(2)))
-    return DownMigration(replace(file, text=text), "its migrate:down section", no_transaction)
+    return DownMigration(
+        replace(file, text=section.text), f"its section {section.mark}", section.no_transaction
+    )

@@ -14,9 +14,14 @@ from pathlib import Path, PurePosixPath
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.problems import ErrorCollector
+from mosaic_deploy.sql.dump import read_script
+from mosaic_deploy.sql.execution.cut_rows import cut_rows
 from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
-from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse, semantic_checksums
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
+from mosaic_deploy.sql.scripts.copy_batches import without_rows
+from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 _NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
@@ -30,8 +35,6 @@ _LEDGER_WRITE = (
     "`mosaic-deploy migrate repair` may change it"
 )
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
-SECTION_MARK = re.compile(r"^[ \t]*--[ \t]*migrate:(up|down)\b(.*)$", re.MULTILINE)
-"""dbmate's section marks: direction and options."""
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 
@@ -59,6 +62,12 @@ class ParsedFile:
     @property
     def semantic(self) -> str:
         return self.prefix_checksums[-1]
+
+    @cached_property
+    def recorded_text(self) -> str:
+        """The text for the migration history: without the rows of a file with many, which its checksum still covers."""
+        statements = [statement for unit in self.units for statement in unit.statements]
+        return without_rows(self.file.text, statements)
 
 
 def read_migrations(
@@ -108,6 +117,8 @@ def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
     for file in files:
         try:
             parsed.append(_parse(file))
+        except ScriptInvalid as invalid:
+            problems += [_mistake_problem(file, mistake) for mistake in invalid.mistakes]
         except (SqlSyntaxError, TransactionControlError) as error:
             has_syntax_error = has_syntax_error or isinstance(error, SqlSyntaxError)
             problems.append(_problem(file, error))
@@ -126,8 +137,8 @@ def _error_summary(
 
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
-    """The location of a character in `file`; `offset` counts from the start of `statement`."""
-    return _location(file, statement.offset + offset)
+    """The location of a character in `file`; `offset` counts from the start of the statement's text."""
+    return _location(file, statement.file_offset(offset))
 
 
 def _sql_files(folder: Path) -> list[Path]:
@@ -168,7 +179,14 @@ def _read(path: Path, relative_path: str) -> MigrationFile:
     return MigrationFile(migration, relative_path, _decode(content, relative_path))
 
 
+_CUSTOM_DUMP = b"PGDMP"
+
+
 def _decode(content: bytes, relative_path: str) -> str:
+    if content.startswith(_CUSTOM_DUMP):
+        hint = f"write it as SQL: pg_restore --no-owner --no-privileges -f FILE.sql {relative_path}"
+        problem = Problem("a dump in pg_dump's custom format", Location(relative_path), hint=hint)
+        raise MigrationInvalid(f"{relative_path} isn't SQL", problems=[problem])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,12 +222,11 @@ def _name_problem(relative_path: str) -> Problem:
 
 
 def _parse(file: MigrationFile) -> ParsedFile:
-    text, options = _up_section(file.text)
-    statements = parse(text)
-    _refuse_copy_from_stdin(statements)
-    _refuse_ledger_writes(statements, text)
-    directives = " ".join([options, *_directives(text)])
-    units = split_units(statements, transaction=not _NO_TRANSACTION.search(directives))
+    section = up_section(file.text)
+    statements = read_script(section.text)
+    _refuse_ledger_writes(statements, section.text)
+    off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
+    units = cut_rows(split_units(statements, transaction=not off))
     refuse_uncarried(units)
     return ParsedFile(file, tuple(units))
 
@@ -222,36 +239,6 @@ def _directives(text: str) -> Iterator[str]:
                 f"unknown directive {found.group(1)!r}; the only one is transaction=false", found.start(1)
             )
         yield found.group(1)
-
-
-def _up_section(text: str) -> tuple[str, str]:
-    """The text with everything outside the `migrate:up` section replaced by spaces, and the mark's options.
-
-    Raises TransactionControlError for statements outside the sections, SqlSyntaxError.
-    """
-    marks = list(SECTION_MARK.finditer(text))
-    if not marks:
-        return text, ""
-    up = next((mark for mark in marks if mark.group(1) == "up"), None)
-    if up is None:
-        raise TransactionControlError("-- migrate:down without a -- migrate:up section", marks[0].start())
-    if marks[0] is up and (outside := parse(text[: up.start()])):
-        raise TransactionControlError(
-            "this statement is before -- migrate:up and would be skipped", outside[0].offset
-        )
-    down = next((mark for mark in marks if mark.start() > up.end()), None)
-    end = down.start() if down else len(text)
-    blanked = re.sub(r"[^\r\n]", " ", text[: up.start()])
-    return blanked + text[up.start() : end], up.group(2).strip()
-
-
-def _refuse_copy_from_stdin(statements: Sequence[Statement]) -> None:
-    for statement in statements:
-        if statement.kind == "CopyStmt":
-            from mosaic_deploy.sql.psql import COPY_FROM_STDIN, is_copy_from_stdin
-
-            if is_copy_from_stdin(statement):
-                raise TransactionControlError(COPY_FROM_STDIN, statement.offset)
 
 
 def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
@@ -267,12 +254,16 @@ def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlErro
         return Problem(error.message, Location(file.relative_path))
     # Imported only to explain an error.
     from mosaic_deploy.sql.dialect import dialect_hint
-    from mosaic_deploy.sql.psql import find_psql_mistake
+    from mosaic_deploy.sql.scripts.psql import find_psql_variable
 
-    if mistake := find_psql_mistake(file.text, error.offset):
-        return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
+    if mistake := find_psql_variable(file.text, error.offset):
+        return _mistake_problem(file, mistake)
     hint = dialect_hint(file.text, error.offset)
     return Problem(error.message, _location(file, error.offset), hint=hint)
+
+
+def _mistake_problem(file: MigrationFile, mistake: Mistake) -> Problem:
+    return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
 
 
 def _location(file: MigrationFile, offset: int) -> Location:

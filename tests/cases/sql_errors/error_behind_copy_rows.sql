@@ -1,5 +1,5 @@
--- COPY a FROM stdin;
 CREATE TABLE t (a text);
 COPY t FROM stdin;
+it's "odd" $x$ /* -- +goose Down
 \.
-SELECT 1;
+SELEC 1;

@@ -1,0 +1,182 @@
+"""The rows of a COPY … FROM stdin as values, as PostgreSQL reads its text and csv formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mosaic_deploy.sql.scripts.copy_options import ALL_COLUMNS, CopyOptions
+from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+
+
+class Default:
+    """The value of a field that stands for the column's default."""
+
+
+DEFAULT = Default()
+Value = str | None | Default
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row's raw fields (text format) or values (csv), from `start` up to `end` with its line end."""
+
+    start: int
+    end: int
+    fields: list[str] | list[Value]
+
+
+def read_rows(text: str, options: CopyOptions, start: int, end: int) -> Iterator[Row]:
+    """The rows between two offsets of `text`, without the header. Raises ScriptInvalid."""
+    rows = _csv_rows(text, options, start, end) if options.csv else _text_rows(text, options, start, end)
+    expected = len(options.columns)
+    for number, row in enumerate(rows):
+        if number == 0 and options.header and start == row.start:
+            _check_header(row, options)
+            continue
+        expected = expected or len(row.fields)
+        if len(row.fields) != expected:
+            found = f"{len(row.fields)} value{'' if len(row.fields) == 1 else 's'}"
+            message = f"this row has {found} instead of {expected}"
+            raise ScriptInvalid([Mistake(message, row.start, _hint(options))])
+        yield row
+
+
+def row_values(row: Row, options: CopyOptions) -> list[Value]:
+    """The row's values. Raises ScriptInvalid."""
+    if options.csv:
+        return row.fields  # type: ignore[return-value]
+    return [_text_value(str(field), options, row.start) for field in row.fields]
+
+
+def _hint(options: CopyOptions) -> str:
+    return f"the rows are in the {'csv' if options.csv else 'text'} format, with {options.delimiter!r} between values"
+
+
+def _check_header(row: Row, options: CopyOptions) -> None:
+    names = [value for value in row.fields if isinstance(value, str)]
+    if options.match_header and options.columns and names != list(options.columns):
+        raise ScriptInvalid([Mistake("the header doesn't match the columns", row.start)])
+
+
+def _text_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[Row]:
+    first = text.find("\n", at, end)
+    line_end = "\r\n" if first > at and text[first - 1] == "\r" else "\n"
+    while at < end:
+        stop = _text_row_end(text, line_end, at, end)
+        line = text[at:stop]
+        after = min(end, stop + len(line_end))
+        yield Row(at, after, _split_fields(line, options.delimiter))
+        at = after
+
+
+def _text_row_end(text: str, line_end: str, at: int, end: int) -> int:
+    """Where the row's line ends; a line end behind a backslash is part of a value."""
+    stop = at
+    while True:
+        stop = text.find(line_end, stop, end)
+        if stop < 0:
+            return end
+        if not _is_escaped(text, stop, at):
+            return stop
+        stop += len(line_end)
+
+
+def _is_escaped(text: str, at: int, start: int) -> bool:
+    """Whether an odd number of backslashes is before `at`."""
+    first = at
+    while first > start and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _split_fields(line: str, delimiter: str) -> list[str]:
+    fields = line.split(delimiter)
+    if "\\" + delimiter not in line:
+        return fields
+    joined: list[str] = []
+    for field in fields:
+        if joined and _is_escaped(joined[-1], len(joined[-1]), 0):
+            joined[-1] += delimiter + field
+        else:
+            joined.append(field)
+    return joined
+
+
+_BYTES = re.compile(r"(?:\\(?:[0-7]{1,3}|x[0-9A-Fa-f]{1,2}))+")
+_BYTE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2}))")
+_ESCAPE = re.compile(rf"({_BYTES.pattern})|\\(.)", re.DOTALL)
+_LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _text_value(field: str, options: CopyOptions, offset: int) -> Value:
+    if field == options.null:
+        return None
+    if options.default is not None and field == options.default:
+        return DEFAULT
+    if "\\" not in field:
+        return field
+    try:
+        return _ESCAPE.sub(_unescape, field)
+    except UnicodeDecodeError:
+        raise ScriptInvalid([Mistake("the escapes of this row aren't UTF-8", offset)]) from None
+
+
+def _unescape(found: re.Match[str]) -> str:
+    if found.group(2) is not None:
+        return _LETTERS.get(found.group(2), found.group(2))
+    codes = (
+        int(octal, 8) & 0xFF if octal else int(hexadecimal, 16)
+        for octal, hexadecimal in _BYTE.findall(found.group(1))
+    )
+    return bytes(codes).decode()
+
+
+@lru_cache(maxsize=8)
+def _csv_patterns(delimiter: str, quote: str, escape: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A field, and a quoted piece of one."""
+    d, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
+    inner = rf"(?:[^{q}]|{q}{q})*+" if quote == escape else rf"(?:[^{q}{e}]|{e}[{q}{e}]|{e}(?![{q}{e}]))*+"
+    quoted = rf"{q}({inner}){q}"
+    return re.compile(rf"(?:[^{d}{q}\r\n]++|{q}{inner}{q})*+"), re.compile(quoted)
+
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def _csv_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[Row]:
+    field, quoted = _csv_patterns(options.delimiter, options.quote, options.escape)
+    while at < end:
+        start, values = at, list[Value]()
+        while True:
+            found = field.match(text, at, end)
+            assert found
+            values.append(_csv_value(found.group(), quoted, options, len(values)))
+            at = found.end()
+            if at == end or not text.startswith(options.delimiter, at):
+                break
+            at += len(options.delimiter)
+        ended = _LINE_END.match(text, at, end)
+        if at < end and not ended:
+            raise ScriptInvalid([Mistake("unterminated quote in this row", start, _hint(options))])
+        at = ended.end() if ended else end
+        yield Row(start, at, values)
+
+
+def _csv_value(raw: str, quoted: re.Pattern[str], options: CopyOptions, number: int) -> Value:
+    column = options.columns[number] if number < len(options.columns) else ""
+    if options.quote not in raw:
+        if raw == options.null and not _named(column, options.force_not_null):
+            return None
+        return DEFAULT if options.default is not None and raw == options.default else raw
+    pair = re.compile(
+        rf"{re.escape(options.escape)}([{re.escape(options.quote)}{re.escape(options.escape)}])"
+    )
+    value = quoted.sub(lambda piece: pair.sub(r"\1", piece.group(1)), raw)
+    return None if value == options.null and _named(column, options.force_null) else value
+
+
+def _named(column: str, columns: frozenset[str]) -> bool:
+    return ALL_COLUMNS in columns or column in columns

@@ -1,0 +1,148 @@
+"""Finds line comments, psql's meta-commands and the rows of COPY … FROM stdin, as psql reads a file.
+
+What looks like one of them inside a string, a quoted name, a dollar quote or a block comment isn't one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from mosaic_deploy.sql.parse import (
+    SqlSyntaxError,
+    Statement,
+    after_block_comment,
+    parse,
+    shifted,
+    skip_trivia,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` up to, not including, `end`, in characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRows:
+    """The rows that follow a COPY … FROM stdin. `end` is where the line `\\.` starts, `after` where SQL continues."""
+
+    statement: Statement
+    start: int
+    end: int
+    after: int
+
+
+@dataclass(slots=True)
+class Scan:
+    comments: list[Span] = field(default_factory=list)
+    """Line comments, from `--` to the line's end."""
+    commands: list[Span] = field(default_factory=list)
+    """Meta-commands, from the backslash to the line's end."""
+    copies: list[CopyRows] = field(default_factory=list)
+    unterminated: int | None = None
+    """Where a quote or a block comment starts that has no end. Nothing after it is scanned."""
+
+
+_PLAIN = re.compile(
+    r"""(?:
+      [^'"$/\-\\;]++
+    | (?<=[eE])(?<![\w$][eE])'(?:[^'\\]|\\.)*+'  # a string with escapes
+    | '[^']*+'
+    | "[^"]*+"
+    | -(?!-)
+    | /(?!\*)
+    | (?<=[\w$])\$
+    | \$(?!(?:[^\W\d]\w*)?\$)
+    )*+""",
+    re.VERBOSE | re.DOTALL,
+)
+"""Text without a comment, a semicolon, a meta-command or a dollar quote."""
+_DOLLAR_TAG = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+_LINE_END = re.compile(r"\r?\n|\Z")
+_ROWS_END = re.compile(r"^\\\.(?=\r?$)", re.MULTILINE)
+_COPY = re.compile(r"copy\b", re.IGNORECASE)
+_FROM_STDIN = re.compile(r"\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE)
+
+
+def scan(text: str) -> Scan:
+    found = Scan()
+    at = statement = 0
+    while (at := _PLAIN.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        sign, begin = text[at], at
+        if sign == "-":
+            end = _line_end(text, at)
+            found.comments.append(Span(at, end))
+            at = end
+        elif sign == "/":
+            at = after_block_comment(text, at)
+        elif sign == "$":
+            at = _after_dollar_quote(text, at)
+        elif sign == "\\":
+            end = _line_end(text, at)
+            found.commands.append(Span(at, end))
+            if skip_trivia(text, statement) == at:
+                statement = end
+            at = end
+        elif sign == ";":
+            at += 1
+            if copy := _copy_rows(text, statement, at):
+                found.copies.append(copy)
+                at = copy.after
+            statement = at
+        else:
+            at = len(text)  # an unterminated string or name
+        if at == len(text) and not _is_closed(text, begin, sign):
+            found.unterminated = begin
+    return found
+
+
+def _is_closed(text: str, begin: int, sign: str) -> bool:
+    """Whether what starts at `begin` with `sign` and reaches the end of the text has an end."""
+    if sign == "/":
+        return text.endswith("*/") and text.count("/*", begin) == text.count("*/", begin)
+    if sign == "$":
+        tag = _DOLLAR_TAG.match(text, begin)
+        return tag is not None and text.find(tag.group(), tag.end()) > 0
+    return sign not in "'\""
+
+
+def _line_end(text: str, at: int) -> int:
+    return _LINE_END.search(text, at).start()  # type: ignore[union-attr]
+
+
+def _after_dollar_quote(text: str, at: int) -> int:
+    tag = _DOLLAR_TAG.match(text, at)
+    assert tag
+    end = text.find(tag.group(), tag.end())
+    return len(text) if end < 0 else end + len(tag.group())
+
+
+def _copy_rows(text: str, start: int, end: int) -> CopyRows | None:
+    """The rows after the statement that ends at `end`; None if it isn't a COPY … FROM stdin."""
+    first = skip_trivia(text, start)
+    if not _COPY.match(text, first) or not _FROM_STDIN.search(text, first, end):
+        return None
+    try:
+        [statement] = parse(text[start:end])
+    except (SqlSyntaxError, ValueError):
+        return None
+    if not is_copy_from_stdin(statement):
+        return None
+    rows = _LINE_END.search(text, end)
+    assert rows
+    # psql reads the rows from the next line on. SQL on the rest of this line would run after the COPY.
+    ended = _ROWS_END.search(text, rows.end())
+    if ended is None:
+        return CopyRows(shifted(statement, start), rows.end(), len(text), len(text))
+    return CopyRows(shifted(statement, start), rows.end(), ended.start(), _line_end(text, ended.start()))
+
+
+def is_copy_from_stdin(statement: Statement) -> bool:
+    """Whether the statement reads rows from the client."""
+    if statement.kind != "CopyStmt":
+        return False
+    return bool(statement.node.get("is_from")) and not statement.node.get("filename")

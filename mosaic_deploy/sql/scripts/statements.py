@@ -1,0 +1,42 @@
+"""A file's statements, with COPY rows as INSERTs."""
+
+from __future__ import annotations
+
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, parse, shifted
+from mosaic_deploy.sql.scripts.copy_batches import copy_batches
+from mosaic_deploy.sql.scripts.extensions import adapt_extension
+from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.psql import PsqlScript, read_psql_script
+
+
+def read_statements(text: str) -> tuple[list[Statement], list[Mistake]]:
+    """The statements of a file as psql reads it, and its commands of psql's and COPY rows that can't be sent.
+
+    Raises SqlSyntaxError for a file without such mistakes, ScriptInvalid for one with both.
+    """
+    script = read_psql_script(text)
+    mistakes = list(script.mistakes)
+    try:
+        return _statements(text, script, mistakes), mistakes
+    except SqlSyntaxError:
+        if mistakes:
+            raise ScriptInvalid(mistakes) from None
+        raise
+
+
+def _statements(text: str, script: PsqlScript, mistakes: list[Mistake]) -> list[Statement]:
+    statements: list[Statement] = []
+    for number, (part, start) in enumerate(script.parts):
+        try:
+            found = parse(part)
+        except SqlSyntaxError as error:
+            offset = None if error.offset is None else error.offset + start
+            raise SqlSyntaxError(error.message, offset) from None
+        statements += [adapt_extension(shifted(one, start) if start else one) for one in found]
+        if number < len(script.copies):
+            statements.pop()
+            try:
+                statements += copy_batches(text, script.copies[number])
+            except ScriptInvalid as invalid:
+                mistakes += invalid.mistakes
+    return statements

@@ -1,8 +1,0 @@
---
--- PostgreSQL database dump
---
-
-\restrict Xyz
-
-SET statement_timeout = 0;
-\unrestrict Xyz

@@ -1,0 +1,157 @@
+"""psql's scripts and dumps as statements; tests/deploy/applying/test_psql_scripts.py runs them."""
+
+import pytest
+
+from mosaic_deploy.sql.dump import read_script
+from mosaic_deploy.sql.execution.cut_rows import PIECE_ROWS, WHOLE_ROWS, cut_rows
+from mosaic_deploy.sql.execution.units import split_units
+from mosaic_deploy.sql.parse import semantic_checksum
+from mosaic_deploy.sql.scripts.copy_batches import BATCH_LENGTH, CopyBatch, without_rows
+
+DUMP = "--\n-- PostgreSQL database dump\n--\n"
+
+
+def texts(sql: str) -> list[str]:
+    return [statement.text for statement in read_script(sql)]
+
+
+def rows(copy: str) -> str:
+    """The rows of the INSERT that a COPY becomes."""
+    [statement] = read_script(copy)
+    return statement.text.partition("VALUES\n")[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["\\restrict abc", "\\unrestrict abc", "\\set ON_ERROR_STOP 1", "\\set ON_ERROR_STOP on", "\\set ON_ERROR_STOP",
+     "\\set VERBOSITY verbose", "\\encoding UTF8", "\\set ON_ERROR_STOP true\r"],
+)  # fmt: skip
+def test_commands_without_effect_are_left_out(line: str) -> None:
+    found = read_script(f"SELECT 1;\n{line}\nSELECT 2;\n")
+    assert [(one.text, one.offset) for one in found] == [("SELECT 1", 0), ("SELECT 2", 11 + len(line))]
+
+
+TEXT_ROWS = {
+    "1\ta": "('1', 'a')",
+    "\\N\t\\\\N": r"(NULL, E'\\N')",
+    "\t": "('', '')",
+    r"a\tb	c\nd\re\\f\x41\101\xc3\xa9\q": r"""('a	b', E'c\nd\re\\fAAéq')""",
+    "it's\t\\\t": "",
+    "\\.x\té": "('.x', 'é')",
+    "a\\\nb\tc": r"(E'a\nb', 'c')",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), [item for item in TEXT_ROWS.items() if item[1]])
+def test_the_text_format(text: str, expected: str) -> None:
+    assert rows(f"COPY t (a, b) FROM stdin;\n{text}\n\\.\n") == expected
+
+
+CSV_ROWS = [
+    ("", "1,a", "('1', 'a')"),
+    ("", ',""', "(NULL, '')"),
+    ("", '"a ""b"", c\nd",x"y,z"w', r"""(E'a "b", c\nd', 'xy,zw')"""),
+    (", HEADER", "x,y\n1,2", "('1', '2')"),
+    (", DELIMITER ';', NULL 'nil'", 'nil;"nil"', "(NULL, 'nil')"),
+    (", QUOTE '''', ESCAPE '\\'", r"'a\'b\\','c\d'", r"""(E'a''b\\', E'c\\d')"""),
+    (", FORCE_NULL (a), FORCE_NOT_NULL (b)", '"",', "(NULL, '')"),
+    (", DEFAULT '\\D'", '\\D,"\\D"', r"(DEFAULT, E'\\D')"),
+    ("", "1,a\r\n2,b\r", "('1', 'a'),\n('2', 'b')"),
+]
+
+
+@pytest.mark.parametrize(("options", "text", "expected"), CSV_ROWS)
+def test_the_csv_format(options: str, text: str, expected: str) -> None:
+    assert rows(f"COPY t (a, b) FROM stdin WITH (FORMAT csv{options});\n{text}\n\\.\n") == expected
+
+
+def test_rows_are_read_like_psql_reads_them() -> None:
+    found = read_script(
+        "COPY a (x) FROM stdin;\nselect;it's $$ /*\n\\.\ncopy b from stdin csv;\n\\.\nSELECT 1;"
+    )
+    assert [one.kind for one in found] == ["InsertStmt", "SelectStmt"]
+    assert texts("SELECT 'COPY a FROM stdin;\n\\restrict';") == ["SELECT 'COPY a FROM stdin;\n\\restrict'"]
+    # Without an end, the rest of the file is rows.
+    assert rows("COPY a (x) FROM stdin;\n1\nSELECT 1;") == "('1'),\n('SELECT 1;')"
+
+
+def test_large_rows_are_batches_and_errors_point_at_their_row() -> None:
+    line = "x" * 1000
+    text = "COPY t (a) FROM stdin;\n" + "".join(f"{n}{line}\n" for n in range(600)) + "\\.\n"
+    batches = read_script(text)
+    assert len(batches) == 3
+    assert all(isinstance(one, CopyBatch) and one.size <= BATCH_LENGTH for one in batches)
+    middle = batches[1]
+    at = middle.written.index("'300x") + 5
+    assert text[middle.file_offset(at) :].startswith("300x")
+
+
+def test_the_checksum_covers_the_rows() -> None:
+    one, same, other = (
+        semantic_checksum(read_script(f"COPY t (a) FROM stdin;\n{row}\n\\.\n{end}"))
+        for row, end in [("1", ""), ("1", "-- x"), ("2", "")]
+    )
+    assert one == same != other
+
+
+def test_what_does_not_fit_in_a_request_is_cut() -> None:
+    line = "x" * 99_999 + "\n"
+    text = f"SET search_path = s;\nCOPY t (a) FROM stdin;\n{line * 60}\\.\nSELECT 1;"
+    units = cut_rows(split_units(read_script(text)))
+    sizes = [sum(s.size for s in unit.statements if isinstance(s, CopyBatch)) for unit in units]
+    assert sum(sizes) == 60 * len(line) > WHOLE_ROWS
+    assert max(sizes) <= PIECE_ROWS
+    assert [one.name for one in units[1].session.assigned] == ["search_path"]
+    recorded = without_rows(text, [s for unit in units for s in unit.statements])
+    assert (
+        recorded
+        == "SET search_path = s;\nCOPY t (a) FROM stdin;\n-- mosaic-deploy: rows left out\n\\.\nSELECT 1;"
+    )
+    for whole in (f"BEGIN; {text}\nCOMMIT;", text.replace(line * 60, line * 30)):
+        assert len(cut_rows(split_units(read_script(whole)))) == 1
+
+
+def test_a_dump_belongs_to_the_executing_role() -> None:
+    sql = """ALTER TABLE public."Ünï" OWNER TO tenant_pod_1;
+GRANT ALL ON SCHEMA public TO "tenant_pod_1", PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE tenant_pod_1 REVOKE ALL ON TABLES FROM tenant_pod_1;
+SET SESSION AUTHORIZATION 'tenant_pod_1';
+GRANT SELECT ON TABLE t TO pg_monitor;"""
+    assert texts(DUMP + sql) == [
+        'ALTER TABLE public."Ünï" OWNER TO CURRENT_USER',
+        "GRANT ALL ON SCHEMA public TO CURRENT_USER, PUBLIC",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE CURRENT_USER REVOKE ALL ON TABLES FROM CURRENT_USER",
+        "GRANT SELECT ON TABLE t TO pg_monitor",
+    ]
+    # Only a dump is adapted.
+    assert texts(sql)[0].endswith("tenant_pod_1")
+
+
+def test_settings_of_other_versions_are_set_if_they_exist() -> None:
+    found = texts(
+        f"{DUMP}SET transaction_timeout = 0;\nSET statement_timeout = 0;\nSET default_with_oids = false;"
+    )
+    assert found == [
+        "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'",
+        "SET statement_timeout = 0",
+    ]
+
+
+def test_the_tracking_tables_of_the_dumped_project_are_left_out() -> None:
+    sql = """CREATE SCHEMA mosaic_deploy;
+ALTER SCHEMA mosaic_deploy OWNER TO tenant_a;
+CREATE TABLE mosaic_deploy.migrations (version bigint NOT NULL);
+COPY mosaic_deploy.migrations (version) FROM stdin;
+1
+\\.
+SELECT pg_catalog.setval('mosaic_deploy.s', 1, true);
+ALTER TABLE ONLY mosaic_deploy.migrations ADD CONSTRAINT p PRIMARY KEY (version);
+CREATE TABLE public.notes (about text DEFAULT 'mosaic_deploy');
+COPY public.notes (about) FROM stdin;
+mosaic_deploy
+\\.
+"""
+    assert [one.partition("\n")[0] for one in texts(DUMP + sql)] == [
+        "CREATE TABLE public.notes (about text DEFAULT 'mosaic_deploy')",
+        'INSERT INTO "public"."notes" ("about") OVERRIDING SYSTEM VALUE VALUES',
+    ]
