@@ -85,7 +85,9 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     try:
         new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
-        raise divergence.explain_divergence(error, api, desired, complete, live) from None
+        raise divergence.explain_divergence(
+            error, api, desired, complete, live, allow_out_of_order=options.allow_out_of_order
+        ) from None
     single_transaction = bool(desired.manifest.database and desired.manifest.database.single_transaction)
     names = known_names(complete, live.snapshot)
     try:

@@ -39,6 +39,15 @@ class HistoryRow:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class RenumberedRow:
+    """A ledger row to write in place of the one with this version and file name."""
+
+    version: str
+    file: str
+    row: HistoryRow
+
+
 _POPULATED = """EXISTS (
   SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')
@@ -91,6 +100,26 @@ def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str
         f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
         f"current_user FROM held, {recordset(facts, given)} "
         f"ON CONFLICT (version) DO UPDATE SET {updated} RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def renumber_migrations_sql(rows: Iterable[RenumberedRow], token: str) -> str:
+    """Gives rows new numbers, which they may exchange. Who applied a migration and when is kept.
+
+    Sent twice, it finds no row of the old number and name. Returns `held` and `written`, as the statements of
+    `rows.py` do.
+    """
+    facts = [{"o": int(r.version), "n": r.file, **_row_values(r.row)} for r in rows]
+    kept = "step_begun, deploy_id, applied_by, applied_at"
+    given = "o bigint, n text, v bigint, f text, c text, s text, u integer, d integer, t text"
+    # ORDER BY reads all deleted rows before the first is inserted, so their numbers are free.
+    return (
+        f"WITH {ledger_rows.lease_held_cte(token)}, gone AS (DELETE FROM mosaic_deploy.migrations m "
+        f"USING held, {recordset(facts, given)} WHERE m.version = r.o AND m.file = r.n RETURNING r.*, "
+        f"m.step_begun, m.deploy_id, m.applied_by, m.applied_at), written AS (INSERT INTO mosaic_deploy.migrations "
+        f"(version, file, checksum, semantic_checksum, steps, steps_done, source, {kept}) "
+        f"SELECT v, f, c, s, u, d, pg_catalog.decode(t, 'base64'), {kept} FROM gone ORDER BY v RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 

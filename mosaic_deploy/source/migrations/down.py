@@ -44,3 +44,8 @@ def _down_section(file: MigrationFile) -> DownMigration | None:
     text = re.sub(r"[^\r\n]", " ", file.text[:start]) + file.text[start:end]
     no_transaction = bool(_NO_TRANSACTION.search(marks[index].group(2)))
     return DownMigration(replace(file, text=text), "its migrate:down section", no_transaction)
+
+
+def down_section(file: MigrationFile) -> DownMigration | None:
+    """The down migration that a migration's own text has; for a text as applied, whose file may be gone."""
+    return _down_section(file)
