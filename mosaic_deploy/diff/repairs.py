@@ -159,7 +159,8 @@ def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
     file = sides.file
     if file is None:
         raise _RepairImpossible("isn't in the migrations folder")
-    rows = [m.row for m in sides.matches.rows if m.kind is MatchKind.SQUASHED and m.file == file]
+    squashed = (m for m in sides.matches.rows if m.kind is MatchKind.SQUASHED)
+    rows = [match.row for match in squashed if match.file and match.file.file == file.file]
     if not rows:
         raise _RepairImpossible(
             "isn't exactly the statements of applied files that are no longer in the folder, in their order",
@@ -210,9 +211,10 @@ def _rename(sides: _FileAndEntry) -> Sequence[HistoryChange]:
             f"was applied as {row.file} and differs in more than the name: {match.kind}",
             "a file with different content is a different migration: give it a new number",
         )
-    if match.file.file == row.file:
+    file, _ = sides.require_both()
+    if file.file == row.file:
         raise _RepairImpossible("already has the name it was applied under")
-    return [_record_change(match.file, row.units_done, f"applied as {row.file}")]
+    return [_record_change(file, row.units_done, f"applied as {row.file}")]
 
 
 def _renumber(match: Match, matches: Matches) -> Sequence[HistoryChange]:

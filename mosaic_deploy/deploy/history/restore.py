@@ -32,8 +32,8 @@ def plan_restore(api: Api, context: HistoryContext, versions: Sequence[str], now
         if version not in matches.by_version
     ]:
         raise RepairRefused("this file can't be restored", problems=problems)
-    texts = read_applied_sources(api, context.project.id, versions)
-    layout = _Layout(context, matches, texts, now)
+    wanted = {*versions, *(match.row.version for match in matches.rows if match.diverged)}
+    layout = _Layout(context, matches, read_applied_sources(api, context.project.id, wanted), now)
     for version in versions:
         layout.restore(matches.by_version[version])
     return Rearrangement(layout.writes, layout.moves, tuple(layout.aside))
@@ -60,9 +60,17 @@ class _Layout:
             self._move(file.file, name)
         else:
             self._write(row, name)
-            if file:
-                self.aside[file.file] = None
+            self._set_aside(file)
         self._clear_number(row)
+
+    def _set_aside(self, file: Migration | None) -> None:
+        """Keeps the file under another name, and restores all that it was made from."""
+        if file is None or file.file in self.aside:
+            return
+        self.aside[file.file] = None
+        for match in self._matches.rows:
+            if match.file and match.file.file == file.file and match.row.file not in self.writes:
+                self.restore(match)
 
     def _clear_number(self, row: Migration) -> None:
         """Moves the file that has the row's number out of the way, if it is another one."""
@@ -78,7 +86,7 @@ class _Layout:
         elif owner.kind is MatchKind.MOVED:
             self.restore(owner)
         elif owner.row != row:
-            self.aside[file.file] = None
+            self._set_aside(file)
 
     def _move(self, old: str, new: str) -> None:
         if old != new:

@@ -21,7 +21,7 @@ _INSIGNIFICANT = frozenset({"SelectStmt", "VariableSetStmt", "VariableShowStmt",
 """Statements that unrelated files have in common."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SAME_NAME_RATIO, _OTHER_NAME_RATIO = 0.5, 0.8
-_MAX_COMPARED = 20_000
+_MAX_COMPARED = 10_000
 """Characters of each text that are compared for similarity."""
 
 
@@ -70,7 +70,7 @@ def _read_texts(api: Api, project: str, versions: Sequence[str]) -> Mapping[str,
 
 
 class _Text:
-    """A migration's text, parsed as far as that is possible."""
+    """A migration's text, parsed as far as that is possible. `wordings` are its statements without numbers."""
 
     def __init__(self, migration: Migration, file: MigrationFile) -> None:
         self.migration, self.file = migration, file
@@ -79,6 +79,12 @@ class _Text:
         self.significant = {
             digest
             for digest, statement in zip(self.digests, statements, strict=True)
+            if statement.kind not in _INSIGNIFICANT
+        }
+        self.words = _WORD.findall(file.text[:_MAX_COMPARED])
+        self.wordings = {
+            tuple(word for word in _WORD.findall(statement.text[:_MAX_COMPARED]) if not word.isdecimal())
+            for statement in statements
             if statement.kind not in _INSIGNIFICANT
         }
         self.tables = frozenset(name for statement in statements for name in _table_names(statement))
@@ -141,17 +147,16 @@ def _score(row: _Text, file: _Text) -> int:
     A statement in common is certain: it would run twice. A name in common outweighs a number, which branches reuse.
     """
     same_number = row.migration.version == file.migration.version
-    same_name = name_without_number(row.migration.file) == name_without_number(file.migration.file)
+    names = [name_without_number(each.migration.file) for each in (row, file)]
+    same_name = names[0] == names[1]
     if same_number and same_name:
         return 8
     if row.significant & file.significant:
         return 6 + same_number
-    if same_name and _ratio(row, file) >= _SAME_NAME_RATIO:
+    ratio = SequenceMatcher(None, row.words, file.words, autojunk=False).ratio()
+    if same_name and ratio >= _SAME_NAME_RATIO:
         return 4
-    same_tables = bool(row.tables) and row.tables == file.tables
-    return 2 if same_number and same_tables and _ratio(row, file) >= _OTHER_NAME_RATIO else 0
-
-
-def _ratio(one: _Text, other: _Text) -> float:
-    before, after = (_WORD.findall(each.file.text[:_MAX_COMPARED]) for each in (one, other))
-    return SequenceMatcher(None, before, after, autojunk=False).ratio()
+    related = set(names[0].split("_")) & set(names[1].split("_")) and row.tables and row.tables == file.tables
+    if same_number and (row.wordings & file.wordings or (related and ratio >= _OTHER_NAME_RATIO)):
+        return 2
+    return 0
