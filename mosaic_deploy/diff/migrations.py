@@ -72,8 +72,10 @@ def divergence_problems(matches: Matches, *, allow_out_of_order: bool) -> list[P
 
     Locations are file names without a folder.
     """
-    problems = [_row_problem(match, matches) for match in matches.rows if match.diverged]
-    return problems if allow_out_of_order else problems + list(_out_of_order_problems(matches))
+    found = [(match.row.order, _row_problem(match, matches)) for match in matches.rows if match.diverged]
+    if not allow_out_of_order:
+        found += ((file.order, problem) for file, problem in _out_of_order_problems(matches))
+    return [problem for _, problem in sorted(found, key=lambda item: item[0])]
 
 
 def _row_problem(match: Match, matches: Matches) -> Problem:
@@ -113,14 +115,12 @@ def _restore_hint(found: Migration) -> str:
     return "restore its applied steps; only the remaining steps may still change"
 
 
-def _out_of_order_problems(matches: Matches) -> Iterator[Problem]:
+def _out_of_order_problems(matches: Matches) -> Iterator[tuple[Migration, Problem]]:
     for file in matches.new:
         if file.order < matches.newest:
-            yield Problem(
-                f"is pending, but version {matches.newest} is already applied",
-                Location(file.file),
-                hint="renumber it after the newest applied version, or pass --allow-out-of-order",
-            )
+            message = f"is pending, but version {matches.newest} is already applied"
+            hint = "renumber it after the newest applied version, or pass --allow-out-of-order"
+            yield file, Problem(message, Location(file.file), hint=hint)
 
 
 def _notes(matches: Matches) -> Iterator[Note]:

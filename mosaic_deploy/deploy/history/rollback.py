@@ -28,7 +28,7 @@ from mosaic_deploy.model.event import Event
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
-from mosaic_deploy.source.migrations.down import DownMigration, down_section, read_down_migrations
+from mosaic_deploy.source.migrations.down import DownMigration, read_down_migrations, section_as_applied
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
 from mosaic_deploy.sql.execution.step import Purpose, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode
@@ -138,14 +138,14 @@ def _applied_down_migration(
     """The down migration in the text as applied, for a file that is no longer in the folder."""
     text = applied.texts.get(row.version)
     file = MigrationFile(row, migration_path(context, row.file), text or "")
-    section = down_section(file) if text else None
+    section = section_as_applied(file) if text else None
     if section is None:
         restore = f"`mosaic-deploy migrate restore-file {row.version}`"
         hint = f"restore it with {restore} and write one, or undo it by hand and run `mosaic-deploy migrate repair --forget {row.version}`"
         raise _RollbackImpossible(
             row.file, "is no longer in the folder, and was applied without a migrate:down section", hint
         )
-    found = replace(section, description="the migrate:down section as applied")
+    found = replace(section, description=f"{section.description}, as applied")
     return found, _parse_down(file, found)
 
 

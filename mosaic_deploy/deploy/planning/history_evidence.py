@@ -13,7 +13,7 @@ from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.source.migrations.down import down_section
+from mosaic_deploy.source.migrations.down import section_as_applied
 from mosaic_deploy.source.migrations.files import MigrationFile, parse_migrations
 from mosaic_deploy.sql.parse import Statement, semantic_checksum
 
@@ -123,7 +123,7 @@ def compare_texts(applied: Sequence[_Text], free: Sequence[_Text]) -> Evidence:
         best = max(scores, key=lambda scored: scored[0], default=(0, ""))
         if best[0]:
             edited[row.migration.version] = best[1]
-    with_down = (row.migration.version for row in applied if down_section(row.file))
+    with_down = (row.migration.version for row in applied if section_as_applied(row.file))
     return Evidence(edited, squashed, frozenset(with_down))
 
 

@@ -46,6 +46,6 @@ def _down_section(file: MigrationFile) -> DownMigration | None:
     return DownMigration(replace(file, text=text), "its migrate:down section", no_transaction)
 
 
-def down_section(file: MigrationFile) -> DownMigration | None:
-    """The down migration that a migration's own text has; for a text as applied, whose file may be gone."""
+def section_as_applied(file: MigrationFile) -> DownMigration | None:
+    """The down migration in a migration's own text, which may be of a file that is gone."""
     return _down_section(file)

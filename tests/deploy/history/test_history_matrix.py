@@ -52,7 +52,9 @@ APPLIED: Folder = {
 
 
 def find(folder: Folder, name: str) -> str | None:
-    return next((file for file, text in folder.items() if f"name = '{name}'" in text and file[0] != "1"), None)
+    return next(
+        (file for file, text in folder.items() if f"name = '{name}'" in text and file[0] != "1"), None
+    )
 
 
 def rename(folder: Folder, old: str, new: str) -> bool:
@@ -185,9 +187,19 @@ EDITS: dict[str, Edit] = {
     **{f"squash {''.join(names)} anew": squash(*names, new=True) for names in ("bc", "cd", "bcd")},
     "added": added,
 }
-SINGLE = [(name,) for name in EDITS]
-PAIRS = list(itertools.permutations(EDITS, 2))
-CASES = SINGLE + (PAIRS if os.environ.get("MOSAIC_HISTORY_MATRIX") == "all" else PAIRS[::29])
+
+
+def edited_folder(names: tuple[str, ...]) -> Folder | None:
+    """None if one of the edits has nothing to change after those before it."""
+    folder = dict(APPLIED)
+    return folder if all(EDITS[name](folder) for name in names) else None
+
+
+PAIRS = [names for names in itertools.permutations(EDITS, 2) if edited_folder(names) is not None]
+CASES = [
+    *((name,) for name in EDITS),
+    *(PAIRS if os.environ.get("MOSAIC_HISTORY_MATRIX") == "all" else PAIRS[::29]),
+]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +212,10 @@ def deployed(platform, tmp_path_factory) -> Iterator[Site]:
         site.manifest(database={"migrations": "sql"})
         fill(site, APPLIED)
         site.apply()
-        sql(site, "create table saved_rows as table mosaic_deploy.migrations; create table saved_fx as table fx")
+        sql(
+            site,
+            "create table saved_rows as table mosaic_deploy.migrations; create table saved_fx as table fx",
+        )
         yield site
 
 
@@ -272,9 +287,8 @@ def settle(site: Site) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("names", CASES, ids=" then ".join)
 def test_the_first_suggestion_leads_to_an_empty_plan(site, names):
-    folder = dict(APPLIED)
-    if not all([EDITS[name](folder) for name in names]):
-        return
+    folder = edited_folder(names)
+    assert folder is not None
     fill(site, folder)
     commands, aside = settle(site)
     found = {row["name"]: row["x"] for row in sql(site, "select name, x from fx order by 1")}
