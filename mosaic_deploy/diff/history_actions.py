@@ -41,7 +41,7 @@ def match_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterato
     """The ways to resolve a diverged row."""
     match match.kind:
         case MatchKind.SQUASHED:
-            yield from _squashed_actions(match)
+            yield from _squashed_actions(match, matches)
         case MatchKind.EDITED:
             yield from _edited_actions(match)
         case MatchKind.MOVED:
@@ -50,12 +50,16 @@ def match_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterato
             yield from _missing_actions(match, matches, evidence)
 
 
-def _squashed_actions(match: Match) -> Iterator[NextAction]:
-    assert match.file is not None
-    yield _repair(
-        f"to record {match.file.file} in place of the files whose statements it contains (runs nothing)",
-        f"--squash {shlex.quote(match.file.file)}",
-    )
+def _squashed_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
+    file, row = match.file, match.row
+    assert file is not None
+    holder = matches.by_version.get(file.version)
+    if holder is None or (holder.file and holder.file.file == file.file):
+        yield _repair(
+            f"to record {file.file} in place of the files whose statements it contains (runs nothing)",
+            f"--squash {shlex.quote(file.file)}",
+        )
+    yield _restore(row, f"to write {row.file} as it was applied ({file.file} is kept as a .bak file)")
 
 
 def _edited_actions(match: Match) -> Iterator[NextAction]:

@@ -13,6 +13,7 @@ from mosaic_deploy.errors import ApiError, ResponseInvalid, ServerFailed, SqlFai
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
@@ -201,6 +202,18 @@ def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dic
     )
     found = {str(row.get("version")): _decompress(str(row.get("source") or "")) for row in rows}
     return {version: text for version, text in found.items() if text is not None}
+
+
+def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
+    """Versions applied by deploys that failed or were interrupted, since the last one that did not. One request."""
+    rows = api.sql(
+        project,
+        f"SELECT m.version::text AS version FROM mosaic_deploy.migrations m JOIN ({DEPLOYS_QUERY}) AS d(row) "
+        "ON d.row->>'id' = m.deploy_id WHERE d.row->>'status' IN ('failed', 'interrupted') "
+        "AND (d.row->>'serial')::bigint > COALESCE((SELECT max(serial) FROM mosaic_deploy.deploys "
+        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback')), -1)",
+    )
+    return frozenset(str(row.get("version")) for row in rows)
 
 
 def _decompress(packed: str) -> str | None:
