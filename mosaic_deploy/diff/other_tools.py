@@ -103,7 +103,7 @@ class _FileSearch:
         self.different: dict[str, Migration] = {}
 
     def find(self, row: OtherToolRow) -> Migration | None:
-        owner = (row.version, row.name)
+        owner = (row.version, _row_name(row))
         free = [m for m in self._folder if self._owners.get(m.file, owner) == owner]
         found = self._by_revision(row) if self._tool.revisions else self._by_content(row, free)
         if found is None and not self._tool.revisions:
@@ -155,7 +155,12 @@ def _row_number(row: OtherToolRow) -> str | None:
 
 
 def _row_name(row: OtherToolRow) -> str:
-    """The words of the row's name, without its number: of `20240101000000_add_price`, of `V17.1__add_price.sql`."""
+    """The words of the row's name, without its number: of `20240101000000_add_price`, of `V17.1__add_price.sql`.
+
+    Empty for a baseline, which has no file.
+    """
+    if row.state is HistoryState.BASELINE:
+        return ""
     return _plain(_LEADING_VERSION.sub("", row.name))
 
 

@@ -319,7 +319,7 @@ def test_import_from_alembic(site, database):
 
 def test_another_table_name_and_skipped_files(site, database):
     history(site, **THREE)
-    sql(site, "CREATE SCHEMA ops")
+    sql(site, "CREATE SCHEMA ops; CREATE TABLE c (id int)")
     sql(site, DBMATE.replace('"schema_migrations"', "ops.done"))
     sql(site, "INSERT INTO ops.done VALUES ('1'), ('3')")
     assert taken_over(site, "dbmate", "ops.done") == ["import_gap"]
