@@ -143,6 +143,13 @@ def out_of_order(command: F) -> F:
     )(command)
 
 
+def detailed_exitcode(command: F) -> F:
+    """`--detailed-exitcode`."""
+    return click.option(
+        "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
+    )(command)
+
+
 def _parse_selectors(
     _ctx: click.Context, _: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Selector, ...]:

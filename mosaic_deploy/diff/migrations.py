@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mosaic_deploy.diff.matching import Match, Matches, MatchKind, match_history, name_without_number
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.plan import Note, Severity
@@ -26,18 +27,13 @@ def versions_to_parse(desired: Sequence[Migration], live: Sequence[Migration]) -
 def diff_history(
     desired: Sequence[Migration], live: Sequence[Migration], *, allow_out_of_order: bool = False
 ) -> HistoryDiff:
-    """Pending migrations in order, with notes on applied files that were reformatted or renamed.
+    """Pending migrations in order, with notes on applied files that were reformatted, renamed or copied.
 
-    Raises MigrationDiverged if an applied file has different statements or is missing, or if a pending file comes
-    before an applied one.
+    Raises MigrationDiverged if an applied file has different statements, has another number or is missing, or if a
+    pending file comes before an applied one.
     """
-    applied = {m.version: m for m in live if m.units_done}
-    newest = max((m.order for m in applied.values() if m.applied), default=-1)
-    problems = [
-        *_edited_problems(desired, live),
-        *([] if allow_out_of_order else _out_of_order_problems(desired, applied, newest)),
-        *_missing_problems(desired, applied),
-    ]
+    matches = match_history(desired, live)
+    problems = divergence_problems(matches, allow_out_of_order=allow_out_of_order)
     if problems:
         raise MigrationDiverged(
             "the migrations folder and the migration history disagree",
@@ -46,48 +42,62 @@ def diff_history(
             "(`mosaic-deploy migrate new NAME`)",
             next_actions=[NextAction("compare both sides", "mosaic-deploy migrate status")],
         )
-    pending = tuple(
-        _apply_change(m, applied.get(m.version)) for m in desired if not _is_applied(applied.get(m.version))
-    )
-    return HistoryDiff(pending, tuple(_cosmetic_edit_notes(desired, applied)))
+    pending = [_apply_change(file, 0) for file in matches.new]
+    pending += [
+        _apply_change(match.file, match.row.units_done)
+        for match in matches.rows
+        if match.file and not match.row.applied
+    ]
+    return HistoryDiff(tuple(sorted(pending, key=lambda change: int(change.version))), tuple(_notes(matches)))
 
 
 def _same_bytes(wanted: Migration, found: Migration | None) -> bool:
     return found is not None and found.applied and found.checksum == wanted.checksum
 
 
-def _is_applied(found: Migration | None) -> bool:
-    return found is not None and found.applied
-
-
-def _apply_change(wanted: Migration, found: Migration | None) -> ApplyMigration:
+def _apply_change(wanted: Migration, steps_done: int) -> ApplyMigration:
     return ApplyMigration(
         wanted.version,
         wanted.file,
         wanted.checksum,
         wanted.semantic,
         wanted.units,
-        found.units_done if found else 0,
+        steps_done,
         summary=wanted.words,
     )
 
 
-def edited_migrations(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Migration]:
-    """The desired migrations whose statements differ from those applied."""
-    applied = {m.version: m for m in live if m.units_done}
-    return [m for m in desired if (found := applied.get(m.version)) and statements_differ(m, found)]
+def divergence_problems(matches: Matches, *, allow_out_of_order: bool) -> list[Problem]:
+    """What contradicts the history: edited, renumbered, squashed and missing files, and files pending out of order.
+
+    Locations are file names without a folder.
+    """
+    found = [(match.row.order, _row_problem(match, matches)) for match in matches.rows if match.diverged]
+    if not allow_out_of_order:
+        found += ((file.order, problem) for file, problem in _out_of_order_problems(matches))
+    return [problem for _, problem in sorted(found, key=lambda item: item[0])]
 
 
-def _edited_problems(desired: Sequence[Migration], live: Sequence[Migration]) -> list[Problem]:
-    applied = {m.version: m for m in live}
-    return [
-        Problem(
-            _edit_message(applied[wanted.version]),
-            Location(wanted.file),
-            hint=_restore_hint(applied[wanted.version]),
-        )
-        for wanted in edited_migrations(desired, live)
-    ]
+def _row_problem(match: Match, matches: Matches) -> Problem:
+    row, file = match.row, match.file
+    if file is None:
+        return _missing_problem(row, matches)
+    if match.kind is MatchKind.MOVED:
+        message = f"was applied as {row.file}; its number has changed"
+        return Problem(message, Location(file.file), hint="record its new number, or restore the old one")
+    if match.kind is MatchKind.SQUASHED:
+        message = f"contains {row.file}, which was applied and is no longer in the folder"
+        return Problem(message, Location(file.file), hint="record this file in its place")
+    if file.version != row.version or name_without_number(file.file) != name_without_number(row.file):
+        message = f"looks like an edited {row.file}, which was applied"
+        return Problem(message, Location(file.file), hint=f"restore {row.file} as it was applied")
+    return Problem(_edit_message(row), Location(file.file), hint=_restore_hint(row))
+
+
+def _missing_problem(row: Migration, matches: Matches) -> Problem:
+    taken = next((f"; {file.file} has its number" for file in matches.new if file.version == row.version), "")
+    message = f"was applied, but is no longer in the folder{taken}"
+    return Problem(message, Location(row.file), hint="restore the file")
 
 
 def _edit_message(found: Migration) -> str:
@@ -105,48 +115,35 @@ def _restore_hint(found: Migration) -> str:
     return "restore its applied steps; only the remaining steps may still change"
 
 
-def statements_differ(wanted: Migration, found: Migration) -> bool:
-    """Whether a file's statements differ from those in the ledger. If the checksums differ, it must be parsed."""
-    if wanted.checksum == found.checksum:
-        return False
-    if found.applied:
-        return wanted.semantic != found.semantic
-    return wanted.prefix_checksums[found.units_done - 1 : found.units_done] != (found.semantic,)
+def _out_of_order_problems(matches: Matches) -> Iterator[tuple[Migration, Problem]]:
+    for file in matches.new:
+        if file.order < matches.newest:
+            message = f"is pending, but version {matches.newest} is already applied"
+            hint = "renumber it after the newest applied version, or pass --allow-out-of-order"
+            yield file, Problem(message, Location(file.file), hint=hint)
 
 
-def _out_of_order_problems(
-    desired: Sequence[Migration], applied: dict[str, Migration], newest: int
-) -> list[Problem]:
-    return [
-        Problem(
-            f"is pending, but version {newest} is already applied",
-            Location(wanted.file),
-            hint="renumber it after the newest applied version, or pass --allow-out-of-order",
-        )
-        for wanted in desired
-        if wanted.version not in applied and wanted.order < newest
-    ]
-
-
-def _missing_problems(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Problem]:
-    versions = {m.version for m in desired}
-    return [
-        Problem("was applied, but is no longer in the folder", Location(found.file), hint="restore the file")
-        for found in applied.values()
-        if found.version not in versions
-    ]
-
-
-def _cosmetic_edit_notes(desired: Sequence[Migration], applied: dict[str, Migration]) -> list[Note]:
-    notes = []
-    for wanted in desired:
-        found = applied.get(wanted.version)
-        if found and found.applied and wanted.checksum != found.checksum:
+def _notes(matches: Matches) -> Iterator[Note]:
+    for match in matches.rows:
+        wanted, found = match.file, match.row
+        if wanted is None or not found.units_done:
+            continue
+        address = (f"migration:{wanted.file}",)
+        if found.applied and wanted.checksum != found.checksum:
             message = f"{wanted.file}: applied; comments or layout changed since"
-            notes.append(
-                Note("migration_edited_cosmetic", message, Severity.WARNING, (f"migration:{wanted.file}",))
-            )
-        elif found and wanted.file != found.file:
+            yield Note("migration_edited_cosmetic", message, Severity.WARNING, address)
+        elif wanted.file != found.file:
             message = f"{wanted.file} was applied as {found.file}"
-            notes.append(Note("migration_renamed", message, Severity.INFO, (f"migration:{wanted.file}",)))
-    return notes
+            yield Note("migration_renamed", message, Severity.INFO, address)
+    yield from _copy_notes(matches)
+
+
+def _copy_notes(matches: Matches) -> Iterator[Note]:
+    """A pending copy of an applied file is usually left from renumbering it on a branch."""
+    applied = {
+        (name_without_number(match.row.file), match.row.checksum): match.row.file for match in matches.rows
+    }
+    for file in matches.new:
+        if original := applied.get((name_without_number(file.file), file.checksum)):
+            message = f"{file.file} is a copy of {original}, which was applied, and will run again; delete one of them"
+            yield Note("migration_copied", message, Severity.WARNING, (f"migration:{file.file}",))

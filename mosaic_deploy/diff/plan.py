@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from mosaic_deploy.diff.migrations import diff_history
 from mosaic_deploy.diff.objects import ObjectDiff, diff_objects
+from mosaic_deploy.diff.seeds import diff_seeds, seed_notes
 from mosaic_deploy.model.change import (
     Action,
     Change,
@@ -18,22 +18,11 @@ from mosaic_deploy.model.change import (
     EnableExtension,
     PutStatic,
     PutStorageFile,
-    RunSeed,
     SetAuth,
 )
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import AuthSettings, Object, Objects, ObjectState, Snapshot
-
-
-def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSeed]:
-    """The seeds to run, in the desired order. Seeds no longer listed are not undone."""
-    for path, wanted in (desired or {}).items():
-        found = (live or {}).get(path)
-        if found is None:
-            yield RunSeed(path, wanted.sha256, wanted.size, Action.ADD, "not run yet")
-        elif found.sha256 != wanted.sha256:
-            yield RunSeed(path, wanted.sha256, wanted.size, Action.CHANGE, "content changed")
 
 
 def diff_auth(desired: AuthSettings | None, live: AuthSettings | None) -> SetAuth | None:
@@ -103,6 +92,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         notes=(
             *notes,
             *history.notes,
+            *seed_notes(desired.seeds, live.seeds),
             *_notes("static", static, rules),
             *_notes("storage", storage_files, rules),
         ),

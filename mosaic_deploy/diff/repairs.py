@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
-from mosaic_deploy.diff.migration_status import migration_state
+from mosaic_deploy.diff.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, ForgetMigration, HistoryChange, RecordMigration
-from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState
+from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"
@@ -20,9 +20,11 @@ UnitReference = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """The options of `migrate repair`: files to accept, versions to forget or rename, units that did or didn't run."""
+    """The options of `migrate repair`: files to accept or record for those they contain, versions to forget or rename,
+    units that did or didn't run."""
 
     accept: Sequence[str] = ()
+    squash: Sequence[str] = ()
     forget: Sequence[str] = ()
     rename: Sequence[str] = ()
     applied: Sequence[UnitReference] = ()
@@ -30,7 +32,9 @@ class RepairRequest:
 
     @property
     def empty(self) -> bool:
-        return not (self.accept or self.forget or self.rename or self.applied or self.not_applied)
+        return not (
+            self.accept or self.squash or self.forget or self.rename or self.applied or self.not_applied
+        )
 
 
 class _RepairImpossible(Exception):
@@ -42,10 +46,12 @@ class _RepairImpossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _FileAndEntry:
-    """One version in the folder and in the ledger."""
+    """One version in the folder and in the ledger. `match` is that of the ledger's row, which may have another file."""
 
     file: Migration | None
     entry: HistoryEntry | None
+    match: Match | None
+    matches: Matches
 
     def require_both(self) -> tuple[Migration, HistoryEntry]:
         """Raises _RepairImpossible if one side is missing."""
@@ -57,9 +63,19 @@ class _FileAndEntry:
             )
         return self.file, self.entry
 
+    def refuse_moved(self) -> None:
+        """Raises _RepairImpossible if the row's file, or the file's row, has another number."""
+        moved = [self.match, self.matches.by_file.get(self.file.file) if self.file else None]
+        for match in moved:
+            if match and match.kind is MatchKind.MOVED and match.file:
+                raise _RepairImpossible(
+                    f"{match.row.file} was renumbered: it is {match.file.file} now",
+                    f"record that first: `{_COMMAND} --rename {match.row.version}`",
+                )
+
 
 def repair_changes(
-    request: RepairRequest, folder: Sequence[Migration], entries: Sequence[HistoryEntry]
+    request: RepairRequest, matches: Matches, entries: Sequence[HistoryEntry], folder: Sequence[Migration]
 ) -> tuple[HistoryChange, ...]:
     """The changes for `request`, in numeric order. Raises RepairRefused listing every impossible one.
 
@@ -67,28 +83,32 @@ def repair_changes(
     """
     files = {m.version: m for m in folder}
     known = {entry.migration.version: entry for entry in entries}
-    found: list[HistoryChange] = []
+    found: dict[HistoryChange, None] = {}
     problems: list[Problem] = []
     for version, shown, repair in _requested_changes(request, folder):
-        sides = _FileAndEntry(files.get(version), known.get(version))
+        sides = _FileAndEntry(
+            files.get(version), known.get(version), matches.by_version.get(version), matches
+        )
         try:
-            found.append(repair(sides))
+            found |= dict.fromkeys(repair(sides))
         except _RepairImpossible as error:
             problems.append(Problem(error.message, Location(_display_name(sides, shown)), hint=error.hint))
-    found.sort(key=lambda change: int(change.version))
-    problems += _duplicate_problems(found)
+    changes = sorted(found, key=lambda change: int(change.version))
+    problems += _duplicate_problems(changes)
     if problems:
         raise RepairRefused("this repair isn't possible", problems=problems)
-    return tuple(found)
+    return tuple(changes)
 
 
 def _requested_changes(
     request: RepairRequest, folder: Sequence[Migration]
-) -> Iterator[tuple[str, str, Callable[[_FileAndEntry], HistoryChange]]]:
-    """(version, its name for messages, the function that makes the change) for each requested repair."""
+) -> Iterator[tuple[str, str, Callable[[_FileAndEntry], Sequence[HistoryChange]]]]:
+    """(version, its name for messages, the function that makes the changes) for each requested repair."""
     versions = {m.file: m.version for m in folder}
     for name in request.accept:
         yield versions.get(name, ""), name, _accept
+    for name in request.squash:
+        yield versions.get(name, ""), name, _squash
     for version in request.forget:
         yield version, f"version {version}", _forget
     for version in request.rename:
@@ -113,9 +133,10 @@ def _duplicate_problems(found: Sequence[HistoryChange]) -> Iterator[Problem]:
             )
 
 
-def _accept(sides: _FileAndEntry) -> HistoryChange:
+def _accept(sides: _FileAndEntry) -> Sequence[HistoryChange]:
     file, entry = sides.require_both()
     row = entry.migration
+    sides.refuse_moved()
     if entry.unknown:
         step = f"{row.version}:{entry.attempt}"
         raise _RepairImpossible(
@@ -130,46 +151,103 @@ def _accept(sides: _FileAndEntry) -> HistoryChange:
             "restore its steps, and put new statements in a new migration",
         )
     done = file.units if row.applied else row.units_done
-    return _record_change(file, done, "marks the current file as applied; runs nothing")
+    return [_record_change(file, done, "marks the current file as applied; runs nothing")]
 
 
-def _forget(sides: _FileAndEntry) -> HistoryChange:
-    if sides.entry is None:
-        raise _RepairImpossible("isn't in the migration history")
-    row = sides.entry.migration
-    if sides.file is not None and row.applied and row.has_no_statements:
-        reason = "had no statements when it was applied; the next apply runs what it contains now"
-        return ForgetMigration(row.version, row.file, reason)
-    if sides.file is not None:
-        hint = "roll it back with `mosaic-deploy migrate rollback`, or remove the file first"
+def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
+    """Records the file, and removes the rows whose statements it has."""
+    file = sides.file
+    if file is None:
+        raise _RepairImpossible("isn't in the migrations folder")
+    squashed = (m for m in sides.matches.rows if m.kind is MatchKind.SQUASHED)
+    rows = [match.row for match in squashed if match.file and match.file.file == file.file]
+    if not rows:
         raise _RepairImpossible(
-            "is still in the folder: once forgotten, the next apply would run it again", hint
+            "isn't exactly the statements of applied files that are no longer in the folder, in their order",
+            "restore those files with `mosaic-deploy migrate restore-file`",
         )
-    return ForgetMigration(row.version, row.file, "removes the history entry only; the database is unchanged")
+    if sides.entry and sides.entry.migration not in rows:
+        raise _RepairImpossible(f"has the number of {sides.entry.migration.file}", "give it a new number")
+    names = ", ".join(row.file for row in rows)
+    action = Action.CHANGE if sides.entry else Action.ADD
+    recorded = replace(_record_change(file, file.units, f"has the statements of {names}"), action=action)
+    reason = f"its statements are in {file.file} now; the database is unchanged"
+    return [
+        recorded,
+        *(ForgetMigration(row.version, row.file, reason) for row in rows if row.version != file.version),
+    ]
 
 
-def _rename(sides: _FileAndEntry) -> HistoryChange:
-    file, entry = sides.require_both()
-    if file.file == entry.migration.file:
-        raise _RepairImpossible("already has the name it was applied under")
-    if migration_state(file, entry) not in (MigrationState.APPLIED, MigrationState.REFORMATTED):
+def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
+    if sides.entry is None or sides.match is None:
+        raise _RepairImpossible("isn't in the migration history")
+    row, match = sides.entry.migration, sides.match
+    if match.file is not None and row.applied and row.has_no_statements:
+        reason = "had no statements when it was applied; the next apply runs what it contains now"
+        return [ForgetMigration(row.version, row.file, reason)]
+    if match.file is not None:
+        where = "in the folder" if match.kind is MatchKind.SAME else f"in the folder as {match.file.file}"
+        hint = "roll it back with `mosaic-deploy migrate rollback`, or remove the file first"
+        raise _RepairImpossible(f"is still {where}: once forgotten, the next apply would run it again", hint)
+    reason = "removes the history entry only; the database is unchanged"
+    return [ForgetMigration(row.version, row.file, reason)]
+
+
+def _rename(sides: _FileAndEntry) -> Sequence[HistoryChange]:
+    if sides.entry is None or sides.match is None:
         raise _RepairImpossible(
-            f"was applied as {entry.migration.file} and differs in more than the name: {migration_state(file, entry)}",
+            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
+        )
+    match, row = sides.match, sides.entry.migration
+    if match.kind is MatchKind.MOVED:
+        return _renumber(match, sides.matches)
+    if match.file is None:
+        raise _RepairImpossible(
+            f"was applied as {row.file}, and no file in the folder has its statements",
+            f"`mosaic-deploy migrate restore-file {row.version}` writes it",
+        )
+    if match.kind is not MatchKind.SAME:
+        raise _RepairImpossible(
+            f"was applied as {row.file} and differs in more than the name: {match.kind}",
             "a file with different content is a different migration: give it a new number",
         )
-    return _record_change(file, entry.migration.units_done, f"applied as {entry.migration.file}")
+    file, _ = sides.require_both()
+    if file.file == row.file:
+        raise _RepairImpossible("already has the name it was applied under")
+    return [_record_change(file, row.units_done, f"applied as {row.file}")]
 
 
-def _mark_applied(sides: _FileAndEntry, unit: int) -> HistoryChange:
+def _renumber(match: Match, matches: Matches) -> Sequence[HistoryChange]:
+    """Records the row under its file's number, and likewise each row that is in the way."""
+    chain = matches.renumbering(match.row.version)
+    if chain is None:
+        raise _RepairImpossible(
+            f"its file has the number {match.file.version if match.file else ''} now, which the history has for "
+            "another migration",
+            f"`mosaic-deploy migrate restore-file {match.row.version}` gives it its old number",
+        )
+    return [_renumber_change(each.row, each.file) for each in chain if each.file]
+
+
+def _renumber_change(row: Migration, file: Migration) -> RecordMigration:
+    units = file.units if file.prefix_checksums else row.units
+    done = units if row.applied else row.units_done
+    reason = f"applied as {row.file}"
+    return RecordMigration(
+        file.version, file.file, file.checksum, row.semantic, units, done, Action.CHANGE, reason, row.version
+    )
+
+
+def _mark_applied(sides: _FileAndEntry, unit: int) -> Sequence[HistoryChange]:
     file, done = _require_unfinished(sides)
     if not done < unit <= file.units:
         raise _RepairImpossible(
             f"step {unit} isn't pending: {done} of {file.units} steps are recorded as applied"
         )
-    return _record_change(file, unit, f"marks step {unit} of {file.units} as applied")
+    return [_record_change(file, unit, f"marks step {unit} of {file.units} as applied")]
 
 
-def _mark_not_applied(sides: _FileAndEntry, unit: int) -> HistoryChange:
+def _mark_not_applied(sides: _FileAndEntry, unit: int) -> Sequence[HistoryChange]:
     if sides.entry is None:
         raise _RepairImpossible(
             "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
@@ -181,8 +259,8 @@ def _mark_not_applied(sides: _FileAndEntry, unit: int) -> HistoryChange:
         )
     if unit == 1:
         reason = "marks no step as applied; the next apply starts over"
-        return ForgetMigration(file.version, file.file, reason)
-    return _record_change(file, unit - 1, f"marks step {unit} of {file.units} as not applied")
+        return [ForgetMigration(file.version, file.file, reason)]
+    return [_record_change(file, unit - 1, f"marks step {unit} of {file.units} as not applied")]
 
 
 def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Migration, int]:
@@ -192,6 +270,7 @@ def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Mig
     """
     if sides.file is None:
         raise _RepairImpossible("isn't in the migrations folder")
+    sides.refuse_moved()
     if sides.entry is None:
         return sides.file, 0
     row = sides.entry.migration

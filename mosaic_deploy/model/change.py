@@ -64,7 +64,10 @@ class ApplyMigration:
 
 @dataclass(frozen=True, slots=True)
 class RecordMigration:
-    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed."""
+    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed.
+
+    `renumbered_from` is the version of the row that gets this version; empty if its number stays the same.
+    """
 
     version: str
     file: str
@@ -74,6 +77,7 @@ class RecordMigration:
     steps_done: int
     action: Action
     reason: str
+    renumbered_from: str = ""
     kind: ClassVar[str] = "history"
 
     @property

@@ -43,6 +43,10 @@ class MigrationState(StrEnum):
     """Applied; only comments or layout changed since."""
     EDITED = "edited"
     """Applied; its statements changed since."""
+    RENUMBERED = "renumbered"
+    """Applied; the number in its file's name has changed since."""
+    SQUASHED = "squashed"
+    """Applied; its file is gone, and another file contains its statements."""
     MISSING = "missing"
     """Applied, but no longer in the folder."""
     PARTIAL = "partial"
@@ -55,7 +59,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationStatus:
-    """The state of one migration. `applied_as` is the file name under which it was applied, if that differs.
+    """The state of one migration. `version` is the one in the history, of a pending migration its file's. `applied_as` is the file name under which it was applied, if that differs.
 
     `next_actions` are commands that fix its problems.
     """
@@ -66,3 +70,11 @@ class MigrationStatus:
     entry: HistoryEntry | None = None
     applied_as: str = ""
     next_actions: Sequence[NextAction] = ()
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the next apply would stop at it, or has to finish what an earlier one began."""
+        return self.state not in _SETTLED_STATES
+
+
+_SETTLED_STATES = frozenset({MigrationState.APPLIED, MigrationState.REFORMATTED, MigrationState.PENDING})

@@ -22,7 +22,7 @@ class HistoryState(StrEnum):
 class MigrationTool:
     """A tool's history table, and the SQL to read it.
 
-    `columns` selects `version`, `name` and `state`. `cumulative`: the tool stores only the newest version. `revisions`:
+    `columns` selects `version`, `name`, `state` and, if the tool has one, `checksum`. `cumulative`: the tool stores only the newest version. `revisions`:
     its versions have no order and occur anywhere in the file name.
     """
 
@@ -36,11 +36,12 @@ class MigrationTool:
 
 @dataclass(frozen=True, slots=True)
 class OtherToolRow:
-    """A row of a tool's history."""
+    """A row of a tool's history. `name` is empty if the tool keeps none; `checksum` is text of the tool's own kind."""
 
     version: str
     name: str
     state: HistoryState
+    checksum: str = ""
 
 
 _APPLIED = "'applied' AS state"
@@ -58,7 +59,7 @@ TOOLS = {
         MigrationTool(
             "flyway",
             "flyway_schema_history",
-            "version::text, script::text AS name, CASE WHEN type = 'SCHEMA' THEN 'schema' "
+            "version::text, script::text AS name, checksum::text, CASE WHEN type = 'SCHEMA' THEN 'schema' "
             "WHEN NOT success THEN 'failed' WHEN version IS NULL THEN 'repeatable' "
             "WHEN type LIKE '%BASELINE%' THEN 'baseline' "
             "WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state",
@@ -67,13 +68,14 @@ TOOLS = {
         MigrationTool(
             "supabase",
             "supabase_migrations.schema_migrations",
-            f"version::text, '' AS name, {_APPLIED}",
+            # Older versions of the table have no column `name`.
+            f"version::text, COALESCE(pg_catalog.to_jsonb(h)->>'name', '') AS name, {_APPLIED}",
             "version",
         ),
         MigrationTool(
             "prisma",
             "_prisma_migrations",
-            "migration_name::text AS version, migration_name::text AS name, "
+            "migration_name::text AS version, migration_name::text AS name, checksum::text, "
             "CASE WHEN rolled_back_at IS NOT NULL THEN 'undone' WHEN finished_at IS NULL THEN 'failed' "
             "ELSE 'applied' END AS state",
             "started_at",

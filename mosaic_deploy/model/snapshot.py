@@ -49,6 +49,11 @@ class Object:
     listed_size: int | None = None
     """The size listed by the platform, if it differs from the ledger's."""
 
+    @property
+    def live(self) -> bool:
+        """Whether it is known to be live, with whatever content."""
+        return self.state not in NOT_LIVE_STATES and self.state is not ObjectState.PENDING
+
 
 @dataclass(frozen=True, slots=True)
 class StorageUsage:

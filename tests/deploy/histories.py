@@ -44,13 +44,13 @@ def known(site, api: Api | None = None) -> HistoryContext:
 
 
 def states(site) -> dict[str, str]:
-    return {line.version: str(line.state) for line in history_statuses(known(site))}
+    return {line.version: str(line.state) for line in history_statuses(site.api, known(site))}
 
 
 def repairs(site) -> list[str]:
     return [
         str(action.command).removeprefix("mosaic-deploy migrate ")
-        for line in history_statuses(known(site))
+        for line in history_statuses(site.api, known(site))
         for action in line.next_actions
     ]
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.errors import Location, MosaicError, Problem
+from mosaic_deploy.errors import Location, MosaicError, NextAction, Problem
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
-from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.model.snapshot import Objects, Project
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
@@ -127,22 +127,28 @@ def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ())
     return {**event_document(last), **planned, "error": None}
 
 
-def status_document(live: LiveState, pending: Plan | MosaicError) -> Document:
+def status_document(
+    live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+) -> Document:
+    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't."""
     snapshot = live.snapshot
     problem = pending if isinstance(pending, MosaicError) else None
     return {
         "type": "status",
         "project": asdict(snapshot.project),
         "migrations": [
-            {"version": m.version, "file": m.file, "applied": m.applied} for m in snapshot.migrations or ()
+            {
+                "version": m.version,
+                "file": m.file,
+                "applied": m.applied,
+                "steps": m.units,
+                "steps_done": m.units_done,
+            }
+            for m in snapshot.migrations or ()
         ],
-        "static": {
-            "files": len(snapshot.static or ()),
-            "bytes": sum(o.size for o in (snapshot.static or {}).values()),
-        },
+        "static": _live_facts(snapshot.static or {}),
         "storage": {
-            "files": len(snapshot.storage or ()),
-            "bytes": sum(o.size for o in (snapshot.storage or {}).values()),
+            **_live_facts(snapshot.storage or {}),
             "urls": {name: url for name, (_, url) in (live.storage_files or {}).items()},
         },
         "auth": snapshot.auth,
@@ -150,7 +156,13 @@ def status_document(live: LiveState, pending: Plan | MosaicError) -> Document:
         "lock": live.ledger_facts.get("lease"),
         "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
         "problem": error_document(problem) if problem else None,
+        "next_actions": [asdict(action) for action in next_actions],
     }
+
+
+def _live_facts(objects: Objects) -> Document:
+    live = [o for o in objects.values() if o.live]
+    return {"files": len(live), "bytes": sum(o.size for o in live), "not_live": len(objects) - len(live)}
 
 
 def validate_document(desired: Desired) -> Document:

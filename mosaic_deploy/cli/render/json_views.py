@@ -24,7 +24,7 @@ from mosaic_deploy.cli.render.json_documents import (
     stdout_needs_ascii,
     validate_document,
 )
-from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.errors import MosaicError, NextAction
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.event import (
     ApplyDone,
@@ -67,8 +67,10 @@ class DocumentView(ABC):
     def validated(self, desired: Desired) -> None:
         self.write_document(validate_document(desired))
 
-    def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
-        self.write_document(status_document(live, pending))
+    def status(
+        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+    ) -> None:
+        self.write_document(status_document(live, pending, next_actions))
 
     def platform(self, document: Mapping[str, Any]) -> None:
         self.write_document({"type": "platform", **document})

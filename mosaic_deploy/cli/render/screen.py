@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
-from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.errors import MosaicError, NextAction
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.text.edits import EditReport
@@ -36,7 +36,9 @@ class View(Protocol):
     def still_running(self, event: StillRunning) -> None: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def validated(self, desired: Desired) -> None: ...
-    def status(self, live: LiveState, pending: Plan | MosaicError) -> None: ...
+    def status(
+        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+    ) -> None: ...
     def platform(self, document: Mapping[str, Any]) -> None: ...
     def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None: ...
     def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None: ...
@@ -135,8 +137,11 @@ class Screen:
     def validated(self, desired: Desired) -> None:
         self.view.validated(desired)
 
-    def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
-        self.view.status(live, pending)
+    def status(
+        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+    ) -> None:
+        """What is live and what is pending. `next_actions` resolve what isn't an error."""
+        self.view.status(live, pending, next_actions)
 
     def platform(self, document: Mapping[str, Any]) -> None:
         self.view.platform(document)

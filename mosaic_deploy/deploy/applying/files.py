@@ -70,15 +70,16 @@ def delete_objects(run: Run) -> Iterator[Event]:
 
 
 def clean_up_ledger(run: Run) -> None:
-    """Deletes rows of files that are gone, and marks rows of files that were left live."""
+    """Marks rows of files that were left live and of seeds that were renamed, and deletes rows of files that are gone."""
     for kind, cleanup in run.planned.ledger_cleanup().items():
+        # First, so that a crash leaves no seed without a row, which would run again.
+        _write_rows(run, kind, cleanup.mark)
         for first in range(0, len(cleanup.forget), _MAX_ROWS):
             run.write(
                 ledger_rows.delete_objects_sql(
                     kind, cleanup.forget[first : first + _MAX_ROWS], run.claim.token
                 )
             )
-        _write_rows(run, kind, cleanup.mark)
 
 
 def _mark_pending(run: Run, kind: str, puts: Sequence[Put]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mosaic_deploy.deploy.history.expected_objects import expected_objects, missing_problems
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
@@ -13,9 +14,10 @@ from mosaic_deploy.deploy.history.read import (
     with_checksums,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.diff.other_tools import applied_versions, gap_notes, repeatable_notes
+from mosaic_deploy.diff.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
 from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.touched_objects import read_facts
 from mosaic_deploy.live.ledger.other_tools import read_other_tool_history
 from mosaic_deploy.model.change import Action, RecordMigration
 from mosaic_deploy.model.migration_status import HistoryEntry
@@ -25,13 +27,17 @@ from mosaic_deploy.source.migrations.files import MigrationFile
 
 BASELINE, IMPORT = "baseline", "import"
 """Recorded kinds of runs that write rows without running migrations."""
+_MAX_PROBLEMS = 20
+"""Maximum differences shown."""
 
 
-def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
+def plan_baseline(
+    api: Api, context: HistoryContext, version: str, *, allow_mismatch: bool = False
+) -> PreparedPlan:
     """A plan that records all files up to and including `version` as applied. Reads only.
 
     Raises HistoryImportRefused if there is no such file, if the history has migrations that ran, or if the database is
-    empty; ProjectNotFound.
+    empty or, unless `allow_mismatch`, lacks what the files create; ProjectNotFound.
     """
     require_project(context)
     if version not in context.by_version:
@@ -45,21 +51,69 @@ def plan_baseline(context: HistoryContext, version: str) -> PreparedPlan:
             hint="check that it is the right project; `mosaic-deploy apply` runs the migrations",
         )
     files = [file for file in context.files if file.migration.order <= int(version)]
-    return _plan_recording(context, files, "already in the database")
+    differences = _missing_objects(api, context, files)
+    _refuse_differences(differences, allow_mismatch=allow_mismatch)
+    notes = _difference_notes(differences)
+    return _plan_recording(context, files, "already in the database", tuple(notes))
 
 
-def plan_import(api: Api, context: HistoryContext, tool: MigrationTool, table: str | None) -> PreparedPlan:
+def plan_import(
+    api: Api,
+    context: HistoryContext,
+    tool: MigrationTool,
+    table: str | None,
+    *,
+    allow_mismatch: bool = False,
+) -> PreparedPlan:
     """A plan that records the files applied by `tool`, according to its history. Reads only.
 
-    Raises HistoryImportRefused if that history doesn't match the folder; ProjectNotFound.
+    Raises HistoryImportRefused if that history doesn't match the folder or, unless `allow_mismatch`, a file differs from
+    what the tool applied or the database lacks what the files create; ProjectNotFound.
     """
     require_project(context)
     rows = read_other_tool_history(api, context.project.id, tool, table)
     folder = [file.migration for file in context.files]
-    applied = applied_versions(tool, rows, folder)
-    files = [file for file in context.files if file.migration.version in applied]
-    notes = (*gap_notes(tool, applied, folder), *repeatable_notes(tool, rows))
+    checksums = {file.migration.file: file_checksums(tool, file.text) for file in context.files}
+    found = applied_files(tool, rows, folder, checksums)
+    files = [file for file in context.files if file.migration.version in found.versions]
+    differences = [
+        Problem(
+            f"differs from what {tool.name} applied (checksum)", Location(migration_path(context, each.file))
+        )
+        for each in found.different
+    ]
+    differences += _missing_objects(api, context, files)
+    _refuse_differences(differences, allow_mismatch=allow_mismatch)
+    notes = (
+        *gap_notes(tool, found.versions, folder),
+        *repeatable_notes(tool, rows),
+        *_difference_notes(differences),
+    )
     return _plan_recording(context, files, f"applied by {tool.name}", notes)
+
+
+def _missing_objects(api: Api, context: HistoryContext, files: Sequence[MigrationFile]) -> list[Problem]:
+    """What the files create and the database doesn't have. One request, if they create anything."""
+    expected = expected_objects([parsed for file in files if (parsed := try_parse(file))])
+    if not expected:
+        return []
+    facts = read_facts(api, context.project.id, {each.ref for each in expected})
+    return list(missing_problems(expected, facts))
+
+
+def _refuse_differences(differences: Sequence[Problem], *, allow_mismatch: bool) -> None:
+    if differences and not allow_mismatch:
+        raise HistoryImportRefused(
+            "what would be recorded as applied differs from the database",
+            problems=differences[:_MAX_PROBLEMS],
+            hint="record only what was applied, or restore the files as they were; if this is as it should be, pass "
+            "--allow-mismatch",
+        )
+
+
+def _difference_notes(differences: Sequence[Problem]) -> Iterator[Note]:
+    for problem in differences[:_MAX_PROBLEMS]:
+        yield Note("recorded_mismatch", str(problem), Severity.WARNING)
 
 
 def _plan_recording(

@@ -9,7 +9,13 @@ from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger.history import HistoryRow, delete_migrations_sql, upsert_migrations_sql
+from mosaic_deploy.live.ledger.history import (
+    HistoryRow,
+    RenumberedRow,
+    delete_migrations_sql,
+    renumber_migrations_sql,
+    upsert_migrations_sql,
+)
 from mosaic_deploy.model.change import Change, ForgetMigration, RecordMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
 from mosaic_deploy.model.snapshot import Migration
@@ -31,7 +37,10 @@ def apply_history_changes(
 
 def _history_steps(run: Run) -> Iterator[Event]:
     sources = {file.migration.version: file.text for file in run.planned.desired.migrations}
-    recorded = (change for change in run.changes if isinstance(change, RecordMigration))
+    records = [change for change in run.changes if isinstance(change, RecordMigration)]
+    if moved := [change for change in records if change.renumbered_from]:
+        yield from _write(run, moved, _renumber_sql(run, moved, sources))
+    recorded = (change for change in records if not change.renumbered_from)
     for group in _batches(recorded, sources):
         rows = [HistoryRow(_ledger_row(change), sources[change.version]) for change in group]
         yield from _write(run, group, upsert_migrations_sql(rows, run.claim.token, run.claim.deploy_id))
@@ -39,6 +48,20 @@ def _history_steps(run: Run) -> Iterator[Event]:
     if deleted:
         versions = [change.version for change in deleted]
         yield from _write(run, deleted, delete_migrations_sql(versions, run.claim.token))
+
+
+def _renumber_sql(run: Run, moved: Sequence[RecordMigration], sources: Mapping[str, str]) -> str:
+    """One statement for all, because their numbers may be exchanged."""
+    applied = {row.version: row.file for row in run.planned.live.snapshot.migrations or ()}
+    rows = [
+        RenumberedRow(
+            change.renumbered_from,
+            applied[change.renumbered_from],
+            HistoryRow(_ledger_row(change), sources[change.version]),
+        )
+        for change in moved
+    ]
+    return renumber_migrations_sql(rows, run.claim.token)
 
 
 def _write(run: Run, changes: Sequence[Change], statement: str) -> Iterator[Event]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
-from mosaic_deploy.diff.migration_status import changed_versions, migration_statuses
+from mosaic_deploy.diff.migration_status import migration_statuses, unparsed_files
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
@@ -63,14 +64,21 @@ def require_project(context: HistoryContext) -> None:
         )
 
 
-def history_statuses(context: HistoryContext) -> tuple[MigrationStatus, ...]:
-    """The state of every migration, with commands that fix what is wrong."""
-    changed = set(changed_versions([file.migration for file in context.files], context.ledger.entries))
+def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
+    """Which file each row of the history belongs to. Sends one request if a row has no equal file."""
+    entries = context.ledger.entries
+    unparsed = set(unparsed_files([file.migration for file in context.files], entries))
     folder = [
-        with_checksums(file) if file.migration.version in changed else file.migration
-        for file in context.files
+        with_checksums(file) if file.migration.file in unparsed else file.migration for file in context.files
     ]
-    return migration_statuses(folder, context.ledger.entries)
+    rows = [entry.migration for entry in entries]
+    return read_applied_texts(api, context.project.id, context.files, folder, rows)
+
+
+def history_statuses(api: Api, context: HistoryContext) -> tuple[MigrationStatus, ...]:
+    """The state of every migration, with commands that fix what is wrong."""
+    found = match_files(api, context)
+    return migration_statuses(found.matches, context.ledger.entries, found.evidence)
 
 
 def try_parse(file: MigrationFile) -> ParsedFile | None:

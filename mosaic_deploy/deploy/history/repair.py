@@ -7,6 +7,7 @@ from dataclasses import replace
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
+    match_files,
     migration_path,
     require_project,
     try_parse,
@@ -31,10 +32,10 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     """A plan of the requested repairs. Raises RepairRefused, ProjectNotFound. Reads only."""
     require_project(context)
     begun = {entry.migration.version for entry in context.ledger.entries}
-    named = set(request.accept) | {version for version, _ in request.applied}
+    named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
     folder = [_parse_if_needed(file, begun, named) for file in context.files]
     try:
-        changes = repair_changes(request, folder, context.ledger.entries)
+        changes = repair_changes(request, match_files(api, context).matches, context.ledger.entries, folder)
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise

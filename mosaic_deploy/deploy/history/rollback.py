@@ -9,17 +9,26 @@ from dataclasses import replace
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
-from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, migration_path, require_project
+from mosaic_deploy.deploy.history.read import (
+    HistoryContext,
+    history_plan,
+    match_files,
+    migration_path,
+    require_project,
+)
 from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import RollBackMigration
 from mosaic_deploy.model.event import Event
 from mosaic_deploy.model.migration_status import HistoryEntry
+from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
-from mosaic_deploy.source.migrations.down import DownMigration, read_down_migrations
+from mosaic_deploy.source.migrations.down import DownMigration, read_down_migrations, section_as_applied
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
 from mosaic_deploy.sql.execution.step import Purpose, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode
@@ -36,11 +45,12 @@ def plan_rollback(
     """
     require_project(context)
     entries = _entries_to_roll_back(context, to, steps)
+    found = match_files(api, context)
     problems: list[Problem] = []
     downs: list[tuple[HistoryEntry, DownMigration, ParsedFile]] = []
     for entry in entries:
         try:
-            downs.append((entry, *_down_migration(context, entry)))
+            downs.append((entry, *_down_migration(context, entry, found)))
         except _RollbackImpossible as refused:
             problems.append(
                 Problem(refused.message, Location(migration_path(context, refused.file)), hint=refused.hint)
@@ -85,25 +95,31 @@ def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -
     return [entry for entry in newest_first if entry.migration.order > int(to)]
 
 
-def _down_migration(context: HistoryContext, entry: HistoryEntry) -> tuple[DownMigration, ParsedFile]:
+def _down_migration(
+    context: HistoryContext, entry: HistoryEntry, applied: AppliedTexts
+) -> tuple[DownMigration, ParsedFile]:
     row = entry.migration
-    file = context.by_version.get(row.version)
-    if file is None:
-        forget = f"mosaic-deploy migrate repair --forget {row.version}"
-        hint = f"restore the file, or undo it by hand and run `{forget}`"
-        raise _RollbackImpossible(row.file, "is applied, but no longer in the folder", hint)
-    name = file.migration.file
+    match = applied.matches.by_version[row.version]
+    name = row.file if match.file is None else match.file.file
     if entry.unknown or not row.applied:
         hint = "apply the rest first, or fix the history with `mosaic-deploy migrate repair`"
         raise _RollbackImpossible(
             name, f"only {row.units_done} of its {row.units} steps are known to be applied", hint
         )
-    if file.migration.checksum != row.checksum:
+    if match.file is None:
+        return _applied_down_migration(context, row, applied)
+    restore = f"`mosaic-deploy migrate restore-file {row.version}`"
+    if match.kind is MatchKind.MOVED:
+        rename = f"`mosaic-deploy migrate repair --rename {row.version}`"
+        hint = f"record its new number with {rename}, or restore the old one with {restore}"
+        raise _RollbackImpossible(name, f"was applied as {row.file}; its number has changed", hint)
+    if match.file.checksum != row.checksum:
         accept = f"mosaic-deploy migrate repair --accept {shlex.quote(name)}"
-        hint = f"restore it, or accept the edit with `{accept}`"
+        hint = f"restore it with {restore}, or accept the edit with `{accept}`"
         raise _RollbackImpossible(
             name, "was edited after it was applied, so its down migration may not match", hint
         )
+    file = context.by_version[row.version]
     found = read_down_migrations(context.manifest.root, migrations_folder(context.manifest), file)
     if not found:
         down_file = f"{name.removesuffix('.sql')}.down.sql"
@@ -114,6 +130,23 @@ def _down_migration(context: HistoryContext, entry: HistoryEntry) -> tuple[DownM
             name, f"has two down migrations: {' and '.join(down.description for down in found)}", "remove one"
         )
     return found[0], _parse_down(file, found[0])
+
+
+def _applied_down_migration(
+    context: HistoryContext, row: Migration, applied: AppliedTexts
+) -> tuple[DownMigration, ParsedFile]:
+    """The down migration in the text as applied, for a file that is no longer in the folder."""
+    text = applied.texts.get(row.version)
+    file = MigrationFile(row, migration_path(context, row.file), text or "")
+    section = section_as_applied(file) if text else None
+    if section is None:
+        restore = f"`mosaic-deploy migrate restore-file {row.version}`"
+        hint = f"restore it with {restore} and write one, or undo it by hand and run `mosaic-deploy migrate repair --forget {row.version}`"
+        raise _RollbackImpossible(
+            row.file, "is no longer in the folder, and was applied without a migrate:down section", hint
+        )
+    found = replace(section, description=f"{section.description}, as applied")
+    return found, _parse_down(file, found)
 
 
 def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from mosaic_deploy.diff.migration_status import edited_file_actions, missing_file_action
-from mosaic_deploy.diff.migrations import edited_migrations
-from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, NextAction
+from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
+from mosaic_deploy.diff.history_actions import divergence_actions
+from mosaic_deploy.diff.matching import MatchKind
+from mosaic_deploy.diff.migrations import divergence_problems
+from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.snapshot import Migration, Snapshot
+from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.snapshot import Desired
 
 _MAX_DIFF_LINES = 40
@@ -22,47 +22,46 @@ _MAX_LINE_LENGTH = 160
 _MAX_COMPARED_LINES = 20_000
 """Longer files aren't compared: difflib would take too long."""
 _MAX_ACTIONS = 5
-"""Maximum repair commands shown. With more, the folder is probably of another branch."""
+"""Maximum commands shown. With more, the folder is probably of another branch."""
 
 
 def explain_divergence(
-    error: MigrationDiverged, api: Api, desired: Desired, complete: Snapshot, live: LiveState
+    error: MigrationDiverged,
+    api: Api,
+    desired: Desired,
+    complete: Snapshot,
+    live: LiveState,
+    *,
+    allow_out_of_order: bool = False,
 ) -> MigrationDiverged:
-    """`error` with paths relative to the project folder, diffs of edited files, and repair commands.
+    """`error` with paths relative to the project folder, diffs of edited files, and the commands that resolve it.
 
-    `complete` is the desired Snapshot with semantic checksums. Sends one request if a file was edited.
+    `complete` is the desired Snapshot with semantic checksums. Sends one request if a file was edited or is missing.
     """
-    files = {file.migration.file: file for file in desired.migrations}
-    folder, rows = complete.migrations or (), live.snapshot.migrations or ()
-    changed = {m.file: m.version for m in edited_migrations(folder, rows)}
-    sources = _read_applied_sources(api, live.snapshot.project.id, sorted(changed.values(), key=int))
-    problems = []
-    for problem in error.problems:
-        name = problem.location.file
-        applied = sources.get(changed.get(name, ""))
-        shown = files[name].relative_path if name in files else migration_path(desired, name)
-        diff = applied_diff(applied, files[name].text, shown) if applied is not None else None
-        problems.append(replace(problem, location=Location(shown), diff=diff))
-    error.problems = tuple(problems)
-    actions = _repair_actions(folder, rows)
+    rows = live.snapshot.migrations or ()
+    found = read_applied_texts(
+        api, live.snapshot.project.id, desired.migrations, complete.migrations or (), rows
+    )
+    problems = divergence_problems(found.matches, allow_out_of_order=allow_out_of_order)
+    error.problems = tuple(_shown_problem(problem, desired, found) for problem in problems)
+    out_of_order = len(problems) > sum(match.diverged for match in found.matches.rows)
+    actions = divergence_actions(found.matches, found.evidence, out_of_order=out_of_order)
     if len(actions) > _MAX_ACTIONS:
-        actions = [NextAction("list possible repairs", "mosaic-deploy migrate repair")]
-    error.next_actions = (*error.next_actions, *actions)
+        actions = [*actions[:1], NextAction("list all possible repairs", "mosaic-deploy migrate repair")]
+    error.next_actions = (*actions, *error.next_actions)
     return error
 
 
-def _repair_actions(folder: Sequence[Migration], rows: Sequence[Migration]) -> list[NextAction]:
-    """Repairs for edited and missing files, if the folder is right."""
-    here, applied = {m.version for m in folder}, {m.version: m for m in rows}
-    actions = [
-        action
-        for file in edited_migrations(folder, rows)
-        for action in edited_file_actions(file, applied[file.version])
-    ]
-    return [
-        *actions,
-        *(missing_file_action(row) for row in rows if row.units_done and row.version not in here),
-    ]
+def _shown_problem(problem: Problem, desired: Desired, found: AppliedTexts) -> Problem:
+    """The problem with its file's path, and for an edited file with what differs."""
+    name = problem.location.file
+    file = next((each for each in desired.migrations if each.migration.file == name), None)
+    shown = file.relative_path if file else migration_path(desired, name)
+    match = found.matches.by_file.get(name)
+    diff = None
+    if file and match and match.kind is MatchKind.EDITED and match.row.version in found.texts:
+        diff = applied_diff(found.texts[match.row.version], file.text, shown)
+    return replace(problem, location=Location(shown), diff=diff)
 
 
 def applied_diff(applied: str, file: str, shown: str) -> str | None:
@@ -79,16 +78,6 @@ def applied_diff(applied: str, file: str, shown: str) -> str | None:
 
 def _truncate(line: str) -> str:
     return line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}…"
-
-
-def _read_applied_sources(api: Api, project: str, versions: Sequence[str]) -> Mapping[str, str]:
-    """The applied texts by version; empty if they can't be read, since the error is useful without a diff."""
-    if not versions:
-        return {}
-    try:
-        return read_applied_sources(api, project, versions)
-    except ApiError:
-        return {}
 
 
 def migration_path(desired: Desired, name: str) -> str:

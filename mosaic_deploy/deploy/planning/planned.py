@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
+from mosaic_deploy.diff.seeds import seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
@@ -16,6 +17,7 @@ from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.sql.execution.records import SEED
 
 _SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback"})
 """Statuses of complete runs, after which no checks are pending."""
@@ -79,6 +81,7 @@ class PreparedPlan:
         return {
             ledger.STATIC: ledger_cleanup(wanted.static, live.static, static),
             ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files),
+            SEED: seed_cleanup(wanted.seeds, live.seeds),
         }
 
     @property

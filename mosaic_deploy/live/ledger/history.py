@@ -13,6 +13,7 @@ from mosaic_deploy.errors import ApiError, ResponseInvalid, ServerFailed, SqlFai
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
@@ -37,6 +38,15 @@ class HistoryRow:
 
     migration: Migration
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenumberedRow:
+    """A ledger row to write in place of the one with this version and file name."""
+
+    version: str
+    file: str
+    row: HistoryRow
 
 
 _POPULATED = """EXISTS (
@@ -91,6 +101,26 @@ def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str
         f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
         f"current_user FROM held, {recordset(facts, given)} "
         f"ON CONFLICT (version) DO UPDATE SET {updated} RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def renumber_migrations_sql(rows: Iterable[RenumberedRow], token: str) -> str:
+    """Gives rows new numbers, which they may exchange. Who applied a migration and when is kept.
+
+    Sent twice, it finds no row of the old number and name. Returns `held` and `written`, as the statements of
+    `rows.py` do.
+    """
+    facts = [{"o": int(r.version), "n": r.file, **_row_values(r.row)} for r in rows]
+    kept = "step_begun, deploy_id, applied_by, applied_at"
+    given = "o bigint, n text, v bigint, f text, c text, s text, u integer, d integer, t text"
+    # ORDER BY reads all deleted rows before the first is inserted, so their numbers are free.
+    return (
+        f"WITH {ledger_rows.lease_held_cte(token)}, gone AS (DELETE FROM mosaic_deploy.migrations m "
+        f"USING held, {recordset(facts, given)} WHERE m.version = r.o AND m.file = r.n RETURNING r.*, "
+        f"m.step_begun, m.deploy_id, m.applied_by, m.applied_at), written AS (INSERT INTO mosaic_deploy.migrations "
+        f"(version, file, checksum, semantic_checksum, steps, steps_done, source, {kept}) "
+        f"SELECT v, f, c, s, u, d, pg_catalog.decode(t, 'base64'), {kept} FROM gone ORDER BY v RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
@@ -172,6 +202,18 @@ def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dic
     )
     found = {str(row.get("version")): _decompress(str(row.get("source") or "")) for row in rows}
     return {version: text for version, text in found.items() if text is not None}
+
+
+def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
+    """Versions applied by deploys that failed or were interrupted, since the last one that did not. One request."""
+    rows = api.sql(
+        project,
+        f"SELECT m.version::text AS version FROM mosaic_deploy.migrations m JOIN ({DEPLOYS_QUERY}) AS d(row) "
+        "ON d.row->>'id' = m.deploy_id WHERE d.row->>'status' IN ('failed', 'interrupted') "
+        "AND (d.row->>'serial')::bigint > COALESCE((SELECT max(serial) FROM mosaic_deploy.deploys "
+        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback')), -1)",
+    )
+    return frozenset(str(row.get("version")) for row in rows)
 
 
 def _decompress(packed: str) -> str | None:

@@ -23,7 +23,7 @@ def read_other_tool_history(
     quoted = ".".join(identifier(part) for part in name.split("."))
     query = (
         f"SELECT COALESCE(pg_catalog.json_agg(r), '[]')::text AS history FROM "
-        f"(SELECT {tool.columns} FROM {quoted} ORDER BY {tool.order}) r"
+        f"(SELECT {tool.columns} FROM {quoted} h ORDER BY {tool.order}) r"
     )
     try:
         found = api.sql(project, query)
@@ -52,7 +52,10 @@ def _parse_rows(text: object) -> tuple[OtherToolRow, ...]:
         # Flyway adds a row for a schema that it created; it isn't a migration.
         kept = [row for row in rows if row["state"] != "schema"]  # type: ignore[union-attr]
         return tuple(
-            OtherToolRow(row["version"] or "", row["name"] or "", HistoryState(row["state"])) for row in kept
+            OtherToolRow(
+                row["version"] or "", row["name"] or "", HistoryState(row["state"]), row.get("checksum") or ""
+            )
+            for row in kept
         )
     except (ValueError, TypeError, KeyError):
         raise ResponseInvalid("the SQL endpoint returned the history in an unexpected format") from None

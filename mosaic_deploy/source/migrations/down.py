@@ -40,3 +40,8 @@ def _down_section(file: MigrationFile) -> DownMigration | None:
     return DownMigration(
         replace(file, text=section.text), f"its section {section.mark}", section.no_transaction
     )
+
+
+def section_as_applied(file: MigrationFile) -> DownMigration | None:
+    """The down migration in a migration's own text, which may be of a file that is gone."""
+    return _down_section(file)

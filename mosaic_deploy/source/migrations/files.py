@@ -40,7 +40,7 @@ _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """A file with its text. `relative_path` is relative to the project folder."""
+    """A file with its text, whose lines end in LF. `relative_path` is relative to the project folder."""
 
     migration: Migration
     relative_path: str
@@ -174,9 +174,11 @@ def _read(path: Path, relative_path: str) -> MigrationFile:
         raise SourceUnreadable(
             f"{relative_path} can't be read: {error.strerror}", location=Location(relative_path)
         ) from error
-    checksum = hashlib.sha256(content).hexdigest()
+    # A checkout with CRLF is the same file, and what runs is the same on every machine, also inside function bodies.
+    text = _decode(content, relative_path).replace("\r\n", "\n")
+    checksum = hashlib.sha256(text.encode()).hexdigest()
     migration = Migration(_version(path.name) or "", path.name, checksum, semantic="")
-    return MigrationFile(migration, relative_path, _decode(content, relative_path))
+    return MigrationFile(migration, relative_path, text)
 
 
 _CUSTOM_DUMP = b"PGDMP"
@@ -203,7 +205,8 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
     for before, after in pairwise(files):
         if before.migration.version == after.migration.version:
             message = f"has the same version as {before.migration.file}"
-            yield Problem(message, Location(after.relative_path), hint="renumber one of them")
+            hint = "renumber the one that isn't applied yet"
+            yield Problem(message, Location(after.relative_path), hint=hint)
 
 
 def _name_problem(relative_path: str) -> Problem:

@@ -36,7 +36,7 @@ def test_once_per_content_after_the_migrations_by_name(site, database):
     site.write("seeds/a.sql", "insert into t values (3);")
     plan = site.plan().plan
     assert [f"{c.action} {c.address}: {c.reason}" for c in plan.changes] == [
-        "change seed:seeds/a.sql: content changed"
+        "change seed:seeds/a.sql: content changed; runs again, on top of what it did before"
     ]
     site.apply()
     assert numbers(site) == [1, 1, 1, 2, 3]
@@ -96,6 +96,47 @@ def test_a_crash_at_any_write(site, api_over, point, after):
     free_lease(site)
     site.apply()
     assert numbers(site) == [1, 2]
+
+
+def test_a_renamed_seed_does_not_run_again(site):
+    seeded(site, a="insert into t values (1);", b="insert into t values (2);", c="insert into t values (3);")
+    site.apply()
+    seeds = site.root / "seeds"
+    (seeds / "a.sql").rename(seeds / "first.sql")
+    (seeds / "b.sql").rename(seeds / "between.sql")
+    (seeds / "c.sql").rename(seeds / "b.sql")
+    (seeds / "between.sql").rename(seeds / "c.sql")
+    planned = site.plan()
+    assert planned.plan.changes == ()
+    assert [note.message for note in planned.plan.notes] == [
+        "seeds/b.sql was run as seeds/c.sql, so it doesn't run again",
+        "seeds/c.sql was run as seeds/b.sql, so it doesn't run again",
+        "seeds/first.sql was run as seeds/a.sql, so it doesn't run again",
+    ]
+    assert planned.has_work, "the new names are recorded"
+    site.apply()
+    assert site.plan().plan.notes == ()
+    assert numbers(site) == [1, 2, 3]
+
+
+def test_an_edited_seed_runs_again_also_back_to_an_old_content(site):
+    seeded(site, a="insert into t values (1);")
+    site.apply()
+    (site.root / "seeds/a.sql").rename(site.root / "seeds/b.sql")
+    site.apply()
+    for number in (2, 1):
+        site.write("seeds/b.sql", f"insert into t values ({number});")
+        site.apply()
+    site.write("seeds/copy.sql", "insert into t values (1);")
+    assert pending(site) == ["seed:seeds/copy.sql"]
+    assert numbers(site) == [1, 1, 2]
+
+
+def test_line_endings_of_a_seed_do_not_count(site):
+    seeded(site, a="insert into t\nvalues (1);\n")
+    site.apply()
+    site.write("seeds/a.sql", "insert into t\r\nvalues (1);\r\n")
+    assert pending(site) == []
 
 
 def test_an_empty_seed_and_a_deleted_one(site):

@@ -5,6 +5,9 @@ The tables of other tools are created with their own statements.
 
 from __future__ import annotations
 
+import hashlib
+import zlib
+
 import pytest
 
 from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, plan_import
@@ -54,7 +57,7 @@ def database(site):
 
 
 def baseline(site, version: str, api=None) -> list:
-    return write(site, plan_baseline(known(site), version), BASELINE, api)
+    return write(site, plan_baseline(site.api, known(site), version), BASELINE, api)
 
 
 def taken_over(site, tool: str, table: str | None = None) -> list[str]:
@@ -92,7 +95,7 @@ def test_a_baseline_records_checksums_and_steps(site, database):
 
 def test_a_file_with_a_syntax_error_is_recorded_as_it_is(site, database):
     history(site, m1_dump="\\connect x\ncopy a from stdin;\n1\n\\.\n", m2_b="create table b (id int);")
-    planned = plan_baseline(known(site), "2")
+    planned = plan_baseline(site.api, known(site), "2")
     assert [note.code for note in planned.plan.notes] == ["recorded_unparsed"]
     write(site, planned, BASELINE)
     assert pending(site) == []
@@ -101,28 +104,30 @@ def test_a_file_with_a_syntax_error_is_recorded_as_it_is(site, database):
 def test_a_baseline_can_be_extended_until_a_migration_ran(site, database):
     history(site, **THREE)
     baseline(site, "1")
-    assert [change.file for change in plan_baseline(known(site), "2").plan.changes] == ["0002_b.sql"]
+    assert [change.file for change in plan_baseline(site.api, known(site), "2").plan.changes] == [
+        "0002_b.sql"
+    ]
     baseline(site, "2")
-    assert plan_baseline(known(site), "2").plan.empty
+    assert plan_baseline(site.api, known(site), "2").plan.empty
     site.apply()
     with pytest.raises(HistoryImportRefused) as caught:
-        plan_baseline(known(site), "3")
+        plan_baseline(site.api, known(site), "3")
     assert [p.location.file for p in caught.value.problems] == ["sql/0003_c.sql"]
 
 
 def test_refused_baselines(site):
     history(site, **THREE)
     with pytest.raises(ProjectNotFound):
-        plan_baseline(known(site), "1")
+        plan_baseline(site.api, known(site), "1")
     site.manifest(database={"migrations": "empty"})
     (site.root / "empty").mkdir()
     site.apply()
     history(site)
     with pytest.raises(HistoryImportRefused, match="no tables"):
-        plan_baseline(known(site), "1")
+        plan_baseline(site.api, known(site), "1")
     sql(site, "create function f() returns int language sql as 'select 1'")
     with pytest.raises(HistoryImportRefused, match="no migration 4"):
-        plan_baseline(known(site), "4")
+        plan_baseline(site.api, known(site), "4")
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -133,7 +138,7 @@ def test_a_crash_during_a_baseline(site, api_over, database, monkeypatch, point,
     baseline(site, "2", api_over(Dying(point, is_write, after=after)))
     if known(site).ledger.exists:
         expire(site)
-    planned = plan_baseline(known(site), "2")
+    planned = plan_baseline(site.api, known(site), "2")
     if not planned.plan.empty:
         assert isinstance(write(site, planned, BASELINE)[-1], ApplyDone)
     assert pending(site) == ["migration:0003_c.sql"]
@@ -210,6 +215,95 @@ def test_import_from_prisma(site, database):
     assert pending(site) == ["migration:20210102000000_b.sql"]
 
 
+def test_baseline_refuses_what_is_not_there(site, database):
+    """SQL16: `orders` isn't in the database; nor is a column that a later file adds."""
+    history(
+        site,
+        m0001_a="create table a (id int);\nalter table a add column note text;",
+        m0002_b="create table b (id int, dropped int);\nalter table b drop column dropped;\ncreate view v as table b;"
+        "\ndrop view v;\ncreate table old (id int);\nalter table old rename to gone;\ndrop table gone;",
+        m0003_orders="create table orders (id int);",
+    )
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_baseline(site.api, known(site), "3")
+    assert [f"{p.location}: {p.message}" for p in caught.value.problems] == [
+        "sql/0001_a.sql:2:1: adds column note to a, which doesn't have it",
+        "sql/0003_orders.sql:1:1: creates orders, which doesn't exist",
+    ]
+    planned = plan_baseline(site.api, known(site), "3", allow_mismatch=True)
+    assert [note.code for note in planned.plan.notes] == ["recorded_mismatch", "recorded_mismatch"]
+    sql(site, "alter table a add column note text; create table orders (id int)")
+    assert plan_baseline(site.api, known(site), "3").plan.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "create table x (id int); do $$ begin execute 'drop table ' || 'x'; end $$;",
+        "create table x (id int); do $$ begin drop table x; end $$;",
+        "create temp table x (id int);",
+        "set search_path = app; create table x (id int);",
+        "create schema app; create table app.x (id int); drop schema app cascade;",
+        "create table x (id int) partition by list (id); create table y partition of x default; drop table x;",
+        "create table x (id int); alter table x set schema app; drop table app.x;",
+        "create table x (id int); create view y as table x; drop table x cascade;",
+        "create type x as enum ('a'); create table if not exists a (id int, other int);",
+    ],
+)
+def test_baseline_doubts_only_what_is_certain(site, database, text):
+    history(site, m0001_a="create table a (id int, other int);", m0002_x=text)
+    sql(site, "alter table a add column other int")
+    assert plan_baseline(site.api, known(site), "2").plan.notes == ()
+
+
+def test_import_from_flyway_by_checksum_and_name(site, database):
+    history(
+        site, m1_a=THREE["m0001_a"], m17_add=THREE["m0002_b"], m18_more="select 1;\n", m19_new="select 2;"
+    )
+    sql(site, FLYWAY)
+    insert = "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success)"
+    values = [
+        ("1", "V1__a.sql", zlib.crc32(THREE["m0001_a"].encode())),
+        ("17.1", "V17.1__add.sql", zlib.crc32(THREE["m0002_b"].encode())),
+        ("17.2", "V17.2__more.sql", 12345),
+    ]
+    for rank, (version, script, checksum) in enumerate(values, 1):
+        signed = checksum - (1 << 32) if checksum >= 1 << 31 else checksum
+        sql(site, f"{insert} VALUES ({rank}, '{version}', 'x', 'SQL', '{script}', {signed}, 'me', 1, true)")
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_import(site.api, known(site), TOOLS["flyway"], None)
+    assert [f"{p.location}: {p.message}" for p in caught.value.problems] == [
+        "sql/18_more.sql: differs from what flyway applied (checksum)"
+    ]
+    planned = plan_import(site.api, known(site), TOOLS["flyway"], None, allow_mismatch=True)
+    assert [change.file for change in planned.plan.changes] == ["1_a.sql", "17_add.sql", "18_more.sql"]
+
+
+def test_import_from_prisma_with_equal_timestamps(site, database):
+    """SQL17: of two migrations with the same number one gets another; the name and the checksum tell them apart."""
+    history(site, m20240101000000_b=THREE["m0002_b"], m20240101000001_a=THREE["m0001_a"].replace(";", ";\n"))
+    sql(site, PRISMA)
+    text = THREE["m0001_a"].replace(";", ";\r\n")
+    rows = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at)"
+    sql(
+        site, f"{rows} VALUES ('1', '{hashlib.sha256(text.encode()).hexdigest()}', '20240101000000_a', now())"
+    )
+    taken_over(site, "prisma")
+    assert states(site) == {"20240101000000": "pending", "20240101000001": "applied"}
+
+
+def test_a_migration_of_the_same_number_is_not_the_one_that_was_applied(site, database):
+    history(site, m20240101000000_b=THREE["m0002_b"])
+    sql(site, PRISMA)
+    rows = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at)"
+    sql(site, f"{rows} VALUES ('1', 'x', '20240101000000_a', now())")
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_import(site.api, known(site), TOOLS["prisma"], None)
+    assert [p.message for p in caught.value.problems] == [
+        "has no file in the migrations folder; 20240101000000_b.sql has its number, but another name"
+    ]
+
+
 def test_import_from_alembic(site, database):
     history(
         site,
@@ -225,7 +319,7 @@ def test_import_from_alembic(site, database):
 
 def test_another_table_name_and_skipped_files(site, database):
     history(site, **THREE)
-    sql(site, "CREATE SCHEMA ops")
+    sql(site, "CREATE SCHEMA ops; CREATE TABLE c (id int)")
     sql(site, DBMATE.replace('"schema_migrations"', "ops.done"))
     sql(site, "INSERT INTO ops.done VALUES ('1'), ('3')")
     assert taken_over(site, "dbmate", "ops.done") == ["import_gap"]

@@ -101,13 +101,15 @@ def test_repairs_for_an_edited_partly_applied_file(site):
     site.fails()
     site.write("sql/1_t.sql", text.replace("n int", "n bigint").replace("nope", "n"))
     assert states(site)["1"] == "edited"
-    assert repairs(site) == ["repair --accept 1_t.sql", "repair --not-applied 1:1"]
+    assert repairs(site) == ["restore-file 1", "repair --accept 1_t.sql", "repair --not-applied 1:1"]
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
     assert [p.message for p in caught.value.problems] == ["was edited after step 1 of 2 was applied"]
-    assert [a.command for a in caught.value.next_actions][1:] == [
+    assert [a.command for a in caught.value.next_actions] == [
+        "mosaic-deploy migrate restore-file 1",
         "mosaic-deploy migrate repair --accept 1_t.sql",
         "mosaic-deploy migrate repair --not-applied 1:1",
+        "mosaic-deploy migrate status",
     ]
     repair(site, accept=("1_t.sql",))
     site.apply()
@@ -119,7 +121,7 @@ def test_an_edited_file_that_was_undone_by_hand_starts_over(site):
     site.fails()
     sql(site, "drop table t")
     site.write("sql/1_t.sql", "create table t (n bigint); create index concurrently i on t (n); select 1;")
-    assert repairs(site) == ["repair --not-applied 1:1"]
+    assert repairs(site) == ["restore-file 1", "repair --not-applied 1:1"]
     repair(site, not_applied=(("1", 1),))
     site.apply()
 
@@ -132,7 +134,9 @@ def test_repair_for_a_missing_file(site):
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
     assert [a.command for a in caught.value.next_actions] == [
-        "mosaic-deploy migrate status",
+        "mosaic-deploy migrate restore-file 1",
+        "mosaic-deploy migrate restore-file 2",
         "mosaic-deploy migrate repair --accept 1_a.sql",
         "mosaic-deploy migrate repair --forget 2",
+        "mosaic-deploy migrate status",
     ]

@@ -97,7 +97,7 @@ def test_all_obstacles_are_reported_at_once(site):
         "sql/5_solo.sql its down migration can't run in one transaction (its migrate",
         "sql/4_two.sql has two down migrations",
         "sql/3_empty.sql its down migration is empty (its migrate",
-        "sql/2_gone.sql is applied, but no longer in the folder",
+        "sql/2_gone.sql is no longer in the folder, and was applied without a migrate",
         "sql/1_edited.sql was edited after it was applied, so its down migration may not match",
     ]
 

@@ -54,7 +54,11 @@ def test_the_diff_is_shown_in_text_and_json(diverged):
     assert any("-  id int," in line for line in lines)
     document = json.loads(json.dumps(error_document(error)))
     assert document["problems"][0]["diff"] == error.problems[0].diff
-    assert document["next_actions"][-1]["command"] == "mosaic-deploy migrate repair --accept 1_a.sql"
+    assert [action["command"] for action in document["next_actions"]] == [
+        "mosaic-deploy migrate restore-file 1",
+        "mosaic-deploy migrate repair --accept 1_a.sql",
+        "mosaic-deploy migrate status",
+    ]
     assert "new migration" in document["hint"]
 
 

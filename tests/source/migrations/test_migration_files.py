@@ -145,8 +145,8 @@ def test_a_seed_must_be_a_sql_file(tmp_path: Path) -> None:
 def test_every_duplicate_is_reported(tmp_path: Path) -> None:
     write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2_d.sql"], ""))
     assert problems_of(tmp_path) == [
-        "migrations/01_c.sql: has the same version as 0001_b.sql; renumber one of them",
-        "migrations/1_a.sql: has the same version as 01_c.sql; renumber one of them",
+        "migrations/01_c.sql: has the same version as 0001_b.sql; renumber the one that isn't applied yet",
+        "migrations/1_a.sql: has the same version as 01_c.sql; renumber the one that isn't applied yet",
     ]
 
 

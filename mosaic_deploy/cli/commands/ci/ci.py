@@ -34,9 +34,7 @@ def ci() -> None:
 @options.out_of_order
 @click.option("--label", default="", help="Keep a separate pull request comment per label.")
 @click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
-@click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
-)
+@options.detailed_exitcode
 @click.pass_obj
 def plan(
     screen: Screen,

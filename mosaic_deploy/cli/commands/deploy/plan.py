@@ -31,9 +31,7 @@ def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -
     callback=_refuse_stdout,
     help="Save the plan. `apply FILE` applies exactly this plan, and fails if anything changed since.",
 )
-@click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
-)
+@options.detailed_exitcode
 @options.parallelism
 @options.verify
 @options.output

@@ -10,7 +10,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.errors import MigrationError
+from mosaic_deploy.errors import MigrationError, NextAction
 from mosaic_deploy.model.plan import Plan
 
 if TYPE_CHECKING:
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.target_options
+@options.detailed_exitcode
 @options.output
 @click.pass_obj
-def status(screen: Screen, target_options: TargetOptions) -> None:
+def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: bool) -> int:
     """Show what is live and what is pending. Lists URL, migrations, files, storage and the last deploy.
 
+    Exits with 1 if a migration contradicts the history or is applied in part.
     PATH is a folder with a mosaic.yaml, or a manifest.
 
     \b
@@ -38,13 +40,26 @@ def status(screen: Screen, target_options: TargetOptions) -> None:
     with session, screen.hash_progress() as on_hashed:
         chosen = deploy.PlanOptions(on_hashed=on_hashed)
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
+        begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError
         try:
             pending = deploy.compare(session.api, desired, live).plan
         except MigrationError as error:
             session.complete_error(error)
             pending = error
-    screen.status(_mark_ended_lease(live), pending)
+        screen.status(
+            _mark_ended_lease(live), pending, session.scope_actions(_PARTIAL_ACTIONS if begun else ())
+        )
+    if begun or isinstance(pending, MigrationError):
+        return 1
+    return 2 if detailed_exitcode and not pending.empty else 0
+
+
+_PARTIAL_ACTIONS = (
+    NextAction("see what is applied, what failed, and what else to do", "mosaic-deploy migrate status"),
+    NextAction("continue with the next step", "mosaic-deploy apply"),
+)
+"""For migrations that are applied in part."""
 
 
 def _mark_ended_lease(live: LiveState) -> LiveState:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.model.quantities import age_text, count_text, size_text
-from mosaic_deploy.model.snapshot import Objects, ObjectState
+from mosaic_deploy.model.snapshot import Migration, Objects, ObjectState
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
@@ -31,9 +31,7 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
     yield "project", f"{project.name} ({project.id or 'not created yet'}), {project.status}"
     if project.url:
         yield "url", project.url
-    applied = [m for m in snapshot.migrations or () if m.applied]
-    newest = f", newest {applied[-1].file}" if applied else ""
-    yield "migrations", f"{len(applied)} applied{newest}"
+    yield "migrations", _migrations_text(snapshot.migrations or ())
     yield "static", _files_text(snapshot.static or {})
     yield "storage", _files_text(snapshot.storage or {})
     urls = sorted((name, url) for name, (_, url) in (live.storage_files or {}).items())
@@ -53,10 +51,26 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
             yield "deploying now", f"{holder} (lock expires {age_text(str(lease.get('expires_at')))})"
 
 
+def _migrations_text(rows: Sequence[Migration]) -> str:
+    """`2 applied, newest 0002_b.sql; 0003_c.sql is applied in part (1 of 3 steps)`"""
+    applied = [m for m in rows if m.applied]
+    newest = f", newest {applied[-1].file}" if applied else ""
+    begun = "".join(
+        f"; {m.file} is applied in part ({m.units_done} of {count_text(m.units, 'step')})"
+        for m in rows
+        if not m.applied
+    )
+    return f"{len(applied)} applied{newest}{begun}"
+
+
 def _files_text(objects: Objects) -> str:
+    """`8 files, 6.2 kB; 1 not live; 2 unmanaged`"""
     managed = [o for o in objects.values() if o.state is not ObjectState.UNMANAGED]
+    live = [o for o in managed if o.live]
+    text = f"{count_text(len(live), 'file')}, {size_text(sum(o.size for o in live))}"
+    if missing := len(managed) - len(live):
+        text += f"; {missing} not live"
     unmanaged = len(objects) - len(managed)
-    text = f"{count_text(len(managed), 'file')}, {size_text(sum(o.size for o in managed))}"
     return f"{text}; {unmanaged} unmanaged" if unmanaged else text
 
 

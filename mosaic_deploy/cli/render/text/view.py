@@ -13,7 +13,7 @@ import click
 
 from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.text.error import error_lines, failure_lines
-from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.errors import MosaicError, NextAction
 from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ class TextView:
             self._out(*(note_line(note) for note in desired.notes))
         self._out(f"{desired.manifest.file.name} is valid: {', '.join(counts)}.")
 
-    def status(self, live: LiveState, pending: Plan | MosaicError) -> None:
+    def status(
+        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+    ) -> None:
         from mosaic_deploy.cli.render.text.plan import summary_line
         from mosaic_deploy.cli.render.text.status import status_lines
 
@@ -100,6 +102,7 @@ class TextView:
             self.error(pending)
         else:
             self._out(summary_line(pending))
+        self._out(*(f"  next: {action.description}:  {action.command}" for action in next_actions))
 
     def platform(self, document: Mapping[str, Any]) -> None:
         width = output_width(sys.stdout)

@@ -19,6 +19,9 @@ COMMANDS = {
     "rollback": CommandEntry(
         f"{_ROOM}.rollback:rollback", "Roll back migrations using their down migrations"
     ),
+    "restore-file": CommandEntry(
+        f"{_ROOM}.restore_file:restore_file", "Write an applied migration back into the folder"
+    ),
     "repair": CommandEntry(f"{_ROOM}.repair:repair", "Fix the migration history"),
     "baseline": CommandEntry(
         f"{_ROOM}.baseline:baseline", "Record migrations as applied without running them"

@@ -16,10 +16,17 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.model.other_tools import TOOLS
 
+_allow_mismatch = click.option(
+    "--allow-mismatch",
+    is_flag=True,
+    help="Record files although the database lacks what they create, or their content differs.",
+)
+
 
 @click.command()
 @click.argument("version", metavar="VERSION")
 @options.target_options
+@_allow_mismatch
 @write_options
 @options.output
 @click.pass_obj
@@ -27,13 +34,15 @@ def baseline(
     screen: Screen,
     version: str,
     target_options: TargetOptions,
+    allow_mismatch: bool,
     yes: bool,
     lock_timeout: float,
     force_unlock: bool,
 ) -> int:
     """Record migrations as applied without running them. For a database that already has the schema.
 
-    Records all migrations up to and including VERSION; later ones stay pending.
+    Records all migrations up to and including VERSION; later ones stay pending. Refuses files that create a table, view
+    or column that the database doesn't have.
 
     \b
     Example:
@@ -45,7 +54,8 @@ def baseline(
     from mosaic_deploy.deploy.history.read import read_history_context
 
     with session:
-        planned = plan_baseline(read_history_context(session.api, session.manifest, session.target), wanted)
+        known = read_history_context(session.api, session.manifest, session.target)
+        planned = plan_baseline(session.api, known, wanted, allow_mismatch=allow_mismatch)
         return write_history(
             screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )
@@ -55,6 +65,7 @@ def baseline(
 @click.argument("tool", metavar="TOOL", type=click.Choice(list(TOOLS)))
 @options.target_options
 @click.option("--table", metavar="TABLE", help="The tool's history table, if it isn't the default one.")
+@_allow_mismatch
 @write_options
 @options.output
 @click.pass_obj
@@ -63,6 +74,7 @@ def import_history(
     tool: str,
     target_options: TargetOptions,
     table: str | None,
+    allow_mismatch: bool,
     yes: bool,
     lock_timeout: float,
     force_unlock: bool,
@@ -81,7 +93,7 @@ def import_history(
 
     with session:
         known = read_history_context(session.api, session.manifest, session.target)
-        planned = plan_import(session.api, known, TOOLS[tool], table)
+        planned = plan_import(session.api, known, TOOLS[tool], table, allow_mismatch=allow_mismatch)
         return write_history(
             screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

@@ -35,7 +35,16 @@ from mosaic_deploy.cli.target.target import TargetOptions
     help="Remove this version from the history: its file was deleted on purpose, or was applied empty.",
 )
 @click.option(
-    "--rename", metavar="VERSION", multiple=True, help="Record the new name of this version's file."
+    "--rename",
+    metavar="VERSION",
+    multiple=True,
+    help="Record the new name or number of this version's file; its statements are the same.",
+)
+@click.option(
+    "--squash",
+    metavar="FILE",
+    multiple=True,
+    help="Record this file in place of the applied files whose statements it contains.",
 )
 @click.option(
     "--applied",
@@ -58,6 +67,7 @@ def repair(
     accept: tuple[str, ...],
     forget: tuple[str, ...],
     rename: tuple[str, ...],
+    squash: tuple[str, ...],
     applied: tuple[str, ...],
     not_applied: tuple[str, ...],
     yes: bool,
@@ -79,6 +89,7 @@ def repair(
         accept=[PurePosixPath(name).name for name in accept],
         forget=[parse_version(each) for each in forget],
         rename=[parse_version(each) for each in rename],
+        squash=[PurePosixPath(name).name for name in squash],
         applied=[parse_step(each) for each in applied],
         not_applied=[parse_step(each) for each in not_applied],
     )
@@ -89,7 +100,7 @@ def repair(
     with session:
         known = read_history_context(session.api, session.manifest, session.target)
         if request.empty:
-            problems = [line for line in history_statuses(known) if line.next_actions]
+            problems = [line for line in history_statuses(session.api, known) if line.next_actions]
             screen.repairs(
                 known.project,
                 [replace(line, next_actions=session.scope_actions(line.next_actions)) for line in problems],

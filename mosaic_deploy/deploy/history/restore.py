@@ -1,0 +1,122 @@
+"""`migrate restore-file`: makes files of the folder what they were when they were applied. Runs no SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from mosaic_deploy.deploy.history.read import HistoryContext, match_files, migration_path, require_project
+from mosaic_deploy.diff.matching import Match, Matches, MatchKind, name_without_number
+from mosaic_deploy.errors import Location, Problem, RepairRefused
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.new import next_version
+from mosaic_deploy.source.migrations.rearrange import Rearrangement
+
+_NAME = re.compile(r"([0-9]+)[_-][^/\\]*\.sql", re.IGNORECASE)
+
+
+def plan_restore(api: Api, context: HistoryContext, versions: Sequence[str], now: datetime) -> Rearrangement:
+    """The changes to the folder after which it has these migrations as they were applied. Reads only.
+
+    A file that has the number of one gets out of the way: an applied file back to its own number, a new one to the next
+    number, an edited one aside. Raises RepairRefused, ProjectNotFound.
+    """
+    require_project(context)
+    matches = match_files(api, context).matches
+    if problems := [
+        Problem("isn't in the migration history", Location(f"version {version}"))
+        for version in versions
+        if version not in matches.by_version
+    ]:
+        raise RepairRefused("this file can't be restored", problems=problems)
+    wanted = {*versions, *(match.row.version for match in matches.rows if match.diverged)}
+    layout = _Layout(context, matches, read_applied_sources(api, context.project.id, wanted), now)
+    for version in versions:
+        layout.restore(matches.by_version[version])
+    return Rearrangement(layout.writes, layout.moves, tuple(layout.aside))
+
+
+class _Layout:
+    """The changes so far. Every file is handled once."""
+
+    def __init__(
+        self, context: HistoryContext, matches: Matches, texts: Mapping[str, str], now: datetime
+    ) -> None:
+        self._context, self._matches, self._texts, self._now = context, matches, texts, now
+        self._files = {file.migration.version: file.migration for file in context.files}
+        names = {*(m.file for m in self._files.values()), *(m.row.file for m in matches.rows)}
+        self._names = sorted((name for name in names if _NAME.fullmatch(name)), key=_number)
+        self.writes: dict[str, str] = {}
+        self.moves: dict[str, str] = {}
+        self.aside: dict[str, None] = {}
+
+    def restore(self, match: Match) -> None:
+        row, file = match.row, match.file
+        name = self._applied_name(row)
+        if file and (match.kind is MatchKind.MOVED or file.checksum == row.checksum):
+            self._move(file.file, name)
+        else:
+            self._write(row, name)
+            self._set_aside(file)
+        self._clear_number(row)
+
+    def _set_aside(self, file: Migration | None) -> None:
+        """Keeps the file under another name, and restores all that it was made from."""
+        if file is None or file.file in self.aside:
+            return
+        self.aside[file.file] = None
+        for match in self._matches.rows:
+            if match.file and match.file.file == file.file and match.row.file not in self.writes:
+                self.restore(match)
+
+    def _clear_number(self, row: Migration) -> None:
+        """Moves the file that has the row's number out of the way, if it is another one."""
+        file = self._files.get(row.version)
+        if file is None or file.file in self.moves or file.file in self.aside:
+            return
+        owner = self._matches.by_file.get(file.file)
+        if owner is None:
+            number = next_version(self._names, self._now)
+            name = f"{number}_{_rest(file.file)}"
+            self._names.append(name)
+            self._move(file.file, name)
+        elif owner.kind is MatchKind.MOVED:
+            self.restore(owner)
+        elif owner.row != row:
+            self._set_aside(file)
+
+    def _move(self, old: str, new: str) -> None:
+        if old != new:
+            self.moves[old] = new
+
+    def _write(self, row: Migration, name: str) -> None:
+        text = self._texts.get(row.version)
+        if text is None:
+            raise self._refused(row, "its text in the migration history can't be read")
+        self.writes[name] = text
+
+    def _applied_name(self, row: Migration) -> str:
+        """The row's file name, which must be one of a migration of this number. Never leaves the folder."""
+        found = _NAME.fullmatch(row.file)
+        if not found or int(found.group(1)) != row.order or not row.file.isprintable():
+            raise self._refused(row, f"the history has an unusable name for it: {row.file!r}")
+        return row.file
+
+    def _refused(self, row: Migration, why: str) -> RepairRefused:
+        place = Location(
+            migration_path(self._context, row.file) if _NAME.fullmatch(row.file) else row.version
+        )
+        return RepairRefused("this file can't be restored", problems=[Problem(why, place)])
+
+
+def _number(name: str) -> int:
+    found = _NAME.fullmatch(name)
+    return int(found.group(1)) if found else 0
+
+
+def _rest(name: str) -> str:
+    """The name behind the number, as it is written."""
+    return name[len(name) - len(name_without_number(name)) - len(".sql") :]

@@ -1,0 +1,34 @@
+"""What deploys applied that then failed. The next one continues them, so what they made isn't old data to it.
+
+Otherwise the same command would need approval on its second run: the tables that its first run made count as data.
+"""
+
+from __future__ import annotations
+
+from mosaic_deploy.errors import ApiError, MigrationInvalid
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.ledger.history import read_versions_of_failed_deploys
+from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
+from mosaic_deploy.source.snapshot import Desired
+
+
+def applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
+    """The migrations that were completely applied by deploys that failed, since the last successful one.
+
+    Sends one request. Empty if that can't be read: then more is asked, not less.
+    """
+    applied = {row.version: row.checksum for row in live.snapshot.migrations or () if row.applied}
+    if not applied:
+        return ()
+    try:
+        versions = read_versions_of_failed_deploys(api, live.snapshot.project.id)
+        files = [
+            file
+            for file in desired.migrations
+            if file.migration.version in versions
+            and applied.get(file.migration.version) == file.migration.checksum
+        ]
+        return tuple(parsed for parsed in parse_migrations(files) if parsed.units)
+    except (ApiError, MigrationInvalid):
+        return ()

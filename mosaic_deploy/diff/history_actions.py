@@ -1,0 +1,144 @@
+"""The commands that resolve what contradicts the migration history: the first one is always safe."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from mosaic_deploy.diff.matching import Evidence, Match, Matches, MatchKind
+from mosaic_deploy.errors import NextAction
+from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState
+from mosaic_deploy.model.snapshot import Migration
+
+_REPAIR = "mosaic-deploy migrate repair"
+
+
+def divergence_actions(matches: Matches, evidence: Evidence, *, out_of_order: bool) -> list[NextAction]:
+    """The commands for all rows, those that are safest to run first before the others.
+
+    `out_of_order`: pending files come before applied ones.
+    """
+    diverged = [match for match in matches.rows if match.diverged]
+    diverged.sort(key=lambda match: _ORDER.index(match.kind))
+    actions = [list(match_actions(match, matches, evidence)) for match in diverged]
+    firsts = [each[0] for each in actions if each]
+    others = [action for each in actions for action in each[1:]]
+    if out_of_order and not diverged:
+        firsts.append(
+            NextAction(
+                "to run the pending files although newer ones are applied",
+                "mosaic-deploy apply --allow-out-of-order",
+                needs_person=True,
+            )
+        )
+    return list(dict.fromkeys([*firsts, *others]))
+
+
+_ORDER = (MatchKind.SQUASHED, MatchKind.EDITED, MatchKind.MOVED, MatchKind.MISSING)
+
+
+def match_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterator[NextAction]:
+    """The ways to resolve a diverged row."""
+    match match.kind:
+        case MatchKind.SQUASHED:
+            yield from _squashed_actions(match, matches)
+        case MatchKind.EDITED:
+            yield from _edited_actions(match)
+        case MatchKind.MOVED:
+            yield from _moved_actions(match, matches)
+        case MatchKind.MISSING:
+            yield from _missing_actions(match, matches, evidence)
+
+
+def _squashed_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
+    file, row = match.file, match.row
+    assert file is not None
+    holder = matches.by_version.get(file.version)
+    if holder is None or (holder.file and holder.file.file == file.file):
+        yield _repair(
+            f"to record {file.file} in place of the files whose statements it contains (runs nothing)",
+            f"--squash {shlex.quote(file.file)}",
+        )
+    yield _restore(row, f"to write {row.file} as it was applied ({file.file} is kept as a .bak file)")
+
+
+def _edited_actions(match: Match) -> Iterator[NextAction]:
+    file, row = match.file, match.row
+    assert file is not None
+    if row.applied and row.has_no_statements:
+        yield NextAction(
+            f"to run what {file.file} contains now (it had no statements when it was applied)",
+            f"{_REPAIR} --forget {row.version}",
+        )
+    yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
+    if file.version == row.version and (row.applied or file.units == row.units):
+        yield _repair(
+            f"if the database already matches {file.file} (records it as applied, runs nothing)",
+            f"--accept {shlex.quote(file.file)}",
+        )
+    if not row.applied and file.version == row.version:
+        yield _repair("if its applied steps were undone by hand", f"--not-applied {row.version}:1")
+
+
+def _moved_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
+    file, row = match.file, match.row
+    assert file is not None
+    restore = _restore(row, f"to rename {file.file} back to {row.file}")
+    if matches.renumbering(row.version) is None:
+        yield restore
+        return
+    yield NextAction(
+        f"to record that {row.file} is {file.file} now (runs nothing)", f"{_REPAIR} --rename {row.version}"
+    )
+    yield restore
+
+
+def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterator[NextAction]:
+    row = match.row
+    trailing = matches.trailing_missing
+    can_roll_back = all(each.row.applied and each.row.version in evidence.with_down for each in trailing)
+    if match in trailing and can_roll_back:
+        before = [each.row for each in matches.rows if each.row.units_done and each not in trailing]
+        target = before[-1].version if before else "0"
+        yield NextAction(
+            "to undo what was applied after this version of the folder, using the down migrations as applied",
+            f"mosaic-deploy migrate rollback --to {target}",
+            needs_person=True,
+        )
+    yield _restore(row, f"to write {row.file} as it was applied")
+    yield _repair(f"if {row.file} was deleted on purpose", f"--forget {row.version}")
+
+
+def reformatted_actions(file: Migration) -> Iterator[NextAction]:
+    """For an applied file of which only comments or layout changed."""
+    yield _repair(
+        f"to record the current text of {file.file} (runs nothing)", f"--accept {shlex.quote(file.file)}"
+    )
+
+
+def step_actions(state: MigrationState, entry: HistoryEntry) -> Iterator[NextAction]:
+    """For a migration of which some steps are applied, failed, or have an unknown outcome."""
+    row = entry.migration
+    version, done, units = row.version, row.units_done, row.units
+    if state is MigrationState.UNKNOWN:
+        yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
+        yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
+        yield _repair("if it didn't", f"--not-applied {version}:{entry.attempt}")
+    elif state is MigrationState.FAILED:
+        step = -entry.attempt
+        yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
+        yield _repair(f"if step {step} was run by hand", f"--applied {version}:{step}")
+    elif state is MigrationState.PARTIAL:
+        yield NextAction(f"to run the remaining {units - done} of {units} steps", "mosaic-deploy apply")
+        yield _repair("if they were run by hand", f"--applied {version}:{units}")
+    if state in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
+        yield _repair("if all steps were undone by hand", f"--not-applied {version}:1")
+
+
+def _restore(row: Migration, why: str) -> NextAction:
+    return NextAction(why, f"mosaic-deploy migrate restore-file {row.version}")
+
+
+def _repair(when: str, option: str) -> NextAction:
+    """A repair command. Only a person can know that its claim about the database is true."""
+    return NextAction(when, f"{_REPAIR} {option}", needs_person=True)

@@ -1,0 +1,69 @@
+"""After a failed deploy the same command goes on: what the failed one made needs no approval."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deploy.applying.test_crashes import free_lease
+from tests.deploy.faults import Dying, is_sql
+from tests.deploy.histories import history
+
+OLD = "create table old (id int); insert into old values (1);"
+FIXED = "create table new (id int);"
+FAILING = "select 1/0;"
+DROP = "drop table old;"
+
+
+def to_confirm(site) -> list[str]:
+    return [hazard.code for hazard in site.plan().plan.to_confirm]
+
+
+@pytest.fixture
+def failed(site):
+    """0001 is applied, 0002 failed, 0003 drops what 0001 made."""
+    history(site, m1_old=OLD, m2_new=FAILING, m3_drop=DROP)
+    assert to_confirm(site) == []
+    site.fails()
+    return site
+
+
+def test_the_corrected_command_needs_no_approval(failed):
+    assert to_confirm(failed) == []
+    failed.fails()
+    failed.write("sql/2_new.sql", FIXED)
+    assert to_confirm(failed) == []
+    failed.apply()
+
+
+def test_after_a_successful_deploy_it_is_data(failed):
+    (failed.root / "sql/3_drop.sql").unlink()
+    failed.write("sql/2_new.sql", FIXED)
+    failed.apply()
+    failed.write("sql/3_drop.sql", DROP)
+    assert to_confirm(failed) == ["drop_table"]
+    failed.write("sql/3_drop.sql", f"create table later (id int);{DROP}")
+    failed.write("sql/4_bad.sql", FAILING)
+    assert to_confirm(failed) == ["drop_table"]
+
+
+def test_a_table_from_before_the_failed_deploy_is_data(site):
+    history(site, m1_old=OLD)
+    site.apply()
+    history(site, m2_made="create table made (id int);", m3_bad=FAILING, m4_drop=f"drop table made; {DROP}")
+    site.fails()
+    assert [hazard.table for hazard in site.plan().plan.to_confirm] == ["public.old"]
+
+
+def test_after_an_interrupted_deploy(site, api_over):
+    history(site, m1_old=OLD, m2_new="create index concurrently i on old (id);", m3_drop=DROP)
+    site.run(api=api_over(Dying(0, lambda request: is_sql(request, '{"query":"create index concurrently'))))
+    assert to_confirm(site) == ["drop_table"], "the other deploy may still run"
+    free_lease(site)
+    assert to_confirm(site) == []
+    site.apply()
+
+
+def test_a_changed_file_counts_as_before(failed):
+    """What is in the folder may not be what was applied, so it says nothing about what the table is."""
+    failed.write("sql/1_old.sql", f"-- a comment\n{OLD}")
+    assert to_confirm(failed) == ["drop_table"]
