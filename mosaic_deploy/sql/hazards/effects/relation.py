@@ -50,7 +50,9 @@ class Relation:
     rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
     """Those that the pending files create on it."""
     checks: dict[str, Tree] = field(default_factory=dict)
-    """Its CHECK constraints that the files create, by name; `unvalidated` has those that aren't validated."""
+    """Its validated CHECK constraints that the files create, by name."""
+    unvalidated_checks: dict[str, dict[str, Tree]] = field(default_factory=dict)
+    """Those added as NOT VALID, in the same form, by name."""
     not_null: set[str] = field(default_factory=set)
     """Columns that the files declare NOT NULL."""
     partitioned: bool = False

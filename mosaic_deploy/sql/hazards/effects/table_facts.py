@@ -14,7 +14,9 @@ from mosaic_deploy.sql.parse import Tree
 
 
 def record_new_table(effect: Effect, relation: Relation) -> None:
-    """Records what CREATE TABLE says about the table besides its columns."""
+    """Records what CREATE TABLE says about the table besides its columns; nothing if it may exist already."""
+    if not effect.certain or effect.node.get("if_not_exists"):
+        return
     relation.created = True
     relation.partitioned = "partspec" in effect.node
     relation.row_security = bool(relation.row_security)
@@ -34,17 +36,18 @@ def record_constraints(effect: Effect, scope: Scope) -> None:
             relation.unvalidated[name] = effect.unit
     for _, command in alter_commands(effect, "AT_ValidateConstraint"):
         name = str(command.get("name", ""))
-        relation.unvalidated.pop(name, None)
+        relation.checks.update(relation.unvalidated_checks.pop(name, {}))
         if proven := relation.not_null_checks.get(name):
             relation.proven_not_null.add(proven)
     for _, command in alter_commands(effect, "AT_DropConstraint"):
         relation.checks.pop(str(command.get("name", "")), None)
-    for _, command in alter_commands(effect, "AT_SetNotNull"):
+    for _, command in alter_commands(effect, "AT_SetNotNull") if effect.certain else ():
         relation.not_null.add(str(command.get("name", "")))
     for _, command in alter_commands(effect, "AT_DropNotNull"):
         relation.not_null.discard(str(command.get("name", "")))
         relation.proven_not_null.discard(str(command.get("name", "")))
-    _record_column_constraints(effect, relation)
+    if effect.certain:
+        _record_column_constraints(effect, relation)
 
 
 def _record_column_constraints(effect: Effect, relation: Relation) -> None:
@@ -60,7 +63,12 @@ def _record_constraint(constraint: Tree, relation: Relation, table: str) -> str:
     column = _column_not_null(constraint)
     name = str(constraint.get("conname") or _default_name(table, constraint, column))
     if kind == "CONSTR_CHECK":
-        relation.checks[name] = constraint.get("raw_expr", {})
+        checks = (
+            relation.unvalidated_checks.setdefault(name, {})
+            if constraint.get("skip_validation")
+            else relation.checks
+        )
+        checks[name] = constraint.get("raw_expr", {})
     if kind == "CONSTR_PRIMARY":
         relation.not_null.update(string_values(constraint.get("keys", [])))
     if column and constraint.get("skip_validation"):

@@ -87,9 +87,8 @@ def _checks(table: Name, scope: Scope) -> Iterator[tuple[Tree, frozenset[str]]]:
     """The validated checks of a table, each with the table's columns that can't be null."""
     relation, fact = scope.relation(table), scope.facts_of(table) or ObjectFacts()
     not_null = frozenset(relation.not_null | relation.proven_not_null | fact.not_null_columns)
-    for name, check in relation.checks.items():
-        if name not in relation.unvalidated:
-            yield check, not_null
+    for check in relation.checks.values():
+        yield check, not_null
     for text in fact.checks:
         if check := expression_from_text(text.removeprefix("CHECK ")):
             yield check, not_null
