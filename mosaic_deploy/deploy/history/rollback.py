@@ -10,7 +10,7 @@ from mosaic_deploy.deploy.applying.apply import ApplyOptions, Job, run_job
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, migration_path, require_project
-from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
@@ -58,8 +58,10 @@ def plan_rollback(
     down_plan = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
     # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
     live = replace(down_plan.live.snapshot, migrations=())
-    hazards = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
-    return replace(down_plan, plan=apply_policy(down_plan.plan, hazards, context.manifest))
+    found = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
+    paths = {e.migration.version: parsed.file.relative_path for e, _, parsed in downs}
+    plan = with_destroyed(down_plan.plan, found, paths)
+    return replace(down_plan, plan=apply_policy(plan, found.hazards, context.manifest))
 
 
 def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:

@@ -12,7 +12,7 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_database,
     without_migrations,
 )
-from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
@@ -97,9 +97,13 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
     new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
-    to_run = (*_selected_migrations(pending, new_plan), *seeds)
-    hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
-    new_plan = apply_policy(new_plan, hazards, desired.manifest)
+    migrations = tuple(_selected_migrations(pending, new_plan))
+    found = find_hazards(api, live.snapshot, (*migrations, *seeds), desired.manifest.policy)
+    paths = {p.file.migration.version: p.file.relative_path for p in migrations}
+    new_plan = with_destroyed(
+        new_plan, found, {**paths, **{p.file.relative_path: p.file.relative_path for p in seeds}}
+    )
+    new_plan = apply_policy(new_plan, found.hazards, desired.manifest)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths

@@ -70,7 +70,8 @@ def _quoted(column: str) -> str:
 
 _DEPENDENTS = (
     "WITH RECURSIVE d(classid, objid, sub, listed) AS ("
-    "SELECT u.classid, u.objid, u.sub, false FROM pg_catalog.unnest(o.classes, o.oids, o.subs) u(classid, objid, sub) "
+    "SELECT u.classid, u.objid, u.sub, false FROM ROWS FROM (pg_catalog.unnest(o.classes), "
+    "pg_catalog.unnest(o.oids), pg_catalog.unnest(o.subs)) u(classid, objid, sub) "
     "UNION SELECT e.classid, e.objid, e.sub, e.listed FROM d, LATERAL ("
     "SELECT x.classid, x.objid, x.objsubid AS sub, x.deptype = 'n' AS listed FROM pg_catalog.pg_depend x "
     "WHERE x.refclassid = d.classid AND x.refobjid = d.objid AND (d.sub = 0 OR x.refobjsubid = d.sub) "
@@ -84,6 +85,6 @@ _DEPENDENTS = (
     "LEFT JOIN pg_catalog.pg_class t ON y.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND t.oid = y.objid "
     "LEFT JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace, "
     "LATERAL pg_catalog.pg_identify_object(y.classid, y.objid, y.sub) i "
-    "WHERE i.identity IS NOT NULL AND NOT (y.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
+    "WHERE i.identity IS NOT NULL AND (y.sub = 0 OR t.relkind NOT IN ('v', 'm')) AND NOT (y.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass "
     "AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.oid = y.objid AND w.rulename = '_RETURN'))"
 )

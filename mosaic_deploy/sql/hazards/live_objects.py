@@ -28,7 +28,8 @@ class ObjectRef(NamedTuple):
     """An object to look up. `name` is quoted SQL, with a schema if one is known.
 
     `part` is for dropped objects: the kind of object, and after a colon the name of the part of the relation `name`, or
-    the number of a function's arguments: `relation`, `column:fax`, `policy:own rows`, `function:2`, `function:`.
+    the number of a function's arguments: `relation`, `column:fax`, `policy:own rows`, `function:2`, `function:`,
+    `other` (which isn't looked up).
     """
 
     kind: ObjectKind
@@ -47,7 +48,7 @@ class Dependent(NamedTuple):
     table: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind.removeprefix('table ')} {self.name.removeprefix('public.')}"
+        return f"{self.kind.removeprefix('table ')} {self.name}".replace(" public.", " ")
 
 
 @dataclass(frozen=True, slots=True)

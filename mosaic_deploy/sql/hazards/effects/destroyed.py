@@ -79,13 +79,10 @@ def _existed_before(dropped: DroppedObject, scope: Scope) -> bool:
 
 def _must_exist(dropped: DroppedObject) -> bool:
     """Whether PostgreSQL fails if it doesn't exist, so that it exists under another name, such as before a rename."""
-    return not dropped.if_exists and dropped.kind in (
-        "table",
-        "column",
-        "view",
-        "materialized view",
-        "attribute",
-    )
+    known = dropped.lookup == "other" or dropped.kind in (
+        "table", "column", "view", "materialized view", "attribute"
+    )  # fmt: skip
+    return known and not dropped.if_exists
 
 
 def _with_schema(name: Name, kind: ObjectKind, scope: Scope) -> Name:

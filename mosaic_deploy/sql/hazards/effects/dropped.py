@@ -26,6 +26,18 @@ _ROUTINES = {
     "OBJECT_ROUTINE": "function",
     "OBJECT_AGGREGATE": "aggregate",
 }
+_OTHERS = {
+    "OBJECT_COLLATION": "collation",
+    "OBJECT_CONVERSION": "conversion",
+    "OBJECT_ACCESS_METHOD": "access method",
+    "OBJECT_FOREIGN_SERVER": "foreign server",
+    "OBJECT_FDW": "foreign-data wrapper",
+    "OBJECT_EVENT_TRIGGER": "event trigger",
+    "OBJECT_PUBLICATION": "publication",
+    "OBJECT_STATISTIC_EXT": "statistics",
+    "OBJECT_TSCONFIGURATION": "text search configuration",
+    "OBJECT_TSDICTIONARY": "text search dictionary",
+}
 _PARTS = {"OBJECT_TRIGGER": "trigger", "OBJECT_POLICY": "policy", "OBJECT_RULE": "rule"}
 _ALTER_PARTS = {"AT_DropColumn": "column", "AT_DropConstraint": "constraint"}
 _MAX_NAMES = 4
@@ -65,6 +77,7 @@ _LOOKUP_KINDS = {
     "schema": ObjectKind.SCHEMA,
     "extension": ObjectKind.EXTENSION,
     "function": ObjectKind.FUNCTION,
+    "other": ObjectKind.ANY_TABLE,
 }
 
 
@@ -91,6 +104,11 @@ def live_facts(scope: Scope, dropped: DroppedObject) -> ObjectFacts | None:
     return scope.dropped_facts(dropped.name, kind, dropped.lookup, cascade=dropped.cascade)
 
 
+def tables_of(found: Sequence[Dependent]) -> tuple[str, ...]:
+    """The tables that lose rows or values with these objects."""
+    return tuple(dict.fromkeys(one.table for one in found if one.table))
+
+
 def dependents_text(found: Sequence[Dependent]) -> str:
     """`, and with it view v, constraint fk on orders and 3 more`; "" without dependents."""
     if not found:
@@ -111,6 +129,8 @@ def _dropped(node: Tree, item: Tree) -> Iterator[DroppedObject]:
         arguments = item.get("ObjectWithArgs", {})
         count = "" if arguments.get("args_unspecified") else str(len(arguments.get("objargs", [])))
         yield DroppedObject(word, object_name(item), f"function:{count}", "", if_exists, cascade)
+    elif word := _OTHERS.get(kind):
+        yield DroppedObject(word, object_name(item), "other", "", if_exists, cascade)
     elif word := _PARTS.get(kind):
         parts = item["List"]["items"]
         part = list_name(parts).name

@@ -124,6 +124,8 @@ class Scope:
     def row_estimate(self, name: Name) -> str:
         """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
         found = self.facts_of(name)
+        if found and f"{found.schema}.{found.name}" in self.empty_tables and found.relation_kind != "v":
+            return " (no rows)"
         return row_estimate_text(found.rows if found else None)
 
     def column(self, name: Name, column: str) -> ColumnType | None:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mosaic_deploy.sql.hazards.effects.dropped import (
+    dependents,
+    dependents_text,
+    dropped_objects,
+    tables_of,
+)
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss, expression_loss
@@ -29,9 +35,13 @@ def drop_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
         column = str(command.get("name", ""))
         if column in scope.relation(table).added_columns or not scope.existed_before(table):
             continue
-        what = f"drops column {table}.{quote_if_needed(column)}{scope.row_estimate(table)}"
+        dropped = next(one for one in dropped_objects(effect) if one.part == column and one.kind == "column")
+        found = dependents(scope, dropped) or ()
+        rows = scope.row_estimate(table)
+        what = f"drops column {table}.{quote_if_needed(column)}{rows}{dependents_text(found)}"
         hit = touched_tables(scope, table)
-        yield Finding(what, f"{table}.{quote_if_needed(column)}", hit.table, cascades_to=hit.cascades_to)
+        tables = tuple(dict.fromkeys((*hit.cascades_to, *tables_of(found))))
+        yield Finding(what, f"{table}.{quote_if_needed(column)}", hit.table, cascades_to=tables)
 
 
 def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:

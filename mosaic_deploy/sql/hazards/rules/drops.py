@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.dropped import (
@@ -11,10 +11,11 @@ from mosaic_deploy.sql.hazards.effects.dropped import (
     dependents,
     dependents_text,
     dropped_objects,
+    tables_of,
 )
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
-from mosaic_deploy.sql.hazards.live_objects import Dependent, ObjectFacts, ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
@@ -37,7 +38,7 @@ def drop_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
             further = f", and every column of its row type in {', '.join(typed)}" if typed else ""
             rows = scope.row_estimate(table)
             what = f"drops table {table}{hit.through_text}{rows}{further}{dependents_text(found)}"
-            tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *_tables(found))))
+            tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *tables_of(found))))
             yield Finding(what, str(table), hit.table, cascades_to=tables)
 
 
@@ -60,35 +61,35 @@ def _is_leftover_of_temporary(table: Name, effect: Effect, scope: Scope) -> bool
 
 def drop_cascade(effect: Effect, scope: Scope) -> Iterator[Finding]:
     """DROP … CASCADE of an object without rows of its own that drops columns, tables or other objects using it."""
-    if not _cascades(effect):
-        return
     for dropped in _dropped(effect, *_WITHOUT_ROWS):
-        if dropped.lookup_kind is ObjectKind.RELATION and not scope.existed_before(dropped.name):
+        exists = dropped.lookup_kind is not ObjectKind.RELATION or scope.existed_before(dropped.name)
+        if not dropped.cascade or not exists:
             continue
         found = dependents(scope, dropped) or ()
-        typed = _with_row_type(dropped, scope) if dropped.lookup_kind is ObjectKind.RELATION else []
+        typed = _with_row_type(dropped, scope) if dropped.lookup == "relation" else []
         further = f" and every column of its row type in {', '.join(typed)}" if typed else ""
-        tables = tuple(dict.fromkeys((*typed, *_tables(found))))
-        what = f"drops {dropped.kind} {dropped.name}{further}{dependents_text(found)}"
+        tables = tuple(dict.fromkeys((*typed, *tables_of(found))))
+        what = f"drops {dropped.text(dropped.name)}{further}{dependents_text(found)}"
         if tables:
             yield Finding(what, str(dropped.name), tables[0], cascades_to=tables[1:])
         elif found:
             yield Finding(what, str(dropped.name), severity=HazardSeverity.RISKY)
-    for kind, noun, user in (
-        ("OBJECT_COLLATION", "collation", "column"),
-        ("OBJECT_ACCESS_METHOD", "access method", "table"),
-        ("OBJECT_OPCLASS", "operator class", "index"),
-        ("OBJECT_OPFAMILY", "operator family", "index"),
-        ("OBJECT_FOREIGN_SERVER", "foreign server", "foreign table"),
-        ("OBJECT_FDW", "foreign-data wrapper", "foreign table"),
-    ):
+    for kind, noun, user in _USED_BY_COLUMNS if _cascades(effect) else ():
         for name in _dropped_names(effect, kind):
             if scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
                 yield Finding(f"drops {noun} {name} and every {user} that uses it", str(name), "*")
 
 
+_USED_BY_COLUMNS = (
+    ("OBJECT_COLLATION", "collation", "column"),
+    ("OBJECT_ACCESS_METHOD", "access method", "table"),
+    ("OBJECT_OPCLASS", "operator class", "index"),
+    ("OBJECT_OPFAMILY", "operator family", "index"),
+    ("OBJECT_FOREIGN_SERVER", "foreign server", "foreign table"),
+    ("OBJECT_FDW", "foreign-data wrapper", "foreign table"),
+)
 _WITHOUT_ROWS = (
-    "view", "materialized view", "foreign table", "sequence", "function", "procedure", "aggregate"
+    "view", "materialized view", "foreign table", "sequence", "function", "procedure", "aggregate", "constraint"
 )  # fmt: skip
 
 
@@ -178,17 +179,12 @@ def _cascade_finding(
     if found is None or scope.changes_columns_to(dropped.name):
         return Finding(f"drops {what} and {everything}", name, tables)
     text = f"drops {what}{dependents_text(found) or ', which nothing uses'}"
-    affected = _tables(found)
+    affected = tables_of(found)
     if not affected:
         return Finding(text, name, severity=HazardSeverity.RISKY if found else HazardSeverity.ADVICE)
     if dropped.kind == "schema":
         return Finding(text, name, tables, cascades_to=affected)
     return Finding(text, name, affected[0], cascades_to=affected[1:])
-
-
-def _tables(found: Iterable[Dependent]) -> tuple[str, ...]:
-    """The tables that lose rows or values."""
-    return tuple(dict.fromkeys(one.table for one in found if one.table))
 
 
 def _dropped(effect: Effect, *kinds: str) -> list[DroppedObject]:

@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
           "change the columns that use it first, then drop it without CASCADE"),
     _rule("drop_extension", _DESTRUCTIVE, "DropStmt", drops.drop_extension,
           "change the columns that use its types first, then drop it without CASCADE"),
-    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt", drops.drop_cascade,
+    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt AlterTableStmt", drops.drop_cascade,
           "change the columns that use it first, then drop it without CASCADE"),
     _rule("drop_attribute", _DESTRUCTIVE, "AlterTableStmt", drops.drop_attribute,
           "create a new type and move the columns over"),
