@@ -12,6 +12,7 @@ from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, migration_path, require_project
 from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
 from mosaic_deploy.live.api.client import Api
@@ -59,6 +60,7 @@ def plan_rollback(
     # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
     live = replace(down_plan.live.snapshot, migrations=())
     found = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
+    refuse_unknown_names(api, live.project.id, found.unknown)
     paths = {e.migration.version: parsed.file.relative_path for e, _, parsed in downs}
     plan = with_destroyed(down_plan.plan, found, paths)
     return replace(down_plan, plan=apply_policy(plan, found.hazards, context.manifest))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from mosaic_deploy.errors import Location
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import Change, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import Hazard, worst_first
@@ -13,6 +15,9 @@ from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
 
+if TYPE_CHECKING:
+    from mosaic_deploy.sql.hazards import UnknownName
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -20,6 +25,7 @@ class Findings:
 
     hazards: tuple[Hazard, ...] = ()
     destroyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown: tuple[tuple[UnknownName, Location], ...] = ()
 
 
 def with_destroyed(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
@@ -60,4 +66,4 @@ def find_hazards(
         facts |= {} if empty else read_facts(api, live.project.id, new)
         found = review(scripts, facts, policy=policy)
     destroyed = dict(zip((one.file for one in scripts), found.destroyed, strict=True))
-    return Findings(tuple(worst_first(found.hazards)), destroyed)
+    return Findings(tuple(worst_first(found.hazards)), destroyed, found.unknown)

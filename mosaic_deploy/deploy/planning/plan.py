@@ -15,6 +15,7 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
+from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
@@ -99,6 +100,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     seeds = _seeds_to_run(desired, new_plan)
     migrations = tuple(_selected_migrations(pending, new_plan))
     found = find_hazards(api, live.snapshot, (*migrations, *seeds), desired.manifest.policy)
+    refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
     paths = {p.file.migration.version: p.file.relative_path for p in migrations}
     new_plan = with_destroyed(
         new_plan, found, {**paths, **{p.file.relative_path: p.file.relative_path for p in seeds}}
@@ -119,6 +121,11 @@ def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
     new_plan = apply_policy(replace(new_plan, notes=(*new_plan.notes, *quota)), (), desired.manifest)
     return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
+
+
+def _running_id(live: Snapshot) -> str:
+    """The project's ID, empty if it has no database yet."""
+    return "" if live.project.status == "provisioning" else live.project.id
 
 
 def _with_path(problem: Problem, desired: Desired) -> Problem:

@@ -106,6 +106,23 @@ def read_facts(api: Api, project: str, references: Collection[ObjectRef]) -> Fac
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 
 
+def read_names(api: Api, project: str, functions: Collection[str]) -> tuple[list[tuple[str, str]], set[str]]:
+    """The (schema, name) of every table, view and sequence, and which of these names are functions."""
+    rows = api.sql(
+        project,
+        "SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)) FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind NOT IN ('i', 'I', 't') "
+        "AND n.nspname NOT LIKE 'pg\\_toast%')::text AS relations, "
+        "(SELECT pg_catalog.json_agg(DISTINCT f.proname) FROM pg_catalog.pg_proc f "
+        f"JOIN {recordset([{'n': name} for name in functions], 'n text')} ON r.n = f.proname::text)::text AS functions",
+    )
+    try:
+        relations = [(str(schema), str(name)) for schema, name in json.loads(rows[0]["relations"] or "[]")]
+        return relations, set(json.loads(rows[0]["functions"] or "[]"))
+    except (LookupError, TypeError, ValueError):
+        raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
+
+
 def facts_query(references: Collection[ObjectRef]) -> str:
     """One statement whose one row has one column, `facts`: JSON text."""
     wanted = [{"k": str(one.kind), "n": one.name, "p": one.part} for one in sorted(references)]

@@ -17,6 +17,7 @@ from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
 from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
+from mosaic_deploy.sql.hazards.effects.unknown_names import NameCheck, UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
 from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
@@ -62,6 +63,8 @@ class Review:
     lookups: frozenset[ObjectRef]
     destroyed: tuple[tuple[str, ...], ...] = ()
     """For each script, the live objects that it drops for good: `table old`, `column books.fax`."""
+    unknown: tuple[tuple[UnknownName, Location], ...] = ()
+    """Tables and columns that can't exist, and where they are named."""
 
 
 def review(
@@ -81,29 +84,39 @@ def review(
     scope = Scope(facts, policy)
     reviews: list[_ScriptReview] = []
     destroyed = DestroyedObjects()
+    names = NameCheck(certain=all_pending and not any(script.done for script in scripts))
     unit = 0
     for number, script in enumerate(scripts):
-        reviews.append(_ScriptReview(script, scope, unit, destroyed if all_pending else None, number))
+        reviews.append(_ScriptReview(script, scope, unit, destroyed if all_pending else None, number, names))
         reviews[-1].run()
         unit += len(script.units)
         if not all_pending:
             scope.mark_applied()
     hazards = [hazard for each in reviews for hazard in each.all_hazards(unused=not all_pending)]
     dropped = tuple(destroyed.of_script(number) for number in range(len(scripts)))
-    return Review(tuple(hazards), frozenset(scope.lookups), dropped)
+    unknown = tuple(one for each in reviews for one in each.unknown)
+    return Review(tuple(hazards), frozenset(scope.lookups), dropped, unknown)
 
 
 class _ScriptReview:
     """The review of one file, the `number`th; `first_unit` is the number of its first unit among all files."""
 
     def __init__(
-        self, script: Script, scope: Scope, first_unit: int, destroyed: DestroyedObjects | None, number: int
+        self,
+        script: Script,
+        scope: Scope,
+        first_unit: int,
+        destroyed: DestroyedObjects | None,
+        number: int,
+        names: NameCheck,
     ) -> None:
         self.script = script
         self.scope = scope
         self.first_unit = first_unit
         self.destroyed = destroyed
         self.number = number
+        self.unknown: list[tuple[UnknownName, Location]] = []
+        self._names = names
         self._ignores = IgnoreComments(script.text)
         self._trailing: list[IgnoreComment] = []
         self._found: dict[tuple[str, str, int], Hazard] = {}
@@ -119,6 +132,8 @@ class _ScriptReview:
             for statement in unit.statements:
                 comments = self._ignores.before_statement(statement)
                 done = number < self.script.done
+                if certain:
+                    self._record_unknown_names(statement)
                 for effect in follow_effects(
                     statement_effects(statement, self.first_unit + number, certain=certain), self.scope
                 ):
@@ -146,7 +161,12 @@ class _ScriptReview:
             else:
                 self._apply(rule, place)
         if not effect.deferred:
+            self._names.observe(effect, self.scope)
             update_scope(effect, self.scope)
+
+    def _record_unknown_names(self, statement: Statement) -> None:
+        for one in self._names.unknown_names(statement, self.scope):
+            self.unknown.append((one, self.script.location(file_offset(statement, one.byte))))
 
     def _apply(self, rule: Rule, place: _Place) -> None:
         effect = place.effect

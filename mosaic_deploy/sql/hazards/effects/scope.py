@@ -104,6 +104,14 @@ class Scope:
         """Whether nothing is known about the live database."""
         return self._facts is None
 
+    def is_missing(self, name: Name) -> bool:
+        """Whether the relation surely doesn't exist: not live or dropped, and not created or renamed to by these files."""
+        known = (one for known in (self._created, self._origins) for one in known)
+        if any(one.name == name.name and one.kind is ObjectKind.RELATION for one in known):
+            return False
+        gone = self.key(name) in self._dropped or self.facts_of(name) is None
+        return gone and not self.is_unknown(name) and self._facts is not None
+
     def live_name(self, name: Name) -> str:
         """The relation's live name as `schema.name`; `schema.*` or `*` if it is computed at run time."""
         found = self.facts_of(name) or ObjectFacts()
