@@ -368,7 +368,7 @@ def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live):
 
 
 def test_after_a_failure_a_new_plan_is_suggested(run, live):
-    (live / "sql/2_bad.sql").write_text("insert into nowhere values (1);")
+    (live / "sql/2_bad.sql").write_text("select nowhere();")
     assert run("plan", "--local", "--out", "plan.json", "--except", "storage").returncode == 0
     document = json.loads(run("apply", "plan.json", "-o", "json").stdout)
     assert document["error"]["code"] == "migration_failed"

@@ -161,6 +161,10 @@ class Scope:
         columns = (one for relation in self._relations.values() for one in relation.columns.values())
         return any(one.name.rpartition(".")[2] == type_name.name for one in columns)
 
+    def moves_into(self, schema: str) -> bool:
+        """Whether these files move an existing relation into the schema."""
+        return any(key.schema == schema for key in self._origins)
+
     def was_dropped(self, name: Name) -> bool:
         """Whether these files drop the relation without creating another one of its name."""
         return self.key(name) in self._dropped

@@ -176,14 +176,13 @@ def _cascade_finding(
     """What DROP … CASCADE drops: from the database, or without it `everything`, of `tables`."""
     name = str(dropped.name)
     found = dependents(scope, dropped)
-    if found is None or scope.changes_columns_to(dropped.name):
+    moved = dropped.kind == "schema" and scope.moves_into(dropped.name.name)
+    if found is None or moved or scope.changes_columns_to(dropped.name):
         return Finding(f"drops {what} and {everything}", name, tables)
     text = f"drops {what}{dependents_text(found) or ', which nothing uses'}"
     affected = tables_of(found)
     if not affected:
         return Finding(text, name, severity=HazardSeverity.RISKY if found else HazardSeverity.ADVICE)
-    if dropped.kind == "schema":
-        return Finding(text, name, tables, cascades_to=affected)
     return Finding(text, name, affected[0], cascades_to=affected[1:])
 
 
