@@ -337,6 +337,7 @@ def test_paths_are_relative_to_the_current_folder(run, live, tmp_path_factory):
 
 
 def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_drop.sql").write_text("drop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     assert refused(run, "plan.json")["code"] == "destructive_unconfirmed"
@@ -347,6 +348,7 @@ def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live):
 
 
 def test_a_new_hazard_is_reported(run, live):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_u.sql").write_text("-- mosaic-ignore: drop_table copied\ndrop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     document = json.loads((live / "plan.json").read_text())
@@ -359,6 +361,7 @@ def test_a_new_hazard_is_reported(run, live):
 
 
 def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_drop.sql").write_text("drop table t;")
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy: {destructive: deny}\n")
@@ -441,7 +444,7 @@ def test_real_plans_match_the_schema(run, live):
     """With every kind of change, saved and printed."""
     (live / "pics").mkdir()
     (live / "pics/a.bin").write_bytes(b"\x00")
-    (live / "seed.sql").write_text("insert into t values (1);")
+    (live / "seed.sql").write_text("select 1;")
     (live / "sql/2_more.sql").write_text("alter table t add column n int not null default 1;\ndrop table t;")
     (live / "public/index.html").unlink()
     text = (live / "mosaic.yaml").read_text().replace("dir: public", "dir: public\n  prune: true")

@@ -197,6 +197,7 @@ def test_hazards_are_annotated_and_destruction_needs_approval(
     job: Job, comments: Comments, folder: Path
 ) -> None:
     assert job("apply", "--local").returncode == 0
+    assert job("sql", "--local", "insert into t values (1)").returncode == 0
     (folder / "sql/2_drop.sql").write_text("drop table t;")
     job.pull_request()
     planned = job("plan", "--local")

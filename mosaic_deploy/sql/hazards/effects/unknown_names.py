@@ -97,6 +97,8 @@ class NameCheck:
     def observe(self, effect: Effect, scope: Scope) -> None:
         """Records what the effect does. Call it before the scope is updated."""
         self._certain = self._certain and not _may_do_anything(effect, scope)
+        if not self._certain:
+            return
         self._path_is_set = self._path_is_set or _sets_path(effect)
         if effect.kind in (
             "CreateStmt",
@@ -124,11 +126,12 @@ class NameCheck:
         return seen
 
     def _is_missing(self, name: Name, scope: Scope) -> bool:
-        # A sequence or index that comes with a table of these files.
-        implicit = name.name.endswith("_seq") or any(
+        if name.name in self._created or not scope.is_missing(name):
+            return False
+        # A sequence or index that comes with a table of these files has the table's name in front.
+        return not name.name.endswith("_seq") and not any(
             name.name.startswith(f"{table}_") for table in self._created
         )
-        return not implicit and name.name not in self._created and scope.is_missing(name)
 
     def _columns_of(self, table: Name, scope: Scope) -> set[str] | None:
         key = scope.key(table)
