@@ -57,8 +57,8 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
     # The draft isn't a migration, so its row must not be in the history that apps see.
     clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
     changes = schema_changes(before, read_catalog(clone, project))
-    hazards = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
-    return DraftResult(changes, hazards)
+    found = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
+    return DraftResult(changes, found.hazards)
 
 
 def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:

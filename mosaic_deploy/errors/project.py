@@ -62,6 +62,12 @@ class MigrationInvalid(MigrationError):
     code = "migration_invalid"
 
 
+class MigrationUnknownName(MigrationError):
+    """A pending migration or seed names a table or column that doesn't exist."""
+
+    code = "migration_unknown_name"
+
+
 class MigrationDiverged(MigrationError):
     """The migrations folder and the migration history contradict each other."""
 

@@ -39,7 +39,10 @@ class EnableExtension:
 
 @dataclass(frozen=True, slots=True)
 class ApplyMigration:
-    """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does."""
+    """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
+
+    `destroys` are the live objects that it drops for good: `table old`, `column books.fax`.
+    """
 
     version: str
     file: str
@@ -48,6 +51,7 @@ class ApplyMigration:
     steps: int = 1
     steps_done: int = 0
     summary: str = ""
+    destroys: tuple[str, ...] = ()
     kind: ClassVar[str] = "migration"
     action: ClassVar[Action] = Action.ADD
 
@@ -108,6 +112,7 @@ class RollBackMigration:
     file: str
     down: str
     statements: int
+    destroys: tuple[str, ...] = ()
     kind: ClassVar[str] = "rollback"
     action: ClassVar[Action] = Action.DESTROY
 
@@ -129,6 +134,7 @@ class RunSeed:
     size: int
     action: Action
     reason: str
+    destroys: tuple[str, ...] = ()
     kind: ClassVar[str] = "seed"
 
     @property
@@ -208,6 +214,7 @@ class SetAuth:
         return "auth:magic_link"
 
 
+RunsSql = ApplyMigration | RollBackMigration | RunSeed
 Put = PutStatic | PutStorageFile
 Delete = DeleteStatic | DeleteStorageFile
 HistoryChange = RecordMigration | ForgetMigration

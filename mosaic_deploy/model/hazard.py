@@ -53,6 +53,11 @@ class Hazard:
         return bool(self.ignored) and self.severity is not HazardSeverity.DESTRUCTIVE
 
     cascades_to: tuple[str, ...] = ()
+    step: int = 0
+    """The step of the file that the statement is in, from 1."""
+    empty_tables: tuple[str, ...] = ()
+    """The tables that would lose rows, but held none when the plan was made. The step checks that again before it runs;
+    the hazard is then only risky, and needs no confirmation."""
 
 
 def table_is_affected(table: str, protected: str) -> bool:

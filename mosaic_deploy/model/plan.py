@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.model.change import Action, Change, Delete
+from mosaic_deploy.model.change import Action, Change, Delete, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
 
@@ -74,8 +74,21 @@ class Plan:
 
     @property
     def counts(self) -> Counts:
-        tally = Counter(change.action for change in self.changes)
-        return Counts(tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY])
+        """The number of changes by action. `destroy` also counts database objects; a rollback is what it destroys."""
+        tally = Counter(
+            change.action
+            for change in self.changes
+            if not (isinstance(change, RollBackMigration) and change.destroys)
+        )
+        return Counts(
+            tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY] + len(self.destroyed_objects)
+        )
+
+    @property
+    def destroyed_objects(self) -> tuple[str, ...]:
+        """The live database objects that SQL files drop for good: `table old`, `column books.fax`."""
+        sql = (change for change in self.changes if isinstance(change, RunsSql))
+        return tuple(dict.fromkeys(name for change in sql for name in change.destroys))
 
     @property
     def prune_count(self) -> int:

@@ -36,7 +36,14 @@ _DROPPED = {
     "OBJECT_SEQUENCE": "sequence",
     "OBJECT_SCHEMA": "schema",
     "OBJECT_TYPE": "type",
+    "OBJECT_DOMAIN": "domain",
+    "OBJECT_FOREIGN_TABLE": "foreign table",
+    "OBJECT_RULE": "rule",
     "OBJECT_FUNCTION": "function",
+    "OBJECT_PROCEDURE": "procedure",
+    "OBJECT_ROUTINE": "function",
+    "OBJECT_AGGREGATE": "aggregate",
+    "OBJECT_COLLATION": "collation",
     "OBJECT_TRIGGER": "trigger",
     "OBJECT_POLICY": "policy",
     "OBJECT_EXTENSION": "extension",
@@ -103,10 +110,11 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
         dropped = _DROPPED.get(str(node.get("removeType")), "object")
         for item in node.get("objects", ()):
             yield "drops", dropped, _dotted_name(item)
-    elif kind in ("AlterTableStmt", "RenameStmt"):
-        verb = "renames" if kind == "RenameStmt" else "alters"
+    elif kind == "AlterTableStmt":
+        yield from _alterations(node)
+    elif kind == "RenameStmt":
         yield (
-            verb,
+            "renames",
             "",
             _relation(node.get("relation")) or str(node.get("subname") or _dotted_name(node.get("object"))),
         )
@@ -119,6 +127,17 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
         yield _DATA[kind], "", _relation(node.get("relation"))
     elif kind == "GrantStmt":
         yield ("grants" if node.get("is_grant") else "revokes"), "", "privileges"
+
+
+def _alterations(node: Tree) -> Iterator[Phrase]:
+    """Dropped columns by name, and the table if anything else of it changes."""
+    table = _relation(node.get("relation"))
+    commands = [item.get("AlterTableCmd", {}) for item in node.get("cmds", ())]
+    dropped = [str(one.get("name")) for one in commands if one.get("subtype") == "AT_DropColumn"]
+    for column in dropped:
+        yield "drops", "column", f"{table}.{column}"
+    if len(dropped) < len(commands) or not commands:
+        yield "alters", "", table
 
 
 def _name_of(node: Tree) -> str:

@@ -94,7 +94,7 @@ def test_suggested_commands_have_their_scope_once(session, folder: Path) -> None
 
 
 def test_a_failed_apply_suggests_a_command_with_its_scope(session, folder: Path) -> None:
-    (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
+    (folder / "sql/2_bad.sql").write_text("select nothing();")
 
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)

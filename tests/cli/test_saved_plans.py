@@ -356,6 +356,7 @@ def test_paths_are_relative_to_the_current_folder(run, live, tmp_path_factory):
 
 
 def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live, refused):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_drop.sql").write_text("drop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     assert refused("plan.json")["code"] == "destructive_unconfirmed"
@@ -366,6 +367,7 @@ def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live, refused):
 
 
 def test_a_new_hazard_is_reported(run, live, refused):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_u.sql").write_text("-- mosaic-ignore: drop_table copied\ndrop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     document = json.loads((live / "plan.json").read_text())
@@ -378,6 +380,7 @@ def test_a_new_hazard_is_reported(run, live, refused):
 
 
 def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live, refused):
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_drop.sql").write_text("drop table t;")
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy: {destructive: deny}\n")
@@ -387,7 +390,7 @@ def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live, refused):
 
 
 def test_after_a_failure_a_new_plan_is_suggested(run, live):
-    (live / "sql/2_bad.sql").write_text("insert into nowhere values (1);")
+    (live / "sql/2_bad.sql").write_text("select nowhere();")
     assert run("plan", "--local", "--out", "plan.json", "--except", "storage").returncode == 0
     document = json.loads(run("apply", "plan.json", "-o", "json").stdout)
     assert document["error"]["code"] == "migration_failed"
@@ -460,7 +463,7 @@ def test_real_plans_match_the_schema(run, live):
     """With every kind of change, saved and printed."""
     (live / "pics").mkdir()
     (live / "pics/a.bin").write_bytes(b"\x00")
-    (live / "seed.sql").write_text("insert into t values (1);")
+    (live / "seed.sql").write_text("select 1;")
     (live / "sql/2_more.sql").write_text("alter table t add column n int not null default 1;\ndrop table t;")
     (live / "public/index.html").unlink()
     text = (live / "mosaic.yaml").read_text().replace("dir: public", "dir: public\n  prune: true")

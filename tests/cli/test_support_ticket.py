@@ -80,7 +80,7 @@ def test_a_refusal_suggests_no_ticket(run, folder: Path, status: int) -> None:
 
 
 def test_user_errors_suggest_no_ticket(run, folder: Path) -> None:
-    (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
+    (folder / "sql/2_bad.sql").write_text("select nothing();")
     for arguments in (
         ["plan", "nowhere"],
         ["apply", "--local", "--yes"],

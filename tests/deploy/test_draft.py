@@ -154,7 +154,7 @@ def test_a_failed_draft_is_located_and_the_served_clone_stays(drafter: Drafter) 
 def test_hazards_of_a_draft(drafter: Drafter) -> None:
     hazards = drafter.draft("DROP TABLE gone;").hazards
     assert [(str(hazard.location), str(hazard.severity)) for hazard in hazards] == [
-        ("sql/draft.sql:1:1", "destructive")
+        ("sql/draft.sql:1:1", "risky")  # it holds no rows
     ]
 
 

@@ -147,4 +147,5 @@ def test_change_facts_are_json_ready() -> None:
         "steps": 3,
         "steps_done": 1,
         "summary": "",
+        "destroys": (),
     }

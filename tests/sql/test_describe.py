@@ -14,7 +14,7 @@ CASES = {
         "creates table orders, 2 indexes"
     ),
     "create table a (); create table b (); alter table users add column x int; alter table users drop column y": (
-        "creates tables a, b; alters users"
+        "creates tables a, b; alters users; drops column users.y"
     ),
     "drop table s.a, b; drop index i, j; drop function f(int); drop type t": (
         "drops tables s.a, b, 2 indexes, function f, type t"

@@ -21,9 +21,11 @@ from mosaic_deploy.model.event import (
     StepReport,
     Waiting,
 )
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import Frame, locate_calls, parse_context
+from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
@@ -45,7 +47,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     if not changes:
         return
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
-    steps = [step for change in changes for step in _steps(change, parsed[change.version])]
+    hazards = run.planned.plan.hazards
+    steps = [step for change in changes for step in _steps(change, parsed[change.version], hazards)]
     by_version = {change.version: change for change in changes}
     began = time.monotonic()
     reported: dict[str, list[StepReport]] = {}
@@ -99,7 +102,21 @@ def timeout_text(seconds: float | None) -> str | None:
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 
-def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
+def checked_unit(unit: Unit, number: int, file: MigrationFile, hazards: Sequence[Hazard]) -> Unit:
+    """The file's step `number`, which first checks that tables still hold no rows if it relies on that."""
+    found = [one for one in hazards if one.step == number and one.location.file == file.relative_path]
+    tables = {table for one in found for table in one.empty_tables}
+    first = next(one for one in found if one.empty_tables) if tables else None
+    return with_empty_check(unit, tables, _offset(file.text, first.location) if first else 0)
+
+
+def _offset(text: str, location: Location) -> int:
+    """The position of a location in the file's text."""
+    lines = text.split("\n")[: (location.line or 1) - 1]
+    return sum(len(line) + 1 for line in lines) + (location.column or 1) - 1
+
+
+def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> Iterator[Step]:
     """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger."""
     for number, unit in enumerate(parsed.units or (_EMPTY_UNIT,), 1):
         if number > change.steps_done:
@@ -112,7 +129,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
                 source=parsed.recorded_text,
                 number=number,
                 units=change.steps,
-                unit=unit,
+                unit=checked_unit(unit, number, parsed.file, hazards),
             )
 
 
@@ -133,6 +150,8 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
     if may_be_partial:
         committed = "what it committed before the error is kept"
     hint = f"correct {file.relative_path} and run the same command again"
+    if failure.sqlstate == ROWS_APPEARED:
+        hint = "run the same command again: the new plan asks for confirmation"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_facts, run_session
+from mosaic_deploy.deploy.applying.migrations import checked_unit, failure_facts, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.step import Purpose, Step
 from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
@@ -62,10 +63,12 @@ def run_seeds(run: Run) -> Iterator[Event]:
     """Runs the plan's seeds. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     parsed = {p.file.relative_path: p for p in run.planned.seeds}
     changes = [change for change in run.changes if isinstance(change, RunSeed)]
-    yield from run_file_steps(run, [_file_step(change, parsed[change.path]) for change in changes])
+    hazards = run.planned.plan.hazards
+    yield from run_file_steps(run, [_file_step(change, parsed[change.path], hazards) for change in changes])
 
 
-def _file_step(change: RunSeed, parsed: ParsedFile) -> FileStep:
+def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
+    unit = parsed.units[0] if parsed.units else _EMPTY_UNIT
     step = Step(
         version=parsed.file.migration.version,
         file=change.path,
@@ -75,7 +78,7 @@ def _file_step(change: RunSeed, parsed: ParsedFile) -> FileStep:
         source=parsed.file.text,
         number=1,
         units=1,
-        unit=parsed.units[0] if parsed.units else _EMPTY_UNIT,
+        unit=checked_unit(unit, 1, parsed.file, hazards),
         purpose=Purpose.SEED,
         size=change.size,
     )

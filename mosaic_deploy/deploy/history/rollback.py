@@ -16,9 +16,10 @@ from mosaic_deploy.deploy.history.read import (
     migration_path,
     require_project,
 )
-from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
@@ -68,8 +69,11 @@ def plan_rollback(
     down_plan = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
     # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
     live = replace(down_plan.live.snapshot, migrations=())
-    hazards = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
-    return replace(down_plan, plan=apply_policy(down_plan.plan, hazards, context.manifest))
+    findings = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
+    refuse_unknown_names(api, live.project.id, findings.unknown)
+    paths = {e.migration.version: parsed.file.relative_path for e, _, parsed in downs}
+    plan = with_destroyed(down_plan.plan, findings, paths)
+    return replace(down_plan, plan=apply_policy(plan, findings.hazards, context.manifest))
 
 
 def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from mosaic_deploy.errors import Location
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.change import Change, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import Hazard, worst_first
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
+
+if TYPE_CHECKING:
+    from mosaic_deploy.sql.hazards import UnknownName
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`hazards` are sorted, the worst first; `destroyed` are the live objects that a file drops for good, by its path."""
+
+    hazards: tuple[Hazard, ...] = ()
+    destroyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown: tuple[tuple[UnknownName, Location], ...] = ()
+
+
+def with_destroyed(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
+    """The plan whose changes say which live objects they destroy. `paths` are the files by version, or by seed path."""
+
+    def add(change: Change) -> Change:
+        if not isinstance(change, RunsSql):
+            return change
+        key = change.path if isinstance(change, RunSeed) else change.version
+        return replace(change, destroys=found.destroyed.get(paths.get(key, ""), ()))
+
+    return replace(plan, changes=tuple(add(change) for change in plan.changes))
 
 
 def find_hazards(
     api: Api, live: Snapshot, pending: Sequence[ParsedFile], policy: PolicySpec | None = None
-) -> tuple[Hazard, ...]:
-    """Hazards, the worst first. Queries the database only if a statement affects existing objects.
+) -> Findings:
+    """What the files may harm. Queries the database only if a statement affects existing objects.
 
     Usually once; again if the facts lead to further objects, such as a function that calls a function.
     """
     if not pending:
-        return ()
+        return Findings()
     # Imported here because they take 40 ms and most plans don't need them.
     from mosaic_deploy.live.database.touched_objects import read_facts
     from mosaic_deploy.source.migrations.lint import script
@@ -36,4 +65,5 @@ def find_hazards(
         looked_up |= new
         facts |= {} if empty else read_facts(api, live.project.id, new)
         found = review(scripts, facts, policy=policy)
-    return tuple(worst_first(found.hazards))
+    destroyed = dict(zip((one.file for one in scripts), found.destroyed, strict=True))
+    return Findings(tuple(worst_first(found.hazards)), destroyed, found.unknown)

@@ -13,9 +13,10 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_migrations,
 )
 from mosaic_deploy.deploy.planning.failed_deploys import applied_by_failed_deploys
-from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
+from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
@@ -34,7 +35,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
-from mosaic_deploy.model.hazard import Hazard, HazardSeverity
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Migration, Objects, ObjectState, Snapshot
@@ -102,28 +103,32 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
     new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
-    to_run = (*_selected_migrations(pending, new_plan), *seeds)
-    hazards = _hazards(api, desired, live, to_run)
-    new_plan = apply_policy(new_plan, hazards, desired.manifest)
+    migrations = tuple(_selected_migrations(pending, new_plan))
+    found = _findings(api, desired, live, (*migrations, *seeds))
+    refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
+    paths = {p.file.migration.version: p.file.relative_path for p in migrations}
+    new_plan = with_destroyed(
+        new_plan, found, {**paths, **{p.file.relative_path: p.file.relative_path for p in seeds}}
+    )
+    new_plan = apply_policy(new_plan, found.hazards, desired.manifest)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
 
 
-def _hazards(
-    api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]
-) -> tuple[Hazard, ...]:
-    """The hazards of the files, given what failed deploys before this one have already made."""
-    hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
-    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in hazards):
-        return hazards
+def _findings(api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]) -> Findings:
+    """What the files may harm, given what failed deploys before this one have already made."""
+    found = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
+    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in found.hazards):
+        return found
     begun = applied_by_failed_deploys(api, desired, live)
     if not begun:
-        return hazards
+        return found
     again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
     paths = {parsed.file.relative_path for parsed in to_run}
-    return tuple(hazard for hazard in again if hazard.location.file in paths)
+    hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
+    return replace(found, hazards=hazards)
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
@@ -135,6 +140,11 @@ def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
     new_plan = apply_policy(replace(new_plan, notes=(*new_plan.notes, *quota)), (), desired.manifest)
     return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
+
+
+def _running_id(live: Snapshot) -> str:
+    """The project's ID, empty if it has no database yet."""
+    return "" if live.project.status == "provisioning" else live.project.id
 
 
 def _with_path(problem: Problem, desired: Desired) -> Problem:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.sql.hazards import Facts, ObjectFacts, ObjectKind, ObjectRef
+from mosaic_deploy.live.database.dropped_objects import dropped_objects_sql
+from mosaic_deploy.sql.hazards import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.quote import recordset
 
 _ROW_ESTIMATE = (
@@ -18,6 +19,17 @@ _ROW_ESTIMATE = (
 """The larger of the planner's estimate and the statistics' row count; null if there is neither."""
 _TABLE_NAMES = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
 """A JSON array of table names, as `schema.name`."""
+_HOLDS_NO_ROWS = (
+    "CASE WHEN t.relkind IN ('p', 'v') THEN true "
+    "WHEN t.relkind NOT IN ('r', 'm') OR EXISTS (SELECT FROM pg_catalog.pg_locks k WHERE k.relation = t.oid "
+    "AND k.mode = 'AccessExclusiveLock' AND k.granted) THEN false "
+    "WHEN pg_catalog.pg_relation_size(t.oid) = 0 THEN true "
+    "WHEN pg_catalog.pg_relation_size(t.oid) > 8388608 OR NOT pg_catalog.has_table_privilege(t.oid, 'SELECT') "
+    "OR pg_catalog.row_security_active(t.oid) THEN false "
+    "ELSE pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I LIMIT 1', n.nspname, t.relname), "
+    "false, false, '')::text NOT LIKE '%<found>%' END"
+)
+"""Whether relation `t` in schema `n` surely holds no row itself. It waits for no lock and reads at most 8 MB."""
 _REACHED_RELATIONS = (
     "LATERAL (WITH RECURSIVE r(oid, up, cascaded) AS (SELECT c.oid, false, false UNION "
     "SELECT e.oid, e.up, r.cascaded OR e.cascaded FROM r, LATERAL ("
@@ -33,7 +45,7 @@ _REACHED_RELATIONS = (
 """Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
 parents, but not down to its siblings."""
 _RELATIONS = (
-    "SELECT a.k, a.n, s.nspname AS schema, c.relname AS name, "
+    "SELECT a.k, a.n, a.p, s.nspname AS schema, c.relname AS name, "
     "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROW_ESTIMATE.format("l") + ") "
     "FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) "
     "WHEN c.relkind IN ('r', 'm') THEN "
@@ -44,7 +56,12 @@ _RELATIONS = (
     "'required', (SELECT pg_catalog.json_agg(attname) FROM pg_catalog.pg_attribute "
     "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attnotnull), "
     "'keys', (SELECT pg_catalog.json_agg(conname) FROM pg_catalog.pg_constraint "
-    "WHERE conrelid = c.oid AND contype = 'p'), 'options', c.reloptions, "
+    "WHERE conrelid = c.oid AND contype = 'p'), 'options', c.reloptions, 'relkind', c.relkind, "
+    "'populated', c.relispopulated, 'row_security', c.relrowsecurity, "
+    "'policies', (SELECT pg_catalog.json_agg(polname) FROM pg_catalog.pg_policy WHERE polrelid = c.oid), "
+    "'checks', (SELECT pg_catalog.json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k "
+    "WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated), "
+    "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", _HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
     "'typed', "
@@ -59,17 +76,17 @@ _RELATIONS = (
     "JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE a.k = 'relation'"
 )
 _FUNCTIONS = (
-    "SELECT a.k, a.n, '', '', NULL::numeric, pg_catalog.json_build_object('bodies', pg_catalog.json_agg("
+    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, pg_catalog.json_build_object('bodies', pg_catalog.json_agg("
     "CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN pg_catalog.pg_get_functiondef(f.oid) ELSE '' END)) "
     "FROM asked a JOIN pg_catalog.pg_proc f ON '\"' || pg_catalog.replace(f.proname, '\"', '\"\"') || '\"' = a.n "
     "JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang "
     "WHERE a.k = 'function' AND f.prokind IN ('f', 'p') AND (l.lanname IN ('sql', 'plpgsql') OR f.provolatile = 'v') "
     "AND s.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d "
     "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e') "
-    "GROUP BY a.k, a.n"
+    "GROUP BY a.k, a.n, a.p"
 )
 _OTHER_OBJECTS = (
-    "SELECT a.k, a.n, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
+    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
     "WHEN 'schema' THEN pg_catalog.to_regnamespace(a.n) IS NOT NULL "
     "WHEN 'type' THEN pg_catalog.to_regtype(a.n) IS NOT NULL "
     "WHEN 'extension' THEN EXISTS (SELECT FROM pg_catalog.pg_extension "
@@ -80,7 +97,7 @@ _OTHER_OBJECTS = (
 )
 
 
-def read_facts(api: Api, project: str, references: Iterable[ObjectRef]) -> Facts:
+def read_facts(api: Api, project: str, references: Collection[ObjectRef]) -> Facts:
     """Facts about the objects that exist, in one request. Reads only."""
     rows = api.sql(project, facts_query(references))
     try:
@@ -89,18 +106,39 @@ def read_facts(api: Api, project: str, references: Iterable[ObjectRef]) -> Facts
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 
 
-def facts_query(references: Iterable[ObjectRef]) -> str:
+def read_names(api: Api, project: str, functions: Collection[str]) -> tuple[list[tuple[str, str]], set[str]]:
+    """The (schema, name) of every table, view and sequence, and which of these names are functions."""
+    rows = api.sql(
+        project,
+        "SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)) FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind NOT IN ('i', 'I', 't') "
+        "AND n.nspname NOT LIKE 'pg\\_toast%')::text AS relations, "
+        "(SELECT pg_catalog.json_agg(DISTINCT f.proname) FROM pg_catalog.pg_proc f "
+        f"JOIN {recordset([{'n': name} for name in functions], 'n text')} ON r.n = f.proname::text)::text AS functions",
+    )
+    try:
+        relations = [(str(schema), str(name)) for schema, name in json.loads(rows[0]["relations"] or "[]")]
+        return relations, set(json.loads(rows[0]["functions"] or "[]"))
+    except (LookupError, TypeError, ValueError):
+        raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
+
+
+def facts_query(references: Collection[ObjectRef]) -> str:
     """One statement whose one row has one column, `facts`: JSON text."""
-    wanted = [{"k": str(one.kind), "n": one.name} for one in sorted(references)]
+    wanted = [{"k": str(one.kind), "n": one.name, "p": one.part} for one in sorted(references)]
+    queries = [_RELATIONS, _FUNCTIONS, _OTHER_OBJECTS]
+    if any(one.part for one in references):
+        queries.append(dropped_objects_sql(_HOLDS_NO_ROWS))
     return (
-        f"WITH asked AS (SELECT r.k, r.n FROM {recordset(wanted, 'k text, n text')}) "
+        f"WITH asked AS (SELECT r.k, r.n, r.p FROM {recordset(wanted, 'k text, n text, p text')}) "
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(f)), '[]')::text AS facts "
-        f"FROM ({_RELATIONS} UNION ALL {_FUNCTIONS} UNION ALL {_OTHER_OBJECTS}) f"
+        f"FROM ({' UNION ALL '.join(queries)}) f"
     )
 
 
 def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
     more = item["more"] or {}
+    dependents = more.get("dependents") or ()
     fact = ObjectFacts(
         schema=item["schema"],
         name=item["name"],
@@ -113,5 +151,17 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         cascades=frozenset(more.get("cascades") or ()),
         tables_with_row_type=frozenset(more.get("typed") or ()),
         routine_definitions=tuple(more.get("bodies") or ()),
+        relation_kind=more.get("relkind") or "",
+        populated=more.get("populated") is not False,
+        row_security=bool(more.get("row_security")),
+        policies=frozenset(more.get("policies") or ()),
+        checks=tuple(more.get("checks") or ()),
+        empty_tables=frozenset(
+            (
+                *(more.get("empty") or ()),
+                *(one["table"] for one in dependents if one["empty"] and one["table"]),
+            )
+        ),
+        dependents=tuple(Dependent(one["kind"], one["name"], one["table"]) for one in dependents),
     )
-    return ObjectRef(ObjectKind(item["k"]), item["n"]), fact
+    return ObjectRef(ObjectKind(item["k"]), item["n"], item["p"]), fact

@@ -4,8 +4,20 @@
 and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
 """
 
-from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectFacts, ObjectKind, ObjectRef
+from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
+from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import Review, Script, review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
 
-__all__ = ["RULES", "Facts", "ObjectFacts", "ObjectKind", "ObjectRef", "Review", "Script", "review"]
+__all__ = [
+    "RULES",
+    "Dependent",
+    "Facts",
+    "ObjectFacts",
+    "ObjectKind",
+    "ObjectRef",
+    "Review",
+    "Script",
+    "UnknownName",
+    "review",
+]

@@ -18,13 +18,37 @@ class ObjectKind(StrEnum):
     """Functions and procedures in any schema, except those of PostgreSQL and of extensions."""
     ANY_TABLE = "anything"
     """Whether the database has any table; the name is empty."""
+    DROPPED = "dropped"
+    """An object that a statement drops; `part` says which, as in `ObjectRef`."""
+    DROPPED_CASCADE = "dropped cascade"
+    """The same with CASCADE: the facts also list what PostgreSQL drops with it."""
 
 
 class ObjectRef(NamedTuple):
-    """An object to look up. `name` is quoted SQL, with a schema if one is known."""
+    """An object to look up. `name` is quoted SQL, with a schema if one is known.
+
+    `part` is for dropped objects: the kind of object, and after a colon the name of the part of the relation `name`, or
+    the number of a function's arguments: `relation`, `column:fax`, `policy:own rows`, `function:2`, `function:`,
+    `other` (which isn't looked up).
+    """
 
     kind: ObjectKind
     name: str
+    part: str = ""
+
+
+class Dependent(NamedTuple):
+    """An object that DROP … CASCADE drops with another one. `kind` and `name` are PostgreSQL's: `view`, `public.v`.
+
+    `table` is the table that loses rows or values with it (`public.orders`), "" if none does.
+    """
+
+    kind: str
+    name: str
+    table: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.removeprefix('table ')} {self.name}".replace(" public.", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +76,19 @@ class ObjectFacts:
     """Tables with a column of its row type."""
     routine_definitions: tuple[str, ...] = ()
     """For functions: each overload's CREATE statement; "" if its language can't be read."""
+    relation_kind: str = ""
+    """PostgreSQL's `relkind`: `r` for a table, `p` for a partitioned one, `I` for its index."""
+    populated: bool = True
+    """False for a materialized view WITH NO DATA."""
+    row_security: bool = False
+    """Whether row-level security is on."""
+    policies: frozenset[str] = frozenset()
+    checks: tuple[str, ...] = ()
+    """Its validated CHECK constraints, as `CHECK (…)`."""
+    empty_tables: frozenset[str] = frozenset()
+    """Those of the relation itself, `shares_rows_with`, `cascades` and `dependents` that hold no row, as `schema.name`."""
+    dependents: tuple[Dependent, ...] = ()
+    """For objects dropped with CASCADE: what is dropped with them."""
 
 
 Facts = Mapping[ObjectRef, ObjectFacts]

@@ -10,11 +10,14 @@ from functools import cached_property
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.execution.units import Unit
+from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
+from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
+from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
+from mosaic_deploy.sql.hazards.effects.unknown_names import NameCheck, UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
 from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
@@ -59,6 +62,10 @@ class Review:
 
     hazards: tuple[Hazard, ...]
     lookups: frozenset[ObjectRef]
+    destroyed: tuple[tuple[str, ...], ...] = ()
+    """For each script, the live objects that it drops for good: `table old`, `column books.fax`."""
+    unknown: tuple[tuple[UnknownName, Location], ...] = ()
+    """Tables and columns that can't exist, and where they are named."""
 
 
 def review(
@@ -76,64 +83,131 @@ def review(
     existing. The `policy` makes some rules stricter; it denies nothing here.
     """
     scope = Scope(facts, policy)
-    hazards: list[Hazard] = []
+    reviews: list[_ScriptReview] = []
+    destroyed = DestroyedObjects()
+    names = NameCheck(certain=all_pending and not any(script.done for script in scripts))
     unit = 0
-    for script in scripts:
-        hazards += _ScriptReview(script, scope, unit).hazards(unused=not all_pending)
+    for number, script in enumerate(scripts):
+        reviews.append(_ScriptReview(script, scope, unit, destroyed if all_pending else None, number, names))
+        reviews[-1].run()
         unit += len(script.units)
         if not all_pending:
             scope.mark_applied()
-    return Review(tuple(hazards), frozenset(scope.lookups))
+    hazards = [hazard for each in reviews for hazard in each.all_hazards(unused=not all_pending)]
+    dropped = tuple(destroyed.of_script(number) for number in range(len(scripts)))
+    unknown = tuple(one for each in reviews for one in each.unknown)
+    return Review(tuple(hazards), frozenset(scope.lookups), dropped, unknown)
 
 
 class _ScriptReview:
-    """The review of one file; `first_unit` is the number of its first unit among all files."""
+    """The review of one file, the `number`th; `first_unit` is the number of its first unit among all files."""
 
-    def __init__(self, script: Script, scope: Scope, first_unit: int) -> None:
+    def __init__(
+        self,
+        script: Script,
+        scope: Scope,
+        first_unit: int,
+        destroyed: DestroyedObjects | None,
+        number: int,
+        names: NameCheck,
+    ) -> None:
         self.script = script
         self.scope = scope
         self.first_unit = first_unit
+        self.destroyed = destroyed
+        self.number = number
+        self.unknown: list[tuple[UnknownName, Location]] = []
+        self._names = names
+        self._ignores = IgnoreComments(script.text)
+        self._trailing: list[IgnoreComment] = []
+        self._found: dict[tuple[str, str, int], Hazard] = {}
+        """By rule, message and offset: a function that does the same twice is one finding."""
+        self._at_end: list[tuple[Rule, _Place]] = []
 
-    def hazards(self, *, unused: bool) -> Iterator[Hazard]:
-        ignores = IgnoreComments(self.script.text)
+    def run(self) -> None:
+        """Reviews the statements in order, and records in the scope what they do."""
+        temporary_tables = _temporary_tables(self.script)
         for number, unit in enumerate(self.script.units):
             certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
+            atomic = unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
             session = TransactionState.begun_in(unit.session)
-            self.scope.begin_session(unit.session.search_path)
+            self.scope.begin_session(temporary_tables)
+            self._set_search_path(session)
             for statement in unit.statements:
-                comments = ignores.before_statement(statement)
-                found = list(
-                    self._statement_hazards(statement, self.first_unit + number, comments, certain=certain)
-                )
-                if number >= self.script.done:
-                    yield from found
+                comments = self._ignores.before_statement(statement)
+                done = number < self.script.done
+                if certain:
+                    self._record_unknown_names(statement)
+                for effect in follow_effects(
+                    statement_effects(statement, self.first_unit + number, certain=certain), self.scope
+                ):
+                    place = _Place(statement, effect, comments, number + 1, atomic)
+                    self._review_effect(place, done=done)
                 session = self._follow_session(statement, session)
-        trailing = ignores.after_last_statement()
+        self._trailing = self._ignores.after_last_statement()
+
+    def all_hazards(self, *, unused: bool) -> Iterator[Hazard]:
+        """The findings, once all files are reviewed."""
+        for rule, place in self._at_end:
+            self._apply(rule, place)
+        yield from sorted(self._found.values(), key=lambda hazard: hazard.step)
         if not self.script.units:
-            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, trailing)
-        for code, finding, offset in ignores.findings(RULES_BY_CODE, unused=unused):
+            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, self._trailing)
+        for code, finding, offset in self._ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
 
     def _follow_session(self, statement: Statement, session: TransactionState) -> TransactionState:
         """The session after the statement; the scope gets its search_path, as the executor would have it."""
         after = session.after(statement)
-        path = after.current.of(SEARCH_PATH)
-        if after != session and not (path and path.computed):
-            self.scope.search_path = visible_schemas(path.values or () if path else ())
+        if after != session:
+            self._set_search_path(after)
         return after
 
-    def _statement_hazards(
-        self, statement: Statement, unit: int, comments: list[IgnoreComment], *, certain: bool
-    ) -> Iterator[Hazard]:
-        for effect in follow_effects(statement_effects(statement, unit, certain=certain), self.scope):
-            for rule in RULES_BY_KIND.get(effect.kind, ()):
-                for finding in rule.check(effect, self.scope):
-                    if finding_with_cause := _with_cause(effect, rule, finding):
-                        yield self._hazard(
-                            rule, finding_with_cause, _offset(statement, effect, finding), comments
-                        )
-            if not effect.deferred:
-                update_scope(effect, self.scope)
+    def _set_search_path(self, session: TransactionState) -> None:
+        found = session.current.of(SEARCH_PATH)
+        if found and found.computed:
+            self.scope.set_search_path(visible_schemas(found.maybe), certain=False)
+        else:
+            self.scope.search_path = visible_schemas(found.values or () if found else ())
+
+    def _review_effect(self, place: _Place, *, done: bool) -> None:
+        effect = place.effect
+        if self.destroyed and not effect.deferred and not done:
+            self.destroyed.record(effect, self.scope, self.number)
+        for rule in () if done else RULES_BY_KIND.get(effect.kind, ()):
+            if rule.at_end:
+                self._at_end.append((rule, place))
+            else:
+                self._apply(rule, place)
+        if not effect.deferred:
+            self._names.observe(effect, self.scope)
+            update_scope(effect, self.scope)
+
+    def _record_unknown_names(self, statement: Statement) -> None:
+        for one in self._names.unknown_names(statement, self.scope):
+            self.unknown.append((one, self.script.location(file_offset(statement, one.byte))))
+
+    def _apply(self, rule: Rule, place: _Place) -> None:
+        effect = place.effect
+        for finding in rule.check(effect, self.scope):
+            if finding_with_cause := _with_cause(effect, rule, finding):
+                offset = _offset(place.statement, effect, finding)
+                hazard = self._hazard(rule, finding_with_cause, offset, place.comments)
+                hazard = replace(hazard, step=place.step)
+                if place.atomic:
+                    hazard = self._without_rows(hazard, effect.unit)
+                self._found.setdefault((rule.code, finding_with_cause.message, offset), hazard)
+
+    def _without_rows(self, hazard: Hazard, unit: int) -> Hazard:
+        """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected."""
+        tables = tuple(dict.fromkeys(one for one in (hazard.table, *hazard.cascades_to) if one))
+        if (
+            hazard.severity is not HazardSeverity.DESTRUCTIVE
+            or self.scope.is_protected(*tables)
+            or not known_empty(self.scope, tables, unit)
+        ):
+            return hazard
+        return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=tables)
 
     def _hazard(self, rule: Rule, finding: Finding, offset: int, comments: list[IgnoreComment]) -> Hazard:
         return Hazard(
@@ -144,9 +218,32 @@ class _ScriptReview:
             location=self.script.location(offset),
             table=finding.table,
             cascades_to=finding.cascades_to,
-            instead=rule.instead,
+            instead=finding.instead or rule.instead,
             ignored=ignore_reason(comments, rule.code),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An effect, and where it is: its statement, the comments before that, and the step, which may be a transaction."""
+
+    statement: Statement
+    effect: Effect
+    comments: list[IgnoreComment]
+    step: int
+    atomic: bool
+
+
+def _temporary_tables(script: Script) -> frozenset[str]:
+    """The names of the temporary tables that the file's statements create."""
+    found = set()
+    for statement in (one for unit in script.units for one in unit.statements):
+        if statement.kind in ("CreateStmt", "CreateTableAsStmt"):
+            node = statement.node
+            relation = node["relation"] if statement.kind == "CreateStmt" else node["into"]["rel"]
+            if relation.get("relpersistence") == "t":
+                found.add(str(relation["relname"]))
+    return frozenset(found)
 
 
 _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")

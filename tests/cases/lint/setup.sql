@@ -26,3 +26,9 @@ CREATE TABLE trips_2025 PARTITION OF trips FOR VALUES FROM ('2025-01-01') TO ('2
 CREATE VIEW papers_list AS SELECT id FROM attic.papers;
 CREATE FUNCTION empty_attic() RETURNS void LANGUAGE sql AS 'DELETE FROM attic.papers';
 CREATE FUNCTION count_attic() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM attic.papers';
+CREATE TABLE trips_old (LIKE trips);
+CREATE TABLE trips_older (LIKE trips);
+CREATE INDEX trips_cost ON trips (cost);
+CREATE MATERIALIZED VIEW later AS SELECT id FROM orders WITH NO DATA;
+CREATE POLICY all_orders ON orders USING (true);
+CREATE DOMAIN short AS text;

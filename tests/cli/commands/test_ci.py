@@ -197,6 +197,7 @@ def test_hazards_are_annotated_and_destruction_needs_approval(
     job: Job, comments: Comments, folder: Path
 ) -> None:
     assert job("apply", "--local").returncode == 0
+    assert job("sql", "--local", "insert into t values (1)").returncode == 0
     (folder / "sql/2_drop.sql").write_text("drop table t;")
     job.pull_request()
     planned = job("plan", "--local")
@@ -210,10 +211,10 @@ def test_hazards_are_annotated_and_destruction_needs_approval(
 
 
 def test_a_failed_apply_reports_its_progress(job: Job, folder: Path) -> None:
-    (folder / "sql/2_bad.sql").write_text("select 1;\ninsert into nothing values (1);")
+    (folder / "sql/2_bad.sql").write_text("select 1;\nselect nothing();")
     failed = job("apply", "--local")
     assert failed.returncode == 1
-    assert "::error file=sql/2_bad.sql,line=2,col=13,title=migration_failed::" in failed.stdout
+    assert "::error file=sql/2_bad.sql,line=2,col=8,title=migration_failed::" in failed.stdout
     assert re.search(r"the apply stopped \(\d+ of \d+ changes done\)", job.summary)
 
 

@@ -151,13 +151,13 @@ def test_json_is_one_document(run, folder):
 
 
 def test_json_is_one_document_on_failure_too(run, folder):
-    (folder / "sql/2_bad.sql").write_text("insert into nowhere values (1);")
+    (folder / "sql/2_bad.sql").write_text("select nowhere();")
     ended = run("apply", "--local", "--yes", "-o", "json")
     document = json.loads(ended.stdout)
     assert ended.returncode == 1
     assert document["error"]["code"] == "migration_failed"
-    assert document["error"]["sqlstate"] == "42P01"
-    assert document["error"]["location"] == {"file": "sql/2_bad.sql", "line": 1, "column": 13}
+    assert document["error"]["sqlstate"] == "42883"
+    assert document["error"]["location"] == {"file": "sql/2_bad.sql", "line": 1, "column": 8}
     assert "migration:1_t.sql" in document["done"]
     assert document["failed"] == "migration:2_bad.sql"
     assert document["remaining"] == ["static:index.html"]

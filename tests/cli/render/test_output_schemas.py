@@ -55,7 +55,7 @@ def test_the_schema_describes_every_field_of_every_event(kind) -> None:
 
 
 def _commands(folder: Path) -> dict[str, list[str]]:
-    (folder / "sql/2_bad.sql").write_text("insert into nothing values (1);")
+    (folder / "sql/2_bad.sql").write_text("select nothing();")
     (folder / "sql/draft.sql").write_text("select 1;")
     return {
         "init": ["init", "new"],

@@ -315,9 +315,10 @@ def test_a_checkout_of_a_thousand_files_takes_few_runs(folder: Path, run, watchi
     assert len(deploys) <= 20
 
 
-def test_dropping_a_table_needs_confirmation(folder: Path, watching) -> None:
+def test_dropping_a_table_needs_confirmation(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (folder / "sql/2_drop.sql").write_text("drop table t;")
     watch.until("error[destructive_unconfirmed]")
     (folder / "sql/2_drop.sql").write_text("select 1;")

@@ -9,7 +9,8 @@ import click
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
-from mosaic_deploy.model.change import Action, Change, Put
+from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.kind import BY_NAME
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.quantities import count_text, size_text
@@ -17,6 +18,8 @@ from mosaic_deploy.model.quantities import count_text, size_text
 _SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
 _MAX_SHOWN = 25
 """Changes listed per heading; the rest is counted. `--output json` has all of them."""
+_MAX_DESTROYED = 6
+"""Destroyed database objects named in the summary."""
 _MAX_NAME_WIDTH = 48
 _MIN_REASON_WIDTH = 24
 """Cells. With less room beside the names, reasons are wrapped below them."""
@@ -33,7 +36,7 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
         ):
             yield ""
             yield f"  {heading}"
-            yield from _change_lines(list(changes), width)
+            yield from _change_lines(list(changes), width, _destructive_files(plan))
     yield from plan_hazard_lines(plan)
     if notes := (*plan.notes, *_prune_notes(plan)):
         yield ""
@@ -46,13 +49,26 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
 
 
 def summary_line(plan: Plan) -> str:
-    """`Plan: 3 to add, 1 to change, 0 to destroy.`, or that there is nothing to do."""
+    """`Plan: 3 to add, 1 to change, 1 to destroy (table old).`, or that there is nothing to do."""
     if plan.empty and plan.partial:
         return "No changes in the selection."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts
-    return f"Plan: {counts.add} to add, {counts.change} to change, {counts.destroy} to destroy."
+    text = f"Plan: {counts.add} to add, {counts.change} to change, {counts.destroy} to destroy"
+    return f"{text}{_destroyed_text(plan)}."
+
+
+def _destroyed_text(plan: Plan) -> str:
+    """` (table old, column books.fax, 3 files)`; "" if no database object is destroyed."""
+    names = list(plan.destroyed_objects)
+    if not names:
+        return ""
+    shown = names if len(names) <= _MAX_DESTROYED else names[: _MAX_DESTROYED - 1]
+    parts = [*shown, *([f"{len(names) - len(shown)} more objects"] if len(shown) < len(names) else [])]
+    if files := sum(isinstance(change, Delete) for change in plan.changes):
+        parts.append(count_text(files, "file"))
+    return f" ({', '.join(parts)})"
 
 
 def partial_line(plan: Plan) -> str:
@@ -84,7 +100,29 @@ def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
     return sorted(changes, key=lambda c: order[BY_NAME[c.kind].heading])
 
 
-def _change_lines(changes: list[Change], width: int | None) -> Iterator[str]:
+def _destructive_files(plan: Plan) -> frozenset[str]:
+    """The SQL files with a destructive hazard, as their changes name them."""
+    return frozenset(
+        hazard.location.file.rpartition("/")[2]
+        for hazard in plan.hazards
+        if hazard.severity is HazardSeverity.DESTRUCTIVE
+    )
+
+
+def _sign(change: Change, destructive_files: frozenset[str]) -> tuple[str, str]:
+    """A file that drops objects is shown as destroying, and one that destroys rows or values as changing, in red."""
+    if isinstance(change, RunsSql):
+        if change.destroys:
+            return _SIGNS[Action.DESTROY]
+        name = change.path if isinstance(change, RunSeed) else change.file
+        if name.rpartition("/")[2] in destructive_files:
+            return ("~", "red")
+    return _SIGNS[change.action]
+
+
+def _change_lines(
+    changes: list[Change], width: int | None, destructive_files: frozenset[str]
+) -> Iterator[str]:
     shown = changes if len(changes) <= _MAX_SHOWN + 1 else changes[:_MAX_SHOWN]
     names = [_name(change) for change in shown]
     name_width = min(_MAX_NAME_WIDTH, max(text_width(name) for name in names))
@@ -93,7 +131,7 @@ def _change_lines(changes: list[Change], width: int | None) -> Iterator[str]:
     if width is not None and width - indent < _MIN_REASON_WIDTH:
         indent = 8
     for change, name in zip(shown, names, strict=True):
-        sign, color = _SIGNS[change.action]
+        sign, color = _sign(change, destructive_files)
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_REASONS.get(change.kind, change.reason)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from mosaic_deploy.sql.hazards.syntax.names import Name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType
+from mosaic_deploy.sql.parse import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Relation:
     columns: dict[str, ColumnType] = field(default_factory=dict)
     added_columns: set[str] = field(default_factory=set)
     """Columns that the pending files add."""
+    null_columns: set[str] = field(default_factory=set)
+    """Those of them that are null in every row so far."""
     security_invoker: bool = False
     """Whether it is a view that runs with its reader's privileges."""
     unvalidated: dict[str, int] = field(default_factory=dict)
@@ -46,3 +49,19 @@ class Relation:
     """Tables that lose rows or values when its rows are deleted, in the same form."""
     rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
     """Those that the pending files create on it."""
+    checks: dict[str, Tree] = field(default_factory=dict)
+    """Its validated CHECK constraints that the files create, by name."""
+    unvalidated_checks: dict[str, dict[str, Tree]] = field(default_factory=dict)
+    """Those added as NOT VALID, in the same form, by name."""
+    not_null: set[str] = field(default_factory=set)
+    """Columns that the files declare NOT NULL."""
+    partitioned: bool = False
+    populated: bool | None = None
+    """Whether a materialized view holds its query's rows; None if the files don't say."""
+    row_security: bool | None = None
+    """Whether row-level security is on; None if the files don't say."""
+    policies: set[str] = field(default_factory=set)
+    """The row-level security policies that the files create."""
+    dropped_policies: set[str] = field(default_factory=set)
+    created: bool = False
+    """Whether the files create it, so that they say everything about it."""

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects
-from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
+from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
+from mosaic_deploy.sql.quote import identifier
 
 _INPUT_MODES = frozenset({"FUNC_PARAM_IN", "FUNC_PARAM_INOUT", "FUNC_PARAM_VARIADIC", "FUNC_PARAM_DEFAULT"})
 
@@ -83,3 +85,56 @@ _COMMON_BUILTINS = """
 """
 BUILTIN_FUNCTIONS = frozenset(_COMMON_BUILTINS.split())
 """Functions of pg_catalog that migrations often call. They destroy nothing, so they need no lookup."""
+
+
+class KnownRoutines:
+    """The functions and procedures that the files create, and those of the live database."""
+
+    def __init__(self, facts: Facts, lookups: set[ObjectRef]) -> None:
+        self._facts = facts
+        self._lookups = lookups
+        self._created: dict[str, dict[tuple[str | None, tuple[str, ...]], Routine]] = {}
+        self._renamed: dict[str, str] = {}
+        self.stable: set[str] = set()
+        """Names of functions declared immutable or stable."""
+        self.pending: set[str] = set()
+        """Names that pending files create."""
+
+    def named(self, name: Name) -> list[Routine | None]:
+        """Every function and procedure of this name, in any schema and with any arguments.
+
+        A routine that can't be read is None in the list. Functions of PostgreSQL and of extensions are left out.
+        """
+        bare = name.name
+        builtin = name.schema in (None, "pg_catalog") and (
+            bare in BUILTIN_FUNCTIONS or bare in STABLE_FUNCTIONS
+        )
+        if name.schema == "pg_catalog" or (builtin and bare not in self._created):
+            return []
+        found: list[Routine | None] = []
+        for each in dict.fromkeys((bare, self._renamed.get(bare, bare))):
+            created = self._created.get(each, {})
+            found += created.values()
+            for one in live_routines(self._live_facts(each)):
+                if one is None or (one.name.schema, one.arguments) not in created:
+                    found.append(one)
+        return found
+
+    def creates(self, name: Name) -> bool:
+        """Whether the files create a function or procedure of this name, or rename one to it."""
+        return name.name in self.pending
+
+    def define(self, routine: Routine) -> None:
+        """Records that the function or procedure is created or replaced."""
+        self.pending.add(routine.name.name)
+        self._created.setdefault(routine.name.name, {})[routine.name.schema, routine.arguments] = routine
+
+    def rename(self, old: str, new: str) -> None:
+        """Records that a function or procedure is renamed; both names refer to it from then on."""
+        self.pending.add(new)
+        self._renamed[new] = self._renamed.get(old, old)
+
+    def _live_facts(self, name: str) -> ObjectFacts:
+        ref = ObjectRef(ObjectKind.FUNCTION, identifier(name))
+        self._lookups.add(ref)
+        return self._facts.get(ref, ObjectFacts())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mosaic_deploy.model.hazard import table_is_affected
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.hazards.effects.relation import Relation
-from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS, Routine, live_routines
+from mosaic_deploy.sql.hazards.effects.routines import KnownRoutines
 from mosaic_deploy.sql.hazards.live_objects import (
     Facts,
     ObjectFacts,
@@ -18,7 +18,6 @@ from mosaic_deploy.sql.hazards.live_objects import (
 )
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType, type_from_text
-from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
 from mosaic_deploy.sql.quote import identifier
 
 INVOKER_OPTIONS = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
@@ -47,17 +46,22 @@ class Scope:
         self.protected_tables = policy.protected_tables if policy else ()
         self.strict = policy is not None and (policy.destructive == "deny" or bool(policy.protected_tables))
         """Whether the policy forbids destroying data: then code that can't be checked counts as destructive."""
-        self._routines: dict[str, dict[tuple[str | None, tuple[str, ...]], Routine]] = {}
-        self._renamed: dict[str, str] = {}
-        self.stable_functions: set[str] = set()
-        """Names of functions declared immutable or stable."""
+        self.routines = KnownRoutines(facts or {}, self.lookups)
         self._relations: dict[ObjectKey, Relation] = {}
         self._facts = facts
+        self.empty_tables = frozenset(table for one in (facts or {}).values() for table in one.empty_tables)
+        """Live tables that hold no row, as `schema.name`."""
         self._created: dict[ObjectKey, bool] = {}
         """False if it may have existed before: IF NOT EXISTS, or created inside a DO block."""
         self._origins: dict[ObjectKey, ObjectKey] = {}
         """The live identity of objects that these files rename or move."""
         self._dropped: set[ObjectKey] = set()
+        self._if_not_exists: set[ObjectKey] = set()
+        """Relations created with IF NOT EXISTS, which the database may have already."""
+        self.temporary_tables: frozenset[str] = frozenset()
+        """The temporary tables that the file creates."""
+        self.written: dict[ObjectKey, set[int]] = {}
+        """The relations whose rows the files write, with the units that do."""
         self.search_path: tuple[str, ...] = ()
         """The search path that the file sets; empty if it keeps the connection's own."""
 
@@ -70,9 +74,11 @@ class Scope:
             return self.existed_before(Name(None, ""), ObjectKind.ANY_TABLE)
         if self._created.get(key) or key in self._dropped or self._created.get(_schema_of(key)):
             return False
+        if key.schema == _TEMPORARY_SCHEMA:
+            return False
         found = self.facts_of(name, kind)
         if self._facts is None:
-            return key not in self._created
+            return key not in self._created or key in self._if_not_exists
         return found is not None
 
     def facts_of(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> ObjectFacts | None:
@@ -83,6 +89,28 @@ class Scope:
         self.lookups.update(refs)
         known = self._facts or {}
         return next((known[ref] for ref in refs if ref in known), None)
+
+    def dropped_facts(self, name: Name, kind: ObjectKind, part: str, *, cascade: bool) -> ObjectFacts | None:
+        """The live facts about an object to drop (`part` is as in ObjectRef); None if it isn't live."""
+        asked = ObjectKind.DROPPED_CASCADE if cascade else ObjectKind.DROPPED
+        if self.is_unknown(name, kind):
+            return None
+        refs = [ObjectRef(asked, one.name, part) for one in self._candidate_refs(name, kind)]
+        self.lookups.update(refs)
+        return next((fact for ref in refs if (fact := (self._facts or {}).get(ref))), None)
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing is known about the live database."""
+        return self._facts is None
+
+    def is_missing(self, name: Name) -> bool:
+        """Whether the relation surely doesn't exist: not live or dropped, and not created or renamed to by these files."""
+        known = (one for known in (self._created, self._origins) for one in known)
+        if any(one.name == name.name and one.kind is ObjectKind.RELATION for one in known):
+            return False
+        gone = self.key(name) in self._dropped or self.facts_of(name) is None
+        return gone and not self.is_unknown(name) and self._facts is not None
 
     def live_name(self, name: Name) -> str:
         """The relation's live name as `schema.name`; `schema.*` or `*` if it is computed at run time."""
@@ -101,34 +129,11 @@ class Scope:
         """Whether the policy protects one of these tables, named as in Hazard."""
         return any(table_is_affected(table, one) for table in tables for one in self.protected_tables)
 
-    def routines(self, name: Name) -> list[Routine | None]:
-        """Every function and procedure of this name, in any schema and with any arguments.
-
-        A routine that can't be read is None in the list. Functions of PostgreSQL and of extensions are left out.
-        """
-        bare = name.name
-        builtin = name.schema in (None, "pg_catalog") and (
-            bare in BUILTIN_FUNCTIONS or bare in STABLE_FUNCTIONS
-        )
-        if name.schema == "pg_catalog" or (builtin and bare not in self._routines):
-            return []
-        found: list[Routine | None] = []
-        for each in dict.fromkeys((bare, self._renamed.get(bare, bare))):
-            created = self._routines.get(each, {})
-            found += created.values()
-            for one in live_routines(self._function_facts(each)):
-                if one is None or (one.name.schema, one.arguments) not in created:
-                    found.append(one)
-        return found
-
-    def _function_facts(self, name: str) -> ObjectFacts:
-        ref = ObjectRef(ObjectKind.FUNCTION, identifier(name))
-        self.lookups.add(ref)
-        return (self._facts or {}).get(ref, ObjectFacts())
-
     def row_estimate(self, name: Name) -> str:
         """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
         found = self.facts_of(name)
+        if found and f"{found.schema}.{found.name}" in self.empty_tables and found.relation_kind != "v":
+            return " (no rows)"
         return row_estimate_text(found.rows if found else None)
 
     def column(self, name: Name, column: str) -> ColumnType | None:
@@ -150,6 +155,15 @@ class Scope:
             return self.relation(view).security_invoker
         found = self.facts_of(view)
         return found is not None and not found.storage_options.isdisjoint(INVOKER_OPTIONS)
+
+    def changes_columns_to(self, type_name: Name) -> bool:
+        """Whether these files give a column this type, which the live facts about the type don't show."""
+        columns = (one for relation in self._relations.values() for one in relation.columns.values())
+        return any(one.name.rpartition(".")[2] == type_name.name for one in columns)
+
+    def moves_into(self, schema: str) -> bool:
+        """Whether these files move an existing relation into the schema."""
+        return any(key.schema == schema for key in self._origins)
 
     def was_dropped(self, name: Name) -> bool:
         """Whether these files drop the relation without creating another one of its name."""
@@ -184,6 +198,7 @@ class Scope:
         *,
         certain: bool = True,
         temporary: bool = False,
+        if_not_exists: bool = False,
     ) -> None:
         """Records that the object is created; not `certain` if it may have existed already."""
         schema = _TEMPORARY_SCHEMA if temporary else name.schema or self._effective_search_path()[0]
@@ -197,6 +212,8 @@ class Scope:
             return
         self._origins.pop(key, None)
         self._dropped.discard(key)
+        if if_not_exists and not certain and key not in self._created:
+            self._if_not_exists.add(key)
         self._created[key] = self._created.get(key, False) or certain
 
     def drop(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> None:
@@ -239,27 +256,24 @@ class Scope:
         """Records a new search path; if it may not be set, names resolve along the new one and the old one."""
         self.search_path = path if certain else tuple(dict.fromkeys((*path, *self._effective_search_path())))
 
-    def define_routine(self, routine: Routine) -> None:
-        """Records that the function or procedure is created or replaced."""
-        self._routines.setdefault(routine.name.name, {})[routine.name.schema, routine.arguments] = routine
-
-    def rename_routine(self, old: str, new: str) -> None:
-        """Records that a function or procedure is renamed; both names refer to it from then on."""
-        self._renamed[new] = self._renamed.get(old, old)
-
-    def begin_session(self, path: tuple[str, ...] | None) -> None:
-        """A unit's new session, with the search path that it starts with."""
-        self.search_path = visible_schemas(path or ())
+    def begin_session(self, temporary_tables: frozenset[str] = frozenset()) -> None:
+        """Drops what doesn't carry over from one unit to the next; `temporary_tables` are those of the file."""
+        self.search_path = ()
+        self.temporary_tables = temporary_tables
         for key in [key for key in self._created if key.schema == _TEMPORARY_SCHEMA]:
             del self._created[key]
 
     def mark_applied(self) -> None:
         """From now on, treats whatever these files created as existing; known columns stay known."""
         self._created.clear()
+        self._if_not_exists.clear()
+        self.routines.pending.clear()
+        self.written.clear()
         self._origins.clear()
         self._dropped.clear()
         for relation in self._relations.values():
             relation.added_columns.clear()
+            relation.null_columns.clear()
             relation.unvalidated.clear()
             relation.rules_and_triggers.clear()
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from operator import getitem
-from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.relation import RuleOrTrigger
 from mosaic_deploy.sql.hazards.effects.routines import parse_routine
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, trigger_events
+from mosaic_deploy.sql.hazards.effects.table_facts import (
+    dropped_policies,
+    record_constraints,
+    record_new_table,
+    record_row_security,
+    record_written_tables,
+    rename_column,
+)
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax import types
@@ -18,6 +25,7 @@ from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name,
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
+    gives_values,
     new_columns,
     option_is_true,
     options_by_name,
@@ -31,14 +39,20 @@ from mosaic_deploy.sql.session.state import SEARCH_PATH
 
 def update_scope(effect: Effect, scope: Scope) -> None:
     """Records in `scope` what `effect` does; an uncertain effect only as far as that hides no hazard."""
+    record_written_tables(effect, scope)
     updater = _SCOPE_UPDATERS.get(effect.kind)
     if updater:
         updater(effect, scope)
 
 
 def _create_relation(effect: Effect, scope: Scope, relation: Tree) -> None:
-    certain = effect.certain and not effect.node.get("if_not_exists") and not effect.node.get("replace")
-    scope.create(range_name(relation), certain=certain, temporary=relation.get("relpersistence") == "t")
+    if_not_exists = bool(effect.node.get("if_not_exists"))
+    scope.create(
+        range_name(relation),
+        certain=effect.certain and not if_not_exists and not effect.node.get("replace"),
+        temporary=relation.get("relpersistence") == "t",
+        if_not_exists=if_not_exists and effect.certain,
+    )
 
 
 def _create_table(effect: Effect, scope: Scope) -> None:
@@ -46,6 +60,7 @@ def _create_table(effect: Effect, scope: Scope) -> None:
     relation = scope.relation(range_name(effect.node["relation"]))
     for definition in new_columns(effect):
         relation.columns.setdefault(definition["colname"], types.type_from_node(definition["typeName"]))
+    record_new_table(effect, relation)
     for item in effect.node.get("inhRelations", []):
         parent = range_name(item["RangeVar"])
         _add_dependency(scope, scope.relation(parent).shares_rows_with, range_name(effect.node["relation"]))
@@ -58,6 +73,15 @@ def _add_cascading_references(effect: Effect, scope: Scope) -> None:
         if kind == "Constraint" and node.get("fk_del_action") in ("c", "n", "d"):
             referenced = scope.relation(range_name(node["pktable"]))
             _add_dependency(scope, referenced.cascades, range_name(effect.node["relation"]))
+
+
+def _create_table_as(effect: Effect, scope: Scope) -> None:
+    _create_relation(effect, scope, effect.node["into"]["rel"])
+    scope.relation(range_name(effect.node["into"]["rel"])).populated = not effect.node["into"].get("skipData")
+
+
+def _refresh(effect: Effect, scope: Scope) -> None:
+    scope.relation(range_name(effect.node["relation"])).populated = not effect.node.get("skipData")
 
 
 def _creates_relation(*path: str) -> Callable[[Effect, Scope], None]:
@@ -96,6 +120,9 @@ def _create_index(effect: Effect, scope: Scope) -> None:
         schema = scope.key(range_name(effect.node["relation"])).schema
         certain = effect.certain and not effect.node.get("if_not_exists")
         scope.create(Name(schema, name), certain=certain)
+        scope.relation(Name(schema, name)).partitioned = scope.relation(
+            range_name(effect.node["relation"])
+        ).partitioned
 
 
 def _create_schema(effect: Effect, scope: Scope) -> None:
@@ -119,9 +146,9 @@ def _create_type(effect: Effect, scope: Scope) -> None:
 def _create_function(effect: Effect, scope: Scope) -> None:
     volatility = options_by_name(effect.node.get("options", [])).get("volatility")
     if volatility and volatility.get("String", {}).get("sval") in ("immutable", "stable"):
-        scope.stable_functions.add(list_name(effect.node["funcname"]).name)
+        scope.routines.stable.add(list_name(effect.node["funcname"]).name)
     if effect.source:
-        scope.define_routine(parse_routine(effect.source, effect.node, scope.schema))
+        scope.routines.define(parse_routine(effect.source, effect.node, scope.schema))
 
 
 def _create_rule(effect: Effect, scope: Scope) -> None:
@@ -158,6 +185,9 @@ def _drop(effect: Effect, scope: Scope) -> None:
     if kind and effect.certain:
         for item in effect.node.get("objects", []):
             scope.drop(object_name(item), kind)
+    for table, policy in dropped_policies(effect):
+        scope.relation(list_name(table)).policies.discard(policy)
+        scope.relation(list_name(table)).dropped_policies.add(policy)
 
 
 def _rename(effect: Effect, scope: Scope) -> None:
@@ -168,23 +198,11 @@ def _rename(effect: Effect, scope: Scope) -> None:
     elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
         scope.move(object_name(node.get("object")), to, ObjectKind.TYPE, certain=effect.certain)
     elif kind == "OBJECT_COLUMN" and "relation" in node:
-        _rename_column(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
+        rename_column(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
     elif kind in _ROUTINES:
-        scope.rename_routine(object_name(node.get("object")).name, to.name)
+        scope.routines.rename(object_name(node.get("object")).name, to.name)
     elif kind in _DROPPED and "relation" in node:
         scope.move(range_name(node["relation"]), to, certain=effect.certain)
-
-
-def _rename_column(scope: Scope, table: Name, old: str, new: str) -> None:
-    relation = scope.relation(table)
-    known = scope.column(table, old) if old in relation.columns else None
-    relation.columns.pop(old, None)
-    if known:
-        relation.columns[new] = known
-    for names in (relation.added_columns, relation.proven_not_null):
-        if old in names:
-            names.remove(old)
-            names.add(new)
 
 
 def _set_schema(effect: Effect, scope: Scope) -> None:
@@ -206,11 +224,14 @@ def _alter_table(effect: Effect, scope: Scope) -> None:
         relation.columns[definition["colname"]] = types.type_from_node(definition["typeName"])
         if effect.certain and not command.get("missing_ok"):
             relation.added_columns.add(definition["colname"])
+            if not gives_values(definition):
+                relation.null_columns.add(definition["colname"])
     for definition, command in alter_commands(effect, "AT_AlterColumnType"):
         relation.columns[command["name"]] = types.type_from_node(definition["typeName"])
     for _, command in alter_commands(effect, "AT_DropColumn"):
         relation.columns.pop(command["name"], None)
         relation.added_columns.discard(command["name"])
+        relation.null_columns.discard(command["name"])
         relation.proven_not_null.discard(command["name"])
     for definition, _ in alter_commands(effect, "AT_AttachPartition"):
         _add_dependency(scope, relation.shares_rows_with, range_name(definition["name"]))
@@ -218,34 +239,8 @@ def _alter_table(effect: Effect, scope: Scope) -> None:
         parent = scope.relation(range_name(definition))
         _add_dependency(scope, parent.shares_rows_with, range_name(effect.node["relation"]))
     _add_cascading_references(effect, scope)
-    _add_constraints(effect, scope)
-
-
-def _add_constraints(effect: Effect, scope: Scope) -> None:
-    table = range_name(effect.node["relation"])
-    relation = scope.relation(table)
-    for constraint, _ in alter_commands(effect, "AT_AddConstraint"):
-        column = _not_null_checked_column(constraint)
-        name = str(constraint.get("conname") or f"{table.name}_{column}_check")
-        if constraint.get("skip_validation"):
-            relation.unvalidated[name] = effect.unit
-            if column:
-                relation.not_null_checks[name] = column
-        elif column:
-            relation.proven_not_null.add(column)
-    for _, command in alter_commands(effect, "AT_ValidateConstraint"):
-        proven = relation.not_null_checks.get(str(command.get("name", "")))
-        if proven:
-            relation.proven_not_null.add(proven)
-
-
-def _not_null_checked_column(constraint: Tree) -> str:
-    """The column of a constraint `CHECK (column IS NOT NULL)`; "" for any other constraint."""
-    test: Any = (constraint.get("raw_expr") or {}).get("NullTest", {})
-    fields = test.get("arg", {}).get("ColumnRef", {}).get("fields", [])
-    if constraint.get("contype") != "CONSTR_CHECK" or test.get("nulltesttype") != "IS_NOT_NULL" or not fields:
-        return ""
-    return str(fields[-1].get("String", {}).get("sval", ""))
+    record_constraints(effect, scope)
+    record_row_security(effect, scope)
 
 
 def _follow_search_path(effect: Effect, scope: Scope) -> None:
@@ -258,7 +253,9 @@ def _follow_search_path(effect: Effect, scope: Scope) -> None:
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateStmt": _create_table,
     "CreateForeignTableStmt": _creates_relation("base", "relation"),
-    "CreateTableAsStmt": _creates_relation("into", "rel"),
+    "CreateTableAsStmt": _create_table_as,
+    "RefreshMatViewStmt": _refresh,
+    "CreatePolicyStmt": record_row_security,
     "SelectStmt": _select,
     "ViewStmt": _create_view,
     "CreateSeqStmt": _creates_relation("sequence"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
@@ -50,6 +50,15 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
     table = scope.live_name(name) if scope.existed_before(name) else ""
     found.pop(table, None)
     return TouchedTables(table, tuple(found))
+
+
+def known_empty(scope: Scope, tables: Collection[str], unit: int) -> bool:
+    """Whether these live tables surely hold no rows but those that unit `unit` itself writes.
+
+    A table that another unit of these files writes to may hold its rows by then.
+    """
+    written = {f"{key.schema}.{key.name}" for key, units in scope.written.items() if not units <= {unit}}
+    return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint(tables)
 
 
 def _own_tables(scope: Scope, name: Name, *, deletes: bool) -> Iterable[str]:

@@ -57,7 +57,7 @@ def _follow_call(name: Name, effect: Effect, cause: str, scope: Scope, seen: _Se
     if (key := (str(name), effect.deferred)) in seen:
         return
     seen.add(key)
-    for routine in [None] if UNKNOWN_NAME in name else scope.routines(name):
+    for routine in [None] if UNKNOWN_NAME in name else scope.routines.named(name):
         if routine is None:
             yield _caused_by(Effect(UNREADABLE_ROUTINE, {"name": str(name)}, 0, file_offset=0), effect, cause)
         else:

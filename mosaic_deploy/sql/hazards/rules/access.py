@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.table_facts import dropped_policies
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import list_name, object_name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
@@ -44,6 +46,51 @@ def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:
             continue
         whom = "everyone who can read it" if command["subtype"] == "AT_DisableRowSecurity" else "its owner"
         yield Finding(f"disables row-level security on {table} for {whom}", str(table))
+
+
+def row_security_without_policy(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    """Checked at the end: row-level security is on, and every row is hidden from all but the table's owner."""
+    table = _secured_table(effect)
+    if table is None:
+        return
+    relation, fact = scope.relation(table), scope.facts_of(table)
+    on = relation.row_security or (relation.row_security is None and fact is not None and fact.row_security)
+    if on and _all_policies_are_known(table, scope) and not _policies(table, scope):
+        what = f"row-level security of {table} is on, but it has no policy: only its owner can read or write rows"
+        yield Finding(what, str(table))
+
+
+def policy_without_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    """Checked at the end: a policy has no effect."""
+    table = range_name(effect.node["table"])
+    relation, fact = scope.relation(table), scope.facts_of(table)
+    policy = effect.node["policy_name"]
+    known_off = relation.row_security is False or (
+        relation.row_security is None and fact is not None and not fact.row_security
+    )
+    if known_off and policy in relation.policies:
+        what = f"creates policy {quote_if_needed(policy)} on {table}, whose row-level security is off: it has no effect"
+        yield Finding(what, str(table))
+
+
+def _secured_table(effect: Effect) -> Name | None:
+    """The table whose row-level security is switched on, or one of whose policies is dropped."""
+    if effect.kind == "DropStmt":
+        return next((list_name(table) for table, _ in dropped_policies(effect)), None)
+    if any(alter_commands(effect, "AT_EnableRowSecurity")):
+        return range_name(effect.node["relation"])
+    return None
+
+
+def _all_policies_are_known(table: Name, scope: Scope) -> bool:
+    return scope.relation(table).created or scope.facts_of(table) is not None
+
+
+def _policies(table: Name, scope: Scope) -> frozenset[str]:
+    """The policies that the table has at this point, as far as they are known."""
+    fact = scope.facts_of(table) or ObjectFacts()
+    relation = scope.relation(table)
+    return frozenset(relation.policies | (fact.policies - relation.dropped_policies))
 
 
 def grant_to_public(effect: Effect, _: Scope) -> Iterator[Finding]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mosaic_deploy.sql.hazards.effects.dropped import (
+    dependents,
+    dependents_text,
+    dropped_objects,
+    tables_of,
+)
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
-from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss
+from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss, expression_loss
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import Name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, quote_if_needed, range_name, string_values
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
     column_constraints,
     default_expression,
+    gives_values,
     walk,
 )
 from mosaic_deploy.sql.hazards.syntax.volatility import volatile_call
@@ -28,9 +35,13 @@ def drop_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
         column = str(command.get("name", ""))
         if column in scope.relation(table).added_columns or not scope.existed_before(table):
             continue
-        what = f"drops column {table}.{quote_if_needed(column)}{scope.row_estimate(table)}"
+        dropped = next(one for one in dropped_objects(effect) if one.part == column and one.kind == "column")
+        found = dependents(scope, dropped) or ()
+        rows = scope.row_estimate(table)
+        what = f"drops column {table}.{quote_if_needed(column)}{rows}{dependents_text(found)}"
         hit = touched_tables(scope, table)
-        yield Finding(what, f"{table}.{quote_if_needed(column)}", hit.table, cascades_to=hit.cascades_to)
+        tables = tuple(dict.fromkeys((*hit.cascades_to, *tables_of(found))))
+        yield Finding(what, f"{table}.{quote_if_needed(column)}", hit.table, cascades_to=tables)
 
 
 def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -58,7 +69,9 @@ def _lost_values(column: str, definition: Tree, using: Any, old: types.ColumnTyp
     if using and not _reads_column(using, column):
         return "discards its values: USING doesn't read the column"
     new = types.type_from_node(definition["typeName"])
-    if old is None or not _only_casts(using, column, None):
+    if not _only_casts(using, column, None):
+        return expression_loss(using, column, new)
+    if old is None:
         return ""
     steps = [old, *_cast_types(using), new]
     explicit = [True] * (len(steps) - 2) + [False]
@@ -129,9 +142,10 @@ def _rewriting_columns(effect: Effect, scope: Scope) -> Iterator[tuple[Tree, str
         kinds = {c["contype"]: c for c in column_constraints(definition)}
         if "CONSTR_IDENTITY" in kinds:
             yield definition, "as an identity"
-        elif "CONSTR_GENERATED" in kinds:
-            yield definition, "as a stored generated column"
-        elif called := volatile_call(default_expression(definition), scope.stable_functions):
+        elif generated := kinds.get("CONSTR_GENERATED"):
+            if generated.get("generated_kind") != "v":
+                yield definition, "as a stored generated column"
+        elif called := volatile_call(default_expression(definition), scope.routines.stable):
             yield definition, f"with a default computed per row ({called}())"
 
 
@@ -145,51 +159,28 @@ def not_null_without_default(effect: Effect, scope: Scope) -> Iterator[Finding]:
         yield Finding(what + scope.row_estimate(table), column, byte_location=definition.get("location"))
 
 
-_GIVES_VALUES = frozenset({"CONSTR_IDENTITY", "CONSTR_GENERATED"})
-
-
 def _lacks_default(definition: Tree) -> bool:
     kinds = {c["contype"] for c in column_constraints(definition)}
-    serial = definition["typeName"]["names"][-1].get("String", {}).get("sval") in types.SERIALS
     required = not kinds.isdisjoint({"CONSTR_NOTNULL", "CONSTR_PRIMARY"})
-    default = default_expression(definition)
-    has_value = default is not None and not default.get("A_Const", {}).get("isnull")
-    return required and not serial and not has_value and kinds.isdisjoint(_GIVES_VALUES)
+    return required and not gives_values(definition)
 
 
 def set_not_null(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
-    for _, command in alter_commands(effect, "AT_SetNotNull"):
-        column = str(command.get("name", ""))
-        if column in scope.relation(table).proven_not_null or not scope.existed_before(table):
+    columns = [str(command.get("name", "")) for _, command in alter_commands(effect, "AT_SetNotNull")]
+    for constraint, _ in alter_commands(effect, "AT_AddConstraint"):
+        if constraint.get("contype") == "CONSTR_NOTNULL" and not constraint.get("skip_validation"):
+            columns += string_values(constraint.get("keys", []))
+    for column in columns:
+        if (
+            column in scope.relation(table).not_null
+            or column in scope.relation(table).proven_not_null
+            or not scope.existed_before(table)
+        ):
             continue
         name = f"{table}.{quote_if_needed(column)}"
         what = f"sets {name} NOT NULL: checks every row{scope.row_estimate(table)}, blocking reads and writes"
         yield Finding(what, name)
-
-
-def rename_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    if effect.node.get("renameType") != "OBJECT_TABLE":
-        return
-    table = range_name(effect.node["relation"])
-    if scope.existed_before(table):
-        what = f"renames table {table} to {quote_if_needed(effect.node['newname'])}: running code still uses the old name"
-        yield Finding(what, str(table))
-
-
-def rename_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    node = effect.node
-    if node.get("renameType") != "OBJECT_COLUMN" or node.get("relationType") != "OBJECT_TABLE":
-        return
-    table = range_name(node["relation"])
-    column = str(node.get("subname", ""))
-    if column in scope.relation(table).added_columns or not scope.existed_before(table):
-        return
-    name = f"{table}.{quote_if_needed(column)}"
-    what = (
-        f"renames column {name} to {quote_if_needed(node['newname'])}: running code still uses the old name"
-    )
-    yield Finding(what, name)
 
 
 def primary_key_change(effect: Effect, scope: Scope) -> Iterator[Finding]:

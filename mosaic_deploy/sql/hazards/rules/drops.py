@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.sql.hazards.effects.dropped import (
+    DroppedObject,
+    dependents,
+    dependents_text,
+    dropped_objects,
+    tables_of,
+)
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
@@ -21,39 +28,69 @@ _DESTRUCTIVE_SQL = re.compile(
 
 
 def drop_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    for table in _dropped_names(effect, "OBJECT_TABLE"):
+    for dropped in _dropped(effect, "table"):
+        table = dropped.name
+        if _is_leftover_of_temporary(table, effect, scope):
+            continue
         if hit := touched_tables(scope, table):
-            typed = (
-                sorted((scope.facts_of(table) or ObjectFacts()).tables_with_row_type)
-                if _cascades(effect)
-                else ()
-            )
+            found = dependents(scope, dropped) or ()
+            typed = _with_row_type(dropped, scope)
             further = f", and every column of its row type in {', '.join(typed)}" if typed else ""
-            what = f"drops table {table}{hit.through_text}{scope.row_estimate(table)}{further}"
-            yield Finding(what, str(table), hit.table, cascades_to=(*hit.cascades_to, *typed))
+            rows = scope.row_estimate(table)
+            what = f"drops table {table}{hit.through_text}{rows}{further}{dependents_text(found)}"
+            tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *tables_of(found))))
+            yield Finding(what, str(table), hit.table, cascades_to=tables)
+
+
+def _with_row_type(dropped: DroppedObject, scope: Scope) -> list[str]:
+    """The tables with a column of the relation's row type, which CASCADE drops."""
+    if not dropped.cascade or not scope.existed_before(dropped.name):
+        return []
+    return sorted((scope.facts_of(dropped.name) or ObjectFacts()).tables_with_row_type)
+
+
+def _is_leftover_of_temporary(table: Name, effect: Effect, scope: Scope) -> bool:
+    """DROP TABLE IF EXISTS before CREATE TEMP TABLE, of a table that no file creates for good."""
+    return (
+        bool(effect.node.get("missing_ok"))
+        and scope.is_offline
+        and table.name in scope.temporary_tables
+        and not scope.relation(table).columns
+    )
 
 
 def drop_cascade(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """DROP … CASCADE of an object without rows of its own that drops columns or tables using it."""
-    if not _cascades(effect):
-        return
-    for kind in ("OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"):
-        for name in _dropped_names(effect, kind):
-            typed = (
-                sorted((scope.facts_of(name) or ObjectFacts()).tables_with_row_type)
-                if scope.existed_before(name)
-                else []
-            )
-            if typed:
-                what = f"drops {name} and every column of its row type in {', '.join(typed)}"
-                yield Finding(what, str(name), typed[0], cascades_to=tuple(typed[1:]))
-    for kind, noun, user in (
-        ("OBJECT_COLLATION", "collation", "column"),
-        ("OBJECT_ACCESS_METHOD", "access method", "table"),
-    ):
+    """DROP … CASCADE of an object without rows of its own that drops columns, tables or other objects using it."""
+    for dropped in _dropped(effect, *_WITHOUT_ROWS):
+        exists = dropped.lookup_kind is not ObjectKind.RELATION or scope.existed_before(dropped.name)
+        if not dropped.cascade or not exists:
+            continue
+        found = dependents(scope, dropped) or ()
+        typed = _with_row_type(dropped, scope) if dropped.lookup == "relation" else []
+        further = f" and every column of its row type in {', '.join(typed)}" if typed else ""
+        tables = tuple(dict.fromkeys((*typed, *tables_of(found))))
+        what = f"drops {dropped.text(dropped.name)}{further}{dependents_text(found)}"
+        if tables:
+            yield Finding(what, str(dropped.name), tables[0], cascades_to=tables[1:])
+        elif found:
+            yield Finding(what, str(dropped.name), severity=HazardSeverity.RISKY)
+    for kind, noun, user in _USED_BY_COLUMNS if _cascades(effect) else ():
         for name in _dropped_names(effect, kind):
             if scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
                 yield Finding(f"drops {noun} {name} and every {user} that uses it", str(name), "*")
+
+
+_USED_BY_COLUMNS = (
+    ("OBJECT_COLLATION", "collation", "column"),
+    ("OBJECT_ACCESS_METHOD", "access method", "table"),
+    ("OBJECT_OPCLASS", "operator class", "index"),
+    ("OBJECT_OPFAMILY", "operator family", "index"),
+    ("OBJECT_FOREIGN_SERVER", "foreign server", "foreign table"),
+    ("OBJECT_FDW", "foreign-data wrapper", "foreign table"),
+)
+_WITHOUT_ROWS = (
+    "view", "materialized view", "foreign table", "sequence", "function", "procedure", "aggregate", "constraint"
+)  # fmt: skip
 
 
 def drop_attribute(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -69,27 +106,27 @@ def drop_attribute(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def drop_schema(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    for schema in _dropped_names(effect, "OBJECT_SCHEMA"):
-        if not scope.existed_before(schema, ObjectKind.SCHEMA):
-            continue
-        if _cascades(effect):
-            what = f"drops schema {schema} and everything in it"
-            yield Finding(what, str(schema), f"{scope.origin(schema, ObjectKind.SCHEMA).name}.*")
-        else:
-            what = f"drops schema {schema}; fails unless it is empty"
-            yield Finding(what, str(schema), severity=HazardSeverity.ADVICE)
+    for dropped in _dropped(effect, "schema"):
+        if scope.existed_before(dropped.name, ObjectKind.SCHEMA):
+            schema = dropped.name
+            everything = f"{scope.origin(schema, ObjectKind.SCHEMA).name}.*"
+            if not dropped.cascade:
+                what = f"drops schema {schema}; fails unless it is empty"
+                yield Finding(what, str(schema), severity=HazardSeverity.ADVICE)
+            else:
+                yield _cascade_finding(dropped, scope, f"schema {schema}", "everything in it", everything)
 
 
 def drop_type(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    for name in (*_dropped_names(effect, "OBJECT_TYPE"), *_dropped_names(effect, "OBJECT_DOMAIN")):
-        if scope.existed_before(name, ObjectKind.TYPE):
-            yield _with_dependents(effect, f"type {name}", str(name), HazardSeverity.ADVICE)
+    for dropped in _dropped(effect, "type", "domain"):
+        if scope.existed_before(dropped.name, ObjectKind.TYPE):
+            yield _with_dependents(dropped, scope, f"{dropped.kind} {dropped.name}", HazardSeverity.ADVICE)
 
 
 def drop_extension(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    for name in _dropped_names(effect, "OBJECT_EXTENSION"):
-        if scope.existed_before(name, ObjectKind.EXTENSION):
-            yield _with_dependents(effect, f"extension {name}", str(name), HazardSeverity.RISKY)
+    for dropped in _dropped(effect, "extension"):
+        if scope.existed_before(dropped.name, ObjectKind.EXTENSION):
+            yield _with_dependents(dropped, scope, f"extension {dropped.name}", HazardSeverity.RISKY)
 
 
 def drop_owned(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -127,10 +164,30 @@ def unread_function(effect: Effect, scope: Scope) -> Iterator[Finding]:
         yield Finding(what, "")
 
 
-def _with_dependents(effect: Effect, what: str, name: str, otherwise: HazardSeverity) -> Finding:
-    if _cascades(effect):
-        return Finding(f"drops {what} and every column that uses it", name, "*")
-    return Finding(f"drops {what}; fails while a column uses it", name, severity=otherwise)
+def _with_dependents(dropped: DroppedObject, scope: Scope, what: str, otherwise: HazardSeverity) -> Finding:
+    if dropped.cascade:
+        return _cascade_finding(dropped, scope, what, "every column that uses it", "*")
+    return Finding(f"drops {what}; fails while a column uses it", str(dropped.name), severity=otherwise)
+
+
+def _cascade_finding(
+    dropped: DroppedObject, scope: Scope, what: str, everything: str, tables: str
+) -> Finding:
+    """What DROP … CASCADE drops: from the database, or without it `everything`, of `tables`."""
+    name = str(dropped.name)
+    found = dependents(scope, dropped)
+    moved = dropped.kind == "schema" and scope.moves_into(dropped.name.name)
+    if found is None or moved or scope.changes_columns_to(dropped.name):
+        return Finding(f"drops {what} and {everything}", name, tables)
+    text = f"drops {what}{dependents_text(found) or ', which nothing uses'}"
+    affected = tables_of(found)
+    if not affected:
+        return Finding(text, name, severity=HazardSeverity.RISKY if found else HazardSeverity.ADVICE)
+    return Finding(text, name, affected[0], cascades_to=affected[1:])
+
+
+def _dropped(effect: Effect, *kinds: str) -> list[DroppedObject]:
+    return [one for one in dropped_objects(effect) if one.kind in kinds]
 
 
 def _dropped_names(effect: Effect, kind: str) -> list[Name]:

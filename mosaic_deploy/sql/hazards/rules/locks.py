@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.rules.partitions import is_partitioned, is_partitioned_index
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands, options_by_name
@@ -22,21 +24,46 @@ _SHARE_LOCK = 5
 
 def index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
-    if effect.node.get("concurrent") or not scope.existed_before(table):
-        return
+    concurrent, partitioned = bool(effect.node.get("concurrent")), is_partitioned(table, scope)
+    if partitioned and not effect.node["relation"].get("inh"):
+        return  # ON ONLY: no rows, and the indexes of its partitions are attached later
     name = effect.node.get("idxname")
     index = f"index {quote_if_needed(name)}" if name else "an index"
-    what = f"builds {index} on {table}{scope.row_estimate(table)}, blocking writes"
-    yield Finding(what, quote_if_needed(name) if name else str(table))
+    shown = quote_if_needed(name) if name else str(table)
+    if concurrent and partitioned:
+        what = f"builds {index} CONCURRENTLY on partitioned table {table}: PostgreSQL refuses that"
+        yield Finding(what, shown, severity=HazardSeverity.RISKY, instead=_PARTITIONED_INDEX)
+    elif not concurrent and scope.existed_before(table):
+        what = f"builds {index} on {table}{scope.row_estimate(table)}, blocking writes"
+        yield Finding(what, shown, instead=_PARTITIONED_INDEX if partitioned else _outside_block(effect))
+
+
+_PARTITIONED_INDEX = "CREATE INDEX … ON ONLY the table, CREATE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION"
+
+
+def _outside_block(effect: Effect) -> str:
+    """Advice for a statement in a DO block or function, where CONCURRENTLY fails."""
+    return "" if effect.certain else "CREATE INDEX CONCURRENTLY as a statement of its own, outside the block"
 
 
 def drop_index_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    if effect.node.get("removeType") != "OBJECT_INDEX" or effect.node.get("concurrent"):
+    if effect.node.get("removeType") != "OBJECT_INDEX":
         return
+    concurrent = bool(effect.node.get("concurrent"))
     for item in effect.node.get("objects", []):
         index = object_name(item)
-        if scope.existed_before(index):
-            yield Finding(f"drops index {index}, blocking reads and writes of its table", str(index))
+        partitioned = is_partitioned_index(index, scope)
+        if concurrent and partitioned:
+            what = f"drops index {index} of a partitioned table CONCURRENTLY: PostgreSQL refuses that"
+            yield Finding(what, str(index), severity=HazardSeverity.RISKY, instead=_DROP_PARTITIONED_INDEX)
+        elif not concurrent and scope.existed_before(index):
+            what = f"drops index {index}, blocking reads and writes of its table"
+            yield Finding(what, str(index), instead=_DROP_PARTITIONED_INDEX if partitioned else "")
+
+
+_DROP_PARTITIONED_INDEX = (
+    "drop it while nothing uses the table; a partitioned index can't be dropped CONCURRENTLY"
+)
 
 
 def reindex_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -84,5 +111,15 @@ def vacuum_full(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 def refresh_locks(effect: Effect, scope: Scope) -> Iterator[Finding]:
     view = range_name(effect.node["relation"])
-    if not effect.node.get("concurrent") and scope.existed_before(view):
+    concurrent = bool(effect.node.get("concurrent"))
+    found, populated = scope.facts_of(view), scope.relation(view).populated
+    if populated is None:
+        populated = found is None or found.populated
+    if concurrent and not populated:
+        what = f"refreshes {view} CONCURRENTLY, but it is WITH NO DATA: PostgreSQL refuses that"
+        instead = (
+            "REFRESH MATERIALIZED VIEW without CONCURRENTLY the first time: nothing can read the view before"
+        )
+        yield Finding(what, str(view), severity=HazardSeverity.RISKY, instead=instead)
+    elif not concurrent and populated and scope.existed_before(view):
         yield Finding(f"refreshes {view}{scope.row_estimate(view)}, blocking reads", str(view))

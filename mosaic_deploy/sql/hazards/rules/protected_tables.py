@@ -13,6 +13,9 @@ from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 
+_HOLDS_ROWS = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"})
+"""Kinds of relations under whose name rows can be destroyed."""
+
 
 def protected_name(effect: Effect, scope: Scope) -> Iterator[Finding]:
     """A protected table gets an unprotected name, under which it could be dropped later."""
@@ -57,6 +60,8 @@ def _schema_rename_findings(old: str, new: str, scope: Scope) -> Iterator[Findin
 
 def rename_unknown(effect: Effect, scope: Scope) -> Iterator[Finding]:
     """A table gets a name computed at run time, so a later drop of it can't be recognized."""
+    if effect.node.get("renameType", "OBJECT_TABLE") not in _HOLDS_ROWS:
+        return
     if (
         UNKNOWN_NAME in (effect.node.get("newname"), effect.node.get("newschema"))
         and "relation" in effect.node

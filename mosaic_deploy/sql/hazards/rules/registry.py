@@ -14,6 +14,7 @@ from mosaic_deploy.sql.hazards.rules import (
     drops,
     locks,
     protected_tables,
+    renames,
     rows,
 )
 from mosaic_deploy.sql.hazards.rules.rule import Check, Finding, Rule
@@ -22,8 +23,10 @@ from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, UNREADABLE_ROUTI
 _DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
 
 
-def _rule(code: str, severity: HazardSeverity, kinds: str, check: Check, instead: str) -> Rule:
-    return Rule(code, severity, frozenset(kinds.split()), check, instead)
+def _rule(
+    code: str, severity: HazardSeverity, kinds: str, check: Check, instead: str, *, at_end: bool = False
+) -> Rule:
+    return Rule(code, severity, frozenset(kinds.split()), check, instead, at_end)
 
 
 def _checked_elsewhere(_: Effect, __: Scope) -> Iterator[Finding]:
@@ -42,7 +45,7 @@ RULES: tuple[Rule, ...] = (
           "change the columns that use it first, then drop it without CASCADE"),
     _rule("drop_extension", _DESTRUCTIVE, "DropStmt", drops.drop_extension,
           "change the columns that use its types first, then drop it without CASCADE"),
-    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt", drops.drop_cascade,
+    _rule("drop_cascade", _DESTRUCTIVE, "DropStmt AlterTableStmt", drops.drop_cascade,
           "change the columns that use it first, then drop it without CASCADE"),
     _rule("drop_attribute", _DESTRUCTIVE, "AlterTableStmt", drops.drop_attribute,
           "create a new type and move the columns over"),
@@ -58,6 +61,8 @@ RULES: tuple[Rule, ...] = (
           "add a WHERE that selects the rows"),
     _rule("update_without_where", _DESTRUCTIVE, "UpdateStmt MergeStmt", rows.update_without_where,
           "add a WHERE that selects the rows; fill new columns in batches"),
+    _rule("upsert_overwrites", _DESTRUCTIVE, "InsertStmt", rows.upsert_overwrites,
+          "add a WHERE to DO UPDATE that selects the rows, or use DO NOTHING"),
     _rule("protected_rows", _DESTRUCTIVE, "DeleteStmt UpdateStmt InsertStmt MergeStmt", rows.protected_rows,
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
@@ -84,10 +89,12 @@ RULES: tuple[Rule, ...] = (
           "add CHECK (column IS NOT NULL) NOT VALID, validate it in a later transaction, then SET NOT NULL"),
     _rule("foreign_key_validates", _BLOCKING, "AlterTableStmt", constraints.foreign_key_validates,
           "add it as NOT VALID, then VALIDATE CONSTRAINT in a later transaction"),
-    _rule("check_validates", _BLOCKING, "AlterTableStmt", constraints.check_validates,
+    _rule("check_validates", _BLOCKING, "AlterTableStmt AlterDomainStmt", constraints.check_validates,
           "add it as NOT VALID, then VALIDATE CONSTRAINT in a later transaction"),
     _rule("validate_same_transaction", _BLOCKING, "AlterTableStmt", constraints.validate_same_transaction,
           "validate in a separate migration"),
+    _rule("attach_scans", _BLOCKING, "AlterTableStmt", constraints.attach_scans,
+          "add a CHECK with the partition's bounds as NOT VALID, validate it in a later transaction, then attach"),
     _rule("constraint_builds_index", _BLOCKING, "AlterTableStmt", constraints.constraint_builds_index,
           "CREATE UNIQUE INDEX CONCURRENTLY first, then ADD CONSTRAINT … USING INDEX"),
     _rule("index_locks", _BLOCKING, "IndexStmt", locks.index_locks, "CREATE INDEX CONCURRENTLY"),
@@ -103,10 +110,18 @@ RULES: tuple[Rule, ...] = (
           "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index"),
     _rule("not_null_without_default", _RISKY, "AlterTableStmt", columns.not_null_without_default,
           "give it a default, or add it without NOT NULL and fill it first"),
-    _rule("rename_table", _RISKY, "RenameStmt", columns.rename_table,
+    _rule("rename_table", _RISKY, "RenameStmt AlterObjectSchemaStmt", renames.rename_table,
           "keep a view with the old name until nothing uses it"),
-    _rule("rename_column", _RISKY, "RenameStmt", columns.rename_column,
+    _rule("rename_column", _RISKY, "RenameStmt", renames.rename_column,
           "add the new column, write both, switch over, drop the old one later"),
+    _rule("rename_schema", _RISKY, "RenameStmt", renames.rename_schema,
+          "create the new schema and move tables one by one, each with a view in the old one"),
+    _rule("rename_object", _RISKY, "RenameStmt AlterObjectSchemaStmt AlterEnumStmt", renames.rename_object,
+          "create it under the new name too, drop the old one in a later release"),
+    _rule("row_security_without_policy", _RISKY, "AlterTableStmt DropStmt", access.row_security_without_policy,
+          "add a policy in the same migration", at_end=True),
+    _rule("policy_without_row_security", _SECURITY, "CreatePolicyStmt", access.policy_without_row_security,
+          "ALTER TABLE … ENABLE ROW LEVEL SECURITY", at_end=True),
     _rule("partition_detached", _RISKY, "AlterTableStmt", protected_tables.partition_detached,
           "keep the partition until its rows are copied"),
     _rule("rewrite_rule", _RISKY, "RuleStmt", protected_tables.rewrite_rule,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import TouchedTables, touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
+from mosaic_deploy.sql.hazards.rules.conditions import is_always_true, matches_only_nulls
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, string_values
-from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.hazards.syntax.trees import Effect, walk
 from mosaic_deploy.sql.parse import Tree
 
 _TABLE = "{table}"
@@ -49,6 +49,39 @@ def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
             continue
         what = f"overwrites {names} in {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
         yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+
+
+def upsert_overwrites(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    """INSERT … SELECT … ON CONFLICT DO UPDATE without a condition. Rows written out in VALUES are meant."""
+    conflict = effect.node.get("onConflictClause", {})
+    if conflict.get("action") != "ONCONFLICT_UPDATE" or not _reads_rows(effect.node.get("selectStmt", {})):
+        return
+    table = range_name(effect.node["relation"])
+    if not _matches_every_row(conflict.get("whereClause"), table, scope):
+        return
+    targets = _overwritten_columns(conflict) - scope.relation(table).added_columns
+    if targets and (hit := touched_tables(scope, table)):
+        names = ", ".join(sorted(targets))
+        what = f"overwrites {names} in every row of {table}{hit.through_text}{scope.row_estimate(table)} that conflicts with a selected one"
+        yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+
+
+def _reads_rows(query: Tree) -> bool:
+    """Whether the rows to insert are read from a table or function."""
+    return any(kind in ("RangeVar", "RangeFunction") for kind, _ in walk(query.get("SelectStmt", {})))
+
+
+def _overwritten_columns(conflict: Tree) -> frozenset[str]:
+    """The columns that get another value; those that decide the conflict are equal if they are set to EXCLUDED's."""
+    elements = conflict.get("infer", {}).get("indexElems", [])
+    keys = {item.get("IndexElem", {}).get("name") for item in elements}
+    found = set()
+    for item in conflict.get("targetList", []):
+        target = item.get("ResTarget", {})
+        source = string_values(target.get("val", {}).get("ColumnRef", {}).get("fields", []))
+        if target.get("name") not in keys or source != ["excluded", target.get("name")]:
+            found.add(str(target.get("name")))
+    return frozenset(found)
 
 
 def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -119,110 +152,5 @@ def _matches_every_row(where: Tree | None, table: Name, scope: Scope) -> bool:
     def not_null_columns() -> Collection[str]:
         return (scope.facts_of(table) or ObjectFacts()).not_null_columns
 
-    return where is None or is_always_true(where, not_null_columns)
-
-
-_REFLEXIVE_OPERATORS = frozenset({"=", "<=", ">="})
-_COMPARISON_SIGNS = {"=": (0,), "<=": (-1, 0), ">=": (0, 1), "<": (-1,), ">": (1,), "<>": (-1, 1)}
-"""The results of comparing two numbers (-1: the left one is less) for which the operator holds."""
-_NotNullColumns = Callable[[], Collection[str]]
-
-
-def is_always_true(where: Tree, not_null_columns: _NotNullColumns = tuple) -> bool:
-    """Whether the condition is visibly true for every row: `true`, `1 = 1`, `id = id`, `a OR true`.
-
-    `not_null_columns` returns the columns that can't be null; it is called only if needed.
-    """
-    kind, fields = next(iter(where.items()))
-    if kind == "A_Const":
-        return bool(fields.get("boolval", {}).get("boolval"))
-    if kind == "TypeCast":
-        return _casts_to_true(fields)
-    if kind == "BoolExpr":
-        return _boolean_is_always_true(fields, not_null_columns)
-    if kind == "NullTest":
-        column = _column(fields.get("arg", {}))
-        return (
-            fields.get("nulltesttype") == "IS_NOT_NULL"
-            and column is not None
-            and column in not_null_columns()
-        )
-    return kind == "A_Expr" and _comparison_is_constant(fields)
-
-
-def matches_only_nulls(where: Any, columns: Collection[str]) -> bool:
-    """Whether the condition selects only rows in which each of these columns is null."""
-    if not where or not columns:
-        return False
-    parts, found = [where], set()
-    while parts:
-        part = parts.pop()
-        expression = part.get("BoolExpr", {})
-        if expression.get("boolop") == "AND_EXPR":
-            parts += expression.get("args", [])
-        test = part.get("NullTest", {})
-        if test.get("nulltesttype") == "IS_NULL":
-            found.add(_column(test.get("arg", {})))
-    return set(columns) <= found
-
-
-def _boolean_is_always_true(fields: Tree, not_null_columns: _NotNullColumns) -> bool:
-    parts = fields.get("args", [])
-    if fields.get("boolop") == "NOT_EXPR":
-        return _is_never_true(parts[0])
-    one = any if fields.get("boolop") == "OR_EXPR" else all
-    return one(is_always_true(part, not_null_columns) for part in parts)
-
-
-def _is_never_true(where: Tree) -> bool:
-    kind, fields = next(iter(where.items()))
-    if kind == "BoolExpr" and fields.get("boolop") == "NOT_EXPR":
-        return is_always_true(fields["args"][0])
-    if kind == "A_Const":
-        return "boolval" in fields and not fields["boolval"].get("boolval")
-    return kind == "A_Expr" and _comparison_is_constant(fields, negated=True)
-
-
-def _comparison_is_constant(fields: Tree, *, negated: bool = False) -> bool:
-    """Whether a comparison of two constants, or of a column with itself, is always true (or false if `negated`)."""
-    [operator] = string_values(fields.get("name", [])) or [""]
-    left, right = fields.get("lexpr", {}), fields.get("rexpr", {})
-    if not isinstance(left, dict) or not isinstance(right, dict):
-        return False
-    if "ColumnRef" in left and _column(left) == _column(right):
-        return operator in _REFLEXIVE_OPERATORS and not negated and _table(left) == _table(right)
-    one, other = _number(left), _number(right)
-    if one is None or other is None:
-        same = "A_Const" in left and _value(left["A_Const"]) == _value(right.get("A_Const"))
-        return same and operator == "=" and not negated
-    holds = (one > other) - (one < other) in _COMPARISON_SIGNS.get(operator, ())
-    return operator in _COMPARISON_SIGNS and holds is not negated
-
-
-def _casts_to_true(cast: Tree) -> bool:
-    text = str(cast.get("arg", {}).get("A_Const", {}).get("sval", {}).get("sval", "")).lower()
-    return string_values(cast["typeName"].get("names", []))[-1:] == ["bool"] and text in (
-        "t",
-        "true",
-        "yes",
-        "on",
-        "1",
-    )
-
-
-def _column(node: Tree) -> str | None:
-    fields = node.get("ColumnRef", {}).get("fields", []) if isinstance(node, dict) else []
-    return string_values(fields)[-1] if string_values(fields) else None
-
-
-def _table(node: Tree) -> list[str]:
-    return string_values(node["ColumnRef"]["fields"])[:-1]
-
-
-def _number(node: Tree) -> int | None:
-    constant = node.get("A_Const", {})
-    return int(constant["ival"].get("ival", 0)) if "ival" in constant else None
-
-
-def _value(constant: Any) -> Any:
-    return {key: value for key, value in (constant or {}).items() if key != "location"}
+    null_columns = scope.relation(table).null_columns
+    return where is None or is_always_true(where, not_null_columns, null_columns)

@@ -14,7 +14,8 @@ from mosaic_deploy.sql.hazards.syntax.trees import Effect
 class Finding:
     """What a rule found. `table` and `cascades_to` are as in Hazard.
 
-    `byte_location` is a location in the parse tree, None for the whole statement; `severity` overrides the rule's.
+    `byte_location` is a location in the parse tree, None for the whole statement; `severity` and `instead` override
+    the rule's.
     """
 
     message: str
@@ -23,6 +24,7 @@ class Finding:
     byte_location: int | None = None
     severity: HazardSeverity | None = None
     cascades_to: tuple[str, ...] = ()
+    instead: str = ""
 
 
 Check = Callable[[Effect, Scope], Iterator[Finding]]
@@ -30,10 +32,14 @@ Check = Callable[[Effect, Scope], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`kinds` are the effect kinds that `check` is called with; `instead` is the safe way, in a few words."""
+    """`kinds` are the effect kinds that `check` is called with; `instead` is the safe way, in a few words.
+
+    A rule that is checked `at_end` sees the scope as it is after the last file.
+    """
 
     code: str
     severity: HazardSeverity
     kinds: frozenset[str]
     check: Check
     instead: str
+    at_end: bool = False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, list_name, quote_if_needed, string_values
+from mosaic_deploy.sql.hazards.syntax.plpgsql_variables import variable_texts
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 from mosaic_deploy.sql.quote import identifier, literal
 
@@ -51,23 +52,12 @@ def block_statements(statement: Statement, body: str) -> Iterator[Statement | Dy
     if "PLpgSQL_stmt_block" not in str(root):  # another language, or a parse error
         yield DynamicSql(body, statement.offset + _line_start(statement.text, start, 1))
         return
-    types = dict(_variable_types(root))
+    texts = variable_texts(root, resolve_dynamic_sql)
     for query in _block_queries(root):
         offset = statement.offset + _line_start(statement.text, start, query.line)
         yield from (
-            _parse_dynamic(query.text, types, offset) if query.dynamic else _parse_static(query, offset)
+            _parse_dynamic(query.text, texts, offset) if query.dynamic else _parse_static(query, offset)
         )
-
-
-def _variable_types(root: Any) -> Iterator[tuple[str, str]]:
-    """The scalar variables with their types, except names declared with different types."""
-    found: dict[str, set[str]] = {}
-    for part in root:
-        for datum in part.get("PLpgSQL_function", {}).get("datums", []):
-            one = datum.get("PLpgSQL_var", {})
-            kind = one.get("datatype", {}).get("PLpgSQL_type", {}).get("typname", "")
-            found.setdefault(str(one.get("refname")), set()).add(str(kind))
-    yield from ((name, kinds.pop()) for name, kinds in found.items() if len(kinds) == 1)
 
 
 def _block_queries(root: Any) -> Iterator[_Query]:
@@ -101,11 +91,14 @@ def _parse_static(query: _Query, offset: int) -> Iterator[Statement | DynamicSql
 
 
 def _parse_dynamic(
-    expression: str, types: Mapping[str, str], offset: int
+    expression: str, texts: Sequence[Mapping[str, str]], offset: int
 ) -> Iterator[Statement | DynamicSql]:
-    """Dynamic SQL, parsed if it consists of constants and quoted parts; and the calls in its expression."""
-    text = resolve_dynamic_sql(expression, types)
-    yield from [DynamicSql(expression, offset)] if text is None else _parse_text(text, offset, expression)
+    """Dynamic SQL, parsed if it consists of constants and quoted parts; and the calls in its expression.
+
+    `texts` are the combinations of texts that the block's variables may have.
+    """
+    for text in dict.fromkeys(resolve_dynamic_sql(expression, each) for each in texts):
+        yield from [DynamicSql(expression, offset)] if text is None else _parse_text(text, offset, expression)
     yield from _parse_static(_Query(0, expression, 2, False), offset)
 
 
@@ -132,11 +125,6 @@ def _line_start(text: str, start: int, line: int) -> int:
 
 
 _SPECIFIER = re.compile(r"%(?:(\d+)\$)?-?\d*([sIL%])|%")
-_SAFE_TYPES = {
-    "int2": "0", "int4": "0", "int8": "0", "oid": "0", "bool": "true",
-    "regclass": identifier(UNKNOWN_NAME), "regtype": identifier(UNKNOWN_NAME), "regnamespace": identifier(UNKNOWN_NAME),
-}  # fmt: skip
-"""Types whose text form is always a number, a keyword or a quoted name, each with an example."""
 _QUOTING_FUNCTIONS = {
     "quote_ident": identifier(UNKNOWN_NAME),
     "quote_literal": literal(UNKNOWN_NAME),
@@ -144,38 +132,38 @@ _QUOTING_FUNCTIONS = {
 }
 
 
-def resolve_dynamic_sql(expression: str, types: Mapping[str, str]) -> str | None:
+def resolve_dynamic_sql(expression: str, texts: Mapping[str, str]) -> str | None:
     """The SQL that the expression evaluates to, with UNKNOWN_NAME for names and literals computed at run time.
 
-    None if a part could be anything. `types` are those of the variables.
+    None if a part could be anything. `texts` are the texts of variables.
     """
     try:
         [statement] = parse(f"SELECT {expression}")
-        return _resolve(statement.node["targetList"][0]["ResTarget"]["val"], types)
+        return _resolve(statement.node["targetList"][0]["ResTarget"]["val"], texts)
     except (SqlSyntaxError, ValueError, KeyError, IndexError, RecursionError):
         return None
 
 
-def _resolve(node: Tree, types: Mapping[str, str]) -> str | None:
+def _resolve(node: Tree, texts: Mapping[str, str]) -> str | None:
     kind, fields = next(iter(node.items()))
     if kind == "A_Const":
         return _constant_text(fields)
     if kind == "TypeCast" and string_values(fields["typeName"]["names"])[-1] in ("text", "varchar"):
-        return _resolve(fields["arg"], types)
+        return _resolve(fields["arg"], texts)
     if kind == "A_Expr" and string_values(fields["name"]) == ["||"]:
-        left, right = _resolve(fields["lexpr"], types), _resolve(fields["rexpr"], types)
+        left, right = _resolve(fields["lexpr"], texts), _resolve(fields["rexpr"], texts)
         return None if left is None or right is None else left + right
     if kind == "ColumnRef":
-        return _SAFE_TYPES.get(types.get(".".join(string_values(fields["fields"])), ""))
-    return _resolve_call(fields, types) if kind == "FuncCall" else None
+        return texts.get(".".join(string_values(fields["fields"])))
+    return _resolve_call(fields, texts) if kind == "FuncCall" else None
 
 
-def _resolve_call(call: Tree, types: Mapping[str, str]) -> str | None:
+def _resolve_call(call: Tree, texts: Mapping[str, str]) -> str | None:
     name = list_name(call["funcname"])
     if name.schema not in (None, "pg_catalog"):
         return None
     if name.name == "format":
-        return _resolve_format(call["args"], types)
+        return _resolve_format(call["args"], texts)
     [argument] = call["args"]
     known = _constant_text(argument.get("A_Const", {}))
     if name.name in _QUOTING_FUNCTIONS and known is not None:
@@ -183,8 +171,8 @@ def _resolve_call(call: Tree, types: Mapping[str, str]) -> str | None:
     return _QUOTING_FUNCTIONS.get(name.name)
 
 
-def _resolve_format(arguments: list[Tree], types: Mapping[str, str]) -> str | None:
-    pattern = _resolve(arguments[0], types)
+def _resolve_format(arguments: list[Tree], texts: Mapping[str, str]) -> str | None:
+    pattern = _resolve(arguments[0], texts)
     if pattern is None:
         return None
     at, end, parts = 0, 0, []
@@ -198,16 +186,16 @@ def _resolve_format(arguments: list[Tree], types: Mapping[str, str]) -> str | No
         at = int(found.group(1)) if found.group(1) else at + 1
         if kind is None or at >= len(arguments):
             return None
-        part = _resolve_format_argument(kind, arguments[at], types)
+        part = _resolve_format_argument(kind, arguments[at], texts)
         if part is None:
             return None
         parts.append(part)
     return "".join((*parts, pattern[end:]))
 
 
-def _resolve_format_argument(kind: str, argument: Tree, types: Mapping[str, str]) -> str | None:
+def _resolve_format_argument(kind: str, argument: Tree, texts: Mapping[str, str]) -> str | None:
     if kind == "s":
-        return _resolve(argument, types)
+        return _resolve(argument, texts)
     known = _constant_text(argument.get("A_Const", {}))
     return identifier(known or UNKNOWN_NAME) if kind == "I" else literal(known or UNKNOWN_NAME)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.hazards.syntax.types import SERIALS
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
 DYNAMIC_SQL = "DynamicSql"
 """The kind of an effect that runs dynamic SQL; its node has the expression as `text`."""
@@ -60,6 +61,28 @@ def default_expression(definition: Tree) -> Any:
     """The expression of a column's DEFAULT; None without one."""
     found = (c.get("raw_expr") for c in column_constraints(definition) if c["contype"] == "CONSTR_DEFAULT")
     return next(found, None)
+
+
+def expression_from_text(text: str) -> Tree:
+    """The parse tree of an SQL expression; {} if the parser rejects it."""
+    try:
+        [statement] = parse(f"SELECT {text}")
+        tree: Tree = statement.node["targetList"][0]["ResTarget"]["val"]
+    except (SqlSyntaxError, ValueError, KeyError, IndexError):
+        return {}
+    return tree
+
+
+def gives_values(definition: Tree) -> bool:
+    """Whether a new column gets a value other than null in existing rows."""
+    kinds = {constraint["contype"] for constraint in column_constraints(definition)}
+    default = default_expression(definition)
+    serial = definition["typeName"]["names"][-1].get("String", {}).get("sval") in SERIALS
+    return (
+        serial
+        or not kinds.isdisjoint({"CONSTR_IDENTITY", "CONSTR_GENERATED"})
+        or (default is not None and not default.get("A_Const", {}).get("isnull"))
+    )
 
 
 def new_columns(effect: Effect) -> Iterator[Tree]:

@@ -16,3 +16,11 @@ BEGIN
   EXECUTE 'SELECT count(*) FROM ' || name INTO found;
   RETURN found;
 END $$;
+DO $$
+DECLARE
+  q text;
+  name text := 'customers';
+BEGIN
+  q := format('COMMENT ON TABLE orders IS %L', name);
+  EXECUTE q;
+END $$;

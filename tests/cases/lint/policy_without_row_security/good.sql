@@ -1,0 +1,2 @@
+CREATE POLICY readable ON customers FOR SELECT USING (true);
+ALTER TABLE customers ENABLE ROW LEVEL SECURITY;

@@ -1,0 +1,4 @@
+CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION one() RENAME TO uno;
+CREATE TYPE size AS ENUM ('small');
+ALTER TYPE size RENAME VALUE 'small' TO 's';

@@ -1,0 +1,2 @@
+CREATE SCHEMA cellar;
+ALTER SCHEMA cellar RENAME TO basement;

@@ -1,0 +1,2 @@
+ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readable ON customers FOR SELECT USING (true);

@@ -1,0 +1,138 @@
+"""A plan fails for tables and columns that can't exist, and only for those."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.errors import MigrationUnknownName
+from tests.deploy.conftest import Site
+
+LIVE = """
+create table books (id int primary key, fax text, "Title" text);
+create schema s;
+create table s.hidden (i int);
+create view v as select * from books;
+create table par (d date) partition by range (d);
+create table par1 partition of par for values from ('2020-01-01') to ('2021-01-01');
+create extension pg_trgm;
+create function full_name(books) returns text language sql as 'select 1';
+"""
+NO_BOKS, NO_FX = "table boks doesn't exist", "table books has no column fx"
+UNKNOWN = {
+    "insert into boks values (1)": (13, NO_BOKS, "did you mean books?"),
+    "select 1; select * from boks": (25, NO_BOKS, "did you mean books?"),
+    "with x as (select * from boks) select * from x": (26, NO_BOKS, "did you mean books?"),
+    "select id, (select 1 from boks limit 1) from books": (27, NO_BOKS, "did you mean books?"),
+    "alter table boks add column a int": (13, NO_BOKS, "did you mean books?"),
+    "create table k (id int references boks)": (35, NO_BOKS, "did you mean books?"),
+    "create view w as select * from boks": (32, NO_BOKS, "did you mean books?"),
+    "truncate boks": (10, NO_BOKS, "did you mean books?"),
+    "drop table boks": (1, NO_BOKS, "did you mean books?"),
+    "drop policy p on boks": (1, NO_BOKS, "did you mean books?"),
+    "grant select on boks to public": (17, NO_BOKS, "did you mean books?"),
+    "create index on boks (id)": (17, NO_BOKS, "did you mean books?"),
+    "insert into s.hiden values (1)": (13, "table s.hiden doesn't exist", "did you mean s.hidden?"),
+    "select * from hidden": (15, "table hidden doesn't exist", "did you mean s.hidden?"),
+    "drop table books cascade; insert into books values (1)": (39, "table books doesn't exist", None),
+    "alter table books rename to libri; select * from books": (50, "table books doesn't exist", None),
+    "create table boks2 (id int); select * from boks": (44, NO_BOKS, "did you mean books?"),
+    "update books set fx = 'a'": (18, NO_FX, "did you mean fax?"),
+    "insert into books (id, fx) values (1, 'a')": (24, NO_FX, "did you mean fax?"),
+    "delete from books where fx is null": (25, NO_FX, "did you mean fax?"),
+    "select b.fx from books b": (8, NO_FX, "did you mean fax?"),
+    "create view w as select fx from books": (25, NO_FX, "did you mean fax?"),
+    "alter table books drop column fx": (1, NO_FX, "did you mean fax?"),
+    "alter table books alter column fx set not null": (1, NO_FX, "did you mean fax?"),
+    "alter table books rename column fx to y": (1, NO_FX, "did you mean fax?"),
+    "alter table books add constraint u unique (fx)": (23, NO_FX, "did you mean fax?"),
+    "create index on books (fx)": (1, NO_FX, "did you mean fax?"),
+    "create table k (id int references books (fx))": (24, NO_FX, "did you mean fax?"),
+    "create policy p on books using (fx = 'a')": (33, NO_FX, "did you mean fax?"),
+    "comment on column books.fx is 'a'": (1, NO_FX, "did you mean fax?"),
+    "create table n (fax text); select fx from n": (35, "table n has no column fx", "did you mean fax?"),
+    "alter table books rename fax to tel; update books set fax = 'a'": (
+        55, "table books has no column fax", None,
+    ),
+}  # fmt: skip
+KNOWN = [
+    "select ctid, b.full_name from books b",
+    "set search_path = s, public; select * from hidden; insert into hidden values (1)",
+    "select set_config('search_path', 's', false); select * from hidden",
+    "with x as (select 1) select * from x",
+    "create temp table tt (i int); insert into tt values (1); drop table tt",
+    "select * from pg_class; select * from information_schema.tables; select * from pg_catalog.pg_type",
+    "alter table par add column z int; insert into par1 (d, z) values ('2020-02-02', 1)",
+    "alter table books add column a int, alter column a set not null",
+    "do $$ begin create table dyn (i int); end $$; insert into dyn values (1)",
+    "do $$ begin execute 'create table ' || quote_ident('dd') || '(i int)'; end $$; insert into dd values (1)",
+    "do $$ begin insert into boks values (1); exception when others then null; end $$",
+    "create function f() returns void language sql as 'create table made (i int)'; select f(); select * from made",
+    "select id as x from books order by x",
+    "select * from books b for update of b",
+    "create table n (id serial); alter sequence n_id_seq restart; select * from n_id_seq; grant select on n_id_seq to public",
+    "alter table books rename to libri; insert into libri (id) values (9)",
+    "alter table books set schema s; insert into s.books (id) values (9)",
+    "create table cc (like books); insert into cc (fax) values ('1')",
+    "create table ch (x int) inherits (books); insert into ch (fax) values ('1')",
+    "create table self (id int primary key, up int references self (id))",
+    "drop table if exists nix; alter table if exists nix add column a int; alter table books drop column if exists nix",
+    "create or replace view v as select *, 1 as one from books; select one from v",
+    "insert into books (id) values (1) on conflict (id) do update set fax = excluded.fax where books.fax is null",
+    "update books set fax = x.a from (select 1 as a) x",
+    "merge into books using (values (1)) w(i) on books.id = w.i when matched then do nothing",
+    "alter table books rename constraint books_pkey to bp; alter index bp rename to bq",
+    "create table if not exists books (id int, extra int); select id from books",
+    "alter table books rename column fax to f2; update books set f2 = 'a'",
+    "select * from books where id in (select i from s.hidden where i = id)",
+    "create table g (a int, b int generated always as (a * 2) stored); create unique index on g ((a + b)) where b > 1",
+    "drop table books cascade; create table books (other int); select other from books",
+    "create function body() returns int language sql begin atomic select id from books; end",
+]  # fmt: skip
+
+
+@pytest.fixture
+def books(site: Site) -> Site:
+    site.write("sql/1_live.sql", LIVE)
+    site.manifest(database={"migrations": "sql"})
+    site.apply()
+    return site
+
+
+def test_unknown_names_fail_the_plan(books: Site) -> None:
+    for text, (column, message, hint) in UNKNOWN.items():
+        books.write("sql/2_next.sql", text)
+        with pytest.raises(MigrationUnknownName) as caught:
+            books.plan()
+        [problem] = caught.value.problems
+        assert str(problem.location) == f"sql/2_next.sql:1:{column}", text
+        assert problem.message == message, text
+        assert hint is None or problem.hint == hint, text
+
+
+def test_names_that_may_exist_pass(books: Site) -> None:
+    for text in KNOWN:
+        books.write("sql/2_next.sql", text)
+        books.plan()
+
+
+def test_every_unknown_name_is_reported_at_once(site: Site) -> None:
+    """Also for a project that doesn't exist yet, which costs no request."""
+    site.write("sql/1_a.sql", "create table t (id int);\ninsert into u values (1);")
+    site.write("sql/2_b.sql", "select x from t;\nselect id from t;")
+    site.manifest(database={"migrations": "sql"})
+    with pytest.raises(MigrationUnknownName) as caught:
+        site.plan()
+    assert [(str(each.location), each.message) for each in caught.value.problems] == [
+        ("sql/1_a.sql:2:13", "table u doesn't exist"),
+        ("sql/2_b.sql:1:8", "table t has no column x"),
+    ]
+
+
+def test_a_resumed_file_may_name_what_its_first_steps_renamed(site: Site) -> None:
+    site.write("sql/1_a.sql", "create table a (id int);")
+    site.manifest(database={"migrations": "sql"})
+    site.apply()
+    site.write("sql/2_b.sql", "begin; alter table a rename to b; commit; insert into b values (1 / 0);")
+    site.fails()
+    site.write("sql/2_b.sql", "begin; alter table a rename to b; commit; insert into b values (1);")
+    site.apply()
