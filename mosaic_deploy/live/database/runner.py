@@ -17,6 +17,7 @@ from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
     guess_failed_statement,
@@ -113,7 +114,7 @@ class Runner:
             self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
         except SqlFailed as error:
             failure = parse_failure(error.message)
-            if self.multi_statement and _is_canceled(error, failure):
+            if self.multi_statement and _is_over_time(error, failure):
                 self._plainly.update(map(_key, steps))
                 return (), None
             return (), self._find_failed_step(steps, error, failure)[1]
@@ -152,7 +153,7 @@ class Runner:
             if failure is None and _wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
-            if _is_canceled(error, failure):
+            if _is_over_time(error, failure):
                 return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
@@ -194,7 +195,7 @@ class Runner:
         try:
             run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
         except SqlFailed as error:
-            position = qualified.original_offset((error.position or 1) - 1)
+            position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), _step_failed(error, StatementPosition(step, 1, position))
         return (step,), None
 
@@ -269,9 +270,10 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
 
 
-def _is_canceled(error: SqlFailed, failure: Failure | None) -> bool:
-    """Whether a time limit ended the call, or somebody cancelled it."""
-    return _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+def _is_over_time(error: SqlFailed, failure: Failure | None) -> bool:
+    """Whether a time limit ended the call, and not somebody who cancelled it."""
+    canceled = _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+    return canceled and "due to user request" not in error.message
 
 
 def _key(step: Step) -> tuple[str, int]:
