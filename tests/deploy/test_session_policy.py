@@ -29,6 +29,11 @@ INTO_PUBLIC = [
     "set search_path = a; vacuum; set search_path = public; select set_config('search_path', 'public', false); vacuum; "
     "drop table orders;",
 ]
+COMPUTED = [
+    "select set_config('search_path', concat('a', ', b'), false); drop table orders;",
+    "select set_config('search_path', concat('a', ', b'), false); vacuum; drop table orders;",
+    "do $$ begin perform set_config('search_path', 'a' || '', false); drop table orders; end $$;",
+]
 WAYS = [(text, "a.orders", "public.orders") for text in INTO_A] + [
     (text, "public.orders", "a.orders") for text in INTO_PUBLIC
 ]
@@ -54,6 +59,10 @@ def test_the_table_that_is_named_is_the_one_that_is_protected(live: Site) -> Non
         assert live.plan().plan.denied, text
         live.manifest(database={"migrations": "sql"}, policy={"protected_tables": [kept]})
         assert not live.plan().plan.denied, text
+    live.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["a.orders"]})
+    for text in COMPUTED:
+        live.write("sql/2_drop.sql", text)
+        assert live.plan().plan.denied, text
 
 
 @pytest.mark.parametrize(("text", "dropped", "kept"), [WAYS[0], WAYS[1], WAYS[8]])

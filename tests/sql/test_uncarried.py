@@ -65,6 +65,7 @@ ALLOWED = [
     "set default_tablespace = fast; create index concurrently i on t (id) tablespace slow;",
     "set timezone = 'UTC'; create index concurrently i on t (id);",
     "set search_path = a; do $$ begin commit; end $$; call p(1);",
+    "create function f() returns void language sql begin atomic end; vacuum; select f();",
 ]  # fmt: skip
 
 

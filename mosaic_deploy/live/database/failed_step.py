@@ -63,9 +63,10 @@ def unknown_step_error(failure: Failure) -> ResponseInvalid:
     )
 
 
-def is_canceled(error: SqlFailed, failure: Failure | None) -> bool:
-    """Whether a time limit ended the call, or somebody cancelled it."""
-    return _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+def is_over_time(error: SqlFailed, failure: Failure | None) -> bool:
+    """Whether a time limit ended the call, and not somebody who cancelled it."""
+    canceled = _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+    return canceled and "due to user request" not in error.message
 
 
 def step_key(step: Step) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from mosaic_deploy.live.database.failed_step import (
     StepFailed,
     guess_place,
     in_original_statements,
-    is_canceled,
+    is_over_time,
     may_get_lock_later,
     step_failed,
     step_key,
@@ -30,6 +30,7 @@ from mosaic_deploy.model.event import Noted, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
     needs_plain,
@@ -115,7 +116,7 @@ class Runner:
             self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
         except SqlFailed as error:
             failure = parse_failure(error.message)
-            if self.multi_statement and is_canceled(error, failure):
+            if self.multi_statement and is_over_time(error, failure):
                 self._plainly.update(map(step_key, steps))
                 return (), None
             return (), self._find_failed_step(steps, error, failure)[1]
@@ -154,7 +155,7 @@ class Runner:
             if failure is None and wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
-            if is_canceled(error, failure):
+            if is_over_time(error, failure):
                 return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
@@ -198,7 +199,7 @@ class Runner:
         try:
             run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
         except SqlFailed as error:
-            position = qualified.original_offset((error.position or 1) - 1)
+            position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
         return (step,), None
 
