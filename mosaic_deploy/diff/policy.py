@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.errors import NextAction, PolicyDenied, Problem
+from mosaic_deploy.errors import (
+    DestructiveUnconfirmed,
+    MosaicError,
+    NextAction,
+    OverwriteUnconfirmed,
+    PolicyDenied,
+    Problem,
+    PruneUnconfirmed,
+)
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE, Approval
 from mosaic_deploy.model.change import Delete
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
@@ -38,6 +47,23 @@ def refuse_denied(plan: Plan) -> None:
             hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
             next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
         )
+
+
+_UNCONFIRMED: dict[str, type[MosaicError]] = {
+    DESTRUCTIVE: DestructiveUnconfirmed,
+    PRUNE: PruneUnconfirmed,
+    OVERWRITE: OverwriteUnconfirmed,
+}
+
+
+def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction) -> MosaicError:
+    """The error for a plan that needs these approvals, of the first one's kind."""
+    return _UNCONFIRMED[missing[0].kind](
+        f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
+        problems=[problem for approval in missing for problem in approval.problems],
+        hint=hint,
+        next_actions=[action],
+    )
 
 
 def _destructive_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:

@@ -93,7 +93,11 @@ def _mark_rows(run: Run, kind: str, puts: Sequence[Put], state: ObjectState) -> 
 def _write_rows(run: Run, kind: str, objects: Sequence[Object]) -> None:
     for first in range(0, len(objects), _MAX_ROWS):
         rows = objects[first : first + _MAX_ROWS]
-        run.write(ledger_rows.upsert_objects_sql(kind, rows, run.claim.token, run.claim.deploy_id))
+        run.write(
+            ledger_rows.upsert_objects_sql(
+                kind, rows, run.claim.token, run.claim.deploy_id, run.planned.desired.snapshot.manifest
+            )
+        )
 
 
 def _send_all(

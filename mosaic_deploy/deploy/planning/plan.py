@@ -32,6 +32,7 @@ from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
@@ -67,7 +68,8 @@ def read_desired_and_live(
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
-    return desired, read_target(api, target, desired.snapshot)
+    live = read_target(api, target, desired.snapshot)
+    return desired, compare_unmanaged(api, live, desired.snapshot, options.parallelism)
 
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -80,8 +82,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     complete = _with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_intermediate_commits(desired.manifest, pending)
-    rules = _rules(api, desired.manifest, complete, live)
-    rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
+    rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
     try:
         new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
     except MigrationDiverged as error:
@@ -109,7 +110,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     """The plan of static and storage files only, with the same checks as a complete plan."""
     wanted = without_database(desired.snapshot)
-    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired.manifest, wanted, live), desired.notes)
+    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired, wanted, live), desired.notes)
     new_plan = files_only_plan(new_plan, desired.snapshot, live.snapshot)
     _refuse_too_large(api, desired, new_plan)
     quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
@@ -228,8 +229,9 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
         refuse_too_large(puts, api.static_file_limit(), shown)
 
 
-def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> PlanRules:
+def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:
     """Pruning as in the manifest, unless the platform can't delete. Checks that only if something would be deleted."""
+    manifest = source.manifest
     static: Prune = manifest.static.prune if manifest.static else False
     storage_files: Prune = manifest.storage.prune if manifest.storage else False
     impossible = set()
@@ -244,4 +246,12 @@ def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> 
         storage_files = False
         impossible.add("storage")
     prefix = manifest.storage.prefix if manifest.storage else ""
-    return PlanRules(static, storage_files, prefix, frozenset(impossible), environment=manifest.environment)
+    return PlanRules(
+        static,
+        storage_files,
+        prefix,
+        frozenset(impossible),
+        environment=manifest.environment,
+        manifest=desired.manifest,
+        generated=frozenset(source.generated),
+    )

@@ -77,8 +77,8 @@ class PreparedPlan:
         static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
         storage_files = {change.path for change in self.plan.changes if isinstance(change, DeleteStorageFile)}
         return {
-            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static),
-            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files),
+            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static, wanted.manifest),
+            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files, wanted.manifest),
         }
 
     @property

@@ -13,16 +13,18 @@ from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
-def upsert_objects_sql(kind: str, objects: Iterable[Object], token: str, deploy_id: str) -> str:
-    """Inserts or updates the objects' rows."""
+def upsert_objects_sql(
+    kind: str, objects: Iterable[Object], token: str, deploy_id: str, manifest: str = ""
+) -> str:
+    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them."""
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, updated_at) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, manifest, deploy_id, updated_at) "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
         f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text')} "
         "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
-        "state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
+        "state = EXCLUDED.state, manifest = EXCLUDED.manifest, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 

@@ -94,7 +94,7 @@ def write_with_consent(
         allow=consent.allow,
         command=command_line(),
         question=consent.question,
-        destructive_question=consent.destructive_question,
+        approval_question=consent.destructive_question,
         needs_person=True,
     )
     return screen.apply(plan, session.complete_events(write(lease.apply_options())))
