@@ -24,6 +24,7 @@ from mosaic_deploy.cli.render.json_documents import (
     status_document,
     validate_document,
 )
+from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
@@ -170,7 +171,8 @@ def explain(code: str) -> Document:
 
 
 def _make_plan(session: Session) -> deploy.PreparedPlan:
-    return deploy.plan(session.api, session.manifest, session.target)
+    options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest.root))
+    return deploy.plan(session.api, session.manifest, session.target, options)
 
 
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:

@@ -199,18 +199,20 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
 
 
 class _AllowType(click.ParamType[str]):
-    """`destructive`, `prune=N` or `overwrite=N`."""
+    """`destructive`, `prune=N`, `overwrite=N`, or `older-commit`, which only `ci apply` needs."""
 
     name = "approval"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         kind, _, count = value.partition("=")
-        if value == "destructive":
+        if value in ("destructive", "older-commit"):
             return value
         if kind in ("prune", "overwrite") and count.isascii() and count.isdecimal():
             return f"{kind}={int(count)}"
         return self.fail(
-            f"{value!r} isn't valid; use destructive, or prune=N or overwrite=N such as prune=37", param, ctx
+            f"{value!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), or older-commit",
+            param,
+            ctx,
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.errors import (
+    CommitOlder,
     DestructiveUnconfirmed,
     MosaicError,
     NextAction,
@@ -16,6 +17,7 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE, Approval
 from mosaic_deploy.model.change import Delete
+from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
@@ -64,6 +66,28 @@ def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction
         hint=hint,
         next_actions=[action],
     )
+
+
+COMMIT_OLDER = "commit_older"
+"""The code of the note that the live commit is newer than the folder's."""
+OLDER_COMMIT = "older-commit"
+"""The value of `--allow` for replacing a newer commit with an older one."""
+
+
+def refuse_older_commit(plan: Plan, allow: Collection[str], command: str) -> None:
+    """Raises CommitOlder if the plan has the note COMMIT_OLDER and `allow` doesn't have OLDER_COMMIT."""
+    note = next((note for note in plan.notes if note.code == COMMIT_OLDER), None)
+    if note and OLDER_COMMIT not in allow:
+        action = NextAction(
+            "to go back to the older commit on purpose",
+            with_options(command, "--allow", OLDER_COMMIT),
+            needs_person=True,
+        )
+        raise CommitOlder(
+            f"{note.message}; nothing was changed",
+            hint="this is probably the run of an older commit; deploy the newest one instead",
+            next_actions=[action],
+        )
 
 
 def _destructive_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import click
 
-from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction
+from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
 from mosaic_deploy.model.approval import Approval, unapproved
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.plan import Plan
@@ -68,6 +69,51 @@ def require_plan_confirmation(
         if not click.confirm(approval_text(approval, approval_question), default=False, err=True):
             raise Declined("nothing was changed")
     return True
+
+
+CHANGED_MEANWHILE = (
+    "Something changed while the question was open; nothing was applied. This is the plan now:"
+)
+
+
+class SettingsFiles:
+    """The manifest and `.env` as they were read: a question is only about them."""
+
+    def __init__(self, manifest: Path) -> None:
+        self._files = (manifest, manifest.parent / ".env")
+        self._before = self._read()
+
+    def refuse_changed(self) -> None:
+        """Raises PlanStale if one has changed since."""
+        changed = [
+            file.name
+            for file, before in zip(self._files, self._before, strict=True)
+            if _content(file) != before
+        ]
+        if changed:
+            raise PlanStale(
+                f"{' and '.join(changed)} changed while the question was open; nothing was changed",
+                hint="run the command again to see the new plan",
+            )
+
+    def _read(self) -> list[bytes]:
+        return [_content(file) for file in self._files]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def refuse_changed_plan(shown: Plan, now: Plan) -> None:
+    """Raises PlanStale if `now` isn't the plan that was shown and agreed to."""
+    if now.consent_digest != shown.consent_digest:
+        raise PlanStale(
+            "the plan changed while the question was open; nothing was changed",
+            hint="run the command again to see the new plan",
+        )
 
 
 def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], command: str) -> None:

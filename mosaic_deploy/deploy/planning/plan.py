@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning import divergence
+from mosaic_deploy.deploy.planning.blocked import BLOCKED_NOTE, as_problems, without_blocked
 from mosaic_deploy.deploy.planning.deferred import (
     files_only_plan,
     postponed_migrations,
     without_database,
     without_migrations,
 )
+from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
@@ -24,7 +26,9 @@ from mosaic_deploy.diff.selection import ALL, known_names, select
 from mosaic_deploy.errors import (
     Location,
     MigrationDiverged,
+    MigrationError,
     MigrationInvalid,
+    MosaicError,
     Problem,
     SelectionInvalid,
 )
@@ -34,6 +38,7 @@ from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Migration, Objects, ObjectState, Snapshot
@@ -53,7 +58,16 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.verify is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.verify)
-    return compare(api, desired, live, options)
+    return _with_commit_note(compare(api, desired, live, options), options)
+
+
+def _with_commit_note(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
+    """With a note if the folder's commit is older than the live one, or it isn't known."""
+    live_commit = planned.live.ledger_facts.get("commit")
+    note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
+    if note is None:
+        return planned
+    return replace(planned, plan=replace(planned.plan, notes=(note, *planned.plan.notes)))
 
 
 def read_desired_and_live(
@@ -76,6 +90,22 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     """The plan from both sides. Sends requests only if pruning depends on the API's endpoints, or hazards on data."""
     if options.files_only:
         return _plan_files(api, desired, live)
+    try:
+        return _compare_all(api, desired, live, options)
+    except MigrationError as error:
+        if options.on_blocked is None:
+            raise
+        loose = replace(options, allow_out_of_order=True)
+        try:
+            rest = _compare_all(api, without_blocked(desired, live.snapshot, error), live, loose)
+        except MosaicError as other:
+            error.problems = (*error.problems, *as_problems(other, desired.manifest.file.name))
+        else:
+            options.on_blocked(replace(rest.plan, notes=(BLOCKED_NOTE, *rest.plan.notes)))
+        raise
+
+
+def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptions) -> PreparedPlan:
     parsed = _parse_needed(desired, live.snapshot)
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
@@ -83,8 +113,9 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     pending = _pending(parsed, live.snapshot)
     _refuse_intermediate_commits(desired.manifest, pending)
     rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
+    notes = (*desired.notes, *_unit_notes(pending), *existing_table_notes(api, live.snapshot, pending))
     try:
-        new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
+        new_plan = make_plan(complete, live.snapshot, rules, notes)
     except MigrationDiverged as error:
         raise divergence.explain_divergence(error, api, desired, complete, live) from None
     single_transaction = bool(desired.manifest.database and desired.manifest.database.single_transaction)
@@ -94,17 +125,23 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
-    _refuse_too_large(api, desired, new_plan)
-    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
-    new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
     to_run = (*_selected_migrations(pending, new_plan), *seeds)
     hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
-    new_plan = apply_policy(new_plan, hazards, desired.manifest)
+    new_plan = _with_limits(api, desired, live, new_plan, hazards)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
+
+
+def _with_limits(
+    api: Api, desired: Desired, live: LiveState, plan: Plan, hazards: tuple[Hazard, ...]
+) -> Plan:
+    """The plan with its notes on the quota, and the policy's denials. Raises SourceRefused and QuotaExceeded."""
+    _refuse_too_large(api, desired, plan)
+    quota = quota_notes(plan.changes, live.snapshot.storage or {}, live.usage)
+    return apply_policy(replace(plan, notes=(*plan.notes, *quota)), hazards, desired.manifest)
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
@@ -112,9 +149,7 @@ def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     wanted = without_database(desired.snapshot)
     new_plan = make_plan(wanted, live.snapshot, _rules(api, desired, wanted, live), desired.notes)
     new_plan = files_only_plan(new_plan, desired.snapshot, live.snapshot)
-    _refuse_too_large(api, desired, new_plan)
-    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
-    new_plan = apply_policy(replace(new_plan, notes=(*new_plan.notes, *quota)), (), desired.manifest)
+    new_plan = _with_limits(api, desired, live, new_plan, ())
     return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import options
@@ -15,6 +17,9 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.model.other_tools import TOOLS
+
+if TYPE_CHECKING:
+    from mosaic_deploy.deploy import PreparedPlan
 
 
 @click.command()
@@ -44,10 +49,17 @@ def baseline(
     from mosaic_deploy.deploy.history.adopt import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history.read import read_history_context
 
+    def make_plan() -> PreparedPlan:
+        return plan_baseline(read_history_context(session.api, session.manifest, session.target), wanted)
+
     with session:
-        planned = plan_baseline(read_history_context(session.api, session.manifest, session.target), wanted)
         return write_history(
-            screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
+            screen,
+            session,
+            make_plan,
+            BASELINE,
+            ConsentOptions(yes),
+            LeaseOptions(lock_timeout, force_unlock),
         )
 
 
@@ -79,9 +91,11 @@ def import_history(
     from mosaic_deploy.deploy.history.adopt import IMPORT, plan_import
     from mosaic_deploy.deploy.history.read import read_history_context
 
-    with session:
+    def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
-        planned = plan_import(session.api, known, TOOLS[tool], table)
+        return plan_import(session.api, known, TOOLS[tool], table)
+
+    with session:
         return write_history(
-            screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
+            screen, session, make_plan, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )
