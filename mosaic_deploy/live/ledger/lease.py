@@ -25,6 +25,7 @@ from mosaic_deploy.live.ledger.lease_sql import (
     renew_lease_sql,
 )
 from mosaic_deploy.live.ledger.rows import save_digests_cte
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, install_sql
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.quote import json_literal, literal
@@ -266,6 +267,8 @@ def _try_acquire(api: Api, claim: LeaseRequest, seen_lease: HeldLease | None = N
             f"{facts.get('last') or 'another deploy'} has deployed since this plan was made, so nothing of it was applied",
             hint="run the command again to make a new plan; it repeats nothing that is already done",
         )
+    if int(facts.get("version", LEDGER_VERSION)) < LEDGER_VERSION:
+        api.sql(claim.project, install_sql())
     return None
 
 

@@ -100,6 +100,7 @@ begun AS (
 SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
   'stale', NOT EXISTS (SELECT FROM counted) AND NOT EXISTS (SELECT FROM mine),
+  'version', (SELECT version FROM mosaic_deploy.ledger),
   'last', (SELECT holder FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1),
   'other', ({LEASE_HOLDER_QUERY}))::text AS answer"""
 

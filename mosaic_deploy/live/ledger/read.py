@@ -9,7 +9,7 @@ from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
-from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, ObjectState
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
@@ -162,9 +162,9 @@ def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
 
 def check_ledger_version(version: int) -> None:
     """Raises TrackingTablesNewer or TrackingTablesOlder if this program can't use the layout."""
-    if version < LEDGER_VERSION:
+    if version < OLDEST_LEDGER_VERSION:
         raise TrackingTablesOlder(
-            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {LEDGER_VERSION}",
+            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {OLDEST_LEDGER_VERSION} or newer",
             hint="a development version made them; deploy to a new project, or on this machine run "
             "`mosaic-deploy local reset` and deploy again",
         )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 2
-"""Layout of the tracking tables. A newer one is refused."""
+LEDGER_VERSION = 3
+"""Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease."""
+OLDEST_LEDGER_VERSION = 2
+"""The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
+this one on, so it reads a newer column as `to_jsonb(row)->>'column'`."""
 
 _TABLES_SQL = """
 CREATE SCHEMA IF NOT EXISTS mosaic_deploy;
@@ -48,6 +51,8 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (kind, path));
 COMMENT ON TABLE mosaic_deploy.objects IS 'Deployed static files, storage files and seeds';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS manifest text NOT NULL DEFAULT '';
+COMMENT ON COLUMN mosaic_deploy.objects.manifest IS 'The manifest that placed it; empty if unknown';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
@@ -89,7 +94,18 @@ COMMENT ON TABLE mosaic_deploy.lease IS 'The deploy lock: who deploys now, and w
 
 
 def install_sql() -> str:
-    """Creates what is missing. The advisory lock stops two first deploys from creating the schema at once."""
-    seed = f"INSERT INTO mosaic_deploy.ledger (version) VALUES ({LEDGER_VERSION}) ON CONFLICT DO NOTHING;"
+    """Creates what is missing, and upgrades an older layout. May be sent twice; does nothing to a newer layout.
+
+    The advisory lock stops two first deploys from creating the schema at once.
+    """
     lock = "PERFORM pg_catalog.pg_advisory_xact_lock(7236850, 2);"
-    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{_TABLES_SQL}{seed}\nEND\n", "mosaic_install")
+    # Two statements: PostgreSQL looks the table up when it plans the second one.
+    newer = f"""IF pg_catalog.to_regclass('mosaic_deploy.ledger') IS NOT NULL THEN
+  IF EXISTS (SELECT FROM mosaic_deploy.ledger WHERE version > {LEDGER_VERSION}) THEN RETURN; END IF;
+END IF;
+"""
+    version = (
+        f"INSERT INTO mosaic_deploy.ledger AS l (version) VALUES ({LEDGER_VERSION}) "
+        "ON CONFLICT (one) DO UPDATE SET version = EXCLUDED.version WHERE l.version < EXCLUDED.version;"
+    )
+    return "DO " + dollar_quote(f"BEGIN\n{lock}\n{newer}{_TABLES_SQL}{version}\nEND\n", "mosaic_install")

@@ -156,7 +156,7 @@ HOME = Object("index.html", "a" * 64, 3)
 
 def facts(**over: object) -> str:
     given = {
-        "version": 2,
+        "version": 3,
         "serial": 4,
         "extensions": ["vector"],
         "migrations": None,
@@ -182,8 +182,8 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 3; this mosaic-deploy supports format 2"):
-        ledger.parse_ledger(facts(version=3), [], {}, {})
+    with pytest.raises(TrackingTablesNewer, match="format 4; this mosaic-deploy supports format 3"):
+        ledger.parse_ledger(facts(version=4), [], {}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])

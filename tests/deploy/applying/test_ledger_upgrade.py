@@ -1,0 +1,49 @@
+"""Tracking tables of an older layout: a plan reads them as they are, and an apply upgrades them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mosaic_deploy.errors import TrackingTablesNewer
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION, install_sql
+from tests.deploy.applying.test_crashes import small
+
+_COLUMNS = "select column_name as c from information_schema.columns where table_schema = 'mosaic_deploy' order by table_name, 1"
+_TO_VERSION_2 = (
+    "alter table mosaic_deploy.objects drop column manifest; update mosaic_deploy.ledger set version = 2"
+)
+
+
+def _version(site) -> object:
+    return site.sql("select version from mosaic_deploy.ledger")[0]["version"]
+
+
+def test_an_older_layout_is_read_and_then_upgraded(site):
+    small(site, "first")
+    site.apply()
+    newest = site.sql(_COLUMNS)
+    site.sql(_TO_VERSION_2)
+    assert site.plan().plan.changes == ()
+    assert _version(site) == OLDEST_LEDGER_VERSION, "a plan writes nothing"
+    small(site, "second")
+    site.apply()
+    assert (_version(site), site.sql(_COLUMNS)) == (LEDGER_VERSION, newest)
+    assert site.sql("select distinct manifest as m from mosaic_deploy.objects") == [{"m": ""}]
+
+
+def test_an_upgrade_can_be_sent_again_and_late(site):
+    """Also after a newer program has upgraded the tables further."""
+    small(site, "first")
+    site.apply()
+    site.sql(_TO_VERSION_2)
+    for _ in range(2):
+        site.api.sql(site.project_id, install_sql())
+        assert _version(site) == LEDGER_VERSION
+    project = site.project_id
+    newer = "alter table mosaic_deploy.objects rename column manifest to placed_by; update mosaic_deploy.ledger set version = 99"
+    site.api.sql(project, newer)
+    before = site.api.sql(project, _COLUMNS)
+    site.api.sql(project, install_sql())
+    assert site.api.sql(project, _COLUMNS) == before
+    with pytest.raises(TrackingTablesNewer):
+        site.plan()
