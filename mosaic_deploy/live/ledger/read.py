@@ -94,8 +94,8 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
     same = f"{_digest_expression(kind)} = {literal(digests.get(kind, ''))}"
     if manifest:
         same += (
-            f" AND NOT EXISTS (SELECT FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state <> 'kept' "
-            f"AND manifest NOT IN ('', {literal(manifest)}))"
+            f" AND NOT EXISTS (SELECT FROM {_NO_MANIFEST}, LATERAL (SELECT FROM mosaic_deploy.objects "
+            f"WHERE kind = '{kind}' AND state <> 'kept' AND manifest NOT IN ('', {literal(manifest)})) others)"
         )
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
@@ -118,10 +118,15 @@ def digest_query(kind: str) -> str:
     )
 
 
+_NO_MANIFEST = "(SELECT ''::text AS manifest) AS fallback"
+"""Joined with a LATERAL query of `objects`, the value of `manifest` in a layout without that column."""
+
+
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, manifest)), '[]') "
-        f"FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state {compared} 'kept'"
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest)), '[]') "
+        f"FROM {_NO_MANIFEST}, LATERAL (SELECT path, sha256, size, state, manifest FROM mosaic_deploy.objects "
+        f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
 
 

@@ -46,7 +46,6 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
   sha256 text NOT NULL,
   size bigint NOT NULL,
   state text NOT NULL,
-  manifest text NOT NULL DEFAULT '',
   deploy_id text NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (kind, path));
