@@ -11,7 +11,14 @@ from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
-from mosaic_deploy.model.change import Action, Change
+from mosaic_deploy.model.change import (
+    Action,
+    ApplyMigration,
+    Change,
+    Delete,
+    RollBackMigration,
+    RunSeed,
+)
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
 
@@ -109,6 +116,21 @@ class Plan:
         hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
         approvals = [approval.allow for approval in self.approvals]
         text = json.dumps([self.fingerprint, self.project.id, hazards, approvals], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def approval_digest(self) -> str:
+        """Identifies what the approvals are about, whatever else the plan does."""
+        hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
+        harmful = [
+            change_facts(change)
+            for change in self.changes
+            if isinstance(change, Delete)
+            or getattr(change, "overwrites", False)
+            or (hazards and isinstance(change, ApplyMigration | RunSeed | RollBackMigration))
+        ]
+        approvals = [approval.allow for approval in self.approvals]
+        text = json.dumps([self.project.id, hazards, approvals, harmful], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

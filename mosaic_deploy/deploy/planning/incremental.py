@@ -61,6 +61,10 @@ class IncrementalPlanner:
                 return compare(self._api, desired, live, self._options)
         return self._replan(self._options)
 
+    def forget(self) -> None:
+        """Both sides are read again for the next plan."""
+        self._live = self._desired = None
+
     def plan_files(self) -> PreparedPlan:
         """The plan of static and storage files only, for when the complete one can't be made or applied."""
         return self._replan(replace(self._options, files_only=True))
