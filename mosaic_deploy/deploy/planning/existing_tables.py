@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from mosaic_deploy.live.api.client import Api
@@ -37,7 +38,7 @@ def existing_table_notes(api: Api, live: Snapshot, pending: Sequence[ParsedFile]
 
 
 def _note(created: Mapping[str, list[str]], found: set[str], pending: Sequence[ParsedFile]) -> Note:
-    names = [name for names in created.values() for name in names if name in found]
+    names = [_shown(name) for names in created.values() for name in names if name in found]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     files = [file for file, tables in created.items() if found.intersection(tables)]
     exist = "table that exists" if len(names) == 1 else "tables that exist"
@@ -49,6 +50,11 @@ def _note(created: Mapping[str, list[str]], found: set[str], pending: Sequence[P
     if version := _baseline_version(created, found, pending):
         message += f", or record them as applied with `mosaic-deploy migrate baseline {version}`"
     return Note("tables_exist", message, Severity.WARNING, tuple(f"migration:{file}" for file in files))
+
+
+def _shown(name: str) -> str:
+    """Without the quotes that PostgreSQL doesn't need."""
+    return re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", name)
 
 
 def _baseline_version(
