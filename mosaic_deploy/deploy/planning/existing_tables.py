@@ -45,7 +45,7 @@ def _note(created: Mapping[str, list[str]], found: set[str], pending: Sequence[P
     create = "creates" if len(files) == 1 else "create"
     message = (
         f"{', '.join(files[:_MAX_NAMES])} {create} {exist} already: {', '.join(names[:_MAX_NAMES])}{more}; if another "
-        "tool applied the migrations, import its history with `mosaic-deploy migrate import TOOL`"
+        "tool applied the migrations, import its history with `mosaic-deploy migrate import dbmate` (or flyway, prisma, …)"
     )
     if version := _baseline_version(created, found, pending):
         message += f", or record them as applied with `mosaic-deploy migrate baseline {version}`"

@@ -8,7 +8,7 @@ import pytest
 from test_drift import reasons
 
 from mosaic_deploy.live.ledger.read import LEDGER_VERSION
-from mosaic_deploy.source.manifest.identity import manifest_identity
+from mosaic_deploy.source.manifest.find import manifest_identity
 
 
 @pytest.fixture
