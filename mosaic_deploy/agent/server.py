@@ -28,7 +28,8 @@ Deploys projects to Mosaic (PostgreSQL, static hosting, object storage, magic-li
 Read mosaic://schema/manifest, write the manifest, then call: validate, plan, apply with the plan's fingerprint, status.
 Try it first with `local: true`, which uses a complete platform on this machine and needs no account.
 Errors have a location, a hint and next_actions, whose commands are for a shell; `explain` describes an error code.
-Destructive changes are refused: a person applies them at a terminal. mosaic://skill has everything on one page."""
+What destroys data, deletes most files or overwrites what wasn't deployed from here is refused: a person applies it
+at a terminal. mosaic://skill has everything on one page."""
 
 Path_ = Annotated[
     str, Field(description="A folder with a mosaic.yaml, or a manifest file, below the server's root.")
@@ -151,7 +152,7 @@ def _deploy_tools(root: Path) -> Iterator[Tool]:
         local: Local = False,
         project_id: ProjectId = None,
     ) -> CallToolResult:
-        """Apply exactly the plan with that fingerprint. Refused if anything changed since, or data would be destroyed.
+        """Apply exactly the plan with that fingerprint. Refused if anything changed since, or a person must approve it.
 
         Safe to call again: a plan that is already applied is reported as such. After a failed run, a new plan has
         the remaining changes.

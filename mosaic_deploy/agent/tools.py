@@ -24,17 +24,16 @@ from mosaic_deploy.cli.render.json_documents import (
     status_document,
     validate_document,
 )
+from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.diff.policy import refuse_denied
+from mosaic_deploy.diff.policy import refuse_denied, unconfirmed_error
 from mosaic_deploy.errors import (
-    DestructiveUnconfirmed,
     MigrationError,
     MosaicError,
     NextAction,
     PlanStale,
-    Problem,
     ResultTooLarge,
 )
 from mosaic_deploy.live.api.operations import submit_ticket
@@ -71,8 +70,8 @@ def plan(target: ToolTarget) -> Document:
 def apply(target: ToolTarget, fingerprint: str) -> Document:
     """Applies the plan with that fingerprint, or reports that it was applied already.
 
-    Raises PlanStale if another plan would be applied now, PolicyDenied, and DestructiveUnconfirmed: only a person can
-    apply destructive changes.
+    Raises PlanStale if another plan would be applied now, PolicyDenied, and the errors of `unconfirmed_error`: only a
+    person can apply what must be approved.
     """
     with target.open("apply") as session:
         planned = _make_plan(session)
@@ -81,7 +80,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             return _already_applied(planned)
         if not same:
             raise _stale_error(session, planned, fingerprint)
-        _refuse_destructive(session, planned)
+        _refuse_unapproved(session, planned)
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
             retry_command=session.scope.command("apply"),
@@ -172,7 +171,8 @@ def explain(code: str) -> Document:
 
 
 def _make_plan(session: Session) -> deploy.PreparedPlan:
-    return deploy.plan(session.api, session.manifest, session.target)
+    options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest.root))
+    return deploy.plan(session.api, session.manifest, session.target, options)
 
 
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:
@@ -213,16 +213,14 @@ def _stale_error(session: Session, planned: deploy.PreparedPlan, fingerprint: st
     return error
 
 
-def _refuse_destructive(session: Session, planned: deploy.PreparedPlan) -> None:
+def _refuse_unapproved(session: Session, planned: deploy.PreparedPlan) -> None:
+    """Raises PolicyDenied, or an `unconfirmed_error`: an agent can't approve anything."""
     refuse_denied(planned.plan)
-    if planned.plan.to_confirm:
-        raise DestructiveUnconfirmed(
-            "this would destroy data and needs a person's confirmation; nothing was changed",
-            problems=[Problem(hazard.message, hazard.location) for hazard in planned.plan.to_confirm],
-            hint="show the plan to your user, who can apply it at a terminal",
-            next_actions=[
-                NextAction(
-                    "a person can apply it at a terminal", session.scope.command("apply"), needs_person=True
-                )
-            ],
+    if planned.plan.approvals:
+        raise unconfirmed_error(
+            planned.plan.approvals,
+            "show the plan to your user, who can apply it at a terminal",
+            NextAction(
+                "a person can apply it at a terminal", session.scope.command("apply"), needs_person=True
+            ),
         )

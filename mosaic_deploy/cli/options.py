@@ -198,22 +198,29 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
         "--allow",
         multiple=True,
         type=_AllowType(),
-        metavar="destructive|prune=N",
-        help="Pre-approve SQL that destroys data (destructive), or deleting exactly N files that this project "
-        f"didn't deploy (prune=N). {yes_note}Repeatable.",
+        metavar="destructive|prune=N|overwrite=N",
+        help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
+        "ones or not deployed by this project (prune=N), or overwriting exactly N that this project didn't deploy "
+        f"(overwrite=N). {yes_note}Repeatable.",
     )
 
 
 class _AllowType(click.ParamType[str]):
-    """`destructive` or `prune=N`."""
+    """`destructive`, `prune=N`, `overwrite=N`, or `older-commit`, which only `ci apply` needs."""
 
     name = "approval"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         kind, _, count = value.partition("=")
-        if value == "destructive" or (kind == "prune" and count.isascii() and count.isdecimal()):
-            return value if value == "destructive" else f"prune={int(count)}"
-        return self.fail(f"{value!r} isn't valid; use destructive, or prune=N such as prune=37", param, ctx)
+        if value in ("destructive", "older-commit"):
+            return value
+        if kind in ("prune", "overwrite") and count.isascii() and count.isdecimal():
+            return f"{kind}={int(count)}"
+        return self.fail(
+            f"{value!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), or older-commit",
+            param,
+            ctx,
+        )
 
 
 def verify(command: F) -> F:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
 from mosaic_deploy.cli.saved_plan import SavedPlan, without_stale_retry
+from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
+from mosaic_deploy.cli.terminal.consent import (
+    CHANGED_MEANWHILE,
+    SettingsFiles,
+    require_plan_confirmation,
+)
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -37,6 +42,8 @@ class DeployOptions:
     lock_timeout: float = 60.0
     force_unlock: bool = False
     question: str = "Apply these changes?"
+    refuse_older: bool = False
+    """Refuse a commit that is older than the live one, unless `allow` has `older-commit`."""
 
 
 def _pass_through(events: Iterator[Event]) -> Iterator[Event]:
@@ -57,28 +64,25 @@ def plan_and_apply(
     Raises subclasses of MosaicError.
     """
     screen.address_notice(session.address_notice)
+    settings = SettingsFiles(session.manifest.file)
     last_plan: list[Plan] = []
 
     def once(last: bool) -> int:
         with heading("Plan"):
             planned, final = _make_plan(screen, session, deploy_options)
             last_plan[:] = [planned.plan]
-            if final and not deploy_options.dry_run:
-                traffic = session.api.traffic
-                screen.nothing_to_apply(planned.plan, traffic.requests, traffic.bytes_sent)
-            else:
-                screen.plan(planned.plan, final=final)
+            _show_plan(screen, session, deploy_options, planned, final=final)
+        while not final and _ask(planned, deploy_options):
+            settings.refuse_changed()
+            shown = planned.plan
+            planned, final = _make_plan(screen, session, deploy_options)
+            if planned.plan.consent_digest == shown.consent_digest:
+                break
+            last_plan[:] = [planned.plan]
+            screen.print_notice([CHANGED_MEANWHILE])
+            _show_plan(screen, session, deploy_options, planned, final=final)
         if final:
             return 0
-        if not planned.plan.empty:
-            confirmed = deploy_options.yes or deploy_options.saved_plan is not None
-            require_plan_confirmation(
-                planned.plan,
-                yes=confirmed,
-                allow=deploy_options.allow,
-                command=command_line(),
-                question=deploy_options.question,
-            )
         with heading("Apply"):
             # A reviewed plan is never replaced by a newer one.
             events = _apply_events(screen, session, planned, deploy_options)
@@ -93,6 +97,31 @@ def plan_and_apply(
     return last_plan[0], code
 
 
+def _show_plan(
+    screen: Screen, session: Session, deploy_options: DeployOptions, planned: PreparedPlan, *, final: bool
+) -> None:
+    if final and not deploy_options.dry_run:
+        traffic = session.api.traffic
+        screen.nothing_to_apply(planned.plan, traffic.requests, traffic.bytes_sent)
+    else:
+        screen.plan(planned.plan, final=final)
+
+
+def _ask(planned: PreparedPlan, deploy_options: DeployOptions) -> bool:
+    """Whether a person was asked, and agreed. Raises if the plan may not be applied."""
+    if deploy_options.refuse_older:
+        from mosaic_deploy.diff.policy import refuse_older_commit
+
+        refuse_older_commit(planned.plan, deploy_options.allow, command_line())
+    return not planned.plan.empty and require_plan_confirmation(
+        planned.plan,
+        yes=deploy_options.yes or deploy_options.saved_plan is not None,
+        allow=deploy_options.allow,
+        command=command_line(),
+        question=deploy_options.question,
+    )
+
+
 def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) -> tuple[PreparedPlan, bool]:
     """A plan made while no other deploy is running, and whether to stop after showing it."""
     from mosaic_deploy import deploy
@@ -105,7 +134,14 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
         with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
             options = saved_plan.plan_options() if saved_plan else deploy_options.plan_options
             parallelism = deploy_options.plan_options.parallelism
-            options = replace(options, verify=on_progress, parallelism=parallelism, on_hashed=on_hashed)
+            options = replace(
+                options,
+                verify=on_progress,
+                parallelism=parallelism,
+                on_hashed=on_hashed,
+                compare_commit=commit_comparison(session.manifest.root),
+                on_blocked=lambda rest: screen.plan(rest, final=False),
+            )
             return deploy.plan(session.api, session.manifest, session.target, options)
 
     wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.objects import undesired_paths
+from mosaic_deploy.diff.objects import is_adopted, is_foreign, undesired_paths
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
 
 
@@ -22,20 +22,31 @@ class LedgerCleanup:
         return bool(self.forget or self.mark)
 
 
-def ledger_cleanup(desired: Objects | None, live: Objects | None, deleted: Collection[str]) -> LedgerCleanup:
-    """The corrections to make after a plan that deletes the paths `deleted`.
+def ledger_cleanup(
+    desired: Objects | None, live: Objects | None, deleted: Collection[str], manifest: str = ""
+) -> LedgerCleanup:
+    """The corrections to make after a plan of `manifest` that deletes the paths `deleted`.
 
     A file that stays live though no longer desired becomes `kept`, so the ledger's digest covers desired files only
-    and a plan without changes needn't read rows. None means the manifest doesn't manage this kind.
+    and a plan without changes needn't read rows. Files of other manifests stay as they are, unless they are desired.
+    None means the manifest doesn't manage this kind.
     """
     if desired is None or live is None:
         return LedgerCleanup()
-    undesired = [live[path] for path in undesired_paths(desired, live) if path not in deleted]
+    undesired = [
+        live[path]
+        for path in undesired_paths(desired, live)
+        if path not in deleted and not is_foreign(live[path], manifest)
+    ]
     return LedgerCleanup(
         forget=tuple(o.path for o in undesired if o.state in NOT_LIVE_STATES),
         mark=(
             *(_as_kept(o) for o in undesired if o.state not in _SETTLED_STATES),
-            *(item for path, item in desired.items() if path in live and _is_desired_again(item, live[path])),
+            *(
+                item
+                for path, item in desired.items()
+                if path in live and _is_to_record(item, live[path], manifest)
+            ),
         ),
     )
 
@@ -50,6 +61,11 @@ def _as_kept(item: Object) -> Object:
     )
 
 
-def _is_desired_again(item: Object, found: Object) -> bool:
-    """Whether a file that was kept live is desired again, with the same content."""
-    return found.state is ObjectState.KEPT and found.sha256 == item.sha256
+def _is_to_record(item: Object, found: Object, manifest: str) -> bool:
+    """Whether a desired file is live with the same content, but recorded otherwise.
+
+    It was kept live, or deployed by another manifest, or not deployed by this project.
+    """
+    if found.state in (ObjectState.KEPT, ObjectState.LIVE) and found.sha256 == item.sha256:
+        return found.state is ObjectState.KEPT or is_foreign(found, manifest)
+    return is_adopted(item, found)

@@ -1,4 +1,4 @@
-"""Static and storage files compared by name: what to upload, delete, or leave."""
+"""Static and storage files compared by name: what to upload, delete, record, or leave."""
 
 from __future__ import annotations
 
@@ -7,39 +7,86 @@ from dataclasses import dataclass
 
 from mosaic_deploy.model.change import Action
 from mosaic_deploy.model.manifest import Prune
+from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A desired object to upload. `overwrites`: a live one that this project didn't deploy."""
+
+    item: Object
+    action: Action
+    reason: str
+    overwrites: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A live object to delete. `unmanaged`: this manifest didn't deploy it."""
+
+    path: str
+    reason: str
+    unmanaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectDiff:
     """The difference for one kind of object, each field in order of name."""
 
-    puts: tuple[tuple[Object, Action, str], ...] = ()
-    deletes: tuple[tuple[Object, str], ...] = ()
+    puts: tuple[Upload, ...] = ()
+    deletes: tuple[Deletion, ...] = ()
     kept: tuple[Object, ...] = ()
     """Deployed earlier, no longer desired, and left live because pruning is off or impossible."""
     unmanaged: tuple[Object, ...] = ()
     """Live but never deployed by this project, and left alone."""
+    adopted: tuple[Object, ...] = ()
+    """Live with the desired content, but not deployed by this project: only to be recorded."""
+    foreign: tuple[Object, ...] = ()
+    """Deployed by other manifests of the project, not desired by this one, and left alone."""
+    taken_over: tuple[Object, ...] = ()
+    """Desired, but deployed by other manifests of the project until now."""
+    live_count: int = 0
+    """The live objects that this manifest controls: the desired ones, and those it deletes."""
 
 
-def diff_objects(desired: Objects, live: Objects, *, prune: Prune, prefix: str = "") -> ObjectDiff:
-    """What makes `live` equal `desired`. An unmanaged object with a desired name is overwritten.
+def diff_objects(
+    desired: Objects, live: Objects, *, prune: Prune, prefix: str = "", manifest: str = ""
+) -> ObjectDiff:
+    """What makes `live` equal `desired`. An unmanaged object with a desired name is overwritten, unless it is equal.
 
-    Other unmanaged objects are deleted only if `prune` is `all`, and only below `prefix`.
+    Other unmanaged objects, and those of other manifests than `manifest`, are deleted only if `prune` is `all`, and
+    only below `prefix`.
     """
     undesired = [
         live[path] for path in undesired_paths(desired, live) if live[path].state not in NOT_LIVE_STATES
     ]
-    managed = [o for o in undesired if o.state is not ObjectState.UNMANAGED]
     unmanaged = [o for o in undesired if o.state is ObjectState.UNMANAGED]
-    pruned = [o for o in unmanaged if prune == "all" and o.path.startswith(prefix)]
-    deletes = [(o, "no longer in the folder") for o in managed if prune]
-    deletes += [(o, "not deployed by this project") for o in pruned]
+    foreign = [o for o in undesired if is_foreign(o, manifest)]
+    managed = [o for o in undesired if o.state is not ObjectState.UNMANAGED and not is_foreign(o, manifest)]
+    deletes = [Deletion(o.path, "no longer in the folder") for o in managed if prune]
+    if prune == "all":
+        deletes += [
+            Deletion(o.path, "not deployed by this project", unmanaged=True)
+            for o in unmanaged
+            if o.path.startswith(prefix)
+        ]
+        deletes += [
+            Deletion(o.path, f"deployed by {o.manifest}", unmanaged=True)
+            for o in foreign
+            if o.path.startswith(prefix)
+        ]
+    deleted = {delete.path for delete in deletes}
+    wanted_live = [live[path] for path in desired if path in live and live[path].state not in NOT_LIVE_STATES]
     return ObjectDiff(
-        puts=tuple(sorted(_puts(desired, live), key=lambda put: put[0].path)),
-        deletes=tuple(sorted(deletes, key=lambda delete: delete[0].path)),
+        puts=tuple(sorted(_puts(desired, live), key=lambda put: put.item.path)),
+        deletes=tuple(sorted(deletes, key=lambda delete: delete.path)),
         kept=() if prune else tuple(managed),
-        unmanaged=tuple(o for o in unmanaged if prune != "all" or not o.path.startswith(prefix)),
+        unmanaged=tuple(o for o in unmanaged if o.path not in deleted),
+        adopted=_by_path(o for o in wanted_live if is_adopted(desired[o.path], o)),
+        foreign=tuple(o for o in foreign if o.path not in deleted),
+        taken_over=_by_path(o for o in wanted_live if is_foreign(o, manifest)),
+        live_count=len(deletes) + len(wanted_live),
     )
 
 
@@ -49,17 +96,45 @@ def undesired_paths(desired: Objects, live: Objects) -> list[str]:
     return sorted(path for path in live if path not in desired)
 
 
-def _puts(desired: Objects, live: Objects) -> Iterator[tuple[Object, Action, str]]:
+def is_foreign(found: Object, manifest: str) -> bool:
+    """Whether another manifest of the project than `manifest` deployed the object."""
+    return found.manifest not in ("", manifest)
+
+
+def is_adopted(wanted: Object, found: Object) -> bool:
+    """Whether an object that this project didn't deploy is live with the desired content."""
+    return found.state is ObjectState.UNMANAGED and found.sha256 == wanted.sha256
+
+
+def _by_path(objects: Iterator[Object]) -> tuple[Object, ...]:
+    return tuple(sorted(objects, key=lambda o: o.path))
+
+
+def _puts(desired: Objects, live: Objects) -> Iterator[Upload]:
     for path, wanted in desired.items():
         found = live.get(path)
         if found is None:
-            yield wanted, Action.ADD, "new"
+            yield Upload(wanted, Action.ADD, "new")
         elif found.state in _TRUSTED_STATES:
             if found.sha256 != wanted.sha256:
-                yield wanted, Action.CHANGE, "content changed"
+                yield Upload(wanted, Action.CHANGE, "content changed")
+        elif found.state is ObjectState.UNMANAGED:
+            if not is_adopted(wanted, found):
+                yield Upload(wanted, Action.CHANGE, _overwrite_reason(wanted, found), overwrites=True)
         else:
             action, why = _REASONS[found.state]
-            yield wanted, action, why(found)
+            yield Upload(wanted, action, why(found))
+
+
+def _overwrite_reason(wanted: Object, found: Object) -> str:
+    """How the live object differs; that it couldn't be compared, if neither its size nor its content says so."""
+    if found.sha256:
+        how = "different content"
+    elif found.listed_size is not None and found.listed_size != wanted.size:
+        how = f"{size_text(found.listed_size)} live"
+    else:
+        how = "content not compared"
+    return f"overwrites a file that this project didn't deploy ({how})"
 
 
 _TRUSTED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
@@ -72,5 +147,4 @@ _REASONS: dict[ObjectState, tuple[Action, Callable[[Object], str]]] = {
         lambda o: f"drifted: live size is {o.listed_size} bytes, expected {o.size}",
     ),
     ObjectState.ALTERED: (Action.CHANGE, lambda _: "drifted: live content differs from what was deployed"),
-    ObjectState.UNMANAGED: (Action.CHANGE, lambda _: "already live, but not deployed by this project"),
 }

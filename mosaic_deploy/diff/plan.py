@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from mosaic_deploy.diff.file_notes import file_notes
 from mosaic_deploy.diff.migrations import diff_history
-from mosaic_deploy.diff.objects import ObjectDiff, diff_objects
+from mosaic_deploy.diff.objects import ObjectDiff, Upload, diff_objects
 from mosaic_deploy.diff.seeds import diff_seeds, seed_notes
 from mosaic_deploy.model.change import (
     Action,
@@ -21,19 +22,34 @@ from mosaic_deploy.model.change import (
     SetAuth,
 )
 from mosaic_deploy.model.manifest import Prune
-from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import AuthSettings, Object, Objects, ObjectState, Snapshot
+from mosaic_deploy.model.plan import Note, Plan
+from mosaic_deploy.model.snapshot import AuthSettings, Objects, Snapshot
 
 
-def diff_auth(desired: AuthSettings | None, live: AuthSettings | None) -> SetAuth | None:
-    """The change that makes the declared settings live; None if they are already, or none are declared."""
+def diff_auth(
+    desired: AuthSettings | None, live: AuthSettings | None, unmanaged: AuthSettings | None = None
+) -> SetAuth | None:
+    """The change that makes the declared settings live; None if they are already, or none are declared.
+
+    `unmanaged` are live settings that this project didn't deploy. If they are equal, they are only recorded.
+    """
     if desired is None or desired == live:
         return None
     text = json.dumps(desired, sort_keys=True, ensure_ascii=False)
+    if live is None and unmanaged is not None:
+        if desired == unmanaged:
+            return SetAuth(text, Action.ADD, "already live; will be recorded")
+        reason = (
+            f"overwrites settings that this project didn't deploy ({_differing_names(desired, unmanaged)})"
+        )
+        return SetAuth(text, Action.CHANGE, reason, overwrites=True)
     if live is None:
         return SetAuth(text, Action.ADD, "new")
-    names = sorted(k for k in desired.keys() | live.keys() if desired.get(k) != live.get(k))
-    return SetAuth(text, Action.CHANGE, f"{', '.join(names)} changed")
+    return SetAuth(text, Action.CHANGE, f"{_differing_names(desired, live)} changed")
+
+
+def _differing_names(desired: AuthSettings, live: AuthSettings) -> str:
+    return ", ".join(sorted(k for k in desired.keys() | live.keys() if desired.get(k) != live.get(k)))
 
 
 _NO_OBJECTS: Objects = MappingProxyType({})
@@ -51,6 +67,10 @@ class PlanRules:
     """Of `static` and `storage`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
     environment: str | None = None
+    manifest: str = ""
+    """Identifies the manifest among those that deploy to the project; prune deletes only its files."""
+    generated: frozenset[str] = frozenset()
+    """Static files that aren't in the folder."""
 
 
 def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[Note, ...] = ()) -> Plan:
@@ -63,27 +83,27 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         (live.migrations or ()) if desired.migrations is not None else (),
         allow_out_of_order=rules.allow_out_of_order,
     )
-    static = _objects(desired.static, live.static, prune=rules.prune_static)
-    storage_files = _objects(desired.storage, live.storage, prune=rules.prune_storage, prefix=rules.prefix)
-    auth = diff_auth(desired.auth, live.auth)
+    static = _objects(desired.static, live.static, rules, rules.prune_static)
+    storage_files = _objects(desired.storage, live.storage, rules, rules.prune_storage, rules.prefix)
+    auth = diff_auth(desired.auth, live.auth, live.unmanaged_auth)
     changes: list[Change] = [
         *([] if live.project.id else [CreateProject(live.project.name)]),
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
-        *(PutStorageFile(o.path, o.sha256, o.size, action, why) for o, action, why in storage_files.puts),
+        *(PutStorageFile(*_put_fields(put)) for put in storage_files.puts),
         *history.pending,
         *diff_seeds(desired.seeds, live.seeds),
         *sorted(
-            (PutStatic(o.path, o.sha256, o.size, action, why) for o, action, why in static.puts),
+            (PutStatic(*_put_fields(put)) for put in static.puts),
             key=upload_order,
         ),
         *([auth] if auth else []),
         *(
-            DeleteStatic(o.path, why, o.state is ObjectState.UNMANAGED)
-            for o, why in sorted(static.deletes, key=lambda d: deletion_order(d[0].path))
+            DeleteStatic(delete.path, delete.reason, delete.unmanaged)
+            for delete in sorted(static.deletes, key=lambda delete: deletion_order(delete.path))
         ),
         *(
-            DeleteStorageFile(o.path, why, o.state is ObjectState.UNMANAGED)
-            for o, why in storage_files.deletes
+            DeleteStorageFile(delete.path, delete.reason, delete.unmanaged)
+            for delete in storage_files.deletes
         ),
     ]
     return Plan(
@@ -93,14 +113,27 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *seed_notes(desired.seeds, live.seeds),
-            *_notes("static", static, rules),
-            *_notes("storage", storage_files, rules),
+            *file_notes("static", static, rules.cannot_delete),
+            *file_notes("storage", storage_files, rules.cannot_delete),
         ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),
         serial=live.serial,
         environment=rules.environment,
+        live_counts={
+            "static": static.live_count - _live_generated_count(desired.static, live.static, rules),
+            "storage": storage_files.live_count,
+        },
     )
+
+
+def _put_fields(put: Upload) -> tuple[str, str, int, Action, str, bool]:
+    return put.item.path, put.item.sha256, put.item.size, put.action, put.reason, put.overwrites
+
+
+def _live_generated_count(desired: Objects | None, live: Objects | None, rules: PlanRules) -> int:
+    """Generated files don't count: a site that keeps nothing else is empty."""
+    return sum(path in (desired or {}) and path in (live or {}) for path in rules.generated)
 
 
 def upload_order(change: PutStatic) -> tuple[int, str]:
@@ -120,47 +153,9 @@ def deletion_order(path: str) -> tuple[bool, str]:
     return (not path.lower().endswith(".html"), path)
 
 
-def _objects(desired: Objects | None, live: Objects | None, *, prune: Prune, prefix: str = "") -> ObjectDiff:
+def _objects(
+    desired: Objects | None, live: Objects | None, rules: PlanRules, prune: Prune, prefix: str = ""
+) -> ObjectDiff:
     if desired is None:
         return ObjectDiff()
-    return diff_objects(desired, live or _NO_OBJECTS, prune=prune, prefix=prefix)
-
-
-def _notes(kind: str, diff: ObjectDiff, rules: PlanRules) -> list[Note]:
-    notes = []
-    section = "static" if kind == "static" else "storage"
-    if diff.kept:
-        stay, them = ("stays", "it") if len(diff.kept) == 1 else ("stay", "them")
-        remedy = f"set {section}.prune: true to delete {them}"
-        if kind in rules.cannot_delete:
-            remedy = f"the platform's API offers no way to delete {them}"
-        message = f"{_file_count_text(diff.kept)} no longer in the folder {stay} live ({_names_text(diff.kept)}); {remedy}"
-        # Files already recorded as kept need no warning.
-        newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
-        severity = Severity.WARNING if newly_kept else Severity.INFO
-        notes.append(Note(f"{kind}_kept", message, severity, _addresses(kind, diff.kept)))
-    if diff.unmanaged:
-        count = len(diff.unmanaged)
-        message = (
-            f"{count} unmanaged live {'file' if count == 1 else 'files'}, kept: {_names_text(diff.unmanaged)}"
-        )
-        notes.append(Note(f"{kind}_unmanaged", message, Severity.INFO, _addresses(kind, diff.unmanaged)))
-    return notes
-
-
-_MAX_NAMES = 3
-_MAX_ADDRESSES = 100
-"""Addresses in a note; its message has the full count."""
-
-
-def _names_text(objects: tuple[Object, ...]) -> str:
-    names = [o.path if o.path.isprintable() else ascii(o.path) for o in objects[:_MAX_NAMES]]
-    return ", ".join([*names, *(["…"] if len(objects) > _MAX_NAMES else [])])
-
-
-def _file_count_text(objects: tuple[Object, ...]) -> str:
-    return "1 file" if len(objects) == 1 else f"{len(objects)} files"
-
-
-def _addresses(kind: str, objects: tuple[Object, ...]) -> tuple[str, ...]:
-    return tuple(f"{kind}:{o.path}" for o in objects[:_MAX_ADDRESSES])
+    return diff_objects(desired, live or _NO_OBJECTS, prune=prune, prefix=prefix, manifest=rules.manifest)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.errors import NextAction, PolicyDenied, Problem
+from mosaic_deploy.errors import (
+    CommitOlder,
+    DestructiveUnconfirmed,
+    MosaicError,
+    NextAction,
+    OverwriteUnconfirmed,
+    PolicyDenied,
+    Problem,
+    PruneUnconfirmed,
+)
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE, Approval
 from mosaic_deploy.model.change import Delete
+from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
@@ -37,6 +48,45 @@ def refuse_denied(plan: Plan) -> None:
             problems=plan.denied,
             hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
             next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
+        )
+
+
+_UNCONFIRMED: dict[str, type[MosaicError]] = {
+    DESTRUCTIVE: DestructiveUnconfirmed,
+    PRUNE: PruneUnconfirmed,
+    OVERWRITE: OverwriteUnconfirmed,
+}
+
+
+def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction) -> MosaicError:
+    """The error for a plan that needs these approvals, of the first one's kind."""
+    return _UNCONFIRMED[missing[0].kind](
+        f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
+        problems=[problem for approval in missing for problem in approval.problems],
+        hint=hint,
+        next_actions=[action],
+    )
+
+
+COMMIT_OLDER = "commit_older"
+"""The code of the note that the live commit is newer than the folder's."""
+OLDER_COMMIT = "older-commit"
+"""The value of `--allow` for replacing a newer commit with an older one."""
+
+
+def refuse_older_commit(plan: Plan, allow: Collection[str], command: str) -> None:
+    """Raises CommitOlder if the plan has the note COMMIT_OLDER and `allow` doesn't have OLDER_COMMIT."""
+    note = next((note for note in plan.notes if note.code == COMMIT_OLDER), None)
+    if note and OLDER_COMMIT not in allow:
+        action = NextAction(
+            "to go back to the older commit on purpose",
+            with_options(command, "--allow", OLDER_COMMIT),
+            needs_person=True,
+        )
+        raise CommitOlder(
+            f"{note.message}; nothing was changed",
+            hint="this is probably the run of an older commit; deploy the newest one instead",
+            next_actions=[action],
         )
 
 

@@ -84,9 +84,21 @@ class DestructiveUnconfirmed(MosaicError):
 
 
 class PruneUnconfirmed(MosaicError):
-    """The plan would delete files that this project didn't deploy, and this wasn't approved."""
+    """The plan would delete most live files, or files that this project didn't deploy, and this wasn't approved."""
 
     code = "prune_unconfirmed"
+
+
+class OverwriteUnconfirmed(MosaicError):
+    """The plan would overwrite live files or settings that this project didn't deploy, and this wasn't approved."""
+
+    code = "overwrite_unconfirmed"
+
+
+class CommitOlder(MosaicError):
+    """The live project was deployed from a newer commit than this one."""
+
+    code = "commit_older"
 
 
 class QuotaExceeded(MosaicError):

@@ -46,9 +46,9 @@ def verify_live_bytes(
     base = snapshot.project.url
     jobs = [
         *_jobs("static", snapshot.static, desired.static, None, base),
-        *_jobs("storage", snapshot.storage, desired.storage, live.storage_files),
+        *_jobs("storage", snapshot.storage, desired.storage, live.storage_files, base),
     ]
-    cache = _EtagCache(base)
+    cache = EtagCache(base)
     api.rate_limiter.set_limit(parallelism)
     changed: dict[str, dict[str, Object]] = {"static": {}, "storage": {}}
     done = fetched = 0
@@ -80,17 +80,40 @@ class _Job:
 
 
 def _jobs(
-    kind: str, live: Objects | None, desired: Objects | None, listed: Listing | None, base: str = ""
+    kind: str, live: Objects | None, desired: Objects | None, listed: Listing | None, base: str
 ) -> Iterable[_Job]:
     """The files to fetch: a static file at its path below the site's URL, a storage file at its listed URL."""
     for path, item in (live or {}).items():
-        if item.state is ObjectState.LIVE and path in (desired or {}):
-            _, listed_url = (listed or {}).get(path, (None, ""))
-            if url := listed_url or (base and f"{base}/{quote(path)}"):
-                yield _Job(kind, item, url)
+        if item.state is not ObjectState.LIVE or path not in (desired or {}):
+            continue
+        if url := file_url(kind, path, base, listed):
+            yield _Job(kind, item, url)
 
 
-def _verify(api: Api, job: _Job, cache: _EtagCache) -> tuple[Object, int]:
+def file_url(kind: str, path: str, base: str, listed: Listing | None) -> str:
+    """The URL of a live file: below the site's URL `base`, or for storage as `listed`; empty if unknown."""
+    if kind == "static":
+        return f"{base}/{quote(path)}" if base else ""
+    _, url = (listed or {}).get(path, (None, ""))
+    return url
+
+
+def read_digest(api: Api, url: str, cache: EtagCache) -> str:
+    """The digest of the content at `url`; empty if it isn't served. Raises subclasses of ApiError.
+
+    With a cached entity tag, an unchanged file costs a request without a body.
+    """
+    known = cache.entries.get(url)
+    found = _fetch_following_redirects(api, url, known.etag if known else "")
+    if found.status == 304 and known:
+        return known.sha256
+    if found.status != 200:
+        return ""
+    cache.add(url, found)
+    return found.sha256
+
+
+def _verify(api: Api, job: _Job, cache: EtagCache) -> tuple[Object, int]:
     """The object with its state as fetched, and the number of bytes fetched."""
     known = cache.entries.get(job.url)
     etag = known.etag if known and known.sha256 == job.item.sha256 else ""
@@ -124,7 +147,7 @@ def _fetch_following_redirects(api: Api, url: str, etag: str) -> FetchedDigest:
     return found
 
 
-class _EtagCache:
+class EtagCache:
     """Entity tags with the digests of their content, cached on disk per site."""
 
     def __init__(self, site_url: str) -> None:

@@ -40,7 +40,8 @@ class LiveState:
     storage_files: Listing | None = None
     usage: StorageUsage | None = None
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last`: the newest row of `deploys`; `lease`: its current holder; `process`: the holder's process."""
+    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `lease`: its current holder;
+    `process`: the holder's process."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
@@ -81,7 +82,7 @@ def merge_listing(known: Objects, listed: Listing | None) -> Objects:
     }
     for path, (size, _) in listed.items():
         if path not in known:
-            changed[path] = Object(path, "", size or 0, ObjectState.UNMANAGED)
+            changed[path] = Object(path, "", size or 0, ObjectState.UNMANAGED, listed_size=size)
     return {**known, **changed} if changed else known
 
 
@@ -146,7 +147,8 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
             ledger.STATIC: objects_digest(desired.static or _NO_OBJECTS),
             ledger.STORAGE: objects_digest(desired.storage or _NO_OBJECTS),
             SEED: objects_digest(desired.seeds or _NO_OBJECTS),
-        }
+        },
+        desired.manifest,
     )
     try:
         rows = api.sql(project, query)

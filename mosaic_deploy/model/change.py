@@ -144,11 +144,14 @@ class RunSeed:
 
 @dataclass(frozen=True, slots=True)
 class PutStatic:
+    """`overwrites`: a live file that this project didn't deploy, and that differs or couldn't be compared."""
+
     path: str
     sha256: str
     size: int
     action: Action
     reason: str
+    overwrites: bool = False
     kind: ClassVar[str] = "static"
 
     @property
@@ -173,11 +176,14 @@ class DeleteStatic:
 
 @dataclass(frozen=True, slots=True)
 class PutStorageFile:
+    """Like PutStatic, for a storage file."""
+
     path: str
     sha256: str
     size: int
     action: Action
     reason: str
+    overwrites: bool = False
     kind: ClassVar[str] = "storage"
 
     @property
@@ -202,11 +208,15 @@ class DeleteStorageFile:
 
 @dataclass(frozen=True, slots=True)
 class SetAuth:
-    """`settings` are the desired settings as canonical JSON text, so that the change is hashable."""
+    """`settings` are the desired settings as canonical JSON text, so that the change is hashable.
+
+    `overwrites`: live settings that this project didn't deploy.
+    """
 
     settings: str
     action: Action
     reason: str
+    overwrites: bool = False
     kind: ClassVar[str] = "auth"
 
     @property

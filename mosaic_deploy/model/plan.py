@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
+from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
 from mosaic_deploy.model.change import Action, Change, Delete, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
@@ -62,6 +64,8 @@ class Plan:
     excluded: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     """Addresses of the changes that aren't selected, in order."""
+    live_counts: Mapping[str, int] = field(default_factory=dict)
+    """By kind, the live files that the manifest controls: those it wants, and those it would delete."""
 
     @property
     def partial(self) -> bool:
@@ -91,16 +95,48 @@ class Plan:
         return tuple(dict.fromkeys(name for change in sql for name in change.destroys))
 
     @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """What a person must approve, or `--allow`; the same for every command."""
+        return required_approvals(self.changes, self.to_confirm, self.live_counts)
+
+    @property
     def prune_count(self) -> int:
-        """The number of deleted files if this project didn't deploy all of them, else 0. It must be confirmed."""
-        deletes = [change for change in self.changes if isinstance(change, Delete)]
-        return len(deletes) if any(change.unmanaged for change in deletes) else 0
+        """The number of deleted files if they must be approved, else 0."""
+        return prune_count(self.changes, self.live_counts)
+
+    @property
+    def overwrite_count(self) -> int:
+        """The number of overwritten files and settings that this project didn't deploy. They must be approved."""
+        return overwrite_count(self.changes)
 
     @property
     def fingerprint(self) -> str:
         """Identifies exactly this plan: these changes between these two states."""
         facts = [self.desired, self.live, [change_facts(c) for c in self.changes]]
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def consent_digest(self) -> str:
+        """Identifies what a person was shown and asked: this plan, where it is applied, and what it must not do silently."""
+        hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
+        approvals = [approval.allow for approval in self.approvals]
+        text = json.dumps([self.fingerprint, self.project.id, hazards, approvals], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def approval_digest(self) -> str:
+        """Identifies what the approvals are about, whatever else the plan does."""
+        hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
+        harmful = [
+            change_facts(change)
+            for change in self.changes
+            if isinstance(change, Delete)
+            or getattr(change, "overwrites", False)
+            or (hazards and isinstance(change, RunsSql))
+        ]
+        approvals = [approval.allow for approval in self.approvals]
+        text = json.dumps([self.project.id, hazards, approvals, harmful], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -39,7 +39,8 @@ NOT_LIVE_STATES = frozenset({ObjectState.MISSING, ObjectState.UNSENT})
 class Object:
     """A static file or storage file. `path` is its name on the platform, with `/` as separator.
 
-    `sha256` is in lower-case hex, empty if unknown; `size` is in bytes.
+    `sha256` is in lower-case hex, empty if unknown; `size` is in bytes. Of an unmanaged object, `sha256` is known if its
+    live content was compared with the folder's.
     """
 
     path: str
@@ -47,7 +48,9 @@ class Object:
     size: int
     state: ObjectState = ObjectState.LIVE
     listed_size: int | None = None
-    """The size listed by the platform, if it differs from the ledger's."""
+    """The size listed by the platform, if it differs from the ledger's or the ledger has none."""
+    manifest: str = ""
+    """Of the ledger's rows: the manifest that deployed it; empty if that wasn't recorded."""
 
     @property
     def live(self) -> bool:
@@ -126,6 +129,10 @@ class Snapshot:
     """Seed files by path relative to the project folder. Live ones have the content that was run last."""
     serial: int = 0
     """The ledger's deploy counter, which shows an apply that the live state has changed."""
+    unmanaged_auth: AuthSettings | None = None
+    """Live settings that this project didn't deploy. Only read if it has deployed none."""
+    manifest: str = ""
+    """Of a desired snapshot: identifies its manifest among those that deploy to the project."""
 
     def fingerprint(self) -> str:
         """A digest of everything that plans depend on: equal snapshots have equal fingerprints.
@@ -142,6 +149,7 @@ class Snapshot:
             "static": None if self.static is None else objects_digest(self.static),
             "storage": None if self.storage is None else objects_digest(self.storage),
             "auth": None if self.auth is None else dict(self.auth),
+            "unmanaged_auth": None if self.unmanaged_auth is None else dict(self.unmanaged_auth),
             "seeds": None if self.seeds is None else objects_digest(self.seeds),
             "serial": self.serial,
         }

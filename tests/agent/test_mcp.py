@@ -191,3 +191,22 @@ def test_a_ticket_is_submitted(session) -> None:
         assert answered["status"] == "open"
 
     session(conversation)
+
+
+def test_an_emptied_site_and_others_files_are_refused(folder: Path, session, platform) -> None:
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+
+    async def conversation(client: Client) -> None:
+        planned = await call(client, "plan", local=True)
+        assert (await call(client, "apply", local=True, fingerprint=planned["fingerprint"]))["error"] is None
+        (folder / "public/index.html").unlink()
+        planned = await call(client, "plan", local=True)
+        assert planned["policy"]["to_prune"] == 1
+        refused = await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+        assert refused["error"]["code"] == "prune_unconfirmed"
+        assert refused["error"]["next_actions"][0]["needs_person"]
+        status = await call(client, "status", local=True)
+        assert status["static"]["files"] == 1
+
+    session(conversation)

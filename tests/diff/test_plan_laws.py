@@ -199,7 +199,7 @@ def test_prune_all_deletes_everything_undesired(desired: Snapshot, live: Snapsho
         assert wanted is None or found == wanted
     unmanaged = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile) and c.unmanaged]
     deletes = [c for c in plan.changes if isinstance(c, DeleteStatic | DeleteStorageFile)]
-    assert plan.prune_count == (len(deletes) if unmanaged else 0)
+    assert plan.prune_count in ((len(deletes),) if unmanaged else (0, len(deletes)))
 
 
 def place(change: Change) -> tuple[int, int]:
@@ -272,14 +272,90 @@ STATES = {
     "unmanaged": (
         Object("a.css", "", 5, ObjectState.UNMANAGED),
         Action.CHANGE,
-        "already live, but not deployed by this project",
+        "overwrites a file that this project didn't deploy (content not compared)",
     ),
 }
 
 
 @pytest.mark.parametrize(("live", "action", "reason"), STATES.values(), ids=STATES)
 def test_reason_for_each_state(live: Object | None, action: Action, reason: str) -> None:
-    assert plan_of(live, WANTED).changes == (PutStatic("a.css", "a" * 64, 5, action, reason),)
+    overwrites = live is not None and live.state is ObjectState.UNMANAGED
+    assert plan_of(live, WANTED).changes == (PutStatic("a.css", "a" * 64, 5, action, reason, overwrites),)
+
+
+UNMANAGED = replace(WANTED, state=ObjectState.UNMANAGED, listed_size=5)
+
+
+@pytest.mark.parametrize(
+    ("live", "how"),
+    [
+        (replace(UNMANAGED, sha256="b" * 64), "different content"),
+        (replace(UNMANAGED, sha256="", listed_size=7), "7 B live"),
+        (replace(UNMANAGED, sha256=""), "content not compared"),
+        (replace(UNMANAGED, sha256="", listed_size=None), "content not compared"),
+    ],
+)
+def test_overwriting_an_unmanaged_file_must_be_approved(live: Object, how: str) -> None:
+    plan = plan_of(live, WANTED)
+    [change] = plan.changes
+    assert change.reason == f"overwrites a file that this project didn't deploy ({how})"
+    assert [approval.allow for approval in plan.approvals] == ["overwrite=1"]
+
+
+def test_an_equal_unmanaged_file_is_only_recorded() -> None:
+    plan = plan_of(UNMANAGED, WANTED)
+    assert (plan.changes, plan.approvals) == ((), ())
+    assert [(note.code, note.addresses) for note in plan.notes] == [("static_adopted", ("static:a.css",))]
+    assert ledger_cleanup({"a.css": WANTED}, {"a.css": UNMANAGED}, ()).mark == (WANTED,)
+
+
+OURS = PlanRules(prune_static=True, manifest="web/mosaic.yaml")
+FOREIGN = replace(WANTED, manifest="admin/mosaic.yaml")
+
+
+def test_prune_leaves_the_files_of_other_manifests() -> None:
+    live = {"a.css": FOREIGN, "b.css": replace(FOREIGN, path="b.css", state=ObjectState.MISSING)}
+    plan = make_plan(Snapshot(PROJECT, static={}), Snapshot(PROJECT, static=live), OURS)
+    assert plan.changes == ()
+    assert [(note.code, note.addresses) for note in plan.notes] == [("static_foreign", ("static:a.css",))]
+    assert not ledger_cleanup({}, live, (), OURS.manifest), "its rows belong to the other manifest"
+
+
+def test_prune_all_deletes_them_only_with_approval() -> None:
+    plan = plan_of(FOREIGN, None, replace(OURS, prune_static="all"))
+    assert plan.changes == (DeleteStatic("a.css", "deployed by admin/mosaic.yaml", unmanaged=True),)
+    assert [approval.allow for approval in plan.approvals] == ["prune=1"]
+
+
+@pytest.mark.parametrize("sha256", ["a" * 64, "b" * 64], ids=["equal", "different"])
+def test_taking_over_a_file_of_another_manifest_is_noted(sha256: str) -> None:
+    live = replace(FOREIGN, sha256=sha256)
+    plan = plan_of(live, WANTED, OURS)
+    [note] = plan.notes
+    assert note.code == "static_taken_over"
+    assert "admin/mosaic.yaml" in note.message
+    recorded = ledger_cleanup({"a.css": WANTED}, {"a.css": live}, (), OURS.manifest).mark
+    assert (len(plan.changes), len(recorded)) == ((0, 1) if sha256 == WANTED.sha256 else (1, 0))
+
+
+@pytest.mark.parametrize("manifest", ["", "web/mosaic.yaml"])
+def test_files_of_this_or_an_unknown_manifest_are_ours(manifest: str) -> None:
+    assert plan_of(replace(WANTED, manifest=manifest), None, OURS).changes
+    assert plan_of(replace(WANTED, manifest=manifest), WANTED, OURS).notes == ()
+
+
+SETTINGS = {"redirect_url": "/in.html"}
+
+
+@pytest.mark.parametrize(
+    ("unmanaged", "approvals"),
+    [(None, []), (SETTINGS, []), ({"redirect_url": "/other.html"}, ["overwrite=1"])],
+)
+def test_unmanaged_auth_settings(unmanaged: dict[str, object] | None, approvals: list[str]) -> None:
+    live = Snapshot(PROJECT, unmanaged_auth=unmanaged)
+    plan = make_plan(Snapshot(PROJECT, auth=SETTINGS), live, PlanRules())
+    assert [change.address for change in plan.changes] == ["auth:magic_link"]
+    assert [approval.allow for approval in plan.approvals] == approvals
 
 
 def test_every_state_has_a_case() -> None:

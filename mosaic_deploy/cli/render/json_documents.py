@@ -44,6 +44,7 @@ def plan_document(plan: Plan) -> Document:
             "denied": [_problem(problem) for problem in plan.denied],
             "to_confirm": len(plan.to_confirm),
             "to_prune": plan.prune_count,
+            "to_overwrite": plan.overwrite_count,
         },
         "selection": _selection(plan),
         "fingerprint": plan.fingerprint,

@@ -60,7 +60,7 @@ def failed_markdown(error: MosaicError, footer: str, longest: int) -> str:
 
 
 def _heading(plan: Plan) -> str:
-    sign = "⛔" if plan.denied else "⚠️" if plan.to_confirm else "📋"
+    sign = "⛔" if plan.denied else "⚠️" if plan.approvals else "📋"
     return f"{sign} {_inline(_plan_title(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
 
 

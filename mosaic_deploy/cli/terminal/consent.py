@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import click
 
-from mosaic_deploy.errors import (
-    ConfirmationRequired,
-    Declined,
-    DestructiveUnconfirmed,
-    NextAction,
-    Problem,
-    PruneUnconfirmed,
-)
+from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
+from mosaic_deploy.model.approval import Approval, unapproved
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.quantities import count_text
 
 
 def is_interactive() -> bool:
@@ -26,14 +20,14 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and not os.environ.get("CI")
 
 
-def require_confirmation(question: str, *, yes: bool, command: str, needs_person: bool = False) -> None:
-    """Returns if `yes` is set or a person confirms (the default answer is no).
+def require_confirmation(question: str, *, yes: bool, command: str, needs_person: bool = False) -> bool:
+    """Returns if `yes` is set or a person confirms (the default answer is no); whether a person was asked.
 
     Raises Declined, and ConfirmationRequired without a terminal, which suggests `command`; with `needs_person` as
     a person's decision.
     """
     if yes:
-        return
+        return False
     if not is_interactive():
         raise ConfirmationRequired(
             "confirmation needed, but there is no terminal; nothing was changed",
@@ -42,10 +36,7 @@ def require_confirmation(question: str, *, yes: bool, command: str, needs_person
         )
     if not click.confirm(question, default=False, err=True):
         raise Declined("nothing was changed")
-
-
-DESTRUCTIVE = "destructive"
-"""The value of `--allow` for SQL that destroys data."""
+    return True
 
 
 def require_plan_confirmation(
@@ -55,61 +46,96 @@ def require_plan_confirmation(
     allow: Collection[str],
     command: str,
     question: str = "Apply these changes?",
-    destructive_question: str = "Apply anyway?",
+    approval_question: str = "Apply anyway?",
     needs_person: bool = False,
-) -> None:
+) -> bool:
     """Returns if the plan may be applied: the policy allows it and it is confirmed.
 
-    Destroying data, and deleting files that this project didn't deploy, must be in `allow` (`destructive`,
-    `prune=37`) or be confirmed by a person (`destructive_question`); `yes` doesn't cover it.
-    Raises PolicyDenied, PruneUnconfirmed, DestructiveUnconfirmed, ConfirmationRequired, Declined.
+    Each of the plan's approvals must be in `allow` (`destructive`, `prune=37`) or be confirmed by a person
+    (`approval_question`); `yes` doesn't cover them. Returns whether a person was asked: then the files and the project
+    may have changed since, so the caller makes the plan again and compares its `consent_digest`.
+    Raises PolicyDenied, the errors of `unconfirmed_error`, ConfirmationRequired, Declined.
     """
     from mosaic_deploy.diff.policy import refuse_denied
 
     refuse_denied(plan)
-    asked = False
-    yes_option = () if yes else ("--yes",)
-    if plan.prune_count and f"prune={plan.prune_count}" not in allow:
-        _ask_prune(plan, with_options(command, "--allow", f"prune={plan.prune_count}", *yes_option), allow)
-        asked = True
-    if plan.to_confirm and DESTRUCTIVE not in allow:
-        _ask_destructive(
-            plan, destructive_question, with_options(command, "--allow", DESTRUCTIVE, *yes_option)
-        )
-    elif not asked:
-        require_confirmation(
+    missing = unapproved(plan.approvals, allow)
+    if not missing:
+        return require_confirmation(
             question, yes=yes, command=with_options(command, "--yes"), needs_person=needs_person
         )
+    refuse_unapproved(missing, allow, with_options(command, *(() if yes else ("--yes",))))
+    for approval in missing:
+        if not click.confirm(approval_text(approval, approval_question), default=False, err=True):
+            raise Declined("nothing was changed")
+    return True
 
 
-def _ask_prune(plan: Plan, command: str, allow: Collection[str]) -> None:
-    """Asks for confirmation. Raises PruneUnconfirmed without a terminal, or if `allow` has another number."""
-    count = plan.prune_count
-    files = count_text(count, "file")
-    if not is_interactive() or any(value.startswith("prune=") for value in allow):
-        raise PruneUnconfirmed(
-            f"this would delete {files}, including files that this project didn't deploy, and wasn't approved; nothing "
-            "was changed",
-            hint="check the plan, then confirm in a terminal or pass --allow with the exact number; --yes doesn't "
-            "cover this",
-            next_actions=[NextAction("to approve this", command, needs_person=True)],
+CHANGED_MEANWHILE = (
+    "Something changed while the question was open; nothing was applied. This is the plan now:"
+)
+
+
+class SettingsFiles:
+    """The manifest and `.env` as they were read: a question is only about them."""
+
+    def __init__(self, manifest: Path) -> None:
+        self._files = (manifest, manifest.parent / ".env")
+        self._before = self._read()
+
+    def refuse_changed(self) -> None:
+        """Raises PlanStale if one has changed since."""
+        changed = [
+            file.name
+            for file, before in zip(self._files, self._before, strict=True)
+            if _content(file) != before
+        ]
+        if changed:
+            raise PlanStale(
+                f"{' and '.join(changed)} changed while the question was open; nothing was changed",
+                hint="run the command again to see the new plan",
+            )
+
+    def _read(self) -> list[bytes]:
+        return [_content(file) for file in self._files]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def refuse_changed_plan(shown: Plan, now: Plan) -> None:
+    """Raises PlanStale if `now` isn't the plan that was shown and agreed to."""
+    if now.consent_digest != shown.consent_digest:
+        raise PlanStale(
+            "the plan changed while the question was open; nothing was changed",
+            hint="run the command again to see the new plan",
         )
-    question = f"This deletes {files}, including files that this project didn't deploy. Delete {files}?"
-    if not click.confirm(question, default=False, err=True):
-        raise Declined("nothing was changed")
 
 
-def _ask_destructive(plan: Plan, destructive_question: str, command: str) -> None:
-    count = len(plan.to_confirm)
-    if not is_interactive():
-        raise DestructiveUnconfirmed(
-            "this would destroy data and wasn't approved; nothing was changed",
-            problems=[Problem(hazard.message, hazard.location) for hazard in plan.to_confirm],
-            hint="confirm in a terminal, or pass --allow destructive; --yes doesn't cover this",
-            next_actions=[NextAction("to approve this", command, needs_person=True)],
-        )
-    question = (
-        f"This destroys data: {plan.to_confirm[0].message}{f', and {count - 1} more' if count > 1 else ''}."
+def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], command: str) -> None:
+    """Raises an `unconfirmed_error` if no person can be asked, or if `allow` has another number than the plan.
+
+    It suggests `command` with the missing approvals.
+    """
+    other_number = any(
+        value.startswith(f"{approval.kind}=") for approval in missing for value in allow if "=" in value
     )
-    if not click.confirm(f"{question} {destructive_question}", default=False, err=True):
-        raise Declined("nothing was changed")
+    if is_interactive() and not other_number:
+        return
+    from mosaic_deploy.diff.policy import unconfirmed_error
+
+    options = [word for approval in missing for word in ("--allow", approval.allow)]
+    numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
+    raise unconfirmed_error(
+        missing,
+        f"check the plan, then confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
+        NextAction("to approve this", with_options(command, *options), needs_person=True),
+    )
+
+
+def approval_text(approval: Approval, question: str) -> str:
+    return f"This {approval.effect}. {question}"

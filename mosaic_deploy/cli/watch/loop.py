@@ -27,6 +27,7 @@ from mosaic_deploy.cli.watch.failures import (
 from mosaic_deploy.cli.watch.live_reload import WatchObserver
 from mosaic_deploy.cli.watch.run import EditDeployer
 from mosaic_deploy.errors import (
+    Declined,
     Interrupted,
     MigrationError,
     MosaicError,
@@ -109,7 +110,7 @@ class _Watcher:
                 if self._touches_settings(edits) or (edits and self._reopen):
                     self._reopen_session(edits)
                     break
-                if edits or draft_lost or self._retry_is_due():
+                if edits or draft_lost or self._retry_is_due() or self._answered_yes():
                     self._run_once(edits)
 
     def _start_watching(self) -> None:
@@ -200,6 +201,13 @@ class _Watcher:
         else:
             self._run_once(frozenset())
 
+    def _answered_yes(self) -> bool:
+        try:
+            return self._deployer.answered_yes()
+        except Declined as error:
+            self._report_error(error)
+            return False
+
     def _retry_is_due(self) -> bool:
         return self._retry_at is not None and time.monotonic() >= self._retry_at
 
@@ -221,7 +229,7 @@ class _Watcher:
         error: MosaicError | None = None
         for _ in range(_MAX_ATTEMPTS):
             error = self._deployer.deploy(edits, seen)
-            if error is None:
+            if error is None and not self._deployer.unanswered:
                 self._report_resolved()
             if not isinstance(error, REPLAN_ERRORS):
                 break

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free
@@ -10,13 +12,16 @@ from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
+from mosaic_deploy.cli.terminal.consent import CHANGED_MEANWHILE, refuse_unapproved
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.cli.watch.drafting import DraftRunner
 from mosaic_deploy.cli.watch.failed_migration import FailedMigration
 from mosaic_deploy.cli.watch.failures import refuse_empty_site
 from mosaic_deploy.cli.watch.live_reload import WatchObserver
-from mosaic_deploy.errors import Interrupted, MosaicError
+from mosaic_deploy.cli.watch.question import OpenQuestion
+from mosaic_deploy.diff.policy import refuse_denied
+from mosaic_deploy.errors import Declined, Interrupted, MosaicError
+from mosaic_deploy.model.approval import unapproved
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 
@@ -43,10 +48,16 @@ class EditDeployer:
         self._draft_runner = DraftRunner(screen)
         self._failed_migration = FailedMigration()
         self._postponed: tuple[str, ...] = ()
+        self._question: OpenQuestion | None = None
+        self._approved = ""
+        """The digest that the last yes was about, until the next run."""
+        self._declined = ""
         self.project_id = ""
         """Empty until the project is known."""
         self.draft_reached = False
         """Whether the last run got as far as the draft: everything else is live then."""
+        self.unanswered = False
+        """Whether the last run left something out that must be approved."""
 
     def close(self) -> None:
         self._draft_runner.close()
@@ -56,6 +67,7 @@ class EditDeployer:
         """Deploys to another session's target from now on."""
         self.session, self.planner = session, planner
         self._failed_migration.clear()
+        self._question = None
 
     def check_draft(self) -> bool:
         """Reports a draft that another watch has replaced; whether the platform has lost this one's draft."""
@@ -71,16 +83,23 @@ class EditDeployer:
 
         Raises MosaicError's children before the apply and from the draft, and KeyboardInterrupt.
         """
-        self.draft_reached = False
+        self.draft_reached = self.unanswered = False
         planned = self._make_plan(lambda: self.planner.plan(edits))
         self._set_project(planned.plan.project.id)
         self._report_postponed(planned)
+        if self._question and self._question.digest != planned.plan.approval_digest:
+            self._question.withdraw()
+            self._question = None
         if not planned.has_work:
             self._run_draft(planned, database_changed=False)
             return None
+        if self._needs_answer(planned, edits):
+            self.unanswered = True
+            self._deploy_meanwhile(seen)
+            return None
         if error := self._failed_migration.repeated_error(planned):
             return error
-        last = self._confirm_and_apply(planned, seen)
+        last = self._apply(planned, seen)
         if isinstance(last, ApplyFailed):
             self.record_failure(last.error, planned.plan)
             return last.error
@@ -93,14 +112,21 @@ class EditDeployer:
     def deploy_files(self, seen: float) -> PreparedPlan | None:
         """Deploys static and storage files and the draft, without the database; None if there is no project yet.
 
+        What must be approved is left out.
+
         Raises MosaicError's children and KeyboardInterrupt.
         """
+        from mosaic_deploy.deploy.planning.deferred import without_unapproved
+
         planned = self._make_plan(self.planner.plan_files)
         if not planned.plan.project.id:
             return None
         self._set_project(planned.plan.project.id)
+        refuse_empty_site(planned)
+        refuse_denied(planned.plan)
+        planned = replace(planned, plan=without_unapproved(planned.plan))
         if planned.plan.changes:
-            last = self._confirm_and_apply(planned, seen)
+            last = self._apply(planned, seen)
             if isinstance(last, ApplyFailed):
                 raise last.error
             self._observer.on_apply(planned, last)
@@ -123,14 +149,67 @@ class EditDeployer:
             self._screen.postponed(planned.postponed_migrations)
         self._postponed = planned.postponed_migrations
 
-    def _confirm_and_apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
-        """Edits were confirmed when the watch began; destructive changes are asked about each time."""
+    def answered_yes(self) -> bool:
+        """Whether the open question has just been agreed to; then the next run applies what it was about.
+
+        Both sides are read again first. Raises Declined for a no.
+        """
+        question = self._question
+        answer = question.answer() if question else None
+        if question is None or answer is None:
+            return False
+        self._question = None
+        if not answer:
+            self._declined = question.digest
+            raise Declined(
+                "nothing of this was changed",
+                hint="other files are deployed; save it again to be asked again",
+            )
+        self._approved = question.digest
+        self.planner.forget()
+        return True
+
+    def _needs_answer(self, planned: PreparedPlan, edits: Edits) -> bool:
+        """Whether the plan has to wait for a person, who is asked now if it is new.
+
+        Edits were confirmed when the watch began; what must be approved is asked about each time. Raises PolicyDenied,
+        SourceRefused, and without a terminal the errors of `unconfirmed_error`, after everything else is deployed.
+        """
         refuse_empty_site(planned)
-        plan = planned.plan
-        if plan.to_confirm or plan.prune_count:
-            self._screen.plan(plan, final=False)
-        require_plan_confirmation(plan, yes=True, allow=self._options.allow, command=command_line())
-        return self._apply(planned, seen)
+        refuse_denied(planned.plan)
+        digest, approved = planned.plan.approval_digest, self._approved
+        self._approved = ""
+        missing = unapproved(planned.plan.approvals, self._options.allow)
+        if not missing or digest == approved:
+            return False
+        try:
+            refuse_unapproved(missing, self._options.allow, command_line())
+        except MosaicError:
+            self._deploy_meanwhile(time.time())
+            raise
+        if self._question is not None:
+            return True
+        sql_files = {file.relative_path for file in (*planned.desired.migrations, *planned.desired.seeds)}
+        if digest != self._declined or edits & sql_files:
+            if approved:
+                self._screen.print_notice([CHANGED_MEANWHILE])
+            self._question = OpenQuestion(self._screen, planned.plan, missing)
+        return True
+
+    def _deploy_meanwhile(self, seen: float) -> None:
+        """Deploys the files that need no answer, and the draft."""
+        from mosaic_deploy.deploy.planning.deferred import without_unapproved
+
+        planned = self._make_plan(self.planner.plan_files)
+        planned = replace(planned, plan=without_unapproved(planned.plan))
+        if planned.plan.changes:
+            last = self._apply(planned, seen)
+            if isinstance(last, ApplyFailed):
+                raise last.error
+            self._observer.on_apply(planned, last)
+            if self._question is not None:
+                self._question.show()
+        self._run_draft(planned, database_changed=False)
 
     def _apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
         from mosaic_deploy import deploy

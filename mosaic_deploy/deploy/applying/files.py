@@ -95,8 +95,10 @@ def _mark_rows(run: Run, kind: str, puts: Sequence[Put], state: ObjectState, *, 
 def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool = False) -> None:
     for first in range(0, len(objects), _MAX_ROWS):
         rows = objects[first : first + _MAX_ROWS]
-        claim = run.claim
-        run.write(ledger_rows.upsert_objects_sql(kind, rows, claim.token, claim.deploy_id, reopen=reopen))
+        claim, manifest = run.claim, run.planned.desired.snapshot.manifest
+        run.write(
+            ledger_rows.upsert_objects_sql(kind, rows, claim.token, claim.deploy_id, manifest, reopen=reopen)
+        )
 
 
 def _send_all(

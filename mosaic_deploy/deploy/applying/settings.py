@@ -56,7 +56,9 @@ def set_auth(run: Run) -> Iterator[Event]:
             began = time.monotonic()
             yield ChangeStarted(change)
             settings = json.loads(change.settings)
-            if run.api.supports(endpoints.WRITE_AUTH):
+            if settings == run.planned.live.snapshot.unmanaged_auth:
+                pass  # live already, and only to be recorded
+            elif run.api.supports(endpoints.WRITE_AUTH):
                 body = {"magic_link": settings}
                 run.api.call(endpoints.WRITE_AUTH, project=run.project.id, body=body)
             else:

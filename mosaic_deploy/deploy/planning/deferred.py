@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.migrations import versions_to_parse
-from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
+from mosaic_deploy.model.approval import OVERWRITE, PRUNE
+from mosaic_deploy.model.change import Delete, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -37,6 +38,20 @@ def without_migrations(desired: Snapshot, postponed: Sequence[ParsedFile]) -> Sn
 def without_database(desired: Snapshot) -> Snapshot:
     """`desired` without migrations and seeds."""
     return replace(desired, migrations=None, seeds=None)
+
+
+def without_unapproved(plan: Plan) -> Plan:
+    """The plan of files without the changes that must be approved. It is a partial plan."""
+    kinds = {approval.kind for approval in plan.approvals}
+    changes = tuple(
+        change
+        for change in plan.changes
+        if not (PRUNE in kinds and isinstance(change, Delete))
+        and not (OVERWRITE in kinds and getattr(change, "overwrites", False))
+    )
+    kept = {change.address for change in changes}
+    left_out = tuple(change.address for change in plan.changes if change.address not in kept)
+    return replace(plan, changes=changes, left_out=(*plan.left_out, *left_out))
 
 
 def files_only_plan(plan: Plan, desired: Snapshot, live: Snapshot) -> Plan:

@@ -18,6 +18,7 @@ from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import Change, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.manifest import Manifest
@@ -55,8 +56,14 @@ class IncrementalPlanner:
         if live is not None:
             desired = self._read(edited)
             with contextlib.suppress(MosaicError):
+                live = compare_unmanaged(self._api, live, desired.snapshot, self._options.parallelism)
+                self._live = live
                 return compare(self._api, desired, live, self._options)
         return self._replan(self._options)
+
+    def forget(self) -> None:
+        """Both sides are read again for the next plan."""
+        self._live = self._desired = None
 
     def plan_files(self) -> PreparedPlan:
         """The plan of static and storage files only, for when the complete one can't be made or applied."""

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning import divergence
+from mosaic_deploy.deploy.planning.blocked import BLOCKED_NOTE, as_problems, without_blocked
 from mosaic_deploy.deploy.planning.deferred import (
     files_only_plan,
     postponed_migrations,
     without_database,
     without_migrations,
 )
+from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import applied_by_failed_deploys
 from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
@@ -26,7 +28,9 @@ from mosaic_deploy.diff.selection import ALL, known_names, select
 from mosaic_deploy.errors import (
     Location,
     MigrationDiverged,
+    MigrationError,
     MigrationInvalid,
+    MosaicError,
     Problem,
     SelectionInvalid,
 )
@@ -34,8 +38,9 @@ from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
-from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Migration, Objects, ObjectState, Snapshot
@@ -56,7 +61,16 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.verify is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.verify)
-    return compare(api, desired, live, options)
+    return _with_commit_note(compare(api, desired, live, options), options)
+
+
+def _with_commit_note(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
+    """With a note if the folder's commit is older than the live one, or it isn't known."""
+    live_commit = planned.live.ledger_facts.get("commit")
+    note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
+    if note is None:
+        return planned
+    return replace(planned, plan=replace(planned.plan, notes=(note, *planned.plan.notes)))
 
 
 def read_desired_and_live(
@@ -71,23 +85,40 @@ def read_desired_and_live(
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
-    return desired, read_target(api, target, desired.snapshot)
+    live = read_target(api, target, desired.snapshot)
+    return desired, compare_unmanaged(api, live, desired.snapshot, options.parallelism)
 
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
     """The plan from both sides. Sends requests only if pruning depends on the API's endpoints, or hazards on data."""
     if options.files_only:
         return _plan_files(api, desired, live)
+    try:
+        return _compare_all(api, desired, live, options)
+    except MigrationError as error:
+        if options.on_blocked is None:
+            raise
+        loose = replace(options, allow_out_of_order=True)
+        try:
+            rest = _compare_all(api, without_blocked(desired, live.snapshot, error), live, loose)
+        except MosaicError as other:
+            error.problems = (*error.problems, *as_problems(other, desired.manifest.file.name))
+        else:
+            options.on_blocked(replace(rest.plan, notes=(BLOCKED_NOTE, *rest.plan.notes)))
+        raise
+
+
+def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptions) -> PreparedPlan:
     parsed = _parse_needed(desired, live.snapshot)
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
     complete = _with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
     pending = _pending(parsed, live.snapshot)
     _refuse_intermediate_commits(desired.manifest, pending)
-    rules = _rules(api, desired.manifest, complete, live)
-    rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
+    rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
+    notes = (*desired.notes, *_unit_notes(pending), *existing_table_notes(api, live.snapshot, pending))
     try:
-        new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
+        new_plan = make_plan(complete, live.snapshot, rules, notes)
     except MigrationDiverged as error:
         raise divergence.explain_divergence(
             error, api, desired, complete, live, allow_out_of_order=options.allow_out_of_order
@@ -99,9 +130,6 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
-    _refuse_too_large(api, desired, new_plan)
-    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
-    new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
     migrations = tuple(_selected_migrations(pending, new_plan))
     found = _findings(api, desired, live, (*migrations, *seeds))
@@ -110,7 +138,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     new_plan = with_destroyed(
         new_plan, found, {**paths, **{p.file.relative_path: p.file.relative_path for p in seeds}}
     )
-    new_plan = apply_policy(new_plan, found.hazards, desired.manifest)
+    new_plan = _with_limits(api, desired, live, new_plan, found.hazards)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
@@ -131,14 +159,21 @@ def _findings(api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedF
     return replace(found, hazards=hazards)
 
 
+def _with_limits(
+    api: Api, desired: Desired, live: LiveState, plan: Plan, hazards: tuple[Hazard, ...]
+) -> Plan:
+    """The plan with its notes on the quota, and the policy's denials. Raises SourceRefused and QuotaExceeded."""
+    _refuse_too_large(api, desired, plan)
+    quota = quota_notes(plan.changes, live.snapshot.storage or {}, live.usage)
+    return apply_policy(replace(plan, notes=(*plan.notes, *quota)), hazards, desired.manifest)
+
+
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     """The plan of static and storage files only, with the same checks as a complete plan."""
     wanted = without_database(desired.snapshot)
-    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired.manifest, wanted, live), desired.notes)
+    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired, wanted, live), desired.notes)
     new_plan = files_only_plan(new_plan, desired.snapshot, live.snapshot)
-    _refuse_too_large(api, desired, new_plan)
-    quota = quota_notes(new_plan.changes, live.snapshot.storage or {}, live.usage)
-    new_plan = apply_policy(replace(new_plan, notes=(*new_plan.notes, *quota)), (), desired.manifest)
+    new_plan = _with_limits(api, desired, live, new_plan, ())
     return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
 
 
@@ -262,8 +297,9 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
         refuse_too_large(puts, api.static_file_limit(), shown)
 
 
-def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> PlanRules:
+def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:
     """Pruning as in the manifest, unless the platform can't delete. Checks that only if something would be deleted."""
+    manifest = source.manifest
     static: Prune = manifest.static.prune if manifest.static else False
     storage_files: Prune = manifest.storage.prune if manifest.storage else False
     impossible = set()
@@ -278,4 +314,12 @@ def _rules(api: Api, manifest: Manifest, desired: Snapshot, live: LiveState) -> 
         storage_files = False
         impossible.add("storage")
     prefix = manifest.storage.prefix if manifest.storage else ""
-    return PlanRules(static, storage_files, prefix, frozenset(impossible), environment=manifest.environment)
+    return PlanRules(
+        static,
+        storage_files,
+        prefix,
+        frozenset(impossible),
+        environment=manifest.environment,
+        manifest=desired.manifest,
+        generated=frozenset(source.generated),
+    )

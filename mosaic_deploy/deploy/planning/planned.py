@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
@@ -13,7 +13,7 @@ from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
-from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
@@ -47,6 +47,10 @@ class PlanOptions:
     """Postpone pending migrations without a statement, because they are still being written."""
     files_only: bool = False
     """Leave out migrations, seeds, extensions and auth."""
+    compare_commit: Callable[[str], Note | None] | None = None
+    """Is given the live commit, and returns a note about how the folder's commit relates to it."""
+    on_blocked: Callable[[Plan], None] | None = None
+    """Is given the plan of everything else before an error of the migrations is raised."""
 
 
 DEFAULTS = PlanOptions()
@@ -79,8 +83,8 @@ class PreparedPlan:
         static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
         storage_files = {change.path for change in self.plan.changes if isinstance(change, DeleteStorageFile)}
         return {
-            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static),
-            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files),
+            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static, wanted.manifest),
+            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files, wanted.manifest),
             SEED: seed_cleanup(wanted.seeds, live.seeds),
         }
 

@@ -47,11 +47,20 @@ _MIGRATION_ROWS = (
 )
 
 
-def ledger_query(digests: Mapping[str, str]) -> str:
+_LIVE_COMMIT_QUERY = (
+    "SELECT report->>'commit' FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
+    "AND status <> 'stale' AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
+    "ORDER BY started_at DESC LIMIT 1"
+)
+"""The commit of the newest deploy from a commit that completed or may have changed something; null without one."""
+
+
+def ledger_query(digests: Mapping[str, str], manifest: str = "") -> str:
     """One row with one column: everything in the tracking tables as JSON text.
 
     `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
-    in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size.
+    in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of files
+    that other manifests than `manifest` deployed are always returned.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -62,13 +71,14 @@ def ledger_query(digests: Mapping[str, str]) -> str:
         "serial": "l.serial",
         "extensions": f"({_EXTENSIONS})",
         "migrations": migrations,
-        STATIC: _changed_objects_query(STATIC, digests),
-        STORAGE: _changed_objects_query(STORAGE, digests),
+        STATIC: _changed_objects_query(STATIC, digests, manifest),
+        STORAGE: _changed_objects_query(STORAGE, digests, manifest),
         SEED: _changed_objects_query(SEED, digests),
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
+        "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
@@ -77,9 +87,17 @@ def ledger_query(digests: Mapping[str, str]) -> str:
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
 
 
-def _changed_objects_query(kind: str, digests: Mapping[str, str]) -> str:
-    """The rows of a kind except those left live; null if their digest equals the desired one."""
+def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str = "") -> str:
+    """The rows of a kind except those left live; null if their digest equals the desired one.
+
+    Not null if another manifest deployed one of them.
+    """
     same = f"{_digest_expression(kind)} = {literal(digests.get(kind, ''))}"
+    if manifest:
+        same += (
+            f" AND NOT EXISTS (SELECT FROM {_NO_MANIFEST}, LATERAL (SELECT FROM mosaic_deploy.objects "
+            f"WHERE kind = '{kind}' AND state <> 'kept' AND manifest NOT IN ('', {literal(manifest)})) others)"
+        )
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
 
@@ -88,10 +106,15 @@ def _digest_expression(kind: str) -> str:
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
+_NO_MANIFEST = "(SELECT ''::text AS manifest) AS fallback"
+"""Joined with a LATERAL query of `objects`, the value of `manifest` in a layout without that column."""
+
+
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state)), '[]') "
-        f"FROM mosaic_deploy.objects WHERE kind = '{kind}' AND state {compared} 'kept'"
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest)), '[]') "
+        f"FROM {_NO_MANIFEST}, LATERAL (SELECT path, sha256, size, state, manifest FROM mosaic_deploy.objects "
+        f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
 
 
@@ -173,4 +196,7 @@ def _parse_migration(row: list[Any]) -> Migration:
 
 
 def _parse_objects(rows: list[list[Any]]) -> dict[str, Object]:
-    return {path: Object(path, sha, int(size), ObjectState(state)) for path, sha, size, state in rows}
+    return {
+        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest)
+        for path, sha, size, state, manifest in rows
+    }

@@ -13,9 +13,15 @@ from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
 def upsert_objects_sql(
-    kind: str, objects: Iterable[Object], token: str, deploy_id: str, *, reopen: bool = False
+    kind: str,
+    objects: Iterable[Object],
+    token: str,
+    deploy_id: str,
+    manifest: str = "",
+    *,
+    reopen: bool = False,
 ) -> str:
-    """Inserts or updates the objects' rows.
+    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them.
 
     What this deploy has marked as live stays live, because a request that marks it as pending may arrive late. With
     `reopen` it becomes pending.
@@ -26,13 +32,14 @@ def upsert_objects_sql(
         else " WHERE (o.deploy_id, o.state, EXCLUDED.state) <> (EXCLUDED.deploy_id, 'live', 'pending')"
     )
     facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
+    columns = ("sha256", "size", "state", "manifest", "deploy_id", "updated_at")
+    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
-        "INSERT INTO mosaic_deploy.objects AS o (kind, path, sha256, size, state, deploy_id, updated_at) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
         f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text')} "
-        "ON CONFLICT (kind, path) DO UPDATE SET sha256 = EXCLUDED.sha256, size = EXCLUDED.size, "
-        f"state = EXCLUDED.state, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at{late} RETURNING 1) "
+        f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 

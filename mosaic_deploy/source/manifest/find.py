@@ -1,4 +1,4 @@
-"""Finds the manifest file, or explains where it looked and how to create one."""
+"""Finds the manifest file, or explains where it looked and how to create one; identifies it among others."""
 
 from __future__ import annotations
 
@@ -89,3 +89,13 @@ def _missing_error(message: str, near: str | None, path: Path) -> ManifestMissin
             NextAction("show all fields of the manifest", "mosaic-deploy schema"),
         ),
     )
+
+
+def manifest_identity(file: Path) -> str:
+    """Identifies a manifest among those that deploy to one project, the same on every machine.
+
+    It is the path in the git repository (`web/mosaic.yaml`); outside one, the names of its folder and file.
+    """
+    folder = file.parent.resolve()
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
+    return (folder.relative_to(root) / file.name if root else Path(folder.name, file.name)).as_posix()

@@ -57,7 +57,7 @@ def test_the_plan_shows_hazards_and_affected_rows(run, shop):
     [hazard] = document["hazards"]
     assert hazard["location"] == {"file": "sql/2_drop.sql", "line": 2, "column": 1}
     assert (hazard["severity"], hazard["object"], hazard["ignored"]) == ("destructive", "t", None)
-    assert document["policy"] == {"denied": [], "to_confirm": 1, "to_prune": 0}
+    assert document["policy"] == {"denied": [], "to_confirm": 1, "to_prune": 0, "to_overwrite": 0}
 
 
 def test_yes_does_not_approve_destroying_data(run, shop):
@@ -102,14 +102,14 @@ def test_pruning_needs_the_exact_number(run, stranger):
 def test_invalid_values_of_allow_are_refused(run, folder, given):
     refused = run("apply", "--local", "--allow", given)
     assert refused.returncode == 2
-    assert "use destructive, or prune=N" in refused.stderr
+    assert "use destructive, prune=N or overwrite=N" in refused.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
 def test_pruning_is_confirmed_even_with_yes(environment, stranger, answer, code):
     found, shown = answered(environment, stranger, answer, "apply", "--local", "--yes")
     assert found == code
-    assert "Delete 1 file?" in shown
+    assert "This deletes 1 file: 1 not deployed by this project. Apply anyway?" in shown
 
 
 def test_allow_does_not_replace_yes(run, shop):

@@ -178,7 +178,9 @@ def test_null_means_the_same_as_desired() -> None:
 
 def test_rows_replace_what_is_desired() -> None:
     rows = facts(
-        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]], static=[["a", "b" * 64, 9, "pending"]], storage=[]
+        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]],
+        static=[["a", "b" * 64, 9, "pending", ""]],
+        storage=[],
     )
     found, _ = ledger.parse_ledger(rows, [ONE], {"index.html": HOME}, {"x": HOME})
     assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1),)

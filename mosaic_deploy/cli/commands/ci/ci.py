@@ -15,6 +15,7 @@ from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan, save_plan
+from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import KeyMissing, MosaicError
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ApplyStarted
@@ -72,7 +73,14 @@ def plan(
     try:
         with session, github.group("Plan"):
             planned = deploy.plan(
-                session.api, session.manifest, session.target, deploy.PlanOptions(allow_out_of_order)
+                session.api,
+                session.manifest,
+                session.target,
+                deploy.PlanOptions(
+                    allow_out_of_order,
+                    compare_commit=commit_comparison(session.manifest.root),
+                    on_blocked=lambda rest: screen.plan(rest, final=False),
+                ),
             )
             saved = out or _default_plan_file(github)
             if saved:
@@ -113,8 +121,8 @@ def apply(
 ) -> int:
     """Apply without asking, and report the result.
 
-    PATH is a folder with a mosaic.yaml, a manifest, or a plan saved by `ci plan`. Destructive SQL still needs
-    --allow destructive, and the manifest's policy still applies.
+    PATH is a folder with a mosaic.yaml, a manifest, or a plan saved by `ci plan`. What must be approved still needs
+    --allow, and the manifest's policy still applies. A commit older than the live one is refused.
 
     \b
     Examples:
@@ -141,6 +149,7 @@ def apply(
             saved_plan,
             yes=True,
             allow=allow,
+            refuse_older=True,
             lock_timeout=lock_timeout,
             force_unlock=force_unlock,
         )

@@ -9,6 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.target import TargetOptions
 
 if TYPE_CHECKING:
@@ -67,7 +68,13 @@ def plan(
     screen.address_notice(session.address_notice)
     with session, screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
         chosen = deploy.PlanOptions(
-            allow_out_of_order, Selection(only, excluded), on_progress, parallelism, on_hashed
+            allow_out_of_order,
+            Selection(only, excluded),
+            on_progress,
+            parallelism,
+            on_hashed,
+            compare_commit=commit_comparison(session.manifest.root),
+            on_blocked=lambda rest: screen.plan(rest, final=False),
         )
         planned = deploy.plan(session.api, session.manifest, session.target, chosen)
         if out:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,10 @@ _MUTATION_STATES = {
     "partial": "what was done before it failed is applied and kept",
     "unknown": "it isn't known whether the last step took effect",
 }
+_MAX_LISTED, _FIRST_LISTED = 10, 3
+"""With more problems of one kind, only the first ones are listed and the others are counted."""
+_VARYING = re.compile(r"\b([0-9a-f]{8,}|[0-9a-f-]{36}|[0-9]+)\b")
+"""Request IDs, digests and numbers in messages."""
 _GUTTER = 8
 """Cells before a source line: its number and ` | `."""
 _MAX_SOURCE = 1000
@@ -39,10 +44,14 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
     yield f"{label}: {where}{error.message}"
     if error.location:
         yield from source_lines(error.location, width)
-    for problem in error.problems:
-        yield str(problem)
-        yield from source_lines(problem.location, width)
-        yield from _hint_and_diff_lines(problem)
+    for group in _group_problems(error.problems):
+        shown = group if len(group) <= _MAX_LISTED else group[:_FIRST_LISTED]
+        for problem in shown:
+            yield str(problem)
+            yield from source_lines(problem.location, width)
+            yield from _hint_and_diff_lines(problem)
+        if rest := len(group) - len(shown):
+            yield f"  … and {rest:,} more like these; --output json lists all"
     yield from _database_lines(error)
     if error.mutation_state in _MUTATION_STATES:
         yield f"  state: {_MUTATION_STATES[error.mutation_state]}"
@@ -51,6 +60,18 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
     for action in error.next_actions:
         whose = " (your decision)" if action.needs_person else ""
         yield f"  next: {action.description}{whose}" + (f":  {action.command}" if action.command else "")
+
+
+def _group_problems(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """Problems that differ only in their places, names and numbers together, in order of the first of each group."""
+    groups: dict[tuple[str | None, ...], list[Problem]] = {}
+    for number, problem in enumerate(problems):
+        message = _VARYING.sub("…", problem.message.replace(problem.location.file, "…"))
+        hint = problem.hint and _VARYING.sub("…", problem.hint.replace(problem.location.file, "…"))
+        # A diff is about one file, and has to be seen.
+        key = (problem.code, problem.field, message, hint, str(number) if problem.diff else None)
+        groups.setdefault(key, []).append(problem)
+    return list(groups.values())
 
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:

@@ -9,6 +9,7 @@ import click
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.kind import BY_NAME
@@ -38,7 +39,7 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
             yield f"  {heading}"
             yield from _change_lines(list(changes), width, _destructive_files(plan))
     yield from plan_hazard_lines(plan)
-    if notes := (*plan.notes, *_prune_notes(plan)):
+    if notes := (*plan.notes, *_approval_notes(plan)):
         yield ""
         yield from (note_line(note) for note in notes)
     if not plan.empty or plan.notes:
@@ -79,12 +80,12 @@ def partial_line(plan: Plan) -> str:
     return f"Partial plan: {count_text(len(plan.left_out), 'change')} left out by {options}."
 
 
-def _prune_notes(plan: Plan) -> Iterator[Note]:
-    """The count covers all deletions, as `--allow prune=N` does; at least one of the files is unmanaged."""
-    if count := plan.prune_count:
-        which = "1 file that" if count == 1 else f"{count} files, some of which"
-        message = f"deletes {which} this project didn't deploy; confirm with --allow prune={count}"
-        yield Note("to_prune", message, Severity.WARNING)
+def _approval_notes(plan: Plan) -> Iterator[Note]:
+    """What must be approved, with the option; destroying data is among the hazards."""
+    for approval in plan.approvals:
+        if approval.kind != DESTRUCTIVE:
+            message = f"{approval.effect}; confirm with --allow {approval.allow}"
+            yield Note(f"to_{approval.kind}", message, Severity.WARNING)
 
 
 def _title(plan: Plan) -> str:

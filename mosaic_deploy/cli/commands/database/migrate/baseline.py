@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import options
@@ -21,6 +23,9 @@ _allow_mismatch = click.option(
     is_flag=True,
     help="Record files although the database lacks what they create, or their content differs.",
 )
+
+if TYPE_CHECKING:
+    from mosaic_deploy.deploy import PreparedPlan
 
 
 @click.command()
@@ -53,11 +58,18 @@ def baseline(
     from mosaic_deploy.deploy.history.adopt import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history.read import read_history_context
 
-    with session:
+    def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
-        planned = plan_baseline(session.api, known, wanted, allow_mismatch=allow_mismatch)
+        return plan_baseline(session.api, known, wanted, allow_mismatch=allow_mismatch)
+
+    with session:
         return write_history(
-            screen, session, planned, BASELINE, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
+            screen,
+            session,
+            make_plan,
+            BASELINE,
+            ConsentOptions(yes),
+            LeaseOptions(lock_timeout, force_unlock),
         )
 
 
@@ -91,9 +103,11 @@ def import_history(
     from mosaic_deploy.deploy.history.adopt import IMPORT, plan_import
     from mosaic_deploy.deploy.history.read import read_history_context
 
-    with session:
+    def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
-        planned = plan_import(session.api, known, TOOLS[tool], table, allow_mismatch=allow_mismatch)
+        return plan_import(session.api, known, TOOLS[tool], table, allow_mismatch=allow_mismatch)
+
+    with session:
         return write_history(
-            screen, session, planned, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
+            screen, session, make_plan, IMPORT, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+
+if TYPE_CHECKING:
+    from mosaic_deploy.deploy import PreparedPlan
 
 
 @click.command()
@@ -97,16 +101,19 @@ def repair(
     from mosaic_deploy.deploy.history.read import history_statuses, read_history_context
     from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 
-    with session:
+    def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
+        return plan_repair(session.api, known, request)
+
+    with session:
         if request.empty:
+            known = read_history_context(session.api, session.manifest, session.target)
             problems = [line for line in history_statuses(session.api, known) if line.next_actions]
             screen.repairs(
                 known.project,
                 [replace(line, next_actions=session.scope_actions(line.next_actions)) for line in problems],
             )
             return 0
-        planned = plan_repair(session.api, known, request)
         return write_history(
-            screen, session, planned, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
+            screen, session, make_plan, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )

@@ -19,7 +19,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy import ApplyOptions
+    from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
     from mosaic_deploy.model.event import Event
 
 _QUESTION = "Roll back these migrations?"
@@ -70,14 +70,16 @@ def rollback(
     from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
 
     with session:
-        known = read_history_context(session.api, session.manifest, session.target)
-        planned = plan_rollback(session.api, known, to=after, steps=steps or 1)
 
-        def write(wanted: ApplyOptions) -> Generator[Event, None, None]:
+        def make_plan() -> PreparedPlan:
+            known = read_history_context(session.api, session.manifest, session.target)
+            return plan_rollback(session.api, known, to=after, steps=steps or 1)
+
+        def write(planned: PreparedPlan, wanted: ApplyOptions) -> Generator[Event, None, None]:
             return roll_back(session.api, planned, wanted)
 
         nothing_to_do = f"{_NOTHING_TO_ROLL_BACK}{f' after {to}' if to else ''}."
         consent = ConsentOptions(yes, allow, _QUESTION, _DESTRUCTIVE_QUESTION, nothing_to_do)
         return write_with_consent(
-            screen, session, planned, write, consent, LeaseOptions(lock_timeout, force_unlock)
+            screen, session, make_plan, write, consent, LeaseOptions(lock_timeout, force_unlock)
         )

@@ -14,7 +14,11 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import require_plan_confirmation
+from mosaic_deploy.cli.terminal.consent import (
+    SettingsFiles,
+    refuse_changed_plan,
+    require_plan_confirmation,
+)
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
@@ -57,47 +61,54 @@ class ConsentOptions:
 def write_history(
     screen: Screen,
     session: Session,
-    planned: PreparedPlan,
+    make_plan: Callable[[], PreparedPlan],
     name: str,
     consent: ConsentOptions,
     lease: LeaseOptions,
 ) -> int:
-    """Shows the plan, asks, and writes its history rows. Returns the exit code."""
+    """Makes the plan, shows it, asks, and writes its history rows. Returns the exit code."""
     from mosaic_deploy.deploy.history.amend import apply_history_changes
 
-    def write(options: ApplyOptions) -> Generator[Event, None, None]:
+    def write(planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
         return apply_history_changes(session.api, planned, options, name)
 
-    return write_with_consent(screen, session, planned, write, consent, lease)
+    return write_with_consent(screen, session, make_plan, write, consent, lease)
 
 
 def write_with_consent(
     screen: Screen,
     session: Session,
-    planned: PreparedPlan,
-    write: Callable[[ApplyOptions], Generator[Event, None, None]],
+    make_plan: Callable[[], PreparedPlan],
+    write: Callable[[PreparedPlan, ApplyOptions], Generator[Event, None, None]],
     consent: ConsentOptions,
     lease: LeaseOptions,
 ) -> int:
-    """Shows the plan, asks as `apply` does, and writes. Returns the exit code.
+    """Makes the plan, shows it, asks as `apply` does, and writes. Returns the exit code.
 
-    Raises PolicyDenied, DestructiveUnconfirmed, ConfirmationRequired, Declined.
+    Raises PolicyDenied, DestructiveUnconfirmed, ConfirmationRequired, Declined, and PlanStale if something changed
+    while the question was open.
     """
+    settings = SettingsFiles(session.manifest.file)
+    planned = make_plan()
     plan = planned.plan
     if plan.empty:
         screen.nothing_to_do(plan, consent.nothing_to_do)
         return 0
     screen.plan(plan, final=False)
-    require_plan_confirmation(
+    asked = require_plan_confirmation(
         plan,
         yes=consent.yes,
         allow=consent.allow,
         command=command_line(),
         question=consent.question,
-        destructive_question=consent.destructive_question,
+        approval_question=consent.destructive_question,
         needs_person=True,
     )
-    return screen.apply(plan, session.complete_events(write(lease.apply_options())))
+    if asked:
+        settings.refuse_changed()
+        planned = make_plan()
+        refuse_changed_plan(plan, planned.plan)
+    return screen.apply(planned.plan, session.complete_events(write(planned, lease.apply_options())))
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)

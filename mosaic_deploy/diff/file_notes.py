@@ -1,0 +1,72 @@
+"""A plan's notes about live files that it leaves, records or takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from mosaic_deploy.diff.objects import ObjectDiff
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.snapshot import Object, ObjectState
+
+_MAX_NAMES = 3
+_MAX_ADDRESSES = 100
+"""Addresses in a note; its message has the full count."""
+
+Objects = tuple[Object, ...]
+
+
+def file_notes(kind: str, diff: ObjectDiff, cannot_delete: Collection[str]) -> Iterator[Note]:
+    """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`."""
+    if diff.kept:
+        # Files already recorded as kept need no warning.
+        newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
+        severity = Severity.WARNING if newly_kept else Severity.INFO
+        yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
+    if diff.unmanaged:
+        message = f"{_count_text(diff.unmanaged, 'unmanaged live file')}, kept: {_names_text(diff.unmanaged)}"
+        yield _note(f"{kind}_unmanaged", message, diff.unmanaged)
+    if diff.adopted:
+        it = "it" if len(diff.adopted) == 1 else "them"
+        message = (
+            f"{_count_text(diff.adopted, 'live file')} not deployed by this project, but equal to the folder's "
+            f"({_names_text(diff.adopted)}); apply records {it} without an upload"
+        )
+        yield _note(f"{kind}_adopted", message, diff.adopted)
+    if diff.taken_over:
+        message = (
+            f"takes over {_count_text(diff.taken_over, 'file')} that {_manifests_text(diff.taken_over)} deployed: "
+            f"{_names_text(diff.taken_over)}"
+        )
+        yield _note(f"{kind}_taken_over", message, diff.taken_over, Severity.WARNING)
+    if diff.foreign:
+        message = (
+            f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign)}, kept: "
+            f"{_names_text(diff.foreign)}"
+        )
+        yield _note(f"{kind}_foreign", message, diff.foreign)
+
+
+def _kept_text(kind: str, kept: Objects, cannot_delete: bool) -> str:
+    stay, them = ("stays", "it") if len(kept) == 1 else ("stay", "them")
+    remedy = f"set {kind}.prune: true to delete {them}"
+    if cannot_delete:
+        remedy = f"the platform's API offers no way to delete {them}"
+    return f"{_count_text(kept, 'file')} no longer in the folder {stay} live ({_names_text(kept)}); {remedy}"
+
+
+def _note(code: str, message: str, objects: Objects, severity: Severity = Severity.INFO) -> Note:
+    kind = code.partition("_")[0]
+    return Note(code, message, severity, tuple(f"{kind}:{o.path}" for o in objects[:_MAX_ADDRESSES]))
+
+
+def _names_text(objects: Objects) -> str:
+    names = [o.path if o.path.isprintable() else ascii(o.path) for o in objects[:_MAX_NAMES]]
+    return ", ".join([*names, *(["…"] if len(objects) > _MAX_NAMES else [])])
+
+
+def _manifests_text(objects: Objects) -> str:
+    return ", ".join(sorted({o.manifest for o in objects}))
+
+
+def _count_text(objects: Objects, noun: str) -> str:
+    return f"1 {noun}" if len(objects) == 1 else f"{len(objects)} {noun}s"

@@ -1,0 +1,146 @@
+"""What in a plan must be approved: by a person, or with an `--allow` of exactly that value."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.errors import Location, Problem
+from mosaic_deploy.model.change import (
+    Change,
+    Delete,
+    DeleteStatic,
+    DeleteStorageFile,
+    Put,
+    PutStatic,
+    PutStorageFile,
+    SetAuth,
+)
+from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.quantities import count_text
+
+DESTRUCTIVE, PRUNE, OVERWRITE = "destructive", "prune", "overwrite"
+"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
+_FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
+    (PutStatic, DeleteStatic, "static file"),
+    (PutStorageFile, DeleteStorageFile, "storage file"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One kind of harm that a plan does. `allow` is the value of `--allow` that approves it.
+
+    `effect` says what the plan does: `deletes 4 files: all static files that were live`.
+    """
+
+    kind: str
+    allow: str
+    effect: str
+    problems: tuple[Problem, ...] = ()
+
+
+def required_approvals(
+    changes: Sequence[Change], to_confirm: Sequence[Hazard], live_counts: Mapping[str, int]
+) -> tuple[Approval, ...]:
+    """The approvals that a plan needs. `live_counts` are the files, by kind of change, that its manifest controls live."""
+    return (*_overwriting(changes), *_pruning(changes, live_counts), *_destroying(to_confirm))
+
+
+def unapproved(approvals: Sequence[Approval], allow: Collection[str]) -> tuple[Approval, ...]:
+    """The approvals that `allow`, the values of `--allow`, doesn't give."""
+    return tuple(approval for approval in approvals if approval.allow not in allow)
+
+
+def overwrite_count(changes: Sequence[Change]) -> int:
+    return sum(
+        1
+        for change in changes
+        if isinstance(change, PutStatic | PutStorageFile | SetAuth) and change.overwrites
+    )
+
+
+def prune_count(changes: Sequence[Change], live_counts: Mapping[str, int]) -> int:
+    """The number of deletions if they must be approved, else 0."""
+    deletes = [change for change in changes if isinstance(change, Delete)]
+    return len(deletes) if any(_prune_reasons(changes, deletes, live_counts)) else 0
+
+
+def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:
+    found = [
+        change
+        for change in changes
+        if isinstance(change, PutStatic | PutStorageFile | SetAuth) and change.overwrites
+    ]
+    if not found:
+        return
+    files = sum(not isinstance(change, SetAuth) for change in found)
+    what = [
+        *([f"{count_text(files, 'live file')} that this project didn't deploy"] if files else []),
+        *(["auth settings that this project didn't deploy"] if files < len(found) else []),
+    ]
+    problems = tuple(
+        Problem(change.reason, Location(change.address if isinstance(change, SetAuth) else change.path))
+        for change in found
+    )
+    yield Approval(OVERWRITE, f"{OVERWRITE}={len(found)}", f"overwrites {' and '.join(what)}", problems)
+
+
+def _pruning(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
+    deletes = [change for change in changes if isinstance(change, Delete)]
+    if reasons := list(_prune_reasons(changes, deletes, live_counts)):
+        effect = f"deletes {count_text(len(deletes), 'file')}: {'; '.join(reasons)}"
+        yield Approval(PRUNE, f"{PRUNE}={len(deletes)}", effect)
+
+
+def _prune_reasons(
+    changes: Sequence[Change], deletes: Sequence[Delete], live_counts: Mapping[str, int]
+) -> Iterator[str]:
+    for put_kind, delete_kind, noun in _FILE_KINDS:
+        paths = [change.path for change in deletes if isinstance(change, delete_kind)]
+        total = live_counts.get(delete_kind.kind, 0)
+        added = [change.path for change in changes if isinstance(change, put_kind)]
+        if paths and len(paths) >= total:
+            yield f"all {noun}s that were live"
+        elif 2 * (len(paths) - _replaced_count(paths, added)) > total:
+            yield f"{len(paths)} of the {total} live {noun}s"
+    if unmanaged := sum(change.unmanaged for change in deletes):
+        yield f"{unmanaged} not deployed by this project"
+
+
+_DIGEST = re.compile(r"(?=[^.]*[0-9])[A-Za-z0-9_-]{8,}|(?=[^.]*[a-z])(?=[^.]*[A-Z])[A-Za-z0-9_-]{8,}")
+"""A part of a name that looks like a digest of the content: `BfKCHzrZ` in `index-BfKCHzrZ.js`."""
+
+
+def _replaced_count(deleted: Sequence[str], added: Sequence[str]) -> int:
+    """How many deleted files a build has replaced by files with another digest in their names.
+
+    Counted per top folder and ending, because builds also rename the folders in between.
+    """
+    before, after = (Counter(filter(None, map(_build_group, paths))) for paths in (deleted, added))
+    return sum((before & after).values())
+
+
+def _build_group(path: str) -> tuple[str, str] | None:
+    """The top folder and ending of a file whose name or folder has a digest; None for other files."""
+    folder, _, _ = path.partition("/")
+    stem, dot, ending = path.rpartition(".")
+    parts = re.split(r"[/.]", stem)
+    if not dot or not any(_is_digest(part) for part in parts):
+        return None
+    return (folder if "/" in path else "", ending)
+
+
+def _is_digest(part: str) -> bool:
+    """Whether the part, or what follows its last hyphens, looks like a digest."""
+    words = part.split("-")
+    return any(_DIGEST.fullmatch("-".join(words[first:])) for first in range(len(words)))
+
+
+def _destroying(to_confirm: Sequence[Hazard]) -> Iterator[Approval]:
+    if to_confirm:
+        more = f", and {len(to_confirm) - 1} more" if len(to_confirm) > 1 else ""
+        problems = tuple(Problem(hazard.message, hazard.location) for hazard in to_confirm)
+        yield Approval(DESTRUCTIVE, DESTRUCTIVE, f"destroys data ({to_confirm[0].message}{more})", problems)

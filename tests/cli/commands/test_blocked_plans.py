@@ -1,0 +1,81 @@
+"""An error of the migrations doesn't hide the rest of the plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def edited(run, folder: Path) -> Path:
+    """An edited migration, a changed page, a new page, and a pending migration."""
+    (folder / "public/old.html").write_text("old")
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    (folder / "sql/2_u.sql").write_text("create table u (id int);\ndrop table t;\n")
+    (folder / "public/index.html").write_text("changed")
+    (folder / "public/new.html").write_text("new")
+    (folder / "public/old.html").unlink()
+    return folder
+
+
+def changes(document: dict) -> set[str]:
+    return {change["address"] for change in document["changes"]}
+
+
+ALL = {"migration:2_u.sql", "static:index.html", "static:new.html"}
+
+
+def test_a_plan_shows_everything_beside_a_divergence(run, edited: Path) -> None:
+    shown = run("plan", "--local", "--verify")
+    assert shown.returncode == 1
+    assert "error[migration_diverged]" in shown.stderr
+    for text in (
+        "2_u.sql",
+        "index.html",
+        "new.html",
+        "old.html",
+        "drops table t",
+        "this is the rest of the plan",
+    ):
+        assert text in shown.stdout
+    document = json.loads(run("plan", "--local", "-o", "json").stdout)
+    assert document["error"]["code"] == "migration_diverged"
+    assert changes(document["plan"]) == ALL
+    assert [note["code"] for note in document["plan"]["notes"]] == ["plan_blocked", "static_kept"]
+
+
+@pytest.mark.parametrize("words", [("ci", "plan"), ("apply", "--yes"), ("ci", "apply")])
+def test_other_commands_show_it_too_and_apply_nothing(run, edited: Path, words) -> None:
+    shown = run(*words, "--local")
+    assert shown.returncode == 1
+    assert "new.html" in shown.stdout
+    assert "error[migration_diverged]" in shown.stderr
+    assert json.loads(run("status", "--local", "-o", "json").stdout)["static"]["files"] == 2
+
+
+@pytest.mark.parametrize("kind", ["missing", "order", "syntax"])
+def test_other_errors_of_migrations(run, folder: Path, kind: str) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "public/new.html").write_text("new")
+    code = "migration_diverged"
+    if kind == "missing":
+        (folder / "sql/1_t.sql").unlink()
+    elif kind == "order":
+        (folder / "sql/0_first.sql").write_text("create table zero (id int);")
+    else:
+        (folder / "sql/2_u.sql").write_text("create tabel u (id int);")
+        code = "migration_invalid"
+    document = json.loads(run("plan", "--local", "-o", "json").stdout)
+    assert document["error"]["code"] == code
+    assert "static:new.html" in changes(document["plan"])
+
+
+def test_a_second_error_is_reported_with_the_first(run, edited: Path) -> None:
+    with (edited / "mosaic.yaml").open("a") as manifest:
+        manifest.write("policy:\n  protected_tables: [t]\n")
+    shown = run("plan", "--local")
+    assert "Policy: this plan will be refused" in shown.stdout
+    assert "error[migration_diverged]" in shown.stderr

@@ -1,0 +1,84 @@
+"""Which deletions must be approved: all files, most of them, or others' files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from mosaic_deploy.diff.plan import PlanRules, make_plan
+from mosaic_deploy.model.approval import Approval, unapproved
+from mosaic_deploy.model.snapshot import Object, Project, Snapshot
+
+PROJECT = Project("pod-1", "app", "https://pod-1.example")
+VITE = ["index.html", "assets/index-BfKCHzrZ.js", "assets/index-DiwrgTda.css", "assets/logo-B7a2d0f1.svg"]
+VITE_AGAIN = [
+    "index.html",
+    "assets/index-C9x_Fa2p.js",
+    "assets/index-Qm3nPp8k.css",
+    "assets/logo-Zk81mfa0.svg",
+]
+NEXT = [
+    "index.html",
+    "_next/static/Tf3kPq9sLm2xV8b/_buildManifest.js",
+    "_next/static/chunks/main-8e0d62a10cfa9b1d.js",
+]
+NEXT_AGAIN = [
+    "index.html", "_next/static/Zp4mQr1tKn8yW2c/_buildManifest.js", "_next/static/chunks/main-1f9a02bb8d61e77c.js",
+]  # fmt: skip
+SITE = ["index.html", "about.html", "contact.html", "style.css"]
+
+
+def objects(names: Sequence[str]) -> dict[str, Object]:
+    return {name: Object(name, "a" * 64, 5) for name in names}
+
+
+def approvals(
+    before: Sequence[str], after: Sequence[str], kind: str = "static", **rules: object
+) -> tuple[Approval, ...]:
+    chosen = PlanRules(prune_static=True, prune_storage=True, **rules)  # type: ignore[arg-type]
+    sides = [Snapshot(PROJECT, **{kind: objects(names)}) for names in (after, before)]
+    return make_plan(*sides, chosen).approvals
+
+
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize(
+    ("before", "after", "allow"),
+    [
+        (SITE, [], "prune=4"),
+        (["index.html"], [], "prune=1"),
+        (SITE, ["other.html"], "prune=4"),
+        (SITE, ["index.html"], "prune=3"),
+        (SITE, ["index.html", "pricing.html", "news.html", "main.css"], "prune=3"),
+        (["index.html"], ["home.html"], "prune=1"),
+        (SITE, ["index.html", "about.html"], None),
+        (SITE, SITE[:3], None),
+        (SITE, [*SITE, "new.html"], None),
+        (VITE, VITE_AGAIN, None),
+        (NEXT, NEXT_AGAIN, None),
+        (VITE, ["index.html"], "prune=3"),
+        (VITE, [], "prune=4"),
+        (VITE, ["index.html", "assets/app.js", "assets/app.css", "assets/logo.svg"], "prune=3"),
+    ],
+)  # fmt: skip
+def test_deleting_all_or_most_files_must_be_approved(
+    kind: str, before: list[str], after: list[str], allow: str | None
+) -> None:
+    assert [approval.allow for approval in approvals(before, after, kind)] == ([allow] if allow else [])
+
+
+def test_a_generated_file_does_not_make_a_site() -> None:
+    generated = {"generated": frozenset({"mosaic-auth.json"})}
+    [approval] = approvals(["index.html", "mosaic-auth.json"], ["mosaic-auth.json"], **generated)
+    assert approval.effect == "deletes 1 file: all static files that were live"
+
+
+def test_the_effect_names_what_is_deleted() -> None:
+    [approval] = approvals(SITE, ["index.html"])
+    assert approval.effect == "deletes 3 files: 3 of the 4 live static files"
+
+
+def test_only_the_exact_number_approves() -> None:
+    needed = approvals(SITE, [])
+    assert unapproved(needed, ("prune=3", "destructive", "overwrite=4")) == needed
+    assert unapproved(needed, ("prune=4",)) == ()
