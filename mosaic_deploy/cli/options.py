@@ -209,10 +209,10 @@ class _AllowType(click.ParamType[str]):
         return self.fail(f"{value!r} isn't valid; use destructive, or prune=N such as prune=37", param, ctx)
 
 
-def verify(command: F) -> F:
-    """`--verify`."""
+def compare_bytes(command: F) -> F:
+    """`--compare-bytes`."""
     return click.option(
-        "--verify",
+        "--compare-bytes",
         is_flag=True,
         help="Download every live file and compare the bytes; finds edits that kept the size.",
     )(command)

@@ -50,8 +50,8 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     Raises SourceError, MigrationError, ApiError, ProjectAmbiguous, ProjectNotFound.
     """
     desired, live = read_desired_and_live(api, manifest, target, options)
-    if options.verify is not None:
-        live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.verify)
+    if options.compare_bytes is not None:
+        live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
     return compare(api, desired, live, options)
 
 

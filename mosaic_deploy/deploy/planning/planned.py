@@ -36,7 +36,7 @@ class PlanOptions:
 
     allow_out_of_order: bool = False
     selection: Selection = ALL
-    verify: Progress | None = None
+    compare_bytes: Progress | None = None
     """If given, live files are fetched and compared, and it is called with the progress. Otherwise recorded digests and
     listed sizes are compared."""
     parallelism: int = DEFAULT_PARALLELISM
