@@ -70,8 +70,10 @@ from mosaic_deploy.errors.deploy import (
     WatchFailed,
 )
 from mosaic_deploy.errors.project import (
+    ChecksNotConfigured,
     DraftFailed,
     DraftMissing,
+    EnvironmentRequired,
     FileExists,
     HistoryImportRefused,
     IgnoreFileInvalid,
@@ -100,6 +102,7 @@ __all__ = [
     "ApiErrorFields",
     "ApiUrlInvalid",
     "BackupInvalid",
+    "ChecksNotConfigured",
     "ConfirmationRequired",
     "Declined",
     "DestructiveUnconfirmed",
@@ -107,6 +110,7 @@ __all__ = [
     "DraftFailed",
     "DraftMissing",
     "EmailNotSent",
+    "EnvironmentRequired",
     "ErrorFields",
     "FileExists",
     "Forbidden",

@@ -13,7 +13,13 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_migrations,
 )
 from mosaic_deploy.deploy.planning.hazards import find_hazards
-from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
+from mosaic_deploy.deploy.planning.planned import (
+    DEFAULTS,
+    PlanOptions,
+    PreparedPlan,
+    Target,
+    checks_changed,
+)
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
@@ -83,7 +89,8 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     rules = _rules(api, desired.manifest, complete, live)
     rules = replace(rules, allow_out_of_order=options.allow_out_of_order)
     try:
-        new_plan = make_plan(complete, live.snapshot, rules, (*desired.notes, *_unit_notes(pending)))
+        notes = (*desired.notes, *_unit_notes(pending), *_check_notes(desired.manifest, live))
+        new_plan = make_plan(complete, live.snapshot, rules, notes)
     except MigrationDiverged as error:
         raise divergence.explain_divergence(error, api, desired, complete, live) from None
     single_transaction = bool(desired.manifest.database and desired.manifest.database.single_transaction)
@@ -204,6 +211,12 @@ def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         if p.units and p.units[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
+
+
+def _check_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
+    if live.ledger_facts.get("last") and checks_changed(manifest, live):
+        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
+        yield Note("checks_changed", message, Severity.INFO)
 
 
 def _split_reasons(parsed: ParsedFile) -> str:

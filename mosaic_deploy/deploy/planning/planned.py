@@ -12,6 +12,7 @@ from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -48,6 +49,11 @@ class PlanOptions:
 
 
 DEFAULTS = PlanOptions()
+
+
+def checks_changed(manifest: Manifest, live: LiveState) -> bool:
+    """Whether the manifest has checks, and they aren't those that passed last."""
+    return bool(manifest.verify) and live.ledger_facts.get("checks") != manifest.verify.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,15 @@ class PreparedPlan:
 
     @property
     def checks_pending(self) -> bool:
-        """Whether the last deploy didn't complete its checks: then they run also without changes."""
+        """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
         last = self.live.ledger_facts.get("last")
-        return bool(self.desired.manifest.verify and last and last.get("status") not in _SUCCESS_STATUSES)
+        incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
+        return bool(self.desired.manifest.verify) and (incomplete or self.checks_changed)
+
+    @property
+    def checks_changed(self) -> bool:
+        """Whether the checks aren't those that passed last."""
+        return checks_changed(self.desired.manifest, self.live)
 
     @property
     def has_work(self) -> bool:

@@ -7,7 +7,7 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -34,7 +34,7 @@ from mosaic_deploy.live.api.retries import (
     should_retry,
     with_retry_hint,
 )
-from mosaic_deploy.live.api.transport import FetchedDigest, Transport, is_loopback
+from mosaic_deploy.live.api.transport import FetchedDigest, Sent, Transport, is_loopback
 
 BASE_DATABASE = "base"
 """The project's real database, even while apps use a draft's clone."""
@@ -154,21 +154,21 @@ class Api:
                 )
             raise refused
 
-    def post_embedded(self, place: str, body: object) -> Any:
+    def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""
         headers = {"X-API-Key": self._key.reveal()}
         url = f"{self.url}{place}"
-        response = self._transport.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
+        response = self._transport.request(method, url, timeout=self._sql_timeout, headers=headers, json=body)
         if response.status_code >= 300:
-            raise error_from_response(self._key.redact(response), "draft")
+            raise error_from_response(self._key.redact(response), name)
         return parse_body(response)
 
     def pause(self, seconds: float) -> None:
         self._sleep(seconds)
 
-    def fetch(self, url: str) -> httpx.Response:
-        """GETs a page of the project's site like a visitor: without the key, without following redirects."""
-        return self._transport.request("GET", url, timeout=self._timeout)
+    def fetch(self, url: str, method: str = "GET", **sent: Unpack[Sent]) -> httpx.Response:
+        """Requests a page of the project's site like a visitor: without the key, without following redirects."""
+        return self._transport.request(method, url, timeout=self._timeout, **sent)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of the content at `url`, fetched like `fetch`, with retries."""

@@ -34,6 +34,15 @@ def send_magic_link(api: Api, project: str, email: str, redirect_url: str) -> st
     return str(payload.get("message") or "") if isinstance(payload, Mapping) else ""
 
 
+def read_embedded_emails(api: Api) -> list[dict[str, Any]]:
+    """The emails in the embedded platform's inbox, newest first: `id`, `project_id`, `to`, `link`. Raises ApiError."""
+    payload = api.call_embedded("inbox", "GET", "/inbox.json")
+    emails = payload.get("emails") if isinstance(payload, Mapping) else None
+    if not isinstance(emails, list):
+        raise ResponseInvalid("the platform's inbox has no emails field")
+    return emails
+
+
 def read_storage_files(api: Api, project: str) -> tuple[dict[str, tuple[int | None, str]], dict[str, Any]]:
     """Filename → (bytes, URL), and the platform's `usage`: `used` and `limit` as text, `percent`."""
     payload = api.call(endpoints.LIST_STORAGE, project=project)

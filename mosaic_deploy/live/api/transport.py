@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypedDict
 from urllib.request import getproxies
 
 import httpx
@@ -53,6 +54,13 @@ class FetchedDigest:
     size: int
     etag: str = ""
     location: str = ""
+
+
+class Sent(TypedDict, total=False):
+    """What a request sends besides its method and URL."""
+
+    headers: Mapping[str, str]
+    content: bytes | None
 
 
 class Transport:

@@ -15,6 +15,8 @@ from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
 STATIC, STORAGE = "static", "storage"
+CHECKS_SETTING = "verify"
+"""The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 
@@ -67,6 +69,7 @@ def ledger_query(digests: Mapping[str, str]) -> str:
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
+        "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY started_at DESC LIMIT 1)",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",

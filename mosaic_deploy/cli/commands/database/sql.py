@@ -52,7 +52,7 @@ def sql(
     from mosaic_deploy.live.database.read_only import run_read_only
 
     read_query = prepare_read_only_query(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
-    session = target_options.open()
+    session = target_options.open("project_only")
     with session:
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.

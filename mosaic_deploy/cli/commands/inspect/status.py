@@ -31,7 +31,7 @@ def status(screen: Screen, target_options: TargetOptions) -> None:
       mosaic-deploy status
       mosaic-deploy status --env staging -o json
     """
-    session = target_options.open()
+    session = target_options.open("if_there")
     from mosaic_deploy import deploy
 
     screen.address_notice(session.address_notice)
