@@ -102,10 +102,15 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
 
     def plan() -> PreparedPlan:
         compare_bytes = saved_plan.compare_bytes if saved_plan else deploy_options.compare_bytes
-        with screen.hash_progress() as on_hashed, screen.compare_progress(wanted=compare_bytes) as on_progress:
+        with (
+            screen.hash_progress() as on_hashed,
+            screen.compare_progress(wanted=compare_bytes) as on_progress,
+        ):
             options = saved_plan.plan_options() if saved_plan else deploy_options.plan_options
             parallelism = deploy_options.plan_options.parallelism
-            options = replace(options, compare_bytes=on_progress, parallelism=parallelism, on_hashed=on_hashed)
+            options = replace(
+                options, compare_bytes=on_progress, parallelism=parallelism, on_hashed=on_hashed
+            )
             return deploy.plan(session.api, session.manifest, session.target, options)
 
     wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())

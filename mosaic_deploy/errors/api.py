@@ -175,6 +175,18 @@ class ApiUrlInvalid(ApiError):
     code = "api_url_invalid"
 
 
+class ProxyInvalid(ApiError):
+    """A proxy in the environment (HTTPS_PROXY, ALL_PROXY, …) can't be used. Nothing was sent."""
+
+    code = "proxy_invalid"
+
+
+class CertificatesInvalid(ApiError):
+    """A TLS certificate isn't trusted, or SSL_CERT_FILE can't be read. Nothing was sent."""
+
+    code = "certificates_invalid"
+
+
 class SqlInvalid(MosaicError):
     """The SQL has a syntax error. Nothing was sent."""
 

@@ -34,7 +34,12 @@ def read_project_manifest(
             return Manifest(Path(path) / MANIFEST_NAMES[0])
         if use != "required":
             error.hint = "run this in a folder with a mosaic.yaml, or pass --project ID"
-            error.next_actions = (NextAction("list the project IDs", with_options("mosaic-deploy projects list", *(["--local"] if local else []))),)
+            error.next_actions = (
+                NextAction(
+                    "list the project IDs",
+                    with_options("mosaic-deploy projects list", *(["--local"] if local else [])),
+                ),
+            )
         raise
     except ManifestInvalid:
         if has_id and use == "project_only" and environment is None:

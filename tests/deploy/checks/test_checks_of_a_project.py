@@ -42,7 +42,10 @@ def project_id(platform) -> str:
         (SqlCheck("SELECT 1 WHERE false"), "failed: no rows, expected at least one"),
         (SqlCheck("SELECT 1 WHERE false", rows=0), "passed: 0 rows"),
         (SqlCheck("SELECT generate_series(1, 3)", rows=2), "failed: 3 rows, expected 2"),
-        (SqlCheck("SELECT generate_series(1, 5000)", rows=1000), "failed: more than 1000 rows, expected 1000"),
+        (
+            SqlCheck("SELECT generate_series(1, 5000)", rows=1000),
+            "failed: more than 1000 rows, expected 1000",
+        ),
         (value("SELECT count(*), 9 FROM pg_class WHERE false", 0), "passed: 0"),
         (value("SELECT 1.50::numeric", 1.5), 'passed: "1.50"'),
         (value("SELECT 10000000000000000000000.5::numeric", 1), None),

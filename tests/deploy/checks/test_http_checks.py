@@ -43,9 +43,7 @@ class _Page(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        self.server.requests.append(
-            (self.command, self.path, dict(self.headers), self.rfile.read(length))
-        )
+        self.server.requests.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
         threading.Event().wait(self.server.pause)
         self.server.late -= 1
         status = 404 if self.server.late >= 0 else 308 if self.path == "/moved" else 200
@@ -104,7 +102,7 @@ def message(site: _Site, **check: Any) -> str:
             "the response has no header X-None",
         ),
         ({"json": {"items[0].name": "Ada", "$.n": 1, "yes": True, "none": None}}, "passed: 200"),
-        ({"json": {"items[0].name": "Bob"}}, "failed: items[0].name is \"Ada\", expected \"Bob\""),
+        ({"json": {"items[0].name": "Bob"}}, 'failed: items[0].name is "Ada", expected "Bob"'),
         ({"json": {"n": True}}, "failed: n is 1, expected true"),
         ({"json": {"yes": 1}}, "failed: yes is true, expected 1"),
         ({"json": {"text": 1}}, 'failed: text is "1", expected 1'),

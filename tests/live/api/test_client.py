@@ -697,16 +697,6 @@ def test_loopback(url: str, local: bool) -> None:
     assert is_loopback(url) is local
 
 
-@pytest.mark.parametrize("loopback", [True, False])
-def test_this_machine_is_requested_without_a_proxy(loopback: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    wire = Transport(loopback=loopback)
-    try:
-        assert (wire._proxy_client is None) is loopback
-    finally:
-        wire.close()
-
-
 @pytest.mark.parametrize("name", ["a b.png", "é/🎉.png", "50%.png", "a?b#c.png", "{id}.png"])
 def test_file_names_in_paths(name: str) -> None:
     platform = Platform(answer())

@@ -67,7 +67,11 @@ def plan(
     from mosaic_deploy.diff.selection import Selection
 
     screen.address_notice(session.address_notice)
-    with session, screen.hash_progress() as on_hashed, screen.compare_progress(wanted=compare_bytes) as on_progress:
+    with (
+        session,
+        screen.hash_progress() as on_hashed,
+        screen.compare_progress(wanted=compare_bytes) as on_progress,
+    ):
         chosen = deploy.PlanOptions(
             allow_out_of_order, Selection(only, excluded), on_progress, parallelism, on_hashed
         )
