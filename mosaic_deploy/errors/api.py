@@ -31,6 +31,8 @@ class ApiError(MosaicError):
         self.status = status
         self.request_id = request_id
         self.operation = operation
+        self.retry_after = 0.0
+        """Seconds that the platform asks to wait, 0 if it didn't say."""
 
 
 class Unauthorized(ApiError):
@@ -43,6 +45,12 @@ class Forbidden(ApiError):
     """The API key doesn't allow this (HTTP 403)."""
 
     code = "forbidden"
+
+
+class RequestBlocked(ApiError):
+    """A firewall or proxy in front of the API refused a request: its answer is a web page, not the API's."""
+
+    code = "request_blocked"
 
 
 class NotFound(ApiError):

@@ -103,7 +103,7 @@ def read_valid_desired(
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
-        sum(files.ignored for files in read.values()),
+        sum(len(files.ignored) for files in read.values()),
     )
 
 

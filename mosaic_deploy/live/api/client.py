@@ -18,6 +18,7 @@ from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import (
     ObjectHook,
+    as_rate_limited,
     error_from_response,
     is_failure,
     is_platform_error,
@@ -30,7 +31,6 @@ from mosaic_deploy.live.api.retries import (
     MAX_RETRY_AFTER,
     backoff,
     is_rate_limited,
-    retry_after,
     should_retry,
     with_retry_hint,
 )
@@ -146,12 +146,7 @@ class Api:
             refused = error_from_response(response, "upload to storage")
             if is_rate_limited(response):
                 # Also for 503: a file that has to wait hasn't failed.
-                raise errors.RateLimited(
-                    refused.message,
-                    status=refused.status,
-                    request_id=refused.request_id,
-                    operation=refused.operation,
-                )
+                raise as_rate_limited(refused)
             raise refused
 
     def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
@@ -260,7 +255,7 @@ class Api:
                 if exhausted or (lost and not operation.idempotent):
                     raise with_retry_hint(error, operation) from None
             else:
-                requested = retry_after(response)
+                requested = responses.retry_after(response.headers)
                 wait = max(wait, requested)
                 must_wait = operation.rate_limited and is_rate_limited(response)
                 exhausted = waited + wait > MAX_RATE_LIMIT_WAIT if must_wait else attempt >= MAX_ATTEMPTS
@@ -281,7 +276,9 @@ class Api:
 
     def _report_to_rate_limiter(self, response: httpx.Response, began: float) -> None:
         if is_rate_limited(response):
-            self.rate_limiter.record_rate_limited(began, min(MAX_RETRY_AFTER, retry_after(response)))
+            # A longer wait fails the run, so nothing waits for it.
+            wait = responses.retry_after(response.headers)
+            self.rate_limiter.record_rate_limited(began, wait if wait <= MAX_RETRY_AFTER else 0.0)
         else:
             self.rate_limiter.record_success()
 

@@ -17,7 +17,7 @@ from mosaic_deploy.live.api import discovery, endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER
-from mosaic_deploy.live.api.transport import Transport, is_loopback, loopback_target, translate_error
+from mosaic_deploy.live.api.transport import is_loopback, loopback_target, translate_error
 
 KEY = "mk_9f8e7d6c5b4a"
 URL = "https://api.example"
