@@ -37,7 +37,7 @@ _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
 _BLOCKED = frozenset({403, 405, 406, 451})
 _BLOCKED_HINT = (
-    "running it again won't help: ask whoever runs the network or the platform's firewall, or change or exclude the "
+    "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
 )
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})

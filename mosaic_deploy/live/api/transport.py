@@ -246,20 +246,8 @@ def translate_error(
     host = httpx.URL(url).netloc.decode()
     if distrusted := certificate_error(error, httpx.URL(url).host):
         return distrusted
-    if proxy is not None and isinstance(error, _UNREACHABLE_ERRORS):
-        return _proxy_failed(error, host, proxy)
-    if isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout):
-        return errors.Unreachable(
-            f"can't connect to {host}: timed out", hint="check the network and MOSAIC_API_URL"
-        )
-    if _is_unknown_host(error):
-        return errors.Unreachable(
-            f"can't find the host {httpx.URL(url).host}", hint="check the network and MOSAIC_API_URL"
-        )
     if isinstance(error, _UNREACHABLE_ERRORS):
-        return errors.Unreachable(
-            f"can't connect to {host}: {error}", hint="check the network and MOSAIC_API_URL"
-        )
+        return _proxy_failed(error, host, proxy) if proxy else _host_failed(error, url)
     if isinstance(error, _RESPONSE_LOST_ERRORS):
         return errors.ResponseLost(
             f"no response from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
@@ -267,18 +255,27 @@ def translate_error(
     return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
 
 
+def _host_failed(error: httpx.HTTPError, url: str) -> errors.Unreachable:
+    target = httpx.URL(url)
+    message = f"can't connect to {target.netloc.decode()}: {_connect_reason(error)}"
+    if _is_unknown_host(error):
+        message = f"can't find the host {target.host}"
+    return errors.Unreachable(message, hint="check the network and MOSAIC_API_URL")
+
+
 def _proxy_failed(error: httpx.HTTPError, host: str, proxy: Proxy) -> errors.Unreachable:
-    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
+    message = f"can't connect to the proxy {proxy}: {_connect_reason(error)}"
     if isinstance(error, httpx.ProxyError):
-        return errors.Unreachable(f"the proxy {proxy} didn't connect to {host}: {error}", hint=hint)
-    reason = (
-        "timed out"
-        if isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
-        else "unknown host"
-        if _is_unknown_host(error)
-        else str(error) or type(error).__name__
-    )
-    return errors.Unreachable(f"can't connect to the proxy {proxy}: {reason}", hint=hint)
+        message = f"the proxy {proxy} didn't connect to {host}: {error}"
+    elif _is_unknown_host(error):
+        message = f"can't find the host of the proxy {proxy}"
+    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
+    return errors.Unreachable(message, hint=hint)
+
+
+def _connect_reason(error: httpx.HTTPError) -> str:
+    timed_out = isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
+    return "timed out" if timed_out else str(error) or type(error).__name__
 
 
 def _is_unknown_host(error: BaseException) -> bool:

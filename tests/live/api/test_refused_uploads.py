@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -48,13 +47,15 @@ class Platform:
 
     def upload(self, kind: str) -> ApiError:
         transport = httpx.MockTransport(self)
-        with Api("https://api.example", ApiKey("mk_1"), transport=transport, sleep=self.waits.append) as api:
-            with pytest.raises(ApiError) as caught:
-                if kind == "static":
-                    upload_static_file(api, "p", "a.html", b"x")
-                else:
-                    file = Object("a", hashlib.sha256(b"x").hexdigest(), 1)
-                    upload_storage_file(api, "p", file, lambda: iter([b"x"]), lambda _: None)
+        with (
+            Api("https://api.example", ApiKey("mk_1"), transport=transport, sleep=self.waits.append) as api,
+            pytest.raises(ApiError) as caught,
+        ):
+            if kind == "static":
+                upload_static_file(api, "p", "a.html", b"x")
+            else:
+                file = Object("a", hashlib.sha256(b"x").hexdigest(), 1)
+                upload_storage_file(api, "p", file, lambda: iter([b"x"]), lambda _: None)
         return caught.value
 
 
@@ -76,9 +77,7 @@ def test_a_long_wait_is_told_and_not_waited_for(kind: str, dated: bool) -> None:
     assert isinstance(error, RateLimited)
     assert 3590 < error.retry_after <= 3600
     wait = error.message.rpartition("; ")[2]
-    assert wait.startswith("the platform asks to wait 1 h, until ") or wait.startswith(
-        "the platform asks to wait 59 min"
-    )
+    assert wait.startswith(tuple(f"the platform asks to wait {each}" for each in ("1 h, until ", "59 min")))
     assert wait.endswith(" UTC")
     assert error.hint == "wait until then, then run the same command again; completed changes are kept"
     assert len(platform.requests) <= 2, "asked once"
@@ -87,7 +86,7 @@ def test_a_long_wait_is_told_and_not_waited_for(kind: str, dated: bool) -> None:
 
 def test_a_short_wait_is_waited_for() -> None:
     answers = iter([answer(429, **{"Retry-After": "2"}), answer(429, **{"Retry-After": "60"})])
-    platform = Platform(lambda request: next(answers)(request))
+    platform = Platform(lambda request: next(answers)(request))  # noqa: PLW0108 - another answer each time
     assert isinstance(platform.upload("static"), RateLimited)
     assert platform.waits[0] == 2.0
 
