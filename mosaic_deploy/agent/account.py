@@ -12,9 +12,10 @@ from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.session import Session, open_session
-from mosaic_deploy.errors import KeyMissing, MosaicError, NextAction, UsageInvalid
+from mosaic_deploy.errors import EnvironmentRequired, KeyMissing, MosaicError, NextAction, UsageInvalid
 
 if TYPE_CHECKING:
+    from mosaic_deploy.cli.target.project_manifest import ManifestUse
     from mosaic_deploy.live.api.client import Api
 
 _TIMEOUT = 30.0
@@ -36,9 +37,9 @@ class ToolTarget:
         """Raises UsageInvalid if `path` is outside `root`."""
         return resolve_inside(self.root, self.path)
 
-    def open(self, tool: str) -> Session:
+    def open(self, tool: str, manifest: ManifestUse = "required") -> Session:
         """Reads the manifest and finds the account for a call of `tool`. Raises MosaicError's children."""
-        with _explain_missing_key(self.root):
+        with _explain_missing_key(self.root), _explain_missing_environment():
             return open_session(
                 str(self.absolute_path),
                 environment=self.environment,
@@ -46,6 +47,7 @@ class ToolTarget:
                 project_id=self.project_id,
                 timeout=_TIMEOUT,
                 attempted_command=_tool_call(tool),
+                manifest_use=manifest,
             )
 
 
@@ -79,6 +81,16 @@ def _explain_missing_key(root: Path) -> Iterator[None]:
                 "a person can save an API key on this machine", "mosaic-deploy login", needs_person=True
             ),
         )
+        raise
+
+
+@contextmanager
+def _explain_missing_environment() -> Iterator[None]:
+    """Replaces the hint about the command line by one about the tool's argument."""
+    try:
+        yield
+    except EnvironmentRequired as error:
+        error.hint, error.next_actions = "call the tool again with environment", ()
         raise
 
 

@@ -99,7 +99,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
 
 def status(target: ToolTarget) -> Document:
     """What is live, the last deploy, and what is pending."""
-    with target.open("status") as session:
+    with target.open("status", "if_there") as session:
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target)
         try:
             return status_document(live, deploy.compare(session.api, desired, live).plan)
@@ -113,7 +113,7 @@ def query(target: ToolTarget, sql: str, limit: int) -> Document:
     row_limit = max(1, min(limit, MAX_ROWS))
     # One more row shows whether there are more.
     read_query = prepare_read_only_query(sql, "query", row_limit + 1, MAX_BYTES)
-    with target.open("query") as session:
+    with target.open("query", "project_only") as session:
         target_project = session.target
         project = read_existing_project(
             session.api, id=target_project.id, name=target_project.name, hint=target_project.hint

@@ -1,4 +1,4 @@
-"""`--in PATH` instead of a PATH argument, for commands that take other arguments."""
+"""`--in PATH` without a PATH argument, for commands whose own arguments would be mistaken for one."""
 
 from __future__ import annotations
 
@@ -30,19 +30,8 @@ class FolderCommand(click.Command):
 
 def target_options(command: Callable[..., object]) -> Callable[..., object]:
     """`--in`, `--env`, `--local`, `--project` and `--timeout`, passed to the command as one `target_options`."""
-    return folder(options.project(options.environment(options.collect_target_options(command))))
-
-
-def folder(command: F) -> F:
-    """`--in`."""
-    return click.option(
-        "--in",
-        "path",
-        type=click.Path(),
-        default=".",
-        metavar="PATH",
-        help="Project folder or manifest (default: .).",
-    )(command)
+    command = options.project(options.environment(options.collect_target_options(command)))
+    return options.in_option("path", default=".")(command)
 
 
 def local(command: F) -> F:

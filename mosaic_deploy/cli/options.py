@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -83,8 +85,47 @@ def environment(command: F) -> F:
 
 
 def manifest(command: F) -> F:
-    """`PATH` and `--env`."""
-    return click.argument("path", default=".", type=click.Path(), metavar="[PATH]")(environment(command))
+    """`PATH` or `--in`, and `--env`."""
+    return path(environment(command))
+
+
+def path(command: F, path_type: type[str | Path] = str) -> F:
+    """`PATH`, which can also be given as `--in`."""
+    command = in_option("in_path", expose_value=False, is_eager=True, callback=_keep_in_path)(command)
+    chosen_type = click.Path(path_type=path_type)
+    return click.argument("path", default=".", type=chosen_type, metavar="[PATH]", callback=_choose_path)(
+        command
+    )
+
+
+def in_option(name: str, **settings: Any) -> Callable[[F], F]:
+    """`--in`, for every command that reads a project folder."""
+    return click.option(
+        "--in",
+        name,
+        type=click.Path(),
+        metavar="PATH",
+        help="Project folder or manifest (default: .).",
+        **settings,
+    )
+
+
+_IN_PATH = "mosaic_deploy.in_path"
+
+
+def _keep_in_path(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    ctx.meta[_IN_PATH] = value
+
+
+def _choose_path(ctx: click.Context, param: click.Parameter, value: str | Path) -> str | Path:
+    chosen: str | None = ctx.meta.get(_IN_PATH)
+    if chosen is None:
+        return value
+    assert param.name is not None
+    if ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"PATH is given twice: {value} and --in {chosen}", ctx)
+    path: str | Path = param.type(chosen, param, ctx)
+    return path
 
 
 def project(command: F) -> F:
@@ -223,10 +264,10 @@ class _AllowType(click.ParamType[str]):
         )
 
 
-def verify(command: F) -> F:
-    """`--verify`."""
+def compare_bytes(command: F) -> F:
+    """`--compare-bytes`."""
     return click.option(
-        "--verify",
+        "--compare-bytes",
         is_flag=True,
         help="Download every live file and compare the bytes; finds edits that kept the size.",
     )(command)

@@ -25,6 +25,9 @@ COMMANDS = {
     ),
     "plan": CommandEntry(f"{_ROOM}.deploy.plan:plan", "Show what apply would change", _DEPLOY),
     "apply": CommandEntry(f"{_ROOM}.deploy.apply:apply", "Deploy the changes in the plan", _DEPLOY),
+    "verify": CommandEntry(
+        f"{_ROOM}.deploy.verify:verify", "Run the checks of the manifest against the live project", _DEPLOY
+    ),
     "watch": CommandEntry(f"{_ROOM}.deploy.watch:watch", "Deploy every change on save", _DEPLOY),
     "dev": CommandEntry(
         f"{_ROOM}.deploy.watch:dev", "Run the project on this machine with live reload", _DEPLOY
@@ -66,6 +69,7 @@ SYNONYMS = {
     **dict.fromkeys(("deploy", "up", "push"), "apply"),
     **dict.fromkeys(("diff", "preview"), "plan"),
     "check": "validate",
+    **dict.fromkeys(("test", "smoke"), "verify"),
     "lint": "migrate lint",
     **dict.fromkeys(("rollback", "down", "undo"), "migrate rollback"),
     **dict.fromkeys(("new", "create"), "init"),

@@ -31,11 +31,11 @@ EventObserver = Callable[[Iterator["Event"]], Iterator["Event"]]
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """The options of the command line. A `saved_plan` brings its own `plan_options` and `verify`."""
+    """The options of the command line. A `saved_plan` brings its own `plan_options` and `compare_bytes`."""
 
     plan_options: PlanOptions
     saved_plan: SavedPlan | None = None
-    verify: bool = False
+    compare_bytes: bool = False
     yes: bool = False
     allow: tuple[str, ...] = ()
     dry_run: bool = False
@@ -130,13 +130,16 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
     saved_plan = deploy_options.saved_plan
 
     def plan() -> PreparedPlan:
-        verify = saved_plan.verify if saved_plan else deploy_options.verify
-        with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
+        compare_bytes = saved_plan.compare_bytes if saved_plan else deploy_options.compare_bytes
+        with (
+            screen.hash_progress() as on_hashed,
+            screen.compare_progress(wanted=compare_bytes) as on_progress,
+        ):
             options = saved_plan.plan_options() if saved_plan else deploy_options.plan_options
             parallelism = deploy_options.plan_options.parallelism
             options = replace(
                 options,
-                verify=on_progress,
+                compare_bytes=on_progress,
                 parallelism=parallelism,
                 on_hashed=on_hashed,
                 compare_commit=commit_comparison(session.manifest.root),

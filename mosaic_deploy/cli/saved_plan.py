@@ -48,7 +48,7 @@ class PlanFlags:
     allow_out_of_order: bool
     only: tuple[str, ...]
     excluded: tuple[str, ...]
-    verify: bool = False
+    compare_bytes: bool = False
 
 
 def save_plan(path: str, session: Session, planned: PreparedPlan, plan_flags: PlanFlags) -> None:
@@ -66,7 +66,7 @@ def save_plan(path: str, session: Session, planned: PreparedPlan, plan_flags: Pl
         "api": None if plan_flags.local else _api_origin(session.api.url),
         "project": plan_flags.project_id,
         "allow_out_of_order": plan_flags.allow_out_of_order,
-        "verify": plan_flags.verify,
+        "compare_bytes": plan_flags.compare_bytes,
         "origin": plan_inputs(planned),
     }
     document = {"mosaic_deploy": __version__, "format": FORMAT, **plan_document(planned.plan), "saved": saved}
@@ -136,9 +136,9 @@ class SavedPlan:
         return True
 
     @property
-    def verify(self) -> bool:
-        """Whether the plan compared the bytes of live files (`plan --verify`)."""
-        return bool(self.document["saved"].get("verify"))
+    def compare_bytes(self) -> bool:
+        """Whether the plan compared the bytes of live files (`plan --compare-bytes`)."""
+        return bool(self.document["saved"].get("compare_bytes"))
 
     @property
     def plan_command(self) -> str:
@@ -149,8 +149,8 @@ class SavedPlan:
             words += [word for text in selection[name] for word in (f"--{name}", text)]
         if self.document["saved"]["allow_out_of_order"]:
             words.append("--allow-out-of-order")
-        if self.verify:
-            words.append("--verify")
+        if self.compare_bytes:
+            words.append("--compare-bytes")
         return f"mosaic-deploy plan {shlex.join(words)}"
 
     def refuse_conflicting_flags(self, plan_flags: PlanFlags) -> None:
@@ -163,7 +163,7 @@ class SavedPlan:
             "--local": plan_flags.local and not saved["local"],
             "--project": plan_flags.project_id not in (None, project),
             "--allow-out-of-order": plan_flags.allow_out_of_order and not saved["allow_out_of_order"],
-            "--verify": plan_flags.verify and not self.verify,
+            "--compare-bytes": plan_flags.compare_bytes and not self.compare_bytes,
             "--only": plan_flags.only and list(plan_flags.only) != selection["only"],
             "--except": plan_flags.excluded and list(plan_flags.excluded) != selection["except"],
         }

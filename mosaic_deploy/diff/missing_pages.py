@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
+from urllib.parse import unquote
 
 from mosaic_deploy.errors import ManifestInvalid, Problem
-from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Snapshot
 
 _FIELD = "auth.magic_link"
@@ -14,9 +15,9 @@ _FIELD = "auth.magic_link"
 
 def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
     """Raises ManifestInvalid if a magic link's redirect has no page in this manifest."""
-    if manifest.static is None or manifest.magic_link is None:
+    if manifest.static is None:
         return
-    pages = desired.static or ()
+    pages = frozenset(desired.static or ())
     hint = f"add the page to {manifest.static.dir}, or correct the path"
     problems = [
         Problem(
@@ -25,7 +26,7 @@ def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
             field,
             f"{_suggest_page(path, pages)}{hint}",
         )
-        for field, path in _redirects(manifest.magic_link)
+        for field, path in _redirects(manifest)
         if not is_served(path, pages)
     ]
     if problems:
@@ -33,22 +34,36 @@ def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
 
 
 def is_served(path: str, pages: Iterable[str]) -> bool:
-    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`."""
-    bare = path.strip("/")
-    candidates = {bare, f"{bare}.html", f"{bare}/index.html"} if bare else {"index.html"}
+    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
+
+    With a slash at its end, only as `path/index.html`.
+    """
+    name = unquote(path).removeprefix("/")
+    candidates = {f"{name}index.html"} if not name or name.endswith("/") else _page_names(name)
     return not candidates.isdisjoint(pages)
 
 
-def _suggest_page(path: str, pages: Iterable[str]) -> str:
+def _page_names(name: str) -> set[str]:
+    return {name, f"{name}.html", f"{name}/index.html"}
+
+
+def _suggest_page(path: str, pages: Collection[str]) -> str:
     """ "did you mean …?" with the most similar page; "" if there is none."""
+    if path.endswith("/") and is_served(path.rstrip("/"), pages):
+        return f"write it without the slash: {path.rstrip('/')}. Otherwise "
     near = get_close_matches(
         path, {f"/{page.removesuffix('.html').removesuffix('index')}" for page in pages}, 1
     )
     return f"did you mean {near[0]}? Otherwise " if near else ""
 
 
-def _redirects(link: MagicLinkSpec) -> Iterator[tuple[str, str]]:
+def _redirects(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """(field, path) of each redirect."""
+    check, link = manifest.verify.magic_link, manifest.magic_link
+    if check and check.redirect_url:
+        yield "verify.magic_link.redirect_url", check.redirect_url
+    if link is None:
+        return
     yield f"{_FIELD}.redirect_url", link.redirect_url
     for index, path in enumerate(link.allowed_redirect_urls):
         if path != link.redirect_url:

@@ -31,6 +31,8 @@ class ApiError(MosaicError):
         self.status = status
         self.request_id = request_id
         self.operation = operation
+        self.retry_after = 0.0
+        """Seconds that the platform asks to wait, 0 if it didn't say."""
 
 
 class Unauthorized(ApiError):
@@ -43,6 +45,12 @@ class Forbidden(ApiError):
     """The API key doesn't allow this (HTTP 403)."""
 
     code = "forbidden"
+
+
+class RequestBlocked(ApiError):
+    """A firewall or proxy in front of the API refused a request: its answer is a web page, not the API's."""
+
+    code = "request_blocked"
 
 
 class NotFound(ApiError):
@@ -182,6 +190,18 @@ class ApiUrlInvalid(ApiError):
     """MOSAIC_API_URL isn't a usable URL, or would expose the API key. Nothing was sent."""
 
     code = "api_url_invalid"
+
+
+class ProxyInvalid(ApiError):
+    """A proxy in the environment (HTTPS_PROXY, ALL_PROXY, …) can't be used. Nothing was sent."""
+
+    code = "proxy_invalid"
+
+
+class CertificatesInvalid(ApiError):
+    """A TLS certificate isn't trusted, or SSL_CERT_FILE can't be read. Nothing was sent."""
+
+    code = "certificates_invalid"
 
 
 class SqlInvalid(MosaicError):

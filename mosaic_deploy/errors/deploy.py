@@ -115,7 +115,7 @@ class TransfersFailed(MosaicError):
 
 
 class VerifyFailed(MosaicError):
-    """Everything was applied, but an HTTP check failed."""
+    """Everything was applied, but a check failed."""
 
     code = "verify_failed"
 

@@ -19,6 +19,18 @@ class ManifestInvalid(MosaicError):
     code = "manifest_invalid"
 
 
+class EnvironmentRequired(MosaicError):
+    """The manifest has environments, and neither --env nor the manifest itself says which project is meant."""
+
+    code = "environment_required"
+
+
+class ChecksNotConfigured(MosaicError):
+    """The manifest has no checks to run."""
+
+    code = "checks_not_configured"
+
+
 class SourceError(MosaicError):
     """A file or folder of the project can't be read, written or deployed."""
 

@@ -1,4 +1,4 @@
-"""`plan --verify`: fetches live files like a visitor, and compares them with the ledger's digests."""
+"""`plan --compare-bytes`: fetches live files like a visitor, and compares them with the ledger's digests."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _verify(api: Api, job: _Job, cache: EtagCache) -> tuple[Object, int]:
         kind = Forbidden if found.status == 403 else ServerFailed if found.status >= 500 else ResponseInvalid
         raise kind(
             f"{job.url} returns HTTP {found.status}, so its content can't be verified",
-            hint="without --verify, plan compares only recorded digests and sizes",
+            hint="without --compare-bytes, plan compares only recorded digests and sizes",
             status=found.status,
         )
     if found.sha256 != job.item.sha256:

@@ -139,10 +139,11 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An HTTP check passed."""
+    """A check passed. `kind` is its field in `verify`, `check` names it, `result` is what it found."""
 
-    url: str
-    status: int
+    kind: str
+    check: str
+    result: str
     seconds: float
     type: ClassVar[str] = "verified"
 

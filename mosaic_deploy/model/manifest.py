@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mosaic_deploy.errors import Location
+from mosaic_deploy.errors import Location, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,59 @@ class MagicLinkSpec:
         return {"redirect_url": self.redirect_url, "allowed_redirect_urls": list(allowed)}
 
 
+Scalar = str | int | float | bool | None
+
+
 @dataclass(frozen=True, slots=True)
 class HttpCheck:
-    """A check after an apply: GET `path` on the project's site."""
+    """A request to `path` on the project's site, and what its response must have.
+
+    `json` has expected values by path (`items[0].name`), `response_headers` texts that the headers must contain.
+    """
 
     path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
     status: int = 200
+    response_headers: Mapping[str, str] = field(default_factory=dict)
     contains: str | None = None
+    json: Mapping[str, Scalar] = field(default_factory=dict)
+    max_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SqlCheck:
+    """A read-only query. `rows` None is at least one row; `value` is compared if `has_value`, because it may be null."""
+
+    query: str
+    rows: int | None = None
+    value: Scalar = None
+    has_value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MagicLinkCheck:
+    """A magic link to send to `email`. It leads to `redirect_url`, None for that of `auth.magic_link`."""
+
+    email: str = "verify@example.com"
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySpec:
+    """The checks of the deployed project. False if there are none."""
+
+    http: tuple[HttpCheck, ...] = ()
+    sql: tuple[SqlCheck, ...] = ()
+    magic_link: MagicLinkCheck | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.http or self.sql or self.magic_link)
+
+    def digest(self) -> str:
+        """Changes with every change of a check."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +160,13 @@ class Manifest:
     static: StaticSpec | None = None
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None
-    verify: tuple[HttpCheck, ...] = ()
+    verify: VerifySpec = field(default_factory=VerifySpec)
     policy: PolicySpec | None = None
     environment: str | None = None
+    environments: tuple[str, ...] = ()
+    """The names under `environments`."""
+    warnings: tuple[Problem, ...] = ()
+    """What is probably a mistake in the manifest."""
     locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
     """The location of each field by dotted path (`verify.http[0].path`)."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 
 class ObjectState(StrEnum):
@@ -108,6 +109,12 @@ class Project:
     name: str
     url: str = ""
     status: str = "running"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its site is on this machine. The ID of such a project is unknown to an account."""
+        host = urlsplit(self.url).hostname or ""
+        return host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
 
 
 Objects = Mapping[str, Object]

@@ -100,10 +100,11 @@ def read_valid_desired(
         generated,
         (
             *_second_manifest_notes(manifest),
+            *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
-        sum(files.ignored for files in read.values()),
+        sum(len(files.ignored) for files in read.values()),
     )
 
 

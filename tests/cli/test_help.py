@@ -18,7 +18,7 @@ from tests.offered_commands import parse
 _MAX_SUMMARY = 55
 _SECTIONS = {
     "Start": ["init", "login", "logout", "projects", "doctor", "completion"],
-    "Deploy": ["validate", "plan", "apply", "watch", "dev"],
+    "Deploy": ["validate", "plan", "apply", "verify", "watch", "dev"],
     "Database": ["migrate", "sql", "credentials"],
     "Inspect": ["status", "history", "open", "storage", "auth", "explain", "schema", "ticket"],
     "Local": ["local", "platform"],

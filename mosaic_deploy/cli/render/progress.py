@@ -102,7 +102,7 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
             self._waiting = event.reason
             self._write_line(f"  waiting {event.reason}")
         elif isinstance(event, Verified):
-            self._write_line(f"  verified {event.url} ({event.status})")
+            self._write_line(f"  verified {event.check} ({event.result})")
         elif isinstance(event, Noted):
             self._write_line(f"  note: {event.note.message}")
         elif time.monotonic() - self._last_output > SECONDS_BETWEEN_LINES:
@@ -177,7 +177,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
-            self._print(f"verified {event.url} ({event.status})")
+            self._print(f"verified {event.check} ({event.result})")
         elif isinstance(event, Noted):
             self._print(f"note: {event.note.message}")
         facts = ", ".join(self._tally.facts())

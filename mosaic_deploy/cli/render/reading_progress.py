@@ -95,7 +95,7 @@ def copy_progress(color: bool | None, what: str) -> Iterator[Callable[[int, int]
 
 
 @contextmanager
-def verify_progress(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
+def compare_progress(color: bool | None) -> Iterator[Callable[[int, int, int], None]]:
     """Shows how many live files have been compared, and how many bytes were fetched for that."""
     with _bar_or_lines(color) as show:
         yield lambda done, total, size: show(

@@ -93,16 +93,16 @@ class Screen:
         self.view.waiting(event)
 
     @contextmanager
-    def verify_progress(self, *, wanted: bool) -> Iterator[Callable[[int, int, int], None] | None]:
+    def compare_progress(self, *, wanted: bool) -> Iterator[Callable[[int, int, int], None] | None]:
         """Shows people how many live files have been compared. Yields None unless `wanted`."""
         if not wanted:
             yield None
         elif self.format != "text":
             yield lambda *_: None
         else:
-            from mosaic_deploy.cli.render.reading_progress import verify_progress
+            from mosaic_deploy.cli.render.reading_progress import compare_progress
 
-            with verify_progress(self.color) as on_progress:
+            with compare_progress(self.color) as on_progress:
                 yield on_progress
 
     @contextmanager

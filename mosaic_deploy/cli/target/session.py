@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.next_commands import Scope, current_output_format
 from mosaic_deploy.cli.support_ticket import attempted_command_line, offer_ticket
 from mosaic_deploy.cli.target.api_access import command_line, resolve_api_credentials
-from mosaic_deploy.cli.target.settings import read_settings, resolve_environment
+from mosaic_deploy.cli.target.project_manifest import ManifestUse, read_project_manifest
+from mosaic_deploy.cli.target.settings import read_settings
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.errors import MosaicError, NextAction, Problem, ProjectNotConfigured, Unreachable
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source.manifest.read import read_manifest
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import Target
@@ -107,14 +106,14 @@ def open_session(
     project_id: str | None,
     timeout: float,
     attempted_command: str | None = None,
+    manifest_use: ManifestUse = "required",
 ) -> Session:
     """Reads the manifest, finds the key, and with `local` starts the platform. Raises subclasses of MosaicError.
 
     `attempted_command` describes this run in a support ticket; by default the command line without values.
     """
-    environment = resolve_environment(path, environment)
-    manifest = read_manifest(Path(path), environment=environment)
-    settings = read_settings(manifest.root)
+    manifest = read_project_manifest(path, environment, project_id, manifest_use, local=local)
+    environment, settings = manifest.environment, read_settings(manifest.root)
     # These import httpx, which is slow; errors that need no network come first.
     from mosaic_deploy.deploy import Target
     from mosaic_deploy.live.api.api_key import ApiKey

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mosaic_deploy.cli.target.project_manifest import ManifestUse
     from mosaic_deploy.cli.target.session import Session
 
 
@@ -19,7 +20,7 @@ class TargetOptions:
     project_id: str | None
     timeout: float
 
-    def open(self) -> Session:
+    def open(self, manifest: ManifestUse = "required") -> Session:
         """Opens a session: see `open_session`."""
         from mosaic_deploy.cli.target.session import open_session
 
@@ -29,4 +30,5 @@ class TargetOptions:
             local=self.local,
             project_id=self.project_id,
             timeout=self.timeout,
+            manifest_use=manifest,
         )

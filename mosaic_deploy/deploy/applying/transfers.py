@@ -17,6 +17,7 @@ from mosaic_deploy.errors import (
     OperationUnknown,
     Problem,
     RateLimited,
+    RequestBlocked,
     ResponseLost,
     ServerFailed,
     SourceUnreadable,
@@ -24,6 +25,7 @@ from mosaic_deploy.errors import (
     Unauthorized,
     Unreachable,
 )
+from mosaic_deploy.live.api.retries import MAX_RETRY_AFTER
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
 
@@ -54,7 +56,7 @@ class TransferFailures:
         elif isinstance(event, ChangeFailed):
             self.all.append(event)
             self._in_a_row += isinstance(event.error, _PLATFORM_ERRORS)
-            if self.fatal is None and isinstance(event.error, _FATAL_ERRORS):
+            if self.fatal is None and _is_fatal(event.error):
                 self.fatal = event.error
 
     @property
@@ -74,6 +76,9 @@ class TransferFailures:
             hint="run the same command again; it sends only what is missing",
             mutation_state="partial",
         )
+        error.retryable = any(failed.error.retryable for failed in self.all)
+        if not error.retryable:
+            error.hint = "fix what is listed, then run the same command again; it sends only what is missing"
         if all(isinstance(failed.error, ServerFailed | ResponseLost) for failed in self.all):
             error.__cause__ = self.all[-1].error
         return error
@@ -81,7 +86,15 @@ class TransferFailures:
 
 _FATAL_ERRORS = (LockLost, Unauthorized, OperationUnknown)
 """Errors that every further file would get, too."""
-_PLATFORM_ERRORS = (Unreachable, ResponseLost, ServerFailed, RateLimited)
+
+
+def _is_fatal(error: MosaicError) -> bool:
+    """Whether every further file would get the error, too."""
+    long_wait = isinstance(error, RateLimited) and error.retry_after > MAX_RETRY_AFTER
+    return long_wait or isinstance(error, _FATAL_ERRORS)
+
+
+_PLATFORM_ERRORS = (Unreachable, ResponseLost, ServerFailed, RateLimited, RequestBlocked)
 
 
 def transfer(

@@ -1,71 +1,56 @@
-"""Runs the checks of `verify.http` after an apply."""
+"""Runs the checks of `verify` at the end of an apply, and records that they passed."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.errors import Location, MosaicError, VerifyFailed
-from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.model.event import Event, Noted, Verified, Waiting
-from mosaic_deploy.model.manifest import HttpCheck
-from mosaic_deploy.model.plan import Note
+from mosaic_deploy.deploy.checks.outcome import CheckResult, CheckStatus
+from mosaic_deploy.deploy.checks.run_checks import run_checks
+from mosaic_deploy.errors import VerifyFailed
+from mosaic_deploy.live.ledger.read import CHECKS_SETTING
+from mosaic_deploy.live.ledger.rows import write_setting_sql
+from mosaic_deploy.model.change import SetAuth
+from mosaic_deploy.model.event import Event, Noted, Verified
+from mosaic_deploy.model.plan import Note, Severity
 
 _CHECK_TIMEOUT = 10.0
 """Seconds in which a check must pass: the platform may need a moment to serve new files."""
-_POLL_INTERVAL = 0.25
 
 
 def verify(run: Run) -> Iterator[Event]:
-    """Yields Verified for each passed check, and Waiting once for a check that hasn't passed yet.
+    """Yields Verified for each passed check, Noted for a skipped one, and Waiting once for one that hasn't passed yet.
 
     Raises VerifyFailed for the first one that doesn't pass in time. After a partial plan no checks run, because they
-    may depend on what was left out.
+    may depend on what was left out. A magic link is sent only if sign-in or the checks have changed.
     """
+    manifest = run.planned.desired.manifest
     if run.planned.plan.partial:
-        if run.planned.desired.manifest.verify:
+        if manifest.verify:
             yield Noted(Note("checks_postponed", _CHECKS_POSTPONED))
         return
-    manifest = run.planned.desired.manifest
-    for number, check in enumerate(manifest.verify):
-        place = manifest.locate(f"verify.http[{number}].path")
-        yield from _await_check(run.api, run.project.url + check.path, check, place)
+    changed = run.planned.checks_changed
+    with_email = changed or any(isinstance(change, SetAuth) for change in run.changes)
+    for each in run_checks(run.api, run.project, manifest, wait=_CHECK_TIMEOUT, with_email=with_email):
+        yield _event(each) if isinstance(each, CheckResult) else each
+    if changed:
+        value = {"digest": manifest.verify.digest()}
+        run.write(write_setting_sql(CHECKS_SETTING, value, run.claim.token, run.claim.deploy_id))
 
 
-_CHECKS_POSTPONED = "the checks of verify.http will run with the next complete apply"
+_CHECKS_POSTPONED = "the checks of verify will run with the next complete apply"
 
 
-def _await_check(api: Api, url: str, check: HttpCheck, place: Location) -> Iterator[Waiting | Verified]:
-    began = time.monotonic()
-    reported = False
-    while True:
-        found, status = _run_check(api, url, check)
-        waited = time.monotonic() - began
-        if found is None:
-            yield Verified(url, status, waited)
-            return
-        if waited > _CHECK_TIMEOUT:
-            raise VerifyFailed(
-                f"{url}: {found}",
-                hint="everything in the plan was applied; fix the page or the check, then apply again",
-                location=place,
-                mutation_state="committed",
-            )
-        if not reported:
-            reported = True
-            yield Waiting(f"for {url}, up to {_CHECK_TIMEOUT:.0f} s: {found}", waited)
-        time.sleep(_POLL_INTERVAL)
-
-
-def _run_check(api: Api, url: str, check: HttpCheck) -> tuple[str | None, int]:
-    """Why the check fails (None if it passes), and the HTTP status."""
-    try:
-        response = api.fetch(url)
-    except MosaicError as error:
-        return error.message, 0
-    if response.status_code != check.status:
-        return f"status {response.status_code}, expected {check.status}", response.status_code
-    if check.contains is not None and check.contains not in response.text:
-        return f"the page doesn't contain {check.contains!r}", response.status_code
-    return None, response.status_code
+def _event(result: CheckResult) -> Verified | Noted:
+    """Raises VerifyFailed for a failed check."""
+    check, outcome = result.check, result.outcome
+    if outcome.status is CheckStatus.FAILED:
+        raise VerifyFailed(
+            f"{check.name}: {outcome.message}",
+            hint="everything in the plan was applied; fix the project or the check, then apply again",
+            location=check.location,
+            mutation_state="committed",
+        )
+    if outcome.status is CheckStatus.SKIPPED:
+        return Noted(Note("check_skipped", f"{check.name}: {outcome.message}", Severity.WARNING))
+    return Verified(check.kind, check.name, outcome.message, result.seconds)

@@ -16,7 +16,13 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import applied_by_failed_deploys
 from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards, with_destroyed
-from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
+from mosaic_deploy.deploy.planning.planned import (
+    DEFAULTS,
+    PlanOptions,
+    PreparedPlan,
+    Target,
+    checks_changed,
+)
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
@@ -59,8 +65,8 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     Raises SourceError, MigrationError, ApiError, ProjectAmbiguous, ProjectNotFound.
     """
     desired, live = read_desired_and_live(api, manifest, target, options)
-    if options.verify is not None:
-        live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.verify)
+    if options.compare_bytes is not None:
+        live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
     return _with_commit_note(compare(api, desired, live, options), options)
 
 
@@ -116,7 +122,12 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     pending = _pending(parsed, live.snapshot)
     _refuse_intermediate_commits(desired.manifest, pending)
     rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
-    notes = (*desired.notes, *_unit_notes(pending), *existing_table_notes(api, live.snapshot, pending))
+    notes = (
+        *desired.notes,
+        *_unit_notes(pending),
+        *_check_notes(desired.manifest, live),
+        *existing_table_notes(api, live.snapshot, pending),
+    )
     try:
         new_plan = make_plan(complete, live.snapshot, rules, notes)
     except MigrationDiverged as error:
@@ -273,6 +284,12 @@ def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         if p.units and p.units[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
+
+
+def _check_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
+    if live.ledger_facts.get("last") and checks_changed(manifest, live):
+        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
+        yield Note("checks_changed", message, Severity.INFO)
 
 
 def _split_reasons(parsed: ParsedFile) -> str:

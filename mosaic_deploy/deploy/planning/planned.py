@@ -13,6 +13,7 @@ from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -38,7 +39,7 @@ class PlanOptions:
 
     allow_out_of_order: bool = False
     selection: Selection = ALL
-    verify: Progress | None = None
+    compare_bytes: Progress | None = None
     """If given, live files are fetched and compared, and it is called with the progress. Otherwise recorded digests and
     listed sizes are compared."""
     parallelism: int = DEFAULT_PARALLELISM
@@ -54,6 +55,11 @@ class PlanOptions:
 
 
 DEFAULTS = PlanOptions()
+
+
+def checks_changed(manifest: Manifest, live: LiveState) -> bool:
+    """Whether the manifest has checks, and they aren't those that passed last."""
+    return bool(manifest.verify) and live.ledger_facts.get("checks") != manifest.verify.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,15 @@ class PreparedPlan:
 
     @property
     def checks_pending(self) -> bool:
-        """Whether the last deploy didn't complete its checks: then they run also without changes."""
+        """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
         last = self.live.ledger_facts.get("last")
-        return bool(self.desired.manifest.verify and last and last.get("status") not in _SUCCESS_STATUSES)
+        incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
+        return bool(self.desired.manifest.verify) and (incomplete or self.checks_changed)
+
+    @property
+    def checks_changed(self) -> bool:
+        """Whether the checks aren't those that passed last."""
+        return checks_changed(self.desired.manifest, self.live)
 
     @property
     def has_work(self) -> bool:

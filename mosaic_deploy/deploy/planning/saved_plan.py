@@ -22,7 +22,7 @@ _SHORT_DIGEST = 16
 _SECTIONS = {
     field.name: "auth" if field.name == "magic_link" else field.name
     for field in fields(Manifest)
-    if field.name not in ("file", "environment", "locations")
+    if field.name not in ("file", "environment", "environments", "warnings", "locations")
 }
 """Fields of Manifest → sections of mosaic.yaml."""
 _MAX_NAMES = 5

@@ -7,7 +7,7 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -18,6 +18,7 @@ from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import (
     ObjectHook,
+    as_rate_limited,
     error_from_response,
     is_failure,
     is_platform_error,
@@ -30,10 +31,9 @@ from mosaic_deploy.live.api.retries import (
     Attempts,
     backoff,
     is_rate_limited,
-    retry_after,
     with_retry_hint,
 )
-from mosaic_deploy.live.api.transport import FetchedDigest, Transport, is_loopback
+from mosaic_deploy.live.api.transport import FetchedDigest, Sent, Transport, is_loopback
 
 BASE_DATABASE = "base"
 """The project's real database, even while apps use a draft's clone."""
@@ -177,29 +177,24 @@ class Api:
             refused = error_from_response(response, "upload to storage")
             if is_rate_limited(response):
                 # Also for 503: a file that has to wait hasn't failed.
-                raise errors.RateLimited(
-                    refused.message,
-                    status=refused.status,
-                    request_id=refused.request_id,
-                    operation=refused.operation,
-                )
+                raise as_rate_limited(refused)
             raise refused
 
-    def post_embedded(self, place: str, body: object) -> Any:
+    def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""
         headers = {"X-API-Key": self._key.reveal()}
         url = f"{self.url}{place}"
-        response = self._transport.request("POST", url, timeout=self._sql_timeout, headers=headers, json=body)
+        response = self._transport.request(method, url, timeout=self._sql_timeout, headers=headers, json=body)
         if response.status_code >= 300:
-            raise error_from_response(self._key.redact(response), "draft")
+            raise error_from_response(self._key.redact(response), name)
         return parse_body(response)
 
     def pause(self, seconds: float) -> None:
         self._sleep(seconds)
 
-    def fetch(self, url: str) -> httpx.Response:
-        """GETs a page of the project's site like a visitor: without the key, without following redirects."""
-        return self._transport.request("GET", url, timeout=self._timeout)
+    def fetch(self, url: str, method: str = "GET", **sent: Unpack[Sent]) -> httpx.Response:
+        """Requests a page of the project's site like a visitor: without the key, without following redirects."""
+        return self._transport.request(method, url, timeout=self._timeout, **sent)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of the content at `url`, fetched like `fetch`, with retries."""
@@ -299,7 +294,9 @@ class Api:
 
     def _report_to_rate_limiter(self, response: httpx.Response, began: float) -> None:
         if is_rate_limited(response):
-            self.rate_limiter.record_rate_limited(began, min(MAX_RETRY_AFTER, retry_after(response)))
+            # A longer wait fails the run, so nothing waits for it.
+            wait = responses.retry_after(response.headers)
+            self.rate_limiter.record_rate_limited(began, wait if wait <= MAX_RETRY_AFTER else 0.0)
         else:
             self.rate_limiter.record_success()
 

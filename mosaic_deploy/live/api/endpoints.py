@@ -130,6 +130,10 @@ SUBMIT_TICKET = Operation(
     path_words=(("ticket", "tickets", "support"),),
 )
 
+EMBEDDED_INBOX_PATH = "/inbox.json"
+EMBEDDED_VERIFY_PATH = "/.mosaic/auth/verify"
+"""Of the embedded platform: its inbox, and the path of a site that verifies a magic link's token."""
+
 OPERATIONS = (
     DISCOVER,
     LIST_PROJECTS,

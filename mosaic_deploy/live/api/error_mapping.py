@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
+from mosaic_deploy.model.quantities import duration_text
 from mosaic_deploy.sql.execution.failure import MARKER
 
 _RERUN_HINT = "then run the same command again; completed changes are kept"
@@ -49,6 +51,11 @@ _SERVER_CODE = re.compile(
 """Codes of a platform that failed itself."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
+_BLOCKED = frozenset({403, 405, 406, 451})
+_BLOCKED_HINT = (
+    "running it again won't help: ask those who run the network or the platform, or change or exclude the "
+    "content that it objects to"
+)
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
 
 
@@ -135,9 +142,38 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
         message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
-    if is_server_failure(response, payload):
-        return _server_failed(facts["message"] or response.reason_phrase, common)
-    return _error_for_status(facts["message"] or response.reason_phrase, common)
+    if response.status_code in _BLOCKED and responses.is_web_page(response.text):
+        message = f"{operation}: refused by a firewall or proxy in front of the platform: {facts['message']}"
+        blocked: errors.ApiErrorFields = {**common, "hint": _BLOCKED_HINT}
+        return errors.RequestBlocked(f"{message} (HTTP {response.status_code})", **blocked)
+    message = facts["message"] or response.reason_phrase
+    failed = is_server_failure(response, payload)
+    error = _server_failed(message, common) if failed else _error_for_status(message, common)
+    return _with_wait(error, responses.retry_after(response.headers))
+
+
+def _with_wait(error: errors.ApiError, seconds: float) -> errors.ApiError:
+    """`error`, saying how long the platform asks to wait."""
+    if seconds and isinstance(error, errors.RateLimited | errors.ServerFailed):
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        wait = duration_text(round(seconds))
+        error.retry_after = seconds
+        error.message = f"{error.message}; the platform asks to wait {wait}, until {until:%Y-%m-%d %H:%M} UTC"
+        error.hint = f"wait until then, {_RERUN_HINT}"
+    return error
+
+
+def as_rate_limited(error: errors.ApiError) -> errors.RateLimited:
+    """The same error as RateLimited, also for 503: a file that has to wait hasn't failed."""
+    limited = errors.RateLimited(
+        error.message,
+        status=error.status,
+        request_id=error.request_id,
+        operation=error.operation,
+        hint=error.hint,
+    )
+    limited.retry_after = error.retry_after
+    return limited
 
 
 def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.ApiError:

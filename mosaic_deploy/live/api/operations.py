@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,22 @@ def send_magic_link(api: Api, project: str, email: str, redirect_url: str) -> st
     body = {"email": email, "redirect_url": redirect_url}
     payload = api.call(endpoints.SEND_MAGIC_LINK, project=project, body=body)
     return str(payload.get("message") or "") if isinstance(payload, Mapping) else ""
+
+
+def read_embedded_emails(api: Api) -> list[dict[str, Any]]:
+    """The emails in the embedded platform's inbox, newest first: `id`, `project_id`, `to`, `link`. Raises ApiError."""
+    payload = api.call_embedded("inbox", "GET", endpoints.EMBEDDED_INBOX_PATH)
+    emails = payload.get("emails") if isinstance(payload, Mapping) else None
+    if not isinstance(emails, list):
+        raise ResponseInvalid("the platform's inbox has no emails field")
+    return emails
+
+
+def verify_on_embedded_site(api: Api, site: str, token: str, email: str) -> int:
+    """Verifies a magic link's token as a page of the embedded platform's site does. Returns the HTTP status."""
+    body = json.dumps({"token": token, "email": email}).encode()
+    url = f"{site}{endpoints.EMBEDDED_VERIFY_PATH}"
+    return api.fetch(url, "POST", headers={"Content-Type": "application/json"}, content=body).status_code
 
 
 def read_storage_files(api: Api, project: str) -> tuple[dict[str, tuple[int | None, str]], dict[str, Any]]:

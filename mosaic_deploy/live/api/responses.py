@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any, NamedTuple
 
 from mosaic_deploy.errors import ResponseInvalid
@@ -157,13 +160,40 @@ def parse_static_file_limit(listing: object) -> int | None:
 def parse_error_facts(body: object) -> dict[str, Any]:
     """`message`, `request_id` and PostgreSQL's fields from an error body (`error`, `message` or `detail`)."""
     if not isinstance(body, Mapping):
-        return {"message": str(body or "").strip()}
+        text = str(body or "").strip()
+        return {"message": page_title(text) if is_web_page(text) else text}
     inner = body.get("error")
     nested = next((body[key] for key in ("error", "detail") if isinstance(body.get(key), Mapping)), body)
     facts = dict(nested)
     message = facts.get("message") or (inner if isinstance(inner, str) else None) or facts.get("detail")
     text = message if isinstance(message, str) else json.dumps(message or body)
     return {**facts, "message": text, "request_id": body.get("request_id") or facts.get("request_id")}
+
+
+_TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
+
+
+def is_web_page(text: str) -> bool:
+    """Whether a body is HTML, which the API never sends."""
+    start = text.lstrip()[:200].lower()
+    return start.startswith("<!doctype html") or "<html" in start
+
+
+def page_title(text: str) -> str:
+    """The title of a web page, or its first heading."""
+    titles = (" ".join(unescape(found[2]).split()) for found in _TITLE.finditer(text))
+    return excerpt(next(filter(None, titles), "a web page without a title"))
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds from `Retry-After`, which is a number or a date; 0 if there is none, or it is in the past."""
+    text = headers.get("retry-after", "")
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def excerpt(value: object, length: int = 200) -> str:

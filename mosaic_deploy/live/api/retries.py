@@ -11,6 +11,7 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import is_server_failure
+from mosaic_deploy.live.api.responses import retry_after
 
 MAX_ATTEMPTS = 5
 MAX_RETRY_AFTER = 30.0
@@ -24,15 +25,9 @@ def backoff(attempt: int) -> float:
     return min(8.0, 0.25 * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
-def retry_after(response: httpx.Response) -> float:
-    """Seconds from the `Retry-After` header; 0 if there is none or it is a date."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdecimal() else 0.0
-
-
 def is_rate_limited(response: httpx.Response) -> bool:
     """Whether the platform asks for fewer requests."""
-    return response.status_code == 429 or (response.status_code == 503 and retry_after(response) > 0)
+    return response.status_code == 429 or (response.status_code == 503 and retry_after(response.headers) > 0)
 
 
 class Attempts:
@@ -61,7 +56,7 @@ class Attempts:
     def pause_after(self, response: httpx.Response, payload: object) -> float | None:
         """None: this is the response."""
         self._made += 1
-        requested = retry_after(response)
+        requested = retry_after(response.headers)
         pause = max(backoff(self._made + self._rate_limited), requested)
         must_wait = self._operation.rate_limited and is_rate_limited(response)
         exhausted = (

@@ -6,16 +6,18 @@ import hashlib
 import socket
 import ssl
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.request import getproxies
+from typing import NamedTuple, TypedDict
 
 import httpx
 
 from mosaic_deploy import errors
+from mosaic_deploy.live.api.certificates import certificate_error, trusted_certificates, without_certificates
+from mosaic_deploy.live.api.proxy import Proxy, find_proxy
 from mosaic_deploy.version import __version__
 
 _RESPONSE_LOST_ERRORS = (
@@ -56,6 +58,13 @@ class FetchedDigest:
     location: str = ""
 
 
+class Sent(TypedDict, total=False):
+    """What a request sends besides its method and URL."""
+
+    headers: Mapping[str, str]
+    content: bytes | None
+
+
 class Transport:
     """Sends requests over reused connections. Thread-safe; raises only subclasses of errors.ApiError.
 
@@ -72,9 +81,10 @@ class Transport:
     ) -> None:
         self.traffic = traffic or Traffic()
         self._injected_transport = transport
+        self._loopback = loopback
         self._tls: ssl.SSLContext | None = None
-        self._proxy_client = None if transport or loopback or not getproxies() else _new_proxy_client()
-        self._idle_connections: deque[httpx.BaseTransport] = deque()
+        self._routes: dict[tuple[str, str, int | None], _Route] = {}
+        self._idle_connections: defaultdict[_Route, deque[httpx.BaseTransport]] = defaultdict(deque)
         self._closed = False
 
     @property
@@ -83,17 +93,16 @@ class Transport:
 
     def close(self) -> None:
         self._closed = True
-        if self._proxy_client:
-            self._proxy_client.close()
         if self._injected_transport:
             self._injected_transport.close()
-        while self._idle_connections:
-            self._idle_connections.pop().close()
+        for idle in list(self._idle_connections.values()):
+            while idle:
+                idle.pop().close()
 
     def fetch_digest(self, url: str, *, timeout: float, etag: str = "") -> FetchedDigest:
         """GETs `url` and digests the body while reading it. With `etag`, asks only for other content (304)."""
         headers = {"Accept-Encoding": "identity", **({"If-None-Match": etag} if etag else {})}
-        with _translated_errors("GET", url), self._stream("GET", url, timeout, headers) as response:
+        with self._translated_errors("GET", url), self._stream("GET", url, timeout, headers) as response:
             digest, size = hashlib.sha256(), 0
             for chunk in response.iter_bytes():
                 digest.update(chunk)
@@ -114,7 +123,7 @@ class Transport:
     ) -> httpx.Response:
         """Sends one request and returns the response, whatever its status. `timeout` is seconds without progress."""
         with (
-            _translated_errors(method, url),
+            self._translated_errors(method, url),
             self._stream(method, url, timeout, headers, json, content) as response,
         ):
             response.read()
@@ -140,27 +149,23 @@ class Transport:
             extensions={"timeout": _timeouts(timeout)},
         )
         self.traffic.add(requests=1, bytes_sent=int(request.headers.get("Content-Length", 0)))
-        if self._proxy_client:
-            response = self._proxy_client.send(request, stream=True)
-            with closing(response):
-                yield response
-            return
-        with self._connection() as connection:
+        with self._connection(target) as connection:
             response = connection.handle_request(request)
             response.request = request
             with closing(response):
                 yield response
 
     @contextmanager
-    def _connection(self) -> Iterator[httpx.BaseTransport]:
+    def _connection(self, url: httpx.URL) -> Iterator[httpx.BaseTransport]:
         """A connection for one request. It is reused unless the request failed."""
         if self._injected_transport:
             yield self._injected_transport
             return
+        route = self._route(url)
         try:
-            connection = self._idle_connections.pop()
+            connection = self._idle_connections[route].pop()
         except IndexError:
-            connection = self._open_connection()
+            connection = self._open_connection(route)
         try:
             yield connection
         except BaseException:
@@ -169,35 +174,54 @@ class Transport:
         if self._closed:
             connection.close()
         else:
-            self._idle_connections.append(connection)
+            self._idle_connections[route].append(connection)
 
-    def _open_connection(self) -> httpx.BaseTransport:
-        self._tls = self._tls or httpx.create_ssl_context()
-        return httpx.HTTPTransport(verify=self._tls, limits=_CONNECTION_LIMITS)
+    def _route(self, url: httpx.URL) -> _Route:
+        """How to reach the host of `url`. Raises ProxyInvalid."""
+        key = (url.scheme, url.host, url.port)
+        if key not in self._routes:
+            direct = self._loopback or is_loopback(str(url))
+            self._routes[key] = _Route(url.scheme == "https", None if direct else find_proxy(*key))
+        return self._routes[key]
+
+    def _open_connection(self, route: _Route) -> httpx.BaseTransport:
+        """Raises CertificatesInvalid. Without TLS, certificates don't matter, so they aren't read."""
+        proxy_tls = route.proxy is not None and route.proxy.url.startswith("https:")
+        if route.tls or proxy_tls:
+            self._tls = self._tls or trusted_certificates()
+        proxy = (
+            httpx.Proxy(route.proxy.url, ssl_context=self._tls if proxy_tls else None)
+            if route.proxy
+            else None
+        )
+        context = self._tls if route.tls and self._tls else without_certificates()
+        return httpx.HTTPTransport(verify=context, limits=_CONNECTION_LIMITS, proxy=proxy)
+
+    @contextmanager
+    def _translated_errors(self, method: str, url: str) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise errors.ApiUrlInvalid(
+                f"invalid URL: {url} ({str(error) or type(error).__name__})",
+                hint="check that MOSAIC_API_URL is a complete http(s) URL",
+            ) from error
+        except httpx.HTTPError as error:
+            target, _ = loopback_target(url)
+            proxy = None if self._injected_transport else self._route(target).proxy
+            raise translate_error(error, method, url, proxy) from error
+
+
+class _Route(NamedTuple):
+    """Connections are shared by requests with the same route."""
+
+    tls: bool
+    proxy: Proxy | None
 
 
 _CONNECTION_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 """One is used at a time; the others are to other hosts, such as that of upload URLs."""
 _HEADERS = {"User-Agent": f"mosaic-deploy/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-
-
-def _new_proxy_client() -> httpx.Client:
-    """A client that selects the proxy by host, as the environment configures it."""
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-    return httpx.Client(limits=limits, follow_redirects=False)
-
-
-@contextmanager
-def _translated_errors(method: str, url: str) -> Iterator[None]:
-    try:
-        yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise errors.ApiUrlInvalid(
-            f"invalid URL: {url} ({str(error) or type(error).__name__})",
-            hint="check that MOSAIC_API_URL is a complete http(s) URL",
-        ) from error
-    except httpx.HTTPError as error:
-        raise translate_error(error, method, url) from error
 
 
 @lru_cache(maxsize=16)
@@ -227,25 +251,42 @@ def _parse_url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def translate_error(error: httpx.HTTPError, method: str, url: str) -> errors.ApiError:
+def translate_error(
+    error: httpx.HTTPError, method: str, url: str, proxy: Proxy | None = None
+) -> errors.ApiError:
     host = httpx.URL(url).netloc.decode()
-    if isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout):
-        return errors.Unreachable(
-            f"can't connect to {host}: timed out", hint="check the network and MOSAIC_API_URL"
-        )
-    if _is_unknown_host(error):
-        return errors.Unreachable(
-            f"can't find the host {httpx.URL(url).host}", hint="check the network and MOSAIC_API_URL"
-        )
+    if distrusted := certificate_error(error, httpx.URL(url).host):
+        return distrusted
     if isinstance(error, _UNREACHABLE_ERRORS):
-        return errors.Unreachable(
-            f"can't connect to {host}: {error}", hint="check the network and MOSAIC_API_URL"
-        )
+        return _proxy_failed(error, host, proxy) if proxy else _host_failed(error, url)
     if isinstance(error, _RESPONSE_LOST_ERRORS):
         return errors.ResponseLost(
             f"no response from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
         )
     return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
+
+
+def _host_failed(error: httpx.HTTPError, url: str) -> errors.Unreachable:
+    target = httpx.URL(url)
+    message = f"can't connect to {target.netloc.decode()}: {_connect_reason(error)}"
+    if _is_unknown_host(error):
+        message = f"can't find the host {target.host}"
+    return errors.Unreachable(message, hint="check the network and MOSAIC_API_URL")
+
+
+def _proxy_failed(error: httpx.HTTPError, host: str, proxy: Proxy) -> errors.Unreachable:
+    message = f"can't connect to the proxy {proxy}: {_connect_reason(error)}"
+    if isinstance(error, httpx.ProxyError):
+        message = f"the proxy {proxy} didn't connect to {host}: {error}"
+    elif _is_unknown_host(error):
+        message = f"can't find the host of the proxy {proxy}"
+    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
+    return errors.Unreachable(message, hint=hint)
+
+
+def _connect_reason(error: httpx.HTTPError) -> str:
+    timed_out = isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
+    return "timed out" if timed_out else str(error) or type(error).__name__
 
 
 def _is_unknown_host(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from mosaic_deploy.errors import (
 )
 from mosaic_deploy.live.api import endpoints, responses
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RATE_LIMIT_WAIT, backoff
+from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RATE_LIMIT_WAIT, MAX_RETRY_AFTER, backoff
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.model.snapshot import Object
 
@@ -91,6 +91,8 @@ def upload_storage_file(
         except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden, Unauthorized) as error:
             expired += isinstance(error, Forbidden | Unauthorized)
             if attempt >= MAX_ATTEMPTS or expired > _MAX_URL_RENEWALS or api.rate_limiter.cancelled:
+                raise
+            if error.retry_after > MAX_RETRY_AFTER:
                 raise
             if (
                 isinstance(error, RateLimited)

@@ -55,7 +55,7 @@ class DraftClone:
 
     def _post(self, action: str) -> DraftStatus:
         place = f"/dev/{quote(self.project, safe='')}/draft"
-        payload = self.api.post_embedded(place, {"step": action, "name": self.name})
+        payload = self.api.call_embedded("draft", "POST", place, {"step": action, "name": self.name})
         return DraftStatus(bool(payload["served"]), bool(payload["another"]), str(payload["database"]))
 
 

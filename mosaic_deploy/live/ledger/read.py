@@ -16,6 +16,8 @@ from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
 STATIC, STORAGE = "static", "storage"
+CHECKS_SETTING = "verify"
+"""The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 
@@ -77,6 +79,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "") -> str:
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
+        "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "

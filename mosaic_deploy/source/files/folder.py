@@ -32,22 +32,32 @@ class SelectedFiles:
     found: dict[str, LocalFile]
     secrets: tuple[Problem, ...] = ()
     """Possible secrets, without those in `allow_secrets`."""
-    ignored: int = 0
-    """Number of files and folders excluded by .mosaicignore."""
-    hidden: int = 0
-    """Number of files and folders excluded because their names start with a dot."""
+    ignored: tuple[str, ...] = ()
+    """The files and folders (with a slash) excluded by .mosaicignore, relative to the selection's folder."""
+    hidden: tuple[str, ...] = ()
+    """Those excluded because their names start with a dot."""
     complete: bool = True
     """Whether no file was refused or unreadable."""
 
     def notes(self, kind: str) -> Iterator[Note]:
         yield from similar_name_notes(kind, self.found)
         if self.ignored or self.hidden:
-            yield Note("files_left_out", f"{kind}: {self._left_out()}", Severity.INFO)
+            yield Note("files_left_out", f"{kind}: {self._left_out(kind)}", Severity.INFO)
 
-    def _left_out(self) -> str:
-        ignored = f"{self.ignored} excluded by .mosaicignore" if self.ignored else ""
-        hidden = f"{self.hidden} excluded as dotfiles" if self.hidden else ""
-        return ", ".join(filter(None, (ignored, hidden)))
+    def _left_out(self, kind: str) -> str:
+        """Names what was left out, and the field that includes dotfiles."""
+        ignored = f"{len(self.ignored)} excluded by .mosaicignore ({_names_text(self.ignored)})"
+        hidden = f"{len(self.hidden)} excluded as dotfiles unless {kind}.include names them ({_names_text(self.hidden)})"
+        return ", ".join([ignored] * bool(self.ignored) + [hidden] * bool(self.hidden))
+
+
+_MAX_NAMES = 20
+
+
+def _names_text(names: Sequence[str]) -> str:
+    shown = [name if name.isprintable() else ascii(name) for name in sorted(names)[:_MAX_NAMES]]
+    more = [f"and {len(names) - _MAX_NAMES} more"] if len(names) > _MAX_NAMES else []
+    return ", ".join([*shown, *more])
 
 
 BeforeHashing = Callable[[Sequence[WalkedFile], int], None]
@@ -99,7 +109,9 @@ def read_files(
         raise error
     if error and errors is not None:
         errors.add(error)
-    return SelectedFiles(found, tuple(secrets), walk.ignored, walk.hidden, complete=error is None)
+    return SelectedFiles(
+        found, tuple(secrets), tuple(walk.ignored), tuple(walk.hidden), complete=error is None
+    )
 
 
 def refuse_unserved(files: dict[str, LocalFile]) -> None:

@@ -29,17 +29,17 @@ class WalkedFile:
 
 
 class Walk:
-    """A walk over a selection's folder. `files` fills `problems`, `unreadable` and the counts as it goes.
+    """A walk over a selection's folder. `files` fills `problems`, `unreadable` and the names as it goes.
 
-    Links within the project folder are followed, except back to a parent folder. `ignored` counts the files and folders
-    that .mosaicignore excludes, `hidden` those excluded because of their dot; an excluded folder counts as one.
+    Links within the project folder are followed, except back to a parent folder. `ignored` has the names that
+    .mosaicignore excludes, `hidden` those excluded because of their dot; of an excluded folder, its name with a slash.
     """
 
     def __init__(self, root: Path, selection: FileSelection) -> None:
         self.problems: list[Problem] = []
         self.unreadable: list[Problem] = []
-        self.ignored = 0
-        self.hidden = 0
+        self.ignored: list[str] = []
+        self.hidden: list[str] = []
         self._root = str(root)
         self._boundary = os.path.realpath(root)
         self._base = PurePosixPath(selection.dir).as_posix()
@@ -75,13 +75,15 @@ class Walk:
         """A file to deploy, the real path of a folder to enter, or None."""
         name, relative_path = prefix + entry.name, f"{folder}/{entry.name}"
         is_folder = _is_folder(entry)
+        shown = f"{name}/" if is_folder else name
         if entry.name.lower() in _ALWAYS_EXCLUDED:
             return None
         if not (self._filter.may_enter(name) if is_folder else self._filter.includes(name)):
-            self.hidden += self._filter.hidden_only_by_dot(name)
+            if self._filter.hidden_only_by_dot(name):
+                self.hidden.append(shown)
             return None
         if ignored.files and ignored.ignores(relative_path, folder=is_folder):
-            self.ignored += 1
+            self.ignored.append(shown)
             return None
         target = f"{real}/{entry.name}"
         if entry.is_symlink():

@@ -1,7 +1,7 @@
 """Replaces `${NAME}` and `${NAME:-default}` in a manifest's values.
 
 A variable's value is text: it isn't parsed as YAML or searched for `${` again. It is converted only if the whole value
-is a single variable and the schema expects a number or a boolean.
+is a single variable and the schema expects a number or a boolean. A default is text, too: it can't contain a variable.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from mosaic_deploy.source.manifest.yaml_tree import Node
 
 _REFERENCE = (
     r"\$\$\{"  # escaped
-    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
+    r"|(?P<nested>\$\{[A-Za-z_][A-Za-z0-9_]*:-[^}]*\$\{)"
     r"|\$\{"  # invalid
 )
+_UNBRACED = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\((?P<call>[A-Za-z_][A-Za-z0-9_]*)\))")
+"""A variable as other tools write it."""
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -38,6 +41,7 @@ class Interpolator:
         self.variables = variables
         self.environment = environment
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def interpolate(self, node: Node, path: tuple[str | int, ...] = ()) -> Node:
         """A copy of `node` and everything below it."""
@@ -47,13 +51,31 @@ class Interpolator:
             result.value = {key: self.interpolate(child, (*path, key)) for key, child in node.value.items()}
         elif isinstance(node.value, list):
             result.value = [self.interpolate(child, (*path, index)) for index, child in enumerate(node.value)]
-        elif isinstance(node.value, str) and "${" in node.value:
-            self.resolve(result, node.value, path)
+        elif isinstance(node.value, str) and "$" in node.value:
+            self.warn_of_unbraced(result, node.value, path)
+            if "${" in node.value:
+                self.resolve(result, node.value, path)
         return result
+
+    def warn_of_unbraced(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
+        """Warns of `$NAME` and `$(NAME)`, except in checks, where a `$` is common."""
+        if "verify" in (path[:1] + path[2:3]) or not self.is_needed(path):
+            return
+        for found in _UNBRACED.finditer(text):
+            name = found["name"] or found["call"]
+            if name.isupper() or name in self.variables:
+                hint = f"write ${{{name}}}; only that form is replaced"
+                location = self.source.location(node.line, node.column)
+                message = f"{found[0]} is text, not a variable"
+                self.warnings.append(Problem(message, location, field=node.field, hint=hint))
+
+    def is_needed(self, path: tuple[str | int, ...]) -> bool:
+        """Whether the value at `path` is used: it isn't in an environment other than the chosen one."""
+        return path[:1] != ("environments",) or path[1:2] == (self.environment,)
 
     def resolve(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
         """Replaces the variables in one value."""
-        needed = path[:1] != ("environments",) or path[1:2] == (self.environment,)
+        needed = self.is_needed(path)
         parts: list[str] = []
         end_of_last = 0
         for number, found in enumerate(re.finditer(_REFERENCE, text)):
@@ -75,6 +97,10 @@ class Interpolator:
         name, default = found["name"], found["default"]
         if found[0] == "$${":
             return "${"
+        if found["nested"]:
+            hint = "write the default as text, or set the variable in the environment or in .env"
+            self.add_problem(node, number, "a default can't contain another variable", hint)
+            return None
         if name is None:
             hint = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"
             self.add_problem(node, number, "invalid variable reference", hint)

@@ -11,6 +11,7 @@ from typing import Any
 from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceUnreadable
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.schema_files import read_schema
+from mosaic_deploy.source.manifest.check_problems import check_problems
 from mosaic_deploy.source.manifest.dotenv import parse_dotenv
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
 from mosaic_deploy.source.manifest.folders import folder_problems
@@ -106,6 +107,7 @@ class _ManifestReader:
         self.variables = variables
         self.problems = problems
         self.schema = read_schema(SCHEMA)
+        self.environments: tuple[str, ...] = ()
         self._read: tuple[Node, SourceText] | None = None
 
     def manifest(self, source: SourceText) -> Manifest | None:
@@ -128,13 +130,27 @@ class _ManifestReader:
         chosen = self.chosen_environment(whole, source)
         self.check_schema(whole, chosen, source)
         invalid = {problem.field for problem in self.problems}
-        more = (*folder_problems(self.file.parent, chosen, source), *duration_problems(chosen, source))
+        more = (
+            *folder_problems(self.file.parent, chosen, source),
+            *duration_problems(chosen, source),
+            *check_problems(chosen, source),
+        )
         self.problems += [problem for problem in more if problem.field not in invalid]
         if self.problems:
             self._read = chosen, source
             return None
         manifest = build_manifest(plain_value(chosen), self.file, self.environment)
-        return replace(manifest, locations=dict(_locations(chosen, source)))
+        return replace(
+            manifest,
+            environments=self.environments,
+            warnings=tuple(interpolator.warnings),
+            locations={**self.environments_location(whole, source), **dict(_locations(chosen, source))},
+        )
+
+    def environments_location(self, whole: Node, source: SourceText) -> dict[str, Location]:
+        assert isinstance(whole.value, dict)
+        node = whole.value.get("environments")
+        return {"environments": source.location(*node.key_at)} if node and node.key_at else {}
 
     def valid_part(self, problems: Sequence[Problem]) -> Manifest | None:
         """A manifest with only the valid file and SQL sections; None if valid and invalid can't be told apart."""
@@ -153,9 +169,10 @@ class _ManifestReader:
         fields = dict(whole.value)
         environments = fields.pop("environments", None)
         base = Node(fields, whole.line, whole.column, whole.span)
+        known = environments.value if environments and isinstance(environments.value, dict) else {}
+        self.environments = tuple(known)
         if self.environment is None:
             return base
-        known = environments.value if environments and isinstance(environments.value, dict) else {}
         if self.environment not in known:
             self.problems.append(
                 _unknown_environment(

@@ -11,12 +11,15 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.manifest import (
     DatabaseSpec,
     HttpCheck,
+    MagicLinkCheck,
     MagicLinkSpec,
     Manifest,
     PolicySpec,
     ProjectSpec,
+    SqlCheck,
     StaticSpec,
     StorageSpec,
+    VerifySpec,
 )
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
@@ -39,7 +42,7 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
         policy=PolicySpec(**_lists_to_tuples(value["policy"])) if "policy" in value else None,
-        verify=tuple(HttpCheck(**check) for check in value.get("verify", {}).get("http", ())),
+        verify=_verify(value.get("verify", {})),
         environment=environment,
     )
 
@@ -111,6 +114,15 @@ def _database(value: Value) -> DatabaseSpec:
 def _storage(value: Value) -> StorageSpec:
     prefix = value.get("prefix", "")
     return StorageSpec(**_lists_to_tuples({**value, "prefix": f"{prefix.rstrip('/')}/" if prefix else ""}))
+
+
+def _verify(value: Value) -> VerifySpec:
+    link = value.get("magic_link")
+    return VerifySpec(
+        tuple(HttpCheck(**check) for check in value.get("http", ())),
+        tuple(SqlCheck(**check, has_value="value" in check) for check in value.get("sql", ())),
+        MagicLinkCheck(**link) if link is not None else None,
+    )
 
 
 def _lists_to_tuples(value: Value) -> dict[str, Any]:

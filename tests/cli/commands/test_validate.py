@@ -107,7 +107,7 @@ def test_validate_shows_skipped_files_and_notes(run, folder):
     text = run("validate").stdout.splitlines()
     assert text == [
         "  ! Logo.png and logo.png differ only in case and will collide on macOS and Windows",
-        "  i static: 2 excluded by .mosaicignore",
+        "  i static: 2 excluded by .mosaicignore (a.js.map, drafts/)",
         "mosaic.yaml is valid: 1 migration, 3 static files, 0 storage files.",
     ]
     for form in ("json", "ndjson"):

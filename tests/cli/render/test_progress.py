@@ -133,7 +133,7 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     screen = Screen()
-    with screen.hash_progress() as on_hashed, screen.verify_progress(wanted=True) as compared:
+    with screen.hash_progress() as on_hashed, screen.compare_progress(wanted=True) as compared:
         assert compared is not None
         for turn in range(4):
             clock.now = float(turn)

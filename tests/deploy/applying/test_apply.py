@@ -37,7 +37,7 @@ def test_everything_from_nothing(site):
     assert planned.plan.counts.add == len(planned.plan.changes)
     events = site.run(planned)
     assert isinstance(events[-1], ApplyDone)
-    assert [e.status for e in events if isinstance(e, Verified)] == [200, 404]
+    assert [e.result for e in events if isinstance(e, Verified)] == ["200", "404"]
     assert next(e for e in events if isinstance(e, ProjectReady)).created
     assert site.sql("select name from people") == [{"name": "Ada O'Hara"}]
     assert site.get("/").text.startswith("<title>hello")

@@ -46,7 +46,7 @@ def rows(site) -> dict[str, str]:
 
 
 class Verifying:
-    """Plans with `verify`; also returns the number of bytes fetched."""
+    """Plans with `compare_bytes`; also returns the number of bytes fetched."""
 
     def __init__(self) -> None:
         self.compared = self.fetched = 0
@@ -55,7 +55,7 @@ class Verifying:
         def heard(done: int, total: int, fetched: int) -> None:
             self.compared, self.fetched = total, fetched
 
-        return site.plan(options=PlanOptions(verify=heard))
+        return site.plan(options=PlanOptions(compare_bytes=heard))
 
 
 def test_verify_finds_edits_of_the_same_size(deployed):

@@ -73,7 +73,7 @@ def test_a_partial_apply_is_recorded_and_postpones_checks(whole):
     assert (planned.checks_pending, planned.has_work) == (True, True)
     nothing = whole.plan(options=selected("static"))
     assert (nothing.plan.empty, nothing.plan.partial, nothing.has_work) == (True, True, False)
-    assert [event.status for event in whole.run() if isinstance(event, Verified)] == [200]
+    assert [event.result for event in whole.run() if isinstance(event, Verified)] == ["200"]
     assert not whole.plan().has_work
 
 

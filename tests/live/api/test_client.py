@@ -17,7 +17,7 @@ from mosaic_deploy.live.api import discovery, endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER
-from mosaic_deploy.live.api.transport import Transport, is_loopback, loopback_target, translate_error
+from mosaic_deploy.live.api.transport import is_loopback, loopback_target, translate_error
 
 KEY = "mk_9f8e7d6c5b4a"
 URL = "https://api.example"
@@ -695,16 +695,6 @@ def test_the_host_header_keeps_the_name() -> None:
 )
 def test_loopback(url: str, local: bool) -> None:
     assert is_loopback(url) is local
-
-
-@pytest.mark.parametrize("loopback", [True, False])
-def test_this_machine_is_requested_without_a_proxy(loopback: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    wire = Transport(loopback=loopback)
-    try:
-        assert (wire._proxy_client is None) is loopback
-    finally:
-        wire.close()
 
 
 @pytest.mark.parametrize("name", ["a b.png", "é/🎉.png", "50%.png", "a?b#c.png", "{id}.png"])

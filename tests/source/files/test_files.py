@@ -54,8 +54,8 @@ def outcome(root: Path, case: dict[str, Any]) -> dict[str, Any]:
         "notes": [
             f"{note.code} {note.message}" for note in files.notes("static") if note.code != "files_left_out"
         ],
-        "ignored": files.ignored,
-        "hidden": files.hidden,
+        "ignored": list(files.ignored),
+        "hidden": list(files.hidden),
     }
     return {key: value for key, value in result.items() if value or key == "found"}
 
@@ -204,7 +204,7 @@ def test_unreadable_files_are_reported_together(tmp_path: Path) -> None:
     ]
 
 
-def test_excluded_names_are_counted_in_one_note(tmp_path: Path) -> None:
+def test_excluded_names_are_in_one_note(tmp_path: Path) -> None:
     create_tree(
         tmp_path,
         {
@@ -220,7 +220,10 @@ def test_excluded_names_are_counted_in_one_note(tmp_path: Path) -> None:
     )
     files = read_files(tmp_path, FileSelection("public", exclude=(".secret.json",)))
     [note] = files.notes("static")
-    assert note.message == "static: 1 excluded by .mosaicignore, 2 excluded as dotfiles"
+    assert note.message == (
+        "static: 1 excluded by .mosaicignore (draft.html), "
+        "2 excluded as dotfiles unless static.include names them (.env, .well-known/)"
+    )
     [note] = files.notes("storage")
     assert note.message.startswith("storage: ")
     assert not list(

@@ -57,7 +57,7 @@ def compact(value: Any) -> Any:
 
 
 def _empty(member: Any) -> bool:
-    return member is None or member is False or member in ((), "", "each") or compact(member) == {}
+    return member is None or member is False or member in ((), "", "each", "GET") or compact(member) == {}
 
 
 def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
@@ -71,8 +71,9 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
     value = {
         key: member
         for key, member in asdict(manifest).items()
-        if key not in ("file", "environment", "locations")
+        if key not in ("file", "environment", "environments", "locations")
     }
+    value["warnings"] = tuple(str(warning) for warning in manifest.warnings)
     assert isinstance(manifest, Manifest)
     assert manifest.environment == environment
     return "manifest", compact(value)

@@ -15,9 +15,9 @@ _FIELDS = ("database_url", "host", "port", "database", "user", "password")
 _MASK = "********"
 
 
-@click.command(cls=folder_option.FolderCommand)
+@click.command()
 @click.option("--reveal", is_flag=True, help="Show the password instead of masking it.")
-@folder_option.target_options
+@options.target_options
 @options.output
 @click.pass_obj
 def credentials(
@@ -32,7 +32,7 @@ def credentials(
       mosaic-deploy credentials
       mosaic-deploy credentials --reveal
     """
-    session = target_options.open()
+    session = target_options.open("project_only")
     from mosaic_deploy.live.api.operations import read_credentials
 
     with session:

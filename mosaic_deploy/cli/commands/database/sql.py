@@ -60,7 +60,7 @@ def sql(
 
     read_query = prepare_read_only_query(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
     lasting = read_only or check_single_call(text, name, is_file=is_file)
-    session = target_options.open()
+    session = target_options.open("project_only")
     with session:
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show the plan and exit.")
 @options.lease
 @options.parallelism
-@options.verify
+@options.compare_bytes
 @options.output
 @click.pass_obj
 def apply(
@@ -47,7 +47,7 @@ def apply(
     lock_timeout: float,
     force_unlock: bool,
     parallelism: int,
-    verify: bool,
+    compare_bytes: bool,
 ) -> int:
     """Deploy the changes in the plan.
 
@@ -72,7 +72,7 @@ def apply(
             allow_out_of_order,
             only_texts,
             excluded_texts,
-            verify,
+            compare_bytes,
         ),
     )
     session = saved_plan.open(target_options.timeout) if saved_plan else target_options.open()
@@ -82,7 +82,7 @@ def apply(
     deploy_options = DeployOptions(
         PlanOptions(allow_out_of_order, Selection(only, excluded), parallelism=parallelism),
         saved_plan,
-        verify=verify,
+        compare_bytes=compare_bytes,
         yes=yes,
         allow=allow,
         dry_run=dry_run,

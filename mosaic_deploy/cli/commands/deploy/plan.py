@@ -34,7 +34,7 @@ def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -
 )
 @options.detailed_exitcode
 @options.parallelism
-@options.verify
+@options.compare_bytes
 @options.output
 @click.pass_obj
 def plan(
@@ -46,7 +46,7 @@ def plan(
     out: str | None,
     detailed_exitcode: bool,
     parallelism: int,
-    verify: bool,
+    compare_bytes: bool,
 ) -> int:
     """Show what apply would change. Nothing is changed.
 
@@ -66,7 +66,11 @@ def plan(
     from mosaic_deploy.diff.selection import Selection
 
     screen.address_notice(session.address_notice)
-    with session, screen.hash_progress() as on_hashed, screen.verify_progress(wanted=verify) as on_progress:
+    with (
+        session,
+        screen.hash_progress() as on_hashed,
+        screen.compare_progress(wanted=compare_bytes) as on_progress,
+    ):
         chosen = deploy.PlanOptions(
             allow_out_of_order,
             Selection(only, excluded),
@@ -94,7 +98,7 @@ def plan(
                     allow_out_of_order,
                     only_texts,
                     excluded_texts,
-                    verify,
+                    compare_bytes,
                 ),
             )
     screen.plan(planned.plan, final=True)

@@ -42,7 +42,7 @@ def send_link(
       mosaic-deploy auth send-link ada@example.com
       mosaic-deploy auth send-link ada@example.com --local --redirect /welcome
     """
-    session = target_options.open()
+    session = target_options.open("if_there")
     from mosaic_deploy.live.api.operations import send_magic_link
 
     settings = session.manifest.magic_link

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.live.ledger.deploys import Deploy
 
 
-@click.command(cls=folder_option.FolderCommand)
+@click.command()
 @click.option(
     "--limit",
     type=options.NumberRange(click.IntRange(1, 1000)),
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Show at most N (default: 20, at most 1000).",
     metavar="N",
 )
-@folder_option.target_options
+@options.target_options
 @options.output
 @click.pass_obj
 def history(
@@ -43,7 +43,7 @@ def history(
       mosaic-deploy history
       mosaic-deploy history --limit 5 --env staging
     """
-    session = target_options.open()
+    session = target_options.open("project_only")
     from mosaic_deploy.live.ledger.deploys import read_deploys
 
     with session:

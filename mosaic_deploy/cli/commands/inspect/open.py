@@ -12,9 +12,9 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 
 
-@click.command("open", cls=folder_option.FolderCommand)
+@click.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Only print the URL.")
-@folder_option.target_options
+@options.target_options
 @options.output
 @click.pass_obj
 def open_site(
@@ -31,7 +31,7 @@ def open_site(
       mosaic-deploy open
       mosaic-deploy open --local --print
     """
-    session = target_options.open()
+    session = target_options.open("project_only")
     with session:
         project = folder_option.find_project(session)
     screen.result({"type": "site", "url": project.url}, [project.url])

@@ -33,7 +33,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
       mosaic-deploy status
       mosaic-deploy status --env staging -o json
     """
-    session = target_options.open()
+    session = target_options.open("if_there")
     from mosaic_deploy import deploy
 
     screen.address_notice(session.address_notice)

@@ -35,7 +35,7 @@ def ls(
       mosaic-deploy storage ls
       mosaic-deploy storage ls images/
     """
-    session = target_options.open()
+    session = target_options.open("project_only")
     from mosaic_deploy.live.api.operations import read_storage_files
 
     with session:

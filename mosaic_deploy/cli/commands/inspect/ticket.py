@@ -16,11 +16,11 @@ from mosaic_deploy.model.command_line import with_options
 _PROMPT = "Type the message, then press Ctrl-D on an empty line (on Windows: Ctrl-Z, Enter):"
 
 
-@click.command(cls=folder_option.FolderCommand)
+@click.command()
 @click.option("--subject", required=True, help="Subject line.")
 @click.option("--message", default="-", help="Message text; - reads stdin (default: -).")
 @click.option("--project", "project_id", metavar="ID", help="Project ID, if the ticket is about a project.")
-@folder_option.folder
+@options.path
 @click.option("--yes", "-y", is_flag=True, help="Send without asking.")
 @folder_option.local
 @options.output

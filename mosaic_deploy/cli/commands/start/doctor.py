@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import open_api
@@ -179,8 +179,8 @@ _MARKS = {
 }
 
 
-@click.command(cls=folder_option.FolderCommand)
-@folder_option.folder
+@click.command()
+@options.path
 @click.option("--local", is_flag=True, help="Check the embedded platform instead of the account.")
 @options.output
 @click.pass_obj

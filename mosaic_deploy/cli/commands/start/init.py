@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
 
 @click.command()
-@click.argument("path", default=".", type=click.Path(path_type=Path), metavar="[PATH]")
+@partial(options.path, path_type=Path)
 @click.option("--name", metavar="TEXT", help="Project name. Default: the folder's name.")
 @click.option(
     "--github", is_flag=True, help="Also create a GitHub workflow: plan on pull requests, apply on push."

@@ -82,5 +82,7 @@ def _with_local(action: NextAction, *, local: bool) -> NextAction:
 
 def _created_lines(project: Project) -> Iterator[str]:
     yield f"{project.id}  {project.url}"
+    if project.is_local:
+        return
     yield "Pin the project ID in mosaic.yaml:"
     yield f"  project: {{ id: {project.id} }}"

@@ -149,7 +149,7 @@ class TextView:
             from mosaic_deploy.cli.render.text.plan import partial_line
 
             self._out(partial_line(plan))
-        if not plan.project.id:
+        if not plan.project.id and not end.project.is_local:
             where = f" under environments.{plan.environment}" if plan.environment else ""
             # A JSON string is a YAML string, whatever is in it.
             name = json.dumps(end.project.name, ensure_ascii=False)

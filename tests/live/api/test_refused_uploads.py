@@ -1,0 +1,163 @@
+"""What an upload says when it is told to wait, or when a firewall refuses it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from mosaic_deploy.deploy.applying.transfers import transfer
+from mosaic_deploy.errors import (
+    ApiError,
+    Forbidden,
+    RateLimited,
+    RequestBlocked,
+    ServerFailed,
+    TransfersFailed,
+)
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.upload import upload_static_file, upload_storage_file
+from mosaic_deploy.model.change import PutStatic
+from mosaic_deploy.model.event import ChangeFailed, ChangeStarted
+from mosaic_deploy.model.snapshot import Object
+
+PAGE = "<!DOCTYPE html><html><head><title>Request\n blocked &amp; logged</title></head><body><h1>403</h1>x</body></html>"
+Respond = Callable[[httpx.Request], httpx.Response]
+
+
+class Platform:
+    """Answers a static upload and the PUT of a storage upload with `refusal`."""
+
+    def __init__(self, refusal: Respond) -> None:
+        self.refusal = refusal
+        self.requests: list[str] = []
+        self.waits: list[float] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(f"{request.method} {request.url.path}")
+        if request.method == "POST" and request.url.path.endswith("/storage/upload"):
+            url = "https://bucket.example/a"
+            return httpx.Response(200, json={"upload_url": url, "filename": "a", "expires_in": 300})
+        return self.refusal(request)
+
+    def upload(self, kind: str) -> ApiError:
+        transport = httpx.MockTransport(self)
+        with (
+            Api("https://api.example", ApiKey("mk_1"), transport=transport, sleep=self.waits.append) as api,
+            pytest.raises(ApiError) as caught,
+        ):
+            if kind == "static":
+                upload_static_file(api, "p", "a.html", b"x")
+            else:
+                file = Object("a", hashlib.sha256(b"x").hexdigest(), 1)
+                upload_storage_file(api, "p", file, lambda: iter([b"x"]), lambda _: None)
+        return caught.value
+
+
+def answer(status: int, body: str = "{}", **headers: str) -> Respond:
+    return lambda _: httpx.Response(status, text=body, headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize("dated", [False, True])
+def test_a_long_wait_is_told_and_not_waited_for(kind: str, dated: bool) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    platform = Platform(answer(429, **{"Retry-After": format_datetime(at, usegmt=True) if dated else "3600"}))
+    error = platform.upload(kind)
+    assert isinstance(error, RateLimited)
+    assert 3590 < error.retry_after <= 3600
+    wait = error.message.rpartition("; ")[2]
+    assert wait.startswith(tuple(f"the platform asks to wait {each}" for each in ("1 h, until ", "59 min")))
+    assert wait.endswith(" UTC")
+    assert error.hint == "wait until then, then run the same command again; completed changes are kept"
+    assert len(platform.requests) <= 2, "asked once"
+    assert not platform.waits
+
+
+def test_a_short_wait_is_waited_for() -> None:
+    answers = iter([answer(429, **{"Retry-After": "2"}), answer(429, **{"Retry-After": "60"})])
+    platform = Platform(lambda request: next(answers)(request))  # noqa: PLW0108 - another answer each time
+    assert isinstance(platform.upload("static"), RateLimited)
+    assert platform.waits[0] == 2.0
+
+
+def test_maintenance_with_a_long_wait_says_so() -> None:
+    error = Platform(answer(503, '{"error": "maintenance"}', **{"Retry-After": "7200"})).upload("static")
+    assert isinstance(error, ServerFailed)
+    assert "maintenance (HTTP 503); the platform asks to wait 2 h, until " in error.message
+
+
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize("status", [403, 406, 451])
+def test_a_firewall_is_not_tried_again(kind: str, status: int) -> None:
+    platform = Platform(answer(status, PAGE, **{"Content-Type": "text/html"}))
+    error = platform.upload(kind)
+    assert isinstance(error, RequestBlocked)
+    name = "upload static file" if kind == "static" else "upload to storage"
+    assert error.message == (
+        f"{name}: refused by a firewall or proxy in front of the platform: Request blocked & logged (HTTP {status})"
+    )
+    assert not error.retryable
+    assert error.hint
+    assert error.hint.startswith("running it again won't help")
+    assert not platform.waits
+    assert len([each for each in platform.requests if each.startswith("PUT") or "files" in each]) == 1
+
+
+def test_an_expired_address_of_an_upload_is_renewed_once() -> None:
+    platform = Platform(answer(403, "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"))
+    assert isinstance(platform.upload("storage"), Forbidden)
+    assert platform.requests.count("PUT /a") == 2
+
+
+def test_a_gateway_page_is_named_by_its_title() -> None:
+    error = Platform(answer(502, "<html><h1>Bad <b>gateway</b></h1><p>" + "x" * 5000)).upload("static")
+    assert "x" * 20 not in error.message
+
+
+# --- many files ---
+
+
+def failing(error: ApiError) -> Iterator[object]:
+    def send(_change: PutStatic, _report: object) -> None:
+        raise error
+
+    return transfer([PutStatic(f"{n}.png", "0" * 64, 1, "add", "new") for n in range(50)], send, 1)  # type: ignore[arg-type]
+
+
+def outcome(error: ApiError) -> tuple[Exception, int]:
+    started = 0
+    try:
+        for event in failing(error):
+            started += isinstance(event, ChangeStarted)
+            assert isinstance(event, ChangeStarted | ChangeFailed)
+    except Exception as raised:
+        return raised, started
+    raise AssertionError
+
+
+def test_a_long_wait_stops_the_other_files() -> None:
+    limited = RateLimited("wait")
+    limited.retry_after = 3600.0
+    raised, started = outcome(limited)
+    assert raised is limited
+    assert started < 50
+
+
+@pytest.mark.parametrize(("error", "retryable"), [(RequestBlocked("a"), False), (ServerFailed("b"), True)])
+def test_files_that_never_pass_are_not_retryable(error: ApiError, retryable: bool) -> None:
+    raised, _ = outcome(error)
+    assert isinstance(raised, TransfersFailed)
+    assert raised.retryable is retryable
+    assert raised.hint
+    assert raised.hint.startswith("run the same command again" if retryable else "fix what is listed")
