@@ -108,7 +108,7 @@ class Results:
         self.outcomes.append(outcome)
         for finding in outcome.findings:
             sys.stderr.write(f"{outcome.case}: {finding}\n")
-        if self._file:
+        if self._file and "checker" not in outcome.kinds:
             row = {
                 "case": str(outcome.case), "fired": outcome.fired, "runs": outcome.runs, "findings": outcome.findings,
                 "output": outcome.output[-4000:] if outcome.findings else "",

@@ -49,9 +49,10 @@ def run_cases(
     lock = threading.Lock()
 
     def run_one(case: Case) -> None:
-        arena = free.get()
+        arena, name = free.get(), new_name()
         try:
-            outcome = run_case(arena, case, references[case.scenario], new_name())
+            outcome = run_case(arena, case, references[case.scenario], name)
+            arena.reader.delete(name)
         except Exception as error:  # one broken case doesn't end the others
             outcome = Outcome(case, findings=[f"checker: {type(error).__name__}: {error}"])
         finally:

@@ -56,32 +56,44 @@ class Reader:
 
     def read(self, name: str) -> State:
         """The state of the project of this name; NOTHING if there is none."""
-        with httpx.Client(
-            base_url=f"{self.url}/v1/project", headers={"X-API-Key": self.api_key}, timeout=60
-        ) as api:
-            listed = [each for each in api.get("/projects").json()["projects"] if each["name"] == name]
-            if not listed:
+        with self._api() as api:
+            projects = self._ids(api, name)
+            if not projects:
                 return NOTHING
-            if len(listed) > 1:
-                return State({"projects": [each["project_id"] for each in listed]}, {})
-            project = listed[0]["project_id"]
-            database = f"tenant_{project.replace('-', '_')}"
+            if len(projects) > 1:
+                return State({"projects": projects}, {})
+            [project] = projects
             site = {"Host": f"{project}.localhost:{self.url.rpartition(':')[2]}"}
             visible = {
-                "database": self._dump(database),
+                "database": self._dump(_database(project)),
                 "static": _static(api, self.url, project, site),
                 "storage": _storage(api, self.url, project, site),
                 "settings": api.get(f"/{project}/auth/settings").json(),
             }
-            return State(visible, self._ledger(database))
+            return State(visible, self._ledger(_database(project)))
 
     def execute(self, name: str, statement: str) -> None:
         """Runs a statement as superuser in the database of the project of this name, if there is one."""
-        with httpx.Client(base_url=f"{self.url}/v1/project", headers={"X-API-Key": self.api_key}) as api:
-            listed = [each for each in api.get("/projects").json()["projects"] if each["name"] == name]
-        if listed:
-            with self._connect(f"tenant_{listed[0]['project_id'].replace('-', '_')}") as connection:
+        with self._api() as api:
+            projects = self._ids(api, name)
+        if len(projects) == 1:
+            with self._connect(_database(projects[0])) as connection:
                 connection.execute(statement)
+
+    def delete(self, name: str) -> None:
+        """Deletes the projects of this name."""
+        with self._api() as api:
+            for project in self._ids(api, name):
+                api.delete(f"/projects/{project}")
+
+    def _api(self) -> httpx.Client:
+        headers = {"X-API-Key": self.api_key}
+        return httpx.Client(base_url=f"{self.url}/v1/project", headers=headers, timeout=60)
+
+    def _ids(self, api: httpx.Client, name: str) -> list[str]:
+        return [
+            each["project_id"] for each in api.get("/projects").json()["projects"] if each["name"] == name
+        ]
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(
@@ -107,6 +119,10 @@ class Reader:
             if row is None or row[0] is None:
                 return {}
             return {name: connection.execute(query).fetchall() for name, query in _LEDGER.items()}
+
+
+def _database(project: str) -> str:
+    return f"tenant_{project.replace('-', '_')}"
 
 
 def _static(api: httpx.Client, url: str, project: str, site: dict[str, str]) -> dict[str, str]:

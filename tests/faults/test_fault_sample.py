@@ -32,7 +32,7 @@ SAMPLE = [
     (UPDATE, "duplicate after the end", BATCH),
     (UPDATE, "SIGKILL before", Request("SQL record and release lock")),
     (UPDATE, "SIGKILL, request arrives after", Request("SQL call work('again')")),
-    (UPDATE, "SIGTERM before", Request("PUT /upload/new.bin")),
+    (UPDATE, "SIGTERM before", Request("SQL batch of steps", 2)),
     (UPDATE, "platform killed after", Request("DELETE /files/old.html")),
     (UPDATE, "PostgreSQL killed before", Request("SQL drop index concurrently customers_name")),
     (UPDATE, "clock jumps back, SIGKILL", Request("SQL take lock")),
@@ -45,7 +45,7 @@ KNOWN = [
         Request("SQL create index concurrently customers_name"),
         "a 500 counts as PostgreSQL's",
     ),
-    (FIRST, "SIGINT after", Request("POST /projects"), "`none`, though the project was created"),
+    (UPDATE, "SIGTERM before", Request("PUT /upload/new.bin"), "`none`, though a file was stored"),
     (
         FIRST,
         "duplicate after the end",
