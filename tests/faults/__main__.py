@@ -34,23 +34,15 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     options = _parse_arguments()
-    faults = [
-        fault
-        for name, fault in FAULTS.items()
-        if fnmatch.fnmatch(name, options.fault) and (options.disk or not fault.fills_disk)
-    ]
-    scenarios = [
-        Scenario(update, outside="wrapped" not in options.endpoint)
-        for name, update in (("first", False), ("update", True))
-        if options.scenario in (name, "all")
-    ]
+    faults = [fault for fault in FAULTS.values() if options.disk or not fault.fills_disk]
+    scenarios = [Scenario(update, outside="wrapped" not in options.endpoint) for update in (False, True)]
     results = Results(options.results)
     with open_arenas(options.jobs, options.endpoint, own_disk=options.disk) as arenas:
         references = references_of(arenas[0], scenarios)
         chosen = [
             case
             for case in all_cases(references, faults)
-            if fnmatch.fnmatch(str(case.request), options.request)
+            if any(fnmatch.fnmatchcase(str(case), pattern) for pattern in options.patterns or ["*"])
         ]
         if options.list:
             sys.stdout.write("".join(f"{case}\n" for case in chosen))
@@ -65,12 +57,10 @@ def main() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--most", type=int, default=0, help="run at most N cases, spread over all")
-    parser.add_argument("--fault", default="*", help="only faults whose name matches, such as 'SIG*'")
     parser.add_argument(
-        "--request", default="*", help="only requests whose name matches, such as 'SQL take*'"
+        "patterns", nargs="*", help="run only matching cases, such as 'update: SIG*: SQL take*'"
     )
-    parser.add_argument("--scenario", choices=("first", "update", "all"), default="all")
+    parser.add_argument("--most", type=int, default=0, help="run at most N cases, spread over all")
     parser.add_argument("--endpoint", choices=_ENDPOINTS, default="", help="how the SQL endpoint behaves")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="platforms used at the same time"
