@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
+from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
@@ -154,6 +155,8 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again: the new plan asks for confirmation"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
+    if failure.sqlstate == DISK_FULL:
+        hint = DISK_FULL_HINT
     if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
         hint = _outside_transaction_hint(step)
     elif may_be_partial:

@@ -74,7 +74,7 @@ def _exclude(
 ) -> Iterator[Event]:
     """Makes the plan of the deploy that created `rival` stale, by taking the lease there first.
 
-    That deploy may have seen only its own project. Whoever takes that lease first goes on, so never both.
+    That deploy may have seen only its own project. The deploy that takes that lease first continues, so never both.
     Raises ProjectAmbiguous if that deploy has begun.
     """
     yield from _wait(api, rival, options)

@@ -40,6 +40,8 @@ _POSTGRESQL_WORDS = re.compile(
 """Texts that only PostgreSQL writes: some platforms return them as plain text with status 500."""
 MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
 """PostgreSQL's error for several statements in one call, at endpoints that accept one."""
+DISK_FULL = "53100"
+DISK_FULL_HINT = "the database's disk is full, which isn't the SQL's fault; free space or get more, then run the same command again"
 _CONNECTION_CLASS = "08"
 _SESSION_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05"})
 """Shutdown, crash, not accepting connections, idle too long. PostgreSQL ended the session, at an unknown point."""
@@ -202,6 +204,8 @@ def _server_failed(message: str, common: errors.ApiErrorFields) -> errors.Server
 def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> errors.SqlFailed:
     position = str(facts.get("position") or "")
     detail = _text(facts.get("detail"))
+    if _sqlstate(facts) == DISK_FULL:
+        common = {**common, "hint": DISK_FULL_HINT}
     return errors.SqlFailed(
         facts["message"],
         sqlstate=_sqlstate(facts),

@@ -247,7 +247,7 @@ def lease_lost_error() -> LockLost:
 
 
 def _try_acquire(api: Api, claim: LeaseRequest) -> HeldLease | None:
-    """None if the lease is acquired, else what stands in the way. Raises PlanStale."""
+    """None if the lease is acquired, else what blocks it. Raises PlanStale."""
     facts = _request_lease(api, claim)
     if facts["stale"] and not facts["other"]:
         # Another copy of the request may have acquired it in this moment; its row is visible to a new request.

@@ -7,6 +7,7 @@ from dataclasses import replace
 import httpx
 
 from mosaic_deploy.errors import LockHeld, PlanStale
+from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.live.ledger.lease import LocalProcesses, WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
@@ -150,3 +151,40 @@ def test_a_release_that_is_sent_twice_counts_once(site):
     release_lease(site.api, claim, "done", {})
     after = site.sql("select serial from mosaic_deploy.ledger")
     assert int(after[0]["serial"]) == int(before[0]["serial"]) + 2
+
+
+def test_after_the_databases_clock_went_back_a_dead_lease_ends_in_a_minute(site):
+    """Its expiry is an hour ahead, which no renewal can have set. A living deploy would renew it."""
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 3600)
+    left = "select extract(epoch from expires_at - clock_timestamp())::float as s from mosaic_deploy.lease"
+    failed = site.fails(force_unlock=True)
+    assert isinstance(failed.error, LockHeld)
+    assert "for another 60 s" in failed.error.message
+    assert "clock was set back" in failed.error.message
+    assert float(str(site.sql(left)[0]["s"])) <= 60
+    site.sql("update mosaic_deploy.lease set expires_at = expires_at - interval '31 seconds'")
+    site.run(force_unlock=True)
+    site.apply()
+
+
+def test_the_newest_deploy_is_the_last_one_also_if_the_clock_went_back(site):
+    small(site, "first")
+    site.apply()
+    site.sql("update mosaic_deploy.deploys set started_at = now() + interval '1 hour', holder = 'earlier'")
+    small(site, "second")
+    site.apply()
+    assert site.plan().live.ledger_facts["last"]["holder"] == "tests"
+    holders = [deploy.holder for deploy in read_deploys(site.api, site.project_id, 5)]
+    assert holders == ["tests", "earlier"]
+
+
+def test_waiting_with_force_unlock_does_not_claim_that_the_other_is_alive(site):
+    small(site, "first")
+    site.apply()
+    small(site, "second")
+    held(site, "ada@elsewhere (pid 7)", 55)
+    waits = [e.reason for e in site.run(force_unlock=True, lock_wait=0.05) if isinstance(e, Waiting)]
+    assert "its last heartbeat was 5 s ago, and its lock is taken over after 30 s without one" in waits[0]

@@ -131,3 +131,10 @@ def test_a_key_as_short_as_a_word_is_not_removed_from_texts(key: str, shown: boo
         api.sql("pod-1", "select 1")
     assert (key in caught.value.message) is shown
     assert "as in a table" in caught.value.message
+
+
+def test_a_full_disk_is_not_the_sqls_fault() -> None:
+    api, _ = api_of(REFUSED["disk full"])
+    with pytest.raises(errors.SqlFailed) as caught:
+        api.sql("pod-1", "insert into t values (1)")
+    assert "disk is full" in str(caught.value.hint)

@@ -1,0 +1,111 @@
+"""`mutation_state` after an error: what this run changed, also if it was about to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from mosaic_deploy.live.ledger.deploys import read_deploys
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from tests.deploy.applying.test_crashes import small
+from tests.deploy.faults import is_sql
+
+
+class Failing(httpx.HTTPTransport):
+    """Sends requests; raises for those that `fail` selects, after they took effect."""
+
+    def __init__(self, fail: Callable[[httpx.Request], bool], error: BaseException) -> None:
+        super().__init__()
+        self._fail = fail
+        self._error = error
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if self._fail(request):
+            response.read()
+            raise self._error
+        return response
+
+
+def posts(path: str) -> Callable[[httpx.Request], bool]:
+    return lambda request: request.method == "POST" and request.url.path.endswith(path)
+
+
+def test_ctrl_c_while_the_project_starts(site, api_over):
+    """The project was created, though nothing of it is done."""
+    small(site, "first")
+    seen: list[str] = []
+
+    def second_listing(request: httpx.Request) -> bool:
+        seen.append(request.method)
+        return request.method == "GET" and "POST" in seen
+
+    last = site.run(site.plan(), api=api_over(Failing(second_listing, KeyboardInterrupt())))[-1]
+    assert isinstance(last, ApplyFailed)
+    assert last.error.mutation_state != "none"
+
+
+def test_an_upload_that_was_replaced_before_ctrl_c(site, api_over):
+    site.write("www/index.html", "one")
+    site.manifest(static={"dir": "www"})
+    site.apply()
+    site.write("www/index.html", "two")
+    planned = site.plan()
+    interrupted = []
+    for event in (events := site.events(planned)):
+        if type(event).__name__ == "ChangeStarted":
+            for _ in range(200):
+                if site.get("/").text == "two":
+                    break
+            interrupted = [events.throw(KeyboardInterrupt), *events]
+    last = interrupted[-1]
+    assert isinstance(last, ApplyFailed)
+    assert last.error.mutation_state == "unknown"
+    site.apply()
+
+
+def test_only_the_release_failed(site, api_over):
+    """Everything is deployed. The next run finds nothing to do, and records that."""
+    small(site, "first")
+    lost = httpx.ReadError("reset")
+
+    class Refusing(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, "SET status = 'done'"):
+                raise lost
+            return super().handle_request(request)
+
+    last = site.run(api=api_over(Refusing()))[-1]
+    assert isinstance(last, ApplyFailed)
+    assert (last.error.mutation_state, last.remaining, last.failed) == ("committed", (), None)
+    assert "everything is deployed" in str(last.error.hint)
+    site.sql("update mosaic_deploy.lease set expires_at = now()")
+    planned = site.plan()
+    assert planned.plan.changes == ()
+    assert planned.has_work
+    assert isinstance(site.run(planned)[-1], ApplyDone)
+    assert not site.plan().has_work
+    newest, before = read_deploys(site.api, site.project_id, 5)
+    assert (newest.status, before.status) == ("done", "interrupted")
+
+
+@pytest.mark.parametrize("path", ["/files", "/storage/upload"])
+def test_uploads_without_a_response(site, api_over, path):
+    small(site, "first")
+    last = site.run(api=api_over(Failing(posts(path), httpx.ReadError("reset"))))[-1]
+    assert isinstance(last, ApplyFailed)
+    assert last.error.mutation_state in ("partial", "unknown")
+    site.apply()
+
+
+def test_a_migration_on_a_full_disk_is_not_to_be_corrected(site):
+    """PostgreSQL's own error can't be produced here; one with its SQLSTATE can."""
+    site.write("sql/1_a.sql", "do $$ begin raise 'could not extend file' using errcode = '53100'; end $$;")
+    site.manifest(database={"migrations": "sql"})
+    error = site.fails().error
+    assert error.sqlstate == "53100"
+    assert "disk is full" in str(error.hint)
+    site.write("sql/1_a.sql", "select 1;")
+    site.apply()
