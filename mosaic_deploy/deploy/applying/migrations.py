@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.planning.request_sizes import SPLIT_HINT
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner, StepFailed
@@ -98,7 +99,9 @@ def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) 
     step = failure.step
     outside = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
-    committed = "nothing committed" if outside else "rolled back"
+    committed = (
+        "nothing committed" if outside else "nothing of it ran" if failure.too_large else "rolled back"
+    )
     if step.number > 1:
         committed = (
             f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"
@@ -111,6 +114,8 @@ def _migration_failed(failure: StepFailed, file: MigrationFile, *, first: bool) 
     hint = f"correct {file.relative_path} and run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
+    if failure.too_large:
+        hint = SPLIT_HINT
     if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
         hint = _outside_transaction_hint(step)
     elif may_be_partial:

@@ -51,7 +51,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
 
 def _step_failed(failure: StepFailed, file: MigrationFile) -> MigrationFailed:
     return MigrationFailed(
-        f"{failure.message} (rolled back)",
+        f"{failure.message} ({'nothing of it ran' if failure.too_large else 'rolled back'})",
         location=failure_location(failure, file),
         sqlstate=failure.sqlstate,
         detail=failure.detail,

@@ -15,6 +15,7 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
+from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
@@ -98,6 +99,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
     to_run = (*_selected_migrations(pending, new_plan), *seeds)
+    refuse_large_steps(api, to_run, single_transaction=single_transaction)
     hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
     new_plan = apply_policy(new_plan, hazards, desired.manifest)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
