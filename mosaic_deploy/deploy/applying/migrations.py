@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.planning.request_sizes import SPLIT_HINT
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
@@ -140,7 +141,9 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
     step = failure.step
     outside = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
-    committed = "nothing committed" if outside else "rolled back"
+    committed = (
+        "nothing committed" if outside else "nothing of it ran" if failure.too_large else "rolled back"
+    )
     if step.number > 1:
         committed = (
             f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"
@@ -157,6 +160,8 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if failure.sqlstate == DISK_FULL:
         hint = DISK_FULL_HINT
+    if failure.too_large:
+        hint = SPLIT_HINT
     if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
         hint = _outside_transaction_hint(step)
     elif may_be_partial:

@@ -50,7 +50,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
         file_step = by_version[failure.step.version]
         yield ChangeStarted(file_step.change)
         raise MigrationFailed(
-            f"{failure.message} (rolled back)",
+            f"{failure.message} ({'nothing of it ran' if failure.too_large else 'rolled back'})",
             **failure_facts(failure, file_step.parsed),
             hint=f"correct {file_step.parsed.file.relative_path} and run the same command again",
         ) from None

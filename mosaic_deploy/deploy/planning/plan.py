@@ -24,6 +24,7 @@ from mosaic_deploy.deploy.planning.planned import (
     checks_changed,
 )
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
+from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.migrations import versions_to_parse
@@ -143,6 +144,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     seeds = _seeds_to_run(desired, new_plan)
     migrations = tuple(_selected_migrations(pending, new_plan))
+    refuse_large_steps(api, (*migrations, *seeds), single_transaction=single_transaction)
     found = _findings(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
     paths = {p.file.migration.version: p.file.relative_path for p in migrations}

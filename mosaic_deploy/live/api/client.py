@@ -164,6 +164,10 @@ class Api:
         """The largest static file in bytes, if the platform says. Looked up at most once a day."""
         return self._discovery().static_file_bytes
 
+    def sql_request_limit(self) -> int | None:
+        """The largest body of an SQL request in bytes, if the platform says. Looked up at most once a day."""
+        return self._discovery().sql_request_bytes
+
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, without the key and without retries: a retry needs a new URL."""
         headers = {"Content-Length": str(size)}
@@ -234,7 +238,9 @@ class Api:
         except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
             listing = None  # a platform without a listing has only the documented operations
         self._discovered = discovery.DiscoveredApi(
-            endpoints.bind_operations(listing), responses.parse_static_file_limit(listing)
+            endpoints.bind_operations(listing),
+            responses.parse_limit(listing, "static_file_bytes"),
+            responses.parse_limit(listing, "sql_request_bytes"),
         )
         discovery.write_cached_discovery(self.url, self._discovered)
         return self._discovered

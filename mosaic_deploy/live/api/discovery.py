@@ -23,6 +23,8 @@ class DiscoveredApi:
     paths: Mapping[str, str] = field(default_factory=dict)
     static_file_bytes: int | None = None
     """The largest static file that it accepts."""
+    sql_request_bytes: int | None = None
+    """The largest body of a request for SQL."""
 
 
 def read_cached_discovery(api_url: str) -> DiscoveredApi | None:
@@ -36,9 +38,9 @@ def read_cached_discovery(api_url: str) -> DiscoveredApi | None:
         return None
     if not isinstance(found, dict) or not isinstance(found.get("paths"), dict):
         return None
-    most = found.get("static_file_bytes")
+    limits = (found.get(name) for name in ("static_file_bytes", "sql_request_bytes"))
     paths = {str(name): str(path) for name, path in found["paths"].items()}
-    return DiscoveredApi(paths, most if isinstance(most, int) else None)
+    return DiscoveredApi(paths, *(most if isinstance(most, int) else None for most in limits))
 
 
 def write_cached_discovery(api_url: str, listed: DiscoveredApi) -> None:

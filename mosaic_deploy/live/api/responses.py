@@ -151,10 +151,10 @@ def parse_uploaded_size(payload: object) -> int | None:
     return _parse_size(payload.get("size")) if isinstance(payload, Mapping) else None
 
 
-def parse_static_file_limit(listing: object) -> int | None:
-    """The largest static file in bytes, from the `limits` of the endpoint listing; None if not listed."""
+def parse_limit(listing: object, name: str) -> int | None:
+    """A limit in bytes (`static_file_bytes`, `sql_request_bytes`) from the endpoint listing; None if not listed."""
     limits = listing.get("limits") if isinstance(listing, Mapping) else None
-    return (_parse_size(limits.get("static_file_bytes")) or None) if isinstance(limits, Mapping) else None
+    return (_parse_size(limits.get(name)) or None) if isinstance(limits, Mapping) else None
 
 
 def parse_error_facts(body: object) -> dict[str, Any]:

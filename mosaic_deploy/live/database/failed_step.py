@@ -35,6 +35,8 @@ class StepFailed(Exception):
     context: str = ""
     """The calls inside the statement that led to the error, as PostgreSQL describes them."""
     notices: tuple[SqlNotice, ...] = ()
+    too_large: bool = False
+    """The request was too large, so nothing of the step ran."""
 
 
 def guess_place(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mosaic_deploy.errors import SqlFailed
+from mosaic_deploy.errors import RequestRefused, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
@@ -70,6 +70,7 @@ class Runner:
     """Becomes false if the endpoint accepts only one statement per request."""
     pending_notes: list[Note] = field(default_factory=list, init=False)
     reports: StepReports = field(default_factory=StepReports, init=False)
+    _one_by_one: bool = field(default=False, init=False)  # a request with several steps was too large
     _plainly: set[tuple[str, int]] = field(default_factory=set, init=False)
     """(version, number) of the steps that are sent as plain statements because a time limit ended their batch."""
 
@@ -104,10 +105,18 @@ class Runner:
 
     def _run_next_call(self, waiting: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
         """Sends one request. Returns the steps that it committed, and the failure that stopped it."""
-        if self.single_transaction:
-            return self._run_single_transaction(waiting)
-        group = self._next_group(waiting)
-        return self._run_batch(group) if self._is_batchable(group[0]) else self._run_alone(group[0])
+        group = waiting if self.single_transaction else self._next_group(waiting)
+        try:
+            if self.single_transaction:
+                return self._run_single_transaction(waiting)
+            return self._run_batch(group) if self._is_batchable(group[0]) else self._run_alone(group[0])
+        except RequestRefused as error:
+            if error.status != 413:
+                raise
+            if len(group) == 1 or self.single_transaction:
+                return (), StepFailed(group[0], 0, None, f"too large: {error.message}", too_large=True)
+            self._one_by_one = True
+            return (), None
 
     def _run_single_transaction(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
         if any(not self._is_batchable(step) for step in steps):
@@ -136,7 +145,10 @@ class Runner:
         for step in waiting:
             text += max(len(step.source), sum(statement.size for statement in step.unit.statements))
             if group and (
-                not self.commits_in_block or len(group) == MAX_STEPS_PER_CALL or text > MAX_TEXT_PER_CALL
+                self._one_by_one
+                or not self.commits_in_block
+                or len(group) == MAX_STEPS_PER_CALL
+                or text > MAX_TEXT_PER_CALL
             ):
                 break
             if group and not self._is_batchable(step):

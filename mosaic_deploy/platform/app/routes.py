@@ -17,6 +17,7 @@ from mosaic_deploy.platform.dashboard import access, inbox_pages, pages
 from mosaic_deploy.platform.dashboard import layout as page
 from mosaic_deploy.platform.dashboard.access import browser_session_required
 from mosaic_deploy.platform.hosting import live_reload, static
+from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.projects import drafts, projects, tickets
 from mosaic_deploy.platform.services import Platform
@@ -100,7 +101,10 @@ async def discover(_platform: Platform, _request: Request) -> Response:
                 }
                 for operation in OPERATIONS
             ],
-            "limits": {"static_file_bytes": static.SIZE_LIMIT},
+            "limits": {
+                "static_file_bytes": static.SIZE_LIMIT,
+                "sql_request_bytes": request_body.JSON_LIMIT,
+            },
         }
     )
 

@@ -55,7 +55,7 @@ def test_selected_rollbacks(site):
     site.apply()
     changes = plan_rollback(site.api, known(site), to="1").plan.changes
     assert [f"{change.address} {change.reason}" for change in changes] == [
-        "rollback:3_c.sql undone by its migrate:down section (1 statement)",
+        "rollback:3_c.sql undone by its section -- migrate:down (1 statement)",
         "rollback:2_b.sql undone by 2_b.down.sql (2 statements)",
     ]
     assert len(plan_rollback(site.api, known(site), steps=9).plan.changes) == 3

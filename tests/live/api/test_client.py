@@ -536,11 +536,13 @@ def test_optional_operations_are_those_listed() -> None:
         ({}, None),
     ],
 )
-def test_the_static_file_limit_is_read_from_the_listing(
-    limits: dict[str, object], expected: int | None
-) -> None:
-    platform = Platform(answer(200, {"endpoints": [], **limits}))
+def test_limits_are_read_from_the_listing(limits: dict[str, object], expected: int | None) -> None:
+    listed = json.loads(
+        json.dumps(limits).replace('"static_file_bytes":', '"sql_request_bytes": 9, "static_file_bytes":')
+    )
+    platform = Platform(answer(200, {"endpoints": [], **listed}))
     assert platform.api.static_file_limit() == platform.api.static_file_limit() == expected
+    assert platform.api.sql_request_limit() == (9 if "sql_request_bytes" in str(listed) else None)
     assert platform.asked == ["GET /v1/project"]
 
 
@@ -549,7 +551,7 @@ def test_a_platform_without_a_listing_has_no_optional_operations() -> None:
 
 
 def test_an_old_or_damaged_cache_is_ignored(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = discovery.DiscoveredApi({"a": "/b"}, 7)
+    listed = discovery.DiscoveredApi({"a": "/b"}, 7, 8)
     discovery.write_cached_discovery(URL, listed)
     assert discovery.read_cached_discovery(URL) == listed
     assert discovery.read_cached_discovery(URL + "/other") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def check_manifest(
 
     The errors found while reading the manifest (`refused`) are raised together with those of its files.
     """
+    from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
     from mosaic_deploy.diff.missing_pages import check_redirect_pages
     from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.seeds import parse_seeds
@@ -62,7 +64,7 @@ def check_manifest(
     desired = read_valid_desired(manifest, errors, on_hashed)
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
-    errors.collect(lambda: parse_migrations(desired.migrations))
-    errors.collect(lambda: parse_seeds(desired.seeds))
+    parsed = errors.collect(lambda: parse_migrations(desired.migrations)) or ()
+    seeds = errors.collect(lambda: parse_seeds(desired.seeds)) or ()
     errors.raise_collected()
-    return desired
+    return replace(desired, notes=(*desired.notes, *large_step_notes((*parsed, *seeds))))
