@@ -132,7 +132,11 @@ class Scope:
     def row_estimate(self, name: Name) -> str:
         """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
         found = self.facts_of(name)
-        if found and f"{found.schema}.{found.name}" in self.empty_tables and found.relation_kind != "v":
+        if (
+            found
+            and f"{found.schema}.{found.name}" in self.empty_tables
+            and found.relation_kind in ("r", "m")
+        ):
             return " (no rows)"
         return row_estimate_text(found.rows if found else None)
 
