@@ -49,8 +49,8 @@ class Scope:
         self.routines = KnownRoutines(facts or {}, self.lookups)
         self._relations: dict[ObjectKey, Relation] = {}
         self._facts = facts
+        # Live tables that hold no row, as `schema.name`.
         self.empty_tables = frozenset(table for one in (facts or {}).values() for table in one.empty_tables)
-        """Live tables that hold no row, as `schema.name`."""
         self._created: dict[ObjectKey, bool] = {}
         """False if it may have existed before: IF NOT EXISTS, or created inside a DO block."""
         self._origins: dict[ObjectKey, ObjectKey] = {}
@@ -106,11 +106,11 @@ class Scope:
 
     def is_missing(self, name: Name) -> bool:
         """Whether the relation surely doesn't exist: not live or dropped, and not created or renamed to by these files."""
-        known = (one for known in (self._created, self._origins) for one in known)
+        known = (*self._created, *self._origins)
         if any(one.name == name.name and one.kind is ObjectKind.RELATION for one in known):
             return False
         gone = self.key(name) in self._dropped or self.facts_of(name) is None
-        return gone and not self.is_unknown(name) and self._facts is not None
+        return gone and not self.is_unknown(name) and not self.is_offline
 
     def live_name(self, name: Name) -> str:
         """The relation's live name as `schema.name`; `schema.*` or `*` if it is computed at run time."""
@@ -131,10 +131,10 @@ class Scope:
 
     def row_estimate(self, name: Name) -> str:
         """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
-        found = self.facts_of(name)
-        if found and f"{found.schema}.{found.name}" in self.empty_tables and found.relation_kind != "v":
+        found = self.facts_of(name) or ObjectFacts()
+        if found.relation_kind in ("r", "m") and f"{found.schema}.{found.name}" in self.empty_tables:
             return " (no rows)"
-        return row_estimate_text(found.rows if found else None)
+        return row_estimate_text(found.rows)
 
     def column(self, name: Name, column: str) -> ColumnType | None:
         """The column's type before the statement; None if unknown."""
