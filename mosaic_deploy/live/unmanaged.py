@@ -24,7 +24,7 @@ def compare_unmanaged(api: Api, live: LiveState, desired: Snapshot, parallelism:
     keeps an unknown digest.
     """
     snapshot = live.snapshot
-    if not snapshot.project.url:
+    if not snapshot.project.id or snapshot.project.status != "running":
         return live
     files = sorted(
         [

@@ -29,11 +29,14 @@ def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
         head += [_fenced(hazards, "text"), ""]
     tail = ["", f"<sub>{_inline(footer)}</sub>"]
     room = longest - sum(len(line) + 1 for line in (*head, *tail)) - 200
+    return _truncate("\n".join([*head, _folded_plan(plan, room), *tail]), longest)
+
+
+def _folded_plan(plan: Plan, room: int) -> str:
     shown = _truncate(
         _SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _unstyled(plan_lines(plan))), room
     )
-    folded = ["<details><summary>Plan</summary>", "", _fenced(shown, "diff"), "", "</details>"]
-    return _truncate("\n".join([*head, *folded, *tail]), longest)
+    return "\n".join(["<details><summary>Plan</summary>", "", _fenced(shown, "diff"), "", "</details>"])
 
 
 def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, longest: int) -> str:
@@ -53,10 +56,12 @@ def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, lon
     return _truncate("\n".join([*body, "", f"<sub>{_inline(footer)}</sub>"]), longest)
 
 
-def failed_markdown(error: MosaicError, footer: str, longest: int) -> str:
-    """An error without a plan."""
-    body = [f"### ❌ {_inline(error.code)}", "", _error_block(error), "", f"<sub>{_inline(footer)}</sub>"]
-    return _truncate("\n".join(body), longest)
+def failed_markdown(error: MosaicError, footer: str, longest: int, rest: Plan | None = None) -> str:
+    """An error without a plan, or with the `rest` of the plan that it blocks."""
+    body = [f"### ❌ {_inline(error.code)}", "", _error_block(error), ""]
+    if rest is not None:
+        body += [_folded_plan(rest, longest - sum(len(line) + 1 for line in body) - len(footer) - 300), ""]
+    return _truncate("\n".join([*body, f"<sub>{_inline(footer)}</sub>"]), longest)
 
 
 def _heading(plan: Plan) -> str:

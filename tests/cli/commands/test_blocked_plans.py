@@ -73,6 +73,15 @@ def test_other_errors_of_migrations(run, folder: Path, kind: str) -> None:
     assert "static:new.html" in changes(document["plan"])
 
 
+def test_the_job_summary_has_the_error_and_the_rest(run, edited: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary"
+    run("ci", "plan", "--local", env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)})
+    text = summary.read_text()
+    assert "was edited after it was applied" in text
+    assert "<details><summary>Plan</summary>" in text
+    assert "new.html" in text
+
+
 def test_a_second_error_is_reported_with_the_first(run, edited: Path) -> None:
     with (edited / "mosaic.yaml").open("a") as manifest:
         manifest.write("policy:\n  protected_tables: [t]\n")

@@ -116,21 +116,21 @@ def test_a_job_that_waited_for_the_lock_checks_again(run, history, environment) 
     git(folder, "checkout", "-q", middle)
     lock = "insert into mosaic_deploy.lease values (true, 'the other job', 'token', now(), now() + interval '50 seconds')"
     assert run("sql", "--local", lock).returncode == 0
-    job = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "mosaic_deploy", "ci", "apply", "--local"],
         cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert job.stderr is not None
-    while "waiting for" not in (line := job.stderr.readline()):
-        assert line, "it ended without waiting"
-    ended = (
-        "with one as (update mosaic_deploy.ledger set serial = serial + 2 returning serial), two as ("
-        "insert into mosaic_deploy.deploys (id, serial, status, holder, plan, report) "
-        f"select 'other', serial, 'done', 'the other job', 'p', '{{\"commit\": \"{newest}\", \"done\": []}}' from one) "
-        "delete from mosaic_deploy.lease"
-    )
-    assert run("sql", "--local", ended).returncode == 0
-    refused = job.stderr.read()
-    assert job.wait(60) == 1
+    ) as job:  # fmt: skip
+        assert job.stderr is not None
+        while "waiting for" not in (line := job.stderr.readline()):
+            assert line, "it ended without waiting"
+        ended = (
+            "with one as (update mosaic_deploy.ledger set serial = serial + 2 returning serial), two as ("
+            "insert into mosaic_deploy.deploys (id, serial, status, holder, plan, report) "
+            f"select 'other', serial, 'done', 'the other job', 'p', '{{\"commit\": \"{newest}\", \"done\": []}}' from one) "
+            "delete from mosaic_deploy.lease"
+        )
+        assert run("sql", "--local", ended).returncode == 0
+        refused = job.stderr.read()
+        assert job.wait(60) == 1
     assert f"{middle[:12]} is older than the live commit {newest[:12]}" in refused
     assert "error[commit_older]" in refused

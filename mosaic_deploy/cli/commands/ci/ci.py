@@ -23,6 +23,7 @@ from mosaic_deploy.source.manifest.find import find_manifest
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.plan import Plan
 
 
 @click.group(cls=Group)
@@ -70,6 +71,7 @@ def plan(
         raise
     from mosaic_deploy import deploy
 
+    blocked: list[Plan] = []
     try:
         with session, github.group("Plan"):
             planned = deploy.plan(
@@ -79,7 +81,7 @@ def plan(
                 deploy.PlanOptions(
                     allow_out_of_order,
                     compare_commit=commit_comparison(session.manifest.root),
-                    on_blocked=lambda rest: screen.plan(rest, final=False),
+                    on_blocked=blocked.append,
                 ),
             )
             saved = out or _default_plan_file(github)
@@ -99,7 +101,9 @@ def plan(
                 )
             screen.plan(planned.plan, final=True)
     except MosaicError as error:
-        report.failed(error)
+        for rest in blocked:
+            screen.plan(rest, final=False)
+        report.failed(error, *blocked)
         raise
     report.planned(planned.plan, str(Path(saved).resolve()) if saved else None)
     return 2 if detailed_exitcode and not planned.plan.empty else 0

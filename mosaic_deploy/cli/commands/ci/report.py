@@ -92,18 +92,17 @@ class Report:
         if isinstance(error, MosaicError):
             self._annotate_error(error)
 
-    def failed(self, error: MosaicError) -> None:
-        """Reports an error without a plan."""
+    def failed(self, error: MosaicError, rest: Plan | None = None) -> None:
+        """Reports an error without a plan, or with the `rest` of the plan that it blocks."""
         from mosaic_deploy.cli.render.markdown import failed_markdown
 
         if isinstance(error, (Unauthorized, KeyInvalid)):
             error.hint = _ROTATED_KEY_HINT
         self._output_empty()
         self._annotate_error(error)
-        self.github.summarize(failed_markdown(error, self._footer(), _MAX_SUMMARY_LENGTH))
-        self._comment(
-            failed_markdown(error, self._footer(), MAX_COMMENT_LENGTH - len(marker(self.label)) - 1)
-        )
+        self.github.summarize(failed_markdown(error, self._footer(), _MAX_SUMMARY_LENGTH, rest))
+        longest = MAX_COMMENT_LENGTH - len(marker(self.label)) - 1
+        self._comment(failed_markdown(error, self._footer(), longest, rest))
 
     def without_key(self) -> None:
         """Reports a run that GitHub gives no secrets, so the project was only validated."""
