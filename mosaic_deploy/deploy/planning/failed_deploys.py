@@ -1,19 +1,37 @@
-"""What deploys applied that then failed. The next one continues them, so what they made isn't old data to it.
+"""Hazards after failed deploys. The next deploy continues them, so what they made isn't old data to it.
 
 Otherwise the same command would need approval on its second run: the tables that its first run made count as data.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import read_versions_of_failed_deploys
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
 
 
-def applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
+def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]) -> Findings:
+    """What the files may harm, given what failed deploys before this one have already made."""
+    found = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
+    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in found.hazards):
+        return found
+    begun = _applied_by_failed_deploys(api, desired, live)
+    if not begun:
+        return found
+    again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
+    paths = {parsed.file.relative_path for parsed in to_run}
+    hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
+    return replace(found, hazards=hazards)
+
+
+def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
     """The migrations that were completely applied by deploys that failed, since the last successful one.
 
     Sends one request. Empty if that can't be read: then more is asked, not less.

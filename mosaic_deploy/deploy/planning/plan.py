@@ -14,8 +14,17 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_migrations,
 )
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
-from mosaic_deploy.deploy.planning.failed_deploys import applied_by_failed_deploys
-from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards, with_destroyed
+from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
+from mosaic_deploy.deploy.planning.hazards import with_destroyed
+from mosaic_deploy.deploy.planning.pending import (
+    parse_needed,
+    pending_files,
+    refuse_intermediate_commits,
+    seeds_to_run,
+    selected_migrations,
+    step_notes,
+    with_all_checksums,
+)
 from mosaic_deploy.deploy.planning.planned import (
     DEFAULTS,
     PlanOptions,
@@ -27,7 +36,6 @@ from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
-from mosaic_deploy.diff.migrations import versions_to_parse
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.diff.policy import apply_policy
@@ -36,7 +44,6 @@ from mosaic_deploy.errors import (
     Location,
     MigrationDiverged,
     MigrationError,
-    MigrationInvalid,
     MosaicError,
     Problem,
     SelectionInvalid,
@@ -46,18 +53,12 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
-from mosaic_deploy.model.change import ApplyMigration, RunSeed
-from mosaic_deploy.model.hazard import Hazard, HazardSeverity
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Migration, Objects, ObjectState, Snapshot
-from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
-from mosaic_deploy.source.migrations.seeds import parse_seeds
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Objects, ObjectState, Snapshot
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.source.snapshot import Desired, read_valid_desired
-from mosaic_deploy.sql.describe import describe_statements
-from mosaic_deploy.sql.execution.units import ExecutionMode
-from mosaic_deploy.sql.parse import line_and_column
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -116,16 +117,16 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
 
 
 def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptions) -> PreparedPlan:
-    parsed = _parse_needed(desired, live.snapshot)
+    parsed = parse_needed(desired, live.snapshot)
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
-    complete = _with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
-    pending = _pending(parsed, live.snapshot)
-    _refuse_intermediate_commits(desired.manifest, pending)
+    complete = with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
+    pending = pending_files(parsed, live.snapshot)
+    refuse_intermediate_commits(desired.manifest, pending)
     rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
     notes = (
         *desired.notes,
-        *_unit_notes(pending),
+        *step_notes(pending),
         *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
     )
@@ -142,10 +143,10 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
-    seeds = _seeds_to_run(desired, new_plan)
-    migrations = tuple(_selected_migrations(pending, new_plan))
+    seeds = seeds_to_run(desired, new_plan)
+    migrations = tuple(selected_migrations(pending, new_plan))
     refuse_large_steps(api, (*migrations, *seeds), single_transaction=single_transaction)
-    found = _findings(api, desired, live, (*migrations, *seeds))
+    found = find_new_hazards(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
     paths = {p.file.migration.version: p.file.relative_path for p in migrations}
     new_plan = with_destroyed(
@@ -156,20 +157,6 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
-
-
-def _findings(api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]) -> Findings:
-    """What the files may harm, given what failed deploys before this one have already made."""
-    found = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
-    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in found.hazards):
-        return found
-    begun = applied_by_failed_deploys(api, desired, live)
-    if not begun:
-        return found
-    again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
-    paths = {parsed.file.relative_path for parsed in to_run}
-    hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
-    return replace(found, hazards=hazards)
 
 
 def _with_limits(
@@ -200,103 +187,10 @@ def _with_path(problem: Problem, desired: Desired) -> Problem:
     return replace(problem, location=Location(divergence.migration_path(desired, problem.location.file)))
 
 
-def _parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
-    """Parses only pending and edited files, so a long unchanged history costs nothing."""
-    wanted = set(versions_to_parse([file.migration for file in desired.migrations], live.migrations or ()))
-    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
-
-
-def _seeds_to_run(desired: Desired, plan: Plan) -> tuple[ParsedFile, ...]:
-    """Parses the seeds that the plan runs. Raises MigrationInvalid if one can't run in one transaction."""
-    wanted = {change.path for change in plan.changes if isinstance(change, RunSeed)}
-    return parse_seeds([file for file in desired.seeds if file.relative_path in wanted])
-
-
-def _selected_migrations(pending: tuple[ParsedFile, ...], plan: Plan) -> Iterator[ParsedFile]:
-    """The pending files that the plan applies; a selection may leave some out."""
-    versions = {change.version for change in plan.changes if isinstance(change, ApplyMigration)}
-    return (p for p in pending if p.file.migration.version in versions)
-
-
-def _pending(parsed: tuple[ParsedFile, ...], live: Snapshot) -> tuple[ParsedFile, ...]:
-    done = {migration.version for migration in live.migrations or () if migration.applied}
-    return tuple(p for p in parsed if p.file.migration.version not in done)
-
-
-def _refuse_intermediate_commits(manifest: Manifest, pending: tuple[ParsedFile, ...]) -> None:
-    """Raises MigrationInvalid if `transaction: all` is set and a file has to commit in between."""
-    if manifest.database is None or not manifest.database.single_transaction:
-        return
-    problems = [
-        Problem(f"can't run in a single transaction: {_split_reasons(p)}", Location(p.file.relative_path))
-        for p in pending
-        if len(p.units) > 1
-        or any(unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION for unit in p.units)
-    ]
-    if problems:
-        raise MigrationInvalid(
-            "database.transaction is `all`, but some pending files have to commit in between",
-            problems=problems,
-            hint="apply those first, with `transaction: each`",
-        )
-
-
-def _with_all_checksums(desired: Snapshot, parsed: tuple[ParsedFile, ...]) -> Snapshot:
-    if desired.migrations is None:
-        return desired
-    by_version = {p.file.migration.version: p for p in parsed}
-    return replace(
-        desired, migrations=tuple(_with_checksums(m, by_version.get(m.version)) for m in desired.migrations)
-    )
-
-
-def _with_checksums(migration: Migration, parsed: ParsedFile | None) -> Migration:
-    if parsed is None:
-        return migration
-    # A file without statements is still one step: its row in the ledger.
-    units = max(1, len(parsed.units))
-    return replace(
-        migration,
-        semantic=parsed.semantic,
-        units=units,
-        prefix_checksums=parsed.prefix_checksums,
-        words=_summary(parsed),
-    )
-
-
-def _summary(parsed: ParsedFile) -> str:
-    return describe_statements(statement for unit in parsed.units for statement in unit.statements)
-
-
-def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
-    """Notes about pending files that aren't atomic, and about transaction control that isn't what it looks."""
-    for p in parsed:
-        name = p.file.migration.file
-        address = (f"migration:{name}",)
-        if len(p.units) > 1:
-            message = f"{name} commits in {len(p.units)} steps: {_split_reasons(p)}"
-            yield Note("migration_not_atomic", message, Severity.INFO, address)
-        elif p.units and p.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
-            message = f"{name} runs outside a transaction, so it may be partly applied if it fails: {_split_reasons(p)}"
-            yield Note("migration_not_atomic", message, Severity.INFO, address)
-        for remark in (remark for unit in p.units for remark in unit.remarks):
-            line, *_ = line_and_column(p.file.text, remark.offset)
-            message = f"{name}:{line}: {remark.message}"
-            yield Note("migration_transaction_control", message, Severity.WARNING, address)
-        if p.units and p.units[-1].unclosed:
-            message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
-            yield Note("migration_begin_open", message, Severity.WARNING, address)
-
-
 def _check_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
     if live.ledger_facts.get("last") and checks_changed(manifest, live):
         message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
         yield Note("checks_changed", message, Severity.INFO)
-
-
-def _split_reasons(parsed: ParsedFile) -> str:
-    reasons = dict.fromkeys(unit.reason for unit in parsed.units if unit.reason)
-    return "; ".join(reasons) or "it has its own transactions"
 
 
 def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:

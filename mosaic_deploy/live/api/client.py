@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
@@ -13,8 +11,9 @@ from urllib.parse import quote
 import httpx
 
 from mosaic_deploy import errors
-from mosaic_deploy.live.api import discovery, endpoints, responses
+from mosaic_deploy.live.api import endpoints, responses
 from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.discovery import Directory
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import (
     ObjectHook,
@@ -62,9 +61,7 @@ class Api:
         self._sql_timeout = sql_timeout
         self._sleep = sleep or time.sleep
         self.rate_limiter = RateLimiter(sleep=sleep)
-        self._discovered: discovery.DiscoveredApi | None = None
-        self._discovery_requested = False
-        self._discovery_lock = threading.Lock()
+        self._directory = Directory(self.url, self._read_listing)
         self._shares_transport = False
         self._transport = Transport(loopback=is_loopback(self.url), transport=transport)
         self.traffic = self._transport.traffic
@@ -124,14 +121,14 @@ class Api:
         object_hook: ObjectHook | None = None,
     ) -> Any:
         """The parsed response of an operation. A 404 or 405 on an undocumented path looks the path up, once."""
-        path = self._operation_path(operation)
+        path = self._directory.path_of(operation)
         try:
             return self._call(operation, path, project, filename, body, object_hook)
         except (errors.NotFound, errors.RequestRefused) as error:
             if operation.documented or error.status not in (404, 405):
                 raise
-            listed = self._rediscover_path(operation, path)
-            known = self._cached_discovery()
+            listed = self._directory.look_up(operation, path)
+            known = self._directory.cached()
             if listed is None and (known is None or not known.paths or operation.name in known.paths):
                 raise
             if listed is None:
@@ -158,15 +155,15 @@ class Api:
 
     def supports(self, operation: Operation) -> bool:
         """Whether the platform lists an optional operation. Looked up at most once a day."""
-        return operation.name in self._discovery().paths
+        return operation.name in self._directory.read().paths
 
     def static_file_limit(self) -> int | None:
         """The largest static file in bytes, if the platform says. Looked up at most once a day."""
-        return self._discovery().static_file_bytes
+        return self._directory.read().static_file_bytes
 
     def sql_request_limit(self) -> int | None:
         """The largest body of an SQL request in bytes, if the platform says. Looked up at most once a day."""
-        return self._discovery().sql_request_bytes
+        return self._directory.read().sql_request_bytes
 
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, without the key and without retries: a retry needs a new URL."""
@@ -217,42 +214,12 @@ class Api:
             self._sleep(backoff(attempt))
         raise AssertionError("the last attempt returns or raises")
 
-    def _discovery(self) -> discovery.DiscoveredApi:
-        with self._discovery_lock:
-            return self._cached_discovery() or self._discover()
-
-    def _cached_discovery(self) -> discovery.DiscoveredApi | None:
-        if self._discovered is None:
-            self._discovered = discovery.read_cached_discovery(self.url)
-        return self._discovered
-
-    def _operation_path(self, operation: Operation) -> str:
-        listed = None if operation.documented else self._cached_discovery()
-        return listed.paths.get(operation.name, operation.path) if listed else operation.path
-
-    def _discover(self) -> discovery.DiscoveredApi:
-        discover = endpoints.DISCOVER
-        self._discovery_requested = True
+    def _read_listing(self) -> object:
+        """The platform's list of endpoints; None if it has none: then it has only the documented operations."""
         try:
-            listing = self._call(discover, discover.path, "", "", None)
+            return self._call(endpoints.DISCOVER, endpoints.DISCOVER.path, "", "", None)
         except (errors.NotFound, errors.RequestRefused, errors.ResponseInvalid):
-            listing = None  # a platform without a listing has only the documented operations
-        self._discovered = discovery.DiscoveredApi(
-            endpoints.bind_operations(listing),
-            responses.parse_limit(listing, "static_file_bytes"),
-            responses.parse_limit(listing, "sql_request_bytes"),
-        )
-        discovery.write_cached_discovery(self.url, self._discovered)
-        return self._discovered
-
-    def _rediscover_path(self, operation: Operation, refused: str) -> str | None:
-        """The path that the platform lists, if it isn't `refused`. Asks the platform at most once."""
-        with self._discovery_lock:
-            if not self._discovery_requested:
-                with contextlib.suppress(errors.ApiError):  # the caller's error says more
-                    self._discover()
-        found = self._operation_path(operation)
-        return found if found != refused else None
+            return None
 
     def _call(
         self,

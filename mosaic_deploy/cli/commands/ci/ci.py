@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli import options
+from mosaic_deploy.cli import allow_option, options
 from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.cli.commands.ci.report import Report
 from mosaic_deploy.cli.lazy_groups import Group
@@ -112,7 +112,7 @@ def plan(
 @ci.command()
 @options.target_options
 @options.out_of_order
-@options.allow_without_yes
+@allow_option.allow_without_yes
 @options.lease
 @click.pass_obj
 def apply(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli import options
+from mosaic_deploy.cli import allow_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Apply without asking. Required in CI.",
 )
-@options.allow
+@allow_option.allow
 @click.option("--dry-run", is_flag=True, help="Show the plan and exit.")
 @options.lease
 @options.parallelism

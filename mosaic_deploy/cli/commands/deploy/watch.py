@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mosaic_deploy.cli import options
+from mosaic_deploy.cli import allow_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -19,7 +19,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
     is_flag=True,
     help="Apply without asking. Required without a terminal.",
 )
-@options.allow
+@allow_option.allow
 @options.lease
 @options.parallelism
 @options.poll
@@ -73,7 +73,7 @@ def refuse_json_output(screen: Screen) -> None:
 @click.command()
 @options.manifest
 @click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
-@options.allow_without_yes
+@allow_option.allow_without_yes
 @options.parallelism
 @options.poll
 @options.output

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mosaic_deploy.cli import options
+from mosaic_deploy.cli import allow_option, options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
@@ -39,7 +39,7 @@ _NOTHING_TO_ROLL_BACK = "Nothing to roll back: no migrations are applied"
     help="Roll back the newest N migrations (default: 1).",
 )
 @write_options
-@options.allow
+@allow_option.allow
 @options.output
 @click.pass_obj
 def rollback(

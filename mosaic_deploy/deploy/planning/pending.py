@@ -1,0 +1,112 @@
+"""The pending SQL files of a plan: which are parsed, in which steps they run, and what the plan says about that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mosaic_deploy.diff.migrations import versions_to_parse
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem
+from mosaic_deploy.model.change import ApplyMigration, RunSeed
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.snapshot import Migration, Snapshot
+from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.seeds import parse_seeds
+from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.sql.describe import describe_statements
+from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.parse import line_and_column
+
+
+def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
+    """Parses only pending and edited files, so a long unchanged history costs nothing."""
+    wanted = set(versions_to_parse([file.migration for file in desired.migrations], live.migrations or ()))
+    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+
+
+def seeds_to_run(desired: Desired, plan: Plan) -> tuple[ParsedFile, ...]:
+    """Parses the seeds that the plan runs. Raises MigrationInvalid if one can't run in one transaction."""
+    wanted = {change.path for change in plan.changes if isinstance(change, RunSeed)}
+    return parse_seeds([file for file in desired.seeds if file.relative_path in wanted])
+
+
+def selected_migrations(pending: tuple[ParsedFile, ...], plan: Plan) -> Iterator[ParsedFile]:
+    """The pending files that the plan applies; a selection may leave some out."""
+    versions = {change.version for change in plan.changes if isinstance(change, ApplyMigration)}
+    return (p for p in pending if p.file.migration.version in versions)
+
+
+def pending_files(parsed: tuple[ParsedFile, ...], live: Snapshot) -> tuple[ParsedFile, ...]:
+    done = {migration.version for migration in live.migrations or () if migration.applied}
+    return tuple(p for p in parsed if p.file.migration.version not in done)
+
+
+def refuse_intermediate_commits(manifest: Manifest, pending: tuple[ParsedFile, ...]) -> None:
+    """Raises MigrationInvalid if `transaction: all` is set and a file has to commit in between."""
+    if manifest.database is None or not manifest.database.single_transaction:
+        return
+    problems = [
+        Problem(f"can't run in a single transaction: {_split_reasons(p)}", Location(p.file.relative_path))
+        for p in pending
+        if len(p.units) > 1
+        or any(unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION for unit in p.units)
+    ]
+    if problems:
+        raise MigrationInvalid(
+            "database.transaction is `all`, but some pending files have to commit in between",
+            problems=problems,
+            hint="apply those first, with `transaction: each`",
+        )
+
+
+def with_all_checksums(desired: Snapshot, parsed: tuple[ParsedFile, ...]) -> Snapshot:
+    if desired.migrations is None:
+        return desired
+    by_version = {p.file.migration.version: p for p in parsed}
+    return replace(
+        desired, migrations=tuple(_with_checksums(m, by_version.get(m.version)) for m in desired.migrations)
+    )
+
+
+def _with_checksums(migration: Migration, parsed: ParsedFile | None) -> Migration:
+    if parsed is None:
+        return migration
+    # A file without statements is still one step: its row in the ledger.
+    units = max(1, len(parsed.units))
+    return replace(
+        migration,
+        semantic=parsed.semantic,
+        units=units,
+        prefix_checksums=parsed.prefix_checksums,
+        words=_summary(parsed),
+    )
+
+
+def _summary(parsed: ParsedFile) -> str:
+    return describe_statements(statement for unit in parsed.units for statement in unit.statements)
+
+
+def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
+    """Notes about pending files that aren't atomic, and about transaction control that isn't what it looks."""
+    for p in parsed:
+        name = p.file.migration.file
+        address = (f"migration:{name}",)
+        if len(p.units) > 1:
+            message = f"{name} commits in {len(p.units)} steps: {_split_reasons(p)}"
+            yield Note("migration_not_atomic", message, Severity.INFO, address)
+        elif p.units and p.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
+            message = f"{name} runs outside a transaction, so it may be partly applied if it fails: {_split_reasons(p)}"
+            yield Note("migration_not_atomic", message, Severity.INFO, address)
+        for remark in (remark for unit in p.units for remark in unit.remarks):
+            line, *_ = line_and_column(p.file.text, remark.offset)
+            message = f"{name}:{line}: {remark.message}"
+            yield Note("migration_transaction_control", message, Severity.WARNING, address)
+        if p.units and p.units[-1].unclosed:
+            message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
+            yield Note("migration_begin_open", message, Severity.WARNING, address)
+
+
+def _split_reasons(parsed: ParsedFile) -> str:
+    reasons = dict.fromkeys(unit.reason for unit in parsed.units if unit.reason)
+    return "; ".join(reasons) or "it has its own transactions"
