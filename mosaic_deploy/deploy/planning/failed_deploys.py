@@ -5,15 +5,34 @@ Otherwise the same command would need approval on its second run: the tables tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import read_versions_of_failed_deploys
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
 
 
-def applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
+def hazards_after_failed_deploys(
+    api: Api, desired: Desired, live: LiveState, to_run: Sequence[ParsedFile]
+) -> tuple[Hazard, ...]:
+    """The hazards of the files, given what failed deploys before this one have already made."""
+    hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
+    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in hazards):
+        return hazards
+    begun = _applied_by_failed_deploys(api, desired, live)
+    if not begun:
+        return hazards
+    again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
+    paths = {parsed.file.relative_path for parsed in to_run}
+    return tuple(hazard for hazard in again if hazard.location.file in paths)
+
+
+def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
     """The migrations that were completely applied by deploys that failed, since the last successful one.
 
     Sends one request. Empty if that can't be read: then more is asked, not less.

@@ -12,8 +12,7 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_database,
     without_migrations,
 )
-from mosaic_deploy.deploy.planning.failed_deploys import applied_by_failed_deploys
-from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.failed_deploys import hazards_after_failed_deploys
 from mosaic_deploy.deploy.planning.planned import DEFAULTS, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
@@ -34,7 +33,6 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
-from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Migration, Objects, ObjectState, Snapshot
@@ -102,27 +100,12 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     new_plan = replace(new_plan, notes=(*new_plan.notes, *quota))
     seeds = _seeds_to_run(desired, new_plan)
     to_run = (*_selected_migrations(pending, new_plan), *seeds)
-    hazards = _hazards(api, desired, live, to_run)
+    hazards = hazards_after_failed_deploys(api, desired, live, to_run)
     new_plan = apply_policy(new_plan, hazards, desired.manifest)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
-
-
-def _hazards(
-    api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]
-) -> tuple[Hazard, ...]:
-    """The hazards of the files, given what failed deploys before this one have already made."""
-    hazards = find_hazards(api, live.snapshot, to_run, desired.manifest.policy)
-    if not any(hazard.severity is HazardSeverity.DESTRUCTIVE for hazard in hazards):
-        return hazards
-    begun = applied_by_failed_deploys(api, desired, live)
-    if not begun:
-        return hazards
-    again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
-    paths = {parsed.file.relative_path for parsed in to_run}
-    return tuple(hazard for hazard in again if hazard.location.file in paths)
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
