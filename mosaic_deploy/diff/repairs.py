@@ -164,7 +164,7 @@ def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
     if not rows:
         raise _RepairImpossible(
             "isn't exactly the statements of applied files that are no longer in the folder, in their order",
-            "restore those files with `mosaic-deploy migrate restore-file`",
+            "restore those files: `mosaic-deploy migrate status` shows the commands",
         )
     if sides.entry and sides.entry.migration not in rows:
         raise _RepairImpossible(f"has the number of {sides.entry.migration.file}", "give it a new number")

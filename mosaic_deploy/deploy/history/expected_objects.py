@@ -1,6 +1,6 @@
 """The tables, views and columns that files leave behind, so that recording them as applied can be checked.
 
-Where a name or a drop is decided at run time, nothing is expected: a wrong doubt would only stand in the way.
+If a name or a drop is decided at run time, nothing is expected.
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ def test_status_then_edit_then_repair(run, folder):
     assert run("apply", "--local", "--yes").returncode == 0
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
     ended = run("migrate", "status", "--local")
+    assert ended.returncode == 1
     assert columns(ended.stdout) == [["1", "1_t.sql", "edited"]]
+    assert "mosaic-deploy migrate restore-file 1 --local" in ended.stdout
     assert "mosaic-deploy migrate repair --accept 1_t.sql --local" in ended.stdout
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)
     assert document["migrations"][0]["state"] == "edited"
@@ -77,6 +79,87 @@ def test_status_then_edit_then_repair(run, folder):
         run("migrate", "repair", "--local").stdout
         == "Nothing to repair: the folder and the migration history agree.\n"
     )
+
+
+def test_restore_file_writes_what_was_applied(run, folder):
+    assert run("apply", "--local", "--yes").returncode == 0
+    file = folder / "sql/1_t.sql"
+    applied = file.read_text()
+    file.write_text("select 'my edit';")
+    (folder / "sql/1_t.sql.bak").write_text("an older one")
+    ended = run("migrate", "restore-file", "1_t.sql", "--local")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[:2] == [
+        "wrote sql/1_t.sql as it was applied",
+        "kept sql/1_t.sql as sql/1_t.sql.bak2",
+    ]
+    assert file.read_text() == applied
+    assert (folder / "sql/1_t.sql.bak2").read_text() == "select 'my edit';"
+    assert (folder / "sql/1_t.sql.bak").read_text() == "an older one"
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0
+    again = json.loads(run("migrate", "restore-file", "1", "--local", "-o", "json").stdout)
+    assert (again["type"], again["written"], again["renamed"], again["kept"]) == (
+        "files_restored",
+        [],
+        [],
+        [],
+    )
+    refused = run("migrate", "restore-file", "7", "--local")
+    assert refused.returncode == 1
+    assert "error[repair_refused]" in refused.stderr
+
+
+def test_restore_file_stays_in_the_folder(run, folder, sql):
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").unlink()
+    for name in ("../1_t.sql", "/tmp/1_t.sql", "2_t.sql", "1_t.txt"):
+        sql(f"update mosaic_deploy.migrations set file = '{name}'")
+        refused = run("migrate", "restore-file", "1", "--local")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "unusable name" in refused.stderr
+    assert list((folder / "sql").iterdir()) == []
+
+
+def test_the_exit_codes_of_both_kinds_of_status(run, folder):
+    for command in (["status", "--local"], ["migrate", "status", "--local"]):
+        assert run(*command).returncode == 0
+        assert run(*command, "--detailed-exitcode").returncode == 2
+    assert run("apply", "--local", "--yes").returncode == 0
+    for command in (["status", "--local"], ["migrate", "status", "--local"]):
+        assert run(*command, "--detailed-exitcode").returncode == 0
+    (folder / "sql/2_u.sql").write_text("create table u (id int); create index concurrently i on u (nope);")
+    assert run("apply", "--local", "--yes").returncode == 1
+    for command in (["status", "--local"], ["migrate", "status", "--local", "--detailed-exitcode"]):
+        assert run(*command).returncode == 1
+    shown = run("status", "--local").stdout
+    assert "1 applied, newest 1_t.sql; 2_u.sql is applied in part (1 of 2 steps)" in shown
+    assert "mosaic-deploy migrate status --local" in shown
+    document = json.loads(run("status", "--local", "-o", "json").stdout)
+    assert document["migrations"][1]["steps_done"] == 1
+    assert document["next_actions"][0]["command"] == "mosaic-deploy migrate status --local -o json"
+
+
+def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    assert run("apply", "--local", "--yes").returncode == 0
+    kept = "select applied_at::text as at, applied_by as by, deploy_id as id from mosaic_deploy.migrations where file like"
+    before = sql(f"{kept} '%u.sql'")
+    (folder / "sql/2_u.sql").rename(folder / "sql/3_u.sql")
+    (folder / "sql/2_v.sql").write_text("create table v (id int);")
+    stopped = run("plan", "--local", "-o", "json")
+    assert stopped.returncode == 1
+    [first, *_] = json.loads(stopped.stdout)["next_actions"]
+    assert first["command"] == "mosaic-deploy migrate repair --rename 2 --local -o json"
+    assert columns(run("migrate", "status", "--local").stdout)[1:] == [
+        ["2", "3_u.sql", "applied"],
+        ["2", "2_v.sql", "pending"],
+    ]
+    assert run("migrate", "repair", "--rename", "2", "--local", "--yes").returncode == 0
+    assert sql(f"{kept} '%u.sql'") == before
+    stopped = json.loads(run("plan", "--local", "-o", "json").stdout)
+    assert stopped["next_actions"][0]["command"].startswith("mosaic-deploy apply --allow-out-of-order")
+    assert run("apply", "--allow-out-of-order", "--yes", "--local").returncode == 0
+    assert run("plan", "--local", "--detailed-exitcode").returncode == 0
 
 
 def test_an_ambiguous_repair_is_refused(run, folder):

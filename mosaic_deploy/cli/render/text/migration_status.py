@@ -81,6 +81,10 @@ def status_text(line: MigrationStatus) -> str:
         return "applied; comments or layout changed since"
     if line.state is MigrationState.MISSING:
         return "applied, but the file is missing"
+    if line.state is MigrationState.RENUMBERED:
+        return f"applied as {line.applied_as}; its number has changed"
+    if line.state is MigrationState.SQUASHED:
+        return "applied; another file contains its statements"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
         return _steps_text(line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)
