@@ -45,7 +45,7 @@ def read_project_manifest(
         if has_id and use == "project_only" and environment is None:
             return Manifest(Path(path) / MANIFEST_NAMES[0] if Path(path).is_dir() else Path(path))
         raise
-    if not has_id:
+    if not (has_id and use == "project_only"):
         _refuse_missing_environment(manifest)
     return manifest
 

@@ -33,6 +33,7 @@ def with_environments(tmp_path: Path) -> Path:
         ("verify",),
         ("sql", "select 1"),
         ("plan", "--project", "x"),
+        ("status", "--project", "x"),
     ],
 )
 def test_a_forgotten_environment_is_an_error(run, with_environments: Path, command: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import ChecksNotConfigured
+from mosaic_deploy.model.quantities import count_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.target.session import Session
@@ -95,7 +96,7 @@ def _lines(results: Sequence[CheckResult]) -> Iterator[str]:
         text = f"{each.check.name}: {each.outcome.message}"
         yield f"{click.style(f'{mark:<6}', fg=color)}{text}{place}"
     counts = [(_count(results, status), status) for status in _MARKS]
-    yield f"{len(results)} checks: {', '.join(f'{count} {status}' for count, status in counts if count)}"
+    yield f"{count_text(len(results), 'check')}: {', '.join(f'{count} {status}' for count, status in counts if count)}"
 
 
 def _count(results: Sequence[CheckResult], status: str) -> int:
