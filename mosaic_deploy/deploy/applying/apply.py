@@ -29,7 +29,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
-from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
+from mosaic_deploy.live.ledger.lease_sql import LEASE_TTL, LeaseRequest
 from mosaic_deploy.model.change import Change, Delete, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
@@ -44,7 +44,9 @@ from mosaic_deploy.model.event import (
 )
 
 _NO_SERIAL = -1
-"""A serial that no ledger has: the lease is released at once, and the plan is stale."""
+"""A serial that no ledger has: the plan is stale."""
+_LEASE_TIMEOUT = LEASE_TTL / 2
+"""Seconds to wait for a response to a request for the lease, or to release it: both take a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _run_under_lease(
         options.processes.process,
     )
     wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
-    acquired_at = yield from acquire_lease(api, claim, wait_policy)
+    acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
         yield from _run_and_record(
@@ -204,7 +206,7 @@ def _steps(run: Run) -> Iterator[Event]:
 def _release(run: Run, status: str, report: dict[str, object]) -> None:
     """Best effort after a failure: a lease that isn't released expires."""
     try:
-        release_lease(run.api, run.claim, status, report)
+        release_lease(run.api.with_timeout(_LEASE_TIMEOUT), run.claim, status, report)
     except MosaicError as error:
         if status in ("failed", "interrupted"):
             return

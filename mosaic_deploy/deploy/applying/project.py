@@ -78,7 +78,7 @@ def _exclude(
     Raises ProjectAmbiguous if that deploy has begun.
     """
     yield from _wait(api, rival, options)
-    message = f"another deploy created {mine.id} at the same time, and went on"
+    message = f"another deploy created {mine.id} at the same time, and continues there"
     claim = LeaseRequest(
         rival.id, options.holder, secrets.token_hex(16), f"{deploy_id}-{mine.id}", "exclude:", serial=0
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.errors import ApiError, MigrationFailed, ResponseLost
+from mosaic_deploy.errors import ApiError, MigrationFailed, ResponseInvalid, ResponseLost, ServerFailed
 from mosaic_deploy.live.ledger.deploys import DeployOutcome, read_outcome
 from mosaic_deploy.model.change import (
     ApplyMigration,
@@ -49,7 +49,7 @@ def reconcile_with_ledger(
     uncommitted = [change for change in left if not _is_committed(committed, change)]
     if isinstance(error, ApiError):
         error.mutation_state = "unknown" if uncommitted else "none"
-        if isinstance(error, ResponseLost):
+        if isinstance(error, ResponseLost | ResponseInvalid | ServerFailed):
             error.hint = (
                 RETRY_HINT if uncommitted else "run the same command again; it continues with what is left"
             )

@@ -87,15 +87,15 @@ class Api:
         other._database = database if is_loopback(self.url) else ""
         return other
 
-    def independent(self, timeout: float) -> Api:
-        """This API with connections of its own, and `timeout` seconds to wait for any response, also of SQL.
+    def with_timeout(self, timeout: float, *, own_connections: bool = False) -> Api:
+        """This API with `timeout` seconds to wait for any response, also of SQL.
 
-        Only an injected transport is shared.
+        With `own_connections` close it. Only an injected transport is shared then.
         """
         other = copy.copy(self)
         other._timeout = other._sql_timeout = timeout
-        other._shares_transport = self._transport.is_injected
-        if not self._transport.is_injected:
+        other._shares_transport = not own_connections or self._transport.is_injected
+        if not other._shares_transport:
             other._transport = Transport(loopback=is_loopback(self.url), traffic=self.traffic)
         return other
 

@@ -27,7 +27,8 @@ def wait_until_ended(
     pause = _FIRST_PAUSE
     query = _running_query(step, session)
     while True:
-        [row] = api.sql(project, query)
+        rows = api.sql(project, query)
+        row = rows[0] if rows else {}
         if row.get("held") not in (True, "t", "true"):
             raise lease_lost_error()
         if row.get("running") not in (True, "t", "true"):

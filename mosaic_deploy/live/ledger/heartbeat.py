@@ -19,7 +19,7 @@ class Heartbeat:
     """Renews the lease from a thread, over connections of its own. `acquired_at` is the lease request's `awake_time`."""
 
     def __init__(self, api: Api, claim: LeaseRequest, acquired_at: float) -> None:
-        self._api = api.independent(_RENEW_TIMEOUT)
+        self._api = api.with_timeout(_RENEW_TIMEOUT, own_connections=True)
         self._claim = claim
         self._stop = threading.Event()
         self._renewed = acquired_at

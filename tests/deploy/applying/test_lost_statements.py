@@ -6,18 +6,23 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from started_platform import run_platform
 
 from mosaic_deploy.errors import LockLost, ResponseInvalid
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.outside_transaction import run_outside_transaction
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.sql.execution.outside_transaction import compile_completion
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
+from tests.deploy.conftest import Site
 from tests.deploy.faults import Dying, Finishing, LosingAnswers, is_sql
 
 
@@ -243,3 +248,74 @@ def test_an_error_about_a_step_that_was_not_sent(table, api_over, facts, limit):
     assert isinstance(error, ResponseInvalid)
     assert error.mutation_state == "unknown"
     table.apply()
+
+
+@pytest.fixture
+def finishing(tmp_path_factory, monkeypatch) -> Iterator[Api]:
+    home = tmp_path_factory.mktemp("finishing")
+    monkeypatch.setenv("MOSAIC_LOCAL_SQL", "finishing")
+    document = run_platform(home, "start", "--port", str(free_port()))
+    assert document["exit_code"] == 0, document
+    with Api(document["url"], ApiKey(document["api_key"])) as api:
+        yield api
+    assert run_platform(home, "reset")["exit_code"] == 0
+
+
+def test_an_endpoint_that_finishes_what_its_client_left(finishing, tmp_path, monkeypatch):
+    """A real one: the client gives up while the index is built, and the next run finds it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    site = Site(tmp_path, finishing, "site")
+    site.write("sql/1_t.sql", "create table t (id int);")
+    site.manifest(database={"migrations": "sql"})
+    site.apply()
+    site.write("sql/2_b.sql", LOST["create"])
+    planned = site.plan()
+    blocker = blocked(site, 2.5)
+
+    class Impatient(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if is_sql(request, '"create index concurrently'):
+                request.extensions["timeout"]["read"] = 0.5
+            return super().handle_request(request)
+
+    with Api(finishing.url, finishing._key, transport=Impatient()) as api:
+        last = site.run(planned, api=api)[-1]
+    blocker.join()
+    assert isinstance(last, ApplyDone), last
+    assert site.sql("select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
+
+
+STATEMENTS = {**LOST, "batch": "insert into t values (7);"}
+
+
+@pytest.mark.parametrize("what", STATEMENTS)
+@pytest.mark.parametrize("times", [1, 99], ids=["once", "always"])
+def test_an_internal_error_after_the_statement_took_effect(table, api_over, what, times):
+    """It isn't PostgreSQL's refusal, so nothing is called rolled back, and the next run finishes."""
+    table.write("sql/2_b.sql", STATEMENTS[what])
+    left = [times]
+
+    class Broken(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = super().handle_request(request)
+            if (
+                not (is_sql(request, " index concurrently ") or is_sql(request, "mosaic_batch"))
+                or not left[0]
+            ):
+                return response
+            left[0] -= 1
+            response.read()
+            error = {"code": "internal_error", "message": "worker crashed"}
+            return httpx.Response(500, json={"success": False, "error": error}, request=request)
+
+    last = table.run(api=api_over(Broken()))[-1]
+    if times == 1:
+        assert isinstance(last, ApplyDone), last
+    elif isinstance(last, ApplyFailed):
+        state = "committed" if what == "batch" else "unknown"
+        assert (last.error.code, last.error.mutation_state) == ("server_failed", state)
+        table.sql("update mosaic_deploy.lease set expires_at = now()")
+        table.apply()
+    assert table.plan().plan.changes == ()
+    if what == "batch":
+        assert table.sql("select id from t") == [{"id": 7}]

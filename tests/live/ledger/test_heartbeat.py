@@ -74,7 +74,7 @@ def test_a_renewal_waits_only_for_a_part_of_the_leases_time() -> None:
 
 def test_renewals_have_connections_of_their_own() -> None:
     api = Api("https://api.test", ApiKey("mk_test_key"))
-    with api.independent(5) as other:
+    with api.with_timeout(5, own_connections=True) as other:
         assert other._transport is not api._transport
         assert other.traffic is api.traffic
 
