@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
+from mosaic_deploy.deploy.applying.migrations import checked_unit
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (
@@ -26,6 +27,7 @@ from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRe
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import RollBackMigration
 from mosaic_deploy.model.event import Event
+from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
@@ -181,10 +183,13 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
 def _rollback_steps(run: Run) -> Iterator[Event]:
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
     changes = [change for change in run.changes if isinstance(change, RollBackMigration)]
-    yield from run_file_steps(run, [_file_step(change, parsed[change.version]) for change in changes])
+    hazards = run.planned.plan.hazards
+    yield from run_file_steps(
+        run, [_file_step(change, parsed[change.version], hazards) for change in changes]
+    )
 
 
-def _file_step(change: RollBackMigration, parsed: ParsedFile) -> FileStep:
+def _file_step(change: RollBackMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
     step = Step(
         version=change.version,
         file=change.file,
@@ -194,7 +199,7 @@ def _file_step(change: RollBackMigration, parsed: ParsedFile) -> FileStep:
         source=parsed.file.text,
         number=1,
         units=1,
-        unit=parsed.units[0],
+        unit=checked_unit(parsed.units[0], 1, parsed.file, hazards),
         purpose=Purpose.ROLLBACK,
     )
     return FileStep(change, step, parsed)

@@ -189,3 +189,17 @@ def test_the_policy_applies_to_down_migrations(site):
     assert files == ["sql/1_a.sql", "sql/3_c.sql", "sql/2_b.down.sql", "sql/2_b.down.sql"]
     assert [problem.location.file for problem in plan.denied] == ["sql/1_a.sql"]
     assert not plan_rollback(site.api, known(site)).plan.denied
+
+
+def test_rows_that_come_after_the_plan_stop_a_rollback(site):
+    """Dropping a table without rows needs no consent, so it is checked again."""
+    three(site)
+    site.apply()
+    planned = plan_rollback(site.api, known(site))
+    assert not planned.plan.to_confirm
+    site.sql("insert into c values (1)")
+    failed = list(roll_back(site.api, planned, OPTIONS))[-1]
+    assert isinstance(failed, ApplyFailed)
+    assert "table public.c holds rows now" in failed.error.message
+    assert "c" in tables(site)
+    assert plan_rollback(site.api, known(site)).plan.to_confirm
