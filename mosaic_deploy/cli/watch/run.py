@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from mosaic_deploy.cli.watch.live_reload import WatchObserver
 from mosaic_deploy.cli.watch.question import OpenQuestion
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Declined, Interrupted, MosaicError
-from mosaic_deploy.model.approval import unapproved
+from mosaic_deploy.model.approval import Approval, unapproved
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 
@@ -51,6 +50,8 @@ class EditDeployer:
         self._question: OpenQuestion | None = None
         self._approved = ""
         """The digest that the last yes was about, until the next run."""
+        self._agreed_to_other = False
+        """Whether the last yes was about something that has changed since."""
         self._declined = ""
         self.project_id = ""
         """Empty until the project is known."""
@@ -93,9 +94,12 @@ class EditDeployer:
         if not planned.has_work:
             self._run_draft(planned, database_changed=False)
             return None
-        if self._needs_answer(planned, edits):
+        if missing := self._missing_approvals(planned):
             self.unanswered = True
-            self._deploy_meanwhile(seen)
+            try:
+                self._ask(planned, missing, edits)
+            finally:
+                self.deploy_files(seen)
             return None
         if error := self._failed_migration.repeated_error(planned):
             return error
@@ -112,9 +116,7 @@ class EditDeployer:
     def deploy_files(self, seen: float) -> PreparedPlan | None:
         """Deploys static and storage files and the draft, without the database; None if there is no project yet.
 
-        What must be approved is left out.
-
-        Raises MosaicError's children and KeyboardInterrupt.
+        What must be approved is left out. Raises MosaicError's children and KeyboardInterrupt.
         """
         from mosaic_deploy.deploy.planning.deferred import without_unapproved
 
@@ -124,12 +126,15 @@ class EditDeployer:
         self._set_project(planned.plan.project.id)
         refuse_empty_site(planned)
         refuse_denied(planned.plan)
-        planned = replace(planned, plan=without_unapproved(planned.plan))
+        missing = unapproved(planned.plan.approvals, self._options.allow)
+        planned = replace(planned, plan=without_unapproved(planned.plan, missing))
         if planned.plan.changes:
             last = self._apply(planned, seen)
             if isinstance(last, ApplyFailed):
                 raise last.error
             self._observer.on_apply(planned, last)
+            if self._question is not None:
+                self._question.show()
         self._run_draft(planned, database_changed=False)
         return planned
 
@@ -169,47 +174,30 @@ class EditDeployer:
         self.planner.forget()
         return True
 
-    def _needs_answer(self, planned: PreparedPlan, edits: Edits) -> bool:
-        """Whether the plan has to wait for a person, who is asked now if it is new.
-
-        Edits were confirmed when the watch began; what must be approved is asked about each time. Raises PolicyDenied,
-        SourceRefused, and without a terminal the errors of `unconfirmed_error`, after everything else is deployed.
-        """
+    def _missing_approvals(self, planned: PreparedPlan) -> tuple[Approval, ...]:
+        """What of the plan wasn't approved by an option or the last answer. Raises PolicyDenied, SourceRefused."""
         refuse_empty_site(planned)
         refuse_denied(planned.plan)
-        digest, approved = planned.plan.approval_digest, self._approved
+        approved, self._agreed_to_other = self._approved, False
         self._approved = ""
-        missing = unapproved(planned.plan.approvals, self._options.allow)
-        if not missing or digest == approved:
-            return False
-        try:
-            refuse_unapproved(missing, self._options.allow, command_line())
-        except MosaicError:
-            self._deploy_meanwhile(time.time())
-            raise
-        if self._question is not None:
-            return True
+        if planned.plan.approval_digest == approved:
+            return ()
+        self._agreed_to_other = bool(approved)
+        return unapproved(planned.plan.approvals, self._options.allow)
+
+    def _ask(self, planned: PreparedPlan, missing: Sequence[Approval], edits: Edits) -> None:
+        """Opens the question, unless it is open, or was answered with no and none of its SQL files was saved.
+
+        Edits were confirmed when the watch began; what must be approved is asked about each time. Raises an
+        `unconfirmed_error` without a terminal.
+        """
+        refuse_unapproved(missing, self._options.allow, command_line())
         sql_files = {file.relative_path for file in (*planned.desired.migrations, *planned.desired.seeds)}
-        if digest != self._declined or edits & sql_files:
-            if approved:
+        declined = planned.plan.approval_digest == self._declined and not edits & sql_files
+        if self._question is None and not declined:
+            if self._agreed_to_other:
                 self._screen.print_notice([CHANGED_MEANWHILE])
             self._question = OpenQuestion(self._screen, planned.plan, missing)
-        return True
-
-    def _deploy_meanwhile(self, seen: float) -> None:
-        """Deploys the files that need no answer, and the draft."""
-        from mosaic_deploy.deploy.planning.deferred import without_unapproved
-
-        planned = self._make_plan(self.planner.plan_files)
-        planned = replace(planned, plan=without_unapproved(planned.plan))
-        if planned.plan.changes:
-            last = self._apply(planned, seen)
-            if isinstance(last, ApplyFailed):
-                raise last.error
-            self._observer.on_apply(planned, last)
-            if self._question is not None:
-                self._question.show()
-        self._run_draft(planned, database_changed=False)
 
     def _apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
         from mosaic_deploy import deploy

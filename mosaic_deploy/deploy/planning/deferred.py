@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.migrations import versions_to_parse
-from mosaic_deploy.model.approval import OVERWRITE, PRUNE
+from mosaic_deploy.model.approval import OVERWRITE, PRUNE, Approval
 from mosaic_deploy.model.change import Delete, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
@@ -40,9 +40,9 @@ def without_database(desired: Snapshot) -> Snapshot:
     return replace(desired, migrations=None, seeds=None)
 
 
-def without_unapproved(plan: Plan) -> Plan:
-    """The plan of files without the changes that must be approved. It is a partial plan."""
-    kinds = {approval.kind for approval in plan.approvals}
+def without_unapproved(plan: Plan, missing: Sequence[Approval]) -> Plan:
+    """The plan of files without the changes whose approvals are `missing`. It is a partial plan."""
+    kinds = {approval.kind for approval in missing}
     changes = tuple(
         change
         for change in plan.changes
