@@ -30,7 +30,7 @@ from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, spl
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
-EXAMPLES = int(os.environ.get("MOSAIC_SESSION_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("MOSAIC_SESSION_EXAMPLES", "6"))
 BASE = """
 drop schema if exists a, b cascade;
 create schema a; create schema b;
