@@ -1,4 +1,4 @@
-"""Units with so many COPY rows that one request can't hold them, cut into several."""
+"""Units with more COPY rows than one request can hold, cut into several."""
 
 from __future__ import annotations
 
