@@ -1,4 +1,4 @@
-"""The matrix: every fault at every request, in any number of processes' worth of platforms, and its table."""
+"""The matrix: every fault at every request, on several platforms at the same time, and its table."""
 
 from __future__ import annotations
 
