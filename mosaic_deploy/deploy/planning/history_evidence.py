@@ -115,7 +115,8 @@ def compare_texts(applied: Sequence[_Text], free: Sequence[_Text]) -> Evidence:
     """What the texts of rows without an equal file have in common with files without an equal row."""
     squashed: dict[str, str] = {}
     for file in free:
-        for row in _squashed_rows(file, [each for each in applied if each.migration.version not in squashed]):
+        whole = [row for row in applied if row.migration.applied and row.migration.version not in squashed]
+        for row in _squashed_rows(file, whole):
             squashed[row.migration.version] = file.migration.file
     edited: dict[str, str] = {}
     for row in applied:

@@ -1,0 +1,68 @@
+"""Renumbered files that are applied in part, line endings, and going back a version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mosaic_deploy.deploy.history.restore import plan_restore
+from mosaic_deploy.errors import MigrationDiverged
+from tests.deploy.histories import history, known, pending, repair, repairs, sql, states
+
+PARTIAL = "create table t (n int); insert into t values (1); create index concurrently i on t (nope);"
+
+
+def test_a_renumbered_file_that_is_applied_in_part_resumes(site):
+    history(site, m1_a="select 1;", m2_t=PARTIAL)
+    site.fails()
+    (site.root / "sql/2_t.sql").rename(site.root / "sql/3_t.sql")
+    site.write("sql/3_t.sql", PARTIAL.replace("nope", "n"))
+    site.write("sql/2_other.sql", "create table other (n int);")
+    assert states(site)["2"] in ("renumbered", "pending")
+    assert repairs(site)[0] == "repair --rename 2"
+    repair(site, rename=("2",))
+    rows = sql(site, "select version::int as v, steps_done as done from mosaic_deploy.migrations order by 1")
+    assert rows == [{"v": 1, "done": 1}, {"v": 3, "done": 1}]
+    assert pending(site) == ["migration:2_other.sql", "migration:3_t.sql"]
+    site.apply()
+    assert sql(site, "select count(*)::int as n from t") == [{"n": 1}]
+
+
+def test_line_endings_do_not_count_and_lf_runs(site):
+    body = "create function f() returns text language sql as $$\nselect 'a\nb'\n$$;\n"
+    history(site, m1_f=body.replace("\n", "\r\n"))
+    site.apply()
+    assert sql(site, "select f() as f") == [{"f": "a\nb"}]
+    site.write("sql/1_f.sql", body)
+    planned = site.plan().plan
+    assert planned.changes == planned.notes == ()
+    assert states(site) == {"1": "applied"}
+
+
+def test_going_back_a_version_leads_to_rollback(site):
+    up = "-- migrate:up\ncreate table {0} (id int);\n-- migrate:down\ndrop table {0};\n"
+    history(site, m1_a="create table a (id int);", m2_b=up.format("b"), m3_c=up.format("c"))
+    site.apply()
+    for name in ("2_b", "3_c"):
+        (site.root / f"sql/{name}.sql").unlink()
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    first = caught.value.next_actions[0]
+    assert (first.command, first.needs_person) == ("mosaic-deploy migrate rollback --to 1", True)
+
+
+def test_a_new_file_makes_way_with_its_down_file(site):
+    history(site, m0001_a="select 1;", m0002_b="create table b (id int);")
+    site.apply()
+    (site.root / "sql/0002_b.sql").unlink()
+    site.write("sql/0002_c.sql", "create index concurrently c on b (id);")
+    site.write("sql/0002_c.down.sql", "drop index c;")
+    wanted = plan_restore(site.api, known(site), ["2"], datetime.now(UTC))
+    assert wanted.writes == {"0002_b.sql": "create table b (id int);"}
+    assert wanted.moves == {"0002_c.sql": "0003_c.sql"}
+    from mosaic_deploy.source.migrations.rearrange import rearrange
+
+    done = rearrange(site.root, "sql", wanted)
+    assert dict(done.renamed)["sql/0002_c.down.sql"] == "sql/0003_c.down.sql"
+    assert pending(site) == ["migration:0003_c.sql"]
