@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from started_platform import RunningPlatform, create_project, run_platform
 
 from mosaic_deploy.platform.machine.ports import free_port
@@ -14,6 +15,10 @@ from mosaic_deploy.platform.machine.ports import free_port
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests with & ignores SIGINT, and subprocesses would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Few examples and no deadline, for busy machines.
+settings.register_profile("no_deadline", deadline=None, max_examples=60)
+settings.load_profile("no_deadline")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

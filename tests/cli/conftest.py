@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.projects import read_projects
 from tests.offered_commands import check_suggested, suggested_by
 
 _numbers = itertools.count(1)
@@ -60,3 +65,13 @@ def folder(tmp_path: Path) -> Path:
         "static:\n  dir: public\ndatabase:\n  migrations: sql\n"
     )
     return tmp_path
+
+
+@pytest.fixture
+def sql(run: Run, folder: Path, platform) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Deploys the folder, and runs SQL in its project."""
+    assert run("apply", "--local", "--yes").returncode == 0
+    name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
+    with Api(platform.url, ApiKey(platform.api_key)) as api:
+        [project] = [each.id for each in read_projects(api) if each.name == name]
+        yield functools.partial(api.sql, project)

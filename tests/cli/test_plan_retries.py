@@ -8,27 +8,8 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
 from mosaic_deploy.live.api.transport import loopback_target
-
-
-@pytest.fixture
-def sql(run, folder: Path, platform):
-    """Runs SQL in the folder's project."""
-    assert run("apply", "--local", "--yes").returncode == 0
-    headers = {"X-API-Key": platform.api_key}
-    listed = httpx.get(f"{platform.url}/v1/project/projects", headers=headers).json()["projects"]
-    name = (folder / "mosaic.yaml").read_text().split("name: ")[1].splitlines()[0]
-    [project] = [each["project_id"] for each in listed if each["name"] == name]
-
-    def call(query: str) -> list[dict]:
-        body = {"query": query}
-        answer = httpx.post(f"{platform.url}/v1/project/{project}/sql", headers=headers, json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
-
-    return call
 
 
 def start(arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:

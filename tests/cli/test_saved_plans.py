@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.plan_file import checksum
 
@@ -37,15 +40,31 @@ def saved(run, live: Path) -> Path:
     return live / "plan.json"
 
 
-def refused(run, *arguments: str, **options: object) -> dict[str, object]:
-    """The error of an apply, which must change nothing."""
-    before = json.loads(run("plan", "--local", "-o", "json").stdout)
-    ended = run("apply", *arguments, "-o", "json", **options)
-    assert ended.returncode in (1, 2), ended.stdout
-    error: dict[str, object] = json.loads(ended.stdout)["error"]
-    assert error["mutation_state"] == "none"
-    assert json.loads(run("plan", "--local", "-o", "json").stdout) == before
-    return error
+@pytest.fixture
+def refused(run, folder: Path, platform) -> Callable[..., dict[str, object]]:
+    """Runs an apply that must change nothing. Returns its error."""
+    name = yaml.safe_load((folder / "mosaic.yaml").read_text())["project"]["name"]
+
+    def call(*arguments: str, **options: object) -> dict[str, object]:
+        before = live_state(platform, name)
+        ended = run("apply", *arguments, "-o", "json", **options)
+        assert ended.returncode in (1, 2), ended.stdout
+        error: dict[str, object] = json.loads(ended.stdout)["error"]
+        assert error["mutation_state"] == "none"
+        assert live_state(platform, name) == before
+        return error
+
+    return call
+
+
+def live_state(platform, name: str) -> object:
+    """The project's files, tables and deploys."""
+    with Api(platform.url, ApiKey(platform.api_key)) as api:
+        [project] = [one for one in read_projects(api) if one.name == name]
+        files = api.call(endpoints.LIST_STATIC_FILES, project=project.id)
+        tables = api.sql(project.id, "SELECT relname, oid FROM pg_class WHERE relkind = 'r' ORDER BY oid")
+        deploys = api.sql(project.id, "SELECT * FROM mosaic_deploy.deploys ORDER BY 1")
+        return files, tables, deploys
 
 
 def test_a_saved_plan_is_applied_without_a_question(run, saved):
@@ -56,13 +75,13 @@ def test_a_saved_plan_is_applied_without_a_question(run, saved):
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
 
 
-def test_applying_a_saved_plan_twice_does_nothing_twice(run, saved):
+def test_applying_a_saved_plan_twice_does_nothing_twice(run, saved, refused):
     assert run("apply", "plan.json").returncode == 0
     again = run("apply", "plan.json")
     assert (again.returncode, again.stdout[:11]) == (0, "No changes.")
     # … and is no licence for what came after.
     (saved.parent / "public/about.html").write_text("more")
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert error["code"] == "saved_plan_stale"
     assert "this plan was already applied by " in str(error["message"])
     assert "about.html (edited)" in str(error["message"])
@@ -85,22 +104,22 @@ MOVED = {
 
 
 @pytest.mark.parametrize(("path", "content", "said"), MOVED.values(), ids=MOVED)
-def test_changed_files_are_listed(run, saved, path, content, said):
+def test_changed_files_are_listed(saved, path, content, said, refused):
     if content is None:
         (saved.parent / path).unlink()
     else:
         (saved.parent / path).write_text(content)
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert error["code"] == "saved_plan_stale"
     assert str(error["message"]).splitlines()[1:] == [f"  - {said}"]
     [action] = error["next_actions"]
     assert action["command"] == "mosaic-deploy plan --out plan.json --local -o json"
 
 
-def test_a_changed_manifest_is_reported(run, saved):
+def test_a_changed_manifest_is_reported(saved, refused):
     with (saved.parent / "mosaic.yaml").open("a") as manifest:
         manifest.write("verify: {http: [{path: /}]}\npolicy: {max_deletes: 1}\n")
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert str(error["message"]).splitlines()[1:] == [
         "  - mosaic.yaml, or a variable in it, changed under verify, policy"
     ]
@@ -112,35 +131,35 @@ def test_a_new_comment_in_the_manifest_is_no_change(run, saved):
     assert run("apply", "plan.json").returncode == 0
 
 
-def test_a_deploy_in_between_is_reported(run, saved):
+def test_a_deploy_in_between_is_reported(run, saved, refused):
     (saved.parent / "public/about.html").rename(saved.parent / "keep")
     (saved.parent / "public/index.html").write_text("other")
     assert run("apply", "--local", "--yes").returncode == 0
     (saved.parent / "public/index.html").write_text("<h1>hello")
     (saved.parent / "keep").rename(saved.parent / "public/about.html")
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     [said] = str(error["message"]).splitlines()[1:]
     assert said.startswith("  - live: deployed since, most recently by ")
     assert "(done, 20" in said
 
 
-def test_live_changes_without_a_deploy_are_reported(run, saved, environment, platform):
+def test_live_changes_without_a_deploy_are_reported(saved, environment, platform, refused):
     project = json.loads(saved.read_text())["project"]["id"]
     with Api(platform.url, ApiKey(platform.api_key)) as api:
         api.call(
             endpoints.UPLOAD_STATIC_FILE, project=project, body={"filename": "by-hand.html", "content": "x"}
         )
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert str(error["message"]).splitlines()[1:] == ["  - live: static files changed without a deploy"]
 
 
-def test_a_plan_without_changes(run, folder):
+def test_a_plan_without_changes(run, folder, refused):
     assert run("apply", "--local", "--yes").returncode == 0
     ended = run("plan", "--local", "--out", "plan.json", "--detailed-exitcode")
     assert ended.returncode == 0
     assert run("apply", "plan.json").stdout.startswith("No changes.")
     (folder / "public/new.html").write_text("x")
-    assert refused(run, "plan.json")["code"] == "saved_plan_stale"
+    assert refused("plan.json")["code"] == "saved_plan_stale"
 
 
 OTHERS = {
@@ -153,8 +172,8 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("words", OTHERS.values(), ids=OTHERS)
-def test_options_that_do_not_match_are_refused(run, saved, words):
-    error = refused(run, "plan.json", *words)
+def test_options_that_do_not_match_are_refused(saved, words, refused):
+    error = refused("plan.json", *words)
     assert error["code"] == "usage"
     assert f"doesn't match {words[0]};" in str(error["message"])
 
@@ -164,29 +183,29 @@ def test_matching_options_are_accepted(run, saved):
     assert run("apply", "plan.json", "--local", "--project", project).returncode == 0
 
 
-def test_the_environment_is_saved_and_another_one_refused(run, live):
+def test_the_environment_is_saved_and_another_one_refused(run, live, refused):
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("environments:\n  staging: {static: {prune: true}}\n  live: {}\n")
     assert run("plan", "--local", "--env", "staging", "--out", "plan.json").returncode == 0
-    error = refused(run, "plan.json", env={"MOSAIC_ENV": "live"})
+    error = refused("plan.json", env={"MOSAIC_ENV": "live"})
     assert error["message"] == "plan.json was made for staging, but MOSAIC_ENV is live"
     ended = run("apply", "plan.json", "-o", "json")
     assert json.loads(ended.stdout)["plan"]["environment"] == "staging"
 
 
-def test_a_plan_for_an_account_keeps_its_url_and_project(run, live, platform):
+def test_a_plan_for_an_account_keeps_its_url_and_project(run, live, platform, refused):
     account = {"MOSAIC_API_URL": platform.url, "MOSAIC_API_KEY": platform.api_key}
     assert run("plan", "--out", "plan.json", env=account).returncode == 0
     text = (live / "plan.json").read_text()
     assert platform.api_key not in text
     project = json.loads(text)["project"]["id"]
     elsewhere = {**account, "MOSAIC_API_URL": platform.url.replace("127.0.0.1", "localhost")}
-    assert "was made for" in str(refused(run, "plan.json", env=elsewhere)["message"])
+    assert "was made for" in str(refused("plan.json", env=elsewhere)["message"])
     other = {**account, "MOSAIC_PROJECT_ID": "other-1a2"}
-    assert f"is for project {project}" in str(refused(run, "plan.json", env=other)["message"])
-    error = refused(run, "plan.json", "--local")
+    assert f"is for project {project}" in str(refused("plan.json", env=other)["message"])
+    error = refused("plan.json", "--local")
     assert "doesn't match --local;" in str(error["message"])
-    keyless = refused(run, "plan.json")
+    keyless = refused("plan.json")
     assert [action["command"] for action in keyless["next_actions"]] == ["mosaic-deploy login -o json"]
     assert run("apply", "plan.json", env=account).returncode == 0
 
@@ -224,13 +243,13 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("damage", "code", "said"), DAMAGED.values(), ids=DAMAGED)
-def test_a_modified_plan_file_is_refused(run, saved, damage, code, said):
+def test_a_modified_plan_file_is_refused(saved, damage, code, said, refused):
     saved.write_text(damage(json.loads(saved.read_text())))
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert (error["code"], said in str(error["message"])) == (code, True), error
 
 
-def test_the_suggested_plan_command_is_complete(run, live):
+def test_the_suggested_plan_command_is_complete(run, live, refused):
     """It has the file name and the options that select the project, even if the file has them."""
     with (live / "mosaic.yaml").open("a") as manifest:
         manifest.write("environments:\n  staging: {}\n")
@@ -238,22 +257,22 @@ def test_the_suggested_plan_command_is_complete(run, live):
     assert run("plan", "--local", "--env", "staging", "--out", "my plan.json", "other.yaml").returncode == 0
     file = live / "my plan.json"
     file.write_text(edited(json.loads(file.read_text())))
-    [action] = refused(run, "my plan.json")["next_actions"]
+    [action] = refused("my plan.json")["next_actions"]
     made = "mosaic-deploy plan --out 'my plan.json'"
     assert action["command"] == f"{made} --local --env staging other.yaml -o json"
     file.write_text('{"mosaic_deploy": "1", "saved": {"local": [], "project": "\\u001b[2J", "manifest": {}}}')
-    [action] = refused(run, "my plan.json")["next_actions"]
+    [action] = refused("my plan.json")["next_actions"]
     assert action["command"] == f"{made} -o json"
     file.write_text(file.read_text()[:30])
-    [action] = refused(run, "my plan.json", "--local")["next_actions"]
+    [action] = refused("my plan.json", "--local")["next_actions"]
     assert action["command"] == f"{made} --local -o json"
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"changes": []}'])
-def test_a_file_that_is_not_a_plan_is_refused(run, live, content):
+def test_a_file_that_is_not_a_plan_is_refused(live, content, refused):
     if content is not None:
         (live / "bad.json").write_text(content)
-    error = refused(run, "bad.json")
+    error = refused("bad.json")
     assert error["code"] == "plan_file_invalid"
     assert [action["command"] for action in error["next_actions"]] == [
         "mosaic-deploy plan --out bad.json -o json"
@@ -275,9 +294,9 @@ def test_json_layout_does_not_matter(run, saved):
     assert run("apply", "plan.json").returncode == 0
 
 
-def test_plan_output_is_not_a_saved_plan(run, live):
+def test_plan_output_is_not_a_saved_plan(run, live, refused):
     (live / "plan.json").write_text(run("plan", "--local", "-o", "json").stdout)
-    error = refused(run, "plan.json")
+    error = refused("plan.json")
     assert error["code"] == "plan_file_invalid"
     assert "made with --out" in str(error["hint"])
 
@@ -340,8 +359,8 @@ def test_a_saved_plan_still_needs_approval_to_destroy_data(run, live, refused):
     assert run("sql", "--local", "insert into t values (1)").returncode == 0
     (live / "sql/2_drop.sql").write_text("drop table t;")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
-    assert refused(run, "plan.json")["code"] == "destructive_unconfirmed"
-    assert refused(run, "plan.json", "--yes")["code"] == "destructive_unconfirmed"
+    assert refused("plan.json")["code"] == "destructive_unconfirmed"
+    assert refused("plan.json", "--yes")["code"] == "destructive_unconfirmed"
     hint = run("apply", "plan.json").stderr
     assert hint.rstrip().endswith("mosaic-deploy apply plan.json --allow destructive")
     assert run("apply", "plan.json", "--allow", "destructive").returncode == 0
@@ -356,7 +375,7 @@ def test_a_new_hazard_is_reported(run, live, refused):
     document["saved"]["origin"]["hazards"] = []
     document["checksum"] = checksum(document)
     (live / "plan.json").write_text(json.dumps(document))
-    error = refused(run, "plan.json", "--allow", "destructive")
+    error = refused("plan.json", "--allow", "destructive")
     assert "new hazard: destructive drop_table" in str(error["message"])
 
 
@@ -367,7 +386,7 @@ def test_a_plan_denied_by_policy_is_saved_but_not_applied(run, live, refused):
         manifest.write("policy: {destructive: deny}\n")
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     assert json.loads((live / "plan.json").read_text())["policy"]["denied"]
-    assert refused(run, "plan.json", "--allow", "destructive")["code"] == "policy_denied"
+    assert refused("plan.json", "--allow", "destructive")["code"] == "policy_denied"
 
 
 def test_after_a_failure_a_new_plan_is_suggested(run, live):
