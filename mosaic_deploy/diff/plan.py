@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mosaic_deploy.diff.file_notes import file_notes
-from mosaic_deploy.diff.migrations import diff_history
+from mosaic_deploy.diff.history.migrations import diff_history
 from mosaic_deploy.diff.objects import ObjectDiff, Upload, diff_objects
 from mosaic_deploy.diff.seeds import diff_seeds, seed_notes
 from mosaic_deploy.model.change import (

@@ -6,7 +6,7 @@ from mosaic_deploy.deploy import PreparedPlan, Target
 from mosaic_deploy.deploy.history.amend import apply_history_changes
 from mosaic_deploy.deploy.history.read import HistoryContext, history_statuses, read_history_context
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
-from mosaic_deploy.diff.repairs import RepairRequest
+from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyDone, Event
 from mosaic_deploy.source.manifest.read import read_manifest

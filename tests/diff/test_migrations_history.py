@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.diff.migrations import diff_history, versions_to_parse
+from mosaic_deploy.diff.history.migrations import diff_history, versions_to_parse
 from mosaic_deploy.errors import MigrationDiverged
 from mosaic_deploy.model.snapshot import Migration
 

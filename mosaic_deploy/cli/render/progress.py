@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
-from mosaic_deploy.cli.render.text.notices import report_lines
+from mosaic_deploy.cli.render.notices import report_lines
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import (

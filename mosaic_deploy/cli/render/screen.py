@@ -250,7 +250,7 @@ class Screen:
     def sql_notices(self, notices: Iterable[SqlNotice]) -> None:
         """What PostgreSQL reported while a query ran. JSON has it in the result."""
         if self.format == "text":
-            from mosaic_deploy.cli.render.text.notices import notice_lines
+            from mosaic_deploy.cli.render.notices import notice_lines
 
             self.print_notice(line for notice in notices for line in notice_lines(notice))
 

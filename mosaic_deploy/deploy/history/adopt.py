@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.history.read import (
     with_checksums,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.diff.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
+from mosaic_deploy.diff.history.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
 from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.touched_objects import read_facts

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
-from mosaic_deploy.diff.migration_status import migration_statuses, unparsed_files
+from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project

@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.history.read import (
     with_checksums,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.diff.repairs import RepairRequest, repair_changes
+from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mosaic_deploy.deploy.history.read import HistoryContext, match_files, migration_path, require_project
-from mosaic_deploy.diff.matching import Match, Matches, MatchKind, name_without_number
+from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, name_without_number
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import read_applied_sources

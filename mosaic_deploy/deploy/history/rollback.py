@@ -21,7 +21,7 @@ from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
-from mosaic_deploy.diff.matching import MatchKind
+from mosaic_deploy.diff.history.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
 from mosaic_deploy.live.api.client import Api

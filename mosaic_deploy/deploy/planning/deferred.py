@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mosaic_deploy.diff.migrations import versions_to_parse
+from mosaic_deploy.diff.history.migrations import versions_to_parse
 from mosaic_deploy.model.approval import OVERWRITE, PRUNE, Approval
 from mosaic_deploy.model.change import Delete, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Plan

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
-from mosaic_deploy.diff.history_actions import divergence_actions
-from mosaic_deploy.diff.matching import MatchKind
-from mosaic_deploy.diff.migrations import divergence_problems
+from mosaic_deploy.diff.history.actions import divergence_actions
+from mosaic_deploy.diff.history.matching import MatchKind
+from mosaic_deploy.diff.history.migrations import divergence_problems
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.snapshot import LiveState

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
-from mosaic_deploy.diff.matching import Evidence, Matches, MatchKind, match_history, name_without_number
+from mosaic_deploy.diff.history.matching import (
+    Evidence,
+    Matches,
+    MatchKind,
+    match_history,
+    name_without_number,
+)
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import read_applied_sources

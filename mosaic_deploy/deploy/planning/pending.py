@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mosaic_deploy.diff.migrations import versions_to_parse
+from mosaic_deploy.diff.history.migrations import versions_to_parse
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest

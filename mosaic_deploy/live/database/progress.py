@@ -14,7 +14,7 @@ from mosaic_deploy.model.event import StillRunning
 FIRST_REPORT = 2.0
 """Seconds before the first report; also those between two reports."""
 
-# The views show only the role's own connections. Which of several indexes is ours isn't known, so the newest is shown.
+# The views show only the role's own connections. Of several indexes the newest is shown.
 _QUERY = """SELECT phase, done, total FROM (
   SELECT pid, phase, GREATEST(blocks_done, tuples_done) AS done,
     CASE WHEN blocks_total > 0 THEN blocks_total ELSE tuples_total END AS total

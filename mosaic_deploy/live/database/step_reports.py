@@ -19,7 +19,7 @@ class StepReports:
         self._unclaimed: list[SqlNotice] = []
 
     def add_response(self, notices: tuple[SqlNotice, ...] | None) -> None:
-        """Adds the notices of one response. A step that is run again is reported anew."""
+        """Adds the notices of one response. A step that is run again replaces its report."""
         if notices is None:
             self.dropped = True
             return

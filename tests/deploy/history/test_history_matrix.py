@@ -22,7 +22,7 @@ from mosaic_deploy.deploy.history.amend import apply_history_changes
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 from mosaic_deploy.deploy.history.restore import plan_restore
 from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
-from mosaic_deploy.diff.repairs import RepairRequest
+from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.source.migrations.rearrange import rearrange

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
-from mosaic_deploy.diff.repairs import RepairRequest
+from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.applying.test_crashes import free_lease

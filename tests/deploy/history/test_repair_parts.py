@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.deploy.history.repair import plan_repair
-from mosaic_deploy.diff.repairs import RepairRequest
+from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, RepairRefused
 from tests.deploy.histories import history, known, repair, repairs, sql, states
 

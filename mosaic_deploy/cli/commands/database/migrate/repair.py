@@ -87,7 +87,7 @@ def repair(
       mosaic-deploy migrate repair
       mosaic-deploy migrate repair --accept 0003_orders.sql
     """
-    from mosaic_deploy.diff.repairs import RepairRequest
+    from mosaic_deploy.diff.history.repairs import RepairRequest
 
     request = RepairRequest(
         accept=[PurePosixPath(name).name for name in accept],

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.matching import name_without_number
+from mosaic_deploy.diff.history.matching import name_without_number
 from mosaic_deploy.errors import HistoryImportRefused, Location, Problem
 from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.model.plan import Note, Severity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from mosaic_deploy.diff.matching import Evidence, Match, Matches, MatchKind
+from mosaic_deploy.diff.history.matching import Evidence, Match, Matches, MatchKind
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState
 from mosaic_deploy.model.snapshot import Migration

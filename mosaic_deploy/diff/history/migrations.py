@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.matching import Match, Matches, MatchKind, match_history, name_without_number
+from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, match_history, name_without_number
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.plan import Note, Severity

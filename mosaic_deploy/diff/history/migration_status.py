@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.diff.history_actions import match_actions, reformatted_actions, step_actions
-from mosaic_deploy.diff.matching import Evidence, Match, Matches, MatchKind
+from mosaic_deploy.diff.history.actions import match_actions, reformatted_actions, step_actions
+from mosaic_deploy.diff.history.matching import Evidence, Match, Matches, MatchKind
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.snapshot import Migration

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
-from mosaic_deploy.diff.matching import Match, Matches, MatchKind
+from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, ForgetMigration, HistoryChange, RecordMigration
 from mosaic_deploy.model.migration_status import HistoryEntry
