@@ -17,7 +17,8 @@ from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.catalog import read_catalog
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
-from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.database.runner import Runner
+from mosaic_deploy.live.database.step_failed import StepFailed
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.hazard import Hazard

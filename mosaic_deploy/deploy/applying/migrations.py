@@ -9,7 +9,8 @@ from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import SPLIT_HINT
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
-from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner, StepFailed
+from mosaic_deploy.live.database.runner import LOCK_NOT_AVAILABLE, Runner
+from mosaic_deploy.live.database.step_failed import StepFailed
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from mosaic_deploy.deploy.applying.migrations import failure_location, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import MigrationFailed
-from mosaic_deploy.live.database.runner import Runner, StepFailed
+from mosaic_deploy.live.database.runner import Runner
+from mosaic_deploy.live.database.step_failed import StepFailed
 from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile

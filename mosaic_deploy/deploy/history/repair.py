@@ -17,6 +17,7 @@ from mosaic_deploy.diff.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped
+from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location
 from mosaic_deploy.sql.execution.units import ExecutionMode
@@ -60,7 +61,7 @@ def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest)
         if (file := context.by_version[version]) and (parsed := try_parse(file))
         for step in parsed.units[done.get(version, 0) : unit]
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        for statement in step.statements
+        for statement in qualify_names(api, context.project.id, step).unit.statements
         if (message := _index_mismatch(api, context.project.id, statement))
     ]
     if problems:

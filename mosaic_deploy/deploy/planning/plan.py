@@ -43,6 +43,7 @@ from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.source.snapshot import Desired, read_valid_desired
 from mosaic_deploy.sql.describe import describe_statements
 from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.parse import line_and_column
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -193,7 +194,7 @@ def _summary(parsed: ParsedFile) -> str:
 
 
 def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
-    """Notes about pending files that aren't atomic, and about a BEGIN without COMMIT."""
+    """Notes about pending files that aren't atomic, and about transaction control that isn't what it looks."""
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
@@ -203,6 +204,10 @@ def _unit_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         elif p.units and p.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
             message = f"{name} runs outside a transaction, so it may be partly applied if it fails: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
+        for remark in (remark for unit in p.units for remark in unit.remarks):
+            line, *_ = line_and_column(p.file.text, remark.offset)
+            message = f"{name}:{line}: {remark.message}"
+            yield Note("migration_transaction_control", message, Severity.WARNING, address)
         if p.units and p.units[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)

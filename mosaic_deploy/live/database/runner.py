@@ -12,11 +12,13 @@ from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.retries import backoff
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.database.outside_transaction import may_commit_partially, run_outside_transaction
+from mosaic_deploy.live.database.step_failed import StepFailed
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.event import Noted, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
     guess_failed_statement,
@@ -39,23 +41,6 @@ _TIMEOUT_IGNORED = (
     "database.statement_timeout is ignored, because this SQL endpoint accepts one statement per request; "
     "the platform's own limit applies"
 )
-
-
-@dataclass
-class StepFailed(Exception):
-    """PostgreSQL rejected a step. `statement` is its number in the step, from 1; 0 if unknown.
-
-    `position` is a character of that statement, from 1; None if PostgreSQL didn't report it.
-    """
-
-    step: Step
-    statement: int
-    sqlstate: str | None
-    message: str
-    detail: str | None = None
-    hint: str | None = None
-    position: int | None = None
-    too_large: bool = False  # the request; nothing of the step ran
 
 
 @dataclass
@@ -122,8 +107,11 @@ class Runner:
         try:
             self.api.sql(self.project, compile_batch(steps, self.session, commit=False))
         except SqlFailed as error:
-            _, failed = self._find_failed_step(steps, error, parse_failure(error.message))
-            return (), failed
+            failure = parse_failure(error.message)
+            if self.multi_statement and _is_over_time(error, failure):
+                self._plainly.update(map(_key, steps))
+                return (), None
+            return (), self._find_failed_step(steps, error, failure)[1]
         return tuple(steps), None
 
     def _is_batchable(self, step: Step) -> bool:
@@ -162,7 +150,7 @@ class Runner:
             if failure is None and _wraps_in_transaction(error) and self.commits_in_block:
                 self.commits_in_block = False
                 return (), None
-            if _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate):
+            if _is_over_time(error, failure):
                 return self._after_time_limit(group, error, failure)
             return self._find_failed_step(group, error, failure)
         return tuple(group), None
@@ -204,7 +192,7 @@ class Runner:
         try:
             run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
         except SqlFailed as error:
-            position = qualified.original_offset((error.position or 1) - 1)
+            position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), _step_failed(error, StatementPosition(step, 1, position))
         return (step,), None
 
@@ -277,6 +265,12 @@ def _in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) ->
     offset = failed.step.unit.statements[failed.statement - 1].offset
     offsets = [statement.offset for statement in step.unit.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def _is_over_time(error: SqlFailed, failure: Failure | None) -> bool:
+    """Whether a time limit ended the call, and not somebody who cancelled it."""
+    canceled = _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
+    return canceled and "due to user request" not in error.message
 
 
 def _key(step: Step) -> tuple[str, int]:

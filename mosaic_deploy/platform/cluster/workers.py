@@ -145,7 +145,9 @@ async def _run_worker(
             hosts=cluster.hosts(),
             pool=pool,
             server=server,
-            sessions=SessionPool(server, reuse=sql_modes.reuse, limit=cluster.connections),
+            sessions=SessionPool(
+                server, reuse=sql_modes.reuse, reset=not sql_modes.shared_session, limit=cluster.connections
+            ),
             store=cluster.store(),
             account_id=0,
             authenticator=ApiKeyAuthenticator(),

@@ -129,7 +129,7 @@ async def _open_platform(
             hosts=local_hosts(state.port),
             pool=pool,
             server=server,
-            sessions=SessionPool(server, reuse=sql_modes.reuse),
+            sessions=SessionPool(server, reuse=sql_modes.reuse, reset=not sql_modes.shared_session),
             store=folder_store(folder / "store"),
             account_id=account_id,
             local_key=local_key,

@@ -29,9 +29,12 @@ STATEMENT_TIMEOUT_MS = 300_000
 class SessionPool:
     """At most `limit` connections in all and `PROJECT_LIMIT` per project."""
 
-    def __init__(self, server: Server, *, reuse: bool = True, limit: int = CONNECTION_LIMIT) -> None:
+    def __init__(
+        self, server: Server, *, reuse: bool = True, reset: bool = True, limit: int = CONNECTION_LIMIT
+    ) -> None:
         self._server = server
         self._reuse = reuse
+        self._reset = reset
         self._limit = limit
         self._semaphore = asyncio.Semaphore(limit)
         self._project_semaphores: dict[str, asyncio.Semaphore] = {}
@@ -123,7 +126,7 @@ class SessionPool:
         )
 
     async def _release(self, project_id: str, name: str, connection: Session) -> None:
-        """Reset the connection for reuse; close it if that fails. Closing rolls back what is open."""
+        """Reset the connection for reuse, unless sessions are shared; close it if that fails, which rolls back."""
         try:
             async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
                 if connection.pgconn.transaction_status in (
@@ -131,7 +134,8 @@ class SessionPool:
                     TransactionStatus.INERROR,
                 ):
                     await connection.rollback()
-                await connection.execute("DISCARD ALL")
+                if self._reset:
+                    await connection.execute("DISCARD ALL")
         except (psycopg.Error, TimeoutError, asyncio.CancelledError):
             await _close(connection)
             return

@@ -22,6 +22,8 @@ class SqlModes:
     """Each call runs in a transaction."""
     other_connection: bool = False
     """Each call gets a new connection."""
+    shared_session: bool = False
+    """Calls share connections that aren't reset between them, as behind some poolers."""
 
     @property
     def reuse(self) -> bool:

@@ -13,13 +13,18 @@ from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
 
 
+def is_wrapped(step: Step) -> bool:
+    """Whether the statement is sent inside a block of ours, which sets the file's settings first."""
+    return bool(step.unit.session.statements) and step.unit.statements[0].kind in WRAPPED_KINDS
+
+
 def compile_outside_transaction(step: Step) -> str:
     """The single statement of a unit that runs outside any transaction.
 
     A CALL or DO is in a DO block that sets the file's settings first: there it can still commit.
     """
     statement, settings = step.unit.statements[0], step.unit.session.statements
-    if not settings or statement.kind not in WRAPPED_KINDS:
+    if not is_wrapped(step):
         return statement.text
     inner = f"{statement.text}\n;" if statement.kind == "CallStmt" else nested_block(statement)
     if inner is None:

@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mosaic_deploy.sql.execution.transactions import not_executable_reason, outside_transaction_reason
+from mosaic_deploy.sql.execution.transactions import (
+    WRAPPED_KINDS,
+    not_executable_reason,
+    outside_transaction_reason,
+)
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
-from mosaic_deploy.sql.session.assignments import assignments
-from mosaic_deploy.sql.session.state import NEW_SESSION, TIME_LIMITS, SessionState, TransactionState
+from mosaic_deploy.sql.session.state import NEW_SESSION, SessionState, TransactionState
 
 
 class ExecutionMode(StrEnum):
@@ -50,13 +53,8 @@ class Unit:
     """Whether it is a BEGIN … COMMIT block of the file."""
     remarks: tuple[ControlRemark, ...] = ()
     """What its transaction control does that its author may not expect."""
-
-    @property
-    def has_time_limit(self) -> bool:
-        """Whether the file sets a time limit that PostgreSQL applies to each statement that it is sent."""
-        return self.session.has_time_limit or any(
-            one.name in TIME_LIMITS for statement in self.statements for one in assignments(statement)
-        )
+    has_time_limit: bool = False
+    """Whether the file sets a time limit that PostgreSQL applies to each statement that it is sent."""
 
 
 class TransactionControlError(Exception):
@@ -201,11 +199,19 @@ class _Splitter:
         self._forget_open_unit()
 
     def _append(self, unit: Unit) -> None:
-        self.units.append(replace(unit, session=self.session, remarks=tuple(self.remarks)))
-        self.remarks = []
+        limits = [name for name in ("lock_timeout", "statement_timeout") if self.session.of(name)]
+        alone = unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+        if limits and alone and unit.statements[0].kind not in WRAPPED_KINDS:
+            message = f"runs without the file's {' and '.join(limits)}: the statement can only be sent alone"
+            self._remark(message, unit.statements[0])
         inside = TransactionState.begun_in(self.session)
+        limited = self.session.has_time_limit
         for statement in unit.statements:
             inside = inside.after(statement)
+            limited = limited or inside.current.has_time_limit
+        found = replace(unit, session=self.session, remarks=tuple(self.remarks), has_time_limit=limited)
+        self.units.append(found)
+        self.remarks = []
         self.session = inside.kept
 
     def _forget_open_unit(self) -> None:

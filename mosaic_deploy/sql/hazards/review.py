@@ -99,7 +99,8 @@ class _ScriptReview:
         for number, unit in enumerate(self.script.units):
             certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
             session = TransactionState.begun_in(unit.session)
-            self.scope.begin_session(unit.session.search_path)
+            self.scope.begin_session()
+            self._set_search_path(session)
             for statement in unit.statements:
                 comments = ignores.before_statement(statement)
                 found = list(
@@ -117,10 +118,16 @@ class _ScriptReview:
     def _follow_session(self, statement: Statement, session: TransactionState) -> TransactionState:
         """The session after the statement; the scope gets its search_path, as the executor would have it."""
         after = session.after(statement)
-        path = after.current.of(SEARCH_PATH)
-        if after != session and not (path and path.computed):
-            self.scope.search_path = visible_schemas(path.values or () if path else ())
+        if after != session:
+            self._set_search_path(after)
         return after
+
+    def _set_search_path(self, session: TransactionState) -> None:
+        found = session.current.of(SEARCH_PATH)
+        if found and found.computed:
+            self.scope.set_search_path(visible_schemas(found.maybe), certain=False)
+        else:
+            self.scope.search_path = visible_schemas(found.values or () if found else ())
 
     def _statement_hazards(
         self, statement: Statement, unit: int, comments: list[IgnoreComment], *, certain: bool

@@ -24,7 +24,7 @@ class Assignment:
     """One setting that a statement sets. `sql` does the same in another session.
 
     `values` are its constants, None for the default and for a computed value. `sql` is empty if the value depends on
-    more than the session. `local`: until the transaction ends.
+    more than the session. `local`: until the transaction ends. `maybe` are names that occur in a computed value.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Assignment:
     values: tuple[str, ...] | None = None
     computed: bool = False
     local: bool = False
+    maybe: tuple[str, ...] = ()
 
 
 def assignments(statement: Statement) -> tuple[Assignment, ...]:
@@ -112,7 +113,8 @@ def _select_assignments(text: str, node: Tree) -> Iterator[Assignment]:
             values = tuple(_identifiers(value)) if shown == "search_path" else (value,)
             yield Assignment(shown, sql, values, local=is_local)
         else:
-            yield Assignment(shown, text if replayable else "", computed=True, local=is_local)
+            maybe = tuple(name for text in _texts(call.get("args", [])[1:2]) for name in _identifiers(text))
+            yield Assignment(shown, text if replayable else "", computed=True, local=is_local, maybe=maybe)
 
 
 def _set_config_calls(root: Any) -> Iterator[Tree]:
@@ -129,6 +131,19 @@ def _set_config_calls(root: Any) -> Iterator[Tree]:
                 found.append(call)
             waiting.extend(node.values())
     yield from sorted(found, key=lambda call: int(call.get("location", 0)))
+
+
+def _texts(root: Any) -> Iterator[str]:
+    """Every string constant below `root`."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, dict):
+            if isinstance(node.get("sval"), dict):
+                yield str(node["sval"].get("sval", ""))
+            waiting.extend(node.values())
 
 
 def _function_name(call: Tree) -> str:

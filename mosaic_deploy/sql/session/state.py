@@ -58,7 +58,7 @@ class SessionState:
         """The state after an assignment to the session."""
         if assignment.name == WHOLE_SESSION:
             return SessionState()
-        if any(one.computed or one.name in ROLE_SETTINGS for one in self.assigned):
+        if any(one.computed or one.name in ROLE_SETTINGS for one in (*self.assigned, assignment)):
             return self._appended(assignment)
         # Only constants: what is set again is forgotten.
         if assignment.name == ALL_SETTINGS:
@@ -69,10 +69,9 @@ class SessionState:
 
     def _appended(self, assignment: Assignment) -> SessionState:
         """With an order that matters: a computed value depends on earlier ones, and a role on what it may set."""
-        last = self.assigned[-1]
-        kept = (
-            self.assigned[:-1] if last.name == assignment.name and not assignment.computed else self.assigned
-        )
+        kept = self.assigned
+        if kept and kept[-1].name == assignment.name and not assignment.computed:
+            kept = kept[:-1]
         resets = assignment.values is None and not assignment.computed
         known = any(one.name in (assignment.name, ALL_SETTINGS) for one in kept)
         if resets and not known and assignment.name != ALL_SETTINGS:

@@ -12,7 +12,14 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import ApplyFailed
 from tests.deploy.conftest import Site
 
-VARIANTS = ["one-statement", "wrapped", "other-connection", "one-statement,wrapped,other-connection"]
+VARIANTS = [
+    "one-statement",
+    "wrapped",
+    "other-connection",
+    "one-statement,wrapped,other-connection",
+    "shared-session",
+    "shared-session,wrapped",
+]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -84,6 +91,73 @@ def test_outside_a_transaction(there, variant):
         return
     assert there.plan().plan.changes == ()
     assert there.sql("select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
+
+
+SESSION = {
+    "1_live.sql": "create schema a; create schema b; create table a.t (id int); create table b.t (id int);"
+    "create table t (id int); create type a.mood as enum ('calm'); create table a.m (mood a.mood);",
+    "2_enum.sql": "set search_path = a; alter type mood add value 'ok'; insert into m values ('ok');",
+    "3_begin.sql": "set search_path = b; set my.word = 'w'; begin; insert into t values (3);"
+    " create table word as select current_setting('my.word') as said; commit; select 1 as n into made;",
+    "4_limit.sql": "select set_config('search_path', 'a', false); set statement_timeout = '1min'; insert into t values (4);",
+    "5_temporary.sql": "create temp table t (id int); insert into t values (5); prepare q as select 1; set search_path = b;",
+    "6_after.sql": "prepare q as select 2; insert into t values (6); savepoint s; release s;",
+}
+
+
+@pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["untimed", "timed"])
+def test_a_files_session_ends_with_it(there, limit):
+    """Each file has its settings in every step, and the next file, on the same connection or not, has none of them."""
+    there.manifest(database={"migrations": "sql", **limit})
+    for name, text in SESSION.items():
+        there.write(f"sql/{name}", text)
+    there.apply()
+    rows = "select 'a' as t, id from a.t union all select 'b', id from b.t union all select 'public', id from public.t"
+    assert there.sql(f"{rows} order by 1, 2") == [
+        {"t": t, "id": n} for t, n in (("a", 4), ("b", 3), ("public", 6))
+    ]
+    assert there.sql("select mood::text as m, said, n from a.m, b.word, b.made") == [
+        {"m": "ok", "said": "w", "n": 1}
+    ]
+    shown = there.sql(
+        "select current_setting('search_path') as path, current_setting('statement_timeout') as limit"
+    )
+    assert shown == [{"path": '"$user", public', "limit": "5min"}]
+
+
+def test_settings_of_a_procedure_that_fails_do_not_stay(there, variant):
+    """It has committed, and with that its settings, on a connection that others may get."""
+    there.write(
+        "sql/1_live.sql",
+        "create schema a; create procedure p() language plpgsql as $$ begin commit; raise 'no'; end $$;",
+    )
+    there.manifest(database={"migrations": "sql"})
+    there.apply()
+    there.write("sql/2_call.sql", "set search_path = a, public;\ncall p();")
+    assert str(there.fails().error.location) == "sql/2_call.sql:2:1"
+    there.sql("delete from mosaic_deploy.migrations where version = 2")
+    there.write("sql/2_call.sql", "create table made (id int);")
+    there.apply()
+    assert there.sql("select to_regclass('public.made') is not null as there") == [{"there": True}]
+
+
+def test_settings_outside_a_transaction(there, variant):
+    there.write("sql/1_live.sql", SESSION["1_live.sql"])
+    there.write(
+        "sql/2_alone.sql",
+        "set search_path = a; create index concurrently i on t (id);\n"
+        "do $$ begin insert into t values (2); commit; end $$;\ninsert into t values (3);",
+    )
+    there.manifest(database={"migrations": "sql"})
+    last = there.run()[-1]
+    if "wrapped" in variant[0]:
+        assert isinstance(last, ApplyFailed)
+        return
+    assert there.sql("select schemaname as s from pg_indexes where indexname = 'i'") == [{"s": "a"}]
+    assert [row["id"] for row in there.sql("select id from a.t order by 1")] == [2, 3]
+    wrong = "create index concurrently j on t (id) where nothing > 1;"
+    there.write("sql/3_wrong.sql", f"set search_path = a;\n{wrong}")
+    assert str(there.fails().error.location) == f"sql/3_wrong.sql:2:{wrong.index('nothing') + 1}"
 
 
 def test_statements_with_a_time_limit(there, variant):

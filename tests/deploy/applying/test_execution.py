@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import httpx
@@ -9,9 +10,15 @@ import psycopg
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid
+from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid, SqlFailed
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
+from mosaic_deploy.sql.execution.batch import compile_batch
+from mosaic_deploy.sql.execution.failure import parse_failure
+from mosaic_deploy.sql.execution.plain import compile_plain
+from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.execution.units import split_units
+from mosaic_deploy.sql.parse import parse
 from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
 
@@ -38,6 +45,19 @@ def test_single_transaction(site, timeout):
     site.write("sql/2_b.sql", "create table b (id int);")
     site.apply()
     assert tables(site) == {"a", "b"}
+
+
+@pytest.mark.parametrize("timeout", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])
+def test_files_of_a_single_transaction_have_their_own_settings(site, timeout):
+    history(
+        site,
+        {"transaction": "all", **timeout},
+        m1_a="create schema a; set search_path = a; create table inside (id int); create temp table x (id int);",
+        m2_b="reset all; create table outside (id int); create temp table x (id int);",
+        m3_c="create table too (id int);",
+    )
+    site.apply()
+    assert tables(site) == {"outside", "too"}
 
 
 def test_single_transaction_refuses_intermediate_commits(site):
@@ -173,3 +193,117 @@ def test_out_of_order_needs_an_option(site):
     planned = site.plan(options=PlanOptions(allow_out_of_order=True))
     assert isinstance(site.run(planned)[-1], ApplyDone)
     assert site.plan().plan.changes == ()
+
+
+def test_a_procedure_that_does_not_get_a_lock_reports_that(site):
+    """It may have committed something before, so it isn't sent again."""
+    history(
+        site,
+        m1_t="create table t (id int); insert into t values (1); create table done (n int); create procedure p() "
+        "language plpgsql as $$ begin insert into done values (1); commit; perform 1 from t for update nowait; end $$;",
+    )
+    site.apply()
+    site.write("sql/2_b.sql", "call p();")
+    credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
+    with psycopg.connect(credentials["database_url"]) as connection:
+        connection.execute("update t set id = 2")
+        events = site.run()
+    assert not any(isinstance(event, Waiting) for event in events)
+    assert events[-1].error.sqlstate == "55P03"
+    assert events[-1].error.mutation_state == "unknown"
+    assert site.sql("select n from done") == [{"n": 1}]
+
+
+class LimitedRole(httpx.HTTPTransport):
+    """Runs SQL on a connection whose role has a statement timeout; the platform's connections have their own."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.connection = psycopg.connect(url, autocommit=True, options="-c statement_timeout=1500ms")
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if not is_sql(request, "mosaic_steps") and not is_sql(request, "mosaic_guard"):
+            return super().handle_request(request)
+        try:
+            self.connection.pgconn.exec_(b"ROLLBACK")
+            self.connection.execute(json.loads(request.content)["query"])
+        except psycopg.Error as error:
+            problem = {"code": "sql_error", "message": str(error), "sqlstate": error.sqlstate}
+            return httpx.Response(400, json={"success": False, "error": problem}, request=request)
+        return httpx.Response(200, json={"success": True, "data": []}, request=request)
+
+    def close(self) -> None:
+        self.connection.close()
+        super().close()
+
+
+def test_a_time_limit_of_the_role_holds_for_each_statement(site, api_over):
+    """Not for all migrations of a call: each of these is quick enough alone, and the slow one is named."""
+    history(site, m1_a="create table a (id int);")
+    site.apply()
+    for number in range(2, 5):
+        text = f"select pg_sleep(0.8); select pg_sleep(0.8); create table t{number} (id int);"
+        site.write(f"sql/{number}_s.sql", text)
+    site.write("sql/5_slow.sql", "create table five (id int);\nselect pg_sleep(9);")
+    credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
+    failed = site.run(api=api_over(LimitedRole(credentials["database_url"])))[-1]
+    assert (str(failed.error.location), failed.error.sqlstate) == ("sql/5_slow.sql:2:1", "57014")
+    assert tables(site) == {"a", "t2", "t3", "t4"}
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
+    """Also if the database's transactions don't see what was committed after they began."""
+    history(site, m1_a="create table a (id int primary key);")
+    site.apply()
+    project = site.project_id
+    site.sql(
+        "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
+        "values ('x', 'x', now(), now() + interval '1 hour')"
+    )
+    credentials = site.api.call(endpoints.READ_CREDENTIALS, project=project)
+    with psycopg.connect(credentials["database_url"], autocommit=True) as own:
+        own.execute(
+            f"alter database \"{credentials['database']}\" set default_transaction_isolation = '{level}'"
+        )
+        # The platform's connections, which have the old default.
+        own.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    steps = []
+    for number, text in enumerate(
+        [
+            "insert into a values (1); select pg_sleep(0.5)",
+            "savepoint s; insert into a values (2)",
+            "insert into a values (3); select pg_sleep(0.5)",
+        ],
+        7,
+    ):
+        [unit] = split_units(parse(text))
+        steps.append(Step(str(number), f"{number}.sql", "c", "s", "", text, 1, 1, unit))
+    results: list[object] = []
+
+    def run(query: str) -> None:
+        try:
+            results.append(site.api.sql(project, query))
+        except SqlFailed as error:
+            results.append(parse_failure(error.message) or error)
+
+    session = SqlSession("x", "x")
+    for query in (
+        compile_batch(steps[:1], session),
+        compile_plain(steps[1:2], session).text,
+        compile_batch(steps[2:], session, commit=False),
+    ):
+        results.clear()
+        copies = [threading.Thread(target=run, args=(query,)) for _ in range(3)]
+        for copy in copies:
+            copy.start()
+        for copy in copies:
+            copy.join()
+        assert all(isinstance(one, list) or one.code in ("unit_applied", "resend") for one in results), (
+            results
+        )
+    assert [row["id"] for row in site.api.sql(project, "select id from a order by id")] == [1, 2, 3]
+    assert site.api.sql(project, "show transaction_isolation") == [{"transaction_isolation": level}]

@@ -109,15 +109,11 @@ def test_plain_call_has_the_statements_between_begin_and_commit(written: list[st
     one = step("\n;".join(written), file=file)
     found = parse(compile_plain([one], SqlSession("t", "d", "5s", "1min")).text)
     kinds = [s.kind for s in found]
-    assert (kinds[0], kinds[1], kinds[-2], kinds[-1]) == (
-        "TransactionStmt",
-        "DoStmt",
-        "InsertStmt",
-        "TransactionStmt",
-    )
-    texts = [executed_text(s.text) for s in found[4:-2]]
+    assert kinds[:5] == ["TransactionStmt", "LockStmt", "DoStmt", "VariableSetStmt", "VariableSetStmt"]
+    assert kinds[-3:] == ["DoStmt", "InsertStmt", "TransactionStmt"]
+    texts = [executed_text(s.text) for s in found[5:-3]]
     assert texts == [*(s.text for s in one.unit.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
-    assert [s.node["name"] for s in found[2:4]] == ["lock_timeout", "statement_timeout"]
+    assert [s.node["name"] for s in found[3:5]] == ["lock_timeout", "statement_timeout"]
 
 
 def test_set_transaction_comes_before_the_guard() -> None:
@@ -125,15 +121,17 @@ def test_set_transaction_comes_before_the_guard() -> None:
     sent = parse(compile_plain([one], SESSION).text)
     assert [s.kind for s in sent] == [
         "TransactionStmt",
+        "LockStmt",
         "VariableSetStmt",
         "DoStmt",
         "DoStmt",
         "VariableSetStmt",
+        "DoStmt",
         "DoStmt",
         "InsertStmt",
         "TransactionStmt",
     ]
-    assert executed_text(sent[3].text) == "SELECT 1"
+    assert executed_text(sent[4].text) == "SELECT 1"
 
 
 @given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))

@@ -32,11 +32,21 @@ def test_cases_exist() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "at"),
     [
-        ("SELECT 1; COMMIT", "COMMIT without BEGIN", "COMMIT"),
-        ("SELECT 1; END", "COMMIT without BEGIN", "END"),
-        ("BEGIN; SELECT 1; ROLLBACK", "ROLLBACK isn't allowed: it would undo the migration", "ROLLBACK"),
-        ("ROLLBACK", "ROLLBACK isn't allowed: it would undo the migration", "ROLLBACK"),
-        ("BEGIN; BEGIN; COMMIT", "BEGIN inside an open transaction", "BEGIN; COMMIT"),
+        (
+            "BEGIN; SELECT 1; COMMIT AND CHAIN",
+            "COMMIT AND CHAIN isn't supported in migrations; write COMMIT and BEGIN",
+            "COMMIT",
+        ),
+        (
+            "BEGIN; ROLLBACK AND CHAIN",
+            "ROLLBACK AND CHAIN isn't supported in migrations; write ROLLBACK and BEGIN",
+            "ROLLBACK",
+        ),
+        (
+            "BEGIN; BEGIN READ ONLY; COMMIT",
+            "BEGIN with a transaction mode inside an open transaction; write COMMIT before it",
+            "BEGIN READ",
+        ),
         (
             "BEGIN; PREPARE TRANSACTION 'x'",
             "two-phase transactions aren't supported in migrations",
@@ -75,15 +85,43 @@ def test_unclosed_begin_keeps_its_statements_and_is_marked(text: str, unclosed: 
     assert sum(len(unit.statements) for unit in units) == 2
 
 
+END_ALONE = "{} without BEGIN only ends the step there; what is before it is committed"
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes", "remarks"),
+    [
+        ("SELECT 1; COMMIT", [1], [(END_ALONE.format("COMMIT"), "COMMIT")]),
+        ("SELECT 1; END; SELECT 2", [1, 1], [(END_ALONE.format("COMMIT"), "END")]),
+        ("SELECT 1; ABORT; SELECT 2", [1, 1], [(END_ALONE.format("ROLLBACK"), "ABORT")]),
+        ("COMMIT; SELECT 1", [1], [(END_ALONE.format("COMMIT"), "COMMIT")]),
+        ("BEGIN; SELECT 1; COMMIT; COMMIT; SELECT 2", [1, 1], [(END_ALONE.format("COMMIT"), "COMMIT; SELECT")]),
+        (
+            "SELECT 1; BEGIN; SELECT 2; ROLLBACK; SELECT 3",
+            [1, 1],
+            [("ROLLBACK undoes everything since BEGIN, so none of it is run", "ROLLBACK")],
+        ),
+        ("BEGIN; BEGIN; SELECT 1; COMMIT", [1], [("BEGIN inside an open transaction has no effect", "BEGIN; SELECT")]),
+    ],
+)  # fmt: skip
+def test_transaction_control_as_in_psql(text: str, sizes: list[int], remarks: list[tuple[str, str]]) -> None:
+    units = split_units(parse(text))
+    assert [len(unit.statements) for unit in units] == sizes
+    found = [(remark.message, remark.offset) for unit in units for remark in unit.remarks]
+    assert found == [(message, text.index(at)) for message, at in remarks]
+
+
 def test_transaction_false_makes_each_statement_a_unit() -> None:
-    text = "BEGIN; SELECT 1; SAVEPOINT a; SELECT 2 INTO t; COMMIT; VACUUM t"
+    text = "SELECT 1; BEGIN; SELECT 2; SAVEPOINT a; COMMIT; SAVEPOINT b; SELECT 3 INTO t; VACUUM t"
     units = split_units(parse(text), transaction=False)
     assert [(u.execution_mode, [s.text for s in u.statements]) for u in units] == [
         (ExecutionMode.BATCH, ["SELECT 1"]),
-        (ExecutionMode.PLAIN, ["SELECT 2 INTO t"]),
+        (ExecutionMode.PLAIN, ["SELECT 2", "SAVEPOINT a"]),
+        (ExecutionMode.PLAIN, ["SELECT 3 INTO t"]),
         (ExecutionMode.OUTSIDE_TRANSACTION, ["VACUUM t"]),
     ]
-    assert {unit.reason for unit in units} == {"transaction=false"}
+    assert [unit.explicit for unit in units] == [False, True, False, False]
+    assert {unit.reason for unit in units if not unit.explicit} == {"transaction=false"}
 
 
 ADDED = "an enum value is added and then used, which needs a commit in between"

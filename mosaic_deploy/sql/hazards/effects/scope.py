@@ -247,9 +247,9 @@ class Scope:
         """Records that a function or procedure is renamed; both names refer to it from then on."""
         self._renamed[new] = self._renamed.get(old, old)
 
-    def begin_session(self, path: tuple[str, ...] | None) -> None:
-        """A unit's new session, with the search path that it starts with."""
-        self.search_path = visible_schemas(path or ())
+    def begin_session(self) -> None:
+        """Drops what doesn't carry over from one unit to the next."""
+        self.search_path = ()
         for key in [key for key in self._created if key.schema == _TEMPORARY_SCHEMA]:
             del self._created[key]
 

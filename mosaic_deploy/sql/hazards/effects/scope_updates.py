@@ -251,8 +251,9 @@ def _not_null_checked_column(constraint: Tree) -> str:
 def _follow_search_path(effect: Effect, scope: Scope) -> None:
     """Follows a search_path that is set inside a DO block or function; the review follows the file's own statements."""
     for one in node_assignments(effect.kind, effect.node):
-        if one.name in (SEARCH_PATH, ALL_SETTINGS) and not one.computed:
-            scope.set_search_path(visible_schemas(one.values or ()), certain=effect.certain)
+        if one.name in (SEARCH_PATH, ALL_SETTINGS):
+            names = visible_schemas(one.maybe if one.computed else one.values or ())
+            scope.set_search_path(names, certain=effect.certain and not one.computed)
 
 
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {

@@ -144,8 +144,8 @@ def _effects_of_body_tree(body: Tree) -> Iterator[Effect]:
         yield from _with_nested_effects(Effect("SelectStmt", body, 0, certain=False, file_offset=0))
         return
     for item in body["List"].get("items", []):
-        for tree in _items(item) or [item]:
-            kind, node = next(iter(tree.items()))
+        # An empty body has an empty item.
+        for kind, node in (next(iter(tree.items())) for tree in _items(item) or [item] if tree):
             yield from _with_nested_effects(
                 Effect("SelectStmt" if kind == "ReturnStmt" else kind, node, 0, certain=False, file_offset=0)
             )

@@ -1,0 +1,3 @@
+create temp table x (id int);
+vacuum;
+insert into x values (1);
