@@ -31,7 +31,7 @@ DOCUMENT = {
     ],
     "notes": [],
     "hazards": [],
-    "policy": {"denied": [], "to_confirm": 0},
+    "policy": {"denied": [], "to_confirm": 0, "to_prune": 0, "to_overwrite": 0},
     "selection": None,
     "fingerprint": DIGEST,
     "saved": {

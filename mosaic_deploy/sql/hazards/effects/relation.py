@@ -65,3 +65,10 @@ class Relation:
     dropped_policies: set[str] = field(default_factory=set)
     created: bool = False
     """Whether the files create it, so that they say everything about it."""
+
+    def mark_applied(self) -> None:
+        """From now on, what the files changed counts as live."""
+        self.added_columns.clear()
+        self.null_columns.clear()
+        self.unvalidated.clear()
+        self.rules_and_triggers.clear()

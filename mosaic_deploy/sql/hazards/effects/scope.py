@@ -272,10 +272,7 @@ class Scope:
         self._origins.clear()
         self._dropped.clear()
         for relation in self._relations.values():
-            relation.added_columns.clear()
-            relation.null_columns.clear()
-            relation.unvalidated.clear()
-            relation.rules_and_triggers.clear()
+            relation.mark_applied()
 
     def _effective_search_path(self) -> tuple[str, ...]:
         return self.search_path or ("public",)
