@@ -101,11 +101,11 @@ class Proxy:
         return self._forward(message) or Answer.DROP
 
     def _fail(self, aim: Aim, fault: Fault, message: Message) -> Response | Answer:
+        if fault.forward not in (Forward.NEVER, Forward.NOW):
+            aim.late.append(message)
         if fault.before:
             aim.strike(fault.before)
             time.sleep(_SIGNAL_ARRIVES)
-        if fault.forward not in (Forward.NEVER, Forward.NOW):
-            aim.late.append(message)
         response = None
         if fault.forward in (Forward.NOW, Forward.TWICE):
             response = self._forward(message)
