@@ -1,0 +1,99 @@
+"""Runs of the command line, in a project folder, through the proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mosaic_deploy import deploy
+from mosaic_deploy.deploy import ApplyOptions, PlanOptions, PreparedPlan, Target
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.event import ApplyDone
+from mosaic_deploy.source.manifest.read import read_manifest
+from tests.faults.arena import Arena
+from tests.faults.fault import Strike
+from tests.faults.proxy import Aim
+
+TIME_LIMIT = 60
+"""Seconds for one run. Longer is a hang: nothing in the matrix makes a run wait that long."""
+APPLY = ("apply", "--yes", "--output", "json", "--lock-timeout", "3")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended. `exit_code` is None if it hung, and negative for a signal."""
+
+    exit_code: int | None
+    document: dict[str, Any] = field(default_factory=dict)
+    output: str = ""
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error's document; empty without an error."""
+        found = self.document if "mutation_state" in self.document else self.document.get("error")
+        return found or {}
+
+
+def run(arena: Arena, folder: Path, aim: Aim, *arguments: str, impatient: bool = False) -> Ended:
+    """Runs `mosaic-deploy ARGUMENTS` in `folder` with the fault of `aim`."""
+    module = "tests.faults.impatient" if impatient else "mosaic_deploy"
+    with subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=folder, env=arena.environment(folder.parent),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+
+        def strike(kind: Strike) -> None:
+            arena.strike(kind, process.pid, folder.parent.name)
+            if kind is Strike.KILL:
+                process.wait(TIME_LIMIT)
+
+        aim.strike = strike
+        arena.proxy.aim(aim)
+        try:
+            out, err = process.communicate(timeout=TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            return Ended(None, {}, out + err)
+    return Ended(process.returncode, _document(out, err), out + err)
+
+
+def _document(out: str, err: str) -> dict[str, Any]:
+    for text in (out, err):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def planned_changes(arena: Arena, folder: Path) -> list[str]:
+    """The addresses in a new plan, made past the proxy."""
+    with _api(arena) as api:
+        return [change.address for change in _plan(arena, api, folder).plan.changes]
+
+
+def apply_undisturbed(arena: Arena, folder: Path) -> None:
+    """Applies past the proxy, in this process, which is quicker."""
+    with _api(arena) as api:
+        options = ApplyOptions(holder="before", retry_command="mosaic-deploy apply")
+        *_, last = deploy.apply(api, _plan(arena, api, folder), options)
+        assert isinstance(last, ApplyDone), last
+
+
+def _api(arena: Arena) -> Api:
+    return Api(arena.reader.url, ApiKey(arena.api_key))
+
+
+def _plan(arena: Arena, api: Api, folder: Path) -> PreparedPlan:
+    os.environ["XDG_CACHE_HOME"] = str(arena.folder / "cache")
+    manifest = read_manifest(folder, environ={})
+    return deploy.plan(api, manifest, Target(None, manifest.project.name), PlanOptions())
