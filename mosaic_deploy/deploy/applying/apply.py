@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,6 +161,7 @@ def _fenced(api: Api, heartbeat: Heartbeat) -> Iterator[None]:
 def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
     """Runs the steps; then records the result and releases the lease, however they end."""
     done: list[str] = []
+    sql: dict[str, object] = {}
     running: Change | None = None
     status = "interrupted"
     try:
@@ -168,6 +170,8 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
                 running = event.change
             elif isinstance(event, ChangeDone):
                 done.append(event.change.address)
+                if event.steps:
+                    sql[event.change.address] = _sql_report(event)
             yield event
         status = job.name or ("partial" if run.planned.plan.partial else "done")
     except (MosaicError, KeyboardInterrupt) as error:
@@ -178,11 +182,32 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
         if isinstance(error, KeyboardInterrupt):
             raise
         status = "failed"
-        _release(run, status, {"done": done, "error": _error_report(error)})
+        _release(run, status, {"done": done, "sql": sql, "error": _error_report(error)})
         raise
     finally:
         if status != "failed":
-            _release(run, status, {"done": done})
+            _release(run, status, {"done": done, "sql": sql})
+
+
+_MAX_NOTICES = 20
+_MAX_NOTICE_LENGTH = 500
+
+
+def _sql_report(event: ChangeDone) -> dict[str, object]:
+    """What a migration or seed did, as recorded in the deployment history: at most 20 notices, each cut to 500 characters."""
+    rows: Counter[str] = Counter()
+    for step in event.steps:
+        rows.update(step.rows)
+    notices = [
+        f"{one.severity}: {one.message}"[:_MAX_NOTICE_LENGTH] for step in event.steps for one in step.notices
+    ]
+    return {
+        "seconds": round(event.seconds, 3),
+        "steps": len(event.steps),
+        "rows": dict(rows),
+        "notices": notices[:_MAX_NOTICES],
+        "notices_omitted": max(0, len(notices) - _MAX_NOTICES),
+    }
 
 
 def _error_report(error: MosaicError) -> dict[str, str]:

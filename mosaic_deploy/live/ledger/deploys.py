@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
@@ -18,7 +19,8 @@ from mosaic_deploy.sql.quote import literal
 class Deploy:
     """One run that held the lease. Times are ISO 8601, from the database's clock.
 
-    `done` are addresses; None if the run ended without recording its result.
+    `done` are addresses; None if the run ended without recording its result. `sql` has for the address of each migration
+    and seed that was run its `seconds`, `steps`, `rows` by what happened to them, and `notices`.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Deploy:
     commit: str | None
     done: tuple[str, ...] | None
     error: str | None
+    sql: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
@@ -61,6 +64,7 @@ def _parse_deploy(row: dict[str, Any]) -> Deploy:
         commit=report.get("commit"),
         done=tuple(report["done"]) if "done" in report else None,
         error=failed.get("message"),
+        sql=report.get("sql") or {},
     )
 
 

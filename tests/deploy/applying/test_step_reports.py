@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.live.database import progress
+from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone, StillRunning
 
 # Each way that a migration is sent: many per request, one by one as plain statements, outside a transaction.
@@ -139,3 +140,15 @@ def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
     writer.join()
     assert {report.file for report in reports} == {"2_i.sql"}
     assert "waiting for writers before build" in {report.phase for report in reports}
+
+
+def test_the_history_keeps_rows_notices_and_times(site) -> None:
+    text = "create table t (id int); insert into t values (1); do $$ begin for i in 1 .. 25 loop raise notice '%', i; end loop; end $$;"
+    _migrations(site, {"1_t.sql": text, "2_bad.sql": "select 1/0;"})
+    site.fails()
+    [deploy] = read_deploys(site.api, site.project_id, 5)
+    found = deploy.sql["migration:1_t.sql"]
+    assert (found["steps"], found["rows"], found["notices_omitted"]) == (1, {"inserted": 1}, 5)
+    assert found["notices"][:2] == ["NOTICE: 1", "NOTICE: 2"]
+    assert found["seconds"] >= 0
+    assert list(deploy.sql) == ["migration:1_t.sql"]
