@@ -92,11 +92,11 @@ def test_all_obstacles_are_reported_at_once(site):
     (site.root / "sql/2_gone.sql").unlink()
     assert [line.partition(":")[0] for line in refusals(site, to="0")] == [
         "sql/8_own.sql its down migration can't run in one transaction (8_own.down.sql)",
-        "sql/7_apart.sql its down migration can't run in one transaction (its migrate",
+        "sql/7_apart.sql its down migration can't run in one transaction (its section -- migrate",
         'sql/6_wrong.sql syntax error at or near "selct"',
-        "sql/5_solo.sql its down migration can't run in one transaction (its migrate",
+        "sql/5_solo.sql its down migration can't run in one transaction (its section -- migrate",
         "sql/4_two.sql has two down migrations",
-        "sql/3_empty.sql its down migration is empty (its migrate",
+        "sql/3_empty.sql its down migration is empty (its section -- migrate",
         "sql/2_gone.sql is no longer in the folder, and was applied without a migrate",
         "sql/1_edited.sql was edited after it was applied, so its down migration may not match",
     ]
