@@ -148,7 +148,7 @@ def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):
     (folder / "sql/2_v.sql").write_text("create table v (id int);")
     stopped = run("plan", "--local", "-o", "json")
     assert stopped.returncode == 1
-    [first, *_] = json.loads(stopped.stdout)["next_actions"]
+    [first, *_] = json.loads(stopped.stdout)["error"]["next_actions"]
     assert first["command"] == "mosaic-deploy migrate repair --rename 2 --local -o json"
     assert columns(run("migrate", "status", "--local").stdout)[1:] == [
         ["2", "3_u.sql", "applied"],
@@ -156,7 +156,7 @@ def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):
     ]
     assert run("migrate", "repair", "--rename", "2", "--local", "--yes").returncode == 0
     assert sql(f"{kept} '%u.sql'") == before
-    stopped = json.loads(run("plan", "--local", "-o", "json").stdout)
+    stopped = json.loads(run("plan", "--local", "-o", "json").stdout)["error"]
     assert stopped["next_actions"][0]["command"].startswith("mosaic-deploy apply --allow-out-of-order")
     assert run("apply", "--allow-out-of-order", "--yes", "--local").returncode == 0
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
