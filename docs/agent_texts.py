@@ -159,6 +159,7 @@ def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, 
 def _kind(field: dict[str, Any]) -> str:
     names = {
         "string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "object": "map",
+        "array": "list", "null": "null",
     }  # fmt: skip
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
     if kinds == ["array"]:
