@@ -53,6 +53,8 @@ def summary_line(plan: Plan) -> str:
     """`Plan: 3 to add, 1 to change, 1 to destroy (table old).`, or that there is nothing to do."""
     if plan.empty and plan.partial:
         return "No changes in the selection."
+    if plan.empty and any(note.code == "plan_blocked" for note in plan.notes):
+        return "Nothing else would change."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts
