@@ -155,7 +155,7 @@ def test_settings_outside_a_transaction(there, variant):
         return
     assert there.sql("select schemaname as s from pg_indexes where indexname = 'i'") == [{"s": "a"}]
     assert [row["id"] for row in there.sql("select id from a.t order by 1")] == [2, 3]
-    wrong = "create index concurrently j on t (id) where nothing > 1;"
+    wrong = "create index concurrently j on t (id) where nothing() > 1;"
     there.write("sql/3_wrong.sql", f"set search_path = a;\n{wrong}")
     assert str(there.fails().error.location) == f"sql/3_wrong.sql:2:{wrong.index('nothing') + 1}"
 
@@ -185,6 +185,8 @@ PLACES = dict.fromkeys(RUNTIME, ":2:1") | {
     "savepoint": ":4:1",
     "enum": ":4:1",
     "unique": ":3:1",
+    "cancelled": ":2:7",
+    "assert": ":2:7",
 }
 
 
