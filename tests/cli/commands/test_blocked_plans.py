@@ -29,7 +29,7 @@ ALL = {"migration:2_u.sql", "static:index.html", "static:new.html"}
 
 
 def test_a_plan_shows_everything_beside_a_divergence(run, edited: Path) -> None:
-    shown = run("plan", "--local", "--verify")
+    shown = run("plan", "--local", "--compare-bytes")
     assert shown.returncode == 1
     assert "error[migration_diverged]" in shown.stderr
     for text in (
