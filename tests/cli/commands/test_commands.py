@@ -106,7 +106,7 @@ def test_plan_apply_and_apply_again(run, folder):
         r"^Applied in [\d.]+ m?s: 3 added, 0 changed, 0 destroyed\.", applied.stdout, re.MULTILINE
     )
     assert re.search(r"^http://[a-z0-9-]+\.localhost:\d+$", applied.stdout, re.MULTILINE)
-    assert re.search(r"^  project: \{ id: [a-z0-9-]+, name: ", applied.stdout, re.MULTILINE)
+    assert "id:" not in applied.stdout, "the ID of a local project isn't worth keeping"
     again = run("apply", "--local", "--yes")
     assert again.stdout.startswith("No changes.")
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
