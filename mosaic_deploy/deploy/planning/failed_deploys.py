@@ -16,6 +16,8 @@ from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
 
+_SUCCESSFUL = frozenset({"done", "partial", "baseline", "import"})
+
 
 def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[ParsedFile, ...]) -> Findings:
     """What the files may harm, given what failed deploys before this one have already made."""
@@ -34,8 +36,11 @@ def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[
 def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
     """The migrations that were completely applied by deploys that failed, since the last successful one.
 
-    Sends one request. Empty if that can't be read: then more is asked, not less.
+    Sends one request, unless the last deploy was successful. Empty if that can't be read: then more is asked, not less.
     """
+    last = live.ledger_facts.get("last")
+    if last and last.get("status") in _SUCCESSFUL:
+        return ()
     applied = {row.version: row.checksum for row in live.snapshot.migrations or () if row.applied}
     if not applied:
         return ()
