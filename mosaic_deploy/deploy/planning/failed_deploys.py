@@ -30,7 +30,8 @@ def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[
     again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
     paths = {parsed.file.relative_path for parsed in to_run}
     hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
-    return replace(found, hazards=hazards)
+    destroyed = {path: names for path, names in again.destroyed.items() if path in paths}
+    return replace(found, hazards=hazards, destroyed=destroyed)
 
 
 def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
