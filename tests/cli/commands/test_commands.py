@@ -184,7 +184,7 @@ def test_status_shows_what_is_live(run, folder):
     assert "No changes." in text
     document = json.loads(run("status", "--local", "-o", "json").stdout)
     assert document["last_deploy"]["status"] == "done"
-    assert document["static"] == {"files": 1, "bytes": 9}
+    assert document["static"] == {"files": 1, "bytes": 9, "not_live": 0}
 
 
 def test_environments_are_selected_by_flag_and_variable(run, folder):

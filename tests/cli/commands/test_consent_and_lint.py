@@ -144,7 +144,7 @@ def test_suppressed_hazards_are_counted(run, shop):
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
 def test_destroying_data_is_confirmed_even_with_yes(environment, shop, answer, code):
     found, shown = answered(environment, shop, answer, "apply", "--local", "--yes")
-    assert "This destroys data: drops table t (≈2.1 k rows). Apply anyway? [y/N]" in shown
+    assert "This destroys data (drops table t (≈2.1 k rows)). Apply anyway? [y/N]" in shown
     assert (found, "error[declined]" in shown) == (code, code == 1)
 
 

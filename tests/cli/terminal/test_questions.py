@@ -25,6 +25,8 @@ def terminal(environment: dict[str, str], folder: Path) -> Iterator[Callable[...
 
 @pytest.fixture
 def live(run, folder: Path) -> Path:
+    """With a row in the table: dropping an empty one asks nothing."""
+    (folder / "sql/1_t.sql").write_text("create table t (id int);\ninsert into t values (1);")
     done = run("apply", "--local", "--yes")
     assert done.returncode == 0, done.stderr
     return folder
@@ -96,7 +98,7 @@ def test_an_edited_manifest_ends_the_question(terminal, live: Path) -> None:
 @pytest.mark.parametrize("command", ["rollback", "repair"])
 def test_history_is_not_written_after_a_change(run, terminal, live: Path, command: str) -> None:
     (live / "sql/2_u.sql").write_text(
-        "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;\n"
+        "-- migrate:up\ncreate table u (id int);\ninsert into u values (1);\n-- migrate:down\ndrop table u;\n"
     )
     assert run("apply", "--local", "--yes").returncode == 0
     if command == "rollback":
