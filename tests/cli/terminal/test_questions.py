@@ -42,7 +42,7 @@ def test_apply_asks_again_about_the_new_text(run, terminal, live: Path) -> None:
     drop = live / "sql/2_drop.sql"
     drop.write_text("drop table t;")
     screen = terminal("apply", "--local")
-    screen.until("drops table t). Apply anyway?")
+    screen.until("drops table t (≈1 row)). Apply anyway?")
     drop.write_text("create table u (id int);")
     screen.type("y\n")
     screen.until("Something changed while the question was open; nothing was applied.")
