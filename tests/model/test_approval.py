@@ -54,6 +54,8 @@ def approvals(
         (SITE, ["index.html", "about.html"], None),
         (SITE, SITE[:3], None),
         (SITE, [*SITE, "new.html"], None),
+        ([*SITE, "team.html"], SITE[:2], "prune=3"),
+        ([*SITE, "team.html"], SITE[:3], None),
         (VITE, VITE_AGAIN, None),
         (NEXT, NEXT_AGAIN, None),
         (VITE, ["index.html"], "prune=3"),

@@ -23,6 +23,8 @@ from mosaic_deploy.live.ledger.lease_sql import LeaseRequest, release_lease_sql
 from mosaic_deploy.live.ledger.tables import install_sql
 from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.model.snapshot import Object, ObjectState
+from mosaic_deploy.sql.execution.batch import compile_batch
+from mosaic_deploy.sql.execution.plain import compile_plain
 from mosaic_deploy.sql.execution.records import record_failure_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import split_units
@@ -257,3 +259,17 @@ def test_a_migrations_row_is_written_by_the_deployers_role(bench: Bench, options
     ]
     assert bench.sql("select applied_by from mosaic_deploy.migrations") == [{"applied_by": own["name"]}]
     assert bench.sql("select current_user::text as name") == [own]
+
+
+@pytest.mark.parametrize("timeout", [None, "20s"], ids=["batch", "plain"])
+def test_a_connection_keeps_its_own_search_path(bench: Bench, timeout: str | None) -> None:
+    """A pooler may have set it, and the connection is used again after the migration."""
+    bench.lease(60)
+    [step] = steps_of("set search_path = pg_catalog; create table public.t (id int)")
+    session = SqlSession(TOKEN, "deploy", statement_timeout=timeout)
+    with psycopg.connect(bench.url, autocommit=True) as connection:
+        connection.execute("set search_path = public, pg_temp")
+        text = compile_plain([step], session).text if timeout else compile_batch([step], session)
+        connection.execute(text)
+        assert connection.execute("show search_path").fetchone() == ("public, pg_temp",)
+    assert bench.sql("select version from mosaic_deploy.migrations") == [{"version": 1}]
