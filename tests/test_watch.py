@@ -119,7 +119,9 @@ class Scripted:
         self._edits = dict(sorted(edits.items()))
         monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.changes))
         monkeypatch.setattr(watch._EditListener, "_start_listener", lambda _: None)
-        monkeypatch.setattr(watch._EditListener, "_listener_changes", lambda _, timeout: self.changes(timeout))
+        monkeypatch.setattr(
+            watch._EditListener, "_listener_changes", lambda _, timeout: self.changes(timeout)
+        )
 
     def changes(self, timeout: float) -> set[str]:
         at = next(iter(self._edits), None)

@@ -8,7 +8,7 @@ import pytest
 
 from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import VerifyFailed
-from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
 from mosaic_deploy.model.event import ApplyDone, ApplyStarted, ChangeDone, ProjectReady, Verified
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

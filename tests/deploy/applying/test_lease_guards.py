@@ -250,7 +250,7 @@ def test_a_migrations_row_is_written_by_the_deployers_role(bench: Bench, options
     [own] = bench.sql("select current_user::text as name")
     bench.admin.execute(
         "do $$ begin if not exists (select from pg_roles where rolname = 'guards_role') then "
-        f"create role guards_role; end if; end $$; grant guards_role to \"{own['name']}\"; "
+        f'create role guards_role; end if; end $$; grant guards_role to "{own["name"]}"; '
         "grant create, usage on schema public to guards_role"
     )
     bench.run(steps_of("set role guards_role; create table public.t (id int)"), **options)

@@ -136,7 +136,9 @@ def upload_stored_as(stored: object) -> int:
 @pytest.mark.parametrize("stored", [4, 2, 0])
 def test_a_static_file_that_is_stored_with_another_size_has_failed(stored: int) -> None:
     """Such as base64 that the platform didn't decode."""
-    with pytest.raises(TransfersFailed, match=f"3 bytes were sent, but the platform stored {stored}") as caught:
+    with pytest.raises(
+        TransfersFailed, match=f"3 bytes were sent, but the platform stored {stored}"
+    ) as caught:
         upload_stored_as(stored)
     assert (caught.value.retryable, caught.value.mutation_state) == (False, "partial")
 
