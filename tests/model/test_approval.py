@@ -82,6 +82,25 @@ def test_deleting_what_this_project_did_not_deploy_must_be_approved() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "effect"),
+    [
+        ("a" * 64, "overwrites auth settings that this project didn't deploy"),
+        (
+            "b" * 64,
+            "overwrites 1 live file that this project didn't deploy and auth settings that this project didn't deploy",
+        ),
+    ],
+)
+def test_overwriting_files_and_auth_settings_must_be_approved(file: str, effect: str) -> None:
+    theirs = {"index.html": Object("index.html", file, 5, ObjectState.UNMANAGED, listed_size=5)}
+    live = Snapshot(PROJECT, static=theirs, unmanaged_auth={"redirect_url": "/theirs"})
+    desired = Snapshot(PROJECT, static=objects(["index.html"]), auth={"redirect_url": "/"})
+    [approval] = make_plan(desired, live, PlanRules()).approvals
+    assert approval.effect == effect
+    assert approval.allow == f"overwrite={effect.count('this project')}"
+
+
 def test_words_of_fewer_than_eight_letters_are_no_digests() -> None:
     """`a-B7a2d` is one word more often than a digest."""
     before = ["index.html", "assets/a-B7a2d.js", "assets/b-B7a2e.js", "assets/c-B7a2f.js"]
