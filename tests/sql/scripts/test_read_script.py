@@ -84,7 +84,7 @@ def test_rows_of_a_file_from_windows_end_at_their_mark() -> None:
 
 def test_a_backslash_escapes_only_in_strings_that_begin_with_e() -> None:
     """`date'…'` is a string without escapes, whose type ends with an e."""
-    assert texts("SELECT date'\\';\n\\restrict x\nSELECT 2;") == ["SELECT date'\\'", "SELECT 2"]
+    assert texts("SELECT date'\\';\n\\restrict x\nSELECT '2';") == ["SELECT date'\\'", "SELECT '2'"]
     assert texts("SELECT e'\\';\n\\restrict x\n';\nSELECT 2;") == [
         "SELECT e'\\';\n\\restrict x\n'",
         "SELECT 2",
