@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from mosaic_deploy import watch
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.watch import Edits, WatchedPaths, _watch_error, watch_edits, watched_paths
 
@@ -106,6 +109,55 @@ def test_a_file_saved_twice_at_once_is_one_set(root: Path, collector: Collector,
     collector.until("public/a.css")
     assert len(collector.sets) == 1
     assert (root / "public/a.css").read_text() == "and again"
+
+
+class Scripted:
+    """A listener of edits at given seconds, on a clock that only waiting advances."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, edits: dict[float, tuple[Callable[[], object], str]]):
+        self.now = 0.0
+        self._edits = dict(sorted(edits.items()))
+        monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.changes))
+        monkeypatch.setattr(watch._EditListener, "_start_listener", lambda _: None)
+        monkeypatch.setattr(
+            watch._EditListener, "_listener_changes", lambda _, timeout: self.changes(timeout)
+        )
+
+    def changes(self, timeout: float) -> set[str]:
+        at = next(iter(self._edits), None)
+        if at is None or at > self.now + timeout:
+            self.now += timeout
+            return set()
+        self.now = max(self.now, at)
+        effect, name = self._edits.pop(at)
+        effect()
+        return {name}
+
+
+@pytest.mark.parametrize(
+    ("written_after", "seen"), [(0.1, [1.1]), (1.0, [2.0]), (1.9, [2.9]), (2.5, [3.0, 3.5])]
+)
+def test_a_deployed_file_that_is_written_again_within_two_seconds_was_not_deleted(
+    root: Path, monkeypatch: pytest.MonkeyPatch, written_after: float, seen: list[float]
+) -> None:
+    file = root / "public/a.css"
+    paths = watched_paths(read_manifest(root, environ={}))
+    edits = {1.0: (file.unlink, "public/a.css")}
+    edits[1.0 + written_after] = (lambda: file.write_text("new"), "public/a.css")
+    script = Scripted(monkeypatch, edits)
+    sets = watch_edits(paths, deployed=lambda name: name == "public/a.css")
+    found = [(round(script.now, 1), file.exists()) for edit in islice(sets, 30) if edit]
+    assert found == [(at, at >= 1 + written_after) for at in seen]
+
+
+def test_edits_that_never_end_are_a_set_after_fifteen_seconds(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = {n / 20: (lambda: None, f"public/new{n}.txt") for n in range(1, 800)}
+    script = Scripted(monkeypatch, edits)
+    sets = watch_edits(watched_paths(read_manifest(root, environ={})))
+    assert next(len(edit) for edit in sets if edit) >= 300
+    assert 15 <= script.now < 15.5
 
 
 def test_a_checkout_of_a_thousand_files_is_few_sets(root: Path, collector: Collector) -> None:

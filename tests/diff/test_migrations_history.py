@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mosaic_deploy.diff.history.matching import MatchKind, match_history, statements_differ
 from mosaic_deploy.diff.history.migrations import diff_history, versions_to_parse
 from mosaic_deploy.errors import MigrationDiverged
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.sql.parse import semantic_checksum
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "history").glob("*.json"))
 
@@ -54,3 +56,51 @@ def test_diverged_history_has_hint_and_next_action() -> None:
     assert error.hint.startswith("applied files never run again: restore them")
     assert [action.command for action in error.next_actions] == ["mosaic-deploy migrate status"]
     assert error.mutation_state == "none"
+
+
+def test_files_without_statements_are_not_taken_for_each_other() -> None:
+    empty = semantic_checksum([])
+    rows = [Migration("1", "0001_a.sql", "c1", empty, units_done=1)]
+    [match] = match_history([Migration("2", "0002_b.sql", "c2", empty)], rows).rows
+    assert match.kind is MatchKind.MISSING
+    [match] = match_history([Migration("2", "0002_b.sql", "c1", empty)], rows).rows
+    assert match.kind is MatchKind.MOVED
+
+
+@pytest.mark.parametrize(
+    ("numbers", "moved"),
+    [
+        ({"a": "2", "b": "3"}, ["1", "2"]),
+        ({"a": "2", "b": "1"}, ["1", "2"]),
+        ({"a": "2", "b": "3", "c": "1"}, ["1", "2", "3"]),
+        ({"a": "2", "b": "3", "c": "3"}, None),
+        ({"a": "5", "b": "2"}, ["1"]),
+    ],
+)
+def test_what_is_renumbered_together(numbers: dict[str, str], moved: list[str] | None) -> None:
+    """Row 1 is a, 2 is b, 3 is c. A row in the way moves, too; one that has its own number can't."""
+    rows = [
+        Migration(str(n), f"{n}_{name}.sql", name, name, units_done=1) for n, name in enumerate(numbers, 1)
+    ]
+    folder = [Migration(version, f"{version}_{name}.sql", name, name) for name, version in numbers.items()]
+    chain = match_history(folder, rows).renumbering("1")
+    assert (chain and [match.row.version for match in chain]) == moved
+
+
+def test_the_newest_rows_without_files() -> None:
+    rows = [Migration(str(n), f"{n}_{n}.sql", f"c{n}", f"s{n}", units_done=1) for n in range(1, 5)]
+    matches = match_history([rows[1]], rows)
+    assert [match.row.version for match in matches.trailing_missing] == ["3", "4"]
+    assert [match.row.version for match in match_history([rows[3]], rows).trailing_missing] == []
+
+
+@pytest.mark.parametrize(
+    ("done", "semantic", "differ"),
+    [(1, "p1", False), (2, "p2", False), (2, "p1", True), (1, "p2", True), (4, "p3", True)],
+)
+def test_a_partly_applied_file_may_differ_after_its_applied_steps(
+    done: int, semantic: str, differ: bool
+) -> None:
+    file = Migration("1", "1_a.sql", "new", "p3", units=3, prefix_checksums=("p1", "p2", "p3"))
+    row = Migration("1", "1_a.sql", "old", semantic, units=5, units_done=done)
+    assert statements_differ(file, row) is differ

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.model.approval import Approval, unapproved
-from mosaic_deploy.model.snapshot import Object, Project, Snapshot
+from mosaic_deploy.model.snapshot import Object, ObjectState, Project, Snapshot
 
 PROJECT = Project("pod-1", "app", "https://pod-1.example")
 VITE = ["index.html", "assets/index-BfKCHzrZ.js", "assets/index-DiwrgTda.css", "assets/logo-B7a2d0f1.svg"]
@@ -54,6 +55,8 @@ def approvals(
         (SITE, ["index.html", "about.html"], None),
         (SITE, SITE[:3], None),
         (SITE, [*SITE, "new.html"], None),
+        ([*SITE, "team.html"], SITE[:2], "prune=3"),
+        ([*SITE, "team.html"], SITE[:3], None),
         (VITE, VITE_AGAIN, None),
         (NEXT, NEXT_AGAIN, None),
         (VITE, ["index.html"], "prune=3"),
@@ -65,6 +68,50 @@ def test_deleting_all_or_most_files_must_be_approved(
     kind: str, before: list[str], after: list[str], allow: str | None
 ) -> None:
     assert [approval.allow for approval in approvals(before, after, kind)] == ([allow] if allow else [])
+
+
+def test_deleting_what_this_project_did_not_deploy_must_be_approved() -> None:
+    live = objects([*SITE, "theirs.html"])
+    live["theirs.html"] = replace(live["theirs.html"], state=ObjectState.UNMANAGED)
+    rules = PlanRules(prune_static="all")
+    plan = make_plan(Snapshot(PROJECT, static=objects(SITE)), Snapshot(PROJECT, static=live), rules)
+    [approval] = plan.approvals
+    assert (approval.allow, approval.effect) == (
+        "prune=1",
+        "deletes 1 file: 1 not deployed by this project",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "effect"),
+    [
+        ("a" * 64, "overwrites auth settings that this project didn't deploy"),
+        (
+            "b" * 64,
+            "overwrites 1 live file that this project didn't deploy and auth settings that this project didn't deploy",
+        ),
+    ],
+)
+def test_overwriting_files_and_auth_settings_must_be_approved(file: str, effect: str) -> None:
+    theirs = {"index.html": Object("index.html", file, 5, ObjectState.UNMANAGED, listed_size=5)}
+    live = Snapshot(PROJECT, static=theirs, unmanaged_auth={"redirect_url": "/theirs"})
+    desired = Snapshot(PROJECT, static=objects(["index.html"]), auth={"redirect_url": "/"})
+    [approval] = make_plan(desired, live, PlanRules()).approvals
+    assert approval.effect == effect
+    assert approval.allow == f"overwrite={effect.count('this project')}"
+
+
+def test_words_of_fewer_than_eight_letters_are_no_digests() -> None:
+    """`a-B7a2d` is one word more often than a digest."""
+    before = ["index.html", "assets/a-B7a2d.js", "assets/b-B7a2e.js", "assets/c-B7a2f.js"]
+    after = ["index.html", "assets/a-C9x1F.js", "assets/b-C9x1G.js", "assets/c-C9x1H.js"]
+    assert [approval.allow for approval in approvals(before, after)] == ["prune=3"]
+
+
+def test_a_file_is_replaced_only_within_its_top_folder() -> None:
+    before = ["index.html", *(f"assets/index-BfKCHz{n}Z.js" for n in range(3))]
+    after = ["index.html", *(f"other/index-C9xaFa{n}p.js" for n in range(3))]
+    assert [approval.allow for approval in approvals(before, after)] == ["prune=3"]
 
 
 def test_a_generated_file_does_not_make_a_site() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from mosaic_deploy.deploy.applying import verify
 from mosaic_deploy.errors import VerifyFailed
-from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import ApplyDone, ChangeDone, ProjectReady, Verified
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
+from mosaic_deploy.model.event import ApplyDone, ApplyStarted, ChangeDone, ProjectReady, Verified
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -186,11 +186,26 @@ def test_a_plan_without_changes_costs_the_same_for_many_files(site):
         assert site.api.traffic.requests - before <= 4
 
 
-def test_an_apply_of_an_empty_plan(site):
+def test_an_apply_of_an_empty_plan_changes_nothing(site):
+    site.write("sql/1_t.sql", "create table t (id int);")
     site.write("www/index.html", "1")
-    site.manifest(static={"dir": "www"})
+    site.write("pics/one.bin", "1")
+    site.manifest(database={"migrations": "sql"}, static={"dir": "www"}, storage={"dir": "pics"})
     site.apply()
-    assert all(not isinstance(c, PutStatic | PutStorageFile) for c in site.plan().plan.changes)
+    rows = (
+        "select (select json_agg(o order by path) from mosaic_deploy.objects o)::text as objects, "
+        "(select json_agg(m) from mosaic_deploy.migrations m)::text as migrations"
+    )
+    before = site.sql(rows)
+    planned = site.plan()
+    assert planned.plan.changes == ()
+    started, *_, last = site.run(planned)
+    assert isinstance(started, ApplyStarted)
+    assert (started.total, started.total_bytes) == (0, 0)
+    assert isinstance(last, ApplyDone)
+    assert last.done == ()
+    assert site.sql(rows) == before
+    assert site.sql("select token from mosaic_deploy.lease") == []
 
 
 def test_a_failed_check_is_located_in_the_manifest(site, monkeypatch: pytest.MonkeyPatch):

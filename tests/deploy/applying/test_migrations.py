@@ -116,16 +116,30 @@ def test_files_without_statements_are_recorded(site):
 
 
 def test_a_file_resumes_at_the_failed_step(site):
-    text = "create table t (id int); create index concurrently i on t (nope); create table u (id int);"
+    text = "create table t (id int); create index concurrently i on t (lower(id)); create table u (id int);"
     history(site, m1_parts=text)
     failed = site.fails()
     assert failed.error.mutation_state == "partial"
     assert str(failed.error.location) == "sql/1_parts.sql:1:60"
-    site.write("sql/1_parts.sql", text.replace("nope", "id"))
+    site.write("sql/1_parts.sql", text.replace("lower(id)", "id"))
     planned = site.plan()
     assert [c.reason for c in planned.plan.changes] == ["resumes after step 1 of 3"]
     site.apply()
     assert tables(site) == {"t", "u"}
+
+
+def test_a_partly_applied_migration_is_seen_although_its_file_is_gone(site):
+    """The files that are left equal the migrations that are completely applied."""
+    history(
+        site,
+        m1_a="create table t (id int); insert into t values (1), (1);",
+        m2_b="create table u (id int); create unique index concurrently i on t (id);",
+    )
+    assert site.fails().error.sqlstate == "23505"
+    (site.root / "sql/2_b.sql").unlink()
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    assert [problem.location.file for problem in caught.value.problems] == ["sql/2_b.sql"]
 
 
 def test_statement_timeout_is_enforced_and_lock_timeout_set(site):

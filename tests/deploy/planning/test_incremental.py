@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,29 @@ def test_after_an_apply_the_plan_is_empty(
     assert not any(again.ledger_cleanup().values())
 
 
+@pytest.mark.parametrize(
+    ("serial", "auth", "left_out", "known"),
+    [
+        (5, False, (), True),
+        (5, False, ("migration:1_a.sql",), False),
+        (0, False, (), False),
+        (5, True, (), False),
+    ],
+)
+def test_the_live_side_is_known_only_after_all_files_of_an_existing_project(
+    serial: int, auth: bool, left_out: tuple[str, ...], known: bool
+) -> None:
+    project = Project("x", "x")
+    files = {"a.css": Object("a.css", "1" * 64, 1)}
+    desired = Snapshot(project, static=files, auth={"redirect_url": "/"} if auth else None)
+    live = LiveState(Snapshot(project, static={}, serial=serial), ledger_exists=bool(serial))
+    plan = replace(make_plan(desired, live.snapshot, PlanRules()), left_out=left_out)
+    manifest = Manifest(Path("mosaic.yaml"), static=StaticSpec("public"))
+    after = live_after_apply(PreparedPlan(plan, Desired(manifest, desired), live))
+    assert (after is not None) is known
+    assert after is None or after.snapshot.static == files
+
+
 def _link(file: Path) -> None:
     file.with_name("other").write_text("linked")
     file.unlink()
@@ -244,6 +268,17 @@ def test_another_deploy_is_detected_by_its_serial(site) -> None:
     assert last.error.code == "plan_stale"
     followed.record_apply(planned, last)
     assert follow(site, followed, "public/index.html")
+
+
+def test_what_was_read_during_another_deploy_is_read_again(site) -> None:
+    fill(site, prune=False)
+    follow(site, following(site))
+    site.sql("insert into mosaic_deploy.lease values (true, 'h', 't', now(), now() + interval '1 minute')")
+    followed = following(site)
+    site.write("public/a.css", "edited")
+    followed.plan(["public/a.css"])
+    site.sql("delete from mosaic_deploy.lease")
+    assert follow(site, followed, "public/a.css")
 
 
 def test_a_history_repaired_elsewhere_is_read_again(site) -> None:

@@ -3,11 +3,14 @@
 import base64
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.errors import ResponseInvalid, TransfersFailed
 from mosaic_deploy.live.api import responses
-from mosaic_deploy.live.api.upload import encode_content
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.upload import encode_content, upload_static_file
 from mosaic_deploy.live.snapshot import merge_listing
 from mosaic_deploy.model.snapshot import Object, ObjectState, Project
 
@@ -114,3 +117,32 @@ def test_text_is_sent_unchanged_and_the_rest_as_base64(path: str, content: bytes
         assert base64.b64decode(body["content"], validate=True) == content
     else:
         assert body == {"content": text}
+
+
+def upload_stored_as(stored: object) -> int:
+    """Uploads three bytes to a platform that reports the size `stored`. Returns the number of requests."""
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"success": True, "filename": "a.png", "size": stored})
+
+    transport = httpx.MockTransport(answer)
+    with Api("https://api.example", ApiKey("mk_1"), transport=transport, sleep=lambda _: None) as api:
+        upload_static_file(api, "p", "a.png", b"\x00\xff\xfe")
+    return len(requests)
+
+
+@pytest.mark.parametrize("stored", [4, 2, 0])
+def test_a_static_file_that_is_stored_with_another_size_has_failed(stored: int) -> None:
+    """Such as base64 that the platform didn't decode."""
+    with pytest.raises(
+        TransfersFailed, match=f"3 bytes were sent, but the platform stored {stored}"
+    ) as caught:
+        upload_stored_as(stored)
+    assert (caught.value.retryable, caught.value.mutation_state) == (False, "partial")
+
+
+@pytest.mark.parametrize("stored", [3, "3", None])
+def test_a_static_file_with_the_sent_size_or_none_is_uploaded(stored: object) -> None:
+    assert upload_stored_as(stored) == 1

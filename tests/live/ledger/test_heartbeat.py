@@ -52,6 +52,30 @@ def test_a_renewal_that_gets_no_response_is_tried_again_at_once(hurried) -> None
         heartbeat.check()
 
 
+def test_a_renewal_counts_from_its_request_not_from_its_response(hurried, monkeypatch) -> None:
+    """The database may have renewed the lease as soon as it was asked."""
+    now = [1000.0]
+    monkeypatch.setattr(module, "awake_time", lambda: now[0])
+    asked_again, ended = threading.Event(), threading.Event()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if now[0] == 1000:
+            now[0] += 45
+        else:
+            asked_again.set()
+            ended.wait(10)
+        return httpx.Response(200, json={"success": True, "data": [{"held": 1}]})
+
+    api = Api("https://api.test", ApiKey("mk_test_key"), transport=httpx.MockTransport(answer))
+    with Heartbeat(api, CLAIM, 900) as heartbeat:
+        assert asked_again.wait(10)
+        heartbeat.check()
+        now[0] = 1000 + LEASE_TTL + 1
+        with pytest.raises(LockLost):
+            heartbeat.check()
+        ended.set()
+
+
 def test_a_renewal_waits_only_for_a_part_of_the_leases_time() -> None:
     """Also if SQL may take ten minutes: else one hung connection would cost the lease."""
     limits: list[float] = []

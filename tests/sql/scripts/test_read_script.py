@@ -5,8 +5,9 @@ import pytest
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import PIECE_ROWS, WHOLE_ROWS, cut_rows
 from mosaic_deploy.sql.execution.units import split_units
-from mosaic_deploy.sql.parse import semantic_checksum
+from mosaic_deploy.sql.parse import parse, semantic_checksum
 from mosaic_deploy.sql.scripts.copy_batches import BATCH_LENGTH, CopyBatch, without_rows
+from mosaic_deploy.sql.scripts.scan import is_copy_from_stdin
 
 DUMP = "--\n-- PostgreSQL database dump\n--\n"
 
@@ -39,6 +40,7 @@ TEXT_ROWS = {
     "it's\t\\\t": "",
     "\\.x\té": "('.x', 'é')",
     "a\\\nb\tc": r"(E'a\nb', 'c')",
+    r"a\rb	c": r"(E'a\rb', 'c')",
 }
 
 
@@ -73,6 +75,34 @@ def test_rows_are_read_like_psql_reads_them() -> None:
     assert texts("SELECT 'COPY a FROM stdin;\n\\restrict';") == ["SELECT 'COPY a FROM stdin;\n\\restrict'"]
     # Without an end, the rest of the file is rows.
     assert rows("COPY a (x) FROM stdin;\n1\nSELECT 1;") == "('1'),\n('SELECT 1;')"
+
+
+def test_rows_of_a_file_from_windows_end_at_their_mark() -> None:
+    found = read_script("COPY t (a) FROM stdin;\r\n1\r\n\\.\r\nSELECT 1;\r\n")
+    assert [one.text.partition("VALUES\n")[2] or one.text for one in found] == ["('1')", "SELECT 1"]
+
+
+def test_a_backslash_escapes_only_in_strings_that_begin_with_e() -> None:
+    """`date'…'` is a string without escapes, whose type ends with an e."""
+    assert texts("SELECT date'\\';\n\\restrict x\nSELECT '2';") == ["SELECT date'\\'", "SELECT '2'"]
+    assert texts("SELECT e'\\';\n\\restrict x\n';\nSELECT 2;") == [
+        "SELECT e'\\';\n\\restrict x\n'",
+        "SELECT 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads"),
+    [
+        ("COPY t FROM stdin", True),
+        ("COPY t FROM '/tmp/from stdin'", False),
+        ("COPY t TO stdout", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_copies_that_read_from_the_client(sql: str, reads: bool) -> None:
+    [statement] = parse(sql)
+    assert is_copy_from_stdin(statement) is reads
 
 
 def test_large_rows_are_batches_and_errors_point_at_their_row() -> None:
