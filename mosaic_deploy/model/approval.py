@@ -110,8 +110,10 @@ def _prune_reasons(
         yield f"{unmanaged} not deployed by this project"
 
 
-_DIGEST = re.compile(r"(?=[^.]*[0-9])[A-Za-z0-9_-]{8,}|(?=[^.]*[a-z])(?=[^.]*[A-Z])[A-Za-z0-9_-]{8,}")
-"""A part of a name that looks like a digest of the content: `BfKCHzrZ` in `index-BfKCHzrZ.js`."""
+_DIGEST = re.compile(r"(?=.*[0-9A-Z])(?=.*[a-zA-Z])(?=.*[0-9a-z])[A-Za-z0-9_-]{8,}")
+_WORD = r"(?:[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+)"
+_WORDS = re.compile(rf"{_WORD}(?:[-_]{_WORD})*")
+"""Words and numbers, with hyphens or underscores between them: `my-first-post-2023`, `IMG_20230101`, `chapter10`."""
 
 
 def _replaced_count(deleted: Sequence[str], added: Sequence[str]) -> int:
@@ -134,9 +136,10 @@ def _build_group(path: str) -> tuple[str, str] | None:
 
 
 def _is_digest(part: str) -> bool:
-    """Whether the part, or what follows its last hyphens, looks like a digest."""
+    """Whether the part, or what follows one of its hyphens, looks like a digest: `BfKCHzrZ` in `index-BfKCHzrZ`."""
     words = part.split("-")
-    return any(_DIGEST.fullmatch("-".join(words[first:])) for first in range(len(words)))
+    ends = ("-".join(words[first:]) for first in range(len(words)))
+    return any(_DIGEST.fullmatch(end) and not _WORDS.fullmatch(end) for end in ends)
 
 
 def _destroying(to_confirm: Sequence[Hazard]) -> Iterator[Approval]:

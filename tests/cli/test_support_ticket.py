@@ -125,7 +125,7 @@ def test_which_errors_suggest_a_ticket(error: errors.MosaicError, offered: bool)
         command = error.next_actions[0].command
         assert command
         words = program_words(command)
-        assert words[-5:] == ["--local", "--project", "a-1", "--in", "an app"]
+        assert words[-4:] == ["--local", "--project", "a-1", "an app"]
         assert (
             "no answer" in command
             or "provisioning" in command

@@ -129,3 +129,20 @@ def test_only_the_exact_number_approves() -> None:
     needed = approvals(SITE, [])
     assert unapproved(needed, ("prune=3", "destructive", "overwrite=4")) == needed
     assert unapproved(needed, ("prune=4",)) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "digest"),
+    [
+        ("index-BfKCHzrZ", "index-C9xaFaDp", True),
+        ("index-b3x9k2qa", "index-c7y1m4wz", True),
+        ("polyfills-42372ed130431b0a", "polyfills-5551aed130431b0f", True),
+        ("my-first-post-2023", "my-second-post-2024", False),
+        ("chapter10", "chapter11", False),
+        ("IMG_20230101", "IMG_20230102", False),
+        ("report-2024-01-01", "report-2024-02-01", False),
+    ],
+)
+def test_words_numbers_and_dates_are_no_digests(before: str, after: str, digest: bool) -> None:
+    old, new = ([f"pages/{number}/{name}.html" for number in range(3)] for name in (before, after))
+    assert bool(approvals(["index.html", *old], ["index.html", *new])) is not digest

@@ -118,7 +118,10 @@ LEFT = {
     "declare c cursor with hold for select 1; close all": [],
     "select pg_advisory_lock(1)": ["SELECT pg_catalog.pg_advisory_unlock_all()"],
     "select pg_try_advisory_lock_shared(1)": ["SELECT pg_catalog.pg_advisory_unlock_all()"],
-    "select pg_advisory_lock(1); select pg_advisory_unlock(1)": [],
+    "select pg_advisory_lock(1); select pg_advisory_lock(2); select pg_advisory_unlock(1)": [
+        "SELECT pg_catalog.pg_advisory_unlock_all()"
+    ],
+    "select pg_advisory_unlock_all()": [],
     "select pg_advisory_xact_lock(1)": [],
     "select 'prepare'": [],
 }

@@ -47,7 +47,11 @@ def session_objects(statements: Sequence[Statement]) -> tuple[SessionObject, ...
 
 def leftovers(statements: Sequence[Statement]) -> tuple[str, ...]:
     """SQL that removes what the statements leave behind."""
-    return tuple(one.undo_sql for one in session_objects(statements))
+    left = {one.undo_sql for one in session_objects(statements)}
+    # An unlock releases one lock, and which is often computed. So once one was taken, all are released.
+    locks = (one for statement in statements for taken, one in _changes(statement) if taken)
+    left.update(one.undo_sql for one in locks if one.kind == ADVISORY)
+    return tuple(sorted(left))
 
 
 def _changes(statement: Statement) -> Iterator[tuple[bool, SessionObject]]:

@@ -243,7 +243,7 @@ def test_a_failed_index_in_status(run, folder):
     assert run("apply", "--local", "--yes").returncode == 1
     shown = run("migrate", "status", "--local").stdout
     assert "step 1 of 1 failed; the next apply starts it over" in shown
-    assert '  sql/2_i.sql:1:35: function nope(integer) does not exist' in shown
+    assert "  sql/2_i.sql:1:35: function nope(integer) does not exist" in shown
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"][1]
     assert (document["state"], document["step_begun"]) == ("failed", 1)
     assert document["cause"].startswith("sql/2_i.sql:1:35: ")
