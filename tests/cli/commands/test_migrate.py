@@ -127,7 +127,9 @@ def test_the_exit_codes_of_both_kinds_of_status(run, folder):
     assert run("apply", "--local", "--yes").returncode == 0
     for command in (["status", "--local"], ["migrate", "status", "--local"]):
         assert run(*command, "--detailed-exitcode").returncode == 0
-    (folder / "sql/2_u.sql").write_text("create table u (id int); create index concurrently i on u (nope);")
+    (folder / "sql/2_u.sql").write_text(
+        "create table u (id int); create index concurrently i on u (nope(id));"
+    )
     assert run("apply", "--local", "--yes").returncode == 1
     for command in (["status", "--local"], ["migrate", "status", "--local", "--detailed-exitcode"]):
         assert run(*command).returncode == 1
@@ -173,7 +175,7 @@ def test_an_ambiguous_repair_is_refused(run, folder):
 
 def test_rollback_and_apply_again(run, folder):
     (folder / "sql/2_u.sql").write_text(
-        "-- migrate:up\ncreate table u (id int);\n-- migrate:down\ndrop table u;\n"
+        "-- migrate:up\ncreate table u (id int); insert into u values (1);\n-- migrate:down\ndrop table u;\n"
     )
     assert run("apply", "--local", "--yes").returncode == 0
     refused = run("migrate", "rollback", "--local", input="y\n")
