@@ -36,25 +36,11 @@ SAMPLE = [
     (UPDATE, "platform killed after", Request("DELETE /files/old.html")),
     (UPDATE, "PostgreSQL killed before", Request("SQL drop index concurrently customers_name")),
     (UPDATE, "clock jumps back, SIGKILL", Request("SQL take lock")),
+    (FIRST, "500 after", Request("SQL create index concurrently customers_name")),
+    (UPDATE, "SIGTERM before", Request("PUT /upload/new.bin")),
+    (FIRST, "duplicate after the end", Request("SQL take lock")),
+    (UPDATE, "504 page after", Request("SQL claim a step", 3)),
 ]
-
-KNOWN = [
-    (
-        FIRST,
-        "500 after",
-        Request("SQL create index concurrently customers_name"),
-        "a 500 counts as PostgreSQL's",
-    ),
-    (UPDATE, "SIGTERM before", Request("PUT /upload/new.bin"), "`none`, though a file was stored"),
-    (
-        FIRST,
-        "duplicate after the end",
-        Request("SQL take lock"),
-        "a late request takes the lock for no deploy",
-    ),
-    (UPDATE, "504 page after", Request("SQL claim a step", 3), "asks about a statement that was never sent"),
-]
-"""Cases that fail, with the reason. They are strict: a fix moves them to SAMPLE."""
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +72,6 @@ def _id(value: object) -> str:
 def test_a_fault_changes_nothing_in_the_end(arena, references, scenario, fault, target) -> None:
     outcome = outcome_of(arena, references, scenario, fault, target)
     assert outcome.findings == [], "\n".join([*outcome.runs, *outcome.findings, outcome.output[-2000:]])
-
-
-@pytest.mark.parametrize(
-    ("scenario", "fault", "target"),
-    [pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=reason)) for *case, reason in KNOWN],
-    ids=_id,
-)
-def test_a_fault_that_is_known_to_do_harm(arena, references, scenario, fault, target) -> None:
-    assert outcome_of(arena, references, scenario, fault, target).findings == []
 
 
 def test_the_checker_sees_what_ran_twice(arena, references) -> None:
