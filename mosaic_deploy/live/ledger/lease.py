@@ -195,6 +195,8 @@ def _taken_over_note(held: HeldLease, *, holder_gone: bool) -> Note:
 def _waiting_reason(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> str:
     if not held.exists:
         return "for a migration of an earlier deploy, which is still running"
+    if wait_policy.may_take_over(held):
+        return f"for a migration of {held.holder}, which is still running; then its lock is taken over"
     if holder_gone:
         return (
             f"for the lock of {held.holder}, whose process seems to have ended on this machine; the lock expires "
@@ -209,9 +211,9 @@ def _waiting_reason(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bo
 
 
 def _lease_held_error(held: HeldLease, wait_policy: WaitPolicy, *, holder_gone: bool) -> LockHeld:
-    if not held.exists:
+    if not held.exists or wait_policy.may_take_over(held):
         return LockHeld(
-            "a migration of an earlier deploy is still running, and may still commit",
+            f"a migration of {held.holder or 'an earlier deploy'} is still running, and may still commit",
             hint="wait, or run again with a longer --lock-timeout; pg_stat_activity shows the statement",
         )
     heartbeat = f"; {_heartbeat_text(held)}, so the lock isn't taken over" if wait_policy.force_unlock else ""
