@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 @options.output
 @click.pass_obj
 def restore_file(screen: Screen, version: str, target_options: TargetOptions) -> None:
-    """Write an applied migration back into the folder, as it was applied. Changes nothing in the database.
+    """Write an applied migration back into the folder. Changes nothing in the database.
 
     VERSION is a number in the migration history, or a file name that starts with it. Nothing is overwritten: an edited
     file is kept as NAME.bak, and a file that has taken the number gets another one.
 
-    \\b
+    \b
     Example:
       mosaic-deploy migrate restore-file 0003
     """
