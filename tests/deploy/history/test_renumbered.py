@@ -10,14 +10,14 @@ from mosaic_deploy.deploy.history.restore import plan_restore
 from mosaic_deploy.errors import MigrationDiverged
 from tests.deploy.histories import history, known, pending, repair, repairs, sql, states
 
-PARTIAL = "create table t (n int); insert into t values (1); create index concurrently i on t (nope);"
+PARTIAL = "create table t (n int); insert into t values (1); create index concurrently i on t (nope(n));"
 
 
 def test_a_renumbered_file_that_is_applied_in_part_resumes(site):
     history(site, m1_a="select 1;", m2_t=PARTIAL)
     site.fails()
     (site.root / "sql/2_t.sql").rename(site.root / "sql/3_t.sql")
-    site.write("sql/3_t.sql", PARTIAL.replace("nope", "n"))
+    site.write("sql/3_t.sql", PARTIAL.replace("nope(n)", "n"))
     site.write("sql/2_other.sql", "create table other (n int);")
     assert states(site)["2"] in ("renumbered", "pending")
     assert repairs(site)[0] == "repair --rename 2"

@@ -42,7 +42,7 @@ def test_every_migration_state(site):
     (site.root / "sql/4_d.sql").unlink()
     (site.root / "sql/5_e.sql").rename(site.root / "sql/5_five.sql")
     site.write(
-        "sql/6_f.sql", "create index concurrently i on a (id); create index concurrently j on a (nope);"
+        "sql/6_f.sql", "create index concurrently i on a (id); create index concurrently j on a (nope(id));"
     )
     site.write("sql/7_g.sql", "not sql at all")
     assert states(site) == {
@@ -109,13 +109,13 @@ def test_a_step_with_unknown_outcome(site, api_over, took_effect):
 
 
 def test_a_partly_applied_file(site):
-    text = "create table t (n int); create index concurrently i on t (nope); create table u (n int);"
+    text = "create table t (n int); create index concurrently i on t (nope(n)); create table u (n int);"
     history(site, m1_t=text)
     site.fails()
     assert states(site)["1"] == "failed"
     assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
     entry = known(site).ledger.entries[0]
-    assert entry.cause.startswith('sql/1_t.sql:1:59: column "nope" does not exist')
+    assert entry.cause.startswith('sql/1_t.sql:1:59: function nope(integer) does not exist')
     repair(site, not_applied=(("1", 2),))
     assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
     assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
@@ -126,7 +126,7 @@ def test_a_partly_applied_file(site):
 
 
 def test_a_file_undone_by_hand_starts_over(site):
-    history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
+    history(site, m1_t="create table t (n int); create index concurrently i on t (nope(n));")
     site.fails()
     sql(site, "drop table t")
     site.write("sql/1_t.sql", "create table t (n int); create index concurrently i on t (n);")
@@ -171,7 +171,7 @@ def test_ambiguous_repairs_are_refused(site):
 
 
 def test_two_repairs_of_one_file_are_refused(site):
-    history(site, m1_t="create table t (n int); create index concurrently i on t (nope);")
+    history(site, m1_t="create table t (n int); create index concurrently i on t (nope(n));")
     site.fails()
     with pytest.raises(RepairRefused, match="this repair isn't possible"):
         plan_repair(site.api, known(site), RepairRequest(applied=(("1", 2),), not_applied=(("1", 2),)))

@@ -96,10 +96,10 @@ def test_a_block_that_commits_and_then_fails_has_an_unknown_outcome(site):
 
 
 def test_repairs_for_an_edited_partly_applied_file(site):
-    text = "create table t (n int); create index concurrently i on t (nope);"
+    text = "create table t (n int); create index concurrently i on t (nope(n));"
     history(site, m1_t=text)
     site.fails()
-    site.write("sql/1_t.sql", text.replace("n int", "n bigint").replace("nope", "n"))
+    site.write("sql/1_t.sql", text.replace("n int", "n bigint").replace("nope(n)", "n"))
     assert states(site)["1"] == "edited"
     assert repairs(site) == ["restore-file 1", "repair --accept 1_t.sql", "repair --not-applied 1:1"]
     with pytest.raises(MigrationDiverged) as caught:
@@ -116,7 +116,7 @@ def test_repairs_for_an_edited_partly_applied_file(site):
 
 
 def test_an_edited_file_that_was_undone_by_hand_starts_over(site):
-    text = "create table t (n int); create index concurrently i on t (nope);"
+    text = "create table t (n int); create index concurrently i on t (nope(n));"
     history(site, m1_t=text)
     site.fails()
     sql(site, "drop table t")
