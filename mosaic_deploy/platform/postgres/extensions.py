@@ -6,6 +6,7 @@ the cluster was made with. So a role that nobody logs in as owns them in the tem
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import psycopg
@@ -54,9 +55,12 @@ async def give_extensions(server: Server, database: str, role: str) -> None:
 
 async def _ensure_owner(connection: Connection) -> None:
     """Create the owner role, and let it create trusted extensions in this database."""
-    query = "SELECT FROM pg_roles WHERE rolname = %s"
+    query = "SELECT 1 FROM pg_roles WHERE rolname = %s"
     if not await (await connection.execute(query, [_OWNER_NAME])).fetchone():
-        await connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(_OWNER))
+        # Another worker that starts at the same moment may create it first.
+        with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            async with connection.transaction():
+                await connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(_OWNER))
     database = sql.Identifier(connection.info.dbname)
     await connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, _OWNER))
 
