@@ -61,6 +61,10 @@ async def _ensure_owner(connection: Connection) -> None:
         with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             async with connection.transaction():
                 await connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(_OWNER))
+    # A superuser needs no membership. Another role must be a member to act as the owner.
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        async with connection.transaction():
+            await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(_OWNER))
     database = sql.Identifier(connection.info.dbname)
     await connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, _OWNER))
 

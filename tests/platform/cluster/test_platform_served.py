@@ -131,6 +131,7 @@ def test_an_interrupted_deletion_is_finished(services, key) -> None:
     control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
     with serve(services) as served, served.client(key) as client:
         project_id = create(client, "Cut short")
+        assert upload(client, project_id, "a.bin", b"bytes").status_code == 200
         query(
             control,
             f"UPDATE project SET status = 'deleting', created_at = now() - interval '1 day' WHERE id = '{project_id}'",
