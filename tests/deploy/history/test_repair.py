@@ -115,7 +115,7 @@ def test_a_partly_applied_file(site):
     assert states(site)["1"] == "failed"
     assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:2", "repair --not-applied 1:1"]
     entry = known(site).ledger.entries[0]
-    assert entry.cause.startswith('sql/1_t.sql:1:59: function nope(integer) does not exist')
+    assert entry.cause.startswith("sql/1_t.sql:1:59: function nope(integer) does not exist")
     repair(site, not_applied=(("1", 2),))
     assert rows(site) == [{"v": 1, "file": "1_t.sql", "done": 1, "attempt": 0}]
     assert repairs(site) == ["mosaic-deploy apply", "repair --applied 1:3", "repair --not-applied 1:1"]
