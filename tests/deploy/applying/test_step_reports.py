@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 
 import httpx
 import pytest
 
+from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database import progress
 from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone, StillRunning
@@ -129,17 +131,28 @@ def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
     _migrations(site, {"2_i.sql": "create index concurrently i on t (id);"})
     reports: list[StillRunning] = []
     planned, project = site.plan(), site.project_id
-    writer = threading.Thread(
-        target=site.api.sql,
-        args=(project, "do $$ begin insert into t values (1); perform pg_sleep(3); end $$"),
-    )
+
+    def write_and_wait() -> None:
+        with contextlib.suppress(SqlFailed):  # it is cancelled
+            site.api.sql(project, "do $$ begin insert into t values (1); perform pg_sleep(60); end $$")
+
+    def report(running: StillRunning) -> None:
+        reports.append(running)
+        if running.phase == "waiting for writers before build":
+            site.api.sql(
+                project,
+                "select pg_cancel_backend(pid) from pg_stat_activity "
+                "where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()",
+            )
+
+    writer = threading.Thread(target=write_and_wait)
     writer.start()
     while not site.sql("select from pg_locks where relation = 't'::regclass and mode = 'RowExclusiveLock'"):
         assert writer.is_alive()
-    assert isinstance(site.run(planned, on_running=reports.append)[-1], ApplyDone)
+    assert isinstance(site.run(planned, on_running=report)[-1], ApplyDone)
     writer.join()
-    assert {report.file for report in reports} == {"2_i.sql"}
-    assert "waiting for writers before build" in {report.phase for report in reports}
+    assert {running.file for running in reports} == {"2_i.sql"}
+    assert "waiting for writers before build" in {running.phase for running in reports}
 
 
 def test_the_history_keeps_rows_notices_and_times(site) -> None:
