@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, Tree, parse
+from mosaic_deploy.sql.tree import walk
 
 _QUOTED = re.compile(r'"(.+?)"(?=[\s,;:)]|$)', re.DOTALL)
 _NEAR = re.compile(r'at or near "(.+?)"(?=\s|$)', re.DOTALL)
@@ -132,20 +133,12 @@ def _name_parts(node: _Node) -> list[str]:
 
 
 def _nodes(root: Any) -> Iterator[_Node]:
-    """Every named node below `root`, without recursion. A ColumnRef also comes as the Qualifier it may start with."""
-    waiting = [root]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            for name, value in item.items():
-                if isinstance(value, dict):
-                    kind = _FIELD_KINDS.get(str(name), str(name))
-                    yield _Node(kind, value)
-                    if kind == "ColumnRef":
-                        yield _Node("Qualifier", value)
-                waiting.append(value)
+    """Every named node below `root`. A ColumnRef also comes as the Qualifier it may start with."""
+    for name, fields in walk(root):
+        kind = _FIELD_KINDS.get(name, name)
+        yield _Node(kind, fields)
+        if kind == "ColumnRef":
+            yield _Node("Qualifier", fields)
 
 
 _FIELD_KINDS: dict[str, str] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from mosaic_deploy.sql.parse import Statement, Tree, parse
 from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.tree import walk
 
 _READ_ONLY_KINDS = frozenset({"SelectStmt", "ExplainStmt", "VariableShowStmt"})
 _WRITE_COMMANDS = {
@@ -155,13 +156,4 @@ def _refuse_writing_ctes(statement: Statement) -> None:
 
 
 def _common_table_expressions(root: Any) -> Iterator[Tree]:
-    """Every CTE in a tree. Not recursive, because trees may be deep."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if "CommonTableExpr" in node:
-                yield node["CommonTableExpr"]
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
+    return (fields for kind, fields in walk(root) if kind == "CommonTableExpr")

@@ -70,6 +70,13 @@ class Site:
         assert isinstance(last, ApplyFailed), last
         return last
 
+    def deploy_sql(self, text: str) -> Site:
+        """Applies the text as the first migration."""
+        self.write("sql/1_live.sql", text)
+        self.manifest(database={"migrations": "sql"})
+        self.apply()
+        return self
+
     @property
     def project_id(self) -> str:
         return self.plan().plan.project.id

@@ -137,10 +137,7 @@ PEACEFUL = [
 
 @pytest.fixture
 def full(site: Site) -> Site:
-    site.write("sql/1_live.sql", LIVE)
-    site.manifest(database={"migrations": "sql"})
-    site.apply()
-    return site
+    return site.deploy_sql(LIVE)
 
 
 def denied(site: Site, text: str) -> str:

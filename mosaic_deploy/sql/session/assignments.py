@@ -9,6 +9,7 @@ from typing import Any
 
 from mosaic_deploy.sql.parse import Statement, Tree
 from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.tree import walk
 
 ALL_SETTINGS = "*"
 """The name in an assignment that resets every setting but the role."""
@@ -98,7 +99,7 @@ def _constant(node: Any) -> str | None:
 
 def _select_assignments(text: str, node: Tree) -> Iterator[Assignment]:
     """The set_config calls of a SELECT."""
-    calls = list(_set_config_calls(node))
+    calls = _set_config_calls(node)
     replayable = bool(text) and _depends_on_session_only(node)
     direct = [item.get("ResTarget", {}).get("val", {}).get("FuncCall") for item in node.get("targetList", [])]
     for call in calls:
@@ -117,33 +118,16 @@ def _select_assignments(text: str, node: Tree) -> Iterator[Assignment]:
             yield Assignment(shown, text if replayable else "", computed=True, local=is_local, maybe=maybe)
 
 
-def _set_config_calls(root: Any) -> Iterator[Tree]:
+def _set_config_calls(root: Any) -> list[Tree]:
     """Every call of set_config below `root`, in source order."""
-    found: list[Tree] = []
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting.extend(node)
-        elif isinstance(node, dict):
-            call = node.get("FuncCall")
-            if isinstance(call, dict) and _function_name(call) == "set_config":
-                found.append(call)
-            waiting.extend(node.values())
-    yield from sorted(found, key=lambda call: int(call.get("location", 0)))
+    calls = (fields for kind, fields in walk(root) if kind == "FuncCall")
+    found = (call for call in calls if _function_name(call) == "set_config")
+    return sorted(found, key=lambda call: int(call.get("location", 0)))
 
 
 def _texts(root: Any) -> Iterator[str]:
     """Every string constant below `root`."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting.extend(node)
-        elif isinstance(node, dict):
-            if isinstance(node.get("sval"), dict):
-                yield str(node["sval"].get("sval", ""))
-            waiting.extend(node.values())
+    return (str(fields.get("sval", "")) for kind, fields in walk(root) if kind == "sval")
 
 
 def _function_name(call: Tree) -> str:

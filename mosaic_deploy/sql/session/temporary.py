@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.tree import walk
 
 _SCHEMA = "pg_temp"
 _CREATED_AT: dict[str, tuple[str, ...]] = {
@@ -79,7 +80,7 @@ def mentions(statement: Statement, name: str) -> bool:
         return bool(re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", statement.text, re.IGNORECASE))
     if name in dropped_temporary(statement):
         return True
-    return any(_is_named(node, name) for node in _nodes(statement.node))
+    return any(_is_named(fields, name) for _, fields in walk(statement.tree))
 
 
 def _is_named(node: Tree, name: str) -> bool:
@@ -93,17 +94,6 @@ def _is_named(node: Tree, name: str) -> bool:
     # 't'::regclass, nextval('s')
     text = node.get("sval")
     return isinstance(text, dict) and text.get("sval") in (name, f"{_SCHEMA}.{name}")
-
-
-def _nodes(root: Any) -> Iterator[Tree]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting.extend(node)
-        elif isinstance(node, dict):
-            yield node
-            waiting.extend(node.values())
 
 
 def _names(parts: Any) -> list[str]:

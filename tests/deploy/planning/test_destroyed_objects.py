@@ -51,10 +51,7 @@ DESTROYED = {
 
 @pytest.fixture
 def books(site: Site) -> Site:
-    site.write("sql/1_live.sql", LIVE)
-    site.manifest(database={"migrations": "sql"})
-    site.apply()
-    return site
+    return site.deploy_sql(LIVE)
 
 
 def test_the_summary_counts_and_names_destroyed_objects(books: Site) -> None:

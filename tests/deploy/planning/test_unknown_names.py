@@ -92,10 +92,7 @@ KNOWN = [
 
 @pytest.fixture
 def books(site: Site) -> Site:
-    site.write("sql/1_live.sql", LIVE)
-    site.manifest(database={"migrations": "sql"})
-    site.apply()
-    return site
+    return site.deploy_sql(LIVE)
 
 
 def test_unknown_names_fail_the_plan(books: Site) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,19 +204,6 @@ def test_unusable_certificates_are_named_by_their_variable(
         error = failure(wire, URL)
     assert isinstance(error, CertificatesInvalid)
     assert error.message == f"{variable} can't be used: {place}: {reason}"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[str, str]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    return certificate, key
 
 
 def test_an_untrusted_certificate_is_explained(certificate, tmp_path: Path, monkeypatch) -> None:

@@ -8,7 +8,6 @@ import email.policy
 import os
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -101,19 +100,6 @@ def smtp(postbox) -> Iterator[int]:
     server.start()
     yield server.port
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[str, str]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    return certificate, key
 
 
 @pytest.fixture(params=["smtp+starttls", "smtps", "smtp"])

@@ -30,11 +30,11 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     option_is_true,
     options_by_name,
     security_invoker_setting,
-    walk,
 )
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, node_assignments
 from mosaic_deploy.sql.session.state import SEARCH_PATH
+from mosaic_deploy.sql.tree import walk
 
 
 def update_scope(effect: Effect, scope: Scope) -> None:

@@ -17,9 +17,9 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     option_is_true,
     options_by_name,
-    walk,
 )
 from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.tree import walk
 
 _EVALUATED_KINDS = WRITE_KINDS | {
     "SelectStmt",

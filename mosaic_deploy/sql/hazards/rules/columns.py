@@ -23,10 +23,10 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     column_constraints,
     default_expression,
     gives_values,
-    walk,
 )
 from mosaic_deploy.sql.hazards.syntax.volatility import volatile_call
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.tree import walk
 
 
 def drop_column(effect: Effect, scope: Scope) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mosaic_deploy.sql.hazards.syntax.names import list_name, string_values
-from mosaic_deploy.sql.hazards.syntax.trees import walk
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType
+from mosaic_deploy.sql.tree import walk
 
 _TEXTS = frozenset({"text", "varchar", "bpchar", "citext"})
 _BITS = frozenset({"bit", "varbit"})

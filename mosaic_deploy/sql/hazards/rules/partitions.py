@@ -8,8 +8,8 @@ from typing import Any
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax.names import Name, string_values
-from mosaic_deploy.sql.hazards.syntax.trees import walk
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.tree import walk
 
 
 def is_partitioned(table: Name, scope: Scope) -> bool:

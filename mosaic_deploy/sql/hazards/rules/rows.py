@@ -11,8 +11,9 @@ from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.rules.conditions import is_always_true, matches_only_nulls
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, string_values
-from mosaic_deploy.sql.hazards.syntax.trees import Effect, walk
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.tree import walk
 
 _TABLE = "{table}"
 _EVERY_ROW = f"every row of {_TABLE}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME
 from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.tree import walk
 
 _UNKNOWN = identifier(UNKNOWN_NAME)
 _SAFE_TYPES = {
@@ -72,7 +73,7 @@ def _assigned_values(root: Any, data: list[Any]) -> dict[str, list[str]]:
         if default := one.get("default_val", {}).get("PLpgSQL_expr", {}).get("query"):
             values[str(one["refname"])].append(str(default))
     otherwise = {name for name in values if names.count(name) > 1}
-    for kind, node in _nodes(root):
+    for kind, node in walk(root):
         if kind == "PLpgSQL_stmt_assign":
             expression = node.get("expr", {}).get("PLpgSQL_expr", {})
             target = _ASSIGNMENT.match(str(expression.get("query", "")))
@@ -83,21 +84,9 @@ def _assigned_values(root: Any, data: list[Any]) -> dict[str, list[str]]:
         elif kind == "PLpgSQL_row":
             otherwise.update(str(each.get("name")) for each in node.get("fields", []))
         elif kind in ("PLpgSQL_stmt_foreach_a", "PLpgSQL_diag_item"):
-            number = node.get("varno", node.get("target", -1))
+            number = int(node["varno"] if "varno" in node else node.get("target", -1))
             otherwise.update(names[number : number + 1])
         elif kind == "PLpgSQL_stmt_call":
             otherwise.update(re.findall(r"\w+", str(node.get("expr"))))
     own = {name for name in values if values[name] and name in {str(one["refname"]) for one in declared}}
     return {name: values[name] for name in values if name in own - otherwise}
-
-
-def _nodes(root: Any) -> Iterator[tuple[str, Any]]:
-    """Every node with its kind, in source order."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from ((kind, fields) for kind, fields in node.items() if isinstance(fields, dict))
-            waiting.extend(reversed(node.values()))
-        elif isinstance(node, list):
-            waiting.extend(reversed(node))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, range_name, string_values
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.tree import walk
 
 _TABLES = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"})
 _PARTS = frozenset({"OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE"})
@@ -102,7 +103,9 @@ def _dropped(node: Tree) -> Iterator[TableReference]:
 
 def _walked(node: Tree, created: str) -> Iterator[TableReference]:
     found, own = [], {range_name(node[created]).name} if created in node else set()
-    for kind, fields in _nodes({key: value for key, value in node.items() if key != created}):
+    for kind, fields in walk(
+        {key: value for key, value in node.items() if key != created}, without=_LEFT_OUT
+    ):
         if kind == "CommonTableExpr":
             own.add(str(fields.get("ctename")))
         elif "relname" in fields:
@@ -115,19 +118,6 @@ def _walked(node: Tree, created: str) -> Iterator[TableReference]:
 
 def _reference(fields: Tree) -> TableReference:
     return TableReference(range_name(fields), fields.get("location"))
-
-
-def _nodes(root: Any) -> Iterator[tuple[str, Tree]]:
-    """Every node below `root` with its kind, except in `_LEFT_OUT`, in source order."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            kept = [(key, value) for key, value in node.items() if key not in _LEFT_OUT]
-            yield from ((key, value) for key, value in kept if isinstance(value, dict))
-            waiting.extend(value for _, value in reversed(kept))
-        elif isinstance(node, list):
-            waiting.extend(reversed(node))
 
 
 def column_references(kind: str, node: Tree) -> Iterator[ColumnReference]:
@@ -150,7 +140,7 @@ def column_references(kind: str, node: Tree) -> Iterator[ColumnReference]:
         parts = node.get("object", {}).get("List", {}).get("items", [])
         yield ColumnReference(list_name(parts[:-1]), list_name(parts).name)
     elif kind == "CreateStmt":
-        for part, fields in _nodes(node.get("tableElts", [])):
+        for part, fields in walk(node.get("tableElts", []), without=_LEFT_OUT):
             if part == "Constraint":
                 yield from _foreign_columns(fields)
     else:

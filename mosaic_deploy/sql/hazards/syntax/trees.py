@@ -100,18 +100,6 @@ def options_by_name(items: Iterable[Tree]) -> dict[str, Any]:
     return {str(element.get("defname")): element.get("arg") for element in elements}
 
 
-def walk(root: Any) -> Iterator[tuple[str, Tree]]:
-    """Every node below `root` with its kind, without recursion."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from ((kind, fields) for kind, fields in node.items() if isinstance(fields, dict))
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-
-
 def option_is_true(value: Any) -> bool:
     """The value of a boolean option, which is true if only its name is written."""
     if value is None:

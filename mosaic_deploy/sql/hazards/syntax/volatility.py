@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from mosaic_deploy.sql.hazards.syntax.names import list_name
-from mosaic_deploy.sql.hazards.syntax.trees import walk
+from mosaic_deploy.sql.tree import walk
 
 STABLE_FUNCTIONS = frozenset(
     [
