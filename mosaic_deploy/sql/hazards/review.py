@@ -25,6 +25,7 @@ from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.state import SEARCH_PATH, TransactionState
+from mosaic_deploy.sql.session.temporary import created_temporary
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class _ScriptReview:
 
     def run(self) -> None:
         """Reviews the statements in order, and records in the scope what they do."""
-        temporary_tables = _temporary_tables(self.script)
+        temporary_tables = _temporary_names(self.script)
         for number, unit in enumerate(self.script.units):
             certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
             atomic = unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
@@ -234,16 +235,10 @@ class _Place:
     atomic: bool
 
 
-def _temporary_tables(script: Script) -> frozenset[str]:
-    """The names of the temporary tables that the file's statements create."""
-    found = set()
-    for statement in (one for unit in script.units for one in unit.statements):
-        if statement.kind in ("CreateStmt", "CreateTableAsStmt"):
-            node = statement.node
-            relation = node["relation"] if statement.kind == "CreateStmt" else node["into"]["rel"]
-            if relation.get("relpersistence") == "t":
-                found.add(str(relation["relname"]))
-    return frozenset(found)
+def _temporary_names(script: Script) -> frozenset[str]:
+    """The names of the temporary objects that the file's statements create."""
+    statements = (one for unit in script.units for one in unit.statements)
+    return frozenset(name for statement in statements for name, _ in created_temporary(statement))
 
 
 _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")

@@ -30,7 +30,7 @@ def temporary_names(statements: Sequence[Statement]) -> set[str]:
     """The temporary objects that exist after the statements have committed."""
     found: set[str] = set()
     for statement in statements:
-        found |= set(_created(statement))
+        found |= {name for name, until_commit in created_temporary(statement) if not until_commit}
         found -= dropped_temporary(statement)
         if statement.kind == "DiscardStmt" and statement.node.get("target") in (
             "DISCARD_ALL",
@@ -40,25 +40,26 @@ def temporary_names(statements: Sequence[Statement]) -> set[str]:
     return found
 
 
-def _created(statement: Statement) -> Iterator[str]:
+def created_temporary(statement: Statement) -> Iterator[tuple[str, bool]]:
+    """The temporary objects that the statement creates, and whether they are dropped when it commits."""
     kind, node = statement.kind, statement.node
     if kind == "DoStmt":
         for one in _CREATES_IN_BODY.finditer(statement.text):
-            if not re.search(r"\bon\s+commit\s+drop\b", one.group("rest"), re.IGNORECASE):
-                name = one.group(1)
-                yield name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+            name = one.group(1)
+            until_commit = bool(re.search(r"\bon\s+commit\s+drop\b", one.group("rest"), re.IGNORECASE))
+            yield name[1:-1].replace('""', '"') if name.startswith('"') else name.lower(), until_commit
     elif kind == "CreateFunctionStmt":
         names = _names(node.get("funcname"))
         if names[:-1] == [_SCHEMA]:
-            yield names[-1]
+            yield names[-1], False
     elif kind in _CREATED_AT:
         relation: Any = node
         for part in _CREATED_AT[kind]:
             relation = relation.get(part, {})
         clause = node.get("into", {}) | node.get("intoClause", {})
-        drops = "ONCOMMIT_DROP" in (node.get("oncommit"), clause.get("onCommit"))
-        if not drops and (relation.get("relpersistence") == "t" or relation.get("schemaname") == _SCHEMA):
-            yield str(relation["relname"])
+        if relation.get("relpersistence") == "t" or relation.get("schemaname") == _SCHEMA:
+            until_commit = "ONCOMMIT_DROP" in (node.get("oncommit"), clause.get("onCommit"))
+            yield str(relation["relname"]), until_commit
 
 
 def dropped_temporary(statement: Statement) -> set[str]:
