@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 _BETWEEN_COLLECTIONS = 50_000
@@ -24,6 +25,8 @@ def main() -> None:
             sys.exit(1)
         return
     gc.set_threshold(_BETWEEN_COLLECTIONS)
+    # CI systems stop jobs with SIGTERM. Like Ctrl-C, it ends in an error that says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from mosaic_deploy.cli.main import run
 
     sys.exit(run(sys.argv[1:]))

@@ -26,7 +26,15 @@ from tests.faults.matrix import (
 )
 from tests.faults.scenario import Scenario
 
-_ENDPOINTS = ("", "one-statement", "other-connection", "wrapped", "one-statement,wrapped,other-connection")
+_ENDPOINTS = (
+    "",
+    "one-statement",
+    "other-connection",
+    "wrapped",
+    "one-statement,wrapped,other-connection",
+    "finishing",
+    "shared-session",
+)
 
 
 def main() -> int:

@@ -5,7 +5,6 @@ It is a single thread: edits made during a run are collected by the listener and
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -70,7 +69,6 @@ def run_watch(screen: Screen, watch_options: WatchOptions, observer: WatchObserv
 
     Raises MosaicError's children until the first apply is confirmed; later errors are shown.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     observer = observer or WatchObserver()
     try:
         watcher = _Watcher(screen, watch_options, observer)
@@ -80,7 +78,6 @@ def run_watch(screen: Screen, watch_options: WatchOptions, observer: WatchObserv
         screen.watch_ended()
     finally:
         observer.on_end()
-        signal.signal(signal.SIGTERM, before)
     return Interrupted.exit_code
 
 

@@ -124,6 +124,18 @@ def test_a_failed_comment_does_not_fail_the_job(job: Job, comments: Comments) ->
     )
 
 
+def test_an_unusable_proxy_does_not_fail_the_job(job: Job, comments: Comments) -> None:
+    job.pull_request()
+    planned = job(
+        "plan", "--local", env={"https_proxy": "ftp://proxy", "GITHUB_API_URL": "https://github.example"}
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert (
+        "::warning title=mosaic-deploy::can't write the comment: can't reach GitHub: https_proxy has an"
+        in planned.stdout
+    )
+
+
 def test_a_fork_without_secrets_is_validated(job: Job, comments: Comments, folder: Path) -> None:
     job.pull_request(source="stranger/it")
     planned = job("plan", env={"MOSAIC_API_KEY": ""})

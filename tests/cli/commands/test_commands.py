@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -341,3 +342,25 @@ def test_local_uses_a_rotated_key(run, folder, tmp_path):
 def _url(run, environment) -> str:
     status: dict[str, str] = json.loads(run("local", "status", "-o", "json", env=environment).stdout)
     return status["url"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["projects", "list"]], ids=" ".join)
+def test_a_signal_before_the_apply_is_reported(folder, environment, command, number) -> None:
+    """An API that accepts a connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        account = {
+            "MOSAIC_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "MOSAIC_API_KEY": "mk_mine",
+        }
+        words = [sys.executable, "-m", "mosaic_deploy", *command, "-o", "json"]
+        with subprocess.Popen(
+            words, cwd=folder, env={**environment, **account}, stdout=subprocess.PIPE, text=True
+        ) as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=60)
+            connection.close()
+    assert process.returncode == 130
+    assert json.loads(out)["error"]["code"] == "interrupted"

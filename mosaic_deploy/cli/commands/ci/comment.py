@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.live.api.certificates import trusted_certificates
+from mosaic_deploy.live.api.proxy import find_proxy
 from mosaic_deploy.version import __version__
 
 MAX_COMMENT_LENGTH = 65_536
@@ -56,7 +60,16 @@ def update_comment(pull: PullRequest, label: str, body: str | None) -> None:
 
 
 def _client(pull: PullRequest) -> httpx.Client:
+    url = urlsplit(pull.api)
+    try:
+        proxy = find_proxy(url.scheme, url.hostname or "", url.port)
+        certificates = trusted_certificates()
+    except (MosaicError, ValueError) as error:
+        raise CommentRefused(f"can't reach GitHub: {error}") from None
     return httpx.Client(
+        trust_env=False,
+        proxy=proxy.url if proxy else None,
+        verify=certificates,
         base_url=pull.api,
         timeout=30,
         headers={
