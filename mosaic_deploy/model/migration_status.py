@@ -39,6 +39,8 @@ class HistoryEntry:
 class MigrationState(StrEnum):
     APPLIED = "applied"
     PENDING = "pending"
+    OUT_OF_ORDER = "out_of_order"
+    """Pending, but a newer one is applied; it isn't run without `--allow-out-of-order`."""
     REFORMATTED = "reformatted"
     """Applied; only comments or layout changed since."""
     EDITED = "edited"

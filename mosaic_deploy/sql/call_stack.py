@@ -1,4 +1,4 @@
-"""Reads PostgreSQL's error context, and finds the line of a function or DO body in the SQL that created it.
+"""Places errors in the bodies of functions and DO blocks: PostgreSQL's error context, and PL/pgSQL's syntax errors.
 
 PostgreSQL counts lines from the start of the body's text: the rest of the line after `$$` is line 1 (tested on
 PostgreSQL 18).
@@ -122,6 +122,35 @@ def _line_offset(statement: Statement, line: int, message: str) -> int | None:
     begin = indent.end()
     command = statement.text[begin:].partition(";")[0]
     return begin + locate_error(command, message)
+
+
+def body_syntax_error(statement: Statement) -> tuple[str, int] | None:
+    """The message and offset of a syntax error in a PL/pgSQL body; None without one.
+
+    The parser has no tables and types to look up, so what it says about names doesn't count.
+    """
+    if statement.kind not in ("DoStmt", "CreateFunctionStmt") or _language(statement) != "plpgsql":
+        return None
+    from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
+
+    try:
+        parse_plpgsql(statement.text)
+    except RecursionError:
+        return None
+    except ParserError as error:
+        if not error.message.startswith("syntax error at"):
+            return None
+        if error.message.endswith("end of input") and (start := _body_start(statement)) is not None:
+            return error.message, start + len(next(_bodies(statement.node)))
+        return error.message, locate_error(statement.text, error.message)
+    return None
+
+
+def _language(statement: Statement) -> str:
+    items = (*statement.node.get("options", []), *statement.node.get("args", []))
+    elements = (item.get("DefElem", {}) for item in items)
+    named = (one["arg"]["String"]["sval"] for one in elements if one.get("defname") == "language")
+    return str(next(named, "plpgsql" if statement.kind == "DoStmt" else "sql")).lower()
 
 
 def _body_start(statement: Statement) -> int | None:

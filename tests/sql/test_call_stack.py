@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.sql.call_stack import locate_calls, parse_context
+from mosaic_deploy.sql.call_stack import body_syntax_error, locate_calls, parse_context
 from mosaic_deploy.sql.parse import parse
 
 F = """CREATE FUNCTION f(a int, b text) RETURNS int LANGUAGE plpgsql AS $$
@@ -100,3 +100,38 @@ def test_the_place_in_a_body(sql, failed, context, message, found) -> None:
 def test_other_lines_of_a_context_are_left_out() -> None:
     context = 'COPY t, line 1, column a: "x"\nSQL function "g" during inlining\nfunction of another language'
     assert [(frame.function, frame.line) for frame in parse_context(context)] == [("g", None)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message", "found"),
+    [
+        ("DO $$ BEGIN IF true THEN PERFORM 1; END $$", "syntax error at end of input", "$$"),
+        ("DO $$\nBEGIN\n  SELEC 1;\nEND $$", 'syntax error at or near "SELEC"', "SELEC 1"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN IF true THEN RETURN 1; ENDIF; END'",
+            *('syntax error at or near "ENDIF"', "CREATE"),
+        ),
+    ],
+)
+def test_syntax_errors_of_bodies_are_found_without_a_server(sql, message, found) -> None:
+    [statement] = parse(sql)
+    error = body_syntax_error(statement)
+    assert error is not None
+    assert error[0] == message
+    assert sql[error[1] :].startswith(found)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DO $$ DECLARE r my_type; BEGIN r.x := 1; unknown.y := 2; END $$",
+        "CREATE FUNCTION f(a my_type) RETURNS my_type LANGUAGE plpgsql AS $$ BEGIN RETURN a; END $$",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELEC 1 $$",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS $$ return 1 $$",
+        "DO LANGUAGE plpython3u $$ print(1) $$",
+        "SELECT 1",
+    ],
+)
+def test_what_only_the_server_can_judge_is_no_syntax_error(sql) -> None:
+    [statement] = parse(sql)
+    assert body_syntax_error(statement) is None

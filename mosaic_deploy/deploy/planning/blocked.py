@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mosaic_deploy.diff.history.matching import match_history
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationError, MosaicError, Problem
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Snapshot
@@ -15,7 +16,7 @@ from mosaic_deploy.source.snapshot import Desired
 
 BLOCKED_NOTE = Note(
     "plan_blocked",
-    "this is the rest of the plan; nothing is applied until the migrations are fixed",
+    "this is the plan without what the error below is about; nothing is applied until that is fixed",
     Severity.WARNING,
 )
 
@@ -32,7 +33,8 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
             desired, migrations=(), seeds=(), snapshot=replace(snapshot, migrations=None, seeds=None)
         )
     rows = {row.version: row for row in live.migrations or () if row.units_done}
-    files = tuple(file for file in desired.migrations if file.migration.version not in rows)
+    new = {file.file for file in match_history(snapshot.migrations or (), tuple(rows.values())).new}
+    files = tuple(file for file in desired.migrations if file.migration.file in new)
     migrations = sorted(
         (*(replace(row, units=row.units_done) for row in rows.values()), *(file.migration for file in files)),
         key=lambda migration: migration.order,

@@ -24,17 +24,26 @@ def divergence_actions(matches: Matches, evidence: Evidence, *, out_of_order: bo
     firsts = [each[0] for each in actions if each]
     others = [action for each in actions for action in each[1:]]
     if out_of_order and not diverged:
-        firsts.append(
-            NextAction(
-                "to run the pending files although newer ones are applied",
-                "mosaic-deploy apply --allow-out-of-order",
-                needs_person=True,
-            )
-        )
+        pending = [list(out_of_order_actions(file)) for file in matches.new if file.order < matches.newest]
+        firsts += [each[0] for each in pending]
+        others += [action for each in pending for action in each[1:]]
     return list(dict.fromkeys([*firsts, *others]))
 
 
 _ORDER = (MatchKind.SQUASHED, MatchKind.EDITED, MatchKind.MOVED, MatchKind.MISSING)
+
+
+def out_of_order_actions(file: Migration) -> Iterator[NextAction]:
+    """For a pending file that comes before an applied one: from another branch, or forgotten by a repair."""
+    yield NextAction(
+        "to run the pending files although newer ones are applied",
+        "mosaic-deploy apply --allow-out-of-order",
+        needs_person=True,
+    )
+    yield _repair(
+        f"if the database already has what {file.file} does (runs nothing)",
+        f"--applied {file.version}:{max(1, file.units)}",
+    )
 
 
 def match_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterator[NextAction]:

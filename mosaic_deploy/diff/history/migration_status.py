@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.diff.history.actions import match_actions, reformatted_actions, step_actions
+from mosaic_deploy.diff.history.actions import (
+    match_actions,
+    out_of_order_actions,
+    reformatted_actions,
+    step_actions,
+)
 from mosaic_deploy.diff.history.matching import Evidence, Match, Matches, MatchKind
 from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
@@ -32,9 +37,16 @@ def migration_statuses(
     known = {entry.migration.version: entry for entry in entries}
     lines = [
         *(_row_status(match, known[match.row.version], matches, evidence) for match in matches.rows),
-        *(MigrationStatus(file.version, file.file, MigrationState.PENDING) for file in matches.new),
+        *(_new_status(file, matches) for file in matches.new),
     ]
     return tuple(sorted(lines, key=lambda line: int(line.version)))
+
+
+def _new_status(file: Migration, matches: Matches) -> MigrationStatus:
+    if file.order > matches.newest:
+        return MigrationStatus(file.version, file.file, MigrationState.PENDING)
+    actions = tuple(out_of_order_actions(file))
+    return MigrationStatus(file.version, file.file, MigrationState.OUT_OF_ORDER, next_actions=actions)
 
 
 def _row_status(match: Match, entry: HistoryEntry, matches: Matches, evidence: Evidence) -> MigrationStatus:

@@ -97,7 +97,9 @@ def _row_problem(match: Match, matches: Matches) -> Problem:
 def _missing_problem(row: Migration, matches: Matches) -> Problem:
     taken = next((f"; {file.file} has its number" for file in matches.new if file.version == row.version), "")
     message = f"was applied, but is no longer in the folder{taken}"
-    return Problem(message, Location(row.file), hint="restore the file")
+    newest = any(row is match.row for match in matches.trailing_missing)
+    hint = "restore the file" + ("; if the folder is an older checkout, update it" if newest else "")
+    return Problem(message, Location(row.file), hint=hint)
 
 
 def _edit_message(found: Migration) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.problems import ErrorCollector
+from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
 from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
@@ -227,6 +228,7 @@ def _name_problem(relative_path: str) -> Problem:
 def _parse(file: MigrationFile) -> ParsedFile:
     section = up_section(file.text)
     statements = read_script(section.text)
+    _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
     units = cut_rows(split_units(statements, transaction=not off))
@@ -242,6 +244,15 @@ def _directives(text: str) -> Iterator[str]:
                 f"unknown directive {found.group(1)!r}; the only one is transaction=false", found.start(1)
             )
         yield found.group(1)
+
+
+def _refuse_body_syntax_errors(statements: Sequence[Statement], text: str) -> None:
+    """Raises SqlSyntaxError for a PL/pgSQL body, unless the file turns PostgreSQL's own check off, as pg_dump does."""
+    if "check_function_bodies" in text.lower():
+        return
+    for statement in statements:
+        if found := body_syntax_error(statement):
+            raise SqlSyntaxError(found[0], statement.file_offset(found[1]))
 
 
 def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:

@@ -66,3 +66,19 @@ def test_a_new_file_makes_way_with_its_down_file(site):
     done = rearrange(site.root, "sql", wanted)
     assert dict(done.renamed)["sql/0002_c.down.sql"] == "sql/0003_c.down.sql"
     assert pending(site) == ["migration:0003_c.sql"]
+
+
+def test_a_forgotten_migration_has_a_way_back(site):
+    """An older checkout was told to forget the newest file, and then another one was applied."""
+    history(site, m1_a="create table a (n int);", m2_b="create table b (n int);")
+    site.apply()
+    (site.root / "sql/2_b.sql").unlink()
+    repair(site, forget=("2",))
+    site.write("sql/3_c.sql", "create table c (n int);")
+    site.apply()
+    site.write("sql/2_b.sql", "create table b (n int);")
+    assert states(site)["2"] == "out_of_order"
+    assert repairs(site) == ["mosaic-deploy apply --allow-out-of-order", "repair --applied 2:1"]
+    repair(site, applied=("2:1",))
+    assert pending(site) == []
+    assert states(site)["2"] == "applied"

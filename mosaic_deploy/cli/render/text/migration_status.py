@@ -44,7 +44,7 @@ def _counts_text(lines: Sequence[MigrationStatus]) -> str:
     counts = Counter(line.state for line in lines)
     reformatted = counts.pop(MigrationState.REFORMATTED, 0)
     counts[MigrationState.APPLIED] += reformatted
-    texts = {state: f"{counts[state]} {state}" for state in MigrationState if counts[state]}
+    texts = {state: f"{counts[state]} {state.replace('_', ' ')}" for state in MigrationState if counts[state]}
     if reformatted:
         texts[MigrationState.APPLIED] += f" ({reformatted} reformatted)"
     return ", ".join(texts.values())
@@ -83,6 +83,8 @@ def status_text(line: MigrationStatus) -> str:
         return "applied, but the file is missing"
     if line.state is MigrationState.RENUMBERED:
         return f"applied as {line.applied_as}; its number has changed"
+    if line.state is MigrationState.OUT_OF_ORDER:
+        return "pending, but a newer one is applied"
     if line.state is MigrationState.SQUASHED:
         return "applied; another file contains its statements"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
