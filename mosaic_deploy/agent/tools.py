@@ -101,6 +101,8 @@ def status(target: ToolTarget) -> Document:
     """What is live, the last deploy, and what is pending."""
     with target.open("status", "if_there") as session:
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target)
+        if not session.manifest.file.is_file():
+            return status_document(live, None)
         try:
             return status_document(live, deploy.compare(session.api, desired, live).plan)
         except MigrationError as error:

@@ -60,6 +60,10 @@ _UNCONFIRMED: dict[str, type[MosaicError]] = {
 
 def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction) -> MosaicError:
     """The error for a plan that needs these approvals, of the first one's kind."""
+    if any(approval.kind == PRUNE for approval in missing):
+        hint = (
+            f"if files are missing because a build failed or a folder is empty, correct that instead; {hint}"
+        )
     return _UNCONFIRMED[missing[0].kind](
         f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
         problems=[problem for approval in missing for problem in approval.problems],

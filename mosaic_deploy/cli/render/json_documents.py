@@ -129,7 +129,7 @@ def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ())
 
 
 def status_document(
-    live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+    live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
 ) -> Document:
     """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't."""
     snapshot = live.snapshot
@@ -155,7 +155,7 @@ def status_document(
         "auth": snapshot.auth,
         "last_deploy": live.ledger_facts.get("last"),
         "lock": live.ledger_facts.get("lease"),
-        "pending": None if isinstance(pending, MosaicError) else asdict(pending.counts),
+        "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
         "next_actions": [asdict(action) for action in next_actions],
     }

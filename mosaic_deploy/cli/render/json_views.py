@@ -68,7 +68,7 @@ class DocumentView(ABC):
         self.write_document(validate_document(desired))
 
     def status(
-        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+        self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None:
         self.write_document(status_document(live, pending, next_actions))
 

@@ -37,7 +37,7 @@ class View(Protocol):
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def validated(self, desired: Desired) -> None: ...
     def status(
-        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+        self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None: ...
     def platform(self, document: Mapping[str, Any]) -> None: ...
     def history(self, project: Project, lines: Sequence[MigrationStatus]) -> None: ...
@@ -138,9 +138,9 @@ class Screen:
         self.view.validated(desired)
 
     def status(
-        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+        self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None:
-        """What is live and what is pending. `next_actions` resolve what isn't an error."""
+        """What is live and what is pending; None if there is no manifest to compare with. `next_actions` resolve what isn't an error."""
         self.view.status(live, pending, next_actions)
 
     def platform(self, document: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale
+from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale, StatementFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
@@ -270,4 +270,5 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    return (NextAction("run it again", options.retry_command),)
+    again = "run it again, once that is corrected" if isinstance(error, StatementFailed) else "run it again"
+    return (NextAction(again, options.retry_command),)

@@ -129,6 +129,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *step_notes(pending),
         *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
+        *_environment_notes(desired.manifest, live.snapshot),
     )
     try:
         new_plan = make_plan(complete, live.snapshot, rules, notes)
@@ -157,6 +158,14 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     return PreparedPlan(
         new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
     )
+
+
+def _environment_notes(manifest: Manifest, live: Snapshot) -> Iterator[Note]:
+    """Without `--env`, the project of the base is meant. If that is new, the option was probably forgotten."""
+    if manifest.environments and not manifest.environment and not live.project.id:
+        names = ", ".join(manifest.environments)
+        message = f"no environment is chosen, so this makes a project of its own; for {names} pass --env NAME"
+        yield Note("environment_not_chosen", message, Severity.WARNING)
 
 
 def _with_limits(

@@ -38,7 +38,7 @@ def test_a_plan_shows_everything_beside_a_divergence(run, edited: Path) -> None:
         "new.html",
         "old.html",
         "drops table t",
-        "this is the rest of the plan",
+        "this is the plan without what the error below is about",
     ):
         assert text in shown.stdout
     document = json.loads(run("plan", "--local", "-o", "json").stdout)

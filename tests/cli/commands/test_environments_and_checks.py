@@ -56,7 +56,12 @@ def test_an_environment_is_chosen_or_not_needed(run, with_environments: Path) ->
     assert f"production of {with_environments.name}" in planned
     manifest = with_environments / "mosaic.yaml"
     manifest.write_text(manifest.read_text() + f"project: {{name: base of {with_environments.name}}}\n")
-    assert f"base of {with_environments.name}" in run("plan", "--local").stdout
+    shown = run("plan", "--local").stdout
+    assert f"base of {with_environments.name}" in shown
+    assert (
+        "! no environment is chosen, so this makes a project of its own; for staging, production pass --env NAME"
+        in shown
+    )
 
 
 def test_the_embedded_platform_gives_no_id_to_pin(run, folder: Path) -> None:
@@ -150,3 +155,25 @@ def test_verify_runs_all_checks(run, folder: Path) -> None:
     assert [each["status"] for each in document["checks"]] == ["passed", "failed"]
     assert document["checks"][1]["message"] == "the value is 1, expected 0"
     assert document["checks"][1]["location"] == "mosaic.yaml:12:15"
+
+
+def test_an_apply_reports_all_failed_checks(run, folder: Path) -> None:
+    with (folder / "mosaic.yaml").open("a") as manifest:
+        manifest.write(
+            "verify:\n  sql:\n    - {query: select 1, value: 2}\n    - {query: select 3, value: 4}\n"
+        )
+    for state in ("committed", "none"):
+        error = json.loads(run("apply", "--local", "--yes", "-o", "json").stdout)["error"]
+        assert (error["code"], error["message"]) == ("verify_failed", "2 checks failed")
+        assert [problem["location"]["line"] for problem in error["problems"]] == [10, 11]
+        assert error["mutation_state"] == state
+        assert error["hint"].startswith("everything in the plan was applied") is (state == "committed")
+
+
+def test_nothing_is_compared_without_a_manifest(run, project_id: str, tmp_path: Path) -> None:
+    ended = run("status", "--local", "--project", project_id, cwd=tmp_path)
+    assert ended.returncode == 0
+    assert ended.stdout.endswith("Nothing was compared, because there is no manifest here.\n")
+    assert (
+        json.loads(run("status", "--local", "--project", project_id, "-o", "json").stdout)["pending"] is None
+    )

@@ -210,7 +210,8 @@ def deployed(platform, tmp_path_factory) -> Iterator[Site]:
     from mosaic_deploy.live.api.client import Api
 
     with Api(platform.url, ApiKey(platform.api_key)) as api:
-        site = Site(tmp_path_factory.mktemp("matrix"), api, "history matrix")
+        # Another test process may run cases of this module against the same platform.
+        site = Site(tmp_path_factory.mktemp("matrix"), api, f"history matrix {os.getpid()}")
         site.manifest(database={"migrations": "sql"})
         fill(site, APPLIED)
         site.apply()

@@ -79,6 +79,6 @@ def test_a_forgotten_migration_has_a_way_back(site):
     site.write("sql/2_b.sql", "create table b (n int);")
     assert states(site)["2"] == "out_of_order"
     assert repairs(site) == ["mosaic-deploy apply --allow-out-of-order", "repair --applied 2:1"]
-    repair(site, applied=("2:1",))
+    repair(site, applied=(("2", 1),))
     assert pending(site) == []
     assert states(site)["2"] == "applied"

@@ -41,9 +41,10 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         chosen = deploy.PlanOptions(on_hashed=on_hashed)
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
-        pending: Plan | MigrationError
+        pending: Plan | MigrationError | None = None
         try:
-            pending = deploy.compare(session.api, desired, live).plan
+            if session.manifest.file.is_file():
+                pending = deploy.compare(session.api, desired, live).plan
         except MigrationError as error:
             session.complete_error(error)
             pending = error
@@ -52,7 +53,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         )
     if begun or isinstance(pending, MigrationError):
         return 1
-    return 2 if detailed_exitcode and not pending.empty else 0
+    return 2 if detailed_exitcode and pending and not pending.empty else 0
 
 
 _PARTIAL_ACTIONS = (

@@ -75,18 +75,20 @@ def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
         yield ""
 
 
+_TEXTS = {
+    MigrationState.REFORMATTED: "applied; comments or layout changed since",
+    MigrationState.MISSING: "applied, but the file is missing",
+    MigrationState.OUT_OF_ORDER: "pending, but a newer one is applied",
+    MigrationState.SQUASHED: "applied; another file contains its statements",
+}
+
+
 def status_text(line: MigrationStatus) -> str:
     """`applied`, `pending`, `step 2 of 3 failed; …`"""
-    if line.state is MigrationState.REFORMATTED:
-        return "applied; comments or layout changed since"
-    if line.state is MigrationState.MISSING:
-        return "applied, but the file is missing"
+    if text := _TEXTS.get(line.state):
+        return text
     if line.state is MigrationState.RENUMBERED:
         return f"applied as {line.applied_as}; its number has changed"
-    if line.state is MigrationState.OUT_OF_ORDER:
-        return "pending, but a newer one is applied"
-    if line.state is MigrationState.SQUASHED:
-        return "applied; another file contains its statements"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
         return _steps_text(line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)

@@ -92,7 +92,7 @@ class TextView:
         self._out(f"{desired.manifest.file.name} is valid: {', '.join(counts)}.")
 
     def status(
-        self, live: LiveState, pending: Plan | MosaicError, next_actions: Sequence[NextAction] = ()
+        self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None:
         from mosaic_deploy.cli.render.text.plan import summary_line
         from mosaic_deploy.cli.render.text.status import status_lines
@@ -100,8 +100,10 @@ class TextView:
         self._out(*status_lines(live, output_width(sys.stdout)))
         if isinstance(pending, MosaicError):
             self.error(pending)
-        else:
+        elif pending:
             self._out(summary_line(pending))
+        else:
+            self._out("Nothing was compared, because there is no manifest here.")
         self._out(*(f"  next: {action.description}:  {action.command}" for action in next_actions))
 
     def platform(self, document: Mapping[str, Any]) -> None:
