@@ -171,9 +171,10 @@ def test_an_apply_reports_all_failed_checks(run, folder: Path) -> None:
 
 
 def test_nothing_is_compared_without_a_manifest(run, project_id: str, tmp_path: Path) -> None:
-    ended = run("status", "--local", "--project", project_id, cwd=tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    options = ("status", "--local", "--project", project_id)
+    ended = run(*options, cwd=elsewhere)
     assert ended.returncode == 0
     assert ended.stdout.endswith("Nothing was compared, because there is no manifest here.\n")
-    assert (
-        json.loads(run("status", "--local", "--project", project_id, "-o", "json").stdout)["pending"] is None
-    )
+    assert json.loads(run(*options, "-o", "json", cwd=elsewhere).stdout)["pending"] is None

@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import shlex
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -210,8 +211,8 @@ def deployed(platform, tmp_path_factory) -> Iterator[Site]:
     from mosaic_deploy.live.api.client import Api
 
     with Api(platform.url, ApiKey(platform.api_key)) as api:
-        # Another test process may run cases of this module against the same platform.
-        site = Site(tmp_path_factory.mktemp("matrix"), api, f"history matrix {os.getpid()}")
+        # Other cases of this module may run in another process, or later with this fixture set up again.
+        site = Site(tmp_path_factory.mktemp("matrix"), api, f"history matrix {uuid.uuid4()}")
         site.manifest(database={"migrations": "sql"})
         fill(site, APPLIED)
         site.apply()
