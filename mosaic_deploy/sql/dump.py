@@ -6,7 +6,7 @@ pg_dump's text names the roles of the database it was made from. A project has o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.outside_rows import OutsideRows
 from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.scripts.substitute import Substitute, substitute
 
@@ -41,14 +42,14 @@ _EVERYWHERE = frozenset(
 _PLAIN_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
 
 
-def read_script(text: str) -> list[Statement]:
+def read_script(text: str, outside: Mapping[int, OutsideRows] | None = None) -> list[Statement]:
     """The statements to run of a file as psql reads it. Those of a dump are adapted to the project:
 
     What belongs to the dumped project's role belongs to the executing role, and the tracking tables of the dumped
-    project are left out. Raises ScriptInvalid with everything that can't be run: for a dump, once for each option of
+    project are left out. `outside` are COPY rows that aren't in the text. Raises ScriptInvalid with everything that can't be run: for a dump, once for each option of
     pg_dump that leaves it out. Raises SqlSyntaxError.
     """
-    statements, mistakes = read_statements(text)
+    statements, mistakes = read_statements(text, outside or {})
     if _HEADER.search(text, 0, _HEADER_LENGTH):
         statements, obstacles = _adapt_dump(statements)
         mistakes += obstacles

@@ -73,7 +73,7 @@ def plan_import(
     require_project(context)
     rows = read_other_tool_history(api, context.project.id, tool, table)
     folder = [file.migration for file in context.files]
-    checksums = {file.migration.file: file_checksums(tool, file.text) for file in context.files}
+    checksums = {file.migration.file: file_checksums(tool, file.whole_text()) for file in context.files}
     found = applied_files(tool, rows, folder, checksums)
     files = [file for file in context.files if file.migration.version in found.versions]
     differences = [

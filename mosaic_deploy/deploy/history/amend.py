@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.history.read import try_parse
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.history import (
@@ -19,6 +20,8 @@ from mosaic_deploy.live.ledger.history import (
 from mosaic_deploy.model.change import Change, ForgetMigration, RecordMigration
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.sql.scripts.copy_batches import RECORDED_ROWS
 
 _MAX_ROWS = 500
 _MAX_TEXT = 4 * 1024 * 1024
@@ -36,8 +39,9 @@ def apply_history_changes(
 
 
 def _history_steps(run: Run) -> Iterator[Event]:
-    sources = {file.migration.version: file.text for file in run.planned.desired.migrations}
     records = [change for change in run.changes if isinstance(change, RecordMigration)]
+    files = {file.migration.version: file for file in run.planned.desired.migrations}
+    sources = {change.version: _recorded_text(files[change.version]) for change in records}
     if moved := [change for change in records if change.renumbered_from]:
         yield from _write(run, moved, _renumber_sql(run, moved, sources))
     recorded = (change for change in records if not change.renumbered_from)
@@ -48,6 +52,12 @@ def _history_steps(run: Run) -> Iterator[Event]:
     if deleted:
         versions = [change.version for change in deleted]
         yield from _write(run, deleted, delete_migrations_sql(versions, run.claim.token))
+
+
+def _recorded_text(file: MigrationFile) -> str:
+    """The text as an apply would record it."""
+    parsed = try_parse(file) if file.size > RECORDED_ROWS else None
+    return parsed.recorded_text if parsed else file.whole_text()
 
 
 def _renumber_sql(run: Run, moved: Sequence[RecordMigration], sources: Mapping[str, str]) -> str:

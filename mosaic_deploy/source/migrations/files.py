@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
@@ -22,6 +22,7 @@ from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
 from mosaic_deploy.sql.scripts.copy_batches import without_rows
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.outside_rows import OutsideRows, outside_line, whole_text
 from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
@@ -41,11 +42,24 @@ _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MigrationFile:
-    """A file with its text, whose lines end in LF. `relative_path` is relative to the project folder."""
+    """A file with its text, whose lines end in LF. `relative_path` is relative to the project folder.
+
+    `outside` are the COPY rows of a large file, which aren't in its text; see script_text.py.
+    """
 
     migration: Migration
     relative_path: str
     text: str
+    outside: Mapping[int, OutsideRows] = field(default_factory=dict, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the text with its rows."""
+        return len(self.text.encode()) + sum(rows.size - rows.lines for rows in self.outside.values())
+
+    def whole_text(self) -> str:
+        """The text with its rows. Raises SourceChanged."""
+        return whole_text(self.text, self.outside)
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class ParsedFile:
     def recorded_text(self) -> str:
         """The text for the migration history: without the rows of a file with many, which its checksum still covers."""
         statements = [statement for unit in self.units for statement in unit.statements]
-        return without_rows(self.file.text, statements)
+        return without_rows(self.file.text, statements) or self.file.whole_text()
 
 
 def read_migrations(
@@ -169,37 +183,9 @@ def _version(name: str) -> str | None:
 
 
 def _read(path: Path, relative_path: str) -> MigrationFile:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SourceUnreadable(
-            f"{relative_path} can't be read: {error.strerror}", location=Location(relative_path)
-        ) from error
-    # A checkout with CRLF is the same file, and what runs is the same on every machine, also inside function bodies.
-    text = _decode(content, relative_path).replace("\r\n", "\n")
-    checksum = hashlib.sha256(text.encode()).hexdigest()
-    migration = Migration(_version(path.name) or "", path.name, checksum, semantic="")
-    return MigrationFile(migration, relative_path, text)
-
-
-_CUSTOM_DUMP = b"PGDMP"
-
-
-def _decode(content: bytes, relative_path: str) -> str:
-    if content.startswith(_CUSTOM_DUMP):
-        hint = f"write it as SQL: pg_restore --no-owner --no-privileges -f FILE.sql {relative_path}"
-        problem = Problem("a dump in pg_dump's custom format", Location(relative_path), hint=hint)
-        raise MigrationInvalid(f"{relative_path} isn't SQL", problems=[problem])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
-        location = Location(relative_path, line, column)
-        raise MigrationInvalid(
-            f"{relative_path} isn't UTF-8",
-            problems=[Problem("invalid UTF-8", location, hint="save the file as UTF-8")],
-        ) from error
+    script = read_script_text(path, relative_path)
+    migration = Migration(_version(path.name) or "", path.name, script.checksum, semantic="")
+    return MigrationFile(migration, relative_path, script.text, script.outside)
 
 
 def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
@@ -227,7 +213,7 @@ def _name_problem(relative_path: str) -> Problem:
 
 def _parse(file: MigrationFile) -> ParsedFile:
     section = up_section(file.text)
-    statements = read_script(section.text)
+    statements = read_script(section.text, file.outside)
     _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
@@ -282,4 +268,4 @@ def _mistake_problem(file: MigrationFile, mistake: Mistake) -> Problem:
 
 def _location(file: MigrationFile, offset: int) -> Location:
     line, column, text = line_and_column(file.text, offset)
-    return Location(file.relative_path, line, column, text)
+    return Location(file.relative_path, line, column, text or outside_line(file.outside, offset))

@@ -39,8 +39,7 @@ def read_seeds(manifest: Manifest) -> tuple[MigrationFile, ...]:
 def seed_objects(files: Iterable[MigrationFile]) -> dict[str, Object]:
     """The files as Objects by path. The size is that of the text in UTF-8."""
     return {
-        file.relative_path: Object(file.relative_path, file.migration.checksum, len(file.text.encode()))
-        for file in files
+        file.relative_path: Object(file.relative_path, file.migration.checksum, file.size) for file in files
     }
 
 

@@ -7,21 +7,23 @@ fires once per batch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 from mosaic_deploy.sql.parse import Statement, Tree
 from mosaic_deploy.sql.quote import dollar_quote, identifier, literal
-from mosaic_deploy.sql.scripts.copy_options import CopyOptions, read_copy_options
-from mosaic_deploy.sql.scripts.copy_rows import Default, Row, Value, read_rows, row_values
-from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.copy_options import CopyOptions
+from mosaic_deploy.sql.scripts.copy_rows import Default, Value, read_rows, row_values
+from mosaic_deploy.sql.scripts.mistakes import ScriptInvalid
 from mosaic_deploy.sql.scripts.scan import CopyRows
 
 BATCH_LENGTH = 256 * 1024
 """Characters of rows in a batch. A longer row is a batch of its own."""
-
+_LONGEST_ROW = 64 * 1024 * 1024
+"""Characters in which a row must end."""
 
 _QUERY = "VALUES\n"
 
@@ -29,22 +31,35 @@ _QUERY = "VALUES\n"
 class CopyBatch(Statement):
     """Rows of a COPY as an INSERT, whose text is made when it is read. `tree` has the rows' digest, not the rows."""
 
-    __slots__ = ("_first", "_last", "_options", "_source")
-    _source: str
+    __slots__ = ("_by_line", "_options", "_read", "size", "span")
+    size: int
+    """Characters of rows."""
+    span: tuple[int, int]
+    """From where to where the rows are in the script's text."""
+    _read: Callable[[], str]
     _options: CopyOptions
-    _first: int
-    _last: int
+    _by_line: bool
 
-    def __init__(self, source: str, options: CopyOptions, copy: Statement, first: int, last: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[], str],
+        rows: str,
+        options: CopyOptions,
+        copy: Statement,
+        span: tuple[int, int],
+        *,
+        one_character_per_line: bool = False,
+    ) -> None:
+        """`read` gives `rows` again. `one_character_per_line`: what the script's text has in their place."""
         set_field = object.__setattr__
-        set_field(self, "_source", source)
+        set_field(self, "_read", read)
         set_field(self, "_options", options)
-        set_field(self, "_first", first)
-        set_field(self, "_last", last)
-        set_field(self, "offset", first)
+        set_field(self, "_by_line", one_character_per_line)
+        set_field(self, "size", len(rows))
+        set_field(self, "span", span)
+        set_field(self, "offset", span[0])
         set_field(self, "first_byte", 0)
-        digest = hashlib.sha256(source[first:last].encode()).hexdigest()
-        set_field(self, "parsed", _tree(copy.node, digest))
+        set_field(self, "parsed", _tree(copy.node, hashlib.sha256(rows.encode()).hexdigest()))
 
     @property
     def text(self) -> str:
@@ -55,46 +70,57 @@ class CopyBatch(Statement):
         """The rows as a query, each on a line."""
         return _QUERY + self._values()
 
-    @property
-    def size(self) -> int:
-        """Characters of rows in the file."""
-        return self._last - self._first
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """From where to where the rows are in the file."""
-        return self._first, self._last
-
     def file_offset(self, at: int) -> int:
         line = self.written.count("\n", len(_QUERY), at)
-        return next((row.start for number, row in enumerate(self._rows()) if number == line), self.offset)
+        rows = self._read()
+        found = (row.start for row in read_rows(rows, self._options, 0, len(rows)))
+        start = next(islice(found, line, None), 0)
+        return self.offset + (rows.count("\n", 0, start) if self._by_line else start)
 
     def _values(self) -> str:
-        return _rows_as_sql(self._source, self._options, self._first, self._last)
-
-    def _rows(self) -> Iterator[Row]:
-        return read_rows(self._source, self._options, self._first, self._last)
+        return _rows_as_sql(self._read(), self._options)
 
     def __repr__(self) -> str:
-        return f"CopyBatch({'.'.join(self._options.table)}, {self._first}:{self._last})"
+        return f"CopyBatch({'.'.join(self._options.table)}, {self.span})"
 
 
-def copy_batches(source: str, copy: CopyRows) -> list[CopyBatch]:
-    """The rows in batches. Raises ScriptInvalid for options that aren't supported and rows that can't be read."""
-    options = read_copy_options(copy.statement)
-    if isinstance(options, Mistake):
-        raise ScriptInvalid([options])
-    body = replace(options, header=False)
-    batches: list[CopyBatch] = []
+def copy_batches(source: str, copy: CopyRows, options: CopyOptions) -> Iterator[CopyBatch]:
+    """The rows in batches. Raises ScriptInvalid for rows that can't be read."""
+    for first, last in batch_spans(source, options, copy.start, copy.end):
+        read = partial(_slice, source, first, last)
+        yield CopyBatch(read, read(), without_header(options), copy.statement, (first, last))
+
+
+def batch_spans(
+    text: str, options: CopyOptions, start: int, end: int, *, is_complete: bool = True
+) -> list[tuple[int, int]]:
+    """From where to where the batches are. Raises ScriptInvalid.
+
+    If more text follows (not `is_complete`), the rows at the end belong to no batch, and raise no error.
+    """
+    spans: list[tuple[int, int]] = []
     first = last = -1
-    for row in read_rows(source, options, copy.start, copy.end):
-        if first >= 0 and row.end - first > BATCH_LENGTH:
-            batches.append(CopyBatch(source, body, copy.statement, first, last))
-            first = -1
-        first, last = row.start if first < 0 else first, row.end
-    if first >= 0:
-        batches.append(CopyBatch(source, body, copy.statement, first, last))
-    return batches
+    try:
+        for row in read_rows(text, options, start, end):
+            if first >= 0 and row.end - first > BATCH_LENGTH:
+                spans.append((first, last))
+                first = -1
+            first, last = row.start if first < 0 else first, row.end
+    except ScriptInvalid:
+        # Half a row looks like a mistake.
+        if is_complete or end - max(last, start) > _LONGEST_ROW:
+            raise
+    if is_complete and first >= 0:
+        spans.append((first, last))
+    return spans
+
+
+def without_header(options: CopyOptions) -> CopyOptions:
+    return replace(options, header=False)
+
+
+def _slice(source: str, first: int, last: int) -> str:
+    return source[first:last]
 
 
 RECORDED_ROWS = 1024 * 1024
@@ -102,14 +128,14 @@ RECORDED_ROWS = 1024 * 1024
 ROWS_LEFT_OUT = "-- mosaic-deploy: rows left out\n"
 
 
-def without_rows(text: str, statements: Sequence[Statement]) -> str:
-    """The text, with a comment in place of the rows if they are more than the history keeps."""
-    spans = [statement.span for statement in statements if isinstance(statement, CopyBatch)]
-    if sum(last - first for first, last in spans) <= RECORDED_ROWS:
-        return text
+def without_rows(text: str, statements: Sequence[Statement]) -> str | None:
+    """The text with a comment in place of the rows; None if they aren't more than the history keeps."""
+    batches = [statement for statement in statements if isinstance(statement, CopyBatch)]
+    if sum(batch.size for batch in batches) <= RECORDED_ROWS:
+        return None
     pieces: list[str] = []
     at = 0
-    for first, last in spans:
+    for first, last in (batch.span for batch in batches):
         if first > at or not pieces:
             pieces += [text[at:first], ROWS_LEFT_OUT]
         at = last
@@ -150,11 +176,11 @@ _ALL_COLUMNS = (
 
 
 @lru_cache(maxsize=1)
-def _rows_as_sql(source: str, options: CopyOptions, first: int, last: int) -> str:
+def _rows_as_sql(rows: str, options: CopyOptions) -> str:
     """Each row on a line."""
     return ",\n".join(
         f"({', '.join(_sql(value) for value in row_values(row, options))})"
-        for row in read_rows(source, options, first, last)
+        for row in read_rows(rows, options, 0, len(rows))
     )
 
 

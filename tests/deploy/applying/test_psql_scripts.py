@@ -212,3 +212,32 @@ def test_what_a_platform_owns_is_kept(site, platform):
     assert extensions(site)["pgcrypto"] == ("public", "false")
     site.write("sql/3_c.sql", "CREATE EXTENSION pgcrypto SCHEMA e;")
     assert "the platform owns it" in site.fails().error.message
+
+
+@pytest.fixture
+def large_file(site, monkeypatch):
+    """A migration whose COPY rows stay in its file, one of them invalid."""
+    monkeypatch.setattr("mosaic_deploy.source.migrations.script_text.LARGE_FILE", 1000)
+    rows = "".join(f"{n}\tx\n" for n in range(20_000)).replace("\n19000\tx", "\nmany\tx")
+    path = site.write(
+        "sql/1_a.sql", f"CREATE TABLE t (a int, b text);\nCOPY t (a, b) FROM stdin;\n{rows}\\.\n"
+    )
+    site.manifest(database={"migrations": "sql"})
+    return path
+
+
+def test_an_error_in_a_row_of_a_large_file_points_at_the_row(site, large_file):
+    error = site.fails().error
+    assert isinstance(error, MigrationFailed)
+    assert (error.location.line, error.location.text) == (19_003, "many\tx")
+
+
+def test_a_large_file_that_changes_after_the_plan_is_not_applied(site, large_file):
+    planned = site.plan()
+    large_file.write_text(large_file.read_text().replace("many", "9999"))
+    error = site.run(planned)[-1].error
+    # The project was created.
+    assert (error.code, error.mutation_state) == ("source_changed", "partial")
+    assert site.sql("SELECT to_regclass('t') AS t") == [{"t": None}]
+    site.apply()
+    assert site.sql("SELECT count(*) AS n, count(DISTINCT a) AS d FROM t") == [{"n": 20_000, "d": 19_999}]
