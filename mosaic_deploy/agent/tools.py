@@ -37,9 +37,10 @@ from mosaic_deploy.errors import (
     ResultTooLarge,
 )
 from mosaic_deploy.live.api.operations import submit_ticket
-from mosaic_deploy.live.api.projects import read_existing_project, read_projects
+from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.database.read_only import run_read_only
+from mosaic_deploy.live.find_project import find_existing_project
 from mosaic_deploy.model.quantities import age_text
 from mosaic_deploy.source.manifest.read import try_read_manifest, try_read_manifest_text
 
@@ -117,7 +118,7 @@ def query(target: ToolTarget, sql: str, limit: int) -> Document:
     read_query = prepare_read_only_query(sql, "query", row_limit + 1, MAX_BYTES)
     with target.open("query", "project_only") as session:
         target_project = session.target
-        project = read_existing_project(
+        project = find_existing_project(
             session.api, id=target_project.id, name=target_project.name, hint=target_project.hint
         )
         with locating_errors(sql, read_query.text, "query"):

@@ -41,7 +41,7 @@ def local(command: F) -> F:
 
 def find_project(session: Session) -> Project:
     """The live project that the session selects. Raises ProjectNotFound if it isn't created yet, ProjectAmbiguous."""
-    from mosaic_deploy.live.api.projects import read_existing_project
+    from mosaic_deploy.live.find_project import find_existing_project
 
     target = session.target
-    return read_existing_project(session.api, id=target.id, name=target.name, hint=target.hint)
+    return find_existing_project(session.api, id=target.id, name=target.name, hint=target.hint)

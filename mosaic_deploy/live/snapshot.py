@@ -42,6 +42,8 @@ class LiveState:
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
     """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `lease`: its current holder;
     `process`: the holder's process."""
+    empty_projects: tuple[Project, ...] = ()
+    """Other projects of the same name, which are empty."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:

@@ -33,6 +33,11 @@ class State:
     visible: Mapping[str, Any]
     ledger: Mapping[str, Any]
 
+    @property
+    def is_empty(self) -> bool:
+        files = self.visible["static"] or self.visible["storage"]
+        return not (self.ledger or files or "CREATE TABLE" in self.visible["database"])
+
     def differences(self, wanted: State, *, ledger: bool = True) -> list[str]:
         """What differs from `wanted`, a line each."""
         if "projects" in self.visible:
@@ -60,17 +65,20 @@ class Reader:
             projects = self._ids(api, name)
             if not projects:
                 return NOTHING
-            if len(projects) > 1:
-                return State({"projects": projects}, {})
-            [project] = projects
-            site = {"Host": f"{project}.localhost:{self.url.rpartition(':')[2]}"}
-            visible = {
-                "database": self._dump(_database(project)),
-                "static": _static(api, self.url, project, site),
-                "storage": _storage(api, self.url, project, site),
-                "settings": api.get(f"/{project}/auth/settings").json(),
-            }
-            return State(visible, self._ledger(_database(project)))
+            states = [self._state(api, project) for project in projects]
+            # A repeated request may have created a second project. It is harmless if nothing is in it.
+            used = [state for state in states if not state.is_empty] or states[:1]
+            return used[0] if len(used) == 1 else State({"projects": projects}, {})
+
+    def _state(self, api: httpx.Client, project: str) -> State:
+        site = {"Host": f"{project}.localhost:{self.url.rpartition(':')[2]}"}
+        visible = {
+            "database": self._dump(_database(project)),
+            "static": _static(api, self.url, project, site),
+            "storage": _storage(api, self.url, project, site),
+            "settings": api.get(f"/{project}/auth/settings").json(),
+        }
+        return State(visible, self._ledger(_database(project)))
 
     def execute(self, name: str, statement: str) -> None:
         """Runs a statement as superuser in the database of the project of this name, if there is one."""

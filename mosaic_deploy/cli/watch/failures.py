@@ -74,11 +74,11 @@ def suggest_reset(session: Session, project_id: str, error: MosaicError) -> None
 
 def _find_project_id(session: Session) -> str:
     """The project's ID before there is a plan; empty if it can't be read."""
-    from mosaic_deploy.live.api.projects import read_existing_project
+    from mosaic_deploy.live.find_project import find_existing_project
 
     target = session.target
     try:
-        return read_existing_project(session.api, id=target.id, name=target.name, hint=target.hint).id
+        return find_existing_project(session.api, id=target.id, name=target.name, hint=target.hint).id
     except MosaicError:
         return ""
 

@@ -92,8 +92,8 @@ def _exclude(
     yield Noted(
         Note(
             "project_duplicated",
-            f"another deploy created a project named {mine.name!r} at the same time: {rival.id}. It is empty, and can "
-            f"be deleted. Until then the name is ambiguous: set project.id: {mine.id} in the manifest",
+            f"another deploy created a project named {mine.name!r} at the same time: {rival.id}. It is empty; "
+            "delete it in the dashboard",
             Severity.WARNING,
         )
     )

@@ -11,7 +11,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
 from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.projects import read_projects, select_project
+from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.live.ledger.history import MigrationHistory, read_history
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Change
@@ -41,10 +41,7 @@ class HistoryContext:
 def read_history_context(api: Api, manifest: Manifest, target: Target) -> HistoryContext:
     """Reads the folder and the history. A project that doesn't exist yet has an empty history. Reads only."""
     files = read_migrations(manifest.root, migrations_folder(manifest))
-    listed = read_projects(api)
-    hinted = target.hint if any(project.id == target.hint for project in listed) else None
-    name = target.name if target.id is None else None
-    project = select_project(listed, id=target.id or hinted, name=name)
+    project = find_project(api, id=target.id, name=target.name, hint=target.hint).project
     if project is None or project.status == "provisioning":
         return HistoryContext(manifest, project or Project("", target.name or ""), files, MigrationHistory())
     return HistoryContext(manifest, project, files, read_history(api, project.id))

@@ -130,6 +130,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
         *_environment_notes(desired.manifest, live.snapshot),
+        *_empty_project_notes(live),
     )
     try:
         new_plan = make_plan(complete, live.snapshot, rules, notes)
@@ -166,6 +167,17 @@ def _environment_notes(manifest: Manifest, live: Snapshot) -> Iterator[Note]:
         names = ", ".join(manifest.environments)
         message = f"no environment is chosen, so this makes a project of its own; for {names} pass --env NAME"
         yield Note("environment_not_chosen", message, Severity.WARNING)
+
+
+def _empty_project_notes(live: LiveState) -> Iterator[Note]:
+    for other in live.empty_projects:
+        yield Note(
+            "project_duplicated",
+            f"there are several projects named {live.snapshot.project.name!r}; this is about the one that is in use. "
+            f"{other.id} is empty: two first deploys at the same time, or a request that was repeated on its way, made "
+            "it. Delete it in the dashboard",
+            Severity.WARNING,
+        )
 
 
 def _with_limits(

@@ -11,6 +11,7 @@ from mosaic_deploy.diff.limits import refuse_over_quota
 from mosaic_deploy.errors import NotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
+from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.live.snapshot import LiveState, read_live, read_storage_sizes_and_usage
 from mosaic_deploy.model.snapshot import Project, Snapshot
 from mosaic_deploy.source.files.folder import BeforeHashing
@@ -27,10 +28,8 @@ _MIN_UNREAD_BYTES = 256 * 1024 * 1024
 def read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
     """Lists the projects and reads the selected one, concurrently if its ID is known."""
     if target.id is None:
-        listed = read_projects(api)
-        hinted = target.hint if any(project.id == target.hint for project in listed) else None
-        found = select_project(listed, id=hinted, name=target.name)
-        return _read_live_project(api, found, target, desired)
+        found = find_project(api, id=None, name=target.name, hint=target.hint)
+        return replace(_read_live_project(api, found.project, target, desired), empty_projects=found.empty)
     with ThreadPoolExecutor(1) as pool:
         listing = pool.submit(read_projects, api)
         try:
@@ -61,9 +60,7 @@ def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | 
     def check(files: Sequence[WalkedFile], bytes_to_hash: int) -> None:
         if bytes_to_hash < _MIN_UNREAD_BYTES:
             return
-        listed = read_projects(api)
-        selected_id = id or (hint if any(project.id == hint for project in listed) else None)
-        project = select_project(listed, id=selected_id, name=name)
+        project = find_project(api, id=id, name=name, hint=hint).project
         stored = (
             read_storage_sizes_and_usage(api, project.id)
             if project and project.status != _PROVISIONING

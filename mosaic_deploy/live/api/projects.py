@@ -50,22 +50,12 @@ def select_project(projects: list[Project], *, id: str | None, name: str | None)
     return named[0] if named else None
 
 
-def read_existing_project(api: Api, *, id: str | None, name: str | None, hint: str | None = None) -> Project:
-    """The selected project. `hint` is an ID that is used if the account has it.
-
-    Raises ProjectNotFound, also if no project has the name, and ProjectAmbiguous.
-    """
-    listed = read_projects(api)
-    if id is None and any(project.id == hint for project in listed):
-        id = hint
-    found = select_project(listed, id=id, name=name)
-    if found is None:
-        raise ProjectNotFound(
-            f"there is no project named {name!r} yet",
-            hint="`mosaic-deploy apply` creates it",
-            next_actions=[NextAction("create and deploy it", "mosaic-deploy apply")],
-        )
-    return found
+def project_not_created_error(name: str | None) -> ProjectNotFound:
+    return ProjectNotFound(
+        f"there is no project named {name!r} yet",
+        hint="`mosaic-deploy apply` creates it",
+        next_actions=[NextAction("create and deploy it", "mosaic-deploy apply")],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,5 +126,6 @@ def test_both_see_each_other(site, api_over):
     assert loser.error.mutation_state == "partial", "its project is there"
     assert [event.note.code for event in winner if isinstance(event, Noted)] == ["project_duplicated"]
     assert len(projects(site)) == 2
-    with pytest.raises(ProjectAmbiguous):
-        site.plan()
+    planned = site.plan()
+    assert (planned.plan.project.id, planned.plan.changes) == (winner[-1].project.id, ())
+    assert [note.code for note in planned.plan.notes] == ["project_duplicated"]
