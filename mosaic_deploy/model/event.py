@@ -84,6 +84,8 @@ class ChangeStarted:
 class ChangeDone:
     """The platform has confirmed the change. For objects, emitted before their row in the ledger is live.
 
+    A ChangeFailed follows for a storage file that isn't listed afterwards.
+
     `steps` has what each step did, for migrations and seeds.
     """
 

@@ -81,11 +81,12 @@ class Reader:
         return State(visible, self._ledger(_database(project)))
 
     def execute(self, name: str, statement: str) -> None:
-        """Runs a statement as superuser in the database of the project of this name, if there is one."""
+        """Runs a statement as superuser in the database of the project of this name, if there is one by now."""
         with self._api() as api:
-            projects = self._ids(api, name)
-        if len(projects) == 1:
-            with self._connect(_database(projects[0])) as connection:
+            listed = api.get("/projects").json()["projects"]
+        running = [each for each in listed if each["name"] == name and each["status"] == "running"]
+        if len(running) == 1:
+            with self._connect(_database(running[0]["project_id"])) as connection:
                 connection.execute(statement)
 
     def delete(self, name: str) -> None:

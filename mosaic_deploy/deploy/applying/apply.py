@@ -89,6 +89,7 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
             elif isinstance(event, ChangeFailed):
                 failing = failing or event.change
                 in_flight.pop(event.change.address, None)
+                done = [change for change in done if change != event.change]
             elif isinstance(event, ChangeDone):
                 done.append(event.change)
                 started = None if started == event.change else started

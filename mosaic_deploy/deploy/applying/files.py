@@ -25,7 +25,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import BytesSent, ChangeDone, Event
+from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Object, ObjectState
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
@@ -49,7 +49,7 @@ def put_storage_files(run: Run) -> Iterator[Event]:
     puts = [change for change in run.changes if isinstance(change, PutStorageFile)]
     _mark_pending(run, ledger.STORAGE, puts)
     yield from _send_all(run, ledger.STORAGE, puts, _storage_sender(run))
-    _check_stored(run, puts)
+    yield from _check_stored(run, puts)
 
 
 def put_static_files(run: Run) -> Iterator[Event]:
@@ -199,10 +199,10 @@ class _SendProgress:
             self._report(BytesSent(self._put.address, total))
 
 
-def _check_stored(run: Run, puts: Sequence[Put]) -> None:
-    """Raises TransfersFailed for files that storage doesn't list, or lists with another size than was sent.
+def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
+    """Yields ChangeFailed for files that storage doesn't list, or lists with another size than was sent.
 
-    Their rows become `pending` again, so the next run sends them again.
+    Their rows become `pending` again, so the next run sends them again. At the end raises TransfersFailed.
     """
     if not puts:
         return
@@ -212,12 +212,14 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> None:
             return
         run.api.pause(0.5)
     _mark_rows(run, ledger.STORAGE, [put for put, _ in wrong], ObjectState.PENDING, reopen=True)
-    raise TransfersFailed(
+    error = TransfersFailed(
         f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
         problems=[Problem(why, Location(put.path)) for put, why in wrong],
         hint="run the same command again; it uploads them again",
-        mutation_state="partial",
+        mutation_state="unknown",
     )
+    yield from (ChangeFailed(put, error) for put, _ in wrong)
+    raise error
 
 
 def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, str]]:

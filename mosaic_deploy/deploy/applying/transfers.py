@@ -14,6 +14,7 @@ from mosaic_deploy.errors import (
     Location,
     LockLost,
     MosaicError,
+    MutationState,
     OperationUnknown,
     Problem,
     RateLimited,
@@ -74,7 +75,7 @@ class TransferFailures:
             f"{len(self.all)} {_kind_text(self.all)} failed{not_tried}; completed {_kind_text(self.all)} are kept",
             problems=[_problem(failed) for failed in self.all],
             hint="run the same command again; it sends only what is missing",
-            mutation_state="partial",
+            mutation_state=self._mutation_state(),
         )
         error.retryable = any(failed.error.retryable for failed in self.all)
         if not error.retryable:
@@ -82,6 +83,13 @@ class TransferFailures:
         if all(isinstance(failed.error, ServerFailed | ResponseLost) for failed in self.all):
             error.__cause__ = self.all[-1].error
         return error
+
+    def _mutation_state(self) -> MutationState:
+        """What the failed files changed, all together."""
+        states = {failed.error.mutation_state for failed in self.all}
+        if "partial" in states:
+            return "partial"
+        return "unknown" if "unknown" in states else "none"
 
 
 _FATAL_ERRORS = (LockLost, Unauthorized, OperationUnknown)

@@ -159,6 +159,8 @@ def test_a_storage_file_of_the_wrong_size_is_found(site, platform):
         failed = site.run(api=api)[-1]
     assert isinstance(failed, ApplyFailed)
     assert [p.message for p in failed.error.problems] == ["storage lists 8 bytes, but 9 were sent"]
+    assert (failed.failed, "storage:one.bin" in failed.done) == ("storage:two.bin", True)
+    assert "storage:two.bin" not in failed.done
     assert [str(change.address) for change in site.plan().plan.changes] == ["storage:two.bin"]
     site.apply()
 

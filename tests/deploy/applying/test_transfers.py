@@ -145,6 +145,18 @@ def test_every_failure_is_reported_with_file_and_cause() -> None:
     problems = [(p.location.file, p.message, p.hint) for p in error.problems]
     assert problems == [(f"{n}.png", f"no {n}.png", "a way round") for n in (0, 5, 10, 15)]
     assert len(changes(events, ChangeDone)) == 16
+    assert error.mutation_state == "none"
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [(("none", "none"), "none"), (("none", "unknown"), "unknown"), (("unknown", "partial"), "partial")],
+)
+def test_what_failed_files_changed_adds_up(states, expected) -> None:
+    def send(put: Put, report: Report) -> None:
+        raise RequestRefused("no", mutation_state=states[int(put.path.removesuffix(".png"))])
+
+    assert Recorder().take(puts(2), send, 1).mutation_state == expected
 
 
 @pytest.mark.parametrize("error", [Unauthorized("old key"), LockLost("asleep"), OperationUnknown("none")])
