@@ -35,6 +35,11 @@ class Reply:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says that nothing was done; an answer of a gateway, or `internal error`, doesn't say that."""
+        return self.status in (401, 429)
+
 
 class Strike(Enum):
     """What else is hit: a process, or the clock of the database as the lock sees it."""
@@ -73,13 +78,11 @@ class Fault:
 
     @property
     def may_lose_outcome(self) -> bool:
-        """Whether the platform may have got the request although the deployer never learned its outcome."""
-        return (
-            (self.forward is not Forward.NEVER and self.answer is not Answer.PASS)
-            or self.signals_deployer
-            or self.fills_disk
-            or Strike.POSTGRES in (self.before, *self.after)
-        )
+        """Whether the deployer can't know whether a request that it sent took effect, even if it never arrived."""
+        struck = self.signals_deployer or self.fills_disk or Strike.POSTGRES in (self.before, *self.after)
+        if isinstance(self.answer, Reply):
+            return self.forward is not Forward.NEVER or not self.answer.is_refusal
+        return struck or self.answer is not Answer.PASS
 
 
 _INTERNAL = '{"success": false, "error": {"code": "internal_error", "message": "internal error"}}'

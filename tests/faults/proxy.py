@@ -49,7 +49,6 @@ class Aim:
     hold: float = 3.0
     seen: list[Request] = field(default_factory=list)
     fired: bool = False
-    reached_platform: bool = False
     late: list[Message] = field(default_factory=list)
 
 
@@ -79,7 +78,6 @@ class Proxy:
         """Sends what was kept back. Returns the statuses."""
         with self._lock:
             messages, self._aim.late = self._aim.late, []
-            self._aim.reached_platform = self._aim.reached_platform or bool(messages)
         found = [self._forward(message) for message in messages]
         return [response.status if response else 0 for response in found]
 
@@ -109,7 +107,6 @@ class Proxy:
         response = None
         if fault.forward in (Forward.NOW, Forward.TWICE):
             response = self._forward(message)
-            aim.reached_platform = response is not None
         for strike in fault.after:
             aim.strike(strike)
             time.sleep(_SIGNAL_ARRIVES)

@@ -74,14 +74,14 @@ def compile_claim(step: Step, session: SqlSession) -> str:
 
 
 def compile_completion(step: Step, session: SqlSession) -> str:
-    """SQL that records the unit as applied, after its statement took effect.
+    """SQL that records the unit as applied, after its statement took effect, also if the lease has expired meanwhile.
 
-    It raises `lease_expired`, `unit_applied`, and `index_missing` or `index_invalid` if the index that the statement
+    It raises `lease_expired` if another deploy took the lease, `unit_applied`, and `index_missing` or `index_invalid` if the index that the statement
     creates isn't there or is invalid.
     """
     name = index_name(step.unit.statements[0])
     checks = _index_check(step, name) if name else ""
-    body = f"BEGIN\n{guard_sql(step, session)}{checks}  {record_sql(step, session)};\nEND\n"
+    body = f"BEGIN\n{guard_sql(step, session, accepts_expired=True)}{checks}  {record_sql(step, session)};\nEND\n"
     return "DO " + dollar_quote(body, "mosaic_end")
 
 

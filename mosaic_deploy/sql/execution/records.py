@@ -15,19 +15,22 @@ LOCK_LEDGER_SQL = "LOCK TABLE mosaic_deploy.migrations IN SHARE UPDATE EXCLUSIVE
 """Waits for other transactions that lock it so, without a snapshot. Readers and writers of the table don't wait."""
 
 
-def guard_sql(step: Step, session: SqlSession) -> str:
+def guard_sql(step: Step, session: SqlSession, *, accepts_expired: bool = False) -> str:
     """PL/pgSQL that raises `lease_expired`, or `unit_applied` if the ledger has the step."""
     return (
-        lease_check_sql(session, raise_sql(LEASE_LOST, step))
+        lease_check_sql(session, raise_sql(LEASE_LOST, step), accepts_expired=accepts_expired)
         + f"  IF {done_condition(step)} THEN {raise_sql(UNIT_APPLIED, step)} END IF;\n"
     )
 
 
-def lease_check_sql(session: SqlSession, lost: str) -> str:
-    """PL/pgSQL that takes the advisory lock until the transaction ends, and runs `lost` if the lease isn't held."""
+def lease_check_sql(session: SqlSession, lost: str, *, accepts_expired: bool = False) -> str:
+    """PL/pgSQL that takes the advisory lock until the transaction ends, and runs `lost` if the lease isn't held.
+
+    A lease that is only expired (`accepts_expired`) was taken by nobody else, and can't be while this has the lock.
+    """
+    valid = "" if accepts_expired else "\n      AND expires_at > pg_catalog.clock_timestamp()"
     return f"""  PERFORM pg_catalog.pg_advisory_xact_lock({MIGRATION_LOCK_KEYS});
-  IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}
-      AND expires_at > pg_catalog.clock_timestamp()) THEN {lost} END IF;
+  IF NOT EXISTS (SELECT FROM mosaic_deploy.lease WHERE token = {literal(session.token)}{valid}) THEN {lost} END IF;
 """
 
 

@@ -169,10 +169,10 @@ def recorded(table, project: str) -> list[dict[str, object]]:
     return table.api.sql(project, "select steps_done from mosaic_deploy.migrations where version = 77")
 
 
-def take_lease(table, token: str) -> None:
+def take_lease(table, token: str, minutes: int = 1) -> None:
     table.sql(
         "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
-        f"values ('h', '{token}', now(), now() + interval '1 minute')"
+        f"values ('h', '{token}', now(), now() + interval '{minutes} minute')"
     )
 
 
@@ -198,6 +198,13 @@ def test_the_end_of_a_step_is_recorded_only_with_the_lease_and_its_index(table, 
         with pytest.raises(Exception, match=error):
             table.sql(query)
         assert recorded(table, project) == []
+
+
+def test_the_end_of_a_step_is_recorded_if_nobody_took_the_expired_lease(table):
+    project = table.project_id
+    take_lease(table, "mine", minutes=-1)
+    table.sql(compile_completion(step("vacuum t"), SqlSession("mine", "d")))
+    assert recorded(table, project) == [{"steps_done": 1}]
 
 
 def test_a_deploy_that_lost_its_lease_stops_waiting(table, api_over):
