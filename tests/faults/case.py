@@ -193,7 +193,7 @@ def _finish(arena: Arena, outcome: Outcome, folder: Path) -> None:
 
 
 def _answer(arena: Arena, outcome: Outcome, folder: Path, ended: Ended) -> None:
-    """Says whether a statement took effect, as a user would who looks. Being asked is right only if it was sent."""
+    """Says whether a statement took effect, as a user would who looks. Being asked is right only if it may have been sent."""
     if not (outcome.case.request.is_statement and outcome.case.fault.may_lose_outcome):
         outcome.find("asked", ended.error["message"])
     database = str(arena.reader.read(folder.parent.name).visible.get("database"))

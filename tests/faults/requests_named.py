@@ -33,8 +33,8 @@ class Request:
 
     @property
     def is_statement(self) -> bool:
-        """Whether it is a migration's own statement, sent outside a transaction."""
-        return re.match(r"SQL (create \w+|drop|vacuum|call) ", self.name) is not None
+        """Whether it is a migration's own statement, sent outside a transaction, or notes that this is sent next."""
+        return re.match(r"SQL (create \w+|drop|vacuum|call|claim) ", self.name) is not None
 
     def __str__(self) -> str:
         return f"{self.name} #{self.number}"

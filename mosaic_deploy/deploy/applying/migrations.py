@@ -189,7 +189,7 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
 def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
     return MigrationFailed(
-        f"step {step.number} of {step.units} was sent before, and it isn't known whether it took effect; "
+        f"step {step.number} of {step.units} was begun before, and it isn't known whether it took effect; "
         "it isn't sent again, because running it twice could do harm",
         location=statement_location(file, step.unit.statements[0]),
         mutation_state="unknown",
