@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,6 +53,19 @@ class NumberRange(click.ParamType[float]):
 
 def output(command: F) -> F:
     """`--output` and `--no-color`, which set up the screen before the command runs."""
+    return _output(
+        command, FORMATS, "Output format: text, one JSON document, or one per line (default: text)."
+    )
+
+
+def stream_output(command: F) -> F:
+    """As `output`, for a command that reports until it is stopped, so its output is never one document."""
+    return _output(
+        command, ("text", "ndjson"), "Output format: text, or a JSON document per line (default: text)."
+    )
+
+
+def _output(command: F, formats: Sequence[str], help: str) -> F:
     command = click.option(
         "--no-color",
         is_flag=True,
@@ -64,12 +77,12 @@ def output(command: F) -> F:
     return click.option(
         "--output",
         "-o",
-        type=click.Choice(FORMATS),
+        type=click.Choice(formats),
         default="text",
         expose_value=False,
         is_eager=True,
         callback=_set_format,
-        help="Output format: text, one JSON document, or one per line (default: text).",
+        help=help,
     )(command)
 
 

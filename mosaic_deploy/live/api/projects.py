@@ -142,7 +142,7 @@ def _find_by_id(projects: list[Project], wanted: str) -> Project:
         if project.id == wanted:
             return project
     raise ProjectNotFound(
-        f"no project {wanted!r} belongs to this API key",
-        hint="check project.id, MOSAIC_PROJECT_ID and --project, and that the key belongs to the right account; "
-        "without an ID, the project is created by its name",
+        f"there is no project {wanted!r} here",
+        hint="compare project.id, MOSAIC_PROJECT_ID and --project with `mosaic-deploy projects list`, which shows the "
+        "projects of the API key's account; without an ID, the project is created by its name",
     )

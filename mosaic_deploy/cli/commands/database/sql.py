@@ -48,6 +48,8 @@ def sql(
       mosaic-deploy sql --read-only --csv --file report.sql
     """
     text, name = _read_query(query, file)
+    if not text.strip():
+        raise click.UsageError(f"{name} is empty; pass the SQL as an argument, or a file with --file")
     refuse_psql_command(text, name)
     is_file = file not in (None, "-")
     from mosaic_deploy.cli.commands.database.query import (

@@ -23,7 +23,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 @options.lease
 @options.parallelism
 @options.poll
-@options.output
+@options.stream_output
 @click.pass_obj
 def watch(
     screen: Screen,
@@ -45,7 +45,6 @@ def watch(
       mosaic-deploy watch
       mosaic-deploy watch --env staging --yes
     """
-    refuse_json_output(screen)
     from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
     from mosaic_deploy.deploy import PlanOptions
 
@@ -64,19 +63,13 @@ def watch(
     return run_watch(screen, watch_options)
 
 
-def refuse_json_output(screen: Screen) -> None:
-    """Raises UsageError for `--output json`: the output is a stream, not one document."""
-    if screen.format == "json":
-        raise click.UsageError("--output json isn't available because the output is a stream; use ndjson")
-
-
 @click.command()
 @options.manifest
 @click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
 @allow_option.allow_without_yes
 @options.parallelism
 @options.poll
-@options.output
+@options.stream_output
 @click.pass_obj
 def dev(
     screen: Screen,
@@ -98,7 +91,6 @@ def dev(
       mosaic-deploy dev
       mosaic-deploy dev --open
     """
-    refuse_json_output(screen)
     from mosaic_deploy.cli.watch.live_reload import LiveReload
     from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
     from mosaic_deploy.deploy import PlanOptions
