@@ -47,6 +47,23 @@ def test_ctrl_c_while_the_project_starts(site, api_over):
     assert last.error.mutation_state != "none"
 
 
+def test_the_key_is_rotated_after_the_project_was_created(site, api_over):
+    small(site, "first")
+    created: list[str] = []
+
+    class Rotated(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if created:
+                return httpx.Response(401, json={"error": {"code": "unauthorized", "message": "old key"}})
+            response = super().handle_request(request)
+            created.extend(["yes"] * posts("/projects")(request))
+            return response
+
+    last = site.run(site.plan(), api=api_over(Rotated()))[-1]
+    assert isinstance(last, ApplyFailed)
+    assert (last.error.code, last.error.mutation_state) == ("unauthorized", "partial")
+
+
 def test_an_upload_that_was_replaced_before_ctrl_c(site, api_over):
     site.write("www/index.html", "one")
     site.manifest(static={"dir": "www"})
