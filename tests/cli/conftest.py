@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -75,3 +76,17 @@ def sql(run: Run, folder: Path, platform) -> Iterator[Callable[[str], list[dict[
     with Api(platform.url, ApiKey(platform.api_key)) as api:
         [project] = [each.id for each in read_projects(api) if each.name == name]
         yield functools.partial(api.sql, project)
+
+
+@pytest.fixture
+def deployed(run, folder: Path) -> Path:
+    """The folder, deployed."""
+    assert run("apply", "--local", "--yes").returncode == 0
+    return folder
+
+
+def read_json(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The document that a successful command printed."""
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found

@@ -19,8 +19,8 @@ from mosaic_deploy.sql.execution.plain import compile_plain
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
-from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
+from tests.deploy.recovery.test_crashes import free_lease
 
 
 def history(site, database: dict | None = None, **files: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mosaic_deploy.errors import TrackingTablesNewer
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION, install_sql
-from tests.deploy.applying.test_crashes import small
+from tests.deploy.recovery.test_crashes import small
 
 _COLUMNS = "select column_name as c from information_schema.columns where table_schema = 'mosaic_deploy' order by table_name, 1"
 _TO_VERSION_2 = (

@@ -6,9 +6,9 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid, MigrationFailed, MigrationInvalid
 from mosaic_deploy.model.event import ApplyDone
-from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 from tests.deploy.histories import pending
+from tests.deploy.recovery.test_crashes import free_lease
 
 
 def seeded(site, *named: str, database: dict | None = None, **files: str) -> None:

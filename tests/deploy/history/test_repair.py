@@ -8,7 +8,6 @@ from mosaic_deploy.deploy.history.repair import REPAIR, plan_repair
 from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, ProjectNotFound, RepairRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
-from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
 from tests.deploy.histories import (
     expire,
@@ -22,6 +21,7 @@ from tests.deploy.histories import (
     tables,
     write,
 )
+from tests.deploy.recovery.test_crashes import free_lease
 
 A, B = "create table a (id int);", "create table b (id int);"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, is_sql
 from tests.deploy.histories import history
+from tests.deploy.recovery.test_crashes import free_lease
 
 OLD = "create table old (id int); insert into old values (1);"
 FIXED = "create table new (id int);"

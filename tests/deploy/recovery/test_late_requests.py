@@ -13,8 +13,8 @@ from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_l
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest, acquire_lease_sql, renew_lease_sql
 from mosaic_deploy.model.event import ApplyDone, Waiting
 from mosaic_deploy.model.snapshot import Object, ObjectState
-from tests.deploy.applying.test_crashes import small
 from tests.deploy.faults import Finishing, Repeating, is_sql, send_again
+from tests.deploy.recovery.test_crashes import small
 
 _EVERYTHING = (
     "select (select json_agg(o order by kind, path) from mosaic_deploy.objects o)::text as objects, "

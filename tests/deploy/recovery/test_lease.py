@@ -12,8 +12,8 @@ from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.live.ledger.lease import LocalProcesses, WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
-from tests.deploy.applying.test_crashes import small
 from tests.deploy.faults import is_sql
+from tests.deploy.recovery.test_crashes import small
 
 
 def held(site, holder: str, seconds: float) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
-from tests.deploy.applying.test_crashes import small
 from tests.deploy.faults import is_sql
+from tests.deploy.recovery.test_crashes import small
 
 
 class Failing(httpx.HTTPTransport):

@@ -154,7 +154,7 @@ def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):
     assert first["command"] == "mosaic-deploy migrate repair --rename 2 --local -o json"
     assert columns(run("migrate", "status", "--local").stdout)[1:] == [
         ["2", "3_u.sql", "applied"],
-        ["2", "2_v.sql", "pending"],
+        ["2", "2_v.sql", "pending,"],
     ]
     assert run("migrate", "repair", "--rename", "2", "--local", "--yes").returncode == 0
     assert sql(f"{kept} '%u.sql'") == before

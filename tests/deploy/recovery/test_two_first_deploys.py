@@ -16,7 +16,7 @@ from mosaic_deploy.live.api import projects as module
 from mosaic_deploy.live.api.projects import read_projects, wait_until_running
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Noted
 from mosaic_deploy.model.snapshot import Project
-from tests.deploy.applying.test_crashes import small
+from tests.deploy.recovery.test_crashes import small
 
 
 class Pausing(httpx.BaseTransport):

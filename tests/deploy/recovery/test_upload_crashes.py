@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from mosaic_deploy.model.event import ApplyDone
-from tests.deploy.applying.test_crashes import free_lease
 from tests.deploy.faults import Dying, is_write
+from tests.deploy.recovery.test_crashes import free_lease
 
 V1 = {
     "index.html": "<link href=style.css>one",

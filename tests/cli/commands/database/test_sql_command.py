@@ -1,0 +1,124 @@
+"""`sql`, as users run it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import read_json
+
+HERE = ("--local",)
+
+
+def test_sql_prints_rows_in_every_format(run, deployed: Path) -> None:
+    run("sql", *HERE, "insert into t values (1), (2)")
+    text = run("sql", *HERE, "select id, null as nothing from t order by id")
+    assert text.stdout.splitlines() == ["id  nothing", "──  ───────", "1", "2", "(2 rows)"]
+    assert read_json(run("sql", *HERE, "-o", "json", "select id from t order by 1"))["rows"] == [
+        {"id": 1},
+        {"id": 2},
+    ]
+    rows = list(csv.reader(io.StringIO(run("sql", *HERE, "--csv", "select id, 'a,\"b' as x from t").stdout)))
+    assert rows == [["id", "x"], ["1", 'a,"b'], ["2", 'a,"b']]
+
+
+def test_sql_from_a_file_and_from_stdin(run, deployed: Path) -> None:
+    (deployed / "q.sql").write_text("select 1 as a;\nselect 2 as b;\n")
+    assert read_json(run("sql", *HERE, "-f", "q.sql", "-o", "json"))["rows"] == [{"b": 2}]
+    assert read_json(run("sql", *HERE, "-f", "-", "-o", "json", input="select 3 as c"))["rows"] == [{"c": 3}]
+    assert run("sql", *HERE).returncode == 2
+    missing = run("sql", *HERE, "-f", "no.sql")
+    assert missing.returncode == 1
+    assert "error[source_unreadable]: can't read no.sql: No such file" in missing.stderr
+
+
+def test_sql_read_only_writes_nothing_and_shows_the_location(run, deployed: Path) -> None:
+    refused = run("sql", *HERE, "--read-only", "select 1;\ndrop table t")
+    assert refused.returncode == 1
+    assert "error[sql_not_read_only]: query:2:1: only one query is allowed" in refused.stderr
+    assert read_json(run("sql", *HERE, "--read-only", "-o", "json", "table t"))["rows"] == []
+
+
+def test_sql_errors_have_the_details_of_postgresql(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "-o", "json", "select * from nothing")
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout)["error"]["sqlstate"] == "42P01"
+
+
+@pytest.mark.parametrize("mode", [(), ("--read-only",)])
+@pytest.mark.parametrize(
+    ("query", "line", "column"),
+    [
+        ("select id\nfrom nothing", 2, 6),
+        ("select 'é', odd(id) from t", 1, 13),
+        ("  select id::nokind from t", 1, 14),
+        ("select\n  1 / 0", None, None),
+    ],
+)
+def test_sql_errors_have_a_location(run, deployed: Path, mode, query: str, line, column) -> None:
+    (deployed / "q.sql").write_text(query)
+    failed = run("sql", *HERE, *mode, "-f", "q.sql")
+    error = json.loads(run("sql", *HERE, *mode, "-f", "q.sql", "-o", "json").stdout)["error"]
+    assert error["code"] == "sql_failed"
+    if line:
+        assert error["location"] == {"file": "q.sql", "line": line, "column": column}
+        assert f"error[sql_failed]: q.sql:{line}:{column}: " in failed.stderr
+        assert f"    {line} | {query.splitlines()[line - 1]}\n" in failed.stderr
+        assert f"      | {' ' * (column - 1)}^\n" in failed.stderr
+
+
+def test_sql_shows_what_postgresql_reports(run, deployed: Path) -> None:
+    query = "do $$ begin raise notice 'one'; raise warning 'two' using hint = 'do'; end $$; select 1 as a"
+    ended = run("sql", *HERE, "--csv", query)
+    assert (ended.stdout, ended.stderr) == ("a\n1\n", "NOTICE: one\nWARNING: two\n  hint: do\n")
+    notices = read_json(run("sql", *HERE, "-o", "json", query))["notices"]
+    assert [(one["severity"], one["message"], one["hint"]) for one in notices] == [
+        ("NOTICE", "one", None),
+        ("WARNING", "two", "do"),
+    ]
+
+
+def test_sql_errors_in_a_body_have_its_line(run, deployed: Path) -> None:
+    body = "do $$\nbegin\n  perform 1;\n  insert into nothing\n    values (1);\nend $$;"
+    (deployed / "q.sql").write_text(body)
+    failed = run("sql", *HERE, "-f", "q.sql")
+    assert "error[sql_failed]: q.sql:4:15: " in failed.stderr
+    assert "  in: PL/pgSQL function inline_code_block line 4 at SQL statement\n" in failed.stderr
+    error = json.loads(run("sql", *HERE, "-f", "q.sql", "-o", "json").stdout)["error"]
+    assert error["calls"] == ["PL/pgSQL function inline_code_block line 4 at SQL statement"]
+
+
+def test_sql_refuses_a_transaction_that_is_not_ended(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "begin;\ncreate table z (i int)")
+    assert failed.returncode == 1
+    assert "error[sql_invalid]: query:1:1: this transaction is never committed" in failed.stderr
+    assert read_json(run("sql", *HERE, "-o", "json", "select to_regclass('z') as z"))["rows"] == [{"z": None}]
+    assert run("sql", *HERE, "begin; create table z (i int); commit").returncode == 0
+
+
+def test_sql_says_that_session_state_does_not_last(run, deployed: Path) -> None:
+    ended = run("sql", *HERE, "set work_mem = '64MB'")
+    assert (ended.returncode, "note: this has no lasting effect" in ended.stderr) == (0, True)
+
+
+def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
+    failed = run("sql", *HERE, "select 1;\nselec 2")
+    assert "error[sql_failed]: query:2:1: " in failed.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--read-only"]])
+def test_a_query_has_no_file_location(run, deployed: Path, mode: list[str]) -> None:
+    error = json.loads(run("sql", *HERE, *mode, "selec 2", "-o", "json").stdout)["error"]
+    assert error["location"] is None
+    assert error["message"].startswith("query:1:1: ")
+
+
+def test_psql_meta_commands_are_refused(run, folder: Path) -> None:
+    refused = run("sql", "\\d t", *HERE)
+    assert refused.returncode == 1
+    assert "error[sql_invalid]: query:1:1: \\d is a psql meta-command, not SQL" in refused.stderr
+    assert "mosaic-deploy credentials --reveal" in refused.stderr
