@@ -251,6 +251,11 @@ def _follow_search_path(effect: Effect, scope: Scope) -> None:
             scope.set_search_path(names, certain=effect.certain and not one.computed)
 
 
+def _discard(effect: Effect, scope: Scope) -> None:
+    if effect.node.get("target") in ("DISCARD_TEMP", "DISCARD_ALL"):
+        scope.discard_temporary()
+
+
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateStmt": _create_table,
     "CreateForeignTableStmt": _creates_relation("base", "relation"),
@@ -271,6 +276,7 @@ _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateFunctionStmt": _create_function,
     "RuleStmt": _create_rule,
     "CreateTrigStmt": _create_trigger,
+    "DiscardStmt": _discard,
     "DropStmt": _drop,
     "RenameStmt": _rename,
     "AlterObjectSchemaStmt": _set_schema,
