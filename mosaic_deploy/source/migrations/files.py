@@ -133,7 +133,8 @@ def _error_summary(
     files: Sequence[MigrationFile], problems: Sequence[Problem], *, has_syntax_error: bool
 ) -> str:
     noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
-    count = f"1 {noun}" if len(problems) == 1 else f"{len(problems)} {noun}s"
+    wrong = len({problem.location.file for problem in problems if problem.location})
+    count = f"1 {noun}" if wrong == 1 else f"{wrong} {noun}s"
     return f"SQL syntax error in {count}" if has_syntax_error else f"{count} can't be applied as written"
 
 
