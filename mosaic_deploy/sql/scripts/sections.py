@@ -11,9 +11,15 @@ from dataclasses import dataclass
 
 from mosaic_deploy.sql.parse import line_and_column, parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
-from mosaic_deploy.sql.scripts.other_markers import looks_marked_otherwise, other_down_mark
 from mosaic_deploy.sql.scripts.scan import Span, scan
-from mosaic_deploy.sql.scripts.section_marks import NODE_PG_MIGRATE, Mark, find_marks, looks_marked
+from mosaic_deploy.sql.scripts.section_marks import (
+    NODE_PG_MIGRATE,
+    Mark,
+    find_marks,
+    looks_marked,
+    looks_marked_otherwise,
+    other_down_mark,
+)
 
 UP, DOWN = "up", "down"
 _COMMENT_LINE = re.compile(r"^[ \t]*(--[^\r\n]*)", re.MULTILINE)
