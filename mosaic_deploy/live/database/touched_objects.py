@@ -86,7 +86,9 @@ _FUNCTIONS = (
     "GROUP BY a.k, a.n, a.p"
 )
 _OTHER_OBJECTS = (
-    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
+    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, CASE a.k WHEN 'type' THEN pg_catalog.json_build_object('checks', "
+    "(SELECT pg_catalog.json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k "
+    "WHERE k.contypid = pg_catalog.to_regtype(a.n))) END FROM asked a WHERE CASE a.k "
     "WHEN 'schema' THEN pg_catalog.to_regnamespace(a.n) IS NOT NULL "
     "WHEN 'type' THEN pg_catalog.to_regtype(a.n) IS NOT NULL "
     "WHEN 'extension' THEN EXISTS (SELECT FROM pg_catalog.pg_extension "
