@@ -40,7 +40,8 @@ def foreign_key_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
             byte_location=constraint.get("location"),
         )
     for definition, _ in alter_commands(effect, "AT_AlterConstraint"):
-        if definition.get("is_enforced") and scope.existed_before(table):
+        enforces = definition.get("alterEnforceability") and definition.get("is_enforced")
+        if enforces and scope.existed_before(table):
             name = f"{table}.{quote_if_needed(str(definition.get('conname')))}"
             rows = scope.row_estimate(table)
             yield Finding(
