@@ -68,6 +68,16 @@ def read_applied_texts(
     return AppliedTexts(match_history(folder, rows, found), found, texts)
 
 
+def files_with_statements_of(
+    row: Migration, text: str, files: Sequence[MigrationFile]
+) -> tuple[Migration, ...]:
+    """Those of the files that contain a statement of the applied `text`, which would run a second time."""
+    applied = _Text(row, MigrationFile(row, row.file, text)).significant
+    return tuple(
+        file.migration for file in files if not applied.isdisjoint(_Text(file.migration, file).significant)
+    )
+
+
 def _read_texts(api: Api, project: str, versions: Sequence[str]) -> Mapping[str, str]:
     try:
         return read_applied_sources(api, project, versions)
