@@ -109,4 +109,4 @@ def test_the_rest_of_a_blocked_plan_has_nothing_that_the_error_is_about(site):
     plans = []
     with pytest.raises(MigrationDiverged, match="disagree"):
         site.plan(options=PlanOptions(on_blocked=plans.append))
-    assert [change.resource for change in plans[0].changes] == ["migration:4_c.sql"]
+    assert [change.address for change in plans[0].changes] == ["migration:4_c.sql"]
