@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mosaic_deploy.deploy.history.read import HistoryContext, match_files, migration_path, require_project
-from mosaic_deploy.deploy.planning.history_evidence import files_with_statements_of
+from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, name_without_number
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
@@ -76,10 +76,12 @@ class _Layout:
 
     def _set_parts_aside(self, edited: Match) -> None:
         """Keeps new files that statements of an edited file were moved to, so that these don't run twice."""
-        new = [self._context.by_version[file.version] for file in self._matches.new]
-        if edited.kind is MatchKind.EDITED:
-            found = files_with_statements_of(edited.row, self._texts[edited.row.version], new)
-            self.aside.update(dict.fromkeys(file.file for file in found if file.file not in self.moves))
+        row, file = edited.row, edited.file
+        if file and edited.kind is MatchKind.EDITED:
+            by_version = self._context.by_version
+            new = [by_version[one.version] for one in self._matches.new]
+            found = files_with_moved_statements(row, self._texts[row.version], by_version[file.version], new)
+            self.aside.update(dict.fromkeys(one.file for one in found if one.file not in self.moves))
 
     def _clear_number(self, row: Migration) -> None:
         """Moves the file that has the row's number out of the way, if it is another one."""

@@ -68,13 +68,14 @@ def read_applied_texts(
     return AppliedTexts(match_history(folder, rows, found), found, texts)
 
 
-def files_with_statements_of(
-    row: Migration, text: str, files: Sequence[MigrationFile]
+def files_with_moved_statements(
+    row: Migration, text: str, edited: MigrationFile, files: Sequence[MigrationFile]
 ) -> tuple[Migration, ...]:
-    """Those of the files that contain a statement of the applied `text`, which would run a second time."""
+    """Those of `files` with a statement of the applied `text` that isn't in the edited file any more."""
     applied = _Text(row, MigrationFile(row, row.file, text)).significant
+    moved = applied - _Text(edited.migration, edited).significant
     return tuple(
-        file.migration for file in files if not applied.isdisjoint(_Text(file.migration, file).significant)
+        file.migration for file in files if not moved.isdisjoint(_Text(file.migration, file).significant)
     )
 
 
