@@ -9,15 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement, Tree
+
+if TYPE_CHECKING:
+    from mosaic_deploy.sql.libpg_query import ParserError
 
 _PLPGSQL = re.compile(r"PL/pgSQL function (?P<name>.+) line (?P<line>\d+) (?:at|during) (?P<what>.+)")
 _SQL_FUNCTION = re.compile(r'SQL function "(?P<name>.+)" (?:statement (?P<number>\d+)|during \w+)')
 _DO_BLOCK = "inline_code_block"
 _DOLLAR_QUOTED = re.compile(r"\$(?P<tag>[^\W\d]?\w*)\$(?P<body>.*?)\$(?P=tag)\$", re.DOTALL)
 _QUOTED = re.compile(r"(?<![eE&])'(?P<body>(?:[^']|'')*)'")
+_NEAR = re.compile(r'^syntax error at or near "(.*)"$', re.DOTALL)
+_MAX_TRIES = 20
 _INDENT = re.compile(r"\s*")
 
 
@@ -131,19 +137,42 @@ def body_syntax_error(statement: Statement) -> tuple[str, int] | None:
     """
     if statement.kind not in ("DoStmt", "CreateFunctionStmt") or _language(statement) != "plpgsql":
         return None
+    error = _body_error(statement.text)
+    if error is None or not error.message.startswith("syntax error at"):
+        return None
+    if error.message.endswith("end of input") and (start := _body_start(statement)) is not None:
+        return error.message, start + len(next(_bodies(statement.node)))
+    return error.message, locate_error(statement.text, error.message) or _error_word(statement, error)
+
+
+def _body_error(text: str) -> ParserError | None:
     from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
     try:
-        parse_plpgsql(statement.text)
+        parse_plpgsql(text)
     except RecursionError:
         return None
     except ParserError as error:
-        if not error.message.startswith("syntax error at"):
-            return None
-        if error.message.endswith("end of input") and (start := _body_start(statement)) is not None:
-            return error.message, start + len(next(_bodies(statement.node)))
-        return error.message, locate_error(statement.text, error.message)
+        return error
     return None
+
+
+def _error_word(statement: Statement, error: ParserError) -> int:
+    """The offset of the word that is near a syntax error, or of the line that the parser was at; 0 without a body.
+
+    If the word is there several times: the parser stops at its first error, so replacing a later one changes nothing.
+    """
+    start = _line_offset(statement, error.body_line or 1, "")
+    near = _NEAR.search(error.message)
+    if start is None or near is None:
+        return start or 0
+    word, text = re.escape(near.group(1)), statement.text
+    found = [one.span() for one in re.finditer(rf"(?<!\w){word}(?!\w)", text[start:])][:_MAX_TRIES]
+    for first, end in reversed(found):
+        other = _body_error(f"{text[: start + first]} zz9 {text[start + end :]}")
+        if other is None or other.message != error.message:
+            return start + first
+    return start
 
 
 def _language(statement: Statement) -> str:

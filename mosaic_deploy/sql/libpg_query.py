@@ -20,12 +20,16 @@ _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
 
 
 class ParserError(Exception):
-    """The parser's error. `position` counts characters from 1; None if the parser gave none."""
+    """The parser's error. `position` counts characters from 1; None if the parser gave none.
 
-    def __init__(self, message: str, position: int | None) -> None:
+    `body_line`: the line of a PL/pgSQL body at or after which it is; None for other errors.
+    """
+
+    def __init__(self, message: str, position: int | None, body_line: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.body_line = body_line
 
 
 class _Error(Structure):
@@ -85,6 +89,9 @@ _MALFORMED_JSON = re.compile(r"(?:\{\}\},)+")
 """libpg_query 6 writes one brace too many for each of a trigger's variables (`tg_op` etc.), all before user code."""
 
 
+_BODY_LINE = re.compile(r" near line (\d+)$")
+
+
 def split_statements(sql: str) -> list[str]:
     """The text of each statement up to its semicolon, without building trees. Raises ParserError."""
     encoded = sql.encode()
@@ -121,7 +128,12 @@ def _load_json(tree: bytes, malformed: re.Pattern[str] | None) -> Any:
 def _raise_parser_error(result: Any) -> None:
     if result.error:
         error = result.error.contents
-        raise ParserError((error.message or b"").decode(errors="replace"), error.cursorpos or None)
+        line = _BODY_LINE.search((error.context or b"").decode(errors="replace"))
+        raise ParserError(
+            (error.message or b"").decode(errors="replace"),
+            error.cursorpos or None,
+            int(line.group(1)) if line else None,
+        )
 
 
 @cache

@@ -108,8 +108,22 @@ def test_other_lines_of_a_context_are_left_out() -> None:
         ("DO $$ BEGIN IF true THEN PERFORM 1; END $$", "syntax error at end of input", "$$"),
         ("DO $$\nBEGIN\n  SELEC 1;\nEND $$", 'syntax error at or near "SELEC"', "SELEC 1"),
         (
+            "DO $$\nDECLARE x int;\nBEGIN\n  x := 1;\n  x = = 1;\nEND $$",
+            'syntax error at or near "="',
+            "= 1;\nEND",
+        ),
+        (
+            "DO $$\nBEGIN\n  PERFORM f(1);\n  INSERT INTO a VALUES (1,);\n  RETURN;\nEND $$",
+            *('syntax error at or near ")"', ");\n  RETURN"),
+        ),
+        (
+            "DO $$\nBEGIN\n  LOOP\n    RAISE NOTICE 'x'\n  END LOOP;\nEND $$",
+            'syntax error at or near "END"',
+            "END LOOP",
+        ),
+        (
             "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN IF true THEN RETURN 1; ENDIF; END'",
-            *('syntax error at or near "ENDIF"', "CREATE"),
+            *('syntax error at or near "ENDIF"', "ENDIF"),
         ),
     ],
 )

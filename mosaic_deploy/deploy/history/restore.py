@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mosaic_deploy.deploy.history.read import HistoryContext, match_files, migration_path, require_project
+from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, name_without_number
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
@@ -22,7 +23,7 @@ def plan_restore(api: Api, context: HistoryContext, versions: Sequence[str], now
     """The changes to the folder after which it has these migrations as they were applied. Reads only.
 
     A file that has the number of one gets out of the way: an applied file back to its own number, a new one to the next
-    number, an edited one aside. Raises RepairRefused, ProjectNotFound.
+    number, an edited one aside, and with it new files that its statements were moved to. Raises RepairRefused, ProjectNotFound.
     """
     require_project(context)
     matches = match_files(api, context).matches
@@ -61,6 +62,7 @@ class _Layout:
         else:
             self._write(row, name)
             self._set_aside(file)
+            self._set_parts_aside(match)
         self._clear_number(row)
 
     def _set_aside(self, file: Migration | None) -> None:
@@ -71,6 +73,15 @@ class _Layout:
         for match in self._matches.rows:
             if match.file and match.file.file == file.file and match.row.file not in self.writes:
                 self.restore(match)
+
+    def _set_parts_aside(self, edited: Match) -> None:
+        """Keeps new files that statements of an edited file were moved to, so that these don't run twice."""
+        row, file = edited.row, edited.file
+        if file and edited.kind is MatchKind.EDITED:
+            by_version = self._context.by_version
+            new = [by_version[one.version] for one in self._matches.new]
+            found = files_with_moved_statements(row, self._texts[row.version], by_version[file.version], new)
+            self.aside.update(dict.fromkeys(one.file for one in found if one.file not in self.moves))
 
     def _clear_number(self, row: Migration) -> None:
         """Moves the file that has the row's number out of the way, if it is another one."""

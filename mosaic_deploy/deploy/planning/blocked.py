@@ -34,7 +34,10 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
         )
     rows = {row.version: row for row in live.migrations or () if row.units_done}
     new = {file.file for file in match_history(snapshot.migrations or (), tuple(rows.values())).new}
-    files = tuple(file for file in desired.migrations if file.migration.file in new)
+    wrong = {problem.location.file for problem in error.problems if problem.location}
+    files = tuple(
+        file for file in desired.migrations if file.migration.file in new and file.relative_path not in wrong
+    )
     migrations = sorted(
         (*(replace(row, units=row.units_done) for row in rows.values()), *(file.migration for file in files)),
         key=lambda migration: migration.order,

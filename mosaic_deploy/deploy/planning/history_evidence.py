@@ -68,6 +68,17 @@ def read_applied_texts(
     return AppliedTexts(match_history(folder, rows, found), found, texts)
 
 
+def files_with_moved_statements(
+    row: Migration, text: str, edited: MigrationFile, files: Sequence[MigrationFile]
+) -> tuple[Migration, ...]:
+    """Those of `files` with a statement of the applied `text` that isn't in the edited file any more."""
+    applied = _Text(row, MigrationFile(row, row.file, text)).significant
+    moved = applied - _Text(edited.migration, edited).significant
+    return tuple(
+        file.migration for file in files if not moved.isdisjoint(_Text(file.migration, file).significant)
+    )
+
+
 def _read_texts(api: Api, project: str, versions: Sequence[str]) -> Mapping[str, str]:
     try:
         return read_applied_sources(api, project, versions)

@@ -28,7 +28,11 @@ def refuse_unknown_names(api: Api, project: str, unknown: Sequence[tuple[Unknown
     if project:
         from mosaic_deploy.live.database.touched_objects import read_names
 
-        relations, functions = read_names(api, project, {one.column for one, _ in unknown if one.column})
+        live = read_names(api, project, {one.column for one, _ in unknown if one.column})
+        relations, functions = live.relations, live.functions
+        if live.has_event_triggers:
+            return
+        unknown = [each for each in unknown if each[0].written.isdisjoint(live.triggering)]
     problems = tuple(_problems(unknown, relations, functions))
     if problems:
         names = count_text(len(problems), "name")

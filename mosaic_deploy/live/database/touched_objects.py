@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
@@ -86,7 +86,9 @@ _FUNCTIONS = (
     "GROUP BY a.k, a.n, a.p"
 )
 _OTHER_OBJECTS = (
-    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, NULL::json FROM asked a WHERE CASE a.k "
+    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, CASE a.k WHEN 'type' THEN pg_catalog.json_build_object('checks', "
+    "(SELECT pg_catalog.json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k "
+    "WHERE k.contypid = pg_catalog.to_regtype(a.n))) END FROM asked a WHERE CASE a.k "
     "WHEN 'schema' THEN pg_catalog.to_regnamespace(a.n) IS NOT NULL "
     "WHEN 'type' THEN pg_catalog.to_regtype(a.n) IS NOT NULL "
     "WHEN 'extension' THEN EXISTS (SELECT FROM pg_catalog.pg_extension "
@@ -106,19 +108,43 @@ def read_facts(api: Api, project: str, references: Collection[ObjectRef]) -> Fac
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 
 
-def read_names(api: Api, project: str, functions: Collection[str]) -> tuple[list[tuple[str, str]], set[str]]:
-    """The (schema, name) of every table, view and sequence, and which of these names are functions."""
+class LiveNames(NamedTuple):
+    """`relations` are the (schema, name) of every table, view and sequence; `functions` the asked names that are functions."""
+
+    relations: list[tuple[str, str]]
+    functions: set[str]
+    triggering: set[str]
+    """Names of relations on which writes may fire a trigger whose function may create or change tables."""
+    has_event_triggers: bool
+    """Whether an event trigger may create or change tables."""
+
+
+_CHANGING = "f.prosrc ~* '\\m(create|alter|rename|execute|perform)\\M'"
+"""Whether the text of function `f` looks as if it might change tables; false for functions in C."""
+
+
+def read_names(api: Api, project: str, columns: Collection[str]) -> LiveNames:
+    """What the database has of the names, and whether triggers may add to that."""
     rows = api.sql(
         project,
         "SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)) FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind NOT IN ('i', 'I', 't') "
         "AND n.nspname NOT LIKE 'pg\\_toast%')::text AS relations, "
         "(SELECT pg_catalog.json_agg(DISTINCT f.proname) FROM pg_catalog.pg_proc f "
-        f"JOIN {recordset([{'n': name} for name in functions], 'n text')} ON r.n = f.proname::text)::text AS functions",
+        f"JOIN {recordset([{'n': name} for name in columns], 'n text')} ON r.n = f.proname::text)::text AS functions, "
+        f"(WITH t AS (SELECT t.tgrelid FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid "
+        f"WHERE NOT t.tgisinternal AND {_CHANGING}) SELECT pg_catalog.json_agg(c.relname) FROM pg_catalog.pg_class c "
+        "WHERE EXISTS (SELECT FROM t) AND (c.relkind IN ('v', 'p') OR c.relhassubclass OR c.oid IN (SELECT tgrelid FROM t) "
+        "OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.confrelid = c.oid AND k.confdeltype IN ('c', 'n', 'd'))))"
+        "::text AS triggering, "
+        "EXISTS (SELECT FROM pg_catalog.pg_event_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.evtfoid "
+        f"WHERE {_CHANGING})::text AS event_triggers",
     )
     try:
-        relations = [(str(schema), str(name)) for schema, name in json.loads(rows[0]["relations"] or "[]")]
-        return relations, set(json.loads(rows[0]["functions"] or "[]"))
+        row = rows[0]
+        relations = [(str(schema), str(name)) for schema, name in json.loads(row["relations"] or "[]")]
+        functions, triggering = (set(json.loads(row[field] or "[]")) for field in ("functions", "triggering"))
+        return LiveNames(relations, functions, triggering, row["event_triggers"] == "true")
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
 

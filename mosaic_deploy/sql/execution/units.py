@@ -69,6 +69,19 @@ class TransactionControlError(Exception):
 _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
+_RUNNING_KINDS = frozenset(
+    {
+        "SelectStmt",
+        "InsertStmt",
+        "UpdateStmt",
+        "DeleteStmt",
+        "MergeStmt",
+        "DoStmt",
+        "CreateTableAsStmt",
+        "CopyStmt",
+    }
+)
+"""Statements that may run functions and triggers."""
 _EACH_ALONE = "transaction=false"
 
 
@@ -96,6 +109,8 @@ class _Splitter:
         self.values_of_new_enums: set[str] = set()
         """Those that it adds to types it creates itself."""
         self.plain_reason = ""
+        self.routines: list[str] = []
+        """The texts of the functions and procedures that the file creates."""
 
     def split(self, statements: list[Statement]) -> list[Unit]:
         for statement in statements:
@@ -126,18 +141,36 @@ class _Splitter:
                 self._close_unit(_EACH_ALONE)
 
     def _add_to_open_unit(self, statement: Statement) -> None:
-        if not self.open_begin and any(value in statement.text for value in self.values_of_existing_enums):
+        if not self.open_begin and self._may_use(self.values_of_existing_enums, statement):
             self._close_unit("an enum value is added and then used, which needs a commit in between")
-        if any(value in statement.text for value in self.values_of_new_enums):
+        if self._may_use(self.values_of_new_enums, statement):
             # PostgreSQL allows this in the transaction that creates the type, but not in a subtransaction, which
             # the batch's error handling creates.
             self.plain_reason = "a value is added to a new enum and then used"
         self.open_statements.append(statement)
+        if statement.kind == "CreateFunctionStmt":
+            self.routines.append(statement.text)
         if statement.kind == "AlterEnumStmt" and statement.node.get("newVal"):
             values = (
                 self.values_of_new_enums if self._creates_enum(statement) else self.values_of_existing_enums
             )
             values.add(literal(str(statement.node["newVal"])))
+
+    def _may_use(self, values: set[str], statement: Statement) -> bool:
+        """Whether the statement may use one of the new values of an enum, itself or in a function of the file."""
+        text = statement.text
+        if not values:
+            return False
+        within = "|".join(re.escape(value[1:-1]) for value in values)
+        return (
+            any(value in text for value in values)
+            or re.search(rf"'[^']*[({{,\"]({within})[)}},\"]", text) is not None
+            or re.search(r"\benum_(range|last)\s*\(", text, re.IGNORECASE) is not None
+            or (
+                statement.kind in _RUNNING_KINDS
+                and any(value in routine for value in values for routine in self.routines)
+            )
+        )
 
     def _creates_enum(self, statement: Statement) -> bool:
         name = statement.node.get("typeName")

@@ -84,7 +84,7 @@ class ObjectFacts:
     """Whether row-level security is on."""
     policies: frozenset[str] = frozenset()
     checks: tuple[str, ...] = ()
-    """Its validated CHECK constraints, as `CHECK (…)`."""
+    """Its validated CHECK constraints, as `CHECK (…)`; for a domain, all its constraints."""
     empty_tables: frozenset[str] = frozenset()
     """Those of the relation itself, `shares_rows_with`, `cascades` and `dependents` that hold no row, as `schema.name`."""
     dependents: tuple[Dependent, ...] = ()

@@ -70,7 +70,15 @@ def read_copy_options(statement: Statement) -> CopyOptions | Mistake:
     )
     if unknown := sorted(given.keys() - _IGNORED):
         return _unsupported(statement, unknown[0].upper())
-    return options
+    return _columns_missing(statement, options) or options
+
+
+def _columns_missing(statement: Statement, options: CopyOptions) -> Mistake | None:
+    """A mistake if the options name columns, but the statement doesn't say which value is of which column."""
+    if options.columns or (options.force_null | options.force_not_null) <= {ALL_COLUMNS}:
+        return None
+    message = "COPY … FROM stdin with FORCE_NULL or FORCE_NOT_NULL needs the table's columns"
+    return Mistake(message, statement.offset, "write them behind the table: COPY t (a, b) FROM stdin …")
 
 
 def _unsupported(statement: Statement, what: str) -> Mistake:

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from mosaic_deploy.sql.parse import line_and_column, parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.scan import Span, scan
-from mosaic_deploy.sql.scripts.section_marks import NODE_PG_MIGRATE, Mark, find_marks, looks_marked
+from mosaic_deploy.sql.scripts.section_marks import (
+    NODE_PG_MIGRATE,
+    Mark,
+    find_marks,
+    looks_marked,
+    looks_marked_otherwise,
+    other_down_mark,
+)
 
 UP, DOWN = "up", "down"
 _COMMENT_LINE = re.compile(r"^[ \t]*(--[^\r\n]*)", re.MULTILINE)
@@ -45,10 +52,10 @@ def down_section(text: str) -> Section | None:
 
 def _marks(text: str) -> list[Mark]:
     """The file's markers in order, checked; [] if it has none."""
-    if not looks_marked(text):
-        return []
-    marks = find_marks(text, _comments(text))
+    marks = find_marks(text, _comments(text)) if looks_marked(text) else []
     if not marks:
+        if looks_marked_otherwise(text) and (mistake := other_down_mark(text, _comments(text))):
+            raise ScriptInvalid([mistake])
         return []
     _refuse_two_tools(text, marks)
     if wrong := [mark.mistake for mark in marks if mark.mistake]:

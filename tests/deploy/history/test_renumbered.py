@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.deploy.history.restore import plan_restore
 from mosaic_deploy.errors import MigrationDiverged
 from tests.deploy.histories import history, known, pending, repair, repairs, sql, states
@@ -82,3 +83,30 @@ def test_a_forgotten_migration_has_a_way_back(site):
     repair(site, applied=(("2", 1),))
     assert pending(site) == []
     assert states(site)["2"] == "applied"
+
+
+def test_an_applied_file_that_is_split_runs_nothing_twice(site):
+    table, row = "create table t (n int);\n", "insert into t values (1);\n"
+    history(site, m1_a=table + row)
+    site.apply()
+    site.write("sql/1_a.sql", table)
+    site.write("sql/2_rows.sql", row)
+    site.write("sql/3_new.sql", "create table u (n int);")
+    with pytest.raises(MigrationDiverged):
+        site.plan()
+    changes = plan_restore(site.api, known(site), ["1"], datetime.now(UTC))
+    assert changes.writes == {"1_a.sql": table + row}
+    assert changes.aside == ("1_a.sql", "2_rows.sql")
+
+
+def test_the_rest_of_a_blocked_plan_has_nothing_that_the_error_is_about(site):
+    update = "update t set n = n * 100 where true;"
+    history(site, m1_a="create table t (n int);", m2_b=update)
+    site.apply()
+    (site.root / "sql/2_b.sql").unlink()
+    site.write("sql/3_b.sql", "-- edited\n" + update.replace("true", "n > 0"))
+    site.write("sql/4_c.sql", "create table c (n int);")
+    plans = []
+    with pytest.raises(MigrationDiverged, match="disagree"):
+        site.plan(options=PlanOptions(on_blocked=plans.append))
+    assert [change.address for change in plans[0].changes] == ["migration:4_c.sql"]

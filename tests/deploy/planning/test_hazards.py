@@ -285,3 +285,20 @@ def test_a_constant_default_does_not_rewrite_the_table(site: Site) -> None:
     assert hazards(site) == []
     site.apply()
     assert site.sql(read) == before
+
+
+def test_a_domain_rewrites_the_table_only_with_a_constraint(site: Site) -> None:
+    live(
+        site,
+        "create table r (id int); insert into r values (1); create domain d as int; create domain c as int check (value > 0);",
+    )
+    read = "select pg_relation_filenode('r')::text as file"
+    before = site.sql(read)
+    site.write("sql/2_column.sql", "alter table r add column a d;")
+    assert hazards(site) == []
+    site.apply()
+    assert site.sql(read) == before
+    site.write("sql/3_column.sql", "alter table r add column b c;")
+    assert [code for code, _ in hazards(site)] == ["add_column_rewrites"]
+    site.apply()
+    assert site.sql(read) != before

@@ -16,6 +16,17 @@ create table par (d date) partition by range (d);
 create table par1 partition of par for values from ('2020-01-01') to ('2021-01-01');
 create extension pg_trgm;
 create function full_name(books) returns text language sql as 'select 1';
+create type pair as (a int, b text);
+create table pairs of pair;
+create function make_table(name text) returns int language plpgsql as $$ begin
+  execute format('create table %I (x int)', name); return 1;
+end $$;
+create function log_row() returns trigger language plpgsql as $$ begin
+  execute format('create table if not exists %I (x int)', 'day_' || new.day); alter table books add column if not exists seen int;
+  return new;
+end $$;
+create table days (day text);
+create trigger log before insert on days for each row execute function log_row();
 """
 NO_BOKS, NO_FX = "table boks doesn't exist", "table books has no column fx"
 UNKNOWN = {
@@ -40,6 +51,11 @@ UNKNOWN = {
     "insert into books (id, fx) values (1, 'a')": (24, NO_FX, "did you mean fax?"),
     "delete from books where fx is null": (25, NO_FX, "did you mean fax?"),
     "select b.fx from books b": (8, NO_FX, "did you mean fax?"),
+    "select id from books group by fx": (31, NO_FX, "did you mean fax?"),
+    "select id from books order by fx": (31, NO_FX, "did you mean fax?"),
+    "create table if not exists nix (id int references boks)": (51, NO_BOKS, "did you mean books?"),
+    "create schema sub create table boks (i int); select id from books; select fx from books": (75, NO_FX, "did you mean fax?"),
+    "insert into books (id) values (1); select * from boks": (50, NO_BOKS, "did you mean books?"),
     "create view w as select fx from books": (25, NO_FX, "did you mean fax?"),
     "alter table books drop column fx": (1, NO_FX, "did you mean fax?"),
     "alter table books alter column fx set not null": (1, NO_FX, "did you mean fax?"),
@@ -87,6 +103,33 @@ KNOWN = [
     "create table g (a int, b int generated always as (a * 2) stored); create unique index on g ((a + b)) where b > 1",
     "drop table books cascade; create table books (other int); select other from books",
     "create function body() returns int language sql begin atomic select id from books; end",
+    # Functions called like columns.
+    "create function fn(books) returns text immutable language sql as 'select 1::text'; select b.fn from books b; create index on books ((books.fn)); create policy q on books using (books.fn = '')",
+    # Names that PostgreSQL gives to expressions.
+    "select fax, count(*) from books group by fax order by count; select lower(fax) from books group by lower; select coalesce(fax, '') from books order by coalesce",
+    'select case when id > 1 then 1 end from books order by "case"; create view w as select exists (select 1) from books order by exists',
+    # What isn't read if the object is there.
+    "create table if not exists books (other int primary key, up int references books (other), x int references nix)",
+    "alter table books add column if not exists fax text references nix (id)",
+    # Relations that aren't tables, and those that come with tables.
+    "create type comp as (x int); comment on column comp.x is 'x'; create table of_comp (like comp); create type s.comp as (x int); comment on column s.comp.x is 'x'",
+    "alter type pair rename attribute a to first cascade; insert into pairs (first) values (1)",
+    "create table n (id int generated always as identity (sequence name own_ids)); select last_value from own_ids; grant select on own_ids to public",
+    "alter table books add constraint fax_once unique (fax); alter table fax_once rename to one_fax; create index on books (id); alter table books_id_idx rename to by_id",
+    "create schema sub create table books (x int) create view seen as select * from books; select fax from books; insert into sub.books (x) values (1)",
+    "set search_path = information_schema, public; select table_name from tables",
+    "begin; create temp table books (x int); discard temp; insert into books (id) values (1); commit",
+    # Tables and columns made by dynamic SQL, functions and triggers.
+    "do $$ declare n text; begin foreach n in array array['aa', 'bb'] loop execute format('create table %I (i int)', n); end loop; end $$; insert into aa values (1)",
+    "do $$ begin for i in 1..2 loop execute 'create table part_' || i || ' (x int)'; end loop; end $$; insert into part_2 values (1)",
+    "do $$ declare c text := 'zc'; begin c := c || 'd'; execute format('alter table books add column %I int', c); end $$; update books set zcd = 1 where true",
+    "do $$ declare c text; begin select 'zv' into c; execute format('create view %I as select 1 as one', c); end $$; select one from zv",
+    "select coalesce(make_table('q1'), 1); insert into q1 values (1)",
+    "do $$ declare x int; begin x := make_table('q2'); end $$; insert into q2 values (1)",
+    "create domain d as int check (make_table('q3') = value); select 1::d; insert into q3 values (1)",
+    "create function op(text, int) returns int language sql as 'select make_table($1)'; create operator === (leftarg = text, rightarg = int, function = op); select 'q4'::text === 1; insert into q4 values (1)",
+    "create table defaults (a int, b int default make_table('q5')); insert into defaults values (1); insert into q5 values (1)",
+    "insert into days values ('a'); insert into day_a values (1); insert into books (id, seen) values (99, 1)",
 ]  # fmt: skip
 
 
@@ -110,6 +153,13 @@ def test_names_that_may_exist_pass(books: Site) -> None:
     for text in KNOWN:
         books.write("sql/2_next.sql", text)
         books.plan()
+
+
+def test_what_a_new_project_has_passes(site: Site) -> None:
+    site.deploy_sql(
+        "create table t (id int); create function f(t) returns int language sql as 'select 1'; select t.f from t;"
+        "grant select on pg_proc to current_user; set search_path = information_schema; select count(*) from tables"
+    )
 
 
 def test_every_unknown_name_is_reported_at_once(site: Site) -> None:

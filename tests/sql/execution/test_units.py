@@ -134,6 +134,18 @@ ADDED = "an enum value is added and then used, which needs a commit in between"
         ("SELECT 1; ALTER TYPE e ADD VALUE 'x'; ALTER TYPE e ADD VALUE 'y'; SELECT 'y'::e; SELECT 2", [3, 2]),
         ("ALTER TYPE e ADD VALUE 'it''s'; SELECT 'it''s'::e", [1, 1]),
         ("ALTER TYPE e ADD VALUE 'x'; SELECT 'other'", [2]),
+        ("ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('(1,x)')", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; INSERT INTO t VALUES ('{a,x}')", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT 'a x b', '(xx)'", [2]),
+        ("ALTER TYPE e ADD VALUE 'x'; CREATE TABLE t AS SELECT unnest(enum_range(null::e))", [1, 1]),
+        (
+            "CREATE FUNCTION f() RETURNS e LANGUAGE sql AS $$ SELECT 'x' $$; ALTER TYPE e ADD VALUE 'x'; SELECT f()",
+            [2, 1],
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS e LANGUAGE sql AS $$ SELECT 'x' $$; ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ADD b int",
+            [3],
+        ),
         ("ALTER TYPE e ADD VALUE 'x'; SELECT xs FROM t", [2]),
         ("CREATE TYPE e AS ENUM ('a'); ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e", [3]),
         ("BEGIN; ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e; COMMIT", [2]),
@@ -143,6 +155,15 @@ def test_enum_value_is_committed_before_it_is_used(text: str, sizes: list[int]) 
     units = split_units(parse(text))
     assert [len(unit.statements) for unit in units] == sizes
     assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(sizes) - 1)
+
+
+@pytest.mark.parametrize(
+    "use", ["SELECT f()", "INSERT INTO t VALUES ('(x)')", "SELECT enum_range(null::e)", "SELECT 'x'::e"]
+)
+def test_a_value_of_a_new_enum_is_used_in_a_plain_unit(use: str) -> None:
+    text = f"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 WHERE 'x' = 'x' $$; CREATE TYPE e AS ENUM (); ALTER TYPE e ADD VALUE 'x'; {use}"
+    [unit] = split_units(parse(text))
+    assert unit.execution_mode is ExecutionMode.PLAIN
 
 
 OUTSIDE = [

@@ -145,3 +145,47 @@ def test_refused(text: str, message: str) -> None:
     with pytest.raises(ScriptInvalid) as caught:
         up_section(text)
     assert caught.value.mistakes[0].message == message
+
+
+@pytest.mark.parametrize(
+    ("up", "down"),
+    [
+        ("-- rambler up", "-- rambler down"),
+        ("-- +micrate Up", "-- +micrate Down"),
+        ("-- !Ups", "-- !Downs"),
+        ("-- up", "-- down"),
+        ("--UP", "--DOWN"),
+        ("-- @up", "-- @down"),
+        ("-- do", "-- undo"),
+        ("-- ====  UP  ====", "-- ==== DOWN ===="),
+        ("-- +++ UP +++", "-- --- DOWN ---\r"),
+        ("-- apply", "-- revert"),
+        ("-- // creates it", "-- //@UNDO"),
+        ("", "-- @DOWN"),
+    ],
+)
+def test_markers_of_other_tools_are_refused(up: str, down: str) -> None:
+    text = f"{up}\n{UP};\n  {down}\n{DOWN}"
+    for read in (up_section, down_section):
+        with pytest.raises(ScriptInvalid) as caught:
+            read(text)
+        [mistake] = caught.value.mistakes
+        assert text[mistake.offset :].startswith(down.rstrip())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- up\nSELECT 1;\n-- down",
+        "-- down\nSELECT 1",
+        "-- rollback\nSELECT 1",
+        "--rollback DROP TABLE a\nSELECT 1",
+        "-- back up\nSELECT 1;\n-- scale down\nSELECT 2",
+        "-- up to here\nSELECT 1;\n-- down from here\nSELECT 2",
+        "SELECT '\n-- up\n-- down\n'",
+        "SELECT $$\n-- up\n-- down\n$$",
+        "/*\n-- up\n-- down\n*/ SELECT 1",
+    ],
+)
+def test_remarks_about_ups_and_downs_are_no_markers(text: str) -> None:
+    assert up_section(text).text == text

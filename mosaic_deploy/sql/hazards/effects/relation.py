@@ -50,7 +50,7 @@ class Relation:
     rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
     """Those that the pending files create on it."""
     checks: dict[str, Tree] = field(default_factory=dict)
-    """Its validated CHECK constraints that the files create, by name."""
+    """Its validated CHECK constraints that the files create, by name; for a domain, one of its constraints."""
     unvalidated_checks: dict[str, dict[str, Tree]] = field(default_factory=dict)
     """Those added as NOT VALID, in the same form, by name."""
     not_null: set[str] = field(default_factory=set)

@@ -202,11 +202,8 @@ class Scope:
     ) -> None:
         """Records that the object is created; not `certain` if it may have existed already."""
         schema = _TEMPORARY_SCHEMA if temporary else name.schema or self._effective_search_path()[0]
-        key = (
-            ObjectKey(kind, "", name.name)
-            if kind in (ObjectKind.SCHEMA, ObjectKind.EXTENSION)
-            else ObjectKey(kind, schema, name.name)
-        )
+        without_schema = kind in (ObjectKind.SCHEMA, ObjectKind.EXTENSION)
+        key = ObjectKey(kind, "" if without_schema else schema, name.name)
         certain = certain or key in self._dropped
         if key in self._origins and not certain:
             return
@@ -260,8 +257,11 @@ class Scope:
         """Drops what doesn't carry over from one unit to the next; `temporary_tables` are those of the file."""
         self.search_path = ()
         self.temporary_tables = temporary_tables
-        for key in [key for key in self._created if key.schema == _TEMPORARY_SCHEMA]:
-            del self._created[key]
+        self.discard_temporary()
+
+    def discard_temporary(self) -> None:
+        """Drops the temporary objects."""
+        self._created = {key: one for key, one in self._created.items() if key.schema != _TEMPORARY_SCHEMA}
 
     def mark_applied(self) -> None:
         """From now on, treats whatever these files created as existing; known columns stay known."""

@@ -136,11 +136,19 @@ def _create_extension(effect: Effect, scope: Scope) -> None:
 
 
 def _create_type(effect: Effect, scope: Scope) -> None:
-    name = effect.node.get("typeName") or effect.node.get("domainname") or effect.node.get("defnames", [])
+    # A domain's typeName is the type that it is based on.
+    name = effect.node.get("domainname") or effect.node.get("typeName") or effect.node.get("defnames", [])
     if "typevar" in effect.node:
         scope.create(range_name(effect.node["typevar"]), ObjectKind.TYPE, certain=effect.certain)
     elif effect.kind != "DefineStmt" or effect.node.get("kind") == "OBJECT_TYPE":
         scope.create(list_name(name), ObjectKind.TYPE, certain=effect.certain)
+    for item in effect.node.get("constraints", []):
+        scope.relation(list_name(name)).checks[""] = item["Constraint"]
+
+
+def _alter_domain(effect: Effect, scope: Scope) -> None:
+    if effect.node.get("subtype") in ("C", "O"):  # ADD CONSTRAINT, SET NOT NULL
+        scope.relation(list_name(effect.node["typeName"])).checks[""] = effect.node.get("def", {})
 
 
 def _create_function(effect: Effect, scope: Scope) -> None:
@@ -251,6 +259,11 @@ def _follow_search_path(effect: Effect, scope: Scope) -> None:
             scope.set_search_path(names, certain=effect.certain and not one.computed)
 
 
+def _discard(effect: Effect, scope: Scope) -> None:
+    if effect.node.get("target") in ("DISCARD_TEMP", "DISCARD_ALL"):
+        scope.discard_temporary()
+
+
 _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateStmt": _create_table,
     "CreateForeignTableStmt": _creates_relation("base", "relation"),
@@ -266,11 +279,13 @@ _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateEnumStmt": _create_type,
     "CompositeTypeStmt": _create_type,
     "CreateDomainStmt": _create_type,
+    "AlterDomainStmt": _alter_domain,
     "CreateRangeStmt": _create_type,
     "DefineStmt": _create_type,
     "CreateFunctionStmt": _create_function,
     "RuleStmt": _create_rule,
     "CreateTrigStmt": _create_trigger,
+    "DiscardStmt": _discard,
     "DropStmt": _drop,
     "RenameStmt": _rename,
     "AlterObjectSchemaStmt": _set_schema,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, list_name, range_name
 from mosaic_deploy.sql.hazards.syntax.plpgsql import DynamicSql, block_statements
 from mosaic_deploy.sql.hazards.syntax.trees import (
     DYNAMIC_SQL,
@@ -195,11 +195,25 @@ def _nested_statements(effect: Effect) -> Iterator[tuple[str, Tree]]:
     """Statements that run as part of it."""
     trees: list[Tree] = []
     if effect.kind == "CreateSchemaStmt":
-        trees = effect.node.get("schemaElts", [])
+        schema = effect.node.get("schemaname") or effect.node.get("authrole", {}).get(
+            "rolename", UNKNOWN_NAME
+        )
+        trees = [_in_schema(tree, schema) for tree in effect.node.get("schemaElts", [])]
     elif effect.kind == "PrepareStmt" or (effect.kind == "ExplainStmt" and _analyzes(effect.node)):
         trees = [effect.node.get("query", {})]
     for tree in trees:
         yield from tree.items()
+
+
+def _in_schema(tree: Tree, schema: str) -> Tree:
+    """The statement of a CREATE SCHEMA; what it creates is in that schema."""
+    [(kind, node)] = tree.items()
+    named = {
+        field: {"schemaname": schema, **node[field]}
+        for field in ("relation", "view", "sequence")
+        if field in node
+    }
+    return {kind: {**node, **named}}
 
 
 def _analyzes(node: Tree) -> bool:

@@ -9,44 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS
 from mosaic_deploy.sql.hazards.effects.scope import ObjectKey, Scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
+from mosaic_deploy.sql.hazards.effects.unseen_changes import (
+    CREATING_KINDS,
+    added_columns,
+    created_relation,
+    may_change_anything,
+)
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, range_name
 from mosaic_deploy.sql.hazards.syntax.references import column_references, table_references
-from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, UNREADABLE_ROUTINE, Effect
-from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
-from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.tree import walk
 
-_WITHOUT_TABLES = frozenset(
-    [
-        "pgcrypto",
-        "uuid-ossp",
-        "citext",
-        "vector",
-        "pg_trgm",
-        "hstore",
-        "btree_gin",
-        "btree_gist",
-        "unaccent",
-        "intarray",
-        "ltree",
-        "fuzzystrmatch",
-        "cube",
-        "tablefunc",
-        "earthdistance",
-        "isn",
-        "lo",
-        "seg",
-        "tcn",
-        "plpgsql",
-        "dict_int",
-        "dict_xsyn",
-        "bloom",
-    ]
-)
-"""Extensions that create no tables or views, and no functions that do."""
-_UNREADABLE = frozenset({DYNAMIC_SQL, UNREADABLE_ROUTINE, "ImportForeignSchemaStmt", "LoadStmt"})
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"})
 _SESSION_SETTINGS = frozenset({"search_path", "role", "session_authorization"})
 
@@ -62,6 +39,8 @@ class UnknownName:
     """For a column: the table's columns. For a table: those that the files create."""
     search_path_is_set: bool = False
     """Whether the files change how a name without a schema is resolved."""
+    written: frozenset[str] = frozenset()
+    """Names of the tables whose rows the files write before, which may fire triggers of the live database."""
 
 
 class NameCheck:
@@ -74,39 +53,60 @@ class NameCheck:
         self._added: set[str] = set()
         """Names of all columns that the files add, which a partition or child may get too."""
         self._created: set[str] = set()
+        """Names of all relations that the files create, also of indexes, sequences and composite types."""
+        self._with_parts: set[str] = set()
+        """Names of tables that the files create or give an index, whose names begin with the table's."""
         self._path_is_set = False
         self._seen_inserts: set[str] = set()
+        self._written: set[str] = set()
 
     def unknown_names(self, statement: Statement, scope: Scope) -> Iterator[UnknownName]:
         """What the statement names and can't exist."""
         if not self._certain or self._is_seen_insert(statement):
             return
+        node = statement.node
+        if (
+            node.get("if_not_exists")
+            and statement.kind == "CreateStmt"
+            and not self._is_missing(range_name(node["relation"]), scope)
+        ):
+            return  # if the table is there, PostgreSQL looks at nothing else
         missing = set()
-        for table in table_references(statement.kind, statement.node):
+        for table in table_references(statement.kind, node):
             if table.name not in missing and self._is_missing(table.name, scope):
                 missing.add(table.name)
-                yield UnknownName(table.name, "", table.byte, tuple(sorted(self._created)), self._path_is_set)
-        for column in column_references(statement.kind, statement.node):
+                known_tables = tuple(sorted(self._created))
+                yield UnknownName(
+                    table.name,
+                    "",
+                    table.byte,
+                    known_tables,
+                    self._path_is_set,
+                    written=frozenset(self._written),
+                )
+        also = self._added | _SYSTEM_COLUMNS | added_columns(node)
+        for column in column_references(statement.kind, node):
             known = None if column.table in missing else self._columns_of(column.table, scope)
-            also = self._added | _SYSTEM_COLUMNS
-            if known is not None and column.column not in known and column.column not in also:
-                added = _added_columns(statement.node)
-                if column.column not in added:
-                    yield UnknownName(column.table, column.column, column.byte, tuple(sorted(known)))
+            # `t.f` may be a call of the function f with a row.
+            is_call = scope.routines.creates(Name(None, column.column))
+            if known is not None and not is_call and column.column not in known | also:
+                yield UnknownName(
+                    column.table,
+                    column.column,
+                    column.byte,
+                    tuple(sorted(known)),
+                    written=frozenset(self._written),
+                )
 
     def observe(self, effect: Effect, scope: Scope) -> None:
         """Records what the effect does. Call it before the scope is updated."""
-        self._certain = self._certain and not _may_do_anything(effect, scope)
+        self._certain = self._certain and not may_change_anything(effect, scope)
         if not self._certain:
             return
         self._path_is_set = self._path_is_set or _sets_path(effect)
-        if effect.kind in (
-            "CreateStmt",
-            "CreateTableAsStmt",
-            "ViewStmt",
-            "SelectStmt",
-            "CreateForeignTableStmt",
-        ):
+        self._written.update(table.name for table, _ in written_tables(effect))
+        self._record_parts(effect)
+        if effect.kind in CREATING_KINDS or effect.kind == "SelectStmt":
             self._record_created(effect, scope)
         elif effect.kind == "AlterTableStmt":
             self._record_altered(effect, scope)
@@ -121,16 +121,20 @@ class NameCheck:
         if statement.parsed is not None:
             return False
         head = statement.text[: max(0, statement.text.lower().find("values"))]
-        seen = bool(head) and head in self._seen_inserts
+        if head and head in self._seen_inserts:
+            return True
         self._seen_inserts.add(head)
-        return seen
+        self._written.add(range_name(statement.node["relation"]).name)
+        return False
 
     def _is_missing(self, name: Name, scope: Scope) -> bool:
         if name.name in self._created or not scope.is_missing(name):
             return False
-        # A sequence or index that comes with a table of these files has the table's name in front.
+        if name.schema is None and "information_schema" in scope.search_path:
+            return False
+        # A sequence or index that comes with a table has the table's name in front.
         return not name.name.endswith("_seq") and not any(
-            name.name.startswith(f"{table}_") for table in self._created
+            name.name.startswith(f"{table}_") for table in self._with_parts
         )
 
     def _columns_of(self, table: Name, scope: Scope) -> set[str] | None:
@@ -141,21 +145,32 @@ class NameCheck:
         return self._columns[key]
 
     def _record_created(self, effect: Effect, scope: Scope) -> None:
-        relation = _created_relation(effect)
+        relation = created_relation(effect)
         if not relation:
             return
         name = range_name(relation)
         self._created.add(name.name)
+        self._with_parts.add(name.name)
         schema = "pg_temp" if relation.get("relpersistence") == "t" else name.schema or scope.schema
         key = ObjectKey(ObjectKind.RELATION, schema, name.name)
         self._columns[key] = _all_columns(effect) if effect.certain and effect.kind == "CreateStmt" else None
 
+    def _record_parts(self, effect: Effect) -> None:
+        """Records the indexes and sequences that come with tables."""
+        if effect.kind in ("CreateStmt", "AlterTableStmt", "IndexStmt"):
+            self._with_parts.add(range_name(effect.node["relation"]).name)
+            for kind, fields in walk([effect.node.get("tableElts", []), effect.node.get("cmds", [])]):
+                if kind == "Constraint":
+                    self._created.add(str(fields.get("conname")))
+                elif kind == "DefElem" and fields.get("defname") == "sequence_name":
+                    self._created.add(list_name(fields["arg"]["List"]["items"]).name)
+
     def _record_altered(self, effect: Effect, scope: Scope) -> None:
-        self._added |= _added_columns(effect.node)
+        self._added |= added_columns(effect.node)
         known = self._columns_of(range_name(effect.node["relation"]), scope)
         if known is None:
             return
-        known |= _added_columns(effect.node)
+        known |= added_columns(effect.node)
         for item in effect.node.get("cmds", []):
             command = item.get("AlterTableCmd", {})
             if command.get("subtype") == "AT_DropColumn" and effect.certain:
@@ -165,7 +180,7 @@ class NameCheck:
         node = effect.node
         name, new = range_name(node["relation"]), str(node.get("newname", ""))
         known = self._columns_of(name, scope)
-        if node.get("renameType") == "OBJECT_COLUMN":
+        if node.get("renameType") in ("OBJECT_COLUMN", "OBJECT_ATTRIBUTE"):
             self._added.add(new)
             if known is not None and effect.certain:
                 known.discard(str(node.get("subname")))
@@ -177,22 +192,6 @@ class NameCheck:
         self._created.add(to.name)
 
 
-def _created_relation(effect: Effect) -> Tree:
-    node = effect.node
-    if effect.kind == "ViewStmt":
-        relation = node.get("view", {})
-    elif effect.kind == "CreateTableAsStmt":
-        relation = node["into"]["rel"]
-    elif effect.kind == "SelectStmt":
-        relation = node.get("intoClause", {}).get("rel", {})
-    elif effect.kind == "CreateForeignTableStmt":
-        relation = node.get("base", {}).get("relation", {})
-    else:
-        relation = node["relation"]
-    found: Tree = relation
-    return found
-
-
 def _all_columns(effect: Effect) -> set[str] | None:
     """The columns of CREATE TABLE; None if it may have others."""
     node = effect.node
@@ -201,43 +200,6 @@ def _all_columns(effect: Effect) -> set[str] | None:
     if others or any("TableLikeClause" in item for item in elements):
         return None
     return {str(item["ColumnDef"]["colname"]) for item in elements if "ColumnDef" in item}
-
-
-def _added_columns(node: Tree) -> set[str]:
-    commands = [item.get("AlterTableCmd", {}) for item in node.get("cmds", [])]
-    added = [
-        one.get("def", {}).get("ColumnDef", {}) for one in commands if one.get("subtype") == "AT_AddColumn"
-    ]
-    return {str(one.get("colname")) for one in added}
-
-
-def _may_do_anything(effect: Effect, scope: Scope) -> bool:
-    """Whether tables or columns may change in a way that can't be seen."""
-    if effect.kind in _UNREADABLE:
-        return True
-    if effect.kind == "CreateExtensionStmt":
-        name = Name(None, str(effect.node["extname"]))
-        return name.name not in _WITHOUT_TABLES and not scope.existed_before(name, ObjectKind.EXTENSION)
-    calls = []
-    if effect.kind == "SelectStmt":
-        values = [item.get("ResTarget", {}).get("val", {}) for item in effect.node.get("targetList", [])]
-        calls = [value["FuncCall"] for value in values if "FuncCall" in value]
-        calls += [call for item in effect.node.get("fromClause", []) for call in _table_functions(item)]
-    elif effect.kind == "CallStmt":
-        calls = [effect.node.get("funccall", {})]
-    return any(not _is_harmless(list_name(call.get("funcname", [])), scope) for call in calls)
-
-
-def _table_functions(item: Tree) -> list[Tree]:
-    functions = item.get("RangeFunction", {}).get("functions", [])
-    nodes = [one for each in functions for one in each.get("List", {}).get("items", [])]
-    return [one["FuncCall"] for one in nodes if "FuncCall" in one]
-
-
-def _is_harmless(name: Name, scope: Scope) -> bool:
-    """Whether the function is PostgreSQL's own, or its body is followed."""
-    known = name.schema == "pg_catalog" or name.name in BUILTIN_FUNCTIONS | STABLE_FUNCTIONS
-    return known or bool(scope.routines.named(name))
 
 
 def _sets_path(effect: Effect) -> bool:

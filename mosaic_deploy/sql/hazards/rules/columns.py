@@ -13,10 +13,17 @@ from mosaic_deploy.sql.hazards.effects.dropped import (
 )
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss, expression_loss
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import Name, quote_if_needed, range_name, string_values
+from mosaic_deploy.sql.hazards.syntax.names import (
+    Name,
+    list_name,
+    quote_if_needed,
+    range_name,
+    string_values,
+)
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
@@ -147,6 +154,16 @@ def _rewriting_columns(effect: Effect, scope: Scope) -> Iterator[tuple[Tree, str
                 yield definition, "as a stored generated column"
         elif called := volatile_call(default_expression(definition), scope.routines.stable):
             yield definition, f"with a default computed per row ({called}())"
+        elif _is_constrained_domain(definition["typeName"], scope):
+            yield definition, "of a domain with a constraint"
+
+
+def _is_constrained_domain(node: Tree, scope: Scope) -> bool:
+    name = list_name(node.get("names", []))
+    if "arrayBounds" in node or name.schema == "pg_catalog":
+        return False
+    found = scope.facts_of(name, ObjectKind.TYPE) or ObjectFacts()
+    return bool(scope.relation(name).checks or found.checks)
 
 
 def not_null_without_default(effect: Effect, scope: Scope) -> Iterator[Finding]:

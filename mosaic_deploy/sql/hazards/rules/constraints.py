@@ -20,9 +20,9 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
 from mosaic_deploy.sql.parse import Tree
 
 _INDEX_CONSTRAINTS = {
-    "CONSTR_UNIQUE": "unique constraint",
-    "CONSTR_PRIMARY": "primary key",
-    "CONSTR_EXCLUSION": "exclusion constraint",
+    "CONSTR_UNIQUE": "a unique constraint",
+    "CONSTR_PRIMARY": "a primary key",
+    "CONSTR_EXCLUSION": "an exclusion constraint",
 }
 
 
@@ -39,6 +39,14 @@ def foreign_key_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
             _constraint_object(table, constraint),
             byte_location=constraint.get("location"),
         )
+    for definition, _ in alter_commands(effect, "AT_AlterConstraint"):
+        enforces = definition.get("alterEnforceability") and definition.get("is_enforced")
+        if enforces and scope.existed_before(table):
+            name = f"{table}.{quote_if_needed(str(definition.get('conname')))}"
+            rows = scope.row_estimate(table)
+            yield Finding(
+                f"enforces foreign key {name}: checks every row{rows}, blocking writes to both tables", name
+            )
 
 
 def check_validates(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -107,7 +115,9 @@ def constraint_builds_index(effect: Effect, scope: Scope) -> Iterator[Finding]:
             instead = "ALTER TABLE ONLY … ADD CONSTRAINT, build a unique index on each partition CONCURRENTLY, then ATTACH PARTITION"
         elif constraint["contype"] == "CONSTR_EXCLUSION" or constraint.get("without_overlaps"):
             instead = "it can't be built CONCURRENTLY: add it while the table is small or nothing uses it"
-        what = f"adds a {kind} to {table}{scope.row_estimate(table)}: builds its index, blocking reads and writes"
+        what = (
+            f"adds {kind} to {table}{scope.row_estimate(table)}: builds its index, blocking reads and writes"
+        )
         yield Finding(
             what,
             _constraint_object(table, constraint),

@@ -74,12 +74,19 @@ class ColumnReference(NamedTuple):
 
 
 def table_references(kind: str, node: Tree) -> Iterator[TableReference]:
-    """The tables and views that must exist for the statement."""
+    """The tables and views that must exist for the statement, without those of PostgreSQL."""
+    for one in _named_tables(kind, node):
+        schema, name = one.name
+        if schema not in _SYSTEM_SCHEMAS and not (schema is None and name.startswith("pg_")):
+            yield one
+
+
+def _named_tables(kind: str, node: Tree) -> Iterator[TableReference]:
     if kind in _WALKED:
         yield from _walked(node, _CREATED.get(kind, ""))
     elif kind == "AlterTableStmt":
         if node.get("objtype") in _TABLES and not node.get("missing_ok"):
-            yield from _walked(node, "")
+            yield from _walked({**node, "cmds": _needed_commands(node)}, "")
     elif kind in ("RenameStmt", "AlterObjectSchemaStmt"):
         renamed = node.get("renameType") or node.get("objectType")
         of = node.get("relationType") if renamed == "OBJECT_COLUMN" else renamed
@@ -110,10 +117,7 @@ def _walked(node: Tree, created: str) -> Iterator[TableReference]:
             own.add(str(fields.get("ctename")))
         elif "relname" in fields:
             found.append(_reference(fields))
-    for one in found:
-        schema, name = one.name
-        if schema not in _SYSTEM_SCHEMAS and not (schema is None and (name in own or name.startswith("pg_"))):
-            yield one
+    yield from (one for one in found if one.name.schema is not None or one.name.name not in own)
 
 
 def _reference(fields: Tree) -> TableReference:
@@ -183,17 +187,33 @@ def _query_columns(query: Tree, outer: Tree) -> Iterator[ColumnReference]:
     table = tables[0]["RangeVar"]
     if table.get("alias", {}).get("colnames"):
         return
-    named = {item.get("ResTarget", {}).get("name") for item in select.get("targetList", [])}
-    parts = [select.get(field) for field in ("targetList", "whereClause", "groupClause", "sortClause")]
+    targets = [item.get("ResTarget", {}) for item in select.get("targetList", [])]
+    named = {target.get("name") for target in targets}
+    fields = ["targetList", "whereClause"]
+    if all("name" in target or "ColumnRef" in target.get("val", {}) for target in targets):
+        # Otherwise they may use the name that PostgreSQL gives to an expression: `ORDER BY count`.
+        fields += ["groupClause", "sortClause"]
+    parts = [select.get(field) for field in fields]
     for one in _expression_columns(range_name(table), _alias(table), parts):
         if one.column not in named:
             yield one
 
 
+def _needed_commands(node: Tree) -> list[Tree]:
+    """The commands of ALTER TABLE without ADD COLUMN IF NOT EXISTS, of which nothing is read if the column is there."""
+    commands = [item for item in node.get("cmds", []) if "AlterTableCmd" in item]
+    return [
+        item
+        for item in commands
+        if not (
+            item["AlterTableCmd"].get("missing_ok") and item["AlterTableCmd"].get("subtype") == "AT_AddColumn"
+        )
+    ]
+
+
 def _altered_columns(node: Tree) -> Iterator[ColumnReference]:
     table = range_name(node["relation"])
-    commands = [item.get("AlterTableCmd", {}) for item in node.get("cmds", [])]
-    for command in commands:
+    for command in (item["AlterTableCmd"] for item in _needed_commands(node)):
         definition = command.get("def", {}).get("Constraint", {})
         if command.get("subtype") in _COLUMN_COMMANDS and not command.get("missing_ok") and "name" in command:
             yield ColumnReference(table, str(command["name"]))
