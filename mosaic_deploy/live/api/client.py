@@ -194,8 +194,11 @@ class Api:
         self._sleep(seconds)
 
     def fetch(self, url: str, method: str = "GET", **sent: Unpack[Sent]) -> httpx.Response:
-        """Requests a page of the project's site like a visitor: without the key, without following redirects."""
-        return self._transport.request(method, url, timeout=self._timeout, **sent)
+        """Requests a page of the project's site like a visitor: without the key, without following redirects.
+
+        The whole page must arrive within the timeout.
+        """
+        return self._transport.request(method, url, timeout=self._timeout, bounded=True, **sent)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of the content at `url`, fetched like `fetch`, with retries."""

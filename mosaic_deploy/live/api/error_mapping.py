@@ -1,8 +1,9 @@
-"""Maps HTTP statuses and error bodies to errors.ApiError."""
+"""Maps HTTP statuses, error bodies and httpx's errors to errors.ApiError."""
 
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
+from mosaic_deploy.live.api.certificates import certificate_error
+from mosaic_deploy.live.api.proxy import Proxy
 from mosaic_deploy.model.quantities import duration_text
 from mosaic_deploy.sql.execution.failure import MARKER
 
@@ -74,7 +77,7 @@ def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) 
         return None
     try:
         return response.json(object_hook=object_hook)
-    except ValueError:
+    except (ValueError, RecursionError):
         if response.status_code >= 400:
             return response.text
     raise errors.ResponseInvalid(
@@ -229,3 +232,62 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
 
 def _text(value: object) -> str | None:
     return str(value) if value else None
+
+
+_RESPONSE_LOST_ERRORS = (
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.CloseError,
+    httpx.ReadTimeout,
+    httpx.WriteTimeout,
+    httpx.RemoteProtocolError,
+    httpx.DecodingError,
+)
+_UNREACHABLE_ERRORS = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
+
+
+def translate_error(
+    error: httpx.HTTPError, method: str, url: str, proxy: Proxy | None = None
+) -> errors.ApiError:
+    host = httpx.URL(url).netloc.decode()
+    if distrusted := certificate_error(error, httpx.URL(url).host):
+        return distrusted
+    if isinstance(error, _UNREACHABLE_ERRORS):
+        return _proxy_failed(error, host, proxy) if proxy else _host_failed(error, url)
+    if isinstance(error, _RESPONSE_LOST_ERRORS):
+        return errors.ResponseLost(
+            f"no complete response from {host} to {method}: {error or type(error).__name__}",
+            mutation_state="unknown",
+        )
+    return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
+
+
+def _host_failed(error: httpx.HTTPError, url: str) -> errors.Unreachable:
+    target = httpx.URL(url)
+    message = f"can't connect to {target.netloc.decode()}: {_connect_reason(error)}"
+    if _is_unknown_host(error):
+        message = f"can't find the host {target.host}"
+    return errors.Unreachable(message, hint="check the network and MOSAIC_API_URL")
+
+
+def _proxy_failed(error: httpx.HTTPError, host: str, proxy: Proxy) -> errors.Unreachable:
+    message = f"can't connect to the proxy {proxy}: {_connect_reason(error)}"
+    if isinstance(error, httpx.ProxyError):
+        message = f"the proxy {proxy} didn't connect to {host}: {error}"
+    elif _is_unknown_host(error):
+        message = f"can't find the host of the proxy {proxy}"
+    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
+    return errors.Unreachable(message, hint=hint)
+
+
+def _connect_reason(error: httpx.HTTPError) -> str:
+    timed_out = isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
+    return "timed out" if timed_out else str(error) or type(error).__name__
+
+
+def _is_unknown_host(error: BaseException) -> bool:
+    """Whether a failed name lookup caused the error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, socket.gaierror):
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, httpx.ConnectError) and cause is not None
