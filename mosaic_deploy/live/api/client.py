@@ -250,6 +250,10 @@ class Api:
             try:
                 response = self._send_rate_limited(operation, url, body)
                 payload = parse_body(response, object_hook)
+                if operation.is_sql and not is_failure(response, payload):
+                    responses.parse_rows(
+                        payload
+                    )  # an answer in another format is as lost as one without JSON
             except (errors.Unreachable, errors.ResponseLost, errors.ResponseInvalid) as error:
                 pause = attempts.pause_after_error(error)
                 if pause is None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import (
+    MosaicError,
+    MutationState,
     NextAction,
     ProjectAmbiguous,
     ProjectExists,
@@ -88,20 +90,26 @@ def create_project(api: Api, name: str) -> Creation:
         raise _project_exists_error(name, existing)
     before = {project.id for project in known}
 
-    def find_new() -> list[Project]:
-        new = (p for p in read_projects(api) if p.name == name and p.id not in before)
+    def find_new(mutation_state: MutationState) -> list[Project]:
+        try:
+            listed = read_projects(api)
+        except MosaicError as error:
+            error.mutation_state = mutation_state
+            raise
+        new = (p for p in listed if p.name == name and p.id not in before)
         return sorted(new, key=lambda project: project.id)
 
     try:
         mine = responses.parse_project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
     except (ResponseLost, ServerFailed, ResponseInvalid) as error:
-        found = find_new()
+        error.mutation_state = "unknown"
+        found = find_new("unknown")
         if not found:
             error.hint = "run the same command again; no project of this name is listed, and it checks first"
             raise
         mine = found[0]  # possibly another's: then the lease decides
     else:
-        found = find_new()
+        found = find_new("partial")
     rivals = tuple(project for project in found if project.id != mine.id)
     if rivals and rivals[0].id < mine.id:
         raise duplicate_project_error(mine, rivals[0].id)

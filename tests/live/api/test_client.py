@@ -759,7 +759,7 @@ def test_gateway_errors_have_unknown_effect(status: int, said: object, state: st
 
 def test_text_that_is_not_unicode_is_not_sent() -> None:
     platform = Platform(answer())
-    with pytest.raises(errors.RequestRefused, match="POST wasn't sent: .*udcff") as caught:
+    with pytest.raises(errors.RequestRefused, match=r"POST wasn't sent: .*udcff") as caught:
         platform.api.sql("p", "select '\udcff'")
     assert (platform.requests, caught.value.mutation_state) == ([], "none")
 
