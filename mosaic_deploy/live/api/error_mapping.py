@@ -157,12 +157,19 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     return _with_wait(error, responses.retry_after(response.headers))
 
 
+_YEAR = 366 * 86400.0
+
+
 def _with_wait(error: errors.ApiError, seconds: float) -> errors.ApiError:
     """`error`, saying how long the platform asks to wait."""
     if seconds and isinstance(error, errors.RateLimited | errors.ServerFailed):
+        error.retry_after = seconds
+        if seconds > _YEAR:
+            error.message = f"{error.message}; the platform asks to wait more than a year"
+            error.hint = "ask those who run the platform"
+            return error
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         wait = duration_text(round(seconds))
-        error.retry_after = seconds
         error.message = f"{error.message}; the platform asks to wait {wait}, until {until:%Y-%m-%d %H:%M} UTC"
         error.hint = f"wait until then, {_RERUN_HINT}"
     return error

@@ -91,6 +91,17 @@ def test_a_short_wait_is_waited_for() -> None:
     assert platform.waits[0] == 2.0
 
 
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("absurd", ["99999999999", "9" * 30, "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_wait_is_an_error_without_a_date(kind: str, status: int, absurd: str) -> None:
+    platform = Platform(answer(status, **{"Retry-After": absurd}))
+    error = platform.upload(kind)
+    assert isinstance(error, RateLimited | ServerFailed)
+    assert "the platform asks to wait more than a year" in error.message
+    assert platform.waits == []
+
+
 def test_maintenance_with_a_long_wait_says_so() -> None:
     error = Platform(answer(503, '{"error": "maintenance"}', **{"Retry-After": "7200"})).upload("static")
     assert isinstance(error, ServerFailed)
