@@ -22,6 +22,7 @@ from mosaic_deploy.live.api.error_mapping import (
     is_failure,
     is_platform_error,
     parse_body,
+    without_key,
 )
 from mosaic_deploy.live.api.rate_limit import RateLimiter
 from mosaic_deploy.live.api.retries import (
@@ -179,7 +180,7 @@ class Api:
             if is_rate_limited(response):
                 # Also for 503: a file that has to wait hasn't failed.
                 raise as_rate_limited(refused)
-            raise refused
+            raise without_key(refused)
 
     def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""

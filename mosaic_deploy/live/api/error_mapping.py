@@ -1,9 +1,8 @@
-"""Maps HTTP statuses, error bodies and httpx's errors to errors.ApiError."""
+"""Maps HTTP statuses and error bodies to errors.ApiError."""
 
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +11,6 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
-from mosaic_deploy.live.api.certificates import certificate_error
-from mosaic_deploy.live.api.proxy import Proxy
 from mosaic_deploy.model.quantities import duration_text
 from mosaic_deploy.sql.execution.failure import MARKER
 
@@ -188,6 +185,19 @@ def as_rate_limited(error: errors.ApiError) -> errors.RateLimited:
     return limited
 
 
+def without_key(error: errors.ApiError) -> errors.ApiError:
+    """The error of a request that doesn't carry the key: its 401 says nothing about it."""
+    if not isinstance(error, errors.Unauthorized):
+        return error
+    message = f"{error.operation}: {error.message.removeprefix(_KEY_REJECTED)} (HTTP {error.status})"
+    return errors.Forbidden(
+        message, status=error.status, request_id=error.request_id, operation=error.operation
+    )
+
+
+_KEY_REJECTED = "the API key was rejected: "
+
+
 def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.ApiError:
     status = common["status"] or 0
     if status == 401:
@@ -195,7 +205,7 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
             **common,
             "hint": _KEY_REPLACED_HINT if _EXPLAINS_KEY.search(message) else _KEY_ROTATED_HINT,
         }
-        return errors.Unauthorized(f"the API key was rejected: {message}", **rotated)
+        return errors.Unauthorized(f"{_KEY_REJECTED}{message}", **rotated)
     if status == 404 and not common.get("hint"):
         common = {**common, "hint": "check that MOSAIC_API_URL is the API's URL without a path"}
     by_status: dict[int, type[errors.ApiError]] = {
@@ -239,62 +249,3 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
 
 def _text(value: object) -> str | None:
     return str(value) if value else None
-
-
-_RESPONSE_LOST_ERRORS = (
-    httpx.ReadError,
-    httpx.WriteError,
-    httpx.CloseError,
-    httpx.ReadTimeout,
-    httpx.WriteTimeout,
-    httpx.RemoteProtocolError,
-    httpx.DecodingError,
-)
-_UNREACHABLE_ERRORS = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
-
-
-def translate_error(
-    error: httpx.HTTPError, method: str, url: str, proxy: Proxy | None = None
-) -> errors.ApiError:
-    host = httpx.URL(url).netloc.decode()
-    if distrusted := certificate_error(error, httpx.URL(url).host):
-        return distrusted
-    if isinstance(error, _UNREACHABLE_ERRORS):
-        return _proxy_failed(error, host, proxy) if proxy else _host_failed(error, url)
-    if isinstance(error, _RESPONSE_LOST_ERRORS):
-        return errors.ResponseLost(
-            f"no complete response from {host} to {method}: {error or type(error).__name__}",
-            mutation_state="unknown",
-        )
-    return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
-
-
-def _host_failed(error: httpx.HTTPError, url: str) -> errors.Unreachable:
-    target = httpx.URL(url)
-    message = f"can't connect to {target.netloc.decode()}: {_connect_reason(error)}"
-    if _is_unknown_host(error):
-        message = f"can't find the host {target.host}"
-    return errors.Unreachable(message, hint="check the network and MOSAIC_API_URL")
-
-
-def _proxy_failed(error: httpx.HTTPError, host: str, proxy: Proxy) -> errors.Unreachable:
-    message = f"can't connect to the proxy {proxy}: {_connect_reason(error)}"
-    if isinstance(error, httpx.ProxyError):
-        message = f"the proxy {proxy} didn't connect to {host}: {error}"
-    elif _is_unknown_host(error):
-        message = f"can't find the host of the proxy {proxy}"
-    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
-    return errors.Unreachable(message, hint=hint)
-
-
-def _connect_reason(error: httpx.HTTPError) -> str:
-    timed_out = isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
-    return "timed out" if timed_out else str(error) or type(error).__name__
-
-
-def _is_unknown_host(error: BaseException) -> bool:
-    """Whether a failed name lookup caused the error."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, socket.gaierror):
-        cause = cause.__cause__ or cause.__context__
-    return isinstance(error, httpx.ConnectError) and cause is not None

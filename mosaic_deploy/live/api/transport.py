@@ -17,7 +17,7 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api.certificates import trusted_certificates, without_certificates
-from mosaic_deploy.live.api.error_mapping import translate_error
+from mosaic_deploy.live.api.connection_errors import translate_error
 from mosaic_deploy.live.api.proxy import Proxy, find_proxy
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.version import __version__

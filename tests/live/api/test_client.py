@@ -16,7 +16,7 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import discovery, endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.error_mapping import translate_error
+from mosaic_deploy.live.api.connection_errors import translate_error
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER
 from mosaic_deploy.live.api.transport import is_loopback, loopback_target
 

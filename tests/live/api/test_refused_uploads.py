@@ -16,6 +16,7 @@ from mosaic_deploy.errors import (
     Forbidden,
     RateLimited,
     RequestBlocked,
+    RequestRefused,
     ServerFailed,
     TransfersFailed,
 )
@@ -125,10 +126,21 @@ def test_a_firewall_is_not_tried_again(kind: str, status: int) -> None:
     assert len([each for each in platform.requests if each.startswith("PUT") or "files" in each]) == 1
 
 
-def test_an_expired_address_of_an_upload_is_renewed_once() -> None:
-    platform = Platform(answer(403, "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"))
-    assert isinstance(platform.upload("storage"), Forbidden)
+@pytest.mark.parametrize("status", [400, 401, 403, 410])
+def test_an_expired_address_of_an_upload_is_renewed_once(status: int) -> None:
+    platform = Platform(answer(status, "<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>"))
+    error = platform.upload("storage")
     assert platform.requests.count("PUT /a") == 2
+    assert isinstance(error, Forbidden | RequestRefused)
+    assert "key was rejected" not in error.message, "the upload carries no key"
+    assert f"(HTTP {status})" in error.message
+
+
+@pytest.mark.parametrize("status", [404, 411, 413])
+def test_an_upload_that_is_refused_for_good_is_sent_once(status: int) -> None:
+    platform = Platform(answer(status, "<Error/>"))
+    platform.upload("storage")
+    assert platform.requests.count("PUT /a") == 1
 
 
 def test_a_gateway_page_is_named_by_its_title() -> None:
