@@ -71,6 +71,20 @@ def test_verify_finds_edits_of_the_same_size(deployed):
     assert reasons(verifying.plan(deployed)) == {}
 
 
+def test_verify_finds_edits_of_files_that_were_left_live_and_came_back(deployed):
+    (deployed.root / "www/a file, ünï.css").unlink()
+    (deployed.root / "pics/one.bin").unlink()
+    deployed.write("pics/two.bin", b"two")
+    deployed.apply()
+    put(deployed, "a file, ünï.css", "/* PARTS */")
+    put_stored(deployed, "one.bin", b"\0ONE")
+    deployed.write("www/a file, ünï.css", "/* parts */")
+    deployed.write("pics/one.bin", b"\0one")
+    found = reasons(Verifying().plan(deployed))
+    assert sorted(found) == ["static:a file, ünï.css", "storage:one.bin"]
+    assert set(found.values()) == {"drifted: live content differs from what was deployed"}
+
+
 def test_verify_does_not_download_unchanged_files(deployed):
     first, second = Verifying(), Verifying()
     assert reasons(first.plan(deployed)) == {}
