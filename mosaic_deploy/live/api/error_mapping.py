@@ -58,7 +58,9 @@ _BLOCKED_HINT = (
     "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
 )
-_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
+_GAVE_UP = frozenset({408, 425, 499})
+"""Statuses below 500 of a gateway that gave up on a request, which may have taken effect."""
+_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 413, 429, 502, 503, 504}) | _GAVE_UP
 
 
 ObjectHook = Callable[[dict[str, Any]], object]
@@ -101,7 +103,8 @@ def is_server_failure(response: httpx.Response, payload: object, *, sql: bool = 
     if not is_failure(response, payload) or (sql and is_sql_error(response)):
         return False
     facts = responses.parse_error_facts(payload)
-    return response.status_code >= 500 or _reports_server_failure(response.status_code, facts)
+    status = response.status_code
+    return status >= 500 or status in _GAVE_UP or _reports_server_failure(status, facts)
 
 
 def _reports_server_failure(status: int, facts: Mapping[str, Any]) -> bool:

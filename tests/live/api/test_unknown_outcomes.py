@@ -45,6 +45,9 @@ SERVER_FAILED = {
     "starting": failed(422, {"sqlstate": "57P03", "message": "the database system is starting up"}),
     "connection": failed(500, {"sqlstate": "08006", "message": "server closed the connection"}),
     "html": httpx.Response(500, text="<html>Internal Server Error</html>"),
+    "request timeout": httpx.Response(408, text="<html>Request Timeout</html>"),
+    "too early": failed(425, "too early"),
+    "closed by a gateway": httpx.Response(499, text=""),
 }
 REFUSED = {
     "sqlstate": failed(500, {"code": "internal_error", "sqlstate": "23505", "message": "duplicate key"}),
