@@ -18,8 +18,8 @@ def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
     if manifest.static is None:
         return
     pages = frozenset(desired.static or ())
-    empty = "" if any(page.endswith(".html") for page in pages) else f"{manifest.static.dir} has no pages. "
-    hint = f"{empty}Add the page to {manifest.static.dir}, or correct the path"
+    empty = "" if any(page.endswith(".html") for page in pages) else f"{manifest.static.dir} has no pages; "
+    hint = f"{empty}add the page to {manifest.static.dir}, or correct the path"
     problems = [
         Problem(
             f"no page answers {path}",
