@@ -94,10 +94,10 @@ def _refuse_unsafe_url(url: str) -> None:
         host = parts.hostname or ""
         # They raise ValueError for an invalid port or international name.
         _ = parts.port, httpx.URL(url).host
-        if not host or not host.isprintable() or " " in host:
-            raise ValueError("it has no valid host")
     except (ValueError, httpx.InvalidURL) as error:
         raise ApiUrlInvalid(f"MOSAIC_API_URL isn't a URL: {error}", hint=hint) from None
+    if not host or not host.isprintable() or " " in host:
+        raise ApiUrlInvalid("MOSAIC_API_URL isn't a URL: it has no valid host", hint=hint)
     if "@" in parts.netloc:
         # Not shown: the part before the @ may be a password.
         raise ApiUrlInvalid(

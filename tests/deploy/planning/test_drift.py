@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.errors import TrackingTablesOlder
+from mosaic_deploy.errors import SqlFailed, TrackingTablesOlder
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.model.event import ApplyDone
@@ -221,4 +221,12 @@ def test_tracking_tables_of_an_older_layout_are_named(deployed) -> None:
     deployed.api.sql(project, "ALTER TABLE mosaic_deploy.migrations RENAME COLUMN steps_done TO units_done")
     deployed.api.sql(project, "UPDATE mosaic_deploy.ledger SET version = 1")
     with pytest.raises(TrackingTablesOlder, match="format 1; this mosaic-deploy needs format 2 or newer"):
+        deployed.plan()
+
+
+def test_damaged_tracking_tables_are_postgresqls_error(deployed) -> None:
+    project = deployed.project_id
+    deployed.api.sql(project, "DELETE FROM mosaic_deploy.ledger")
+    deployed.api.sql(project, "DROP TABLE mosaic_deploy.objects")
+    with pytest.raises(SqlFailed, match=r'relation "mosaic_deploy.objects" does not exist'):
         deployed.plan()
