@@ -252,9 +252,8 @@ class Api:
                 response = self._send_rate_limited(operation, url, body)
                 payload = parse_body(response, object_hook)
                 if operation.is_sql and not is_failure(response, payload):
-                    responses.parse_rows(
-                        payload
-                    )  # an answer in another format is as lost as one without JSON
+                    # An answer in another format is as lost as one without JSON.
+                    responses.parse_rows(payload)
             except (errors.Unreachable, errors.ResponseLost, errors.ResponseInvalid) as error:
                 pause = attempts.pause_after_error(error)
                 if pause is None:

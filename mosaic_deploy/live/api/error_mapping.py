@@ -14,6 +14,8 @@ from mosaic_deploy.live.api import responses
 from mosaic_deploy.model.quantities import duration_text
 from mosaic_deploy.sql.execution.failure import MARKER
 
+_YEAR = 366 * 86400.0
+_KEY_REJECTED = "the API key was rejected: "
 _RERUN_HINT = "then run the same command again; completed changes are kept"
 _KEY_ROTATED_HINT = (
     "API keys rotate every 30 days; copy the current one from the dashboard, run `mosaic-deploy login` or set MOSAIC_API_KEY, "
@@ -157,9 +159,6 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     return _with_wait(error, responses.retry_after(response.headers))
 
 
-_YEAR = 366 * 86400.0
-
-
 def _with_wait(error: errors.ApiError, seconds: float) -> errors.ApiError:
     """`error`, saying how long the platform asks to wait."""
     if seconds and isinstance(error, errors.RateLimited | errors.ServerFailed):
@@ -196,9 +195,6 @@ def without_key(error: errors.ApiError) -> errors.ApiError:
     return errors.Forbidden(
         message, status=error.status, request_id=error.request_id, operation=error.operation
     )
-
-
-_KEY_REJECTED = "the API key was rejected: "
 
 
 def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.ApiError:
