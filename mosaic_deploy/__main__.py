@@ -12,7 +12,7 @@ _BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    from mosaic_deploy.cli.terminal import streams
+    from mosaic_deploy.cli.terminal import interrupts, streams
 
     streams.prepare()
     if sys.argv[1:] in (["--version"], ["version"]):
@@ -25,8 +25,10 @@ def main() -> None:
             sys.exit(1)
         return
     gc.set_threshold(_BETWEEN_COLLECTIONS)
-    # CI systems stop jobs with SIGTERM. Like Ctrl-C, it ends in an error that says so.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # CI systems stop jobs with SIGTERM, and a closed terminal sends SIGHUP. Like Ctrl-C, they end in an error that says so.
+    for number in interrupts.ending_signals():
+        if number != signal.SIGINT:  # Python handles it, unless it is ignored
+            signal.signal(number, signal.default_int_handler)
     from mosaic_deploy.cli.main import run
 
     sys.exit(run(sys.argv[1:]))

@@ -23,6 +23,8 @@ Progress = Callable[[int, int, int], None]
 """Is called with files done, files in total, and bytes fetched."""
 _MAX_REDIRECTS = 3
 _GONE_STATUSES = frozenset({404, 410})
+_COMPARED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
+"""KEPT: a file that was left live, and is in the folder again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _jobs(
 ) -> Iterable[_Job]:
     """The files to fetch: a static file at its path below the site's URL, a storage file at its listed URL."""
     for path, item in (live or {}).items():
-        if item.state is not ObjectState.LIVE or path not in (desired or {}):
+        if item.state not in _COMPARED_STATES or path not in (desired or {}):
             continue
         if url := file_url(kind, path, base, listed):
             yield _Job(kind, item, url)

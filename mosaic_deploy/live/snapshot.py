@@ -174,6 +174,7 @@ def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledg
     """
     rows = api.sql(project, ledger.probe_query())
     if error and rows and rows[0].get("ledger"):
-        ledger.check_ledger_version(int(str(api.sql(project, ledger.version_query())[0]["version"])))
+        for row in api.sql(project, ledger.version_query()):
+            ledger.check_ledger_version(int(str(row["version"])))
         raise error
     return Ledger(extensions=ledger.extensions(rows[0].get("extensions")) if rows else frozenset())

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mosaic_deploy.cli.target.identity import current_process
+from mosaic_deploy.cli.terminal.interrupts import ending_signals
 
 Sql = Callable[[str], list[dict]]
 _WAITING = "select pg_sleep(100);"
 
 
-@pytest.fixture
-def killed(sql: Sql, folder: Path, environment) -> int:
-    """The process ID of a deploy killed in the middle of its second migration."""
+@contextmanager
+def deploy_in_a_migration(sql: Sql, folder: Path, environment) -> Iterator[subprocess.Popen]:
+    """A deploy in the middle of its second migration."""
     (folder / "sql/2_u.sql").write_text("create table u (id int);")
     (folder / "sql/3_wait.sql").write_text(_WAITING)
     command = [sys.executable, "-m", "mosaic_deploy", "apply", "--local", "--yes"]
@@ -34,8 +37,32 @@ def killed(sql: Sql, folder: Path, environment) -> int:
             assert deploy.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        yield deploy
+
+
+@pytest.fixture
+def killed(sql: Sql, folder: Path, environment) -> int:
+    """The process ID of a killed deploy."""
+    with deploy_in_a_migration(sql, folder, environment) as deploy:
         deploy.kill()
     return deploy.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_a_migration_releases_the_lock(sql, folder, environment, number) -> None:
+    with deploy_in_a_migration(sql, folder, environment) as deploy:
+        deploy.send_signal(number)
+    assert (deploy.returncode, statuses(sql)[-1]) == (130, "interrupted")
+    assert sql("select from mosaic_deploy.lease") == []
+
+
+def test_a_closed_terminal_ends_nothing_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in ending_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.SIGHUP in ending_signals()
 
 
 def statuses(sql: Sql) -> list[str]:

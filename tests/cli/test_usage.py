@@ -110,7 +110,16 @@ def test_a_url_with_a_password_is_refused_and_not_shown(run, folder, url):
 
 
 @pytest.mark.parametrize(
-    "url", ["https://[::1", "https://api.mosaic.site:port", "api.mosaic.site", "ftp://a"]
+    "url",
+    [
+        "https://[::1",
+        "https://api.mosaic.site:port",
+        "api.mosaic.site",
+        "ftp://a",
+        "https://",
+        "https://xn--",
+        "https://exa mple",
+    ],
 )
 def test_an_invalid_api_url_is_explained(run, folder, url):
     ended = run("plan", env={"MOSAIC_API_URL": url, "MOSAIC_API_KEY": "mk_x"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ from mosaic_deploy.model.plan import Note, Severity
 
 _SHORT = 12
 _TIMEOUT = 10.0
+_OTHER_REPOSITORY = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_SHALLOW_FILE"}
+)
+"""Variables that git sets for hooks: they name the hook's repository, not that of the folder."""
 
 
 def commit_comparison(folder: Path) -> Callable[[str], Note | None]:
@@ -31,33 +36,50 @@ def _compare(folder: Path, ours: str, live: str) -> Note | None:
     if _is_ancestor(folder, ours, live):
         message = f"{shown} is older than the live commit {shown_live}: this deploy would replace newer work with older"
         return Note(COMMIT_OLDER, message, Severity.WARNING)
-    unknown = f"it isn't known whether {shown} is newer than the live commit {shown_live}"
-    if _git_output(folder, "rev-parse", "--is-shallow-repository") == "true":
-        message = f"{unknown}: this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
+    if reason := _why_unknown(folder, ours, live):
+        message = f"it isn't known whether {shown} is newer than the live commit {shown_live}: {reason}"
         return Note("commit_unknown", message, Severity.WARNING)
-    for commit in (live, ours):
-        if _git(folder, "cat-file", "-e", f"{commit}^{{commit}}") is None:
-            message = f"{unknown}: git doesn't have {commit[:_SHORT]} here; `git fetch` may get it"
-            return Note("commit_unknown", message, Severity.WARNING)
     message = f"{shown} and the live commit {shown_live} have forked: what is only in {shown_live} would be replaced"
     return Note("commit_forked", message, Severity.WARNING)
 
 
+def _why_unknown(folder: Path, ours: str, live: str) -> str | None:
+    """Why git can't compare the commits; None if it can."""
+    shallow = _git(folder, "rev-parse", "--is-shallow-repository")
+    if shallow is None:
+        return "git isn't installed here, or doesn't answer"
+    if "dubious ownership" in shallow.stderr:
+        return (
+            "git doesn't read this repository, because it belongs to another user; if you trust it, run "
+            "`git config --global --add safe.directory DIRECTORY`"
+        )
+    if shallow.returncode != 0:
+        return f"git can't read the repository ({_first_line(shallow.stderr)})"
+    if shallow.stdout.strip() == "true":
+        return "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
+    for commit in (live, ours):
+        found = _git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
+        if found is None or found.returncode != 0:
+            return f"git doesn't have {commit[:_SHORT]} here; `git fetch` may get it"
+    return None
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "no reason given")
+
+
 def _is_ancestor(folder: Path, older: str, newer: str) -> bool:
-    return _git(folder, "merge-base", "--is-ancestor", older, newer) is not None
+    found = _git(folder, "merge-base", "--is-ancestor", older, newer)
+    return found is not None and found.returncode == 0
 
 
-def _git_output(folder: Path, *arguments: str) -> str:
-    return (_git(folder, *arguments) or "").strip()
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of a git command that only reads; None if it fails or there is no git."""
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """A git command that only reads; None if there is no git, or it takes too long."""
+    environ = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
-        ended = subprocess.run(
+        return subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, timeout=_TIMEOUT, check=False,
-            stdin=subprocess.DEVNULL, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, text=True, errors="replace", env={**environ, "LC_ALL": "C"},
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return ended.stdout if ended.returncode == 0 else None

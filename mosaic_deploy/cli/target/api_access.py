@@ -86,14 +86,18 @@ def _refuse_unsafe_url(url: str) -> None:
     """Raises ApiUrlInvalid for a URL that would expose the key, or contains another secret."""
     from urllib.parse import urlsplit
 
+    import httpx
+
     hint = f"the hosted platform is at {API_URL}"
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        # Raises ValueError for an invalid port.
-        _ = parts.port
-    except ValueError as error:
+        # They raise ValueError for an invalid port or international name.
+        _ = parts.port, httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL) as error:
         raise ApiUrlInvalid(f"MOSAIC_API_URL isn't a URL: {error}", hint=hint) from None
+    if not host or not host.isprintable() or " " in host:
+        raise ApiUrlInvalid("MOSAIC_API_URL isn't a URL: it has no valid host", hint=hint)
     if "@" in parts.netloc:
         # Not shown: the part before the @ may be a password.
         raise ApiUrlInvalid(

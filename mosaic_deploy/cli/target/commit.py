@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -13,17 +14,15 @@ _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read_commit(folder: Path, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The commit of the CI run, else the one checked out in `folder`'s repository, else None.
+    """The commit checked out in `folder`'s repository, else that of the CI run, else None.
 
+    A job may check out another commit than the one it runs for: a tag to go back to, or a branch that has moved on.
     Uncommitted edits aren't detected; the ledger has the digests of the deployed files.
     """
-    for name in _CI_VARIABLES:
-        if _HASH.fullmatch(environ.get(name, "")):
-            return environ[name]
-    try:
-        return _read_head(folder.resolve())
-    except (OSError, ValueError):
-        return None
+    with contextlib.suppress(OSError, ValueError):
+        if head := _read_head(folder.resolve()):
+            return head
+    return next((environ[name] for name in _CI_VARIABLES if _HASH.fullmatch(environ.get(name, ""))), None)
 
 
 def _read_head(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM during an apply: raised inside the apply, never while an event is shown."""
+"""Ctrl-C, SIGTERM or a closed terminal during an apply: raised inside the apply, never while an event is shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import Event
+
+
+def ending_signals() -> tuple[int, ...]:
+    """The signals that end a run like Ctrl-C: SIGTERM from CI, and SIGHUP from a closed terminal unless under nohup."""
+    closed = getattr(signal, "SIGHUP", None)  # not on Windows
+    hang_up = () if closed is None or signal.getsignal(closed) is signal.SIG_IGN else (int(closed),)
+    return (signal.SIGINT, signal.SIGTERM, *hang_up)
 
 
 class InterruptibleEvents:
@@ -22,9 +29,7 @@ class InterruptibleEvents:
         self._pending = False
 
     def __iter__(self) -> Iterator[Event]:
-        before = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._on_signal) for number in ending_signals()}
         try:
             while (event := self._next()) is not None:
                 yield event

@@ -66,7 +66,7 @@ def _redirect_text(response: httpx.Response) -> str:
 def _json_mistakes(response: httpx.Response, check: HttpCheck) -> Iterator[str]:
     try:
         document = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         yield f"the body isn't JSON: {excerpt(response.text)}"
         return
     for path, expected in check.json.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning import divergence
@@ -129,7 +129,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *step_notes(pending),
         *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
-        *_environment_notes(desired.manifest, live.snapshot),
+        *_environment_notes(desired.manifest, live),
         *_empty_project_notes(live),
     )
     try:
@@ -161,12 +161,22 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     )
 
 
-def _environment_notes(manifest: Manifest, live: Snapshot) -> Iterator[Note]:
-    """Without `--env`, the project of the base is meant. If that is new, the option was probably forgotten."""
-    if manifest.environments and not manifest.environment and not live.project.id:
+def _environment_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
+    """Notes on an environment that was probably forgotten, or whose project belongs to another environment."""
+    if not manifest.environments:
+        return
+    if not manifest.environment and not live.snapshot.project.id:
         names = ", ".join(manifest.environments)
         message = f"no environment is chosen, so this makes a project of its own; for {names} pass --env NAME"
         yield Note("environment_not_chosen", message, Severity.WARNING)
+    last = live.ledger_facts.get("last")
+    before = last.get("environment") if isinstance(last, Mapping) else None
+    if last and before != manifest.environment:
+        was, now = (
+            f"environment {each}" if each else "no environment" for each in (before, manifest.environment)
+        )
+        message = f"this project was last deployed with {was}, now with {now}; each replaces what the other deployed"
+        yield Note("environment_differs", message, Severity.WARNING)
 
 
 def _empty_project_notes(live: LiveState) -> Iterator[Note]:

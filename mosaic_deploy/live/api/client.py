@@ -22,6 +22,7 @@ from mosaic_deploy.live.api.error_mapping import (
     is_failure,
     is_platform_error,
     parse_body,
+    without_key,
 )
 from mosaic_deploy.live.api.rate_limit import RateLimiter
 from mosaic_deploy.live.api.retries import (
@@ -179,7 +180,7 @@ class Api:
             if is_rate_limited(response):
                 # Also for 503: a file that has to wait hasn't failed.
                 raise as_rate_limited(refused)
-            raise refused
+            raise without_key(refused)
 
     def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""
@@ -194,8 +195,11 @@ class Api:
         self._sleep(seconds)
 
     def fetch(self, url: str, method: str = "GET", **sent: Unpack[Sent]) -> httpx.Response:
-        """Requests a page of the project's site like a visitor: without the key, without following redirects."""
-        return self._transport.request(method, url, timeout=self._timeout, **sent)
+        """Requests a page of the project's site like a visitor: without the key, without following redirects.
+
+        The whole page must arrive within the timeout.
+        """
+        return self._transport.request(method, url, timeout=self._timeout, bounded=True, **sent)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of the content at `url`, fetched like `fetch`, with retries."""
@@ -247,6 +251,9 @@ class Api:
             try:
                 response = self._send_rate_limited(operation, url, body)
                 payload = parse_body(response, object_hook)
+                if operation.is_sql and not is_failure(response, payload):
+                    # An answer in another format is as lost as one without JSON.
+                    responses.parse_rows(payload)
             except (errors.Unreachable, errors.ResponseLost, errors.ResponseInvalid) as error:
                 pause = attempts.pause_after_error(error)
                 if pause is None:

@@ -14,6 +14,8 @@ from mosaic_deploy.live.api import responses
 from mosaic_deploy.model.quantities import duration_text
 from mosaic_deploy.sql.execution.failure import MARKER
 
+_YEAR = 366 * 86400.0
+_KEY_REJECTED = "the API key was rejected: "
 _RERUN_HINT = "then run the same command again; completed changes are kept"
 _KEY_ROTATED_HINT = (
     "API keys rotate every 30 days; copy the current one from the dashboard, run `mosaic-deploy login` or set MOSAIC_API_KEY, "
@@ -58,7 +60,9 @@ _BLOCKED_HINT = (
     "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
 )
-_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 408, 413, 429, 502, 503, 504})
+_GAVE_UP = frozenset({408, 425, 499})
+"""Statuses below 500 of a gateway that gave up on a request, which may have taken effect."""
+_NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 413, 429, 502, 503, 504}) | _GAVE_UP
 
 
 ObjectHook = Callable[[dict[str, Any]], object]
@@ -74,7 +78,7 @@ def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) 
         return None
     try:
         return response.json(object_hook=object_hook)
-    except ValueError:
+    except (ValueError, RecursionError):
         if response.status_code >= 400:
             return response.text
     raise errors.ResponseInvalid(
@@ -101,7 +105,8 @@ def is_server_failure(response: httpx.Response, payload: object, *, sql: bool = 
     if not is_failure(response, payload) or (sql and is_sql_error(response)):
         return False
     facts = responses.parse_error_facts(payload)
-    return response.status_code >= 500 or _reports_server_failure(response.status_code, facts)
+    status = response.status_code
+    return status >= 500 or status in _GAVE_UP or _reports_server_failure(status, facts)
 
 
 def _reports_server_failure(status: int, facts: Mapping[str, Any]) -> bool:
@@ -157,9 +162,13 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
 def _with_wait(error: errors.ApiError, seconds: float) -> errors.ApiError:
     """`error`, saying how long the platform asks to wait."""
     if seconds and isinstance(error, errors.RateLimited | errors.ServerFailed):
+        error.retry_after = seconds
+        if seconds > _YEAR:
+            error.message = f"{error.message}; the platform asks to wait more than a year"
+            error.hint = "ask those who run the platform"
+            return error
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         wait = duration_text(round(seconds))
-        error.retry_after = seconds
         error.message = f"{error.message}; the platform asks to wait {wait}, until {until:%Y-%m-%d %H:%M} UTC"
         error.hint = f"wait until then, {_RERUN_HINT}"
     return error
@@ -178,6 +187,16 @@ def as_rate_limited(error: errors.ApiError) -> errors.RateLimited:
     return limited
 
 
+def without_key(error: errors.ApiError) -> errors.ApiError:
+    """The error of a request that doesn't carry the key: its 401 says nothing about it."""
+    if not isinstance(error, errors.Unauthorized):
+        return error
+    message = f"{error.operation}: {error.message.removeprefix(_KEY_REJECTED)} (HTTP {error.status})"
+    return errors.Forbidden(
+        message, status=error.status, request_id=error.request_id, operation=error.operation
+    )
+
+
 def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.ApiError:
     status = common["status"] or 0
     if status == 401:
@@ -185,7 +204,7 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
             **common,
             "hint": _KEY_REPLACED_HINT if _EXPLAINS_KEY.search(message) else _KEY_ROTATED_HINT,
         }
-        return errors.Unauthorized(f"the API key was rejected: {message}", **rotated)
+        return errors.Unauthorized(f"{_KEY_REJECTED}{message}", **rotated)
     if status == 404 and not common.get("hint"):
         common = {**common, "hint": "check that MOSAIC_API_URL is the API's URL without a path"}
     by_status: dict[int, type[errors.ApiError]] = {

@@ -80,11 +80,11 @@ def create_project(api: Api, name: str) -> Creation:
         raise _project_exists_error(name, existing)
     before = {project.id for project in known}
 
-    def find_new(changed: MutationState) -> list[Project]:
+    def find_new(mutation_state: MutationState) -> list[Project]:
         try:
             listed = read_projects(api)
         except MosaicError as error:
-            error.mutation_state = changed
+            error.mutation_state = mutation_state
             raise
         new = (p for p in listed if p.name == name and p.id not in before)
         return sorted(new, key=lambda project: project.id)
@@ -92,6 +92,7 @@ def create_project(api: Api, name: str) -> Creation:
     try:
         mine = responses.parse_project(api.call(endpoints.CREATE_PROJECT, body={"name": name}))
     except (ResponseLost, ServerFailed, ResponseInvalid) as error:
+        error.mutation_state = "unknown"
         found = find_new("unknown")
         if not found:
             error.hint = "run the same command again; no project of this name is listed, and it checks first"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import ssl
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,21 +16,14 @@ from typing import NamedTuple, TypedDict
 import httpx
 
 from mosaic_deploy import errors
-from mosaic_deploy.live.api.certificates import certificate_error, trusted_certificates, without_certificates
+from mosaic_deploy.live.api.certificates import trusted_certificates, without_certificates
+from mosaic_deploy.live.api.connection_errors import translate_error
 from mosaic_deploy.live.api.proxy import Proxy, find_proxy
+from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.version import __version__
 
-_RESPONSE_LOST_ERRORS = (
-    httpx.ReadError,
-    httpx.WriteError,
-    httpx.CloseError,
-    httpx.ReadTimeout,
-    httpx.WriteTimeout,
-    httpx.RemoteProtocolError,
-    httpx.DecodingError,
-)
-_UNREACHABLE_ERRORS = (httpx.ConnectError, httpx.PoolTimeout, httpx.ConnectTimeout, httpx.ProxyError)
 _CONNECT_TIMEOUT = 10.0
+_MAX_BOUNDED_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -120,12 +113,18 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         json: object = None,
         content: bytes | Iterable[bytes] | None = None,
+        bounded: bool = False,
     ) -> httpx.Response:
-        """Sends one request and returns the response, whatever its status. `timeout` is seconds without progress."""
+        """Sends one request and returns the response, whatever its status. `timeout` is seconds without progress.
+
+        With `bounded`, the whole body must arrive in that time, and may have 64 MiB: a page may never end.
+        """
         with (
             self._translated_errors(method, url),
             self._stream(method, url, timeout, headers, json, content) as response,
         ):
+            if bounded:
+                response.stream = _Bounded(response.stream, timeout)
             response.read()
             return response
 
@@ -206,10 +205,34 @@ class Transport:
                 f"invalid URL: {url} ({str(error) or type(error).__name__})",
                 hint="check that MOSAIC_API_URL is a complete http(s) URL",
             ) from error
+        except UnicodeEncodeError as error:
+            raise errors.RequestRefused(
+                f"{method} wasn't sent: its text has characters that aren't valid Unicode, such as {error.object[error.start]!r}"
+            ) from error
         except httpx.HTTPError as error:
             target, _ = loopback_target(url)
             proxy = None if self._injected_transport else self._route(target).proxy
             raise translate_error(error, method, url, proxy) from error
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A body that must end within `seconds` and _MAX_BOUNDED_BYTES. Raises ResponseInvalid."""
+
+    def __init__(self, stream: object, seconds: float) -> None:
+        assert isinstance(stream, httpx.SyncByteStream)
+        self._stream = stream
+        self._seconds = seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        size, until = 0, time.monotonic() + self._seconds
+        for chunk in self._stream:
+            size += len(chunk)
+            if size > _MAX_BOUNDED_BYTES or time.monotonic() > until:
+                raise errors.ResponseInvalid(f"the response didn't end; {size_text(size)} of it were read")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class _Route(NamedTuple):
@@ -249,49 +272,3 @@ def loopback_target(url: str) -> tuple[httpx.URL, dict[str, str]]:
 @lru_cache(maxsize=64)
 def _parse_url(url: str) -> httpx.URL:
     return httpx.URL(url)
-
-
-def translate_error(
-    error: httpx.HTTPError, method: str, url: str, proxy: Proxy | None = None
-) -> errors.ApiError:
-    host = httpx.URL(url).netloc.decode()
-    if distrusted := certificate_error(error, httpx.URL(url).host):
-        return distrusted
-    if isinstance(error, _UNREACHABLE_ERRORS):
-        return _proxy_failed(error, host, proxy) if proxy else _host_failed(error, url)
-    if isinstance(error, _RESPONSE_LOST_ERRORS):
-        return errors.ResponseLost(
-            f"no response from {host} to {method}: {error or type(error).__name__}", mutation_state="unknown"
-        )
-    return errors.ResponseInvalid(f"{method} {host}: {error or type(error).__name__}")
-
-
-def _host_failed(error: httpx.HTTPError, url: str) -> errors.Unreachable:
-    target = httpx.URL(url)
-    message = f"can't connect to {target.netloc.decode()}: {_connect_reason(error)}"
-    if _is_unknown_host(error):
-        message = f"can't find the host {target.host}"
-    return errors.Unreachable(message, hint="check the network and MOSAIC_API_URL")
-
-
-def _proxy_failed(error: httpx.HTTPError, host: str, proxy: Proxy) -> errors.Unreachable:
-    message = f"can't connect to the proxy {proxy}: {_connect_reason(error)}"
-    if isinstance(error, httpx.ProxyError):
-        message = f"the proxy {proxy} didn't connect to {host}: {error}"
-    elif _is_unknown_host(error):
-        message = f"can't find the host of the proxy {proxy}"
-    hint = f"correct or unset {proxy.source}, or exclude the host with NO_PROXY"
-    return errors.Unreachable(message, hint=hint)
-
-
-def _connect_reason(error: httpx.HTTPError) -> str:
-    timed_out = isinstance(error, httpx.PoolTimeout | httpx.ConnectTimeout)
-    return "timed out" if timed_out else str(error) or type(error).__name__
-
-
-def _is_unknown_host(error: BaseException) -> bool:
-    """Whether a failed name lookup caused the error."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, socket.gaierror):
-        cause = cause.__cause__ or cause.__context__
-    return isinstance(error, httpx.ConnectError) and cause is not None

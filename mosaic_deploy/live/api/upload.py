@@ -14,7 +14,6 @@ from mosaic_deploy.errors import (
     ResponseLost,
     ServerFailed,
     TransfersFailed,
-    Unauthorized,
     Unreachable,
 )
 from mosaic_deploy.live.api import endpoints, responses
@@ -88,8 +87,11 @@ def upload_storage_file(
         url = _request_upload_url(api, project, storage_file)
         try:
             api.put_bytes(url, _report_progress(content(), on_progress), storage_file.size)
-        except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden, Unauthorized) as error:
-            expired += isinstance(error, Forbidden | Unauthorized)
+        except (Unreachable, ResponseLost, ServerFailed, RateLimited, Forbidden, RequestRefused) as error:
+            maybe_expired = isinstance(error, Forbidden | RequestRefused)
+            if maybe_expired and error.status not in _EXPIRED_STATUSES:
+                raise
+            expired += maybe_expired
             if attempt >= MAX_ATTEMPTS or expired > _MAX_URL_RENEWALS or api.rate_limiter.cancelled:
                 raise
             if error.retry_after > MAX_RETRY_AFTER:
@@ -99,15 +101,15 @@ def upload_storage_file(
                 and rate_limited_attempts < MAX_RATE_LIMIT_WAIT / _LONGEST_BACKOFF
             ):
                 attempt, rate_limited_attempts = attempt - 1, rate_limited_attempts + 1
-            api.rate_limiter.sleep(
-                0.0 if isinstance(error, Forbidden) else backoff(attempt + rate_limited_attempts)
-            )
+            api.rate_limiter.sleep(0.0 if maybe_expired else backoff(attempt + rate_limited_attempts))
         else:
             return
 
 
+_EXPIRED_STATUSES = frozenset({400, 401, 403, 410})
+"""What object stores answer to an expired URL, or to one whose signing credentials have expired."""
 _MAX_URL_RENEWALS = 1
-"""An expired URL gets 401 or 403. If a new one gets that too, the upload is forbidden."""
+"""If a new URL is refused too, the upload is forbidden."""
 _LONGEST_BACKOFF = 8.0
 """Maximum of `backoff` in seconds. The RateLimiter handles `Retry-After`."""
 

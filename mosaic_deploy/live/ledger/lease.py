@@ -237,8 +237,15 @@ def _heartbeat_text(held: HeldLease) -> str:
 
 
 def release_lease(api: Api, claim: LeaseRequest, status: str, report: Mapping[str, object]) -> None:
-    """Records how the deploy ended and releases the lease, or makes sure that it isn't acquired any more."""
-    api.sql(claim.project, release_lease_sql(claim, status, report))
+    """Records how the deploy ended and releases the lease, or makes sure that it isn't acquired any more.
+
+    Raises ResponseInvalid if the response doesn't confirm it.
+    """
+    rows = api.sql(claim.project, release_lease_sql(claim, status, report))
+    if not rows or "freed" not in rows[0]:
+        raise ResponseInvalid(
+            "the SQL endpoint didn't confirm that the deploy was recorded and the lock released"
+        )
 
 
 def lease_lost_error() -> LockLost:

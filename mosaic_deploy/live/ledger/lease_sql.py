@@ -6,6 +6,7 @@ lease's holder that isn't older than the lease.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from mosaic_deploy.live.ledger.rows import save_digests_cte
 from mosaic_deploy.sql.execution.records import MIGRATION_LOCK_KEYS
 from mosaic_deploy.sql.quote import json_literal, literal
 
+_UNSTORABLE = re.compile("[\\0\\ud800-\\udfff]")
 LEASE_TTL = 60.0
 """Seconds until a lease expires that isn't renewed."""
 
@@ -61,6 +63,23 @@ class LeaseRequest:
         """What is known at the beginning of the run, for its row in `deploys`."""
         commit = {"commit": self.commit} if self.commit else {}
         return {**commit, **({"process": dict(self.process)} if self.process else {})}
+
+
+def _report_literal(report: Mapping[str, object]) -> str:
+    """A report as a literal for jsonb, which holds neither NUL nor lone surrogates: an error's text may have them."""
+    return json_literal(_storable(report))
+
+
+def _storable(value: object) -> object:
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case Mapping():
+            return {_storable(name): _storable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_storable(each) for each in value]
+        case _:
+            return value
 
 
 def lease_expiry_sql() -> str:
@@ -120,7 +139,7 @@ counted AS (
   WHERE EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM mine) RETURNING serial),
 begun AS (
   INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan, report)
-  SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(run.plan)}, {json_literal(run.report)}::jsonb
+  SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(run.plan)}, {_report_literal(run.report)}::jsonb
   FROM counted)
 SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
@@ -145,7 +164,7 @@ held AS MATERIALIZED (
   WHERE token = {literal(run.token)} AND (SELECT count(*) FROM waited) >= 0 FOR UPDATE),
 ended AS (
   UPDATE mosaic_deploy.deploys SET status = {literal(status)},
-    report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp()
+    report = COALESCE(report, '{{}}') || {_report_literal(report)}::jsonb, finished_at = pg_catalog.clock_timestamp()
   WHERE id = {literal(run.deploy_id)} AND status = 'running' AND (SELECT count(*) FROM held) >= 0 RETURNING 1),
 counted AS (
   UPDATE mosaic_deploy.ledger SET serial = serial + 1
@@ -178,6 +197,6 @@ def remove_lease_sql(holder: str, expires: str, by: str) -> str:
 def _mark_interrupted_sql(if_exists: str, report: dict[str, object]) -> str:
     return (
         "UPDATE mosaic_deploy.deploys SET status = 'interrupted', "
-        f"report = COALESCE(report, '{{}}') || {json_literal(report)}::jsonb, "
+        f"report = COALESCE(report, '{{}}') || {_report_literal(report)}::jsonb, "
         f"finished_at = pg_catalog.clock_timestamp() WHERE status = 'running' AND EXISTS (SELECT FROM {if_exists})"
     )

@@ -10,6 +10,8 @@ from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
 
 _BODILESS = ("GET", "HEAD", "OPTIONS")
+_OWN_HEADERS = frozenset({"content-length", "transfer-encoding"})
+"""They follow from the body. With others, no request can be sent."""
 
 
 def check_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
@@ -31,6 +33,10 @@ def _http_problems(check: Node, source: SourceText) -> Iterator[Problem]:
     name = method.value if method else "GET"
     if body is not None and name in _BODILESS:
         yield _problem(body, f"a {name} request has no body", "set method: POST, or remove the body", source)
+    headers = _child(check, "headers")
+    for header, node in (headers.value if headers and isinstance(headers.value, dict) else {}).items():
+        if header.lower() in _OWN_HEADERS:
+            yield _problem(node, "is set by the request itself", "remove it", source)
     contents = [node for node in (_child(check, "contains"), _child(check, "json")) if node is not None]
     if name == "HEAD" and contents:
         yield _problem(contents[0], "the response to HEAD has no body", "use method: GET", source)

@@ -38,9 +38,14 @@ def test_the_commit_is_that_of_git(repository: Path, tmp_path: Path) -> None:
     assert read_commit(repository, {}) == head
 
 
-def test_the_commit_of_the_ci_run_takes_precedence(repository: Path) -> None:
-    assert read_commit(repository, {"GITHUB_SHA": "a" * 40}) == "a" * 40
-    assert read_commit(repository, {"GITHUB_SHA": "$(rm)"}) == _git(repository, "rev-parse", "HEAD")
+def test_the_commit_of_the_ci_run_counts_only_without_a_repository(repository: Path, tmp_path: Path) -> None:
+    """A job may have checked out another commit than the one it runs for."""
+    unpacked = tmp_path / "artifact"
+    unpacked.mkdir()
+    for name in ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"):
+        assert read_commit(repository, {name: "a" * 40}) == _git(repository, "rev-parse", "HEAD")
+        assert read_commit(unpacked, {name: "a" * 40}) == "a" * 40
+        assert read_commit(unpacked, {name: "$(rm)"}) is None
 
 
 @pytest.mark.parametrize("content", ["", "gitdir: /nowhere", "\0"])

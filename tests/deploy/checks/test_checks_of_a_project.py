@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from mosaic_deploy.deploy.applying import verify as apply_verify
 from mosaic_deploy.deploy.checks import magic_link_check
 from mosaic_deploy.deploy.checks.magic_link_check import check_magic_link
 from mosaic_deploy.deploy.checks.sql_check import check_sql
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.operations import read_embedded_emails
+from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event, Noted, Verified
 from mosaic_deploy.model.manifest import SqlCheck
 from mosaic_deploy.model.snapshot import Project
@@ -173,3 +175,16 @@ def test_failed_checks_run_again_until_they_pass(site, monkeypatch) -> None:
     assert verified(events) == ["sql"]
     assert not [event for event in events if isinstance(event, Noted)]
     assert not site.plan().has_work
+
+
+@pytest.mark.parametrize("content", ['"a\\u0000b\\ud800"', "\0"], ids=["escaped", "raw"])
+def test_a_failure_whose_text_postgresql_cannot_store_is_recorded(site, monkeypatch, content) -> None:
+    """Otherwise the lock would stay, and the history would say `interrupted`."""
+    monkeypatch.setattr(apply_verify, "_CHECK_TIMEOUT", 0.0)
+    site.write("www/index.html", "hello")
+    site.write("www/a.json", f'{{"a": {content}}}')
+    site.manifest(static={"dir": "www"}, verify={"http": [{"path": "/a.json", "json": {"a": "x"}}]})
+    assert site.fails().error.code == "verify_failed"
+    [newest] = read_deploys(site.api, site.project_id, 5)
+    assert (newest.status, "a.json" in str(newest.error)) == ("failed", True)
+    assert site.sql("select count(*)::int as n from mosaic_deploy.lease") == [{"n": 0}]

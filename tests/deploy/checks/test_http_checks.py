@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class _Site(ThreadingHTTPServer):
     pause = 0.0
 
     def __init__(self) -> None:
+        self.ended = threading.Event()
         super().__init__(("127.0.0.1", 0), _Page)
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
 
@@ -38,6 +40,9 @@ class _Site(ThreadingHTTPServer):
 _DOCUMENT = {"status": "ok", "n": 1, "yes": True, "none": None, "items": [{"name": "Ada"}], "text": "1"}
 
 
+_BODIES = {"/plain": b"plain", "/deep": b"[" * 100_000 + b"]" * 100_000}
+
+
 class _Page(BaseHTTPRequestHandler):
     server: _Site
 
@@ -47,15 +52,24 @@ class _Page(BaseHTTPRequestHandler):
         threading.Event().wait(self.server.pause)
         self.server.late -= 1
         status = 404 if self.server.late >= 0 else 308 if self.path == "/moved" else 200
-        content = b"plain" if self.path == "/plain" else json.dumps(_DOCUMENT).encode()
+        content = _BODIES.get(self.path, json.dumps(_DOCUMENT).encode())
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         if status == 308:
             self.send_header("Location", "/elsewhere")
+        if self.path == "/endless":
+            self.end_headers()
+            self._write_until_closed()
+            return
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def _write_until_closed(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self.server.ended.wait(0.01):
+                self.wfile.write(b"tick ")
 
     do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815 - the names that the server looks for
 
@@ -70,13 +84,16 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Site]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.ended.set()
         server.shutdown()
         thread.join()
 
 
-def run(site: _Site, *checks: HttpCheck, wait: float = 0.0) -> list[Waiting | CheckResult]:
+def run(
+    site: _Site, *checks: HttpCheck, wait: float = 0.0, timeout: float = 5.0
+) -> list[Waiting | CheckResult]:
     manifest = Manifest(Path("mosaic.yaml"), verify=VerifySpec(http=checks))
-    with Api("http://127.0.0.1:1", ApiKey("mk_1"), timeout=5) as api:
+    with Api("http://127.0.0.1:1", ApiKey("mk_1"), timeout=timeout) as api:
         return list(run_checks(api, Project("p", "p", site.url), manifest, wait=wait))
 
 
@@ -108,6 +125,7 @@ def message(site: _Site, **check: Any) -> str:
         ({"json": {"text": 1}}, 'failed: text is "1", expected 1'),
         ({"json": {"items[1].name": "x", "n.x": 1, "none.x": None}}, None),
         ({"path": "/plain", "json": {"n": 1}}, "failed: the body isn't JSON: plain"),
+        ({"path": "/deep", "json": {"n": 1}}, f"failed: the body isn't JSON: {'[' * 200}…"),
         ({"contains": "Bob", "json": {"n": 2}}, "failed: the page doesn't contain 'Bob'; n is 1, expected 2"),
     ],
 )
@@ -155,3 +173,11 @@ def test_all_checks_run_and_a_dead_site_is_a_failure(site: _Site) -> None:
         [dead] = run_checks(api, Project("p", "p", "http://127.0.0.1:1"), manifest, wait=0)
     assert isinstance(dead, CheckResult)
     assert dead.outcome.message.startswith("can't connect to 127.0.0.1:1")
+
+
+def test_a_page_that_never_ends_fails(site: _Site) -> None:
+    """Such as a stream of events: each of its chunks arrives in time."""
+    [found] = run(site, HttpCheck("/endless", contains="tick"), timeout=0.3)
+    assert isinstance(found, CheckResult)
+    assert found.outcome.status is CheckStatus.FAILED
+    assert "the response didn't end; " in found.outcome.message

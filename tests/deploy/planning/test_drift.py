@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.errors import TrackingTablesOlder
+from mosaic_deploy.errors import SqlFailed, TrackingTablesOlder
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.model.event import ApplyDone
@@ -69,6 +69,20 @@ def test_verify_finds_edits_of_the_same_size(deployed):
     assert isinstance(deployed.run(planned)[-1], ApplyDone)
     assert deployed.get("/").text == "<p>home"
     assert reasons(verifying.plan(deployed)) == {}
+
+
+def test_verify_finds_edits_of_files_that_were_left_live_and_came_back(deployed):
+    (deployed.root / "www/a file, ünï.css").unlink()
+    (deployed.root / "pics/one.bin").unlink()
+    deployed.write("pics/two.bin", b"two")
+    deployed.apply()
+    put(deployed, "a file, ünï.css", "/* PARTS */")
+    put_stored(deployed, "one.bin", b"\0ONE")
+    deployed.write("www/a file, ünï.css", "/* parts */")
+    deployed.write("pics/one.bin", b"\0one")
+    found = reasons(Verifying().plan(deployed))
+    assert sorted(found) == ["static:a file, ünï.css", "storage:one.bin"]
+    assert set(found.values()) == {"drifted: live content differs from what was deployed"}
 
 
 def test_verify_does_not_download_unchanged_files(deployed):
@@ -207,4 +221,12 @@ def test_tracking_tables_of_an_older_layout_are_named(deployed) -> None:
     deployed.api.sql(project, "ALTER TABLE mosaic_deploy.migrations RENAME COLUMN steps_done TO units_done")
     deployed.api.sql(project, "UPDATE mosaic_deploy.ledger SET version = 1")
     with pytest.raises(TrackingTablesOlder, match="format 1; this mosaic-deploy needs format 2 or newer"):
+        deployed.plan()
+
+
+def test_damaged_tracking_tables_are_postgresqls_error(deployed) -> None:
+    project = deployed.project_id
+    deployed.api.sql(project, "DELETE FROM mosaic_deploy.ledger")
+    deployed.api.sql(project, "DROP TABLE mosaic_deploy.objects")
+    with pytest.raises(SqlFailed, match=r'relation "mosaic_deploy.objects" does not exist'):
         deployed.plan()

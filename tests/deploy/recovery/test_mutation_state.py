@@ -83,16 +83,18 @@ def test_an_upload_that_was_replaced_before_ctrl_c(site, api_over):
     site.apply()
 
 
-def test_only_the_release_failed(site, api_over):
+@pytest.mark.parametrize("answer", [None, {"success": True}, {"success": True, "data": [{"x": 1}]}])
+def test_only_the_release_failed(site, api_over, answer):
     """Everything is deployed. The next run finds nothing to do, and records that."""
     small(site, "first")
-    lost = httpx.ReadError("reset")
 
     class Refusing(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            if is_sql(request, "SET status = 'done'"):
-                raise lost
-            return super().handle_request(request)
+            if not is_sql(request, "SET status = 'done'"):
+                return super().handle_request(request)
+            if answer is None:
+                raise httpx.ReadError("reset")
+            return httpx.Response(200, json=answer, request=request)
 
     last = site.run(api=api_over(Refusing()))[-1]
     assert isinstance(last, ApplyFailed)

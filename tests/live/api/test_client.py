@@ -16,8 +16,9 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import discovery, endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.connection_errors import translate_error
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER
-from mosaic_deploy.live.api.transport import is_loopback, loopback_target, translate_error
+from mosaic_deploy.live.api.transport import is_loopback, loopback_target
 
 KEY = "mk_9f8e7d6c5b4a"
 URL = "https://api.example"
@@ -754,3 +755,15 @@ def test_gateway_errors_have_unknown_effect(status: int, said: object, state: st
     with pytest.raises(errors.ServerFailed) as caught:
         Platform(own(status, said)).api.call(endpoints.UPLOAD_STATIC_FILE, project="pod-1", body={})
     assert caught.value.mutation_state == state
+
+
+def test_text_that_is_not_unicode_is_not_sent() -> None:
+    platform = Platform(answer())
+    with pytest.raises(errors.RequestRefused, match=r"POST wasn't sent: .*udcff") as caught:
+        platform.api.sql("p", "select '\udcff'")
+    assert (platform.requests, caught.value.mutation_state) == ([], "none")
+
+
+def test_json_that_is_nested_too_deeply_is_no_json() -> None:
+    platform = Platform(httpx.Response(200, content=b"[" * 100_000), answer(200, {"projects": []}))
+    assert platform.api.call(endpoints.LIST_PROJECTS) == {"projects": []}

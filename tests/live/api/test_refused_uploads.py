@@ -16,6 +16,7 @@ from mosaic_deploy.errors import (
     Forbidden,
     RateLimited,
     RequestBlocked,
+    RequestRefused,
     ServerFailed,
     TransfersFailed,
 )
@@ -91,6 +92,17 @@ def test_a_short_wait_is_waited_for() -> None:
     assert platform.waits[0] == 2.0
 
 
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("absurd", ["99999999999", "9" * 30, "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_wait_is_an_error_without_a_date(kind: str, status: int, absurd: str) -> None:
+    platform = Platform(answer(status, **{"Retry-After": absurd}))
+    error = platform.upload(kind)
+    assert isinstance(error, RateLimited | ServerFailed)
+    assert "the platform asks to wait more than a year" in error.message
+    assert platform.waits == []
+
+
 def test_maintenance_with_a_long_wait_says_so() -> None:
     error = Platform(answer(503, '{"error": "maintenance"}', **{"Retry-After": "7200"})).upload("static")
     assert isinstance(error, ServerFailed)
@@ -114,10 +126,21 @@ def test_a_firewall_is_not_tried_again(kind: str, status: int) -> None:
     assert len([each for each in platform.requests if each.startswith("PUT") or "files" in each]) == 1
 
 
-def test_an_expired_address_of_an_upload_is_renewed_once() -> None:
-    platform = Platform(answer(403, "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"))
-    assert isinstance(platform.upload("storage"), Forbidden)
+@pytest.mark.parametrize("status", [400, 401, 403, 410])
+def test_an_expired_address_of_an_upload_is_renewed_once(status: int) -> None:
+    platform = Platform(answer(status, "<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>"))
+    error = platform.upload("storage")
     assert platform.requests.count("PUT /a") == 2
+    assert isinstance(error, Forbidden | RequestRefused)
+    assert "key was rejected" not in error.message, "the upload carries no key"
+    assert f"(HTTP {status})" in error.message
+
+
+@pytest.mark.parametrize("status", [404, 411, 413])
+def test_an_upload_that_is_refused_for_good_is_sent_once(status: int) -> None:
+    platform = Platform(answer(status, "<Error/>"))
+    platform.upload("storage")
+    assert platform.requests.count("PUT /a") == 1
 
 
 def test_a_gateway_page_is_named_by_its_title() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from mosaic_deploy import errors
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.projects import create_project
 
 
 def api_of(*answers: httpx.Response) -> tuple[Api, list[httpx.Request]]:
@@ -43,6 +45,9 @@ SERVER_FAILED = {
     "starting": failed(422, {"sqlstate": "57P03", "message": "the database system is starting up"}),
     "connection": failed(500, {"sqlstate": "08006", "message": "server closed the connection"}),
     "html": httpx.Response(500, text="<html>Internal Server Error</html>"),
+    "request timeout": httpx.Response(408, text="<html>Request Timeout</html>"),
+    "too early": failed(425, "too early"),
+    "closed by a gateway": httpx.Response(499, text=""),
 }
 REFUSED = {
     "sqlstate": failed(500, {"code": "internal_error", "sqlstate": "23505", "message": "duplicate key"}),
@@ -138,3 +143,67 @@ def test_a_full_disk_is_not_the_sqls_fault() -> None:
     with pytest.raises(errors.SqlFailed) as caught:
         api.sql("pod-1", "insert into t values (1)")
     assert "disk is full" in str(caught.value.hint)
+
+
+NO_SQL_RESULT = [None, [], {}, "ok", 1, {"data": None}, {"rows": "x"}]
+
+
+@pytest.mark.parametrize("body", NO_SQL_RESULT, ids=repr)
+def test_an_answer_that_is_no_sql_result_is_asked_for_again(body: object) -> None:
+    odd, good = (
+        httpx.Response(200, text=json.dumps(body)),
+        httpx.Response(200, json={"success": True, "data": [{"a": 1}]}),
+    )
+    api, requests = api_of(odd, odd, good)
+    assert api.sql("p", "select 1 as a") == [{"a": 1}]
+    assert len(requests) == 3
+    api, requests = api_of(odd)
+    with pytest.raises(errors.ResponseInvalid) as caught:
+        api.sql("p", "insert into t values (1)", idempotent=False)
+    assert (len(requests), caught.value.mutation_state) == (1, "unknown")
+
+
+class Creating:
+    """Creates a project, and answers listings after that with `listing`."""
+
+    def __init__(self, created: httpx.Response, listing: httpx.Response) -> None:
+        self._created, self._listing = created, listing
+        self._sent = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            self._sent = True
+            return self._created
+        return self._listing if self._sent else httpx.Response(200, json={"projects": []})
+
+
+@pytest.mark.parametrize(
+    ("created", "state"),
+    [
+        (httpx.Response(200, json={"project_id": "p", "name": "a", "status": "provisioning"}), "partial"),
+        (httpx.Response(200, json={}), "unknown"),
+        (httpx.Response(502, text="bad gateway"), "unknown"),
+    ],
+    ids=["created", "unreadable", "lost"],
+)
+@pytest.mark.parametrize(
+    "listing",
+    [
+        httpx.Response(200, text="null"),
+        httpx.Response(401, json={}),
+        httpx.Response(200, json={"projects": []}),
+    ],
+    ids=["unreadable", "key rotated", "not listed"],
+)
+def test_a_project_that_may_exist_is_not_denied(
+    created: httpx.Response, state: str, listing: httpx.Response
+) -> None:
+    """The listing after the creation failed, or doesn't have the project yet."""
+    transport = httpx.MockTransport(Creating(created, listing))
+    with Api("https://api.test", ApiKey("mk_1"), transport=transport, sleep=lambda _: None) as api:
+        if state == "partial" and listing.status_code == 200 and listing.json():
+            assert create_project(api, "a").project.id == "p"
+            return
+        with pytest.raises(errors.ApiError) as caught:
+            create_project(api, "a")
+    assert caught.value.mutation_state == state

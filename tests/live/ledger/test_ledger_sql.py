@@ -105,7 +105,7 @@ class FakeApi:
 
     def sql(self, project: str, query: str) -> list[dict[str, object]]:
         self.statements.append(query)
-        return self._answers.pop(0) if self._answers else []
+        return self._answers.pop(0) if self._answers else [{"freed": 1}]
 
 
 TAKEN = [{"answer": json.dumps({"taken": True, "stale": False, "other": None})}]

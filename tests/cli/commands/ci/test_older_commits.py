@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -60,11 +61,40 @@ def test_ci_refuses_an_older_commit_unless_it_is_allowed(run, history) -> None:
     assert run("ci", "apply", "--local").returncode == 0, "it is newer again"
 
 
-def test_the_commit_of_the_job_counts(run, history) -> None:
-    _, older, _ = history
-    (history[0] / "public/index.html").write_text("older")
-    refused = run("ci", "apply", "--local", env={"GITHUB_SHA": older})
-    assert "error[commit_older]" in refused.stderr
+def test_a_job_that_checked_out_an_older_tag_is_refused(run, history) -> None:
+    """A run started by hand for the newest commit, with `ref:` of an older one."""
+    folder, older, newer = history
+    git(folder, "tag", "v1", older)
+    git(folder, "checkout", "-q", "v1")
+    assert "error[commit_older]" in run("ci", "apply", "--local", env={"GITHUB_SHA": newer}).stderr
+    done = run("ci", "apply", "--local", "--allow", "older-commit", env={"GITHUB_SHA": newer})
+    assert done.returncode == 0, done.stderr
+    [newest, *_] = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"]
+    assert newest["commit"] == older
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}, "it belongs to another user"),
+        ({"PATH": "/nowhere"}, "git isn't installed here"),
+        ({"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "x"}, "git can't read the repository (error: "),
+    ],
+    ids=["owner", "no git", "broken configuration"],
+)
+def test_the_plan_says_why_git_cannot_tell(run, history, env, reason) -> None:
+    folder, older, _ = history
+    git(folder, "checkout", "-q", older)
+    shown = " ".join(run("plan", "--local", env=env).stdout.split())
+    assert f"it isn't known whether {older[:12]} is newer" in shown
+    assert reason in shown
+
+
+def test_in_a_hook_of_another_repository_the_folder_counts(run, history, tmp_path) -> None:
+    folder, older, newer = history
+    git(folder, "checkout", "-q", older)
+    refused = run("ci", "apply", "--local", env={"GIT_DIR": str(tmp_path), "GIT_WORK_TREE": str(tmp_path)})
+    assert f"{older[:12]} is older than the live commit {newer[:12]}" in refused.stdout
 
 
 def test_apply_only_warns(run, history) -> None:

@@ -344,7 +344,7 @@ def _url(run, environment) -> str:
     return status["url"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["projects", "list"]], ids=" ".join)
 def test_a_signal_before_the_apply_is_reported(folder, environment, command, number) -> None:
     """An API that accepts a connection and never answers."""

@@ -49,6 +49,25 @@ def test_a_forgotten_environment_is_an_error(run, with_environments: Path, comma
     ]
 
 
+def test_another_environment_of_the_same_project_is_a_warning(run, with_environments: Path) -> None:
+    manifest = with_environments / "mosaic.yaml"
+    manifest.write_text(manifest.read_text().replace("production of", "staging of"))
+    (with_environments / "public/index.html").write_text("staging")
+    assert run("apply", "--local", "--yes", "--env", "staging").returncode == 0
+
+    def warned(*options: str) -> list[str]:
+        notes = json.loads(run("plan", "--local", *options, "-o", "json").stdout)["notes"]
+        return [note["message"] for note in notes if note["code"] == "environment_differs"]
+
+    was = "this project was last deployed with environment staging, now with"
+    assert warned("--env", "staging") == []
+    assert warned("--env", "production") == [
+        f"{was} environment production; each replaces what the other deployed"
+    ]
+    manifest.write_text(manifest.read_text() + f"project: {{name: staging of {with_environments.name}}}\n")
+    assert warned() == [f"{was} no environment; each replaces what the other deployed"]
+
+
 def test_an_environment_is_chosen_or_not_needed(run, with_environments: Path) -> None:
     assert run("validate").returncode == 0
     assert f"staging of {with_environments.name}" in run("plan", "--local", "--env", "staging").stdout
