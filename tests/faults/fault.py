@@ -37,8 +37,11 @@ class Reply:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether it says that nothing was done; an answer of a gateway, or `internal error`, doesn't say that."""
-        return self.status in (401, 429)
+        """Whether it says that nothing was done, so the request is repeated.
+
+        An answer of a gateway, or `internal error`, doesn't say that; and after a 401 nothing can be recorded.
+        """
+        return self.status == 429
 
 
 class Strike(Enum):
