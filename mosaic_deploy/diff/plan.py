@@ -23,7 +23,7 @@ from mosaic_deploy.model.change import (
 )
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.plan import Note, Plan
-from mosaic_deploy.model.snapshot import AuthSettings, Objects, Snapshot
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, AuthSettings, Objects, Snapshot
 
 
 def diff_auth(
@@ -133,7 +133,8 @@ def _put_fields(put: Upload) -> tuple[str, str, int, Action, str, bool]:
 
 def _live_generated_count(desired: Objects | None, live: Objects | None, rules: PlanRules) -> int:
     """Generated files don't count: a site that keeps nothing else is empty."""
-    return sum(path in (desired or {}) and path in (live or {}) for path in rules.generated)
+    found = [(live or {}).get(path) for path in rules.generated if path in (desired or {})]
+    return sum(each is not None and each.state not in NOT_LIVE_STATES for each in found)
 
 
 def upload_order(change: PutStatic) -> tuple[int, str]:

@@ -102,7 +102,9 @@ def _prune_reasons(
         paths = [change.path for change in deletes if isinstance(change, delete_kind)]
         total = live_counts.get(delete_kind.kind, 0)
         added = [change.path for change in changes if isinstance(change, put_kind)]
-        if paths and len(paths) >= total:
+        if not paths:
+            continue
+        if len(paths) >= total:
             yield f"all {noun}s that were live"
         elif 2 * (len(paths) - _replaced_count(paths, added)) > total:
             yield f"{len(paths)} of the {total} live {noun}s"

@@ -120,6 +120,21 @@ def test_a_generated_file_does_not_make_a_site() -> None:
     assert approval.effect == "deletes 1 file: all static files that were live"
 
 
+@pytest.mark.parametrize("state", ObjectState)
+@pytest.mark.parametrize("generated", [frozenset(), frozenset({"mosaic-auth.json"})])
+def test_without_deletions_nothing_is_approved(state, generated) -> None:
+    """Also not after a first deploy that was killed before it sent the first file."""
+    desired = objects([*SITE, "mosaic-auth.json"])
+    live = {name: replace(each, state=state) for name, each in desired.items()}
+    plan = make_plan(
+        Snapshot(PROJECT, static=desired),
+        Snapshot(PROJECT, static=live),
+        PlanRules(prune_static=True, generated=generated),
+    )
+    assert [approval for approval in plan.approvals if approval.kind == "prune"] == []
+    assert min(plan.live_counts.values()) >= 0
+
+
 def test_the_effect_names_what_is_deleted() -> None:
     [approval] = approvals(SITE, ["index.html"])
     assert approval.effect == "deletes 3 files: 3 of the 4 live static files"

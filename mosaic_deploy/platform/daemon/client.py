@@ -20,7 +20,8 @@ from mosaic_deploy.platform.machine import state_folder
 
 Document = dict[str, Any]
 
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 600.0
+"""Recovery after a crash takes minutes with hundreds of projects."""
 _STOP_TIMEOUT_SECONDS = 45.0
 
 

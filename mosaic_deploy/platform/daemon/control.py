@@ -32,7 +32,7 @@ def start(folder: Path, port: int | None) -> Document:
     with state_folder.file_lock(folder / "start.lock", wait=START_TIMEOUT_SECONDS) as acquired:
         if not acquired:
             raise ProcessFault(
-                "start_busy", "another start is still running after 2 minutes", log_hint(folder)
+                "start_busy", "another start is still running after 10 minutes", log_hint(folder)
             )
         if running := find_running(folder):
             return running

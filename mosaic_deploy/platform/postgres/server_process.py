@@ -19,6 +19,8 @@ from mosaic_deploy.platform.postgres.server_log import rotate_log
 
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
+_QUIET_SECONDS = 60.0
+"""How long a server that isn't ready may report nothing while it starts."""
 
 # The superuser may connect to every database, other roles only to the one with their own name. The third rule also
 # lets them reach clones, whose CONNECT privilege admits only the owner.
@@ -208,7 +210,7 @@ class Postgres:
 
     def _wait_until_ready(self, offset: int) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + 60
+        size, quiet_since = offset, time.monotonic()
         while True:
             found = _read_postmaster_file(self.data)
             if found is not None and found.pid == self._process.pid and found.status == "ready":
@@ -220,10 +222,14 @@ class Postgres:
                 raise ProcessFault(
                     "postgres_start_failed", f"PostgreSQL failed to start: {output.strip()[-800:]}"
                 )
-            if time.monotonic() > deadline:
+            if size < (size := self.log.stat().st_size):
+                # After a crash PostgreSQL reports every 10 seconds how far its recovery is.
+                quiet_since = time.monotonic()
+            if time.monotonic() > quiet_since + _QUIET_SECONDS:
                 stop_postmaster(self.data)
                 raise ProcessFault(
-                    "postgres_start_failed", f"PostgreSQL wasn't ready after 60 seconds; see {self.log}"
+                    "postgres_start_failed",
+                    f"PostgreSQL isn't ready, and reported nothing for {_QUIET_SECONDS:.0f} seconds; see {self.log}",
                 )
             time.sleep(0.01)
 
