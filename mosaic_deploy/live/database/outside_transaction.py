@@ -23,6 +23,7 @@ from mosaic_deploy.sql.execution.failure import (
     LEASE_LOST,
     UNIT_APPLIED,
     UNIT_ATTEMPTED,
+    UNIT_NOT_BEGUN,
     parse_failure,
 )
 from mosaic_deploy.sql.execution.outside_transaction import (
@@ -37,6 +38,7 @@ from mosaic_deploy.sql.quote import index_name
 
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
+_OUTPUT_PARAMETER = "is an output parameter but corresponding argument is not writable"
 _DONE_ALREADY = frozenset({_DUPLICATE, "42704"})
 """The index to create is there; the index to drop is not."""
 _MAY_COMMIT_PARTLY = frozenset({"CallStmt", "DoStmt"})
@@ -117,6 +119,8 @@ def _run_statement(
     try:
         _run_replacing_invalid_index(api, project, step, session, sleep)
     except SqlFailed as error:
+        if (failure := parse_failure(error.message)) and failure.code == UNIT_NOT_BEGUN:
+            raise lease_lost_error() from error
         if (
             before
             and error.sqlstate in _DONE_ALREADY
@@ -136,6 +140,10 @@ def _run_replacing_invalid_index(
     try:
         api.sql(project, compile_outside_transaction(step), idempotent=False)
     except SqlFailed as error:
+        if statement.kind == "CallStmt" and _OUTPUT_PARAMETER in error.message:
+            # A block would need variables for them. Nothing ran yet.
+            api.sql(project, statement.text, idempotent=False)
+            return
         if error.sqlstate != _DUPLICATE or statement.kind != "IndexStmt":
             raise
         wait_until_ended(api, project, step, session, sleep)

@@ -37,17 +37,22 @@ def wait_until_ended(
         pause = min(_LONGEST_PAUSE, pause * 1.5)
 
 
+def _shows(text: str) -> str:
+    """A condition: session `a` shows the text, or as much of it as PostgreSQL keeps."""
+    return (
+        f"a.query = {text} OR (pg_catalog.octet_length(a.query) >= {_MIN_QUERY_BYTES} "
+        f"AND pg_catalog.starts_with({text}, a.query))"
+    )
+
+
 def _running_query(step: Step, session: SqlSession) -> str:
     """Returns `running` and `held`.
 
     A session runs the statement if it shows its text, or if it holds or awaits the lock of a statement like this on the
     same table. Autovacuum also takes that lock, but has no user, and gives way.
     """
-    sent = literal(compile_outside_transaction(step))
-    same_text = (
-        f"a.state = 'active' AND (a.query = {sent} OR (pg_catalog.octet_length(a.query) >= {_MIN_QUERY_BYTES} "
-        f"AND pg_catalog.starts_with({sent}, a.query)))"
-    )
+    sent = [literal(compile_outside_transaction(step)), literal(step.unit.statements[0].text)]
+    same_text = f"a.state = 'active' AND ({' OR '.join(map(_shows, dict.fromkeys(sent)))})"
     relations = locked_relations_query(step.unit.statements[0])
     same_lock = (
         "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation' "

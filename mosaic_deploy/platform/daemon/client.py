@@ -117,7 +117,7 @@ def stop_unhealthy(folder: Path) -> None:
 
 def stop_all(folder: Path, *, graceful: bool = True) -> None:
     """Stops the daemon and PostgreSQL. Without `graceful`, kills both at once: only if their data is deleted next."""
-    from mosaic_deploy.platform.postgres.server_process import stop_postmaster
+    from mosaic_deploy.platform.postgres.postmaster import stop_postmaster
 
     _terminate_daemon(folder, graceful=graceful)
     state = state_folder.read_state_or_none(folder)

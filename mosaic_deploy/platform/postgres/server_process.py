@@ -8,17 +8,23 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.os_user import OsUser, create_postgres_folder
 from mosaic_deploy.platform.machine.ports import free_port, is_free
 from mosaic_deploy.platform.postgres.installation import Installation
+from mosaic_deploy.platform.postgres.postmaster import (
+    read_postmaster_file,
+    running_postmaster,
+    stop_postmaster,
+)
 from mosaic_deploy.platform.postgres.server_log import rotate_log
 
 SUPERUSER = "mosaic"
 MAX_CONNECTIONS = 160
+_OLD_PROCESSES_SECONDS = 30.0
+"""How long the processes of a killed server may take to end."""
 _QUIET_SECONDS = 60.0
 """How long a server that isn't ready may report nothing while it starts."""
 
@@ -55,15 +61,6 @@ _SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Postmaster:
-    """The content of a data folder's postmaster.pid: the server that runs, or ran, in it."""
-
-    pid: int
-    port: int
-    status: str
-
-
 class Postgres:
     """The server of one folder."""
 
@@ -90,11 +87,16 @@ class Postgres:
         if self._attach_to_running():
             return
         port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
+        deadline = time.monotonic() + _OLD_PROCESSES_SECONDS
         while True:
             try:
                 self._launch(port)
             except _PortTaken:
                 port = free_port()
+            except _DataInUse as error:
+                if time.monotonic() > deadline:
+                    raise _start_failed(str(error)) from None
+                time.sleep(0.2)
             else:
                 return
 
@@ -212,16 +214,16 @@ class Postgres:
         assert self._process is not None
         size, quiet_since = offset, time.monotonic()
         while True:
-            found = _read_postmaster_file(self.data)
+            found = read_postmaster_file(self.data)
             if found is not None and found.pid == self._process.pid and found.status == "ready":
                 return
             if self._process.poll() is not None:
                 output = self.log.read_bytes()[offset:].decode("utf-8", "replace")
                 if "Address already in use" in output:
                     raise _PortTaken
-                raise ProcessFault(
-                    "postgres_start_failed", f"PostgreSQL failed to start: {output.strip()[-800:]}"
-                )
+                if "pre-existing shared memory block" in output:
+                    raise _DataInUse(output)
+                raise _start_failed(output)
             if size < (size := self.log.stat().st_size):
                 # After a crash PostgreSQL reports every 10 seconds how far its recovery is.
                 quiet_since = time.monotonic()
@@ -238,60 +240,9 @@ class _PortTaken(Exception):
     """Another program took the port between the check and PostgreSQL's bind."""
 
 
-def running_postmaster(data: Path) -> Postmaster | None:
-    """The running server of this data folder, or None if the file is a leftover or its PID was reused."""
-    found = _read_postmaster_file(data)
-    if found is None or str(data) not in _command_line(found.pid):
-        return None
-    return found
+class _DataInUse(Exception):
+    """Processes of a server that was killed haven't noticed yet, and still use its memory."""
 
 
-def stop_postmaster(data: Path, *, graceful: bool = True) -> None:
-    """Fast shutdown: rolls back open transactions and writes everything to disk (about 300 files per project).
-
-    Immediate shutdown if that takes too long, or at once if not `graceful`, when the data isn't needed any more.
-    """
-    found = running_postmaster(data)
-    if found is None:
-        return
-    signals = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
-    for number, timeout in signals if graceful else signals[1:]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found.pid, number)
-        if _wait_until_exited(found.pid, data, timeout):
-            return
-
-
-def _wait_until_exited(pid: int, data: Path, timeout: float) -> bool:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        if str(data) not in _command_line(pid):
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def _read_postmaster_file(data: Path) -> Postmaster | None:
-    """Lines of postmaster.pid: pid, folder, start time, port, socket folder, address, shared memory, status."""
-    try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
-        port = int(lines[3]) if len(lines) > 3 else 0
-        return Postmaster(abs(int(lines[0])), port, lines[7].strip() if len(lines) > 7 else "starting")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _command_line(pid: int) -> str:
-    """The command line of a process; empty if it doesn't exist or is a zombie."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
-    except OSError:
-        pass
-    if Path("/proc/self").exists():
-        return ""
-    output = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return output.stdout
+def _start_failed(output: str) -> ProcessFault:
+    return ProcessFault("postgres_start_failed", f"PostgreSQL failed to start: {output.strip()[-800:]}")

@@ -14,6 +14,8 @@ from mosaic_deploy.sql.quote import literal
 
 UNIT_APPLIED = "unit_applied"
 UNIT_ATTEMPTED = "unit_attempted"
+UNIT_NOT_BEGUN = "unit_not_begun"
+"""The statement of a unit outside a transaction arrives when it isn't its turn: too late, or again."""
 LEASE_LOST = "lease_expired"
 RESEND = "resend"
 """Another transaction has committed meanwhile, which this one can't see. Nothing was run."""

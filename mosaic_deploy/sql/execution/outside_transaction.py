@@ -4,37 +4,64 @@ from __future__ import annotations
 
 import re
 
-from mosaic_deploy.sql.execution.failure import INDEX_INVALID, INDEX_MISSING, UNIT_ATTEMPTED, raise_sql
+from mosaic_deploy.sql.execution.failure import (
+    INDEX_INVALID,
+    INDEX_MISSING,
+    UNIT_ATTEMPTED,
+    UNIT_NOT_BEGUN,
+    raise_sql,
+)
 from mosaic_deploy.sql.execution.own_session import DECLARE_OWN, KEEP_OWN, RESTORE_OWN
 from mosaic_deploy.sql.execution.records import guard_sql, record_sql, upsert_migration_sql
-from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
 
 
 def is_wrapped(step: Step) -> bool:
-    """Whether the statement is sent inside a block of ours, which sets the file's settings first."""
-    return bool(step.unit.session.statements) and step.unit.statements[0].kind in WRAPPED_KINDS
+    """Whether the statement is sent inside a block of ours."""
+    statement = step.unit.statements[0]
+    if statement.kind not in WRAPPED_KINDS:
+        return False
+    return bool(step.unit.session.statements) or (
+        step.purpose is Purpose.APPLY and _as_inner_statement(statement) is not None
+    )
 
 
 def compile_outside_transaction(step: Step) -> str:
     """The single statement of a unit that runs outside any transaction.
 
-    A CALL or DO is in a DO block that sets the file's settings first: there it can still commit.
+    A CALL or DO is in a DO block, where it can still commit. The block does nothing if the request arrives again or too
+    late, and sets the file's settings first.
     """
     statement, settings = step.unit.statements[0], step.unit.session.statements
     if not is_wrapped(step):
         return statement.text
-    inner = f"{statement.text}\n;" if statement.kind == "CallStmt" else nested_block(statement)
+    inner = _as_inner_statement(statement)
     if inner is None:
         raise ValueError("a DO block that can't be nested")  # `sql/uncarried.py` refuses it
     execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in settings)
-    before = f"DECLARE {DECLARE_OWN}BEGIN {RESTORE_OWN}{KEEP_OWN}{execute}"
-    # On one line, so the line numbers in PostgreSQL's errors are those of the file's block.
-    return "DO " + dollar_quote(
-        f"{before.replace(chr(10), ' ')}{inner}\n{RESTORE_OWN}END\n", "mosaic_outside"
+    declare, begin, end = (
+        (f"DECLARE {DECLARE_OWN}", f"{RESTORE_OWN}{KEEP_OWN}", RESTORE_OWN) if settings else ("", "", "")
     )
+    before = f"{declare}BEGIN {begin}{_begun_check(step)}{execute}"
+    # On one line, so the line numbers in PostgreSQL's errors are those of the file's block.
+    return "DO " + dollar_quote(f"{before.replace(chr(10), ' ')}{inner}\n{end}END\n", "mosaic_outside")
+
+
+def _begun_check(step: Step) -> str:
+    """PL/pgSQL that raises `unit_not_begun` unless the ledger says that the step has begun and not ended."""
+    if step.purpose is not Purpose.APPLY:
+        return ""
+    return (
+        "IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version OPERATOR(pg_catalog.=) "
+        f"{step.version} AND step_begun OPERATOR(pg_catalog.=) {step.number}) THEN {raise_sql(UNIT_NOT_BEGUN, step)} END IF; "
+    )
+
+
+def _as_inner_statement(statement: Statement) -> str | None:
+    return f"{statement.text}\n;" if statement.kind == "CallStmt" else nested_block(statement)
 
 
 def nested_block(statement: Statement) -> str | None:

@@ -21,6 +21,7 @@ from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, assignments
 from mosaic_deploy.sql.session.leftovers import leftovers
+from mosaic_deploy.sql.session.state import SessionState
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
@@ -61,7 +62,7 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
             _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
         )
         compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts))
-        compiled.add(*step.unit.session.statements)
+        compiled.add(*_session_statements(step.unit.session))
         for number in range(lead + 1, len(step.unit.statements) + 1):
             _add_statement(compiled, step, number)
         if step.unit.has_time_limit:
@@ -75,6 +76,14 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         compiled.add(_do_block(f"BEGIN {_seconds_sql(steps[0])} END", "mosaic_report"))
     compiled.add("COMMIT")
     return compiled
+
+
+def _session_statements(state: SessionState) -> tuple[str, ...]:
+    """Sets the file's settings. A RESET ALL among them would also reset what we keep."""
+    if not any(one.name == ALL_SETTINGS for one in state.assigned):
+        return state.statements
+    execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in state.statements)
+    return (_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{execute}{KEEP_OWN}END\n", "mosaic_session"),)
 
 
 def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:

@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from mosaic_deploy.errors import Location, MigrationFailed, MigrationUnknownName
+from mosaic_deploy.errors import Location, MigrationFailed, MigrationInvalid, MigrationUnknownName
 from mosaic_deploy.sql.parse import line_and_column
 from tests.deploy.applying.test_migrations import history, tables
 
@@ -58,11 +58,11 @@ def database(platform, site) -> str:
 
 
 def found_by_plan_or_apply(site) -> Location:
-    """The location of the error: of an unknown name that the plan finds, else of the statement that fails."""
+    """The location of the error: of what the plan finds, else of the statement that fails."""
     try:
         error = site.fails().error
-    except MigrationUnknownName as unknown:
-        return unknown.problems[0].location
+    except (MigrationInvalid, MigrationUnknownName) as found:
+        return found.problems[0].location
     assert isinstance(error, MigrationFailed)
     return error.location
 

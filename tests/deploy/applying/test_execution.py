@@ -171,7 +171,7 @@ def test_an_index_still_being_built_by_a_crashed_run(site, api_over):
 def test_the_outcome_of_a_block_that_commits_is_asked(site, api_over, after):
     text = "do $$ begin insert into t values (1); commit; end $$"
     history(site, m1_t="create table t (n int);", m2_s=text)
-    dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=after)
+    dying = Dying(0, lambda request: is_sql(request, '{"query":"DO $mosaic_outside$'), after=after)
     site.run(api=api_over(dying))
     free_lease(site)
     failed = site.run()[-1]

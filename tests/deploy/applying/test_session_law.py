@@ -164,6 +164,8 @@ def check(bench: Bench, text: str) -> None:
 
 
 CASES = {
+    "reset all in an earlier step, with a role": "set role none; set statement_timeout = '5min'; reset all;\n"
+    "begin; set role ROLE_NAME; commit;\nset search_path = a;\nbegin; create table x7 (id int); end;",
     "enum": "set search_path = a; alter type mood add value 'ok'; insert into m values ('ok');",
     "own transaction": "set search_path = a; begin; create table made (id int); commit; drop table m;",
     "concurrently": "set search_path = a; create index concurrently i on t (lower(f(note)));",

@@ -95,7 +95,7 @@ def test_the_accepted_file_is_stored_in_the_ledger(site):
 def test_a_step_with_unknown_outcome(site, api_over, took_effect):
     text = "do $$ begin insert into t values (1); commit; end $$"
     history(site, m1_t="create table t (n int);", m2_s=f"{text}; insert into t values (2);")
-    dying = Dying(0, lambda request: is_sql(request, '{"query":"do $$ begin insert'), after=took_effect)
+    dying = Dying(0, lambda request: is_sql(request, '{"query":"DO $mosaic_outside$'), after=took_effect)
     site.run(api=api_over(dying))
     free_lease(site)
     failed = site.run()[-1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import httpx
 import pytest
 
+from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest, acquire_lease_sql, renew_lease_sql
@@ -173,3 +175,46 @@ def test_nothing_of_a_dead_deploy_commits_after_its_lease_is_taken(site, api_ove
     assert finishing.responses[0].status_code == 200
     assert site.sql("select id from t") == [{"id": 1}]
     assert site.plan().plan.changes == ()
+
+
+BLOCKS = {
+    "call": "call twice();",
+    "call with settings": "set timezone = 'UTC'; call twice();",
+    "block": "do $$ begin insert into seen values (1); commit; insert into seen values (2); end $$;",
+}
+
+
+@pytest.mark.parametrize("text", BLOCKS.values(), ids=BLOCKS)
+def test_a_statement_that_commits_itself_does_nothing_when_it_arrives_again(site, api_over, text) -> None:
+    site.write(
+        "sql/1_a.sql",
+        "create table seen (n int); create procedure twice() language plpgsql as "
+        "$$ begin insert into seen values (1); commit; insert into seen values (2); end $$;",
+    )
+    site.write("sql/2_b.sql", text)
+    site.manifest(database={"migrations": "sql"})
+    bodies: list[bytes] = []
+
+    class Recording(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            bodies.extend([request.read()] * (b"mosaic_outside" in request.read()))
+            return super().handle_request(request)
+
+    assert isinstance(site.run(api=api_over(Recording()))[-1], ApplyDone)
+    [body] = [each for each in bodies if b'"query":"DO $mosaic_outside' in each]
+    query = json.loads(body)["query"]
+    with pytest.raises(SqlFailed, match="unit_not_begun"):
+        site.sql(query)
+    assert site.sql("select n from seen order by n") == [{"n": 1}, {"n": 2}]
+
+
+def test_a_procedure_with_an_output_parameter_is_called(site) -> None:
+    site.write(
+        "sql/1_a.sql",
+        "create table seen (n int); create procedure f(inout n int) language plpgsql as "
+        "$$ begin insert into seen values (n); commit; n := n + 1; end $$;",
+    )
+    site.write("sql/2_b.sql", "call f(1);")
+    site.manifest(database={"migrations": "sql"})
+    site.apply()
+    assert site.sql("select n from seen") == [{"n": 1}]
