@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from mosaic_deploy.deploy import PlanOptions
-from mosaic_deploy.errors import MigrationDiverged, MigrationFailed, MigrationInvalid, SqlFailed
+from mosaic_deploy.errors import ApiError, MigrationDiverged, MigrationFailed, MigrationInvalid
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
 from mosaic_deploy.sql.execution.batch import compile_batch
@@ -287,7 +287,7 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
     def run(query: str) -> None:
         try:
             results.append(site.api.sql(project, query))
-        except SqlFailed as error:
+        except ApiError as error:
             results.append(parse_failure(error.message) or error)
 
     session = SqlSession("x", "x")
