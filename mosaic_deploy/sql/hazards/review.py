@@ -23,6 +23,7 @@ from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectRef
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.locate import identifiers
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.state import SEARCH_PATH, TransactionState
 from mosaic_deploy.sql.session.temporary import created_temporary
@@ -186,7 +187,8 @@ class _ScriptReview:
 
     def _record_unknown_names(self, statement: Statement) -> None:
         for one in self._names.unknown_names(statement, self.scope):
-            self.unknown.append((one, self.script.location(file_offset(statement, one.byte))))
+            offset = _offset_of_name(statement, one) if one.byte is None else file_offset(statement, one.byte)
+            self.unknown.append((one, self.script.location(offset)))
 
     def _apply(self, rule: Rule, place: _Place) -> None:
         effect = place.effect
@@ -274,3 +276,10 @@ _ROUTINE_RULES = frozenset({"dynamic_sql", "unread_function"})
 
 def _offset(statement: Statement, effect: Effect, finding: Finding) -> int:
     return file_offset(statement, finding.byte_location) if effect.file_offset is None else effect.file_offset
+
+
+def _offset_of_name(statement: Statement, unknown: UnknownName) -> int:
+    """Of a name without a place in the tree, such as an index's column: where the statement has it first."""
+    wanted = unknown.column or unknown.table.name
+    found = (at for at, name in identifiers(statement.text) if name == wanted)
+    return statement.offset + next(found, 0)
