@@ -33,8 +33,8 @@ class Request:
 
     @property
     def is_statement(self) -> bool:
-        """Whether it is a migration's own statement, sent outside a transaction, or notes that this is sent next."""
-        return re.match(r"SQL (create \w+|drop|vacuum|call|claim) ", self.name) is not None
+        """Whether it is a migration's own statement, sent outside a transaction, or a note before or after it."""
+        return re.match(r"SQL (create \w+|drop|vacuum|call|claim|record a step)\b", self.name) is not None
 
     def __str__(self) -> str:
         return f"{self.name} #{self.number}"
@@ -55,10 +55,16 @@ def name_of(method: str, path: str, body: bytes) -> str:
 
 def _sql_name(body: bytes) -> str:
     query = str(_fields(body).get("query", ""))
+    if wrapped := _WRAPPED.search(query):
+        query = wrapped.group(1).rstrip("; \n")
     for pattern, name in _SQL:
         if re.search(pattern, query):
             return name
     return " ".join(query.split())[:40]
+
+
+_WRAPPED = re.compile(r"^DO \$mosaic_outside\$.*? END IF; (.*)\n;?END\n\$mosaic_outside\$", re.DOTALL)
+"""A CALL in our block."""
 
 
 def _fields(body: bytes) -> dict[str, object]:

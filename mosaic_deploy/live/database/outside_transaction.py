@@ -183,6 +183,11 @@ def _complete_unit(api: Api, project: str, step: Step, session: SqlSession) -> N
     """Records the unit. Raises LockLost, _IndexInvalid, SqlFailed."""
     try:
         api.sql(project, compile_completion(step, session))
+    except KeyboardInterrupt:
+        # Without the record the next run asks whether the statement took effect.
+        with contextlib.suppress(ApiError):
+            api.sql(project, compile_completion(step, session))
+        raise
     except SqlFailed as error:
         failure = parse_failure(error.message)
         if failure is None:
