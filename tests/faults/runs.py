@@ -56,7 +56,14 @@ def run(arena: Arena, folder: Path, aim: Aim, *arguments: str, impatient: bool =
         aim.strike = strike
         arena.proxy.aim(aim)
         try:
-            out, err = process.communicate(timeout=TIME_LIMIT)
+            try:
+                out, err = process.communicate(timeout=TIME_LIMIT)
+            except subprocess.TimeoutExpired:
+                # With a full disk a new project isn't ready for minutes, and the run waits for it.
+                if not (aim.fault and aim.fault.fills_disk):
+                    raise
+                arena.recover()
+                out, err = process.communicate(timeout=TIME_LIMIT)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
