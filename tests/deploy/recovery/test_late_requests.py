@@ -7,9 +7,11 @@ import threading
 import time
 
 import httpx
+import psycopg
 import pytest
 
 from mosaic_deploy.errors import SqlFailed
+from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest, acquire_lease_sql, renew_lease_sql
@@ -130,14 +132,15 @@ def test_a_write_that_waited_until_after_a_takeover_writes_nothing(site):
         thread.start()
         return thread
 
-    blocking = "do $$ begin update mosaic_deploy.sums set kind = kind; perform pg_sleep(1.5); end $$"
-    threads = [run(blocking)]
-    time.sleep(0.5)
-    threads.append(run(ledger_rows.upsert_objects_sql("static", wrong, "A", "dA")))
-    time.sleep(0.3)
-    site.sql("update mosaic_deploy.lease set token = 'B', holder = 'B'")
-    for thread in threads:
-        thread.join()
+    url = site.api.call(endpoints.READ_CREDENTIALS, project=project)["database_url"]
+    with psycopg.connect(url) as blocking:
+        blocking.execute("update mosaic_deploy.sums set kind = kind")
+        waiting = run(ledger_rows.upsert_objects_sql("static", wrong, "A", "dA"))
+        while not site.sql("select 1 as one from pg_stat_activity where wait_event_type = 'Lock'"):
+            time.sleep(0.05)
+        site.sql("update mosaic_deploy.lease set token = 'B', holder = 'B'")
+        blocking.commit()
+        waiting.join()
     assert [{"held": 0, "written": 0}] in answers
     assert site.sql("select count(*)::int as n from mosaic_deploy.objects where size = 1") == [{"n": 0}]
 
