@@ -73,7 +73,9 @@ class Directory:
             parse_limit(listing, "static_file_bytes"),
             parse_limit(listing, "sql_request_bytes"),
         )
-        write_cached_discovery(self._api_url, self._listed)
+        if listing is not None:
+            # The lack of a list may be a gateway's doing, so the next run asks again.
+            write_cached_discovery(self._api_url, self._listed)
         return self._listed
 
 

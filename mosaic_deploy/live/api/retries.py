@@ -8,7 +8,6 @@ from collections.abc import Callable
 import httpx
 
 from mosaic_deploy import errors
-from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import is_server_failure
 from mosaic_deploy.live.api.responses import retry_after
@@ -47,9 +46,7 @@ class Attempts:
         """None: give up."""
         self._made += 1
         never_sent = isinstance(error, errors.Unreachable)
-        # A platform without a list of endpoints may have a page there.
-        no_list = isinstance(error, errors.ResponseInvalid) and self._operation == endpoints.DISCOVER
-        if self._exhausted or no_list or not (never_sent or self._operation.idempotent):
+        if self._exhausted or not (never_sent or self._operation.idempotent):
             return None
         return backoff(self._made + self._rate_limited)
 

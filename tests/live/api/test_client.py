@@ -551,6 +551,22 @@ def test_a_platform_without_a_listing_has_no_optional_operations() -> None:
     assert not Platform(answer(404)).api.supports(endpoints.DELETE_STATIC_FILE)
 
 
+def test_a_page_of_a_gateway_instead_of_the_listing_is_not_believed() -> None:
+    """Else deletions and settings would be left out, for a day."""
+    platform = Platform(text(200, "<html>Please wait</html>"), answer(200, LISTING))
+    assert platform.api.supports(endpoints.DELETE_STATIC_FILE)
+    assert platform.asked == ["GET /v1/project"] * 2
+
+
+@pytest.mark.parametrize("listing", [text(200, "<html>Welcome</html>"), answer(404)])
+def test_that_there_is_no_listing_is_remembered_for_this_run_only(listing: Handler) -> None:
+    platform = Platform(listing)
+    for _ in range(2):
+        assert not platform.api.supports(endpoints.DELETE_STATIC_FILE)
+    assert platform.asked.count("GET /v1/project") in (1, 5)
+    assert discovery.read_cached_discovery(URL) is None
+
+
 def test_an_old_or_damaged_cache_is_ignored(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = discovery.DiscoveredApi({"a": "/b"}, 7, 8)
     discovery.write_cached_discovery(URL, listed)

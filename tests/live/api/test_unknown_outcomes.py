@@ -120,12 +120,6 @@ def test_an_unreadable_success_of_what_must_not_be_repeated(answer: httpx.Respon
     assert (len(requests), caught.value.mutation_state) == (1, "unknown")
 
 
-def test_a_page_instead_of_the_list_of_endpoints_is_asked_for_once() -> None:
-    api, requests = api_of(httpx.Response(200, text="<html>welcome"))
-    assert not api.supports(endpoints.DELETE_STATIC_FILE)
-    assert len(requests) == 1
-
-
 @pytest.mark.parametrize(("key", "shown"), [("a", True), ("table", True), ("mk_secret_key", False)])
 def test_a_key_as_short_as_a_word_is_not_removed_from_texts(key: str, shown: bool) -> None:
     answer = httpx.Response(400, json={"success": False, "error": f"no {key} here, as in a table"})
