@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
 from mosaic_deploy.diff.plan import deletion_order, upload_order
@@ -133,14 +134,16 @@ def _transfer_and_record(
 ) -> Iterator[Event]:
     """Runs changes concurrently and records those done, also if one fails."""
     done: list[ChangeT] = []
+
+    def seen(event: Event) -> None:
+        if isinstance(event, ChangeDone):
+            done.append(event.change)  # type: ignore[arg-type]  # events of `transfer` have a ChangeT
+            if len(done) == _RECORD_EVERY:
+                record(done)
+                done.clear()
+
     try:
-        for event in transfer(changes, send, run.parallelism, run.api.rate_limiter.cancel):
-            if isinstance(event, ChangeDone):
-                done.append(event.change)  # type: ignore[arg-type]  # events of `transfer` have a ChangeT
-                if len(done) == _RECORD_EVERY:
-                    record(done)
-                    done = []
-            yield event
+        yield from relay(transfer(changes, send, run.parallelism, run.api.rate_limiter.cancel), seen)
     finally:
         if done:
             record(done)
