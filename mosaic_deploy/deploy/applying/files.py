@@ -181,7 +181,11 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
 
 
 class _SendProgress:
-    """Reports the progress of one file at intervals and at its end. Raises Interrupted after Ctrl-C, and LockLost."""
+    """Reports the progress of one file at intervals and at its end.
+
+    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
+    says.
+    """
 
     def __init__(
         self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
@@ -193,9 +197,10 @@ class _SendProgress:
         self._reported_at = time.monotonic()
 
     def __call__(self, total: int) -> None:
-        if self._rate_limiter.cancelled:
-            raise Interrupted(f"{self._put.path} was not sent completely")
-        self._check_lease()
+        if total < self._put.size:
+            if self._rate_limiter.cancelled:
+                raise Interrupted(f"{self._put.path} was not sent completely")
+            self._check_lease()
         now = time.monotonic()
         if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -82,6 +82,31 @@ def test_ctrl_c_while_an_event_is_shown(site, folder):
     assert isinstance(left[-1], ApplyFailed)
     assert left[-1].error.mutation_state == "committed"
     assert site.plan().plan.changes == ()
+
+
+def test_ctrl_c_after_the_last_byte_of_an_upload(site, api_over):
+    """The platform stores the file, so its response decides."""
+    site.write("assets/a.bin", "all of it")
+    site.manifest(storage={"dir": "assets"})
+
+    class Interrupting(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "PUT":
+                request.stream = Chunks(request.stream)
+            return super().handle_request(request)
+
+    class Chunks(httpx.SyncByteStream):
+        def __init__(self, chunks: httpx.SyncByteStream) -> None:
+            self._chunks = chunks
+
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in self._chunks:
+                yield chunk
+                api.rate_limiter.cancel()  # as Ctrl-C does
+
+    api = api_over(Interrupting())
+    assert isinstance(site.run(api=api)[-1], ApplyDone)
+    assert read_storage_sizes(site.api, site.project_id) == {"a.bin": 9}
 
 
 def size_of(site, folder: str) -> int | None:
