@@ -153,6 +153,7 @@ GRANT SELECT ON TABLE t TO pg_monitor;"""
         "ALTER DEFAULT PRIVILEGES FOR ROLE CURRENT_USER REVOKE ALL ON TABLES FROM CURRENT_USER",
         "GRANT SELECT ON TABLE t TO pg_monitor",
     ]
+    assert texts(f"{DUMP}SET SESSION AUTHORIZATION 'tenant_pod_1'; SELECT 1;") == ["SELECT 1"]
     # Only a dump is adapted.
     assert texts(sql)[0].endswith("tenant_pod_1")
 
