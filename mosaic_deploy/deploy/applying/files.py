@@ -117,7 +117,6 @@ def _delete_all(
     delete: Callable[..., None],
 ) -> Iterator[Event]:
     def send(change: DeleteStatic | DeleteStorageFile, _: ReportEvent) -> None:
-        run.heartbeat.check()
         delete(run.api, run.project.id, change.path)
 
     def forget(done: Sequence[DeleteStatic | DeleteStorageFile]) -> None:
@@ -154,7 +153,6 @@ def _static_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
     budget = MemoryBudget(_MAX_BYTES_IN_MEMORY)
 
     def send(put: Put, _: ReportEvent) -> None:
-        run.heartbeat.check()
         generated = desired.generated.get(put.path)
         with budget.reserve(put.size):
             content = read_unchanged(desired.static[put.path]) if generated is None else generated
@@ -167,7 +165,6 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
     storage_files = run.planned.desired.storage_files
 
     def send(put: Put, report: ReportEvent) -> None:
-        run.heartbeat.check()
         file = storage_files[put.path]
         upload_storage_file(
             run.api,
