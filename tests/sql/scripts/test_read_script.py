@@ -7,6 +7,7 @@ from mosaic_deploy.sql.execution.cut_rows import PIECE_ROWS, WHOLE_ROWS, cut_row
 from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse, semantic_checksum
 from mosaic_deploy.sql.scripts.copy_batches import BATCH_LENGTH, CopyBatch, without_rows
+from mosaic_deploy.sql.scripts.mistakes import ScriptInvalid
 from mosaic_deploy.sql.scripts.scan import is_copy_from_stdin
 
 DUMP = "--\n-- PostgreSQL database dump\n--\n"
@@ -186,3 +187,25 @@ mosaic_deploy
         "CREATE TABLE public.notes (about text DEFAULT 'mosaic_deploy')",
         'INSERT INTO "public"."notes" ("about") OVERRIDING SYSTEM VALUE VALUES',
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("INSERT INTO t VALUES (9);", 22),
+        ("  COPY t FROM stdin;", 24),
+        ("/* x */ SELECT 1", 30),
+        ("SELECT ';", 22),
+    ],
+)
+def test_sql_behind_a_copy_is_refused(line: str, column: int) -> None:
+    with pytest.raises(ScriptInvalid) as caught:
+        read_script(f"SELECT 1;\nCOPY t (a) FROM stdin;{line}\n1\n\\.\n")
+    assert [(one.message, one.offset) for one in caught.value.mistakes] == [
+        ("SQL on the line of COPY … FROM stdin, behind it", len("SELECT 1;\n") + column)
+    ]
+
+
+@pytest.mark.parametrize("line", ["", "  ", " -- all of them", "/* x */"])
+def test_comments_behind_a_copy(line: str) -> None:
+    assert len(texts(f"COPY t (a) FROM stdin;{line}\n1\n\\.\n")) == 1
