@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from mosaic_deploy.sql.execution.enum_values import EnumValues
 from mosaic_deploy.sql.execution.transactions import (
     WRAPPED_KINDS,
     not_executable_reason,
     outside_transaction_reason,
 )
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.session.state import NEW_SESSION, SessionState, TransactionState
 
 
@@ -69,19 +69,6 @@ class TransactionControlError(Exception):
 _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
-_RUNNING_KINDS = frozenset(
-    {
-        "SelectStmt",
-        "InsertStmt",
-        "UpdateStmt",
-        "DeleteStmt",
-        "MergeStmt",
-        "DoStmt",
-        "CreateTableAsStmt",
-        "CopyStmt",
-    }
-)
-"""Statements that may run functions and triggers."""
 _EACH_ALONE = "transaction=false"
 
 
@@ -104,9 +91,9 @@ class _Splitter:
         """Those for the next unit that is closed."""
         self.open_statements: list[Statement] = []
         self.open_begin: Statement | None = None
-        self.values_of_existing_enums: set[str] = set()
-        """Enum values, as literals, that the open unit adds to types that existed before it."""
-        self.values_of_new_enums: set[str] = set()
+        self.values_of_existing_enums = EnumValues()
+        """Those that the open unit adds to types that existed before it."""
+        self.values_of_new_enums = EnumValues()
         """Those that it adds to types it creates itself."""
         self.plain_reason = ""
         self.routines: list[str] = []
@@ -141,9 +128,9 @@ class _Splitter:
                 self._close_unit(_EACH_ALONE)
 
     def _add_to_open_unit(self, statement: Statement) -> None:
-        if not self.open_begin and self._may_use(self.values_of_existing_enums, statement):
+        if not self.open_begin and self.values_of_existing_enums.may_be_used(statement, self.routines):
             self._close_unit("an enum value is added and then used, which needs a commit in between")
-        if self._may_use(self.values_of_new_enums, statement):
+        if self.values_of_new_enums.may_be_used(statement, self.routines):
             # PostgreSQL allows this in the transaction that creates the type, but not in a subtransaction, which
             # the batch's error handling creates.
             self.plain_reason = "a value is added to a new enum and then used"
@@ -154,23 +141,7 @@ class _Splitter:
             values = (
                 self.values_of_new_enums if self._creates_enum(statement) else self.values_of_existing_enums
             )
-            values.add(literal(str(statement.node["newVal"])))
-
-    def _may_use(self, values: set[str], statement: Statement) -> bool:
-        """Whether the statement may use one of the new values of an enum, itself or in a function of the file."""
-        text = statement.text
-        if not values:
-            return False
-        within = "|".join(re.escape(value[1:-1]) for value in values)
-        return (
-            any(value in text for value in values)
-            or re.search(rf"'[^']*[({{,\"]({within})[)}},\"]", text) is not None
-            or re.search(r"\benum_(range|last)\s*\(", text, re.IGNORECASE) is not None
-            or (
-                statement.kind in _RUNNING_KINDS
-                and any(value in routine for value in values for routine in self.routines)
-            )
-        )
+            values.add(statement)
 
     def _creates_enum(self, statement: Statement) -> bool:
         name = statement.node.get("typeName")
@@ -249,7 +220,8 @@ class _Splitter:
 
     def _forget_open_unit(self) -> None:
         self.open_statements = []
-        self.values_of_existing_enums, self.values_of_new_enums, self.plain_reason = set(), set(), ""
+        self.values_of_existing_enums, self.values_of_new_enums = EnumValues(), EnumValues()
+        self.plain_reason = ""
 
 
 def _as_set_transaction(begin: Statement) -> Statement:
@@ -258,7 +230,13 @@ def _as_set_transaction(begin: Statement) -> Statement:
     return Statement(
         f"SET TRANSACTION {modes}",
         begin.offset,
-        {"VariableSetStmt": {"name": "TRANSACTION", "kind": "VAR_SET_MULTI"}},
+        {
+            "VariableSetStmt": {
+                "name": "TRANSACTION",
+                "kind": "VAR_SET_MULTI",
+                "args": begin.node.get("options", []),
+            }
+        },
     )
 
 
