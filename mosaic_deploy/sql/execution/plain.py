@@ -14,7 +14,7 @@ from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, reco
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.execution.transactions import not_executable_reason
+from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets_read_only, split_modes
 from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
@@ -25,6 +25,7 @@ from mosaic_deploy.sql.session.state import SessionState
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
+_READ_ONLY_SAVEPOINT = "mosaic_read_only"
 _ENUM_KINDS = frozenset({"CreateEnumStmt", "AlterEnumStmt"})
 _SAVEPOINT_SQLSTATES = ("3B", "25")
 _SETTING_SQLSTATES = ("22", "25", "42", "0A")
@@ -56,15 +57,23 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         # SET TRANSACTION must come first in a transaction, so leading ones go before the guard.
         lead = _count_leading_settings(step) if step is steps[0] else 0
         for number in range(1, lead + 1):
-            _add_statement(compiled, step, number)
+            _add_modes(compiled, step, number, split_modes(step.unit.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
         compiled.add(
             _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
         )
         compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts))
         compiled.add(*_session_statements(step.unit.session))
+        # READ ONLY ends with its savepoint, so the record can be written.
+        is_read_only = any(sets_read_only(statement) for statement in step.unit.statements)
+        if is_read_only:
+            compiled.add(f"SAVEPOINT {_READ_ONLY_SAVEPOINT}")
+        for number in range(1, lead + 1):
+            _add_modes(compiled, step, number, split_modes(step.unit.statements[number - 1])[1])
         for number in range(lead + 1, len(step.unit.statements) + 1):
             _add_statement(compiled, step, number)
+        if is_read_only:
+            compiled.add(f"RELEASE SAVEPOINT {_READ_ONLY_SAVEPOINT}")
         if step.unit.has_time_limit:
             compiled.add("SET LOCAL statement_timeout = 0")
         if len(steps) == 1:
@@ -94,6 +103,11 @@ def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:
     else:
         resets = any(one.name == ALL_SETTINGS for one in assignments(statement))
         compiled.add(_traced_do_block(rewritten.text, step, number, resets=resets))
+
+
+def _add_modes(compiled: CompiledSql, step: Step, number: int, text: str) -> None:
+    if text:
+        compiled.add(text, place=StatementPosition(step, number, 0))
 
 
 def _seconds_sql(step: Step) -> str:

@@ -82,6 +82,23 @@ def test_an_enum_value_added_and_used_in_one_file(site):
     assert site.sql("select m::text as m from t") == [{"m": "great"}]
 
 
+def test_a_text_becomes_an_added_enum_value(site):
+    history(
+        site,
+        m1_e="create type mood as enum ('ok'); create table s (t text); insert into s values ('great'), ('ok');",
+        m2_u="alter type mood add value 'great'; create table c as select t::mood as m from s;",
+        m3_n="alter type mood add value 'bad'; insert into s values ('b' || 'ad'); alter table s alter t type mood using t::mood;",
+        m4_t="create type size as enum ('s'); alter type size add value 'm'; create table u as select left(m, 1)::size from (select 'mm' as m) one;",
+    )
+    site.apply()
+    assert len(site.sql("select m from c")) == 2
+
+
+def test_a_read_only_transaction_writes_nothing(site):
+    history(site, m1_t="begin read only; create table t (id int); commit;")
+    assert "read-only transaction" in site.fails().error.message
+
+
 def test_transaction_false_runs_each_statement_alone(site):
     text = "-- mosaic: transaction=false\ncreate table a (id int);\nselect 1/0;\ncreate table b (id int);"
     history(site, m1_a=text)

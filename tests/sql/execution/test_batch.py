@@ -117,7 +117,7 @@ def test_plain_call_has_the_statements_between_begin_and_commit(written: list[st
 
 
 def test_set_transaction_comes_before_the_guard() -> None:
-    one = step("SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+    one = step("SET TRANSACTION DEFERRABLE; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
     sent = parse(compile_plain([one], SESSION).text)
     assert [s.kind for s in sent] == [
         "TransactionStmt",
@@ -133,6 +133,15 @@ def test_set_transaction_comes_before_the_guard() -> None:
         "TransactionStmt",
     ]
     assert executed_text(sent[4].text) == "SELECT 1"
+
+
+def test_a_transaction_is_read_only_until_its_record_is_written() -> None:
+    one = step("SET TRANSACTION ISOLATION LEVEL serializable, READ ONLY, NOT DEFERRABLE; SELECT 1")
+    sent = [s.text for s in parse(compile_plain([one], SESSION).text)]
+    assert sent[2] == "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, NOT DEFERRABLE"
+    assert sent[4:6] == ["SAVEPOINT mosaic_read_only", "SET TRANSACTION READ ONLY"]
+    assert sent[7] == "RELEASE SAVEPOINT mosaic_read_only"
+    assert sent[-3].startswith("INSERT")
 
 
 @given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))
