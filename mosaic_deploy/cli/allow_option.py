@@ -39,7 +39,9 @@ def _refuse_contradictions(
     """One exact number of a kind is approved, not any of several."""
     for kind in ("prune", "overwrite"):
         if len(numbers := {value for value in values if value.startswith(f"{kind}=")}) > 1:
-            raise click.BadParameter(f"{' and '.join(sorted(numbers))} contradict each other; give one number")
+            raise click.BadParameter(
+                f"{' and '.join(sorted(numbers))} contradict each other; give one number"
+            )
     return values
 
 

@@ -22,7 +22,10 @@ from mosaic_deploy.cli.program import cli
         (["paln", "--output", "json"], "No such command 'paln'. Did you mean 'plan'?"),
         (["apply", "--parallelism", "0", "--output", "json"], "0 is not in the range"),
         (["apply", "--allow", "prune=1", "--allow", "prune=2", "-ojson"], "prune=1 and prune=2 contradict"),
-        (["apply", "--allow", "overwrite=2", "--allow", "overwrite=1", "-ojson"], "overwrite=1 and overwrite=2 contradict"),
+        (
+            ["apply", "--allow", "overwrite=2", "--allow", "overwrite=1", "-ojson"],
+            "overwrite=1 and overwrite=2 contradict",
+        ),
         (["apply", "--allow", "prune=" + "9" * 23, "-ojson"], "isn't valid; use destructive, prune=N"),
         (["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"], "isn't valid; use destructive, prune=N"),
         (["plan", "--timeout", "inf", "-ojson"], "is not in the range"),

@@ -23,7 +23,7 @@ from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import Statement
 
 REPAIR = "repair"
@@ -58,14 +58,14 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:
     """Raises RepairRefused if an index that should be created or dropped isn't, by the database's catalog."""
-    done = {entry.migration.version: entry.migration.units_done for entry in context.ledger.entries}
+    done = {entry.migration.version: entry.migration.steps_done for entry in context.ledger.entries}
     problems = [
         Problem(message, statement_location(file, statement), hint=_APPLY_HINT)
-        for version, unit in request.applied
+        for version, number in request.applied
         if (file := context.by_version[version]) and (parsed := try_parse(file))
-        for step in parsed.units[done.get(version, 0) : unit]
+        for step in parsed.steps[done.get(version, 0) : number]
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        for statement in qualify_names(api, context.project.id, step).unit.statements
+        for statement in qualify_names(api, context.project.id, step).sql.statements
         if (message := _index_mismatch(api, context.project.id, statement))
     ]
     if problems:

@@ -30,7 +30,7 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     may need it. If the error names no file that can be left out, the database is left out.
     """
     snapshot = desired.snapshot
-    rows = {row.version: row for row in live.migrations or () if row.units_done}
+    rows = {row.version: row for row in live.migrations or () if row.steps_done}
     new = {file.file for file in match_history(snapshot.migrations or (), tuple(rows.values())).new}
     pending = [file for file in desired.migrations if file.migration.file in new]
     wrong = {problem.location.file for problem in error.problems if problem.location}
@@ -45,7 +45,7 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
             )
         seeds = ()
     migrations = sorted(
-        (*(replace(row, units=row.units_done) for row in rows.values()), *(file.migration for file in files)),
+        (*(replace(row, steps=row.steps_done) for row in rows.values()), *(file.migration for file in files)),
         key=lambda migration: migration.order,
     )
     wanted_seeds = snapshot.seeds if seeds else None

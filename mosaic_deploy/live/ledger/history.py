@@ -143,8 +143,8 @@ def _row_values(row: HistoryRow) -> dict[str, object]:
         "f": m.file,
         "c": m.checksum,
         "s": m.semantic,
-        "u": m.units,
-        "d": m.units_done,
+        "u": m.steps,
+        "d": m.steps_done,
         "t": packed,
     }
 
@@ -173,8 +173,8 @@ def _parse_history(text: object) -> MigrationHistory:
 
 
 def _parse_entry(row: list[Any]) -> HistoryEntry:
-    version, file, checksum, semantic, units, done, attempt, at, by, plan, error = row
-    migration = Migration(str(version), file, checksum, semantic, int(units), int(done))
+    version, file, checksum, semantic, steps, done, attempt, at, by, plan, error = row
+    migration = Migration(str(version), file, checksum, semantic, int(steps), int(done))
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
     return HistoryEntry(

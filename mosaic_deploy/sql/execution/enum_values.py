@@ -1,4 +1,4 @@
-"""Enum values that a unit adds. PostgreSQL refuses to use them before they are committed."""
+"""Enum values that a step adds. PostgreSQL refuses to use them before they are committed."""
 
 from __future__ import annotations
 

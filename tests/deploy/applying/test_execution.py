@@ -16,8 +16,8 @@ from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import parse_failure
 from mosaic_deploy.sql.execution.plain import compile_plain
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
 from tests.deploy.recovery.test_crashes import free_lease
@@ -297,8 +297,8 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
         ],
         7,
     ):
-        [unit] = split_units(parse(text))
-        steps.append(Step(str(number), f"{number}.sql", "c", "s", "", text, 1, 1, unit))
+        [step] = split_steps(parse(text))
+        steps.append(Step(str(number), f"{number}.sql", "c", "s", "", text, 1, 1, step))
     results: list[object] = []
 
     def run(query: str) -> None:
@@ -319,7 +319,7 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
             copy.start()
         for copy in copies:
             copy.join()
-        assert all(isinstance(one, list) or one.code in ("unit_applied", "resend") for one in results), (
+        assert all(isinstance(one, list) or one.code in ("step_applied", "resend") for one in results), (
             results
         )
     assert [row["id"] for row in site.api.sql(project, "select id from a order by id")] == [1, 2, 3]

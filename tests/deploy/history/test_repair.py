@@ -80,7 +80,9 @@ def test_accept_forget_and_rename_then_the_plan_is_empty(site):
 
 
 def test_statements_of_an_accepted_file_never_run_again_from_another_one(site):
-    history(site, m1_a="create table a (x text);", m2_b="insert into a values ('b'); insert into a values ('c');")
+    history(
+        site, m1_a="create table a (x text);", m2_b="insert into a values ('b'); insert into a values ('c');"
+    )
     site.apply()
     site.write("sql/2_b.sql", "insert into a values ('b');")
     site.write("sql/3_c.sql", "insert into a values ('c');")

@@ -154,7 +154,7 @@ def test_taking_over_a_lease_is_a_single_statement(holder: str, other: str) -> N
 
 # --- reading ---
 
-ONE = Migration("1", "0001_a.sql", "c", "s", units=2)
+ONE = Migration("1", "0001_a.sql", "c", "s", steps=2)
 HOME = Object("index.html", "a" * 64, 3)
 
 
@@ -172,7 +172,7 @@ def facts(**over: object) -> str:
 
 def test_null_means_the_same_as_desired() -> None:
     found, _ = ledger.parse_ledger(facts(), [ONE], {"index.html": HOME}, {})
-    applied = Migration("1", "0001_a.sql", "c", "s", units=2, units_done=2)
+    applied = Migration("1", "0001_a.sql", "c", "s", steps=2, steps_done=2)
     assert found == Ledger(4, frozenset({"vector"}), (applied,), {"index.html": HOME}, {}, None, exists=True)
 
 

@@ -69,7 +69,7 @@ def test_line_ends_of_a_dump(size, tmp_path, monkeypatch) -> None:
 
 
 def texts(parsed: ParsedFile) -> list[str]:
-    return [statement.text for unit in parsed.units for statement in unit.statements]
+    return [statement.text for step in parsed.steps for statement in step.statements]
 
 
 def test_characters_that_are_not_utf8_have_their_place(large, tmp_path) -> None:
