@@ -11,7 +11,7 @@ import click
 
 from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
 from mosaic_deploy.model.approval import Approval, unapproved
-from mosaic_deploy.model.command_line import with_options
+from mosaic_deploy.model.command_line import with_approvals, with_options
 from mosaic_deploy.model.plan import Plan
 
 
@@ -128,12 +128,15 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
         return
     from mosaic_deploy.diff.policy import unconfirmed_error
 
-    options = [word for approval in missing for word in ("--allow", approval.allow)]
     numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
     raise unconfirmed_error(
         missing,
         f"check the plan, then confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
-        NextAction("to approve this", with_options(command, *options), needs_person=True),
+        NextAction(
+            "to approve this",
+            with_approvals(command, [approval.allow for approval in missing]),
+            needs_person=True,
+        ),
     )
 
 
