@@ -35,6 +35,19 @@ def test_the_corrected_command_needs_no_approval(failed):
     failed.apply()
 
 
+@pytest.mark.parametrize("written", ["insert into old values (2)", "update old set id = 3"])
+def test_rows_that_somebody_else_wrote_are_data(failed, written):
+    failed.api.sql(failed.project_id, written)
+    assert to_confirm(failed) == ["drop_table"]
+
+
+def test_rows_of_the_failed_deploys_own_migrations_are_not(site):
+    history(site, m1_old=OLD, m2_more="update old set id = id + 1;", m3_plain="select 7 as id into other; insert into old values (7);",
+            m4_new=FAILING, m5_drop=f"drop table old; create schema s; {FIXED}")  # fmt: skip
+    site.fails()
+    assert to_confirm(site) == []
+
+
 def test_after_a_successful_deploy_it_is_data(failed):
     (failed.root / "sql/3_drop.sql").unlink()
     failed.write("sql/2_new.sql", FIXED)
