@@ -221,9 +221,9 @@ def read_has_other_rows(
 ) -> bool:
     """Whether any of the tables (`public.orders`) has a row that none of the applied migrations wrote. One request.
 
-    `migrations` maps versions to whether their last step ran in a batch: then its statements ran in the subtransaction that
-    follows the transaction of the ledger's row; else in that transaction. Rows of a migration's earlier steps and of
-    deeper subtransactions count as others', because nothing tells whose they are.
+    `migrations` maps versions to whether their last step may run in a batch: then its rows are of the subtransaction that
+    follows the transaction of the ledger's row; else of that transaction. Rows of a migration's earlier steps and of
+    further subtransactions count as others', because nothing tells whose they are.
     """
     listed = ", ".join(f"({int(version)}, {int(batch)})" for version, batch in migrations.items())
     own = (
