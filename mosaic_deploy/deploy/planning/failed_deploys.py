@@ -16,7 +16,7 @@ from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 
 _SUCCESSFUL = frozenset({"done", "partial", "baseline", "import"})
 
@@ -50,7 +50,7 @@ def _may_be_in_use(
     if any(not table or table.endswith("*") for table in tables):
         return True
     batches = {
-        parsed.file.migration.version: parsed.units[-1].execution_mode is ExecutionMode.BATCH
+        parsed.file.migration.version: parsed.steps[-1].execution_mode is ExecutionMode.BATCH
         for parsed in begun
     }
     try:
