@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.planning.request_sizes import SPLIT_HINT
+from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
@@ -49,8 +49,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     if not changes:
         return
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
-    hazards = run.planned.plan.hazards
-    steps = [step for change in changes for step in _steps(change, parsed[change.version], hazards)]
+    steps = [step for change in changes for step in _steps(run, change, parsed[change.version])]
     by_version = {change.version: change for change in changes}
     began = time.monotonic()
     reported: dict[str, list[StepReport]] = {}
@@ -83,9 +82,14 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
-        raise _migration_failed(
+        error = _migration_failed(
             failure, parsed[change.version], first=not run.planned.live.snapshot.migrations
-        ) from None
+        )
+        if failure.too_large:
+            error.hint = large_step_hint(
+                parsed[change.version], failure.step.number, single_transaction=runner.single_transaction
+            )
+        raise error from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])
         raise _outcome_unknown(unknown, parsed[unknown.step.version].file) from None
@@ -118,8 +122,14 @@ def _offset(text: str, location: Location) -> int:
     return sum(len(line) + 1 for line in lines) + (location.column or 1) - 1
 
 
-def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> Iterator[Step]:
-    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger."""
+def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
+    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger.
+
+    Only the first one carries the file's text, and none if the ledger has it already: a text can be large.
+    """
+    rows = run.planned.live.snapshot.migrations or ()
+    recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
+    hazards = run.planned.plan.hazards
     for number, step in enumerate(parsed.steps or (_EMPTY_STEP,), 1):
         if number > change.steps_done:
             yield Step(
@@ -128,7 +138,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]
                 checksum=change.checksum,
                 semantic=parsed.prefix_checksums[number - 1],
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
-                source=parsed.recorded_text,
+                source=None if recorded or number > change.steps_done + 1 else parsed.recorded_text,
                 number=number,
                 steps=change.steps,
                 sql=checked_step(step, number, parsed.file, hazards),
@@ -160,8 +170,6 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if failure.sqlstate == DISK_FULL:
         hint = DISK_FULL_HINT
-    if failure.too_large:
-        hint = SPLIT_HINT
     if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
         hint = _outside_transaction_hint(step)
     elif may_be_partial:

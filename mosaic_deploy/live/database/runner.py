@@ -143,7 +143,7 @@ class Runner:
         group: list[Step] = []
         text = 0
         for step in waiting:
-            text += max(len(step.source), sum(statement.size for statement in step.sql.statements))
+            text += max(len(step.source or ""), sum(statement.size for statement in step.sql.statements))
             if group and (
                 self._one_by_one
                 or not self.commits_in_block
