@@ -55,7 +55,10 @@ _SERVER_CODE = re.compile(
 """Codes of a platform that failed itself."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
-_BLOCKED = frozenset({403, 405, 406, 451})
+_NOT_BLOCKED = frozenset({401, 404, 408, 413, 414, 425, 429, 431, 499})
+"""Statuses below 500 that say the same whether the platform or a gateway sends them."""
+_TEXT_BLOCKED = frozenset({403, 406, 451})
+"""Statuses that firewalls also send with a line of plain text."""
 _BLOCKED_HINT = (
     "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
@@ -81,10 +84,48 @@ def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) 
     except (ValueError, RecursionError):
         if response.status_code >= 400:
             return response.text
+    host, status = response.request.url.host, response.status_code
+    if responses.is_web_page(response.text):
+        message = f"{host} answered {status} with a web page: {responses.page_title(response.text)}"
+        raise errors.ResponseInvalid(message, hint=WEB_PAGE_HINT)
+    if response.is_redirect:
+        message = f"{host} answered {status} with a redirect to {response.headers.get('location')}"
+        raise errors.ResponseInvalid(message, hint=WEB_PAGE_HINT)
     raise errors.ResponseInvalid(
-        f"{response.request.url.host} answered {response.status_code} without JSON: "
-        f"{responses.excerpt(response.text)}",
+        f"{host} answered {status} without JSON: {responses.excerpt(response.text)}",
         hint="check that MOSAIC_API_URL is the API's URL",
+    )
+
+
+WEB_PAGE_HINT = (
+    "this is no answer of the platform: check that MOSAIC_API_URL is the API's URL; if it is, a firewall, a proxy or a "
+    "network's login page answered"
+)
+
+
+def is_from_firewall(response: httpx.Response) -> bool:
+    """Whether something in front of the platform refused the request: the API sends JSON, and object stores XML."""
+    text = response.text.strip()
+    status = response.status_code
+    if responses.is_web_page(text):
+        return status < 500 and status not in _NOT_BLOCKED
+    return bool(text) and status in _TEXT_BLOCKED and not text.startswith("<") and _is_text(response)
+
+
+def _is_text(response: httpx.Response) -> bool:
+    return isinstance(parse_body(response), str)
+
+
+def blocked_error(response: httpx.Response, operation: str) -> errors.RequestBlocked:
+    """The error for a response of a firewall or proxy."""
+    said = responses.excerpt(responses.parse_error_facts(response.text)["message"])
+    refused = "refused" if responses.is_web_page(response.text) else "probably refused"
+    return errors.RequestBlocked(
+        f"{operation}: {refused} by a firewall or proxy in front of the platform: {said} (HTTP {response.status_code})",
+        hint=_BLOCKED_HINT,
+        status=response.status_code,
+        request_id=response.headers.get("x-request-id"),
+        operation=operation,
     )
 
 
@@ -123,7 +164,7 @@ def is_sql_error(response: httpx.Response) -> bool:
 
     Platforms return that with 400, 422, 500 or even 200. Of a 500 only a SQLSTATE or PostgreSQL's words prove it.
     """
-    if response.status_code in _NOT_POSTGRESQL:
+    if response.status_code in _NOT_POSTGRESQL or is_from_firewall(response):
         return False
     facts = responses.parse_error_facts(parse_body(response))
     if _reports_server_failure(response.status_code, facts):
@@ -149,10 +190,8 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
         message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
-    if response.status_code in _BLOCKED and responses.is_web_page(response.text):
-        message = f"{operation}: refused by a firewall or proxy in front of the platform: {facts['message']}"
-        blocked: errors.ApiErrorFields = {**common, "hint": _BLOCKED_HINT}
-        return errors.RequestBlocked(f"{message} (HTTP {response.status_code})", **blocked)
+    if response.status_code >= 400 and is_from_firewall(response):
+        return blocked_error(response, operation)
     message = facts["message"] or response.reason_phrase
     failed = is_server_failure(response, payload)
     error = _server_failed(message, common) if failed else _error_for_status(message, common)
@@ -212,6 +251,8 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
         404: errors.NotFound,
         429: errors.RateLimited,
     }
+    if status == 429:
+        common = {**common, "hint": f"wait some minutes, {_RERUN_HINT}"}
     kind = by_status.get(status, errors.RequestRefused)
     return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
 

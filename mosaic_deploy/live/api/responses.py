@@ -161,13 +161,27 @@ def parse_error_facts(body: object) -> dict[str, Any]:
     """`message`, `request_id` and PostgreSQL's fields from an error body (`error`, `message` or `detail`)."""
     if not isinstance(body, Mapping):
         text = str(body or "").strip()
-        return {"message": page_title(text) if is_web_page(text) else text}
+        if is_web_page(text):
+            return {"message": page_title(text)}
+        return _parse_xml_error(text) or {"message": text}
     inner = body.get("error")
     nested = next((body[key] for key in ("error", "detail") if isinstance(body.get(key), Mapping)), body)
     facts = dict(nested)
     message = facts.get("message") or (inner if isinstance(inner, str) else None) or facts.get("detail")
     text = message if isinstance(message, str) else json.dumps(message or body)
     return {**facts, "message": text, "request_id": body.get("request_id") or facts.get("request_id")}
+
+
+_XML_FIELD = re.compile(r"<(Code|Message|RequestId)>([^<]*)</\1>")
+
+
+def _parse_xml_error(text: str) -> dict[str, Any]:
+    """As `parse_error_facts`, from an object store's XML; empty if it isn't that."""
+    if not text.startswith("<"):
+        return {}
+    found = {name: unescape(value).strip() for name, value in _XML_FIELD.findall(text)}
+    message = ": ".join(filter(None, (found.get("Code"), found.get("Message"))))
+    return {"message": message, "request_id": found.get("RequestId")} if message else {}
 
 
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
@@ -187,13 +201,17 @@ def page_title(text: str) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds from `Retry-After`, which is a number or a date; 0 if there is none, or it is in the past."""
-    text = headers.get("retry-after", "")
-    if text.isascii() and text.isdecimal():
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
+
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
+"""HTTP knows whole seconds only, but some platforms send fractions."""
 
 
 def excerpt(value: object, length: int = 200) -> str:
