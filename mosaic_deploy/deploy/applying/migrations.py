@@ -9,7 +9,7 @@ from typing import TypedDict
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT
+from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT, TRANSACTION_TIMEOUT
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
@@ -39,6 +39,10 @@ _ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723
 """Duplicate database, schema, relation, column, object, function."""
 _NOTICES_DROPPED = (
     "this platform doesn't return PostgreSQL's notices, so they and the numbers of rows aren't shown"
+)
+_TRANSACTION_TIMEOUT_HINT = (
+    "transaction_timeout of the role or the database ended it; split the migration, or raise that with ALTER DATABASE or "
+    "ALTER ROLE, then run the same command again"
 )
 _EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
 
@@ -160,7 +164,7 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         committed = f"deferred constraints are checked after the last statement; {committed}"
-    may_be_partial = outside and may_commit_partially(step)
+    may_be_partial = outside and may_commit_partially(step) and not failure.wrapped
     if may_be_partial:
         committed = "what it committed before the error is kept"
     hint = f"correct {file.relative_path} and run the same command again"
@@ -168,9 +172,11 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again: the new plan asks for confirmation"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
+    if failure.sqlstate == TRANSACTION_TIMEOUT:
+        hint = _TRANSACTION_TIMEOUT_HINT
     if failure.sqlstate == DISK_FULL:
         hint = DISK_FULL_HINT
-    if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
+    if failure.wrapped or (outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION):
         hint = _outside_transaction_hint(step)
     elif may_be_partial:
         hint = (
@@ -222,7 +228,8 @@ def _outside_transaction_hint(step: Step) -> str:
     return (
         "this SQL endpoint runs each request in a transaction, where PostgreSQL rejects this statement; run it over "
         "a direct connection and record that with "
-        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without CONCURRENTLY"
+        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without "
+        f"{'COMMIT' if may_commit_partially(step) else 'CONCURRENTLY'}"
     )
 
 

@@ -42,6 +42,9 @@ _POSTGRESQL_WORDS = re.compile(
 """Texts that only PostgreSQL writes: some platforms return them as plain text with status 500."""
 MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
 """PostgreSQL's error for several statements in one call, at endpoints that accept one."""
+TRANSACTION_TIMEOUT_ERROR = "terminating connection due to transaction timeout"
+"""PostgreSQL's error for `transaction_timeout`. It ends the connection, but it is known that nothing was committed."""
+TRANSACTION_TIMEOUT = "25P04"
 DISK_FULL = "53100"
 DISK_FULL_HINT = "the database's disk is full, which isn't the SQL's fault; free space or get more, then run the same command again"
 _CONNECTION_CLASS = "08"
@@ -55,10 +58,6 @@ _SERVER_CODE = re.compile(
 """Codes of a platform that failed itself."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
-_NOT_BLOCKED = frozenset({401, 404, 408, 413, 414, 425, 429, 431, 499})
-"""Statuses below 500 that say the same whether the platform or a gateway sends them."""
-_TEXT_BLOCKED = frozenset({403, 406, 451})
-"""Statuses that firewalls also send with a line of plain text."""
 _BLOCKED_HINT = (
     "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
@@ -101,19 +100,6 @@ WEB_PAGE_HINT = (
     "this is no answer of the platform: check that MOSAIC_API_URL is the API's URL; if it is, a firewall, a proxy or a "
     "network's login page answered"
 )
-
-
-def is_from_firewall(response: httpx.Response) -> bool:
-    """Whether something in front of the platform refused the request: the API sends JSON, and object stores XML."""
-    text = response.text.strip()
-    status = response.status_code
-    if responses.is_web_page(text):
-        return status < 500 and status not in _NOT_BLOCKED
-    return bool(text) and status in _TEXT_BLOCKED and not text.startswith("<") and _is_text(response)
-
-
-def _is_text(response: httpx.Response) -> bool:
-    return isinstance(parse_body(response), str)
 
 
 def blocked_error(response: httpx.Response, operation: str) -> errors.RequestBlocked:
@@ -164,9 +150,13 @@ def is_sql_error(response: httpx.Response) -> bool:
 
     Platforms return that with 400, 422, 500 or even 200. Of a 500 only a SQLSTATE or PostgreSQL's words prove it.
     """
-    if response.status_code in _NOT_POSTGRESQL or is_from_firewall(response):
+    if responses.is_from_firewall(response):
         return False
     facts = responses.parse_error_facts(parse_body(response))
+    if TRANSACTION_TIMEOUT_ERROR in facts["message"]:
+        return True
+    if response.status_code in _NOT_POSTGRESQL:
+        return False
     if _reports_server_failure(response.status_code, facts):
         return False
     if _sqlstate(facts) or _POSTGRESQL_WORDS.search(facts["message"]):
@@ -190,7 +180,7 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
         message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
-    if response.status_code >= 400 and is_from_firewall(response):
+    if response.status_code >= 400 and responses.is_from_firewall(response):
         return blocked_error(response, operation)
     message = facts["message"] or response.reason_phrase
     failed = is_server_failure(response, payload)
@@ -283,6 +273,8 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
     for code in (facts.get("sqlstate"), facts.get("code")):
         if isinstance(code, str) and _SQLSTATE.fullmatch(code):
             return code
+    if TRANSACTION_TIMEOUT_ERROR in facts["message"]:
+        return TRANSACTION_TIMEOUT
     match = _SQLSTATE_IN_TEXT.search(facts["message"])
     return match.group(1) if match else None
 

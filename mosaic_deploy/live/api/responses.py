@@ -10,10 +10,16 @@ from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any, NamedTuple
 
+import httpx
+
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.model.snapshot import Project, StorageUsage
 
+_NOT_BLOCKED = frozenset({401, 404, 408, 413, 414, 425, 429, 431, 499})
+"""Statuses below 500 that say the same whether the platform or a gateway sends them."""
+_TEXT_BLOCKED = frozenset({403, 406, 451})
+"""Statuses that firewalls also send with a line of plain text."""
 Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
 
@@ -191,6 +197,23 @@ def is_web_page(text: str) -> bool:
     """Whether a body is HTML, which the API never sends."""
     start = text.lstrip()[:200].lower()
     return start.startswith("<!doctype html") or "<html" in start
+
+
+def is_from_firewall(response: httpx.Response) -> bool:
+    """Whether something in front of the platform refused the request: the API sends JSON, and object stores XML."""
+    text = response.text.strip()
+    status = response.status_code
+    if is_web_page(text):
+        return status < 500 and status not in _NOT_BLOCKED
+    return bool(text) and status in _TEXT_BLOCKED and not text.startswith("<") and not _is_json(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def page_title(text: str) -> str:

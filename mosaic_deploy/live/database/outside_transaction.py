@@ -36,6 +36,7 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import index_name
 
+INVALID_TERMINATION = "2D000"
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
 _OUTPUT_PARAMETER = "is an output parameter but corresponding argument is not writable"
@@ -64,7 +65,7 @@ class OutcomeUnknown(Exception):
 def run_outside_transaction(
     api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Runs the step's statement and records it. Raises SqlFailed, LockLost, OutcomeUnknown, ApiError.
+    """Runs the step's statement and records it. Raises SqlFailed, NothingCommitted, LockLost, OutcomeUnknown, ApiError.
 
     If the statement was sent before, it first waits until PostgreSQL no longer runs it.
     """
@@ -101,6 +102,14 @@ def may_commit_partially(step: Step) -> bool:
     return step.sql.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
+class NothingCommitted(Exception):
+    """The statement can't commit, because the endpoint runs each request in a transaction."""
+
+    def __init__(self, error: SqlFailed) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class _IndexInvalid(Exception):
     """The statement succeeded, but its index is the invalid one of a failed build."""
 
@@ -129,7 +138,19 @@ def _run_statement(
             return
         if not may_commit_partially(step):
             _record_failure(api, project, step, session)
+        elif error.sqlstate == INVALID_TERMINATION and _wraps_requests(api, project):
+            _record_failure(api, project, step, session)
+            raise NothingCommitted(error) from error
         raise
+
+
+def _wraps_requests(api: Api, project: str) -> bool:
+    """Whether the endpoint runs each request in a transaction, where a block can't commit."""
+    try:
+        api.sql(project, "DO 'BEGIN COMMIT; END'")
+    except SqlFailed as error:
+        return error.sqlstate == INVALID_TERMINATION
+    return False
 
 
 def _run_replacing_invalid_index(
