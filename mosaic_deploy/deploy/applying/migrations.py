@@ -202,8 +202,9 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
 
 def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
+    begun = f"was sent and failed ({unknown.lost.message})" if unknown.lost else "was begun before"
     return MigrationFailed(
-        f"step {step.number} of {step.steps} was begun before, and it isn't known whether it took effect; "
+        f"step {step.number} of {step.steps} {begun}, and it isn't known whether it took effect; "
         "it isn't sent again, because running it twice could do harm",
         location=statement_location(file, step.sql.statements[0]),
         mutation_state="unknown",

@@ -55,11 +55,15 @@ class StatementOutcome(StrEnum):
 
 
 class OutcomeUnknown(Exception):
-    """The statement was sent earlier with unknown outcome, and running it twice could do harm."""
+    """The statement was sent earlier with unknown outcome, and running it twice could do harm.
 
-    def __init__(self, step: Step) -> None:
+    `lost` is the error of the request that sent it, if that was in this run.
+    """
+
+    def __init__(self, step: Step, lost: ApiError | None = None) -> None:
         super().__init__(step.file)
         self.step = step
+        self.lost = lost
 
 
 def run_outside_transaction(
@@ -70,6 +74,7 @@ def run_outside_transaction(
     If the statement was sent before, it first waits until PostgreSQL no longer runs it.
     """
     sent = False
+    lost: ApiError | None = None
     for attempt in range(1, _MAX_ATTEMPTS + 1):
         claimed = _claim_step(api, project, step, session, sent=sent)
         if claimed == STEP_APPLIED:
@@ -80,13 +85,14 @@ def run_outside_transaction(
             wait_until_ended(api, project, step, session, sleep)
             outcome = _read_outcome(api, project, step)
         if outcome is StatementOutcome.UNKNOWN:
-            raise OutcomeUnknown(step)
+            raise OutcomeUnknown(step, lost)
         before, sent = sent, True
         try:
             if outcome is StatementOutcome.RETRY:
                 _run_statement(api, project, step, session, before=before, sleep=sleep)
             _complete_step(api, project, step, session)
-        except (ResponseLost, ResponseInvalid, ServerFailed):
+        except (ResponseLost, ResponseInvalid, ServerFailed) as error:
+            lost = error
             if attempt == _MAX_ATTEMPTS:
                 raise
         except _IndexInvalid as invalid:

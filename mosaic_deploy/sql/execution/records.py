@@ -62,12 +62,13 @@ def record_sql(step: Step, session: SqlSession) -> str:
 
 
 def record_failure_sql(step: Step, session: SqlSession) -> str:
-    """The statement that records that the step outside a transaction failed. It checks the lease."""
+    """The statement that records that the step outside a transaction failed. It checks the lease, and keeps it until
+    it ends, so nobody takes it over while this waits for the row."""
     return (
         f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
         f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
         f"mosaic_deploy.lease WHERE token = {literal(session.token)} "
-        "AND expires_at > pg_catalog.clock_timestamp())"
+        "AND expires_at > pg_catalog.clock_timestamp() FOR SHARE)"
     )
 
 
