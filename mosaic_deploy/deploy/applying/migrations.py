@@ -9,7 +9,7 @@ from typing import TypedDict
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT, TRANSACTION_TIMEOUT
+from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
@@ -174,7 +174,7 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if failure.sqlstate == TRANSACTION_TIMEOUT:
         hint = _TRANSACTION_TIMEOUT_HINT
-    if failure.sqlstate == DISK_FULL:
+    if is_disk_full(failure.sqlstate, failure.message):
         hint = DISK_FULL_HINT
     if failure.wrapped or (outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION):
         hint = _outside_transaction_hint(step)

@@ -251,10 +251,15 @@ def _server_failed(message: str, common: errors.ApiErrorFields) -> errors.Server
     return errors.ServerFailed(f"{common['operation']}: {message} (HTTP {common['status']})", **common)
 
 
+def is_disk_full(sqlstate: str | None, message: str) -> bool:
+    """PostgreSQL reports it as DISK_FULL, or as an I/O error with the system's text."""
+    return sqlstate == DISK_FULL or "No space left on device" in message
+
+
 def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> errors.SqlFailed:
     position = str(facts.get("position") or "")
     detail = _text(facts.get("detail"))
-    if _sqlstate(facts) == DISK_FULL:
+    if is_disk_full(_sqlstate(facts), facts["message"]):
         common = {**common, "hint": DISK_FULL_HINT}
     return errors.SqlFailed(
         facts["message"],
