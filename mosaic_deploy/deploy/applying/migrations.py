@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.planning.request_sizes import SPLIT_HINT
+from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.api.error_mapping import DISK_FULL, DISK_FULL_HINT
+from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
@@ -40,6 +40,10 @@ _ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723
 _NOTICES_DROPPED = (
     "this platform doesn't return PostgreSQL's notices, so they and the numbers of rows aren't shown"
 )
+_TRANSACTION_TIMEOUT_HINT = (
+    "transaction_timeout of the role or the database ended it; split the migration, or raise that with ALTER DATABASE or "
+    "ALTER ROLE, then run the same command again"
+)
 _EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
 
 
@@ -49,8 +53,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     if not changes:
         return
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
-    hazards = run.planned.plan.hazards
-    steps = [step for change in changes for step in _steps(change, parsed[change.version], hazards)]
+    steps = [step for change in changes for step in _steps(run, change, parsed[change.version])]
     by_version = {change.version: change for change in changes}
     began = time.monotonic()
     reported: dict[str, list[StepReport]] = {}
@@ -83,9 +86,14 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
-        raise _migration_failed(
+        error = _migration_failed(
             failure, parsed[change.version], first=not run.planned.live.snapshot.migrations
-        ) from None
+        )
+        if failure.too_large:
+            error.hint = large_step_hint(
+                parsed[change.version], failure.step.number, single_transaction=runner.single_transaction
+            )
+        raise error from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])
         raise _outcome_unknown(unknown, parsed[unknown.step.version].file) from None
@@ -118,8 +126,14 @@ def _offset(text: str, location: Location) -> int:
     return sum(len(line) + 1 for line in lines) + (location.column or 1) - 1
 
 
-def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> Iterator[Step]:
-    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger."""
+def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
+    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger.
+
+    Only the first one carries the file's text, and none if the ledger has it already: a text can be large.
+    """
+    rows = run.planned.live.snapshot.migrations or ()
+    recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
+    hazards = run.planned.plan.hazards
     for number, step in enumerate(parsed.steps or (_EMPTY_STEP,), 1):
         if number > change.steps_done:
             yield Step(
@@ -128,7 +142,7 @@ def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]
                 checksum=change.checksum,
                 semantic=parsed.prefix_checksums[number - 1],
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
-                source=parsed.recorded_text,
+                source=None if recorded or number > change.steps_done + 1 else parsed.recorded_text,
                 number=number,
                 steps=change.steps,
                 sql=checked_step(step, number, parsed.file, hazards),
@@ -150,7 +164,7 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         committed = f"deferred constraints are checked after the last statement; {committed}"
-    may_be_partial = outside and may_commit_partially(step)
+    may_be_partial = outside and may_commit_partially(step) and not failure.wrapped
     if may_be_partial:
         committed = "what it committed before the error is kept"
     hint = f"correct {file.relative_path} and run the same command again"
@@ -158,11 +172,11 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = "run the same command again: the new plan asks for confirmation"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
-    if failure.sqlstate == DISK_FULL:
+    if failure.sqlstate == TRANSACTION_TIMEOUT:
+        hint = _TRANSACTION_TIMEOUT_HINT
+    if is_disk_full(failure.sqlstate, failure.message):
         hint = DISK_FULL_HINT
-    if failure.too_large:
-        hint = SPLIT_HINT
-    if outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION:
+    if failure.wrapped or (outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION):
         hint = _outside_transaction_hint(step)
     elif may_be_partial:
         hint = (
@@ -188,8 +202,9 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
 
 def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
+    begun = f"was sent and failed ({unknown.lost.message})" if unknown.lost else "was begun before"
     return MigrationFailed(
-        f"step {step.number} of {step.steps} was begun before, and it isn't known whether it took effect; "
+        f"step {step.number} of {step.steps} {begun}, and it isn't known whether it took effect; "
         "it isn't sent again, because running it twice could do harm",
         location=statement_location(file, step.sql.statements[0]),
         mutation_state="unknown",
@@ -214,7 +229,8 @@ def _outside_transaction_hint(step: Step) -> str:
     return (
         "this SQL endpoint runs each request in a transaction, where PostgreSQL rejects this statement; run it over "
         "a direct connection and record that with "
-        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without CONCURRENTLY"
+        f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without "
+        f"{'COMMIT' if may_commit_partially(step) else 'CONCURRENTLY'}"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.deploy.applying.migrations import checked_step, failure_facts, run_session
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.runner import Runner
@@ -52,8 +53,19 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
         raise MigrationFailed(
             f"{failure.message} ({'nothing of it ran' if failure.too_large else 'rolled back'})",
             **failure_facts(failure, file_step.parsed),
-            hint=f"correct {file_step.parsed.file.relative_path} and run the same command again",
+            hint=_hint(file_step, failure),
         ) from None
+
+
+def _hint(file_step: FileStep, failure: StepFailed) -> str:
+    if not failure.too_large:
+        return f"correct {file_step.parsed.file.relative_path} and run the same command again"
+    if file_step.step.purpose is Purpose.SEED:
+        return large_step_hint(file_step.parsed, 1, single_transaction=False)
+    return (
+        "run its statements with psql (`mosaic-deploy credentials --reveal` prints the database URL), then record that "
+        f"with `mosaic-deploy migrate repair --forget {file_step.step.version}`"
+    )
 
 
 _EMPTY_STEP = StepSql((), ExecutionMode.BATCH)

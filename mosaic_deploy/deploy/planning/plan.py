@@ -161,7 +161,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
-    refuse_large_steps(api, (*migrations, *seeds), single_transaction=single_transaction)
+    refuse_large_steps(api, migrations, seeds, single_transaction=single_transaction)
     found = find_new_hazards(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
     paths = {p.file.migration.version: p.file.relative_path for p in migrations}

@@ -18,6 +18,7 @@ from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.api.error_mapping import (
     ObjectHook,
     as_rate_limited,
+    blocked_error,
     error_from_response,
     is_failure,
     is_platform_error,
@@ -175,6 +176,8 @@ class Api:
                 "PUT", url, timeout=self._timeout, headers=headers, content=content
             )
         self._report_to_rate_limiter(response, began)
+        if response.status_code < 400 and responses.is_web_page(response.text):
+            raise blocked_error(response, "upload to storage")
         if response.status_code >= 300:
             refused = error_from_response(response, "upload to storage")
             if is_rate_limited(response):

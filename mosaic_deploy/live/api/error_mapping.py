@@ -42,6 +42,9 @@ _POSTGRESQL_WORDS = re.compile(
 """Texts that only PostgreSQL writes: some platforms return them as plain text with status 500."""
 MULTIPLE_COMMANDS_ERROR = "cannot insert multiple commands into a prepared statement"
 """PostgreSQL's error for several statements in one call, at endpoints that accept one."""
+TRANSACTION_TIMEOUT_ERROR = "terminating connection due to transaction timeout"
+"""PostgreSQL's error for `transaction_timeout`. It ends the connection, but it is known that nothing was committed."""
+TRANSACTION_TIMEOUT = "25P04"
 DISK_FULL = "53100"
 DISK_FULL_HINT = "the database's disk is full, which isn't the SQL's fault; free space or get more, then run the same command again"
 _CONNECTION_CLASS = "08"
@@ -55,7 +58,6 @@ _SERVER_CODE = re.compile(
 """Codes of a platform that failed itself."""
 _STABLE_CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 _EMAIL_UNSENT_HINT = "check the platform's mail server (`--smtp`), then run the same command again"
-_BLOCKED = frozenset({403, 405, 406, 451})
 _BLOCKED_HINT = (
     "running it again won't help: ask those who run the network or the platform, or change or exclude the "
     "content that it objects to"
@@ -81,10 +83,35 @@ def parse_body(response: httpx.Response, object_hook: ObjectHook | None = None) 
     except (ValueError, RecursionError):
         if response.status_code >= 400:
             return response.text
+    host, status = response.request.url.host, response.status_code
+    if responses.is_web_page(response.text):
+        message = f"{host} answered {status} with a web page: {responses.page_title(response.text)}"
+        raise errors.ResponseInvalid(message, hint=WEB_PAGE_HINT)
+    if response.is_redirect:
+        message = f"{host} answered {status} with a redirect to {response.headers.get('location')}"
+        raise errors.ResponseInvalid(message, hint=WEB_PAGE_HINT)
     raise errors.ResponseInvalid(
-        f"{response.request.url.host} answered {response.status_code} without JSON: "
-        f"{responses.excerpt(response.text)}",
+        f"{host} answered {status} without JSON: {responses.excerpt(response.text)}",
         hint="check that MOSAIC_API_URL is the API's URL",
+    )
+
+
+WEB_PAGE_HINT = (
+    "this is no answer of the platform: check that MOSAIC_API_URL is the API's URL; if it is, a firewall, a proxy or a "
+    "network's login page answered"
+)
+
+
+def blocked_error(response: httpx.Response, operation: str) -> errors.RequestBlocked:
+    """The error for a response of a firewall or proxy."""
+    said = responses.excerpt(responses.parse_error_facts(response.text)["message"])
+    refused = "refused" if responses.is_web_page(response.text) else "probably refused"
+    return errors.RequestBlocked(
+        f"{operation}: {refused} by a firewall or proxy in front of the platform: {said} (HTTP {response.status_code})",
+        hint=_BLOCKED_HINT,
+        status=response.status_code,
+        request_id=response.headers.get("x-request-id"),
+        operation=operation,
     )
 
 
@@ -123,9 +150,13 @@ def is_sql_error(response: httpx.Response) -> bool:
 
     Platforms return that with 400, 422, 500 or even 200. Of a 500 only a SQLSTATE or PostgreSQL's words prove it.
     """
-    if response.status_code in _NOT_POSTGRESQL:
+    if responses.is_from_firewall(response):
         return False
     facts = responses.parse_error_facts(parse_body(response))
+    if TRANSACTION_TIMEOUT_ERROR in facts["message"]:
+        return True
+    if response.status_code in _NOT_POSTGRESQL:
+        return False
     if _reports_server_failure(response.status_code, facts):
         return False
     if _sqlstate(facts) or _POSTGRESQL_WORDS.search(facts["message"]):
@@ -149,10 +180,8 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
         message = f"{operation}: nothing was sent or counted against the limit: {facts['message']}"
         unsent: errors.ApiErrorFields = {**common, "hint": _EMAIL_UNSENT_HINT}
         return errors.EmailNotSent(message, **unsent)
-    if response.status_code in _BLOCKED and responses.is_web_page(response.text):
-        message = f"{operation}: refused by a firewall or proxy in front of the platform: {facts['message']}"
-        blocked: errors.ApiErrorFields = {**common, "hint": _BLOCKED_HINT}
-        return errors.RequestBlocked(f"{message} (HTTP {response.status_code})", **blocked)
+    if response.status_code >= 400 and responses.is_from_firewall(response):
+        return blocked_error(response, operation)
     message = facts["message"] or response.reason_phrase
     failed = is_server_failure(response, payload)
     error = _server_failed(message, common) if failed else _error_for_status(message, common)
@@ -212,6 +241,8 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
         404: errors.NotFound,
         429: errors.RateLimited,
     }
+    if status == 429:
+        common = {**common, "hint": f"wait some minutes, {_RERUN_HINT}"}
     kind = by_status.get(status, errors.RequestRefused)
     return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
 
@@ -220,10 +251,15 @@ def _server_failed(message: str, common: errors.ApiErrorFields) -> errors.Server
     return errors.ServerFailed(f"{common['operation']}: {message} (HTTP {common['status']})", **common)
 
 
+def is_disk_full(sqlstate: str | None, message: str) -> bool:
+    """PostgreSQL reports it as DISK_FULL, or as an I/O error with the system's text."""
+    return sqlstate == DISK_FULL or "No space left on device" in message
+
+
 def _sql_failed(facts: Mapping[str, Any], common: errors.ApiErrorFields) -> errors.SqlFailed:
     position = str(facts.get("position") or "")
     detail = _text(facts.get("detail"))
-    if _sqlstate(facts) == DISK_FULL:
+    if is_disk_full(_sqlstate(facts), facts["message"]):
         common = {**common, "hint": DISK_FULL_HINT}
     return errors.SqlFailed(
         facts["message"],
@@ -242,6 +278,8 @@ def _sqlstate(facts: Mapping[str, Any]) -> str | None:
     for code in (facts.get("sqlstate"), facts.get("code")):
         if isinstance(code, str) and _SQLSTATE.fullmatch(code):
             return code
+    if TRANSACTION_TIMEOUT_ERROR in facts["message"]:
+        return TRANSACTION_TIMEOUT
     match = _SQLSTATE_IN_TEXT.search(facts["message"])
     return match.group(1) if match else None
 

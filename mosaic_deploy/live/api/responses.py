@@ -10,10 +10,16 @@ from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any, NamedTuple
 
+import httpx
+
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.model.snapshot import Project, StorageUsage
 
+_NOT_BLOCKED = frozenset({401, 404, 408, 413, 414, 425, 429, 431, 499})
+"""Statuses below 500 that say the same whether the platform or a gateway sends them."""
+_TEXT_BLOCKED = frozenset({403, 406, 451})
+"""Statuses that firewalls also send with a line of plain text."""
 Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
 
@@ -161,13 +167,27 @@ def parse_error_facts(body: object) -> dict[str, Any]:
     """`message`, `request_id` and PostgreSQL's fields from an error body (`error`, `message` or `detail`)."""
     if not isinstance(body, Mapping):
         text = str(body or "").strip()
-        return {"message": page_title(text) if is_web_page(text) else text}
+        if is_web_page(text):
+            return {"message": page_title(text)}
+        return _parse_xml_error(text) or {"message": text}
     inner = body.get("error")
     nested = next((body[key] for key in ("error", "detail") if isinstance(body.get(key), Mapping)), body)
     facts = dict(nested)
     message = facts.get("message") or (inner if isinstance(inner, str) else None) or facts.get("detail")
     text = message if isinstance(message, str) else json.dumps(message or body)
     return {**facts, "message": text, "request_id": body.get("request_id") or facts.get("request_id")}
+
+
+_XML_FIELD = re.compile(r"<(Code|Message|RequestId)>([^<]*)</\1>")
+
+
+def _parse_xml_error(text: str) -> dict[str, Any]:
+    """As `parse_error_facts`, from an object store's XML; empty if it isn't that."""
+    if not text.startswith("<"):
+        return {}
+    found = {name: unescape(value).strip() for name, value in _XML_FIELD.findall(text)}
+    message = ": ".join(filter(None, (found.get("Code"), found.get("Message"))))
+    return {"message": message, "request_id": found.get("RequestId")} if message else {}
 
 
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
@@ -179,6 +199,23 @@ def is_web_page(text: str) -> bool:
     return start.startswith("<!doctype html") or "<html" in start
 
 
+def is_from_firewall(response: httpx.Response) -> bool:
+    """Whether something in front of the platform refused the request: the API sends JSON, and object stores XML."""
+    text = response.text.strip()
+    status = response.status_code
+    if is_web_page(text):
+        return status < 500 and status not in _NOT_BLOCKED
+    return bool(text) and status in _TEXT_BLOCKED and not text.startswith("<") and not _is_json(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def page_title(text: str) -> str:
     """The title of a web page, or its first heading."""
     titles = (" ".join(unescape(found[2]).split()) for found in _TITLE.finditer(text))
@@ -187,13 +224,17 @@ def page_title(text: str) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds from `Retry-After`, which is a number or a date; 0 if there is none, or it is in the past."""
-    text = headers.get("retry-after", "")
-    if text.isascii() and text.isdecimal():
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return 0.0
+
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
+"""HTTP knows whole seconds only, but some platforms send fractions."""
 
 
 def excerpt(value: object, length: int = 200) -> str:

@@ -9,7 +9,7 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api.endpoints import Operation
-from mosaic_deploy.live.api.error_mapping import is_server_failure
+from mosaic_deploy.live.api.error_mapping import WEB_PAGE_HINT, is_server_failure
 from mosaic_deploy.live.api.responses import retry_after
 
 MAX_ATTEMPTS = 5
@@ -99,7 +99,12 @@ def with_retry_hint(
         error.mutation_state = "unknown"
     if operation.method == "GET":
         error.mutation_state = "none"
-    error.hint = "run the same command again; it first checks what is live"
+    hint = "run the same command again; it first checks what is live"
     if not operation.idempotent:
-        error.hint = "check whether it took effect before you run the command again, which would repeat it"
+        hint = "check whether it took effect before you run the command again, which would repeat it"
+    if error.retry_after:
+        hint = f"wait until then; {hint}"
+    elif isinstance(error, errors.ResponseInvalid) and error.hint == WEB_PAGE_HINT:
+        hint = f"{WEB_PAGE_HINT}. Then {hint}"
+    error.hint = hint
     return error

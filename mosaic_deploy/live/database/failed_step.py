@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.errors import ResponseInvalid, SqlFailed
-from mosaic_deploy.live.database.outside_transaction import may_commit_partially
+from mosaic_deploy.live.api.error_mapping import TRANSACTION_TIMEOUT
+from mosaic_deploy.live.database.outside_transaction import INVALID_TERMINATION, may_commit_partially
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.sql.execution.failure import Failure
 from mosaic_deploy.sql.execution.plain import guess_failed_statement
@@ -15,7 +16,6 @@ from mosaic_deploy.sql.execution.step import StatementPosition, Step
 
 LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
-_INVALID_TERMINATION = "2D000"
 
 
 @dataclass
@@ -37,6 +37,8 @@ class StepFailed(Exception):
     notices: tuple[SqlNotice, ...] = ()
     too_large: bool = False
     """The request was too large, so nothing of the step ran."""
+    wrapped: bool = False
+    """The endpoint runs each request in a transaction, so nothing of the step was committed."""
 
 
 def guess_place(
@@ -67,6 +69,8 @@ def unknown_step_error(failure: Failure) -> ResponseInvalid:
 
 def is_over_time(error: SqlFailed, failure: Failure | None) -> bool:
     """Whether a time limit ended the call, and not somebody who cancelled it."""
+    if error.sqlstate == TRANSACTION_TIMEOUT:
+        return True
     canceled = _QUERY_CANCELED in (error.sqlstate, failure and failure.sqlstate)
     return canceled and "due to user request" not in error.message
 
@@ -83,7 +87,7 @@ def may_get_lock_later(failed: StepFailed) -> bool:
 
 def wraps_in_transaction(error: SqlFailed) -> bool:
     """Whether the endpoint runs each request in a transaction, so a DO block can't commit."""
-    return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
+    return error.sqlstate == INVALID_TERMINATION or "invalid transaction termination" in error.message
 
 
 def step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:

@@ -36,6 +36,7 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import index_name
 
+INVALID_TERMINATION = "2D000"
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
 _OUTPUT_PARAMETER = "is an output parameter but corresponding argument is not writable"
@@ -54,21 +55,26 @@ class StatementOutcome(StrEnum):
 
 
 class OutcomeUnknown(Exception):
-    """The statement was sent earlier with unknown outcome, and running it twice could do harm."""
+    """The statement was sent earlier with unknown outcome, and running it twice could do harm.
 
-    def __init__(self, step: Step) -> None:
+    `lost` is the error of the request that sent it, if that was in this run.
+    """
+
+    def __init__(self, step: Step, lost: ApiError | None = None) -> None:
         super().__init__(step.file)
         self.step = step
+        self.lost = lost
 
 
 def run_outside_transaction(
     api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Runs the step's statement and records it. Raises SqlFailed, LockLost, OutcomeUnknown, ApiError.
+    """Runs the step's statement and records it. Raises SqlFailed, NothingCommitted, LockLost, OutcomeUnknown, ApiError.
 
     If the statement was sent before, it first waits until PostgreSQL no longer runs it.
     """
     sent = False
+    lost: ApiError | None = None
     for attempt in range(1, _MAX_ATTEMPTS + 1):
         claimed = _claim_step(api, project, step, session, sent=sent)
         if claimed == STEP_APPLIED:
@@ -79,13 +85,14 @@ def run_outside_transaction(
             wait_until_ended(api, project, step, session, sleep)
             outcome = _read_outcome(api, project, step)
         if outcome is StatementOutcome.UNKNOWN:
-            raise OutcomeUnknown(step)
+            raise OutcomeUnknown(step, lost)
         before, sent = sent, True
         try:
             if outcome is StatementOutcome.RETRY:
                 _run_statement(api, project, step, session, before=before, sleep=sleep)
             _complete_step(api, project, step, session)
-        except (ResponseLost, ResponseInvalid, ServerFailed):
+        except (ResponseLost, ResponseInvalid, ServerFailed) as error:
+            lost = error
             if attempt == _MAX_ATTEMPTS:
                 raise
         except _IndexInvalid as invalid:
@@ -99,6 +106,14 @@ def run_outside_transaction(
 def may_commit_partially(step: Step) -> bool:
     """Whether the statement may commit something before it fails: CALL, or DO with COMMIT."""
     return step.sql.statements[0].kind in _MAY_COMMIT_PARTLY
+
+
+class NothingCommitted(Exception):
+    """The statement can't commit, because the endpoint runs each request in a transaction."""
+
+    def __init__(self, error: SqlFailed) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class _IndexInvalid(Exception):
@@ -129,7 +144,19 @@ def _run_statement(
             return
         if not may_commit_partially(step):
             _record_failure(api, project, step, session)
+        elif error.sqlstate == INVALID_TERMINATION and _wraps_requests(api, project):
+            _record_failure(api, project, step, session)
+            raise NothingCommitted(error) from error
         raise
+
+
+def _wraps_requests(api: Api, project: str) -> bool:
+    """Whether the endpoint runs each request in a transaction, where a block can't commit."""
+    try:
+        api.sql(project, "DO 'BEGIN COMMIT; END'")
+    except SqlFailed as error:
+        return error.sqlstate == INVALID_TERMINATION
+    return False
 
 
 def _run_replacing_invalid_index(

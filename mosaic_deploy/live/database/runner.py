@@ -22,7 +22,7 @@ from mosaic_deploy.live.database.failed_step import (
     wraps_in_transaction,
 )
 from mosaic_deploy.live.database.names import qualify_names
-from mosaic_deploy.live.database.outside_transaction import run_outside_transaction
+from mosaic_deploy.live.database.outside_transaction import NothingCommitted, run_outside_transaction
 from mosaic_deploy.live.database.progress import reporting_progress
 from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
@@ -143,7 +143,7 @@ class Runner:
         group: list[Step] = []
         text = 0
         for step in waiting:
-            text += max(len(step.source), sum(statement.size for statement in step.sql.statements))
+            text += max(len(step.source or ""), sum(statement.size for statement in step.sql.statements))
             if group and (
                 self._one_by_one
                 or not self.commits_in_block
@@ -213,6 +213,8 @@ class Runner:
         except SqlFailed as error:
             position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
+        except NothingCommitted as known:
+            return (), replace(step_failed(known.error, StatementPosition(step, 1, 0)), wrapped=True)
         return (step,), None
 
     def _run_plain(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:

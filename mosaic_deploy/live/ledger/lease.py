@@ -23,6 +23,7 @@ from mosaic_deploy.errors import (
     ResponseInvalid,
     ResponseLost,
     ServerFailed,
+    SqlFailed,
 )
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import (
@@ -45,6 +46,10 @@ _POLL = 1.0
 _SETTLING = 3.0
 """Seconds to wait at least for a migration whose deploy has ended: PostgreSQL may just be cancelling it."""
 _CLOCK_TOLERANCE = 1.0
+_READ_ONLY_HINT = (
+    "the database accepts no changes: set default_transaction_read_only of the role or the database to off, then run "
+    "the same command again; a standby server never accepts any"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,6 @@ class HeldLease:
 @dataclass(frozen=True, slots=True)
 class LocalProcesses:
     """What this machine knows about processes. `process` identifies this one.
-
     `process_ended(process)`: that process has certainly ended. `holder_gone(name)`: that holder's process probably has.
     """
 
@@ -138,6 +142,9 @@ def acquire_lease(
                 yield Noted(_taken_over_note(held, holder_gone=wait_policy.holder_gone(held)))
                 continue
             yield from _wait(api, claim.project, held, wait_policy, began)
+    except SqlFailed as error:
+        error.hint = _READ_ONLY_HINT if error.sqlstate == "25006" else error.hint
+        raise
     except (ResponseLost, ServerFailed, ResponseInvalid, KeyboardInterrupt):
         # The lease may be acquired, or the request may still arrive. If this is lost, too, the lease expires.
         with contextlib.suppress(MosaicError):

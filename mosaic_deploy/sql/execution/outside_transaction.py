@@ -42,12 +42,12 @@ def compile_outside_transaction(step: Step) -> str:
     if inner is None:
         raise ValueError("a DO block that can't be nested")  # `sql/uncarried.py` refuses it
     execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in settings)
-    declare, begin, end = (
-        (f"DECLARE {DECLARE_OWN}", f"{RESTORE_OWN}{KEEP_OWN}", RESTORE_OWN) if settings else ("", "", "")
-    )
-    before = f"{declare}BEGIN {begin}{_begun_check(step)}{execute}"
+    # Restored also without settings: a procedure may have some of its own.
+    before = f"DECLARE {DECLARE_OWN}BEGIN {RESTORE_OWN}{KEEP_OWN}{_begun_check(step)}{execute}"
     # On one line, so the line numbers in PostgreSQL's errors are those of the file's block.
-    return "DO " + dollar_quote(f"{before.replace(chr(10), ' ')}{inner}\n{end}END\n", "mosaic_outside")
+    return "DO " + dollar_quote(
+        f"{before.replace(chr(10), ' ')}{inner}\n{RESTORE_OWN}END\n", "mosaic_outside"
+    )
 
 
 def _begun_check(step: Step) -> str:

@@ -62,21 +62,23 @@ def record_sql(step: Step, session: SqlSession) -> str:
 
 
 def record_failure_sql(step: Step, session: SqlSession) -> str:
-    """The statement that records that the step outside a transaction failed. It checks the lease."""
+    """The statement that records that the step outside a transaction failed. It checks the lease, and keeps it until
+    it ends, so nobody takes it over while this waits for the row."""
     return (
         f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
         f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
         f"mosaic_deploy.lease WHERE token = {literal(session.token)} "
-        "AND expires_at > pg_catalog.clock_timestamp())"
+        "AND expires_at > pg_catalog.clock_timestamp() FOR SHARE)"
     )
 
 
 def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, step_begun: int) -> str:
     """A migration's row with `steps_done` committed steps, and the step begun outside a transaction."""
-    packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
+    packed = "" if step.source is None else packed_source(step.source)
     semantic = step.semantic if steps_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"
-    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name != "version")
+    kept = {"version"} if step.source is not None else {"version", "source"}
+    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name not in kept)
     return (
         f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
         f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.steps}, "
@@ -85,6 +87,11 @@ def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, st
         "applied_at = pg_catalog.clock_timestamp() "
         f"WHERE m.steps_done < EXCLUDED.steps_done OR {step_begun} > m.step_begun"
     )
+
+
+def packed_source(source: str) -> str:
+    """A file's text as a step's record sends it."""
+    return base64.b64encode(zlib.compress(source.encode(), 9)).decode()
 
 
 def _upsert_seed_sql(step: Step, session: SqlSession) -> str:

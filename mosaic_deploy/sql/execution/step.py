@@ -25,6 +25,7 @@ class Step:
     """One step of a migration, ready to run. `number` counts the file's steps from 1.
 
     `semantic` is the checksum of the steps up to and including this one, `semantic_before` of those before it.
+    `source` is the file's text, or None if the ledger has it from an earlier step.
     """
 
     version: str
@@ -32,7 +33,7 @@ class Step:
     checksum: str
     semantic: str
     semantic_before: str
-    source: str
+    source: str | None
     number: int
     steps: int
     sql: StepSql

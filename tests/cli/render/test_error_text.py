@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import click
 
 from mosaic_deploy.cli.render.json_documents import error_document
@@ -26,6 +29,26 @@ def test_equal_failures_are_named_first_and_then_counted() -> None:
     assert shown[0].startswith("pages/0.html: can't upload pages/0.html: HTTP 500")
     assert shown[3] == "  … and 1,965 more like these; --output json lists all"
     assert len(error_document(TransfersFailed("x", problems=many))["problems"]) == 1968
+
+
+def test_failures_that_all_differ_are_listed_up_to_a_limit() -> None:
+    word = "abcdefghijklmnopqrstuvwxyz"
+    many = [failed(n, f"locked by {word[n % 26]}{word[n // 26 % 26]}{word[n // 676]}") for n in range(1968)]
+    shown = lines(many)
+    assert len(shown) == 51
+    assert shown[-1] == "  … and 1,918 more; --output json lists all"
+
+
+def test_names_without_their_folder_and_long_ids_do_not_tell_failures_apart() -> None:
+    ids = [hashlib.sha256(str(number).encode()).digest() for number in range(300)]
+    many = [
+        Problem(
+            f"page{number}.png was refused (request {base64.b64encode(one).decode()}, {one[:6].hex().upper()})",
+            Location(f"pages/page{number}.png"),
+        )
+        for number, one in enumerate(ids)
+    ]
+    assert len(lines(many)) < 10
 
 
 def test_each_kind_of_failure_is_shown() -> None:

@@ -141,6 +141,38 @@ def test_settings_of_a_procedure_that_fails_do_not_stay(there, variant):
     assert there.sql("select to_regclass('public.made') is not null as there") == [{"there": True}]
 
 
+COMMITTING = {
+    "call": "create procedure p() language plpgsql as $$ begin {body} end $$;\ncall p();",
+    "do": "do $$ begin {body} end $$;",
+}
+
+
+@pytest.mark.parametrize("form", COMMITTING)
+def test_settings_that_a_committing_block_makes_do_not_stay(there, variant, form):
+    """In an endpoint that wraps requests it can't commit, and that is all: nothing is unknown, nothing is asked."""
+    body = (
+        "create table made (id int); commit; perform set_config('search_path', 'nowhere', false); "
+        "set session default_transaction_read_only = on; set session statement_timeout = '1ms';"
+    )
+    there.write("sql/1_t.sql", "create table t (id int);")
+    there.write("sql/2_p.sql", COMMITTING[form].format(body=body))
+    there.write("sql/3_t.sql", "insert into t values (3); create table u (id int);")
+    there.manifest(database={"migrations": "sql"})
+    if "wrapped" in variant[0]:
+        for _ in range(2):
+            error = there.fails().error
+            assert (error.sqlstate, error.location.file) == ("2D000", "sql/2_p.sql")
+            assert error.mutation_state != "unknown"
+            assert "runs each request in a transaction" in error.hint
+            assert error.hint.endswith("or write it without COMMIT")
+        assert there.sql("select to_regclass('public.made') as made") == [{"made": None}]
+        return
+    there.apply()
+    there.write("sql/4_t.sql", "insert into t values (4);")
+    there.apply()
+    assert there.sql("select id from public.t order by id") == [{"id": 3}, {"id": 4}]
+
+
 def test_settings_outside_a_transaction(there, variant):
     there.write("sql/1_live.sql", SESSION["1_live.sql"])
     there.write(

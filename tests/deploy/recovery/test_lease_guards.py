@@ -127,6 +127,27 @@ def test_the_failure_of_a_step_is_recorded_only_under_the_lease(
     assert bench.sql("select step_begun as begun from mosaic_deploy.migrations") == [{"begun": begun}]
 
 
+def test_nobody_takes_the_lease_while_the_failure_of_a_step_waits_for_its_row(bench: Bench) -> None:
+    bench.lease(60)
+    bench.sql(
+        "insert into mosaic_deploy.migrations (version, file, checksum, semantic_checksum, steps, steps_done, "
+        "step_begun, source, deploy_id, applied_by) values (1, '1_a.sql', 'c', 's', 1, 0, 1, '', 'deploy', 'me')"
+    )
+    [step] = steps_of("vacuum")
+    record = record_failure_sql(step, SqlSession(TOKEN, "deploy"))
+    with psycopg.connect(bench.url) as blocking:
+        blocking.execute("select from mosaic_deploy.migrations for update")
+        waiting = threading.Thread(target=bench.sql, args=(record,))
+        waiting.start()
+        while not blocking.execute("select 1 from pg_locks where not granted").fetchone():
+            time.sleep(0.02)
+        with psycopg.connect(bench.url) as other, pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("select from mosaic_deploy.lease for update nowait")
+        blocking.commit()
+        waiting.join()
+    assert bench.sql("select step_begun as begun from mosaic_deploy.migrations") == [{"begun": -1}]
+
+
 WRITES = {
     "upsert": rows.upsert_objects_sql(
         "static", [Object("a", "0" * 64, 2, ObjectState.LIVE), Object("b", "0" * 64, 2)], TOKEN, "deploy"

@@ -282,7 +282,8 @@ def test_an_endpoint_that_finishes_what_its_client_left(finishing, tmp_path, mon
     class Impatient(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             if is_sql(request, '"create index concurrently'):
-                request.extensions["timeout"]["read"] = 0.5
+                # A copy: the client shares one between all its requests.
+                request.extensions["timeout"] = {**request.extensions["timeout"], "read": 0.5}
             return super().handle_request(request)
 
     with Api(finishing.url, finishing._key, transport=Impatient()) as api:
@@ -290,6 +291,16 @@ def test_an_endpoint_that_finishes_what_its_client_left(finishing, tmp_path, mon
     blocker.join()
     assert isinstance(last, ApplyDone), last
     assert site.sql("select indisvalid as v from pg_index where indexrelid = 'i'::regclass") == [{"v": True}]
+
+
+def test_the_error_that_left_the_outcome_unknown_is_kept(table):
+    table.write("sql/2_b.sql", "do $$ begin commit; perform pg_terminate_backend(pg_backend_pid()); end $$;")
+    messages = [table.fails().error.message for _ in range(2)]
+    assert messages[0].startswith(
+        "step 1 of 1 was sent and failed (run SQL: lost the connection to the database"
+    )
+    assert "terminating connection due to administrator command" in messages[0]
+    assert messages[1].startswith("step 1 of 1 was begun before, and it isn't known")
 
 
 STATEMENTS = {**LOST, "batch": "insert into t values (7);"}

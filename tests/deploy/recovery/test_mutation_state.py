@@ -155,12 +155,16 @@ def test_uploads_without_a_response(site, api_over, path):
     site.apply()
 
 
-def test_a_migration_on_a_full_disk_is_not_to_be_corrected(site):
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("53100", "could not extend file"), ("58030", "could not write to file: No space left on device")],
+)
+def test_a_migration_on_a_full_disk_is_not_to_be_corrected(site, code, text):
     """PostgreSQL's own error can't be produced here; one with its SQLSTATE can."""
-    site.write("sql/1_a.sql", "do $$ begin raise 'could not extend file' using errcode = '53100'; end $$;")
+    site.write("sql/1_a.sql", f"do $$ begin raise '{text}' using errcode = '{code}'; end $$;")
     site.manifest(database={"migrations": "sql"})
     error = site.fails().error
-    assert error.sqlstate == "53100"
+    assert error.sqlstate == code
     assert "disk is full" in str(error.hint)
     site.write("sql/1_a.sql", "select 1;")
     site.apply()

@@ -14,9 +14,11 @@ from mosaic_deploy.deploy.applying.transfers import transfer
 from mosaic_deploy.errors import (
     ApiError,
     Forbidden,
+    NotFound,
     RateLimited,
     RequestBlocked,
     RequestRefused,
+    ResponseInvalid,
     ServerFailed,
     TransfersFailed,
 )
@@ -109,6 +111,88 @@ def test_maintenance_with_a_long_wait_says_so() -> None:
     assert "maintenance (HTTP 503); the platform asks to wait 2 h, until " in error.message
 
 
+@pytest.mark.parametrize("text", ["3600.5", "3600.", " 3600 "])
+def test_a_wait_in_fractions_of_a_second_is_a_wait(text: str) -> None:
+    platform = Platform(answer(429, **{"Retry-After": text}))
+    error = platform.upload("static")
+    assert error.retry_after in (3600.0, 3600.5)
+    assert "the platform asks to wait 1 h, until " in error.message
+    assert platform.waits == []
+
+
+def test_a_platform_that_never_says_how_long_to_wait() -> None:
+    error = Platform(answer(429, '{"error": "slow down"}')).upload("static")
+    assert error.hint == "wait some minutes, then run the same command again; completed changes are kept"
+
+
+def sql_error(refusal: Respond) -> tuple[Exception, Platform]:
+    platform = Platform(refusal)
+    transport = httpx.MockTransport(platform)
+    with (
+        Api("https://api.example", ApiKey("mk_1"), transport=transport, sleep=platform.waits.append) as api,
+        pytest.raises(ApiError) as caught,
+    ):
+        api.sql("p", "SELECT 1")
+    return caught.value, platform
+
+
+def test_a_long_wait_comes_before_the_next_run() -> None:
+    error, platform = sql_error(answer(503, '{"error": "maintenance"}', **{"Retry-After": "7200"}))
+    assert error.hint == "wait until then; run the same command again; it first checks what is live"
+    assert platform.waits == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 406, 407, 418, 422, 451])
+def test_a_firewall_that_refuses_sql_is_not_postgresql(status: int) -> None:
+    error, platform = sql_error(answer(status, PAGE))
+    assert isinstance(error, RequestBlocked)
+    assert "Request blocked & logged" in error.message
+    assert len(platform.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize("status", [403, 406, 451])
+def test_a_firewalls_line_of_text(kind: str, status: int) -> None:
+    platform = Platform(answer(status, "error code: 1020"))
+    error = platform.upload(kind)
+    assert isinstance(error, RequestBlocked)
+    assert (
+        "probably refused by a firewall or proxy in front of the platform: error code: 1020" in error.message
+    )
+    assert len([each for each in platform.requests if each.startswith("PUT") or "files" in each]) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(413, RequestRefused), (404, NotFound), (429, RateLimited)])
+def test_a_gateways_page_with_a_meaning_of_its_own(status: int, kind: type) -> None:
+    error = Platform(answer(status, PAGE)).upload("static")
+    assert type(error) is kind
+
+
+def test_a_page_in_place_of_a_stored_file_is_no_success() -> None:
+    error = Platform(answer(200, PAGE)).upload("storage")
+    assert isinstance(error, RequestBlocked)
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (answer(200, PAGE), "api.example answered 200 with a web page: Request blocked & logged"),
+        (
+            answer(302, "", Location="https://login.example/"),
+            "api.example answered 302 with a redirect to https://login.example/",
+        ),
+    ],
+)
+def test_a_page_in_place_of_an_answer(response: Respond, said: str) -> None:
+    error = Platform(response).upload("static")
+    assert isinstance(error, ResponseInvalid)
+    assert error.message == said
+    assert (
+        "a firewall, a proxy or a network's login page answered. Then run the same command again"
+        in error.hint
+    )
+
+
 @pytest.mark.parametrize("kind", ["static", "storage"])
 @pytest.mark.parametrize("status", [403, 406, 451])
 def test_a_firewall_is_not_tried_again(kind: str, status: int) -> None:
@@ -134,6 +218,16 @@ def test_an_expired_address_of_an_upload_is_renewed_once(status: int) -> None:
     assert isinstance(error, Forbidden | RequestRefused)
     assert "key was rejected" not in error.message, "the upload carries no key"
     assert f"(HTTP {status})" in error.message
+
+
+def test_an_object_stores_xml_is_read() -> None:
+    body = (
+        '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Not &amp; never</Message><Key>a</Key>'
+        "<RequestId>18FF8F73E06565C0</RequestId><HostId>G4Gd0coLmDcmC19wmK==</HostId></Error>"
+    )
+    error = Platform(answer(403, body)).upload("storage")
+    assert error.message == "upload to storage: AccessDenied: Not & never (HTTP 403)"
+    assert error.request_id == "18FF8F73E06565C0"
 
 
 @pytest.mark.parametrize("status", [404, 411, 413])

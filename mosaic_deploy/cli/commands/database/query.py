@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mosaic_deploy.errors import Location, SqlFailed, SqlInvalid, SqlNotReadOnly
+from mosaic_deploy.errors import Location, RequestRefused, SqlFailed, SqlInvalid, SqlNotReadOnly
 from mosaic_deploy.sql.call_stack import locate_calls, parse_context
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse
@@ -52,14 +52,24 @@ def check_single_call(query: str, name: str, *, is_file: bool = False) -> bool:
     return has_lasting_effect(statements)
 
 
+_TOO_LARGE_HINT = "or use psql: `mosaic-deploy credentials --reveal` prints the database URL"
+
+
 @contextmanager
 def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) -> Iterator[None]:
     """Adds line and column in `query` to PostgreSQL's error about `sent`, which was made from it.
 
-    They become the error's location if `name` is a file, else part of its message.
+    They become the error's location if `name` is a file, else part of its message. A query or a result that is too
+    large for the platform gets a hint.
     """
     try:
         yield
+    except RequestRefused as error:
+        if error.status == 413:
+            is_result = "result" in error.message
+            error.message = f"{name}: {error.message}"
+            error.hint = f"{'select fewer rows' if is_result else 'split the SQL'}, {_TOO_LARGE_HINT}"
+        raise
     except SqlFailed as error:
         error.calls = tuple(frame.text for frame in parse_context(error.context))
         offset = _error_offset(query, sent, error)

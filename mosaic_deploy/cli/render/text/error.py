@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,9 @@ _MUTATION_STATES = {
 }
 _MAX_LISTED, _FIRST_LISTED = 10, 3
 """With more problems of one kind, only the first ones are listed and the others are counted."""
-_VARYING = re.compile(r"\b([0-9a-f]{8,}|[0-9a-f-]{36}|[0-9]+)\b")
+_MAX_PROBLEMS = 50
+"""At most this many problems are listed, also if each differs from the others."""
+_VARYING = re.compile(r"\b([0-9a-fA-F]{8,}|[0-9a-fA-F-]{36}|(?=[\w+/=-]*[0-9])[\w+/=-]{12,}|[0-9]+)\b")
 """Request IDs, digests and numbers in messages."""
 _GUTTER = 8
 """Cells before a source line: its number and ` | `."""
@@ -44,14 +47,7 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
     yield f"{label}: {where}{error.message}"
     if error.location:
         yield from source_lines(error.location, width)
-    for group in _group_problems(error.problems):
-        shown = group if len(group) <= _MAX_LISTED else group[:_FIRST_LISTED]
-        for problem in shown:
-            yield str(problem)
-            yield from source_lines(problem.location, width)
-            yield from _hint_and_diff_lines(problem)
-        if rest := len(group) - len(shown):
-            yield f"  … and {rest:,} more like these; --output json lists all"
+    yield from _problem_lines(error.problems, width)
     yield from _database_lines(error)
     if error.mutation_state in _MUTATION_STATES:
         yield f"  state: {_MUTATION_STATES[error.mutation_state]}"
@@ -62,16 +58,40 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
         yield f"  next: {action.description}{whose}" + (f":  {action.command}" if action.command else "")
 
 
+def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[str]:
+    listed = left = 0
+    for group in _group_problems(problems):
+        shown = group if len(group) <= _MAX_LISTED else group[:_FIRST_LISTED]
+        if listed and listed + len(shown) > _MAX_PROBLEMS:
+            left += len(group)
+            continue
+        listed += len(shown)
+        for problem in shown:
+            yield str(problem)
+            yield from source_lines(problem.location, width)
+            yield from _hint_and_diff_lines(problem)
+        if rest := len(group) - len(shown):
+            yield f"  … and {rest:,} more like these; --output json lists all"
+    if left:
+        yield f"  … and {left:,} more; --output json lists all"
+
+
 def _group_problems(problems: Sequence[Problem]) -> list[list[Problem]]:
     """Problems that differ only in their places, names and numbers together, in order of the first of each group."""
     groups: dict[tuple[str | None, ...], list[Problem]] = {}
     for number, problem in enumerate(problems):
-        message = _VARYING.sub("…", problem.message.replace(problem.location.file, "…"))
-        hint = problem.hint and _VARYING.sub("…", problem.hint.replace(problem.location.file, "…"))
+        names = problem.location.file, PurePosixPath(problem.location.file).name
+        message, hint = _without_names(problem.message, names), _without_names(problem.hint or "", names)
         # A diff is about one file, and has to be seen.
         key = (problem.code, problem.field, message, hint, str(number) if problem.diff else None)
         groups.setdefault(key, []).append(problem)
     return list(groups.values())
+
+
+def _without_names(text: str, names: Sequence[str]) -> str:
+    for name in names:
+        text = text.replace(name, "…") if name else text
+    return _VARYING.sub("…", text)
 
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:

@@ -1,0 +1,54 @@
+"""Settings that the role or the database has by default hold for migrations and for the tracking tables."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from mosaic_deploy.errors import MigrationFailed, SqlFailed
+from mosaic_deploy.live.api import endpoints
+from tests.deploy.histories import history, pending, tables
+
+SLOW = "create table t{0} (id int);\nselect pg_sleep({1});"
+
+
+def set_default(site, setting: str, value: str, *, of_role: bool = False) -> None:
+    """Sets it for new connections, and ends those that the platform has."""
+    credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
+    whose = f'role "{credentials["user"]}"' if of_role else f'database "{credentials["database"]}"'
+    with psycopg.connect(credentials["database_url"], autocommit=True) as own:
+        own.execute("set default_transaction_read_only = off")
+        own.execute(f"alter {whose} set {setting} = '{value}'")
+        own.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("of_role", [False, True], ids=["database", "role"])
+def test_a_transaction_timeout_names_the_migration_that_is_too_slow(site, of_role):
+    """It ends the connection, which is known to have committed nothing of that migration."""
+    history(site, m1_a="create table t1 (id int);")
+    site.apply()
+    set_default(site, "transaction_timeout", "1s", of_role=of_role)
+    for number, seconds in ((2, 0.6), (3, 0.6), (4, 9)):
+        site.write(f"sql/{number}_s.sql", SLOW.format(number, seconds))
+    failed = site.fails()
+    assert isinstance(failed.error, MigrationFailed)
+    assert (failed.error.location.file, failed.error.sqlstate) == ("sql/4_s.sql", "25P04")
+    assert "transaction_timeout of the role or the database" in failed.error.hint
+    assert (tables(site), pending(site)) == ({"t1", "t2", "t3"}, ["migration:4_s.sql"])
+    site.write("sql/4_s.sql", SLOW.format(4, 0))
+    site.apply()
+
+
+def test_a_read_only_database_is_named(site):
+    history(site, m1_a="create table t1 (id int);")
+    site.apply()
+    set_default(site, "default_transaction_read_only", "on")
+    site.write("sql/2_b.sql", "create table t2 (id int);")
+    error = site.fails().error
+    assert isinstance(error, SqlFailed)
+    assert "default_transaction_read_only" in error.hint
+    set_default(site, "default_transaction_read_only", "off")
+    site.apply()
