@@ -94,7 +94,7 @@ def test_a_killed_deploy_shows_as_interrupted_at_once_on_its_own_machine(sql, ki
     shown = run("status", "--local").stdout
     assert "deploying now" not in shown
     assert re.search(
-        rf"^interrupted +\S+ \(pid {killed}\): its process has ended; the next apply will resume$",
+        rf"^last deploy +interrupted by \S+ \(pid {killed}\), not finished\n +its process has ended; the next apply will resume$",
         shown,
         re.M,
     )

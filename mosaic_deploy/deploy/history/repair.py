@@ -33,6 +33,7 @@ _APPLY_HINT = "`mosaic-deploy apply` does it, and replaces an invalid index of a
 def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> PreparedPlan:
     """A plan of the requested repairs. Raises RepairRefused, ProjectNotFound. Reads only."""
     require_project(context)
+    request = _with_file_names(request, context)
     begun = {entry.migration.version for entry in context.ledger.entries}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
     folder = [_parse_if_needed(file, begun, named) for file in context.files]
@@ -44,6 +45,13 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
     return history_plan(context, changes)
+
+
+def _with_file_names(request: RepairRequest, context: HistoryContext) -> RepairRequest:
+    """The request with the names of files that are given by their number."""
+    names = {file.migration.version: file.migration.file for file in context.files}
+    accept, squash = ([names.get(each, each) for each in given] for given in (request.accept, request.squash))
+    return replace(request, accept=accept, squash=squash)
 
 
 def _with_path(problem: Problem, context: HistoryContext) -> Problem:

@@ -53,15 +53,24 @@ class _FileAndEntry:
     match: Match | None
     matches: Matches
 
+    def require_file(self) -> Migration:
+        """Raises _RepairImpossible if there is no file."""
+        if self.file is not None:
+            return self.file
+        hint = None
+        if self.entry is not None:
+            version = self.entry.migration.version
+            hint = f"`mosaic-deploy migrate restore-file {version}` writes it as it was applied"
+        raise _RepairImpossible("isn't in the migrations folder", hint)
+
     def require_both(self) -> tuple[Migration, HistoryEntry]:
         """Raises _RepairImpossible if one side is missing."""
-        if self.file is None:
-            raise _RepairImpossible("isn't in the migrations folder")
+        file = self.require_file()
         if self.entry is None:
             raise _RepairImpossible(
                 "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
             )
-        return self.file, self.entry
+        return file, self.entry
 
     def refuse_moved(self) -> None:
         """Raises _RepairImpossible if the row's file, or the file's row, has another number."""
@@ -85,7 +94,7 @@ def repair_changes(
     known = {entry.migration.version: entry for entry in entries}
     found: dict[HistoryChange, None] = {}
     problems: list[Problem] = []
-    for version, shown, repair in _requested_changes(request, folder):
+    for version, shown, repair in _requested_changes(request, [e.migration for e in entries], folder):
         sides = _FileAndEntry(
             files.get(version), known.get(version), matches.by_version.get(version), matches
         )
@@ -101,10 +110,12 @@ def repair_changes(
 
 
 def _requested_changes(
-    request: RepairRequest, folder: Sequence[Migration]
+    request: RepairRequest, applied: Sequence[Migration], folder: Sequence[Migration]
 ) -> Iterator[tuple[str, str, Callable[[_FileAndEntry], Sequence[HistoryChange]]]]:
     """(version, its name for messages, the function that makes the changes) for each requested repair."""
-    versions = {m.file: m.version for m in folder}
+    migrations = [*applied, *folder]
+    # A file's number means the file, as in the other repairs.
+    versions = {m.version: m.version for m in migrations} | {m.file: m.version for m in migrations}
     for name in request.accept:
         yield versions.get(name, ""), name, _accept
     for name in request.squash:
@@ -156,9 +167,7 @@ def _accept(sides: _FileAndEntry) -> Sequence[HistoryChange]:
 
 def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
     """Records the file, and removes the rows whose statements it has."""
-    file = sides.file
-    if file is None:
-        raise _RepairImpossible("isn't in the migrations folder")
+    file = sides.require_file()
     squashed = (m for m in sides.matches.rows if m.kind is MatchKind.SQUASHED)
     rows = [match.row for match in squashed if match.file and match.file.file == file.file]
     if not rows:
@@ -268,20 +277,19 @@ def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Mig
 
     Raises _RepairImpossible if it is fully applied or, with `same`, if its committed steps were edited.
     """
-    if sides.file is None:
-        raise _RepairImpossible("isn't in the migrations folder")
+    file = sides.require_file()
     sides.refuse_moved()
     if sides.entry is None:
-        return sides.file, 0
+        return file, 0
     row = sides.entry.migration
     if row.applied:
         raise _RepairImpossible("is fully applied", "`mosaic-deploy migrate rollback` rolls it back")
-    unchanged = sides.file.prefix_checksums[row.steps_done - 1 : row.steps_done] == (row.semantic,)
+    unchanged = file.prefix_checksums[row.steps_done - 1 : row.steps_done] == (row.semantic,)
     if same and row.steps_done and not unchanged:
         raise _RepairImpossible(
             f"its first {row.steps_done} steps differ from those that were applied", "restore them"
         )
-    return sides.file, row.steps_done
+    return file, row.steps_done
 
 
 def _record_change(file: Migration, done: int, reason: str) -> RecordMigration:

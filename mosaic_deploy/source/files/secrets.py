@@ -72,7 +72,7 @@ def refuse_secrets(static: Sequence[Problem], storage: Sequence[Problem]) -> Non
         return
     sections = [name for name, found in (("static", static), ("storage", storage)) if found]
     more = (
-        f" ({len(problems)} places, the first {_MAX_SHOWN} are shown)" if len(problems) > _MAX_SHOWN else ""
+        f" ({len(problems)} places; the first {_MAX_SHOWN} are listed)" if len(problems) > _MAX_SHOWN else ""
     )
     raise SecretFound(
         f"some files appear to contain secrets{more}; nothing was sent",

@@ -17,7 +17,7 @@ from mosaic_deploy.sql.execution.transactions import (
     outside_transaction_reason,
 )
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.session.state import NEW_SESSION, SessionState, TransactionState
+from mosaic_deploy.sql.session.state import NEW_SESSION, TIME_LIMITS, SessionState, TransactionState
 
 
 class ExecutionMode(StrEnum):
@@ -203,11 +203,8 @@ class _Splitter:
         self._forget_open_step()
 
     def _append(self, step: StepSql) -> None:
-        limits = [name for name in ("lock_timeout", "statement_timeout") if self.session.of(name)]
-        alone = step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        if limits and alone and step.statements[0].kind not in WRAPPED_KINDS:
-            message = f"runs without the file's {' and '.join(limits)}: the statement can only be sent alone"
-            self._remark(message, step.statements[0])
+        if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
+            self._remark_lost_limits(step.statements[0])
         inside = TransactionState.begun_in(self.session)
         limited = self.session.has_time_limit
         for statement in step.statements:
@@ -217,6 +214,18 @@ class _Splitter:
         self.steps.append(found)
         self.remarks = []
         self.session = inside.kept
+
+    def _remark_lost_limits(self, statement: Statement) -> None:
+        """The session's time limits that a statement outside a transaction runs without."""
+        wrapped = statement.kind in WRAPPED_KINDS
+        names = ("statement_timeout",) if wrapped else ("lock_timeout", *sorted(TIME_LIMITS))
+        why = (
+            "PostgreSQL measures it from the request that sets it"
+            if wrapped
+            else "the statement can only be sent alone"
+        )
+        if limits := [name for name in names if self.session.of(name)]:
+            self._remark(f"runs without the file's {' and '.join(limits)}: {why}", statement)
 
     def _forget_open_step(self) -> None:
         self.open_statements = []

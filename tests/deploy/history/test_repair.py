@@ -163,6 +163,27 @@ def test_a_step_that_was_run_by_hand(site):
     assert site.plan().plan.changes == ()
 
 
+def test_a_repair_of_a_deleted_file_names_the_command_that_restores_it(site):
+    history(site, m1_a=A)
+    site.apply()
+    (site.root / "sql/1_a.sql").unlink()
+    with pytest.raises(RepairRefused) as caught:
+        plan_repair(
+            site.api, known(site), RepairRequest(accept=("1",), squash=("1",), not_applied=(("1", 1),))
+        )
+    hint = "`mosaic-deploy migrate restore-file 1` writes it as it was applied"
+    assert {(p.message, p.hint) for p in caught.value.problems} == {("isn't in the migrations folder", hint)}
+
+
+def test_a_file_is_also_accepted_by_its_number(site):
+    history(site, m1_a=A)
+    site.apply()
+    site.write("sql/1_a.sql", "select 'edited';")
+    assert plan_repair(site.api, known(site), RepairRequest(accept=("1",))) == plan_repair(
+        site.api, known(site), RepairRequest(accept=("1_a.sql",))
+    )
+
+
 def test_ambiguous_repairs_are_refused(site):
     history(site, m1_a=A, m2_b=B)
     site.apply()

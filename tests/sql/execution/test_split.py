@@ -111,6 +111,29 @@ def test_transaction_control_as_in_psql(text: str, sizes: list[int], remarks: li
     assert found == [(message, text.index(at)) for message, at in remarks]
 
 
+ALONE = "runs without the file's {}: the statement can only be sent alone"
+AT_SET = "runs without the file's statement_timeout: PostgreSQL measures it from the request that sets it"
+SET_ALL = "SET lock_timeout = 1; SET statement_timeout = 1; SET transaction_timeout = 1; "
+COMMITTING = "DO $$ BEGIN COMMIT; END $$"
+
+
+@pytest.mark.parametrize(
+    ("text", "remark"),
+    [
+        ("SET lock_timeout = 1; VACUUM t", ALONE.format("lock_timeout")),
+        (SET_ALL + "VACUUM t", ALONE.format("lock_timeout and statement_timeout and transaction_timeout")),
+        (SET_ALL + COMMITTING, AT_SET),
+        (SET_ALL + "CALL p()", AT_SET),
+        ("SET lock_timeout = 1; SET transaction_timeout = 1; " + COMMITTING, None),
+        ("SET statement_timeout = 1; RESET statement_timeout; CALL p()", None),
+        (SET_ALL + "SELECT 1", None),
+    ],
+)
+def test_time_limits_that_do_not_hold_are_remarked(text: str, remark: str | None) -> None:
+    last = split_steps(parse(text))[-1]
+    assert [each.message for each in last.remarks] == ([remark] if remark else [])
+
+
 def test_transaction_false_makes_each_statement_a_step() -> None:
     text = "SELECT 1; BEGIN; SELECT 2; SAVEPOINT a; COMMIT; SAVEPOINT b; SELECT 3 INTO t; VACUUM t"
     steps = split_steps(parse(text), transaction=False)

@@ -39,16 +39,20 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
         yield "", f"{name}  {url}"
     if more := len(urls) - _MAX_URLS if len(urls) > _MAX_URLS else 0:
         yield "", f"… and {more} more: `mosaic-deploy storage ls` lists all"
+    lease = live.ledger_facts.get("lease")
+    interrupted = bool(lease and lease.get("ended"))
     if last := live.ledger_facts.get("last"):
         finished = last.get("finished_at")
         when = age_text(str(finished)) if finished else "not finished"
-        yield "last deploy", f"{last.get('status')} by {last.get('holder')}, {when}"
-    if lease := live.ledger_facts.get("lease"):
-        holder = lease.get("holder")
-        if lease.get("ended"):
-            yield "interrupted", f"{holder}: its process has ended; the next apply will resume"
-        else:
-            yield "deploying now", f"{holder} (lock expires {age_text(str(lease.get('expires_at')))})"
+        status = "interrupted" if interrupted and not finished else last.get("status")
+        yield "last deploy", f"{status} by {last.get('holder')}, {when}"
+    if interrupted:
+        yield "", "its process has ended; the next apply will resume"
+    elif lease:
+        yield (
+            "deploying now",
+            f"{lease.get('holder')} (lock expires {age_text(str(lease.get('expires_at')))})",
+        )
 
 
 def _migrations_text(rows: Sequence[Migration]) -> str:
