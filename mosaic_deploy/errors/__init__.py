@@ -7,6 +7,7 @@ in the user's files, `api` errors of the API and of keys, `deploy` all others. I
 from mosaic_deploy.errors.api import (
     ApiError,
     ApiUrlInvalid,
+    ApiUrlUntrusted,
     CertificatesInvalid,
     EmailNotSent,
     Forbidden,
@@ -107,6 +108,7 @@ __all__ = [
     "ApiError",
     "ApiErrorFields",
     "ApiUrlInvalid",
+    "ApiUrlUntrusted",
     "BackupInvalid",
     "CertificatesInvalid",
     "ChecksNotConfigured",

@@ -192,6 +192,12 @@ class ApiUrlInvalid(ApiError):
     code = "api_url_invalid"
 
 
+class ApiUrlUntrusted(ApiError):
+    """`.env` chooses the API's address, but the API key is from elsewhere. Nothing was sent."""
+
+    code = "api_url_untrusted"
+
+
 class ProxyInvalid(ApiError):
     """A proxy in the environment (HTTPS_PROXY, ALL_PROXY, …) can't be used. Nothing was sent."""
 
