@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from mosaic_deploy.sql.libpg_query import ParserError, split_statements
+from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, split_statements
+from mosaic_deploy.sql.pg_parser.stack import deep_levels
 
 Tree = dict[str, Any]
 """A parse tree as libpg_query's JSON: `{"CreateStmt": {…}}`."""
@@ -91,7 +92,19 @@ def parse(sql: str) -> list[Statement]:
         raise SqlSyntaxError("NUL characters aren't allowed", sql.index("\0"))
     if len(sql) < LARGE_TEXT:
         return list(_statements(sql, _raw_statements(sql)))
-    return [Statement(text, offset) for text, offset in split_large(sql)]
+    statements = [Statement(text, offset) for text, offset in split_large(sql)]
+    for statement in statements:
+        if deep_levels(statement.text):
+            _refuse_nested_too_deeply(statement)
+    return statements
+
+
+def _refuse_nested_too_deeply(statement: Statement) -> None:
+    """Raises SqlSyntaxError now, because the tree of a statement in a large file is made later."""
+    try:
+        _raw_statements(statement.text)
+    except SqlSyntaxError as error:
+        raise SqlSyntaxError(error.message, statement.offset + (error.offset or 0)) from None
 
 
 def shifted(statement: Statement, by: int) -> Statement:
@@ -142,7 +155,7 @@ def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
 
 
 def _raw_statements(sql: str) -> list[Tree]:
-    from mosaic_deploy.sql.libpg_query import ParserError, parse_statements  # loads a C library
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, parse_statements  # loads a C library
 
     try:
         return parse_statements(sql)
