@@ -12,6 +12,7 @@ from typing import Any
 
 from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, split_statements
 from mosaic_deploy.sql.pg_parser.stack import deep_levels
+from mosaic_deploy.sql.pg_parser.trivia import WHITESPACE, leading_trivia_length, skip_trivia
 
 Tree = dict[str, Any]
 """A parse tree as libpg_query's JSON: `{"CreateStmt": {…}}`."""
@@ -189,39 +190,6 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
         yield Statement(text[lead:].rstrip(WHITESPACE), at_char + lead, item["stmt"], first_byte)
         at_char += len(text)
         at_byte = end
-
-
-WHITESPACE = " \t\n\r\f\v"
-"""White space for PostgreSQL's scanner. A no-break space, for example, is part of a name."""
-_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
-_COMMENT_MARK = re.compile(r"/\*|\*/")
-
-
-def leading_trivia_length(text: str) -> int:
-    """The number of characters of white space and (nested) comments at the start of `text`."""
-    return skip_trivia(text, 0)
-
-
-def skip_trivia(text: str, at: int) -> int:
-    """The first offset from `at` on that is neither white space nor comment."""
-    while at < len(text):
-        if blank := _TRIVIA.match(text, at):
-            at = blank.end()
-        elif text.startswith("/*", at):
-            at = after_block_comment(text, at)
-        else:
-            return at
-    return at
-
-
-def after_block_comment(text: str, at: int) -> int:
-    """The offset after the (nested) block comment at `at`; the text's end if it is unterminated."""
-    depth = 0
-    for mark in _COMMENT_MARK.finditer(text, at):
-        depth += 1 if mark.group() == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(text)
 
 
 _POSITIONS = frozenset(

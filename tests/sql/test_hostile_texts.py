@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.parse import SqlSyntaxError, parse
 from mosaic_deploy.sql.pg_parser.stack import most_levels
 
@@ -25,10 +26,13 @@ DEEP = {
 }
 PARSE = """
 import sys
+from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.parse import SqlSyntaxError, parse
 try:
     for statement in parse(sys.stdin.read()):
         statement.tree
+        if found := body_syntax_error(statement):
+            raise SqlSyntaxError(*found)
 except SqlSyntaxError as error:
     print("refused:", error.message[:60])
 """
@@ -49,6 +53,7 @@ WIDE = {
     "conditions": "SELECT 1 WHERE a" + " AND b" * 20_000,
     "strings": "INSERT INTO t VALUES " + ", ".join(["('((((++++/*')"] * 2_000),
     "comments": "SELECT 1" + " /* a */" * 20_000,
+    "patterns": "INSERT INTO t VALUES " + ", ".join(["('image/*', $$text/*$$, $a$/*$a$)"] * 2_000),
     "statements": "SELECT f(1) + 2;\n" * 20_000,
 }
 
@@ -71,6 +76,11 @@ def test_long_texts_that_are_not_deep_are_parsed(text) -> None:
 )
 def test_levels_are_bounded_from_above(text, levels) -> None:
     assert levels <= most_levels(text) <= 2 * levels + 1
+
+
+def test_comments_in_a_body_are_left_to_postgresql() -> None:
+    [statement] = parse("DO $$ BEGIN " + "/*" * 200_000 + "*/" * 200_000 + " END $$")
+    assert body_syntax_error(statement) is None
 
 
 def test_the_error_has_its_place() -> None:

@@ -16,22 +16,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from mosaic_deploy.sql.pg_parser.comments import ParserError as ParserError
+from mosaic_deploy.sql.pg_parser.comments import refuse_deep_comments
 from mosaic_deploy.sql.pg_parser.stack import NestedTooDeeply, call_with_stack
 
 _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
-
-
-class ParserError(Exception):
-    """The parser's error. `position` counts characters from 1; None if the parser gave none.
-
-    `body_line`: the line of a PL/pgSQL body at or after which it is; None for other errors.
-    """
-
-    def __init__(self, message: str, position: int | None, body_line: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-        self.body_line = body_line
 
 
 class _Error(Structure):
@@ -78,13 +67,14 @@ def parse_statements(sql: str) -> list[dict[str, Any]]:
 
     Raises ParserError, and RecursionError for a tree nested too deeply for Python.
     """
-    _refuse_deep_comments(sql)
+    refuse_deep_comments(sql)
     found: list[dict[str, Any]] = _parse_tree("pg_query_parse", sql).get("stmts", [])
     return found
 
 
 def parse_plpgsql(statement: str) -> Any:
     """PL/pgSQL's tree of a CREATE FUNCTION or DO statement. Raises ParserError, RecursionError."""
+    refuse_deep_comments(statement, in_bodies=True)
     return _parse_tree("pg_query_parse_plpgsql", statement, _MALFORMED_JSON)
 
 
@@ -97,7 +87,7 @@ _BODY_LINE = re.compile(r" near line (\d+)$")
 
 def split_statements(sql: str) -> list[str]:
     """The text of each statement up to its semicolon, without building trees. Raises ParserError."""
-    _refuse_deep_comments(sql)
+    refuse_deep_comments(sql)
     encoded = sql.encode()
     library = _library()
     result = library.pg_query_split_with_parser(encoded)
@@ -125,35 +115,6 @@ def _parse_in_this_thread(function: str, malformed: re.Pattern[str] | None, sql:
         return _load_json(result.tree, malformed)
     finally:
         getattr(library, _SIGNATURES[function][0])(result)
-
-
-_MANY_COMMENTS = 1000
-_DEEPEST_COMMENT = 100
-_COMMENT_MARK = re.compile(r"/\*|\*/")
-_OUTSIDE_COMMENT = re.compile(
-    r"""(?:[^'"$/-]++|'[^']*+'|"[^"]*+"|-(?!-)|--[^\n\r]*+|/(?!\*)|\$(?:[^\W\d]\w*)?\$|\$)*+""", re.DOTALL
-)
-
-
-def _refuse_deep_comments(sql: str) -> None:
-    """Raises ParserError for comments deep inside each other: the parser's time grows with the square of the depth."""
-    if sql.count("/*") < _MANY_COMMENTS:
-        return
-    at = 0
-    while (at := _OUTSIDE_COMMENT.match(sql, at).end()) < len(sql):  # type: ignore[union-attr]
-        if not sql.startswith("/*", at):
-            return  # an unterminated quote, which the parser reports
-        depth = 0
-        start = at
-        for mark in _COMMENT_MARK.finditer(sql, at):
-            depth += 1 if mark.group() == "/*" else -1
-            at = mark.end()
-            if depth > _DEEPEST_COMMENT:
-                raise ParserError(f"more than {_DEEPEST_COMMENT} comments inside each other", start + 1)
-            if depth == 0:
-                break
-        else:
-            return
 
 
 def _load_json(tree: bytes, malformed: re.Pattern[str] | None) -> Any:
