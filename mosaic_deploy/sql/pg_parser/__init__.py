@@ -1,4 +1,4 @@
-"""PostgreSQL's own parser, called so that no text ends the process or keeps it busy for ever.
+"""PostgreSQL's own parser with limits: any text ends in a tree or an error.
 
 Imports nothing of the project. Begin with `libpg_query.py`.
 """

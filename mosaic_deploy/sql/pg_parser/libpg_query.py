@@ -16,9 +16,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from mosaic_deploy.sql.pg_parser.comments import ParserError as ParserError
-from mosaic_deploy.sql.pg_parser.comments import refuse_deep_comments
+from mosaic_deploy.sql.pg_parser.comments import ParserError, refuse_deep_comments
 from mosaic_deploy.sql.pg_parser.stack import NestedTooDeeply, call_with_stack
+
+__all__ = ("ParserError", "parse_plpgsql", "parse_statements", "split_statements")
 
 _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
 
