@@ -30,7 +30,7 @@ def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) ->
     writes the comment.
     """
     policy = manifest.policy or PolicySpec()
-    destructive = tuple(hazard for hazard in hazards if hazard.severity is HazardSeverity.DESTRUCTIVE)
+    destructive = destructive_hazards(hazards)
     denied = (
         *_destructive_problems(destructive, manifest),
         *_protected_table_problems(destructive, manifest),
@@ -40,14 +40,18 @@ def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) ->
     return replace(plan, hazards=hazards, denied=denied, to_confirm=to_confirm)
 
 
-def refuse_denied(plan: Plan) -> None:
-    """Raises PolicyDenied if the policy denies the plan. No option of apply overrides it."""
+def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
+    return tuple(hazard for hazard in hazards if hazard.severity is HazardSeverity.DESTRUCTIVE)
+
+
+def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
+    """Raises PolicyDenied if the policy denies the plan. No option overrides it."""
     if plan.denied:
         raise PolicyDenied(
-            "the manifest's policy forbids this plan",
+            f"the manifest's policy forbids {subject}",
             problems=plan.denied,
             hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
-            next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
+            next_actions=[NextAction("see the plan", "mosaic-deploy plan")] if plan.changes else [],
         )
 
 
@@ -58,7 +62,7 @@ _UNCONFIRMED: dict[str, type[MosaicError]] = {
 }
 
 
-def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction) -> MosaicError:
+def unconfirmed_error(missing: Sequence[Approval], hint: str, actions: Sequence[NextAction]) -> MosaicError:
     """The error for a plan that needs these approvals, of the first one's kind."""
     if any(approval.kind == PRUNE for approval in missing):
         hint = (
@@ -68,7 +72,7 @@ def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction
         f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
         problems=[problem for approval in missing for problem in approval.problems],
         hint=hint,
-        next_actions=[action],
+        next_actions=actions,
     )
 
 
