@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
+from mosaic_deploy.cli.visible_text import write_exactly
 from mosaic_deploy.errors import MosaicError, NextAction
 
 if TYPE_CHECKING:
@@ -244,8 +246,7 @@ class Screen:
 
     def print_notice(self, lines: Iterable[str]) -> None:
         """Text for a person on stderr, in every format."""
-        width = output_width(sys.stderr)
-        sys.stderr.writelines(f"{part}\n" for line in lines for part in wrap(line, width))
+        write_lines(sys.stderr, lines)
 
     def sql_notices(self, notices: Iterable[SqlNotice]) -> None:
         """What PostgreSQL reported while a query ran. JSON has it in the result."""
@@ -285,6 +286,21 @@ class Screen:
         self.text(line if raw else log_line(line))
         sys.stdout.flush()
 
+    def exact_text(self, text: str) -> None:
+        """Text whose every character counts, if a program reads it: terminals and CI logs get it as `text`."""
+        in_log = any(os.environ.get(name) for name in ("CI", "TF_BUILD")) and not _is_file(sys.stdout)
+        if sys.stdout.isatty() or in_log:
+            self.text(text)
+        else:
+            write_exactly(sys.stdout, text)
+
     def text(self, text: str) -> None:
         """A payload that is the same text in every format; never wrapped."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False

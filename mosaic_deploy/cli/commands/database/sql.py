@@ -88,7 +88,7 @@ def sql(
         screen.print_notice(["note: this has no lasting effect, because every call is a session of its own"])
     screen.sql_notices(result.notices or ())
     if as_csv:
-        screen.text(_csv_text(result.rows))
+        screen.exact_text(_csv_text(result.rows))
         return
     notices = [asdict(notice) for notice in result.notices or ()]
     screen.result({"type": "rows", "rows": result.rows, "notices": notices}, _lines(result.rows))

@@ -170,3 +170,19 @@ def test_a_policy_that_allows_destruction_allows_it_in_sql(run, deployed: Path) 
     manifest = deployed / "mosaic.yaml"
     manifest.write_text(f"{manifest.read_text()}policy: {{destructive: allow}}\n")
     assert run("sql", *HERE, "drop table t").returncode == 0
+
+
+HOSTILE = r"""do $$ begin raise notice E'x\n::set-output name=a::b\x1b]52;c;eA==\x07'; end $$"""
+
+
+def test_texts_of_the_database_control_nothing(run, deployed: Path) -> None:
+    noticed = run("sql", *HERE, HOSTILE)
+    assert noticed.stderr == "NOTICE: x\n  \\::set-output name=a::b\\x1b]52;c;eA==\\x07\n"
+    query = r"select E'::stop-commands::x\x1b[2J' as a"
+    assert "::stop-commands::x·[2J" in run("sql", *HERE, query).stdout
+    assert run("sql", *HERE, "--csv", query).stdout == "a\n::stop-commands::x\x1b[2J\n"
+    in_log = run("sql", *HERE, "--csv", query, env={"CI": "true"})
+    assert in_log.stdout == "a\n\\::stop-commands::x\\x1b[2J\n"
+    failed = run("sql", *HERE, r"do $$ begin raise exception E'a\n##[error]\x1b[2J'; end $$")
+    assert "\x1b" not in failed.stderr
+    assert "##\\[error]\\x1b[2J" in failed.stderr
