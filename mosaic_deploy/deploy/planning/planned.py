@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
+from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.seeds import seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
@@ -88,9 +88,17 @@ class PreparedPlan:
         wanted, live = self.desired.snapshot, self.live.snapshot
         static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
         storage_files = {change.path for change in self.plan.changes if isinstance(change, DeleteStorageFile)}
+        unproven = {
+            kind: self.live.unproven.get(kind, NO_UNPROVEN) for kind in (ledger.STATIC, ledger.STORAGE)
+        }
+        manifest = wanted.manifest
         return {
-            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static, wanted.manifest),
-            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files, wanted.manifest),
+            ledger.STATIC: ledger_cleanup(
+                wanted.static, live.static, static, manifest, unproven[ledger.STATIC]
+            ),
+            ledger.STORAGE: ledger_cleanup(
+                wanted.storage, live.storage, storage_files, manifest, unproven[ledger.STORAGE]
+            ),
             SEED: seed_cleanup(wanted.seeds, live.seeds),
         }
 

@@ -11,7 +11,7 @@ import pytest
 from mosaic_deploy.cli.render import layout
 from mosaic_deploy.cli.render.layout import output_width, table, text_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.visible_text import style, unstyle
+from mosaic_deploy.cli.visible_text import safe_text, style, unstyle
 from mosaic_deploy.errors import Location, MigrationFailed, MosaicError, NextAction, Problem
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Action, ApplyMigration, PutStatic, PutStorageFile
@@ -226,7 +226,7 @@ def test_wrapping(text: str, lines: list[str]) -> None:
 
 def test_styles_survive_wrapping() -> None:
     [first, second] = wrap(style("one two three", "red") + " and the rest", 20)
-    assert first == "\x1b[31mone two three\x1b[0m and"
+    assert safe_text(first, terminal=True) == "\x1b[31mone two three\x1b[0m and"
     assert second == "  the rest"
 
 
