@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
+from mosaic_deploy.cli.target.ancestry import run_git
 from mosaic_deploy.cli.target.api_access import open_api
-from mosaic_deploy.cli.target.committed_policy import with_committed_policy
 from mosaic_deploy.cli.target.session import Session, open_session
+from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import EnvironmentRequired, KeyMissing, MosaicError, NextAction, UsageInvalid
+from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
+from mosaic_deploy.source.manifest.policy import read_policy_text
 from mosaic_deploy.source.manifest.text import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class ToolTarget:
     def open(self, tool: str, manifest: ManifestUse = "required") -> Session:
         """Reads the manifest and finds the account for a call of `tool`. Raises MosaicError's children.
 
-        The manifest has the policy that counts for agents.
+        The manifest has the policy that counts for agents: what the file in the folder or the committed one forbids.
         """
         with _explain_missing_key(self.root), _explain_missing_environment():
             session = open_session(
@@ -58,7 +61,9 @@ class ToolTarget:
                 attempted_command=_tool_call(tool),
                 manifest_use=manifest,
             )
-        return replace(session, manifest=with_committed_policy(session.manifest))
+        read = session.manifest
+        policy = stricter_policy(read.policy, committed_policy(read.file, read.environment))
+        return replace(session, manifest=replace(read, policy=policy))
 
 
 @contextmanager
@@ -102,6 +107,17 @@ def _explain_missing_environment() -> Iterator[None]:
     except EnvironmentRequired as error:
         error.hint, error.next_actions = "call the tool again with environment", ()
         raise
+
+
+def committed_policy(file: Path, environment: str | None) -> PolicySpec:
+    """The policy of `file` in the checked-out commit; the default one if there is none that can be read.
+
+    Unlike the file in the folder, an agent that edits files can't change it, unless it may commit or write below `.git`.
+    """
+    found = run_git(file.parent, "cat-file", "blob", f"HEAD:./{file.name}")
+    if found is None or found.returncode != 0:
+        return PolicySpec()
+    return read_policy_text(found.stdout, environment)
 
 
 def resolve_manifest(root: Path, path: str) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from typing import TextIO
 
 _OURS = str(int.from_bytes(os.urandom(6)))
@@ -66,6 +67,17 @@ def safe_json(text: str) -> str:
     """JSON text with the same meaning that `safe_text` has nothing to change in."""
     escaped = _HIDDEN_CHARACTER.sub(lambda found: json.dumps(found[0])[1:-1], text)
     return re.sub(r"##(?=\[|vso\[|teamcity\[)", r"#\\u0023", escaped)
+
+
+def is_shown(stream: TextIO) -> bool:
+    """Whether the stream is a terminal or a log of CI, and not read by a program or kept in a file."""
+    if stream.isatty():
+        return True
+    try:
+        is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        is_file = False
+    return not is_file and any(os.environ.get(name) for name in ("CI", "TF_BUILD"))
 
 
 def write_exactly(stream: TextIO, text: str) -> None:

@@ -5,7 +5,7 @@ The command line, `watch`, `dev`, `ci apply`, `migrate rollback`, `sql` and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mosaic_deploy.diff.policy import destructive_hazards
 from mosaic_deploy.model.approval import Approval, agent_approvals, required_approvals
@@ -28,7 +28,7 @@ class Actor:
 def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[Approval, ...]:
     """What of the plan a person must approve before `actor` may apply it; empty if nothing.
 
-    For an agent, `policy` must not be one that it can write: see `stricter_policy`. To an agent, deleting or replacing
+    For an agent, `policy` must not be one that it can write: see `policies.stricter_policy`. To an agent, deleting or replacing
     any live file destroys, so that needs a person as well unless the policy allows what destroys.
     """
     rule = (policy or PolicySpec()).destructive
@@ -37,18 +37,3 @@ def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[A
     if actor.is_agent and rule != "allow":
         approvals = (*approvals, *agent_approvals(plan.changes, plan.live_counts))
     return tuple(approval for approval in approvals if approval.allow not in actor.allow)
-
-
-_STRICTNESS = ("allow", "confirm", "deny")
-
-
-def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicySpec:
-    """The policy that forbids what either forbids. None is the default policy."""
-    one, other = one or PolicySpec(), other or PolicySpec()
-    limits = [each.max_deletes for each in (one, other) if each.max_deletes is not None]
-    return replace(
-        one,
-        destructive=max(one.destructive, other.destructive, key=_STRICTNESS.index),
-        protected_tables=tuple(dict.fromkeys((*one.protected_tables, *other.protected_tables))),
-        max_deletes=min(limits, default=None),
-    )

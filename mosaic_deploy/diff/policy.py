@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from mosaic_deploy.diff.policies import loosened
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -12,19 +13,22 @@ from mosaic_deploy.errors import (
     NextAction,
     OverwriteUnconfirmed,
     PolicyDenied,
+    PolicyUnconfirmed,
     Problem,
     PruneUnconfirmed,
 )
-from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE, Approval
-from mosaic_deploy.model.change import Delete
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PRUNE, Approval
+from mosaic_deploy.model.change import Delete, LoosenPolicy
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 
 
-def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
-    """The plan with its hazards, denials and confirmations.
+def apply_policy(
+    plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest, recorded: PolicySpec | None = None
+) -> Plan:
+    """The plan with its hazards, denials and confirmations, and the change that loosens the `recorded` policy.
 
     A `mosaic-ignore` comment lifts neither a denial nor a confirmation, because the author of the statement also
     writes the comment.
@@ -37,7 +41,9 @@ def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) ->
         *_max_deletes_problems(plan, manifest),
     )
     to_confirm = destructive if policy.destructive == "confirm" else ()
-    return replace(plan, hazards=hazards, denied=denied, to_confirm=to_confirm)
+    lost = loosened(recorded, policy) if recorded else ""
+    changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
+    return replace(plan, changes=changes, hazards=hazards, denied=denied, to_confirm=to_confirm)
 
 
 def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
@@ -59,6 +65,7 @@ _UNCONFIRMED: dict[str, type[MosaicError]] = {
     DESTRUCTIVE: DestructiveUnconfirmed,
     PRUNE: PruneUnconfirmed,
     OVERWRITE: OverwriteUnconfirmed,
+    POLICY: PolicyUnconfirmed,
 }
 
 

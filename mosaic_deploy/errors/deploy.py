@@ -95,6 +95,12 @@ class OverwriteUnconfirmed(MosaicError):
     code = "overwrite_unconfirmed"
 
 
+class PolicyUnconfirmed(MosaicError):
+    """The manifest's policy forbids less than that of the last deploy, and this wasn't approved."""
+
+    code = "policy_unconfirmed"
+
+
 class CommitOlder(MosaicError):
     """The live project was deployed from a newer commit than this one."""
 

@@ -42,7 +42,7 @@ class LiveState:
     storage_files: Listing | None = None
     usage: StorageUsage | None = None
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `lease`: its current holder;
+    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `policy`: see POLICY_SETTING; `lease`: its current holder;
     `process`: the holder's process."""
     unproven: Mapping[str, UnprovenRows] = field(default_factory=dict)
     """As in Ledger."""

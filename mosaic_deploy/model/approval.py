@@ -14,6 +14,7 @@ from mosaic_deploy.model.change import (
     Delete,
     DeleteStatic,
     DeleteStorageFile,
+    LoosenPolicy,
     Put,
     PutStatic,
     PutStorageFile,
@@ -22,7 +23,7 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
-DESTRUCTIVE, PRUNE, OVERWRITE = "destructive", "prune", "overwrite"
+DESTRUCTIVE, PRUNE, OVERWRITE, POLICY = "destructive", "prune", "overwrite", "policy"
 """The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 _FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
     (PutStatic, DeleteStatic, "static file"),
@@ -47,7 +48,12 @@ def required_approvals(
     changes: Sequence[Change], to_confirm: Sequence[Hazard], live_counts: Mapping[str, int]
 ) -> tuple[Approval, ...]:
     """The approvals that a plan needs. `live_counts` are the files, by kind of change, that its manifest controls live."""
-    return (*_overwriting(changes), *_pruning(changes, live_counts), *_destroying(to_confirm))
+    return (
+        *_loosening(changes),
+        *_overwriting(changes),
+        *_pruning(changes, live_counts),
+        *_destroying(to_confirm),
+    )
 
 
 def agent_approvals(changes: Sequence[Change], live_counts: Mapping[str, int]) -> tuple[Approval, ...]:
@@ -70,6 +76,12 @@ def prune_count(changes: Sequence[Change], live_counts: Mapping[str, int]) -> in
     """The number of deletions if they must be approved, else 0."""
     deletes = [change for change in changes if isinstance(change, Delete)]
     return len(deletes) if any(_prune_reasons(changes, deletes, live_counts)) else 0
+
+
+def _loosening(changes: Sequence[Change]) -> Iterator[Approval]:
+    for change in changes:
+        if isinstance(change, LoosenPolicy):
+            yield Approval(POLICY, POLICY, f"loosens the policy of the last deploy ({change.reason})")
 
 
 def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from mosaic_deploy.cli.target.committed_policy import committed_policy
+from mosaic_deploy.agent.account import committed_policy
 from mosaic_deploy.model.manifest import PolicySpec
 from tests.agent.calls import call
 
@@ -60,6 +60,20 @@ def test_the_committed_policy_counts(session, folder: Path) -> None:
         subprocess.run(["git", "add", "mosaic.yaml"], cwd=folder, check=True)
         assert (await apply(client))["error"]["code"] == "policy_denied"
         commit(folder)
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "policy_unconfirmed", "the last deploy's forbids more"
+        assert refused["next_actions"][0]["needs_person"]
+
+    session(conversation)
+
+
+def test_a_committed_policy_can_allow(session, folder: Path) -> None:
+    add_policy(folder, "{destructive: allow}")
+    commit(folder)
+
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        (folder / "sql/2_drop.sql").write_text("drop table t;")
         assert (await apply(client))["error"] is None
 
     session(conversation)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.diff.gate import Actor, needs_person, stricter_policy
+from mosaic_deploy.diff.gate import Actor, needs_person
+from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.change import (
     Action,

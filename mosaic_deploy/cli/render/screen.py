@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
-from mosaic_deploy.cli.visible_text import write_exactly
+from mosaic_deploy.cli.visible_text import is_shown, write_exactly
 from mosaic_deploy.errors import MosaicError, NextAction
 
 if TYPE_CHECKING:
@@ -288,19 +288,9 @@ class Screen:
 
     def exact_text(self, text: str) -> None:
         """Text whose every character counts, if a program reads it: terminals and CI logs get it as `text`."""
-        in_log = any(os.environ.get(name) for name in ("CI", "TF_BUILD")) and not _is_file(sys.stdout)
-        if sys.stdout.isatty() or in_log:
-            self.text(text)
-        else:
-            write_exactly(sys.stdout, text)
+        write = self.text if is_shown(sys.stdout) else partial(write_exactly, sys.stdout)
+        write(text)
 
     def text(self, text: str) -> None:
         """A payload that is the same text in every format; never wrapped."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-
-
-def _is_file(stream: TextIO) -> bool:
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except (OSError, ValueError):
-        return False

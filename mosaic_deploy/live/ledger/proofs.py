@@ -1,4 +1,4 @@
-"""Proofs in the rows of deployed files: that a deploy wrote the row, and not whoever else may write to the database.
+"""Proofs in the rows of deployed files: that a deploy wrote the row, and nobody else who may write to the database.
 
 With `prune`, the row of a file says that it may be deleted. Apps use the same database role as deploys, so an app, or SQL
 that was injected into one, can write such a row for a file that somebody uploaded. What it doesn't have is the API key.

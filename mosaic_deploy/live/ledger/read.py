@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer, TrackingTablesOlder
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed, TrackingTablesNewer, TrackingTablesOlder
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query
@@ -25,6 +26,8 @@ from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
 STATIC, STORAGE = "static", "storage"
+POLICY_SETTING = "policy"
+"""The row of the settings table with the policies of the last deploys, by manifest."""
 CHECKS_SETTING = "verify"
 """The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
@@ -39,6 +42,21 @@ def probe_query() -> str:
         "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
         f"({_EXTENSIONS})::text AS extensions"
     )
+
+
+def read_policy_record(api: Api, project: str) -> object:
+    """The row POLICY_SETTING; None without tracking tables."""
+    query = f"SELECT value::text FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)}"
+    try:
+        rows = api.sql(project, query)
+    except SqlFailed as error:
+        if error.sqlstate not in _NO_TABLE:
+            raise
+        rows = []
+    return json.loads(str(rows[0]["value"])) if rows else None
+
+
+_NO_TABLE = ("42P01", "3F000")
 
 
 def version_query() -> str:
@@ -92,6 +110,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         **{_UNPROVEN_KEYS[kind]: _unproven_query(kind, manifest, key_name) for kind in (STATIC, STORAGE)},
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
+        "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "

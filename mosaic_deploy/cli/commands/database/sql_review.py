@@ -8,6 +8,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.terminal.consent import approving_actions, missing_approvals, require_approvals
 from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.diff.policy import apply_policy, refuse_denied
 from mosaic_deploy.errors import Location, PolicyDenied, SqlInvalid
 from mosaic_deploy.live.api.client import Api
@@ -37,6 +38,7 @@ def require_sql_approval(
 
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
     """
+    manifest = with_recorded_policy(api, project.id, manifest)
     try:
         statements = parse(text)
     except SqlSyntaxError as error:

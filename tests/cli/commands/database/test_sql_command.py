@@ -166,9 +166,13 @@ def test_no_option_lets_sql_through_that_the_policy_denies(
     assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
 
 
-def test_a_policy_that_allows_destruction_allows_it_in_sql(run, deployed: Path) -> None:
+def test_a_policy_that_allows_destruction_allows_it_in_sql_once_it_is_deployed(run, deployed: Path) -> None:
     manifest = deployed / "mosaic.yaml"
     manifest.write_text(f"{manifest.read_text()}policy: {{destructive: allow}}\n")
+    assert "destructive_unconfirmed" in run("sql", *HERE, "drop table t").stderr
+    refused = run("apply", "--local", "--yes", "--allow", "destructive")
+    assert "error[policy_unconfirmed]" in refused.stderr
+    assert run("apply", "--local", "--yes", "--allow", "policy").returncode == 0
     assert run("sql", *HERE, "drop table t").returncode == 0
 
 
