@@ -494,7 +494,7 @@ def test_a_stale_saved_plan_is_not_retried(run, live, platform):
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     lease = "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
     lease += "('ada@elsewhere', 't', now(), now() + interval '20 seconds')"
-    assert run("sql", "--local", lease).returncode == 0
+    assert run("sql", "--local", "--allow", "destructive", lease).returncode == 0
     error = json.loads(run("apply", "plan.json", "--force-unlock", "-o", "json").stdout)["error"]
     assert error["code"] == "plan_stale"
     assert error["hint"] == "make a new plan, review it and apply that one"
