@@ -1,30 +1,43 @@
 """Rules that find possible secrets in a file's content: one function per rule. Findings never contain the secret.
 
 The rules avoid false alarms: each requires the exact form of a real secret and skips the placeholders that documentation
-uses. Secrets of other kinds aren't found.
+uses. Keys of known makers are found by gitleaks' rules (`known_makers`). Secrets of other kinds aren't found.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import re
 from collections.abc import Callable, Iterator
 
-from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE, SecretFinding
+from mosaic_deploy.source.secrets.decoding import as_utf8
+from mosaic_deploy.source.secrets.kinds import KNOWN_MAKER, MAX_SCANNED_SIZE, SecretFinding
+from mosaic_deploy.source.secrets.known_makers import find_maker_keys
 
 _MAX_FINDINGS = 5
 """Maximum number of findings per file."""
-_BINARY_CHECK_BYTES = 8192
-"""A file with a NUL in its first 8192 bytes is binary and isn't scanned."""
 
 
 def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
     """The first findings in a text, in order of position. Binary and large files aren't scanned."""
-    if len(content) > MAX_SCANNED_SIZE or b"\0" in content[:_BINARY_CHECK_BYTES]:
+    text = as_utf8(content) if len(content) <= MAX_SCANNED_SIZE else None
+    if text is None:
         return ()
-    found: list[tuple[int, str]] = []
-    for rule, offsets in RULES:
-        found += [(offset, rule) for offset in offsets(content)]
-    return tuple(_finding(content, offset, rule) for offset, rule in sorted(found)[:_MAX_FINDINGS])
+    found: dict[int, str] = {}
+    for rule, offsets in (*RULES, *_maker_rules(text)):
+        for offset in offsets(text):
+            found.setdefault(offset, rule)
+    return tuple(_finding(text, offset, rule) for offset, rule in sorted(found.items())[:_MAX_FINDINGS])
+
+
+def _maker_rules(text: bytes) -> Iterator[tuple[str, Callable[[bytes], Iterator[int]]]]:
+    """The rules of known makers that match, as rules of one offset."""
+    for rule, found in find_maker_keys(text):
+        start, token = found.start(found.lastindex or 0), found[found.lastindex or 0]
+        if _looks_random(token) and _starts_token(text, start):
+            yield f"{KNOWN_MAKER}{rule.name}", lambda _, at=start: iter((at,))
 
 
 def _finding(content: bytes, offset: int, rule: str) -> SecretFinding:
@@ -95,6 +108,37 @@ def _stripe_key(content: bytes) -> Iterator[int]:
             yield start
 
 
+def _jwt(content: bytes) -> Iterator[int]:
+    """A signed token. Those made for browsers aren't reported: without an algorithm, or with Supabase's role `anon`."""
+    for found in _JWT_CLAIMS.finditer(content):
+        start = _token_start(content, found.start())
+        header, claims = _json_part(content[start : found.start()]), _json_part(found[1])
+        if (
+            header.get("alg", "none") not in ("none", None)
+            and claims
+            and claims.get("role") != "anon"
+            and claims.get("sub") != "1234567890"  # the sample of jwt.io
+        ):
+            yield start
+
+
+def _token_start(content: bytes, end: int) -> int:
+    """Where the header of a JWT begins that ends at `end`."""
+    start = end
+    while start > 0 and end - start < _LONGEST_JWT_HEADER and content[start - 1] in _WORD:
+        start -= 1
+    return start
+
+
+def _json_part(part: bytes) -> dict[str, object]:
+    """A part of a JWT; empty if it isn't one."""
+    try:
+        value = json.loads(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
     """A rule for tokens with a distinctive prefix; the rest only has to look random."""
     compiled = [re.compile(pattern) for pattern in patterns]
@@ -150,6 +194,8 @@ _PRIVATE_KEY = re.compile(
     rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}+\s*+)*+([A-Za-z0-9+/=]{60})"
 )
 """Uses possessive quantifiers, to avoid backtracking in a long text with a header and no key."""
+_JWT_CLAIMS = re.compile(rb"\.(eyJ[A-Za-z0-9_-]{2,8000}+)\.[A-Za-z0-9_-]{20}")
+_LONGEST_JWT_HEADER = 2000
 _AWS_KEY = re.compile(rb"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9+/])")
 _STRIPE_KEY = re.compile(rb"k_live_[A-Za-z0-9]{24,}")
 _GOOGLE_KEY = re.compile(rb'"private_key_id"\s*:\s*"([0-9a-f]{40})"')
@@ -175,6 +221,7 @@ RULES: tuple[tuple[str, Callable[[bytes], Iterator[int]]], ...] = (
     ),
     ("stripe_key", _stripe_key),
     ("google_key", _google_key),
+    ("jwt", _jwt),
     (
         "ai_key",
         _token_rule(
