@@ -46,6 +46,8 @@ class Node:
     """Dotted path in the file (`environments.production.static.dir`); set by Interpolator."""
     variable: str | None = None
     """The variable that this value contains. Such values are never shown in messages."""
+    written: str = ""
+    """With `variable`: the text in the file."""
     is_single_variable: bool = False
     """Whether the value is a single variable and nothing else."""
 

@@ -26,18 +26,19 @@ def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
     if text is None:
         return ()
     found: dict[int, str] = {}
-    for rule, offsets in (*RULES, *_maker_rules(text)):
-        for offset in offsets(text):
-            found.setdefault(offset, rule)
+    for rule, offsets in RULES:
+        found.update((offset, rule) for offset in offsets(text))
+    for offset, rule in _maker_keys(text):
+        found.setdefault(offset, rule)
     return tuple(_finding(text, offset, rule) for offset, rule in sorted(found.items())[:_MAX_FINDINGS])
 
 
-def _maker_rules(text: bytes) -> Iterator[tuple[str, Callable[[bytes], Iterator[int]]]]:
-    """The rules of known makers that match, as rules of one offset."""
+def _maker_keys(text: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and rule of each key of a known maker."""
     for rule, found in find_maker_keys(text):
         start, token = found.start(found.lastindex or 0), found[found.lastindex or 0]
         if _looks_random(token) and _starts_token(text, start):
-            yield f"{KNOWN_MAKER}{rule.name}", lambda _, at=start: iter((at,))
+            yield start, f"{KNOWN_MAKER}{rule.name}"
 
 
 def _finding(content: bytes, offset: int, rule: str) -> SecretFinding:
