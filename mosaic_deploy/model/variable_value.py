@@ -7,7 +7,7 @@ asks for it with `reveal`, and everything that shows it gets what the manifest s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 Scalar = str | int | float | bool | None
@@ -16,13 +16,24 @@ _SHORTEST_HIDDEN = 4
 
 
 class VariableValue:
-    """`written` is its text in the manifest. Neither `str`, `repr`, a format nor JSON shows the value."""
+    """`written` is its text in the manifest. Neither `str`, `repr`, a format nor JSON shows the value.
 
-    __slots__ = ("_value", "written")
+    `variables` are the variables in it: what the manifest says, such as `${TOKEN}`, and the variable's value.
+    """
 
-    def __init__(self, written: str, value: Scalar) -> None:
+    __slots__ = ("_value", "_variables", "written")
+
+    def __init__(self, written: str, value: Scalar, variables: Mapping[str, str] | None = None) -> None:
         self.written = written
         self._value = value
+        self._variables = dict(variables or {})
+
+    def hidden_texts(self) -> dict[str, str]:
+        """Each text that no message may contain, and what is shown instead: the value, and the variables in it."""
+        return {
+            **{value: written for written, value in self._variables.items()},
+            str(self._value): self.written,
+        }
 
     def reveal(self) -> Scalar:
         """The value itself: only for requests and comparisons, never for a text that is shown."""
@@ -61,10 +72,13 @@ def hide_values(text: str, values: Iterable[VariableValue]) -> str:
 
     For texts of others, such as a response that repeats what was sent.
     """
-    for value in sorted(values, key=lambda each: -len(str(each.reveal()))):
-        for form in _forms(str(value.reveal())):
-            text = text.replace(form, value.written)
-            text = _without_cut_value(text, form, value.written)
+    hidden: dict[str, str] = {}
+    for each in values:
+        hidden |= each.hidden_texts()
+    for value, written in sorted(hidden.items(), key=lambda each: -len(each[0])):
+        for form in _forms(value):
+            text = text.replace(form, written)
+            text = _without_cut_value(text, form, written)
     return text
 
 

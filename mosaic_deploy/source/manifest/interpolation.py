@@ -97,6 +97,8 @@ class Interpolator:
                 return
             parts.append(part)
             node.variable = node.variable or found["name"]
+            if found["name"] and part == self.variables.get(found["name"]):
+                node.variables = {**(node.variables or {}), found[0]: part}
             node.is_single_variable = found["name"] is not None and found.span() == (0, len(text))
         node.value = "".join([*parts, text[end_of_last:]])
         if node.variable:

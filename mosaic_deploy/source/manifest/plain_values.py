@@ -35,7 +35,7 @@ def _hidden_value(node: Node) -> Any:
         return {key: _hidden_value(child) for key, child in node.value.items()}
     if isinstance(node.value, list):
         return [_hidden_value(child) for child in node.value]
-    return VariableValue(node.written, plain_value(node)) if node.variable else node.value
+    return VariableValue(node.written, plain_value(node), node.variables) if node.variable else node.value
 
 
 def written_texts(node: Node, path: str = "") -> Iterator[tuple[str, str]]:

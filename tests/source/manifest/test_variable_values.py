@@ -189,6 +189,13 @@ def test_values_are_removed_from_texts_of_others(value: str, around: str) -> Non
         assert value[:length] not in hide_values(f"it says {value[:length]}…", [hidden])
 
 
+def test_the_variables_in_a_value_are_removed_too(folder: Path) -> None:
+    text = "version: 1\nverify: {sql: [{query: \"SELECT '${V}', '${W:-todo}', '$${V}'\"}]}\n"
+    [query] = read_manifest_text(text, folder, environ={"V": PLAIN}).verify.variable_values()
+    assert query.reveal() == f"SELECT '{PLAIN}', 'todo', '${{V}}'"
+    assert hide_values(f'invalid input "{PLAIN}" of todo', [query]) == 'invalid input "${V}" of todo'
+
+
 def test_a_value_is_shown_as_written() -> None:
     value = VariableValue("Bearer ${V}", "Bearer hidden-marker")
     assert {str(value), repr(value), f"{value}", "%s" % value, f"{value!r:>3}"} == {"Bearer ${V}"}
