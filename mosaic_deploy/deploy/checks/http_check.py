@@ -34,7 +34,10 @@ def check_http(api: Api, site: str, check: HttpCheck) -> Outcome:
     began = time.monotonic()
     try:
         response = api.fetch(
-            site + revealed_text(check.path), method=revealed_text(check.method), headers=headers, content=content
+            site + revealed_text(check.path),
+            method=revealed_text(check.method),
+            headers=headers,
+            content=content,
         )
     except MosaicError as error:
         return failed(error.message)

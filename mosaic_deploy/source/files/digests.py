@@ -9,8 +9,8 @@ from collections.abc import Callable
 from io import FileIO
 
 from mosaic_deploy.source.files.local_file import CHUNK, open_regular
-from mosaic_deploy.source.secrets.kinds import MAX_SCANNED_SIZE
 from mosaic_deploy.source.files.stat_cache import Digest, StatCache
+from mosaic_deploy.source.secrets.kinds import MAX_SCANNED_SIZE
 
 OnHashed = Callable[[int, int], None]
 """Called with the number of bytes hashed so far and in total."""

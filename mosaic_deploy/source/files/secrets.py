@@ -8,6 +8,7 @@ from mosaic_deploy.errors import Location, Problem, SecretFound
 from mosaic_deploy.source.files.walk import WalkedFile
 from mosaic_deploy.source.secrets.kinds import SECRET_KINDS, SecretFinding
 
+
 def secret_rule_of_name(name: str) -> str | None:
     """The rule that a file name violates, if any: `.env`, `.env.production`, `local.env`, but not `.env.example`."""
     last = name.rpartition("/")[2].lower()

@@ -106,7 +106,9 @@ class Interpolator:
             kind = secret_in(node.value) if is_public(path) else None
             if kind:
                 hint = "use a value that may be public, or write it as text"
-                self.add_problem(node, 0, f"the value of {node.variable} looks like {kind}, and {_PUBLIC}", hint)
+                self.add_problem(
+                    node, 0, f"the value of {node.variable} looks like {kind}, and {_PUBLIC}", hint
+                )
                 node.value = UnresolvedVariable(text)
                 return
         if node.is_single_variable:
@@ -127,13 +129,7 @@ class Interpolator:
             hint = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"
             self.add_problem(node, number, "invalid variable reference", hint)
             return None
-        if not self.is_needed(path):
-            return None
-        if is_credential_name(name) and (is_public(path) or name not in self.credentials):
-            message, hint = f"variable {name} is named like a credential", f"list it: variables: {{credentials: [{name}]}}"
-            if is_public(path):
-                message, hint = f"{message}, and {_PUBLIC}", "use a variable with another name"
-            self.add_problem(node, number, message, hint)
+        if not self.is_needed(path) or self.refuse_credential(name, node, number, path):
             return None
         value = self.variables.get(name)
         if value is None or (not value and default is not None):
@@ -145,6 +141,20 @@ class Interpolator:
             self.add_problem(node, number, f"the value of {name} isn't UTF-8", "set it again, as UTF-8")
             return None
         return value
+
+    def refuse_credential(self, name: str, node: Node, number: int, path: tuple[str | int, ...]) -> bool:
+        """Whether the variable is named like a credential and isn't used here; adds the problem."""
+        public = is_public(path)
+        if not is_credential_name(name) or (name in self.credentials and not public):
+            return False
+        message, hint = (
+            f"variable {name} is named like a credential",
+            f"list it: variables: {{credentials: [{name}]}}",
+        )
+        if public:
+            message, hint = f"{message}, and {_PUBLIC}", "use a variable with another name"
+        self.add_problem(node, number, message, hint)
+        return True
 
     def add_problem(self, node: Node, number: int, message: str, hint: str) -> None:
         """Adds a problem located at the `number`th reference of the value."""

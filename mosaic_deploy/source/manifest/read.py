@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceUnreadable
 from mosaic_deploy.model.manifest import Manifest
@@ -16,7 +15,12 @@ from mosaic_deploy.source.manifest.dotenv import parse_dotenv
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
 from mosaic_deploy.source.manifest.folders import folder_problems
 from mosaic_deploy.source.manifest.interpolation import Interpolator
-from mosaic_deploy.source.manifest.plain_values import hiding_variables, locations_in, plain_value, written_texts
+from mosaic_deploy.source.manifest.plain_values import (
+    hiding_variables,
+    locations_in,
+    plain_value,
+    written_texts,
+)
 from mosaic_deploy.source.manifest.schema_check import conforms
 from mosaic_deploy.source.manifest.text import SourceText, SourceTextError, read_source_text, source_text
 from mosaic_deploy.source.manifest.values import (

@@ -5,8 +5,34 @@ from __future__ import annotations
 import re
 
 _WORDS = frozenset(
-    "SECRET SECRETS TOKEN TOKENS PASSWORD PASSWORDS PASSWD PASSPHRASE PASS PWD CREDENTIAL CREDENTIALS CREDS KEY APIKEY "
-    "DSN PAT JWT COOKIE AUTH AUTHORIZATION BEARER SIGNATURE WEBHOOK PGPASSWORD PGPASSFILE".split()
+    [
+        "SECRET",
+        "SECRETS",
+        "TOKEN",
+        "TOKENS",
+        "PASSWORD",
+        "PASSWORDS",
+        "PASSWD",
+        "PASSPHRASE",
+        "PASS",
+        "PWD",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "CREDS",
+        "KEY",
+        "APIKEY",
+        "DSN",
+        "PAT",
+        "JWT",
+        "COOKIE",
+        "AUTH",
+        "AUTHORIZATION",
+        "BEARER",
+        "SIGNATURE",
+        "WEBHOOK",
+        "PGPASSWORD",
+        "PGPASSFILE",
+    ]
 )
 """Part of a name between underscores."""
 _PREFIXES = ("ACTIONS_", "AWS_", "AZURE_", "VAULT_", "TF_VAR_")

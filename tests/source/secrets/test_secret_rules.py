@@ -27,6 +27,7 @@ BEGIN = "-----BEGIN {}PRIVATE KEY-----"
 END = "-----END PRIVATE KEY-----"
 AWS = "AKI" + "AQ7XK2LWRT4YVBN3M"
 
+
 def _part(value: dict[str, object]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
