@@ -193,7 +193,7 @@ class ApiUrlInvalid(ApiError):
 
 
 class ApiUrlUntrusted(ApiError):
-    """`.env` chooses the API's address, but the API key is from elsewhere. Nothing was sent."""
+    """API address and key don't belong together: one is from `.env`, the other isn't. Nothing was sent."""
 
     code = "api_url_untrusted"
 

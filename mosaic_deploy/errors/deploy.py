@@ -107,6 +107,12 @@ class CommitOlder(MosaicError):
     code = "commit_older"
 
 
+class EventNotAllowed(MosaicError):
+    """`ci` ran for a GitHub event that it isn't meant for. Nothing was read or sent."""
+
+    code = "event_not_allowed"
+
+
 class QuotaExceeded(MosaicError):
     """The files don't fit into the project's storage."""
 

@@ -451,6 +451,7 @@ def test_an_invalid_selector_is_a_usage_error(run, folder):
 def test_variable_values_are_not_in_the_plan(run, live):
     secret = "s3cr3t-and-long-enough"
     with (live / "mosaic.yaml").open("a") as manifest:
+        manifest.write("variables: {credentials: [TOKEN]}\n")
         manifest.write("verify: {http: [{path: '/?token=${TOKEN}', contains: '${TOKEN}'}]}\n")
     env = {"TOKEN": secret}
     assert run("plan", "--local", "--out", "plan.json", env=env).returncode == 0

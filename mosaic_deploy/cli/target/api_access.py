@@ -72,10 +72,24 @@ def resolve_api_credentials(folder: Path) -> tuple[str, str]:
     key = os.environ.get("MOSAIC_API_KEY", "").strip()
     if key and address.is_from_file:
         raise untrusted_url_error(address.url, "MOSAIC_API_KEY of the environment")
-    key = key or dotenv.get("MOSAIC_API_KEY", "").strip() or read_stored_key(address.url)
+    key = key or _dotenv_key(dotenv, address) or read_stored_key(address.url)
     if not key:
         raise _key_missing()
     return address.url, key
+
+
+def _dotenv_key(dotenv: Mapping[str, str], address: ApiUrl) -> str:
+    """The key in `.env`, unless `.env` has it for another address. Raises ApiUrlUntrusted if that is all there is."""
+    key, its_url = dotenv.get("MOSAIC_API_KEY", "").strip(), dotenv.get("MOSAIC_API_URL", "")
+    if not key or not its_url or its_url.rstrip("/") == address.url.rstrip("/"):
+        return key
+    if read_stored_key(address.url):
+        return ""
+    raise ApiUrlUntrusted(
+        f"MOSAIC_API_KEY of .env belongs to the address in .env; it isn't sent to {address.url}, which the environment "
+        "chooses",
+        hint="set MOSAIC_API_KEY in the environment as well, or unset MOSAIC_API_URL there",
+    )
 
 
 def untrusted_url_error(url: str, key: str) -> ApiUrlUntrusted:

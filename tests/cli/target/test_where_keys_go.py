@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -93,3 +94,31 @@ def test_keys_that_belong_to_the_address_are_sent(
     values = {name: value.format(url=elsewhere.url) for name, value in environment.items()}
     run("projects", "list", env={"MOSAIC_API_URL": "", "MOSAIC_API_KEY": "", **values})
     assert elsewhere.keys == [sent]
+
+
+def test_a_key_of_dotenv_is_not_sent_to_another_address_than_its_own(
+    run, folder, elsewhere: Elsewhere
+) -> None:
+    (folder / ".env").write_text("MOSAIC_API_URL=https://production.example\nMOSAIC_API_KEY=mk_file\n")
+    ended = run("projects", "list", env={"MOSAIC_API_URL": elsewhere.url, "MOSAIC_API_KEY": ""})
+    assert "error[api_url_untrusted]: MOSAIC_API_KEY of .env belongs to the address in .env" in ended.stderr
+    assert elsewhere.keys == []
+    assert "mk_file" not in ended.stderr
+
+
+def test_a_saved_key_is_not_sent_to_another_path_of_its_host(
+    run, folder, elsewhere: Elsewhere, tmp_path
+) -> None:
+    keys = tmp_path / "config/mosaic-deploy/keys.json"
+    keys.parent.mkdir(parents=True)
+    keys.write_text(json.dumps({f"{elsewhere.url}/Team": "mk_team"}))
+    env = {"MOSAIC_API_KEY": "", "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    ended = run("projects", "list", env={**env, "MOSAIC_API_URL": f"{elsewhere.url}/team"})
+    assert "error[key_missing]" in ended.stderr
+    assert elsewhere.keys == []
+    run(
+        "projects",
+        "list",
+        env={**env, "MOSAIC_API_URL": f"{elsewhere.url.upper().replace('HTTP', 'http')}/Team/"},
+    )
+    assert set(elsewhere.keys) == {"mk_team"}

@@ -33,6 +33,17 @@ class Github:
         return self.environ.get("GITHUB_ACTIONS") == "true"
 
     @property
+    def event_name(self) -> str:
+        """The event that started the workflow; of a reusable one, the caller's. Empty if GitHub doesn't say."""
+        name = self.environ.get("GITHUB_EVENT_NAME", "")
+        return name if name.replace("_", "").isalnum() and len(name) <= 60 else ""
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether a push deleted its branch or tag."""
+        return self.event_name == "push" and self._event.get("deleted") is True
+
+    @property
     def commit(self) -> str | None:
         """The deployed commit; for a pull request its newest commit, not GitHub's merge commit."""
         head = self._pull_request.get("head") or {}
