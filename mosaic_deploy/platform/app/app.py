@@ -29,9 +29,7 @@ _WORKER_PATHS = ("/healthz", "/metrics")
 _ROUTE_SCOPE_KEY = "mosaic.route"
 _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
 # Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
-_SANDBOX_HEADERS = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
-}
+_SITES_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
 
 class App:
@@ -114,7 +112,8 @@ class App:
             response = await self._serve_site(
                 request, project_id, rest, _SITES_PREFIX + _plain_project_id(project_id)
             )
-            response.headers.update(_SANDBOX_HEADERS)
+            # Storage files already have a stricter one.
+            response.headers.setdefault("Content-Security-Policy", _SITES_SANDBOX)
             return response
         return await self._run_operation(request, path)
 
