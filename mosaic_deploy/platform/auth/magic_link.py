@@ -107,7 +107,7 @@ async def write_settings(platform: Platform, request: Request) -> Response:
 
 async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
     """One UPDATE decides, so only one of several concurrent requests finds the token unused."""
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.TOKEN_LIMIT)
     token, email = (
         request_body.required_text(document, "token", limit=500),
         request_body.required_text(document, "email", limit=500),

@@ -27,7 +27,7 @@ SIZE_LIMIT = 25 * 1024 * 1024
 
 async def put_file(platform: Platform, request: Request) -> Response:
     """Stores one file. `content` is text, or base64 with `"encoding": "base64"`."""
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.JSON_LIMIT)
     filename = checked_filename(request_body.required_text(document, "filename"))
     content_type = static_content_type(filename)
     content = _decoded_content(document)

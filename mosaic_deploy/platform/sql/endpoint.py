@@ -22,7 +22,7 @@ from mosaic_deploy.platform.sql import execute
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.JSON_LIMIT)
     query = request_body.required_text(document, "query")
     if not query.strip():
         raise Fault(400, "query_empty", "`query` is empty")

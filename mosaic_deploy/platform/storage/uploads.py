@@ -19,14 +19,15 @@ from psycopg_pool import PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http.pace import LEAST_RATE, paced_chunks
 from mosaic_deploy.platform.projects.names import storage_content_type, url_path
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records, orphans
 
 log = logging.getLogger(__name__)
 
-# A sender that is silent for longer is considered gone, and its reservation is released.
-IDLE_TIMEOUT_SECONDS = 60.0
+LONGEST_UPLOAD_SECONDS = 12 * 3600
+"""Uploads of more than 350 MB must arrive at the rate that brings them in this time."""
 LIFETIME_SECONDS = 300
 """How long an upload URL is valid."""
 
@@ -136,7 +137,7 @@ async def _checked_chunks(
     """The body's chunks; raises Fault if their total size differs from the permit's."""
     received = 0
     last_heartbeat = time.monotonic()
-    async for chunk in _request_chunks(request):
+    async for chunk in _request_chunks(request, permit.size):
         received += len(chunk)
         if received > permit.size:
             raise wrong_size(permit, too_large=True, found="more were sent")
@@ -151,18 +152,16 @@ async def _checked_chunks(
         raise wrong_size(permit, too_large=False, found=f"{received} were sent")
 
 
-async def _request_chunks(request: Request) -> AsyncIterator[bytes]:
-    chunks = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_TIMEOUT_SECONDS):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            message = f"no data arrived for {IDLE_TIMEOUT_SECONDS:.0f} seconds; send the file again"
-            raise Fault(408, "upload_stalled", message, headers={"Connection": "close"}) from error
-        except ClientDisconnect as error:
-            message = "the connection closed before the upload was complete; send the file again"
-            raise Fault(400, "upload_interrupted", message) from error
-        if chunk is None:
-            return
-        yield chunk
+async def _request_chunks(request: Request, size: int) -> AsyncIterator[bytes]:
+    """The body's chunks. An upload holds its size of the quota, so it may take only so long for that size."""
+    rate = max(LEAST_RATE, size / LONGEST_UPLOAD_SECONDS)
+    try:
+        async for chunk in paced_chunks(request, too_slow=_stalled, least_rate=rate):
+            yield chunk
+    except ClientDisconnect as error:
+        message = "the connection closed before the upload was complete; send the file again"
+        raise Fault(400, "upload_interrupted", message) from error
+
+
+def _stalled(fact: str) -> Fault:
+    return Fault(408, "upload_stalled", f"{fact}; send the file again", headers={"Connection": "close"})

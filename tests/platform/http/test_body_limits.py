@@ -1,0 +1,145 @@
+"""Request bodies are limited in size, values, memory and time before they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tracemalloc
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http import json_process, json_text, request_body
+from mosaic_deploy.platform.http.body_memory import BodyMemory
+from mosaic_deploy.platform.http.pace import paced_chunks
+
+MIB = 1 << 20
+
+
+def request(pieces: list[bytes], headers: dict[str, str] | None = None, *, ends: bool = True) -> Request:
+    """A request whose body arrives in these pieces; without `ends` it never comes to its end."""
+    left = list(pieces)
+
+    async def receive() -> dict[str, Any]:
+        if left:
+            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left) or not ends}
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    named = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    return Request({"type": "http", "method": "POST", "path": "/", "headers": named}, receive)
+
+
+def read(body: bytes, limit: int, headers: dict[str, str] | None = None) -> Any:
+    try:
+        return asyncio.run(request_body.read_json(request([body], headers), limit))
+    finally:
+        json_process.stop()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_beyond_its_endpoints_limit_is_refused(declared) -> None:
+    body = json.dumps({"token": "x" * request_body.TOKEN_LIMIT}).encode()
+    headers = {"Content-Length": str(len(body))} if declared else {}
+    with pytest.raises(Fault, match="larger than 16 KiB") as caught:
+        read(body, request_body.TOKEN_LIMIT, headers)
+    assert caught.value.code == "body_too_large"
+
+
+def test_a_declared_size_is_refused_before_the_first_byte() -> None:
+    stuck = request([], {"Content-Length": str(10**12)}, ends=False)
+    with pytest.raises(Fault, match="larger than 40 MiB"):
+        asyncio.run(request_body.read_json(stuck, request_body.JSON_LIMIT))
+
+
+HEAVY = {
+    "numbers": b'{"token":[' + b"1," * (8 * MIB) + b"1]}",
+    "strings": b'{"token":[' + b'"",' * (5 * MIB) + b"1]}",
+    "objects": b'{"token":[' + b"{}," * (5 * MIB) + b"1]}",
+    "keys": b"{" + b",".join(b'"%d":1' % number for number in range(300_000)) + b"}",
+    "escaped quotes": b'{"token":["' + b'\\"' * MIB + b'",' + b"[]," * MIB + b"1]}",
+}
+
+
+@pytest.mark.parametrize("case", HEAVY)
+def test_too_many_values_are_refused_without_parsing_them(case) -> None:
+    """16 MB of numbers would become 500 MB of a list."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more than 250,000 values"):
+            json_text.parse(HEAVY[case])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(HEAVY[case]) + 32 * MIB
+
+
+def test_separators_in_strings_are_no_values() -> None:
+    text = 'INSERT INTO t VALUES (1, \'[{"a": 1}, "\\"]\'),\n' * 100_000
+    document = {"query": text, "params": [text[:100], "\\", '"', "\\\\"]}
+    assert json_text.parse(json.dumps(document).encode()) == document
+
+
+def test_large_documents_are_parsed_in_another_process_with_the_same_result() -> None:
+    document = {"query": "SELECT 'ü'; " * 200_000, "params": [1, None, {"a": [1.5, "\U0001f600"]}]}
+    assert read(json.dumps(document).encode(), request_body.JSON_LIMIT) == document
+    for harm, reason in ((b'"\\ud800"', "UTF-8"), (b"NaN", "NaN"), (b"[" * 101 + b"]" * 101, "100 levels")):
+        body = b'{"a":"' + b"x" * MIB + b'","b":' + harm + b"}"
+        with pytest.raises(Fault, match=reason) as caught:
+            read(body, request_body.JSON_LIMIT)
+        assert caught.value.code == "json_invalid"
+
+
+def test_a_killed_parser_is_replaced() -> None:
+    async def run() -> None:
+        body = json.dumps({"a": "x" * MIB}).encode()
+        await json_process.parse_in_process(body)
+        (process,) = json_process._started_pool()._processes.values()
+        process.kill()
+        process.join()
+        assert await json_process.parse_in_process(body) == {"a": "x" * MIB}
+
+    try:
+        asyncio.run(run())
+    finally:
+        json_process.stop()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "options", "fact"),
+    [
+        ([], {"idle": 0.01}, "no data arrived for 0.01 seconds"),
+        ([b"x"], {"idle": 0.01}, "no data arrived for 0.01 seconds"),
+        ([b"x" * 10] * 3, {"grace": 0.01, "least_rate": 2048.0}, "less than 2 KiB per second"),
+    ],
+)
+def test_a_body_must_arrive(pieces, options, fact) -> None:
+    async def run() -> None:
+        async for _ in paced_chunks(request(pieces, ends=False), **options):
+            pass
+
+    with pytest.raises(Fault, match=re.escape(fact)) as caught:
+        asyncio.run(run())
+    assert (caught.value.status, caught.value.code) == (408, "request_timeout")
+
+
+def test_an_account_has_its_part_of_the_memory(monkeypatch) -> None:
+    monkeypatch.setattr("mosaic_deploy.platform.http.body_memory.WAIT_SECONDS", 0.01)
+
+    async def run() -> None:
+        memory = BodyMemory(account_bytes=2 * MIB, total_bytes=3 * MIB)
+        async with memory.reserved(2 * MIB, account=1):
+            with pytest.raises(Fault, match="too many large requests"):
+                async with memory.reserved(MIB, account=1):
+                    pass
+            async with memory.reserved(1000, account=1), memory.reserved(MIB, account=2):
+                with pytest.raises(Fault):
+                    async with memory.reserved(MIB, account=3):
+                        pass
+        async with memory.reserved(2 * MIB, account=1):
+            pass
+
+    asyncio.run(run())
