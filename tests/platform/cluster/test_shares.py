@@ -26,10 +26,10 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def served(services) -> Iterator[Served]:
-    limits = ("--limit", "pro-database=50MB", "--limit", "pro-projects=12", "--connections", "12")
+    limits = ("--limit", "pro-database=50MB", "--limit", "pro-projects=12", "--limit", "pro-static=1MB")
     # Creates the bucket.
     assert run(services, "prepare", *services.arguments)["status"] == "prepared"
-    with serve(services, *limits) as served:
+    with serve(services, *limits, "--connections", "12") as served:
         yield served
 
 
@@ -162,6 +162,51 @@ def test_a_database_beyond_its_limit(services, hostile) -> None:
     assert made.status_code == 200, made.text
     wait_until(lambda: state() == "database_quota_exceeded")
     assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
+
+
+def test_static_files_beyond_their_limit(hostile) -> None:
+    project_id = create(hostile, "Static")
+
+    def put(name: str, size: int) -> httpx.Response:
+        body = {"filename": name, "content": "x" * size}
+        return hostile.post(f"/v1/project/{project_id}/files", json=body)
+
+    # Replacing a file doesn't count twice.
+    assert [put("a.txt", 400_000).status_code for _ in range(4)] == [201] * 4
+    assert put("b.txt", 400_000).status_code == 201
+    refused = put("c.txt", 400_000)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "static_quota_exceeded")
+    assert hostile.delete(f"/v1/project/{project_id}/files/b.txt").status_code == 200
+    assert put("c.txt", 400_000).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        # Half of a project's thousand to one address, however it is written.
+        ("SELECT {project}, 'Ann@Example.com' FROM generate_series(1, 499)", None),
+        ("SELECT {project}, 'ann@example.com' FROM generate_series(1, 500)", "one address gets 500 emails a day"),
+        ("SELECT {project}, n || '@example.com' FROM generate_series(1, 999) AS n", None),
+        ("SELECT {project}, n || '@example.com' FROM generate_series(1, 1000) AS n", "sends 1000 emails a day"),
+        # More projects don't make it more than five thousand.
+        ("SELECT {other}, n || '@example.com' FROM generate_series(1, 5000) AS n", "sends 5000 emails a day"),
+    ],
+)
+def test_emails_to_an_address_and_of_an_account(services, hostile, rows, words) -> None:
+    project_id, other = (create(hostile, name) for name in ("Mailing", "Mailing, too"))
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    query(
+        control,
+        "INSERT INTO mail_count (project_id, recipient) "
+        + rows.format(project=f"'{project_id}'", other=f"'{other}'").replace("Ann@Example.com", "ann@example.com"),
+    )
+    answer = hostile.post(f"/v1/project/{project_id}/auth/magic-link", json={"email": "ANN@example.com"})
+    if words is None:
+        # Not sent, because nobody listens at the mail server's address.
+        assert answer.json()["error"]["code"] == "email_not_sent"
+    else:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "email_limit_reached")
+        assert words in answer.json()["error"]["message"]
 
 
 ROLES = {

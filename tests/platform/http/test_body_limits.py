@@ -15,6 +15,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import json_process, json_text, request_body
 from mosaic_deploy.platform.http.body_memory import BodyMemory
 from mosaic_deploy.platform.http.pace import paced_chunks
+from mosaic_deploy.platform.storage import uploads
 
 MIB = 1 << 20
 
@@ -143,3 +144,24 @@ def test_an_account_has_its_part_of_the_memory(monkeypatch) -> None:
             pass
 
     asyncio.run(run())
+
+
+def test_a_large_upload_may_not_hold_its_quota_for_days(monkeypatch) -> None:
+    """It reserves its whole size. 20 GB at the least rate for small ones would take a month."""
+    rates: list[float] = []
+
+    async def record(_request: Request, *, least_rate: float, **_more: Any) -> Any:
+        rates.append(least_rate)
+        return
+        yield b""
+
+    monkeypatch.setattr(uploads, "paced_chunks", record)
+
+    async def run() -> None:
+        for size in (1000, 20 * 10**9):
+            async for _ in uploads._request_chunks(request([]), size):
+                pass
+
+    asyncio.run(run())
+    assert rates[0] == 8 * 1024
+    assert 20 * 10**9 / rates[1] == 12 * 3600
