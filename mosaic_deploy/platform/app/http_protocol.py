@@ -57,7 +57,10 @@ class HttpProtocol(H11Protocol):
                 self._start_timer(HEAD_SECONDS)
             return
         self._stop_timer()
-        if self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE} and not self.timeout_keep_alive_task:
+        if (
+            self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
+            and not self.timeout_keep_alive_task
+        ):
             # uvicorn has none after a body that nobody read.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler

@@ -42,12 +42,16 @@ async def count_email(platform: Platform, connection: Connection, project: DictR
     if not platform.local:
         to_one, of_all = address_limit(limit), ACCOUNT_PROJECTS * limit
         checks += [
-            (f"{of_project} AND recipient = %(recipient)s", to_one, f"one address gets {_emails(to_one)} a day"),
+            (
+                f"{of_project} AND recipient = %(recipient)s",
+                to_one,
+                f"one address gets {_emails(to_one)} a day",
+            ),
             (of_account, of_all, f"an account of the {tier} tier sends {_emails(of_all)} a day"),
         ]
     for condition, most, words in checks:
         query = (
-            f"SELECT sent_at FROM mail_count WHERE {condition} AND sent_at > now() - %(day)s"  # noqa: S608
+            f"SELECT sent_at FROM mail_count WHERE {condition} AND sent_at > now() - %(day)s"
             " ORDER BY sent_at DESC OFFSET %(before)s LIMIT 1"
         )
         sent = await control_database.fetch_rows(connection, query, {**parameters, "before": most - 1})

@@ -8,7 +8,6 @@ from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
-from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from starlette.requests import Request
 from starlette.responses import Response
@@ -70,6 +69,7 @@ async def _send_email(
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
+    await verifications.check(request.path_params["project_id"])
     project = await find_project(platform, request)
     return await _verify(platform, request, project["id"])
 
@@ -79,6 +79,7 @@ async def verify_on_site(platform: Platform, request: Request, project_id: str) 
     # JSON from another origin needs a CORS preflight, which fails here; a plain form wouldn't need one.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Fault(415, "json_expected", "send the token as application/json")
+    await verifications.check(project_id)
     if await find_project_by_id(platform, project_id) is None:
         raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
     return await _verify(platform, request, project_id)
@@ -105,7 +106,6 @@ async def write_settings(platform: Platform, request: Request) -> Response:
 
 async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
     """One UPDATE decides, so only one of several concurrent requests finds the token unused."""
-    verifications.check(project_id)
     document = await request_body.read_json(request, request_body.TOKEN_LIMIT)
     token, email = (
         request_body.required_text(document, "token", limit=500),

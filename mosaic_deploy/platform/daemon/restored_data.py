@@ -12,7 +12,17 @@ from typing import Final
 from mosaic_deploy.platform.postgres.server_process import HBA_RULES
 
 _FOLDERS = frozenset(
-    {"base", "global", "pg_commit_ts", "pg_logical", "pg_multixact", "pg_stat", "pg_twophase", "pg_wal", "pg_xact"}
+    {
+        "base",
+        "global",
+        "pg_commit_ts",
+        "pg_logical",
+        "pg_multixact",
+        "pg_stat",
+        "pg_twophase",
+        "pg_wal",
+        "pg_xact",
+    }
 )
 # PostgreSQL needs these folders, but nothing in them: a server that was stopped has no replication slots and no
 # tablespaces here, and makes the rest itself.

@@ -22,7 +22,9 @@ def parse(raw: bytes) -> Any:
     """The document. Raises ValueError for text that isn't JSON or has too many values, RecursionError if too deep."""
     if len(raw) > VALUES_LIMIT:
         _check_count(raw)
-    document = json.loads(raw.decode("utf-8-sig"), parse_constant=_reject_constant, parse_float=_parse_finite_float)
+    document = json.loads(
+        raw.decode("utf-8-sig"), parse_constant=_reject_constant, parse_float=_parse_finite_float
+    )
     _check_depth(document)
     if _LONE_SURROGATE.search(raw):
         # JSON can express lone surrogates, but they can't be stored as UTF-8.

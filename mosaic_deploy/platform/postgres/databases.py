@@ -104,8 +104,8 @@ _PUBLIC_ACCESS = """EXISTS (
   SELECT 1 FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) AS entry
   WHERE entry.grantee = 0 AND entry.privilege_type = 'CONNECT'
 )"""
-_IS_CLOSED_QUERY = f"SELECT datallowconn AND NOT {_PUBLIC_ACCESS} FROM pg_database WHERE datname = %s"  # noqa: S608
-_OPEN_QUERY = f"SELECT datname FROM pg_database WHERE datallowconn AND {_PUBLIC_ACCESS} ORDER BY datname"  # noqa: S608
+_IS_CLOSED_QUERY = f"SELECT datallowconn AND NOT {_PUBLIC_ACCESS} FROM pg_database WHERE datname = %s"
+_OPEN_QUERY = f"SELECT datname FROM pg_database WHERE datallowconn AND {_PUBLIC_ACCESS} ORDER BY datname"
 
 
 async def _warn_of_open_databases(connection: Connection) -> None:

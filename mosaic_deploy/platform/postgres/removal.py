@@ -82,7 +82,9 @@ async def _shut_out(connection: Connection, role: str, databases: Sequence[str])
 async def _drop_database(server: Server, connection: Connection, database: str) -> None:
     name = sql.Identifier(database)
     await connection.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(name))
-    found = await connection.execute("SELECT gid, owner FROM pg_prepared_xacts WHERE database = %s", [database])
+    found = await connection.execute(
+        "SELECT gid, owner FROM pg_prepared_xacts WHERE database = %s", [database]
+    )
     if prepared := await found.fetchall():
         await _open_to_platform(connection, name)
         async with await server.connect(database, search_path="pg_catalog") as inside:
@@ -111,8 +113,9 @@ async def _drop_role(server: Server, connection: Connection, name: str) -> bool:
     try:
         # The first one also takes back what the role was granted on databases.
         for database in (server.maintenance, *(str(row[0]) for row in await found.fetchall())):
-            settings = {"search_path": "pg_catalog", "lock_timeout": _LOCK_TIMEOUT_MS}
-            async with await server.connect(database, **settings) as inside:
+            async with await server.connect(
+                database, search_path="pg_catalog", lock_timeout=_LOCK_TIMEOUT_MS
+            ) as inside:
                 await inside.execute(owned)
         await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
     except psycopg.Error as error:

@@ -107,9 +107,8 @@ class Server:
         """A connection of the platform's own role, in autocommit mode, with these settings of PostgreSQL."""
         given = self._parameters.get("options", "")
         options = " ".join([given, *(f"-c {name}={value}" for name, value in settings.items())]).strip()
-        return await psycopg.AsyncConnection.connect(
-            self.conninfo(database), **({"options": options} if options else {}), autocommit=True
-        )
+        conninfo = make_conninfo(self.conninfo(database), **({"options": options} if options else {}))
+        return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
 
 
 def was_closed_by_server(connection: psycopg.AsyncConnection[Any]) -> bool:

@@ -24,7 +24,9 @@ def check_not_suspended(project: DictRow) -> None:
     if until is None or until <= datetime.now(UTC):
         return
     if until >= _FOR_GOOD:
-        raise Fault(413, "database_quota_exceeded", f"the project's database is suspended: {project['suspended_for']}")
+        raise Fault(
+            413, "database_quota_exceeded", f"the project's database is suspended: {project['suspended_for']}"
+        )
     seconds = max(1, round((until - datetime.now(UTC)).total_seconds()))
     message = f"the project's database is suspended for {seconds} more seconds: {project['suspended_for']}"
     raise Fault(429, "database_suspended", message, headers={"Retry-After": str(seconds)})

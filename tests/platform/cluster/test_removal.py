@@ -70,7 +70,7 @@ def test_the_platforms_locks_are_out_of_reach(services, client, tenants) -> None
     tenant, other = tenants("Locking"), tenants("Other")
     for database in ("postgres", "template1", tenant.role):
         held = tenant.session(database)
-        for name in ("7700", "7702, hashtext('%s')" % other.id, "7701"):
+        for name in ("7700", f"7702, hashtext('{other.id}')", "7701"):
             held.execute(f"SELECT pg_advisory_lock({name})".encode())
     assert run(services, "account-list")["exit_code"] == 0
     assert other.delete() == 200
@@ -102,7 +102,9 @@ HARM: dict[str, Callable[[Tenant, Tenant], object]] = {
     ),
     "a lock on its own role": lambda one, _: one.execute(f"ALTER ROLE {one.role} SET work_mem = '4MB'"),
     "a lock on its password": lambda one, _: one.execute(f"ALTER ROLE {one.role} PASSWORD 'x'"),
-    "a lock on its database": lambda one, _: one.execute(f"COMMENT ON DATABASE {one.role} IS 'x'", "postgres"),
+    "a lock on its database": lambda one, _: one.execute(
+        f"COMMENT ON DATABASE {one.role} IS 'x'", "postgres"
+    ),
     "a table in use": lambda one, _: one.execute("CREATE TABLE t (a int); LOCK TABLE t"),
     "a grant in another project": lambda one, other: other.commit(
         f"CREATE TABLE IF NOT EXISTS t (a int); GRANT ALL ON t TO {one.role}; GRANT ALL ON DATABASE {other.role} TO {one.role}"
@@ -110,7 +112,9 @@ HARM: dict[str, Callable[[Tenant, Tenant], object]] = {
     "a policy in another project": lambda one, other: other.commit(
         f"CREATE TABLE p (a int); CREATE POLICY p ON p TO {one.role}"
     ),
-    "a member": lambda one, other: other.commit(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {one.role}"),
+    "a member": lambda one, other: other.commit(
+        f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {one.role}"
+    ),
 }
 
 
@@ -147,9 +151,12 @@ def test_a_role_that_reconnects_all_the_time_is_shut_out(services, tenants) -> N
 
     def reconnect() -> None:
         while not stop:
-            with contextlib.suppress(psycopg.Error), psycopg.connect(
-                tenant.credentials["database_url"].rpartition("/")[0] + "/postgres"
-            ) as connection:
+            with (
+                contextlib.suppress(psycopg.Error),
+                psycopg.connect(
+                    tenant.credentials["database_url"].rpartition("/")[0] + "/postgres"
+                ) as connection,
+            ):
                 connection.execute("SELECT pg_sleep(0.01)")
 
     with ThreadPoolExecutor(4) as threads:
@@ -197,7 +204,11 @@ def test_a_role_cant_lock_itself_out_of_sql(client, tenants) -> None:
         sent = client.post(f"/v1/project/{tenant.id}/sql", json={"query": statement})
         assert sent.status_code == 200, sent.text
         # The setting counts from the next session on.
-        client.post(f"/v1/project/{tenant.id}/sql", json={"query": "SELECT pg_terminate_backend(pg_backend_pid())"})
+        client.post(
+            f"/v1/project/{tenant.id}/sql", json={"query": "SELECT pg_terminate_backend(pg_backend_pid())"}
+        )
         for _ in range(3):
-            answer = client.post(f"/v1/project/{tenant.id}/sql", json={"query": "SELECT pg_sleep(0.01), 1 AS one"})
+            answer = client.post(
+                f"/v1/project/{tenant.id}/sql", json={"query": "SELECT pg_sleep(0.01), 1 AS one"}
+            )
             assert answer.status_code == 200, (statement, answer.text)

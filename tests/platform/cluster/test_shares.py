@@ -155,9 +155,7 @@ def test_a_database_beyond_its_limit(services, hostile) -> None:
 
     wait_until(lambda: state() == "25006")
     # It can still make room.
-    assert sql(
-        hostile, project_id, "BEGIN READ WRITE; DELETE FROM a WHERE n = 1; COMMIT"
-    ).status_code == 200
+    assert sql(hostile, project_id, "BEGIN READ WRITE; DELETE FROM a WHERE n = 1; COMMIT").status_code == 200
     made = sql(hostile, project_id, "BEGIN READ WRITE; " + fill.format("b", 30_000) + "; COMMIT")
     assert made.status_code == 200, made.text
     wait_until(lambda: state() == "database_quota_exceeded")
@@ -185,9 +183,15 @@ def test_static_files_beyond_their_limit(hostile) -> None:
     [
         # Half of a project's thousand to one address, however it is written.
         ("SELECT {project}, 'Ann@Example.com' FROM generate_series(1, 499)", None),
-        ("SELECT {project}, 'ann@example.com' FROM generate_series(1, 500)", "one address gets 500 emails a day"),
+        (
+            "SELECT {project}, 'ann@example.com' FROM generate_series(1, 500)",
+            "one address gets 500 emails a day",
+        ),
         ("SELECT {project}, n || '@example.com' FROM generate_series(1, 999) AS n", None),
-        ("SELECT {project}, n || '@example.com' FROM generate_series(1, 1000) AS n", "sends 1000 emails a day"),
+        (
+            "SELECT {project}, n || '@example.com' FROM generate_series(1, 1000) AS n",
+            "sends 1000 emails a day",
+        ),
         # More projects don't make it more than five thousand.
         ("SELECT {other}, n || '@example.com' FROM generate_series(1, 5000) AS n", "sends 5000 emails a day"),
     ],
@@ -198,7 +202,9 @@ def test_emails_to_an_address_and_of_an_account(services, hostile, rows, words) 
     query(
         control,
         "INSERT INTO mail_count (project_id, recipient) "
-        + rows.format(project=f"'{project_id}'", other=f"'{other}'").replace("Ann@Example.com", "ann@example.com"),
+        + rows.format(project=f"'{project_id}'", other=f"'{other}'").replace(
+            "Ann@Example.com", "ann@example.com"
+        ),
     )
     answer = hostile.post(f"/v1/project/{project_id}/auth/magic-link", json={"email": "ANN@example.com"})
     if words is None:

@@ -45,9 +45,11 @@ def test_other_limits(text, limit) -> None:
     assert parse_limit(text) == limit
 
 
-@pytest.mark.parametrize("text", ["", "free-database", "free-storage=1GB", "free-projects=1GB", "free-database=-1"])
+@pytest.mark.parametrize(
+    "text", ["", "free-database", "free-storage=1GB", "free-projects=1GB", "free-database=-1"]
+)
 def test_invalid_other_limits(text) -> None:
-    with pytest.raises(ValueError, match="isn't a|unknown limit"):
+    with pytest.raises(ValueError, match=r"isn't a|unknown limit"):
         parse_limit(text)
 
 
