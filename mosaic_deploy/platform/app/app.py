@@ -15,7 +15,7 @@ from mosaic_deploy.platform.app.routes import API, LOCAL_ROUTES, OPERATIONS, End
 from mosaic_deploy.platform.auth import magic_link
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting import live_reload, sites
-from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, MEMORY
 from mosaic_deploy.platform.http.logs import log_request
 from mosaic_deploy.platform.http.request_journal import RequestRecord
 from mosaic_deploy.platform.http.responses import JsonResponse
@@ -65,6 +65,7 @@ class App:
             response = await self._respond(request, request_id)
             await response(scope, receive, send_with_headers)
         finally:
+            MEMORY.release(scope)
             journal.in_flight -= 1
             milliseconds = (time.perf_counter() - started) * 1000
             route = scope.get(_ROUTE_SCOPE_KEY, "unmatched")

@@ -1,22 +1,25 @@
 """Memory for request bodies: so many bytes for one account, so many for all. Further requests wait.
 
-A body that waits isn't read, so its sender's connection is what fills up.
+A body that waits isn't read, so its sender's connection is what fills up. What a request has reserved is its own until its
+response is complete: until then the document, or the statement made of it, is in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import suppress
+
+from starlette.types import Scope
 
 from mosaic_deploy.platform.faults import Fault
 
 ACCOUNT_SCOPE_KEY = "mosaic.account"
 """Entry of a request's scope: the account of its API key. Requests without a key share one account's part."""
-ACCOUNT_BYTES = 128 * 1024 * 1024
+_RESERVED_SCOPE_KEY = "mosaic.reserved"
+ACCOUNT_BYTES = 80 * 1024 * 1024
 TOTAL_BYTES = 512 * 1024 * 1024
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 # Below, a request costs no more than its head.
 _SMALL_BYTES = 64 * 1024
 
@@ -26,38 +29,44 @@ class BodyMemory:
         self._account_bytes = account_bytes
         self._total_bytes = total_bytes
         self._by_account: Counter[int | None] = Counter()
-        self._changed = asyncio.Condition()
+        self._released = asyncio.Event()
 
-    @asynccontextmanager
-    async def reserved(self, size: int, account: int | None) -> AsyncIterator[None]:
-        """Hold `size` bytes of the account's part and of all. Raises Fault (503) if they don't get free in time."""
+    async def reserve(self, scope: Scope, size: int) -> None:
+        """Hold `size` bytes of the account's part and of all, until `release`. Waits for them to get free.
+
+        Raises Fault (503) if they don't in time.
+        """
         if size <= _SMALL_BYTES:
-            yield
             return
-        await self._reserve(size, account)
-        try:
-            yield
-        finally:
-            self._by_account[account] -= size
+        account: int | None = scope.get(ACCOUNT_SCOPE_KEY)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not self._fits(account, size):
+                    self._released.clear()
+                    await self._released.wait()
+        if not self._fits(account, size):
+            message = "too many large requests at the same time; try again"
+            raise Fault(503, "too_many_large_requests", message, headers={"Retry-After": "2"})
+        self._by_account[account] += size
+        scope[_RESERVED_SCOPE_KEY] = scope.get(_RESERVED_SCOPE_KEY, 0) + size
+
+    def release(self, scope: Scope, *, keep: int = 0) -> None:
+        """What the request has reserved, if anything, but for `keep` bytes."""
+        held: int = scope.pop(_RESERVED_SCOPE_KEY, 0)
+        if kept := min(held, keep):
+            scope[_RESERVED_SCOPE_KEY] = kept
+        if held > kept:
+            account = scope.get(ACCOUNT_SCOPE_KEY)
+            self._by_account[account] -= held - kept
             if self._by_account[account] <= 0:
                 del self._by_account[account]
-            async with self._changed:
-                self._changed.notify_all()
+            self._released.set()
 
-    async def _reserve(self, size: int, account: int | None) -> None:
-        def fits() -> bool:
-            return (
-                self._by_account[account] + size <= self._account_bytes
-                and self._by_account.total() + size <= self._total_bytes
-            )
-
-        try:
-            async with asyncio.timeout(WAIT_SECONDS), self._changed:
-                await self._changed.wait_for(fits)
-                self._by_account[account] += size
-        except TimeoutError as error:
-            message = "too many large requests at the same time; try again"
-            raise Fault(503, "too_many_large_requests", message, headers={"Retry-After": "2"}) from error
+    def _fits(self, account: int | None, size: int) -> bool:
+        return (
+            self._by_account[account] + size <= self._account_bytes
+            and self._by_account.total() + size <= self._total_bytes
+        )
 
 
 MEMORY = BodyMemory()

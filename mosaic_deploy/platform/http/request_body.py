@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, MEMORY
+from mosaic_deploy.platform.http.body_memory import MEMORY
 from mosaic_deploy.platform.http.json_process import INLINE_BYTES, parse_in_process
 from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, parse
 from mosaic_deploy.platform.http.pace import paced_chunks
@@ -23,15 +23,15 @@ TOKEN_LIMIT = 16 * 1024
 async def read_json(request: Request, limit: int = SETTINGS_LIMIT) -> dict[str, Any]:
     """The body as a JSON object; raises Fault (400, 408, 413 or 415) otherwise. `limit` is in bytes."""
     _check_content_type(request.headers.get("content-type"))
-    declared = _declared_size(request, limit)
-    async with MEMORY.reserved(declared, account=request.scope.get(ACCOUNT_SCOPE_KEY)):
-        raw = await _read_limited(request, limit)
-        try:
-            document = parse(raw) if len(raw) <= INLINE_BYTES else await parse_in_process(raw)
-        except (ValueError, RecursionError) as error:
-            raise Fault(
-                400, "json_invalid", f"the request body isn't valid JSON: {_error_text(error)}"
-            ) from error
+    await MEMORY.reserve(request.scope, _declared_size(request, limit))
+    raw = await _read_limited(request, limit)
+    MEMORY.release(request.scope, keep=len(raw))
+    try:
+        document = parse(raw) if len(raw) <= INLINE_BYTES else await parse_in_process(raw)
+    except (ValueError, RecursionError) as error:
+        raise Fault(
+            400, "json_invalid", f"the request body isn't valid JSON: {_error_text(error)}"
+        ) from error
     if not isinstance(document, dict):
         raise Fault(400, "json_invalid", "the request body must be a JSON object")
     return document

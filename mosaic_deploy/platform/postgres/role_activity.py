@@ -20,10 +20,11 @@ from mosaic_deploy.platform.postgres.server import Connection, Server
 # The views' own functions: views read catalogs of all databases.
 _SESSIONS = """
 SELECT activity.pid, activity.usesysid, activity.datid, coalesce(held.locks, 0),
-       extract(epoch FROM activity.backend_start)::float8
+       -- Null for a role that was just created and isn't the platform's to see into yet.
+       coalesce(extract(epoch FROM activity.backend_start), 0)::float8
 FROM pg_stat_get_activity(NULL) AS activity
 LEFT JOIN (SELECT pid, count(*) AS locks FROM pg_lock_status() GROUP BY pid) AS held USING (pid)
-WHERE activity.usesysid = ANY(%s)
+WHERE activity.usesysid IS NOT NULL AND activity.datid <> 0 AND activity.pid <> pg_backend_pid()
 """
 _ROLES = """
 SELECT pg_roles.oid, project.id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = pg_roles.oid)
@@ -101,7 +102,7 @@ class ActivityConnection:
         assert row is not None
         await self._connection.execute("BEGIN READ ONLY")
         await self._connection.execute(_MEMBERS)
-        await self.sessions([])
+        await self.sessions()
         return AccountShare(row[0] // SHARE, row[1] // SHARE)
 
     async def roles(self) -> dict[int, Role]:
@@ -109,13 +110,14 @@ class ActivityConnection:
         rows = await self._fetch(_ROLES)
         return {oid: Role(oid, name, account, frozenset(own)) for oid, name, account, own in rows}
 
-    async def sessions(self, roles: Iterable[int]) -> list[Session]:
+    async def sessions(self) -> list[Session]:
+        """Of all roles."""
         await self._fetch("SELECT pg_stat_clear_snapshot()")
-        return [Session(*row) for row in await self._fetch(_SESSIONS, list(roles))]
+        return [Session(*row) for row in await self._fetch(_SESSIONS)]
 
     async def end_role(self, role: Role) -> None:
         """End all sessions of the role."""
-        await self.end(session.pid for session in await self.sessions([role.oid]))
+        await self.end(session.pid for session in await self.sessions() if session.role == role.oid)
 
     async def end(self, pids: Iterable[int]) -> None:
         """Also waits until they have ended, up to a second each: a session takes a while to release many locks."""
@@ -139,12 +141,14 @@ class ActivityConnection:
 def find_offences(
     sessions: Iterable[Session], roles: Mapping[int, Role], share: AccountShare
 ) -> list[Offence]:
-    """Whose sessions end: those in databases that aren't the role's own, the newest beyond an account's share, and all of
+    """Whose sessions end, of the given roles: those in databases that aren't the role's own, the newest beyond an account's share, and all of
     the projects that hold most of the locks, until their account is within its share."""
     by_account: dict[int, list[Session]] = defaultdict(list)
     offences = []
     for session in sessions:
-        role = roles[session.role]
+        role = roles.get(session.role)
+        if role is None:
+            continue
         if session.database not in role.databases:
             offences.append(Offence(role, (session.pid,)))
         else:

@@ -66,13 +66,19 @@ async def _lead(platform: Platform, connection: ActivityConnection) -> None:
 async def _watch(platform: Platform, connection: ActivityConnection) -> None:
     share = await connection.begin()
     roles: dict[int, Role] = {}
+    # Roles, and the databases that they are in, of the last time.
+    known: set[tuple[int, int]] = set()
     roles_due = 0.0
     while True:
         try:
-            if time.monotonic() >= roles_due:
+            sessions = await connection.sessions()
+            present = {(session.role, session.database) for session in sessions}
+            # A role or a database that is new since then is looked up before anything is held against it.
+            if time.monotonic() >= roles_due or present - known:
                 roles = await connection.roles()
+                known = present
                 roles_due = time.monotonic() + _ROLES_SECONDS
-            offences = find_offences(await connection.sessions(roles), roles, share)
+            offences = find_offences(sessions, roles, share)
             if offences:
                 _report(offences)
                 await connection.end(pid for offence in offences for pid in offence.pids)

@@ -64,7 +64,6 @@ def test_a_role_that_fills_the_lock_table_is_suspended(services, good, hostile) 
         contextlib.suppress(psycopg.Error),
         psycopg.connect(_credentials(hostile, project_id)["database_url"], autocommit=True) as session,
     ):
-        # The watch knows a new role within seconds.
         for _ in range(200):
             session.execute("SELECT pg_sleep(0.1)")
             with contextlib.suppress(psycopg.errors.OutOfMemory):
@@ -237,6 +236,8 @@ SHARE = AccountShare(locks=100, sessions=2)
             [Offence(ROLES[1], (1,))],
         ),
         ([Session(1, 1, 99, 0, 1.0)], [Offence(ROLES[1], (1,))]),
+        # No project's.
+        ([Session(1, 9, 99, 1000, 1.0)], []),
     ],
 )
 def test_who_holds_too_much(sessions, expected) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import json_process, json_text, request_body
-from mosaic_deploy.platform.http.body_memory import BodyMemory
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, BodyMemory
 from mosaic_deploy.platform.http.pace import paced_chunks
 from mosaic_deploy.platform.storage import uploads
 
@@ -35,9 +35,11 @@ def request(pieces: list[bytes], headers: dict[str, str] | None = None, *, ends:
 
 
 def read(body: bytes, limit: int, headers: dict[str, str] | None = None) -> Any:
+    sent = request([body], headers)
     try:
-        return asyncio.run(request_body.read_json(request([body], headers), limit))
+        return asyncio.run(request_body.read_json(sent, limit))
     finally:
+        request_body.MEMORY.release(sent.scope)
         json_process.stop()
 
 
@@ -130,18 +132,30 @@ def test_a_body_must_arrive(pieces, options, fact) -> None:
 def test_an_account_has_its_part_of_the_memory(monkeypatch) -> None:
     monkeypatch.setattr("mosaic_deploy.platform.http.body_memory.WAIT_SECONDS", 0.01)
 
+    one, two, three = ({ACCOUNT_SCOPE_KEY: account} for account in (1, 2, 3))
+
     async def run() -> None:
         memory = BodyMemory(account_bytes=2 * MIB, total_bytes=3 * MIB)
-        async with memory.reserved(2 * MIB, account=1):
-            with pytest.raises(Fault, match="too many large requests"):
-                async with memory.reserved(MIB, account=1):
-                    pass
-            async with memory.reserved(1000, account=1), memory.reserved(MIB, account=2):
-                with pytest.raises(Fault):
-                    async with memory.reserved(MIB, account=3):
-                        pass
-        async with memory.reserved(2 * MIB, account=1):
-            pass
+        await memory.reserve(one, 2 * MIB)
+        with pytest.raises(Fault, match="too many large requests"):
+            await memory.reserve({ACCOUNT_SCOPE_KEY: 1}, MIB)
+        await memory.reserve({ACCOUNT_SCOPE_KEY: 1}, 1000)
+        await memory.reserve(two, MIB)
+        with pytest.raises(Fault):
+            await memory.reserve(three, MIB)
+        memory.release(three)
+        memory.release(two)
+        await memory.reserve(three, MIB)
+        monkeypatch.setattr("mosaic_deploy.platform.http.body_memory.WAIT_SECONDS", 60)
+        waiting = asyncio.create_task(memory.reserve({ACCOUNT_SCOPE_KEY: 1}, MIB))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        # Its body was smaller than it might have been.
+        memory.release(one, keep=1000)
+        await waiting
+        memory.release(one, keep=1000)
+        memory.release(one)
+        assert memory._by_account == {1: MIB + 2000, 3: MIB} or memory._by_account == {1: MIB, 3: MIB}
 
     asyncio.run(run())
 
