@@ -1,7 +1,7 @@
 """What a restore takes over of PostgreSQL's data folder: the data, and none of its settings.
 
 PostgreSQL runs programs and loads libraries that its settings name, and a backup may come from somebody else. So the
-settings files are written anew, and only what the platform's own server keeps in its data folder is extracted.
+platform writes its own settings files, and only what the platform's own server keeps in its data folder is extracted.
 """
 
 from __future__ import annotations

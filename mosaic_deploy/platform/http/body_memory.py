@@ -1,4 +1,4 @@
-"""Memory for request bodies: so many bytes for one account, so many for all. Further requests wait.
+"""Memory for request bodies: limits for one account and for all. Further requests wait.
 
 A body that waits isn't read, so its sender's connection is what fills up. What a request has reserved is its own until its
 response is complete: until then the document, or the statement made of it, is in memory.

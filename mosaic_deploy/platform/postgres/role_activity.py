@@ -70,7 +70,7 @@ class AccountShare:
 
 @dataclass(frozen=True)
 class Offence:
-    """Sessions to end. `locks` is set if the project is to be suspended because it holds so many."""
+    """Sessions to end. `locks` is set if the project is to be suspended because it holds too many."""
 
     role: Role
     pids: tuple[int, ...]

@@ -152,7 +152,7 @@ class _SameUpload(Exception):
 
 
 async def _use_up(connection: Connection, permit: UploadPermit, signing_key: str, etag: str) -> None:
-    """An upload URL stores one body. Whoever has it for longer than its sender can't replace the file with it."""
+    """An upload URL stores one body: a URL that leaked can't replace the file."""
     query = (
         "WITH expired AS (DELETE FROM used_upload WHERE expires_at < now() - interval '1 hour')"
         " INSERT INTO used_upload AS used (signature, etag, expires_at)"
@@ -191,7 +191,7 @@ async def _checked_chunks(
 
 
 async def _request_chunks(request: Request, size: int) -> AsyncIterator[bytes]:
-    """The body's chunks. An upload holds its size of the quota, so it may take only so long for that size."""
+    """The body's chunks. An upload holds its size of the quota, so its size decides how long it may take."""
     rate = max(LEAST_RATE, size / LONGEST_UPLOAD_SECONDS)
     try:
         async for chunk in paced_chunks(request, too_slow=_stalled, least_rate=rate):
