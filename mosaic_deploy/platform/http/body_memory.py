@@ -7,6 +7,7 @@ response is complete: until then the document, or the statement made of it, is i
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -19,6 +20,10 @@ ACCOUNT_SCOPE_KEY = "mosaic.account"
 _RESERVED_SCOPE_KEY = "mosaic.reserved"
 ACCOUNT_BYTES = 80 * 1024 * 1024
 TOTAL_BYTES = 512 * 1024 * 1024
+ACCOUNT_RATE = 16 * 1024 * 1024
+"""Bytes per second of an account's large bodies in one worker, after a first `ACCOUNT_BURST`: receiving them takes the worker's
+time, which is everybody's."""
+ACCOUNT_BURST = 128 * 1024 * 1024
 WAIT_SECONDS = 60.0
 # Below, a request costs no more than its head.
 _SMALL_BYTES = 64 * 1024
@@ -30,6 +35,8 @@ class BodyMemory:
         self._total_bytes = total_bytes
         self._by_account: Counter[int | None] = Counter()
         self._released = asyncio.Event()
+        # When each account has used up its rate.
+        self._due: dict[int | None, float] = {}
 
     async def reserve(self, scope: Scope, size: int) -> None:
         """Hold `size` bytes of the account's part and of all, until `release`. Waits for them to get free.
@@ -39,6 +46,7 @@ class BodyMemory:
         if size <= _SMALL_BYTES:
             return
         account: int | None = scope.get(ACCOUNT_SCOPE_KEY)
+        await self._await_turn(account, size)
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_SECONDS):
                 while not self._fits(account, size):
@@ -58,9 +66,24 @@ class BodyMemory:
         if held > kept:
             account = scope.get(ACCOUNT_SCOPE_KEY)
             self._by_account[account] -= held - kept
+            if kept:
+                # The body was smaller than it might have been.
+                self._due[account] -= (held - kept) / ACCOUNT_RATE
             if self._by_account[account] <= 0:
                 del self._by_account[account]
             self._released.set()
+
+    async def _await_turn(self, account: int | None, size: int) -> None:
+        now = time.monotonic()
+        due = max(self._due.get(account, 0.0), now - ACCOUNT_BURST / ACCOUNT_RATE) + size / ACCOUNT_RATE
+        if due - now > WAIT_SECONDS:
+            message = f"more than {ACCOUNT_RATE // 1024**2} MiB of large requests per second; try again"
+            raise Fault(
+                503, "too_many_large_requests", message, headers={"Retry-After": str(round(due - now))}
+            )
+        self._due[account] = due
+        if due > now:
+            await asyncio.sleep(due - now)
 
     def _fits(self, account: int | None, size: int) -> bool:
         return (

@@ -160,6 +160,35 @@ def test_an_account_has_its_part_of_the_memory(monkeypatch) -> None:
     asyncio.run(run())
 
 
+def test_an_accounts_large_bodies_have_a_rate(monkeypatch) -> None:
+    """The first ones come at once; then it is 16 MiB per second, and what would wait for a minute is refused."""
+    paused: list[int] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(round(seconds))
+
+    monkeypatch.setattr("mosaic_deploy.platform.http.body_memory.asyncio.sleep", pause)
+
+    async def run() -> None:
+        memory = BodyMemory()
+        for _ in range(8 + 60):
+            sent = {ACCOUNT_SCOPE_KEY: 1}
+            await memory.reserve(sent, 16 * MIB)
+            memory.release(sent)
+        with pytest.raises(Fault, match="16 MiB"):
+            await memory.reserve({ACCOUNT_SCOPE_KEY: 1}, 16 * MIB)
+        assert paused == list(range(1, 61))
+        # Others don't wait, and a body that turned out small takes only what it was.
+        for _ in range(100):
+            small = {ACCOUNT_SCOPE_KEY: 2}
+            await memory.reserve(small, 16 * MIB)
+            memory.release(small, keep=1)
+            memory.release(small)
+        assert len(paused) == 60
+
+    asyncio.run(run())
+
+
 def test_a_large_upload_may_not_hold_its_quota_for_days(monkeypatch) -> None:
     """It reserves its whole size. 20 GB at the least rate for small ones would take a month."""
     rates: list[float] = []
