@@ -46,6 +46,8 @@ class Platform:
     mailer: Mailer | None = None
     # The key in the state folder. None on a served platform, which stores only hashes of keys.
     local_key: LocalKey | None = None
+    # By account: whose turn it is to create or delete a project.
+    turns: dict[int, asyncio.Semaphore] = field(default_factory=dict)
     # Background tasks; asyncio itself keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 

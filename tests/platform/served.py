@@ -73,6 +73,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     )  # fmt: skip
     settings = {
         "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": 200,
+        "max_prepared_transactions": 5,
     }  # fmt: skip
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(

@@ -15,6 +15,7 @@ from mosaic_deploy.platform.app.routes import API, LOCAL_ROUTES, OPERATIONS, End
 from mosaic_deploy.platform.auth import magic_link
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting import live_reload, sites
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, MEMORY
 from mosaic_deploy.platform.http.logs import log_request
 from mosaic_deploy.platform.http.request_journal import RequestRecord
 from mosaic_deploy.platform.http.responses import JsonResponse
@@ -29,9 +30,7 @@ _WORKER_PATHS = ("/healthz", "/metrics")
 _ROUTE_SCOPE_KEY = "mosaic.route"
 _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
 # Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
-_SANDBOX_HEADERS = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
-}
+_SITES_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
 
 class App:
@@ -66,6 +65,7 @@ class App:
             response = await self._respond(request, request_id)
             await response(scope, receive, send_with_headers)
         finally:
+            MEMORY.release(scope)
             journal.in_flight -= 1
             milliseconds = (time.perf_counter() - started) * 1000
             route = scope.get(_ROUTE_SCOPE_KEY, "unmatched")
@@ -78,6 +78,7 @@ class App:
 
     async def _respond(self, request: Request, request_id: str) -> Response:
         try:
+            _refuse_two_framings(request)
             return await self._dispatch(request)
         except Fault as fault:
             return JsonResponse(fault.document(request_id), fault.status, fault.headers)
@@ -114,7 +115,8 @@ class App:
             response = await self._serve_site(
                 request, project_id, rest, _SITES_PREFIX + _plain_project_id(project_id)
             )
-            response.headers.update(_SANDBOX_HEADERS)
+            # Storage files already have a stricter one.
+            response.headers.setdefault("Content-Security-Policy", _SITES_SANDBOX)
             return response
         return await self._run_operation(request, path)
 
@@ -154,7 +156,15 @@ class App:
         entry = await platform.authenticator.authenticate(platform.pool, given, local=platform.local)
         if entry.key_expires_at is not None:
             request.scope[_KEY_EXPIRES_SCOPE_KEY] = entry.key_expires_at.isoformat(timespec="seconds")
+        request.scope[ACCOUNT_SCOPE_KEY] = entry.account_id
         return platform.for_account(entry.account_id)
+
+
+def _refuse_two_framings(request: Request) -> None:
+    """A proxy in front may see another request's beginning in a body that both headers describe. Raises Fault."""
+    if "content-length" in request.headers and "transfer-encoding" in request.headers:
+        message = "the request has both Content-Length and Transfer-Encoding"
+        raise Fault(400, "http_invalid", message, headers={"Connection": "close"})
 
 
 def _plain_project_id(project_id: str) -> str:

@@ -12,11 +12,19 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.projects.limits import Limits, parse_count, parse_size
+from mosaic_deploy.platform.projects.limits import (
+    SERVED_LIMITS,
+    Limits,
+    parse_count,
+    parse_limit,
+    parse_size,
+)
+
+T = TypeVar("T")
 
 COMMANDS = ("prepare", "cluster", "work", "account-create", "account-rotate", "account-tier", "account-list")
 DATABASE_VARIABLE = "MOSAIC_DATABASE_URL"
@@ -57,6 +65,7 @@ def add_commands(commands: Any) -> None:
         command.add_argument("--pro-storage", type=_argparse_type(parse_size), default=10**12)
         command.add_argument("--free-emails", type=_argparse_type(parse_count), default=10)
         command.add_argument("--pro-emails", type=_argparse_type(parse_count), default=1000)
+        command.add_argument("--limit", type=_argparse_type(parse_limit), action="append", default=[])
         if name == "work":
             command.add_argument("--listener", type=int, required=True)
             command.add_argument("--lifeline", type=int, required=True)
@@ -88,7 +97,13 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         port=options.port,
         workers=options.workers,
         connections=options.connections,
-        limits=Limits(options.free_storage, options.pro_storage, options.free_emails, options.pro_emails),
+        limits=Limits(
+            options.free_storage,
+            options.pro_storage,
+            options.free_emails,
+            options.pro_emails,
+            **{**SERVED_LIMITS, **dict(options.limit)},
+        ),
     )
     smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     if options.command == "prepare":
@@ -139,7 +154,8 @@ def _worker_arguments(options: argparse.Namespace) -> list[str]:
         "store", "base_domain", "database_host", "host", "port", "workers", "connections", "free_storage", "pro_storage",
         "free_emails", "pro_emails",
     )  # fmt: skip
-    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
+    limits = [f"--limit={name}={value}" for name, value in options.limit]
+    return [*(f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names), *limits]
 
 
 def _bind_address(host: str, port: int) -> socket.socket:
@@ -158,10 +174,10 @@ def _bind_address(host: str, port: int) -> socket.socket:
     return opened
 
 
-def _argparse_type(parse: Callable[[str], int]) -> Callable[[str], int]:
+def _argparse_type(parse: Callable[[str], T]) -> Callable[[str], T]:
     """argparse shows the message of an ArgumentTypeError, but not that of a ValueError."""
 
-    def convert(text: str) -> int:
+    def convert(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:

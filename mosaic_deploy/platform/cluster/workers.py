@@ -22,7 +22,9 @@ from mosaic_deploy.platform.cluster.settings import ClusterSettings, load_shared
 from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres.connections import SessionPool
+from mosaic_deploy.platform.postgres.role_activity import SHARE
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
+from mosaic_deploy.platform.projects.watch import watch_projects
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 
@@ -146,7 +148,11 @@ async def _run_worker(
             pool=pool,
             server=server,
             sessions=SessionPool(
-                server, reuse=sql_modes.reuse, reset=not sql_modes.shared_session, limit=cluster.connections
+                server,
+                reuse=sql_modes.reuse,
+                reset=not sql_modes.shared_session,
+                limit=cluster.connections,
+                account_limit=max(1, cluster.connections // SHARE),
             ),
             store=cluster.store(),
             account_id=0,
@@ -165,7 +171,9 @@ async def _run_worker(
             stop,
             on_ready,
             background_jobs.run_concurrently(
-                background_jobs.run_background_jobs(platform), background_jobs.maintain_connections(platform)
+                background_jobs.run_background_jobs(platform),
+                background_jobs.maintain_connections(platform),
+                watch_projects(platform),
             ),
         )
         await platform.finish_tasks()

@@ -18,12 +18,13 @@ from mosaic_deploy.platform.hosting.ranges import (
     last_modified,
     parse_range_header,
 )
+from mosaic_deploy.platform.http.content_types import sandbox_headers
 from mosaic_deploy.platform.projects.names import url_path
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records
 from mosaic_deploy.platform.storage.file_records import FileTable
 
-_STORAGE_PREFIX = "storage/"
+STORAGE_PREFIX = "storage/"
 _NOT_FOUND_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>404 Not Found</title>'
     "<h1>404</h1><p>This page doesn't exist.</p></html>"
@@ -46,13 +47,14 @@ async def serve(platform: Platform, project_id: str, path: str, prefix: str, req
 
 
 async def _respond(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
-    if path.startswith(_STORAGE_PREFIX):
-        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(_STORAGE_PREFIX)])
-        return (
-            await _file_response(platform, request, stored)
-            if stored
-            else await _not_found(platform, project_id, request)
-        )
+    if path.startswith(STORAGE_PREFIX):
+        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(STORAGE_PREFIX)])
+        if stored is None:
+            return await _not_found(platform, project_id, request)
+        response = await _file_response(platform, request, stored)
+        # Visitors' uploads may be in storage. Also on a 304, whose headers replace those that the browser has kept.
+        response.headers.update(sandbox_headers(stored["content_type"]))
+        return response
     file_name = path + "index.html" if path == "" or path.endswith("/") else path
     as_folder, as_page = f"{file_name}/index.html", f"{file_name}.html"
     rows = await file_records.find_records(

@@ -128,6 +128,17 @@ MIGRATIONS = (
     ALTER TABLE api_key ADD replaced_at timestamptz;
     CREATE INDEX ON api_key (account_id);
     """,
+    """
+    -- The project's database can't be used until then; the year 9999: until it is smaller.
+    ALTER TABLE project ADD suspended_until timestamptz, ADD suspended_for text;
+    -- Emails count per address, too.
+    ALTER TABLE mail_count ADD recipient text NOT NULL DEFAULT '';
+    -- Upload URLs that were used, by their signature, with what was stored.
+    CREATE TABLE used_upload (signature bytea PRIMARY KEY, etag text NOT NULL, expires_at timestamptz NOT NULL);
+    CREATE INDEX ON used_upload (expires_at);
+    -- Browser sessions of the dashboard.
+    CREATE TABLE page_session (token_hash bytea PRIMARY KEY, expires_at timestamptz NOT NULL);
+    """,
 )
 
 

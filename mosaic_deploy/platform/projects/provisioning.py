@@ -13,7 +13,7 @@ from datetime import timedelta
 import psycopg
 from psycopg.rows import DictRow
 
-from mosaic_deploy.platform.postgres import control_database, databases
+from mosaic_deploy.platform.postgres import control_database, databases, removal
 from mosaic_deploy.platform.services import Platform
 
 _ATTEMPTS = 3
@@ -39,7 +39,7 @@ async def delete(platform: Platform, project_id: str) -> None:
         {"id": project_id},
     )
     await platform.sessions.close_project(project_id)
-    async with databases.locked_project(platform.server, project_id, wait=True):
+    async with _turn(platform), databases.locked_project(platform.server, project_id, wait=True):
         await _delete_all(platform, project_id)
 
 
@@ -50,6 +50,7 @@ async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_
         "SELECT id FROM project WHERE status <> 'running' AND created_at <= now() - %(age)s ORDER BY created_at LIMIT 20",
         {"age": older_than},
     )
+    await removal.remove_set_aside_roles(platform.server)
     for row in unfinished:
         try:
             async with databases.locked_project(platform.server, row["id"], wait=False) as acquired:
@@ -59,10 +60,15 @@ async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_
             log.warning("can't finish project %s yet: %s", row["id"], str(error).strip())
 
 
+def _turn(platform: Platform) -> asyncio.Semaphore:
+    """Of an account's projects one is created or deleted at a time, so other accounts' don't queue behind them."""
+    return platform.turns.setdefault(platform.account_id, asyncio.Semaphore(1))
+
+
 async def _provision(platform: Platform, project_id: str) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            async with databases.locked_project(platform.server, project_id, wait=True):
+            async with _turn(platform), databases.locked_project(platform.server, project_id, wait=True):
                 await _finish_project(platform, project_id)
         except psycopg.Error:
             log.exception("attempt %d to provision project %s failed", attempt, project_id)

@@ -118,9 +118,23 @@ def platform() -> None:
     metavar="N",
     help="Magic-link emails per pro project and day (default: 1000).",
 )
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another limit, such as free-database=10GB (repeatable; names: docs/self-hosting.md, Limits).",
+)
 @options.output
 @click.pass_obj
-def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chosen: str | int | None) -> None:
+def serve(
+    screen: Screen,
+    /,
+    database_url: str | None,
+    smtp: str | None,
+    limits: tuple[str, ...],
+    **chosen: str | int | None,
+) -> None:
     """Serve the platform in the foreground until SIGTERM. Run it on several machines with the same options to scale.
 
     S3 endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
@@ -134,6 +148,7 @@ def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chose
         --base-domain http://localhost:8787
     """
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items() if value is not None]
+    arguments += [f"--limit={limit}" for limit in limits]
     secrets = {
         **_database_environment(database_url),
         "MOSAIC_SMTP_URL": _require(smtp, "--smtp", "MOSAIC_SMTP_URL"),
