@@ -50,7 +50,10 @@ async def remove_project(server: Server, name: str) -> None:
 
 async def remove_set_aside_roles(server: Server) -> None:
     """Try again to drop the roles that could only be set aside."""
-    async with await server.connect(server.maintenance, lock_timeout=_LOCK_TIMEOUT_MS) as connection:
+    async with (
+        server.repairs,
+        await server.connect(server.maintenance, lock_timeout=_LOCK_TIMEOUT_MS) as connection,
+    ):
         found = await connection.execute(
             "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [_DROPPED_PREFIX]
         )

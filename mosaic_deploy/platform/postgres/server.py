@@ -18,8 +18,9 @@ Connection = psycopg.AsyncConnection[psycopg.rows.TupleRow]
 
 PROJECT_OPERATIONS = 2
 """Projects that one worker creates or deletes at the same time."""
-MAINTENANCE_CONNECTIONS = 2 * PROJECT_OPERATIONS + 2
-"""Connections that a worker makes besides its pools: those operations, one repair, and the watch over projects."""
+MAINTENANCE_CONNECTIONS = 3 * PROJECT_OPERATIONS + 3
+"""Connections that a worker makes besides its pools: three for each operation (its lock, its work, another database), two
+for a repair, and one for the watch over projects."""
 _EXAMPLE = "postgresql://admin:password@db.example.com:5432/postgres"
 
 
@@ -41,7 +42,7 @@ class Server:
         self.host = host
         self._ports = port
         self.port = int(port.partition(",")[0] or 5432)
-        # What each of these may hold of the server's connections: two, one.
+        # They bound the connections besides the pools: MAINTENANCE_CONNECTIONS.
         self.project_operations = asyncio.Semaphore(PROJECT_OPERATIONS)
         self.repairs = asyncio.Semaphore(1)
 
