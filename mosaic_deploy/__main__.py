@@ -12,6 +12,8 @@ _BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun while the program is imported
     from mosaic_deploy.cli.terminal import interrupts, streams
 
     streams.prepare()
@@ -25,13 +27,16 @@ def main() -> None:
             sys.exit(1)
         return
     gc.set_threshold(_BETWEEN_COLLECTIONS)
-    # CI systems stop jobs with SIGTERM, and a closed terminal sends SIGHUP. Like Ctrl-C, they end in an error that says so.
-    for number in interrupts.ending_signals():
-        if number != signal.SIGINT:  # Python handles it, unless it is ignored
-            signal.signal(number, signal.default_int_handler)
     from mosaic_deploy.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    # CI systems stop jobs with SIGTERM, and a closed terminal sends SIGHUP. Like Ctrl-C, they end in an error that says so.
+    interrupts.raise_on_signals()
+    code = run(sys.argv[1:])
+    interrupts.end_on_signals()
+    # CPython ends with SIGINT instead of the exit code if an interrupt fell into an exec of text, such as a dataclass's;
+    # the next exec forgets that.
+    exec("")  # noqa: S102
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import click
@@ -24,11 +25,24 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
         "--allow",
         multiple=True,
         type=_AllowType(),
+        callback=_refuse_contradictions,
         metavar="destructive|prune=N|overwrite=N|policy",
         help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
         "ones or not deployed by this project (prune=N), or overwriting exactly N that this project didn't deploy "
         f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {yes_note}Repeatable.",
     )
+
+
+def _refuse_contradictions(
+    _ctx: click.Context, _: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """One exact number of a kind is approved, not any of several."""
+    for kind in ("prune", "overwrite"):
+        if len(numbers := {value for value in values if value.startswith(f"{kind}=")}) > 1:
+            raise click.BadParameter(
+                f"{' and '.join(sorted(numbers))} contradict each other; give one number"
+            )
+    return values
 
 
 class _AllowType(click.ParamType[str]):
@@ -40,10 +54,10 @@ class _AllowType(click.ParamType[str]):
         kind, _, count = value.partition("=")
         if value in ("destructive", "policy", "older-commit"):
             return value
-        if kind in ("prune", "overwrite") and count.isascii() and count.isdecimal():
+        if kind in ("prune", "overwrite") and re.fullmatch("[0-9]{1,9}", count):
             return f"{kind}={int(count)}"
         return self.fail(
-            f"{value!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), policy, or older-commit",
+            f"{value[:40]!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), policy, or older-commit",
             param,
             ctx,
         )

@@ -12,7 +12,7 @@ from mosaic_deploy.cli.lazy_groups import UnknownCommand
 from mosaic_deploy.cli.options import FORMATS
 from mosaic_deploy.cli.program import cli
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.terminal import streams
+from mosaic_deploy.cli.terminal import interrupts, streams
 from mosaic_deploy.errors import Interrupted, MosaicError, NextAction, UsageInvalid
 
 
@@ -35,6 +35,7 @@ def _run(screen: Screen, arguments: Sequence[str]) -> int:
         # With this option, 2 means that there are changes.
         return 1 if "--detailed-exitcode" in arguments else error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        interrupts.end_on_signals()
         screen.error(Interrupted("interrupted"))
         return Interrupted.exit_code
     except MosaicError as error:

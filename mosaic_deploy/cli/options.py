@@ -40,6 +40,10 @@ def _set_color(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     return value
 
 
+_LARGEST = 2**31 - 1
+_DAY = 86_400
+
+
 class NumberRange(click.ParamType[float]):
     """Checks a number like `number_range`, whose `[default: 16; 1<=x<=64]` in `--help` isn't shown."""
 
@@ -48,7 +52,10 @@ class NumberRange(click.ParamType[float]):
         self.name = number_range.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        return self._number_range.convert(value, param, ctx)
+        number = self._number_range.convert(value, param, ctx)
+        if not abs(number) <= _LARGEST:  # also NaN, which is in every range
+            self.fail(f"{str(value)[:20]!r} isn't a number up to {_LARGEST}", param, ctx)
+        return number
 
 
 def output(command: F) -> F:
@@ -145,7 +152,7 @@ def project(command: F) -> F:
     """`--local`, `--project` and `--timeout`."""
     command = click.option(
         "--timeout",
-        type=NumberRange(click.FloatRange(min=0.1)),
+        type=NumberRange(click.FloatRange(0.1, _DAY)),
         default=30.0,
         metavar="SECONDS",
         help="Request timeout (default: 30). Requests that run SQL get at least 600 s.",
@@ -277,7 +284,7 @@ def lease(command: F) -> F:
     )(command)
     return click.option(
         "--lock-timeout",
-        type=NumberRange(click.FloatRange(min=0)),
+        type=NumberRange(click.FloatRange(0, _DAY)),
         default=60.0,
         metavar="SECONDS",
         help="How long to wait for another deploy of the project (default: 60).",

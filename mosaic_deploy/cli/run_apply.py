@@ -43,7 +43,7 @@ class DeployOptions:
     force_unlock: bool = False
     question: str = "Apply these changes?"
     refuse_older: bool = False
-    """Refuse a commit that is older than the live one, unless `allow` has `older-commit`."""
+    """Refuse a commit that is older than the live one, or may be in a shallow clone, unless `allow` has `older-commit`."""
 
 
 def _pass_through(events: Iterator[Event]) -> Iterator[Event]:

@@ -52,7 +52,7 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
     except StepFailed as failure:
         raise _draft_failed(failure, draft) from None
     except OutcomeUnknown as unknown:
-        where = statement_location(draft.file, unknown.step.unit.statements[0])
+        where = statement_location(draft.file, unknown.step.sql.statements[0])
         raise DraftFailed("the statement was sent, but its outcome is unknown", location=where) from None
     # The draft isn't a migration, so its row must not be in the history that apps see.
     clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
@@ -94,10 +94,10 @@ def _steps(draft: ParsedFile, version: str) -> Sequence[Step]:
             semantic_before=draft.prefix_checksums[number - 2] if number > 1 else "",
             source=draft.file.text,
             number=number,
-            units=len(draft.units),
-            unit=unit,
+            steps=len(draft.steps),
+            sql=step,
         )
-        for number, unit in enumerate(draft.units, 1)
+        for number, step in enumerate(draft.steps, 1)
     ]
 
 

@@ -85,24 +85,30 @@ def unconfirmed_error(missing: Sequence[Approval], hint: str, actions: Sequence[
 
 COMMIT_OLDER = "commit_older"
 """The code of the note that the live commit is newer than the folder's."""
+COMMIT_SHALLOW = "commit_shallow"
+"""The code of the note that a shallow clone can't tell which commit is newer."""
 OLDER_COMMIT = "older-commit"
 """The value of `--allow` for replacing a newer commit with an older one."""
+_REFUSED = {
+    COMMIT_OLDER: (
+        "this is probably the run of an older commit; deploy the newest one instead",
+        "to go back to the older commit on purpose",
+    ),
+    COMMIT_SHALLOW: (
+        "check out the whole history (`fetch-depth: 0` of actions/checkout, or `git fetch --unshallow`)",
+        "to deploy this commit although it may be older than the live one",
+    ),
+}
 
 
 def refuse_older_commit(plan: Plan, allow: Collection[str], command: str) -> None:
-    """Raises CommitOlder if the plan has the note COMMIT_OLDER and `allow` doesn't have OLDER_COMMIT."""
-    note = next((note for note in plan.notes if note.code == COMMIT_OLDER), None)
+    """Raises CommitOlder if the plan's commit is older than the live one, or a shallow clone can't tell, unless `allow` has
+    OLDER_COMMIT."""
+    note = next((note for note in plan.notes if note.code in _REFUSED), None)
     if note and OLDER_COMMIT not in allow:
-        action = NextAction(
-            "to go back to the older commit on purpose",
-            with_options(command, "--allow", OLDER_COMMIT),
-            needs_person=True,
-        )
-        raise CommitOlder(
-            f"{note.message}; nothing was changed",
-            hint="this is probably the run of an older commit; deploy the newest one instead",
-            next_actions=[action],
-        )
+        hint, purpose = _REFUSED[note.code]
+        action = NextAction(purpose, with_options(command, "--allow", OLDER_COMMIT), needs_person=True)
+        raise CommitOlder(f"{note.message}; nothing was changed", hint=hint, next_actions=[action])
 
 
 def _destructive_problems(destructive: tuple[Hazard, ...], manifest: Manifest) -> Iterator[Problem]:

@@ -20,6 +20,21 @@ def with_options(command: str, *options: str) -> str:
     return _join([*words[:index], *options, *words[index:]])
 
 
+def with_approvals(command: str, approvals: Sequence[str]) -> str:
+    """`command` with `--allow` for each of `approvals` (`prune=4`), instead of any with another number (`prune=3`)."""
+    kinds = tuple(approval[: approval.index("=") + 1] for approval in approvals if "=" in approval)
+    words = shlex.split(command)
+    outdated: set[int] = set()
+    for number, word in enumerate(words[: words.index("--") if "--" in words else None]):
+        if word == "--allow" and "".join(words[number + 1 : number + 2]).startswith(kinds):
+            outdated |= {number, number + 1}
+        elif word.startswith(tuple(f"--allow={kind}" for kind in kinds)):
+            outdated.add(number)
+    if outdated:
+        command = _join([word for number, word in enumerate(words) if number not in outdated])
+    return with_options(command, *(word for approval in approvals for word in ("--allow", approval)))
+
+
 def program_words(command: str) -> list[str]:
     """The program and its arguments, without variable assignments before it. Raises ValueError for an unclosed quote."""
     words = shlex.split(command)

@@ -12,7 +12,7 @@ from mosaic_deploy.model.snapshot import Migration
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One row of the ledger. `attempt` is the last unit started outside a transaction, negative if it failed.
+    """One row of the ledger. `attempt` is the last step started outside a transaction, negative if it failed.
 
     `origin` is the kind of run that wrote the row (`apply`, `baseline`, `import`, `repair`). `at` is in ISO 8601. `cause`
     is the error if that run failed in this migration; empty if it didn't, or if the error is unknown.
@@ -27,13 +27,13 @@ class HistoryEntry:
 
     @property
     def unknown(self) -> bool:
-        """Whether a unit was started outside a transaction and its result is unknown."""
-        return self.attempt > self.migration.units_done
+        """Whether a step was started outside a transaction and its result is unknown."""
+        return self.attempt > self.migration.steps_done
 
     @property
     def failed(self) -> bool:
-        """Whether PostgreSQL rejected a unit outside a transaction."""
-        return -self.attempt > self.migration.units_done
+        """Whether PostgreSQL rejected a step outside a transaction."""
+        return -self.attempt > self.migration.steps_done
 
 
 class MigrationState(StrEnum):
@@ -52,11 +52,11 @@ class MigrationState(StrEnum):
     MISSING = "missing"
     """Applied, but no longer in the folder."""
     PARTIAL = "partial"
-    """Some of its units are committed."""
+    """Some of its steps are committed."""
     FAILED = "failed"
-    """A unit outside a transaction was rejected; the next apply starts it over."""
+    """A step outside a transaction was rejected; the next apply starts it over."""
     UNKNOWN = "unknown"
-    """A unit was sent outside a transaction, and its result is unknown."""
+    """A step was sent outside a transaction, and its result is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

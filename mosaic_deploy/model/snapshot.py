@@ -73,23 +73,23 @@ class Migration:
     """A migration file. `version` is its number without leading zeros; versions are compared as integers.
 
     `checksum` is the SHA-256 of the file; `semantic` that of its parse tree, which ignores comments and layout.
-    `units_done` of `units` are committed. In a live snapshot, `semantic` covers only the committed units. In a desired
-    one, `prefix_checksums` has that value for every number of units, to detect edits of the committed part of a file.
+    `steps_done` of `steps` are committed. In a live snapshot, `semantic` covers only the committed steps. In a desired
+    one, `prefix_checksums` has that value for every number of steps, to detect edits of the committed part of a file.
     """
 
     version: str
     file: str
     checksum: str
     semantic: str
-    units: int = 1
-    units_done: int = 0
+    steps: int = 1
+    steps_done: int = 0
     prefix_checksums: tuple[str, ...] = ()
     words: str = ""
     """What the file does, as text for people. Only set for parsed files."""
 
     @property
     def applied(self) -> bool:
-        return self.units_done >= self.units
+        return self.steps_done >= self.steps
 
     @property
     def order(self) -> int:
@@ -97,7 +97,7 @@ class Migration:
 
     @property
     def has_no_statements(self) -> bool:
-        """Whether the committed units have no statement, so nothing was run."""
+        """Whether the committed steps have no statement, so nothing was run."""
         return self.semantic == _EMPTY_CHECKSUM
 
 
@@ -212,7 +212,7 @@ _EMPTY_CHECKSUM = hashlib.sha256().hexdigest()
 
 
 def _history_facts(migrations: tuple[Migration, ...]) -> list[tuple[str, str, str, int]]:
-    return [(m.version, m.file, m.checksum, m.units_done) for m in migrations]
+    return [(m.version, m.file, m.checksum, m.steps_done) for m in migrations]
 
 
 _path = attrgetter("path")

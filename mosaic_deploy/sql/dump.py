@@ -42,6 +42,11 @@ _EVERYWHERE = frozenset(
 _PLAIN_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt"})
 
 
+def is_dump(text: str) -> bool:
+    """Whether the text begins as pg_dump's do."""
+    return _HEADER.search(text, 0, _HEADER_LENGTH) is not None
+
+
 def read_script(text: str, outside: Mapping[int, OutsideRows] | None = None) -> list[Statement]:
     """The statements to run of a file as psql reads it. Those of a dump are adapted to the project:
 
@@ -50,7 +55,7 @@ def read_script(text: str, outside: Mapping[int, OutsideRows] | None = None) -> 
     pg_dump that leaves it out. Raises SqlSyntaxError.
     """
     statements, mistakes = read_statements(text, outside or {})
-    if _HEADER.search(text, 0, _HEADER_LENGTH):
+    if is_dump(text):
         statements, obstacles = _adapt_dump(statements)
         mistakes += obstacles
     if mistakes:
@@ -62,6 +67,7 @@ def _adapt_dump(statements: Sequence[Statement]) -> tuple[list[Statement], list[
     found = _Findings()
     kept = [statement for statement in statements if not _is_of_ledger(statement)]
     roles = {role["rolename"] for one in kept for role in _roles(one)}
+    roles |= {_constant(one.node) for one in kept if _sets_user(one)}
     owners = {role for role in roles if _PROJECT_ROLE.fullmatch(role)}
     own = next(iter(owners)) if len(owners) == 1 else None
     adapted = [_adapt(statement, own, found) for statement in kept]
@@ -115,7 +121,7 @@ def _adapt(statement: Statement, own: str | None, found: _Findings) -> Statement
 def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> Statement | None:
     name = str(statement.node.get("name", ""))
     value = _constant(statement.node)
-    if name == "session_authorization":
+    if _sets_user(statement):
         if value not in ("", own):
             found.add(statement, f"SET SESSION AUTHORIZATION {value}", "dump with pg_dump --no-owner")
         return None
@@ -143,6 +149,11 @@ def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> S
         f"WHERE name = {literal(name)}"
     )
     return substitute(statement, text)
+
+
+def _sets_user(statement: Statement) -> bool:
+    """Whether it is a SET SESSION AUTHORIZATION; pg_dump can write these instead of OWNER TO."""
+    return statement.kind == "VariableSetStmt" and statement.node.get("name") == "session_authorization"
 
 
 def _constant(node: dict[str, Any]) -> str:

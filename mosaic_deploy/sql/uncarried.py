@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.sql.execution.outside_transaction import nested_block
 from mosaic_deploy.sql.execution.qualified import names_to_qualify
-from mosaic_deploy.sql.execution.units import ExecutionMode, TransactionControlError, Unit
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
 from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
@@ -57,24 +57,24 @@ _TIME_SETTINGS = ("timezone", "datestyle", "intervalstyle")
 _ALONE = "{what}: this statement is sent alone, without the file's settings; {instead}"
 
 
-def refuse_uncarried(units: Sequence[Unit]) -> None:
+def refuse_uncarried(steps: Sequence[StepSql]) -> None:
     """Raises TransactionControlError for the first thing that a later step needs and can't have."""
-    for unit in units:
-        if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and unit.session.assigned:
-            _refuse_alone(unit, unit.statements[0])
-    if len(units) > 1:
+    for step in steps:
+        if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and step.session.assigned:
+            _refuse_alone(step, step.statements[0])
+    if len(steps) > 1:
         check = _Check()
-        for number, unit in enumerate(units, 1):
-            check.add(unit, last=number == len(units))
+        for number, step in enumerate(steps, 1):
+            check.add(step, last=number == len(steps))
 
 
-def _refuse_alone(unit: Unit, statement: Statement) -> None:
+def _refuse_alone(step: StepSql, statement: Statement) -> None:
     """Raises TransactionControlError if the statement needs settings that it can't be sent with."""
-    state, kind = unit.session, statement.kind
+    state, kind = step.session, statement.kind
     if kind == "DoStmt" and nested_block(statement) is None:
         raise _alone(statement, "this DO block can't be given them", "set them in the block")
     path = state.of(SEARCH_PATH)
-    if path and path.computed and names_to_qualify(unit):
+    if path and path.computed and names_to_qualify(step):
         raise _alone(statement, "the computed search_path isn't known", "write the schemas in the names")
     if kind in _OWNED_KINDS and (state.of("role") or state.of("session_authorization")):
         raise _alone(statement, "it belongs to the role that runs it", "name the owner in the statement")
@@ -94,37 +94,37 @@ def _alone(statement: Statement, what: str, instead: str) -> TransactionControlE
 
 
 class _Check:
-    """What the units so far leave in their sessions that can't be made again."""
+    """What the steps so far leave in their sessions that can't be made again."""
 
     def __init__(self) -> None:
         self.unknown: dict[str, tuple[str, int]] = {}
         """Settings that can't be set again: the message, and the offset of the statement that sets them."""
         self.temporary: set[str] = set()
         self.left: set[tuple[str, str]] = set()
-        """(kind, name) of the prepared statements and cursors of earlier units."""
+        """(kind, name) of the prepared statements and cursors of earlier steps."""
         self.begun = False
         self.routines: dict[str, Statement] = {}
         """The functions that the file creates."""
 
-    def add(self, unit: Unit, *, last: bool) -> None:
+    def add(self, step: StepSql, *, last: bool) -> None:
         for message, offset in self.unknown.values():
             raise TransactionControlError(message, offset)
-        self._refuse_uses(unit)
-        for statement in unit.statements:
+        self._refuse_uses(step)
+        for statement in step.statements:
             self._record(statement)
-            if not last and not unit.explicit:
+            if not last and not step.explicit:
                 _refuse_local(statement)
-        left = session_objects(unit.statements)
+        left = session_objects(step.statements)
         if not last and (lock := next((one for one in left if one.kind == ADVISORY), None)):
             raise TransactionControlError(_LOCK, lock.offset)
-        self.temporary |= temporary_names(unit.statements)
+        self.temporary |= temporary_names(step.statements)
         self.left |= {(one.kind, one.name) for one in left}
         self.begun = True
 
-    def _refuse_uses(self, unit: Unit) -> None:
-        """Raises TransactionControlError if the unit uses what only an earlier unit's session has."""
+    def _refuse_uses(self, step: StepSql) -> None:
+        """Raises TransactionControlError if the step uses what only an earlier step's session has."""
         draws = not self.begun
-        for number, statement in enumerate(unit.statements):
+        for number, statement in enumerate(step.statements):
             called = set(self._calls(statement))
             bodies = [self.routines[name] for name in called if name in self.routines]
             for name in sorted(self.temporary):
@@ -132,7 +132,7 @@ class _Check:
                     raise TransactionControlError(_TEMPORARY.format(name=name), statement.offset)
             self.temporary -= dropped_temporary(statement)
             used = used_object(statement)
-            if used in self.left and not _makes(unit.statements[:number], used):
+            if used in self.left and not _makes(step.statements[:number], used):
                 raise TransactionControlError(_OBJECT.format(kind=used[0], name=used[1]), statement.offset)
             if not draws and (asking := called & {"currval", "lastval"}):
                 raise TransactionControlError(_CURRVAL.format(name=min(asking)), statement.offset)

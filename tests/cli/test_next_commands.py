@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.cli.next_commands import Scope
-from mosaic_deploy.model.command_line import program_words, with_options
+from mosaic_deploy.model.command_line import program_words, with_approvals, with_options
 from tests.offered_commands import parse
 
 _SCOPE = Scope(local=True, environment="staging", project_id="a-1", path="an app")
@@ -69,6 +69,23 @@ def test_options_are_added_before_a_double_dash() -> None:
     )
     assert with_options("mosaic-deploy apply", "--allow", "prune=3") == "mosaic-deploy apply --allow prune=3"
     assert with_options("mosaic-deploy apply") == "mosaic-deploy apply"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("mosaic-deploy apply", "mosaic-deploy apply --allow prune=4"),
+        ("mosaic-deploy apply --allow prune=3 --yes", "mosaic-deploy apply --yes --allow prune=4"),
+        ("mosaic-deploy apply --allow=prune=3", "mosaic-deploy apply --allow prune=4"),
+        ("A='b c' mosaic-deploy apply --allow prune=3", "A='b c' mosaic-deploy apply --allow prune=4"),
+        (
+            "mosaic-deploy apply --allow overwrite=3 --allow destructive",
+            "mosaic-deploy apply --allow overwrite=3 --allow destructive --allow prune=4",
+        ),
+    ],
+)
+def test_an_approval_replaces_the_one_with_another_number(command: str, expected: str) -> None:
+    assert with_approvals(command, ["prune=4"]) == expected
 
 
 def test_a_missing_key_suggests_valid_commands(run, folder: Path) -> None:

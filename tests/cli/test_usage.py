@@ -21,6 +21,18 @@ from mosaic_deploy.cli.program import cli
         (["plan", "--only", "statik", "-ojson"], "unknown resource 'statik'"),
         (["paln", "--output", "json"], "No such command 'paln'. Did you mean 'plan'?"),
         (["apply", "--parallelism", "0", "--output", "json"], "0 is not in the range"),
+        (["apply", "--allow", "prune=1", "--allow", "prune=2", "-ojson"], "prune=1 and prune=2 contradict"),
+        (
+            ["apply", "--allow", "overwrite=2", "--allow", "overwrite=1", "-ojson"],
+            "overwrite=1 and overwrite=2 contradict",
+        ),
+        (["apply", "--allow", "prune=" + "9" * 23, "-ojson"], "isn't valid; use destructive, prune=N"),
+        (["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"], "isn't valid; use destructive, prune=N"),
+        (["plan", "--timeout", "inf", "-ojson"], "is not in the range"),
+        (["plan", "--timeout", "1e10", "-ojson"], "is not in the range"),
+        (["apply", "--lock-timeout", "nan", "-ojson"], "'nan' isn't a number"),
+        (["verify", "--wait", "nan", "-ojson"], "'nan' isn't a number"),
+        (["migrate", "rollback", "--steps", "9" * 30, "-ojson"], "isn't a number up to"),
         (["migrate", "stauts", "-o", "json"], "Did you mean 'status'?"),
     ],
 )

@@ -1,6 +1,6 @@
 """Folder compared with ledger: each case in tests/cases/history has both sides and the exact outcome.
 
-A migration is written `version file checksum semantic [done/units]`.
+A migration is written `version file checksum semantic [done/steps]`.
 """
 
 import json
@@ -19,8 +19,8 @@ CASES = sorted((Path(__file__).parents[1] / "cases" / "history").glob("*.json"))
 
 def migration(line: str) -> Migration:
     version, file, checksum, semantic, *progress = line.split()
-    done, units = progress[0].split("/") if progress else ("0", "1")
-    return Migration(version, file, checksum, semantic, int(units), int(done))
+    done, steps = progress[0].split("/") if progress else ("0", "1")
+    return Migration(version, file, checksum, semantic, int(steps), int(done))
 
 
 def outcome(case: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -49,7 +49,7 @@ def test_cases_exist() -> None:
 
 def test_diverged_history_has_hint_and_next_action() -> None:
     with pytest.raises(MigrationDiverged) as caught:
-        diff_history([], [Migration("1", "0001_a.sql", "c", "s", units_done=1)])
+        diff_history([], [Migration("1", "0001_a.sql", "c", "s", steps_done=1)])
     error = caught.value
     assert error.message == "the migrations folder and the migration history disagree"
     assert error.hint is not None
@@ -60,7 +60,7 @@ def test_diverged_history_has_hint_and_next_action() -> None:
 
 def test_files_without_statements_are_not_taken_for_each_other() -> None:
     empty = semantic_checksum([])
-    rows = [Migration("1", "0001_a.sql", "c1", empty, units_done=1)]
+    rows = [Migration("1", "0001_a.sql", "c1", empty, steps_done=1)]
     [match] = match_history([Migration("2", "0002_b.sql", "c2", empty)], rows).rows
     assert match.kind is MatchKind.MISSING
     [match] = match_history([Migration("2", "0002_b.sql", "c1", empty)], rows).rows
@@ -80,7 +80,7 @@ def test_files_without_statements_are_not_taken_for_each_other() -> None:
 def test_what_is_renumbered_together(numbers: dict[str, str], moved: list[str] | None) -> None:
     """Row 1 is a, 2 is b, 3 is c. A row in the way moves, too; one that has its own number can't."""
     rows = [
-        Migration(str(n), f"{n}_{name}.sql", name, name, units_done=1) for n, name in enumerate(numbers, 1)
+        Migration(str(n), f"{n}_{name}.sql", name, name, steps_done=1) for n, name in enumerate(numbers, 1)
     ]
     folder = [Migration(version, f"{version}_{name}.sql", name, name) for name, version in numbers.items()]
     chain = match_history(folder, rows).renumbering("1")
@@ -88,7 +88,7 @@ def test_what_is_renumbered_together(numbers: dict[str, str], moved: list[str] |
 
 
 def test_the_newest_rows_without_files() -> None:
-    rows = [Migration(str(n), f"{n}_{n}.sql", f"c{n}", f"s{n}", units_done=1) for n in range(1, 5)]
+    rows = [Migration(str(n), f"{n}_{n}.sql", f"c{n}", f"s{n}", steps_done=1) for n in range(1, 5)]
     matches = match_history([rows[1]], rows)
     assert [match.row.version for match in matches.trailing_missing] == ["3", "4"]
     assert [match.row.version for match in match_history([rows[3]], rows).trailing_missing] == []
@@ -101,6 +101,6 @@ def test_the_newest_rows_without_files() -> None:
 def test_a_partly_applied_file_may_differ_after_its_applied_steps(
     done: int, semantic: str, differ: bool
 ) -> None:
-    file = Migration("1", "1_a.sql", "new", "p3", units=3, prefix_checksums=("p1", "p2", "p3"))
-    row = Migration("1", "1_a.sql", "old", semantic, units=5, units_done=done)
+    file = Migration("1", "1_a.sql", "new", "p3", steps=3, prefix_checksums=("p1", "p2", "p3"))
+    row = Migration("1", "1_a.sql", "old", semantic, steps=5, steps_done=done)
     assert statements_differ(file, row) is differ

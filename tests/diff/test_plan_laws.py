@@ -37,7 +37,7 @@ PRUNE = PlanRules(prune_static=True, prune_storage=True)
 NAMES = ["index.html", "a.html", "sub/index.html", "INDEX.HTML", "app.js", "é.png", "z.css", "index.htm.txt"]
 CONTENTS = st.sampled_from([("a" * 64, 1), ("b" * 64, 2), ("c" * 64, 2)])
 """Digests with sizes."""
-MIGRATIONS = [Migration(str(n), f"{n:04}_x.sql", f"c{n}", f"s{n}", units=1 + n % 3) for n in (1, 2, 3, 10)]
+MIGRATIONS = [Migration(str(n), f"{n:04}_x.sql", f"c{n}", f"s{n}", steps=1 + n % 3) for n in (1, 2, 3, 10)]
 AUTH = st.none() | st.fixed_dictionaries({"redirect_url": st.sampled_from(["/a", "/b"])})
 EXTENSIONS = st.frozensets(st.sampled_from(["vector", "pgcrypto", "uuid-ossp"]))
 
@@ -65,9 +65,9 @@ def desired_snapshots(draw: st.DrawFn) -> Snapshot:
 def live_snapshots(draw: st.DrawFn) -> Snapshot:
     """Any state that complete or interrupted deploys may leave."""
     count = draw(st.integers(0, len(MIGRATIONS)))
-    history = [replace(m, units_done=m.units) for m in MIGRATIONS[:count]]
+    history = [replace(m, steps_done=m.steps) for m in MIGRATIONS[:count]]
     if history and draw(st.booleans()):
-        history[-1] = replace(history[-1], units_done=draw(st.integers(0, history[-1].units)))
+        history[-1] = replace(history[-1], steps_done=draw(st.integers(0, history[-1].steps)))
     return Snapshot(
         project=draw(st.just(PROJECT) | st.just(Project("", "app", status="absent"))),
         extensions=draw(EXTENSIONS),
@@ -83,7 +83,7 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
     """The live state after a platform has made exactly the plan's changes."""
     static, storage = dict(live.static or {}), dict(live.storage or {})
     history = {m.version: m for m in live.migrations or ()}
-    units = {m.version: m for m in desired.migrations or ()}
+    steps = {m.version: m for m in desired.migrations or ()}
     for change in plan.changes:
         match change:
             case CreateProject():
@@ -92,10 +92,10 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 live = replace(live, extensions=live.extensions | {name})
             case ApplyMigration(version, steps_done=first):
                 before = history.get(version)
-                assert first == (before.units_done if before else 0), (
+                assert first == (before.steps_done if before else 0), (
                     "no step runs twice, and none is skipped"
                 )
-                history[version] = replace(units[version], units_done=change.steps)
+                history[version] = replace(steps[version], steps_done=change.steps)
             case PutStatic(path, sha256, size):
                 static[path] = Object(path, sha256, size)
             case PutStorageFile(path, sha256, size):
@@ -133,7 +133,7 @@ def managed(found: dict[str, Object] | None) -> dict[str, Object]:
 
 @given(desired_snapshots())
 def test_plan_is_empty_if_live_equals_desired(desired: Snapshot) -> None:
-    applied = tuple(replace(m, units_done=m.units) for m in desired.migrations or ())
+    applied = tuple(replace(m, steps_done=m.steps) for m in desired.migrations or ())
     plan = make_plan(desired, replace(desired, migrations=applied), PRUNE)
     assert (plan.changes, plan.notes) == ((), ())
 

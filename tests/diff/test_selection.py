@@ -188,7 +188,7 @@ def test_migrations_cannot_be_skipped(only: tuple[str, ...], excluded: tuple[str
 
 
 def test_applied_migrations_are_not_skipped_ones() -> None:
-    live = replace(LIVE, migrations=(replace(MIGRATIONS[0], units_done=1),))
+    live = replace(LIVE, migrations=(replace(MIGRATIONS[0], steps_done=1),))
     assert [c.address for c in part("migration:0002*", live=live).changes] == ["migration:0002_x.sql"]
 
 

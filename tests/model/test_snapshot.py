@@ -65,7 +65,7 @@ VARIANTS = {
     "migration's version": replace(BASE, migrations=(replace(ONE, version="2"),)),
     "migration's file": replace(BASE, migrations=(replace(ONE, file="0001_b.sql"),)),
     "migration's bytes": replace(BASE, migrations=(replace(ONE, checksum="c2"),)),
-    "migration's progress": replace(BASE, migrations=(replace(ONE, units_done=1),)),
+    "migration's progress": replace(BASE, migrations=(replace(ONE, steps_done=1),)),
     "static not managed": replace(BASE, static=None),
     "no static": replace(BASE, static={}),
     "static's bytes": replace(BASE, static={"index.html": Object("index.html", "c" * 64, 1)}),
@@ -107,8 +107,8 @@ def test_new_projects_are_distinguished_by_name() -> None:
 
 
 @pytest.mark.parametrize(("done", "applied"), [(0, False), (1, False), (2, True)])
-def test_a_migration_is_applied_when_all_units_are(done: int, applied: bool) -> None:
-    assert Migration("1", "f", "c", "s", units=2, units_done=done).applied is applied
+def test_a_migration_is_applied_when_all_steps_are(done: int, applied: bool) -> None:
+    assert Migration("1", "f", "c", "s", steps=2, steps_done=done).applied is applied
 
 
 PUT = PutStatic("a.html", "a" * 64, 1, Action.ADD, "new")

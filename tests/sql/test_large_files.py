@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql import parse as parsing
-from mosaic_deploy.sql.execution.units import ExecutionMode, split_units
+from mosaic_deploy.sql.execution.split import ExecutionMode, split_steps
 from mosaic_deploy.sql.parse import (
     LARGE_TEXT,
     SqlSyntaxError,
@@ -78,8 +78,8 @@ def test_large_file_keeps_no_trees() -> None:
     assert all(s.parsed is None for s in found)
     assert (found[0].kind, found[1].kind, found[-1].kind) == ("CreateStmt", "InsertStmt", "VacuumStmt")
     assert found[1].node["relation"]["relname"] == "t"
-    units = split_units(found)
-    assert [(u.execution_mode, len(u.statements)) for u in units] == [
+    steps = split_steps(found)
+    assert [(u.execution_mode, len(u.statements)) for u in steps] == [
         (ExecutionMode.PLAIN, 40_002),
         (ExecutionMode.OUTSIDE_TRANSACTION, 1),
     ]
@@ -96,7 +96,7 @@ def test_semantic_checksum_of_a_large_file() -> None:
 def test_inserts_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     found = parse(lines(30_000))
     monkeypatch.setattr(parsing, "_parse_single_tree", lambda _: pytest.fail("a tree was built"))
-    assert len(split_units(found)) == 1
+    assert len(split_steps(found)) == 1
     assert semantic_checksum(found)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mosaic_deploy.sql.execution.units import TransactionControlError, split_units
+from mosaic_deploy.sql.execution.split import TransactionControlError, split_steps
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
@@ -73,11 +73,11 @@ ALLOWED = [
 def test_what_a_later_step_needs_is_refused(text: str, message: str) -> None:
     at = text.index("«")
     with pytest.raises(TransactionControlError) as caught:
-        refuse_uncarried(split_units(parse(text.replace("«", ""))))
+        refuse_uncarried(split_steps(parse(text.replace("«", ""))))
     assert message in caught.value.message
     assert caught.value.offset == at
 
 
 @pytest.mark.parametrize("text", ALLOWED)
 def test_what_is_harmless_is_allowed(text: str) -> None:
-    refuse_uncarried(split_units(parse(text)))
+    refuse_uncarried(split_steps(parse(text)))

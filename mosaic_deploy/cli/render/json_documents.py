@@ -142,8 +142,8 @@ def status_document(
                 "version": m.version,
                 "file": m.file,
                 "applied": m.applied,
-                "steps": m.units,
-                "steps_done": m.units_done,
+                "steps": m.steps,
+                "steps_done": m.steps_done,
             }
             for m in snapshot.migrations or ()
         ],
@@ -196,8 +196,8 @@ def _migration_document(line: MigrationStatus) -> Document:
         "file": line.file,
         "state": str(line.state),
         "applied_as": line.applied_as or None,
-        "steps": entry.migration.units if entry else None,
-        "steps_done": entry.migration.units_done if entry else 0,
+        "steps": entry.migration.steps if entry else None,
+        "steps_done": entry.migration.steps_done if entry else 0,
         "step_begun": abs(entry.attempt) or None if entry else None,
         "cause": entry.cause or None if entry else None,
         "applied_at": entry.at if entry else None,

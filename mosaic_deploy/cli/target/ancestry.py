@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mosaic_deploy.cli.target.commit import read_commit
-from mosaic_deploy.diff.policy import COMMIT_OLDER
+from mosaic_deploy.diff.policy import COMMIT_OLDER, COMMIT_SHALLOW
 from mosaic_deploy.model.plan import Note, Severity
 
 _SHORT = 12
 _TIMEOUT = 10.0
+_SHALLOW = "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
 _OTHER_REPOSITORY = frozenset(
     {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_SHALLOW_FILE"}
 )
@@ -38,7 +39,7 @@ def _compare(folder: Path, ours: str, live: str) -> Note | None:
         return Note(COMMIT_OLDER, message, Severity.WARNING)
     if reason := _why_unknown(folder, ours, live):
         message = f"it isn't known whether {shown} is newer than the live commit {shown_live}: {reason}"
-        return Note("commit_unknown", message, Severity.WARNING)
+        return Note(COMMIT_SHALLOW if reason == _SHALLOW else "commit_unknown", message, Severity.WARNING)
     message = f"{shown} and the live commit {shown_live} have forked: what is only in {shown_live} would be replaced"
     return Note("commit_forked", message, Severity.WARNING)
 
@@ -56,7 +57,7 @@ def _why_unknown(folder: Path, ours: str, live: str) -> str | None:
     if shallow.returncode != 0:
         return f"git can't read the repository ({_first_line(shallow.stderr)})"
     if shallow.stdout.strip() == "true":
-        return "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
+        return _SHALLOW
     for commit in (live, ours):
         found = run_git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
         if found is None or found.returncode != 0:

@@ -11,7 +11,7 @@ import click
 
 from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
 from mosaic_deploy.model.approval import Approval
-from mosaic_deploy.model.command_line import with_options
+from mosaic_deploy.model.command_line import with_approvals, with_options
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
 
@@ -144,20 +144,19 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
         return
     from mosaic_deploy.diff.policy import unconfirmed_error
 
-    options = [word for approval in missing for word in ("--allow", approval.allow)]
     numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
     raise unconfirmed_error(
         missing,
         f"check the plan, then confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
-        approving_actions(command, *options),
+        approving_actions(command, *(approval.allow for approval in missing)),
     )
 
 
-def approving_actions(command: str, *options: str) -> list[NextAction]:
-    """Suggests the command with the options; nothing if it has several lines, as a query may, and can't be shown as one."""
+def approving_actions(command: str, *approvals: str) -> list[NextAction]:
+    """Suggests the command with the approvals (`prune=4`); nothing if it has several lines, as a query may."""
     if "\n" in command:
         return []
-    return [NextAction("to approve this", with_options(command, *options), needs_person=True)]
+    return [NextAction("to approve this", with_approvals(command, approvals), needs_person=True)]
 
 
 def approval_text(approval: Approval, question: str) -> str:

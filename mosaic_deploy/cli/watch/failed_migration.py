@@ -71,7 +71,7 @@ def _inputs(planned: PreparedPlan, failed_file: str) -> object:
     desired, live = planned.desired.snapshot, planned.live.snapshot
     return (
         live.project.id,
-        [(m.version, m.file, m.checksum, m.units_done) for m in live.migrations or ()],
+        [(m.version, m.file, m.checksum, m.steps_done) for m in live.migrations or ()],
         [(m.version, m.file, m.checksum) for m in desired.migrations or ()],
         *({o.path: o.sha256 for o in (side.seeds or {}).values()} for side in (desired, live)),
         desired.extensions,

@@ -213,14 +213,18 @@ class EditDeployer:
         report = self._screen.edit_report(planned, seen)
         events = InterruptibleEvents(deploy.apply(self.session.api, planned, options))
         last: ApplyDone | ApplyFailed | None = None
-        for event in events:
-            if isinstance(event, Waiting | Noted):
-                self._screen.waiting(event)
-            elif isinstance(event, ChangeDone):
-                report.done(event)
-            elif isinstance(event, ApplyDone | ApplyFailed):
-                last = event
-                report.ended(event)
+        try:
+            for event in events:
+                if isinstance(event, Waiting | Noted):
+                    self._screen.waiting(event)
+                elif isinstance(event, ChangeDone):
+                    report.done(event)
+                elif isinstance(event, ApplyDone | ApplyFailed):
+                    last = event
+                    report.ended(event)
+        except Interrupted as error:
+            self._screen.error(error)
+            raise KeyboardInterrupt from None
         if events.interrupt_pending:
             raise KeyboardInterrupt
         assert last is not None, "the last event of an apply is its result"

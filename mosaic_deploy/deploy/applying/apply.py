@@ -17,6 +17,7 @@ from mosaic_deploy.deploy.applying.files import (
     put_storage_files,
 )
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
+from mosaic_deploy.deploy.applying.progress import Progress, relay
 from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
@@ -31,17 +32,15 @@ from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LEASE_TTL, LeaseRequest
-from mosaic_deploy.model.change import Change, Delete, Put
+from mosaic_deploy.model.change import Change, Put
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
     ApplyStarted,
     ChangeDone,
-    ChangeFailed,
     ChangeStarted,
     Event,
-    ProjectReady,
 )
 
 _NO_SERIAL = -1
@@ -72,41 +71,21 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
     changes = planned.plan.changes
     deploy_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     sizes = sum(change.size for change in changes if isinstance(change, Put))
-    done: list[Change] = []
-    started: Change | None = None
-    in_flight: dict[str, Change] = {}
-    """Files that were begun and haven't ended, by address. After an error they may be live or not."""
-    failing: Change | None = None
-    """The first failed change. Uploads are concurrent, so others may start and finish after it."""
-    project = planned.plan.project
+    progress = Progress(planned.plan.project)
     try:
         yield ApplyStarted(len(changes), sizes, deploy_id)
-        for event in _run_under_lease(api, planned, options, deploy_id, job):
-            if isinstance(event, ChangeStarted):
-                started = event.change
-                if isinstance(started, Put | Delete):
-                    in_flight[started.address] = started
-            elif isinstance(event, ChangeFailed):
-                failing = failing or event.change
-                in_flight.pop(event.change.address, None)
-                done = [change for change in done if change != event.change]
-            elif isinstance(event, ChangeDone):
-                done.append(event.change)
-                started = None if started == event.change else started
-                in_flight.pop(event.change.address, None)
-            elif isinstance(event, ProjectReady):
-                project = event.project
-            yield event
+        yield from relay(_run_under_lease(api, planned, options, deploy_id, job), progress.record)
     except (MosaicError, KeyboardInterrupt) as raised:
-        error = raised if isinstance(raised, MosaicError) else _interrupted_error(failing or started)
-        if in_flight and error.mutation_state == "none":
-            error.mutation_state = "partial" if done else "unknown"
-        yield _apply_failed(error, changes, done, failing or started, options, began)
+        running = progress.failing or progress.started
+        error = raised if isinstance(raised, MosaicError) else _interrupted_error(running)
+        if progress.in_flight and error.mutation_state == "none":
+            error.mutation_state = "partial" if progress.done else "unknown"
+        yield _apply_failed(error, changes, progress.done, running, options, began)
     else:
         traffic = api.traffic
-        addresses = tuple(change.address for change in done)
+        addresses = tuple(change.address for change in progress.done)
         seconds = time.monotonic() - began
-        yield ApplyDone(project, addresses, traffic.requests, traffic.bytes_sent, seconds)
+        yield ApplyDone(progress.project, addresses, traffic.requests, traffic.bytes_sent, seconds)
 
 
 def _interrupted_error(running: Change | None) -> Interrupted:
@@ -165,21 +144,21 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
     sql: dict[str, object] = {}
     running: Change | None = None
     status = "interrupted"
+
+    def record(event: Event) -> None:
+        nonlocal running
+        if isinstance(event, ChangeStarted):
+            running = event.change
+        elif isinstance(event, ChangeDone):
+            done.append(event.change.address)
+            if event.steps:
+                sql[event.change.address] = _sql_report(event)
+
     try:
-        for event in job.steps(run):
-            if isinstance(event, ChangeStarted):
-                running = event.change
-            elif isinstance(event, ChangeDone):
-                done.append(event.change.address)
-                if event.steps:
-                    sql[event.change.address] = _sql_report(event)
-            yield event
+        yield from relay(job.steps(run), record)
         status = job.name or ("partial" if run.planned.plan.partial else "done")
     except (MosaicError, KeyboardInterrupt) as error:
-        for late in reconcile_with_ledger(run, tuple(done), running, error):
-            if isinstance(late, ChangeDone):
-                done.append(late.change.address)
-            yield late
+        yield from relay(reconcile_with_ledger(run, tuple(done), running, error), record)
         if isinstance(error, KeyboardInterrupt):
             raise
         status = "failed"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
 from mosaic_deploy.diff.plan import deletion_order, upload_order
@@ -128,7 +129,6 @@ def _delete_all(
     delete: Callable[..., None],
 ) -> Iterator[Event]:
     def send(change: DeleteStatic | DeleteStorageFile, _: ReportEvent) -> None:
-        run.heartbeat.check()
         delete(run.api, run.project.id, change.path)
 
     def forget(done: Sequence[DeleteStatic | DeleteStorageFile]) -> None:
@@ -145,14 +145,16 @@ def _transfer_and_record(
 ) -> Iterator[Event]:
     """Runs changes concurrently and records those done, also if one fails."""
     done: list[ChangeT] = []
+
+    def seen(event: Event) -> None:
+        if isinstance(event, ChangeDone):
+            done.append(event.change)  # type: ignore[arg-type]  # events of `transfer` have a ChangeT
+            if len(done) == _RECORD_EVERY:
+                record(done)
+                done.clear()
+
     try:
-        for event in transfer(changes, send, run.parallelism, run.api.rate_limiter.cancel):
-            if isinstance(event, ChangeDone):
-                done.append(event.change)  # type: ignore[arg-type]  # events of `transfer` have a ChangeT
-                if len(done) == _RECORD_EVERY:
-                    record(done)
-                    done = []
-            yield event
+        yield from relay(transfer(changes, send, run.parallelism, run.api.rate_limiter.cancel), seen)
     finally:
         if done:
             record(done)
@@ -163,7 +165,6 @@ def _static_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
     budget = MemoryBudget(_MAX_BYTES_IN_MEMORY)
 
     def send(put: Put, _: ReportEvent) -> None:
-        run.heartbeat.check()
         generated = desired.generated.get(put.path)
         with budget.reserve(put.size):
             content = read_unchanged(desired.static[put.path]) if generated is None else generated
@@ -176,7 +177,6 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
     storage_files = run.planned.desired.storage_files
 
     def send(put: Put, report: ReportEvent) -> None:
-        run.heartbeat.check()
         file = storage_files[put.path]
         upload_storage_file(
             run.api,
@@ -190,7 +190,11 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
 
 
 class _SendProgress:
-    """Reports the progress of one file at intervals and at its end. Raises Interrupted after Ctrl-C, and LockLost."""
+    """Reports the progress of one file at intervals and at its end.
+
+    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
+    says.
+    """
 
     def __init__(
         self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
@@ -202,9 +206,10 @@ class _SendProgress:
         self._reported_at = time.monotonic()
 
     def __call__(self, total: int) -> None:
-        if self._rate_limiter.cancelled:
-            raise Interrupted(f"{self._put.path} was not sent completely")
-        self._check_lease()
+        if total < self._put.size:
+            if self._rate_limiter.cancelled:
+                raise Interrupted(f"{self._put.path} was not sent completely")
+            self._check_lease()
         now = time.monotonic()
         if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
             self._reported_at = now

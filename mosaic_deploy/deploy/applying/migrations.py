@@ -28,8 +28,8 @@ from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import Frame, locate_calls, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.quote import index_name
 
@@ -40,7 +40,7 @@ _ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723
 _NOTICES_DROPPED = (
     "this platform doesn't return PostgreSQL's notices, so they and the numbers of rows aren't shown"
 )
-_EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
+_EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
 
 
 def apply_migrations(run: Run) -> Iterator[Event]:
@@ -74,8 +74,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
                 reports = reported.setdefault(step.version, [])
                 reports.append(runner.reports.of((step.version, step.number), seconds / len(committed)))
                 change = by_version[step.version]
-                if step.number < step.units:
-                    yield StepDone(change, step.number, step.units, reports[-1].seconds or 0.0)
+                if step.number < step.steps:
+                    yield StepDone(change, step.number, step.steps, reports[-1].seconds or 0.0)
                 else:
                     yield ChangeDone(change, sum(one.seconds or 0.0 for one in reports), tuple(reports))
         if runner.reports.dropped:
@@ -104,12 +104,12 @@ def timeout_text(seconds: float | None) -> str | None:
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 
-def checked_unit(unit: Unit, number: int, file: MigrationFile, hazards: Sequence[Hazard]) -> Unit:
+def checked_step(step: StepSql, number: int, file: MigrationFile, hazards: Sequence[Hazard]) -> StepSql:
     """The file's step `number`, which first checks that tables still hold no rows if it relies on that."""
     found = [one for one in hazards if one.step == number and one.location.file == file.relative_path]
     tables = {table for one in found for table in one.empty_tables}
     first = next(one for one in found if one.empty_tables) if tables else None
-    return with_empty_check(unit, tables, _offset(file.text, first.location) if first else 0)
+    return with_empty_check(step, tables, _offset(file.text, first.location) if first else 0)
 
 
 def _offset(text: str, location: Location) -> int:
@@ -120,7 +120,7 @@ def _offset(text: str, location: Location) -> int:
 
 def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> Iterator[Step]:
     """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger."""
-    for number, unit in enumerate(parsed.units or (_EMPTY_UNIT,), 1):
+    for number, step in enumerate(parsed.steps or (_EMPTY_STEP,), 1):
         if number > change.steps_done:
             yield Step(
                 version=change.version,
@@ -130,8 +130,8 @@ def _steps(change: ApplyMigration, parsed: ParsedFile, hazards: Sequence[Hazard]
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
                 source=parsed.recorded_text,
                 number=number,
-                units=change.steps,
-                unit=checked_unit(unit, number, parsed.file, hazards),
+                steps=change.steps,
+                sql=checked_step(step, number, parsed.file, hazards),
             )
 
 
@@ -139,14 +139,14 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
     """`first`: no migration was applied before, so existing objects come from elsewhere."""
     file = parsed.file
     step = failure.step
-    outside = step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    outside = step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
     committed = (
         "nothing committed" if outside else "nothing of it ran" if failure.too_large else "rolled back"
     )
     if step.number > 1:
         committed = (
-            f"{step.number - 1} of its {step.units} steps {'is' if step.number == 2 else 'are'} committed"
+            f"{step.number - 1} of its {step.steps} steps {'is' if step.number == 2 else 'are'} committed"
         )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         committed = f"deferred constraints are checked after the last statement; {committed}"
@@ -169,7 +169,7 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
             f"check in the database what it committed, and correct {file.relative_path}; record with one of these commands "
             "whether the step counts as applied, then run the same command again"
         )
-    elif outside and index_name(step.unit.statements[0]):
+    elif outside and index_name(step.sql.statements[0]):
         hint += "; an invalid index left by this failure is then dropped and built again"
     elif first and failure.sqlstate in _ALREADY_EXISTS:
         hint = (
@@ -189,9 +189,9 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
 def _outcome_unknown(unknown: OutcomeUnknown, file: MigrationFile) -> MigrationFailed:
     step = unknown.step
     return MigrationFailed(
-        f"step {step.number} of {step.units} was begun before, and it isn't known whether it took effect; "
+        f"step {step.number} of {step.steps} was begun before, and it isn't known whether it took effect; "
         "it isn't sent again, because running it twice could do harm",
-        location=statement_location(file, step.unit.statements[0]),
+        location=statement_location(file, step.sql.statements[0]),
         mutation_state="unknown",
         hint="check in the database whether it took effect (pg_stat_activity shows it while it runs), record that "
         "with one of these commands, then run the same command again",
@@ -246,11 +246,11 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
     file = parsed.file
     if not failure.statement:
         return Location(file.relative_path)
-    statement = failure.step.unit.statements[failure.statement - 1]
+    statement = failure.step.sql.statements[failure.statement - 1]
     if failure.position:
         return statement_location(file, statement, failure.position - 1)
     if frames:
-        statements = [one for unit in parsed.units for one in unit.statements]
+        statements = [one for step in parsed.steps for one in step.statements]
         index = next((i for i, one in enumerate(statements) if one.offset == statement.offset), None)
         stack = index is not None and locate_calls(statements, index, frames, failure.message)
         if stack and stack.offset is not None:

@@ -31,14 +31,13 @@ def enable_extensions(run: Run) -> Iterator[Event]:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
-            run.heartbeat.check()
             _create_extension(run, change.name)
             yield ChangeDone(change, time.monotonic() - began)
 
 
 def _create_extension(run: Run, name: str) -> None:
     """In a block that checks the lease, so a request that arrives after this deploy creates nothing."""
-    lost = raise_with_facts_sql(json_literal({"code": LEASE_LOST, "version": "", "unit": 0}))
+    lost = raise_with_facts_sql(json_literal({"code": LEASE_LOST, "version": "", "step": 0}))
     check = lease_check_sql(SqlSession(run.claim.token, run.claim.deploy_id), lost)
     body = f"BEGIN\n{check}  CREATE EXTENSION IF NOT EXISTS {identifier(name)};\nEND\n"
     try:

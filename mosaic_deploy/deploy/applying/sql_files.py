@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import checked_unit, failure_facts, run_session
+from mosaic_deploy.deploy.applying.migrations import checked_step, failure_facts, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -15,8 +15,8 @@ from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import Purpose, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
         ) from None
 
 
-_EMPTY_UNIT = Unit((), ExecutionMode.BATCH)
+_EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
 
 
 def run_seeds(run: Run) -> Iterator[Event]:
@@ -68,7 +68,7 @@ def run_seeds(run: Run) -> Iterator[Event]:
 
 
 def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
-    unit = parsed.units[0] if parsed.units else _EMPTY_UNIT
+    sql = parsed.steps[0] if parsed.steps else _EMPTY_STEP
     step = Step(
         version=parsed.file.migration.version,
         file=change.path,
@@ -77,8 +77,8 @@ def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -
         semantic_before="",
         source=parsed.file.text,
         number=1,
-        units=1,
-        unit=checked_unit(unit, 1, parsed.file, hazards),
+        steps=1,
+        sql=checked_step(sql, 1, parsed.file, hazards),
         purpose=Purpose.SEED,
         size=change.size,
     )

@@ -115,8 +115,7 @@ def transfer(
 
     A failure doesn't stop the others. At the end the only failure is raised, or TransfersFailed with all of them.
     No further change is started after an error that every change would get (key, lease, unresponsive platform).
-    An exception in the caller (Ctrl-C) stops it; `give_up` ends the waits of running changes. Changes that finish
-    after that aren't yielded: their rows stay `pending`, and the next run sends them again.
+    Ctrl-C stops it: `give_up` ends the waits of running changes, and their events are still yielded.
     """
     if not changes:
         return
@@ -139,13 +138,27 @@ def transfer(
                     left += 1
                 else:
                     yield event
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
+            stop.set()
             give_up()  # before the pool is waited for
+            pool.shutdown()
+            yield from _left_in(events)
+            raise
+        except GeneratorExit:
+            give_up()
             raise
         finally:
             stop.set()
     if failures:
         raise failures.error(left)
+
+
+def _left_in(events: SimpleQueue[Event | _Skipped]) -> Iterator[Event]:
+    """What the workers have reported and the caller hasn't seen."""
+    while not events.empty():
+        event = events.get()
+        if not isinstance(event, _Skipped):
+            yield event
 
 
 def _transfer_one(

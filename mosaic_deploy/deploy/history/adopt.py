@@ -157,7 +157,7 @@ def _recorded_unrun(entry: HistoryEntry, wanted: dict[str, str]) -> bool:
 
 def _record_change(file: MigrationFile, why: str) -> RecordMigration:
     m = with_checksums(file)
-    return RecordMigration(m.version, m.file, m.checksum, m.semantic, m.units, m.units, Action.ADD, why)
+    return RecordMigration(m.version, m.file, m.checksum, m.semantic, m.steps, m.steps, Action.ADD, why)
 
 
 def _unparsed_notes(files: Sequence[MigrationFile]) -> Iterator[Note]:

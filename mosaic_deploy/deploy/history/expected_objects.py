@@ -42,8 +42,8 @@ def expected_objects(files: Sequence[ParsedFile]) -> list[Expected]:
     expectation = _Expectation()
     for parsed in files:
         certain = not _SEARCH_PATH.search(parsed.file.text)
-        for unit in parsed.units:
-            for statement in unit.statements:
+        for step in parsed.steps:
+            for statement in step.statements:
                 expectation.follow(parsed.file, statement, certain=certain)
     return list(expectation.found.values())
 

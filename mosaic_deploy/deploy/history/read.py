@@ -93,9 +93,9 @@ def with_checksums(file: MigrationFile) -> Migration:
         return replace(
             file.migration, semantic=file.migration.checksum, prefix_checksums=(file.migration.checksum,)
         )
-    units = max(1, len(parsed.units))
+    steps = max(1, len(parsed.steps))
     return replace(
-        file.migration, semantic=parsed.semantic, units=units, prefix_checksums=parsed.prefix_checksums
+        file.migration, semantic=parsed.semantic, steps=steps, prefix_checksums=parsed.prefix_checksums
     )
 
 

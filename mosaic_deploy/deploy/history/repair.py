@@ -13,15 +13,17 @@ from mosaic_deploy.deploy.history.read import (
     try_parse,
     with_checksums,
 )
+from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped
 from mosaic_deploy.live.database.names import qualify_names
+from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import Statement
 
 REPAIR = "repair"
@@ -40,6 +42,7 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
     _refuse_unapplied(api, context, request)
+    _refuse_split(api, context, request)
     return history_plan(context, changes)
 
 
@@ -55,18 +58,42 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:
     """Raises RepairRefused if an index that should be created or dropped isn't, by the database's catalog."""
-    done = {entry.migration.version: entry.migration.units_done for entry in context.ledger.entries}
+    done = {entry.migration.version: entry.migration.steps_done for entry in context.ledger.entries}
     problems = [
         Problem(message, statement_location(file, statement), hint=_APPLY_HINT)
-        for version, unit in request.applied
+        for version, number in request.applied
         if (file := context.by_version[version]) and (parsed := try_parse(file))
-        for step in parsed.units[done.get(version, 0) : unit]
+        for step in parsed.steps[done.get(version, 0) : number]
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        for statement in qualify_names(api, context.project.id, step).unit.statements
+        for statement in qualify_names(api, context.project.id, step).sql.statements
         if (message := _index_mismatch(api, context.project.id, statement))
     ]
     if problems:
         raise RepairRefused("this step did not take effect", problems=problems)
+
+
+def _refuse_split(api: Api, context: HistoryContext, request: RepairRequest) -> None:
+    """Raises RepairRefused if a file to accept lost statements to pending files: they would run a second time."""
+    rows = {entry.migration.version: entry.migration for entry in context.ledger.entries}
+    accepted = [file for file in context.files if file.migration.file in request.accept]
+    if not accepted:
+        return
+    recorded = {*rows, *(version for version, _ in request.applied)}
+    pending = [file for file in context.files if file.migration.version not in recorded]
+    texts = read_applied_sources(api, context.project.id, {file.migration.version for file in accepted})
+    problems = [
+        Problem(
+            f"has statements that were applied as part of {row.file}, and would run them again",
+            Location(migration_path(context, part.file)),
+            hint=f"`mosaic-deploy migrate restore-file {row.version}` undoes the split; if {part.file} has nothing else, "
+            f"record it with --applied {part.version}:N for its last step N",
+        )
+        for file in accepted
+        if (row := rows[file.migration.version]).version in texts
+        for part in files_with_moved_statements(row, texts[row.version], file, pending)
+    ]
+    if problems:
+        raise RepairRefused("this repair isn't possible", problems=problems)
 
 
 def _index_mismatch(api: Api, project: str, statement: Statement) -> str:

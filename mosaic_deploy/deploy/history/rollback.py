@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
-from mosaic_deploy.deploy.applying.migrations import checked_unit
+from mosaic_deploy.deploy.applying.migrations import checked_step
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (
@@ -34,8 +34,8 @@ from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
 from mosaic_deploy.source.migrations.down import DownMigration, read_down_migrations, section_as_applied
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Purpose, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode
 
 ROLLBACK = "rollback"
 
@@ -65,7 +65,7 @@ def plan_rollback(
         raise RollbackRefused("can't roll back; nothing was changed", problems=problems)
     changes = [
         RollBackMigration(
-            e.migration.version, e.migration.file, down.description, len(parsed.units[0].statements)
+            e.migration.version, e.migration.file, down.description, len(parsed.steps[0].statements)
         )
         for e, down, parsed in downs
     ]
@@ -95,7 +95,7 @@ class _RollbackImpossible(Exception):
 def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -> list[HistoryEntry]:
     """The rows to roll back, newest version first."""
     newest_first = [
-        entry for entry in reversed(context.ledger.entries) if entry.attempt or entry.migration.units_done
+        entry for entry in reversed(context.ledger.entries) if entry.attempt or entry.migration.steps_done
     ]
     if to is None:
         return newest_first[:steps]
@@ -113,7 +113,7 @@ def _down_migration(
     if entry.unknown or not row.applied:
         hint = "apply the rest first, or fix the history with `mosaic-deploy migrate repair`"
         raise _RollbackImpossible(
-            name, f"only {row.units_done} of its {row.units} steps are known to be applied", hint
+            name, f"only {row.steps_done} of its {row.steps} steps are known to be applied", hint
         )
     if match.file is None:
         return _applied_down_migration(context, row, applied)
@@ -159,19 +159,19 @@ def _applied_down_migration(
 
 
 def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
-    """The down migration as a single unit. Raises _RollbackImpossible, MigrationInvalid."""
+    """The down migration as a single step. Raises _RollbackImpossible, MigrationInvalid."""
     [parsed] = parse_migrations([down.file])
     name = file.migration.file
-    if not parsed.units:
+    if not parsed.steps:
         raise _RollbackImpossible(
             name,
             f"its down migration is empty ({down.description})",
             "if there is nothing to undo, write SELECT 1;",
         )
-    statements = sum(len(unit.statements) for unit in parsed.units)
-    reasons = [unit.reason for unit in parsed.units if unit.reason]
+    statements = sum(len(step.statements) for step in parsed.steps)
+    reasons = [step.reason for step in parsed.steps if step.reason]
     needs_several = (
-        len(parsed.units) > 1 or parsed.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+        len(parsed.steps) > 1 or parsed.steps[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     )
     if needs_several or (down.no_transaction and statements > 1):
         why = reasons[0] if reasons else "it has its own transactions"
@@ -180,7 +180,7 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
             f"its down migration can't run in one transaction ({down.description}): {why}",
             "undo it by hand",
         )
-    return ParsedFile(down.file, parsed.units)
+    return ParsedFile(down.file, parsed.steps)
 
 
 def _rollback_steps(run: Run) -> Iterator[Event]:
@@ -201,8 +201,8 @@ def _file_step(change: RollBackMigration, parsed: ParsedFile, hazards: Sequence[
         semantic_before="",
         source=parsed.file.text,
         number=1,
-        units=1,
-        unit=checked_unit(parsed.units[0], 1, parsed.file, hazards),
+        steps=1,
+        sql=checked_step(parsed.steps[0], 1, parsed.file, hazards),
         purpose=Purpose.ROLLBACK,
     )
     return FileStep(change, step, parsed)

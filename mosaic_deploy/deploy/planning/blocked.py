@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 from mosaic_deploy.diff.history.matching import match_history
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationError, MosaicError, Problem
@@ -24,25 +25,36 @@ BLOCKED_NOTE = Note(
 def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> Desired:
     """`desired` with what `error` is not about.
 
-    If the folder contradicts the history, every migration in the history counts as unchanged, and the others stay
-    pending. Otherwise, some SQL can't be read, and the database is left out.
+    Every migration in the history counts as unchanged. Pending files stay pending: if the folder contradicts the history,
+    all but those that the error names; else those before the first one that it names, without seeds, because the others
+    may need it. If the error names no file that can be left out, the database is left out.
     """
     snapshot = desired.snapshot
-    if not isinstance(error, MigrationDiverged):
-        return replace(
-            desired, migrations=(), seeds=(), snapshot=replace(snapshot, migrations=None, seeds=None)
-        )
-    rows = {row.version: row for row in live.migrations or () if row.units_done}
+    rows = {row.version: row for row in live.migrations or () if row.steps_done}
     new = {file.file for file in match_history(snapshot.migrations or (), tuple(rows.values())).new}
+    pending = [file for file in desired.migrations if file.migration.file in new]
     wrong = {problem.location.file for problem in error.problems if problem.location}
-    files = tuple(
-        file for file in desired.migrations if file.migration.file in new and file.relative_path not in wrong
-    )
+    seeds = desired.seeds
+    if isinstance(error, MigrationDiverged):
+        files = [file for file in pending if file.relative_path not in wrong]
+    else:
+        files = list(takewhile(lambda file: file.relative_path not in wrong, pending))
+        if not wrong & {file.relative_path for file in (*pending, *seeds)}:
+            return replace(
+                desired, migrations=(), seeds=(), snapshot=replace(snapshot, migrations=None, seeds=None)
+            )
+        seeds = ()
     migrations = sorted(
-        (*(replace(row, units=row.units_done) for row in rows.values()), *(file.migration for file in files)),
+        (*(replace(row, steps=row.steps_done) for row in rows.values()), *(file.migration for file in files)),
         key=lambda migration: migration.order,
     )
-    return replace(desired, migrations=files, snapshot=replace(snapshot, migrations=tuple(migrations)))
+    wanted_seeds = snapshot.seeds if seeds else None
+    return replace(
+        desired,
+        migrations=tuple(files),
+        seeds=seeds,
+        snapshot=replace(snapshot, migrations=tuple(migrations), seeds=wanted_seeds),
+    )
 
 
 def as_problems(error: MosaicError, manifest: str) -> Iterator[Problem]:

@@ -28,9 +28,9 @@ def postponed_migrations(parsed: Sequence[ParsedFile], live: Snapshot) -> tuple[
     `parsed` has every pending file, in order. A partly applied file is never postponed: if it is empty now, an applied
     file was edited.
     """
-    begun = {migration.version for migration in live.migrations or () if migration.units_done}
+    begun = {migration.version for migration in live.migrations or () if migration.steps_done}
     pending = [each for each in parsed if each.file.migration.version not in begun]
-    first = next((number for number, each in enumerate(pending) if not each.units), None)
+    first = next((number for number, each in enumerate(pending) if not each.steps), None)
     return () if first is None else tuple(pending[first:])
 
 

@@ -20,7 +20,7 @@ def existing_table_notes(api: Api, live: Snapshot, pending: Sequence[ParsedFile]
     if (
         not live.project.id
         or live.project.status != "running"
-        or any(m.units_done for m in live.migrations or ())
+        or any(m.steps_done for m in live.migrations or ())
     ):
         return
     created = _created_tables(pending)
@@ -80,7 +80,7 @@ def _created_tables(pending: Sequence[ParsedFile]) -> dict[str, list[str]]:
     for each in pending:
         tables: list[str] = []
         own_path = False
-        for statement in (statement for unit in each.units for statement in unit.statements):
+        for statement in (statement for step in each.steps for statement in step.statements):
             kind, node = statement.kind, statement.node
             if kind == "VariableSetStmt":
                 own_path = own_path or node.get("name") == "search_path"

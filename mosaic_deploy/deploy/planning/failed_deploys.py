@@ -5,16 +5,18 @@ Otherwise the same command would need approval on its second run: the tables tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger.history import read_versions_of_failed_deploys
+from mosaic_deploy.live.ledger.history import read_has_other_rows, read_versions_of_failed_deploys
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.sql.execution.split import ExecutionMode
 
 _SUCCESSFUL = frozenset({"done", "partial", "baseline", "import"})
 
@@ -29,9 +31,32 @@ def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[
         return found
     again = find_hazards(api, live.snapshot, (*begun, *to_run), desired.manifest.policy)
     paths = {parsed.file.relative_path for parsed in to_run}
+    waived = [hazard for hazard in found.hazards if hazard not in again.hazards]
+    if _may_be_in_use(api, live, begun, waived):
+        return found
     hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
     destroyed = {path: names for path, names in again.destroyed.items() if path in paths}
     return replace(found, hazards=hazards, destroyed=destroyed)
+
+
+def _may_be_in_use(
+    api: Api, live: LiveState, begun: tuple[ParsedFile, ...], waived: Sequence[Hazard]
+) -> bool:
+    """Whether what the failed deploys made may hold rows of somebody else by now."""
+    destructive = [hazard for hazard in waived if hazard.severity is HazardSeverity.DESTRUCTIVE]
+    tables = {table for hazard in destructive for table in (hazard.table, *hazard.cascades_to)}
+    if not tables:
+        return False
+    if any(not table or table.endswith("*") for table in tables):
+        return True
+    batches = {
+        parsed.file.migration.version: parsed.steps[-1].execution_mode is ExecutionMode.BATCH
+        for parsed in begun
+    }
+    try:
+        return read_has_other_rows(api, live.snapshot.project.id, tables, batches)
+    except ApiError:
+        return True
 
 
 def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> tuple[ParsedFile, ...]:
@@ -53,6 +78,6 @@ def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> t
             if file.migration.version in versions
             and applied.get(file.migration.version) == file.migration.checksum
         ]
-        return tuple(parsed for parsed in parse_migrations(files) if parsed.units)
+        return tuple(parsed for parsed in parse_migrations(files) if parsed.steps)
     except (ApiError, MigrationInvalid):
         return ()

@@ -54,7 +54,7 @@ def find_hazards(
     from mosaic_deploy.source.migrations.lint import script
     from mosaic_deploy.sql.hazards import ObjectFacts, ObjectRef, review
 
-    done = {migration.version: migration.units_done for migration in live.migrations or ()}
+    done = {migration.version: migration.steps_done for migration in live.migrations or ()}
     scripts = [script(one, done.get(one.file.migration.version, 0)) for one in pending]
     found = review(scripts, policy=policy)
     empty = not live.project.id or live.project.status == "provisioning"

@@ -112,7 +112,7 @@ def _statements(file: MigrationFile) -> list[Statement]:
         [parsed] = parse_migrations([file])
     except MigrationInvalid:
         return []
-    return [statement for unit in parsed.units for statement in unit.statements]
+    return [statement for step in parsed.steps for statement in step.statements]
 
 
 def _table_names(statement: Statement) -> Iterator[str]:

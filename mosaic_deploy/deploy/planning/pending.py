@@ -15,7 +15,7 @@ from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.migrations.seeds import parse_seeds
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.describe import describe_statements
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import line_and_column
 
 
@@ -49,8 +49,8 @@ def refuse_intermediate_commits(manifest: Manifest, pending: tuple[ParsedFile, .
     problems = [
         Problem(f"can't run in a single transaction: {_split_reasons(p)}", Location(p.file.relative_path))
         for p in pending
-        if len(p.units) > 1
-        or any(unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION for unit in p.units)
+        if len(p.steps) > 1
+        or any(step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION for step in p.steps)
     ]
     if problems:
         raise MigrationInvalid(
@@ -73,18 +73,18 @@ def _with_checksums(migration: Migration, parsed: ParsedFile | None) -> Migratio
     if parsed is None:
         return migration
     # A file without statements is still one step: its row in the ledger.
-    units = max(1, len(parsed.units))
+    steps = max(1, len(parsed.steps))
     return replace(
         migration,
         semantic=parsed.semantic,
-        units=units,
+        steps=steps,
         prefix_checksums=parsed.prefix_checksums,
         words=_summary(parsed),
     )
 
 
 def _summary(parsed: ParsedFile) -> str:
-    return describe_statements(statement for unit in parsed.units for statement in unit.statements)
+    return describe_statements(statement for step in parsed.steps for statement in step.statements)
 
 
 def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
@@ -92,21 +92,21 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
-        if len(p.units) > 1:
-            message = f"{name} commits in {len(p.units)} steps: {_split_reasons(p)}"
+        if len(p.steps) > 1:
+            message = f"{name} commits in {len(p.steps)} steps: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
-        elif p.units and p.units[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
+        elif p.steps and p.steps[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
             message = f"{name} runs outside a transaction, so it may be partly applied if it fails: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
-        for remark in (remark for unit in p.units for remark in unit.remarks):
+        for remark in (remark for step in p.steps for remark in step.remarks):
             line, *_ = line_and_column(p.file.text, remark.offset)
             message = f"{name}:{line}: {remark.message}"
             yield Note("migration_transaction_control", message, Severity.WARNING, address)
-        if p.units and p.units[-1].unclosed:
+        if p.steps and p.steps[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
 
 
 def _split_reasons(parsed: ParsedFile) -> str:
-    reasons = dict.fromkeys(unit.reason for unit in parsed.units if unit.reason)
+    reasons = dict.fromkeys(step.reason for step in parsed.steps if step.reason)
     return "; ".join(reasons) or "it has its own transactions"

@@ -107,14 +107,28 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
     except MigrationError as error:
         if options.on_blocked is None:
             raise
-        loose = replace(options, allow_out_of_order=True)
+        if rest := _plan_rest(api, desired, live, options, error):
+            options.on_blocked(replace(rest, notes=(BLOCKED_NOTE, *rest.notes)))
+        raise
+
+
+def _plan_rest(
+    api: Api, desired: Desired, live: LiveState, options: PlanOptions, error: MigrationError
+) -> Plan | None:
+    """The plan without what `error` is about. Further errors become problems of `error`, and what they are about is
+    left out, too; None if that isn't possible."""
+    loose = replace(options, allow_out_of_order=True)
+    blocking = error
+    while desired.snapshot.migrations is not None:
+        desired = without_blocked(desired, live.snapshot, blocking)
         try:
-            rest = _compare_all(api, without_blocked(desired, live.snapshot, error), live, loose)
+            return _compare_all(api, desired, live, loose).plan
         except MosaicError as other:
             error.problems = (*error.problems, *as_problems(other, desired.manifest.file.name))
-        else:
-            options.on_blocked(replace(rest.plan, notes=(BLOCKED_NOTE, *rest.plan.notes)))
-        raise
+            if not isinstance(other, MigrationError) or isinstance(other, MigrationDiverged):
+                return None
+            blocking = other
+    return None
 
 
 def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptions) -> PreparedPlan:

@@ -10,7 +10,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
-from mosaic_deploy.sql.execution.units import Unit
+from mosaic_deploy.sql.execution.split import StepSql
 
 ALWAYS_ACCEPTED_SIZE = 1024 * 1024
 """Characters of SQL that every platform accepts in a request, so its limit is fetched only for larger steps."""
@@ -30,7 +30,7 @@ def refuse_large_steps(api: Api, parsed: Sequence[ParsedFile], *, single_transac
         Problem(
             f"{_step_name(each, number)} is {size_text(size)} of SQL as it is sent; this platform accepts "
             f"{size_text(limit)} per request",
-            statement_location(each.file, each.units[number - 1].statements[0]),
+            statement_location(each.file, each.steps[number - 1].statements[0]),
             hint=SPLIT_HINT,
         )
         for each, number, size in large
@@ -55,30 +55,30 @@ def large_step_notes(parsed: Sequence[ParsedFile]) -> tuple[Note, ...]:
 
 
 def _step_name(parsed: ParsedFile, number: int) -> str:
-    return f"step {number} of {len(parsed.units)}" if len(parsed.units) > 1 else "the file"
+    return f"step {number} of {len(parsed.steps)}" if len(parsed.steps) > 1 else "the file"
 
 
 def _large_steps(
     parsed: Sequence[ParsedFile], single_transaction: bool
 ) -> Iterator[tuple[ParsedFile, int, int]]:
-    """(file, number of the unit, bytes of its request) of large units; `single_transaction` adds up all of them."""
+    """(file, number of the step, bytes of its request) of large steps; `single_transaction` adds up all of them."""
     total = 0
     for each in parsed:
-        for number, unit in enumerate(each.units, 1):
-            size = _characters(unit)
+        for number, step in enumerate(each.steps, 1):
+            size = _characters(step)
             if single_transaction:
                 total += size
             if max(size, total) > ALWAYS_ACCEPTED_SIZE:
-                yield each, number, max(_request_size(unit), total)
+                yield each, number, max(_request_size(step), total)
 
 
-def _characters(unit: Unit) -> int:
-    return sum(statement.size for statement in unit.statements)
+def _characters(step: StepSql) -> int:
+    return sum(statement.size for statement in step.statements)
 
 
-def _request_size(unit: Unit) -> int:
+def _request_size(step: StepSql) -> int:
     """Bytes of its statements in a request: JSON inside SQL inside JSON, as `compile_batch` writes it."""
-    return sum(len(_as_json(_as_json(statement.text)).encode()) for statement in unit.statements)
+    return sum(len(_as_json(_as_json(statement.text)).encode()) for statement in step.statements)
 
 
 def _as_json(text: str) -> str:

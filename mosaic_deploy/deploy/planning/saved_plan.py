@@ -108,7 +108,7 @@ def _live_digest(kind: Kind, part: Any) -> str | None:
         return objects_digest(part or {})
     if kind.part is Part.MIGRATIONS:
         return _digest(
-            [(m.version, m.file, m.checksum, "" if m.applied else m.units_done) for m in part or ()]
+            [(m.version, m.file, m.checksum, "" if m.applied else m.steps_done) for m in part or ()]
         )
     return _digest(sorted(part)) if kind.part is Part.NAMES else _digest(part)
 

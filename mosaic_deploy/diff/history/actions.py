@@ -42,7 +42,7 @@ def out_of_order_actions(file: Migration) -> Iterator[NextAction]:
     )
     yield _repair(
         f"if the database already has what {file.file} does (runs nothing)",
-        f"--applied {file.version}:{max(1, file.units)}",
+        f"--applied {file.version}:{max(1, file.steps)}",
     )
 
 
@@ -80,7 +80,7 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
             f"{_REPAIR} --forget {row.version}",
         )
     yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
-    if file.version == row.version and (row.applied or file.units == row.units):
+    if file.version == row.version and (row.applied or file.steps == row.steps):
         yield _repair(
             f"if the database already matches {file.file} (records it as applied, runs nothing)",
             f"--accept {shlex.quote(file.file)}",
@@ -107,7 +107,7 @@ def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iter
     trailing = matches.trailing_missing
     can_roll_back = all(each.row.applied and each.row.version in evidence.with_down for each in trailing)
     if match in trailing and can_roll_back:
-        before = [each.row for each in matches.rows if each.row.units_done and each not in trailing]
+        before = [each.row for each in matches.rows if each.row.steps_done and each not in trailing]
         target = before[-1].version if before else "0"
         yield NextAction(
             "to undo what was applied after this version of the folder, using the down migrations as applied",
@@ -128,7 +128,7 @@ def reformatted_actions(file: Migration) -> Iterator[NextAction]:
 def step_actions(state: MigrationState, entry: HistoryEntry) -> Iterator[NextAction]:
     """For a migration of which some steps are applied, failed, or have an unknown outcome."""
     row = entry.migration
-    version, done, units = row.version, row.units_done, row.units
+    version, done, steps = row.version, row.steps_done, row.steps
     if state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
         yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
@@ -138,8 +138,8 @@ def step_actions(state: MigrationState, entry: HistoryEntry) -> Iterator[NextAct
         yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
         yield _repair(f"if step {step} was run by hand", f"--applied {version}:{step}")
     elif state is MigrationState.PARTIAL:
-        yield NextAction(f"to run the remaining {units - done} of {units} steps", "mosaic-deploy apply")
-        yield _repair("if they were run by hand", f"--applied {version}:{units}")
+        yield NextAction(f"to run the remaining {steps - done} of {steps} steps", "mosaic-deploy apply")
+        yield _repair("if they were run by hand", f"--applied {version}:{steps}")
     if state in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
         yield _repair("if all steps were undone by hand", f"--not-applied {version}:1")
 

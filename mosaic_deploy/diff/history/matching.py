@@ -36,7 +36,7 @@ class Match:
     @property
     def diverged(self) -> bool:
         """Whether the folder contradicts the row. A row without a committed step needs no file."""
-        return self.kind is not MatchKind.SAME and (bool(self.row.units_done) or self.kind is MatchKind.MOVED)
+        return self.kind is not MatchKind.SAME and (bool(self.row.steps_done) or self.kind is MatchKind.MOVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Matches:
     @cached_property
     def trailing_missing(self) -> tuple[Match, ...]:
         """The newest rows, if their files are missing: those after the last row with a file."""
-        started = [match for match in self.rows if match.row.units_done]
+        started = [match for match in self.rows if match.row.steps_done]
         present = max((m.row.order for m in started if m.kind is not MatchKind.MISSING), default=-1)
         return tuple(m for m in started if m.row.order > present)
 
@@ -112,7 +112,7 @@ def match_history(
         matching.assign(MatchKind.SQUASHED, evidence.squashed)
         matching.assign(MatchKind.EDITED, evidence.edited)
     # Of a row without a committed step the whole file may still change.
-    matching.pair_equal_numbers(MatchKind.SAME, lambda _, row: not row.units_done)
+    matching.pair_equal_numbers(MatchKind.SAME, lambda _, row: not row.steps_done)
     matching.pair_equal_numbers(MatchKind.EDITED, _same_name if evidence is not None else lambda *_: True)
     return matching.result()
 
@@ -147,7 +147,7 @@ class _Matching:
         """Pairs open rows with the file that `files` has for them; one file may have several rows."""
         used = set()
         for row in self._open_rows():
-            if row.units_done and (file := self._free.get(files.get(row.version, ""))):
+            if row.steps_done and (file := self._free.get(files.get(row.version, ""))):
                 self._found[row.version] = Match(row, kind, file)
                 used.add(file.file)
         self._free = {name: file for name, file in self._free.items() if name not in used}
@@ -166,7 +166,7 @@ def statements_differ(wanted: Migration, found: Migration) -> bool:
         return False
     if found.applied:
         return wanted.semantic != found.semantic
-    return wanted.prefix_checksums[found.units_done - 1 : found.units_done] != (found.semantic,)
+    return wanted.prefix_checksums[found.steps_done - 1 : found.steps_done] != (found.semantic,)
 
 
 def name_without_number(file: str) -> str:
@@ -189,4 +189,4 @@ def _same_statements(file: Migration, row: Migration) -> bool:
 
 def _differ(file: Migration, row: Migration) -> bool:
     """As `statements_differ`; of a row without a committed step only the bytes are known."""
-    return statements_differ(file, row) if row.units_done else file.checksum != row.checksum
+    return statements_differ(file, row) if row.steps_done else file.checksum != row.checksum

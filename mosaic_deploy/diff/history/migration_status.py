@@ -66,14 +66,14 @@ def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
     if entry.unknown:
         return MigrationState.UNKNOWN
     if file is None:
-        return MigrationState.MISSING if row.units_done else MigrationState.PENDING
+        return MigrationState.MISSING if row.steps_done else MigrationState.PENDING
     if match.kind in _STATES:
         return _STATES[match.kind]
     if row.applied:
         return MigrationState.APPLIED if file.checksum == row.checksum else MigrationState.REFORMATTED
     if entry.failed:
         return MigrationState.FAILED
-    return MigrationState.PARTIAL if row.units_done else MigrationState.PENDING
+    return MigrationState.PARTIAL if row.steps_done else MigrationState.PENDING
 
 
 def _next_actions(
@@ -95,7 +95,7 @@ def unparsed_files(folder: Sequence[Migration], entries: Sequence[HistoryEntry])
     """Files to parse before matching: all that a row of their number doesn't equal, if there is such a row at all."""
     rows = {entry.migration.version: entry.migration for entry in entries}
     equal = {m.file for m in folder if m.version in rows and rows[m.version].checksum == m.checksum}
-    started = [row for row in rows.values() if row.units_done]
+    started = [row for row in rows.values() if row.steps_done]
     if all(any(m.version == row.version and m.file in equal for m in folder) for row in started):
         return [m.file for m in folder if m.version in rows and m.file not in equal]
     return [m.file for m in folder if m.file not in equal]

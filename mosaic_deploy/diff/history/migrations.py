@@ -44,7 +44,7 @@ def diff_history(
         )
     pending = [_apply_change(file, 0) for file in matches.new]
     pending += [
-        _apply_change(match.file, match.row.units_done)
+        _apply_change(match.file, match.row.steps_done)
         for match in matches.rows
         if match.file and not match.row.applied
     ]
@@ -61,7 +61,7 @@ def _apply_change(wanted: Migration, steps_done: int) -> ApplyMigration:
         wanted.file,
         wanted.checksum,
         wanted.semantic,
-        wanted.units,
+        wanted.steps,
         steps_done,
         summary=wanted.words,
     )
@@ -105,7 +105,7 @@ def _missing_problem(row: Migration, matches: Matches) -> Problem:
 def _edit_message(found: Migration) -> str:
     if found.applied and found.has_no_statements:
         return "was edited after it was applied without any statements, so nothing has run"
-    applied = "it" if found.applied else f"step {found.units_done} of {found.units}"
+    applied = "it" if found.applied else f"step {found.steps_done} of {found.steps}"
     return f"was edited after {applied} was applied"
 
 
@@ -128,7 +128,7 @@ def _out_of_order_problems(matches: Matches) -> Iterator[tuple[Migration, Proble
 def _notes(matches: Matches) -> Iterator[Note]:
     for match in matches.rows:
         wanted, found = match.file, match.row
-        if wanted is None or not found.units_done:
+        if wanted is None or not found.steps_done:
             continue
         address = (f"migration:{wanted.file}",)
         if found.applied and wanted.checksum != found.checksum:

@@ -14,21 +14,21 @@ from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"
-UnitReference = tuple[str, int]
-"""A version and the number of one of its units, from 1."""
+StepReference = tuple[str, int]
+"""A version and the number of one of its steps, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
     """The options of `migrate repair`: files to accept or record for those they contain, versions to forget or rename,
-    units that did or didn't run."""
+    steps that did or didn't run."""
 
     accept: Sequence[str] = ()
     squash: Sequence[str] = ()
     forget: Sequence[str] = ()
     rename: Sequence[str] = ()
-    applied: Sequence[UnitReference] = ()
-    not_applied: Sequence[UnitReference] = ()
+    applied: Sequence[StepReference] = ()
+    not_applied: Sequence[StepReference] = ()
 
     @property
     def empty(self) -> bool:
@@ -113,10 +113,10 @@ def _requested_changes(
         yield version, f"version {version}", _forget
     for version in request.rename:
         yield version, f"version {version}", _rename
-    for version, unit in request.applied:
-        yield version, f"version {version}", partial(_mark_applied, unit=unit)
-    for version, unit in request.not_applied:
-        yield version, f"version {version}", partial(_mark_not_applied, unit=unit)
+    for version, step in request.applied:
+        yield version, f"version {version}", partial(_mark_applied, step=step)
+    for version, step in request.not_applied:
+        yield version, f"version {version}", partial(_mark_not_applied, step=step)
 
 
 def _display_name(sides: _FileAndEntry, shown: str) -> str:
@@ -145,12 +145,12 @@ def _accept(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         )
     if file.checksum == row.checksum:
         raise _RepairImpossible("hasn't changed since it was applied: nothing to accept")
-    if not row.applied and file.units != row.units:
+    if not row.applied and file.steps != row.steps:
         raise _RepairImpossible(
-            f"is partly applied and now has {file.units} steps instead of {row.units}",
+            f"is partly applied and now has {file.steps} steps instead of {row.steps}",
             "restore its steps, and put new statements in a new migration",
         )
-    done = file.units if row.applied else row.units_done
+    done = file.steps if row.applied else row.steps_done
     return [_record_change(file, done, "marks the current file as applied; runs nothing")]
 
 
@@ -170,7 +170,7 @@ def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         raise _RepairImpossible(f"has the number of {sides.entry.migration.file}", "give it a new number")
     names = ", ".join(row.file for row in rows)
     action = Action.CHANGE if sides.entry else Action.ADD
-    recorded = replace(_record_change(file, file.units, f"has the statements of {names}"), action=action)
+    recorded = replace(_record_change(file, file.steps, f"has the statements of {names}"), action=action)
     reason = f"its statements are in {file.file} now; the database is unchanged"
     return [
         recorded,
@@ -214,7 +214,7 @@ def _rename(sides: _FileAndEntry) -> Sequence[HistoryChange]:
     file, _ = sides.require_both()
     if file.file == row.file:
         raise _RepairImpossible("already has the name it was applied under")
-    return [_record_change(file, row.units_done, f"applied as {row.file}")]
+    return [_record_change(file, row.steps_done, f"applied as {row.file}")]
 
 
 def _renumber(match: Match, matches: Matches) -> Sequence[HistoryChange]:
@@ -230,43 +230,43 @@ def _renumber(match: Match, matches: Matches) -> Sequence[HistoryChange]:
 
 
 def _renumber_change(row: Migration, file: Migration) -> RecordMigration:
-    units = file.units if file.prefix_checksums else row.units
-    done = units if row.applied else row.units_done
+    steps = file.steps if file.prefix_checksums else row.steps
+    done = steps if row.applied else row.steps_done
     reason = f"applied as {row.file}"
     return RecordMigration(
-        file.version, file.file, file.checksum, row.semantic, units, done, Action.CHANGE, reason, row.version
+        file.version, file.file, file.checksum, row.semantic, steps, done, Action.CHANGE, reason, row.version
     )
 
 
-def _mark_applied(sides: _FileAndEntry, unit: int) -> Sequence[HistoryChange]:
+def _mark_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
     file, done = _require_unfinished(sides)
-    if not done < unit <= file.units:
+    if not done < step <= file.steps:
         raise _RepairImpossible(
-            f"step {unit} isn't pending: {done} of {file.units} steps are recorded as applied"
+            f"step {step} isn't pending: {done} of {file.steps} steps are recorded as applied"
         )
-    return [_record_change(file, unit, f"marks step {unit} of {file.units} as applied")]
+    return [_record_change(file, step, f"marks step {step} of {file.steps} as applied")]
 
 
-def _mark_not_applied(sides: _FileAndEntry, unit: int) -> Sequence[HistoryChange]:
+def _mark_not_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
     if sides.entry is None:
         raise _RepairImpossible(
             "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
         )
-    file, done = _require_unfinished(sides, same=unit > 1)
-    if not 1 <= unit <= min(done + 1, file.units):
+    file, done = _require_unfinished(sides, same=step > 1)
+    if not 1 <= step <= min(done + 1, file.steps):
         raise _RepairImpossible(
-            f"step {unit} hasn't started: {done} of {file.units} steps are recorded as applied"
+            f"step {step} hasn't started: {done} of {file.steps} steps are recorded as applied"
         )
-    if unit == 1:
+    if step == 1:
         reason = "marks no step as applied; the next apply starts over"
         return [ForgetMigration(file.version, file.file, reason)]
-    return [_record_change(file, unit - 1, f"marks step {unit} of {file.units} as not applied")]
+    return [_record_change(file, step - 1, f"marks step {step} of {file.steps} as not applied")]
 
 
 def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Migration, int]:
-    """The file and the number of its committed units.
+    """The file and the number of its committed steps.
 
-    Raises _RepairImpossible if it is fully applied or, with `same`, if its committed units were edited.
+    Raises _RepairImpossible if it is fully applied or, with `same`, if its committed steps were edited.
     """
     if sides.file is None:
         raise _RepairImpossible("isn't in the migrations folder")
@@ -276,16 +276,16 @@ def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Mig
     row = sides.entry.migration
     if row.applied:
         raise _RepairImpossible("is fully applied", "`mosaic-deploy migrate rollback` rolls it back")
-    unchanged = sides.file.prefix_checksums[row.units_done - 1 : row.units_done] == (row.semantic,)
-    if same and row.units_done and not unchanged:
+    unchanged = sides.file.prefix_checksums[row.steps_done - 1 : row.steps_done] == (row.semantic,)
+    if same and row.steps_done and not unchanged:
         raise _RepairImpossible(
-            f"its first {row.units_done} steps differ from those that were applied", "restore them"
+            f"its first {row.steps_done} steps differ from those that were applied", "restore them"
         )
-    return sides.file, row.units_done
+    return sides.file, row.steps_done
 
 
 def _record_change(file: Migration, done: int, reason: str) -> RecordMigration:
     semantic = file.prefix_checksums[done - 1]
     return RecordMigration(
-        file.version, file.file, file.checksum, semantic, file.units, done, Action.CHANGE, reason
+        file.version, file.file, file.checksum, semantic, file.steps, done, Action.CHANGE, reason
     )

@@ -10,8 +10,8 @@ from mosaic_deploy.live.database.outside_transaction import may_commit_partially
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.sql.execution.failure import Failure
 from mosaic_deploy.sql.execution.plain import guess_failed_statement
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import StatementPosition, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode
 
 LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
@@ -46,20 +46,20 @@ def guess_place(
 
 
 def in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) -> StepFailed | None:
-    """A failure of a rewritten unit, with the file's own statement: the one that begins at the same offset."""
+    """A failure of a rewritten step, with the file's own statement: the one that begins at the same offset."""
     if failed is None:
         return None
     step = next(s for s in steps if step_key(s) == step_key(failed.step))
     if not failed.statement:
         return replace(failed, step=step)
-    offset = failed.step.unit.statements[failed.statement - 1].offset
-    offsets = [statement.offset for statement in step.unit.statements]
+    offset = failed.step.sql.statements[failed.statement - 1].offset
+    offsets = [statement.offset for statement in step.sql.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
 
 
 def unknown_step_error(failure: Failure) -> ResponseInvalid:
     return ResponseInvalid(
-        f"the SQL endpoint's error is about statement {failure.statement} of step {failure.unit} of version "
+        f"the SQL endpoint's error is about statement {failure.statement} of step {failure.step} of version "
         f"{failure.version or '?'}, which this request didn't have: {failure.message or failure.code}",
         mutation_state="unknown",
     )
@@ -77,7 +77,7 @@ def step_key(step: Step) -> tuple[str, int]:
 
 def may_get_lock_later(failed: StepFailed) -> bool:
     """Whether the step didn't get a lock and has left nothing, so it can be run again."""
-    outside = failed.step.unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    outside = failed.step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
 
 

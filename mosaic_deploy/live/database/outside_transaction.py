@@ -21,9 +21,9 @@ from mosaic_deploy.sql.execution.failure import (
     INDEX_INVALID,
     INDEX_MISSING,
     LEASE_LOST,
-    UNIT_APPLIED,
-    UNIT_ATTEMPTED,
-    UNIT_NOT_BEGUN,
+    STEP_APPLIED,
+    STEP_ATTEMPTED,
+    STEP_NOT_BEGUN,
     parse_failure,
 )
 from mosaic_deploy.sql.execution.outside_transaction import (
@@ -70,10 +70,10 @@ def run_outside_transaction(
     """
     sent = False
     for attempt in range(1, _MAX_ATTEMPTS + 1):
-        claimed = _claim_unit(api, project, step, session, sent=sent)
-        if claimed == UNIT_APPLIED:
+        claimed = _claim_step(api, project, step, session, sent=sent)
+        if claimed == STEP_APPLIED:
             return
-        sent = sent or claimed == UNIT_ATTEMPTED
+        sent = sent or claimed == STEP_ATTEMPTED
         outcome = StatementOutcome.RETRY
         if sent:
             wait_until_ended(api, project, step, session, sleep)
@@ -84,7 +84,7 @@ def run_outside_transaction(
         try:
             if outcome is StatementOutcome.RETRY:
                 _run_statement(api, project, step, session, before=before, sleep=sleep)
-            _complete_unit(api, project, step, session)
+            _complete_step(api, project, step, session)
         except (ResponseLost, ResponseInvalid, ServerFailed):
             if attempt == _MAX_ATTEMPTS:
                 raise
@@ -98,7 +98,7 @@ def run_outside_transaction(
 
 def may_commit_partially(step: Step) -> bool:
     """Whether the statement may commit something before it fails: CALL, or DO with COMMIT."""
-    return step.unit.statements[0].kind in _MAY_COMMIT_PARTLY
+    return step.sql.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
 class _IndexInvalid(Exception):
@@ -119,7 +119,7 @@ def _run_statement(
     try:
         _run_replacing_invalid_index(api, project, step, session, sleep)
     except SqlFailed as error:
-        if (failure := parse_failure(error.message)) and failure.code == UNIT_NOT_BEGUN:
+        if (failure := parse_failure(error.message)) and failure.code == STEP_NOT_BEGUN:
             raise lease_lost_error() from error
         if (
             before
@@ -136,7 +136,7 @@ def _run_replacing_invalid_index(
     api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None]
 ) -> None:
     """Sends the statement. If an invalid index of a failed build is in the way, drops it and retries."""
-    statement = step.unit.statements[0]
+    statement = step.sql.statements[0]
     try:
         api.sql(project, compile_outside_transaction(step), idempotent=False)
     except SqlFailed as error:
@@ -160,15 +160,15 @@ def _record_failure(api: Api, project: str, step: Step, session: SqlSession) -> 
         api.sql(project, record_failure_sql(step, session))
 
 
-def _claim_unit(api: Api, project: str, step: Step, session: SqlSession, *, sent: bool) -> str:
-    """Empty if the claim is new or of this deploy, else UNIT_APPLIED or UNIT_ATTEMPTED."""
+def _claim_step(api: Api, project: str, step: Step, session: SqlSession, *, sent: bool) -> str:
+    """Empty if the claim is new or of this deploy, else STEP_APPLIED or STEP_ATTEMPTED."""
     try:
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
         failure = parse_failure(error.message)
         if failure is None:
             raise
-        if failure.code not in (UNIT_APPLIED, UNIT_ATTEMPTED):
+        if failure.code not in (STEP_APPLIED, STEP_ATTEMPTED):
             raise lease_lost_error() from error
         return failure.code
     except (ApiError, KeyboardInterrupt):
@@ -179,8 +179,8 @@ def _claim_unit(api: Api, project: str, step: Step, session: SqlSession, *, sent
     return ""
 
 
-def _complete_unit(api: Api, project: str, step: Step, session: SqlSession) -> None:
-    """Records the unit. Raises LockLost, _IndexInvalid, SqlFailed."""
+def _complete_step(api: Api, project: str, step: Step, session: SqlSession) -> None:
+    """Records the step. Raises LockLost, _IndexInvalid, SqlFailed."""
     try:
         api.sql(project, compile_completion(step, session))
     except KeyboardInterrupt:
@@ -194,7 +194,7 @@ def _complete_unit(api: Api, project: str, step: Step, session: SqlSession) -> N
             raise
         if failure.code == LEASE_LOST:
             raise lease_lost_error() from error
-        name = index_name(step.unit.statements[0])
+        name = index_name(step.sql.statements[0])
         if failure.code == INDEX_INVALID:
             raise _IndexInvalid(SqlFailed(f"the index {name} is invalid: its build failed")) from error
         if failure.code == INDEX_MISSING:
@@ -202,7 +202,7 @@ def _complete_unit(api: Api, project: str, step: Step, session: SqlSession) -> N
 
 
 def _read_outcome(api: Api, project: str, step: Step) -> StatementOutcome:
-    statement = step.unit.statements[0]
+    statement = step.sql.statements[0]
     read = _OUTCOME_READERS.get(statement.kind)
     return read(api, project, statement) if read else StatementOutcome.UNKNOWN
 

@@ -29,7 +29,7 @@ from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.event import Noted, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, UNIT_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, STEP_APPLIED, Failure, parse_failure
 from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
@@ -37,8 +37,8 @@ from mosaic_deploy.sql.execution.plain import (
     refuses_subtransaction,
 )
 from mosaic_deploy.sql.execution.rewrite import executable_form, first_not_executable
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024
@@ -133,8 +133,8 @@ class Runner:
 
     def _is_batchable(self, step: Step) -> bool:
         return (
-            step.unit.execution_mode is ExecutionMode.BATCH
-            and not needs_plain(step.unit, self.session)
+            step.sql.execution_mode is ExecutionMode.BATCH
+            and not needs_plain(step.sql, self.session)
             and step_key(step) not in self._plainly
         )
 
@@ -143,7 +143,7 @@ class Runner:
         group: list[Step] = []
         text = 0
         for step in waiting:
-            text += max(len(step.source), sum(statement.size for statement in step.unit.statements))
+            text += max(len(step.source), sum(statement.size for statement in step.sql.statements))
             if group and (
                 self._one_by_one
                 or not self.commits_in_block
@@ -196,8 +196,8 @@ class Runner:
             raise lease_lost_error()
         if failure.code == RESEND:
             return (), None
-        index = next((i for i, s in enumerate(group) if step_key(s) == (failure.version, failure.unit)), None)
-        if index is None or not 0 <= failure.statement <= len(group[index].unit.statements):
+        index = next((i for i, s in enumerate(group) if step_key(s) == (failure.version, failure.step)), None)
+        if index is None or not 0 <= failure.statement <= len(group[index].sql.statements):
             raise unknown_step_error(failure)
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
@@ -205,11 +205,11 @@ class Runner:
         return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
-        if step.unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
+        if step.sql.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
             return self._run_plain([step])
-        qualified = qualify_names(self.api, self.project, step.unit)
+        qualified = qualify_names(self.api, self.project, step.sql)
         try:
-            run_outside_transaction(self.api, self.project, replace(step, unit=qualified.unit), self.session)
+            run_outside_transaction(self.api, self.project, replace(step, sql=qualified.sql), self.session)
         except SqlFailed as error:
             position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
@@ -224,7 +224,7 @@ class Runner:
         except SqlFailed as error:
             failure = parse_failure(error.message)
             first = (steps[0].version, steps[0].number)
-            if failure and failure.code == UNIT_APPLIED and (failure.version, failure.unit) == first:
+            if failure and failure.code == STEP_APPLIED and (failure.version, failure.step) == first:
                 return tuple(steps), None
             if failure:
                 return (), self._find_failed_step(steps, error, failure)[1]
@@ -244,11 +244,11 @@ class Runner:
 
     def _run_as_one_statement(self, steps: list[Step]) -> tuple[tuple[Step, ...], StepFailed | None]:
         """Sends the steps as one DO block, for an endpoint that accepts one statement per request."""
-        rewritten = [replace(step, unit=unit) for step in steps if (unit := executable_form(step.unit))]
+        rewritten = [replace(step, sql=sql) for step in steps if (sql := executable_form(step.sql))]
         if len(rewritten) < len(steps):
-            step = next(step for step in steps if executable_form(step.unit) is None)
-            message = f"this SQL endpoint accepts one statement per request, and {step.unit.reason}"
-            return (), StepFailed(step, first_not_executable(step.unit), None, message)
+            step = next(step for step in steps if executable_form(step.sql) is None)
+            message = f"this SQL endpoint accepts one statement per request, and {step.sql.reason}"
+            return (), StepFailed(step, first_not_executable(step.sql), None, message)
         try:
             self.api.sql(self.project, compile_batch(rewritten, self.session, commit=False))
         except SqlFailed as error:
@@ -258,8 +258,8 @@ class Runner:
             bare = [
                 StatementPosition(step, number, 0)
                 for step in rewritten
-                for number, statement in enumerate(step.unit.statements, 1)
-                if refuses_subtransaction(statement, step.unit)
+                for number, statement in enumerate(step.sql.statements, 1)
+                if refuses_subtransaction(statement, step.sql)
             ]
             return (), in_original_statements(step_failed(error, guess_place(bare, error, rewritten)), steps)
         return tuple(steps), None

@@ -51,9 +51,9 @@ def _running_query(step: Step, session: SqlSession) -> str:
     A session runs the statement if it shows its text, or if it holds or awaits the lock of a statement like this on the
     same table. Autovacuum also takes that lock, but has no user, and gives way.
     """
-    sent = [literal(compile_outside_transaction(step)), literal(step.unit.statements[0].text)]
+    sent = [literal(compile_outside_transaction(step)), literal(step.sql.statements[0].text)]
     same_text = f"a.state = 'active' AND ({' OR '.join(map(_shows, dict.fromkeys(sent)))})"
-    relations = locked_relations_query(step.unit.statements[0])
+    relations = locked_relations_query(step.sql.statements[0])
     same_lock = (
         "EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation' "
         f"AND l.mode = 'ShareUpdateExclusiveLock' AND l.relation IN ({relations}))"

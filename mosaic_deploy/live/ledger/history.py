@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.sql.quote import json_literal, literal, recordset
+from mosaic_deploy.sql.quote import identifier, json_literal, literal, recordset
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,8 @@ def _row_values(row: HistoryRow) -> dict[str, object]:
         "f": m.file,
         "c": m.checksum,
         "s": m.semantic,
-        "u": m.units,
-        "d": m.units_done,
+        "u": m.steps,
+        "d": m.steps_done,
         "t": packed,
     }
 
@@ -173,8 +173,8 @@ def _parse_history(text: object) -> MigrationHistory:
 
 
 def _parse_entry(row: list[Any]) -> HistoryEntry:
-    version, file, checksum, semantic, units, done, attempt, at, by, plan, error = row
-    migration = Migration(str(version), file, checksum, semantic, int(units), int(done))
+    version, file, checksum, semantic, steps, done, attempt, at, by, plan, error = row
+    migration = Migration(str(version), file, checksum, semantic, int(steps), int(done))
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
     return HistoryEntry(
@@ -214,6 +214,29 @@ def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
         "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback')), -1)",
     )
     return frozenset(str(row.get("version")) for row in rows)
+
+
+def read_has_other_rows(
+    api: Api, project: str, tables: Iterable[str], migrations: Mapping[str, bool]
+) -> bool:
+    """Whether any of the tables (`public.orders`) has a row that none of the applied migrations wrote. One request.
+
+    `migrations` maps versions to whether their last step may run in a batch: then its rows are of the subtransaction that
+    follows the transaction of the ledger's row; else of that transaction. Rows of a migration's earlier steps and of
+    further subtransactions count as others', because nothing tells whose they are.
+    """
+    listed = ", ".join(f"({int(version)}, {int(batch)})" for version, batch in migrations.items())
+    own = (
+        "SELECT m.xmin::text::bigint + more FROM mosaic_deploy.migrations m "
+        f"JOIN (VALUES {listed}) AS v(version, batch) ON m.version = v.version CROSS JOIN LATERAL generate_series(0, v.batch) AS more"
+    )
+    other = " OR ".join(
+        f"EXISTS (SELECT FROM {'.'.join(identifier(part) for part in table.split('.', 1))} "
+        f"WHERE xmin::text::bigint NOT IN ({own}))"
+        for table in tables
+    )
+    (row,) = api.sql(project, f"SELECT {other} AS other")
+    return bool(row["other"])
 
 
 def _decompress(packed: str) -> str | None:

@@ -239,13 +239,13 @@ def _load_facts(text: object) -> dict[str, Any]:
 
 def _as_applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
     return tuple(
-        Migration(m.version, m.file, m.checksum, m.semantic, m.units, units_done=m.units) for m in migrations
+        Migration(m.version, m.file, m.checksum, m.semantic, m.steps, steps_done=m.steps) for m in migrations
     )
 
 
 def _parse_migration(row: list[Any]) -> Migration:
-    version, file, checksum, semantic, units, done = row
-    return Migration(str(version), file, checksum, semantic, int(units), int(done))
+    version, file, checksum, semantic, steps, done = row
+    return Migration(str(version), file, checksum, semantic, int(steps), int(done))
 
 
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:

@@ -28,6 +28,7 @@ _REFERENCE = (
 )
 _UNBRACED = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\((?P<call>[A-Za-z_][A-Za-z0-9_]*)\))")
 """A variable as other tools write it."""
+_REFERENCE_IN_VALUE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -80,6 +81,14 @@ class Interpolator:
                 message = f"{found[0]} is text, not a variable"
                 self.warnings.append(Problem(message, location, field=node.field, hint=hint))
 
+    def warn_of_inner_variables(self, node: Node, name: str, value: str) -> None:
+        """Warns of a variable whose value names another one: shells and other readers of `.env` would replace that."""
+        if _REFERENCE_IN_VALUE.search(value):
+            message = f"the value of {name} contains a variable, which isn't replaced"
+            hint = f"set {name} to its final value"
+            location = self.source.location(node.line, node.column)
+            self.warnings.append(Problem(message, location, field=node.field, hint=hint))
+
     def is_needed(self, path: tuple[str | int, ...]) -> bool:
         """Whether the value at `path` is used: it isn't in an environment other than the chosen one."""
         return path[:1] != ("environments",) or path[1:2] == (self.environment,)
@@ -95,6 +104,8 @@ class Interpolator:
             if part is None:
                 node.value = UnresolvedVariable(text)
                 return
+            if found["name"] and "verify" not in path[:1] + path[2:3]:
+                self.warn_of_inner_variables(node, found["name"], part)
             parts.append(part)
             node.variable = node.variable or found["name"]
             if found["name"] and part == self.variables.get(found["name"]):

@@ -7,7 +7,8 @@ from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 from mosaic_deploy.source.manifest.interpolation import Interpolator
-from mosaic_deploy.source.manifest.read import SCHEMA, plain_value
+from mosaic_deploy.source.manifest.plain_values import plain_value
+from mosaic_deploy.source.manifest.read import SCHEMA
 from mosaic_deploy.source.manifest.schema_check import conforms
 from mosaic_deploy.source.manifest.text import SourceTextError, source_text
 from mosaic_deploy.source.manifest.values import merge_overrides, policy_of

@@ -17,7 +17,7 @@ from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
-from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
+from mosaic_deploy.sql.execution.split import StepSql, TransactionControlError, split_steps
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
 from mosaic_deploy.sql.scripts.copy_batches import without_rows
@@ -64,15 +64,15 @@ class MigrationFile:
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A file parsed into units: groups of statements that commit together."""
+    """A file parsed into steps: groups of statements that commit together."""
 
     file: MigrationFile
-    units: tuple[Unit, ...]
+    steps: tuple[StepSql, ...]
 
     @cached_property
     def prefix_checksums(self) -> tuple[str, ...]:
-        """The semantic checksum of the first one, two, … and all units."""
-        return semantic_checksums([unit.statements for unit in self.units])
+        """The semantic checksum of the first one, two, … and all steps."""
+        return semantic_checksums([step.statements for step in self.steps])
 
     @property
     def semantic(self) -> str:
@@ -81,7 +81,7 @@ class ParsedFile:
     @cached_property
     def recorded_text(self) -> str:
         """The text for the migration history: without the rows of a file with many, which its checksum still covers."""
-        statements = [statement for unit in self.units for statement in unit.statements]
+        statements = [statement for step in self.steps for statement in step.statements]
         return without_rows(self.file.text, statements) or self.file.whole_text()
 
 
@@ -224,9 +224,9 @@ def _parse(file: MigrationFile) -> ParsedFile:
     _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
-    units = cut_rows(split_units(statements, transaction=not off))
-    refuse_uncarried(units)
-    return ParsedFile(file, tuple(units))
+    steps = cut_rows(split_steps(statements, transaction=not off))
+    refuse_uncarried(steps)
+    return ParsedFile(file, tuple(steps))
 
 
 def _directives(text: str) -> Iterator[str]:

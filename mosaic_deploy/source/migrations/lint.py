@@ -11,8 +11,8 @@ from mosaic_deploy.sql.hazards import Script, review
 
 
 def script(parsed: ParsedFile, done: int = 0) -> Script:
-    """The input of a hazard review. The first `done` units of the file are already committed."""
-    return Script(parsed.file.relative_path, parsed.file.text, parsed.units, done)
+    """The input of a hazard review. The first `done` steps of the file are already committed."""
+    return Script(parsed.file.relative_path, parsed.file.text, parsed.steps, done)
 
 
 def lint(

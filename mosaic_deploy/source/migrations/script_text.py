@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceChanged, SourceUnreadable
+from mosaic_deploy.sql.dump import is_dump
 from mosaic_deploy.sql.scripts.outside_rows import OutsideRows
 from mosaic_deploy.sql.scripts.scan import scan
 
@@ -29,7 +30,7 @@ _ROWS_END = b"\\.\n"
 
 @dataclass(frozen=True, slots=True)
 class ScriptText:
-    """A file's text with LF as line end. In place of rows `outside`, by offset, it has empty lines."""
+    """A file's text with LF as line end, unless CRLF is data. In place of rows `outside`, by offset, it has empty lines."""
 
     text: str
     checksum: str
@@ -52,9 +53,17 @@ def read_script_text(path: Path, relative_path: str) -> ScriptText:
 
 
 def _whole(content: bytes, relative_path: str) -> ScriptText:
-    # A checkout with CRLF is the same file, and what runs is the same on every machine, also inside function bodies.
-    text = _decode(content, relative_path).replace("\r\n", "\n")
+    text = _decode(content, relative_path)
+    if not _has_crlf_as_data(text):
+        # A checkout with CRLF is the same file, and what runs is the same on every machine, also in function bodies.
+        text = text.replace("\r\n", "\n")
     return ScriptText(text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _has_crlf_as_data(text: str) -> bool:
+    """Whether CRLF is part of values and bodies: in a dump whose own lines end in LF."""
+    first = text.find("\n")
+    return is_dump(text) and text[first - 1 : first] != "\r"
 
 
 def _decode(content: bytes, relative_path: str) -> str:

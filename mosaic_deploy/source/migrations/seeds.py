@@ -17,7 +17,7 @@ from mosaic_deploy.source.migrations.files import (
     read_sql_file,
     statement_location,
 )
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 
 
 def read_seeds(manifest: Manifest) -> tuple[MigrationFile, ...]:
@@ -76,13 +76,13 @@ def parse_seeds(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
 
 
 def _problems(parsed: ParsedFile) -> Iterator[Problem]:
-    outside = [unit for unit in parsed.units if unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
-    if len(parsed.units) > 1 or outside:
-        unit = outside[0] if outside else parsed.units[1]
-        location = statement_location(parsed.file, unit.statements[0])
-        reason = unit.reason or "it has its own transactions"
+    outside = [step for step in parsed.steps if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION]
+    if len(parsed.steps) > 1 or outside:
+        step = outside[0] if outside else parsed.steps[1]
+        location = statement_location(parsed.file, step.statements[0])
+        reason = step.reason or "it has its own transactions"
         yield Problem(
             reason,
-            location if unit.statements else Location(parsed.file.relative_path),
+            location if step.statements else Location(parsed.file.relative_path),
             hint="move it to a migration",
         )

@@ -1,7 +1,7 @@
 """Pending migrations compiled into one DO block that is safe to send again.
 
-For each unit, the block takes an advisory lock, checks the lease, skips the unit if the ledger has it, sets what the
-unit's session has, EXECUTEs its statements, restores the connection's own session, records the unit in the ledger, and
+For each step, the block takes an advisory lock, checks the lease, skips the step if the ledger has it, sets what the
+step's session has, EXECUTEs its statements, restores the connection's own session, records the step in the ledger, and
 commits. A failing statement is raised again as `mosaic-deploy:{json}`, so any
 platform that returns PostgreSQL's message identifies the statement.
 """
@@ -49,8 +49,8 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     steps_json = dollar_quote(json.dumps(data, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
     flush = _ASYNC_COMMIT.format(last=len(steps) - 1) if commit else ""
     checked = _CHECK_CONSTRAINTS if commit or len(steps) == 1 else ""
-    settings = _SET_SESSION if any(step.unit.session.statements for step in steps) else ""
-    leave = _LEAVE_SESSION if any(leftovers(step.unit.statements) for step in steps) else ""
+    settings = _SET_SESSION if any(step.sql.session.statements for step in steps) else ""
+    leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
 {_DECLARATIONS}{DECLARE_OWN}BEGIN
@@ -79,21 +79,21 @@ def _execute_loop(steps: Sequence[Step]) -> str:
 
 def _bare_statement_numbers(step: Step) -> list[int]:
     """The numbers of the statements that can't run in a subtransaction."""
-    numbered = enumerate(step.unit.statements, 1)
-    return [number for number, statement in numbered if refuses_subtransaction(statement, step.unit)]
+    numbered = enumerate(step.sql.statements, 1)
+    return [number for number, statement in numbered if refuses_subtransaction(statement, step.sql)]
 
 
 def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
     """A step as JSON for the batch's loop."""
     return {
         "version": step.version,
-        "unit": step.number,
+        "step": step.number,
         "done": f"SELECT {done_condition(step)}",
-        "sql": [statement.text for statement in step.unit.statements],
+        "sql": [statement.text for statement in step.sql.statements],
         "record": record_sql(step, session),
-        **({"verbs": verbs} if any(verbs := [verb_of(one) for one in step.unit.statements]) else {}),
-        **({"session": list(settings)} if (settings := step.unit.session.statements) else {}),
-        **({"leave": list(left)} if (left := leftovers(step.unit.statements)) else {}),
+        **({"verbs": verbs} if any(verbs := [verb_of(one) for one in step.sql.statements]) else {}),
+        **({"session": list(settings)} if (settings := step.sql.session.statements) else {}),
+        **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
     }
 
@@ -110,7 +110,7 @@ _DECLARATIONS = (
 )
 _STEP_FACTS = (
     "'version', one OPERATOR(pg_catalog.->>) 'version', "
-    "'unit', (one OPERATOR(pg_catalog.->>) 'unit')::pg_catalog.int4"
+    "'step', (one OPERATOR(pg_catalog.->>) 'step')::pg_catalog.int4"
 )
 _RAISE_LEASE_LOST = raise_with_facts_sql(
     f"pg_catalog.json_build_object('code', '{LEASE_LOST}', {_STEP_FACTS})::text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from mosaic_deploy.sql.execution.units import Unit
+from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal
 
@@ -13,19 +13,19 @@ ROWS_APPEARED = "MD001"
 """The SQLSTATE that the check raises."""
 
 
-def with_empty_check(unit: Unit, tables: Collection[str], offset: int) -> Unit:
-    """The unit with the check before its statements. `offset` is the position in the file to report it at.
+def with_empty_check(step: StepSql, tables: Collection[str], offset: int) -> StepSql:
+    """The step with the check before its statements. `offset` is the position in the file to report it at.
 
     `tables` are named as in Hazard. A table that is gone, and a view, holds no rows.
     """
     if not tables:
-        return unit
+        return step
     check = Statement(_check_sql(tables), offset, {"DoStmt": {}})
     first = 0
-    while first < len(unit.statements) and _sets_transaction(unit.statements[first]):
+    while first < len(step.statements) and _sets_transaction(step.statements[first]):
         first += 1  # SET TRANSACTION must come before any query
-    statements = (*unit.statements[:first], check, *unit.statements[first:])
-    return replace(unit, statements=statements)
+    statements = (*step.statements[:first], check, *step.statements[first:])
+    return replace(step, statements=statements)
 
 
 def _sets_transaction(statement: Statement) -> bool:

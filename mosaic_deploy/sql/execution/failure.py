@@ -1,4 +1,4 @@
-"""Marked errors: our SQL raises `mosaic-deploy:{json}` with the version, unit and statement that failed.
+"""Marked errors: our SQL raises `mosaic-deploy:{json}` with the version, step and statement that failed.
 
 They work on any platform that passes PostgreSQL's message on.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.quote import literal
 
-UNIT_APPLIED = "unit_applied"
-UNIT_ATTEMPTED = "unit_attempted"
-UNIT_NOT_BEGUN = "unit_not_begun"
-"""The statement of a unit outside a transaction arrives when it isn't its turn: too late, or again."""
+STEP_APPLIED = "step_applied"
+STEP_ATTEMPTED = "step_attempted"
+STEP_NOT_BEGUN = "step_not_begun"
+"""The statement of a step outside a transaction arrives when it isn't its turn: too late, or again."""
 LEASE_LOST = "lease_expired"
 RESEND = "resend"
 """Another transaction has committed meanwhile, which this one can't see. Nothing was run."""
@@ -29,11 +29,11 @@ SPLIT_MARKER = "'mosaic-', 'deploy:'"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The content of a marked error. `statement` counts the unit's statements from 1; 0 means none of them."""
+    """The content of a marked error. `statement` counts the step's statements from 1; 0 means none of them."""
 
     code: str
     version: str
-    unit: int
+    step: int
     statement: int = 0
     sqlstate: str | None = None
     message: str = ""
@@ -50,7 +50,7 @@ _MAX_CONTEXT = 10_000
 
 def raise_sql(code: str, step: Step) -> str:
     """PL/pgSQL that raises `code` for the step."""
-    facts = json.dumps({"code": code, "version": step.version, "unit": step.number})
+    facts = json.dumps({"code": code, "version": step.version, "step": step.number})
     return raise_with_facts_sql(literal(facts))
 
 
@@ -75,10 +75,10 @@ def reraise_handler_sql(which: str) -> str:
 
 
 _MARKER_PATTERN = re.compile(re.escape(MARKER) + r"(?=\{)")
-_REQUIRED_KEYS = {"code", "version", "unit"}
+_REQUIRED_KEYS = {"code", "version", "step"}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("code", "version", "message", "context"), str),
-    **dict.fromkeys(("unit", "statement"), int),
+    **dict.fromkeys(("step", "statement"), int),
     **dict.fromkeys(("sqlstate", "detail", "hint"), (str, type(None))),
 }
 

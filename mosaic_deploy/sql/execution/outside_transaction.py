@@ -1,4 +1,4 @@
-"""SQL for a unit that runs outside a transaction: claim it, run it, record it."""
+"""SQL for a step that runs outside a transaction: claim it, run it, record it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from mosaic_deploy.sql.execution.failure import (
     INDEX_INVALID,
     INDEX_MISSING,
-    UNIT_ATTEMPTED,
-    UNIT_NOT_BEGUN,
+    STEP_ATTEMPTED,
+    STEP_NOT_BEGUN,
     raise_sql,
 )
 from mosaic_deploy.sql.execution.own_session import DECLARE_OWN, KEEP_OWN, RESTORE_OWN
@@ -21,21 +21,21 @@ from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
 
 def is_wrapped(step: Step) -> bool:
     """Whether the statement is sent inside a block of ours."""
-    statement = step.unit.statements[0]
+    statement = step.sql.statements[0]
     if statement.kind not in WRAPPED_KINDS:
         return False
-    return bool(step.unit.session.statements) or (
+    return bool(step.sql.session.statements) or (
         step.purpose is Purpose.APPLY and _as_inner_statement(statement) is not None
     )
 
 
 def compile_outside_transaction(step: Step) -> str:
-    """The single statement of a unit that runs outside any transaction.
+    """The single statement of a step that runs outside any transaction.
 
     A CALL or DO is in a DO block, where it can still commit. The block does nothing if the request arrives again or too
     late, and sets the file's settings first.
     """
-    statement, settings = step.unit.statements[0], step.unit.session.statements
+    statement, settings = step.sql.statements[0], step.sql.session.statements
     if not is_wrapped(step):
         return statement.text
     inner = _as_inner_statement(statement)
@@ -51,12 +51,12 @@ def compile_outside_transaction(step: Step) -> str:
 
 
 def _begun_check(step: Step) -> str:
-    """PL/pgSQL that raises `unit_not_begun` unless the ledger says that the step has begun and not ended."""
+    """PL/pgSQL that raises `step_not_begun` unless the ledger says that the step has begun and not ended."""
     if step.purpose is not Purpose.APPLY:
         return ""
     return (
         "IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version OPERATOR(pg_catalog.=) "
-        f"{step.version} AND step_begun OPERATOR(pg_catalog.=) {step.number}) THEN {raise_sql(UNIT_NOT_BEGUN, step)} END IF; "
+        f"{step.version} AND step_begun OPERATOR(pg_catalog.=) {step.number}) THEN {raise_sql(STEP_NOT_BEGUN, step)} END IF; "
     )
 
 
@@ -86,14 +86,14 @@ _BLOCK_END = re.compile(
 
 
 def compile_claim(step: Step, session: SqlSession) -> str:
-    """SQL that records in the ledger that the unit's statement is about to be sent.
+    """SQL that records in the ledger that the step's statement is about to be sent.
 
-    It raises `unit_applied`, `lease_expired`, or `unit_attempted` if an earlier run recorded the same and its outcome is
+    It raises `step_applied`, `lease_expired`, or `step_attempted` if an earlier run recorded the same and its outcome is
     unknown. A record of this deploy doesn't count: it is this request, whose response was lost.
     """
     attempted = (
         f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
-        f"AND step_begun >= {step.number} AND deploy_id <> {literal(session.deploy_id)}) THEN {raise_sql(UNIT_ATTEMPTED, step)} END IF;\n"
+        f"AND step_begun >= {step.number} AND deploy_id <> {literal(session.deploy_id)}) THEN {raise_sql(STEP_ATTEMPTED, step)} END IF;\n"
     )
     noted = f"  {upsert_migration_sql(step, session, steps_done=step.number - 1, step_begun=step.number)};\n"
     body = f"BEGIN\n{guard_sql(step, session)}{attempted}{noted}END\n"
@@ -101,12 +101,12 @@ def compile_claim(step: Step, session: SqlSession) -> str:
 
 
 def compile_completion(step: Step, session: SqlSession) -> str:
-    """SQL that records the unit as applied, after its statement took effect, also if the lease has expired meanwhile.
+    """SQL that records the step as applied, after its statement took effect, also if the lease has expired meanwhile.
 
-    It raises `lease_expired` if another deploy took the lease, `unit_applied`, and `index_missing` or `index_invalid` if the index that the statement
+    It raises `lease_expired` if another deploy took the lease, `step_applied`, and `index_missing` or `index_invalid` if the index that the statement
     creates isn't there or is invalid.
     """
-    name = index_name(step.unit.statements[0])
+    name = index_name(step.sql.statements[0])
     checks = _index_check(step, name) if name else ""
     body = f"BEGIN\n{guard_sql(step, session, accepts_expired=True)}{checks}  {record_sql(step, session)};\nEND\n"
     return "DO " + dollar_quote(body, "mosaic_end")

@@ -29,8 +29,8 @@ RESTORE_OWN = f"""  RESET ALL;
 """
 
 BEGIN_SESSION = f"{RESTORE_OWN}  DISCARD TEMP;\n"
-"""A new session, as far as a migration can tell. Temporary objects are dropped here, not when a unit ends: a cursor of
-the unit may still be open on one."""
+"""A new session, as far as a migration can tell. Temporary objects are dropped here, not when a step ends: a cursor of
+the step may still be open on one."""
 
 
 def local_settings_sql(settings: list[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Units as plain statements in one call, `BEGIN; guard; …; restore; ledger row; COMMIT`, if EXECUTE doesn't accept them all.
+"""Steps as plain statements in one call, `BEGIN; guard; …; restore; ledger row; COMMIT`, if EXECUTE doesn't accept them all.
 
 A statement that can be EXECUTEd gets its own DO block, whose handler reports its number. The others are sent bare and
 identified by the position in PostgreSQL's error, or by what its message is about.
@@ -13,9 +13,9 @@ from mosaic_deploy.sql.execution.own_session import BEGIN_SESSION, DECLARE_OWN, 
 from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.rewrite import create_table_as
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.execution.transactions import not_executable_reason
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
+from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets_read_only, split_modes
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, literal
@@ -25,22 +25,23 @@ from mosaic_deploy.sql.session.state import SessionState
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
+_READ_ONLY_SAVEPOINT = "mosaic_read_only"
 _ENUM_KINDS = frozenset({"CreateEnumStmt", "AlterEnumStmt"})
 _SAVEPOINT_SQLSTATES = ("3B", "25")
 _SETTING_SQLSTATES = ("22", "25", "42", "0A")
 _TRANSACTION_SQLSTATES = ("40",)
 
 
-def needs_plain(unit: Unit, session: SqlSession) -> bool:
-    """Whether `unit` must be sent as plain statements: EXECUTE doesn't accept it, or there is a statement timeout.
+def needs_plain(step: StepSql, session: SqlSession) -> bool:
+    """Whether `step` must be sent as plain statements: EXECUTE doesn't accept it, or there is a statement timeout.
 
     PostgreSQL starts `statement_timeout` when a statement arrives, so a SET inside a DO block has no effect
     (tested on PostgreSQL 18).
     """
     return (
-        unit.execution_mode is ExecutionMode.PLAIN
+        step.execution_mode is ExecutionMode.PLAIN
         or session.statement_timeout is not None
-        or unit.has_time_limit
+        or step.has_time_limit
     )
 
 
@@ -56,20 +57,28 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         # SET TRANSACTION must come first in a transaction, so leading ones go before the guard.
         lead = _count_leading_settings(step) if step is steps[0] else 0
         for number in range(1, lead + 1):
-            _add_statement(compiled, step, number)
+            _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
         compiled.add(
             _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
         )
         compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts))
-        compiled.add(*_session_statements(step.unit.session))
-        for number in range(lead + 1, len(step.unit.statements) + 1):
+        compiled.add(*_session_statements(step.sql.session))
+        # READ ONLY ends with its savepoint, so the record can be written.
+        is_read_only = any(sets_read_only(statement) for statement in step.sql.statements)
+        if is_read_only:
+            compiled.add(f"SAVEPOINT {_READ_ONLY_SAVEPOINT}")
+        for number in range(1, lead + 1):
+            _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[1])
+        for number in range(lead + 1, len(step.sql.statements) + 1):
             _add_statement(compiled, step, number)
-        if step.unit.has_time_limit:
+        if is_read_only:
+            compiled.add(f"RELEASE SAVEPOINT {_READ_ONLY_SAVEPOINT}")
+        if step.sql.has_time_limit:
             compiled.add("SET LOCAL statement_timeout = 0")
         if len(steps) == 1:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
-        compiled.add(*leftovers(step.unit.statements))
+        compiled.add(*leftovers(step.sql.statements))
         compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{RESTORE_OWN}END\n", "mosaic_restore"))
         compiled.add(record_sql(step, session))
     if len(steps) == 1:
@@ -87,20 +96,25 @@ def _session_statements(state: SessionState) -> tuple[str, ...]:
 
 
 def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:
-    statement = step.unit.statements[number - 1]
+    statement = step.sql.statements[number - 1]
     rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
-    if rewritten is None or refuses_subtransaction(rewritten, step.unit):
+    if rewritten is None or refuses_subtransaction(rewritten, step.sql):
         compiled.add(statement.text, place=StatementPosition(step, number, 0))
     else:
         resets = any(one.name == ALL_SETTINGS for one in assignments(statement))
         compiled.add(_traced_do_block(rewritten.text, step, number, resets=resets))
 
 
+def _add_modes(compiled: CompiledSql, step: Step, number: int, text: str) -> None:
+    if text:
+        compiled.add(text, place=StatementPosition(step, number, 0))
+
+
 def _seconds_sql(step: Step) -> str:
     """PL/pgSQL that reports the seconds since the request arrived."""
     since = "EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp())"
     return report_sql(
-        f"'version', '{step.version}', 'unit', {step.number}, 'rows', '{{}}'::pg_catalog.json, 'seconds', {since}"
+        f"'version', '{step.version}', 'step', {step.number}, 'rows', '{{}}'::pg_catalog.json, 'seconds', {since}"
     )
 
 
@@ -108,13 +122,13 @@ def _do_block(body: str, tag: str) -> str:
     return "DO " + dollar_quote(body, tag)
 
 
-def refuses_subtransaction(statement: Statement, unit: Unit) -> bool:
+def refuses_subtransaction(statement: Statement, step: StepSql) -> bool:
     """Whether a statement can't be EXECUTEd in a subtransaction, which the error handler creates.
 
     A new enum value can be used in the same transaction only if neither happens in a subtransaction.
     """
     return bool(not_executable_reason(statement)) or (
-        unit.execution_mode is ExecutionMode.PLAIN and statement.kind in _ENUM_KINDS
+        step.execution_mode is ExecutionMode.PLAIN and statement.kind in _ENUM_KINDS
     )
 
 
@@ -138,13 +152,13 @@ def _may_fail(statement: Statement, code: str) -> bool:
 
 
 def _statement_at(place: StatementPosition) -> Statement:
-    return place.step.unit.statements[place.statement - 1]
+    return place.step.sql.statements[place.statement - 1]
 
 
 def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False) -> str:
     """A statement in a DO block that reports its number on failure; `resets`: it is RESET ALL."""
-    which = f"'version', '{step.version}', 'unit', {step.number}"
-    verb = verb_of(step.unit.statements[number - 1]) if number else ""
+    which = f"'version', '{step.version}', 'step', {step.number}"
+    verb = verb_of(step.sql.statements[number - 1]) if number else ""
     counted = f"    {count_rows_sql(literal(verb))}\n" if verb else ""
     report = report_sql(f"{which}, 'rows', counts") if verb else ""
     body = f"""DECLARE {HANDLER_VARIABLES}{REPORT_VARIABLES if verb else ""}
@@ -158,7 +172,7 @@ def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False
 
 def _count_leading_settings(step: Step) -> int:
     count = 0
-    for statement in step.unit.statements:
+    for statement in step.sql.statements:
         if statement.kind != "VariableSetStmt" or statement.node.get("name") != "TRANSACTION":
             break
         count += 1

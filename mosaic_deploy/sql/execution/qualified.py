@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
 from mosaic_deploy.sql.locate import identifiers
 from mosaic_deploy.sql.parse import Statement, Tree, parse
 from mosaic_deploy.sql.quote import identifier, literal
@@ -18,10 +18,10 @@ from mosaic_deploy.sql.session.state import SEARCH_PATH
 
 
 @dataclass(frozen=True, slots=True)
-class QualifiedUnit:
-    """A unit with schemas written out. `inserted` are (offset in the original statement, length), in order."""
+class QualifiedStep:
+    """A step with schemas written out. `inserted` are (offset in the original statement, length), in order."""
 
-    unit: Unit
+    sql: StepSql
     inserted: tuple[tuple[int, int], ...] = ()
 
     def original_offset(self, offset: int) -> int:
@@ -51,24 +51,24 @@ _COLUMNS = {
 """A system table's columns for the name and the schema."""
 
 
-def names_to_qualify(unit: Unit) -> tuple[BareName, ...]:
-    """The names without schema in the unit's statement, if the file's search_path decides what they are."""
-    statement = unit.statements[0] if unit.statements else None
+def names_to_qualify(step: StepSql) -> tuple[BareName, ...]:
+    """The names without schema in the step's statement, if the file's search_path decides what they are."""
+    statement = step.statements[0] if step.statements else None
     if (
         statement is None
-        or unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
-        or unit.session.of(SEARCH_PATH) is None
+        or step.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
+        or step.session.of(SEARCH_PATH) is None
         or statement.kind in WRAPPED_KINDS
     ):
         return ()
     return tuple(dict.fromkeys(name for name, _ in _bare_names(statement)))
 
 
-def schemas_query(unit: Unit, names: Sequence[BareName]) -> str:
+def schemas_query(step: StepSql, names: Sequence[BareName]) -> str:
     """A query for `place` (from 1 in `names`) and `schema`, as the file's search_path finds it; null if it doesn't."""
-    role = unit.session.of("role")
+    role = step.session.of("role")
     user = literal(role.values[0]) if role and role.values else "current_user"
-    written = unit.session.search_path or ()
+    written = step.session.search_path or ()
     path = written if "pg_catalog" in written else ("pg_catalog", *written)
     searched = ", ".join(user if name == "$user" else literal(name) for name in path)
     rows = [
@@ -89,13 +89,13 @@ def _schema_query(one: BareName, searched: str) -> str:
     )
 
 
-def qualified(unit: Unit, schemas: Mapping[BareName, str | None]) -> QualifiedUnit:
-    """The unit with the schema of each name. A relation that wasn't found gets the first schema that is searched."""
-    statement = unit.statements[0]
+def qualified(step: StepSql, schemas: Mapping[BareName, str | None]) -> QualifiedStep:
+    """The step with the schema of each name. A relation that wasn't found gets the first schema that is searched."""
+    statement = step.statements[0]
     insertions = [
         (at, f"{identifier(schema)}.")
         for one, at in sorted(set(_bare_names(statement)), key=lambda found: found[1])
-        if (schema := schemas.get(one) or _first_schema(unit, one)) and schema != "pg_catalog"
+        if (schema := schemas.get(one) or _first_schema(step, one)) and schema != "pg_catalog"
     ]
     parts, end = [], 0
     for at, text in insertions:
@@ -103,13 +103,13 @@ def qualified(unit: Unit, schemas: Mapping[BareName, str | None]) -> QualifiedUn
         end = at
     [parsed] = parse("".join((*parts, statement.text[end:])))
     written = replace(parsed, offset=statement.offset)
-    return QualifiedUnit(
-        replace(unit, statements=(written,)), tuple((at, len(text)) for at, text in insertions)
+    return QualifiedStep(
+        replace(step, statements=(written,)), tuple((at, len(text)) for at, text in insertions)
     )
 
 
-def _first_schema(unit: Unit, one: BareName) -> str | None:
-    path = unit.session.search_path if one.catalog == _RELATION else None
+def _first_schema(step: StepSql, one: BareName) -> str | None:
+    path = step.session.search_path if one.catalog == _RELATION else None
     return next((name for name in path or () if name not in ("$user", "pg_catalog")), None)
 
 

@@ -1,11 +1,11 @@
-"""SQL for the ledger around a unit: the guard before it, its record after it."""
+"""SQL for the ledger around a step: the guard before it, its record after it."""
 
 from __future__ import annotations
 
 import base64
 import zlib
 
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, UNIT_APPLIED, raise_sql
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, STEP_APPLIED, raise_sql
 from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
@@ -16,10 +16,10 @@ LOCK_LEDGER_SQL = "LOCK TABLE mosaic_deploy.migrations IN SHARE UPDATE EXCLUSIVE
 
 
 def guard_sql(step: Step, session: SqlSession, *, accepts_expired: bool = False) -> str:
-    """PL/pgSQL that raises `lease_expired`, or `unit_applied` if the ledger has the step."""
+    """PL/pgSQL that raises `lease_expired`, or `step_applied` if the ledger has the step."""
     return (
         lease_check_sql(session, raise_sql(LEASE_LOST, step), accepts_expired=accepts_expired)
-        + f"  IF {done_condition(step)} THEN {raise_sql(UNIT_APPLIED, step)} END IF;\n"
+        + f"  IF {done_condition(step)} THEN {raise_sql(STEP_APPLIED, step)} END IF;\n"
     )
 
 
@@ -62,7 +62,7 @@ def record_sql(step: Step, session: SqlSession) -> str:
 
 
 def record_failure_sql(step: Step, session: SqlSession) -> str:
-    """The statement that records that the unit outside a transaction failed. It checks the lease."""
+    """The statement that records that the step outside a transaction failed. It checks the lease."""
     return (
         f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
         f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
@@ -72,14 +72,14 @@ def record_failure_sql(step: Step, session: SqlSession) -> str:
 
 
 def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, step_begun: int) -> str:
-    """A migration's row with `steps_done` committed units, and the unit begun outside a transaction."""
+    """A migration's row with `steps_done` committed steps, and the step begun outside a transaction."""
     packed = base64.b64encode(zlib.compress(step.source.encode(), 9)).decode()
     semantic = step.semantic if steps_done == step.number else step.semantic_before
     columns = "version, file, checksum, semantic_checksum, steps, steps_done, step_begun, source, deploy_id, applied_by"
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name != "version")
     return (
         f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
-        f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.units}, "
+        f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.steps}, "
         f"{steps_done}, {step_begun}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
         f"current_user) ON CONFLICT (version) DO UPDATE SET {updated}, "
         "applied_at = pg_catalog.clock_timestamp() "

@@ -28,7 +28,7 @@ def verb_of(statement: Statement) -> str:
 
 
 def report_sql(facts: str) -> str:
-    """PL/pgSQL that raises the report. `facts` are arguments for json_build_object: version, unit, and more."""
+    """PL/pgSQL that raises the report. `facts` are arguments for json_build_object: version, step, and more."""
     return f"RAISE INFO USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, pg_catalog.json_build_object({facts})::text);"
 
 
@@ -53,7 +53,7 @@ def parse_report(message: str) -> tuple[StepKey, float | None, dict[str, int]] |
         facts = json.loads(message.removeprefix(MARKER))
         seconds = facts.get("seconds")
         rows = facts["rows"]
-        key = (str(facts["version"]), int(facts["unit"]))
+        key = (str(facts["version"]), int(facts["step"]))
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
     if not isinstance(rows, Mapping):

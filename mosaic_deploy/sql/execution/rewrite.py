@@ -1,12 +1,12 @@
-"""Rewrites units so that EXECUTE accepts them, for endpoints that take one statement per call."""
+"""Rewrites steps so that EXECUTE accepts them, for endpoints that take one statement per call."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
+from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.execution.transactions import not_executable_reason
-from mosaic_deploy.sql.execution.units import Unit
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
 _INTO = re.compile(
@@ -15,33 +15,33 @@ _INTO = re.compile(
 _NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[^\W\d][\w$]*))*')
 
 
-def executable_form(unit: Unit) -> Unit | None:
-    """The unit with every statement in a form that EXECUTE accepts; None if there is none.
+def executable_form(step: StepSql) -> StepSql | None:
+    """The step with every statement in a form that EXECUTE accepts; None if there is none.
 
     SELECT INTO becomes the equivalent CREATE TABLE AS; savepoints that are only released are dropped.
     """
     rolls_back = any(
-        _transaction_command(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in unit.statements
+        _transaction_command(statement) == "TRANS_STMT_ROLLBACK_TO" for statement in step.statements
     )
     kept: list[Statement] = []
-    for statement in unit.statements:
+    for statement in step.statements:
         if statement.kind == "TransactionStmt" and not rolls_back:
             continue
         rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
         if rewritten is None or not_executable_reason(rewritten):
             return None
         kept.append(rewritten)
-    return replace(unit, statements=tuple(kept))
+    return replace(step, statements=tuple(kept))
 
 
 def _transaction_command(statement: Statement) -> object:
     return statement.node.get("kind") if statement.kind == "TransactionStmt" else None
 
 
-def first_not_executable(unit: Unit) -> int:
+def first_not_executable(step: StepSql) -> int:
     """The number, from 1, of the first statement that `executable_form` can't rewrite; 0 if there is none."""
-    for number, statement in enumerate(unit.statements, 1):
-        if executable_form(replace(unit, statements=(statement,))) is None:
+    for number, statement in enumerate(step.statements, 1):
+        if executable_form(replace(step, statements=(statement,))) is None:
             return number
     return 0
 

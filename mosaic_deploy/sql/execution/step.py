@@ -1,4 +1,4 @@
-"""Units ready to run, the session they run in, and positions in compiled SQL."""
+"""Steps ready to run, the session they run in, and positions in compiled SQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mosaic_deploy.sql.execution.units import Unit
+from mosaic_deploy.sql.execution.split import StepSql
 
 
 class Purpose(StrEnum):
@@ -22,9 +22,9 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One unit of a migration, ready to run. `number` counts the file's units from 1.
+    """One step of a migration, ready to run. `number` counts the file's steps from 1.
 
-    `semantic` is the checksum of the units up to and including this one, `semantic_before` of those before it.
+    `semantic` is the checksum of the steps up to and including this one, `semantic_before` of those before it.
     """
 
     version: str
@@ -34,8 +34,8 @@ class Step:
     semantic_before: str
     source: str
     number: int
-    units: int
-    unit: Unit
+    steps: int
+    sql: StepSql
     purpose: Purpose = Purpose.APPLY
     size: int = 0
     """A seed file's size in bytes."""
@@ -78,7 +78,7 @@ class CompiledSql:
         """The position for PostgreSQL's `position` (characters from 1 in the text), if it is in such a statement."""
         for start, place in reversed(self._starts):
             offset = (position or 0) - 1 - start
-            if 0 <= offset < len(place.step.unit.statements[place.statement - 1].text):
+            if 0 <= offset < len(place.step.sql.statements[place.statement - 1].text):
                 return StatementPosition(place.step, place.statement, offset)
         return None
 

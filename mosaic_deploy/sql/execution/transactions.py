@@ -90,6 +90,8 @@ def not_executable_reason(statement: Statement) -> str:
         "SESSION CHARACTERISTICS",
     }:
         return "SET TRANSACTION can't run inside a DO block"
+    if sets_read_only(statement):
+        return "a read-only transaction can't run inside a DO block"
     return ""
 
 
@@ -120,3 +122,42 @@ def _do_commits(statement: Statement) -> bool:
 def _do_body(node: Tree) -> str:
     options = [item.get("DefElem", {}) for item in node.get("args", [])]
     return " ".join(str(option.get("arg", {}).get("String", {}).get("sval", "")) for option in options)
+
+
+def sets_read_only(statement: Statement) -> bool:
+    """Whether it makes the transaction read-only, in which we couldn't record it."""
+    if statement.kind != "VariableSetStmt":
+        return False
+    name = str(statement.node.get("name", "")).lower()
+    return name == "transaction_read_only" or (name == "transaction" and _has_access_mode(statement))
+
+
+def _has_access_mode(statement: Statement) -> bool:
+    return any(mode.get("defname") == "transaction_read_only" for mode in _modes(statement))
+
+
+def split_modes(statement: Statement) -> tuple[str, str]:
+    """A SET TRANSACTION as the one that must come first in a transaction, and as one of READ ONLY or READ WRITE alone."""
+    if not sets_read_only(statement):
+        return statement.text, ""
+    texts = {mode["defname"]: _mode_text(mode) for mode in _modes(statement)}
+    access = texts.pop("transaction_read_only")
+    return f"SET TRANSACTION {', '.join(texts.values())}" if texts else "", f"SET TRANSACTION {access}"
+
+
+def _mode_text(mode: Tree) -> str:
+    name, value = mode["defname"], mode["arg"]["A_Const"]
+    if name == "transaction_isolation":
+        return f"ISOLATION LEVEL {value['sval']['sval'].upper()}"
+    on, off = _SWITCHED_MODES[name]
+    return on if value["ival"] else off
+
+
+_SWITCHED_MODES = {
+    "transaction_read_only": ("READ ONLY", "READ WRITE"),
+    "transaction_deferrable": ("DEFERRABLE", "NOT DEFERRABLE"),
+}
+
+
+def _modes(statement: Statement) -> list[Tree]:
+    return [item.get("DefElem", {}) for item in statement.node.get("args", [])]

@@ -10,7 +10,7 @@ from functools import cached_property
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
@@ -31,14 +31,14 @@ from mosaic_deploy.sql.session.temporary import created_temporary
 
 @dataclass(frozen=True)
 class Script:
-    """One migration file: its displayed name, its whole text, and its units.
+    """One migration file: its displayed name, its whole text, and its steps.
 
-    The first `done` units are committed already: they update the scope but yield no findings.
+    The first `done` steps are committed already: they update the scope but yield no findings.
     """
 
     file: str
     text: str
-    units: tuple[Unit, ...]
+    steps: tuple[StepSql, ...]
     done: int = 0
 
     def location(self, offset: int) -> Location:
@@ -88,11 +88,11 @@ def review(
     reviews: list[_ScriptReview] = []
     destroyed = DestroyedObjects()
     names = NameCheck(certain=all_pending and not any(script.done for script in scripts))
-    unit = 0
+    step = 0
     for number, script in enumerate(scripts):
-        reviews.append(_ScriptReview(script, scope, unit, destroyed if all_pending else None, number, names))
+        reviews.append(_ScriptReview(script, scope, step, destroyed if all_pending else None, number, names))
         reviews[-1].run()
-        unit += len(script.units)
+        step += len(script.steps)
         if not all_pending:
             scope.mark_applied()
     hazards = [hazard for each in reviews for hazard in each.all_hazards(unused=not all_pending)]
@@ -102,20 +102,20 @@ def review(
 
 
 class _ScriptReview:
-    """The review of one file, the `number`th; `first_unit` is the number of its first unit among all files."""
+    """The review of one file, the `number`th; `first_step` is the number of its first step among all files."""
 
     def __init__(
         self,
         script: Script,
         scope: Scope,
-        first_unit: int,
+        first_step: int,
         destroyed: DestroyedObjects | None,
         number: int,
         names: NameCheck,
     ) -> None:
         self.script = script
         self.scope = scope
-        self.first_unit = first_unit
+        self.first_step = first_step
         self.destroyed = destroyed
         self.number = number
         self.unknown: list[tuple[UnknownName, Location]] = []
@@ -129,19 +129,19 @@ class _ScriptReview:
     def run(self) -> None:
         """Reviews the statements in order, and records in the scope what they do."""
         temporary_tables = _temporary_names(self.script)
-        for number, unit in enumerate(self.script.units):
-            certain = not any(_rolls_back_to_savepoint(statement) for statement in unit.statements)
-            atomic = unit.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
-            session = TransactionState.begun_in(unit.session)
+        for number, step in enumerate(self.script.steps):
+            certain = not any(_rolls_back_to_savepoint(statement) for statement in step.statements)
+            atomic = step.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION
+            session = TransactionState.begun_in(step.session)
             self.scope.begin_session(temporary_tables)
             self._set_search_path(session)
-            for statement in unit.statements:
+            for statement in step.statements:
                 comments = self._ignores.before_statement(statement)
                 done = number < self.script.done
                 if certain:
                     self._record_unknown_names(statement)
                 for effect in follow_effects(
-                    statement_effects(statement, self.first_unit + number, certain=certain), self.scope
+                    statement_effects(statement, self.first_step + number, certain=certain), self.scope
                 ):
                     place = _Place(statement, effect, comments, number + 1, atomic)
                     self._review_effect(place, done=done)
@@ -153,7 +153,7 @@ class _ScriptReview:
         for rule, place in self._at_end:
             self._apply(rule, place)
         yield from sorted(self._found.values(), key=lambda hazard: hazard.step)
-        if not self.script.units:
+        if not self.script.steps:
             yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, self._trailing)
         for code, finding, offset in self._ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
@@ -198,16 +198,16 @@ class _ScriptReview:
                 hazard = self._hazard(rule, finding_with_cause, offset, place.comments)
                 hazard = replace(hazard, step=place.step)
                 if place.atomic:
-                    hazard = self._without_rows(hazard, effect.unit)
+                    hazard = self._without_rows(hazard, effect.step)
                 self._found.setdefault((rule.code, finding_with_cause.message, offset), hazard)
 
-    def _without_rows(self, hazard: Hazard, unit: int) -> Hazard:
+    def _without_rows(self, hazard: Hazard, step: int) -> Hazard:
         """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected."""
         tables = tuple(dict.fromkeys(one for one in (hazard.table, *hazard.cascades_to) if one))
         if (
             hazard.severity is not HazardSeverity.DESTRUCTIVE
             or self.scope.is_protected(*tables)
-            or not known_empty(self.scope, tables, unit)
+            or not known_empty(self.scope, tables, step)
         ):
             return hazard
         return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=tables)
@@ -239,7 +239,7 @@ class _Place:
 
 def _temporary_names(script: Script) -> frozenset[str]:
     """The names of the temporary objects that the file's statements create."""
-    statements = (one for unit in script.units for one in unit.statements)
+    statements = (one for step in script.steps for one in step.statements)
     return frozenset(name for statement in statements for name, _ in created_temporary(statement))
 
 
@@ -247,7 +247,7 @@ _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as appl
 
 
 def _rolls_back_to_savepoint(statement: Statement) -> bool:
-    """ROLLBACK TO may undo what the unit did before it."""
+    """ROLLBACK TO may undo what the step did before it."""
     return statement.kind == "TransactionStmt" and statement.node.get("kind") == "TRANS_STMT_ROLLBACK_TO"
 
 

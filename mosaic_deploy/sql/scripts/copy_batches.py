@@ -7,6 +7,7 @@ fires once per batch.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -157,7 +158,7 @@ def _insert(options: CopyOptions, lines: str) -> str:
         columns = ", ".join(identifier(column) for column in options.columns)
         return f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES\n{lines}"
     # COPY without columns fills all but the generated ones.
-    body = _ALL_COLUMNS.format(
+    body = (_ALL_OR_NO_COLUMNS if _are_empty(lines) else _ALL_COLUMNS).format(
         table=literal(table),
         start=literal(f"INSERT INTO {table} ("),
         middle=literal(") OVERRIDING SYSTEM VALUE VALUES "),
@@ -173,6 +174,19 @@ _ALL_COLUMNS = (
     "AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''; "
     "EXECUTE pg_catalog.concat({start}, names, {middle}, {rows}); END"
 )
+
+
+_ALL_OR_NO_COLUMNS = _ALL_COLUMNS.replace(
+    "EXECUTE",
+    "IF names IS NULL THEN EXECUTE pg_catalog.concat('INSERT INTO ', {table}, ' SELECT FROM (VALUES ', {rows}, ') r'); "
+    "RETURN; END IF; EXECUTE",
+)
+"""The rows of a table without columns, or with generated ones only, are empty lines."""
+_EMPTY_ROWS = re.compile(r"\(''\)(?:,\n\(''\))*+")
+
+
+def _are_empty(lines: str) -> bool:
+    return _EMPTY_ROWS.fullmatch(lines) is not None
 
 
 @lru_cache(maxsize=1)

@@ -63,6 +63,11 @@ def read_psql_script(text: str) -> PsqlScript:
         return PsqlScript(((text, 0),))
     found = scan(text)
     mistakes = [_mistake(text, command) for command in found.commands if not _is_left_out(text, command)]
+    mistakes += [
+        Mistake("SQL on the line of COPY … FROM stdin, behind it", copy.rest, "move it below the rows")
+        for copy in found.copies
+        if copy.rest is not None
+    ]
     return PsqlScript(tuple(_parts(text, found)), tuple(found.copies), tuple(mistakes))
 
 

@@ -22,12 +22,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class CopyRows:
-    """The rows that follow a COPY … FROM stdin. `end` is where the line `\\.` starts, `after` where SQL continues."""
+    """The rows that follow a COPY … FROM stdin. `end` is where the line `\\.` starts, `after` where SQL continues.
+
+    `rest`: where SQL is on the statement's own line, behind it. psql runs it after the rows.
+    """
 
     statement: Statement
     start: int
     end: int
     after: int
+    rest: int | None = None
 
 
 @dataclass(slots=True)
@@ -126,13 +130,15 @@ def _copy_rows(text: str, start: int, end: int) -> CopyRows | None:
         return None
     if not is_copy_from_stdin(statement):
         return None
-    rows = _LINE_END.search(text, end)
-    assert rows
-    # psql reads the rows from the next line on. SQL on the rest of this line would run after the COPY.
-    ended = _ROWS_END.search(text, rows.end())
+    line_end = _LINE_END.search(text, end)
+    assert line_end
+    # psql reads the rows from the next line on.
+    rows, behind = line_end.end(), skip_trivia(text, end)
+    rest = behind if behind < line_end.start() else None
+    ended = _ROWS_END.search(text, rows)
     if ended is None:
-        return CopyRows(shifted(statement, start), rows.end(), len(text), len(text))
-    return CopyRows(shifted(statement, start), rows.end(), ended.start(), _line_end(text, ended.start()))
+        return CopyRows(shifted(statement, start), rows, len(text), len(text), rest)
+    return CopyRows(shifted(statement, start), rows, ended.start(), _line_end(text, ended.start()), rest)
 
 
 def is_copy_from_stdin(statement: Statement) -> bool:

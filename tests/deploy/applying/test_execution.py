@@ -16,8 +16,8 @@ from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Waiting
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.failure import parse_failure
 from mosaic_deploy.sql.execution.plain import compile_plain
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
 from tests.deploy.faults import Dying, LosingAnswers, is_sql
 from tests.deploy.recovery.test_crashes import free_lease
@@ -80,6 +80,23 @@ def test_an_enum_value_added_and_used_in_one_file(site):
     assert [c.steps for c in planned.plan.changes if c.kind == "migration"] == [1, 2, 1]
     site.apply()
     assert site.sql("select m::text as m from t") == [{"m": "great"}]
+
+
+def test_a_text_becomes_an_added_enum_value(site):
+    history(
+        site,
+        m1_e="create type mood as enum ('ok'); create table s (t text); insert into s values ('great'), ('ok');",
+        m2_u="alter type mood add value 'great'; create table c as select t::mood as m from s;",
+        m3_n="alter type mood add value 'bad'; insert into s values ('b' || 'ad'); alter table s alter t type mood using t::mood;",
+        m4_t="create type size as enum ('s'); alter type size add value 'm'; create table u as select left(m, 1)::size from (select 'mm' as m) one;",
+    )
+    site.apply()
+    assert len(site.sql("select m from c")) == 2
+
+
+def test_a_read_only_transaction_writes_nothing(site):
+    history(site, m1_t="begin read only; create table t (id int); commit;")
+    assert "read-only transaction" in site.fails().error.message
 
 
 def test_transaction_false_runs_each_statement_alone(site):
@@ -280,8 +297,8 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
         ],
         7,
     ):
-        [unit] = split_units(parse(text))
-        steps.append(Step(str(number), f"{number}.sql", "c", "s", "", text, 1, 1, unit))
+        [step] = split_steps(parse(text))
+        steps.append(Step(str(number), f"{number}.sql", "c", "s", "", text, 1, 1, step))
     results: list[object] = []
 
     def run(query: str) -> None:
@@ -302,7 +319,7 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
             copy.start()
         for copy in copies:
             copy.join()
-        assert all(isinstance(one, list) or one.code in ("unit_applied", "resend") for one in results), (
+        assert all(isinstance(one, list) or one.code in ("step_applied", "resend") for one in results), (
             results
         )
     assert [row["id"] for row in site.api.sql(project, "select id from a order by id")] == [1, 2, 3]

@@ -94,6 +94,10 @@ def test_session_settings_do_not_leak(site):
         ("comment_end", "create table t (id int); -- one\ninsert into t values (1) -- two", 1),
         ("isolation", "set transaction isolation level serializable; create table t (id int);"
          " insert into t values (1);", 1),
+        ("read_only", "begin; create table t (id int); insert into t values (1); commit;"
+         " begin isolation level serializable, read only deferrable; savepoint s; select 1; rollback to s; commit;"
+         " begin; select 1; set transaction read only; select 1; commit;"
+         " begin; set local transaction_read_only = on; select 1; commit", 4),
         ("crlf_bom", "\ufeffcreate table t (\r\n  id int);\r\ninsert into t\r\nvalues (1);\r\n", 1),
     ],
 )  # fmt: skip

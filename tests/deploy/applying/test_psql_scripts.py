@@ -59,9 +59,24 @@ CREATE TABLE plain (a int, g int GENERATED ALWAYS AS (a + 1) STORED, b text);
 COPY plain FROM stdin;
 1	x
 \.
+CREATE TABLE nothing ();
+COPY nothing FROM stdin;
+
+
+\.
+CREATE TABLE made (id int GENERATED ALWAYS AS (7) STORED);
+COPY made FROM stdin;
+
+\.
+CREATE TABLE one (a text);
+COPY one FROM stdin;
+
+
+\.
 SELECT setval('kinds_id_seq', 50);
 """
 STATES = ("SELECT * FROM kinds ORDER BY t, id", "SELECT * FROM seen ORDER BY t", "SELECT * FROM plain",
+          "SELECT count(*) FROM nothing", "SELECT * FROM made", "SELECT count(*) FROM one WHERE a = ''",
           "SELECT nextval('kinds_id_seq')")  # fmt: skip
 
 

@@ -25,8 +25,8 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.live.ledger.tables import install_sql
+from mosaic_deploy.sql.execution.split import StepSql, TransactionControlError, split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import TransactionControlError, Unit, split_units
 from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
@@ -98,12 +98,12 @@ class Bench:
         return None if ended.returncode else self.seen()
 
     def apply(
-        self, units: list[Unit], *, whole: bool, one_statement: bool = False
+        self, steps: list[StepSql], *, whole: bool, one_statement: bool = False
     ) -> list[tuple[object, ...]]:
         self.reset()
         steps = [
-            Step("1", "1_a.sql", "c", "s", "", "", number, len(units), unit)
-            for number, unit in enumerate(units, 1)
+            Step("1", "1_a.sql", "c", "s", "", "", number, len(steps), step)
+            for number, step in enumerate(steps, 1)
         ]
         session = SqlSession("law", "law")
         for part in [steps] if whole else [[step] for step in steps]:
@@ -154,13 +154,13 @@ def bench(platform: RunningPlatform) -> Iterator[Bench]:
 def check(bench: Bench, text: str) -> None:
     """Asserts the law. Raises TransactionControlError for a file that is refused."""
     text = text.replace("ROLE_NAME", bench.role)
-    units = split_units(parse(text))
-    refuse_uncarried(units)
+    steps = split_steps(parse(text))
+    refuse_uncarried(steps)
     expected = bench.psql(text)
     assert expected is not None, bench.said
-    assert bench.apply(units, whole=True) == expected
-    if len(units) > 1:
-        assert bench.apply(units, whole=False) == expected
+    assert bench.apply(steps, whole=True) == expected
+    if len(steps) > 1:
+        assert bench.apply(steps, whole=False) == expected
 
 
 CASES = {
@@ -220,7 +220,7 @@ def test_an_endpoint_that_takes_one_statement(bench: Bench, case: str) -> None:
     text = CASES[case].replace("ROLE_NAME", bench.role).replace("current_setting('statement_timeout') ||", "")
     expected = bench.psql(text)
     assert expected is not None, bench.said
-    assert bench.apply(split_units(parse(text)), whole=True, one_statement=True) == expected
+    assert bench.apply(split_steps(parse(text)), whole=True, one_statement=True) == expected
 
 
 PATHS = ["a", "b", "a, b", "'b'", "b, public", '"$user", a']

@@ -236,20 +236,21 @@ def test_any_exception_of_a_sender_is_reported(trouble: BaseException, kind: typ
     assert [type(e) for e in events] == [ChangeStarted, ChangeFailed]
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), GeneratorExit()])
+@pytest.mark.parametrize(("interruption", "told"), [(KeyboardInterrupt(), 2), (GeneratorExit(), 0)])
 def test_an_interrupted_caller_leaves_no_thread_behind(
-    interruption: BaseException, monkeypatch: pytest.MonkeyPatch
+    interruption: BaseException, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """After Ctrl-C the caller hears how the running transfers ended."""
     release = threading.Event()
     begun: list[str] = []
 
     class Pool(ThreadPoolExecutor):
         """Blocks the workers until the interruption has reached the pool."""
 
-        def __exit__(self, *exception: object) -> bool | None:
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
             assert given_up.is_set(), "waits end before the pool is waited for"
             release.set()
-            return super().__exit__(*exception)
+            super().shutdown(wait, cancel_futures=cancel_futures)
 
     def send(put: Put, report: Report) -> None:
         begun.append(put.path)
@@ -264,8 +265,12 @@ def test_an_interrupted_caller_leaves_no_thread_behind(
         event = next(generator)
         if isinstance(event, BytesSent):
             heard.add(event.address)
+    left: list[Event] = []
     with pytest.raises(type(interruption)):
-        generator.throw(interruption)
+        left = [generator.throw(interruption)]
+        for event in generator:
+            left.append(event)
+    assert len(changes(left, ChangeDone)) == told
     assert sorted(begun) == ["0.png", "1.png"]
     assert not [t for t in threading.enumerate() if t.name.startswith("transfer")]
     assert list(generator) == []

@@ -79,6 +79,23 @@ def test_accept_forget_and_rename_then_the_plan_is_empty(site):
     assert last[0]["done"] == ["history:1_a.sql", "history:3_see.sql", "history:2_b.sql"]
 
 
+def test_statements_of_an_accepted_file_never_run_again_from_another_one(site):
+    history(
+        site, m1_a="create table a (x text);", m2_b="insert into a values ('b'); insert into a values ('c');"
+    )
+    site.apply()
+    site.write("sql/2_b.sql", "insert into a values ('b');")
+    site.write("sql/3_c.sql", "insert into a values ('c');")
+    with pytest.raises(RepairRefused) as caught:
+        repair(site, accept=("2_b.sql",))
+    (problem,) = caught.value.problems
+    assert problem.location.file == "sql/3_c.sql"
+    assert "applied as part of 2_b.sql" in problem.message
+    repair(site, accept=("2_b.sql",), applied=(("3", 1),))
+    assert site.plan().plan.changes == ()
+    assert sql(site, "select x from a order by x") == [{"x": "b"}, {"x": "c"}]
+
+
 def test_the_accepted_file_is_stored_in_the_ledger(site):
     import base64
     import zlib

@@ -218,7 +218,7 @@ def test_a_platform_that_cannot_delete_is_noted(site, api_over):
 def test_tracking_tables_of_an_older_layout_are_named(deployed) -> None:
     """Its columns had other names, so the query for the whole ledger fails before it can report a version."""
     project = deployed.project_id
-    deployed.api.sql(project, "ALTER TABLE mosaic_deploy.migrations RENAME COLUMN steps_done TO units_done")
+    deployed.api.sql(project, "ALTER TABLE mosaic_deploy.migrations RENAME COLUMN steps_done TO parts_done")
     deployed.api.sql(project, "UPDATE mosaic_deploy.ledger SET version = 1")
     with pytest.raises(TrackingTablesOlder, match="format 1; this mosaic-deploy needs format 2 or newer"):
         deployed.plan()

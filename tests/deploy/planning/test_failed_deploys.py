@@ -35,6 +35,25 @@ def test_the_corrected_command_needs_no_approval(failed):
     failed.apply()
 
 
+@pytest.mark.parametrize("written", ["insert into old values (2)", "update old set id = 3"])
+def test_rows_that_somebody_else_wrote_are_data(failed, written):
+    failed.api.sql(failed.project_id, written)
+    assert to_confirm(failed) == ["drop_table"]
+
+
+def test_rows_of_the_failed_deploys_own_migrations_are_not(site):
+    history(site, m1_old=OLD, m2_more="update old set id = id + 1;", m3_new=FAILING, m4_drop=DROP)
+    site.fails()
+    assert to_confirm(site) == []
+
+
+def test_rows_that_might_be_somebody_elses_are_data(site):
+    """Nothing tells who wrote the rows of an earlier step."""
+    history(site, m1_old=f"begin; {OLD} commit; select 2;", m2_new=FAILING, m3_drop=DROP)
+    site.fails()
+    assert to_confirm(site) == ["drop_table"]
+
+
 def test_after_a_successful_deploy_it_is_data(failed):
     (failed.root / "sql/3_drop.sql").unlink()
     failed.write("sql/2_new.sql", FIXED)

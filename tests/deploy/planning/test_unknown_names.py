@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mosaic_deploy.errors import MigrationUnknownName
+from mosaic_deploy.sql.parse import LARGE_TEXT
 from tests.deploy.conftest import Site
 
 LIVE = """
@@ -183,3 +184,16 @@ def test_a_resumed_file_may_name_what_its_first_steps_renamed(site: Site) -> Non
     site.fails()
     site.write("sql/2_b.sql", "begin; alter table a rename to b; commit; insert into b values (1);")
     site.apply()
+
+
+def test_statements_of_a_large_file_may_be_of_any_kind(site: Site) -> None:
+    """A file of this size keeps no parse trees."""
+    site.write(
+        "sql/1_a.sql",
+        f"set timezone = 'UTC';\ncreate table t (a text);\ninsert into t values ('{'x' * LARGE_TEXT}');",
+    )
+    site.manifest(database={"migrations": "sql"})
+    site.plan()
+    site.write("sql/2_b.sql", f"select 1; insert into u values (1); select '{'x' * LARGE_TEXT}'")
+    with pytest.raises(MigrationUnknownName):
+        site.plan()

@@ -206,7 +206,7 @@ def test_a_statement_that_commits_itself_does_nothing_when_it_arrives_again(site
     assert isinstance(site.run(api=api_over(Recording()))[-1], ApplyDone)
     [body] = [each for each in bodies if b'"query":"DO $mosaic_outside' in each]
     query = json.loads(body)["query"]
-    with pytest.raises(SqlFailed, match="unit_not_begun"):
+    with pytest.raises(SqlFailed, match="step_not_begun"):
         site.sql(query)
     assert site.sql("select n from seen order by n") == [{"n": 1}, {"n": 2}]
 

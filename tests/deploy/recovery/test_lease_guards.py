@@ -26,8 +26,8 @@ from mosaic_deploy.model.snapshot import Object, ObjectState
 from mosaic_deploy.sql.execution.batch import compile_batch
 from mosaic_deploy.sql.execution.plain import compile_plain
 from mosaic_deploy.sql.execution.records import record_failure_sql
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
 
 TOKEN = "guards"
@@ -81,11 +81,11 @@ def bench(platform: RunningPlatform) -> Iterator[Bench]:
 
 
 def steps_of(sql: str, version: int = 1) -> list[Step]:
-    units = split_units(parse(sql))
+    steps = split_steps(parse(sql))
     file = f"{version}_a.sql"
     return [
-        Step(str(version), file, "c", "s", "", sql, number, len(units), unit)
-        for number, unit in enumerate(units, 1)
+        Step(str(version), file, "c", "s", "", sql, number, len(steps), step)
+        for number, step in enumerate(steps, 1)
     ]
 
 

@@ -19,8 +19,8 @@ from mosaic_deploy.live.database.outside_transaction import run_outside_transact
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.sql.execution.outside_transaction import compile_completion
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.execution.units import split_units
 from mosaic_deploy.sql.parse import parse
 from tests.deploy.conftest import Site
 from tests.deploy.faults import Dying, Finishing, LosingAnswers, is_sql
@@ -161,8 +161,8 @@ def test_a_note_that_is_lost_every_time_is_withdrawn(table, api_over):
 
 
 def step(text: str) -> Step:
-    [unit] = split_units(parse(text))
-    return Step("77", "77_x.sql", "c", "s", "", text, 1, 1, unit)
+    [step] = split_steps(parse(text))
+    return Step("77", "77_x.sql", "c", "s", "", text, 1, 1, step)
 
 
 def recorded(table, project: str) -> list[dict[str, object]]:
@@ -232,11 +232,11 @@ def test_a_deploy_that_lost_its_lease_stops_waiting(table, api_over):
 @pytest.mark.parametrize(
     "facts",
     [
-        '{"code":"statement_failed","version":"9","unit":1,"statement":1}',
-        '{"code":"statement_failed","version":"2","unit":7,"statement":1}',
-        '{"code":"statement_failed","version":"2","unit":1,"statement":5}',
-        '{"code":"statement_failed","version":"2","unit":1,"statement":-1}',
-        '{"code":"unit_applied","version":"9","unit":1}',
+        '{"code":"statement_failed","version":"9","step":1,"statement":1}',
+        '{"code":"statement_failed","version":"2","step":7,"statement":1}',
+        '{"code":"statement_failed","version":"2","step":1,"statement":5}',
+        '{"code":"statement_failed","version":"2","step":1,"statement":-1}',
+        '{"code":"step_applied","version":"9","step":1}',
     ],
 )
 @pytest.mark.parametrize("limit", [{}, {"statement_timeout": "20s"}], ids=["batch", "plain"])

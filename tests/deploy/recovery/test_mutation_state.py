@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from mosaic_deploy.live.ledger.deploys import read_deploys
+from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.faults import is_sql
 from tests.deploy.recovery.test_crashes import small
@@ -64,23 +66,57 @@ def test_the_key_is_rotated_after_the_project_was_created(site, api_over):
     assert (last.error.code, last.error.mutation_state) == ("unauthorized", "partial")
 
 
-def test_an_upload_that_was_replaced_before_ctrl_c(site, api_over):
-    site.write("www/index.html", "one")
-    site.manifest(static={"dir": "www"})
+@pytest.mark.parametrize("folder", ["www", "assets"])
+def test_ctrl_c_while_an_event_is_shown(site, folder):
+    """An upload that began and ended meanwhile is reported as done, and isn't sent again."""
+    site.manifest(**({"static": {"dir": folder}} if folder == "www" else {"storage": {"dir": folder}}))
+    site.write(f"{folder}/index.html", "one")
     site.apply()
-    site.write("www/index.html", "two")
-    planned = site.plan()
-    interrupted = []
-    for event in (events := site.events(planned)):
-        if type(event).__name__ == "ChangeStarted":
-            for _ in range(200):
-                if site.get("/").text == "two":
-                    break
-            interrupted = [events.throw(KeyboardInterrupt), *events]
-    last = interrupted[-1]
-    assert isinstance(last, ApplyFailed)
-    assert last.error.mutation_state == "unknown"
-    site.apply()
+    site.write(f"{folder}/index.html", "second")
+    events = site.events(site.plan())
+    while type(next(events)).__name__ != "ChangeStarted":
+        pass
+    assert eventually(lambda: size_of(site, folder) == 6)
+    left = [events.throw(KeyboardInterrupt), *events]
+    assert "ChangeDone" in [type(event).__name__ for event in left]
+    assert isinstance(left[-1], ApplyFailed)
+    assert left[-1].error.mutation_state == "committed"
+    assert site.plan().plan.changes == ()
+
+
+def test_ctrl_c_after_the_last_byte_of_an_upload(site, api_over):
+    """The platform stores the file, so its response decides."""
+    site.write("assets/a.bin", "all of it")
+    site.manifest(storage={"dir": "assets"})
+
+    class Interrupting(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "PUT":
+                request.stream = Chunks(request.stream)
+            return super().handle_request(request)
+
+    class Chunks(httpx.SyncByteStream):
+        def __init__(self, chunks: httpx.SyncByteStream) -> None:
+            self._chunks = chunks
+
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in self._chunks:
+                yield chunk
+                api.rate_limiter.cancel()  # as Ctrl-C does
+
+    api = api_over(Interrupting())
+    assert isinstance(site.run(api=api)[-1], ApplyDone)
+    assert read_storage_sizes(site.api, site.project_id) == {"a.bin": 9}
+
+
+def size_of(site, folder: str) -> int | None:
+    if folder == "www":
+        return len(site.get("/").text)
+    return read_storage_sizes(site.api, site.project_id)["index.html"]
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    return any(condition() or time.sleep(0.02) for _ in range(500))
 
 
 @pytest.mark.parametrize("answer", [None, {"success": True}, {"success": True, "data": [{"x": 1}]}])

@@ -363,7 +363,7 @@ SQL_ERRORS = {
     "500 text with a state": (text(500, f"{MISSING} (SQLSTATE 42P01)"), "42P01"),
     "500 json": (answer(500, {"error": {"code": "42P01", "message": MISSING}}), "42P01"),
     "500 with our mark": (
-        text(500, 'mosaic-deploy:{"code": "lease_expired", "version": "1", "unit": 1}'),
+        text(500, 'mosaic-deploy:{"code": "lease_expired", "version": "1", "step": 1}'),
         None,
     ),
     "500 detail object": (answer(500, {"detail": {"message": MISSING, "sqlstate": "42P01"}}), "42P01"),

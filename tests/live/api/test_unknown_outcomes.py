@@ -56,7 +56,7 @@ REFUSED = {
     "division": failed(500, "division by zero"),
     "type": failed(500, 'invalid input syntax for type integer: "x"'),
     "index": failed(500, 'could not create unique index "i"'),
-    "ours": failed(500, 'mosaic-deploy:{"code":"unit_applied","version":"1","unit":1}'),
+    "ours": failed(500, 'mosaic-deploy:{"code":"step_applied","version":"1","step":1}'),
     "deadlock": failed(500, "deadlock detected"),
     "400": failed(400, "no"),
     "200": failed(200, "no"),

@@ -155,7 +155,7 @@ def test_taking_over_a_lease_is_a_single_statement(holder: str, other: str) -> N
 
 # --- reading ---
 
-ONE = Migration("1", "0001_a.sql", "c", "s", units=2)
+ONE = Migration("1", "0001_a.sql", "c", "s", steps=2)
 HOME = Object("index.html", "a" * 64, 3)
 DESIRED = Snapshot(Project("p", "p"), migrations=(ONE,), static={"index.html": HOME}, storage={})
 
@@ -174,7 +174,7 @@ def facts(**over: object) -> str:
 
 def test_null_means_the_same_as_desired() -> None:
     found, _ = ledger.parse_ledger(facts(), DESIRED)
-    applied = Migration("1", "0001_a.sql", "c", "s", units=2, units_done=2)
+    applied = Migration("1", "0001_a.sql", "c", "s", steps=2, steps_done=2)
     expected = Ledger(4, frozenset({"vector"}), (applied,), {"index.html": HOME}, {}, None, exists=True)
     assert replace(found, unproven={}) == expected
 

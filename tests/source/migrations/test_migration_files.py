@@ -17,7 +17,7 @@ from mosaic_deploy.source.migrations.files import (
     statement_location,
 )
 from mosaic_deploy.source.migrations.seeds import parse_seeds, read_seeds
-from mosaic_deploy.sql.execution.units import ExecutionMode
+from mosaic_deploy.sql.execution.split import ExecutionMode
 
 CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_errors").glob("*.sql"))
 
@@ -202,7 +202,7 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "-- nothing\n", "\ufeff", "/* */;;", b"\r\n"])
 def test_files_without_statements_are_fine(tmp_path: Path, text: str | bytes) -> None:
-    assert parsed(tmp_path, text).units == ()
+    assert parsed(tmp_path, text).steps == ()
 
 
 def test_checksums_of_bytes_and_of_statements(tmp_path: Path) -> None:
@@ -225,14 +225,14 @@ def test_checksums_of_bytes_and_of_statements(tmp_path: Path) -> None:
 )
 def test_directives(tmp_path: Path, directive: str) -> None:
     one = parsed(tmp_path, f"{directive}\nSELECT 1;\nSELECT 2;\n")
-    assert [(len(u.statements), u.reason) for u in one.units] == [(1, "transaction=false")] * 2
+    assert [(len(u.statements), u.reason) for u in one.steps] == [(1, "transaction=false")] * 2
 
 
 @pytest.mark.parametrize(
     "text", ["-- transaction=false\nSELECT 1;", "-- mosaic: transaction=true\nSELECT 1;"]
 )
 def test_other_comments_are_no_directives(tmp_path: Path, text: str) -> None:
-    assert [unit.execution_mode for unit in parsed(tmp_path, text).units] == [ExecutionMode.BATCH]
+    assert [step.execution_mode for step in parsed(tmp_path, text).steps] == [ExecutionMode.BATCH]
 
 
 SECTIONS = {
@@ -246,8 +246,8 @@ SECTIONS = {
 @pytest.mark.parametrize("text", SECTIONS.values(), ids=SECTIONS)
 def test_only_the_up_section_is_applied_and_keeps_its_lines(tmp_path: Path, text: str) -> None:
     one = parsed(tmp_path, text.encode())
-    [unit] = one.units
-    [statement] = unit.statements
+    [step] = one.steps
+    [statement] = step.statements
     assert statement.text == "SELECT 1"
     where = statement_location(one.file, statement, 7)
     line = text[: text.index("SELECT")].count("\n") + 1

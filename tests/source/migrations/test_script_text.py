@@ -58,8 +58,18 @@ def test_a_large_file_is_read_like_any_other(content, stays, tmp_path, monkeypat
     assert texts(parsed) == texts(whole)
 
 
+@pytest.mark.parametrize("size", [1, 10_000_000])
+def test_line_ends_of_a_dump(size, tmp_path, monkeypatch) -> None:
+    """pg_dump writes CRLF as it is in values; a checkout has it at all lines."""
+    monkeypatch.setattr(script_text, "LARGE_FILE", size)
+    dump = "--\n-- PostgreSQL database dump\n--\nINSERT INTO t VALUES ('a\r\nb');\n"
+    assert texts(read(tmp_path, dump)) == ["INSERT INTO t VALUES ('a\r\nb')"]
+    checkout = dump.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert texts(read(tmp_path, checkout)) == ["INSERT INTO t VALUES ('a\nb')"]
+
+
 def texts(parsed: ParsedFile) -> list[str]:
-    return [statement.text for unit in parsed.units for statement in unit.statements]
+    return [statement.text for step in parsed.steps for statement in step.statements]
 
 
 def test_characters_that_are_not_utf8_have_their_place(large, tmp_path) -> None:

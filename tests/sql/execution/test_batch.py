@@ -19,8 +19,8 @@ from mosaic_deploy.sql.execution.outside_transaction import (
 )
 from mosaic_deploy.sql.execution.plain import compile_plain, guess_failed_statement, needs_plain
 from mosaic_deploy.sql.execution.records import record_sql
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit, split_units
 from mosaic_deploy.sql.parse import Statement, parse
 from mosaic_deploy.sql.pg_parser.libpg_query import parse_plpgsql
 
@@ -52,7 +52,7 @@ def statements(draw: st.DrawFn) -> str:
 
 
 def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = "1") -> Step:
-    [unit] = split_units(parse(sql))
+    [step] = split_steps(parse(sql))
     return Step(
         version=version,
         file=file,
@@ -61,8 +61,8 @@ def step(sql: str, *, file: str = "0001_a.sql", number: int = 1, version: str = 
         semantic_before="b" * 64,
         source=sql,
         number=number,
-        units=number,
-        unit=unit,
+        steps=number,
+        sql=step,
     )
 
 
@@ -92,7 +92,7 @@ def test_batch_is_one_do_block_that_executes_the_statements(
 ) -> None:
     steps = [step(sql, file=file, version=str(n)) for n, sql in enumerate(written, 1)]
     batch = compile_batch(steps, SESSION, commit=commit)
-    assert executed(batch) == [s.text for one in steps for s in one.unit.statements]
+    assert executed(batch) == [s.text for one in steps for s in one.sql.statements]
     assert ("PLpgSQL_stmt_commit" in json.dumps(parse_plpgsql(batch))) is commit
 
 
@@ -112,12 +112,12 @@ def test_plain_call_has_the_statements_between_begin_and_commit(written: list[st
     assert kinds[:5] == ["TransactionStmt", "LockStmt", "DoStmt", "VariableSetStmt", "VariableSetStmt"]
     assert kinds[-4:] == ["DoStmt", "InsertStmt", "DoStmt", "TransactionStmt"]
     texts = [executed_text(s.text) for s in found[5:-4]]
-    assert texts == [*(s.text for s in one.unit.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
+    assert texts == [*(s.text for s in one.sql.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
     assert [s.node["name"] for s in found[3:5]] == ["lock_timeout", "statement_timeout"]
 
 
 def test_set_transaction_comes_before_the_guard() -> None:
-    one = step("SET TRANSACTION READ ONLY; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+    one = step("SET TRANSACTION DEFERRABLE; SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
     sent = parse(compile_plain([one], SESSION).text)
     assert [s.kind for s in sent] == [
         "TransactionStmt",
@@ -133,6 +133,15 @@ def test_set_transaction_comes_before_the_guard() -> None:
         "TransactionStmt",
     ]
     assert executed_text(sent[4].text) == "SELECT 1"
+
+
+def test_a_transaction_is_read_only_until_its_record_is_written() -> None:
+    one = step("SET TRANSACTION ISOLATION LEVEL serializable, READ ONLY, NOT DEFERRABLE; SELECT 1")
+    sent = [s.text for s in parse(compile_plain([one], SESSION).text)]
+    assert sent[2] == "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, NOT DEFERRABLE"
+    assert sent[4:6] == ["SAVEPOINT mosaic_read_only", "SET TRANSACTION READ ONLY"]
+    assert sent[7] == "RELEASE SAVEPOINT mosaic_read_only"
+    assert sent[-3].startswith("INSERT")
 
 
 @given(st.lists(odd_texts, min_size=1, max_size=3), st.integers(0, 2))
@@ -206,18 +215,18 @@ def test_index_completion_checks_the_index() -> None:
     assert "INSERT INTO mosaic_deploy.migrations" in do_body(unnamed)
 
 
-def test_empty_unit_still_records_its_row() -> None:
-    empty = replace(step("SELECT 1"), unit=Unit((), ExecutionMode.BATCH))
+def test_empty_step_still_records_its_row() -> None:
+    empty = replace(step("SELECT 1"), sql=StepSql((), ExecutionMode.BATCH))
     batch = compile_batch([empty], SESSION)
     assert executed(batch) == []
     assert "INSERT INTO mosaic_deploy.migrations" in do_body(batch)
 
 
-def test_units_with_a_statement_timeout_are_sent_plain() -> None:
-    [unit] = split_units(parse("SELECT 1"))
-    [into] = split_units(parse("SELECT 1 INTO t"))
+def test_steps_with_a_statement_timeout_are_sent_plain() -> None:
+    [step] = split_steps(parse("SELECT 1"))
+    [into] = split_steps(parse("SELECT 1 INTO t"))
     timed, untimed = SqlSession("t", "d", statement_timeout="1s"), SqlSession("t", "d", lock_timeout="1s")
-    assert [needs_plain(unit, untimed), needs_plain(unit, timed), needs_plain(into, untimed)] == [
+    assert [needs_plain(step, untimed), needs_plain(step, timed), needs_plain(into, untimed)] == [
         False,
         True,
         True,
@@ -236,7 +245,7 @@ def test_echoed_query_is_no_failure(compiled: str) -> None:
 FACTS = {
     "code": "statement_failed",
     "version": "7",
-    "unit": 1,
+    "step": 1,
     "statement": 2,
     "sqlstate": "42P01",
     "message": 'é "x" }{',
@@ -252,7 +261,7 @@ MARKED = MARKER + json.dumps(FACTS)
         "(psycopg.errors.UndefinedTable) {}\n[SQL: DO $$ BEGIN x := '{{}}'; END $$]",
         "mosaic-deploy: {{}} then mosaic-deploy:{{broken then {} and mosaic-deploy:{{}}",
         'mosaic-deploy:{{"code": "x"}} {}',
-        'mosaic-deploy:{{"code": "x", "version": "1", "unit": 1, "other": 1}} {}',
+        'mosaic-deploy:{{"code": "x", "version": "1", "step": 1, "other": 1}} {}',
     ],
 )
 def test_marked_failures_are_found_in_other_text(around: str) -> None:

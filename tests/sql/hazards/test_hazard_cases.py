@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.execution.units import split_units
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.hazards import RULES, Script, review
 from mosaic_deploy.sql.parse import parse
 from tests.docs_markdown import ROOT, sections
@@ -24,8 +24,8 @@ CODES = [rule.code for rule in RULES]
 
 def script(file: Path) -> Script:
     text = file.read_text(encoding="utf-8")
-    units = split_units(parse(text), transaction="mosaic: transaction=false" not in text)
-    return Script(file.name, text, tuple(units))
+    steps = split_steps(parse(text), transaction="mosaic: transaction=false" not in text)
+    return Script(file.name, text, tuple(steps))
 
 
 def policy_of(text: str) -> PolicySpec | None:

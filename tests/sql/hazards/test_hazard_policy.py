@@ -6,7 +6,7 @@ import pytest
 
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.execution.units import split_units
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.hazards import ObjectFacts, ObjectKind, ObjectRef, Script, review
 from mosaic_deploy.sql.hazards.syntax.plpgsql import resolve_dynamic_sql
 from mosaic_deploy.sql.parse import Statement, parse
@@ -22,7 +22,7 @@ TIDY = ObjectRef(ObjectKind.FUNCTION, '"tidy"')
 def found(
     text: str, facts: dict[ObjectRef, ObjectFacts] | None, policy: PolicySpec | None
 ) -> list[tuple[str, HazardSeverity, str]]:
-    script = Script("1.sql", text, tuple(split_units(parse(text))))
+    script = Script("1.sql", text, tuple(split_steps(parse(text))))
     return [(h.code, h.severity, h.table) for h in review([script], facts, policy=policy).hazards]
 
 
@@ -73,8 +73,8 @@ def test_call_uses_the_definition_at_that_point() -> None:
 def test_inserts_of_a_large_file_that_do_more_are_parsed(text: str, count: int) -> None:
     """In a large file, plain inserts aren't parsed at all."""
     made = parse("create function wipe() returns int language sql as 'delete from orders; select 1'")
-    units = split_units([*made, Statement(text, 100)])
-    assert len(review([Script("1.sql", " " * 100 + text, tuple(units))], THERE).hazards) == count
+    steps = split_steps([*made, Statement(text, 100)])
+    assert len(review([Script("1.sql", " " * 100 + text, tuple(steps))], THERE).hazards) == count
 
 
 @pytest.mark.parametrize(

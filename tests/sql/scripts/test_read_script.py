@@ -4,9 +4,10 @@ import pytest
 
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import PIECE_ROWS, WHOLE_ROWS, cut_rows
-from mosaic_deploy.sql.execution.units import split_units
+from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.parse import parse, semantic_checksum
 from mosaic_deploy.sql.scripts.copy_batches import BATCH_LENGTH, CopyBatch, without_rows
+from mosaic_deploy.sql.scripts.mistakes import ScriptInvalid
 from mosaic_deploy.sql.scripts.scan import is_copy_from_stdin
 
 DUMP = "--\n-- PostgreSQL database dump\n--\n"
@@ -127,18 +128,18 @@ def test_the_checksum_covers_the_rows() -> None:
 def test_what_does_not_fit_in_a_request_is_cut() -> None:
     line = "x" * 99_999 + "\n"
     text = f"SET search_path = s;\nCOPY t (a) FROM stdin;\n{line * 60}\\.\nSELECT 1;"
-    units = cut_rows(split_units(read_script(text)))
-    sizes = [sum(s.size for s in unit.statements if isinstance(s, CopyBatch)) for unit in units]
+    steps = cut_rows(split_steps(read_script(text)))
+    sizes = [sum(s.size for s in step.statements if isinstance(s, CopyBatch)) for step in steps]
     assert sum(sizes) == 60 * len(line) > WHOLE_ROWS
     assert max(sizes) <= PIECE_ROWS
-    assert [one.name for one in units[1].session.assigned] == ["search_path"]
-    recorded = without_rows(text, [s for unit in units for s in unit.statements])
+    assert [one.name for one in steps[1].session.assigned] == ["search_path"]
+    recorded = without_rows(text, [s for step in steps for s in step.statements])
     assert (
         recorded
         == "SET search_path = s;\nCOPY t (a) FROM stdin;\n-- mosaic-deploy: rows left out\n\\.\nSELECT 1;"
     )
     for whole in (f"BEGIN; {text}\nCOMMIT;", text.replace(line * 60, line * 30)):
-        assert len(cut_rows(split_units(read_script(whole)))) == 1
+        assert len(cut_rows(split_steps(read_script(whole)))) == 1
 
 
 def test_a_dump_belongs_to_the_executing_role() -> None:
@@ -153,6 +154,7 @@ GRANT SELECT ON TABLE t TO pg_monitor;"""
         "ALTER DEFAULT PRIVILEGES FOR ROLE CURRENT_USER REVOKE ALL ON TABLES FROM CURRENT_USER",
         "GRANT SELECT ON TABLE t TO pg_monitor",
     ]
+    assert texts(f"{DUMP}SET SESSION AUTHORIZATION 'tenant_pod_1'; SELECT 1;") == ["SELECT 1"]
     # Only a dump is adapted.
     assert texts(sql)[0].endswith("tenant_pod_1")
 
@@ -185,3 +187,25 @@ mosaic_deploy
         "CREATE TABLE public.notes (about text DEFAULT 'mosaic_deploy')",
         'INSERT INTO "public"."notes" ("about") OVERRIDING SYSTEM VALUE VALUES',
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("INSERT INTO t VALUES (9);", 22),
+        ("  COPY t FROM stdin;", 24),
+        ("/* x */ SELECT 1", 30),
+        ("SELECT ';", 22),
+    ],
+)
+def test_sql_behind_a_copy_is_refused(line: str, column: int) -> None:
+    with pytest.raises(ScriptInvalid) as caught:
+        read_script(f"SELECT 1;\nCOPY t (a) FROM stdin;{line}\n1\n\\.\n")
+    assert [(one.message, one.offset) for one in caught.value.mistakes] == [
+        ("SQL on the line of COPY … FROM stdin, behind it", len("SELECT 1;\n") + column)
+    ]
+
+
+@pytest.mark.parametrize("line", ["", "  ", " -- all of them", "/* x */"])
+def test_comments_behind_a_copy(line: str) -> None:
+    assert len(texts(f"COPY t (a) FROM stdin;{line}\n1\n\\.\n")) == 1

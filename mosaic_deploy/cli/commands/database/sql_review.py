@@ -18,7 +18,7 @@ from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
-from mosaic_deploy.sql.execution.units import ExecutionMode, Unit
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
 
@@ -45,9 +45,9 @@ def require_sql_approval(
         _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
         return
     # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
-    unit = Unit(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
+    step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
     file = MigrationFile(Migration("", name, "", ""), name, text)
-    found = find_hazards(api, Snapshot(project), [ParsedFile(file, (unit,))], manifest.policy)
+    found = find_hazards(api, Snapshot(project), [ParsedFile(file, (step,))], manifest.policy)
     hazards = (*_history_hazards(statements, text, name), *found.hazards)
     plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
     refuse_denied(plan, "this SQL")
@@ -88,5 +88,5 @@ def _refuse_unread(
             message,
             location=location,
             hint="nothing was sent; fix the SQL. If your PostgreSQL accepts it, send it unchecked with --allow destructive",
-            next_actions=approving_actions(command_line(), "--allow", DESTRUCTIVE),
+            next_actions=approving_actions(command_line(), DESTRUCTIVE),
         )

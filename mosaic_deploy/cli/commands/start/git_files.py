@@ -36,6 +36,8 @@ jobs:
     timeout-minutes: 60
     steps:
       - uses: {_CHECKOUT}
+        with:
+          fetch-depth: 0  # to tell whether a commit is older than the live one
       # The deployer, pinned to a commit that you trust. Plans on pull requests, applies on push.
       - uses: SOURCE_HERE
         with:

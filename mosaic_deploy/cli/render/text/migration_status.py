@@ -96,15 +96,15 @@ def status_text(line: MigrationStatus) -> str:
 def _steps_text(state: MigrationState, entry: HistoryEntry) -> str:
     """For a file that is neither fully applied nor pending."""
     row = entry.migration
-    step = f"step {abs(entry.attempt)} of {row.units}"
+    step = f"step {abs(entry.attempt)} of {row.steps}"
     if state is MigrationState.EDITED:
-        applied = "it was applied" if row.applied else f"step {row.units_done} of {row.units} was applied"
+        applied = "it was applied" if row.applied else f"step {row.steps_done} of {row.steps} was applied"
         return f"edited after {applied}"
     if state is MigrationState.FAILED:
         return f"{step} failed; the next apply starts it over"
     if state is MigrationState.UNKNOWN:
         return f"{step} was started, but its outcome is unknown"
-    return f"step {row.units_done} of {row.units} applied"
+    return f"step {row.steps_done} of {row.steps} applied"
 
 
 def _origin(line: MigrationStatus) -> str:

@@ -56,7 +56,7 @@ def _migrations_text(rows: Sequence[Migration]) -> str:
     applied = [m for m in rows if m.applied]
     newest = f", newest {applied[-1].file}" if applied else ""
     begun = "".join(
-        f"; {m.file} is applied in part ({m.units_done} of {count_text(m.units, 'step')})"
+        f"; {m.file} is applied in part ({m.steps_done} of {count_text(m.steps, 'step')})"
         for m in rows
         if not m.applied
     )

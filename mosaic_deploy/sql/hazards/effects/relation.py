@@ -35,7 +35,7 @@ class Relation:
     security_invoker: bool = False
     """Whether it is a view that runs with its reader's privileges."""
     unvalidated: dict[str, int] = field(default_factory=dict)
-    """Constraints added as NOT VALID, with the number of the unit that adds them."""
+    """Constraints added as NOT VALID, with the number of the step that adds them."""
     not_null_checks: dict[str, str] = field(default_factory=dict)
     """Unvalidated constraints `CHECK (column IS NOT NULL)`, with the column."""
     proven_not_null: set[str] = field(default_factory=set)

@@ -61,7 +61,7 @@ class Scope:
         self.temporary_tables: frozenset[str] = frozenset()
         """The temporary tables that the file creates."""
         self.written: dict[ObjectKey, set[int]] = {}
-        """The relations whose rows the files write, with the units that do."""
+        """The relations whose rows the files write, with the steps that do."""
         self.search_path: tuple[str, ...] = ()
         """The search path that the file sets; empty if it keeps the connection's own."""
 
@@ -254,7 +254,7 @@ class Scope:
         self.search_path = path if certain else tuple(dict.fromkeys((*path, *self._effective_search_path())))
 
     def begin_session(self, temporary_tables: frozenset[str] = frozenset()) -> None:
-        """Drops what doesn't carry over from one unit to the next; `temporary_tables` are those of the file."""
+        """Drops what doesn't carry over from one step to the next; `temporary_tables` are those of the file."""
         self.search_path = ()
         self.temporary_tables = temporary_tables
         self.discard_temporary()

@@ -42,12 +42,12 @@ _TEXT_RUNNING_FUNCTIONS = frozenset(
 """Functions of common extensions that run a text as SQL, now or later (dblink, pg_cron)."""
 
 
-def statement_effects(statement: Statement, unit: int, *, certain: bool = True) -> Iterator[Effect]:
+def statement_effects(statement: Statement, step: int, *, certain: bool = True) -> Iterator[Effect]:
     """What `statement` does, the statement itself first; nothing for a plain INSERT in a large file."""
     plain = statement.kind == "InsertStmt" and statement.parsed is None
     if plain and not _does_more(statement.text):
         return
-    for effect in _effects_of_statement(statement, Effect(statement.kind, statement.node, unit, certain)):
+    for effect in _effects_of_statement(statement, Effect(statement.kind, statement.node, step, certain)):
         if effect.kind == FUNCTION_CALL and effect.file_offset is None:
             yield replace(effect, file_offset=file_offset(statement, effect.node.get("location")))
         else:
@@ -118,10 +118,10 @@ def _effects_of_block(found: Iterator[Statement | DynamicSql], outer: Effect) ->
     for inner in found:
         at = inner.offset if outer.file_offset is None else outer.file_offset
         if isinstance(inner, DynamicSql):
-            yield Effect(DYNAMIC_SQL, {"text": inner.text}, outer.unit, certain=False, file_offset=at)
+            yield Effect(DYNAMIC_SQL, {"text": inner.text}, outer.step, certain=False, file_offset=at)
         else:
             yield from _effects_of_statement(
-                inner, Effect(inner.kind, inner.node, outer.unit, certain=False, file_offset=at)
+                inner, Effect(inner.kind, inner.node, outer.step, certain=False, file_offset=at)
             )
 
 

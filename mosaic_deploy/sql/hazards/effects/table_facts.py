@@ -33,7 +33,7 @@ def record_constraints(effect: Effect, scope: Scope) -> None:
     for constraint, _ in alter_commands(effect, "AT_AddConstraint"):
         name = _record_constraint(constraint, relation, table.name)
         if constraint.get("skip_validation"):
-            relation.unvalidated[name] = effect.unit
+            relation.unvalidated[name] = effect.step
     for _, command in alter_commands(effect, "AT_ValidateConstraint"):
         name = str(command.get("name", ""))
         relation.checks.update(relation.unvalidated_checks.pop(name, {}))
@@ -111,7 +111,7 @@ def record_written_tables(effect: Effect, scope: Scope) -> None:
     """Records whose rows the effect writes."""
     for table, events in written_tables(effect):
         if not events.isdisjoint({"INSERT", "UPDATE"}):
-            scope.written.setdefault(scope.origin(table), set()).add(effect.unit)
+            scope.written.setdefault(scope.origin(table), set()).add(effect.step)
             scope.relation(table).null_columns -= _written_columns(effect, scope.relation(table))
 
 

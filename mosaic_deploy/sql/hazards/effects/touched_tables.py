@@ -52,12 +52,12 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
     return TouchedTables(table, tuple(found))
 
 
-def known_empty(scope: Scope, tables: Collection[str], unit: int) -> bool:
-    """Whether these live tables surely hold no rows but those that unit `unit` itself writes.
+def known_empty(scope: Scope, tables: Collection[str], step: int) -> bool:
+    """Whether these live tables surely hold no rows but those that step `step` itself writes.
 
-    A table that another unit of these files writes to may hold its rows by then.
+    A table that another step of these files writes to may hold its rows by then.
     """
-    written = {f"{key.schema}.{key.name}" for key, units in scope.written.items() if not units <= {unit}}
+    written = {f"{key.schema}.{key.name}" for key, steps in scope.written.items() if not steps <= {step}}
     return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint(tables)
 
 

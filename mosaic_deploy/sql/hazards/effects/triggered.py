@@ -80,7 +80,7 @@ def _caused_by(inner: Effect, effect: Effect, cause: str) -> Effect:
     source = inner.source or effect.source
     return replace(
         inner,
-        unit=effect.unit,
+        step=effect.step,
         certain=False,
         file_offset=at,
         cause=effect.cause or cause,

@@ -118,7 +118,7 @@ class NameCheck:
 
     def _is_seen_insert(self, statement: Statement) -> bool:
         """Whether a plain INSERT of a large file, which isn't parsed yet, begins like an earlier one."""
-        if statement.parsed is not None:
+        if statement.kind != "InsertStmt" or statement.parsed is not None:
             return False
         head = statement.text[: max(0, statement.text.lower().find("values"))]
         if head and head in self._seen_inserts:

@@ -88,7 +88,7 @@ def attach_scans(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def _is_empty(table: Name, effect: Effect, scope: Scope) -> bool:
-    return known_empty(scope, (scope.live_name(table),), effect.unit)
+    return known_empty(scope, (scope.live_name(table),), effect.step)
 
 
 def _checks(table: Name, scope: Scope) -> Iterator[tuple[Tree, frozenset[str]]]:
@@ -130,7 +130,7 @@ def validate_same_transaction(effect: Effect, scope: Scope) -> Iterator[Finding]
     table = range_name(effect.node["relation"])
     for _, command in alter_commands(effect, "AT_ValidateConstraint"):
         name = str(command.get("name", ""))
-        if scope.relation(table).unvalidated.get(name) != effect.unit or not scope.existed_before(table):
+        if scope.relation(table).unvalidated.get(name) != effect.step or not scope.existed_before(table):
             continue
         what = (
             f"validates {quote_if_needed(name)} in the transaction that added it, which still locks {table}"

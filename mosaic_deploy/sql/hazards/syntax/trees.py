@@ -20,7 +20,7 @@ WRITE_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing that a statement does. `unit` is the number of the transaction it happens in, across all files.
+    """One thing that a statement does. `step` is the number of the transaction it happens in, across all files.
 
     `certain` is false if it may not happen or may be undone: in a DO block, before ROLLBACK TO. `file_offset` is its
     position in the file in characters; None if the node's byte locations refer to the file. `cause` says what makes
@@ -29,7 +29,7 @@ class Effect:
 
     kind: str
     node: Tree
-    unit: int
+    step: int
     certain: bool = True
     file_offset: int | None = None
     cause: str = ""

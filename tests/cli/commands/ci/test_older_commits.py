@@ -126,6 +126,16 @@ def test_a_shallow_clone_cannot_tell(run, history) -> None:
     assert shown.returncode == 0, shown.stderr
     assert f"it isn't known whether {older[:12]} is newer than the live commit {newer[:12]}" in shown.stdout
     assert "this clone is shallow" in shown.stdout
+    refused = run("ci", "apply", "--local", cwd=clone)
+    assert refused.returncode == 1
+    assert "error[commit_older]: it isn't known whether" in refused.stderr
+    assert "fetch-depth: 0" in refused.stderr
+    git(clone, "fetch", "-q", "--unshallow", "origin", "main:main")
+    git(clone, "checkout", "-q", newer)
+    assert run("ci", "apply", "--local", cwd=clone).returncode == 0
+    git(clone, "checkout", "-q", older)
+    done = run("ci", "apply", "--local", "--allow", "older-commit", cwd=clone)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_failed_deploy_that_changed_nothing_does_not_count(run, history) -> None:

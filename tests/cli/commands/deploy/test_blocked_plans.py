@@ -93,3 +93,27 @@ def test_a_second_error_is_reported_with_the_first(run, edited: Path) -> None:
     shown = run("plan", "--local")
     assert "Policy: this plan will be refused" in shown.stdout
     assert "error[migration_diverged]" in shown.stderr
+
+
+def test_an_unknown_name_hides_only_what_comes_after_it(run, folder: Path) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    for name, text in {
+        "2_u": "create table u (id int);",
+        "3_v": "alter table nope add x int;",
+        "4_w": "select 1;",
+    }.items():
+        (folder / f"sql/{name}.sql").write_text(text)
+    (folder / "public/new.html").write_text("new")
+    document = json.loads(run("plan", "--local", "-o", "json").stdout)
+    assert document["error"]["code"] == "migration_unknown_name"
+    assert changes(document["plan"]) == {"migration:2_u.sql", "static:new.html"}
+
+
+def test_the_rest_is_shown_beside_two_errors(run, edited: Path) -> None:
+    (edited / "sql/3_v.sql").write_text("alter table nope add x int;")
+    document = json.loads(run("plan", "--local", "-o", "json").stdout)
+    assert [problem.get("code") for problem in document["error"]["problems"]] == [
+        None,
+        "migration_unknown_name",
+    ]
+    assert changes(document["plan"]) == ALL

@@ -1,7 +1,7 @@
-"""A migration file split into units (called steps in texts for users): what commits at once.
+"""A migration file split into steps: what commits at once.
 
-Most files are one unit. A statement that PostgreSQL refuses inside a transaction is its own unit, and so is a file's
-BEGIN … COMMIT block. Each unit starts with the settings that the file's earlier units leave in psql's session.
+Most files are one step. A statement that PostgreSQL refuses inside a transaction is its own step, and so is a file's
+BEGIN … COMMIT block. Each step starts with the settings that the file's earlier steps leave in psql's session.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from mosaic_deploy.sql.execution.enum_values import EnumValues
 from mosaic_deploy.sql.execution.transactions import (
     WRAPPED_KINDS,
     not_executable_reason,
     outside_transaction_reason,
 )
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.session.state import NEW_SESSION, SessionState, TransactionState
 
 
 class ExecutionMode(StrEnum):
-    """How a unit is sent through the API."""
+    """How a step is sent through the API."""
 
     BATCH = "batch"
-    """EXECUTEd inside a DO block, together with other units."""
+    """EXECUTEd inside a DO block, together with other steps."""
     PLAIN = "plain"
     """One call `BEGIN; …; COMMIT`, because EXECUTE doesn't accept one of its statements."""
     OUTSIDE_TRANSACTION = "solo"
@@ -40,15 +40,15 @@ class ControlRemark:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class StepSql:
     statements: tuple[Statement, ...]
     execution_mode: ExecutionMode
     reason: str = ""
-    """Why the unit is separate or PLAIN, for the plan; "" for an ordinary unit."""
+    """Why the step is separate or PLAIN, for the plan; "" for an ordinary step."""
     unclosed: bool = False
     """The file's BEGIN has no COMMIT. The end of the file commits; psql would roll back."""
     session: SessionState = NEW_SESSION
-    """The settings that the unit starts with."""
+    """The settings that the step starts with."""
     explicit: bool = False
     """Whether it is a BEGIN … COMMIT block of the file."""
     remarks: tuple[ControlRemark, ...] = ()
@@ -69,26 +69,13 @@ class TransactionControlError(Exception):
 _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
-_RUNNING_KINDS = frozenset(
-    {
-        "SelectStmt",
-        "InsertStmt",
-        "UpdateStmt",
-        "DeleteStmt",
-        "MergeStmt",
-        "DoStmt",
-        "CreateTableAsStmt",
-        "CopyStmt",
-    }
-)
-"""Statements that may run functions and triggers."""
 _EACH_ALONE = "transaction=false"
 
 
-def split_units(statements: list[Statement], *, transaction: bool = True) -> list[Unit]:
-    """The units of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own unit.
+def split_steps(statements: list[Statement], *, transaction: bool = True) -> list[StepSql]:
+    """The steps of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own step.
 
-    A COMMIT or ROLLBACK without BEGIN ends a unit; a block that is rolled back is in none. An unclosed BEGIN is
+    A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none. An unclosed BEGIN is
     committed at the end of the file. Raises TransactionControlError for what can't be done so.
     """
     return _Splitter(each_alone=not transaction).split(statements)
@@ -97,32 +84,32 @@ def split_units(statements: list[Statement], *, transaction: bool = True) -> lis
 class _Splitter:
     def __init__(self, *, each_alone: bool) -> None:
         self.each_alone = each_alone
-        self.units: list[Unit] = []
+        self.steps: list[StepSql] = []
         self.session = NEW_SESSION
-        """The session after the closed units."""
+        """The session after the closed steps."""
         self.remarks: list[ControlRemark] = []
-        """Those for the next unit that is closed."""
+        """Those for the next step that is closed."""
         self.open_statements: list[Statement] = []
         self.open_begin: Statement | None = None
-        self.values_of_existing_enums: set[str] = set()
-        """Enum values, as literals, that the open unit adds to types that existed before it."""
-        self.values_of_new_enums: set[str] = set()
+        self.values_of_existing_enums = EnumValues()
+        """Those that the open step adds to types that existed before it."""
+        self.values_of_new_enums = EnumValues()
         """Those that it adds to types it creates itself."""
         self.plain_reason = ""
         self.routines: list[str] = []
         """The texts of the functions and procedures that the file creates."""
 
-    def split(self, statements: list[Statement]) -> list[Unit]:
+    def split(self, statements: list[Statement]) -> list[StepSql]:
         for statement in statements:
             self._add(statement)
         unclosed = self.open_begin is not None and bool(self.open_statements)
-        self._close_unit()
+        self._close_step()
         if unclosed:
-            self.units[-1] = replace(self.units[-1], unclosed=True)
-        if self.remarks and self.units:
-            last = self.units[-1]
-            self.units[-1] = replace(last, remarks=(*last.remarks, *self.remarks))
-        return self.units
+            self.steps[-1] = replace(self.steps[-1], unclosed=True)
+        if self.remarks and self.steps:
+            last = self.steps[-1]
+            self.steps[-1] = replace(last, remarks=(*last.remarks, *self.remarks))
+        return self.steps
 
     def _add(self, statement: Statement) -> None:
         if statement.kind == "TransactionStmt":
@@ -132,18 +119,18 @@ class _Splitter:
                 raise TransactionControlError(
                     f"{reason}, but it is between BEGIN and COMMIT", statement.offset
                 )
-            self._close_unit()
+            self._close_step()
             reason = _EACH_ALONE if self.each_alone else reason
-            self._append(Unit((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
+            self._append(StepSql((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
         else:
-            self._add_to_open_unit(statement)
+            self._add_to_open_step(statement)
             if self.each_alone and not self.open_begin:
-                self._close_unit(_EACH_ALONE)
+                self._close_step(_EACH_ALONE)
 
-    def _add_to_open_unit(self, statement: Statement) -> None:
-        if not self.open_begin and self._may_use(self.values_of_existing_enums, statement):
-            self._close_unit("an enum value is added and then used, which needs a commit in between")
-        if self._may_use(self.values_of_new_enums, statement):
+    def _add_to_open_step(self, statement: Statement) -> None:
+        if not self.open_begin and self.values_of_existing_enums.may_be_used(statement, self.routines):
+            self._close_step("an enum value is added and then used, which needs a commit in between")
+        if self.values_of_new_enums.may_be_used(statement, self.routines):
             # PostgreSQL allows this in the transaction that creates the type, but not in a subtransaction, which
             # the batch's error handling creates.
             self.plain_reason = "a value is added to a new enum and then used"
@@ -154,23 +141,7 @@ class _Splitter:
             values = (
                 self.values_of_new_enums if self._creates_enum(statement) else self.values_of_existing_enums
             )
-            values.add(literal(str(statement.node["newVal"])))
-
-    def _may_use(self, values: set[str], statement: Statement) -> bool:
-        """Whether the statement may use one of the new values of an enum, itself or in a function of the file."""
-        text = statement.text
-        if not values:
-            return False
-        within = "|".join(re.escape(value[1:-1]) for value in values)
-        return (
-            any(value in text for value in values)
-            or re.search(rf"'[^']*[({{,\"]({within})[)}},\"]", text) is not None
-            or re.search(r"\benum_(range|last)\s*\(", text, re.IGNORECASE) is not None
-            or (
-                statement.kind in _RUNNING_KINDS
-                and any(value in routine for value in values for routine in self.routines)
-            )
-        )
+            values.add(statement)
 
     def _creates_enum(self, statement: Statement) -> bool:
         name = statement.node.get("typeName")
@@ -192,7 +163,7 @@ class _Splitter:
 
     def _begin(self, statement: Statement) -> None:
         if self.open_begin is None:
-            self._close_unit()
+            self._close_step()
             self.open_begin = statement
             if statement.node.get("options"):
                 self.open_statements.append(_as_set_transaction(statement))
@@ -210,46 +181,47 @@ class _Splitter:
             self._remark(
                 f"{word} without BEGIN only ends the step there; what is before it is committed", statement
             )
-            self._close_unit()
+            self._close_step()
         elif word == "COMMIT":
-            self._close_unit()
+            self._close_step()
         else:
             self._remark("ROLLBACK undoes everything since BEGIN, so none of it is run", statement)
-            self._forget_open_unit()
+            self._forget_open_step()
         self.open_begin = None
 
     def _remark(self, message: str, statement: Statement) -> None:
         self.remarks.append(ControlRemark(message, statement.offset))
 
-    def _close_unit(self, reason: str = "") -> None:
+    def _close_step(self, reason: str = "") -> None:
         if self.open_statements:
-            unit = _transactional_unit(tuple(self.open_statements))
-            mode = ExecutionMode.PLAIN if self.plain_reason else unit.execution_mode
+            step = _transactional_step(tuple(self.open_statements))
+            mode = ExecutionMode.PLAIN if self.plain_reason else step.execution_mode
             # Each statement alone is so for that reason, even if it is also one that EXECUTE doesn't accept.
-            why = reason if reason == _EACH_ALONE else unit.reason or self.plain_reason or reason
+            why = reason if reason == _EACH_ALONE else step.reason or self.plain_reason or reason
             explicit = self.open_begin is not None
-            self._append(replace(unit, execution_mode=mode, reason=why, explicit=explicit))
-        self._forget_open_unit()
+            self._append(replace(step, execution_mode=mode, reason=why, explicit=explicit))
+        self._forget_open_step()
 
-    def _append(self, unit: Unit) -> None:
+    def _append(self, step: StepSql) -> None:
         limits = [name for name in ("lock_timeout", "statement_timeout") if self.session.of(name)]
-        alone = unit.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-        if limits and alone and unit.statements[0].kind not in WRAPPED_KINDS:
+        alone = step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+        if limits and alone and step.statements[0].kind not in WRAPPED_KINDS:
             message = f"runs without the file's {' and '.join(limits)}: the statement can only be sent alone"
-            self._remark(message, unit.statements[0])
+            self._remark(message, step.statements[0])
         inside = TransactionState.begun_in(self.session)
         limited = self.session.has_time_limit
-        for statement in unit.statements:
+        for statement in step.statements:
             inside = inside.after(statement)
             limited = limited or inside.current.has_time_limit
-        found = replace(unit, session=self.session, remarks=tuple(self.remarks), has_time_limit=limited)
-        self.units.append(found)
+        found = replace(step, session=self.session, remarks=tuple(self.remarks), has_time_limit=limited)
+        self.steps.append(found)
         self.remarks = []
         self.session = inside.kept
 
-    def _forget_open_unit(self) -> None:
+    def _forget_open_step(self) -> None:
         self.open_statements = []
-        self.values_of_existing_enums, self.values_of_new_enums, self.plain_reason = set(), set(), ""
+        self.values_of_existing_enums, self.values_of_new_enums = EnumValues(), EnumValues()
+        self.plain_reason = ""
 
 
 def _as_set_transaction(begin: Statement) -> Statement:
@@ -258,7 +230,13 @@ def _as_set_transaction(begin: Statement) -> Statement:
     return Statement(
         f"SET TRANSACTION {modes}",
         begin.offset,
-        {"VariableSetStmt": {"name": "TRANSACTION", "kind": "VAR_SET_MULTI"}},
+        {
+            "VariableSetStmt": {
+                "name": "TRANSACTION",
+                "kind": "VAR_SET_MULTI",
+                "args": begin.node.get("options", []),
+            }
+        },
     )
 
 
@@ -270,8 +248,8 @@ def _refusal(kind: str) -> str:
     return "two-phase transactions aren't supported in migrations"
 
 
-def _transactional_unit(statements: tuple[Statement, ...]) -> Unit:
+def _transactional_step(statements: tuple[Statement, ...]) -> StepSql:
     for statement in statements:
         if reason := not_executable_reason(statement):
-            return Unit(statements, ExecutionMode.PLAIN, reason)
-    return Unit(statements, ExecutionMode.BATCH)
+            return StepSql(statements, ExecutionMode.PLAIN, reason)
+    return StepSql(statements, ExecutionMode.BATCH)

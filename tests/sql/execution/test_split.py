@@ -1,28 +1,28 @@
-"""Files split into units: tests/cases/sql_units has NAME.sql and the expected NAME.units."""
+"""Files split into steps: tests/cases/sql_steps has NAME.sql and the expected NAME.steps."""
 
 from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.sql.execution.units import ExecutionMode, TransactionControlError, split_units
+from mosaic_deploy.sql.execution.split import ExecutionMode, TransactionControlError, split_steps
 from mosaic_deploy.sql.parse import parse
 
-CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_units").glob("*.sql"))
+CASES = sorted((Path(__file__).parents[2] / "cases" / "sql_steps").glob("*.sql"))
 
 
 def shown(text: str) -> str:
-    """The units as in the case files: mode and reason, and each statement's offset and first line."""
+    """The steps as in the case files: mode and reason, and each statement's offset and first line."""
     lines = []
-    for unit in split_units(parse(text)):
-        mode = f"{unit.execution_mode} (unclosed)" if unit.unclosed else str(unit.execution_mode)
-        lines.append(f"{mode}: {unit.reason}" if unit.reason else mode)
-        lines += [f"  {s.offset} {s.text.splitlines()[0]}" for s in unit.statements]
+    for step in split_steps(parse(text)):
+        mode = f"{step.execution_mode} (unclosed)" if step.unclosed else str(step.execution_mode)
+        lines.append(f"{mode}: {step.reason}" if step.reason else mode)
+        lines += [f"  {s.offset} {s.text.splitlines()[0]}" for s in step.statements]
     return "".join(f"{line}\n" for line in lines)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
-def test_units(case: Path) -> None:
-    assert shown(case.read_bytes().decode()) == case.with_suffix(".units").read_text()
+def test_steps(case: Path) -> None:
+    assert shown(case.read_bytes().decode()) == case.with_suffix(".steps").read_text()
 
 
 def test_cases_exist() -> None:
@@ -66,7 +66,7 @@ def test_cases_exist() -> None:
 )
 def test_refused_transaction_control(text: str, message: str, at: str) -> None:
     with pytest.raises(TransactionControlError) as caught:
-        split_units(parse(text))
+        split_steps(parse(text))
     assert (caught.value.message, caught.value.offset) == (message, text.index(at))
 
 
@@ -80,9 +80,9 @@ def test_refused_transaction_control(text: str, message: str, at: str) -> None:
     ],
 )
 def test_unclosed_begin_keeps_its_statements_and_is_marked(text: str, unclosed: list[bool]) -> None:
-    units = split_units(parse(text))
-    assert [unit.unclosed for unit in units] == unclosed
-    assert sum(len(unit.statements) for unit in units) == 2
+    steps = split_steps(parse(text))
+    assert [step.unclosed for step in steps] == unclosed
+    assert sum(len(step.statements) for step in steps) == 2
 
 
 END_ALONE = "{} without BEGIN only ends the step there; what is before it is committed"
@@ -105,23 +105,23 @@ END_ALONE = "{} without BEGIN only ends the step there; what is before it is com
     ],
 )  # fmt: skip
 def test_transaction_control_as_in_psql(text: str, sizes: list[int], remarks: list[tuple[str, str]]) -> None:
-    units = split_units(parse(text))
-    assert [len(unit.statements) for unit in units] == sizes
-    found = [(remark.message, remark.offset) for unit in units for remark in unit.remarks]
+    steps = split_steps(parse(text))
+    assert [len(step.statements) for step in steps] == sizes
+    found = [(remark.message, remark.offset) for step in steps for remark in step.remarks]
     assert found == [(message, text.index(at)) for message, at in remarks]
 
 
-def test_transaction_false_makes_each_statement_a_unit() -> None:
+def test_transaction_false_makes_each_statement_a_step() -> None:
     text = "SELECT 1; BEGIN; SELECT 2; SAVEPOINT a; COMMIT; SAVEPOINT b; SELECT 3 INTO t; VACUUM t"
-    units = split_units(parse(text), transaction=False)
-    assert [(u.execution_mode, [s.text for s in u.statements]) for u in units] == [
+    steps = split_steps(parse(text), transaction=False)
+    assert [(u.execution_mode, [s.text for s in u.statements]) for u in steps] == [
         (ExecutionMode.BATCH, ["SELECT 1"]),
         (ExecutionMode.PLAIN, ["SELECT 2", "SAVEPOINT a"]),
         (ExecutionMode.PLAIN, ["SELECT 3 INTO t"]),
         (ExecutionMode.OUTSIDE_TRANSACTION, ["VACUUM t"]),
     ]
-    assert [unit.explicit for unit in units] == [False, True, False, False]
-    assert {unit.reason for unit in units if not unit.explicit} == {"transaction=false"}
+    assert [step.explicit for step in steps] == [False, True, False, False]
+    assert {step.reason for step in steps if not step.explicit} == {"transaction=false"}
 
 
 ADDED = "an enum value is added and then used, which needs a commit in between"
@@ -147,23 +147,32 @@ ADDED = "an enum value is added and then used, which needs a commit in between"
             [3],
         ),
         ("ALTER TYPE e ADD VALUE 'x'; SELECT xs FROM t", [2]),
+        ("ALTER TYPE e ADD VALUE 'x'; SELECT a::e FROM t", [1, 1]),
+        ('ALTER TYPE s."E" ADD VALUE \'x\'; SELECT CAST(a AS s."E"[]) FROM t', [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ALTER a TYPE e USING a::text::e", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ALTER a TYPE e", [1, 1]),
+        ("ALTER TYPE e ADD VALUE 'x'; ALTER TABLE t ADD a e DEFAULT 'a'::e", [2]),
+        (
+            "ALTER TYPE e ADD VALUE 'x'; CREATE FUNCTION f(text) RETURNS e LANGUAGE sql AS $$ SELECT $1::e $$; SELECT f(a) FROM t",
+            [2, 1],
+        ),
         ("CREATE TYPE e AS ENUM ('a'); ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e", [3]),
         ("BEGIN; ALTER TYPE e ADD VALUE 'x'; SELECT 'x'::e; COMMIT", [2]),
     ],
 )
 def test_enum_value_is_committed_before_it_is_used(text: str, sizes: list[int]) -> None:
-    units = split_units(parse(text))
-    assert [len(unit.statements) for unit in units] == sizes
-    assert [unit.reason for unit in units[:-1]] == [ADDED] * (len(sizes) - 1)
+    steps = split_steps(parse(text))
+    assert [len(step.statements) for step in steps] == sizes
+    assert [step.reason for step in steps[:-1]] == [ADDED] * (len(sizes) - 1)
 
 
 @pytest.mark.parametrize(
     "use", ["SELECT f()", "INSERT INTO t VALUES ('(x)')", "SELECT enum_range(null::e)", "SELECT 'x'::e"]
 )
-def test_a_value_of_a_new_enum_is_used_in_a_plain_unit(use: str) -> None:
+def test_a_value_of_a_new_enum_is_used_in_a_plain_step(use: str) -> None:
     text = f"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 WHERE 'x' = 'x' $$; CREATE TYPE e AS ENUM (); ALTER TYPE e ADD VALUE 'x'; {use}"
-    [unit] = split_units(parse(text))
-    assert unit.execution_mode is ExecutionMode.PLAIN
+    [step] = split_steps(parse(text))
+    assert step.execution_mode is ExecutionMode.PLAIN
 
 
 OUTSIDE = [
@@ -206,19 +215,19 @@ INSIDE = [
 
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_statements_that_run_outside_a_transaction(text: str) -> None:
-    units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
-    assert [u.execution_mode for u in units] == [
+    steps = split_steps(parse(f"SELECT 1; {text}; SELECT 2"))
+    assert [u.execution_mode for u in steps] == [
         ExecutionMode.BATCH,
         ExecutionMode.OUTSIDE_TRANSACTION,
         ExecutionMode.BATCH,
     ]
-    assert units[1].reason.endswith("can't run in a transaction")
+    assert steps[1].reason.endswith("can't run in a transaction")
 
 
 @pytest.mark.parametrize("text", INSIDE)
 def test_statements_that_run_inside_a_transaction(text: str) -> None:
-    units = split_units(parse(f"SELECT 1; {text}; SELECT 2"))
-    assert [(u.execution_mode, len(u.statements)) for u in units] == [(ExecutionMode.BATCH, 3)]
+    steps = split_steps(parse(f"SELECT 1; {text}; SELECT 2"))
+    assert [(u.execution_mode, len(u.statements)) for u in steps] == [(ExecutionMode.BATCH, 3)]
 
 
 @pytest.mark.parametrize(
@@ -236,5 +245,5 @@ def test_statements_that_run_inside_a_transaction(text: str) -> None:
     ],
 )
 def test_statements_that_execute_does_not_accept(text: str, reason: str) -> None:
-    [unit] = split_units(parse(f"{text}; SELECT 2"))
-    assert (unit.execution_mode, unit.reason) == (ExecutionMode.PLAIN, reason)
+    [step] = split_steps(parse(f"{text}; SELECT 2"))
+    assert (step.execution_mode, step.reason) == (ExecutionMode.PLAIN, reason)
