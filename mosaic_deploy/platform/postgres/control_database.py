@@ -128,6 +128,12 @@ MIGRATIONS = (
     ALTER TABLE api_key ADD replaced_at timestamptz;
     CREATE INDEX ON api_key (account_id);
     """,
+    """
+    -- Written to the object store as well: see storage/store_claim.py.
+    CREATE TABLE store_claim (token text PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+    -- A suspended account keeps its data, but nothing of it is served. A deleted one goes with its last project.
+    ALTER TABLE account ADD suspended_at timestamptz, ADD deleted_at timestamptz;
+    """,
 )
 
 

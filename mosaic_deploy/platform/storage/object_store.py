@@ -33,6 +33,9 @@ class Store(Protocol):
     def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes from `start` to `end`, exclusive. Raises FileNotFoundError before the first chunk."""
 
+    async def read(self, key: str) -> bytes:
+        """A small object, whole. Raises FileNotFoundError."""
+
     async def delete(self, key: str) -> None:
         """Does nothing if the object doesn't exist."""
 
@@ -113,6 +116,11 @@ class ObjectStore:
             yield bytes(chunk)
         if start < end:
             raise EOFError(f"{end - start} bytes are missing")
+
+    async def read(self, key: str) -> bytes:
+        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
 
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
