@@ -99,17 +99,38 @@ async def create_project_database(server: Server, project_id: str, password: str
     await give_extensions(server, name, name)
 
 
-async def restore_access(server: Server, project_id: str, password: str) -> None:
-    """Undo what a role can do to lock itself out: a changed password, a closed database. Creates nothing."""
+async def restore_access(server: Server, project_id: str) -> None:
+    """Undo what a role can do to its database to lock itself out. Creates nothing."""
     name = database_name(project_id)
     role = sql.Identifier(name)
     async with await server.connect(server.maintenance) as connection:
         if name not in await _database_names(connection):
             return
-        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
         await connection.execute(sql.SQL("ALTER DATABASE {} WITH CONNECTION LIMIT -1").format(role))
         await connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(role))
         await connection.execute(sql.SQL("GRANT ALL ON DATABASE {0} TO {0}").format(role))
+
+
+async def set_password(server: Server, project_id: str, password: str) -> None:
+    role = sql.Identifier(database_name(project_id))
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
+
+
+async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None:
+    """If not `allowed`, the role's connections end. Raises UndefinedObject if there is no such role."""
+    role = sql.Identifier(database_name(project_id))
+    statement = "ALTER ROLE {} LOGIN" if allowed else "ALTER ROLE {} NOLOGIN"
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute(sql.SQL(statement).format(role))
+    if not allowed:
+        await end_connections(server, project_id)
+
+
+async def end_connections(server: Server, project_id: str) -> None:
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute(query, [database_name(project_id)])
 
 
 async def drop_project_database(server: Server, project_id: str) -> None:
