@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import h11
@@ -23,10 +24,20 @@ from mosaic_deploy.platform.services import Platform
 
 HEAD_LIMIT = 64 * 1024
 """Largest size in bytes of a request line and its headers together."""
-# Requests in progress at shutdown have this long to finish.
-SHUTDOWN_TIMEOUT_SECONDS = 10
+# After that, a cancelled request has this long to send its error.
+_CANCEL_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListenOptions:
+    """`trusted_proxies` are addresses or networks whose X-Forwarded-For is believed."""
+
+    # Requests in progress at shutdown have this long to finish.
+    stop_seconds: int = 10
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_listener: socket.socket | None = None
 
 
 class HttpProtocol(H11Protocol):
@@ -66,6 +77,7 @@ async def listen(
     stop: asyncio.Event,
     on_ready: Callable[[], None],
     background: Coroutine[Any, Any, None],
+    options: ListenOptions = ListenOptions(),
 ) -> None:
     """Serve until `stop` is set or `background`, which runs alongside, ends. Raises what `background` raises.
 
@@ -80,11 +92,14 @@ async def listen(
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
+        timeout_graceful_shutdown=options.stop_seconds,
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=list(options.trusted_proxies),
         timeout_keep_alive=75,
     )
     server = _Server(config, on_ready)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    sockets = [listener, *([options.metrics_listener] if options.metrics_listener else [])]
+    serving = asyncio.create_task(server.serve(sockets=sockets))
     background_task = asyncio.create_task(background)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping, background_task], return_when=asyncio.FIRST_COMPLETED)
@@ -117,6 +132,11 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=_CANCEL_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
