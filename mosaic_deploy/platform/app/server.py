@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -17,10 +18,20 @@ from mosaic_deploy.platform.app.http_protocol import HEAD_LIMIT, HttpProtocol
 from mosaic_deploy.platform.http import json_process
 from mosaic_deploy.platform.services import Platform
 
-# Requests in progress at shutdown have this long to finish.
-SHUTDOWN_TIMEOUT_SECONDS = 10
+# After that, a cancelled request has this long to send its error.
+_CANCEL_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListenOptions:
+    """`trusted_proxies` are addresses or networks whose X-Forwarded-For is believed."""
+
+    # Requests in progress at shutdown have this long to finish.
+    stop_seconds: int = 10
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_listener: socket.socket | None = None
 
 
 async def listen(
@@ -29,6 +40,7 @@ async def listen(
     stop: asyncio.Event,
     on_ready: Callable[[], None],
     background: Coroutine[Any, Any, None],
+    options: ListenOptions = ListenOptions(),
 ) -> None:
     """Serve until `stop` is set or `background`, which runs alongside, ends. Raises what `background` raises.
 
@@ -43,11 +55,14 @@ async def listen(
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
+        timeout_graceful_shutdown=options.stop_seconds,
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=list(options.trusted_proxies),
         timeout_keep_alive=75,
     )
     server = _Server(config, on_ready)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    sockets = [listener, *([options.metrics_listener] if options.metrics_listener else [])]
+    serving = asyncio.create_task(server.serve(sockets=sockets))
     background_task = asyncio.create_task(background)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping, background_task], return_when=asyncio.FIRST_COMPLETED)
@@ -81,6 +96,11 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.server_state.tasks:
+            await asyncio.wait(list(self.server_state.tasks), timeout=_CANCEL_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

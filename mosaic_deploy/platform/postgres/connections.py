@@ -13,7 +13,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTION_LIMIT, database_name, restore_access
+from mosaic_deploy.platform.postgres.passwords import working_password
 from mosaic_deploy.platform.postgres.server import Server, was_closed_by_server
 
 Session = psycopg.AsyncConnection[TupleRow]
@@ -39,6 +41,7 @@ class SessionPool:
     def __init__(
         self,
         server: Server,
+        pool: Pool,
         *,
         reuse: bool = True,
         reset: bool = True,
@@ -46,6 +49,7 @@ class SessionPool:
         account_limit: int | None = None,
     ) -> None:
         self._server = server
+        self._pool = pool
         self._reuse = reuse
         self._reset = reset
         self._limit = limit
@@ -127,7 +131,8 @@ class SessionPool:
                 if _is_connection_limit(error):
                     raise
                 # A role can lock itself out by changing its password or closing its database.
-                await restore_access(self._server, project_id, password)
+                await restore_access(self._server, project_id)
+                password = await working_password(self._pool, self._server, project_id)
                 return await self._connect(name, project_id, password)
         except psycopg.Error as error:
             raise _connection_fault(error) from error

@@ -139,6 +139,12 @@ MIGRATIONS = (
     -- Browser sessions of the dashboard.
     CREATE TABLE page_session (token_hash bytea PRIMARY KEY, expires_at timestamptz NOT NULL);
     """,
+    """
+    -- Written to the object store as well: see storage/store_claim.py.
+    CREATE TABLE store_claim (token text PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+    -- A suspended account keeps its data, but nothing of it is served. A deleted one goes with its last project.
+    ALTER TABLE account ADD suspended_at timestamptz, ADD deleted_at timestamptz;
+    """,
 )
 
 

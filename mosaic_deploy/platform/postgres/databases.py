@@ -154,13 +154,13 @@ async def create_project_database(server: Server, project_id: str, password: str
     await give_extensions(server, name, name)
 
 
-async def restore_access(server: Server, project_id: str, password: str) -> None:
-    """Undo what a role can do to lock itself out: a changed password, a closed database, a library that doesn't exist.
+async def restore_access(server: Server, project_id: str) -> None:
+    """Undo what a role can do to its database to lock itself out: close it, or have it load a library that doesn't exist.
 
     Creates nothing. Raises psycopg.Error if an open transaction of the role is in the way for too long.
     """
     name = database_name(project_id)
-    role, secret = sql.Identifier(name), sql.Literal(password)
+    role = sql.Identifier(name)
     async with (
         server.repairs,
         await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
@@ -168,12 +168,11 @@ async def restore_access(server: Server, project_id: str, password: str) -> None
         if name not in await _database_names(connection):
             return
         for text in _ACCESS_STATEMENTS:
-            await connection.execute(sql.SQL(text).format(role=role, secret=secret))
+            await connection.execute(sql.SQL(text).format(role=role))
 
 
 _REPAIR_LOCK_TIMEOUT_MS = 3_000
 _ACCESS_STATEMENTS = (
-    "ALTER ROLE {role} PASSWORD {secret}",
     "ALTER DATABASE {role} WITH CONNECTION LIMIT -1",
     "ALTER DATABASE {role} WITH ALLOW_CONNECTIONS true",
     "GRANT ALL ON DATABASE {role} TO {role}",
@@ -182,6 +181,35 @@ _ACCESS_STATEMENTS = (
     "ALTER ROLE {role} IN DATABASE {role} RESET local_preload_libraries",
     "ALTER DATABASE {role} RESET local_preload_libraries",
 )
+
+
+async def set_password(server: Server, project_id: str, password: str) -> None:
+    """Raises psycopg.Error if an open transaction of the role is in the way for too long, as `allow_login` does.
+
+    The caller holds `server.repairs`.
+    """
+    role, secret = sql.Identifier(database_name(project_id)), sql.Literal(password)
+    async with await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection:
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
+
+
+async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None:
+    """If not `allowed`, the role's connections end. Raises UndefinedObject if there is no such role."""
+    name = database_name(project_id)
+    async with (
+        server.repairs,
+        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+    ):
+        if allowed:
+            await connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(name)))
+        else:
+            await removal.shut_out(connection, name)
+
+
+async def end_connections(server: Server, project_id: str) -> None:
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute(query, [database_name(project_id)])
 
 
 async def drop_project_database(server: Server, project_id: str) -> None:

@@ -41,7 +41,7 @@ async def remove_project(server: Server, name: str) -> None:
         databases = [str(row[0]) for row in await found.fetchall()]
         exists = await _role_exists(connection, name)
         if exists:
-            await _shut_out(connection, name, databases)
+            await shut_out(connection, name, databases)
         for database in databases:
             await _drop_database(server, connection, database)
         if exists and not await _drop_role(server, connection, name):
@@ -66,8 +66,11 @@ async def _role_exists(connection: Connection, name: str) -> bool:
     return await found.fetchone() is not None
 
 
-async def _shut_out(connection: Connection, role: str, databases: Sequence[str]) -> None:
-    """No new session, then no session. An open transaction of the role can hold a lock on the role itself."""
+async def shut_out(connection: Connection, role: str, databases: Sequence[str] = ()) -> None:
+    """No new session, then no session. An open transaction of the role can hold a lock on the role itself.
+
+    `connection` has a lock timeout. Raises UndefinedObject if there is no such role.
+    """
     statement = sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role))
     parameters = {"role": role, "databases": list(databases)}
     for attempt in range(_ATTEMPTS):

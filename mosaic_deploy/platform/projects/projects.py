@@ -76,12 +76,12 @@ async def find_running_project(platform: Platform, request: Request) -> DictRow:
 
 
 async def find_project_by_id(platform: Platform, project_id: str) -> DictRow | None:
-    """A project of any account, with its account's `tier`."""
+    """A project of any account that isn't suspended, with its account's `tier`."""
     if "\x00" in project_id:
         return None
     query = (
         "SELECT project.*, account.tier FROM project JOIN account ON account.id = project.account_id"
-        " WHERE project.id = %(id)s AND status <> 'deleting'"
+        " WHERE project.id = %(id)s AND status <> 'deleting' AND suspended_at IS NULL"
     )
     return await control_database.fetch_one(platform.pool, query, {"id": project_id})
 

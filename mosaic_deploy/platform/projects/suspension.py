@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -40,16 +41,31 @@ async def suspend(platform: Platform, project_id: str, reason: str, period: time
         "UPDATE project SET suspended_until = %(until)s, suspended_for = %(reason)s WHERE id = %(id)s",
         {"id": project_id, "until": until, "reason": reason},
     )
-    await _set_login(platform, project_id, "NOLOGIN")
+    async with platform.pool.connection() as connection:
+        # An open transaction of the role may hold a lock on it.
+        await connection.execute("SET lock_timeout = '2s'")
+        try:
+            await connection.execute(_login(project_id, allowed=False))
+        except psycopg.errors.UndefinedObject:
+            # The project was deleted meanwhile.
+            return
+        finally:
+            await connection.execute("RESET lock_timeout")
 
 
 async def lift(platform: Platform, project_id: str) -> None:
-    await _set_login(platform, project_id, "LOGIN")
-    await control_database.fetch(
-        platform.pool,
-        "UPDATE project SET suspended_until = NULL, suspended_for = NULL WHERE id = %(id)s AND status = 'running'",
-        {"id": project_id},
+    """The role may log in again, unless its account is suspended: then `account resume` lets it."""
+    lifted = (
+        "UPDATE project SET suspended_until = NULL, suspended_for = NULL WHERE id = %(id)s AND status = 'running'"
+        " RETURNING account_id"
     )
+    active = "SELECT 1 FROM account WHERE id = %(account_id)s AND suspended_at IS NULL FOR SHARE"
+    with contextlib.suppress(psycopg.errors.UndefinedObject):
+        async with platform.pool.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            for row in await control_database.fetch_rows(connection, lifted, {"id": project_id}):
+                if await control_database.fetch_rows(connection, active, row):
+                    await connection.execute(_login(project_id, allowed=True))
 
 
 async def lift_expired(platform: Platform) -> None:
@@ -58,15 +74,6 @@ async def lift_expired(platform: Platform) -> None:
         await lift(platform, row["id"])
 
 
-async def _set_login(platform: Platform, project_id: str, kind: str) -> None:
-    role = sql.Identifier(database_name(project_id))
-    async with platform.pool.connection() as connection:
-        # An open transaction of the role may hold a lock on it.
-        await connection.execute("SET lock_timeout = '2s'")
-        try:
-            await connection.execute(sql.SQL("ALTER ROLE {} {}").format(role, sql.SQL(kind)))
-        except psycopg.errors.UndefinedObject:
-            # The project was deleted meanwhile.
-            return
-        finally:
-            await connection.execute("RESET lock_timeout")
+def _login(project_id: str, *, allowed: bool) -> sql.Composed:
+    statement = sql.SQL("ALTER ROLE {} LOGIN") if allowed else sql.SQL("ALTER ROLE {} NOLOGIN")
+    return statement.format(sql.Identifier(database_name(project_id)))
