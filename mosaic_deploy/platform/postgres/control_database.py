@@ -16,6 +16,8 @@ from mosaic_deploy.platform.postgres.server import was_closed_by_server
 
 DATABASE = "mosaic_control"
 TEMPLATE = "mosaic_template"
+PREPARE_LOCK, _MIGRATE_LOCK, PROJECT_LOCK, WATCH_LOCK, CLAIM_LOCK = range(7700, 7705)
+"""Advisory locks in this database."""
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -152,7 +154,7 @@ async def migrate(conninfo: str) -> None:
     """Apply pending migrations. Safe to run in several processes at once: one migrates, the others wait."""
     connection = await psycopg.AsyncConnection.connect(conninfo)
     async with connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(7701)")
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATE_LOCK])
         await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version int PRIMARY KEY)")
         row = await (
             await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")

@@ -33,9 +33,6 @@ _ROLE_SETTINGS = {
     "log_min_messages": "fatal",
 }
 
-_PREPARE_LOCK = 7700
-_PROJECT_LOCK = 7702
-
 log = logging.getLogger(__name__)
 
 
@@ -55,7 +52,7 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
         await server.connect(control_database.DATABASE) as lock,
         await server.connect(server.maintenance) as connection,
     ):
-        await lock.execute("SELECT pg_advisory_lock(%s)", [_PREPARE_LOCK])
+        await lock.execute("SELECT pg_advisory_lock(%s)", [control_database.PREPARE_LOCK])
         present = await _database_names(connection)
         if installation is not None:
             await _ensure_uuid_ossp(connection, installation)
@@ -137,7 +134,7 @@ async def locked_project(server: Server, project_id: str, *, wait: bool) -> Asyn
     kind = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
     async with server.project_operations, await server.connect(control_database.DATABASE) as connection:
         query = sql.SQL("SELECT {}(%s, hashtext(%s))").format(sql.Identifier(kind))
-        row = await (await connection.execute(query, [_PROJECT_LOCK, project_id])).fetchone()
+        row = await (await connection.execute(query, [control_database.PROJECT_LOCK, project_id])).fetchone()
         # The waiting variant returns void.
         yield wait or bool(row and row[0])
 

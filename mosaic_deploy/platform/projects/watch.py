@@ -32,7 +32,6 @@ _ROLES_SECONDS = 2.0
 _UPKEEP_SECONDS = 10.0
 _CANDIDATE_SECONDS = 2.0
 _SUSPEND_ATTEMPTS = 20
-_LEADER_LOCK = 7703
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ async def watch_projects(platform: Platform) -> None:
         try:
             connection = await ActivityConnection.open(platform.server, control_database.DATABASE)
             try:
-                while not await connection.become_leader(_LEADER_LOCK):
+                while not await connection.become_leader(control_database.WATCH_LOCK):
                     await asyncio.sleep(_CANDIDATE_SECONDS)
                 await _lead(platform, connection)
             finally:

@@ -23,7 +23,6 @@ RENEW_SECONDS = 10.0
 # A worker that just started may be a copy that was made moments ago. It first watches for claims of the original.
 SETTLE_SECONDS = 20.0
 _CLAIMS_KEPT = 1000
-_ACQUIRE_LOCK = 7704
 _WARN_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,9 @@ class StoreClaim:
         self._owned_since = None
         async with self._pool.connection() as connection, connection.transaction():
             # Otherwise, of several that start on a new store, one could see half of what another does.
-            await control_database.fetch_rows(connection, f"SELECT pg_advisory_xact_lock({_ACQUIRE_LOCK})")
+            await control_database.fetch_rows(
+                connection, f"SELECT pg_advisory_xact_lock({control_database.CLAIM_LOCK})"
+            )
             await self._acquire()
         self._owned_since = time.monotonic()
 

@@ -74,6 +74,48 @@ def test_a_suspended_account_is_not_served_and_resumes_with_its_data(services) -
         assert run(services, command, "999999")["error"]["code"] == "account_not_found"
 
 
+def test_suspensions_of_an_account_and_of_a_database_are_independent(services) -> None:
+    """A database may be suspended because of what it held, and its account by the operator."""
+    account = run(services, "account-create", "Twice")
+    number, control = str(account["account_id"]), _control(services)
+    with serve(services) as served, served.client(account["api_key"]) as client:
+        project_id = create(client, "Twice")
+        url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
+
+        def suspend_database(until: str) -> None:
+            reason = "suspended_for = 'it held locks'"
+            query(
+                control, f"UPDATE project SET suspended_until = {until}, {reason} WHERE id = '{project_id}'"
+            )
+            query(control, f"ALTER ROLE tenant_{project_id.replace('-', '_')} NOLOGIN")
+
+        assert run(services, "account-suspend", number)["status"] == "suspended"
+        suspend_database("now()")
+        lifted = f"SELECT 1 FROM project WHERE id = '{project_id}' AND suspended_until IS NULL"
+        wait_until(lambda: query(control, lifted))
+        assert not _logs_in(url)
+        suspend_database("now() + interval '1 day'")
+        assert run(services, "account-resume", number)["status"] == "active"
+        assert not _logs_in(url)
+        suspend_database("now()")
+        wait_until(lambda: _logs_in(url))
+
+
+@pytest.mark.parametrize("command", ["account-suspend", "rotate-password"])
+def test_a_lock_on_the_role_keeps_nobody_in(services, command) -> None:
+    account = run(services, "account-create", "Holding")
+    with serve(services) as served, served.client(account["api_key"]) as client:
+        project_id = create(client, "Holding")
+        url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
+        with psycopg.connect(url) as opened:
+            opened.execute("ALTER ROLE current_user SET work_mem = '4MB'")
+            subject = project_id if command == "rotate-password" else str(account["account_id"])
+            assert run(services, command, subject)["exit_code"] == 0
+            with pytest.raises(psycopg.OperationalError):
+                opened.execute("SELECT 1")
+        assert not _logs_in(url)
+
+
 def test_a_deleted_account_leaves_nothing(services) -> None:
     account = run(services, "account-create", "Gone")
     number = str(account["account_id"])
