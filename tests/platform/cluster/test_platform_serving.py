@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from served_requests import create, read, upload, wait_until
 from test_platform_operation import _children
 from test_platform_served import _store
 
+from mosaic_deploy.platform.app.worker_counts import PUBLISH_SECONDS
 from mosaic_deploy.platform.dashboard.layout import health
 from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.platform.postgres import health as database_health
@@ -103,7 +105,8 @@ def test_metrics_have_an_address_of_their_own_and_count_all_workers(services, ke
             with served.client(key) as client:
                 assert client.get("/v1/project/projects").status_code == 200
         wait_until(lambda: listed() == before + 30)
-        # The counts of a worker that is killed remain.
+        # The counts of a worker that is killed remain, but those of its last second.
+        time.sleep(2 * PUBLISH_SECONDS)
         os.kill(_children(served.process.pid)[0], signal.SIGKILL)
         wait_until(lambda: _metric(port, "mosaic_workers") == 1 or len(_children(served.process.pid)) == 2)
         for _ in range(10):
@@ -151,7 +154,7 @@ def test_the_log_has_clients_addresses_and_no_health_checks(services, tmp_path, 
     "option", [("--trusted-proxies", "nonsense"), ("--metrics", "9464"), ("--metrics", "x:y")]
 )
 def test_unusable_addresses_are_reported(services, option) -> None:
-    result = run(services, "cluster", *services.arguments, *option)
+    result = run(services, "cluster", *services.arguments, "--port", str(free_port()), *option)
     assert (result["exit_code"], option[0] in result["error"]["message"]) == (1, True), result
 
 
