@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +17,10 @@ from mosaic_deploy.platform.machine.ports import free_port
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests with & ignores SIGINT, and subprocesses would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The tests start the program hundreds of times; without cached bytecode each start compiles all of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Few examples and no deadline, for busy machines.
 settings.register_profile("no_deadline", deadline=None, max_examples=60)

@@ -15,7 +15,7 @@ from mosaic_deploy.model.event import Event, Noted, Verified
 from mosaic_deploy.model.plan import Note, Severity
 
 _CHECK_TIMEOUT = 10.0
-"""Seconds in which a check must pass: the platform may need a moment to serve new files."""
+"""Seconds for which failing checks are repeated: the platform may need a moment to serve new files."""
 
 
 def verify(run: Run) -> Iterator[Event]:

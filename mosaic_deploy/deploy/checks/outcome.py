@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mosaic_deploy.errors import Location
-from mosaic_deploy.model.event import Waiting
-
-_POLL_INTERVAL = 0.25
 
 
 class CheckStatus(StrEnum):
@@ -62,19 +58,3 @@ def failed(message: str) -> Outcome:
 
 def skipped(message: str) -> Outcome:
     return Outcome(CheckStatus.SKIPPED, message)
-
-
-def run_check(check: Check, wait: float) -> Iterator[Waiting | CheckResult]:
-    """Yields the result last, and Waiting once if the check doesn't pass at first and is repeated for `wait` seconds."""
-    began = time.monotonic()
-    reported = False
-    while True:
-        outcome = check.run()
-        waited = time.monotonic() - began
-        if outcome.status is not CheckStatus.FAILED or not check.repeatable or waited >= wait:
-            yield CheckResult(check, outcome, waited)
-            return
-        if not reported:
-            reported = True
-            yield Waiting(f"for {check.name}, up to {wait:.0f} s: {outcome.message}", waited)
-        time.sleep(_POLL_INTERVAL)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 
 from mosaic_deploy.deploy.checks.http_check import REPEATABLE_METHODS, check_http
 from mosaic_deploy.deploy.checks.http_check import check_name as http_check_name
 from mosaic_deploy.deploy.checks.magic_link_check import check_magic_link
-from mosaic_deploy.deploy.checks.outcome import Check, CheckResult, Outcome, run_check
+from mosaic_deploy.deploy.checks.outcome import Check, CheckResult, CheckStatus, Outcome
 from mosaic_deploy.deploy.checks.sql_check import check_name as sql_check_name
 from mosaic_deploy.deploy.checks.sql_check import check_sql
 from mosaic_deploy.live.api.client import Api
@@ -18,23 +20,59 @@ from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.model.variable_value import VariableValue, hide_values, revealed_text
 
+_POLL_INTERVAL = 0.25
+
 
 def run_checks(
     api: Api, project: Project, manifest: Manifest, *, wait: float, with_email: bool = True
 ) -> Iterator[Waiting | CheckResult]:
-    """Runs all checks, also after one has failed. Each may take `wait` seconds to pass.
+    """Runs all checks, also after one has failed. Those that fail run again until they pass, for `wait` seconds.
 
+    Yields each result when it is known, so those that fail in the end come last, and Waiting once for each check
+    that doesn't pass at first. A check that isn't repeatable runs once, when all before it have ended.
     Without `with_email`, the check of the magic link is left out: a project may send only a few emails a day.
     """
     hidden = manifest.verify.variable_values()
-    for check in _checks(api, project, manifest, with_email=with_email):
-        yield from run_check(replace(check, run=partial(_run_hiding, check.run, hidden)), wait)
+    checks = (
+        replace(check, run=partial(_run_hiding, check.run, hidden))
+        for check in _checks(api, project, manifest, with_email=with_email)
+    )
+    for repeatable, group in groupby(checks, key=lambda check: check.repeatable):
+        yield from _run_group(group, wait if repeatable else 0)
 
 
 def _run_hiding(run: Callable[[], Outcome], hidden: frozenset[VariableValue]) -> Outcome:
     """The outcome, without values of variables: a response or PostgreSQL's message may repeat what was sent."""
     outcome = run()
     return replace(outcome, message=hide_values(outcome.message, hidden))
+
+
+def _run_group(checks: Iterator[Check], wait: float) -> Iterator[Waiting | CheckResult]:
+    """Runs each check once, then those that failed again. They share the `wait` seconds."""
+    failing: list[tuple[Check, float]] = []
+    for check in checks:
+        began = time.monotonic()
+        result = _attempt(check, began)
+        if wait and result.outcome.status is CheckStatus.FAILED:
+            failing.append((check, began))
+            reason = f"for {check.name}, up to {wait:.0f} s: {result.outcome.message}"
+            yield Waiting(reason, result.seconds)
+        else:
+            yield result
+    end = time.monotonic() + wait
+    while failing:
+        time.sleep(_POLL_INTERVAL)
+        repeated, failing = failing, []
+        for check, began in repeated:
+            result = _attempt(check, began)
+            if result.outcome.status is CheckStatus.FAILED and time.monotonic() < end:
+                failing.append((check, began))
+            else:
+                yield result
+
+
+def _attempt(check: Check, began: float) -> CheckResult:
+    return CheckResult(check, check.run(), time.monotonic() - began)
 
 
 def _checks(api: Api, project: Project, manifest: Manifest, *, with_email: bool) -> Iterator[Check]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mosaic_deploy.deploy.checks import outcome as outcomes
+from mosaic_deploy.deploy.checks import run_checks as running
 from mosaic_deploy.deploy.checks.outcome import CheckResult, CheckStatus
 from mosaic_deploy.deploy.checks.run_checks import run_checks
 from mosaic_deploy.live.api.api_key import ApiKey
@@ -79,7 +79,7 @@ class _Page(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Site]:
-    monkeypatch.setattr(outcomes, "_POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(running, "_POLL_INTERVAL", 0.01)
     with _Site() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -155,6 +155,23 @@ def test_a_late_page_is_awaited_with_one_event(site: _Site) -> None:
     assert last.outcome.status is CheckStatus.PASSED
     assert isinstance(waiting, Waiting)
     assert waiting.reason == f"for {site.url}/, up to 10 s: status 404, expected 200"
+
+
+def test_failing_checks_share_the_wait(site: _Site) -> None:
+    site.late = 4
+    checks = (HttpCheck("/"), HttpCheck("/x", status=404), HttpCheck("/y"), HttpCheck("/", status=500))
+    *before, last = run(site, *checks, wait=0.2)
+    shown = [(each.check.name, each.outcome.status) for each in before if isinstance(each, CheckResult)]
+    assert shown == [(f"{site.url}/x", "passed"), (f"{site.url}/", "passed"), (f"{site.url}/y", "passed")]
+    assert isinstance(last, CheckResult)
+    assert last.outcome.message == "status 200, expected 500"
+
+
+def test_what_is_sent_once_waits_for_the_checks_before_it(site: _Site) -> None:
+    site.late = 3
+    run(site, HttpCheck("/a"), HttpCheck("/b", method="POST"), HttpCheck("/c"), wait=10)
+    sent = [f"{method} {path}" for method, path, *_ in site.requests]
+    assert sent == ["GET /a"] * 4 + ["POST /b", "GET /c"]
 
 
 def test_what_may_change_something_is_sent_once(site: _Site) -> None:
