@@ -108,7 +108,7 @@ def test_a_lock_on_the_role_keeps_nobody_in(services, command) -> None:
         project_id = create(client, "Holding")
         url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
         with psycopg.connect(url) as opened:
-            opened.execute("ALTER ROLE current_user SET work_mem = '4MB'")
+            opened.execute("ALTER ROLE current_user PASSWORD 'x'")
             subject = project_id if command == "rotate-password" else str(account["account_id"])
             assert run(services, command, subject)["exit_code"] == 0
             with pytest.raises(psycopg.OperationalError):
