@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
+from mosaic_deploy.cli.target.ancestry import run_git
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.session import Session, open_session
+from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import EnvironmentRequired, KeyMissing, MosaicError, NextAction, UsageInvalid
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
+from mosaic_deploy.source.manifest.policy import read_policy_text
+from mosaic_deploy.source.manifest.text import MAX_BYTES
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.target.project_manifest import ManifestUse
@@ -31,16 +38,21 @@ class ToolTarget:
     environment: str | None = None
     local: bool = False
     project_id: str | None = None
+    allow: frozenset[str] = frozenset()
+    """What the person who started the server allows agents."""
 
     @property
     def absolute_path(self) -> Path:
-        """Raises UsageInvalid if `path` is outside `root`."""
-        return resolve_inside(self.root, self.path)
+        """Raises UsageInvalid if `path` is outside `root`, or isn't a manifest."""
+        return resolve_manifest(self.root, self.path)
 
     def open(self, tool: str, manifest: ManifestUse = "required") -> Session:
-        """Reads the manifest and finds the account for a call of `tool`. Raises MosaicError's children."""
+        """Reads the manifest and finds the account for a call of `tool`. Raises MosaicError's children.
+
+        The manifest has the policy that counts for agents: what the file in the folder or the committed one forbids.
+        """
         with _explain_missing_key(self.root), _explain_missing_environment():
-            return open_session(
+            session = open_session(
                 str(self.absolute_path),
                 environment=self.environment,
                 local=self.local,
@@ -49,6 +61,9 @@ class ToolTarget:
                 attempted_command=_tool_call(tool),
                 manifest_use=manifest,
             )
+        read = session.manifest
+        policy = stricter_policy(read.policy, committed_policy(read.file, read.environment))
+        return replace(session, manifest=replace(read, policy=policy))
 
 
 @contextmanager
@@ -92,6 +107,51 @@ def _explain_missing_environment() -> Iterator[None]:
     except EnvironmentRequired as error:
         error.hint, error.next_actions = "call the tool again with environment", ()
         raise
+
+
+def committed_policy(file: Path, environment: str | None) -> PolicySpec:
+    """The policy of `file` in the checked-out commit; the default one if there is none that can be read.
+
+    Unlike the file in the folder, an agent that edits files can't change it, unless it may commit or write below `.git`.
+    """
+    found = run_git(file.parent, "cat-file", "blob", f"HEAD:./{file.name}")
+    if found is None or found.returncode != 0:
+        return PolicySpec()
+    return read_policy_text(found.stdout, environment)
+
+
+def resolve_manifest(root: Path, path: str) -> Path:
+    """`path` as an absolute path. Raises UsageInvalid if it is outside `root`, or a file that isn't a manifest.
+
+    Errors show lines of the manifest, so any other file could be read that way.
+    """
+    place = resolve_inside(root, path)
+    named = [place / name for name in MANIFEST_NAMES] if place.is_dir() else [place]
+    for file in named:
+        # A link called mosaic.yaml may lead to another file.
+        real = resolve_inside(root, str(file))
+        if real.is_file() and not _is_manifest(real):
+            raise UsageInvalid(
+                f"{path!r} isn't a manifest; agents can read only manifests, and the SQL that they name",
+                hint=f"pass a folder with a {MANIFEST_NAMES[0]}, or a manifest that begins with `version: 1`",
+            )
+    return place
+
+
+_VERSION_LINE = re.compile(rb"^version[ \t]*:[ \t]*1[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+
+
+def _is_manifest(file: Path) -> bool:
+    """By its name, or by its ending and its version: other tools' YAML files may have secrets."""
+    if file.name in MANIFEST_NAMES:
+        return True
+    try:
+        with file.open("rb") as stream:
+            return (
+                file.suffix in (".yaml", ".yml") and _VERSION_LINE.search(stream.read(MAX_BYTES)) is not None
+            )
+    except OSError:
+        return False
 
 
 def resolve_inside(root: Path, path: str) -> Path:

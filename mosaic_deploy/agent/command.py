@@ -9,6 +9,7 @@ import click
 
 from mosaic_deploy.cli.options import NumberRange
 from mosaic_deploy.errors import PackageMissing
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE
 
 
 @click.command()
@@ -23,9 +24,16 @@ from mosaic_deploy.errors import PackageMissing
     "port",
     type=NumberRange(click.IntRange(1, 65535)),
     metavar="PORT",
-    help="Serve http://127.0.0.1:PORT/mcp instead of stdio.",
+    help="Serve http://127.0.0.1:PORT/mcp instead of stdio. Clients need the token that is printed, or MOSAIC_MCP_TOKEN.",
 )
-def mcp(root: Path, port: int | None) -> None:
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice([DESTRUCTIVE, PRUNE, OVERWRITE]),
+    help="Let agents do this without a person: SQL that destroys data (destructive), deleting live files (prune), "
+    "replacing live files (overwrite). Files that this project didn't deploy always need a person. Repeatable.",
+)
+def mcp(root: Path, port: int | None, allow: tuple[str, ...]) -> None:
     """Serve tools to AI agents over MCP.
 
     MCP is the Model Context Protocol. Agents can plan, apply, and read status and data.
@@ -40,4 +48,4 @@ def mcp(root: Path, port: int | None) -> None:
         raise PackageMissing("the mcp package isn't installed", hint=install_command("mcp"))
     from mosaic_deploy.agent.server import serve
 
-    serve(root.resolve(), port)
+    serve(root.resolve(), port, frozenset(allow))

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from mosaic_deploy.agent import tools
 from mosaic_deploy.agent.account import ToolTarget
 from mosaic_deploy.agent.arguments import invalid_arguments, refuse_unknown, unknown_tool
+from mosaic_deploy.agent.http import serve_http
 from mosaic_deploy.cli.render.json_documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.schema_files import read_schema_text
@@ -28,8 +29,9 @@ Deploys projects to Mosaic (PostgreSQL, static hosting, object storage, magic-li
 Read mosaic://schema/manifest, write the manifest, then call: validate, plan, apply with the plan's fingerprint, status.
 Try it first with `local: true`, which uses a complete platform on this machine and needs no account.
 Errors have a location, a hint and next_actions, whose commands are for a shell; `explain` describes an error code.
-What destroys data, deletes most files or overwrites what wasn't deployed from here is refused: a person applies it
-at a terminal. mosaic://skill has everything on one page."""
+What destroys data, or deletes or replaces live files, is refused unless a person has allowed it (in the committed
+manifest's policy or when starting this server): a person applies it at a terminal. Editing the policy doesn't help.
+mosaic://skill has everything on one page."""
 
 Path_ = Annotated[
     str, Field(description="A folder with a mosaic.yaml, or a manifest file, below the server's root.")
@@ -52,18 +54,21 @@ _SENDS = ToolAnnotations(
 )
 
 
-def serve(root: Path, port: int | None) -> None:
-    """Serves stdio until stdin ends, or 127.0.0.1:`port` until interrupted."""
-    server = make_server(root)
+def serve(root: Path, port: int | None, allow: frozenset[str] = frozenset()) -> None:
+    """Serves stdio until stdin ends, or 127.0.0.1:`port` until interrupted. `allow`: see `make_server`."""
+    server = make_server(root, allow)
     if port is None:
         server.run("stdio")
     else:
-        server.run("streamable-http", host="127.0.0.1", port=port)
+        serve_http(server, port)
 
 
-def make_server(root: Path) -> MCPServer[Any]:
-    """The server with all tools and resources, working below `root`."""
-    server = _Server([*_deploy_tools(root), *_read_tools(root)])
+def make_server(root: Path, allow: frozenset[str] = frozenset()) -> MCPServer[Any]:
+    """The server with all tools and resources, working below `root`.
+
+    `allow` are the kinds of approval that agents don't need: `destructive`, `prune`, `overwrite`.
+    """
+    server = _Server([*_deploy_tools(root, allow), *_read_tools(root)])
     _add_resources(server)
     return server
 
@@ -115,7 +120,7 @@ def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResul
     return make
 
 
-def _deploy_tools(root: Path) -> Iterator[Tool]:
+def _deploy_tools(root: Path, allow: frozenset[str]) -> Iterator[Tool]:
     @_tool(_READS_LOCALLY)
     def validate(
         path: Path_ = ".",
@@ -158,7 +163,7 @@ def _deploy_tools(root: Path) -> Iterator[Tool]:
         the remaining changes.
         """
         return _call_result(
-            lambda: tools.apply(ToolTarget(root, path, environment, local, project_id), fingerprint)
+            lambda: tools.apply(ToolTarget(root, path, environment, local, project_id, allow), fingerprint)
         )
 
     yield apply

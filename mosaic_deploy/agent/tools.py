@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy import deploy
-from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_inside
+from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_manifest
 from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation
@@ -28,6 +28,7 @@ from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
+from mosaic_deploy.diff.gate import Actor, needs_person
 from mosaic_deploy.diff.policy import refuse_denied, unconfirmed_error
 from mosaic_deploy.errors import (
     MigrationError,
@@ -53,7 +54,7 @@ _REPLAN_HINT = "call plan again, review it, and call apply with its fingerprint"
 
 def validate(root: Path, path: str, text: str | None, environment: str | None) -> Document:
     """Checks a manifest, SQL and files without a network; `text`, if given, replaces the manifest's content."""
-    absolute_path = resolve_inside(root, path)
+    absolute_path = resolve_manifest(root, path)
     if text is None:
         manifest, refused = try_read_manifest(absolute_path, environment=environment)
     else:
@@ -81,7 +82,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             return _already_applied(planned)
         if not same:
             raise _stale_error(session, planned, fingerprint)
-        _refuse_unapproved(session, planned)
+        _refuse_unapproved(session, planned, target.allow)
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
             retry_command=session.scope.command("apply"),
@@ -216,14 +217,16 @@ def _stale_error(session: Session, planned: deploy.PreparedPlan, fingerprint: st
     return error
 
 
-def _refuse_unapproved(session: Session, planned: deploy.PreparedPlan) -> None:
-    """Raises PolicyDenied, or an `unconfirmed_error`: an agent can't approve anything."""
+def _refuse_unapproved(session: Session, planned: deploy.PreparedPlan, allow: frozenset[str]) -> None:
+    """Raises PolicyDenied, or an `unconfirmed_error`: an agent can't approve anything itself."""
     refuse_denied(planned.plan)
-    if planned.plan.approvals:
+    if missing := needs_person(planned.plan, session.manifest.policy, Actor(allow, is_agent=True)):
         raise unconfirmed_error(
-            planned.plan.approvals,
+            missing,
             "show the plan to your user, who can apply it at a terminal",
-            NextAction(
-                "a person can apply it at a terminal", session.scope.command("apply"), needs_person=True
-            ),
+            [
+                NextAction(
+                    "a person can apply it at a terminal", session.scope.command("apply"), needs_person=True
+                )
+            ],
         )

@@ -26,10 +26,10 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
         multiple=True,
         type=_AllowType(),
         callback=_refuse_contradictions,
-        metavar="destructive|prune=N|overwrite=N",
+        metavar="destructive|prune=N|overwrite=N|policy",
         help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
         "ones or not deployed by this project (prune=N), or overwriting exactly N that this project didn't deploy "
-        f"(overwrite=N). {yes_note}Repeatable.",
+        f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {yes_note}Repeatable.",
     )
 
 
@@ -46,18 +46,18 @@ def _refuse_contradictions(
 
 
 class _AllowType(click.ParamType[str]):
-    """`destructive`, `prune=N`, `overwrite=N`, or `older-commit`, which only `ci apply` needs."""
+    """`destructive`, `prune=N`, `overwrite=N`, `policy`, or `older-commit`, which only `ci apply` needs."""
 
     name = "approval"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         kind, _, count = value.partition("=")
-        if value in ("destructive", "older-commit"):
+        if value in ("destructive", "policy", "older-commit"):
             return value
         if kind in ("prune", "overwrite") and re.fullmatch("[0-9]{1,9}", count):
             return f"{kind}={int(count)}"
         return self.fail(
-            f"{value[:40]!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), or older-commit",
+            f"{value[:40]!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), policy, or older-commit",
             param,
             ctx,
         )

@@ -115,6 +115,7 @@ def _ask(planned: PreparedPlan, deploy_options: DeployOptions) -> bool:
         refuse_older_commit(planned.plan, deploy_options.allow, command_line())
     return not planned.plan.empty and require_plan_confirmation(
         planned.plan,
+        planned.desired.manifest.policy,
         yes=deploy_options.yes or deploy_options.saved_plan is not None,
         allow=deploy_options.allow,
         command=command_line(),

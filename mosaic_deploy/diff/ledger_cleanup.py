@@ -6,7 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.objects import is_adopted, is_foreign, undesired_paths
-from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, UnprovenRows
+
+NO_UNPROVEN = UnprovenRows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +19,25 @@ class LedgerCleanup:
     """Paths to remove, neither desired nor live: a failed upload, or a file deleted by someone else."""
     mark: tuple[Object, ...] = ()
     """Objects to write, with the states that their rows should have."""
+    prove: tuple[str, ...] = ()
+    """Paths whose rows need new proofs."""
 
     def __bool__(self) -> bool:
-        return bool(self.forget or self.mark)
+        return bool(self.forget or self.mark or self.prove)
 
 
 def ledger_cleanup(
-    desired: Objects | None, live: Objects | None, deleted: Collection[str], manifest: str = ""
+    desired: Objects | None,
+    live: Objects | None,
+    deleted: Collection[str],
+    manifest: str = "",
+    unproven: UnprovenRows = NO_UNPROVEN,
 ) -> LedgerCleanup:
     """The corrections to make after a plan of `manifest` that deletes the paths `deleted`.
 
     A file that stays live though no longer desired becomes `kept`, so the ledger's digest covers desired files only
     and a plan without changes needn't read rows. Files of other manifests stay as they are, unless they are desired.
+    Of files that aren't desired, `unproven` rows are removed; those of desired files get new proofs.
     None means the manifest doesn't manage this kind.
     """
     if desired is None or live is None:
@@ -39,7 +48,7 @@ def ledger_cleanup(
         if path not in deleted and not is_foreign(live[path], manifest)
     ]
     return LedgerCleanup(
-        forget=tuple(o.path for o in undesired if o.state in NOT_LIVE_STATES),
+        forget=(*(o.path for o in undesired if o.state in NOT_LIVE_STATES), *unproven.paths),
         mark=(
             *(_as_kept(o) for o in undesired if o.state not in _SETTLED_STATES),
             *(
@@ -48,6 +57,7 @@ def ledger_cleanup(
                 if path in live and _is_to_record(item, live[path], manifest)
             ),
         ),
+        prove=tuple(desired) if unproven.stale else (),
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from mosaic_deploy.errors import ManifestInvalid, Problem
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.variable_value import revealed_text
 
 _FIELD = "auth.magic_link"
 
@@ -18,14 +19,16 @@ def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
     if manifest.static is None:
         return
     pages = frozenset(desired.static or ())
-    empty = "" if any(page.endswith(".html") for page in pages) else f"{manifest.static.dir} has no pages; "
-    hint = f"{empty}add the page to {manifest.static.dir}, or correct the path"
+    folder = manifest.written.get("static.dir", manifest.static.dir)
+    empty = "" if any(page.endswith(".html") for page in pages) else f"{folder} has no pages; "
+    hint = f"{empty}add the page to {folder}, or correct the path"
     problems = [
         Problem(
-            f"no page answers {path}",
+            f"no page answers {manifest.written.get(field, path)}",
             manifest.locate(field),
             field,
-            f"{_suggest_page(path, pages)}{hint}",
+            # A suggestion for a value of a variable would show parts of it.
+            hint if field in manifest.written else f"{_suggest_page(path, pages)}{hint}",
         )
         for field, path in _redirects(manifest)
         if not is_served(path, pages)
@@ -62,7 +65,7 @@ def _redirects(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """(field, path) of each redirect."""
     check, link = manifest.verify.magic_link, manifest.magic_link
     if check and check.redirect_url:
-        yield "verify.magic_link.redirect_url", check.redirect_url
+        yield "verify.magic_link.redirect_url", revealed_text(check.redirect_url)
     if link is None:
         return
     yield f"{_FIELD}.redirect_url", link.redirect_url

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from mosaic_deploy.diff.policies import loosened
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -12,42 +13,51 @@ from mosaic_deploy.errors import (
     NextAction,
     OverwriteUnconfirmed,
     PolicyDenied,
+    PolicyUnconfirmed,
     Problem,
     PruneUnconfirmed,
 )
-from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE, Approval
-from mosaic_deploy.model.change import Delete
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PRUNE, Approval
+from mosaic_deploy.model.change import Delete, LoosenPolicy
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
 
 
-def apply_policy(plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest) -> Plan:
-    """The plan with its hazards, denials and confirmations.
+def apply_policy(
+    plan: Plan, hazards: tuple[Hazard, ...], manifest: Manifest, recorded: PolicySpec | None = None
+) -> Plan:
+    """The plan with its hazards, denials and confirmations, and the change that loosens the `recorded` policy.
 
     A `mosaic-ignore` comment lifts neither a denial nor a confirmation, because the author of the statement also
     writes the comment.
     """
     policy = manifest.policy or PolicySpec()
-    destructive = tuple(hazard for hazard in hazards if hazard.severity is HazardSeverity.DESTRUCTIVE)
+    destructive = destructive_hazards(hazards)
     denied = (
         *_destructive_problems(destructive, manifest),
         *_protected_table_problems(destructive, manifest),
         *_max_deletes_problems(plan, manifest),
     )
     to_confirm = destructive if policy.destructive == "confirm" else ()
-    return replace(plan, hazards=hazards, denied=denied, to_confirm=to_confirm)
+    lost = loosened(recorded, policy) if recorded else ""
+    changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
+    return replace(plan, changes=changes, hazards=hazards, denied=denied, to_confirm=to_confirm)
 
 
-def refuse_denied(plan: Plan) -> None:
-    """Raises PolicyDenied if the policy denies the plan. No option of apply overrides it."""
+def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
+    return tuple(hazard for hazard in hazards if hazard.severity is HazardSeverity.DESTRUCTIVE)
+
+
+def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
+    """Raises PolicyDenied if the policy denies the plan. No option overrides it."""
     if plan.denied:
         raise PolicyDenied(
-            "the manifest's policy forbids this plan",
+            f"the manifest's policy forbids {subject}",
             problems=plan.denied,
             hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
-            next_actions=[NextAction("see the plan", "mosaic-deploy plan")],
+            next_actions=[NextAction("see the plan", "mosaic-deploy plan")] if plan.changes else [],
         )
 
 
@@ -55,10 +65,11 @@ _UNCONFIRMED: dict[str, type[MosaicError]] = {
     DESTRUCTIVE: DestructiveUnconfirmed,
     PRUNE: PruneUnconfirmed,
     OVERWRITE: OverwriteUnconfirmed,
+    POLICY: PolicyUnconfirmed,
 }
 
 
-def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction) -> MosaicError:
+def unconfirmed_error(missing: Sequence[Approval], hint: str, actions: Sequence[NextAction]) -> MosaicError:
     """The error for a plan that needs these approvals, of the first one's kind."""
     if any(approval.kind == PRUNE for approval in missing):
         hint = (
@@ -68,7 +79,7 @@ def unconfirmed_error(missing: Sequence[Approval], hint: str, action: NextAction
         f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
         problems=[problem for approval in missing for problem in approval.problems],
         hint=hint,
-        next_actions=[action],
+        next_actions=actions,
     )
 
 

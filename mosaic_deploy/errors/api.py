@@ -192,6 +192,12 @@ class ApiUrlInvalid(ApiError):
     code = "api_url_invalid"
 
 
+class ApiUrlUntrusted(ApiError):
+    """API address and key don't belong together: one is from `.env`, the other isn't. Nothing was sent."""
+
+    code = "api_url_untrusted"
+
+
 class ProxyInvalid(ApiError):
     """A proxy in the environment (HTTPS_PROXY, ALL_PROXY, …) can't be used. Nothing was sent."""
 

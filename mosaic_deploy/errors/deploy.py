@@ -95,10 +95,22 @@ class OverwriteUnconfirmed(MosaicError):
     code = "overwrite_unconfirmed"
 
 
+class PolicyUnconfirmed(MosaicError):
+    """The manifest's policy forbids less than that of the last deploy, and this wasn't approved."""
+
+    code = "policy_unconfirmed"
+
+
 class CommitOlder(MosaicError):
     """The live project was deployed from a newer commit than this one."""
 
     code = "commit_older"
+
+
+class EventNotAllowed(MosaicError):
+    """`ci` ran for a GitHub event that it isn't meant for. Nothing was read or sent."""
+
+    code = "event_not_allowed"
 
 
 class QuotaExceeded(MosaicError):

@@ -13,6 +13,7 @@ from mosaic_deploy.live.api import endpoints, responses
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.ledger import read as ledger
+from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Object,
@@ -21,6 +22,7 @@ from mosaic_deploy.model.snapshot import (
     Project,
     Snapshot,
     StorageUsage,
+    UnprovenRows,
     migrations_digest,
     objects_digest,
 )
@@ -40,8 +42,10 @@ class LiveState:
     storage_files: Listing | None = None
     usage: StorageUsage | None = None
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `lease`: its current holder;
+    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `policy`: see POLICY_SETTING; `lease`: its current holder;
     `process`: the holder's process."""
+    unproven: Mapping[str, UnprovenRows] = field(default_factory=dict)
+    """As in Ledger."""
     empty_projects: tuple[Project, ...] = ()
     """Other projects of the same name, which are empty."""
 
@@ -67,7 +71,7 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
         seeds=known.seeds,
         serial=known.serial,
     )
-    return LiveState(snapshot, known.exists, listed_storage, usage, ledger_facts)
+    return LiveState(snapshot, known.exists, listed_storage, usage, ledger_facts, known.unproven)
 
 
 def merge_listing(known: Objects, listed: Listing | None) -> Objects:
@@ -143,6 +147,7 @@ def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | Non
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:
+    prover = Prover(api.key.reveal(), project)
     query = ledger.ledger_query(
         {
             "migrations": migrations_digest(desired.migrations or ()),
@@ -151,6 +156,7 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
             SEED: objects_digest(desired.seeds or _NO_OBJECTS),
         },
         desired.manifest,
+        prover.key_name,
     )
     try:
         rows = api.sql(project, query)
@@ -158,13 +164,7 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
         return _read_missing_ledger(api, project, error), {}
     if not rows:
         return _read_missing_ledger(api, project, None), {}
-    return ledger.parse_ledger(
-        rows[0]["ledger"],
-        desired.migrations or (),
-        desired.static or _NO_OBJECTS,
-        desired.storage or _NO_OBJECTS,
-        desired.seeds or _NO_OBJECTS,
-    )
+    return ledger.parse_ledger(rows[0]["ledger"], desired, prover)
 
 
 def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledger:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.change import (
+    Action,
     Change,
     Delete,
     DeleteStatic,
     DeleteStorageFile,
+    LoosenPolicy,
     Put,
     PutStatic,
     PutStorageFile,
@@ -21,7 +23,7 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
-DESTRUCTIVE, PRUNE, OVERWRITE = "destructive", "prune", "overwrite"
+DESTRUCTIVE, PRUNE, OVERWRITE, POLICY = "destructive", "prune", "overwrite", "policy"
 """The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 _FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
     (PutStatic, DeleteStatic, "static file"),
@@ -46,12 +48,20 @@ def required_approvals(
     changes: Sequence[Change], to_confirm: Sequence[Hazard], live_counts: Mapping[str, int]
 ) -> tuple[Approval, ...]:
     """The approvals that a plan needs. `live_counts` are the files, by kind of change, that its manifest controls live."""
-    return (*_overwriting(changes), *_pruning(changes, live_counts), *_destroying(to_confirm))
+    return (
+        *_loosening(changes),
+        *_overwriting(changes),
+        *_pruning(changes, live_counts),
+        *_destroying(to_confirm),
+    )
 
 
-def unapproved(approvals: Sequence[Approval], allow: Collection[str]) -> tuple[Approval, ...]:
-    """The approvals that `allow`, the values of `--allow`, doesn't give."""
-    return tuple(approval for approval in approvals if approval.allow not in allow)
+def agent_approvals(changes: Sequence[Change], live_counts: Mapping[str, int]) -> tuple[Approval, ...]:
+    """What an agent needs approved besides: deleting or replacing any live file, also one that this project deployed.
+
+    The values of `allow` are those of `mosaic-deploy mcp`, without a number: PRUNE and OVERWRITE.
+    """
+    return (*_replacing(changes), *_deleting(changes, live_counts))
 
 
 def overwrite_count(changes: Sequence[Change]) -> int:
@@ -66,6 +76,12 @@ def prune_count(changes: Sequence[Change], live_counts: Mapping[str, int]) -> in
     """The number of deletions if they must be approved, else 0."""
     deletes = [change for change in changes if isinstance(change, Delete)]
     return len(deletes) if any(_prune_reasons(changes, deletes, live_counts)) else 0
+
+
+def _loosening(changes: Sequence[Change]) -> Iterator[Approval]:
+    for change in changes:
+        if isinstance(change, LoosenPolicy):
+            yield Approval(POLICY, POLICY, f"loosens the policy of the last deploy ({change.reason})")
 
 
 def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:
@@ -110,6 +126,28 @@ def _prune_reasons(
             yield f"{len(paths)} of the {total} live {noun}s"
     if unmanaged := sum(change.unmanaged for change in deletes):
         yield f"{unmanaged} not deployed by this project"
+
+
+def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:
+    found = [
+        change
+        for change in changes
+        if isinstance(change, Put) and change.action is Action.CHANGE and not change.overwrites
+    ]
+    if found:
+        yield Approval(
+            OVERWRITE, OVERWRITE, f"replaces {count_text(len(found), 'live file')}", _at_paths(found)
+        )
+
+
+def _deleting(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
+    deletes = [change for change in changes if isinstance(change, Delete)]
+    if deletes and not any(_prune_reasons(changes, deletes, live_counts)):
+        yield Approval(PRUNE, PRUNE, f"deletes {count_text(len(deletes), 'live file')}", _at_paths(deletes))
+
+
+def _at_paths(changes: Sequence[Put | Delete]) -> tuple[Problem, ...]:
+    return tuple(Problem(change.reason, Location(change.path)) for change in changes)
 
 
 _DIGEST = re.compile(r"(?=.*[0-9A-Z])(?=.*[a-zA-Z])(?=.*[0-9a-z])[A-Za-z0-9_-]{8,}")

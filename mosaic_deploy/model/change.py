@@ -224,6 +224,19 @@ class SetAuth:
         return "auth:magic_link"
 
 
+@dataclass(frozen=True, slots=True)
+class LoosenPolicy:
+    """The manifest's policy forbids less than that of the last deploy. Nothing is changed but the record of it."""
+
+    reason: str
+    kind: ClassVar[str] = "policy"
+    action: ClassVar[Action] = Action.CHANGE
+
+    @property
+    def address(self) -> str:
+        return "policy:manifest"
+
+
 RunsSql = ApplyMigration | RollBackMigration | RunSeed
 Put = PutStatic | PutStorageFile
 Delete = DeleteStatic | DeleteStorageFile
@@ -238,4 +251,5 @@ Change = (
     | Put
     | Delete
     | SetAuth
+    | LoosenPolicy
 )

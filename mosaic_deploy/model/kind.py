@@ -42,6 +42,7 @@ KINDS = (
     Kind("history", "Migration history", "history entries"),
     Kind("static", "Static files", "static files", "static", Part.FILES),
     Kind("storage", "Storage", "storage files", "storage", Part.FILES),
+    Kind("policy", "Policy", "policy changes"),
     Kind("auth", "Sign-in", "auth settings", "auth", Part.VALUE, "magic_link"),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from mosaic_deploy.errors import Location, Problem
+from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,6 @@ class MagicLinkSpec:
         return {"redirect_url": self.redirect_url, "allowed_redirect_urls": list(allowed)}
 
 
-Scalar = str | int | float | bool | None
-
-
 @dataclass(frozen=True, slots=True)
 class HttpCheck:
     """A request to `path` on the project's site, and what its response must have.
@@ -93,24 +91,24 @@ class HttpCheck:
     `json` has expected values by path (`items[0].name`), `response_headers` texts that the headers must contain.
     """
 
-    path: str
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str | None = None
-    status: int = 200
-    response_headers: Mapping[str, str] = field(default_factory=dict)
-    contains: str | None = None
-    json: Mapping[str, Scalar] = field(default_factory=dict)
-    max_ms: int | None = None
+    path: Text
+    method: Text = "GET"
+    headers: Mapping[str, Text] = field(default_factory=dict)
+    body: Text | None = None
+    status: int | VariableValue = 200
+    response_headers: Mapping[str, Text] = field(default_factory=dict)
+    contains: Text | None = None
+    json: Mapping[str, Scalar | VariableValue] = field(default_factory=dict)
+    max_ms: int | VariableValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SqlCheck:
     """A read-only query. `rows` None is at least one row; `value` is compared if `has_value`, because it may be null."""
 
-    query: str
-    rows: int | None = None
-    value: Scalar = None
+    query: Text
+    rows: int | VariableValue | None = None
+    value: Scalar | VariableValue = None
     has_value: bool = False
 
 
@@ -118,8 +116,8 @@ class SqlCheck:
 class MagicLinkCheck:
     """A magic link to send to `email`. It leads to `redirect_url`, None for that of `auth.magic_link`."""
 
-    email: str = "verify@example.com"
-    redirect_url: str | None = None
+    email: Text = "verify@example.com"
+    redirect_url: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,23 @@ class VerifySpec:
 
     def digest(self) -> str:
         """Changes with every change of a check."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        text = json.dumps(asdict(self), sort_keys=True, default=VariableValue.reveal)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def variable_values(self) -> frozenset[VariableValue]:
+        """All values that came from variables, which no message may contain."""
+        return frozenset(_variable_values(asdict(self)))
+
+
+def _variable_values(value: object) -> Iterator[VariableValue]:
+    if isinstance(value, VariableValue):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from _variable_values(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _variable_values(member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,9 @@ class Manifest:
     """What is probably a mistake in the manifest."""
     locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
     """The location of each field by dotted path (`verify.http[0].path`)."""
+
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The text in the file of each field with a variable, by dotted path: shown instead of the value."""
 
     def locate(self, path: str) -> Location:
         """The location of the field `path`, or the whole file if the field isn't set."""

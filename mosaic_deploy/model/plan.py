@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
-from mosaic_deploy.model.change import Action, Change, Delete, RollBackMigration, RunsSql
+from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
 
@@ -131,7 +131,7 @@ class Plan:
         harmful = [
             change_facts(change)
             for change in self.changes
-            if isinstance(change, Delete)
+            if isinstance(change, Delete | LoosenPolicy)
             or getattr(change, "overwrites", False)
             or (hazards and isinstance(change, RunsSql))
         ]

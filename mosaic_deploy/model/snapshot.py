@@ -163,6 +163,17 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class UnprovenRows:
+    """Rows of one kind of file in the ledger that can't be proven to be from a deploy; see `live/ledger/proofs.py`.
+
+    `paths` aren't in the folder, so they count as not deployed. `stale`: some proofs are missing, or of another API key.
+    """
+
+    paths: tuple[str, ...] = ()
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The content of the tracking tables, before it is merged with the platform's listings."""
 
@@ -174,6 +185,8 @@ class Ledger:
     auth: AuthSettings | None = None
     seeds: Objects = field(default_factory=lambda: _EMPTY)
     exists: bool = False
+    unproven: Mapping[str, UnprovenRows] = field(default_factory=dict)
+    """By kind: `static`, `storage`."""
 
 
 def objects_digest(objects: Objects) -> str:

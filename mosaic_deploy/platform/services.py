@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from mosaic_deploy.platform.machine.state_folder import PlatformState
     from mosaic_deploy.platform.postgres.connections import SessionPool
     from mosaic_deploy.platform.postgres.control_database import Pool
+    from mosaic_deploy.platform.postgres.health import DatabaseHealth
     from mosaic_deploy.platform.postgres.server import Server
     from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
     from mosaic_deploy.platform.projects.limits import Limits
     from mosaic_deploy.platform.sql.modes import SqlModes
     from mosaic_deploy.platform.storage.object_store import Store
+    from mosaic_deploy.platform.storage.store_claim import StoreClaim
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,20 @@ class Platform:
     journal: RequestJournal
     dev: DevSessions
     drafts: DraftSessions
+    health: DatabaseHealth
     # Dashboard and inbox, which show keys and emails, are served only to this machine's user.
     local: bool = True
     # If None, emails stay in the local inbox.
     mailer: Mailer | None = None
     # The key in the state folder. None on a served platform, which stores only hashes of keys.
     local_key: LocalKey | None = None
+    # By account: whose turn it is to create or delete a project.
+    turns: dict[int, asyncio.Semaphore] = field(default_factory=dict)
+    # The port that serves nothing but metrics, and the folder in which several workers add up their counts.
+    metrics_port: int | None = None
+    counts_folder: str = ""
+    # None on the embedded platform, whose store is in its own folder.
+    store_claim: StoreClaim | None = None
     # Background tasks; asyncio itself keeps only weak references to them.
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -58,6 +68,10 @@ class Platform:
 
     def for_account(self, account_id: int) -> Platform:
         return replace(self, account_id=account_id)
+
+    async def may_delete_objects(self) -> bool:
+        """False while the object store may belong to another installation, or during a backup."""
+        return self.store_claim is None or await self.store_claim.may_delete()
 
     async def finish_tasks(self, timeout: float = 5.0) -> None:
         """At shutdown: wait up to `timeout` seconds, then cancel; unfinished work is resumed by another process."""

@@ -15,7 +15,7 @@ from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement, Tree
 
 if TYPE_CHECKING:
-    from mosaic_deploy.sql.libpg_query import ParserError
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError
 
 _PLPGSQL = re.compile(r"PL/pgSQL function (?P<name>.+) line (?P<line>\d+) (?:at|during) (?P<what>.+)")
 _SQL_FUNCTION = re.compile(r'SQL function "(?P<name>.+)" (?:statement (?P<number>\d+)|during \w+)')
@@ -146,7 +146,7 @@ def body_syntax_error(statement: Statement) -> tuple[str, int] | None:
 
 
 def _body_error(text: str) -> ParserError | None:
-    from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
     try:
         parse_plpgsql(text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mosaic_deploy.sql.parse import LARGE_TEXT, SqlSyntaxError, parse, skip_trivia
+from mosaic_deploy.sql.parse import LARGE_TEXT, SqlSyntaxError, parse
+from mosaic_deploy.sql.pg_parser.trivia import skip_trivia
 
 _NAMES = {"mysql": "MySQL", "sqlite": "SQLite", "tsql": "T-SQL (SQL Server)"}
 _SIZED_TYPES = r"(?:var)?char|character|numeric|decimal|(?:var)?bit|time|float|interval"

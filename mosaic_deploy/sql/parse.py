@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from mosaic_deploy.sql.libpg_query import ParserError, split_statements
+from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, split_statements
+from mosaic_deploy.sql.pg_parser.stack import deep_levels
+from mosaic_deploy.sql.pg_parser.trivia import WHITESPACE, leading_trivia_length, skip_trivia
 
 Tree = dict[str, Any]
 """A parse tree as libpg_query's JSON: `{"CreateStmt": {…}}`."""
@@ -91,7 +93,19 @@ def parse(sql: str) -> list[Statement]:
         raise SqlSyntaxError("NUL characters aren't allowed", sql.index("\0"))
     if len(sql) < LARGE_TEXT:
         return list(_statements(sql, _raw_statements(sql)))
-    return [Statement(text, offset) for text, offset in split_large(sql)]
+    statements = [Statement(text, offset) for text, offset in split_large(sql)]
+    for statement in statements:
+        if deep_levels(statement.text):
+            _refuse_nested_too_deeply(statement)
+    return statements
+
+
+def _refuse_nested_too_deeply(statement: Statement) -> None:
+    """Raises SqlSyntaxError now, because the tree of a statement in a large file is made later."""
+    try:
+        _raw_statements(statement.text)
+    except SqlSyntaxError as error:
+        raise SqlSyntaxError(error.message, statement.offset + (error.offset or 0)) from None
 
 
 def shifted(statement: Statement, by: int) -> Statement:
@@ -142,7 +156,7 @@ def line_and_column(text: str, offset: int) -> tuple[int, int, str]:
 
 
 def _raw_statements(sql: str) -> list[Tree]:
-    from mosaic_deploy.sql.libpg_query import ParserError, parse_statements  # loads a C library
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, parse_statements  # loads a C library
 
     try:
         return parse_statements(sql)
@@ -176,39 +190,6 @@ def _statements(sql: str, raw: list[Tree]) -> Iterator[Statement]:
         yield Statement(text[lead:].rstrip(WHITESPACE), at_char + lead, item["stmt"], first_byte)
         at_char += len(text)
         at_byte = end
-
-
-WHITESPACE = " \t\n\r\f\v"
-"""White space for PostgreSQL's scanner. A no-break space, for example, is part of a name."""
-_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
-_COMMENT_MARK = re.compile(r"/\*|\*/")
-
-
-def leading_trivia_length(text: str) -> int:
-    """The number of characters of white space and (nested) comments at the start of `text`."""
-    return skip_trivia(text, 0)
-
-
-def skip_trivia(text: str, at: int) -> int:
-    """The first offset from `at` on that is neither white space nor comment."""
-    while at < len(text):
-        if blank := _TRIVIA.match(text, at):
-            at = blank.end()
-        elif text.startswith("/*", at):
-            at = after_block_comment(text, at)
-        else:
-            return at
-    return at
-
-
-def after_block_comment(text: str, at: int) -> int:
-    """The offset after the (nested) block comment at `at`; the text's end if it is unterminated."""
-    depth = 0
-    for mark in _COMMENT_MARK.finditer(text, at):
-        depth += 1 if mark.group() == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(text)
 
 
 _POSITIONS = frozenset(

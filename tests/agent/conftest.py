@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import socket
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +34,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def session(folder: Path, platform) -> Callable[[Callable[[Client], Awaitable[Any]]], Any]:
-    """Runs one conversation of a client with `mosaic-deploy mcp` in the project's folder."""
+def _environ(platform) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))
     }
-    server = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "mosaic_deploy", "mcp"],
-        env={**kept, "MOSAIC_HOME": str(platform.home)},
-        cwd=folder,
-    )
+    return {**kept, "MOSAIC_HOME": str(platform.home)}
 
-    def converse(conversation: Callable[[Client], Awaitable[Any]]) -> Any:
+
+@pytest.fixture
+def session(folder: Path, platform) -> Callable[..., Any]:
+    """Runs one conversation of a client with `mosaic-deploy mcp` (and these options) in the project's folder."""
+
+    def converse(conversation: Callable[[Client], Awaitable[Any]], *options: str) -> Any:
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "mosaic_deploy", "mcp", *options],
+            env=_environ(platform),
+            cwd=folder,
+        )
+
         async def run() -> Any:
             with anyio.fail_after(90):
                 async with Client(server) as client:
@@ -52,3 +61,24 @@ def session(folder: Path, platform) -> Callable[[Callable[[Client], Awaitable[An
         return anyio.run(run)
 
     return converse
+
+
+@pytest.fixture
+def http_server(folder: Path, platform) -> Iterator[tuple[int, str]]:
+    """The port of a `mosaic-deploy mcp --http` that answers, and the first line that it printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "mosaic_deploy", "mcp", "--http", str(port)],
+        cwd=folder, env=_environ(platform), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            printed = process.stderr.readline()
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.05)
+            yield port, printed
+        finally:
+            process.terminate()

@@ -451,6 +451,7 @@ def test_an_invalid_selector_is_a_usage_error(run, folder):
 def test_variable_values_are_not_in_the_plan(run, live):
     secret = "s3cr3t-and-long-enough"
     with (live / "mosaic.yaml").open("a") as manifest:
+        manifest.write("variables: {credentials: [TOKEN]}\n")
         manifest.write("verify: {http: [{path: '/?token=${TOKEN}', contains: '${TOKEN}'}]}\n")
     env = {"TOKEN": secret}
     assert run("plan", "--local", "--out", "plan.json", env=env).returncode == 0
@@ -494,7 +495,7 @@ def test_a_stale_saved_plan_is_not_retried(run, live, platform):
     assert run("plan", "--local", "--out", "plan.json").returncode == 0
     lease = "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
     lease += "('ada@elsewhere', 't', now(), now() + interval '20 seconds')"
-    assert run("sql", "--local", lease).returncode == 0
+    assert run("sql", "--local", "--allow", "destructive", lease).returncode == 0
     error = json.loads(run("apply", "plan.json", "--force-unlock", "-o", "json").stdout)["error"]
     assert error["code"] == "plan_stale"
     assert error["hint"] == "make a new plan, review it and apply that one"

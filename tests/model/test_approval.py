@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mosaic_deploy.diff.plan import PlanRules, make_plan
-from mosaic_deploy.model.approval import Approval, unapproved
+from mosaic_deploy.model.approval import Approval
 from mosaic_deploy.model.snapshot import Object, ObjectState, Project, Snapshot
 
 PROJECT = Project("pod-1", "app", "https://pod-1.example")
@@ -138,12 +138,6 @@ def test_without_deletions_nothing_is_approved(state, generated) -> None:
 def test_the_effect_names_what_is_deleted() -> None:
     [approval] = approvals(SITE, ["index.html"])
     assert approval.effect == "deletes 3 files: 3 of the 4 live static files"
-
-
-def test_only_the_exact_number_approves() -> None:
-    needed = approvals(SITE, [])
-    assert unapproved(needed, ("prune=3", "destructive", "overwrite=4")) == needed
-    assert unapproved(needed, ("prune=4",)) == ()
 
 
 @pytest.mark.parametrize(

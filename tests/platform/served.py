@@ -48,7 +48,7 @@ def postgres_programs() -> Path:
     return found[-1].parent
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam("nobody")
@@ -63,7 +63,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     secret = folder / "password"
     secret.write_text(_PASSWORD)
     secret.chmod(0o644)
-    own = _unprivileged()
+    own = unprivileged()
     if own:
         os.chown(folder, own["user"], own["group"])
     subprocess.run(
@@ -73,6 +73,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     )  # fmt: skip
     settings = {
         "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": 200,
+        "max_prepared_transactions": 5,
     }  # fmt: skip
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -81,7 +82,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
         )  # fmt: skip
     try:
         superuser = f"postgresql://root:{_PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
-        _await(lambda: _answers_sql(superuser), server)
+        await_ready(lambda: _answers_sql(superuser), server)
         _query(superuser, f"CREATE ROLE operator LOGIN CREATEDB CREATEROLE PASSWORD '{_PASSWORD}'")
         yield superuser.replace("//root", "//operator")
     finally:
@@ -137,7 +138,7 @@ def _started_s3(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], s
             )  # fmt: skip
         url = f"http://127.0.0.1:{ports['s3.port']}"
         try:
-            _await(lambda url=url: httpx.get(url).status_code == 403, server)
+            await_ready(lambda url=url: httpx.get(url).status_code == 403, server)
         except AssertionError:
             server.kill()
             server.wait()
@@ -147,24 +148,29 @@ def _started_s3(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], s
 
 
 @contextmanager
-def serve(services: Services, *more: str, command: Sequence[str] = ()) -> Iterator[Served]:
-    """One `cluster` process, as behind a load balancer, or a `command` that starts one."""
-    port = free_port()
+def serve(
+    services: Services, *more: str, command: Sequence[str] = (), log: Path | None = None, port: int = 0
+) -> Iterator[Served]:
+    """One `cluster` process, as behind a load balancer, or a `command` that starts one. `log` takes its stderr."""
+    port = port or free_port()
+    errors = log.open("ab") if log else None
     process = subprocess.Popen(
         [*(command or (sys.executable, "-m", "mosaic_deploy.platform", "cluster")), "--port", str(port),
          *services.arguments, *more],
         env=services.environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        stderr=errors,
     )  # fmt: skip
     served = Served(f"http://127.0.0.1:{port}", process)
     try:
-        _await(lambda: httpx.get(f"{served.address}/healthz").status_code == 200, process)
+        await_ready(lambda: httpx.get(f"{served.address}/healthz").status_code == 200, process)
         yield served
     finally:
         if process.poll() is None:
             process.terminate()
         process.wait(40)
-        if process.stdout:
-            process.stdout.close()
+        for stream in (process.stdout, errors):
+            if stream:
+                stream.close()
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ def run(services: Services, *arguments: str) -> dict[str, Any]:
     return {**json.loads(done.stdout), "exit_code": done.returncode}
 
 
-def _await(ready: Any, process: subprocess.Popen[Any]) -> None:
+def await_ready(ready: Any, process: subprocess.Popen[Any]) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -4,14 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.sql.libpg_query import parse_statements
-from mosaic_deploy.sql.parse import (
-    SqlSyntaxError,
-    leading_trivia_length,
-    line_and_column,
-    parse,
-    semantic_checksum,
-)
+from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse, semantic_checksum
+from mosaic_deploy.sql.pg_parser.libpg_query import parse_statements
+from mosaic_deploy.sql.pg_parser.trivia import leading_trivia_length
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END"
 

@@ -24,6 +24,7 @@ from mosaic_deploy.cli.render.json_documents import (
     stdout_needs_ascii,
     validate_document,
 )
+from mosaic_deploy.cli.visible_text import safe_json
 from mosaic_deploy.errors import MosaicError, NextAction
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.event import (
@@ -130,9 +131,8 @@ class JsonView(DocumentView):
 
     def write_document(self, document: Document) -> None:
         versioned = {"mosaic_deploy": __version__, "format": FORMAT, **document}
-        sys.stdout.write(
-            json.dumps(versioned, indent=2, ensure_ascii=stdout_needs_ascii(), default=str) + "\n"
-        )
+        text = json.dumps(versioned, indent=2, ensure_ascii=stdout_needs_ascii(), default=str)
+        sys.stdout.write(f"{safe_json(text)}\n")
         sys.stdout.flush()
 
 
@@ -180,5 +180,5 @@ class NdjsonView(DocumentView):
     def write_document(self, document: Document) -> None:
         ascii_only = stdout_needs_ascii()
         line = json.dumps(document, ensure_ascii=ascii_only, separators=(",", ":"), default=str)
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(f"{safe_json(line)}\n")
         sys.stdout.flush()

@@ -9,10 +9,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
-import click
+from mosaic_deploy.cli.visible_text import style, unstyle, visible_text
 
 _MIN_WIDTH = 20
 _DEFAULT_WIDTH = 80
@@ -46,6 +46,16 @@ def is_live_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
+def write_lines(stream: TextIO, lines: Iterable[str], color: bool | None = False) -> None:
+    """Writes lines for people, wrapped to the terminal. `color`: False for never, None for on terminals only."""
+    width = output_width(stream)
+    colored = color is not False and width is not None
+    for line in lines:
+        for part in wrap(visible_text(line), width):
+            stream.write(f"{part if colored else unstyle(part)}\n")
+        stream.flush()
+
+
 def wrap(text: str, width: int | None, indent: int | None = None) -> list[str]:
     """The lines of `text`, wrapped between words to `width` cells; styles are kept.
 
@@ -59,14 +69,14 @@ def wrap(text: str, width: int | None, indent: int | None = None) -> list[str]:
 
 
 def _wrap_line(line: str, width: int, indent: int | None) -> list[str]:
-    plain = click.unstyle(line)
+    plain = unstyle(line)
     if 2 * len(plain) <= width or text_width(plain) <= width:
         return [line]
     prefix = _continuation(plain, indent, width)
     done: list[str] = []
     current, used, filled = "", 0, False
     for gap, word in _words(line):
-        size = text_width(click.unstyle(word))
+        size = text_width(unstyle(word))
         if filled and size and used + len(gap) + size > width:
             done.append(current)
             current, used = prefix + word, len(prefix) + size
@@ -179,4 +189,4 @@ def _styled(line: str) -> str:
 
 def _styled_text(text: str) -> str:
     linked = _LINK.sub(lambda link: f"{link[1]} ({link[2]})" if ":" in link[2] else link[1], text)
-    return _BOLD.sub(lambda bold: click.style(bold[1], bold=True), linked)
+    return _BOLD.sub(lambda bold: style(bold[1], bold=True), linked)

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import click
-
 from mosaic_deploy.cli.render.text.error import error_lines, progress_text
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
 from mosaic_deploy.cli.render.text.plan import plan_lines, summary_line
+from mosaic_deploy.cli.visible_text import unstyle
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.plan import Plan
 
@@ -79,7 +78,7 @@ def _error_block(error: MosaicError) -> str:
 
 
 def _unstyled(lines: Iterable[str] | Iterator[str]) -> str:
-    return "\n".join(click.unstyle(line) for line in lines).strip("\n")
+    return "\n".join(unstyle(line) for line in lines).strip("\n")
 
 
 def _fenced(text: str, language: str) -> str:

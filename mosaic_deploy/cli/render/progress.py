@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self, cast
 
-import click
-
-from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
 from mosaic_deploy.cli.render.notices import report_lines
+from mosaic_deploy.cli.visible_text import ExactWriter, visible_text
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import (
@@ -116,7 +115,7 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
 
     def _write_line(self, line: str) -> None:
         self._last_output = time.monotonic()
-        write_lines([line], self._color)
+        write_lines(sys.stderr, [line], self._color)
 
 
 def running_text(event: StillRunning) -> str:
@@ -131,14 +130,6 @@ def running_text(event: StillRunning) -> str:
 def step_text(event: StepDone) -> str:
     done = f"step {event.number} of {event.total} done in {duration_text(event.seconds)}"
     return f"{event.change.address} {done}"
-
-
-def write_lines(lines: Iterable[str], color: bool | None) -> None:
-    """Writes lines to stderr, wrapped if that is a terminal."""
-    width = output_width(sys.stderr)
-    for line in lines:
-        for part in wrap(line, width):
-            click.echo(part, err=True, color=color)
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
@@ -164,16 +155,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
         elif isinstance(event, ChangeStarted):
-            self._progress.update(self._task, description=event.change.address)
+            self._describe(event.change.address)
         elif isinstance(event, Waiting):
             waited = duration_text(round(event.seconds))
-            self._progress.update(self._task, description=f"waiting {event.reason} ({waited})")
+            self._describe(f"waiting {event.reason} ({waited})")
         elif isinstance(event, ChangeDone) and (lines := list(report_lines(event))):
             self._print(f"{event.change.address} done in {duration_text(event.seconds)}")
             for line in lines:
                 self._print(f"  {line}")
         elif isinstance(event, StepDone):
-            self._progress.update(self._task, description=step_text(event))
+            self._describe(step_text(event))
         elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
@@ -184,16 +175,21 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._progress.update(self._task, completed=self._tally.done, facts=facts)
 
     def _show_running(self, event: StillRunning) -> None:
-        self._progress.update(self._task, description=running_text(event))
+        self._describe(running_text(event))
+
+    # What rich writes isn't filtered any more: it has the sequences that draw the bar.
+
+    def _describe(self, text: str) -> None:
+        self._progress.update(self._task, description=visible_text(text))
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(line, markup=False, highlight=False)
+        self._progress.console.print(visible_text(line), markup=False, highlight=False)
 
 
 def console(color: bool | None) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, no_color=True if color is False else None)
+    return Console(file=cast("IO[str]", ExactWriter(sys.stderr)), no_color=True if color is False else None)
 
 
 def bar_width(output: Console) -> int:

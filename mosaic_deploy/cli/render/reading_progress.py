@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, ParamSpec
 
-from mosaic_deploy.cli.render.layout import is_live_terminal
-from mosaic_deploy.cli.render.progress import SECONDS_BETWEEN_LINES, bar_width, console, write_lines
+from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
+from mosaic_deploy.cli.render.progress import SECONDS_BETWEEN_LINES, bar_width, console
 from mosaic_deploy.model.quantities import size_text
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def compare_progress(color: bool | None) -> Iterator[Callable[[int, int, int], N
 def _bar_or_lines(color: bool | None) -> Iterator[Callable[[int, int, str], None]]:
     """A bar on a terminal, otherwise a line every few seconds."""
     if not is_live_terminal():
-        yield Throttled(lambda _done, _total, text: write_lines([f"  {text}"], color))
+        yield Throttled(lambda _done, _total, text: write_lines(sys.stderr, [f"  {text}"], color))
         return
     bar = _DelayedBar(color)
     try:

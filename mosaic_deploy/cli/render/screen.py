@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mosaic_deploy.cli.render.layout import is_live_terminal, output_width, wrap
+from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
+from mosaic_deploy.cli.visible_text import is_shown, write_exactly
 from mosaic_deploy.errors import MosaicError, NextAction
 
 if TYPE_CHECKING:
@@ -244,8 +246,7 @@ class Screen:
 
     def print_notice(self, lines: Iterable[str]) -> None:
         """Text for a person on stderr, in every format."""
-        width = output_width(sys.stderr)
-        sys.stderr.writelines(f"{part}\n" for line in lines for part in wrap(line, width))
+        write_lines(sys.stderr, lines)
 
     def sql_notices(self, notices: Iterable[SqlNotice]) -> None:
         """What PostgreSQL reported while a query ran. JSON has it in the result."""
@@ -284,6 +285,11 @@ class Screen:
 
         self.text(line if raw else log_line(line))
         sys.stdout.flush()
+
+    def exact_text(self, text: str) -> None:
+        """Text whose every character counts, if a program reads it: terminals and CI logs get it as `text`."""
+        write = self.text if is_shown(sys.stdout) else partial(write_exactly, sys.stdout)
+        write(text)
 
     def text(self, text: str) -> None:
         """A payload that is the same text in every format; never wrapped."""

@@ -46,7 +46,7 @@ def _compare(folder: Path, ours: str, live: str) -> Note | None:
 
 def _why_unknown(folder: Path, ours: str, live: str) -> str | None:
     """Why git can't compare the commits; None if it can."""
-    shallow = _git(folder, "rev-parse", "--is-shallow-repository")
+    shallow = run_git(folder, "rev-parse", "--is-shallow-repository")
     if shallow is None:
         return "git isn't installed here, or doesn't answer"
     if "dubious ownership" in shallow.stderr:
@@ -59,7 +59,7 @@ def _why_unknown(folder: Path, ours: str, live: str) -> str | None:
     if shallow.stdout.strip() == "true":
         return _SHALLOW
     for commit in (live, ours):
-        found = _git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
+        found = run_git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
         if found is None or found.returncode != 0:
             return f"git doesn't have {commit[:_SHORT]} here; `git fetch` may get it"
     return None
@@ -70,17 +70,17 @@ def _first_line(text: str) -> str:
 
 
 def _is_ancestor(folder: Path, older: str, newer: str) -> bool:
-    found = _git(folder, "merge-base", "--is-ancestor", older, newer)
+    found = run_git(folder, "merge-base", "--is-ancestor", older, newer)
     return found is not None and found.returncode == 0
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+def run_git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
     """A git command that only reads; None if there is no git, or it takes too long."""
     environ = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, timeout=_TIMEOUT, check=False,
-            stdin=subprocess.DEVNULL, text=True, errors="replace", env={**environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL, text=True, errors="replace", env={**environ, "LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1"},
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

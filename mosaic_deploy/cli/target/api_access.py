@@ -1,6 +1,7 @@
 """The API's URL and key.
 
-Precedence: flag, environment, `.env`, saved by `login`, default.
+Precedence: environment, `.env`, saved by `login`, default. A key of the environment never goes to an address of `.env`:
+that file may come with the repository, and the key doesn't.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.target.settings import read_settings
 from mosaic_deploy.cli.target.stored_keys import read_stored_key
-from mosaic_deploy.errors import ApiUrlInvalid, KeyMissing, NextAction
+from mosaic_deploy.errors import ApiUrlInvalid, ApiUrlUntrusted, KeyMissing, NextAction
 from mosaic_deploy.model.command_line import with_options
+from mosaic_deploy.source.manifest.dotenv import read_dotenv
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.api.client import Api
@@ -39,28 +41,63 @@ def open_api(folder: Path, *, local: bool, timeout: float = 30.0) -> Api:
         platform = ensure_started()
         url, key = platform.url, platform.api_key
     else:
-        url, key = resolve_api_credentials(read_settings(folder))
+        url, key = resolve_api_credentials(folder)
     return Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
 
 
-def read_api_url(folder: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class ApiUrl:
+    """The API's URL; `is_from_file` if `.env` chose it, instead of the environment or the default."""
+
+    url: str
+    is_from_file: bool
+
+
+def read_api_url(folder: Path) -> ApiUrl:
     """The API's URL from the environment or `folder`'s `.env`. Raises ApiUrlInvalid."""
-    return _resolve_api_url(read_settings(folder))
+    return _resolve_api_url(read_dotenv(folder))
 
 
-def _resolve_api_url(settings: Mapping[str, str]) -> str:
-    url = settings.get("MOSAIC_API_URL") or API_URL
+def _resolve_api_url(dotenv: Mapping[str, str]) -> ApiUrl:
+    chosen = os.environ.get("MOSAIC_API_URL")
+    url = chosen or dotenv.get("MOSAIC_API_URL") or API_URL
     _refuse_unsafe_url(url)
-    return url
+    return ApiUrl(url, is_from_file=not chosen and url.rstrip("/") != API_URL)
 
 
-def resolve_api_credentials(settings: Mapping[str, str]) -> tuple[str, str]:
-    """URL and key. Raises KeyMissing, ApiUrlInvalid, KeyStoreFailed."""
-    url = _resolve_api_url(settings)
-    key = settings.get("MOSAIC_API_KEY", "").strip() or read_stored_key(url)
+def resolve_api_credentials(folder: Path) -> tuple[str, str]:
+    """URL and key. Raises KeyMissing, ApiUrlInvalid, ApiUrlUntrusted, KeyStoreFailed."""
+    dotenv = read_dotenv(folder)
+    address = _resolve_api_url(dotenv)
+    key = os.environ.get("MOSAIC_API_KEY", "").strip()
+    if key and address.is_from_file:
+        raise untrusted_url_error(address.url, "MOSAIC_API_KEY of the environment")
+    key = key or _dotenv_key(dotenv, address) or read_stored_key(address.url)
     if not key:
         raise _key_missing()
-    return url, key
+    return address.url, key
+
+
+def _dotenv_key(dotenv: Mapping[str, str], address: ApiUrl) -> str:
+    """The key in `.env`, unless `.env` has it for another address. Raises ApiUrlUntrusted if that is all there is."""
+    key, its_url = dotenv.get("MOSAIC_API_KEY", "").strip(), dotenv.get("MOSAIC_API_URL", "")
+    if not key or not its_url or its_url.rstrip("/") == address.url.rstrip("/"):
+        return key
+    if read_stored_key(address.url):
+        return ""
+    raise ApiUrlUntrusted(
+        f"MOSAIC_API_KEY of .env belongs to the address in .env; it isn't sent to {address.url}, which the environment "
+        "chooses",
+        hint="set MOSAIC_API_KEY in the environment as well, or unset MOSAIC_API_URL there",
+    )
+
+
+def untrusted_url_error(url: str, key: str) -> ApiUrlUntrusted:
+    return ApiUrlUntrusted(
+        f".env sets MOSAIC_API_URL to {url!r}; {key} isn't sent to an address that a file chooses",
+        hint=f"if that is your platform, set MOSAIC_API_URL={shlex.quote(url)} in the environment as well; otherwise "
+        "remove the line from .env",
+    )
 
 
 def _key_missing() -> KeyMissing:

@@ -129,7 +129,7 @@ def open_session(
         hint = settings.get("MOSAIC_PROJECT_ID") or manifest.project.id
         chosen = Target(project_id, _project_name(manifest, or_id=True), hint=hint)
     else:
-        url, key = resolve_api_credentials(settings)
+        url, key = resolve_api_credentials(manifest.root)
         chosen = _resolve_target(manifest, settings, project_id)
     api = Api(url, ApiKey(key), timeout=timeout, sql_timeout=max(600.0, timeout))
     scope = Scope(local, environment, project_id, path, current_output_format())

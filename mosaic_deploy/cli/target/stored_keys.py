@@ -87,7 +87,10 @@ def _write_keys(keys: dict[str, Any]) -> Path:
 
 
 def _key_name(url: str) -> str:
-    return url.rstrip("/").lower()
+    """The URL with scheme and host in lower case. In a path, the case matters: it may be another platform's."""
+    scheme, _, rest = url.rstrip("/").partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}{slash}{path}"
 
 
 def _read_keys() -> dict[str, Any]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
-from mosaic_deploy.model.approval import Approval, unapproved
+from mosaic_deploy.model.approval import Approval
 from mosaic_deploy.model.command_line import with_approvals, with_options
+from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
 
 
@@ -39,8 +40,16 @@ def require_confirmation(question: str, *, yes: bool, command: str, needs_person
     return True
 
 
+def missing_approvals(plan: Plan, policy: PolicySpec | None, allow: Collection[str]) -> tuple[Approval, ...]:
+    """What of the plan still has to be approved, besides what `--allow` did."""
+    from mosaic_deploy.diff.gate import Actor, needs_person
+
+    return needs_person(plan, policy, Actor(frozenset(allow)))
+
+
 def require_plan_confirmation(
     plan: Plan,
+    policy: PolicySpec | None,
     *,
     yes: bool,
     allow: Collection[str],
@@ -59,16 +68,23 @@ def require_plan_confirmation(
     from mosaic_deploy.diff.policy import refuse_denied
 
     refuse_denied(plan)
-    missing = unapproved(plan.approvals, allow)
+    missing = missing_approvals(plan, policy, allow)
     if not missing:
         return require_confirmation(
             question, yes=yes, command=with_options(command, "--yes"), needs_person=needs_person
         )
-    refuse_unapproved(missing, allow, with_options(command, *(() if yes else ("--yes",))))
-    for approval in missing:
-        if not click.confirm(approval_text(approval, approval_question), default=False, err=True):
-            raise Declined("nothing was changed")
+    require_approvals(missing, allow, with_options(command, *(() if yes else ("--yes",))), approval_question)
     return True
+
+
+def require_approvals(
+    missing: Sequence[Approval], allow: Collection[str], command: str, question: str
+) -> None:
+    """Returns if a person approves each of `missing`. Raises Declined, and the errors of `refuse_unapproved`."""
+    refuse_unapproved(missing, allow, command)
+    for approval in missing:
+        if not click.confirm(approval_text(approval, question), default=False, err=True):
+            raise Declined("nothing was changed")
 
 
 CHANGED_MEANWHILE = (
@@ -132,12 +148,15 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
     raise unconfirmed_error(
         missing,
         f"check the plan, then confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
-        NextAction(
-            "to approve this",
-            with_approvals(command, [approval.allow for approval in missing]),
-            needs_person=True,
-        ),
+        approving_actions(command, *(approval.allow for approval in missing)),
     )
+
+
+def approving_actions(command: str, *approvals: str) -> list[NextAction]:
+    """Suggests the command with the approvals (`prune=4`); nothing if it has several lines, as a query may."""
+    if "\n" in command:
+        return []
+    return [NextAction("to approve this", with_approvals(command, approvals), needs_person=True)]
 
 
 def approval_text(approval: Approval, question: str) -> str:

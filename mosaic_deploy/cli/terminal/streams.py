@@ -1,4 +1,4 @@
-"""Makes stdin, stdout and stderr usable even if they are closed, full or have no reader."""
+"""Makes stdin, stdout and stderr usable even if they are closed, full or have no reader, and what is printed safe."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import os
 import sys
 from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.visible_text import safe_text
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -27,8 +29,20 @@ class _Stdout(io.FileIO):
             raise StdoutUnwritable(*error.args) from None
 
 
+class _SafeStream(io.TextIOWrapper):
+    """Whatever is printed, by whichever part of the program, goes through `safe_text` here."""
+
+    def write(self, text: str, /) -> int:
+        super().write(safe_text(text, terminal=self.isatty()))
+        return len(text)
+
+    def write_exactly(self, text: str) -> None:
+        """See `visible_text.write_exactly`."""
+        super().write(text)
+
+
 def prepare() -> None:
-    """Redirects closed streams to the null device, and makes stdout accept every character.
+    """Redirects closed streams to the null device, and makes stdout and stderr accept every character.
 
     Otherwise the next opened file would get the number of a closed stream, and its output.
     """
@@ -42,7 +56,9 @@ def prepare() -> None:
     sys.stdout = sys.stdout or _null_stream(1, "w")
     sys.stderr = sys.stderr or _null_stream(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = _wrap_stdout(sys.stdout)
+        sys.stdout = _wrap(_Stdout(1, "w", closefd=False), sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _wrap(io.FileIO(2, "w", closefd=False), sys.stderr)
 
 
 def flush_stdout() -> OSError | None:
@@ -59,14 +75,14 @@ def redirect_to_null(number: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
-def _wrap_stdout(stdout: io.TextIOWrapper) -> io.TextIOWrapper:
-    """`stdout` with its own error class, which escapes the characters that its encoding lacks."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Stdout(1, "w", closefd=False)),
-        encoding=stdout.encoding,
+def _wrap(raw: io.FileIO, stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """A stream like `stream` that writes to `raw`, and escapes the characters that its encoding lacks."""
+    return _SafeStream(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
         errors="backslashreplace",
-        line_buffering=stdout.line_buffering,
-        write_through=stdout.write_through,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli.target.embedded import read_platform_file
+from mosaic_deploy.cli.visible_text import unstyle
 from mosaic_deploy.model.change import Delete, Put, PutStorageFile
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class LiveReload(WatchObserver):
     def on_error(self, error: MosaicError) -> None:
         from mosaic_deploy.cli.render.text.error import error_lines
 
-        self._error = [click.unstyle(line) for line in error_lines(error)]
+        self._error = [unstyle(line) for line in error_lines(error)]
         self._messages.put({"type": "error", "lines": self._error})
 
     def resolved(self) -> None:

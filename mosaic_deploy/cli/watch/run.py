@@ -11,7 +11,7 @@ from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.cli.terminal.consent import CHANGED_MEANWHILE, refuse_unapproved
+from mosaic_deploy.cli.terminal.consent import CHANGED_MEANWHILE, missing_approvals, refuse_unapproved
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.cli.watch.drafting import DraftRunner
 from mosaic_deploy.cli.watch.failed_migration import FailedMigration
@@ -20,7 +20,7 @@ from mosaic_deploy.cli.watch.live_reload import WatchObserver
 from mosaic_deploy.cli.watch.question import OpenQuestion
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Declined, Interrupted, MosaicError
-from mosaic_deploy.model.approval import Approval, unapproved
+from mosaic_deploy.model.approval import Approval
 from mosaic_deploy.model.change import Delete, Put
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone, Noted, Waiting
 
@@ -126,7 +126,7 @@ class EditDeployer:
         self._set_project(planned.plan.project.id)
         refuse_empty_site(planned)
         refuse_denied(planned.plan)
-        missing = unapproved(planned.plan.approvals, self._options.allow)
+        missing = missing_approvals(planned.plan, planned.desired.manifest.policy, self._options.allow)
         planned = replace(planned, plan=without_unapproved(planned.plan, missing))
         if planned.plan.changes:
             last = self._apply(planned, seen)
@@ -183,7 +183,7 @@ class EditDeployer:
         if planned.plan.approval_digest == approved:
             return ()
         self._agreed_to_other = bool(approved)
-        return unapproved(planned.plan.approvals, self._options.allow)
+        return missing_approvals(planned.plan, planned.desired.manifest.policy, self._options.allow)
 
     def _ask(self, planned: PreparedPlan, missing: Sequence[Approval], edits: Edits) -> None:
         """Opens the question, unless it is open, or was answered with no and none of its SQL files was saved.

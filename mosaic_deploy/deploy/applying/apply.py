@@ -21,7 +21,7 @@ from mosaic_deploy.deploy.applying.progress import Progress, relay
 from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
-from mosaic_deploy.deploy.applying.settings import enable_extensions, set_auth
+from mosaic_deploy.deploy.applying.settings import enable_extensions, record_policy, set_auth
 from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -205,6 +205,7 @@ def _steps(run: Run) -> Iterator[Event]:
     yield from set_auth(run)
     yield from delete_objects(run)
     clean_up_ledger(run)
+    yield from record_policy(run)
     yield from verify(run)
 
 

@@ -30,6 +30,7 @@ from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Object, ObjectState
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
+from mosaic_deploy.sql.execution.records import SEED
 
 _MAX_ROWS = 1000
 """Ledger rows written in one statement."""
@@ -71,10 +72,11 @@ def delete_objects(run: Run) -> Iterator[Event]:
 
 
 def clean_up_ledger(run: Run) -> None:
-    """Marks rows of files that were left live and of seeds that were renamed, and deletes rows of files that are gone."""
+    """Corrects the rows that no change is about: of files left live or gone, of renamed seeds, and without a proof."""
     for kind, cleanup in run.planned.ledger_cleanup().items():
         # First, so that a crash leaves no seed without a row, which would run again.
         _write_rows(run, kind, cleanup.mark)
+        _write_proofs(run, kind, cleanup.prove)
         for first in range(0, len(cleanup.forget), _MAX_ROWS):
             run.write(
                 ledger_rows.delete_objects_sql(
@@ -97,9 +99,19 @@ def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool 
     for first in range(0, len(objects), _MAX_ROWS):
         rows = objects[first : first + _MAX_ROWS]
         claim, manifest = run.claim, run.planned.desired.snapshot.manifest
+        proofs = {} if kind == SEED else run.prover.proofs(kind, [row.path for row in rows], manifest)
         run.write(
-            ledger_rows.upsert_objects_sql(kind, rows, claim.token, claim.deploy_id, manifest, reopen=reopen)
+            ledger_rows.upsert_objects_sql(
+                kind, rows, claim.token, claim.deploy_id, manifest, proofs=proofs, reopen=reopen
+            )
         )
+
+
+def _write_proofs(run: Run, kind: str, paths: Sequence[str]) -> None:
+    manifest = run.planned.desired.snapshot.manifest
+    for first in range(0, len(paths), _MAX_ROWS):
+        proofs = run.prover.proofs(kind, list(paths[first : first + _MAX_ROWS]), manifest)
+        run.write(ledger_rows.write_proofs_sql(kind, proofs, manifest, run.claim.token))
 
 
 def _send_all(

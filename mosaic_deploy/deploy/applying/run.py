@@ -12,6 +12,7 @@ from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import NO_PROCESSES, LocalProcesses, lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
+from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.snapshot import Project
@@ -54,6 +55,10 @@ class Run:
     def created(self) -> bool:
         """Whether this run created the project, so nothing live was read before."""
         return not self.planned.plan.project.id
+
+    @property
+    def prover(self) -> Prover:
+        return Prover(self.api.key.reveal(), self.project.id)
 
     @property
     def changes(self) -> Iterable[Change]:

@@ -1,4 +1,4 @@
-"""Enables extensions and writes auth settings."""
+"""Enables extensions, writes auth settings, and records the policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.model.change import EnableExtension, SetAuth
+from mosaic_deploy.live.ledger.read import POLICY_SETTING
+from mosaic_deploy.model.change import EnableExtension, LoosenPolicy, SetAuth
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
 from mosaic_deploy.model.plan import Note
 from mosaic_deploy.sql.execution.failure import LEASE_LOST, parse_failure, raise_with_facts_sql
@@ -68,6 +69,19 @@ def set_auth(run: Run) -> Iterator[Event]:
                 )
             )
             yield ChangeDone(change, time.monotonic() - began)
+
+
+def record_policy(run: Run) -> Iterator[Event]:
+    """Records the policy, with which the next deploy's is compared."""
+    record = run.planned.policy_record
+    for change in run.changes:
+        if isinstance(change, LoosenPolicy):
+            yield ChangeStarted(change)
+    if record is not None:
+        run.write(ledger_rows.write_setting_sql(POLICY_SETTING, record, run.claim.token, run.claim.deploy_id))
+    for change in run.changes:
+        if isinstance(change, LoosenPolicy):
+            yield ChangeDone(change, 0.0)
 
 
 _NOT_PUSHED = (

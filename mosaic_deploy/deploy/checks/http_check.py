@@ -12,7 +12,8 @@ from mosaic_deploy.deploy.checks.outcome import Outcome, failed, passed
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import excerpt
-from mosaic_deploy.model.manifest import HttpCheck, Scalar
+from mosaic_deploy.model.manifest import HttpCheck
+from mosaic_deploy.model.variable_value import Scalar, VariableValue, revealed, revealed_text
 
 if TYPE_CHECKING:
     import httpx
@@ -21,16 +22,23 @@ REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PATH_PARTS = re.compile(r"\[(?P<index>[0-9]+)\]|\.?(?P<name>[^.\[\]]+)")
 
 
-def check_name(url: str, check: HttpCheck) -> str:
+def check_name(site: str, check: HttpCheck) -> str:
+    url = f"{site}{check.path}"
     return url if check.method == "GET" else f"{check.method} {url}"
 
 
-def check_http(api: Api, url: str, check: HttpCheck) -> Outcome:
+def check_http(api: Api, site: str, check: HttpCheck) -> Outcome:
     """Sends the request once, and names everything that is wrong with the response."""
-    content = None if check.body is None else check.body.encode()
+    content = None if check.body is None else revealed_text(check.body).encode()
+    headers = {name: revealed_text(text) for name, text in check.headers.items()}
     began = time.monotonic()
     try:
-        response = api.fetch(url, method=check.method, headers=check.headers, content=content)
+        response = api.fetch(
+            site + revealed_text(check.path),
+            method=revealed_text(check.method),
+            headers=headers,
+            content=content,
+        )
     except MosaicError as error:
         return failed(error.message)
     milliseconds = round((time.monotonic() - began) * 1000)
@@ -41,20 +49,21 @@ def check_http(api: Api, url: str, check: HttpCheck) -> Outcome:
 
 
 def _mistakes(response: httpx.Response, check: HttpCheck, milliseconds: int) -> Iterator[str]:
-    if response.status_code != check.status:
+    if response.status_code != revealed(check.status):
         yield f"status {response.status_code}, expected {check.status}{_redirect_text(response)}"
         return  # another page than the one that the other checks are about
     for name, text in check.response_headers.items():
         found = response.headers.get(name)
         if found is None:
             yield f"the response has no header {name}"
-        elif text not in found:
+        elif revealed_text(text) not in found:
             yield f"header {name} is {found!r}, which doesn't contain {text!r}"
-    if check.contains is not None and check.contains not in response.text:
+    if check.contains is not None and revealed_text(check.contains) not in response.text:
         yield f"the page doesn't contain {check.contains!r}"
     if check.json:
         yield from _json_mistakes(response, check)
-    if check.max_ms is not None and milliseconds > check.max_ms:
+    most = revealed(check.max_ms)
+    if isinstance(most, int) and milliseconds > most:
         yield f"took {milliseconds} ms, more than the {check.max_ms} ms of max_ms"
 
 
@@ -73,7 +82,7 @@ def _json_mistakes(response: httpx.Response, check: HttpCheck) -> Iterator[str]:
         found = _values_at(document, path)
         if not found:
             yield f"the JSON has no {path}"
-        elif not is_same(found[0], expected):
+        elif not is_same(found[0], revealed(expected)):
             yield f"{path} is {value_text(found[0])}, expected {value_text(expected)}"
 
 
@@ -94,7 +103,9 @@ def _values_at(document: object, path: str) -> list[object]:
 
 
 def value_text(value: object) -> str:
-    """The beginning of a value as JSON, which distinguishes 1 and "1"."""
+    """The beginning of a value as JSON, which distinguishes 1 and "1"; of one from variables, what the manifest says."""
+    if isinstance(value, VariableValue):
+        return value.written
     return excerpt(json.dumps(value, ensure_ascii=False, default=str))
 
 

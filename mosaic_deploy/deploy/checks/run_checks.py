@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
 from mosaic_deploy.deploy.checks.http_check import REPEATABLE_METHODS, check_http
 from mosaic_deploy.deploy.checks.http_check import check_name as http_check_name
 from mosaic_deploy.deploy.checks.magic_link_check import check_magic_link
-from mosaic_deploy.deploy.checks.outcome import Check, CheckResult, CheckStatus
+from mosaic_deploy.deploy.checks.outcome import Check, CheckResult, CheckStatus, Outcome
 from mosaic_deploy.deploy.checks.sql_check import check_name as sql_check_name
 from mosaic_deploy.deploy.checks.sql_check import check_sql
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.model.variable_value import VariableValue, hide_values, revealed_text
 
 _POLL_INTERVAL = 0.25
 
@@ -30,9 +32,19 @@ def run_checks(
     that doesn't pass at first. A check that isn't repeatable runs once, when all before it have ended.
     Without `with_email`, the check of the magic link is left out: a project may send only a few emails a day.
     """
-    checks = _checks(api, project, manifest, with_email=with_email)
+    hidden = manifest.verify.variable_values()
+    checks = (
+        replace(check, run=partial(_run_hiding, check.run, hidden))
+        for check in _checks(api, project, manifest, with_email=with_email)
+    )
     for repeatable, group in groupby(checks, key=lambda check: check.repeatable):
         yield from _run_group(group, wait if repeatable else 0)
+
+
+def _run_hiding(run: Callable[[], Outcome], hidden: frozenset[VariableValue]) -> Outcome:
+    """The outcome, without values of variables: a response or PostgreSQL's message may repeat what was sent."""
+    outcome = run()
+    return replace(outcome, message=hide_values(outcome.message, hidden))
 
 
 def _run_group(checks: Iterator[Check], wait: float) -> Iterator[Waiting | CheckResult]:
@@ -65,13 +77,12 @@ def _attempt(check: Check, began: float) -> CheckResult:
 
 def _checks(api: Api, project: Project, manifest: Manifest, *, with_email: bool) -> Iterator[Check]:
     for number, http in enumerate(manifest.verify.http):
-        url = project.url + http.path
         yield Check(
             "http",
-            http_check_name(url, http),
+            http_check_name(project.url, http),
             manifest.locate(f"verify.http[{number}].path"),
-            partial(check_http, api, url, http),
-            repeatable=http.method in REPEATABLE_METHODS,
+            partial(check_http, api, project.url, http),
+            repeatable=revealed_text(http.method) in REPEATABLE_METHODS,
         )
     for number, sql in enumerate(manifest.verify.sql):
         yield Check(
@@ -84,11 +95,11 @@ def _checks(api: Api, project: Project, manifest: Manifest, *, with_email: bool)
     if link is None or not with_email:
         return
     settings = manifest.magic_link
-    page = link.redirect_url or (settings.redirect_url if settings else "/")
+    page = revealed_text(link.redirect_url or (settings.redirect_url if settings else "/"))
     yield Check(
         "magic_link",
         f"magic link to {link.email}",
         manifest.locate("verify.magic_link"),
-        partial(check_magic_link, api, project, link.email, page),
+        partial(check_magic_link, api, project, revealed_text(link.email), page),
         repeatable=False,
     )

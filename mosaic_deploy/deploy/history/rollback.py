@@ -20,6 +20,7 @@ from mosaic_deploy.deploy.history.read import (
 from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.history.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
@@ -69,13 +70,15 @@ def plan_rollback(
         for e, down, parsed in downs
     ]
     down_plan = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
+    manifest = with_recorded_policy(api, down_plan.live.snapshot.project.id, context.manifest)
     # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
     live = replace(down_plan.live.snapshot, migrations=())
-    findings = find_hazards(api, live, down_plan.parsed, context.manifest.policy)
+    findings = find_hazards(api, live, down_plan.parsed, manifest.policy)
     refuse_unknown_names(api, live.project.id, findings.unknown)
     paths = {e.migration.version: parsed.file.relative_path for e, _, parsed in downs}
     plan = with_destroyed(down_plan.plan, findings, paths)
-    return replace(down_plan, plan=apply_policy(plan, findings.hazards, context.manifest))
+    desired = replace(down_plan.desired, manifest=manifest)
+    return replace(down_plan, plan=apply_policy(plan, findings.hazards, manifest), desired=desired)
 
 
 def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:

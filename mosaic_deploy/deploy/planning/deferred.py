@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.history.migrations import versions_to_parse
-from mosaic_deploy.model.approval import OVERWRITE, PRUNE, Approval
-from mosaic_deploy.model.change import Delete, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
+from mosaic_deploy.model.approval import OVERWRITE, POLICY, PRUNE, Approval
+from mosaic_deploy.model.change import (
+    Delete,
+    DeleteStatic,
+    DeleteStorageFile,
+    LoosenPolicy,
+    PutStatic,
+    PutStorageFile,
+)
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -46,7 +53,9 @@ def without_unapproved(plan: Plan, missing: Sequence[Approval]) -> Plan:
     changes = tuple(
         change
         for change in plan.changes
-        if not (PRUNE in kinds and isinstance(change, Delete))
+        # A looser policy may be what allows the deletions.
+        if not ({PRUNE, POLICY} & kinds and isinstance(change, Delete))
+        and not (POLICY in kinds and isinstance(change, LoosenPolicy))
         and not (OVERWRITE in kinds and getattr(change, "overwrites", False))
     )
     kept = {change.address for change in changes}

@@ -123,7 +123,9 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     if usage is not None:
         usage = replace(usage, used=max(0, usage.used + _total_size(storage) - _total_size(before.storage)))
     last = {**(live.ledger_facts.get("last") or {}), "status": "done"}
-    return replace(live, snapshot=snapshot, usage=usage, ledger_facts={**live.ledger_facts, "last": last})
+    policy = planned.policy_record or live.ledger_facts.get("policy")
+    facts = {**live.ledger_facts, "last": last, "policy": policy}
+    return replace(live, snapshot=snapshot, usage=usage, ledger_facts=facts, unproven={})
 
 
 def _objects_after(

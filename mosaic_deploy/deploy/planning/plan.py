@@ -38,6 +38,7 @@ from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.diff.plan import PlanRules, make_plan
+from mosaic_deploy.diff.policies import recorded_policy
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.selection import ALL, known_names, select
 from mosaic_deploy.errors import (
@@ -210,7 +211,8 @@ def _with_limits(
     """The plan with its notes on the quota, and the policy's denials. Raises SourceRefused and QuotaExceeded."""
     _refuse_too_large(api, desired, plan)
     quota = quota_notes(plan.changes, live.snapshot.storage or {}, live.usage)
-    return apply_policy(replace(plan, notes=(*plan.notes, *quota)), hazards, desired.manifest)
+    recorded = recorded_policy(live.ledger_facts.get("policy"), desired.snapshot.manifest)
+    return apply_policy(replace(plan, notes=(*plan.notes, *quota)), hazards, desired.manifest, recorded)
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup, ledger_cleanup
+from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
+from mosaic_deploy.diff.policies import DEFAULT_POLICY, record_with
 from mosaic_deploy.diff.seeds import seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
@@ -88,16 +89,42 @@ class PreparedPlan:
         wanted, live = self.desired.snapshot, self.live.snapshot
         static = {change.path for change in self.plan.changes if isinstance(change, DeleteStatic)}
         storage_files = {change.path for change in self.plan.changes if isinstance(change, DeleteStorageFile)}
+        unproven = {
+            kind: self.live.unproven.get(kind, NO_UNPROVEN) for kind in (ledger.STATIC, ledger.STORAGE)
+        }
+        manifest = wanted.manifest
         return {
-            ledger.STATIC: ledger_cleanup(wanted.static, live.static, static, wanted.manifest),
-            ledger.STORAGE: ledger_cleanup(wanted.storage, live.storage, storage_files, wanted.manifest),
+            ledger.STATIC: ledger_cleanup(
+                wanted.static, live.static, static, manifest, unproven[ledger.STATIC]
+            ),
+            ledger.STORAGE: ledger_cleanup(
+                wanted.storage, live.storage, storage_files, manifest, unproven[ledger.STORAGE]
+            ),
             SEED: seed_cleanup(wanted.seeds, live.seeds),
         }
 
     @property
     def has_leftover_work(self) -> bool:
-        """Whether an apply of an empty plan still has something to do: checks, rows of the ledger, or its record."""
-        return self.checks_pending or self.record_pending or any(self.ledger_cleanup().values())
+        """Whether an apply of an empty plan still has something to do: checks, rows of the ledger, or records."""
+        return (
+            self.checks_pending
+            or self.record_pending
+            or self.policy_pending
+            or any(self.ledger_cleanup().values())
+        )
+
+    @property
+    def policy_record(self) -> dict[str, object] | None:
+        """What the record of policies must become; None if it is right."""
+        before, manifest = self.live.ledger_facts.get("policy"), self.desired.snapshot.manifest
+        after = record_with(before, manifest, self.desired.manifest.policy)
+        return None if after == before else after
+
+    @property
+    def policy_pending(self) -> bool:
+        """Whether the policy, unless it is the default one, isn't recorded."""
+        has_own = self.desired.manifest.policy not in (None, DEFAULT_POLICY)
+        return self.policy_record is not None and (has_own or bool(self.live.ledger_facts.get("policy")))
 
     @property
     def record_pending(self) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the live side of a plan, and checks early whether storage files fit."""
+"""Reads the live side of a plan or the recorded policy, and checks early whether storage files fit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import Target
 from mosaic_deploy.diff.limits import refuse_over_quota
+from mosaic_deploy.diff.policies import recorded_policy, stricter_policy
 from mosaic_deploy.errors import NotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
 from mosaic_deploy.live.find_project import find_project
+from mosaic_deploy.live.ledger.read import read_policy_record
 from mosaic_deploy.live.snapshot import LiveState, read_live, read_storage_sizes_and_usage
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Project, Snapshot
 from mosaic_deploy.source.files.folder import BeforeHashing
 from mosaic_deploy.source.files.walk import WalkedFile
+from mosaic_deploy.source.manifest.find import manifest_identity
 
 _PROVISIONING = "provisioning"
 PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
@@ -70,3 +74,9 @@ def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | 
             refuse_over_quota({file.name: file.status.st_size for file in files}, *stored)
 
     return check
+
+
+def with_recorded_policy(api: Api, project: str, manifest: Manifest) -> Manifest:
+    """The manifest with what its own policy or that of the last deploy forbids: only an apply loosens a policy."""
+    recorded = recorded_policy(read_policy_record(api, project), manifest_identity(manifest.file))
+    return replace(manifest, policy=stricter_policy(manifest.policy, recorded)) if recorded else manifest

@@ -15,6 +15,7 @@ from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import change_facts
 from mosaic_deploy.model.snapshot import Snapshot, objects_digest
+from mosaic_deploy.model.variable_value import VariableValue
 
 PlanInputs = dict[str, Any]
 _SHORT_DIGEST = 16
@@ -120,8 +121,12 @@ def _hazard_text(hazard: Hazard) -> str:
 def _digest(value: object) -> str | None:
     if value is None:
         return None
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=dict)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_json_member)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _json_member(value: Any) -> object:
+    return value.reveal() if isinstance(value, VariableValue) else dict(value)
 
 
 def _project_changes(then: Mapping[str, Any], planned: PreparedPlan) -> Iterator[str]:

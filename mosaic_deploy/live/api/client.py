@@ -58,7 +58,7 @@ class Api:
     ) -> None:
         self._database = BASE_DATABASE if is_loopback(url) else ""
         self.url = url.rstrip("/")
-        self._key = key
+        self.key = key
         self._timeout = timeout
         self._sql_timeout = sql_timeout
         self._sleep = sleep or time.sleep
@@ -187,11 +187,11 @@ class Api:
 
     def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""
-        headers = {"X-API-Key": self._key.reveal()}
+        headers = {"X-API-Key": self.key.reveal()}
         url = f"{self.url}{place}"
         response = self._transport.request(method, url, timeout=self._sql_timeout, headers=headers, json=body)
         if response.status_code >= 300:
-            raise error_from_response(self._key.redact(response), name)
+            raise error_from_response(self.key.redact(response), name)
         return parse_body(response)
 
     def pause(self, seconds: float) -> None:
@@ -287,8 +287,8 @@ class Api:
         if operation.fenced:
             self.before_change()
         timeout = self._sql_timeout if operation.is_sql else self._timeout
-        headers = {"X-API-Key": self._key.reveal()}
+        headers = {"X-API-Key": self.key.reveal()}
         if self._database:
             headers["Mosaic-Database"] = self._database
         response = self._transport.request(operation.method, url, timeout=timeout, headers=headers, json=body)
-        return self._key.redact(response)
+        return self.key.redact(response)

@@ -7,19 +7,33 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import ResponseInvalid, TrackingTablesNewer, TrackingTablesOlder
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed, TrackingTablesNewer, TrackingTablesOlder
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
+from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
-from mosaic_deploy.model.snapshot import Ledger, Migration, Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import (
+    Ledger,
+    Migration,
+    Object,
+    Objects,
+    ObjectState,
+    Snapshot,
+    UnprovenRows,
+)
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
 STATIC, STORAGE = "static", "storage"
+POLICY_SETTING = "policy"
+"""The row of the settings table with the policies of the last deploys, by manifest."""
 CHECKS_SETTING = "verify"
 """The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
+_UNPROVEN_KEYS = {STATIC: "static_unproven", STORAGE: "storage_unproven"}
+"""Keys of `ledger_query` that say whether rows of deployed files have proofs with another key, or none."""
 
 
 def probe_query() -> str:
@@ -28,6 +42,21 @@ def probe_query() -> str:
         "SELECT pg_catalog.to_regclass('mosaic_deploy.ledger')::text AS ledger, "
         f"({_EXTENSIONS})::text AS extensions"
     )
+
+
+def read_policy_record(api: Api, project: str) -> object:
+    """The row POLICY_SETTING; None without tracking tables."""
+    query = f"SELECT value::text FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)}"
+    try:
+        rows = api.sql(project, query)
+    except SqlFailed as error:
+        if error.sqlstate not in _NO_TABLE:
+            raise
+        rows = []
+    return json.loads(str(rows[0]["value"])) if rows else None
+
+
+_NO_TABLE = ("42P01", "3F000")
 
 
 def version_query() -> str:
@@ -57,12 +86,12 @@ _LIVE_COMMIT_QUERY = (
 """The commit of the newest deploy from a commit that completed or may have changed something; null without one."""
 
 
-def ledger_query(digests: Mapping[str, str], manifest: str = "") -> str:
+def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:
     """One row with one column: everything in the tracking tables as JSON text.
 
     `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
     in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of files
-    that other manifests than `manifest` deployed are always returned.
+    that other manifests than `manifest` deployed are always returned. `key_name` is that of the proofs' key.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -78,8 +107,10 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "") -> str:
         SEED: _changed_objects_query(SEED, digests),
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
+        **{_UNPROVEN_KEYS[kind]: _unproven_query(kind, manifest, key_name) for kind in (STATIC, STORAGE)},
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
+        "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
@@ -98,10 +129,18 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
     same = f"{_digest_expression(kind)} = {literal(digests.get(kind, ''))}"
     if manifest:
         same += (
-            f" AND NOT EXISTS (SELECT FROM {_NO_MANIFEST}, LATERAL (SELECT FROM mosaic_deploy.objects "
+            f" AND NOT EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects "
             f"WHERE kind = '{kind}' AND state <> 'kept' AND manifest NOT IN ('', {literal(manifest)})) others)"
         )
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
+
+
+def _unproven_query(kind: str, manifest: str, key_name: str) -> str:
+    return (
+        f"EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects WHERE kind = '{kind}' "
+        f"AND state <> 'kept' AND manifest IN ('', {literal(manifest)}) "
+        f"AND NOT pg_catalog.starts_with(proof, {literal(key_name)})) others)"
+    )
 
 
 def _digest_expression(kind: str) -> str:
@@ -109,51 +148,62 @@ def _digest_expression(kind: str) -> str:
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
-_NO_MANIFEST = "(SELECT ''::text AS manifest) AS fallback"
-"""Joined with a LATERAL query of `objects`, the value of `manifest` in a layout without that column."""
+_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof) AS fallback"
+"""Joined with a LATERAL query of `objects`, the values of columns that an older layout doesn't have."""
 
 
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest)), '[]') "
-        f"FROM {_NO_MANIFEST}, LATERAL (SELECT path, sha256, size, state, manifest FROM mosaic_deploy.objects "
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest, o.proof)), '[]') "
+        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof FROM mosaic_deploy.objects "
         f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
 
 
-def parse_ledger(
-    text: str,
-    same_migrations: Iterable[Migration],
-    same_static: Objects,
-    same_storage: Objects,
-    same_seeds: Objects = MappingProxyType({}),
-) -> tuple[Ledger, dict[str, Any]]:
-    """The ledger from the result of `ledger_query`; `same_…` replace the kinds that it returned as null.
+def parse_ledger(text: str, desired: Snapshot, prover: Prover | None = None) -> tuple[Ledger, dict[str, Any]]:
+    """The ledger from the result of `ledger_query`; of kinds that it returned as null, the rows are those of `desired`.
 
-    Also returns the raw facts, for `last`, `lease` and `process`. Raises TrackingTablesNewer, ResponseInvalid.
+    Rows of files that `prover` can't prove are left out, so the files count as not deployed. Also returns the raw facts,
+    for `last`, `lease` and `process`. Raises TrackingTablesNewer, ResponseInvalid.
     """
     facts = _load_facts(text)
     check_ledger_version(facts["version"])
     rows = facts["migrations"]
+    static, unproven_static = _files(STATIC, desired.static, desired, facts, prover)
+    storage, unproven_storage = _files(STORAGE, desired.storage, desired, facts, prover)
     found = Ledger(
         serial=int(facts["serial"]),
         extensions=extensions(facts["extensions"]),
-        migrations=_as_applied(same_migrations)
+        migrations=_as_applied(desired.migrations or ())
         if rows is None
         else tuple(_parse_migration(row) for row in rows),
-        static=_merge_kept(STATIC, same_static, facts),
-        storage=_merge_kept(STORAGE, same_storage, facts),
+        static=static,
+        storage=storage,
         auth=facts["auth"],
-        seeds=same_seeds if facts.get(SEED) is None else _parse_objects(facts[SEED]),
+        seeds=(desired.seeds or _NO_OBJECTS) if facts.get(SEED) is None else _parse_objects(facts[SEED])[0],
         exists=True,
+        unproven={STATIC: unproven_static, STORAGE: unproven_storage},
     )
     return found, facts
 
 
-def _merge_kept(kind: str, same: Objects, facts: Mapping[str, Any]) -> Objects:
-    found = same if facts[kind] is None else _parse_objects(facts[kind])
-    kept = _parse_objects(facts.get(_KEPT_KEYS[kind]) or [])
-    return {**found, **kept} if kept else found
+def _files(
+    kind: str, wanted: Objects | None, desired: Snapshot, facts: Mapping[str, Any], prover: Prover | None
+) -> tuple[Objects, UnprovenRows]:
+    """The rows of one kind that count, and what is to be done about the others."""
+    kept, proofs = _parse_objects(facts.get(_KEPT_KEYS[kind]) or [])
+    found: Objects = wanted or _NO_OBJECTS
+    if facts[kind] is not None:
+        found, more = _parse_objects(facts[kind])
+        proofs |= more
+    rows = {**found, **kept} if kept else found
+    if prover is None or wanted is None:
+        return rows, UnprovenRows()
+    stale = bool(facts.get(_UNPROVEN_KEYS[kind]))
+    if not proofs:
+        return rows, UnprovenRows(stale=stale)
+    proven, unproven = prover.split(kind, rows, proofs, wanted, desired.manifest)
+    return proven, UnprovenRows(unproven, stale)
 
 
 def check_ledger_version(version: int) -> None:
@@ -198,8 +248,13 @@ def _parse_migration(row: list[Any]) -> Migration:
     return Migration(str(version), file, checksum, semantic, int(steps), int(done))
 
 
-def _parse_objects(rows: list[list[Any]]) -> dict[str, Object]:
-    return {
+def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:
+    """The rows and their proofs, by path."""
+    objects = {
         path: Object(path, sha, int(size), ObjectState(state), manifest=manifest)
-        for path, sha, size, state, manifest in rows
+        for path, sha, size, state, manifest, _ in rows
     }
+    return objects, {row[0]: row[5] for row in rows}
+
+
+_NO_OBJECTS: Objects = MappingProxyType({})

@@ -6,7 +6,8 @@ and `written`, the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
@@ -19,9 +20,10 @@ def upsert_objects_sql(
     deploy_id: str,
     manifest: str = "",
     *,
+    proofs: Mapping[str, str] = MappingProxyType({}),
     reopen: bool = False,
 ) -> str:
-    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them.
+    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them; `proofs` are by path.
 
     What this deploy has marked as live stays live, because a request that marks it as pending may arrive late. With
     `reopen` it becomes pending.
@@ -31,15 +33,30 @@ def upsert_objects_sql(
         if reopen
         else " WHERE (o.deploy_id, o.state, EXCLUDED.state) <> (EXCLUDED.deploy_id, 'live', 'pending')"
     )
-    facts = [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state)} for o in objects]
-    columns = ("sha256", "size", "state", "manifest", "deploy_id", "updated_at")
+    facts = [
+        {"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state), "f": proofs.get(o.path, "")}
+        for o in objects
+    ]
+    columns = ("sha256", "size", "state", "proof", "manifest", "deploy_id", "updated_at")
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text')} "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text')} "
         f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+def write_proofs_sql(kind: str, proofs: Mapping[str, str], manifest: str, token: str) -> str:
+    """Writes the proofs, by path, of files that `manifest` deployed. Changes nothing else."""
+    facts = [{"p": path, "f": proof} for path, proof in proofs.items()]
+    return (
+        f"WITH {lease_held_cte(token)}, written AS ("
+        f"UPDATE mosaic_deploy.objects o SET proof = r.f, manifest = {literal(manifest)} "
+        f"FROM held, {recordset(facts, 'p text, f text')} WHERE o.kind = '{kind}' AND o.path = r.p "
+        f"AND o.manifest IN ('', {literal(manifest)}) AND o.proof <> r.f RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 3
+LEDGER_VERSION = 4
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease."""
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.objects (
 COMMENT ON TABLE mosaic_deploy.objects IS 'Deployed static files, storage files and seeds';
 ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS manifest text NOT NULL DEFAULT '';
 COMMENT ON COLUMN mosaic_deploy.objects.manifest IS 'The manifest that placed it; empty if unknown';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS proof text NOT NULL DEFAULT '';
+COMMENT ON COLUMN mosaic_deploy.objects.proof IS
+  'Shows that a deploy wrote this row: an HMAC with the API key. Without it, the file counts as not deployed';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';

@@ -107,13 +107,13 @@ async def create_account(pool: Pool, name: str, tier: str) -> dict[str, object]:
 
 
 async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRACE_PERIOD) -> str:
-    """Returns a new key for the account, which can't be shown again. The current one works for `grace` more.
+    """Returns a new key for the account, which can't be shown again. Older ones work for at most `grace` more.
 
     Raises LookupError if there is no such account.
     """
     key = new_api_key()
     async with pool.connection() as connection, connection.transaction():
-        query = "SELECT 1 FROM account WHERE id = %(id)s FOR UPDATE"
+        query = "SELECT 1 FROM account WHERE id = %(id)s AND deleted_at IS NULL FOR UPDATE"
         if not await control_database.fetch_rows(connection, query, {"id": account_id}):
             raise LookupError(account_id)
         await _replace_key(connection, account_id, key, grace)
@@ -122,7 +122,7 @@ async def rotate_key(pool: Pool, account_id: int, *, grace: timedelta = KEY_GRAC
 
 async def change_tier(pool: Pool, account_id: int, tier: str) -> dict[str, object]:
     """Changes the tier of all the account's projects, from the next request on. Raises LookupError."""
-    query = "UPDATE account SET tier = %(tier)s WHERE id = %(id)s RETURNING name"
+    query = "UPDATE account SET tier = %(tier)s WHERE id = %(id)s AND deleted_at IS NULL RETURNING name"
     row = await control_database.fetch_one(pool, query, {"id": account_id, "tier": tier})
     if row is None:
         raise LookupError(account_id)
@@ -132,7 +132,8 @@ async def change_tier(pool: Pool, account_id: int, tier: str) -> dict[str, objec
 async def list_accounts(pool: Pool) -> list[dict[str, object]]:
     """All accounts, the oldest first, with the dates when their keys are due for rotation and when they expire."""
     query = (
-        "SELECT id, name, tier, (SELECT count(*) FROM project WHERE account_id = account.id"
+        "SELECT id, name, tier, CASE WHEN deleted_at IS NOT NULL THEN 'deleting' WHEN suspended_at IS NOT NULL"
+        " THEN 'suspended' ELSE 'active' END AS status, (SELECT count(*) FROM project WHERE account_id = account.id"
         " AND status <> 'deleting') AS projects, api_key.created_at AS key_created_at FROM account"
         " LEFT JOIN api_key ON account_id = account.id AND replaced_at IS NULL ORDER BY id"
     )
@@ -141,6 +142,7 @@ async def list_accounts(pool: Pool) -> list[dict[str, object]]:
             "account_id": row["id"],
             "name": row["name"],
             "tier": row["tier"],
+            "status": row["status"],
             "projects": row["projects"],
             "key_due": _day(row["key_created_at"] + KEY_LIFETIME) if row["key_created_at"] else None,
             "key_expires": _day(row["key_created_at"] + KEY_LIFETIME + KEY_GRACE_PERIOD)
@@ -174,6 +176,12 @@ async def _replace_key(connection: Connection, account_id: int, key: str, grace:
     )
     await control_database.fetch_rows(
         connection,
+        "UPDATE api_key SET expires_at = now() + %(grace)s WHERE account_id = %(account)s AND replaced_at IS NOT NULL"
+        " AND expires_at > now() + %(grace)s",
+        {"account": account_id, "grace": grace},
+    )
+    await control_database.fetch_rows(
+        connection,
         "INSERT INTO api_key (key_hash, account_id) VALUES (%(hash)s, %(account)s)",
         {"hash": key_hash(key), "account": account_id},
     )
@@ -187,11 +195,18 @@ async def _look_up_key(pool: Pool, digest: bytes, local: bool) -> AuthenticatedA
         "SELECT *, coalesce(expires_at <= now(), false) AS expired FROM (SELECT account_id, created_at, replaced_at,"
         " CASE WHEN replaced_at IS NOT NULL THEN expires_at"
         " WHEN created_at + %(life)s <= now() THEN created_at + %(life)s + %(grace)s END AS expires_at"
-        " FROM api_key WHERE key_hash = %(hash)s) AS known",
+        " FROM api_key WHERE key_hash = %(hash)s) AS known"
+        " JOIN (SELECT id, suspended_at FROM account) AS account ON account.id = account_id",
         {"hash": digest, "life": KEY_LIFETIME, "grace": KEY_GRACE_PERIOD},
     )
     if row is None:
         raise Fault(401, "api_key_invalid", "this API key isn't valid" + (_LOCAL_HINT if local else ""))
+    if row["suspended_at"] is not None:
+        raise Fault(
+            401,
+            "account_suspended",
+            f"account {row['account_id']} is suspended; ask the operator of this platform",
+        )
     if row["expired"]:
         raise Fault(
             401, "api_key_expired", _expired_message(row) + (_LOCAL_HINT if local else _hosted_hint(row))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -11,10 +12,12 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from mosaic_deploy.platform.app.failures import fault_from_error
+from mosaic_deploy.platform.app.metrics import is_metrics_request, show_metrics
 from mosaic_deploy.platform.app.routes import API, LOCAL_ROUTES, OPERATIONS, Endpoint, Match, RouteTable
 from mosaic_deploy.platform.auth import magic_link
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting import live_reload, sites
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, MEMORY
 from mosaic_deploy.platform.http.logs import log_request
 from mosaic_deploy.platform.http.request_journal import RequestRecord
 from mosaic_deploy.platform.http.responses import JsonResponse
@@ -24,14 +27,11 @@ log = logging.getLogger(__name__)
 
 _VERIFY_PATH = ".mosaic/auth/verify"
 _SITES_PREFIX = "/sites/"
-_WORKER_PATHS = ("/healthz", "/metrics")
 # Entries of the request's scope: the route pattern it matched, and when its API key expires, if it does.
 _ROUTE_SCOPE_KEY = "mosaic.route"
 _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
 # Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
-_SANDBOX_HEADERS = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
-}
+_SITES_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
 
 class App:
@@ -49,6 +49,7 @@ class App:
         request_id = secrets.token_hex(8)
         started = time.perf_counter()
         status = 0
+        complete = False
         journal = self._platform.journal
         journal.in_flight += 1
 
@@ -65,19 +66,40 @@ class App:
             request = Request(scope, receive)
             response = await self._respond(request, request_id)
             await response(scope, receive, send_with_headers)
+            complete = True
+        except Exception as error:
+            message_text = " ".join(str(error).split()) or type(error).__name__
+            log.warning("cut off", extra={"fields": {"request_id": request_id, "message": message_text}})
+            raise
+        except asyncio.CancelledError:
+            # The server cancels requests only when it stops.
+            if status:
+                raise
+            await _stopping_response(request_id)(scope, receive, send_with_headers)
+            complete = True
         finally:
+            MEMORY.release(scope)
             journal.in_flight -= 1
             milliseconds = (time.perf_counter() - started) * 1000
             route = scope.get(_ROUTE_SCOPE_KEY, "unmatched")
+            client = scope.get("client")
             # Without the query, which may hold an upload's signature or a sign-in token.
             request_record = RequestRecord(
-                request_id, scope["method"], scope["path"], route, status, milliseconds
+                request_id,
+                scope["method"],
+                scope["path"],
+                route,
+                status,
+                milliseconds,
+                client=client[0] if client else "",
+                cut_off=not complete,
             )
             journal.add(request_record)
             log_request(request_record)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
         try:
+            _refuse_two_framings(request)
             return await self._dispatch(request)
         except Fault as fault:
             return JsonResponse(fault.document(request_id), fault.status, fault.headers)
@@ -94,15 +116,20 @@ class App:
     async def _dispatch(self, request: Request) -> Response:
         path: str = request.scope["path"]
         hosts = self._platform.hosts
+        if is_metrics_request(self._platform, request):
+            request.scope[_ROUTE_SCOPE_KEY] = "/metrics"
+            if path != "/metrics":
+                raise Fault(404, "not_found", "only /metrics is served on this address")
+            return await show_metrics(self._platform, request)
         try:
             project_id = hosts.project_id_from_host(request.headers.get("host", ""))
         except Fault:
-            # Load balancers and Prometheus reach each worker by its own address.
-            if hosts.strict or path not in _WORKER_PATHS:
+            # Load balancers reach each server by its own address.
+            if hosts.strict or path != "/healthz":
                 raise
             return await self._run_operation(request, path)
         if project_id is None and path == "/metrics" and not hosts.strict:
-            raise Fault(404, "not_found", "/metrics is served only on a worker's own address")
+            raise Fault(404, "not_found", "/metrics is served only on the address that --metrics names")
         if project_id is not None:
             return await self._serve_site(request, project_id, path.removeprefix("/"), "")
         if path.startswith(_SITES_PREFIX):
@@ -114,7 +141,8 @@ class App:
             response = await self._serve_site(
                 request, project_id, rest, _SITES_PREFIX + _plain_project_id(project_id)
             )
-            response.headers.update(_SANDBOX_HEADERS)
+            # Storage files already have a stricter one.
+            response.headers.setdefault("Content-Security-Policy", _SITES_SANDBOX)
             return response
         return await self._run_operation(request, path)
 
@@ -154,7 +182,21 @@ class App:
         entry = await platform.authenticator.authenticate(platform.pool, given, local=platform.local)
         if entry.key_expires_at is not None:
             request.scope[_KEY_EXPIRES_SCOPE_KEY] = entry.key_expires_at.isoformat(timespec="seconds")
+        request.scope[ACCOUNT_SCOPE_KEY] = entry.account_id
         return platform.for_account(entry.account_id)
+
+
+def _refuse_two_framings(request: Request) -> None:
+    """A proxy in front may see another request's beginning in a body that both headers describe. Raises Fault."""
+    if "content-length" in request.headers and "transfer-encoding" in request.headers:
+        message = "the request has both Content-Length and Transfer-Encoding"
+        raise Fault(400, "http_invalid", message, headers={"Connection": "close"})
+
+
+def _stopping_response(request_id: str) -> Response:
+    message = "the platform is stopping and didn't finish this request in time; check whether it took effect, then send it again"
+    fault = Fault(503, "platform_stopping", message, headers={"Retry-After": "1", "Connection": "close"})
+    return JsonResponse(fault.document(request_id), fault.status, fault.headers)
 
 
 def _plain_project_id(project_id: str) -> str:

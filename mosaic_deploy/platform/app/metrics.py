@@ -2,62 +2,69 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.http.request_journal import RequestJournal
+from mosaic_deploy.platform.app.worker_counts import Counts, all_counts
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.version import __version__
 
 _TOTALS = """
 SELECT (SELECT count(*) FROM project WHERE status = 'running') AS running,
-       (SELECT count(*) FROM project WHERE status <> 'running') AS provisioning,
+       (SELECT count(*) FROM project WHERE status = 'provisioning') AS provisioning,
+       (SELECT count(*) FROM project WHERE status = 'deleting') AS deleting,
        (SELECT count(*) FROM static_file) AS static_files,
        (SELECT coalesce(sum(size), 0)::bigint FROM static_file) AS static_bytes,
        (SELECT count(*) FROM stored_file) AS stored_files,
        (SELECT coalesce(sum(size), 0)::bigint FROM stored_file) AS stored_bytes
 """
+# Prometheus waits for ten seconds by default.
+_DATABASE_SECONDS = 3.0
 Sample = tuple[Mapping[str, str], float]
 
 
+def is_metrics_request(platform: Platform, request: Request) -> bool:
+    """Whether the request came in at the address that serves only metrics."""
+    return platform.metrics_port is not None and request.scope["server"][1] == platform.metrics_port
+
+
 async def show_metrics(platform: Platform, _request: Request) -> Response:
-    totals = await control_database.fetch_one(platform.pool, _TOTALS)
-    assert totals is not None
-    pool = platform.pool.get_stats()
-    open_now = pool.get("pool_size", 0)
-    idle = pool.get("pool_available", 0)
+    counts = all_counts(platform)
+    held = counts.held
+    totals = await _totals(platform)
     lines = [
         *_family("mosaic_build_info", "gauge", "Version in use.", [({"version": __version__}, 1)]),
-        *_requests(platform.journal),
+        *_family("mosaic_workers", "gauge", "Running worker processes.", [({}, held["workers"])]),
         *_family(
-            "mosaic_projects",
-            "gauge",
-            "Projects by status.",
-            [({"status": name}, totals[name]) for name in ("running", "provisioning")],
+            "mosaic_database_up", "gauge", "Whether the control database answers.", [({}, int(bool(totals)))]
         ),
-        *_family("mosaic_files", "gauge", "Files by kind.", _by_kind(totals, "files")),
-        *_family("mosaic_file_bytes", "gauge", "Total file size by kind.", _by_kind(totals, "bytes")),
+        *_store_owned(platform),
+        *_requests(counts),
+        *(_contents(totals) if totals else ()),
         *_family(
             "mosaic_control_connections",
             "gauge",
             "Connections to the control database.",
-            [({"state": "busy"}, open_now - idle), ({"state": "idle"}, idle)],
+            [({"state": state}, held[f"control_{state}"]) for state in ("busy", "idle")],
         ),
         *_family(
             "mosaic_control_waiting",
             "gauge",
             "Requests waiting for a connection to the control database.",
-            [({}, pool.get("requests_waiting", 0))],
+            [({}, held["control_waiting"])],
         ),
         *_family(
             "mosaic_sql_connections",
             "gauge",
             "Connections to project databases.",
-            [({"state": name}, number) for name, number in platform.sessions.counts().items()],
+            [({"state": state}, held[f"sql_{state}"]) for state in ("busy", "idle")],
         ),
     ]
     return Response(
@@ -65,26 +72,54 @@ async def show_metrics(platform: Platform, _request: Request) -> Response:
     )
 
 
-def _requests(journal: RequestJournal) -> Iterable[str]:
+async def _totals(platform: Platform) -> Mapping[str, int] | None:
+    """None if the database doesn't answer in time for Prometheus, which must learn just that."""
+    try:
+        async with (
+            asyncio.timeout(_DATABASE_SECONDS),
+            platform.pool.connection(timeout=_DATABASE_SECONDS) as connection,
+        ):
+            return (await control_database.fetch_rows(connection, _TOTALS))[0]
+    except (psycopg.Error, PoolTimeout, TimeoutError):
+        return None
+
+
+def _contents(totals: Mapping[str, int]) -> Iterable[str]:
+    by_status: list[Sample] = [
+        ({"status": name}, totals[name]) for name in ("running", "provisioning", "deleting")
+    ]
+    yield from _family("mosaic_projects", "gauge", "Projects by status.", by_status)
+    yield from _family("mosaic_files", "gauge", "Files by kind.", _by_kind(totals, "files"))
+    yield from _family("mosaic_file_bytes", "gauge", "Total file size by kind.", _by_kind(totals, "bytes"))
+
+
+def _store_owned(platform: Platform) -> Iterable[str]:
+    if platform.store_claim is not None:
+        owned: list[Sample] = [({}, int(platform.store_claim.owned))]
+        yield from _family(
+            "mosaic_store_owned", "gauge", "0 if another installation uses the object store.", owned
+        )
+
+
+def _requests(counts: Counts) -> Iterable[str]:
     counted: list[Sample] = [
         ({"route": route, "method": method, "status": str(status)}, number)
-        for (route, method, status), number in sorted(journal.counts.items())
+        for (route, method, status), number in sorted(counts.requests.items())
     ]
     yield from _family(
         "mosaic_requests_total", "counter", "Requests; status 0 if the client disconnected first.", counted
     )
     name = "mosaic_request_seconds"
     yield from _family(name, "histogram", "Time from a request to the end of its response.", [])
-    for route, histogram in sorted(journal.latency.items()):
+    for route, histogram in sorted(counts.latency.items()):
         count = 0
         for bound, count in histogram.cumulative():
             yield _sample(f"{name}_bucket", {"route": route, "le": bound}, count)
         yield _sample(f"{name}_sum", {"route": route}, round(histogram.total, 6))
         yield _sample(f"{name}_count", {"route": route}, count)
-    yield from _family(
-        "mosaic_requests_under_way", "gauge", "Requests in progress.", [({}, journal.in_flight)]
-    )
-    uptime = (datetime.now(UTC) - journal.started_at).total_seconds()
+    in_flight: list[Sample] = [({}, counts.held["in_flight"])]
+    yield from _family("mosaic_requests_under_way", "gauge", "Requests in progress.", in_flight)
+    uptime = datetime.now(UTC).timestamp() - counts.started_at
     yield from _family("mosaic_uptime_seconds", "gauge", "Time since the start.", [({}, round(uptime))])
 
 

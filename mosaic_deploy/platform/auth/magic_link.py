@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
-from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.auth import inbox, messages, redirects
+from mosaic_deploy.platform.auth import email_limits, inbox, messages, redirects, verifications
 from mosaic_deploy.platform.auth.smtp import EmailNotSent, Mailer
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
@@ -26,7 +24,6 @@ from mosaic_deploy.platform.projects.projects import find_project, find_project_
 from mosaic_deploy.platform.services import Platform
 
 TOKEN_MINUTES = 15
-_DAY = timedelta(days=1)
 
 
 async def send_magic_link(platform: Platform, request: Request) -> Response:
@@ -43,7 +40,7 @@ async def send_magic_link(platform: Platform, request: Request) -> Response:
     sender = messages.DEFAULT_SENDER if platform.mailer is None else platform.mailer.sender
     message = messages.magic_link_email(project["name"], sender, email, link, TOKEN_MINUTES)
     async with platform.pool.connection() as connection, connection.transaction():
-        count = await _count_email(connection, project, platform.limits.emails(project["tier"]))
+        count = await email_limits.count_email(platform, connection, project, email)
         await _insert_token(connection, project["id"], email, token)
         if platform.mailer is None:
             await inbox.store_email(connection, project["id"], email, message, link)
@@ -72,6 +69,7 @@ async def _send_email(
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
+    await verifications.check(request.path_params["project_id"])
     project = await find_project(platform, request)
     return await _verify(platform, request, project["id"])
 
@@ -81,6 +79,7 @@ async def verify_on_site(platform: Platform, request: Request, project_id: str) 
     # JSON from another origin needs a CORS preflight, which fails here; a plain form wouldn't need one.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Fault(415, "json_expected", "send the token as application/json")
+    await verifications.check(project_id)
     if await find_project_by_id(platform, project_id) is None:
         raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
     return await _verify(platform, request, project_id)
@@ -107,7 +106,7 @@ async def write_settings(platform: Platform, request: Request) -> Response:
 
 async def _verify(platform: Platform, request: Request, project_id: str) -> Response:
     """One UPDATE decides, so only one of several concurrent requests finds the token unused."""
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.TOKEN_LIMIT)
     token, email = (
         request_body.required_text(document, "token", limit=500),
         request_body.required_text(document, "email", limit=500),
@@ -136,45 +135,6 @@ async def _token_fault(platform: Platform, parameters: dict[str, Any]) -> Fault:
     if row["used_at"] is not None:
         return Fault(401, "token_used", "this magic link was already used; request a new one")
     return Fault(401, "token_expired", "this magic link has expired; request a new one")
-
-
-async def _count_email(connection: Connection, project: DictRow, limit: int) -> int:
-    """Counts one email and returns the count's ID. Raises Fault 429 if the daily limit is reached.
-
-    Locks the project's row, so two requests can't both take the last one.
-    """
-    parameters = {"project": project["id"], "day": _DAY, "before": limit - 1}
-    await control_database.fetch_rows(
-        connection, "SELECT 1 FROM project WHERE id = %(project)s FOR UPDATE", parameters
-    )
-    sent = await control_database.fetch_rows(
-        connection,
-        "SELECT sent_at FROM mail_count WHERE project_id = %(project)s AND sent_at > now() - %(day)s"
-        " ORDER BY sent_at DESC OFFSET %(before)s LIMIT 1",
-        parameters,
-    )
-    if sent:
-        raise _limit_fault(sent[0]["sent_at"] + _DAY, project["tier"], limit)
-    counted = await control_database.fetch_rows(
-        connection,
-        "WITH old AS (DELETE FROM mail_count WHERE project_id = %(project)s AND sent_at <= now() - %(day)s)"
-        " INSERT INTO mail_count (project_id) VALUES (%(project)s) RETURNING id",
-        parameters,
-    )
-    number: int = counted[0]["id"]
-    return number
-
-
-def _limit_fault(next_at: datetime, tier: str, limit: int) -> Fault:
-    seconds = max(1, math.ceil((next_at - datetime.now(UTC)).total_seconds()))
-    when = next_at.astimezone(UTC).isoformat(timespec="seconds")
-    return Fault(
-        429,
-        "email_limit_reached",
-        f"the {tier} tier sends {limit} email{'' if limit == 1 else 's'} a day; you can send the next one at {when}",
-        details={"next_at": when},
-        headers={"Retry-After": str(seconds)},
-    )
 
 
 async def _insert_token(connection: Connection, project_id: str, email: str, token: str) -> None:

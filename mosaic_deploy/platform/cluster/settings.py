@@ -18,6 +18,7 @@ from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.projects.limits import Limits
 from mosaic_deploy.platform.storage.object_store import ObjectStore, open_store
+from mosaic_deploy.platform.storage.store_claim import StoreClaim
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class ClusterSettings:
     # To projects' databases, per worker.
     connections: int = 20
     limits: Limits = field(default_factory=Limits)
+    stop_seconds: int = 25
+    trusted_proxies: tuple[str, ...] = ()
 
     def server(self) -> Server:
         return Server.from_url(self.database_url, public_host=self.database_host)
@@ -53,8 +56,21 @@ async def prepare(cluster: ClusterSettings) -> None:
     """
     cluster.hosts()
     store = cluster.store()
-    async with open_control_database(cluster):
+    async with open_control_database(cluster) as pool:
         await store.check()
+        await (await store_claim(cluster, pool, store)).acquire()
+
+
+async def take_over_store(cluster: ClusterSettings) -> str:
+    """Makes the store this database's; returns which installation used it before. Raises ProcessFault."""
+    store = cluster.store()
+    async with open_control_database(cluster) as pool:
+        await store.check()
+        return await (await store_claim(cluster, pool, store)).take_over()
+
+
+async def store_claim(cluster: ClusterSettings, pool: Pool, store: ObjectStore) -> StoreClaim:
+    return StoreClaim(pool, store, cluster.store_url, (await load_shared_state(pool)).home_id)
 
 
 @asynccontextmanager

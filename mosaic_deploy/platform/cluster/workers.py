@@ -11,26 +11,47 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from obstore.exceptions import BaseError
+
 from mosaic_deploy.platform.accounts.accounts import ApiKeyAuthenticator
-from mosaic_deploy.platform.app.server import listen, stop_event
+from mosaic_deploy.platform.app.server import ListenOptions, listen, stop_event
+from mosaic_deploy.platform.app.worker_counts import publish_counts
 from mosaic_deploy.platform.auth.smtp import SMTP_URL_VARIABLE, mailer_from_url
-from mosaic_deploy.platform.cluster.settings import ClusterSettings, load_shared_state, open_control_database
+from mosaic_deploy.platform.cluster.settings import (
+    ClusterSettings,
+    load_shared_state,
+    open_control_database,
+    store_claim,
+)
 from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres.connections import SessionPool
+from mosaic_deploy.platform.postgres.health import DatabaseHealth
+from mosaic_deploy.platform.postgres.role_activity import SHARE
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
+from mosaic_deploy.platform.projects.watch import watch_projects
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 
 log = logging.getLogger("mosaic_deploy.platform")
 
-# Longer than a worker waits for its running requests.
-_STOP_TIMEOUT_SECONDS = 20.0
+# A worker that stops needs this much longer than its running requests get.
+_STOP_MARGIN_SECONDS = 15.0
 _MIN_BACKOFF, _MAX_BACKOFF, _BACKOFF_RESET_SECONDS = 0.1, 10.0, 30.0
+
+
+@dataclass(frozen=True)
+class Listeners:
+    main: socket.socket
+    metrics: socket.socket | None
+
+    def all(self) -> list[socket.socket]:
+        return [self.main, *([self.metrics] if self.metrics else [])]
 
 
 @dataclass
@@ -40,12 +61,14 @@ class _Worker:
 
 
 class WorkerSupervisor:
-    """Keeps `count` workers running. `command` starts one; it gets the file descriptors as --listener and --lifeline."""
+    """Keeps `count` workers running. `command` starts one; it gets file descriptors as options."""
 
-    def __init__(self, command: Sequence[str], listener: socket.socket, count: int) -> None:
+    def __init__(self, command: Sequence[str], listeners: Listeners, count: int, stop_seconds: int) -> None:
         self._command = command
-        self._listener = listener
+        self._listeners = listeners
         self._count = count
+        self._stop_seconds = stop_seconds
+        self._counts = tempfile.TemporaryDirectory(prefix="mosaic-serve-")
         self._running: list[_Worker] = []
         self._backoff = _MIN_BACKOFF
         self._next_start = 0.0
@@ -69,8 +92,12 @@ class WorkerSupervisor:
         return max(0.0, self._next_start - time.monotonic()) if missing else 1.0
 
     def _start_one(self) -> None:
-        handles = (self._listener.fileno(), self._lifeline)
+        handles = [self._listeners.main.fileno(), self._lifeline]
         command = [*self._command, "--listener", str(handles[0]), "--lifeline", str(handles[1])]
+        command += ["--counts-folder", self._counts.name]
+        if self._listeners.metrics is not None:
+            handles.append(self._listeners.metrics.fileno())
+            command += ["--metrics-listener", str(handles[2])]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=handles
         )
@@ -90,14 +117,18 @@ class WorkerSupervisor:
 
     def _stop_all(self) -> None:
         log.info("stopping %d workers", len(self._running))
+        # While anyone has it open, clients can connect, but nobody would answer them.
+        for listener in self._listeners.all():
+            listener.close()
         for worker in self._running:
             worker.process.terminate()
-        deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+        deadline = time.monotonic() + self._stop_seconds + _STOP_MARGIN_SECONDS
         for worker in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
             worker.process.kill()
             worker.process.wait()
+        self._counts.cleanup()
 
 
 def worker_command(arguments: Sequence[str]) -> list[str]:
@@ -124,15 +155,26 @@ def _signals_until(wakeup: socket.socket, seconds: float) -> bytes:
 
 
 def run_worker(
-    cluster: ClusterSettings, listener: socket.socket, lifeline: int | None, on_ready: Callable[[], None]
+    cluster: ClusterSettings,
+    listeners: Listeners,
+    lifeline: int | None,
+    counts_folder: str,
+    on_ready: Callable[[], None],
 ) -> None:
-    """Serves until SIGTERM or SIGINT, or until `lifeline` closes because the supervisor ended."""
+    """Serves until SIGTERM or SIGINT, or until `lifeline` closes because the supervisor ended.
+
+    `counts_folder` is where workers add up their metrics; empty for a single one.
+    """
     os.umask(0o077)
-    asyncio.run(_run_worker(cluster, listener, lifeline, on_ready))
+    asyncio.run(_run_worker(cluster, listeners, lifeline, counts_folder, on_ready))
 
 
 async def _run_worker(
-    cluster: ClusterSettings, listener: socket.socket, lifeline: int | None, on_ready: Callable[[], None]
+    cluster: ClusterSettings,
+    listeners: Listeners,
+    lifeline: int | None,
+    counts_folder: str,
+    on_ready: Callable[[], None],
 ) -> None:
     stop = stop_event()
     if lifeline is not None:
@@ -140,33 +182,55 @@ async def _run_worker(
     sql_modes = sql_modes_from_environment()
     server = cluster.server()
     async with open_control_database(cluster) as pool:
+        store = cluster.store()
+        claim = await store_claim(cluster, pool, store)
+        try:
+            await claim.acquire()
+        except (BaseError, OSError) as error:
+            # A worker that is replaced while the store is down serves what it can, and deletes nothing.
+            log.warning("can't read the store's claim yet: %s", error)
         platform = Platform(
             state=await load_shared_state(pool),
             hosts=cluster.hosts(),
             pool=pool,
             server=server,
             sessions=SessionPool(
-                server, reuse=sql_modes.reuse, reset=not sql_modes.shared_session, limit=cluster.connections
+                server,
+                pool,
+                reuse=sql_modes.reuse,
+                reset=not sql_modes.shared_session,
+                limit=cluster.connections,
+                account_limit=max(1, cluster.connections // SHARE),
             ),
-            store=cluster.store(),
+            store=store,
+            store_claim=claim,
             account_id=0,
             authenticator=ApiKeyAuthenticator(),
             journal=RequestJournal(),
             dev=DevSessions(),
             drafts=DraftSessions(),
+            health=DatabaseHealth(),
+            metrics_port=listeners.metrics.getsockname()[1] if listeners.metrics else None,
+            counts_folder=counts_folder,
             sql_modes=sql_modes,
             limits=cluster.limits,
             mailer=mailer_from_url(os.environ.get(SMTP_URL_VARIABLE)),
             local=False,
         )
+        jobs = [
+            background_jobs.run_background_jobs(platform),
+            background_jobs.maintain_connections(platform),
+            platform.health.watch(pool),
+            watch_projects(platform),
+            *([publish_counts(platform)] if counts_folder else []),
+        ]
         await listen(
             platform,
-            listener,
+            listeners.main,
             stop,
             on_ready,
-            background_jobs.run_concurrently(
-                background_jobs.run_background_jobs(platform), background_jobs.maintain_connections(platform)
-            ),
+            background_jobs.run_concurrently(*jobs),
+            ListenOptions(cluster.stop_seconds, cluster.trusted_proxies, listeners.metrics),
         )
         await platform.finish_tasks()
         await platform.sessions.close_idle(older_than=0)

@@ -21,6 +21,8 @@ from typing import IO, Any
 METADATA_MEMBER = "backup.json"
 DIGESTS_MEMBER = "digests.json"
 _CHUNK = 1 << 20
+# The digests of a million files.
+_JSON_LIMIT = 256 << 20
 
 ProgressCallback = Callable[[int, int], None]
 """Called with (bytes done, total bytes)."""
@@ -75,12 +77,17 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def extract_archive(
-    path: Path, destinations: Mapping[str, Path], on_progress: ProgressCallback | None = None
+    path: Path,
+    destinations: Mapping[str, Path],
+    on_progress: ProgressCallback | None = None,
+    *,
+    wanted: Mapping[str, Callable[[tuple[str, ...]], bool]] | None = None,
 ) -> None:
     """Extracts each tree into its destination, an empty or missing folder, and checks every digest.
 
-    `on_progress` counts bytes read from the archive. Raises ArchiveDamaged or OSError; the caller must delete what was
-    extracted by then.
+    A tree in `wanted` is extracted in part: only members whose path, in parts, that function accepts. `on_progress`
+    counts bytes read from the archive. Raises ArchiveDamaged or OSError; the caller must delete what was extracted by
+    then.
     """
     found: dict[str, list[Any]] = {}
     expected: dict[str, Any] | None = None
@@ -94,10 +101,12 @@ def extract_archive(
                 found[METADATA_MEMBER] = _extract_member(tar, member, None)
             else:
                 place = _member_path(member, destinations)
-                if member.isdir():
+                root, *parts = member.name.split("/")
+                is_wanted = (wanted or {}).get(root, _everything)(tuple(parts))
+                if not member.isdir():
+                    found[member.name] = _extract_member(tar, member, place if is_wanted else None)
+                elif is_wanted:
                     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-                else:
-                    found[member.name] = _extract_member(tar, member, place)
         # gzip compares its CRC at the end of the file; the digests cover neither folders nor padding.
         while content.read(_CHUNK):
             pass
@@ -110,6 +119,10 @@ def extract_archive(
         raise ArchiveDamaged(
             f"checksum mismatch in {len(names)} file{'' if len(names) == 1 else 's'}, such as {names[0]}"
         )
+
+
+def _everything(_parts: tuple[str, ...]) -> bool:
+    return True
 
 
 class _Progress:
@@ -240,7 +253,7 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path |
     if place is not None:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") if handle is not None else io.BytesIO() as written:
+    with os.fdopen(handle, "wb") if handle is not None else Path(os.devnull).open("wb") as written:
         while chunk := content.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)
@@ -249,7 +262,7 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path |
 
 
 def _read_json_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
-    content = tar.extractfile(member)
+    content = tar.extractfile(member) if member.size <= _JSON_LIMIT else None
     try:
         document = json.loads(content.read() if content else b"")
     except ValueError as error:

@@ -42,8 +42,10 @@ async def run_background_jobs(platform: Platform) -> None:
             if platform.local:
                 await drafts.drop_expired(platform)
                 await clones.drop_retired_clones(platform.server)
-            while await orphans.sweep(platform.pool, platform.store):
+            while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass
+            if platform.store_claim is not None and await platform.store_claim.is_settled():
+                await platform.store_claim.renew()
         except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
             log.warning("background jobs failed, will retry: %s", str(error).strip())
 

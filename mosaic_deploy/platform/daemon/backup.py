@@ -3,7 +3,7 @@
 The platform is stopped during the copy, so the backup is consistent. PostgreSQL's data folder is copied as it is, so a
 backup fits only the same major version of PostgreSQL on the same kind of system.
 
-A restore extracts next to the current data, checks it, writes `restore.json`, and only then replaces the data. After a
+A restore extracts the data, without the server's settings, next to the current data, checks it, writes `restore.json`, and only then replaces the data. After a
 crash before that file is written, the old data is still there; after a later crash, the next start finishes the restore.
 """
 
@@ -30,6 +30,7 @@ from mosaic_deploy.platform.daemon.archive import (
     write_archive,
 )
 from mosaic_deploy.platform.daemon.client import find_running, launch_daemon, port_change_note, stop_all
+from mosaic_deploy.platform.daemon.restored_data import is_data, write_configuration
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine import os_user, state_folder
 from mosaic_deploy.platform.postgres.installation import ensure_installation
@@ -220,7 +221,8 @@ def _extract(
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(mode=0o700)
     try:
-        extract_archive(source, staging, on_progress)
+        extract_archive(source, staging, on_progress, wanted={"postgres": is_data})
+        write_configuration(staging["postgres"])
         if user.is_other_user:
             for base, _, names in os.walk(staging["postgres"]):
                 for path in (base, *(os.path.join(base, name) for name in names)):  # noqa: PTH118

@@ -32,6 +32,7 @@ from mosaic_deploy.platform.machine.ports import bind_preferred_port, bind_reque
 from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.platform.postgres import clones, control_database, databases
 from mosaic_deploy.platform.postgres.connections import SessionPool
+from mosaic_deploy.platform.postgres.health import DatabaseHealth
 from mosaic_deploy.platform.postgres.installation import Installation, ensure_installation
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.postgres.server_log import rotate_log
@@ -129,7 +130,7 @@ async def _open_platform(
             hosts=local_hosts(state.port),
             pool=pool,
             server=server,
-            sessions=SessionPool(server, reuse=sql_modes.reuse, reset=not sql_modes.shared_session),
+            sessions=SessionPool(server, pool, reuse=sql_modes.reuse, reset=not sql_modes.shared_session),
             store=folder_store(folder / "store"),
             account_id=account_id,
             local_key=local_key,
@@ -137,6 +138,7 @@ async def _open_platform(
             journal=RequestJournal(),
             dev=DevSessions(),
             drafts=DraftSessions(),
+            health=DatabaseHealth(),
             sql_modes=sql_modes,
             limits=limits,
             mailer=mailer,

@@ -8,9 +8,7 @@ a link with the API key. The link works once and gives that browser a session co
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -35,7 +33,7 @@ def browser_session_required(endpoint: Endpoint) -> Endpoint:
 
     async def respond(platform: Platform, request: Request) -> Response:
         _require_local(platform)
-        if not _has_session(platform, request):
+        if not await _has_session(platform, request):
             return locked_page()
         _check_origin(request)
         return await endpoint(platform, request)
@@ -74,16 +72,22 @@ async def start_browser_session(platform: Platform, request: Request) -> Respons
         response = redirect_to_dashboard()
         response.set_cookie(
             _cookie_name(platform),
-            _session_cookie(platform, int(time.time()) + SESSION_SECONDS),
+            await _new_session(platform),
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
         )
         return response
-    return redirect_to_dashboard() if _has_session(platform, request) else locked_page(used_up=True)
+    return redirect_to_dashboard() if await _has_session(platform, request) else locked_page(used_up=True)
 
 
-async def end_browser_session(platform: Platform, _request: Request) -> Response:
+async def end_browser_session(platform: Platform, request: Request) -> Response:
+    """Ends the session itself: a copy of its cookie is worth nothing afterwards."""
+    await control_database.fetch(
+        platform.pool,
+        "DELETE FROM page_session WHERE token_hash = %(hash)s",
+        {"hash": _hash(request.cookies.get(_cookie_name(platform), ""))},
+    )
     response = locked_page()
     response.delete_cookie(_cookie_name(platform), httponly=True, samesite="strict")
     return response
@@ -96,13 +100,24 @@ def _require_local(platform: Platform) -> LocalKey:
     return platform.local_key
 
 
-def _has_session(platform: Platform, request: Request) -> bool:
+async def _has_session(platform: Platform, request: Request) -> bool:
     given = request.cookies.get(_cookie_name(platform), "")
-    expires, _, _ = given.partition(".")
-    if not (expires.isascii() and expires.isdecimal() and len(expires) < 12):
+    if not given:
         return False
-    same = hmac.compare_digest(given.encode(), _session_cookie(platform, int(expires)).encode())
-    return same and int(expires) > time.time()
+    query = "SELECT 1 FROM page_session WHERE token_hash = %(hash)s AND expires_at > now()"
+    return await control_database.fetch_one(platform.pool, query, {"hash": _hash(given)}) is not None
+
+
+async def _new_session(platform: Platform) -> str:
+    """The cookie's value."""
+    token = secrets.token_urlsafe(32)
+    await control_database.fetch(
+        platform.pool,
+        "WITH expired AS (DELETE FROM page_session WHERE expires_at <= now())"
+        " INSERT INTO page_session (token_hash, expires_at) VALUES (%(hash)s, now() + make_interval(secs => %(life)s))",
+        {"hash": _hash(token), "life": SESSION_SECONDS},
+    )
+    return token
 
 
 def _check_origin(request: Request) -> None:
@@ -122,12 +137,6 @@ def _check_origin(request: Request) -> None:
 def _cookie_name(platform: Platform) -> str:
     """Differs per platform: two on one machine share the address, and so their cookies."""
     return f"mosaic_{platform.state.home_id}"
-
-
-def _session_cookie(platform: Platform, expires: int) -> str:
-    signed = f"page-session {platform.state.home_id} {expires}"
-    signature = hmac.new(platform.state.signing_key.encode(), signed.encode(), hashlib.sha256).hexdigest()
-    return f"{expires}.{signature}"
 
 
 def _hash(token: str) -> bytes:

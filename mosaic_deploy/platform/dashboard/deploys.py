@@ -69,7 +69,7 @@ async def _fetch_project_deploys(platform: Platform, project: DictRow, limit: in
     try:
         async with (
             asyncio.timeout(_TIMEOUT_SECONDS),
-            platform.sessions.session(project["id"], password) as session,
+            platform.sessions.session(project["id"], project["account_id"], password) as session,
         ):
             await session.execute("BEGIN READ ONLY")
             await session.execute("SET LOCAL statement_timeout = '2s'")

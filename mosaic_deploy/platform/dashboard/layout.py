@@ -47,9 +47,20 @@ _NAVIGATION = (
 
 
 async def health(platform: Platform, _request: Request) -> Response:
-    """200 while the control database answers."""
-    await control_database.fetch(platform.pool, "SELECT 1")
-    return JsonResponse({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
+    """200 while this process serves requests.
+
+    On a served platform, also while the database restarts: requests then get a better answer here than from a load
+    balancer without servers. After a minute the process itself may be cut off from the database.
+    """
+    if platform.local:
+        await control_database.fetch(platform.pool, "SELECT 1")
+        return JsonResponse({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
+    document = {
+        "status": "unavailable" if platform.health.gave_up else "ok",
+        "database": "ok" if platform.health.answers else "unavailable",
+        "version": __version__,
+    }
+    return JsonResponse(document, 503 if platform.health.gave_up else 200)
 
 
 def render_page(template: str, title: str, *, status: int = 200, **values: object) -> Response:

@@ -111,7 +111,8 @@ async def serve(platform: Platform, project_id: str, path: str, request: Request
             return Response(_script(), 200, _HEADERS, "text/javascript; charset=utf-8")
         if path == f"{PATH_PREFIX}events":
             return StreamingResponse(_event_stream(session), 200, _HEADERS, "text/event-stream")
-    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+    stored = path.startswith(sites.STORAGE_PREFIX)
+    if stored or request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
         return await sites.serve(platform, project_id, path, "", request)
     return await _with_reload_script(
         await sites.serve(platform, project_id, path, "", _unconditional_request(request))

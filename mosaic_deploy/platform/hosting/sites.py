@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting.compression import accepts_gzip
 from mosaic_deploy.platform.hosting.ranges import (
     ByteRange,
@@ -18,12 +20,15 @@ from mosaic_deploy.platform.hosting.ranges import (
     last_modified,
     parse_range_header,
 )
+from mosaic_deploy.platform.http.content_types import sandbox_headers
 from mosaic_deploy.platform.projects.names import url_path
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records
 from mosaic_deploy.platform.storage.file_records import FileTable
 
-_STORAGE_PREFIX = "storage/"
+log = logging.getLogger(__name__)
+
+STORAGE_PREFIX = "storage/"
 _NOT_FOUND_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>404 Not Found</title>'
     "<h1>404</h1><p>This page doesn't exist.</p></html>"
@@ -31,28 +36,40 @@ _NOT_FOUND_PAGE = (
 _HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
+class ObjectMissing(Exception):
+    """A record names an object that isn't in the store."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"object {key} is missing")
+        self.key = key
+
+
 async def serve(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
     """Answers GET and HEAD for `path` (decoded, without its first slash) of a site whose URLs start with `prefix`."""
     if request.method not in ("GET", "HEAD"):
         return Response("method not allowed\n", 405, {"Allow": "GET, HEAD"}, "text/plain")
-    for _ in range(2):
+    missing = ""
+    while True:
         try:
             return await _respond(platform, project_id, path, prefix, request)
-        except FileNotFoundError:
-            # The file was replaced after its record was read. Read the new record.
-            continue
-    # The project is being deleted.
-    return Response(_NOT_FOUND_PAGE, 404, _HEADERS, "text/html; charset=utf-8")
+        except ObjectMissing as error:
+            # The file was replaced or deleted after its record was read. Read the new record.
+            if error.key == missing:
+                log.exception("object %s of project %s is missing in the store", error.key, project_id)
+                message = "the content of this file is missing in the platform's store"
+                raise Fault(500, "object_missing", message) from error
+            missing = error.key
 
 
 async def _respond(platform: Platform, project_id: str, path: str, prefix: str, request: Request) -> Response:
-    if path.startswith(_STORAGE_PREFIX):
-        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(_STORAGE_PREFIX)])
-        return (
-            await _file_response(platform, request, stored)
-            if stored
-            else await _not_found(platform, project_id, request)
-        )
+    if path.startswith(STORAGE_PREFIX):
+        stored = await _find(platform, "stored_file", project_id, [path.removeprefix(STORAGE_PREFIX)])
+        if stored is None:
+            return await _not_found(platform, project_id, request)
+        response = await _file_response(platform, request, stored)
+        # Visitors' uploads may be in storage. Also on a 304, whose headers replace those that the browser has kept.
+        response.headers.update(sandbox_headers(stored["content_type"]))
+        return response
     file_name = path + "index.html" if path == "" or path.endswith("/") else path
     as_folder, as_page = f"{file_name}/index.html", f"{file_name}.html"
     rows = await file_records.find_records(
@@ -177,11 +194,13 @@ async def _chunks(
 ) -> AsyncGenerator[bytes, None]:
     for byte_range in byte_ranges:
         first = multipart.part_header(byte_range) if multipart else b""
-        async for chunk in platform.store.stream(
-            file.row["object"], file.offset + byte_range.start, file.offset + byte_range.end
-        ):
-            yield first + chunk
-            first = b""
+        start, end = file.offset + byte_range.start, file.offset + byte_range.end
+        try:
+            async for chunk in platform.store.stream(file.row["object"], start, end):
+                yield first + chunk
+                first = b""
+        except FileNotFoundError as error:
+            raise ObjectMissing(file.row["object"]) from error
     if multipart:
         yield multipart.closing_boundary
 

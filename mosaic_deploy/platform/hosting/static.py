@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.hosting import static_quota
 from mosaic_deploy.platform.hosting.compression import gzip_copy
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
@@ -27,11 +28,12 @@ SIZE_LIMIT = 25 * 1024 * 1024
 
 async def put_file(platform: Platform, request: Request) -> Response:
     """Stores one file. `content` is text, or base64 with `"encoding": "base64"`."""
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.JSON_LIMIT)
     filename = checked_filename(request_body.required_text(document, "filename"))
     content_type = static_content_type(filename)
     content = _decoded_content(document)
     project_id: str = request.path_params["project_id"]
+    await static_quota.check(platform, project_id, len(content))
     key = file_records.new_object_key(project_id, "static_file")
     # Compressing a large file in the event loop would delay other requests.
     copy = (

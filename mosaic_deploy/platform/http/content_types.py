@@ -89,3 +89,39 @@ _TYPES = {name: f"{kind}; charset=utf-8" for name, kind in _TEXT.items()} | _BIN
 def content_type(suffix: str) -> str:
     """The content type for a suffix such as `.woff2`, in any case; `application/octet-stream` if unknown."""
     return _TYPES.get(suffix.lower().removeprefix("."), UNKNOWN)
+
+
+# Types that a browser shows, plays or loads without ever running them as a document. A script is among them because a
+# browser that opens one shows its text; it runs only in a page that refers to it.
+_INERT_FAMILIES = ("audio/", "font/", "image/", "video/")
+_INERT = frozenset(
+    {
+        # A browser's PDF viewer has an origin of its own, and Chrome's refuses to start in a sandbox.
+        "application/pdf",
+        "application/json",
+        "application/manifest+json",
+        "application/wasm",
+        "text/css",
+        "text/javascript",
+        "text/plain",
+        "text/vtt",
+    }
+)
+_SVG = "image/svg+xml"
+# As raw.githubusercontent.com has it: no scripts, no forms, no requests, and an origin that nothing else has.
+_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+def sandbox_headers(content_type: str) -> dict[str, str]:
+    """The headers with which a file that anybody may have uploaded can't act as a page of the site.
+
+    HTML and XML are downloaded. SVG is shown, as an image and on its own, but without its scripts. Unknown types get
+    the sandbox too.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in _INERT or (kind.startswith(_INERT_FAMILIES) and kind != _SVG):
+        return {}
+    headers = {"Content-Security-Policy": _SANDBOX}
+    if kind == "text/html" or (kind.endswith(("/xml", "+xml")) and kind != _SVG):
+        headers["Content-Disposition"] = "attachment"
+    return headers

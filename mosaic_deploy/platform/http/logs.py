@@ -20,6 +20,8 @@ LOG_FILE = "platform.log"
 MAX_BYTES = 5_000_000
 BACKUP_COUNT = 3
 
+_QUIET_ROUTES = ("/healthz", "/metrics")
+
 _requests = logging.getLogger("mosaic_deploy.platform.requests")
 
 
@@ -42,8 +44,17 @@ def log_request(request_record: RequestRecord) -> None:
         "route": request_record.route,
         "status": request_record.status,
         "ms": round(request_record.milliseconds, 1),
+        "client": request_record.client,
+        **({"cut_off": True} if request_record.cut_off else {}),
     }
-    _requests.info(
+    # Every few seconds, from each load balancer.
+    level = (
+        logging.DEBUG
+        if request_record.route in _QUIET_ROUTES and request_record.status == 200
+        else logging.INFO
+    )
+    _requests.log(
+        level,
         "%s %s %d",
         request_record.method,
         request_record.path,

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any, NoReturn
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http.body_memory import MEMORY
+from mosaic_deploy.platform.http.json_process import INLINE_BYTES, parse_in_process
+from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, parse
+from mosaic_deploy.platform.http.pace import paced_chunks
 
 JSON_LIMIT = 40 * 1024 * 1024
-"""Bytes."""
-DEPTH_LIMIT = 100
+"""Bytes of a request to `/sql` or `/files`."""
+SETTINGS_LIMIT = 256 * 1024
+"""Bytes of any other request."""
+TOKEN_LIMIT = 16 * 1024
+"""Bytes of a request that needs no API key."""
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; raises Fault (400, 413 or 415) otherwise."""
+async def read_json(request: Request, limit: int = SETTINGS_LIMIT) -> dict[str, Any]:
+    """The body as a JSON object; raises Fault (400, 408, 413 or 415) otherwise. `limit` is in bytes."""
     _check_content_type(request.headers.get("content-type"))
-    raw = await _read_limited(request)
+    await MEMORY.reserve(request.scope, _declared_size(request, limit))
+    raw = await _read_limited(request, limit)
+    MEMORY.release(request.scope, keep=len(raw))
     try:
-        document = json.loads(raw, parse_constant=_reject_constant, parse_float=_parse_finite_float)
-        _check_depth(document)
-        # JSON can express lone surrogates, but they can't be stored as UTF-8.
-        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        document = parse(raw) if len(raw) <= INLINE_BYTES else await parse_in_process(raw)
     except (ValueError, RecursionError) as error:
         raise Fault(
             400, "json_invalid", f"the request body isn't valid JSON: {_error_text(error)}"
@@ -40,32 +44,6 @@ def _check_content_type(given: str | None) -> None:
         raise Fault(415, "json_expected", f"the Content-Type must be application/json, not {kind[:100]!r}")
 
 
-def _parse_finite_float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return number
-
-
-def _check_depth(document: Any) -> None:
-    """Raises RecursionError, as `json.loads` does for much deeper documents."""
-    level: list[Any] = [document]
-    for _ in range(DEPTH_LIMIT):
-        level = [
-            item
-            for value in level
-            if isinstance(value, dict | list)
-            for item in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
-            return
-    raise RecursionError
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} isn't allowed in JSON")
-
-
 def _error_text(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "it isn't UTF-8"
@@ -74,20 +52,34 @@ def _error_text(error: Exception) -> str:
     return str(error)
 
 
-async def _read_limited(request: Request) -> bytes:
+def _declared_size(request: Request, limit: int) -> int:
+    """Bytes that the body may have. Raises Fault (413) before the first is read if it says that it has more."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdecimal()):
+        return limit
+    if len(length) > 15 or int(length) > limit:
+        raise _too_large(limit)
+    return int(length)
+
+
+async def _read_limited(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
+        async for chunk in paced_chunks(request):
             size += len(chunk)
-            if size > JSON_LIMIT:
-                message = f"the request body is larger than {JSON_LIMIT // 1024**2} MiB"
-                raise Fault(413, "body_too_large", message)
+            if size > limit:
+                raise _too_large(limit)
             chunks.append(chunk)
     except ClientDisconnect as error:
         message = "the connection closed before the whole body arrived"
         raise Fault(400, "client_disconnected", message) from error
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> Fault:
+    size = f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024} KiB"
+    return Fault(413, "body_too_large", f"the request body is larger than {size}")
 
 
 def required_text(document: dict[str, Any], field: str, *, limit: int | None = None) -> str:

@@ -26,6 +26,10 @@ class RequestRecord:
     route: str
     status: int
     milliseconds: float
+    # The client's address, as a trusted proxy reports it. Only in the log.
+    client: str = ""
+    # Whether the response ended early, because the store failed or the platform stopped.
+    cut_off: bool = False
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -13,7 +13,9 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTION_LIMIT, database_name, restore_access
+from mosaic_deploy.platform.postgres.passwords import working_password
 from mosaic_deploy.platform.postgres.server import Server, was_closed_by_server
 
 Session = psycopg.AsyncConnection[TupleRow]
@@ -24,26 +26,44 @@ IDLE_SECONDS = 20.0
 ACQUIRE_TIMEOUT_SECONDS = 60.0
 RESET_TIMEOUT_SECONDS = 10.0
 STATEMENT_TIMEOUT_MS = 300_000
+# Stronger than the role's own settings, some of which would end every session at once.
+_OPTIONS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_session_timeout=0"
+    " -c idle_in_transaction_session_timeout=600000"
+)
+# PostgreSQL 17 and newer.
+_TRANSACTION_TIMEOUT = " -c transaction_timeout=0"
 
 
 class SessionPool:
-    """At most `limit` connections in all and `PROJECT_LIMIT` per project."""
+    """At most `limit` connections in all, busy or idle, `account_limit` of an account, and `PROJECT_LIMIT` of a project."""
 
     def __init__(
-        self, server: Server, *, reuse: bool = True, reset: bool = True, limit: int = CONNECTION_LIMIT
+        self,
+        server: Server,
+        pool: Pool,
+        *,
+        reuse: bool = True,
+        reset: bool = True,
+        limit: int = CONNECTION_LIMIT,
+        account_limit: int | None = None,
     ) -> None:
         self._server = server
+        self._pool = pool
         self._reuse = reuse
         self._reset = reset
         self._limit = limit
         self._semaphore = asyncio.Semaphore(limit)
+        self._account_limit = account_limit or limit
+        self._account_semaphores: dict[int, asyncio.Semaphore] = {}
         self._project_semaphores: dict[str, asyncio.Semaphore] = {}
         self._idle: list[tuple[str, Session, float]] = []
         self._in_use = 0
+        self._options = _OPTIONS
 
     @asynccontextmanager
     async def session(
-        self, project_id: str, password: str, database: str | None = None
+        self, project_id: str, account_id: int, password: str, database: str | None = None
     ) -> AsyncIterator[Session]:
         """A clean connection of the project's role, in autocommit mode.
 
@@ -51,16 +71,20 @@ class SessionPool:
         """
         name = database or database_name(project_id)
         semaphore = self._project_semaphores.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
-        async with _acquired(semaphore), _acquired(self._semaphore):
+        # In this order: a call that waits for its project's or account's turn takes nobody else's.
+        account = self._account_semaphores.setdefault(account_id, asyncio.Semaphore(self._account_limit))
+        async with _acquired(semaphore), _acquired(account), _acquired(self._semaphore):
             self._in_use += 1
             connection: Session | None = None
             try:
                 connection = self._take_idle(name) or await self._open(project_id, password, name)
                 yield connection
             finally:
-                self._in_use -= 1
-                if connection is not None:
-                    await self._release(project_id, name, connection)
+                try:
+                    if connection is not None:
+                        await self._release(project_id, name, connection)
+                finally:
+                    self._in_use -= 1
 
     async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close connections that have been idle for `older_than` seconds."""
@@ -96,6 +120,7 @@ class SessionPool:
         return None
 
     async def _open(self, project_id: str, password: str, name: str) -> Session:
+        # This one is already in use.
         while self._idle and self._in_use + len(self._idle) > self._limit:
             _, oldest, _ = self._idle.pop(0)
             await _close(oldest)
@@ -106,24 +131,28 @@ class SessionPool:
                 if _is_connection_limit(error):
                     raise
                 # A role can lock itself out by changing its password or closing its database.
-                await restore_access(self._server, project_id, password)
+                await restore_access(self._server, project_id)
+                password = await working_password(self._pool, self._server, project_id)
                 return await self._connect(name, project_id, password)
         except psycopg.Error as error:
             raise _connection_fault(error) from error
 
     async def _connect(self, name: str, project_id: str, password: str) -> Session:
-        return await psycopg.AsyncConnection.connect(
+        connection = await psycopg.AsyncConnection.connect(
             self._server.project_conninfo(
                 database_name(project_id),
                 password,
                 dbname=name,
                 application_name="mosaic-sql",
-                options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                options=self._options,
             ),
             autocommit=True,
             # DISCARD ALL after each call would drop prepared statements behind psycopg's back.
             prepare_threshold=None,
         )
+        if connection.info.server_version >= 170_000 and _TRANSACTION_TIMEOUT not in self._options:
+            self._options += _TRANSACTION_TIMEOUT
+        return connection
 
     async def _release(self, project_id: str, name: str, connection: Session) -> None:
         """Reset the connection for reuse, unless sessions are shared; close it if that fails, which rolls back."""

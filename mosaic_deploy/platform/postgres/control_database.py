@@ -16,6 +16,8 @@ from mosaic_deploy.platform.postgres.server import was_closed_by_server
 
 DATABASE = "mosaic_control"
 TEMPLATE = "mosaic_template"
+PREPARE_LOCK, _MIGRATE_LOCK, PROJECT_LOCK, WATCH_LOCK, CLAIM_LOCK = range(7700, 7705)
+"""Advisory locks in this database."""
 
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -128,6 +130,23 @@ MIGRATIONS = (
     ALTER TABLE api_key ADD replaced_at timestamptz;
     CREATE INDEX ON api_key (account_id);
     """,
+    """
+    -- The project's database can't be used until then; the year 9999: until it is smaller.
+    ALTER TABLE project ADD suspended_until timestamptz, ADD suspended_for text;
+    -- Emails count per address, too.
+    ALTER TABLE mail_count ADD recipient text NOT NULL DEFAULT '';
+    -- Upload URLs that were used, by their signature, with what was stored.
+    CREATE TABLE used_upload (signature bytea PRIMARY KEY, etag text NOT NULL, expires_at timestamptz NOT NULL);
+    CREATE INDEX ON used_upload (expires_at);
+    -- Browser sessions of the dashboard.
+    CREATE TABLE page_session (token_hash bytea PRIMARY KEY, expires_at timestamptz NOT NULL);
+    """,
+    """
+    -- Written to the object store as well: see storage/store_claim.py.
+    CREATE TABLE store_claim (token text PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now());
+    -- A suspended account keeps its data, but nothing of it is served. A deleted one goes with its last project.
+    ALTER TABLE account ADD suspended_at timestamptz, ADD deleted_at timestamptz;
+    """,
 )
 
 
@@ -135,7 +154,7 @@ async def migrate(conninfo: str) -> None:
     """Apply pending migrations. Safe to run in several processes at once: one migrates, the others wait."""
     connection = await psycopg.AsyncConnection.connect(conninfo)
     async with connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(7701)")
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATE_LOCK])
         await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version int PRIMARY KEY)")
         row = await (
             await connection.execute("SELECT coalesce(max(version), 0) FROM schema_version")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +11,7 @@ from contextlib import asynccontextmanager
 import psycopg
 from psycopg import sql
 
-from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres import control_database, removal
 from mosaic_deploy.platform.postgres.extensions import add_extensions, give_extensions
 from mosaic_deploy.platform.postgres.installation import (
     Installation,
@@ -31,9 +33,6 @@ _ROLE_SETTINGS = {
     "log_min_messages": "fatal",
 }
 
-_PREPARE_LOCK = 7700
-_PROJECT_LOCK = 7702
-
 log = logging.getLogger(__name__)
 
 
@@ -48,14 +47,13 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
     May be interrupted and repeated; of several processes one works and the others wait. `installation` is None for
     a server that isn't embedded.
     """
-    async with await server.connect(server.maintenance) as connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_PREPARE_LOCK])
+    await _ensure_control_database(server, installation)
+    async with (
+        await server.connect(control_database.DATABASE) as lock,
+        await server.connect(server.maintenance) as connection,
+    ):
+        await lock.execute("SELECT pg_advisory_lock(%s)", [control_database.PREPARE_LOCK])
         present = await _database_names(connection)
-        if control_database.DATABASE not in present:
-            # On a server of the user's, other programs may use these databases.
-            for shared in ("postgres", "template1") if installation else ():
-                await revoke_public_access(connection, shared)
-            await _create_database(connection, control_database.DATABASE, "template0")
         if installation is not None:
             await _ensure_uuid_ossp(connection, installation)
             mark_vector_trusted(installation)
@@ -63,6 +61,59 @@ async def prepare_server(server: Server, installation: Installation | None) -> N
             await _create_template(server, connection)
         elif installation is None:
             await add_extensions(server, control_database.TEMPLATE)
+
+
+async def _ensure_control_database(server: Server, installation: Installation | None) -> None:
+    """Create the control database, closed to everybody but the platform.
+
+    Locks can't order the processes that do this: an advisory lock belongs to a database, and projects' roles may be able
+    to connect to every other one. So each step can be repeated, and at most one of several succeeds.
+    """
+    async with await server.connect(server.maintenance) as connection:
+        if control_database.DATABASE not in await _database_names(connection):
+            # On a server of the user's, other programs may use these databases.
+            for shared in ("postgres", "template1") if installation else ():
+                await revoke_public_access(connection, shared)
+        for _ in range(_RACE_ATTEMPTS):
+            found = await connection.execute(_IS_CLOSED_QUERY, [control_database.DATABASE])
+            state = await found.fetchone()
+            if state == (True,):
+                break
+            with contextlib.suppress(*_RACE_ERRORS):
+                if state is None:
+                    await _create_database(connection, control_database.DATABASE, "template0")
+                else:
+                    await _allow_connections(connection, control_database.DATABASE)
+            await asyncio.sleep(0.1)
+        if installation is None:
+            await _warn_of_open_databases(connection)
+
+
+_RACE_ATTEMPTS = 50
+_RACE_ERRORS = (
+    psycopg.errors.DuplicateDatabase,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.ObjectInUse,
+    # "tuple concurrently updated"
+    psycopg.errors.InternalError_,
+)
+_PUBLIC_ACCESS = """EXISTS (
+  SELECT 1 FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) AS entry
+  WHERE entry.grantee = 0 AND entry.privilege_type = 'CONNECT'
+)"""
+_IS_CLOSED_QUERY = f"SELECT datallowconn AND NOT {_PUBLIC_ACCESS} FROM pg_database WHERE datname = %s"
+_OPEN_QUERY = f"SELECT datname FROM pg_database WHERE datallowconn AND {_PUBLIC_ACCESS} ORDER BY datname"
+
+
+async def _warn_of_open_databases(connection: Connection) -> None:
+    names = [str(row[0]) for row in await (await connection.execute(_OPEN_QUERY)).fetchall()]
+    if names:
+        log.warning(
+            "projects' roles may connect to %s; if no other program relies on it, run"
+            " REVOKE CONNECT ON DATABASE %s FROM PUBLIC",
+            ", ".join(names),
+            ", ".join(names),
+        )
 
 
 async def extension_versions(server: Server) -> dict[str, str]:
@@ -78,11 +129,12 @@ async def locked_project(server: Server, project_id: str, *, wait: bool) -> Asyn
     """Hold the lock for creating and dropping the project's database, across workers.
 
     Yields False if another one holds it and `wait` is false. The lock ends with its connection, so it is never stale.
+    It is in the control database, where no project's role can take it.
     """
     kind = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-    async with await server.connect(server.maintenance) as connection:
+    async with server.project_operations, await server.connect(control_database.DATABASE) as connection:
         query = sql.SQL("SELECT {}(%s, hashtext(%s))").format(sql.Identifier(kind))
-        row = await (await connection.execute(query, [_PROJECT_LOCK, project_id])).fetchone()
+        row = await (await connection.execute(query, [control_database.PROJECT_LOCK, project_id])).fetchone()
         # The waiting variant returns void.
         yield wait or bool(row and row[0])
 
@@ -99,29 +151,67 @@ async def create_project_database(server: Server, project_id: str, password: str
     await give_extensions(server, name, name)
 
 
-async def restore_access(server: Server, project_id: str, password: str) -> None:
-    """Undo what a role can do to lock itself out: a changed password, a closed database. Creates nothing."""
+async def restore_access(server: Server, project_id: str) -> None:
+    """Undo what a role can do to its database to lock itself out: close it, or have it load a library that doesn't exist.
+
+    Creates nothing. Raises psycopg.Error if an open transaction of the role is in the way for too long.
+    """
     name = database_name(project_id)
     role = sql.Identifier(name)
-    async with await server.connect(server.maintenance) as connection:
+    async with (
+        server.repairs,
+        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+    ):
         if name not in await _database_names(connection):
             return
-        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
-        await connection.execute(sql.SQL("ALTER DATABASE {} WITH CONNECTION LIMIT -1").format(role))
-        await connection.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(role))
-        await connection.execute(sql.SQL("GRANT ALL ON DATABASE {0} TO {0}").format(role))
+        for text in _ACCESS_STATEMENTS:
+            await connection.execute(sql.SQL(text).format(role=role))
+
+
+_REPAIR_LOCK_TIMEOUT_MS = 3_000
+_ACCESS_STATEMENTS = (
+    "ALTER DATABASE {role} WITH CONNECTION LIMIT -1",
+    "ALTER DATABASE {role} WITH ALLOW_CONNECTIONS true",
+    "GRANT ALL ON DATABASE {role} TO {role}",
+    # A session whose library is missing can't begin.
+    "ALTER ROLE {role} RESET local_preload_libraries",
+    "ALTER ROLE {role} IN DATABASE {role} RESET local_preload_libraries",
+    "ALTER DATABASE {role} RESET local_preload_libraries",
+)
+
+
+async def set_password(server: Server, project_id: str, password: str) -> None:
+    """Raises psycopg.Error if an open transaction of the role is in the way for too long, as `allow_login` does.
+
+    The caller holds `server.repairs`.
+    """
+    role, secret = sql.Identifier(database_name(project_id)), sql.Literal(password)
+    async with await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection:
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
+
+
+async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None:
+    """If not `allowed`, the role's connections end. Raises UndefinedObject if there is no such role."""
+    name = database_name(project_id)
+    async with (
+        server.repairs,
+        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+    ):
+        if allowed:
+            await connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(name)))
+        else:
+            await removal.shut_out(connection, name)
+
+
+async def end_connections(server: Server, project_id: str) -> None:
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    async with await server.connect(server.maintenance) as connection:
+        await connection.execute(query, [database_name(project_id)])
 
 
 async def drop_project_database(server: Server, project_id: str) -> None:
     """Drop a project's database, clones and role, if they exist. Their connections are terminated."""
-    name = database_name(project_id)
-    async with await server.connect(server.maintenance) as connection:
-        clones = [other for other in await _database_names(connection) if other.startswith(f"{name}_draft")]
-        for database in (name, *clones):
-            await connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
-            )
-        await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+    await removal.remove_project(server, database_name(project_id))
 
 
 async def _create_template(server: Server, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,11 @@ from mosaic_deploy.platform.postgres.server_process import SUPERUSER
 
 Connection = psycopg.AsyncConnection[psycopg.rows.TupleRow]
 
+PROJECT_OPERATIONS = 2
+"""Projects that one worker creates or deletes at the same time."""
+MAINTENANCE_CONNECTIONS = 3 * PROJECT_OPERATIONS + 3
+"""Connections that a worker makes besides its pools: three for each operation (its lock, its work, another database), two
+for a repair, and one for the watch over projects."""
 _EXAMPLE = "postgresql://admin:password@db.example.com:5432/postgres"
 
 
@@ -36,6 +42,9 @@ class Server:
         self.host = host
         self._ports = port
         self.port = int(port.partition(",")[0] or 5432)
+        # They bound the connections besides the pools: MAINTENANCE_CONNECTIONS.
+        self.project_operations = asyncio.Semaphore(PROJECT_OPERATIONS)
+        self.repairs = asyncio.Semaphore(1)
 
     @classmethod
     def embedded(cls, port: int, password: str) -> Server:
@@ -95,9 +104,12 @@ class Server:
             f"?{query}" if query else ""
         )
 
-    async def connect(self, database: str) -> Connection:
-        """A connection of the platform's own role, in autocommit mode."""
-        return await psycopg.AsyncConnection.connect(self.conninfo(database), autocommit=True)
+    async def connect(self, database: str, **settings: int | str) -> Connection:
+        """A connection of the platform's own role, in autocommit mode, with these settings of PostgreSQL."""
+        given = self._parameters.get("options", "")
+        options = " ".join([given, *(f"-c {name}={value}" for name, value in settings.items())]).strip()
+        conninfo = make_conninfo(self.conninfo(database), **({"options": options} if options else {}))
+        return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
 
 
 def was_closed_by_server(connection: psycopg.AsyncConnection[Any]) -> bool:

@@ -30,7 +30,7 @@ _QUIET_SECONDS = 60.0
 
 # The superuser may connect to every database, other roles only to the one with their own name. The third rule also
 # lets them reach clones, whose CONNECT privilege admits only the owner.
-_HBA_RULES = rf"""
+HBA_RULES = rf"""
 host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
 host  sameuser  all          127.0.0.1/32  scram-sha-256
 host  "/^tenant_\w+_draft(_next)?$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
@@ -152,9 +152,9 @@ class Postgres:
     def _write_hba(self) -> None:
         """Update pg_hba.conf if needed, in place to keep its owner; a running server reloads it."""
         path = self.data / "pg_hba.conf"
-        if path.read_text(encoding="utf-8", errors="replace") == _HBA_RULES:
+        if path.read_text(encoding="utf-8", errors="replace") == HBA_RULES:
             return
-        path.write_text(_HBA_RULES, encoding="utf-8")
+        path.write_text(HBA_RULES, encoding="utf-8")
         if found := running_postmaster(self.data):
             os.kill(found.pid, signal.SIGHUP)
 

@@ -17,19 +17,56 @@ _MAX_BIGINT = 2**63 - 1
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits per project, by its account's tier: bytes of storage, and sign-in emails per day."""
+    """Limits by tier. Per project: bytes of storage, of static files and of the database, and sign-in emails per day. Per
+    account: projects. None is no limit, as on the embedded platform, whose only account is its user's."""
 
     free_storage: int = 20 * 10**9
     pro_storage: int = 10**12
     free_emails: int = 10
     # The hosted platform's limit is unknown.
     pro_emails: int = 1000
+    free_static: int | None = None
+    pro_static: int | None = None
+    free_database: int | None = None
+    pro_database: int | None = None
+    free_projects: int | None = None
+    pro_projects: int | None = None
 
     def storage(self, tier: str) -> int:
         return self.pro_storage if tier == "pro" else self.free_storage
 
     def emails(self, tier: str) -> int:
         return self.pro_emails if tier == "pro" else self.free_emails
+
+    def static(self, tier: str) -> int | None:
+        return self.pro_static if tier == "pro" else self.free_static
+
+    def database(self, tier: str) -> int | None:
+        return self.pro_database if tier == "pro" else self.free_database
+
+    def projects(self, tier: str) -> int | None:
+        return self.pro_projects if tier == "pro" else self.free_projects
+
+
+SERVED_LIMITS: Mapping[str, int] = {
+    "free_static": 2 * 10**9,
+    "pro_static": 20 * 10**9,
+    "free_database": 10 * 10**9,
+    "pro_database": 100 * 10**9,
+    "free_projects": 10,
+    "pro_projects": 200,
+}
+"""Those of a served platform, where accounts are strangers to each other; `--limit` changes them."""
+
+
+def parse_limit(text: str) -> tuple[str, int]:
+    """Name and value of a `--limit NAME=VALUE`, such as `free-database=10GB`. Raises ValueError."""
+    name, _, value = text.partition("=")
+    field = name.strip().replace("-", "_")
+    if field not in SERVED_LIMITS:
+        known = ", ".join(name.replace("_", "-") for name in SERVED_LIMITS)
+        raise ValueError(f"unknown limit {name.strip()!r}; the limits are {known}")
+    return field, parse_count(value) if field.endswith("_projects") else parse_size(value)
 
 
 def local_limits(environment: Mapping[str, str]) -> Limits:

@@ -13,6 +13,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
 from mosaic_deploy.platform.projects import provisioning
 from mosaic_deploy.platform.projects.names import checked_project_name
 from mosaic_deploy.platform.services import Platform
@@ -75,20 +76,36 @@ async def find_running_project(platform: Platform, request: Request) -> DictRow:
 
 
 async def find_project_by_id(platform: Platform, project_id: str) -> DictRow | None:
-    """A project of any account, with its account's `tier`."""
+    """A project of any account that isn't suspended, with its account's `tier`."""
     if "\x00" in project_id:
         return None
     query = (
         "SELECT project.*, account.tier FROM project JOIN account ON account.id = project.account_id"
-        " WHERE project.id = %(id)s AND status <> 'deleting'"
+        " WHERE project.id = %(id)s AND status <> 'deleting' AND suspended_at IS NULL"
     )
     return await control_database.fetch_one(platform.pool, query, {"id": project_id})
 
 
 async def _insert(platform: Platform, name: str) -> DictRow:
+    """The new project's row. Raises Fault (403) if the account has as many as it may."""
+    async with platform.pool.connection() as connection, connection.transaction():
+        # Two requests can't both take the last one.
+        parameters = {"id": platform.account_id}
+        query = "SELECT tier FROM account WHERE id = %(id)s FOR NO KEY UPDATE"
+        (account,) = await control_database.fetch_rows(connection, query, parameters)
+        query = "SELECT count(*) AS number FROM project WHERE account_id = %(id)s"
+        (projects,) = await control_database.fetch_rows(connection, query, parameters)
+        limit = platform.limits.projects(account["tier"])
+        if limit is not None and projects["number"] >= limit:
+            message = f"the account has {limit} projects, as many as it may have; delete one first"
+            raise Fault(403, "project_limit_reached", message)
+        return await _insert_row(platform, connection, name)
+
+
+async def _insert_row(platform: Platform, connection: Connection, name: str) -> DictRow:
     for _ in range(50):
-        row = await control_database.fetch_one(
-            platform.pool,
+        rows = await control_database.fetch_rows(
+            connection,
             "INSERT INTO project (id, account_id, name, status, database_password)"
             " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s)"
             " ON CONFLICT DO NOTHING RETURNING *",
@@ -99,8 +116,8 @@ async def _insert(platform: Platform, name: str) -> DictRow:
                 "password": secrets.token_hex(16),
             },
         )
-        if row is not None:
-            return row
+        if rows:
+            return rows[0]
     raise Fault(503, "no_project_id", "couldn't find a free project ID; try again")
 
 

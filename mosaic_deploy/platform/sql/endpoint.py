@@ -17,17 +17,19 @@ from mosaic_deploy.platform.http.responses import JsonChunksResponse, JsonRespon
 from mosaic_deploy.platform.postgres import databases
 from mosaic_deploy.platform.projects import drafts
 from mosaic_deploy.platform.projects.projects import find_running_project
+from mosaic_deploy.platform.projects.suspension import check_not_suspended
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import execute
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:
-    document = await request_body.read_json(request)
+    document = await request_body.read_json(request, request_body.JSON_LIMIT)
     query = request_body.required_text(document, "query")
     if not query.strip():
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
     project = await find_running_project(platform, request)
+    check_not_suspended(project)
     database = await drafts.target_database(platform, project, request)
     work = _run(platform, project, database, query, params)
     result = await (work if platform.sql_modes.finishing else _cancel_on_disconnect(request, work))
@@ -51,7 +53,8 @@ async def run_sql(platform: Platform, request: Request) -> Response:
 async def _run(
     platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None
 ) -> execute.SqlResult:
-    async with platform.sessions.session(project["id"], project["database_password"], name) as session:
+    account, password = project["account_id"], project["database_password"]
+    async with platform.sessions.session(project["id"], account, password, name) as session:
         return await execute.run(session, query, params, platform.sql_modes)
 
 

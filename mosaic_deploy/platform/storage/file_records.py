@@ -32,9 +32,14 @@ async def list_records(pool: Pool, table: FileTable, project_id: str) -> list[Di
 async def find_records(
     pool: Pool, table: FileTable, project_id: str, filenames: list[str]
 ) -> dict[str, DictRow]:
-    """Records by filename, of the files that exist."""
+    """Records by filename, of the files that exist. None while the project's account is suspended."""
     usable = [name for name in filenames if "\x00" not in name]
-    query = _query("SELECT * FROM {} WHERE project_id = %(project)s AND filename = ANY(%(names)s)", table)
+    query = _query(
+        "SELECT * FROM {} WHERE project_id = %(project)s AND filename = ANY(%(names)s) AND NOT EXISTS (SELECT 1"
+        " FROM project JOIN account ON account.id = account_id"
+        " WHERE project.id = %(project)s AND suspended_at IS NOT NULL)",
+        table,
+    )
     rows = await control_database.fetch(pool, query, {"project": project_id, "names": usable})
     return {row["filename"]: row for row in rows}
 

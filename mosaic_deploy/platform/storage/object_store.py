@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,6 +17,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from mosaic_deploy.platform.faults import ProcessFault
+
+log = logging.getLogger(__name__)
 
 
 class Store(Protocol):
@@ -30,6 +33,9 @@ class Store(Protocol):
     def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes from `start` to `end`, exclusive. Raises FileNotFoundError before the first chunk."""
 
+    async def read(self, key: str) -> bytes:
+        """A small object, whole. Raises FileNotFoundError."""
+
     async def delete(self, key: str) -> None:
         """Does nothing if the object doesn't exist."""
 
@@ -40,6 +46,8 @@ class Store(Protocol):
 
 
 _CHUNK = 1 << 20
+# The store may take this long for the next chunk of a read. A read that breaks off is tried this often without progress.
+_READ_TIMEOUT_SECONDS, _READ_ATTEMPTS = 60.0, 4
 # S3 requires parts of at least 5 MiB and allows 10,000 of them, so very large uploads use larger parts.
 _PART_BYTES = 8 * _CHUNK
 _MAX_PARTS = 9_000
@@ -72,13 +80,47 @@ class ObjectStore:
         """Make the object durable. S3 has done so when it responds."""
 
     async def stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """One read if possible, which stays consistent even if the object is deleted meanwhile. If the store closes the
+        connection or stalls, as it may while a slow client holds up the read, another read continues where it ended.
+        """
         if start == end:
             await obstore.head_async(self._store, key)
             return
-        # A single read, which stays consistent even if the object is deleted meanwhile.
-        result = await obstore.get_async(self._store, key, options={"range": (start, end)})
-        async for chunk in result.stream(min_chunk_size=_CHUNK):
+        failures = 0
+        while start < end:
+            try:
+                async for chunk in self._read(key, start, end):
+                    start += len(chunk)
+                    failures = 0
+                    yield chunk
+            except FileNotFoundError:
+                raise
+            except (BaseError, TimeoutError, EOFError) as error:
+                failures += 1
+                if failures >= _READ_ATTEMPTS:
+                    raise
+                log.warning("reading the object %s broke off, continuing: %s", key, _first_line(error))
+                await asyncio.sleep(failures - 1)
+
+    async def _read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Only the time spent waiting for the store is limited, not the reader's. Raises EOFError if bytes are missing."""
+        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        chunks = aiter(result.stream(min_chunk_size=_CHUNK))
+        while True:
+            async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            start += len(chunk)
             yield bytes(chunk)
+        if start < end:
+            raise EOFError(f"{end - start} bytes are missing")
+
+    async def read(self, key: str) -> bytes:
+        async with asyncio.timeout(_READ_TIMEOUT_SECONDS):
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
 
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -173,7 +215,14 @@ def open_store(url: str) -> ObjectStore:
             prefix=parts.path.strip("/") or None,
             # S3 services other than Amazon's expect the bucket in the path.
             virtual_hosted_style_request=False,
-            client_options={"allow_http": True, "connect_timeout": timedelta(seconds=10)},
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=10),
+                # `timeout` is for a request together with its whole body, so it would end slow downloads. A store that
+                # sends nothing is noticed by `read_timeout`.
+                "timeout": timedelta(days=365),
+                "read_timeout": timedelta(minutes=5),
+            },
             retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
             config={"endpoint": endpoint} if endpoint else {},
         )

@@ -112,7 +112,7 @@ async def _reserve(platform: Platform, permit: UploadPermit, key: str) -> None:
         query = (
             "SELECT project.storage_limit, account.tier FROM project"
             " JOIN account ON account.id = project.account_id"
-            " WHERE project.id = %(id)s AND status <> 'deleting' FOR NO KEY UPDATE OF project"
+            " WHERE project.id = %(id)s AND status <> 'deleting' AND suspended_at IS NULL FOR NO KEY UPDATE OF project"
         )
         projects = await control_database.fetch_rows(connection, query, {"id": permit.project_id})
         if not projects:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,46 +20,58 @@ from psycopg_pool import PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.http.pace import LEAST_RATE, paced_chunks
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
 from mosaic_deploy.platform.projects.names import storage_content_type, url_path
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records, orphans
 
 log = logging.getLogger(__name__)
 
-# A sender that is silent for longer is considered gone, and its reservation is released.
-IDLE_TIMEOUT_SECONDS = 60.0
+LONGEST_UPLOAD_SECONDS = 12 * 3600
+"""Uploads of more than 350 MB must arrive at the rate that brings them in this time."""
 LIFETIME_SECONDS = 300
 """How long an upload URL is valid."""
 
 
 @dataclass(frozen=True)
 class UploadPermit:
-    """What one upload URL allows. `expires` is in seconds since the epoch."""
+    """What one upload URL allows. `expires` is in seconds since the epoch; `nonce` makes each URL another one."""
 
     project_id: str
     filename: str
     size: int
     expires: int
+    nonce: str = ""
 
     def signature(self, key: str) -> str:
         # JSON keeps the fields unambiguous, whatever characters a name contains.
-        text = json.dumps([self.project_id, self.filename, self.size, self.expires])
+        text = json.dumps([self.project_id, self.filename, self.size, self.expires, self.nonce])
         return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def issue_permit(project_id: str, filename: str, size: int) -> UploadPermit:
-    return UploadPermit(project_id, filename, size, int(time.time()) + LIFETIME_SECONDS)
+    return UploadPermit(project_id, filename, size, int(time.time()) + LIFETIME_SECONDS, secrets.token_hex(8))
 
 
 def upload_url(base: str, permit: UploadPermit, key: str) -> str:
-    query = urlencode({"size": permit.size, "expires": permit.expires, "signature": permit.signature(key)})
+    query = urlencode(
+        {
+            "size": permit.size,
+            "expires": permit.expires,
+            "nonce": permit.nonce,
+            "signature": permit.signature(key),
+        }
+    )
     return f"{base}/upload/{permit.project_id}/{url_path(permit.filename)}?{query}"
 
 
 def verify_permit(project_id: str, filename: str, query: Mapping[str, str], key: str) -> UploadPermit:
     """The permit in an upload URL; raises Fault (403) if the URL was modified or has expired."""
     try:
-        permit = UploadPermit(project_id, filename, int(query["size"]), int(query["expires"]))
+        size, expires = int(query["size"]), int(query["expires"])
+        permit = UploadPermit(project_id, filename, size, expires, query.get("nonce", ""))
         signature = query["signature"].encode()
     except (KeyError, ValueError) as error:
         message = "invalid upload URL: size, expires or signature is missing or malformed"
@@ -82,7 +95,8 @@ async def receive(
     """Store the request's body as the permitted file; returns its ETag.
 
     `reserve` is called with the object's key before the first byte is read. Raises Fault if the body isn't what the
-    permit allows; then an existing file stays unchanged.
+    permit allows, or if it stored another body before; then an existing file stays unchanged. Sending the same body again
+    is no error: its sender may not have got the response.
     """
     key = file_records.new_object_key(permit.project_id, "stored_file")
     digest = hashlib.sha256()
@@ -93,6 +107,8 @@ async def receive(
         )
         etag = digest.hexdigest()[:32]
         await _write_record(platform, permit, key, etag)
+    except _SameUpload:
+        await abort_upload(platform, key)
     except BaseException as error:
         await abort_upload(platform, key)
         if isinstance(error, errors.ForeignKeyViolation):
@@ -126,8 +142,31 @@ async def _write_record(platform: Platform, permit: UploadPermit, key: str, etag
         "object": key,
         "packed": 0,
     }
-    async with platform.pool.connection() as connection:
+    async with platform.pool.connection() as connection, connection.transaction():
+        await _use_up(connection, permit, platform.state.signing_key, etag)
         await file_records.put(connection, "stored_file", record)
+
+
+class _SameUpload(Exception):
+    """The URL has stored this very body before."""
+
+
+async def _use_up(connection: Connection, permit: UploadPermit, signing_key: str, etag: str) -> None:
+    """An upload URL stores one body: a URL that leaked can't replace the file."""
+    query = (
+        "WITH expired AS (DELETE FROM used_upload WHERE expires_at < now() - interval '1 hour')"
+        " INSERT INTO used_upload AS used (signature, etag, expires_at)"
+        " VALUES (%(signature)s, %(etag)s, to_timestamp(%(expires)s))"
+        # Nothing changes; but the row is locked and returned.
+        " ON CONFLICT (signature) DO UPDATE SET etag = used.etag RETURNING etag, xmax <> 0 AS used"
+    )
+    signature = bytes.fromhex(permit.signature(signing_key))
+    values = {"signature": signature, "etag": etag, "expires": permit.expires}
+    (row,) = await control_database.fetch_rows(connection, query, values)
+    if row["used"] and row["etag"] == etag:
+        raise _SameUpload
+    if row["used"]:
+        raise Fault(403, "upload_used", "the upload URL was already used; request a new one")
 
 
 async def _checked_chunks(
@@ -136,7 +175,7 @@ async def _checked_chunks(
     """The body's chunks; raises Fault if their total size differs from the permit's."""
     received = 0
     last_heartbeat = time.monotonic()
-    async for chunk in _request_chunks(request):
+    async for chunk in _request_chunks(request, permit.size):
         received += len(chunk)
         if received > permit.size:
             raise wrong_size(permit, too_large=True, found="more were sent")
@@ -151,18 +190,16 @@ async def _checked_chunks(
         raise wrong_size(permit, too_large=False, found=f"{received} were sent")
 
 
-async def _request_chunks(request: Request) -> AsyncIterator[bytes]:
-    chunks = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(IDLE_TIMEOUT_SECONDS):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            message = f"no data arrived for {IDLE_TIMEOUT_SECONDS:.0f} seconds; send the file again"
-            raise Fault(408, "upload_stalled", message, headers={"Connection": "close"}) from error
-        except ClientDisconnect as error:
-            message = "the connection closed before the upload was complete; send the file again"
-            raise Fault(400, "upload_interrupted", message) from error
-        if chunk is None:
-            return
-        yield chunk
+async def _request_chunks(request: Request, size: int) -> AsyncIterator[bytes]:
+    """The body's chunks. An upload holds its size of the quota, so its size decides how long it may take."""
+    rate = max(LEAST_RATE, size / LONGEST_UPLOAD_SECONDS)
+    try:
+        async for chunk in paced_chunks(request, too_slow=_stalled, least_rate=rate):
+            yield chunk
+    except ClientDisconnect as error:
+        message = "the connection closed before the upload was complete; send the file again"
+        raise Fault(400, "upload_interrupted", message) from error
+
+
+def _stalled(fact: str) -> Fault:
+    return Fault(408, "upload_stalled", f"{fact}; send the file again", headers={"Connection": "close"})

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from io import FileIO
 
 from mosaic_deploy.source.files.local_file import CHUNK, open_regular
-from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE
 from mosaic_deploy.source.files.stat_cache import Digest, StatCache
+from mosaic_deploy.source.secrets.kinds import MAX_SCANNED_SIZE
 
 OnHashed = Callable[[int, int], None]
 """Called with the number of bytes hashed so far and in total."""
@@ -59,7 +59,7 @@ def _digest(file: FileIO, size: int, hashing: HashCounter) -> Digest:
         content += more
         if len(content) > MAX_SCANNED_SIZE:
             return _digest_stream(file, hashing, content)
-    from mosaic_deploy.source.files.secret_rules import scan_for_secrets
+    from mosaic_deploy.source.secrets.rules import scan_for_secrets
 
     hashing.add(len(content))
     return Digest(hashlib.sha256(content).hexdigest(), len(content), scan_for_secrets(content))

@@ -1,45 +1,12 @@
-"""Findings of possible secrets, and the checks that need only a file's name.
-
-Separate from `secret_rules`, whose patterns are slow to import and aren't needed for unchanged files.
-"""
+"""The error for files with possible secrets, and the checks that need only a file's name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SecretFound
 from mosaic_deploy.source.files.walk import WalkedFile
-
-RULES_VERSION = 1
-"""Increase it with every change of the rules or limits, to invalidate cached results."""
-MAX_SCANNED_SIZE = 25 * 1024 * 1024
-"""In bytes. Larger files aren't scanned."""
-SECRET_KINDS = {
-    "mosaic_key": "a Mosaic API key",
-    "database_url": "a database URL with its password",
-    "private_key": "a private key",
-    "aws_key": "an AWS access key",
-    "github_token": "a GitHub token",
-    "slack_token": "a Slack token",
-    "stripe_key": "a Stripe live key",
-    "google_key": "a Google service account's key",
-    "ai_key": "an OpenAI or Anthropic API key",
-    "env_file": "a .env file",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFinding:
-    """The location of a possible secret. `line` and `column` count from 1, columns in characters."""
-
-    rule: str
-    line: int
-    column: int
-
-    @property
-    def message(self) -> str:
-        return f"looks like {SECRET_KINDS[self.rule]}"
+from mosaic_deploy.source.secrets.kinds import SECRET_KINDS, SecretFinding
 
 
 def secret_rule_of_name(name: str) -> str | None:

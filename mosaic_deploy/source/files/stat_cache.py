@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mosaic_deploy.source.files.secrets import RULES_VERSION, SecretFinding
+from mosaic_deploy.source.secrets.kinds import RULES_VERSION, SecretFinding
 from mosaic_deploy.user_cache import cache_folder
 
 CLOCK_GRANULARITY_NS = 2_000_000_000

@@ -2,6 +2,9 @@
 
 A variable's value is text: it isn't parsed as YAML or searched for `${` again. It is converted only if the whole value
 is a single variable and the schema expects a number or a boolean. A default is text, too: it can't contain a variable.
+
+A variable named like a credential is used only if `variables.credentials` lists it, and never in a public field. No other
+value that looks like a secret is used in one either.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.source.manifest.schema_check import Schema, UnresolvedVariable, resolve_reference
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
+from mosaic_deploy.source.secrets.variables import is_credential_name, secret_in
 
 _REFERENCE = (
     r"\$\$\{"  # escaped
@@ -41,8 +45,15 @@ class Interpolator:
         self.schema = schema
         self.variables = variables
         self.environment = environment
+        self.credentials: frozenset[str] = frozenset()
+        """Variables named like credentials that the manifest may use."""
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+
+    def interpolate_manifest(self, tree: Node) -> Node:
+        """A copy of a manifest's whole tree."""
+        self.credentials = _listed_credentials(tree)
+        return self.interpolate(tree)
 
     def interpolate(self, node: Node, path: tuple[str | int, ...] = ()) -> Node:
         """A copy of `node` and everything below it."""
@@ -84,13 +95,12 @@ class Interpolator:
 
     def resolve(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
         """Replaces the variables in one value."""
-        needed = self.is_needed(path)
         parts: list[str] = []
         end_of_last = 0
         for number, found in enumerate(re.finditer(_REFERENCE, text)):
             parts.append(text[end_of_last : found.start()])
             end_of_last = found.end()
-            part = self.reference_value(found, node, number, needed)
+            part = self.reference_value(found, node, number, path)
             if part is None:
                 node.value = UnresolvedVariable(text)
                 return
@@ -98,12 +108,26 @@ class Interpolator:
                 self.warn_of_inner_variables(node, found["name"], part)
             parts.append(part)
             node.variable = node.variable or found["name"]
+            if found["name"] and part == self.variables.get(found["name"]):
+                node.variables = {**(node.variables or {}), found[0]: part}
             node.is_single_variable = found["name"] is not None and found.span() == (0, len(text))
         node.value = "".join([*parts, text[end_of_last:]])
+        if node.variable:
+            node.written = text
+            kind = secret_in(node.value) if is_public(path) else None
+            if kind:
+                hint = "use a value that may be public, or write it as text"
+                self.add_problem(
+                    node, 0, f"the value of {node.variable} looks like {kind}, and {_PUBLIC}", hint
+                )
+                node.value = UnresolvedVariable(text)
+                return
         if node.is_single_variable:
             node.value = _convert(node.value, self.field_schema(path))
 
-    def reference_value(self, found: re.Match[str], node: Node, number: int, needed: bool) -> str | None:
+    def reference_value(
+        self, found: re.Match[str], node: Node, number: int, path: tuple[str | int, ...]
+    ) -> str | None:
         """The value of one reference, None if there is none."""
         name, default = found["name"], found["default"]
         if found[0] == "$${":
@@ -116,7 +140,7 @@ class Interpolator:
             hint = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"
             self.add_problem(node, number, "invalid variable reference", hint)
             return None
-        if not needed:
+        if not self.is_needed(path) or self.refuse_credential(name, node, number, path):
             return None
         value = self.variables.get(name)
         if value is None or (not value and default is not None):
@@ -128,6 +152,20 @@ class Interpolator:
             self.add_problem(node, number, f"the value of {name} isn't UTF-8", "set it again, as UTF-8")
             return None
         return value
+
+    def refuse_credential(self, name: str, node: Node, number: int, path: tuple[str | int, ...]) -> bool:
+        """Whether the variable is named like a credential and isn't used here; adds the problem."""
+        public = is_public(path)
+        if not is_credential_name(name) or (name in self.credentials and not public):
+            return False
+        message, hint = (
+            f"variable {name} is named like a credential",
+            f"list it: variables: {{credentials: [{name}]}}",
+        )
+        if public:
+            message, hint = f"{message}, and {_PUBLIC}", "use a variable with another name"
+        self.add_problem(node, number, message, hint)
+        return True
 
     def add_problem(self, node: Node, number: int, message: str, hint: str) -> None:
         """Adds a problem located at the `number`th reference of the value."""
@@ -151,6 +189,25 @@ class Interpolator:
                 else schema.get("properties", {}).get(part, {})
             )
         return resolve_reference(schema, self.schema)
+
+
+_PUBLIC = "this field is public: it is shown in plans, or published"
+
+
+def is_public(path: tuple[str | int, ...]) -> bool:
+    """Whether the field at `path` is public: all but the checks. The page of a magic link is part of an address."""
+    if path[:1] == ("environments",):
+        path = path[2:]
+    return path[:1] != ("verify",) or path == ("verify", "magic_link", "redirect_url")
+
+
+def _listed_credentials(tree: Node) -> frozenset[str]:
+    """The names in `variables.credentials`; what isn't a name there is reported by the schema check."""
+    node: Any = tree
+    for name in ("variables", "credentials"):
+        node = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
+    items = node.value if node is not None and isinstance(node.value, list) else []
+    return frozenset(item.value for item in items if isinstance(item.value, str))
 
 
 def dotted_path(path: tuple[str | int, ...]) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceUnreadable
 from mosaic_deploy.model.manifest import Manifest
@@ -16,6 +15,12 @@ from mosaic_deploy.source.manifest.dotenv import parse_dotenv
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
 from mosaic_deploy.source.manifest.folders import folder_problems
 from mosaic_deploy.source.manifest.interpolation import Interpolator
+from mosaic_deploy.source.manifest.plain_values import (
+    hiding_variables,
+    locations_in,
+    plain_value,
+    written_texts,
+)
 from mosaic_deploy.source.manifest.schema_check import conforms
 from mosaic_deploy.source.manifest.text import SourceText, SourceTextError, read_source_text, source_text
 from mosaic_deploy.source.manifest.values import (
@@ -125,7 +130,7 @@ class _ManifestReader:
             hint = "only `mosaic-deploy apply` takes a plan; pass the manifest instead"
             raise SourceTextError(Problem("this is a plan, not a manifest", Location(source.file), hint=hint))
         interpolator = Interpolator(source, self.schema, self.variables, self.environment)
-        whole = interpolator.interpolate(tree)
+        whole = interpolator.interpolate_manifest(tree)
         self.problems += interpolator.problems
         chosen = self.chosen_environment(whole, source)
         self.check_schema(whole, chosen, source)
@@ -139,12 +144,13 @@ class _ManifestReader:
         if self.problems:
             self._read = chosen, source
             return None
-        manifest = build_manifest(plain_value(chosen), self.file, self.environment)
+        manifest = build_manifest(hiding_variables(chosen), self.file, self.environment)
         return replace(
             manifest,
             environments=self.environments,
             warnings=tuple(interpolator.warnings),
-            locations={**self.environments_location(whole, source), **dict(_locations(chosen, source))},
+            written=dict(written_texts(chosen)),
+            locations={**self.environments_location(whole, source), **dict(locations_in(chosen, source))},
         )
 
     def environments_location(self, whole: Node, source: SourceText) -> dict[str, Location]:
@@ -161,7 +167,7 @@ class _ManifestReader:
         if valid is None:
             return None
         manifest = build_manifest(valid, self.file, self.environment)
-        return replace(manifest, locations=dict(_locations(chosen, source)))
+        return replace(manifest, locations=dict(locations_in(chosen, source)))
 
     def chosen_environment(self, whole: Node, source: SourceText) -> Node:
         """The manifest without `environments`, merged with the overrides of the chosen one."""
@@ -221,26 +227,6 @@ def _without_pinned_id(base: Node, override: Node) -> Node:
         return base
     project = replace(ours, value={key: node for key, node in ours.value.items() if key != "id"})
     return replace(base, value={**base.value, "project": project})
-
-
-def plain_value(node: Node) -> Any:
-    """The tree as plain lists, dicts and scalars."""
-    if isinstance(node.value, dict):
-        return {key: plain_value(child) for key, child in node.value.items()}
-    if isinstance(node.value, list):
-        return [plain_value(child) for child in node.value]
-    return node.value
-
-
-def _locations(node: Node, source: SourceText, path: str = "") -> Iterator[tuple[str, Location]]:
-    """Dotted path and location of every value; list items as `name[0]`."""
-    yield path, source.location(node.line, node.column)
-    if isinstance(node.value, dict):
-        for key, child in node.value.items():
-            yield from _locations(child, source, f"{path}.{key}" if path else key)
-    elif isinstance(node.value, list):
-        for index, child in enumerate(node.value):
-            yield from _locations(child, source, f"{path}[{index}]")
 
 
 def _unknown_environment(

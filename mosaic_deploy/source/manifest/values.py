@@ -41,10 +41,15 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         static=StaticSpec(**_lists_to_tuples(value["static"])) if "static" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
-        policy=PolicySpec(**_lists_to_tuples(value["policy"])) if "policy" in value else None,
+        policy=policy_of(value["policy"]) if "policy" in value else None,
         verify=_verify(value.get("verify", {})),
         environment=environment,
     )
+
+
+def policy_of(value: Value) -> PolicySpec:
+    """The policy for a value that conforms to the schema."""
+    return PolicySpec(**_lists_to_tuples(value))
 
 
 def valid_sections(value: Value, problems: Iterable[Problem], environment: str | None) -> Value | None:

@@ -6,7 +6,7 @@ Limits apply during parsing; an alias counts as much as the value it refers to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,10 @@ class Node:
     """Dotted path in the file (`environments.production.static.dir`); set by Interpolator."""
     variable: str | None = None
     """The variable that this value contains. Such values are never shown in messages."""
+    written: str = ""
+    """With `variable`: the text in the file."""
+    variables: Mapping[str, str] | None = None
+    """The references in it, such as `${NAME}`, whose value isn't their default."""
     is_single_variable: bool = False
     """Whether the value is a single variable and nothing else."""
 

@@ -17,7 +17,7 @@ from mosaic_deploy.source.migrations.files import (
     read_sql_file,
 )
 from mosaic_deploy.source.migrations.new import next_version, slugify
-from mosaic_deploy.sql.parse import leading_trivia_length
+from mosaic_deploy.sql.pg_parser.trivia import leading_trivia_length
 
 
 def find_draft(folder: Path) -> Path | None:

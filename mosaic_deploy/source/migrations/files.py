@@ -91,19 +91,17 @@ def read_migrations(
     """The folder's migrations in numeric order, not yet parsed.
 
     Errors are added to `errors` if given, and the files left out; else all are raised at once: MigrationInvalid with
-    every misnamed or duplicate file, SourceUnreadable, SourceRefused for links out of the project folder.
+    every misnamed or duplicate file, SourceUnreadable, SourceRefused for links out of the project folder or to other files.
     """
     paths = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
     collector = ErrorCollector(folder) if errors is None else errors
-    if problems := [
-        _outside_link_problem(name) for path, name in paths.items() if not _is_inside(path, root)
-    ]:
+    if problems := [_link_problem(name) for path, name in paths.items() if not _is_sql_inside(path, root)]:
         collector.add(SourceRefused("some migrations can't be read", problems=problems))
     if problems := [_name_problem(name) for path, name in paths.items() if not _version(path.name)]:
         collector.add(
             MigrationInvalid("migration files need a version number in their names", problems=problems)
         )
-    valid = {path: name for path, name in paths.items() if _version(path.name) and _is_inside(path, root)}
+    valid = {path: name for path, name in paths.items() if _version(path.name) and _is_sql_inside(path, root)}
     read = (collector.collect(partial(_read, path, name)) for path, name in valid.items())
     files = sorted((file for file in read if file), key=lambda f: f.migration.order)
     if problems := list(_duplicates(files)):
@@ -119,8 +117,8 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     Raises the same errors as `read_migrations`.
     """
     relative_path = path.relative_to(root).as_posix()
-    if not _is_inside(path, root):
-        raise SourceRefused(f"{relative_path} can't be read", problems=[_outside_link_problem(relative_path)])
+    if not _is_sql_inside(path, root):
+        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(relative_path)])
     return _read(path, relative_path)
 
 
@@ -167,12 +165,20 @@ def _sql_files(folder: Path) -> list[Path]:
     return sorted(p for p in up if p.is_file() or p.is_symlink())
 
 
-def _is_inside(path: Path, root: Path) -> bool:
-    return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+def _is_sql_inside(path: Path, root: Path) -> bool:
+    if not path.is_symlink():
+        return True
+    target = Path(os.path.realpath(path))
+    # Errors show lines of the file, so a link must not lead to a file of another kind, such as .env.
+    return target.is_relative_to(os.path.realpath(root)) and target.suffix.lower() == ".sql"
 
 
-def _outside_link_problem(relative_path: str) -> Problem:
-    return Problem("links out of the project folder", Location(relative_path), hint="copy the file")
+def _link_problem(relative_path: str) -> Problem:
+    return Problem(
+        "links out of the project folder, or to a file that isn't .sql",
+        Location(relative_path),
+        hint="copy the file",
+    )
 
 
 def _version(name: str) -> str | None:

@@ -108,7 +108,7 @@ def _do_commits(statement: Statement) -> bool:
     """Whether a DO block may commit or roll back, according to PL/pgSQL's parser."""
     if not _TRANSACTION_WORD.search(_do_body(statement.node)):
         return False
-    from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
     try:
         tree = json.dumps(parse_plpgsql(statement.text))

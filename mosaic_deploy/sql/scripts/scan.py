@@ -8,14 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mosaic_deploy.sql.parse import (
-    SqlSyntaxError,
-    Statement,
-    after_block_comment,
-    parse,
-    shifted,
-    skip_trivia,
-)
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, parse, shifted
+from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, skip_trivia
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 
-import click
 import pytest
 
 from mosaic_deploy.cli.render import layout
 from mosaic_deploy.cli.render.layout import output_width, table, text_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.visible_text import safe_text, style, unstyle
 from mosaic_deploy.errors import Location, MigrationFailed, MosaicError, NextAction, Problem
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Action, ApplyMigration, PutStatic, PutStorageFile
@@ -153,7 +153,7 @@ def test_no_line_is_wider_than_the_terminal(show, width: int, monkeypatch, capsy
     shown = "".join(capsys.readouterr())
     assert shown
     for line in shown.splitlines():
-        plain = click.unstyle(line)
+        plain = unstyle(line)
         assert text_width(plain) <= width or is_one_piece(plain), plain
 
 
@@ -175,9 +175,7 @@ def test_a_terminal_shows_all_that_a_pipe_gets(show, width: int, monkeypatch, ca
 
 def words(text: str) -> set[str]:
     """Without rules, gutters and the source excerpt, which is as wide as there is room."""
-    lines = (
-        line for line in click.unstyle(text).splitlines() if "insert into" not in line and " | " not in line
-    )
+    lines = (line for line in unstyle(text).splitlines() if "insert into" not in line and " | " not in line)
     return {word.rstrip(":") for line in lines for word in line.split() if set(word) != {"─"}}
 
 
@@ -227,8 +225,8 @@ def test_wrapping(text: str, lines: list[str]) -> None:
 
 
 def test_styles_survive_wrapping() -> None:
-    [first, second] = wrap(click.style("one two three", fg="red") + " and the rest", 20)
-    assert first == "\x1b[31mone two three\x1b[0m and"
+    [first, second] = wrap(style("one two three", "red") + " and the rest", 20)
+    assert safe_text(first, terminal=True) == "\x1b[31mone two three\x1b[0m and"
     assert second == "  the rest"
 
 

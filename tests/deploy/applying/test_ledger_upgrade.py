@@ -9,9 +9,7 @@ from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSI
 from tests.deploy.recovery.test_crashes import small
 
 _COLUMNS = "select column_name as c from information_schema.columns where table_schema = 'mosaic_deploy' order by table_name, 1"
-_TO_VERSION_2 = (
-    "alter table mosaic_deploy.objects drop column manifest; update mosaic_deploy.ledger set version = 2"
-)
+_TO_VERSION_2 = "alter table mosaic_deploy.objects drop column manifest, drop column proof; update mosaic_deploy.ledger set version = 2"
 
 
 def _version(site) -> object:
@@ -28,8 +26,11 @@ def test_an_older_layout_is_read_and_then_upgraded(site):
     small(site, "second")
     site.apply()
     assert (_version(site), site.sql(_COLUMNS)) == (LEDGER_VERSION, newest)
-    found = site.sql("select distinct manifest as m from mosaic_deploy.objects order by 1")
-    assert found == [{"m": ""}, {"m": "site/mosaic.yaml"}], "only what was deployed since is known"
+    found = site.sql(
+        "select kind = 'seed' as seed, manifest as m, proof <> '' as proven from mosaic_deploy.objects group by 1, 2, 3"
+    )
+    assert {tuple(row.values()) for row in found if not row["seed"]} == {(False, "site/mosaic.yaml", True)}
+    assert not site.plan().has_work
 
 
 def test_an_upgrade_can_be_sent_again_and_late(site):

@@ -57,9 +57,10 @@ def test_the_identity_is_the_path_in_the_repository(tmp_path):
     assert manifest_identity(tmp_path / "checkout/staging.yaml") == "staging.yaml"
 
 
-def test_a_layout_without_manifests_counts_as_ours(pair):
+def test_in_a_layout_without_manifests_no_file_is_known_to_be_ours(pair):
     web, _ = pair
     web.sql("alter table mosaic_deploy.objects drop column manifest")
     web.sql(f"update mosaic_deploy.ledger set version = {LEDGER_VERSION - 1}")
     planned = web.plan()
-    assert sorted(reasons(planned)) == ["static:admin.html", "storage:admin.bin"]
+    assert reasons(planned) == {}
+    assert [note.code for note in planned.plan.notes] == ["static_unmanaged", "storage_unmanaged"]

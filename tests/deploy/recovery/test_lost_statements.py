@@ -286,7 +286,7 @@ def test_an_endpoint_that_finishes_what_its_client_left(finishing, tmp_path, mon
                 request.extensions["timeout"] = {**request.extensions["timeout"], "read": 0.5}
             return super().handle_request(request)
 
-    with Api(finishing.url, finishing._key, transport=Impatient()) as api:
+    with Api(finishing.url, finishing.key, transport=Impatient()) as api:
         last = site.run(planned, api=api)[-1]
     blocker.join()
     assert isinstance(last, ApplyDone), last

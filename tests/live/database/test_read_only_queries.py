@@ -244,7 +244,7 @@ class _AnsweringFirst(_Splitting):
 
 @pytest.mark.parametrize("transport", [_Splitting(-1), _Splitting(0), _AnsweringFirst(0)])
 def test_endpoints_without_a_transaction_per_request(there: There, transport: httpx.BaseTransport) -> None:
-    with Api(there.api.url, there.api._key, transport=transport) as api:
+    with Api(there.api.url, there.api.key, transport=transport) as api:
         split = There(there.variant, api, there.project)
         assert split.ask("select id from t order by id").rows == [{"id": 1}, {"id": 2}, {"id": 3}]
         for query in ("select w_i()", "values (w_v())", "select 1 limit w_i()"):

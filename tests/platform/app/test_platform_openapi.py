@@ -51,8 +51,15 @@ def test_operations_have_the_same_names_and_summaries() -> None:
 
 
 def test_every_error_code_is_listed() -> None:
-    """Pages, inbox and drafts belong to one machine's user, not to the API."""
-    beside = {"origin_refused", "not_your_pages", "email_not_found", "draft_gone", "database_in_use"}
+    """Pages, inbox and drafts belong to one machine's user, sites to browsers, not to the API."""
+    beside = {
+        "origin_refused",
+        "not_your_pages",
+        "email_not_found",
+        "draft_gone",
+        "database_in_use",
+        "object_missing",
+    }
     raised = set()
     for path in (ROOT / "mosaic_deploy" / "platform").rglob("*.py"):
         raised |= set(

@@ -7,13 +7,14 @@ import itertools
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from served import DOMAIN, Served, Services, query, serve
+from served import DOMAIN, Services, query, serve
 from served_requests import await_running, create, read, upload, wait_until
 from signed import unfinished_uploads
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.timeout(240)
 class Writer:
     """Writes through random workers, as through a load balancer, and records what was acknowledged."""
 
-    def __init__(self, workers: list[Served], key: str, project_id: str) -> None:
+    def __init__(self, workers: Sequence[Any], key: str, project_id: str) -> None:
         self._workers = workers
         self._key = key
         self._project = project_id
@@ -178,6 +179,9 @@ def _store(services: Services) -> Any:
     class Objects:
         def put(self, key: str, content: bytes) -> None:
             obstore.put(store, key, content)
+
+        def delete(self, key: str) -> None:
+            obstore.delete(store, key)
 
         def keys(self, prefix: str) -> list[str]:
             return [entry["path"] for listed in obstore.list(store, prefix=prefix) for entry in listed]

@@ -82,7 +82,8 @@ def test_the_processes_of_a_killed_server_are_waited_for(tmp_path, monkeypatch) 
         time.sleep(4)
         for _ in range(150):
             time.sleep(0.2)
-            if httpx.get(f"{started['url']}/healthz", timeout=5).status_code == 200:
+            # It waits up to 20 seconds for a connection to PostgreSQL.
+            if httpx.get(f"{started['url']}/healthz", timeout=30).status_code == 200:
                 break
         else:
             raise AssertionError("the platform isn't healthy again")

@@ -10,7 +10,7 @@ from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.ports import free_port
-from mosaic_deploy.platform.projects.limits import Limits, local_limits, parse_count, parse_size
+from mosaic_deploy.platform.projects.limits import Limits, local_limits, parse_count, parse_limit, parse_size
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,31 @@ def test_invalid_counts(text) -> None:
         parse_count(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("free-database=10GB", ("free_database", 10**10)),
+        ("pro_static = 1 MB", ("pro_static", 10**6)),
+        ("free-projects=3", ("free_projects", 3)),
+    ],
+)
+def test_other_limits(text, limit) -> None:
+    assert parse_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "free-database", "free-storage=1GB", "free-projects=1GB", "free-database=-1"]
+)
+def test_invalid_other_limits(text) -> None:
+    with pytest.raises(ValueError, match=r"isn't a|unknown limit"):
+        parse_limit(text)
+
+
 def test_limits_by_tier() -> None:
     limits = Limits(1, 2, 3, 4)
     assert [limits.storage(tier) for tier in ("free", "pro")] == [1, 2]
     assert [limits.emails(tier) for tier in ("free", "pro")] == [3, 4]
+    assert Limits().projects("free") is Limits().database("pro") is Limits().static("free") is None
     assert local_limits({}) == Limits() == local_limits({"MOSAIC_LOCAL_STORAGE": ""})
     with pytest.raises(ProcessFault) as caught:
         local_limits({"MOSAIC_LOCAL_EMAILS": "many"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -68,7 +69,7 @@ def test_ranges(api, project) -> None:
     assert stale.status_code == 200
 
 
-@pytest.mark.parametrize("change", ["size", "expires", "signature", "filename", "project"])
+@pytest.mark.parametrize("change", ["size", "expires", "nonce", "signature", "filename", "project"])
 def test_modified_upload_urls_are_rejected(api, project, change) -> None:
     project_id, other = project(), project()
     url = urlsplit(ask(api, project_id, "a.bin", 3))
@@ -78,6 +79,8 @@ def test_modified_upload_urls_are_rejected(api, project, change) -> None:
         path = path.replace("a.bin", "b.bin")
     elif change == "project":
         path = path.replace(project_id, other)
+    elif change == "nonce":
+        query["nonce"] = query["nonce"][::-1] + "x"
     elif change == "signature":
         query["signature"] = "0" * 64
     else:
@@ -87,6 +90,34 @@ def test_modified_upload_urls_are_rejected(api, project, change) -> None:
     bare = api.plain.put(url._replace(query="").geturl(), content=b"abc")
     assert bare.status_code == 403
     assert api.get(f"/{project_id}/storage").json()["files"] == []
+
+
+def test_an_upload_url_stores_one_body(api, project) -> None:
+    """Whoever sees the URL within its 300 seconds could replace the file with it."""
+    project_id = project()
+    url = ask(api, project_id, "a.bin", 3)
+    first = api.plain.put(url, content=b"abc")
+    assert first.status_code == 200
+    # Its sender, who didn't get the response, sends it again.
+    again = api.plain.put(url, content=b"abc")
+    assert (again.status_code, again.headers["ETag"]) == (200, first.headers["ETag"])
+    other = api.plain.put(url, content=b"xyz")
+    assert (other.status_code, other.json()["error"]["code"]) == (403, "upload_used")
+    assert api.site(project_id, "/storage/a.bin").content == b"abc"
+    assert api.upload(project_id, "a.bin", b"new").status_code == 200
+    # Sent again, the first one doesn't bring the old content back.
+    assert api.plain.put(url, content=b"abc").status_code == 200
+    assert api.site(project_id, "/storage/a.bin").content == b"new"
+
+
+def test_concurrent_uploads_to_one_url_store_one_body(api, project) -> None:
+    project_id = project()
+    url = ask(api, project_id, "a.bin", 3)
+    bodies = [b"%03d" % number for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(lambda body: api.plain.put(url, content=body).status_code, bodies))
+    assert sorted(statuses) == [200] + [403] * 7
+    assert api.site(project_id, "/storage/a.bin").content == bodies[statuses.index(200)]
 
 
 def test_expired_upload_urls_are_rejected() -> None:

@@ -17,8 +17,8 @@ from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files import digests, stat_cache
 from mosaic_deploy.source.files.folder import read_files
 from mosaic_deploy.source.files.gitignore import FileSelection
-from mosaic_deploy.source.files.secrets import SecretFinding
 from mosaic_deploy.source.files.stat_cache import CLOCK_GRANULARITY_NS, Digest, StatCache
+from mosaic_deploy.source.secrets.kinds import SecretFinding
 
 HOUR = 3600 * 1_000_000_000
 KEY = "mk_" + "Zx8Kq2Lw9Rt4Yv7B" + "n3Mc6Pd1Fs5Gh0Jk"

@@ -20,6 +20,7 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.variable_value import VariableValue
 from mosaic_deploy.source.manifest import read as manifest_module
 from mosaic_deploy.source.manifest.read import read_manifest
 
@@ -53,6 +54,8 @@ def compact(value: Any) -> Any:
     """The value as JSON, without empty and default members."""
     if isinstance(value, Mapping):
         return {key: compact(member) for key, member in value.items() if not _empty(member)}
+    if isinstance(value, VariableValue):
+        return value.reveal()
     return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -71,7 +74,7 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
     value = {
         key: member
         for key, member in asdict(manifest).items()
-        if key not in ("file", "environment", "environments", "locations")
+        if key not in ("file", "environment", "environments", "locations", "written")
     }
     value["warnings"] = tuple(str(warning) for warning in manifest.warnings)
     assert isinstance(manifest, Manifest)

@@ -85,14 +85,14 @@ def test_maps_allow_no_other_fields(path: str) -> None:
         assert schema["additionalProperties"] is False
 
 
-def test_environments_can_override_all_fields_except_version_and_environments() -> None:
+def test_environments_can_override_all_fields_except_version_variables_and_environments() -> None:
     def fields(schema: dict[str, Any]) -> Any:
         schema = resolved(schema)
         return {name: fields(child) for name, child in schema.get("properties", {}).items()}
 
     base = fields({key: value for key, value in SCHEMA.items() if key != "anyOf"})
     assert fields(SCHEMA["$defs"]["environment"]) == {
-        name: below for name, below in base.items() if name not in ("version", "environments")
+        name: below for name, below in base.items() if name not in ("version", "variables", "environments")
     }
 
 

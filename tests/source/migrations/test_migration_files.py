@@ -179,7 +179,18 @@ def test_links(tmp_path: Path) -> None:
         read_migrations(root, "migrations")
     problem, lost = caught.value.problems
     assert (lost.location.file, lost.code) == ("migrations/2_lost.sql", "source_unreadable")
-    assert str(problem) == "migrations/3_outside.sql: links out of the project folder; copy the file"
+    expected = "links out of the project folder, or to a file that isn't .sql; copy the file"
+    assert str(problem) == f"migrations/3_outside.sql: {expected}"
+
+
+def test_a_link_to_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    """Its first line would be shown as a syntax error."""
+    root = write(tmp_path)
+    (root / ".env").write_text("STRIPE=sk_live_4242")
+    (root / "migrations/1_a.sql").symlink_to("../.env")
+    with pytest.raises(SourceRefused) as caught:
+        read_migrations(root, "migrations")
+    assert "sk_live" not in str(caught.value.problems)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

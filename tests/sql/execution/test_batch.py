@@ -21,8 +21,8 @@ from mosaic_deploy.sql.execution.plain import compile_plain, guess_failed_statem
 from mosaic_deploy.sql.execution.records import record_sql
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.libpg_query import parse_plpgsql
 from mosaic_deploy.sql.parse import Statement, parse
+from mosaic_deploy.sql.pg_parser.libpg_query import parse_plpgsql
 
 ODD = [
     "$",

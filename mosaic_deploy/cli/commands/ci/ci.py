@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import allow_option, options
+from mosaic_deploy.cli.commands.ci.events import check_event
 from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.cli.commands.ci.report import Report
 from mosaic_deploy.cli.lazy_groups import Group
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from mosaic_deploy.model.plan import Plan
 
 
+_allow_event = click.option(
+    "--allow-event",
+    multiple=True,
+    metavar="EVENT",
+    help="Run for another GitHub event, too. Anyone who can start it can then deploy.",
+)
+
+
 @click.group(cls=Group)
 def ci() -> None:
     """Plan and apply in a pipeline. Reports to GitHub: comment, job summary, outputs, annotations."""
@@ -37,6 +46,7 @@ def ci() -> None:
 @click.option("--label", default="", help="Keep a separate pull request comment per label.")
 @click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
 @options.detailed_exitcode
+@_allow_event
 @click.pass_obj
 def plan(
     screen: Screen,
@@ -45,6 +55,7 @@ def plan(
     label: str,
     out: str | None,
     detailed_exitcode: bool,
+    allow_event: tuple[str, ...],
 ) -> int:
     """Plan, and update one comment on the pull request.
 
@@ -56,6 +67,7 @@ def plan(
       mosaic-deploy ci plan --out plan.json
     """
     github = Github()
+    check_event(github, "plan", allow_event)
     report = Report(github, _project_root(target_options.path), label)
     try:
         session = target_options.open()
@@ -114,6 +126,7 @@ def plan(
 @options.out_of_order
 @allow_option.allow_without_yes
 @options.lease
+@_allow_event
 @click.pass_obj
 def apply(
     screen: Screen,
@@ -122,6 +135,7 @@ def apply(
     allow: tuple[str, ...],
     lock_timeout: float,
     force_unlock: bool,
+    allow_event: tuple[str, ...],
 ) -> int:
     """Apply without asking, and report the result.
 
@@ -134,6 +148,7 @@ def apply(
       mosaic-deploy ci apply plan.json
     """
     github = Github()
+    check_event(github, "apply", allow_event)
     report = Report(github, _project_root(target_options.path))
     try:
         plan_flags = PlanFlags(

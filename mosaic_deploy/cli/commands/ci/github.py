@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
+from mosaic_deploy.cli.visible_text import visible_text, write_exactly
 from mosaic_deploy.errors import Location
 
 _DEPENDABOT = "dependabot[bot]"
@@ -31,6 +31,17 @@ class Github:
     @property
     def in_actions(self) -> bool:
         return self.environ.get("GITHUB_ACTIONS") == "true"
+
+    @property
+    def event_name(self) -> str:
+        """The event that started the workflow; of a reusable one, the caller's. Empty if GitHub doesn't say."""
+        name = self.environ.get("GITHUB_EVENT_NAME", "")
+        return name if name.replace("_", "").isalnum() and len(name) <= 60 else ""
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether a push deleted its branch or tag."""
+        return self.event_name == "push" and self._event.get("deleted") is True
 
     @property
     def commit(self) -> str | None:
@@ -84,7 +95,7 @@ class Github:
 
     def summarize(self, markdown: str) -> None:
         """Adds to the job summary."""
-        self._append("GITHUB_STEP_SUMMARY", f"{markdown}\n")
+        self._append("GITHUB_STEP_SUMMARY", f"{visible_text(markdown)}\n")
 
     def annotate(self, level: str, message: str, location: Location | None, title: str) -> None:
         """Annotates a line in the pull request. `location.file` is relative to the repository."""
@@ -94,23 +105,23 @@ class Github:
         place = {"file": location.file, "line": location.line, "col": location.column} if location else {}
         properties = {**place, "title": title}
         text = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-        click.echo(f"::{level} {text}::{_escaped(message)}")
+        _write_command(f"::{level} {text}::{_escaped(message)}")
 
     def mask(self, secret: str) -> None:
         """Makes GitHub mask it in the log from here on."""
         if self.in_actions and secret:
-            click.echo(f"::add-mask::{_escaped(secret)}")
+            _write_command(f"::add-mask::{_escaped(secret)}")
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Folds the output of the block."""
         if self.in_actions:
-            click.echo(f"::group::{_escaped(title)}")
+            _write_command(f"::group::{_escaped(title)}")
         try:
             yield
         finally:
             if self.in_actions:
-                click.echo("::endgroup::")
+                _write_command("::endgroup::")
 
     def relative(self, location: Location, root: Path) -> Location:
         """`location` relative to the repository, as annotations need it. `root` is the project folder."""
@@ -128,6 +139,11 @@ class Github:
                 stream.write(text)
 
 
+def _write_command(command: str) -> None:
+    write_exactly(sys.stdout, f"{command}\n")
+    sys.stdout.flush()
+
+
 def _output_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -135,7 +151,7 @@ def _output_text(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible_text(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(value: object) -> str:

@@ -17,6 +17,7 @@ from mosaic_deploy.cli.commands.ci.comment import (
     update_comment,
 )
 from mosaic_deploy.cli.commands.ci.github import Github
+from mosaic_deploy.cli.visible_text import visible_text
 from mosaic_deploy.errors import KeyInvalid, Location, MosaicError, Unauthorized
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.version import __version__
@@ -146,7 +147,7 @@ class Report:
         if pull is None:
             return
         try:
-            update_comment(pull, self.label, body)
+            update_comment(pull, self.label, None if body is None else visible_text(body))
         except CommentRefused as refused:
             self.github.annotate("warning", f"can't write the comment: {refused}", None, "mosaic-deploy")
             click.echo(f"can't write the comment: {refused}", err=True)

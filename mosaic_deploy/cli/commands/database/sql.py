@@ -25,6 +25,12 @@ _MAX_ROWS = 10_000
 @click.argument("query", required=False)
 @click.option("--file", "-f", type=click.Path(), help="Read the SQL from a file; - for stdin.")
 @click.option("--read-only", is_flag=True, help="Accept only a single SELECT, EXPLAIN or SHOW.")
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice(["destructive"]),
+    help="Pre-approve SQL that destroys data. Needed in scripts and CI.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV.")
 @folder_option.target_options
 @options.output
@@ -34,6 +40,7 @@ def sql(
     query: str | None,
     file: str | None,
     read_only: bool,
+    allow: tuple[str, ...],
     as_csv: bool,
     target_options: TargetOptions,
 ) -> None:
@@ -41,6 +48,7 @@ def sql(
 
     The SQL isn't recorded and isn't retried; put schema changes in a migration. Every call is a session of its own:
     settings and temporary tables don't outlast it. NOTICE and WARNING go to stderr.
+    SQL that destroys data is reviewed like a migration: it needs approval, and the manifest's policy applies.
 
     \b
     Examples:
@@ -57,6 +65,7 @@ def sql(
         locating_errors,
         prepare_read_only_query,
     )
+    from mosaic_deploy.cli.commands.database.sql_review import require_sql_approval
     from mosaic_deploy.live.api.responses import SqlResult
     from mosaic_deploy.live.database.read_only import run_read_only
 
@@ -67,6 +76,8 @@ def sql(
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.
         api = session.api.for_database("")
+        if not read_query:
+            require_sql_approval(screen, api, project, session.manifest, text, name, allow, is_file=is_file)
         with locating_errors(text, read_query.text if read_query else text, name, is_file=is_file):
             result = (
                 SqlResult(run_read_only(api, project.id, read_query).rows, ())
@@ -77,7 +88,7 @@ def sql(
         screen.print_notice(["note: this has no lasting effect, because every call is a session of its own"])
     screen.sql_notices(result.notices or ())
     if as_csv:
-        screen.text(_csv_text(result.rows))
+        screen.exact_text(_csv_text(result.rows))
         return
     notices = [asdict(notice) for notice in result.notices or ()]
     screen.result({"type": "rows", "rows": result.rows, "notices": notices}, _lines(result.rows))

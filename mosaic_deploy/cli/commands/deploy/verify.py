@@ -11,6 +11,7 @@ import click
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.errors import ChecksNotConfigured
 from mosaic_deploy.model.quantities import count_text
 
@@ -94,7 +95,7 @@ def _lines(results: Sequence[CheckResult]) -> Iterator[str]:
         mark, color = _MARKS[each.outcome.status]
         place = f"  ({each.check.location})" if each.outcome.status == "failed" else ""
         text = f"{each.check.name}: {each.outcome.message}"
-        yield f"{click.style(f'{mark:<6}', fg=color)}{text}{place}"
+        yield f"{style(f'{mark:<6}', fg=color)}{text}{place}"
     counts = [(_count(results, status), status) for status in _MARKS]
     yield f"{count_text(len(results), 'check')}: {', '.join(f'{count} {status}' for count, status in counts if count)}"
 

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable
-from typing import TypeVar
 
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.commands.local.accounts import (
+    account,
+    database_environment,
+    database_url_option,
+    pause_deletions,
+    refuse_empty,
+    require,
+    rotate_password,
+)
 from mosaic_deploy.cli.lazy_groups import Group
-from mosaic_deploy.cli.render.layout import table
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import run_platform_command
-
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def _refuse_empty(_ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuses an empty environment variable; a missing one is reported by `_require` when the command runs."""
-    if value == "":
-        raise click.BadParameter("is empty", param=parameter)
-    return value
-
-
-def _require(value: str | None, option: str, variable: str) -> str:
-    if value is None:
-        raise click.UsageError(f"{option} is required (or set {variable})")
-    return value
-
-
-def _database_url_option(command: F) -> F:
-    return click.option(
-        "--database-url",
-        envvar="MOSAIC_DATABASE_URL",
-        callback=_refuse_empty,
-        metavar="URL",
-        help="PostgreSQL URL of a role that may create databases and roles (also: MOSAIC_DATABASE_URL).",
-    )(command)
-
-
-def _database_environment(url: str | None) -> dict[str, str]:
-    return {"MOSAIC_DATABASE_URL": _require(url, "--database-url", "MOSAIC_DATABASE_URL")}
+from mosaic_deploy.cli.terminal.consent import require_confirmation
 
 
 @click.group(cls=Group)
@@ -51,7 +30,7 @@ def platform() -> None:
 
 
 @platform.command()
-@_database_url_option
+@database_url_option
 @click.option(
     "--store",
     required=True,
@@ -61,7 +40,7 @@ def platform() -> None:
 @click.option(
     "--smtp",
     envvar="MOSAIC_SMTP_URL",
-    callback=_refuse_empty,
+    callback=refuse_empty,
     metavar="URL",
     help="Email server (also: MOSAIC_SMTP_URL).",
 )
@@ -101,6 +80,23 @@ def platform() -> None:
     help="Maximum connections to project databases, per worker (default: 20, from 2 to 1000).",
 )
 @click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    help="Serve metrics of all workers at this address (default: nowhere).",
+)
+@click.option(
+    "--trusted-proxies",
+    metavar="NETWORKS",
+    help="Load balancers whose X-Forwarded-For is believed, such as 10.0.0.0/8,192.0.2.7 (default: none).",
+)
+@click.option(
+    "--stop-timeout",
+    type=options.NumberRange(click.IntRange(1, 3600)),
+    default=25,
+    metavar="SECONDS",
+    help="How long running requests may take after SIGTERM (default: 25).",
+)
+@click.option(
     "--free-storage", default="20GB", metavar="SIZE", help="Storage per free project (default: 20GB)."
 )
 @click.option("--pro-storage", default="1TB", metavar="SIZE", help="Storage per pro project (default: 1TB).")
@@ -118,9 +114,23 @@ def platform() -> None:
     metavar="N",
     help="Magic-link emails per pro project and day (default: 1000).",
 )
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another limit, such as free-database=10GB (repeatable; names: docs/self-hosting.md, Limits).",
+)
 @options.output
 @click.pass_obj
-def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chosen: str | int | None) -> None:
+def serve(
+    screen: Screen,
+    /,
+    database_url: str | None,
+    smtp: str | None,
+    limits: tuple[str, ...],
+    **chosen: str | int | None,
+) -> None:
     """Serve the platform in the foreground until SIGTERM. Run it on several machines with the same options to scale.
 
     S3 endpoint, region and credentials come from AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and
@@ -134,9 +144,10 @@ def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chose
         --base-domain http://localhost:8787
     """
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items() if value is not None]
+    arguments += [f"--limit={limit}" for limit in limits]
     secrets = {
-        **_database_environment(database_url),
-        "MOSAIC_SMTP_URL": _require(smtp, "--smtp", "MOSAIC_SMTP_URL"),
+        **database_environment(database_url),
+        "MOSAIC_SMTP_URL": require(smtp, "--smtp", "MOSAIC_SMTP_URL"),
     }
     # Problems with the database, store or domain are reported here, like those of any command.
     screen.platform(run_platform_command("prepare", *arguments, environment=secrets, embedded=False))
@@ -146,90 +157,31 @@ def serve(screen: Screen, /, database_url: str | None, smtp: str | None, **chose
     os.execve(sys.executable, command, {**os.environ, **secrets})  # noqa: S606
 
 
-@platform.group()
-def account() -> None:
-    """Manage the accounts of a self-hosted platform."""
-
-
-@account.command()
-@click.argument("name")
-@_database_url_option
-@click.option(
-    "--tier",
-    type=click.Choice(["free", "pro"]),
-    default="free",
-    help="Limits of the account (default: free).",
-)
+@platform.command("take-over")
+@database_url_option
+@click.option("--store", required=True, metavar="URL", help="Object store URL, as for platform serve.")
+@click.option("--yes", "-y", is_flag=True, help="Take over without asking.")
 @options.output
 @click.pass_obj
-def create(screen: Screen, name: str, database_url: str | None, tier: str) -> None:
-    """Create an account and print its API key. The key can't be shown again: only its hash is stored.
+def take_over(screen: Screen, database_url: str | None, store: str, yes: bool) -> None:
+    """Take over the object store of another installation. Needed after restoring a backup.
 
     \b
     Example:
-      mosaic-deploy platform account create ada --tier pro
+      mosaic-deploy platform take-over --store s3://bucket
     """
-    secrets = _database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-create", name, "--tier", tier, environment=secrets, embedded=False)
+    secrets = database_environment(database_url)
+    require_confirmation(
+        f"Take over {store}? Stop all other installations that use it first.",
+        yes=yes,
+        command=shlex.join(["mosaic-deploy", "platform", "take-over", "--store", store, "--yes"]),
+        needs_person=True,
     )
+    # The domain isn't used.
+    arguments = ("--store", store, "--base-domain", "example.com")
+    screen.platform(run_platform_command("take-over", *arguments, environment=secrets, embedded=False))
 
 
-@account.command()
-@click.argument("account_id", type=click.IntRange(min=1), metavar="ACCOUNT_ID")
-@_database_url_option
-@options.output
-@click.pass_obj
-def rotate(screen: Screen, account_id: int, database_url: str | None) -> None:
-    """Create a new API key and print it. The previous one stays valid for 7 days.
-
-    \b
-    Example:
-      mosaic-deploy platform account rotate 1
-    """
-    secrets = _database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-rotate", str(account_id), environment=secrets, embedded=False)
-    )
-
-
-@account.command()
-@click.argument("account_id", type=click.IntRange(min=1), metavar="ACCOUNT_ID")
-@click.argument("tier", type=click.Choice(["free", "pro"]))
-@_database_url_option
-@options.output
-@click.pass_obj
-def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -> None:
-    """Change the tier of an account. Applies to all its projects from the next request on.
-
-    \b
-    Example:
-      mosaic-deploy platform account tier 1 pro
-    """
-    secrets = _database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-tier", str(account_id), tier, environment=secrets, embedded=False)
-    )
-
-
-@account.command("list")
-@_database_url_option
-@options.output
-@click.pass_obj
-def list_accounts(screen: Screen, database_url: str | None) -> None:
-    """List the accounts with tier, projects and key expiry.
-
-    \b
-    Example:
-      mosaic-deploy platform account list
-    """
-    secrets = _database_environment(database_url)
-    found = run_platform_command("account-list", environment=secrets, embedded=False)["accounts"]
-    names = ("id", "name", "tier", "projects", "rotate key by", "key expires")
-    rows = [
-        tuple(each[name] for name in ("account_id", "name", "tier", "projects", "key_due", "key_expires"))
-        for each in found
-    ]
-    screen.result(
-        {"type": "accounts", "accounts": found}, table(names, rows) if rows else ["no accounts yet"]
-    )
+platform.add_command(account)
+platform.add_command(pause_deletions)
+platform.add_command(rotate_password)

@@ -20,6 +20,7 @@ from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.embedded import missing_packages, platform_home, running_url
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.errors import ManifestMissing, MosaicError
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.api.client import Api
@@ -205,7 +206,7 @@ def _lines(found: Sequence[CheckResult]) -> Iterator[str]:
     indent = 6 + width + 2
     for each in found:
         mark, color = _MARKS[each.status]
-        line = f"{click.style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.message}"
+        line = f"{style(f'{mark:<6}', fg=color)}{each.subject:<{width}}  {each.message}"
         yield from wrap(line, terminal_width, indent)
         if each.fix:
             yield from wrap(f"{'':<{indent}}→ {each.fix}", terminal_width, indent + 2)

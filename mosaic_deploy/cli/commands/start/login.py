@@ -9,7 +9,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.api_access import read_api_url
+from mosaic_deploy.cli.target.api_access import ApiUrl, read_api_url, untrusted_url_error
 from mosaic_deploy.cli.target.keyring_keys import is_keyring_installed
 from mosaic_deploy.cli.target.stored_keys import delete_key, store_in_file, store_in_keyring
 from mosaic_deploy.cli.terminal.consent import is_interactive
@@ -39,8 +39,8 @@ def login(screen: Screen, in_keyring: bool) -> None:
     """
     if in_keyring:
         _require_keyring()
-    url = read_api_url(Path())
-    key = _read_key(url)
+    address = read_api_url(Path())
+    url, key = address.url, _read_key(address)
     from mosaic_deploy.live.api.api_key import ApiKey
     from mosaic_deploy.live.api.client import Api
     from mosaic_deploy.live.api.projects import read_projects
@@ -70,7 +70,7 @@ def logout(screen: Screen) -> None:
     Example:
       mosaic-deploy logout
     """
-    url = read_api_url(Path())
+    url = read_api_url(Path()).url
     deleted = delete_key(url)
     message = f"Logged out. API key for {url} deleted" if deleted else f"No API key saved for {url}"
     screen.result({"type": "logout", "api": url, "forgotten": deleted}, [message])
@@ -98,9 +98,13 @@ def _key_hint(url: str) -> str:
     )
 
 
-def _read_key(url: str) -> str:
+def _read_key(address: ApiUrl) -> str:
+    """The key from the terminal, where the person sees for which address, or from stdin. Raises ApiUrlUntrusted."""
     if is_interactive():
-        key = str(click.prompt(f"API key for {url}", hide_input=True, err=True)).strip()
+        source = " (the address is from .env)" if address.is_from_file else ""
+        key = str(click.prompt(f"API key for {address.url}{source}", hide_input=True, err=True)).strip()
+    elif address.is_from_file:
+        raise untrusted_url_error(address.url, "the key from stdin")
     else:
         key = sys.stdin.readline().strip()
     if not key:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mosaic_deploy.cli.render.json_documents import hazard_document
 from mosaic_deploy.cli.render.text.edits import clock
 from mosaic_deploy.cli.render.text.hazards import severity_text
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.quantities import count_text, duration_text
 
@@ -65,7 +64,7 @@ def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool)
 def _change_line(change: SchemaChange) -> str:
     sign, color = _SIGNS[change.action]
     text = f"{change.object} {_definition(change)}".rstrip()
-    return f"         {click.style(sign, fg=color)} {text}"
+    return f"         {style(sign, fg=color)} {text}"
 
 
 def _definition(change: SchemaChange) -> str:

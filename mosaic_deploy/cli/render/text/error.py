@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import click
-
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.errors import Location, MosaicError, Problem
 from mosaic_deploy.model.quantities import duration_text
 
@@ -33,7 +32,7 @@ _MAX_SOURCE = 1000
 
 
 def _colored(color: str) -> Callable[[str], str]:
-    return lambda line: click.style(line, fg=color)
+    return lambda line: style(line, fg=color)
 
 
 _DIFF_STYLES: dict[str, Callable[[str], str]] = {"+": _colored("green"), "-": _colored("red")}
@@ -43,7 +42,7 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
     """The lines of an error, not wrapped yet; source lines are excerpts that fit `width`."""
     named = error.location is not None and error.location.file in error.message
     where = f"{error.location}: " if error.location and not named else ""
-    label = click.style(f"error[{error.code}]", fg="red", bold=True)
+    label = style(f"error[{error.code}]", fg="red", bold=True)
     yield f"{label}: {where}{error.message}"
     if error.location:
         yield from source_lines(error.location, width)
@@ -103,7 +102,7 @@ def failure_lines(failed: ApplyFailed) -> Iterator[str]:
     else:
         yield f"Stopped after {duration_text(failed.seconds)}."
     if failed.failed:
-        yield click.style(f"  failed: {failed.failed}", fg="red")
+        yield style(f"  failed: {failed.failed}", fg="red")
 
 
 def progress_text(failed: ApplyFailed) -> str:
@@ -125,7 +124,7 @@ def source_lines(location: Location, width: int | None) -> Iterator[str]:
     text, caret = _excerpt(line, min(column - 1, len(line)), room)
     yield f"{location.line:>5} | {text}"
     if location.column:
-        yield f"{'':5} | {' ' * caret}{click.style('^', fg='red', bold=True)}"
+        yield f"{'':5} | {' ' * caret}{style('^', fg='red', bold=True)}"
 
 
 def _excerpt(text: str, position: int, room: int) -> tuple[str, int]:

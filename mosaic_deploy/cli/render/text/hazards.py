@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import click
-
 from mosaic_deploy.cli.render.text.error import source_lines
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.plan import Plan
@@ -39,7 +38,7 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         yield f"    {silenced} silenced by mosaic-ignore"
     if plan.denied:
         yield ""
-        yield click.style("  Policy: this plan will be refused", fg="red", bold=True)
+        yield style("  Policy: this plan will be refused", fg="red", bold=True)
         yield from (f"    {problem}" for problem in plan.denied)
     elif plan.to_confirm:
         yield "    destructive changes need confirmation, or --allow destructive in CI"
@@ -72,4 +71,4 @@ def lint_summary(hazards: Sequence[Hazard], files: int) -> str:
 
 def severity_text(hazard: Hazard, width: int = 0) -> str:
     """The severity in its colour, padded to `width`."""
-    return click.style(f"{hazard.severity:<{width}}", fg=_COLORS[hazard.severity])
+    return style(f"{hazard.severity:<{width}}", fg=_COLORS[hazard.severity])

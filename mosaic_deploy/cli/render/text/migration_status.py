@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import click
-
 from mosaic_deploy.cli.render.layout import text_width, wrap
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.quantities import age_text
 
@@ -29,7 +28,7 @@ def history_lines(lines: Sequence[MigrationStatus], width: int | None = None) ->
     indent = version_width + 2 + file_width + 2
     for line in lines:
         padding = " " * (file_width - text_width(line.file))
-        state = click.style(status_text(line), fg=_COLORS.get(line.state, "red"))
+        state = style(status_text(line), fg=_COLORS.get(line.state, "red"))
         yield from wrap(
             f"{line.version:>{version_width}}  {line.file}{padding}  {state}{_origin(line)}",
             width,

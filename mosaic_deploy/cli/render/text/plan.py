@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-import click
-
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import HazardSeverity
@@ -31,7 +30,7 @@ _REASONS = {"project": "(will be created)"}
 def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
     """The whole plan as styled lines, in columns that fit `width`; the summary comes last."""
     if not plan.empty:
-        yield click.style(_title(plan), bold=True)
+        yield style(_title(plan), bold=True)
         for heading, changes in groupby(
             _group_by_heading(plan.changes), key=lambda c: BY_NAME[c.kind].heading
         ):
@@ -46,7 +45,7 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
         yield ""
     yield summary_line(plan)
     if plan.partial:
-        yield click.style(partial_line(plan), fg="yellow")
+        yield style(partial_line(plan), fg="yellow")
 
 
 def summary_line(plan: Plan) -> str:
@@ -138,7 +137,7 @@ def _change_lines(
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_REASONS.get(change.kind, change.reason)}"
-        yield from (click.style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
+        yield from (style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
         sizes = f" ({size_text(total)})" if total else ""
@@ -154,5 +153,5 @@ def _name(change: Change) -> str:
 def note_line(note: Note) -> str:
     """A warning behind `!`, anything else behind `i`."""
     if note.severity is Severity.WARNING:
-        return click.style(f"  ! {note.message}", fg="yellow")
+        return style(f"  ! {note.message}", fg="yellow")
     return f"  i {note.message}"

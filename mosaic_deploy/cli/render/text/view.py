@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from mosaic_deploy.cli.render.layout import output_width, wrap
+from mosaic_deploy.cli.render.layout import output_width, wrap, write_lines
 from mosaic_deploy.cli.render.text.error import error_lines, failure_lines
+from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.errors import MosaicError, NextAction
 from mosaic_deploy.model.quantities import count_text, duration_text, size_text
 
@@ -145,7 +144,7 @@ class TextView:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{count_text(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
-        applied = click.style(f"Applied in {duration_text(end.seconds)}: {done}.", fg="green")
+        applied = style(f"Applied in {duration_text(end.seconds)}: {done}.", fg="green")
         self._out(f"{applied} ({cost})")
         if plan.partial:
             from mosaic_deploy.cli.render.text.plan import partial_line
@@ -162,17 +161,11 @@ class TextView:
         self._out(end.project.url)
 
     def _out(self, *lines: str) -> None:
-        width = output_width(sys.stdout)
-        for line in lines:
-            for part in wrap(line, width):
-                click.echo(part, color=self._color)
+        write_lines(sys.stdout, lines, self._color)
 
     def _err(self, *lines: str) -> None:
         sys.stdout.flush()
-        width = output_width(sys.stderr)
-        for line in lines:
-            for part in wrap(line, width):
-                click.echo(part, err=True, color=self._color)
+        write_lines(sys.stderr, lines, self._color)
 
 
 _LABELS = {"data_bytes": "total size", "bytes": "size"}

@@ -42,7 +42,7 @@ def block_statements(statement: Statement, body: str) -> Iterator[Statement | Dy
     Expressions that may call a function come as a SELECT. The offsets are those of the line in the file; the
     trees' own locations are meaningless.
     """
-    from mosaic_deploy.sql.libpg_query import ParserError, parse_plpgsql  # loads a C library
+    from mosaic_deploy.sql.pg_parser.libpg_query import ParserError, parse_plpgsql  # loads a C library
 
     start = max(0, statement.text.find(body))
     try:

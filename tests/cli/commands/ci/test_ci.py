@@ -42,6 +42,7 @@ class Job:
         self.event({})
 
     def event(self, document: dict[str, Any]) -> None:
+        self._event = document
         (self.files / "event.json").write_text(json.dumps(document))
 
     def pull_request(self, source: str = "we/it") -> None:
@@ -51,7 +52,8 @@ class Job:
     def __call__(self, *arguments: str, env: dict[str, str] | None = None):
         (self.files / "output").write_text("")
         (self.files / "summary").write_text("")
-        return self._run("ci", *arguments, env={**self.env, **(env or {})})
+        event = "pull_request" if arguments[0] == "plan" and "pull_request" in self._event else "push"
+        return self._run("ci", *arguments, env={**self.env, "GITHUB_EVENT_NAME": event, **(env or {})})
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -155,7 +155,7 @@ def test_a_job_that_waited_for_the_lock_checks_again(run, history, environment) 
     middle, newest = commit(folder, "middle"), commit(folder, "newest")
     git(folder, "checkout", "-q", middle)
     lock = "insert into mosaic_deploy.lease values (true, 'the other job', 'token', now(), now() + interval '50 seconds')"
-    assert run("sql", "--local", lock).returncode == 0
+    assert run("sql", "--local", "--allow", "destructive", lock).returncode == 0
     with subprocess.Popen(
         [sys.executable, "-m", "mosaic_deploy", "ci", "apply", "--local"],
         cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
@@ -169,7 +169,7 @@ def test_a_job_that_waited_for_the_lock_checks_again(run, history, environment) 
             f"select 'other', serial, 'done', 'the other job', 'p', '{{\"commit\": \"{newest}\", \"done\": []}}' from one) "
             "delete from mosaic_deploy.lease"
         )
-        assert run("sql", "--local", ended).returncode == 0
+        assert run("sql", "--local", "--allow", "destructive", ended).returncode == 0
         refused = job.stderr.read()
         assert job.wait(60) == 1
     assert f"{middle[:12]} is older than the live commit {newest[:12]}" in refused

@@ -107,7 +107,9 @@ def test_sql_says_that_session_state_does_not_last(run, deployed: Path) -> None:
 
 def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
     failed = run("sql", *HERE, "select 1;\nselec 2")
-    assert "error[sql_failed]: query:2:1: " in failed.stderr
+    assert "error[sql_invalid]: query:2:1: " in failed.stderr
+    sent = run("sql", *HERE, "--allow", "destructive", "select 1;\nselec 2")
+    assert "error[sql_failed]: query:2:1: " in sent.stderr
 
 
 @pytest.mark.parametrize("mode", [[], ["--read-only"]])
@@ -122,3 +124,69 @@ def test_psql_meta_commands_are_refused(run, folder: Path) -> None:
     assert refused.returncode == 1
     assert "error[sql_invalid]: query:1:1: \\d is a psql meta-command, not SQL" in refused.stderr
     assert "mosaic-deploy credentials --reveal" in refused.stderr
+
+
+DESTRUCTIVE = [
+    "drop table t",
+    "truncate t",
+    "delete from t",
+    "select 1; drop table t",
+    "begin; drop table t; commit",
+    "do $$ begin execute 'select 1'; drop table t; end $$",
+    "update mosaic_deploy.ledger set serial = serial",
+    "insert into mosaic_deploy.objects select * from mosaic_deploy.objects where false",
+]
+
+
+@pytest.mark.parametrize("query", DESTRUCTIVE)
+def test_sql_that_destroys_data_needs_approval(run, deployed: Path, query: str) -> None:
+    run("sql", *HERE, "insert into t values (1)")
+    refused = run("sql", *HERE, query)
+    assert refused.returncode != 0
+    assert "error[destructive_unconfirmed]" in refused.stderr
+    assert "--allow destructive" in refused.stderr
+    assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
+    assert run("sql", *HERE, "--allow", "destructive", query).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "query"),
+    [("{destructive: deny}", query) for query in DESTRUCTIVE]
+    + [("{protected_tables: [t]}", "drop table t"), ("{destructive: deny}", "selec 2")],
+)
+def test_no_option_lets_sql_through_that_the_policy_denies(
+    run, deployed: Path, policy: str, query: str
+) -> None:
+    run("sql", *HERE, "insert into t values (1)")
+    manifest = deployed / "mosaic.yaml"
+    manifest.write_text(f"{manifest.read_text()}policy: {policy}\n")
+    refused = run("sql", *HERE, "--allow", "destructive", query)
+    assert refused.returncode != 0
+    assert "error[policy_denied]: the manifest's policy forbids" in refused.stderr
+    assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
+
+
+def test_a_policy_that_allows_destruction_allows_it_in_sql_once_it_is_deployed(run, deployed: Path) -> None:
+    manifest = deployed / "mosaic.yaml"
+    manifest.write_text(f"{manifest.read_text()}policy: {{destructive: allow}}\n")
+    assert "destructive_unconfirmed" in run("sql", *HERE, "drop table t").stderr
+    refused = run("apply", "--local", "--yes", "--allow", "destructive")
+    assert "error[policy_unconfirmed]" in refused.stderr
+    assert run("apply", "--local", "--yes", "--allow", "policy").returncode == 0
+    assert run("sql", *HERE, "drop table t").returncode == 0
+
+
+HOSTILE = r"""do $$ begin raise notice E'x\n::set-output name=a::b\x1b]52;c;eA==\x07'; end $$"""
+
+
+def test_texts_of_the_database_control_nothing(run, deployed: Path) -> None:
+    noticed = run("sql", *HERE, HOSTILE)
+    assert noticed.stderr == "NOTICE: x\n  \\::set-output name=a::b\\x1b]52;c;eA==\\x07\n"
+    query = r"select E'::stop-commands::x\x1b[2J' as a"
+    assert "::stop-commands::x·[2J" in run("sql", *HERE, query).stdout
+    assert run("sql", *HERE, "--csv", query).stdout == "a\n::stop-commands::x\x1b[2J\n"
+    in_log = run("sql", *HERE, "--csv", query, env={"CI": "true"})
+    assert in_log.stdout == "a\n\\::stop-commands::x\\x1b[2J\n"
+    failed = run("sql", *HERE, r"do $$ begin raise exception E'a\n##[error]\x1b[2J'; end $$")
+    assert "\x1b" not in failed.stderr
+    assert "##\\[error]\\x1b[2J" in failed.stderr

@@ -75,7 +75,12 @@ def test_other_errors_of_migrations(run, folder: Path, kind: str) -> None:
 
 def test_the_job_summary_has_the_error_and_the_rest(run, edited: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary"
-    run("ci", "plan", "--local", env={"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)})
+    run(
+        "ci",
+        "plan",
+        "--local",
+        env={"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_STEP_SUMMARY": str(summary)},
+    )
     text = summary.read_text()
     assert "was edited after it was applied" in text
     assert "<details><summary>Plan</summary>" in text

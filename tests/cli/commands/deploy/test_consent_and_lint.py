@@ -78,7 +78,7 @@ def stranger(run, folder: Path) -> Path:
     (folder / "public/hand.txt").unlink()
     assert run("apply", "--local", "--yes").returncode == 0
     forget = "delete from mosaic_deploy.objects where path = 'hand.txt'"
-    assert run("sql", "--local", forget).returncode == 0
+    assert run("sql", "--local", "--allow", "destructive", forget).returncode == 0
     manifest = folder / "mosaic.yaml"
     manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all"))
     return folder
@@ -159,7 +159,7 @@ def test_no_option_overrides_the_policy(run, environment, shop):
     found, shown = answered(environment, shop, "y\n", "apply", "--local")
     assert found == 1
     assert "error[policy_denied]" in shown
-    assert run("apply", "--local", "--yes", "--env", "dev").returncode == 0
+    assert run("apply", "--local", "--yes", "--env", "dev", "--allow", "policy").returncode == 0
 
 
 def test_lint_needs_no_platform(run, folder):

@@ -43,7 +43,7 @@ def test_open_prints_a_link_and_nothing_else(own_home) -> None:
 def test_logs(own_home) -> None:
     asked = run(own_home, "logs", "--raw", "-n", "5")
     assert all("time" in json.loads(line) for line in asked.stdout.splitlines())
-    assert "GET /healthz" in run(own_home, "logs").stdout
+    assert "POST /open" in run(own_home, "logs").stdout
     assert run(own_home, "logs", "-n", "0").stdout == ""
 
 

@@ -97,6 +97,7 @@ def write_with_consent(
     screen.plan(plan, final=False)
     asked = require_plan_confirmation(
         plan,
+        planned.desired.manifest.policy,
         yes=consent.yes,
         allow=consent.allow,
         command=command_line(),

@@ -12,24 +12,16 @@ import json
 import re
 import sys
 from ctypes import POINTER, Structure, c_char_p, c_int
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from mosaic_deploy.sql.pg_parser.comments import ParserError, refuse_deep_comments
+from mosaic_deploy.sql.pg_parser.stack import NestedTooDeeply, call_with_stack
+
+__all__ = ("ParserError", "parse_plpgsql", "parse_statements", "split_statements")
+
 _FILES = {"win32": "pg_query.dll", "darwin": "libpg_query.dylib"}
-
-
-class ParserError(Exception):
-    """The parser's error. `position` counts characters from 1; None if the parser gave none.
-
-    `body_line`: the line of a PL/pgSQL body at or after which it is; None for other errors.
-    """
-
-    def __init__(self, message: str, position: int | None, body_line: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-        self.body_line = body_line
 
 
 class _Error(Structure):
@@ -76,12 +68,14 @@ def parse_statements(sql: str) -> list[dict[str, Any]]:
 
     Raises ParserError, and RecursionError for a tree nested too deeply for Python.
     """
+    refuse_deep_comments(sql)
     found: list[dict[str, Any]] = _parse_tree("pg_query_parse", sql).get("stmts", [])
     return found
 
 
 def parse_plpgsql(statement: str) -> Any:
     """PL/pgSQL's tree of a CREATE FUNCTION or DO statement. Raises ParserError, RecursionError."""
+    refuse_deep_comments(statement, in_bodies=True)
     return _parse_tree("pg_query_parse_plpgsql", statement, _MALFORMED_JSON)
 
 
@@ -94,6 +88,7 @@ _BODY_LINE = re.compile(r" near line (\d+)$")
 
 def split_statements(sql: str) -> list[str]:
     """The text of each statement up to its semicolon, without building trees. Raises ParserError."""
+    refuse_deep_comments(sql)
     encoded = sql.encode()
     library = _library()
     result = library.pg_query_split_with_parser(encoded)
@@ -107,6 +102,13 @@ def split_statements(sql: str) -> list[str]:
 
 def _parse_tree(function: str, sql: str, malformed: re.Pattern[str] | None = None) -> Any:
     """`malformed` matches what to remove if the library's JSON is invalid."""
+    try:
+        return call_with_stack(partial(_parse_in_this_thread, function, malformed), sql)
+    except NestedTooDeeply:
+        raise RecursionError from None
+
+
+def _parse_in_this_thread(function: str, malformed: re.Pattern[str] | None, sql: str) -> Any:
     library = _library()
     result = getattr(library, function)(sql.encode())
     try:

@@ -5,20 +5,20 @@ Secrets are concatenated here, so that secret scanners of this repository don't 
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaic_deploy.source.files import secret_rules
-from mosaic_deploy.source.files.secret_rules import RULES, scan_for_secrets
-from mosaic_deploy.source.files.secrets import (
-    MAX_SCANNED_SIZE,
-    SECRET_KINDS,
-    SecretFinding,
-    secret_rule_of_name,
-)
+from mosaic_deploy.source.files.secrets import secret_rule_of_name
+from mosaic_deploy.source.secrets import rules
+from mosaic_deploy.source.secrets.kinds import KNOWN_MAKER, MAX_SCANNED_SIZE, SECRET_KINDS, SecretFinding
+from mosaic_deploy.source.secrets.known_makers import maker_rules
+from mosaic_deploy.source.secrets.rules import RULES, scan_for_secrets
 
 RANDOM = "q7Zx8Kq2Lw9Rt4Yv7Bn3Mc6Pd1Fs5Gh0JkUeWaTiOo2S"
 KEY = "mk_" + RANDOM[:43]
@@ -27,7 +27,20 @@ BEGIN = "-----BEGIN {}PRIVATE KEY-----"
 END = "-----END PRIVATE KEY-----"
 AWS = "AKI" + "AQ7XK2LWRT4YVBN3M"
 
+
+def _part(value: dict[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def _token(claims: dict[str, object], algorithm: str = "HS256") -> str:
+    return f"{_part({'alg': algorithm, 'typ': 'JWT'})}.{_part(claims)}.{RANDOM[:43]}"
+
+
 BAD = {
+    "jwt": [
+        _token({"sub": "42", "exp": 2000000000}),
+        "Authorization: Bearer " + _token({"role": "service_role", "iss": "supabase"}),
+    ],
     "mosaic_key": [
         KEY,
         f'headers: {{"X-API-Key": "{KEY}"}}',
@@ -71,6 +84,12 @@ BAD = {
 }  # fmt: skip
 GOOD = [
     "",
+    _token({"role": "anon", "iss": "supabase"}),
+    _token({"sub": "42"}, "none"),
+    _token({"sub": "1234567890", "name": "John Doe"}),
+    f"eyJhbGciOi.eyJzdWIiOi.{RANDOM}",
+    "glpat-xxxxxxxxxxxxxxxxxxxx",
+    "npm_config_registry_and_other_variable_names_of_it",
     "mk_…",
     "mk_xxxxx",
     "mk_your_key_here",
@@ -169,7 +188,7 @@ def test_only_the_first_findings_are_reported_in_order() -> None:
 def test_binary_and_large_files_are_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scan_for_secrets(b"\x89PNG\0" + KEY.encode()) == ()
     assert scan_for_secrets(KEY.encode() + b" " * 9000 + b"\0") != ()
-    monkeypatch.setattr(secret_rules, "MAX_SCANNED_SIZE", 100)
+    monkeypatch.setattr(rules, "MAX_SCANNED_SIZE", 100)
     assert scan_for_secrets(KEY.encode() + b" " * 100) == ()
     assert MAX_SCANNED_SIZE == 25 * 1024 * 1024
 
@@ -188,6 +207,46 @@ def test_other_files(name: str) -> None:
     assert secret_rule_of_name(name) is None
 
 
+MAKER_KEYS = {
+    "digitalocean-pat": "dop_v1_" + "9f86d081884c7d659a2feaa0c55ad015" * 2,
+    "gitlab-pat": "glpat-" + RANDOM[:20],
+    "npm-access-token": "npm_" + RANDOM[:36],
+    "pypi-upload-token": "pypi-AgEIcHlwaS5vcmc" + RANDOM + RANDOM[:20],
+    "sendgrid-api-token": "SG." + RANDOM[:22] + "." + RANDOM[:43],
+    "huggingface-access-token": "hf_" + "qZxKqLwRtYvBnMcPdFsGhJkUeWaTiOoSyH",
+    "databricks-api-token": "dapi" + "9f86d081884c7d659a2feaa0c55ad015",
+    "hashicorp-tf-api-token": RANDOM[:14] + ".atlasv1." + (RANDOM * 2)[:64],
+    "azure-ad-client-secret": "ab18Q~" + RANDOM[:34],
+    "shopify-access-token": "shpat_" + "9f86d081884c7d659a2feaa0c55ad015",
+    "1password-secret-key": "A3-ABC4EF-7H8JKLMNPQR-S2TUV-W3XYZ-4A5B6",
+    "heroku-api-key-v2": "HRKU-AA" + (RANDOM * 2)[:58],
+    "facebook-page-access-token": "EAAM" + (RANDOM.replace("_", "") * 3)[:110],
+}
+
+
+@pytest.mark.parametrize("name", MAKER_KEYS)
+@pytest.mark.parametrize("around", ["{}", "key: {}\n", "<p>{}</p>", '{{"key": "{}"}}', "é\n{},"])
+def test_keys_of_known_makers(name: str, around: str) -> None:
+    [finding] = scan_for_secrets(around.format(MAKER_KEYS[name]).encode())
+    assert finding.rule == f"{KNOWN_MAKER}{name}"
+    assert MAKER_KEYS[name] not in finding.message
+
+
+def test_the_rules_of_known_makers_can_match() -> None:
+    for rule in maker_rules():
+        assert re.compile(rule.pattern).groups <= 3
+        assert all(word.decode().strip(string.printable) == "" and len(word) >= 2 for word in rule.keywords)
+    assert len({rule.name for rule in maker_rules()}) == 75
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_other_encodings(encoding: str) -> None:
+    [finding] = scan_for_secrets(f"one\ntwo {KEY}\n".encode(encoding))
+    assert (finding.rule, finding.line) == ("mosaic_key", 2)
+    if encoding != "utf-8-sig":
+        assert finding.column == 5
+
+
 @given(
     st.binary(max_size=300),
     st.sampled_from([t for texts in BAD.values() for t in texts] + GOOD),
@@ -196,7 +255,7 @@ def test_other_files(name: str) -> None:
 def test_any_bytes_can_be_scanned(before: bytes, text: str, after: bytes) -> None:
     content = before + text.encode() + after
     for finding in scan_for_secrets(content):
-        assert 1 <= finding.line <= content.count(b"\n") + 1
+        assert 1 <= finding.line <= content.count(b"\n") + 1 or content[:2] in (b"\xff\xfe", b"\xfe\xff")
 
 
 @pytest.mark.parametrize(
@@ -212,6 +271,15 @@ def test_any_bytes_can_be_scanned(before: bytes, text: str, after: bytes) -> Non
         b"a: b\n",
         b"-----BEGIN PRIVATE KEY-----\nA: b\n",
         b" \n",
+        b".eyJ",
+        b"eyJ",
+        b".eyJ" + b"a" * 5000,
+        b"glpat-",
+        b"Q~",
+        b"a.atlasv1.",
+        b"fm1a_AAAA",
+        b"sntrys_eyJpYXQiO",
+        *(keyword for rule in maker_rules() for keyword in rule.keywords),
     ],
 )
 @pytest.mark.timeout(20)

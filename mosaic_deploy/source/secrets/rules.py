@@ -1,30 +1,77 @@
 """Rules that find possible secrets in a file's content: one function per rule. Findings never contain the secret.
 
 The rules avoid false alarms: each requires the exact form of a real secret and skips the placeholders that documentation
-uses. Secrets of other kinds aren't found.
+uses. Keys of known makers are found by gitleaks' rules (`known_makers`). Secrets of other kinds aren't found.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import codecs
+import json
 import re
 from collections.abc import Callable, Iterator
 
-from mosaic_deploy.source.files.secrets import MAX_SCANNED_SIZE, SecretFinding
+from mosaic_deploy.source.secrets.kinds import KNOWN_MAKER, MAX_SCANNED_SIZE, SecretFinding
+from mosaic_deploy.source.secrets.known_makers import find_maker_keys
 
 _MAX_FINDINGS = 5
 """Maximum number of findings per file."""
-_BINARY_CHECK_BYTES = 8192
-"""A file with a NUL in its first 8192 bytes is binary and isn't scanned."""
+_CHECKED_BYTES = 8192
+_BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_MOSTLY = 0.7
 
 
 def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
     """The first findings in a text, in order of position. Binary and large files aren't scanned."""
-    if len(content) > MAX_SCANNED_SIZE or b"\0" in content[:_BINARY_CHECK_BYTES]:
+    text = _as_utf8(content) if len(content) <= MAX_SCANNED_SIZE else None
+    if text is None:
         return ()
-    found: list[tuple[int, str]] = []
+    found: dict[int, str] = {}
     for rule, offsets in RULES:
-        found += [(offset, rule) for offset in offsets(content)]
-    return tuple(_finding(content, offset, rule) for offset, rule in sorted(found)[:_MAX_FINDINGS])
+        found.update((offset, rule) for offset in offsets(text))
+    for offset, rule in _maker_keys(text):
+        found.setdefault(offset, rule)
+    return tuple(_finding(text, offset, rule) for offset, rule in sorted(found.items())[:_MAX_FINDINGS])
+
+
+def _maker_keys(text: bytes) -> Iterator[tuple[int, str]]:
+    """Offset and rule of each key of a known maker."""
+    for rule, found in find_maker_keys(text):
+        start, token = found.start(found.lastindex or 0), found[found.lastindex or 0]
+        if _looks_random(token) and _starts_token(text, start):
+            yield start, f"{KNOWN_MAKER}{rule.name}"
+
+
+def _as_utf8(content: bytes) -> bytes | None:
+    """`content` in UTF-8; None if it is binary: it has a NUL in its first bytes and isn't UTF-16 or UTF-32."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return _converted(content, encoding)
+    start = content[:_CHECKED_BYTES]
+    if b"\0" not in start:
+        return content
+    encoding_without_mark = _utf16_without_mark(start)
+    return _converted(content, encoding_without_mark) if encoding_without_mark else None
+
+
+def _converted(content: bytes, encoding: str) -> bytes:
+    return content.decode(encoding, "replace").encode("utf-8", "replace")
+
+
+def _utf16_without_mark(start: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark: in Western text nearly every second byte is NUL."""
+    half = len(start) // 2
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if odd > half * _MOSTLY and not even:
+        return "utf-16-le"
+    return "utf-16-be" if even > half * _MOSTLY and not odd else None
 
 
 def _finding(content: bytes, offset: int, rule: str) -> SecretFinding:
@@ -95,6 +142,37 @@ def _stripe_key(content: bytes) -> Iterator[int]:
             yield start
 
 
+def _jwt(content: bytes) -> Iterator[int]:
+    """A signed token. Those made for browsers aren't reported: without an algorithm, or with Supabase's role `anon`."""
+    for found in _JWT_CLAIMS.finditer(content):
+        start = _token_start(content, found.start())
+        header, claims = _json_part(content[start : found.start()]), _json_part(found[1])
+        if (
+            header.get("alg", "none") not in ("none", None)
+            and claims
+            and claims.get("role") != "anon"
+            and claims.get("sub") != "1234567890"  # the sample of jwt.io
+        ):
+            yield start
+
+
+def _token_start(content: bytes, end: int) -> int:
+    """Where the header of a JWT begins that ends at `end`."""
+    start = end
+    while start > 0 and end - start < _LONGEST_JWT_HEADER and content[start - 1] in _WORD:
+        start -= 1
+    return start
+
+
+def _json_part(part: bytes) -> dict[str, object]:
+    """A part of a JWT; empty if it isn't one."""
+    try:
+        value = json.loads(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
     """A rule for tokens with a distinctive prefix; the rest only has to look random."""
     compiled = [re.compile(pattern) for pattern in patterns]
@@ -150,6 +228,8 @@ _PRIVATE_KEY = re.compile(
     rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}+\s*+)*+([A-Za-z0-9+/=]{60})"
 )
 """Uses possessive quantifiers, to avoid backtracking in a long text with a header and no key."""
+_JWT_CLAIMS = re.compile(rb"\.(eyJ[A-Za-z0-9_-]{2,8000}+)\.[A-Za-z0-9_-]{20}")
+_LONGEST_JWT_HEADER = 2000
 _AWS_KEY = re.compile(rb"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9+/])")
 _STRIPE_KEY = re.compile(rb"k_live_[A-Za-z0-9]{24,}")
 _GOOGLE_KEY = re.compile(rb'"private_key_id"\s*:\s*"([0-9a-f]{40})"')
@@ -175,6 +255,7 @@ RULES: tuple[tuple[str, Callable[[bytes], Iterator[int]]], ...] = (
     ),
     ("stripe_key", _stripe_key),
     ("google_key", _google_key),
+    ("jwt", _jwt),
     (
         "ai_key",
         _token_rule(

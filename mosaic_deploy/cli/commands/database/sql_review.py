@@ -1,0 +1,92 @@
+"""The review of SQL that `sql` sends: the same as of a migration, with the same policy and the same approvals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.api_access import command_line
+from mosaic_deploy.cli.terminal.consent import approving_actions, missing_approvals, require_approvals
+from mosaic_deploy.deploy.planning.hazards import find_hazards
+from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
+from mosaic_deploy.diff.policy import apply_policy, refuse_denied
+from mosaic_deploy.errors import Location, PolicyDenied, SqlInvalid
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.approval import DESTRUCTIVE
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
+from mosaic_deploy.model.manifest import Manifest, PolicySpec
+from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
+from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
+
+
+def require_sql_approval(
+    screen: Screen,
+    api: Api,
+    project: Project,
+    manifest: Manifest,
+    text: str,
+    name: str,
+    allow: Collection[str],
+    *,
+    is_file: bool,
+) -> None:
+    """Returns if the SQL may be sent. Messages call it `name`.
+
+    Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
+    """
+    manifest = with_recorded_policy(api, project.id, manifest)
+    try:
+        statements = parse(text)
+    except SqlSyntaxError as error:
+        _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
+        return
+    # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
+    step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
+    file = MigrationFile(Migration("", name, "", ""), name, text)
+    found = find_hazards(api, Snapshot(project), [ParsedFile(file, (step,))], manifest.policy)
+    hazards = (*_history_hazards(statements, text, name), *found.hazards)
+    plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
+    refuse_denied(plan, "this SQL")
+    if missing := missing_approvals(plan, manifest.policy, allow):
+        screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
+        require_approvals(missing, allow, command_line(), "Run it anyway?")
+
+
+def _history_hazards(statements: Sequence[Statement], text: str, name: str) -> Iterator[Hazard]:
+    """What changes the tracking tables counts as destructive: deploys trust them. A migration can't change them at all."""
+    if found := first_ledger_write(statements, text):
+        location = Location(name, *line_and_column(text, found[1]))
+        message = f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables"
+        yield Hazard("tracking_tables", HazardSeverity.DESTRUCTIVE, message, LEDGER_SCHEMA, location)
+
+
+def _refuse_unread(
+    error: SqlSyntaxError,
+    text: str,
+    name: str,
+    policy: PolicySpec | None,
+    allow: Collection[str],
+    *,
+    is_file: bool,
+) -> None:
+    """Raises unless destroying data is approved: a statement that this parser doesn't know may, if PostgreSQL knows it."""
+    where = None if error.offset is None else Location(name, *line_and_column(text, error.offset))
+    message = f"{where}: {error.message}" if where and not is_file else error.message
+    location = where if is_file else None
+    if policy and (policy.destructive == "deny" or policy.protected_tables):
+        raise PolicyDenied(
+            f"the manifest's policy forbids SQL that can't be checked: {message}",
+            location=location,
+            hint="nothing was sent; fix the SQL",
+        )
+    if DESTRUCTIVE not in allow and not (policy and policy.destructive == "allow"):
+        raise SqlInvalid(
+            message,
+            location=location,
+            hint="nothing was sent; fix the SQL. If your PostgreSQL accepts it, send it unchecked with --allow destructive",
+            next_actions=approving_actions(command_line(), DESTRUCTIVE),
+        )

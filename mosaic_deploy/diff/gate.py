@@ -1,0 +1,39 @@
+"""The gate: what of a plan a person must approve before somebody may apply it. Every command that writes asks here.
+
+The command line, `watch`, `dev`, `ci apply`, `migrate rollback`, `sql` and the MCP server differ only in the Actor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mosaic_deploy.diff.policy import destructive_hazards
+from mosaic_deploy.model.approval import Approval, agent_approvals, required_approvals
+from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who applies a plan.
+
+    `allow` are the values of `--allow`; an agent's are those of the person who started the MCP server. An agent writes
+    the files that it applies, so it approves nothing itself.
+    """
+
+    allow: frozenset[str] = frozenset()
+    is_agent: bool = False
+
+
+def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[Approval, ...]:
+    """What of the plan a person must approve before `actor` may apply it; empty if nothing.
+
+    For an agent, `policy` must not be one that it can write: see `policies.stricter_policy`. To an agent, deleting or replacing
+    any live file destroys, so that needs a person as well unless the policy allows what destroys.
+    """
+    rule = (policy or PolicySpec()).destructive
+    destroying = destructive_hazards(plan.hazards) if rule == "confirm" else ()
+    approvals = required_approvals(plan.changes, destroying, plan.live_counts)
+    if actor.is_agent and rule != "allow":
+        approvals = (*approvals, *agent_approvals(plan.changes, plan.live_counts))
+    return tuple(approval for approval in approvals if approval.allow not in actor.allow)

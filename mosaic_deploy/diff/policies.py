@@ -1,0 +1,76 @@
+"""Policies compared: the stricter of two, what one loosens of another, and those that the last deploys recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import reduce
+
+from mosaic_deploy.model.manifest import PolicySpec
+
+DEFAULT_POLICY = PolicySpec()
+_STRICTNESS = ("allow", "confirm", "deny")
+
+
+def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicySpec:
+    """The policy that forbids what either forbids. None is the default policy."""
+    one, other = one or DEFAULT_POLICY, other or DEFAULT_POLICY
+    limits = [each.max_deletes for each in (one, other) if each.max_deletes is not None]
+    return replace(
+        one,
+        destructive=max(one.destructive, other.destructive, key=_STRICTNESS.index),
+        protected_tables=tuple(dict.fromkeys((*one.protected_tables, *other.protected_tables))),
+        max_deletes=min(limits, default=None),
+    )
+
+
+def loosened(before: PolicySpec, after: PolicySpec) -> str:
+    """What `after` no longer forbids: `destructive: deny → allow; max_deletes: 20 → no limit`; empty if nothing."""
+    return "; ".join(_loosened(before, after))
+
+
+def _loosened(before: PolicySpec, after: PolicySpec) -> Iterator[str]:
+    if _STRICTNESS.index(after.destructive) < _STRICTNESS.index(before.destructive):
+        yield f"destructive: {before.destructive} → {after.destructive}"
+    if lost := [name for name in before.protected_tables if name not in after.protected_tables]:
+        yield f"protected_tables: without {', '.join(lost)}"
+    most, limit = after.max_deletes, before.max_deletes
+    if limit is not None and (most is None or most > limit):
+        yield f"max_deletes: {limit} → {'no limit' if most is None else most}"
+
+
+def recorded_policy(record: object, manifest: str) -> PolicySpec | None:
+    """The policy with which `manifest` was deployed last, from the `record` in the tracking tables.
+
+    Of a manifest that wasn't deployed yet, the strictest one that others were deployed with. None without a record.
+    """
+    policies = _policies(record)
+    if manifest in policies:
+        return policies[manifest]
+    return reduce(stricter_policy, policies.values()) if policies else None
+
+
+def record_with(record: object, manifest: str, policy: PolicySpec | None) -> dict[str, object]:
+    """The record after a deploy of `manifest`."""
+    policies = {**_policies(record), manifest: policy or DEFAULT_POLICY}
+    return {
+        name: {**asdict(each), "protected_tables": list(each.protected_tables)}
+        for name, each in policies.items()
+    }
+
+
+def _policies(record: object) -> Mapping[str, PolicySpec]:
+    """By manifest; without what can't be read."""
+    found = record if isinstance(record, Mapping) else {}
+    return {str(name): policy for name, value in found.items() if (policy := _parse(value))}
+
+
+def _parse(value: object) -> PolicySpec | None:
+    if not isinstance(value, Mapping) or value.get("destructive") not in _STRICTNESS:
+        return None
+    tables, most = value.get("protected_tables"), value.get("max_deletes")
+    return PolicySpec(
+        value["destructive"],
+        tuple(map(str, tables)) if isinstance(tables, list) else (),
+        most if isinstance(most, int) else None,
+    )

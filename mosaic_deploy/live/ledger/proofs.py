@@ -1,0 +1,73 @@
+"""Proofs in the rows of deployed files: that a deploy wrote the row, and nobody else who may write to the database.
+
+With `prune`, the row of a file says that it may be deleted. Apps use the same database role as deploys, so an app, or SQL
+that was injected into one, can write such a row for a file that somebody uploaded. What it doesn't have is the API key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mosaic_deploy.model.snapshot import Object, Objects
+
+_KEY_PURPOSE = b"mosaic-deploy: rows of deployed files"
+_KEY_NAME_LENGTH, _PROOF_LENGTH = 8, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Prover:
+    """Makes and checks proofs: HMACs with a key that is derived from the API key, for one project.
+
+    A proof begins with the name of its key. With another API key than the row was written with, for instance after a
+    rotation, nothing can be proven; the next deploy writes new proofs for the files of its folder.
+    """
+
+    secret: str
+    project: str
+
+    @property
+    def key_name(self) -> str:
+        return hashlib.sha256(self._key).hexdigest()[:_KEY_NAME_LENGTH] + ":"
+
+    def proof(self, kind: str, path: str, manifest: str) -> str:
+        return self.proofs(kind, [path], manifest)[path]
+
+    def proofs(self, kind: str, paths: list[str], manifest: str) -> Mapping[str, str]:
+        """By path, the proofs that `manifest` deployed these files."""
+        key, name = self._key, self.key_name
+        return {path: f"{name}{_mac(key, [self.project, kind, path, manifest])}" for path in paths}
+
+    def split(
+        self,
+        kind: str,
+        rows: Mapping[str, Object],
+        proofs: Mapping[str, str],
+        desired: Objects,
+        manifest: str,
+    ) -> tuple[dict[str, Object], tuple[str, ...]]:
+        """The rows that count, and the paths of those that can't be proven.
+
+        Rows of desired files count anyway: the folder says whose they are. Those of other manifests aren't touched.
+        """
+        unproven = tuple(
+            path
+            for path, row in rows.items()
+            if path not in desired
+            and row.manifest in ("", manifest)
+            and not hmac.compare_digest(
+                proofs.get(path, "").encode(), self.proof(kind, path, row.manifest).encode()
+            )
+        )
+        return {path: row for path, row in rows.items() if path not in frozenset(unproven)}, unproven
+
+    @property
+    def _key(self) -> bytes:
+        return hmac.digest(self.secret.encode(), _KEY_PURPOSE, "sha256")
+
+
+def _mac(key: bytes, facts: list[str]) -> str:
+    return hmac.digest(key, json.dumps(facts).encode(), "sha256").hex()[:_PROOF_LENGTH]

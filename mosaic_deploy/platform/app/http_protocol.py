@@ -1,0 +1,116 @@
+"""HTTP connections: malformed requests get JSON errors, and no connection can be held without sending requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sys
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mosaic_deploy.platform.faults import Fault
+
+HEAD_LIMIT = 64 * 1024
+"""Largest size in bytes of a request line and its headers together."""
+HEAD_SECONDS = 20.0
+"""Longest time from a connection's, or a head's, first byte to the end of the head."""
+_LINGER_SECONDS = 3.0
+"""How long the rest of a body that nobody reads may arrive, so that its sender still gets the response."""
+
+log = logging.getLogger(__name__)
+
+
+class HttpProtocol(H11Protocol):
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self.conn.their_state is h11.SEND_BODY:
+            self._start_timer(_LINGER_SECONDS)
+        else:
+            self._watch_head()
+
+    def _watch_head(self) -> None:
+        """Runs the timer while a head has begun to arrive and isn't complete."""
+        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
+            # The rest of a body that nobody reads.
+            return
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            if self._head_timer is None:
+                self._start_timer(HEAD_SECONDS)
+            return
+        self._stop_timer()
+        if (
+            self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
+            and not self.timeout_keep_alive_task
+        ):
+            # uvicorn has none after a body that nobody read.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _start_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(seconds, self._time_out)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _time_out(self) -> None:
+        self._head_timer = None
+        if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+            message = f"the request's head didn't arrive within {HEAD_SECONDS:.0f} seconds"
+            self._refuse(Fault(408, "request_timeout", message))
+        else:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called after h11 raised an error, before the request reaches the application."""
+        error = sys.exc_info()[1]
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        if status == 431:
+            message = f"the request line and headers are larger than {HEAD_LIMIT // 1024} KiB"
+            fault = Fault(431, "head_too_large", message)
+        else:
+            fault = Fault(400, "http_invalid", f"malformed HTTP request: {error or msg}")
+        self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        """Answer before the application has seen the request, and close the connection."""
+        request_id = secrets.token_hex(8)
+        log.warning("refused", extra={"fields": {"request_id": request_id, "message": fault.message}})
+        body = json.dumps(fault.document(request_id)).encode()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Request-Id", request_id),
+            ("Connection", "close"),
+        ]
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in (
+                h11.Response(status_code=fault.status, headers=headers),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -1,0 +1,124 @@
+"""Watches over what projects take of a served platform's PostgreSQL: locks, sessions, disk. One worker at a time does.
+
+PostgreSQL itself limits none of these per account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.role_activity import (
+    AccountShare,
+    ActivityConnection,
+    Offence,
+    Role,
+    find_offences,
+)
+from mosaic_deploy.platform.projects import suspension
+from mosaic_deploy.platform.projects.database_sizes import check_sizes
+from mosaic_deploy.platform.services import Platform
+
+_TICK_SECONDS = 0.25
+_ROLES_SECONDS = 2.0
+_UPKEEP_SECONDS = 10.0
+_CANDIDATE_SECONDS = 2.0
+_SUSPEND_ATTEMPTS = 20
+
+log = logging.getLogger(__name__)
+
+
+async def watch_projects(platform: Platform) -> None:
+    """Until cancelled. Reconnects if its connection is lost."""
+    while True:
+        try:
+            connection = await ActivityConnection.open(platform.server, control_database.DATABASE)
+            try:
+                while not await connection.become_leader(control_database.WATCH_LOCK):
+                    await asyncio.sleep(_CANDIDATE_SECONDS)
+                await _lead(platform, connection)
+            finally:
+                await connection.close()
+        except (psycopg.Error, OSError) as error:
+            _log_failure("the watch over projects", error)
+            await asyncio.sleep(_TICK_SECONDS)
+
+
+async def _lead(platform: Platform, connection: ActivityConnection) -> None:
+    upkeep = asyncio.create_task(_upkeep(platform))
+    try:
+        await _watch(platform, connection)
+    finally:
+        upkeep.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await upkeep
+
+
+async def _watch(platform: Platform, connection: ActivityConnection) -> None:
+    share = await connection.begin()
+    roles: dict[int, Role] = {}
+    # Roles, and the databases that they are in, of the last time.
+    known: set[tuple[int, int]] = set()
+    roles_due = 0.0
+    while True:
+        try:
+            sessions = await connection.sessions()
+            present = {(session.role, session.database) for session in sessions}
+            # A role or a database that is new since then is looked up before anything is held against it.
+            if time.monotonic() >= roles_due or present - known:
+                roles = await connection.roles()
+                known = present
+                roles_due = time.monotonic() + _ROLES_SECONDS
+            offences = find_offences(sessions, roles, share)
+            if offences:
+                _report(offences)
+                await connection.end(pid for offence in offences for pid in offence.pids)
+                for offence in offences:
+                    if offence.locks:
+                        await _suspend(platform, connection, offence, share)
+        except psycopg.errors.OutOfMemory as error:
+            # The lock table is full. What this connection has is enough to look again.
+            _log_failure("the watch over projects", error)
+        await asyncio.sleep(_TICK_SECONDS)
+
+
+async def _upkeep(platform: Platform) -> None:
+    while True:
+        try:
+            await suspension.lift_expired(platform)
+            await check_sizes(platform)
+        except (psycopg.Error, PoolTimeout, OSError) as error:
+            _log_failure("measuring projects' databases", error)
+        await asyncio.sleep(_UPKEEP_SECONDS)
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    log.warning("%s was interrupted, will retry: %s", what, " ".join(str(error).split()))
+
+
+def _report(offences: Iterable[Offence]) -> None:
+    ended = Counter(offence.role.project_id for offence in offences for _ in offence.pids)
+    for project_id, number in ended.items():
+        log.warning("ended %d sessions of project %s, which exceeded its share", number, project_id)
+
+
+async def _suspend(
+    platform: Platform, connection: ActivityConnection, offence: Offence, share: AccountShare
+) -> None:
+    """Needs locks itself, so sessions that fill the table again before the role can't log in end first."""
+    reason = f"it held {offence.locks:,} locks; an account may hold {share.locks:,}"
+    for _ in range(_SUSPEND_ATTEMPTS):
+        with contextlib.suppress(psycopg.errors.OutOfMemory, psycopg.errors.LockNotAvailable):
+            await suspension.suspend(platform, offence.role.project_id, reason, suspension.LOCKS_PENALTY)
+            await connection.end_role(offence.role)
+            return
+        await connection.end_role(offence.role)
+        await asyncio.sleep(_TICK_SECONDS / 10)

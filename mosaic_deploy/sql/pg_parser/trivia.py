@@ -1,0 +1,37 @@
+"""White space and comments between tokens, as PostgreSQL's scanner sees them."""
+
+from __future__ import annotations
+
+import re
+
+WHITESPACE = " \t\n\r\f\v"
+"""White space for PostgreSQL's scanner. A no-break space, for example, is part of a name."""
+_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+
+
+def leading_trivia_length(text: str) -> int:
+    """The number of characters of white space and (nested) comments at the start of `text`."""
+    return skip_trivia(text, 0)
+
+
+def skip_trivia(text: str, at: int) -> int:
+    """The first offset from `at` on that is neither white space nor comment."""
+    while at < len(text):
+        if blank := _TRIVIA.match(text, at):
+            at = blank.end()
+        elif text.startswith("/*", at):
+            at = after_block_comment(text, at)
+        else:
+            return at
+    return at
+
+
+def after_block_comment(text: str, at: int) -> int:
+    """The offset after the (nested) block comment at `at`; the text's end if it is unterminated."""
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(text, at):
+        depth += 1 if mark.group() == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(text)

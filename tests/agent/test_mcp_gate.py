@@ -1,0 +1,173 @@
+"""What an agent can't do by writing files: lift the policy, delete or replace live files, read other files."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from mcp import Client
+
+from mosaic_deploy.agent.account import committed_policy
+from mosaic_deploy.model.manifest import PolicySpec
+from tests.agent.calls import call
+
+
+async def apply(client: Client) -> dict:
+    planned = await call(client, "plan", local=True)
+    return await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
+
+
+def commit(folder: Path) -> None:
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def add_policy(folder: Path, policy: str) -> None:
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(f"{manifest.read_text()}policy: {policy}\n")
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_policy_in_the_working_tree_allows_nothing(session, folder: Path, committed: bool) -> None:
+    if committed:
+        commit(folder)
+
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        add_policy(folder, "{destructive: allow}")
+        (folder / "sql/2_drop.sql").write_text("drop table t; -- mosaic-ignore: drop_table agreed")
+        assert (await apply(client))["error"]["code"] == "destructive_unconfirmed"
+
+    session(conversation)
+
+
+def test_the_committed_policy_counts(session, folder: Path) -> None:
+    original = (folder / "mosaic.yaml").read_text()
+    add_policy(folder, "{destructive: deny, protected_tables: [t]}")
+    commit(folder)
+
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        (folder / "mosaic.yaml").write_text(original + "policy: {destructive: allow}\n")
+        (folder / "sql/2_drop.sql").write_text("drop table t;")
+        assert (await apply(client))["error"]["code"] == "policy_denied"
+        (folder / "mosaic.yaml").write_text(original + "policy: {destructive: allow}\n")
+        subprocess.run(["git", "add", "mosaic.yaml"], cwd=folder, check=True)
+        assert (await apply(client))["error"]["code"] == "policy_denied"
+        commit(folder)
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "policy_unconfirmed", "the last deploy's forbids more"
+        assert refused["next_actions"][0]["needs_person"]
+
+    session(conversation)
+
+
+def test_a_committed_policy_can_allow(session, folder: Path) -> None:
+    add_policy(folder, "{destructive: allow}")
+    commit(folder)
+
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        (folder / "sql/2_drop.sql").write_text("drop table t;")
+        assert (await apply(client))["error"] is None
+
+    session(conversation)
+
+
+def test_live_files_need_a_person(session, folder: Path) -> None:
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+    for name in ("a", "b", "c"):
+        (folder / f"public/{name}.html").write_text(name)
+
+    async def conversation(client: Client) -> None:
+        assert (await apply(client))["error"] is None
+        (folder / "public/index.html").write_text("")
+        assert (await apply(client))["error"]["code"] == "overwrite_unconfirmed"
+        (folder / "public/index.html").write_text("<h1>hello")
+        (folder / "public/a.html").unlink()
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "prune_unconfirmed"
+        assert refused["next_actions"][0]["needs_person"]
+        (folder / "public/a.html").write_text("a")
+        (folder / "public/new.html").write_text("new")
+        assert (await apply(client))["error"] is None
+
+    session(conversation)
+
+
+def test_the_person_who_starts_the_server_can_allow_kinds(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        (folder / "public/index.html").write_text("<h1>another")
+        assert (await apply(client))["error"] is None
+        (folder / "sql/2_drop.sql").write_text("drop table t;")
+        assert (await apply(client))["error"]["code"] == "destructive_unconfirmed"
+
+    session(conversation, "--allow", "overwrite")
+
+
+SECRET = "sk_live_4242"
+
+
+@pytest.mark.parametrize("name", [".env", "id_rsa", "compose.yaml", "secrets.yml", "notes.sql", "sub"])
+@pytest.mark.parametrize("tool", ["validate", "plan", "status", "query"])
+def test_other_files_are_not_shown(session, folder: Path, name: str, tool: str) -> None:
+    if name == "sub":
+        (folder / "private").write_text(f"version: {SECRET}\n")
+        (folder / "sub").mkdir()
+        (folder / "sub/mosaic.yaml").symlink_to("../private")
+    else:
+        (folder / name).write_text(f"STRIPE={SECRET}\nversion: '3.8' # {SECRET}\n")
+
+    async def conversation(client: Client) -> None:
+        arguments = {"sql": "select 1"} if tool == "query" else {}
+        document = await call(client, tool, path=name, **arguments)
+        assert document["error"]["code"] == "usage"
+        assert SECRET not in str(document)
+
+    session(conversation)
+
+
+def test_a_manifest_of_another_name_is_read(session, folder: Path) -> None:
+    (folder / "mosaic.yaml").rename(folder / "staging.yaml")
+
+    async def conversation(client: Client) -> None:
+        assert (await call(client, "validate", path="staging.yaml"))["valid"]
+
+    session(conversation)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ("version: 1\npolicy: {destructive: allow}", None, PolicySpec("allow")),
+        ("version: 1\npolicy: {destructive: '${LOOSE}'}", None, PolicySpec()),
+        ("version: 1\npolicy: {destructive: perhaps}", None, PolicySpec()),
+        ("version: 1\npolicy: [", None, PolicySpec()),
+        ("", None, PolicySpec()),
+        (
+            "version: 1\npolicy: {max_deletes: 3}\nenvironments:\n  live: {policy: {destructive: deny}}",
+            "live", PolicySpec("deny", max_deletes=3),
+        ),
+        (
+            "version: 1\npolicy: {destructive: deny}\nenvironments:\n  test: {policy: {destructive: allow}}",
+            "live", PolicySpec("deny"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_committed_policy_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, environment: str | None, expected: PolicySpec
+) -> None:
+    (tmp_path / ".env").write_text("LOOSE=allow")
+    monkeypatch.setenv("LOOSE", "allow")
+    file = tmp_path / "mosaic.yaml"
+    file.write_text(text)
+    commit(tmp_path)
+    file.write_text("version: 1\npolicy: {destructive: allow}")
+    assert committed_policy(file, environment) == expected

@@ -1,0 +1,128 @@
+"""Rows of files that no deploy wrote: whoever may write to the database can't make `prune` delete what others uploaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from test_drift import put, put_stored, reasons, rows
+
+from mosaic_deploy.deploy.planning.incremental import live_after_apply
+from mosaic_deploy.live.ledger.proofs import Prover
+from mosaic_deploy.model.event import ApplyDone
+
+KINDS = {"static": "upload.txt", "storage": "upload.bin"}
+FORGED = (
+    "insert into mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, manifest, proof) "
+    "select kind, case kind when 'static' then 'upload.txt' else 'upload.bin' end, sha256, 4, {state}, deploy_id, "
+    "{manifest}, {proof} from mosaic_deploy.objects where path in ('index.html', 'one.bin')"
+)
+
+
+@pytest.fixture
+def pruned(site):
+    """A deployed project with prune, to which somebody else uploaded a static and a storage file."""
+    site.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    for path in ("www/index.html", "www/old.txt", "pics/one.bin", "pics/old.bin"):
+        site.write(path, path)
+    site.apply()
+    put(site, "upload.txt", "mine")
+    put_stored(site, "upload.bin", b"mine")
+    return site
+
+
+@pytest.mark.parametrize("state", ["'live'", "'kept'", "'pending'"])
+@pytest.mark.parametrize("manifest", ["manifest", "''"])
+@pytest.mark.parametrize("proof", ["''", "proof", "left(proof, 9) || repeat('0', 32)"])
+def test_forged_rows_delete_nothing(pruned, state, manifest, proof):
+    pruned.sql(FORGED.format(state=state, manifest=manifest, proof=proof))
+    planned = pruned.plan()
+    assert (reasons(planned), planned.has_work) == ({}, True)
+    assert [note.code for note in planned.plan.notes] == ["static_unmanaged", "storage_unmanaged"]
+    assert isinstance(pruned.run(planned)[-1], ApplyDone)
+    assert pruned.get("/upload.txt").text == "mine"
+    assert not set(rows(pruned)) & set(KINDS.values()), "the rows are gone"
+    again = pruned.plan()
+    assert (reasons(again), again.has_work) == ({}, False)
+
+
+def test_prune_all_deletes_them_after_approval(pruned):
+    pruned.sql(FORGED.format(state="'live'", manifest="manifest", proof="proof"))
+    pruned.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": "all"})
+    plan = pruned.plan().plan
+    assert {change.unmanaged for change in plan.changes} == {True}
+    assert [approval.allow for approval in plan.approvals] == ["prune=2"]
+
+
+def with_other_key(site) -> None:
+    """As if the rows were written with the API key before a rotation."""
+    prover = Prover("mk_before_the_rotation", site.project_id)
+    for row in site.sql("select kind, path, manifest from mosaic_deploy.objects"):
+        proof = prover.proof(row["kind"], row["path"], row["manifest"])
+        site.sql(f"update mosaic_deploy.objects set proof = '{proof}' where path = '{row['path']}'")
+
+
+def test_after_a_rotation_the_next_deploy_proves_the_files_of_its_folder(pruned):
+    with_other_key(pruned)
+    planned = pruned.plan()
+    assert (reasons(planned), planned.has_work) == ({}, True)
+    pruned.run(planned)
+    assert not pruned.plan().has_work
+    for path in ("www/old.txt", "pics/old.bin"):
+        (pruned.root / path).unlink()
+    assert set(reasons(pruned.plan())) == {"static:old.txt", "storage:old.bin"}
+
+
+def test_a_file_that_is_removed_before_that_stays_live(pruned):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    pruned.write("www/index.html", "changed")
+    planned = pruned.plan()
+    assert reasons(planned) == {"static:index.html": "content changed"}
+    assert "2 unmanaged live files, kept: old.txt, upload.txt" in [
+        note.message for note in planned.plan.notes
+    ]
+    pruned.run(planned)
+    assert pruned.get("/old.txt").text == "www/old.txt"
+    assert not pruned.plan().has_work
+
+
+def test_a_row_of_the_old_layout_deletes_nothing(pruned):
+    pruned.sql(
+        "alter table mosaic_deploy.objects drop column proof; update mosaic_deploy.ledger set version = 3"
+    )
+    (pruned.root / "www/old.txt").unlink()
+    planned = pruned.plan()
+    assert (reasons(planned), planned.has_work) == ({}, True)
+    assert isinstance(pruned.run(planned)[-1], ApplyDone)
+    (pruned.root / "pics/old.bin").unlink()
+    assert set(reasons(pruned.plan())) == {"storage:old.bin"}
+
+
+def test_what_watch_remembers_equals_what_a_plan_reads(pruned):
+    with_other_key(pruned)
+    planned = replace(pruned.plan())
+    pruned.run(planned)
+    remembered, read = live_after_apply(planned), pruned.plan().live
+    assert remembered.snapshot.fingerprint() == read.snapshot.fingerprint()
+    assert not any(
+        each.paths or each.stale for each in (*remembered.unproven.values(), *read.unproven.values())
+    )
+
+
+def test_a_manifest_without_a_kind_leaves_its_rows(pruned):
+    with_other_key(pruned)
+    pruned.manifest(static={"dir": "www", "prune": True})
+    pruned.apply()
+    assert {"one.bin", "old.bin"} <= set(rows(pruned))
+
+
+def test_a_proof_is_of_one_project_kind_path_and_manifest():
+    prover = Prover("key", "project")
+    proofs = {
+        prover.proof("static", "a", "m"), prover.proof("storage", "a", "m"), prover.proof("static", "b", "m"),
+        prover.proof("static", "a", "n"), Prover("key", "other").proof("static", "a", "m"),
+        Prover("other", "project").proof("static", "a", "m"),
+    }  # fmt: skip
+    assert len(proofs) == 6
+    assert all("key" not in proof for proof in proofs)

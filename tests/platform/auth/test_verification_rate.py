@@ -1,0 +1,49 @@
+"""Tokens of one project are verified at a limited rate, which no other project notices."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mosaic_deploy.platform.auth import verifications
+from mosaic_deploy.platform.faults import Fault
+
+
+def test_a_projects_verifications_have_a_rate(monkeypatch) -> None:
+    monkeypatch.setattr(verifications, "_budgets", {})
+    for _ in range(100):
+        verifications.count("flooded", 1000.0)
+    with pytest.raises(Fault) as caught:
+        verifications.count("flooded", 1000.0)
+    assert (caught.value.status, caught.value.code, caught.value.headers) == (
+        429,
+        "too_many_verifications",
+        {"Retry-After": "1"},
+    )
+    verifications.count("other", 1000.0)
+    for _ in range(20):
+        verifications.count("flooded", 1001.0)
+    with pytest.raises(Fault):
+        verifications.count("flooded", 1001.0)
+
+
+def test_many_projects_take_no_memory(monkeypatch) -> None:
+    monkeypatch.setattr(verifications, "_budgets", {})
+    monkeypatch.setattr(verifications, "_CACHE_LIMIT", 10)
+    for number in range(100):
+        verifications.count(f"p{number}")
+    assert len(verifications._budgets) <= 10
+
+
+def test_a_refusal_comes_after_a_pause(monkeypatch) -> None:
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(verifications.asyncio, "sleep", pause)
+    monkeypatch.setattr(verifications, "_budgets", {"flooded": (0.0, 1e12)})
+    with pytest.raises(Fault):
+        asyncio.run(verifications.check("flooded"))
+    assert paused == [1.0]

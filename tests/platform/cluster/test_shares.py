@@ -1,0 +1,245 @@
+"""No account takes what belongs to all: locks, connections, disk, projects."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from served import Served, query, run, serve
+from served_requests import create, wait_until
+
+from mosaic_deploy.platform.postgres.role_activity import (
+    AccountShare,
+    Offence,
+    Role,
+    Session,
+    find_offences,
+)
+from mosaic_deploy.platform.postgres.server import MAINTENANCE_CONNECTIONS
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def served(services) -> Iterator[Served]:
+    limits = ("--limit", "pro-database=50MB", "--limit", "pro-projects=12", "--limit", "pro-static=1MB")
+    # Creates the bucket.
+    assert run(services, "prepare", *services.arguments)["status"] == "prepared"
+    with serve(services, *limits, "--connections", "12") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def good(served, key) -> Iterator[tuple[httpx.Client, str]]:
+    with served.client(key) as client:
+        yield client, create(client, "Good")
+
+
+@pytest.fixture
+def hostile(services, served) -> Iterator[httpx.Client]:
+    """Of an account of its own."""
+    account = run(services, "account-create", "Hostile", "--tier", "pro")
+    with served.client(account["api_key"]) as client:
+        yield client
+
+
+def sql(client: httpx.Client, project_id: str, text: str) -> httpx.Response:
+    return client.post(f"/v1/project/{project_id}/sql", json={"query": text})
+
+
+def _credentials(client: httpx.Client, project_id: str) -> dict[str, Any]:
+    document: dict[str, Any] = client.get(f"/v1/project/{project_id}/credentials").json()
+    return document
+
+
+def test_a_role_that_fills_the_lock_table_is_suspended(services, good, hostile) -> None:
+    """It used to stop everybody: no statement, not even a login works once the table is full."""
+    client, good_id = good
+    project_id = create(hostile, "Locks")
+    with (
+        contextlib.suppress(psycopg.Error),
+        psycopg.connect(_credentials(hostile, project_id)["database_url"], autocommit=True) as session,
+    ):
+        for _ in range(200):
+            session.execute("SELECT pg_sleep(0.1)")
+            with contextlib.suppress(psycopg.errors.OutOfMemory):
+                session.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 1000000) AS n")
+        raise AssertionError("its session is still alive")
+    wait_until(lambda: sql(hostile, project_id, "SELECT 1").status_code == 429)
+    refused = sql(hostile, project_id, "SELECT 1")
+    assert refused.json()["error"]["code"] == "database_suspended"
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert "an account may hold" in refused.json()["error"]["message"]
+    assert sql(client, good_id, "SELECT 1").status_code == 200
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(_credentials(hostile, project_id)["database_url"])
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    query(control, f"UPDATE project SET suspended_until = now() WHERE id = '{project_id}'")
+    wait_until(lambda: sql(hostile, project_id, "SELECT 1").status_code == 200)
+
+
+def test_a_session_elsewhere_is_ended(hostile) -> None:
+    """PostgreSQL lets everybody into `postgres`; nothing there is counted."""
+    project_id = create(hostile, "Elsewhere")
+    url = _credentials(hostile, project_id)["database_url"].rpartition("/")[0] + "/postgres"
+    with psycopg.connect(url, autocommit=True) as session, pytest.raises(psycopg.OperationalError):
+        for _ in range(300):
+            session.execute("SELECT pg_sleep(0.1)")
+
+
+def test_one_accounts_calls_leave_room_for_others(good, hostile) -> None:
+    client, good_id = good
+    ids = [create(hostile, f"Sleeper {number}") for number in range(2)]
+    with ThreadPoolExecutor(12) as threads:
+        running = [
+            threads.submit(sql, hostile, ids[number % 2], "SELECT pg_sleep(2)") for number in range(12)
+        ]
+        wait_until(lambda: _sessions(client, good_id, ids) >= 3)
+        # None of the twelve ends before.
+        assert not any(one.done() for one in running)
+        assert sql(client, good_id, "SELECT 1").status_code == 200
+        assert _sessions(client, good_id, ids) == 3
+        assert not any(one.done() for one in running)
+        assert [one.result().status_code for one in running] == [200] * 12
+
+
+def _sessions(client: httpx.Client, asking: str, projects: list[str]) -> int:
+    """Sessions of these projects. Their statements are hidden from others, not their being there."""
+    names = ", ".join(f"'tenant_{name.replace('-', '_')}'" for name in projects)
+    text = f"SELECT count(*) AS n FROM pg_stat_activity WHERE usename IN ({names})"
+    return int(sql(client, asking, text).json()["rows"][0]["n"])
+
+
+def test_connections_of_the_platform_have_an_upper_bound(services, good, hostile) -> None:
+    """Projects created at the same time used to take a connection or three each."""
+    client, good_id = good
+    most = 0
+    with ThreadPoolExecutor(10) as threads:
+        made = [
+            threads.submit(hostile.post, "/v1/project/projects", json={"name": f"Many {number}"})
+            for number in range(14)
+        ]
+        for one in made:
+            one.result()
+        codes = [one.result().status_code for one in made]
+    assert codes.count(201) == 12 and codes.count(403) == 2
+    refused = next(one.result().json() for one in made if one.result().status_code == 403)
+    assert refused["error"]["code"] == "project_limit_reached"
+
+    def all_running() -> bool:
+        nonlocal most
+        text = "SELECT count(*) AS n FROM pg_stat_activity WHERE usename = 'operator'"
+        most = max(most, int(sql(client, good_id, text).json()["rows"][0]["n"]))
+        listed = hostile.get("/v1/project/projects").json()["projects"]
+        return all(one["status"] == "running" for one in listed)
+
+    wait_until(all_running)
+    # The control database's ten, and those besides.
+    assert most <= 10 + MAINTENANCE_CONNECTIONS
+
+
+def test_a_database_beyond_its_limit(services, hostile) -> None:
+    project_id = create(hostile, "Large")
+    fill = "CREATE TABLE {} AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, {}) AS n"
+    sql(hostile, project_id, fill.format("a", 40_000)).raise_for_status()
+
+    def state() -> str:
+        answer = sql(hostile, project_id, "INSERT INTO a VALUES (0, '')")
+        error = answer.json().get("error", {})
+        return str(error.get("sqlstate") or error.get("code"))
+
+    wait_until(lambda: state() == "25006")
+    # It can still make room.
+    assert sql(hostile, project_id, "BEGIN READ WRITE; DELETE FROM a WHERE n = 1; COMMIT").status_code == 200
+    made = sql(hostile, project_id, "BEGIN READ WRITE; " + fill.format("b", 30_000) + "; COMMIT")
+    assert made.status_code == 200, made.text
+    wait_until(lambda: state() == "database_quota_exceeded")
+    assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
+
+
+def test_static_files_beyond_their_limit(hostile) -> None:
+    project_id = create(hostile, "Static")
+
+    def put(name: str, size: int) -> httpx.Response:
+        body = {"filename": name, "content": "x" * size}
+        return hostile.post(f"/v1/project/{project_id}/files", json=body)
+
+    # Replacing a file doesn't count twice.
+    assert [put("a.txt", 400_000).status_code for _ in range(4)] == [201] * 4
+    assert put("b.txt", 400_000).status_code == 201
+    refused = put("c.txt", 400_000)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "static_quota_exceeded")
+    assert hostile.delete(f"/v1/project/{project_id}/files/b.txt").status_code == 200
+    assert put("c.txt", 400_000).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        # Half of a project's thousand to one address, however it is written.
+        ("SELECT {project}, 'Ann@Example.com' FROM generate_series(1, 499)", None),
+        (
+            "SELECT {project}, 'ann@example.com' FROM generate_series(1, 500)",
+            "one address gets 500 emails a day",
+        ),
+        ("SELECT {project}, n || '@example.com' FROM generate_series(1, 999) AS n", None),
+        (
+            "SELECT {project}, n || '@example.com' FROM generate_series(1, 1000) AS n",
+            "sends 1000 emails a day",
+        ),
+        # More projects don't make it more than five thousand.
+        ("SELECT {other}, n || '@example.com' FROM generate_series(1, 5000) AS n", "sends 5000 emails a day"),
+    ],
+)
+def test_emails_to_an_address_and_of_an_account(services, hostile, rows, words) -> None:
+    project_id, other = (create(hostile, name) for name in ("Mailing", "Mailing, too"))
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    query(
+        control,
+        "INSERT INTO mail_count (project_id, recipient) "
+        + rows.format(project=f"'{project_id}'", other=f"'{other}'").replace(
+            "Ann@Example.com", "ann@example.com"
+        ),
+    )
+    answer = hostile.post(f"/v1/project/{project_id}/auth/magic-link", json={"email": "ANN@example.com"})
+    if words is None:
+        # Not sent, because nobody listens at the mail server's address.
+        assert answer.json()["error"]["code"] == "email_not_sent"
+    else:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "email_limit_reached")
+        assert words in answer.json()["error"]["message"]
+
+
+ROLES = {
+    number: Role(number, f"p-{number}", account, frozenset({number}))
+    for number, account in ((1, 7), (2, 7), (3, 8))
+}
+SHARE = AccountShare(locks=100, sessions=2)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "expected"),
+    [
+        ([], []),
+        ([Session(1, 1, 1, 100, 1.0)], []),
+        ([Session(1, 1, 1, 101, 1.0)], [Offence(ROLES[1], (1,), 101)]),
+        # The account's projects count together; the one that holds the most goes first.
+        ([Session(1, 1, 1, 40, 1.0), Session(2, 2, 2, 61, 1.0)], [Offence(ROLES[2], (2,), 61)]),
+        ([Session(1, 1, 1, 60, 1.0), Session(3, 3, 3, 60, 1.0)], []),
+        # The newest go.
+        (
+            [Session(1, 1, 1, 0, 3.0), Session(2, 2, 2, 0, 1.0), Session(3, 1, 1, 0, 2.0)],
+            [Offence(ROLES[1], (1,))],
+        ),
+        ([Session(1, 1, 99, 0, 1.0)], [Offence(ROLES[1], (1,))]),
+        # No project's.
+        ([Session(1, 9, 99, 1000, 1.0)], []),
+    ],
+)
+def test_who_holds_too_much(sessions, expected) -> None:
+    assert find_offences(sessions, ROLES, SHARE) == expected
