@@ -93,7 +93,7 @@ async def _drop_database(server: Server, connection: Connection, database: str) 
     )
     if prepared := await found.fetchall():
         await _open_to_platform(connection, name)
-        async with await server.connect(database, search_path="pg_catalog") as inside:
+        async with await server.connect(database) as inside:
             for gid, owner in prepared:
                 await inside.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
                 await inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
@@ -119,9 +119,7 @@ async def _drop_role(server: Server, connection: Connection, name: str) -> bool:
     try:
         # The first one also takes back what the role was granted on databases.
         for database in (server.maintenance, *(str(row[0]) for row in await found.fetchall())):
-            async with await server.connect(
-                database, search_path="pg_catalog", lock_timeout=_LOCK_TIMEOUT_MS
-            ) as inside:
+            async with await server.connect(database, lock_timeout=_LOCK_TIMEOUT_MS) as inside:
                 await inside.execute(owned)
         await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
     except psycopg.Error as error:
