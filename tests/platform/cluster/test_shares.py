@@ -162,6 +162,36 @@ def test_a_database_beyond_its_limit(services, hostile) -> None:
     assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
 
 
+def test_no_role_evades_the_limit_of_its_database(services, hostile) -> None:
+    """By hiding its size from the platform, or by locks on what the platform changes; nor does that save the others."""
+    harm = {
+        "Hidden": "REVOKE CONNECT ON DATABASE {role} FROM {role}",
+        "Password": "BEGIN; ALTER ROLE {role} PASSWORD 'x'",
+        "Setting": "BEGIN; ALTER ROLE {role} SET work_mem = '5MB'",
+    }
+    fill = "CREATE TABLE a AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, {}) AS n"
+    with contextlib.ExitStack() as closing:
+        roles = []
+        for name, statement in harm.items():
+            credentials = _credentials(hostile, create(hostile, name))
+            session = closing.enter_context(psycopg.connect(credentials["database_url"], autocommit=True))
+            # The last one is a little too large, and can only become read-only.
+            session.execute(fill.format(40_000 if name == "Setting" else 60_000).encode())
+            session.execute(statement.format(role=credentials["user"]).encode())
+            roles.append(credentials["user"])
+            closing.callback(session.close)
+        honest = create(hostile, "Honest")
+        sql(hostile, honest, fill.format(60_000)).raise_for_status()
+        url = services.environment["MOSAIC_DATABASE_URL"]
+        refused = "SELECT rolname FROM pg_roles WHERE NOT rolcanlogin AND starts_with(rolname, 'tenant_')"
+        read_only = "SELECT setrole::regrole::text FROM pg_db_role_setting WHERE 'default_transaction_read_only=on' = ANY(setconfig)"
+        expected = {*roles[:2], f"tenant_{honest.replace('-', '_')}"}
+        wait_until(lambda: expected <= {name for (name,) in query(url, refused)})
+        wait_until(lambda: (roles[2],) in query(url, read_only))
+        for role in roles:
+            assert query(url, f"SELECT 1 FROM pg_stat_activity WHERE usename = '{role}'") == []
+
+
 def test_static_files_beyond_their_limit(hostile) -> None:
     project_id = create(hostile, "Static")
 
