@@ -97,9 +97,7 @@ def test_no_function_of_a_role_runs_with_the_platforms_rights(services, client, 
         shadow = "CREATE FUNCTION public.{}(name, text) RETURNS bool " + body
         session.execute(shadow.format("starts_with", "pg_catalog.starts_with($1::text, $2)").encode())
         session.execute(shadow.format("equal", "$1::text OPERATOR(pg_catalog.=) $2").encode())
-        session.execute(
-            "CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.equal)"
-        )
+        session.execute("CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.equal)")
         session.execute(
             f"CREATE FUNCTION public.pg_terminate_backend(int, int) RETURNS bool {body.format('true')}".encode()
         )

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 from served import Served, query, run, serve
-from served_requests import create, wait_until
+from served_requests import create, upload, wait_until
 
 from mosaic_deploy.platform.postgres.role_activity import (
     AccountShare,
@@ -206,6 +206,31 @@ def test_static_files_beyond_their_limit(hostile) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "static_quota_exceeded")
     assert hostile.delete(f"/v1/project/{project_id}/files/b.txt").status_code == 200
     assert put("c.txt", 400_000).status_code == 201
+
+
+def test_empty_storage_files_beyond_their_number(services, hostile) -> None:
+    project_id = create(hostile, "Empty")
+    assert upload(hostile, project_id, "a.txt", b"").status_code == 200
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    query(
+        control,
+        "INSERT INTO stored_file (project_id, filename, size, content_type, etag, object)"
+        f" SELECT '{project_id}', n::text, 0, 'text/plain', '', '' FROM generate_series(2, 100000) AS n",
+    )
+    refused = upload(hostile, project_id, "b.txt", b"")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "storage_quota_exceeded")
+    # One that is there can be replaced.
+    assert upload(hostile, project_id, "a.txt", b"").status_code == 200
+
+
+def test_tickets_of_an_account_per_day(hostile) -> None:
+    """The platform keeps them, so they are space, too."""
+    ticket = {"subject": "Help", "message": "x" * 100_000}
+    with ThreadPoolExecutor(8) as threads:
+        sent = list(
+            threads.map(lambda _: hostile.post("/v1/project/tickets", json=ticket).status_code, range(60))
+        )
+    assert (sent.count(201), sent.count(429)) == (50, 10)
 
 
 @pytest.mark.parametrize(
