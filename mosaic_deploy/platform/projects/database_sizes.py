@@ -21,16 +21,26 @@ from mosaic_deploy.platform.services import Platform
 _TOLERANCE = 1.2
 """A database that is this much larger than its limit is suspended: nobody is making room in it."""
 _READ_ONLY = "default_transaction_read_only"
-_SIZES = """
+# Comments on a database and settings of its role are in tables that all databases share.
+_SHARED = """
+coalesce((SELECT sum(pg_column_size(description)) FROM pg_shdescription
+          WHERE objoid = pg_database.oid AND classoid = 'pg_database'::regclass), 0)::bigint
++ coalesce((SELECT sum(pg_column_size(setconfig)) FROM pg_db_role_setting
+            WHERE setrole = pg_database.datdba OR setdatabase = pg_database.oid), 0)::bigint
+"""
+_SIZES = f"""
 SELECT project.id, account.tier, coalesce(project.suspended_until > now() + interval '1 year', false) AS suspended,
-       CASE WHEN has_database_privilege(pg_database.oid, 'CONNECT') THEN pg_database_size(pg_database.oid) END AS size,
+       CASE WHEN has_database_privilege(pg_database.oid, 'CONNECT') THEN pg_database_size(pg_database.oid) + {_SHARED} END
+         AS size,
+       -- A setting can have any size.
        EXISTS (SELECT 1 FROM pg_db_role_setting WHERE setrole = pg_database.datdba
-               AND 'default_transaction_read_only=on' = ANY(setconfig)) AS read_only,
+               AND CASE WHEN pg_column_size(setconfig) < 100000
+                   THEN 'default_transaction_read_only=on' = ANY(setconfig) END) AS read_only,
        (SELECT rolcanlogin FROM pg_roles WHERE oid = pg_database.datdba) AS can_login
 FROM project JOIN account ON account.id = account_id
 JOIN pg_database ON datname = 'tenant_' || replace(project.id, '-', '_') WHERE project.status = 'running'
 """
-_SIZE = "SELECT pg_database_size(oid) AS size FROM pg_database WHERE datname = %(name)s"
+_SIZE = f"SELECT pg_database_size(oid) + {_SHARED} AS size FROM pg_database WHERE datname = %(name)s"
 _ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
