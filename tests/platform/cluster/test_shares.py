@@ -210,6 +210,12 @@ def test_static_files_beyond_their_limit(hostile) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "static_quota_exceeded")
     assert hostile.delete(f"/v1/project/{project_id}/files/b.txt").status_code == 200
     assert put("c.txt", 400_000).status_code == 201
+    # Nor do several at the same time fit.
+    project_id = create(hostile, "Static, at once")
+    with ThreadPoolExecutor(10) as threads:
+        codes = list(threads.map(lambda n: put(f"{n}.txt", 400_000).status_code, range(10)))
+    assert set(codes) == {201, 413}
+    assert codes.count(201) <= 2
 
 
 def test_empty_storage_files_beyond_their_number(services, hostile) -> None:
