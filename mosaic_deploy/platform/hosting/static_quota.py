@@ -87,4 +87,4 @@ async def _sum(platform: Platform, project_id: str, usage: _Usage) -> None:
         usage.files, usage.bytes = row["files"], row["bytes"]
         usage.limit = platform.limits.static(row["tier"])
         usage.summed_at = time.monotonic()
-    # Otherwise it is no project of this account, which the caller reports.
+    # Otherwise the account has no such project, which the caller reports.
