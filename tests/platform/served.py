@@ -22,6 +22,7 @@ from mosaic_deploy.platform.machine.ports import free_port
 
 DOMAIN = "mosaic.test"
 _PASSWORD = "for one test run"
+_IMPATIENT = str(Path(__file__).with_name("impatient_platform.py"))
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def serve(
     port = port or free_port()
     errors = log.open("ab") if log else None
     process = subprocess.Popen(
-        [*(command or (sys.executable, "-m", "mosaic_deploy.platform", "cluster")), "--port", str(port),
+        [*(command or (sys.executable, _IMPATIENT, "cluster")), "--port", str(port),
          *services.arguments, *more],
         env=services.environment, stdout=subprocess.PIPE, text=True, start_new_session=True,
         stderr=errors,

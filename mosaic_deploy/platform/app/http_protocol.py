@@ -95,7 +95,7 @@ class HttpProtocol(H11Protocol):
         self._refuse(fault)
 
     def _refuse(self, fault: Fault) -> None:
-        """Answer before the application has seen the request, and close the connection."""
+        """Answer in the application's place, and close the connection."""
         request_id = secrets.token_hex(8)
         log.warning("refused", extra={"fields": {"request_id": request_id, "message": fault.message}})
         body = json.dumps(fault.document(request_id)).encode()
@@ -113,4 +113,8 @@ class HttpProtocol(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:
+            # The application may be about to answer a request whose body is malformed.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()

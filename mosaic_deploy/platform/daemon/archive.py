@@ -265,7 +265,7 @@ def _read_json_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str
     content = tar.extractfile(member) if member.size <= _JSON_LIMIT else None
     try:
         document = json.loads(content.read() if content else b"")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArchiveDamaged(f"{member.name} isn't valid JSON") from error
     if not isinstance(document, dict):
         raise ArchiveDamaged(f"{member.name} isn't valid JSON")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.platform.daemon.archive import (
+    METADATA_MEMBER,
     ArchiveDamaged,
     ProgressCallback,
     extract_archive,
@@ -190,6 +191,10 @@ def _read_checked_metadata(source: Path) -> Document:
             f"{source} was made by mosaic-deploy {metadata.get('mosaic_deploy', '(unknown version)')}",
             "restore it with that version or a newer one",
         )
+    if not all(isinstance(metadata.get(name), str) for name in ("created_at", "system", "postgres")):
+        raise ProcessFault(
+            "backup_damaged", f"the {METADATA_MEMBER} in {source} is invalid", "nothing was changed"
+        )
     if metadata["system"] != _system():
         raise ProcessFault(
             "backup_of_another_system",
@@ -222,6 +227,7 @@ def _extract(
         staged.mkdir(mode=0o700)
     try:
         extract_archive(source, staging, on_progress, wanted={"postgres": is_data})
+        _require_databases(staging["postgres"])
         write_configuration(staging["postgres"])
         if user.is_other_user:
             for base, _, names in os.walk(staging["postgres"]):
@@ -239,11 +245,18 @@ def _extract(
     os.sync()
 
 
+def _require_databases(data: Path) -> None:
+    if not (data / "PG_VERSION").is_file():
+        raise ArchiveDamaged("it has no databases")
+
+
 def _state_from_metadata(metadata: Document) -> state_folder.PlatformState:
     try:
         return state_folder.parse_state(metadata["state"])
-    except (KeyError, TypeError) as error:
-        raise ProcessFault("backup_damaged", "the backup's state.json is invalid") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProcessFault(
+            "backup_damaged", "the backup's state.json is invalid", "nothing was changed"
+        ) from error
 
 
 def _staging_path(place: Path) -> Path:

@@ -33,7 +33,15 @@ async def put_file(platform: Platform, request: Request) -> Response:
     content_type = static_content_type(filename)
     content = _decoded_content(document)
     project_id: str = request.path_params["project_id"]
-    await static_quota.check(platform, project_id, len(content))
+    async with static_quota.reserved(platform, project_id, len(content)):
+        await _store(platform, project_id, filename, content, content_type)
+    url = f"{platform.site_url(project_id)}/{url_path(filename)}"
+    return JsonResponse({"filename": filename, "url": url, "size": len(content)}, 201)
+
+
+async def _store(
+    platform: Platform, project_id: str, filename: str, content: bytes, content_type: str
+) -> None:
     key = file_records.new_object_key(project_id, "static_file")
     # Compressing a large file in the event loop would delay other requests.
     copy = (
@@ -63,8 +71,6 @@ async def put_file(platform: Platform, request: Request) -> Response:
         if isinstance(error, errors.ForeignKeyViolation):
             raise Fault(404, "project_not_found", f"project {project_id} was deleted") from error
         raise
-    url = f"{platform.site_url(project_id)}/{url_path(filename)}"
-    return JsonResponse({"filename": filename, "url": url, "size": len(content)}, 201)
 
 
 async def list_files(platform: Platform, request: Request) -> Response:

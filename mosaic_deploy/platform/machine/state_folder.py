@@ -95,8 +95,10 @@ def read_state(home: Path) -> PlatformState | None:
 
 
 def parse_state(document: dict[str, Any]) -> PlatformState:
-    """Raises TypeError if a value is missing."""
-    known = {field.name for field in fields(PlatformState)}
+    """Raises TypeError if a value is missing or of another type."""
+    known = {field.name: int if field.name.endswith("port") else str for field in fields(PlatformState)}
+    if wrong := [name for name, value in document.items() if type(value) is not known.get(name, type(value))]:
+        raise TypeError(f"{wrong[0]} has another type")
     return PlatformState(**{name: value for name, value in document.items() if name in known})
 
 

@@ -147,6 +147,9 @@ MIGRATIONS = (
     -- A suspended account keeps its data, but nothing of it is served. A deleted one goes with its last project.
     ALTER TABLE account ADD suspended_at timestamptz, ADD deleted_at timestamptz;
     """,
+    """
+    CREATE INDEX ON ticket (account_id, created_at);
+    """,
 )
 
 

@@ -71,7 +71,7 @@ async def _ensure_owner(connection: Connection) -> None:
 
 async def _create(connection: Connection, extension: sql.Identifier) -> None:
     """Owned by the owner role if the server trusts the extension, else by the platform's role."""
-    create = sql.SQL("CREATE EXTENSION {}").format(extension)
+    create = sql.SQL("CREATE EXTENSION {} SCHEMA public").format(extension)
     try:
         async with connection.transaction():
             await connection.execute(sql.SQL("SET LOCAL ROLE {}").format(_OWNER))

@@ -17,6 +17,8 @@ from mosaic_deploy.platform.postgres.server import Connection, Server
 
 _ATTEMPTS = 5
 _LOCK_TIMEOUT_MS = 2_000
+_SET_ASIDE_AT_ONCE = 5
+_SET_ASIDE_LOCK_TIMEOUT_MS = 200
 _DROPPED_PREFIX = "mosaic_dropped_"
 
 _TERMINATE = """
@@ -49,16 +51,20 @@ async def remove_project(server: Server, name: str) -> None:
 
 
 async def remove_set_aside_roles(server: Server) -> None:
-    """Try again to drop the roles that could only be set aside."""
+    """Try again to drop a few of the roles that could only be set aside.
+
+    Somebody may keep making them, and hold locks on what is in the way: that isn't to hold up the repairs of others.
+    """
     async with (
         server.repairs,
-        await server.connect(server.maintenance, lock_timeout=_LOCK_TIMEOUT_MS) as connection,
+        await server.connect(server.maintenance, lock_timeout=_SET_ASIDE_LOCK_TIMEOUT_MS) as connection,
     ):
         found = await connection.execute(
-            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", [_DROPPED_PREFIX]
+            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) ORDER BY random() LIMIT %s",
+            [_DROPPED_PREFIX, _SET_ASIDE_AT_ONCE],
         )
         for (name,) in await found.fetchall():
-            await _drop_role(server, connection, name)
+            await _drop_role(server, connection, name, _SET_ASIDE_LOCK_TIMEOUT_MS)
 
 
 async def _role_exists(connection: Connection, name: str) -> bool:
@@ -93,7 +99,7 @@ async def _drop_database(server: Server, connection: Connection, database: str) 
     )
     if prepared := await found.fetchall():
         await _open_to_platform(connection, name)
-        async with await server.connect(database, search_path="pg_catalog") as inside:
+        async with await server.connect(database) as inside:
             for gid, owner in prepared:
                 await inside.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
                 await inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
@@ -111,7 +117,9 @@ async def _open_to_platform(connection: Connection, database: sql.Identifier) ->
         await connection.execute(sql.SQL(text).format(database))
 
 
-async def _drop_role(server: Server, connection: Connection, name: str) -> bool:
+async def _drop_role(
+    server: Server, connection: Connection, name: str, lock_timeout: int = _LOCK_TIMEOUT_MS
+) -> bool:
     """Whether the role could be dropped. What it owns or was granted in other databases goes first."""
     role = sql.Identifier(name)
     found = await connection.execute(_DEPENDENT_DATABASES, [name])
@@ -119,9 +127,7 @@ async def _drop_role(server: Server, connection: Connection, name: str) -> bool:
     try:
         # The first one also takes back what the role was granted on databases.
         for database in (server.maintenance, *(str(row[0]) for row in await found.fetchall())):
-            async with await server.connect(
-                database, search_path="pg_catalog", lock_timeout=_LOCK_TIMEOUT_MS
-            ) as inside:
+            async with await server.connect(database, lock_timeout=lock_timeout) as inside:
                 await inside.execute(owned)
         await connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
     except psycopg.Error as error:

@@ -28,7 +28,7 @@ WHERE activity.usesysid IS NOT NULL AND activity.datid <> 0 AND activity.pid <> 
 """
 _ROLES = """
 SELECT pg_roles.oid, project.id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = pg_roles.oid)
-FROM project JOIN pg_roles ON rolname = 'tenant_' || replace(project.id, '-', '_')
+FROM public.project JOIN pg_roles ON rolname = 'tenant_' || replace(project.id, '-', '_')
 """
 # Read by PostgreSQL itself when it checks who may end a session.
 _MEMBERS = "SELECT 1 FROM pg_auth_members LIMIT 1"

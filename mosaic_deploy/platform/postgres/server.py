@@ -105,8 +105,13 @@ class Server:
         )
 
     async def connect(self, database: str, **settings: int | str) -> Connection:
-        """A connection of the platform's own role, in autocommit mode, with these settings of PostgreSQL."""
+        """A connection of the platform's own role, in autocommit mode, with these settings of PostgreSQL.
+
+        Only PostgreSQL's own names are found without their schema: where projects' roles may connect, and on a server that
+        was upgraded from version 14 even create functions, one of theirs would run with the platform's rights.
+        """
         given = self._parameters.get("options", "")
+        settings = {"search_path": "pg_catalog", **settings}
         options = " ".join([given, *(f"-c {name}={value}" for name, value in settings.items())]).strip()
         conninfo = make_conninfo(self.conninfo(database), **({"options": options} if options else {}))
         return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)

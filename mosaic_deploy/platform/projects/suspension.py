@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -17,6 +18,8 @@ from mosaic_deploy.platform.services import Platform
 LOCKS_PENALTY = timedelta(minutes=1)
 # Python has no infinity for times.
 _FOR_GOOD = datetime(9999, 1, 1, tzinfo=UTC)
+
+log = logging.getLogger(__name__)
 
 
 def check_not_suspended(project: DictRow) -> None:
@@ -33,14 +36,19 @@ def check_not_suspended(project: DictRow) -> None:
     raise Fault(429, "database_suspended", message, headers={"Retry-After": str(seconds)})
 
 
-async def suspend(platform: Platform, project_id: str, reason: str, period: timedelta | None) -> None:
-    """Let the role no longer log in, for this period or until `lift`. Its sessions are ended by the caller."""
+async def record(platform: Platform, project_id: str, reason: str, period: timedelta | None) -> None:
+    """Calls are refused from now on; the caller lets the role no longer log in."""
     until = _FOR_GOOD if period is None else datetime.now(UTC) + period
     await control_database.fetch(
         platform.pool,
         "UPDATE project SET suspended_until = %(until)s, suspended_for = %(reason)s WHERE id = %(id)s",
         {"id": project_id, "until": until, "reason": reason},
     )
+
+
+async def suspend(platform: Platform, project_id: str, reason: str, period: timedelta | None) -> None:
+    """Let the role no longer log in, for this period or until `lift`. Its sessions are ended by the caller."""
+    await record(platform, project_id, reason, period)
     async with platform.pool.connection() as connection:
         # An open transaction of the role may hold a lock on it.
         await connection.execute("SET lock_timeout = '2s'")
@@ -71,7 +79,11 @@ async def lift(platform: Platform, project_id: str) -> None:
 async def lift_expired(platform: Platform) -> None:
     query = "SELECT id FROM project WHERE suspended_until <= now() AND status = 'running'"
     for row in await control_database.fetch(platform.pool, query):
-        await lift(platform, row["id"])
+        try:
+            await lift(platform, row["id"])
+        except psycopg.Error as error:
+            # The next ones aren't to wait for it.
+            log.warning("can't let project %s use its database yet: %s", row["id"], str(error).strip())
 
 
 def _login(project_id: str, *, allowed: bool) -> sql.Composed:

@@ -12,10 +12,13 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.control_database import Connection
 from mosaic_deploy.platform.projects.projects import find_account_project
 from mosaic_deploy.platform.services import Platform
 
 _MAX_TICKETS = 1000
+DAILY_LIMIT = 50
+"""Tickets of an account per day on a served platform, which keeps them all."""
 
 
 async def submit_ticket(platform: Platform, request: Request) -> Response:
@@ -25,15 +28,29 @@ async def submit_ticket(platform: Platform, request: Request) -> Response:
     project_id = request_body.optional_text(document, "project_id", limit=100)
     if project_id is not None:
         await find_account_project(platform, project_id)
-    row = await control_database.fetch_one(
-        platform.pool,
-        "INSERT INTO ticket (account_id, project_id, subject, message)"
-        " VALUES (%(account)s, %(project)s, %(subject)s, %(message)s) RETURNING id, status",
-        {"account": platform.account_id, "project": project_id, "subject": subject, "message": message},
-    )
-    assert row is not None
+    async with platform.pool.connection() as connection, connection.transaction():
+        if not platform.local:
+            await _check_limit(platform, connection)
+        (row,) = await control_database.fetch_rows(
+            connection,
+            "INSERT INTO ticket (account_id, project_id, subject, message)"
+            " VALUES (%(account)s, %(project)s, %(subject)s, %(message)s) RETURNING id, status",
+            {"account": platform.account_id, "project": project_id, "subject": subject, "message": message},
+        )
     document = {"ticket_id": row["id"], "status": row["status"], "message": "Ticket submitted successfully."}
     return JsonResponse(document, 201)
+
+
+async def _check_limit(platform: Platform, connection: Connection) -> None:
+    """Raises Fault (429). Locks the account's row, so two requests can't both take the last one."""
+    account = {"account": platform.account_id}
+    lock = "SELECT 1 FROM account WHERE id = %(account)s FOR NO KEY UPDATE"
+    await control_database.fetch_rows(connection, lock, account)
+    query = "SELECT count(*) AS number FROM ticket WHERE account_id = %(account)s AND created_at > now() - interval '1 day'"
+    (row,) = await control_database.fetch_rows(connection, query, account)
+    if row["number"] >= DAILY_LIMIT:
+        message = f"an account may submit {DAILY_LIMIT} tickets a day; try again later"
+        raise Fault(429, "ticket_limit_reached", message, headers={"Retry-After": "3600"})
 
 
 async def list_tickets(platform: Platform, _request: Request) -> Response:

@@ -81,22 +81,20 @@ async def remove(pool: Pool, table: FileTable, project_id: str, filename: str) -
     )
 
 
-async def used_bytes(connection: Connection, project_id: str, *, excluding: str) -> int:
-    """Bytes of the project's storage files and unfinished uploads, without the file `excluding`.
+async def used_space(connection: Connection, project_id: str, *, excluding: str) -> tuple[int, int]:
+    """Bytes of the project's storage files and unfinished uploads, and the number of files, without the file `excluding`.
 
     One statement, so that an upload that is just finishing is counted exactly once.
     """
     query = (
-        "SELECT (SELECT coalesce(sum(size), 0) FROM stored_file"
-        " WHERE project_id = %(project)s AND filename <> %(excluding)s)::bigint"
-        " + (SELECT coalesce(sum(size), 0) FROM loose_object"
-        " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0)::bigint AS used"
+        "SELECT (coalesce(sum(size), 0) + (SELECT coalesce(sum(size), 0) FROM loose_object"
+        " WHERE project_id = %(project)s AND state = 'arriving' AND size > 0))::bigint AS bytes, count(*) AS files"
+        " FROM stored_file WHERE project_id = %(project)s AND filename <> %(excluding)s"
     )
     rows = await control_database.fetch_rows(
         connection, query, {"project": project_id, "excluding": excluding}
     )
-    used: int = rows[0]["used"]
-    return used
+    return rows[0]["bytes"], rows[0]["files"]
 
 
 def upload_lost() -> Fault:

@@ -17,6 +17,9 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import file_records, orphans, uploads
 from mosaic_deploy.platform.storage.uploads import UploadPermit
 
+FILES_LIMIT = 100_000
+"""Storage files of one project on a served platform: empty ones have no bytes to count."""
+
 
 async def create_upload(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request)
@@ -25,7 +28,7 @@ async def create_upload(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     permit = uploads.issue_permit(project["id"], filename, size)
     async with platform.pool.connection() as connection:
-        await _check_quota(connection, permit, storage_limit(platform, project))
+        await _check_quota(platform, connection, permit, storage_limit(platform, project))
     url = uploads.upload_url(platform.url, permit, platform.state.signing_key)
     return JsonResponse({"upload_url": url, "filename": filename, "expires_in": uploads.LIFETIME_SECONDS})
 
@@ -117,13 +120,18 @@ async def _reserve(platform: Platform, permit: UploadPermit, key: str) -> None:
         projects = await control_database.fetch_rows(connection, query, {"id": permit.project_id})
         if not projects:
             raise project_not_found(permit.project_id)
-        await _check_quota(connection, permit, storage_limit(platform, projects[0]))
+        await _check_quota(platform, connection, permit, storage_limit(platform, projects[0]))
         await orphans.reserve_object(connection, key, permit.project_id, permit.size)
 
 
-async def _check_quota(connection: Connection, permit: UploadPermit, limit: int) -> None:
+async def _check_quota(platform: Platform, connection: Connection, permit: UploadPermit, limit: int) -> None:
     """Unfinished uploads count against the quota; a file that this upload replaces doesn't."""
-    used = await file_records.used_bytes(connection, permit.project_id, excluding=permit.filename)
+    used, files = await file_records.used_space(connection, permit.project_id, excluding=permit.filename)
+    if files >= FILES_LIMIT and not platform.local:
+        message = (
+            f"storage quota exceeded: a project may have {FILES_LIMIT:,} storage files; delete some first"
+        )
+        raise Fault(413, "storage_quota_exceeded", message)
     if used + permit.size > limit:
         free = human_size(max(0, limit - used))
         message = (

@@ -5,14 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from served import Services, postgres_programs, postgres_server, query, run, serve
+from served import Served, Services, postgres_programs, postgres_server, query, run, serve
 from served_requests import create, read, upload, wait_until
 
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def served(services) -> Iterator[Served]:
+    with serve(services) as served:
+        yield served
 
 
 def _logs_in(url: str) -> bool:
@@ -42,10 +49,10 @@ def test_a_key_rotated_now_ends_all_older_keys(services) -> None:
             assert client.get("/v1/project/projects").status_code == 200
 
 
-def test_a_suspended_account_is_not_served_and_resumes_with_its_data(services) -> None:
+def test_a_suspended_account_is_not_served_and_resumes_with_its_data(services, served) -> None:
     account = run(services, "account-create", "Sus")
     number = str(account["account_id"])
-    with serve(services) as served, served.client(account["api_key"]) as client:
+    with served.client(account["api_key"]) as client:
         project_id = create(client, "Kept")
         client.post(f"/v1/project/{project_id}/files", json={"filename": "index.html", "content": "hello"})
         permit = client.post(
@@ -74,11 +81,11 @@ def test_a_suspended_account_is_not_served_and_resumes_with_its_data(services) -
         assert run(services, command, "999999")["error"]["code"] == "account_not_found"
 
 
-def test_suspensions_of_an_account_and_of_a_database_are_independent(services) -> None:
+def test_suspensions_of_an_account_and_of_a_database_are_independent(services, served) -> None:
     """A database may be suspended because of what it held, and its account by the operator."""
     account = run(services, "account-create", "Twice")
     number, control = str(account["account_id"]), _control(services)
-    with serve(services) as served, served.client(account["api_key"]) as client:
+    with served.client(account["api_key"]) as client:
         project_id = create(client, "Twice")
         url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
 
@@ -102,9 +109,9 @@ def test_suspensions_of_an_account_and_of_a_database_are_independent(services) -
 
 
 @pytest.mark.parametrize("command", ["account-suspend", "rotate-password"])
-def test_a_lock_on_the_role_keeps_nobody_in(services, command) -> None:
+def test_a_lock_on_the_role_keeps_nobody_in(services, served, command) -> None:
     account = run(services, "account-create", "Holding")
-    with serve(services) as served, served.client(account["api_key"]) as client:
+    with served.client(account["api_key"]) as client:
         project_id = create(client, "Holding")
         url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
         with psycopg.connect(url) as opened:
@@ -116,11 +123,11 @@ def test_a_lock_on_the_role_keeps_nobody_in(services, command) -> None:
         assert not _logs_in(url)
 
 
-def test_a_deleted_account_leaves_nothing(services) -> None:
+def test_a_deleted_account_leaves_nothing(services, served) -> None:
     account = run(services, "account-create", "Gone")
     number = str(account["account_id"])
     control = _control(services)
-    with serve(services) as served, served.client(account["api_key"]) as client:
+    with served.client(account["api_key"]) as client:
         projects = [create(client, "One"), create(client, "Two")]
         for project_id in projects:
             assert upload(client, project_id, "a.bin", b"bytes").status_code == 200
@@ -204,8 +211,8 @@ def test_a_leaked_database_password_is_never_set_again(services, key) -> None:
         assert not _logs_in(leaked)
 
 
-def test_a_closed_database_keeps_its_password(services, key) -> None:
-    with serve(services) as served, served.client(key) as client:
+def test_a_closed_database_keeps_its_password(services, served, key) -> None:
+    with served.client(key) as client:
         project_id = create(client, "Closed")
         url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
         name = "tenant_" + project_id.replace("-", "_")

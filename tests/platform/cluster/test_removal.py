@@ -84,6 +84,33 @@ def test_nobody_but_the_platform_connects_to_its_databases(services, tenants) ->
             tenant.session(database)
 
 
+def test_no_function_of_a_role_runs_with_the_platforms_rights(services, client, tenants) -> None:
+    """A server upgraded from version 14 lets everybody create functions in `postgres`: one that fits better than PostgreSQL's
+    own used to be called by the platform, and could give its author every project."""
+    tenant, other = tenants("Shadowing"), tenants("Deleted")
+    superuser = services.environment["MOSAIC_DATABASE_URL"].replace("//operator", "//root")
+    query(superuser, "GRANT CREATE ON SCHEMA public TO PUBLIC")
+    try:
+        session = tenant.session("postgres")
+        session.execute("CREATE TABLE public.caught (who text); GRANT ALL ON public.caught TO PUBLIC")
+        body = "LANGUAGE sql AS $$INSERT INTO public.caught VALUES (current_user); SELECT {}$$"
+        shadow = "CREATE FUNCTION public.{}(name, text) RETURNS bool " + body
+        session.execute(shadow.format("starts_with", "pg_catalog.starts_with($1::text, $2)").encode())
+        session.execute(shadow.format("equal", "$1::text OPERATOR(pg_catalog.=) $2").encode())
+        session.execute("CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.equal)")
+        session.execute(
+            f"CREATE FUNCTION public.pg_terminate_backend(int, int) RETURNS bool {body.format('true')}".encode()
+        )
+        assert other.delete() == 200
+        _assert_gone(services, other)
+        assert run(services, "rotate-password", tenant.id)["exit_code"] == 0
+        await_running(client, create(client, "New"))
+        assert query(superuser, "SELECT * FROM public.caught") == []
+    finally:
+        query(superuser, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        assert tenant.delete() == 200
+
+
 HARM: dict[str, Callable[[Tenant, Tenant], object]] = {
     "a large object in the maintenance database": lambda one, _: one.commit(
         "SELECT lo_from_bytea(0, 'x')", "postgres"

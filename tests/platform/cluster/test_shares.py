@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 from served import Served, query, run, serve
-from served_requests import create, wait_until
+from served_requests import create, upload, wait_until
 
 from mosaic_deploy.platform.postgres.role_activity import (
     AccountShare,
@@ -162,6 +162,40 @@ def test_a_database_beyond_its_limit(services, hostile) -> None:
     assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
 
 
+def test_no_role_evades_the_limit_of_its_database(services, hostile) -> None:
+    """By hiding its size from the platform, or by locks on what the platform changes; nor does that save the others."""
+    harm = {
+        "Hidden": "REVOKE CONNECT ON DATABASE {role} FROM {role}",
+        "Password": "BEGIN; ALTER ROLE {role} PASSWORD 'x'",
+        # In a table that all databases share.
+        "Comment": "DO $$BEGIN EXECUTE format('COMMENT ON DATABASE {role} IS %L', (SELECT string_agg("
+        "gen_random_uuid()::text, '') FROM generate_series(1, 1900000))); END$$",
+        "Setting": "BEGIN; ALTER ROLE {role} SET work_mem = '5MB'",
+    }
+    fill = "CREATE TABLE a AS SELECT n, repeat('x', 1000) AS x FROM generate_series(1, {}) AS n"
+    with contextlib.ExitStack() as closing:
+        roles = []
+        for name, statement in harm.items():
+            credentials = _credentials(hostile, create(hostile, name))
+            session = closing.enter_context(psycopg.connect(credentials["database_url"], autocommit=True))
+            # The last one is a little too large, and can only become read-only.
+            rows = {"Setting": 40_000, "Comment": 1}.get(name, 60_000)
+            session.execute(fill.format(rows).encode())
+            session.execute(statement.format(role=credentials["user"]).encode())
+            roles.append(credentials["user"])
+            closing.callback(session.close)
+        honest = create(hostile, "Honest")
+        sql(hostile, honest, fill.format(60_000)).raise_for_status()
+        url = services.environment["MOSAIC_DATABASE_URL"]
+        refused = "SELECT rolname FROM pg_roles WHERE NOT rolcanlogin AND starts_with(rolname, 'tenant_')"
+        read_only = "SELECT setrole::regrole::text FROM pg_db_role_setting WHERE 'default_transaction_read_only=on' = ANY(setconfig)"
+        expected = {*roles[:-1], f"tenant_{honest.replace('-', '_')}"}
+        wait_until(lambda: expected <= {name for (name,) in query(url, refused)})
+        wait_until(lambda: (roles[-1],) in query(url, read_only))
+        for role in roles:
+            assert query(url, f"SELECT 1 FROM pg_stat_activity WHERE usename = '{role}'") == []
+
+
 def test_static_files_beyond_their_limit(hostile) -> None:
     project_id = create(hostile, "Static")
 
@@ -176,6 +210,37 @@ def test_static_files_beyond_their_limit(hostile) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "static_quota_exceeded")
     assert hostile.delete(f"/v1/project/{project_id}/files/b.txt").status_code == 200
     assert put("c.txt", 400_000).status_code == 201
+    # Nor do several at the same time fit.
+    project_id = create(hostile, "Static, at once")
+    with ThreadPoolExecutor(10) as threads:
+        codes = list(threads.map(lambda n: put(f"{n}.txt", 400_000).status_code, range(10)))
+    assert set(codes) == {201, 413}
+    assert codes.count(201) <= 2
+
+
+def test_empty_storage_files_beyond_their_number(services, hostile) -> None:
+    project_id = create(hostile, "Empty")
+    assert upload(hostile, project_id, "a.txt", b"").status_code == 200
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    query(
+        control,
+        "INSERT INTO stored_file (project_id, filename, size, content_type, etag, object)"
+        f" SELECT '{project_id}', n::text, 0, 'text/plain', '', '' FROM generate_series(2, 100000) AS n",
+    )
+    refused = upload(hostile, project_id, "b.txt", b"")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "storage_quota_exceeded")
+    # One that is there can be replaced.
+    assert upload(hostile, project_id, "a.txt", b"").status_code == 200
+
+
+def test_tickets_of_an_account_per_day(hostile) -> None:
+    """The platform keeps them, so they are space, too."""
+    ticket = {"subject": "Help", "message": "x" * 100_000}
+    with ThreadPoolExecutor(8) as threads:
+        sent = list(
+            threads.map(lambda _: hostile.post("/v1/project/tickets", json=ticket).status_code, range(60))
+        )
+    assert (sent.count(201), sent.count(429)) == (50, 10)
 
 
 @pytest.mark.parametrize(

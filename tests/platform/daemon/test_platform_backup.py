@@ -163,6 +163,12 @@ def test_a_damaged_backup_changes_nothing(source, backup, tmp_path, harm) -> Non
         ({"system": "Plan9 mips"}, "backup_of_another_system"),
         ({"postgres": "12"}, "postgres_version_changed"),
         ({"state": {}}, "backup_damaged"),
+        ({"state": [1]}, "backup_damaged"),
+        ({"created_at": None}, "backup_damaged"),
+        ({"system": ["Linux"]}, "backup_damaged"),
+        ({"postgres": 18}, "backup_damaged"),
+        # Every digest is right, but there are no databases.
+        ({}, "backup_damaged"),
     ],
 )
 def test_an_incompatible_backup_is_refused(backup, tmp_path, changed, code) -> None:

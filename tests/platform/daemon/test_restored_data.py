@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from started_platform import create_project, run_platform
 from mosaic_deploy.platform.daemon.archive import extract_archive, read_metadata, write_archive
 from mosaic_deploy.platform.daemon.restored_data import is_data
 from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.machine.state_folder import new_state, parse_state
 
 
 @pytest.fixture
@@ -117,6 +119,17 @@ def _settings(document) -> set[tuple[str, str]]:
 )
 def test_which_members_are_data(path, expected) -> None:
     assert is_data(tuple(path.split("/"))) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("api_key", ["mk"]), ("port", "1"), ("postgres_port", True), ("signing_key", None)]
+)
+def test_a_state_of_other_types_is_refused(name, value) -> None:
+    """It used to replace the platform that was there, which then couldn't start."""
+    state = asdict(new_state(Path("/nowhere")))
+    assert asdict(parse_state({**state, "unknown": 1})) == state
+    with pytest.raises(TypeError, match=name):
+        parse_state({**state, name: value})
 
 
 def test_no_link_is_extracted(tmp_path) -> None:

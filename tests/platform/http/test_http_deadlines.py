@@ -111,3 +111,16 @@ def test_an_unread_body_that_ends_leaves_an_idle_connection(monkeypatch) -> None
         return await reader.read()
 
     assert talk(monkeypatch, complete, keep_alive=0.3) == b""
+
+
+def test_a_malformed_body_is_answered_once_and_leaves_no_traceback(monkeypatch, caplog) -> None:
+    """The application was about to answer it, too."""
+
+    async def malformed(reader, writer) -> bytes:
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        return await reader.read()
+
+    answer = talk(monkeypatch, malformed)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"http_invalid" in answer
+    assert [record for record in caplog.records if record.exc_info] == []
