@@ -140,11 +140,15 @@ def resolve_manifest(root: Path, path: str) -> Path:
     Errors show lines of the manifest, so any other file could be read that way.
     """
     place = resolve_inside(root, path)
-    named = [place / name for name in MANIFEST_NAMES] if place.is_dir() else [place]
-    for file in named:
+    try:
+        named = [place / name for name in MANIFEST_NAMES] if place.is_dir() else [place]
+        exist = [file for file in named if file.is_file()]
+    except OSError as error:  # a name that is too long
+        raise UsageInvalid(f"invalid path {path[:_MAX_SHOWN]!r}: {error.strerror}") from None
+    for file in exist:
         # A link called mosaic.yaml may lead to another file.
         real = resolve_inside(root, str(file))
-        if real.is_file() and not _is_manifest(real):
+        if not _is_manifest(real):
             raise UsageInvalid(
                 f"{path!r} isn't a manifest; agents can read only manifests, and the SQL that they name",
                 hint=f"pass a folder with a {MANIFEST_NAMES[0]}, or a manifest that begins with `version: 1`",
@@ -152,6 +156,8 @@ def resolve_manifest(root: Path, path: str) -> Path:
     return place
 
 
+_MAX_SHOWN = 100
+"""Characters of a path in an error."""
 _VERSION_LINE = re.compile(rb"^version[ \t]*:[ \t]*1[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 
