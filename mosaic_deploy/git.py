@@ -1,7 +1,7 @@
 """Asks git about the repository that a folder is in. Git only reads, and starts no program that a repository names.
 
 Git takes a folder with HEAD, objects and refs for a repository, too. Such a folder can be committed to another repository,
-with a config that names programs. So git is asked where a `.git` is, and is told not to use anything else.
+with a config that names programs. So commands run where a `.git` is, with settings that exclude other repositories.
 """
 
 from __future__ import annotations
