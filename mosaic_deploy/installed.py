@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from mosaic_deploy.git import run_git
 
 _NAME = "mosaic-deploy"
 _GITHUB = re.compile(r"(?:https://(?:[^/@]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?")
@@ -46,10 +47,10 @@ def github_reference() -> str | None:
     if address.startswith("file:"):
         folder = Path(unquote(urlsplit(address).path))
         address, commit = (
-            _run_git(folder, "remote", "get-url", "origin"),
-            _run_git(folder, "rev-parse", "HEAD"),
+            _git_output(folder, "remote", "get-url", "origin"),
+            _git_output(folder, "rev-parse", "HEAD"),
         )
-        if not _run_git(folder, "branch", "--remotes", "--contains", "HEAD"):
+        if not _git_output(folder, "branch", "--remotes", "--contains", "HEAD"):
             return None
     found = _GITHUB.fullmatch(address)
     return f"{found[1]}@{commit}" if found and _COMMIT.fullmatch(commit) else None
@@ -64,13 +65,7 @@ def _read_install_origin() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _run_git(folder: Path, *arguments: str) -> str:
+def _git_output(folder: Path, *arguments: str) -> str:
     """Git's output without surrounding space; empty if git fails."""
-    try:
-        ended = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return ""
-    return ended.stdout.strip() if ended.returncode == 0 else ""
+    ended = run_git(folder, *arguments)
+    return ended.stdout.strip() if ended and ended.returncode == 0 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -82,6 +83,20 @@ def test_scripts_contain_no_expressions() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     for step in action["runs"]["steps"]:
         assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("name", ["venv.py", "venv/__init__.py", "logging.py"])
+def test_the_action_imports_nothing_of_the_repository(name: str, tmp_path: Path) -> None:
+    """A step starts in the repository of the workflow."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(f"open({str(tmp_path / 'started')!r}, 'w')")
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    (install,) = (step["run"] for step in action["runs"]["steps"] if "Install" in step.get("name", ""))
+    environ = {**os.environ, "PYTHON": sys.executable, "VENV": str(tmp_path / "made"), "PIP_NO_INDEX": "1"}
+    create = install.splitlines()[0].replace("-m venv", "-m venv --without-pip")
+    subprocess.run(["bash", "-ec", create], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "made/bin/python").exists()
+    assert not (tmp_path / "started").exists()
 
 
 def test_inputs_and_outputs_are_documented() -> None:

@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.next_commands import Scope
 from mosaic_deploy.cli.support_ticket import offer_ticket
-from mosaic_deploy.cli.target.ancestry import run_git
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.session import Session, open_session
 from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import EnvironmentRequired, KeyMissing, MosaicError, NextAction, UsageInvalid
+from mosaic_deploy.git import path_in_repository, repository_root, run_git
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 from mosaic_deploy.source.manifest.policy import read_policy_text
@@ -40,6 +41,8 @@ class ToolTarget:
     project_id: str | None = None
     allow: frozenset[str] = frozenset()
     """What the person who started the server allows agents."""
+    repository: Path | None = None
+    """The root of the git repository that `root` was in when the server started."""
 
     @property
     def absolute_path(self) -> Path:
@@ -62,7 +65,7 @@ class ToolTarget:
                 manifest_use=manifest,
             )
         read = session.manifest
-        policy = stricter_policy(read.policy, committed_policy(read.file, read.environment))
+        policy = stricter_policy(read.policy, committed_policy(read.file, read.environment, self.repository))
         return replace(session, manifest=replace(read, policy=policy))
 
 
@@ -109,12 +112,23 @@ def _explain_missing_environment() -> Iterator[None]:
         raise
 
 
-def committed_policy(file: Path, environment: str | None) -> PolicySpec:
-    """The policy of `file` in the checked-out commit; the default one if there is none that can be read.
+def committed_policy(file: Path, environment: str | None, repository: Path | None) -> PolicySpec:
+    """The policy of `file` in the checked-out commit of `repository`; the default one if there is none that can be read.
 
     Unlike the file in the folder, an agent that edits files can't change it, unless it may commit or write below `.git`.
+    A repository inside `repository`, which an agent may have made, can only forbid more.
     """
-    found = run_git(file.parent, "cat-file", "blob", f"HEAD:./{file.name}")
+    nearest = repository_root(file.parent)
+    return reduce(
+        stricter_policy,
+        [_policy_in(root, file, environment) for root in dict.fromkeys((repository, nearest))],
+    )
+
+
+def _policy_in(root: Path | None, file: Path, environment: str | None) -> PolicySpec:
+    if root is None or not file.parent.resolve().is_relative_to(root):
+        return PolicySpec()
+    found = run_git(root, "cat-file", "blob", f"HEAD:{path_in_repository(root, file)}")
     if found is None or found.returncode != 0:
         return PolicySpec()
     return read_policy_text(found.stdout, environment)
@@ -126,11 +140,15 @@ def resolve_manifest(root: Path, path: str) -> Path:
     Errors show lines of the manifest, so any other file could be read that way.
     """
     place = resolve_inside(root, path)
-    named = [place / name for name in MANIFEST_NAMES] if place.is_dir() else [place]
-    for file in named:
+    try:
+        named = [place / name for name in MANIFEST_NAMES] if place.is_dir() else [place]
+        exist = [file for file in named if file.is_file()]
+    except OSError as error:  # a name that is too long
+        raise UsageInvalid(f"invalid path {path[:_MAX_SHOWN]!r}: {error.strerror}") from None
+    for file in exist:
         # A link called mosaic.yaml may lead to another file.
         real = resolve_inside(root, str(file))
-        if real.is_file() and not _is_manifest(real):
+        if not _is_manifest(real):
             raise UsageInvalid(
                 f"{path!r} isn't a manifest; agents can read only manifests, and the SQL that they name",
                 hint=f"pass a folder with a {MANIFEST_NAMES[0]}, or a manifest that begins with `version: 1`",
@@ -138,6 +156,8 @@ def resolve_manifest(root: Path, path: str) -> Path:
     return place
 
 
+_MAX_SHOWN = 100
+"""Characters of a path in an error."""
 _VERSION_LINE = re.compile(rb"^version[ \t]*:[ \t]*1[ \t]*(?:#.*)?\r?$", re.MULTILINE)
 
 

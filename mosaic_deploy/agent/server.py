@@ -19,6 +19,7 @@ from mosaic_deploy.agent.arguments import invalid_arguments, refuse_unknown, unk
 from mosaic_deploy.agent.http import serve_http
 from mosaic_deploy.cli.render.json_documents import Document, error_document
 from mosaic_deploy.errors import MosaicError
+from mosaic_deploy.git import repository_root
 from mosaic_deploy.schema_files import read_schema_text
 from mosaic_deploy.shipped_docs import doc_names, read_doc, read_skill
 from mosaic_deploy.source.manifest.read import SCHEMA
@@ -68,7 +69,12 @@ def make_server(root: Path, allow: frozenset[str] = frozenset()) -> MCPServer[An
 
     `allow` are the kinds of approval that agents don't need: `destructive`, `prune`, `overwrite`.
     """
-    server = _Server([*_deploy_tools(root, allow), *_read_tools(root)])
+
+    def target(path: str, environment: str | None, local: bool, project_id: str | None) -> ToolTarget:
+        return ToolTarget(root, path, environment, local, project_id, allow, repository)
+
+    repository = repository_root(root)
+    server = _Server([*_deploy_tools(root, target), *_read_tools(root, target)])
     _add_resources(server)
     return server
 
@@ -120,7 +126,7 @@ def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResul
     return make
 
 
-def _deploy_tools(root: Path, allow: frozenset[str]) -> Iterator[Tool]:
+def _deploy_tools(root: Path, target: Callable[..., ToolTarget]) -> Iterator[Tool]:
     @_tool(_READS_LOCALLY)
     def validate(
         path: Path_ = ".",
@@ -145,7 +151,7 @@ def _deploy_tools(root: Path, allow: frozenset[str]) -> Iterator[Tool]:
 
         Pass its `fingerprint` to apply.
         """
-        return _call_result(lambda: tools.plan(ToolTarget(root, path, environment, local, project_id)))
+        return _call_result(lambda: tools.plan(target(path, environment, local, project_id)))
 
     yield plan
 
@@ -162,14 +168,12 @@ def _deploy_tools(root: Path, allow: frozenset[str]) -> Iterator[Tool]:
         Safe to call again: a plan that is already applied is reported as such. After a failed run, a new plan has
         the remaining changes.
         """
-        return _call_result(
-            lambda: tools.apply(ToolTarget(root, path, environment, local, project_id, allow), fingerprint)
-        )
+        return _call_result(lambda: tools.apply(target(path, environment, local, project_id), fingerprint))
 
     yield apply
 
 
-def _read_tools(root: Path) -> Iterator[Tool]:
+def _read_tools(root: Path, target: Callable[..., ToolTarget]) -> Iterator[Tool]:
     @_tool(_READS)
     def status(
         path: Path_ = ".",
@@ -178,7 +182,7 @@ def _read_tools(root: Path) -> Iterator[Tool]:
         project_id: ProjectId = None,
     ) -> CallToolResult:
         """Show what is live (URL, migrations, files, storage, last deploy) and what is pending."""
-        return _call_result(lambda: tools.status(ToolTarget(root, path, environment, local, project_id)))
+        return _call_result(lambda: tools.status(target(path, environment, local, project_id)))
 
     yield status
 
@@ -195,9 +199,7 @@ def _read_tools(root: Path) -> Iterator[Tool]:
 
         Returns at most 256 KiB of rows; `more` is true if there are more.
         """
-        return _call_result(
-            lambda: tools.query(ToolTarget(root, path, environment, local, project_id), sql, limit)
-        )
+        return _call_result(lambda: tools.query(target(path, environment, local, project_id), sql, limit))
 
     yield query
 

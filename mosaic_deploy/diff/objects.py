@@ -64,7 +64,7 @@ def diff_objects(
     unmanaged = [o for o in undesired if o.state is ObjectState.UNMANAGED]
     foreign = [o for o in undesired if is_foreign(o, manifest)]
     managed = [o for o in undesired if o.state is not ObjectState.UNMANAGED and not is_foreign(o, manifest)]
-    deletes = [Deletion(o.path, "no longer in the folder") for o in managed if prune]
+    deletes = [_deletion(o) for o in managed if prune]
     if prune == "all":
         deletes += [
             Deletion(o.path, "not deployed by this project", unmanaged=True)
@@ -87,6 +87,15 @@ def diff_objects(
         foreign=tuple(o for o in foreign if o.path not in deleted),
         taken_over=_by_path(o for o in wanted_live if is_foreign(o, manifest)),
         live_count=len(deletes) + len(wanted_live),
+    )
+
+
+def _deletion(found: Object) -> Deletion:
+    """Of an object that was deployed. What others have put in its place since is theirs."""
+    changed = found.state in _CHANGED_STATES or found.listed_size not in (None, found.size)
+    reason = "no longer in the folder"
+    return Deletion(
+        found.path, f"{reason}; changed since it was deployed" if changed else reason, unmanaged=changed
     )
 
 
@@ -137,6 +146,7 @@ def _overwrite_reason(wanted: Object, found: Object) -> str:
     return f"overwrites a file that this project didn't deploy ({how})"
 
 
+_CHANGED_STATES = frozenset({ObjectState.DRIFTED, ObjectState.ALTERED})
 _TRUSTED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
 _REASONS: dict[ObjectState, tuple[Action, Callable[[Object], str]]] = {
     ObjectState.PENDING: (Action.CHANGE, lambda _: "an earlier deploy stopped before this was done"),

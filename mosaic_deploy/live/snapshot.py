@@ -98,10 +98,12 @@ def _compare_with_listing(row: Object, listed: Listing) -> Object:
             row, state=ObjectState.UNSENT if row.state is ObjectState.PENDING else ObjectState.MISSING
         )
     size, _ = listed[row.path]
-    if row.state is ObjectState.PENDING or size is None or size == row.size:
+    if size is None or size == row.size:
         return row
+    if row.state is ObjectState.PENDING:
+        return replace(row, listed_size=size)
     if row.state is ObjectState.KEPT:
-        return replace(row, sha256="", size=size)
+        return replace(row, sha256="", listed_size=size)
     return replace(row, state=ObjectState.DRIFTED, listed_size=size)
 
 

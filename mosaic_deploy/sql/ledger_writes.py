@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
-from mosaic_deploy.sql.hazards.syntax.trees import WRITE_KINDS, Effect
+from mosaic_deploy.sql.hazards.syntax.names import list_name
+from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, WRITE_KINDS, Effect
 from mosaic_deploy.sql.parse import Statement, Tree
 
 LEDGER_SCHEMA = "mosaic_deploy"
@@ -24,10 +25,10 @@ _READ_PRIVILEGES = frozenset({"select", "usage"})
 
 def first_ledger_write(statements: Sequence[Statement], text: str) -> tuple[Statement, int] | None:
     """The first statement that writes to the schema and its offset in `text` in characters; None if there is none."""
-    if LEDGER_SCHEMA not in text.lower():
+    if not may_name_ledger(text):
         return None
     for statement in statements:
-        if LEDGER_SCHEMA in statement.text.lower():
+        if may_name_ledger(statement.text):
             for effect in _all_effects(statement):
                 if _writes(effect):
                     return (
@@ -35,6 +36,12 @@ def first_ledger_write(statements: Sequence[Statement], text: str) -> tuple[Stat
                         statement.offset if effect.file_offset is None else effect.file_offset,
                     )
     return None
+
+
+def may_name_ledger(text: str) -> bool:
+    """Whether the text has the schema's name, or a name with Unicode escapes, which may be it."""
+    lowered = text.lower()
+    return LEDGER_SCHEMA in lowered or 'u&"' in lowered
 
 
 def _all_effects(statement: Statement) -> Iterator[Effect]:
@@ -55,6 +62,8 @@ def _writes(effect: Effect) -> bool:
         return _is_in_ledger(node.get("relation"))
     if effect.kind == "SelectStmt":
         return _is_in_ledger(node.get("intoClause", {}).get("rel"))
+    if effect.kind == FUNCTION_CALL:
+        return list_name(node["funcname"]).name == "set_config" and _sets_ledger_path(node.get("args", []))
     if effect.kind == "CopyStmt":
         return bool(node.get("is_from")) and _is_in_ledger(node.get("relation"))
     if effect.kind in _HARMLESS_KINDS or (effect.kind == "GrantStmt" and _grants_only_read(node)):
@@ -112,6 +121,12 @@ def _sets_search_path(node: Tree) -> bool:
         return False
     constants = (item.get("A_Const", {}).get("sval", {}).get("sval", "") for item in node.get("args", []))
     return any(LEDGER_SCHEMA in str(constant) for constant in constants)
+
+
+def _sets_ledger_path(arguments: Any) -> bool:
+    """Whether the arguments of `set_config` name the search path and the schema."""
+    texts = [str(item.get("A_Const", {}).get("sval", {}).get("sval", "")) for item in arguments]
+    return texts[:1] == ["search_path"] and any(LEDGER_SCHEMA in text for text in texts[1:2])
 
 
 def _installs_into_schema(node: Tree) -> bool:

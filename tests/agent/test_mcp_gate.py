@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from mcp import Client
 
 from mosaic_deploy.agent.account import committed_policy
+from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.model.manifest import PolicySpec
 from tests.agent.calls import call
 
@@ -75,6 +77,39 @@ def test_a_committed_policy_can_allow(session, folder: Path) -> None:
         await apply(client)
         (folder / "sql/2_drop.sql").write_text("drop table t;")
         assert (await apply(client))["error"] is None
+
+    session(conversation)
+
+
+@pytest.mark.parametrize("made", ["git init", "bare", "file"])
+def test_a_repository_made_in_the_folder_allows_nothing(session, folder: Path, made: str) -> None:
+    commit(folder)
+    inner = folder / "copy"
+
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        inner.mkdir()
+        for name in ("public", "sql", "mosaic.yaml"):
+            shutil.copytree(folder / name, inner / name) if name != "mosaic.yaml" else shutil.copy(
+                folder / name, inner
+            )
+        add_policy(inner, "{destructive: allow}")
+        (inner / "sql/2_drop.sql").write_text("drop table t;")
+        commit(inner)
+        if made == "bare":
+            (inner / ".git").rename(inner / "git")
+            shutil.copytree(inner / "git", inner, dirs_exist_ok=True)
+            shutil.rmtree(inner / "git")
+            subprocess.run(
+                ["git", "config", "-f", "config", "core.worktree", str(inner)], cwd=inner, check=True
+            )
+        elif made == "file":
+            (inner / ".git").rename(inner / "data")
+            (inner / ".git").write_text("gitdir: data")
+        planned = await call(client, "plan", local=True, path="copy")
+        refused = await call(client, "apply", local=True, path="copy", fingerprint=planned["fingerprint"])
+        assert refused["error"]["code"] in ("destructive_unconfirmed", "policy_unconfirmed")
+        assert "destroys data" in refused["error"]["message"]
 
     session(conversation)
 
@@ -170,4 +205,8 @@ def test_the_committed_policy_is_read(
     file.write_text(text)
     commit(tmp_path)
     file.write_text("version: 1\npolicy: {destructive: allow}")
-    assert committed_policy(file, environment) == expected
+    assert committed_policy(file, environment, tmp_path) == expected
+    assert committed_policy(file, environment, None) == stricter_policy(expected, None), (
+        "made after the start"
+    )
+    assert committed_policy(file, environment, tmp_path.parent) == stricter_policy(expected, None)

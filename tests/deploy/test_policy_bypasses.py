@@ -86,6 +86,35 @@ ALWAYS = [
     "create table top (id int, day date) partition by range (day); "
     "alter table top attach partition seen for values from ('2025-01-01') to ('2027-01-01'); truncate top;",
     "create view v as select * from orders; delete from v;",
+    "select * from query_to_xml('select wipe()', true, false, '');",
+    "select * from query_to_xml('select ' || 'wipe()', true, false, '');",
+    "select * from ts_stat('select wipe_deep()::text::tsvector');",
+    "create function w(int, int) returns int language plpgsql as $$ begin delete from orders; return 1; end $$; "
+    "create aggregate a(int) (sfunc = w, stype = int, initcond = '0'); select a(id) from plain;",
+    "create function w(int, int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create operator === (leftarg = int, rightarg = int, function = w); select 1 === 2;",
+    "create function w(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create domain d as int check (w(value)); select 5::d;",
+    "create function w(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create domain d as int; alter domain d add check (w(value)); select 5::d;",
+    "create function w(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create policy p on plain using (w(id)); alter table plain enable row level security; "
+    "alter table plain force row level security; select * from plain;",
+    "create function w(int) returns int language plpgsql as $$ begin delete from orders; return 1; end $$; "
+    "create view v as select w(id) from plain; select * from v;",
+    "create function w(int) returns text language plpgsql as $$ begin delete from orders; return 'x'; end $$; "
+    "alter table plain alter note set default w(1); insert into plain (id) values (99);",
+    "create function w(int) returns int language plpgsql as $$ begin delete from orders; return 1; end $$; "
+    "create table n (a int, b int default w(1)); insert into n (a) values (1);",
+    "create function w(int) returns int language plpgsql as $$ begin delete from orders; return 1; end $$; "
+    "create function g(a int default w(1)) returns int language sql as 'select a'; select g();",
+    "create function w(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create trigger t before insert on queue for each row when (w(new.id)) "
+    "execute function suppress_redundant_updates_trigger(); insert into queue values (1);",
+    "create function w(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$; "
+    "create rule r as on insert to queue where w(new.id) do also select 1; insert into queue values (1);",
+    "create type m as (a int); create function w(text) returns m language plpgsql as "
+    "$$ begin delete from orders; return row(1); end $$; create cast (text as m) with function w(text); select '1'::text::m;",
 ]
 PROTECTED = [
     "delete from orders where id = 1;",
@@ -132,6 +161,9 @@ PEACEFUL = [
     "execute format('analyze attic.%I', r.tablename); end loop; end $$;",
     "alter table plain alter note type varchar(90);",
     "drop view counted cascade;",
+    "create view v as select look('orders'); create table n (a uuid default gen_random_uuid(), b bigint default look('plain'));",
+    "select query_to_xml('select note from orders', true, false, '');",
+    "create function w(id int) returns bool language sql stable as 'select id > 0'; create policy p on orders using (w(id));",
 ]
 
 

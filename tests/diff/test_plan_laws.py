@@ -122,7 +122,12 @@ def deleted(plan: Plan, kind: type[DeleteStatic | DeleteStorageFile]) -> set[str
 def clean_up(rows: dict[str, Object], found: LedgerCleanup) -> None:
     for path in found.forget:
         del rows[path]
-    rows.update({o.path: o for o in found.mark})
+    for marked in found.mark:
+        before = rows.get(marked.path)
+        changed = before and before.state in (ObjectState.DRIFTED, ObjectState.ALTERED)
+        # The next listing, or comparison of bytes, says it again.
+        listed = marked.size + 1 if changed and marked.state is ObjectState.KEPT else None
+        rows[marked.path] = replace(marked, listed_size=listed)
 
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
@@ -365,7 +370,24 @@ def test_every_state_has_a_case() -> None:
 @pytest.mark.parametrize("state", sorted(set(ObjectState) - NOT_LIVE_STATES - {ObjectState.UNMANAGED}))
 def test_prune_deletes_deployed_files_no_longer_desired(state: ObjectState) -> None:
     plan = plan_of(replace(WANTED, state=state), None)
-    assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", "no longer in the folder"),), ())
+    changed = state in (ObjectState.DRIFTED, ObjectState.ALTERED)
+    reason = (
+        "no longer in the folder; changed since it was deployed" if changed else "no longer in the folder"
+    )
+    assert (plan.changes, plan.notes) == ((DeleteStatic("a.css", reason, unmanaged=changed),), ())
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        replace(WANTED, state=ObjectState.PENDING, listed_size=WANTED.size + 1),
+        replace(WANTED, state=ObjectState.KEPT, sha256="", listed_size=WANTED.size + 1),
+    ],
+)
+def test_what_others_put_in_place_of_a_deployed_file_is_deleted_after_approval(found: Object) -> None:
+    plan = plan_of(found, None)
+    assert [change.unmanaged for change in plan.changes] == [True]
+    assert [approval.allow for approval in plan.approvals] == ["prune=1"]
 
 
 @pytest.mark.parametrize("state", sorted(NOT_LIVE_STATES))

@@ -55,6 +55,12 @@ DO $$ BEGIN DROP SCHEMA mosaic_deploy CASCADE; END $$
 DO $$ BEGIN EXECUTE 'DELETE FROM mosaic_deploy.migrations'; END $$
 EXPLAIN ANALYZE DELETE FROM mosaic_deploy.migrations
 PREPARE p AS DELETE FROM mosaic_deploy.migrations
+DELETE FROM U&"mosaic\\005fdeploy".migrations
+DROP SCHEMA U&"\\006dosaic_deploy" CASCADE
+SET search_path = U&"mosaic!005fdeploy" UESCAPE '!'
+SELECT set_config('search_path', 'mosaic_deploy', false)
+SELECT pg_catalog.set_config('search_path', 'public, mosaic_deploy', true)
+COPY mosaic_deploy.migrations FROM stdin
 """
 READS = """
 SELECT * FROM mosaic_deploy.deploys
@@ -86,7 +92,7 @@ CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM mosaic_
 
 @pytest.mark.parametrize("sql", WRITES.strip().splitlines())
 def test_writes(sql: str) -> None:
-    text = f"-- mosaic_deploy\nSELECT 1;\n{sql};"
+    text = f"SELECT 1;\n{sql};"
     found = first_ledger_write(parse(text), text)
     assert found is not None
     statement, at = found

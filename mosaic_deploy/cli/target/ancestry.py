@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from mosaic_deploy.cli.target.commit import read_commit
 from mosaic_deploy.diff.policy import COMMIT_OLDER, COMMIT_SHALLOW
+from mosaic_deploy.git import repository_root, run_git
 from mosaic_deploy.model.plan import Note, Severity
 
 _SHORT = 12
-_TIMEOUT = 10.0
 _SHALLOW = "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
-_OTHER_REPOSITORY = frozenset(
-    {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_SHALLOW_FILE"}
-)
-"""Variables that git sets for hooks: they name the hook's repository, not that of the folder."""
 
 
 def commit_comparison(folder: Path) -> Callable[[str], Note | None]:
@@ -25,7 +19,9 @@ def commit_comparison(folder: Path) -> Callable[[str], Note | None]:
 
     def compare(live: str) -> Note | None:
         ours = read_commit(folder)
-        return None if ours is None or ours == live else _compare(folder, ours, live)
+        # Outside a repository, git says that there is none.
+        root = repository_root(folder) or folder
+        return None if ours is None or ours == live else _compare(root, ours, live)
 
     return compare
 
@@ -72,15 +68,3 @@ def _first_line(text: str) -> str:
 def _is_ancestor(folder: Path, older: str, newer: str) -> bool:
     found = run_git(folder, "merge-base", "--is-ancestor", older, newer)
     return found is not None and found.returncode == 0
-
-
-def run_git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """A git command that only reads; None if there is no git, or it takes too long."""
-    environ = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
-    try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=_TIMEOUT, check=False,
-            stdin=subprocess.DEVNULL, text=True, errors="replace", env={**environ, "LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1"},
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -135,7 +135,7 @@ def run_platform_command(
     the command doesn't need the PostgreSQL package.
     """
     _require_packages([name for name in _REQUIRED_PACKAGES if embedded or name != "pg0"])
-    command = [sys.executable, "-m", "mosaic_deploy.platform", *arguments]
+    command = [sys.executable, "-P", "-m", "mosaic_deploy.platform", *arguments]
     if on_progress is not None:
         return _parse_document(_run_with_progress([*command, "--progress"], on_progress))
     try:

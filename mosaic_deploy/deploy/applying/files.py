@@ -28,7 +28,7 @@ from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.snapshot import Object, ObjectState
+from mosaic_deploy.model.snapshot import Object, Objects, ObjectState
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.sql.execution.records import SEED
 
@@ -99,7 +99,7 @@ def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool 
     for first in range(0, len(objects), _MAX_ROWS):
         rows = objects[first : first + _MAX_ROWS]
         claim, manifest = run.claim, run.planned.desired.snapshot.manifest
-        proofs = {} if kind == SEED else run.prover.proofs(kind, [row.path for row in rows], manifest)
+        proofs = {} if kind == SEED else run.prover.proofs(kind, rows, manifest)
         run.write(
             ledger_rows.upsert_objects_sql(
                 kind, rows, claim.token, claim.deploy_id, manifest, proofs=proofs, reopen=reopen
@@ -109,8 +109,11 @@ def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool 
 
 def _write_proofs(run: Run, kind: str, paths: Sequence[str]) -> None:
     manifest = run.planned.desired.snapshot.manifest
+    snapshot = run.planned.live.snapshot
+    live: Objects = (snapshot.static if kind == ledger.STATIC else snapshot.storage) or {}
     for first in range(0, len(paths), _MAX_ROWS):
-        proofs = run.prover.proofs(kind, list(paths[first : first + _MAX_ROWS]), manifest)
+        rows = [live[path] for path in paths[first : first + _MAX_ROWS]]
+        proofs = run.prover.proofs(kind, rows, manifest)
         run.write(ledger_rows.write_proofs_sql(kind, proofs, manifest, run.claim.token))
 
 

@@ -2,6 +2,7 @@
 
 With `prune`, the row of a file says that it may be deleted. Apps use the same database role as deploys, so an app, or SQL
 that was injected into one, can write such a row for a file that somebody uploaded. What it doesn't have is the API key.
+An old row can be written again: so a proof is of the content, and a live file of another size isn't the one it is about.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.model.snapshot import Object, Objects
 
-_KEY_PURPOSE = b"mosaic-deploy: rows of deployed files"
+_KEY_PURPOSE = b"mosaic-deploy: rows of deployed files, with their content"
 _KEY_NAME_LENGTH, _PROOF_LENGTH = 8, 32
 
 
@@ -33,13 +34,16 @@ class Prover:
     def key_name(self) -> str:
         return hashlib.sha256(self._key).hexdigest()[:_KEY_NAME_LENGTH] + ":"
 
-    def proof(self, kind: str, path: str, manifest: str) -> str:
-        return self.proofs(kind, [path], manifest)[path]
+    def proof(self, kind: str, row: Object, manifest: str) -> str:
+        return self.proofs(kind, [row], manifest)[row.path]
 
-    def proofs(self, kind: str, paths: list[str], manifest: str) -> Mapping[str, str]:
-        """By path, the proofs that `manifest` deployed these files."""
+    def proofs(self, kind: str, rows: Iterable[Object], manifest: str) -> Mapping[str, str]:
+        """By path, the proofs that `manifest` deployed these files with this content."""
         key, name = self._key, self.key_name
-        return {path: f"{name}{_mac(key, [self.project, kind, path, manifest])}" for path in paths}
+        return {
+            row.path: f"{name}{_mac(key, [self.project, kind, row.path, manifest, row.sha256, str(row.size)])}"
+            for row in rows
+        }
 
     def split(
         self,
@@ -59,7 +63,7 @@ class Prover:
             if path not in desired
             and row.manifest in ("", manifest)
             and not hmac.compare_digest(
-                proofs.get(path, "").encode(), self.proof(kind, path, row.manifest).encode()
+                proofs.get(path, "").encode(), self.proof(kind, row, row.manifest).encode()
             )
         )
         return {path: row for path, row in rows.items() if path not in frozenset(unproven)}, unproven

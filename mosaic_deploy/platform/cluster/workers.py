@@ -132,7 +132,7 @@ class WorkerSupervisor:
 
 
 def worker_command(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "mosaic_deploy.platform", "work", *arguments]
+    return [sys.executable, "-P", "-m", "mosaic_deploy.platform", "work", *arguments]
 
 
 def _wakeup_on(*numbers: signal.Signals) -> socket.socket:

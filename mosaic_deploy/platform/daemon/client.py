@@ -31,7 +31,7 @@ def launch_daemon(folder: Path, port: int | None, settings: Mapping[str, str] | 
     `settings` are those of an earlier run; by default they come from the environment.
     """
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "mosaic_deploy.platform", "serve", "--report-to", str(writing)]
+    command = [sys.executable, "-P", "-m", "mosaic_deploy.platform", "serve", "--report-to", str(writing)]
     if port is not None:
         command += ["--port", str(port)]
     handle = os.open(folder / "platform.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from mosaic_deploy.errors import ManifestMissing, NextAction, SourceUnreadable
+from mosaic_deploy.git import path_in_repository, repository_root
 
 MANIFEST_NAMES = ("mosaic.yaml", "mosaic.yml")
 
@@ -96,6 +97,5 @@ def manifest_identity(file: Path) -> str:
 
     It is the path in the git repository (`web/mosaic.yaml`); outside one, the names of its folder and file.
     """
-    folder = file.parent.resolve()
-    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
-    return (folder.relative_to(root) / file.name if root else Path(folder.name, file.name)).as_posix()
+    root = repository_root(file.parent)
+    return path_in_repository(root, file) if root else f"{file.parent.resolve().name}/{file.name}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from bisect import bisect_right
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +61,13 @@ class SourceText:
 
 def read_source_text(path: Path, file: str) -> SourceText:
     """The text of a UTF-8 file, called `file` in messages. Raises OSError or SourceTextError."""
-    with path.open("rb") as stream:
+    # Without waiting for a pipe or device, to which a link may lead.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as stream:  # it raises IsADirectoryError for a folder
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SourceTextError(
+                Problem("neither a file nor a folder", Location(file), hint="replace it with a file")
+            )
         return source_text(stream.read(MAX_BYTES + 1), file)
 
 

@@ -250,7 +250,7 @@ def _refuse_body_syntax_errors(statements: Sequence[Statement], text: str) -> No
 
 def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
     """Raises TransactionControlError for statements that change the tracking tables, except in dynamic SQL."""
-    if LEDGER_SCHEMA in text.lower() and (found := first_ledger_write(statements, text)):
+    if found := first_ledger_write(statements, text):
         raise TransactionControlError(_LEDGER_WRITE, found[1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Increase it with every change of the rules or limits, to invalidate cached results."""
 MAX_SCANNED_SIZE = 25 * 1024 * 1024
 """In bytes. Larger files aren't scanned."""

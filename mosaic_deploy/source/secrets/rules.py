@@ -26,6 +26,8 @@ _BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MOSTLY = 0.7
+_FEW = 0.01
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
 def scan_for_secrets(content: bytes) -> tuple[SecretFinding, ...]:
@@ -50,12 +52,12 @@ def _maker_keys(text: bytes) -> Iterator[tuple[int, str]]:
 
 
 def _as_utf8(content: bytes) -> bytes | None:
-    """`content` in UTF-8; None if it is binary: it has a NUL in its first bytes and isn't UTF-16 or UTF-32."""
+    """`content` in UTF-8; None if it is binary: it has NULs in its first bytes and isn't text otherwise."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return _converted(content, encoding)
     start = content[:_CHECKED_BYTES]
-    if b"\0" not in start:
+    if b"\0" not in start or _is_text_with_nul(start):
         return content
     encoding_without_mark = _utf16_without_mark(start)
     return _converted(content, encoding_without_mark) if encoding_without_mark else None
@@ -63,6 +65,16 @@ def _as_utf8(content: bytes) -> bytes | None:
 
 def _converted(content: bytes, encoding: str) -> bytes:
     return content.decode(encoding, "replace").encode("utf-8", "replace")
+
+
+def _is_text_with_nul(start: bytes) -> bool:
+    """Whether it is UTF-8 with a few NULs, as JavaScript may have in strings, and no other control characters."""
+    rest = start.replace(b"\0", b"")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(rest)
+    except UnicodeDecodeError:
+        return False
+    return len(start) - len(rest) <= len(start) * _FEW and not _CONTROL.search(rest)
 
 
 def _utf16_without_mark(start: bytes) -> str | None:
@@ -187,8 +199,12 @@ def _token_rule(*patterns: bytes) -> Callable[[bytes], Iterator[int]]:
 
 
 def _starts_token(content: bytes, start: int) -> bool:
-    """Whether a token starts here, rather than in the middle of a word."""
-    return start == 0 or content[start - 1] not in _WORD
+    """Whether a token starts here, rather than in the middle of a word. An escape may be in front: `\\n` in JSON."""
+    return (
+        start == 0
+        or content[start - 1] not in _WORD
+        or (content[start - 2 : start - 1] == b"\\" and content[start - 1] in b"nrt")
+    )
 
 
 def _looks_random(token: bytes) -> bool:

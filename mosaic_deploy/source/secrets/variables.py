@@ -16,6 +16,11 @@ _WORDS = frozenset(
         "PASSPHRASE",
         "PASS",
         "PWD",
+        "PW",
+        "PIN",
+        "OTP",
+        "SALT",
+        "PRIVATE",
         "CREDENTIAL",
         "CREDENTIALS",
         "CREDS",
@@ -40,11 +45,15 @@ _CONNECTIONS = re.compile(
     r"(?:\A|_)(?:DATABASE|DB|POSTGRES(?:QL)?|PG|MYSQL|MONGO(?:DB)?|REDIS|AMQP|RABBITMQ|SMTP|CONNECTION)"
     r"_?(?:URL|URI|STRING)\Z"
 )
-_ENDINGS = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "APIKEY", "ACCESSKEY", "CREDENTIALS", "PASSPHRASE")
+_ENDINGS = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASS", "PWD", "KEY", "CREDENTIALS", "PASSPHRASE")
 """Of a word, as in `DBPASSWORD`."""
+_BEGINNINGS = ("SECRETKEY", "APIKEY")
 _NOT_CREDENTIALS = frozenset({"PWD", "OLDPWD"})
+_OTHER_WORDS = frozenset({"COMPASS", "BYPASS", "MONKEY", "DONKEY", "TURKEY", "HOCKEY", "WHISKEY", "JOCKEY"})
+"""Words that end like a credential."""
 _CANDIDATE = re.compile(r"[A-Za-z0-9_+/-]{20,}")
 _MIN_DISTINCT = 12
+_URL_PASSWORD = re.compile(r"[a-z]://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
 
 
 def is_credential_name(name: str) -> bool:
@@ -53,11 +62,15 @@ def is_credential_name(name: str) -> bool:
     upper = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
     if name.upper() in _NOT_CREDENTIALS:
         return False
-    words = upper.split("_")
+    words = [word.rstrip("0123456789") for word in upper.split("_")]
     return (
         upper.startswith(_PREFIXES)
         or not _WORDS.isdisjoint(words)
-        or any(word.endswith(_ENDINGS) for word in words)
+        or any(
+            word.endswith(_ENDINGS) or word.startswith(_BEGINNINGS)
+            for word in words
+            if word not in _OTHER_WORDS
+        )
         or _CONNECTIONS.search(upper) is not None
     )
 
@@ -69,6 +82,8 @@ def secret_in(value: str) -> str | None:
 
     for finding in scan_for_secrets(value.encode()):
         return finding.message.removeprefix("looks like ")
+    if _URL_PASSWORD.search(value):
+        return "an address with a password"
     return "a generated password or key" if any(map(_is_generated, _CANDIDATE.findall(value))) else None
 
 

@@ -174,14 +174,14 @@ class _ScriptReview:
 
     def _review_effect(self, place: _Place, *, done: bool) -> None:
         effect = place.effect
-        if self.destroyed and not effect.deferred and not done:
+        if self.destroyed and not effect.happens_later and not done:
             self.destroyed.record(effect, self.scope, self.number)
         for rule in () if done else RULES_BY_KIND.get(effect.kind, ()):
             if rule.at_end:
                 self._at_end.append((rule, place))
             else:
                 self._apply(rule, place)
-        if not effect.deferred:
+        if not effect.happens_later:
             self._names.observe(effect, self.scope)
             update_scope(effect, self.scope)
 
@@ -259,7 +259,7 @@ def _with_cause(effect: Effect, rule: Rule, finding: Finding) -> Finding | None:
     if not effect.cause:
         return finding
     severity = finding.severity or rule.severity
-    if effect.deferred and severity is not HazardSeverity.DESTRUCTIVE:
+    if effect.happens_later and severity is not HazardSeverity.DESTRUCTIVE:
         return None
     if severity is HazardSeverity.ADVICE and rule.code not in _ROUTINE_RULES:
         return None

@@ -10,7 +10,10 @@ from test_drift import put, put_stored, reasons, rows
 from mosaic_deploy.deploy.planning.incremental import live_after_apply
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.event import ApplyDone
+from mosaic_deploy.model.snapshot import Object
 
+A = Object("a", "0" * 64, 1)
+OLD = "path in ('old.txt', 'old.bin')"
 KINDS = {"static": "upload.txt", "storage": "upload.bin"}
 FORGED = (
     "insert into mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id, manifest, proof) "
@@ -57,8 +60,9 @@ def test_prune_all_deletes_them_after_approval(pruned):
 def with_other_key(site) -> None:
     """As if the rows were written with the API key before a rotation."""
     prover = Prover("mk_before_the_rotation", site.project_id)
-    for row in site.sql("select kind, path, manifest from mosaic_deploy.objects"):
-        proof = prover.proof(row["kind"], row["path"], row["manifest"])
+    for row in site.sql("select kind, path, manifest, sha256, size from mosaic_deploy.objects"):
+        found = Object(row["path"], row["sha256"], int(row["size"]))
+        proof = prover.proof(row["kind"], found, row["manifest"])
         site.sql(f"update mosaic_deploy.objects set proof = '{proof}' where path = '{row['path']}'")
 
 
@@ -117,12 +121,41 @@ def test_a_manifest_without_a_kind_leaves_its_rows(pruned):
     assert {"one.bin", "old.bin"} <= set(rows(pruned))
 
 
-def test_a_proof_is_of_one_project_kind_path_and_manifest():
+@pytest.mark.parametrize("state", ["live", "kept", "pending"])
+@pytest.mark.parametrize("size", ["size", "8"])
+def test_an_old_row_written_again_deletes_nothing_that_others_uploaded(pruned, state, size):
+    pruned.sql(f"create table saved as select * from mosaic_deploy.objects where {OLD}")
+    for path in ("www/old.txt", "pics/old.bin"):
+        (pruned.root / path).unlink()
+    pruned.apply()
+    put(pruned, "old.txt", "uploaded")
+    put_stored(pruned, "old.bin", b"uploaded")
+    pruned.sql(f"update saved set state = '{state}', size = {size}")
+    pruned.sql("insert into mosaic_deploy.objects select * from saved")
+    plan = pruned.plan().plan
+    assert {change.unmanaged for change in plan.changes} <= {True}
+    assert [approval.allow for approval in plan.approvals] == (["prune=2"] if size == "size" else [])
+
+
+def test_a_file_that_others_changed_since_is_deleted_after_approval(pruned):
+    put(pruned, "old.txt", "edited by somebody")
+    for path in ("www/old.txt", "pics/old.bin"):
+        (pruned.root / path).unlink()
+    planned = pruned.plan()
+    assert reasons(planned) == {
+        "static:old.txt": "no longer in the folder; changed since it was deployed",
+        "storage:old.bin": "no longer in the folder",
+    }
+    assert [approval.allow for approval in planned.plan.approvals] == ["prune=2"]
+
+
+def test_a_proof_is_of_one_project_kind_path_manifest_and_content():
     prover = Prover("key", "project")
     proofs = {
-        prover.proof("static", "a", "m"), prover.proof("storage", "a", "m"), prover.proof("static", "b", "m"),
-        prover.proof("static", "a", "n"), Prover("key", "other").proof("static", "a", "m"),
-        Prover("other", "project").proof("static", "a", "m"),
+        prover.proof("static", A, "m"), prover.proof("storage", A, "m"), prover.proof("static", replace(A, path="b"), "m"),
+        prover.proof("static", A, "n"), Prover("key", "other").proof("static", A, "m"),
+        Prover("other", "project").proof("static", A, "m"), prover.proof("static", replace(A, size=2), "m"),
+        prover.proof("static", replace(A, sha256="1" * 64), "m"),
     }  # fmt: skip
-    assert len(proofs) == 6
+    assert len(proofs) == 8
     assert all("key" not in proof for proof in proofs)

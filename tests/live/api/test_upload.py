@@ -33,10 +33,14 @@ ROW = Object("a.css", "a" * 64, 5)
         (
             replace(ROW, state=ObjectState.PENDING),
             {"a.css": (9, "")},
-            replace(ROW, state=ObjectState.PENDING),
+            replace(ROW, state=ObjectState.PENDING, listed_size=9),
         ),
         (replace(ROW, state=ObjectState.KEPT), {"a.css": (5, "")}, replace(ROW, state=ObjectState.KEPT)),
-        (replace(ROW, state=ObjectState.KEPT), {"a.css": (6, "")}, Object("a.css", "", 6, ObjectState.KEPT)),
+        (
+            replace(ROW, state=ObjectState.KEPT),
+            {"a.css": (6, "")},
+            Object("a.css", "", 5, ObjectState.KEPT, listed_size=6),
+        ),
         (replace(ROW, state=ObjectState.KEPT), {}, replace(ROW, state=ObjectState.MISSING)),
         (None, {"a.css": (6, "")}, Object("a.css", "", 6, ObjectState.UNMANAGED, listed_size=6)),
         (None, {"a.css": (None, "")}, Object("a.css", "", 0, ObjectState.UNMANAGED)),

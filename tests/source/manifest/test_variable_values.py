@@ -145,6 +145,8 @@ def test_variables_of_other_environments_are_not_read(folder: Path) -> None:
         "NPM_TOKEN", "TOKEN", "PGPASSWORD", "DB_PASSWORD", "DATABASE_URL", "database_url", "PROD_DATABASE_URL",
         "aws_secret_access_key", "REDIS_URL", "MOSAIC_SMTP_URL", "dbPassword", "stripeApiKey", "SENTRY_DSN", "KEY",
         "GITHUB_PAT", "MONGODB_URI", "DBPASSWORD", "AZURE_STORAGE_CONNECTION_STRING", "MYAPIKEY", "SSH_PRIVATE_KEY",
+        "DB_PW", "DBPASS", "MYSQLPASS", "DBPWD", "SECRETKEY", "SIGNINGKEY", "SECRETKEYBASE", "PASSWORD1", "TOKEN2",
+        "API_KEY2", "OTP", "SSH_PRIVATE",
     ],
 )  # fmt: skip
 def test_names_of_credentials(name: str) -> None:
@@ -163,6 +165,10 @@ def test_names_of_credentials(name: str) -> None:
         "SITE_URL",
         "MONKEY",
         "KEYBOARD",
+        "COMPASS",
+        "BYPASS_CACHE",
+        "PINNED",
+        "HASH256",
         "LANG",
     ],
 )
@@ -179,6 +185,8 @@ def test_other_names(name: str) -> None:
         ("a-folder/with-a-very-long-name/and-2-more", None),
         (SECRET, "a Mosaic API key"),
         ("postgres://u:" + "hT9pQ2xx" + "@db.prod/x", "a database URL with its password"),
+        ("http://ada:" + "swordfish" + "@proxy:3128", "an address with a password"),
+        ("https://ada@example.com:8443/a:b@c", None),
         ("wJalrXUtnFEMI7K9MDENGbPxRfiCYz", "a generated password or key"),
     ],
 )

@@ -247,6 +247,23 @@ def test_other_encodings(encoding: str) -> None:
         assert finding.column == 5
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("\0" + "a" * 200, ""), ("a" * 200 + "\0", "b"), (r'{"text": "one\n', '"}'), (r"'\t", "'"), (r"\r", "")],
+)
+def test_neither_a_nul_nor_an_escape_in_front_hides_a_key(before: str, after: str) -> None:
+    assert [finding.rule for finding in scan_for_secrets(f"{before} {KEY} {after}".encode())] == [
+        "mosaic_key"
+    ]
+    if "\\" in before:
+        assert [one.rule for one in scan_for_secrets(f"{before}{KEY}{after}".encode())] == ["mosaic_key"]
+
+
+@pytest.mark.parametrize("before", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0asm\1\0\0\0", b"\0\xff" * 9])
+def test_binary_files_are_not_scanned(before: bytes) -> None:
+    assert not scan_for_secrets(before + f" {KEY}".encode())
+
+
 @given(
     st.binary(max_size=300),
     st.sampled_from([t for texts in BAD.values() for t in texts] + GOOD),

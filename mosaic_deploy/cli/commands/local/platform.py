@@ -153,7 +153,7 @@ def serve(
     screen.platform(run_platform_command("prepare", *arguments, environment=secrets, embedded=False))
     sys.stdout.flush()
     # Replaces this process, so signals and the exit code are the platform's.
-    command = [sys.executable, "-m", "mosaic_deploy.platform", "cluster", *arguments]
+    command = [sys.executable, "-P", "-m", "mosaic_deploy.platform", "cluster", *arguments]
     os.execve(sys.executable, command, {**os.environ, **secrets})  # noqa: S606
 
 

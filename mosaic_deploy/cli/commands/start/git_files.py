@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
+
+from mosaic_deploy.git import path_in_repository, repository_root, run_git
 
 # By commit, because a tag can be moved.
 _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
@@ -60,20 +61,14 @@ IGNORE_FILE = ".gitignore"
 DOTENV_FILE = ".env"
 
 
-def find_repository(folder: Path) -> Path | None:
-    """The root of the git repository that holds `folder`."""
-    absolute = folder.resolve()
-    return next((each for each in (absolute, *absolute.parents) if (each / ".git").exists()), None)
-
-
 def is_tracked(folder: Path) -> bool:
     """Whether `.env` is tracked by git; then .gitignore has no effect on it."""
-    return _run_git(folder, "ls-files", "--error-unmatch", DOTENV_FILE) == 0
+    return _git_code(folder, "ls-files", "--error-unmatch", "--", path=":(literal){}") == 0
 
 
 def is_ignored(folder: Path) -> bool:
     """Whether git ignores `.env`. Without git, only the .gitignore in `folder` is read."""
-    code = _run_git(folder, "check-ignore", "--quiet", "--no-index", DOTENV_FILE)
+    code = _git_code(folder, "check-ignore", "--quiet", "--no-index", "--", path="./{}")
     if code in (0, 1):
         return code == 0
     return DOTENV_FILE in {line.strip().lstrip("/") for line in _read_gitignore(folder).splitlines()}
@@ -91,12 +86,10 @@ def _read_gitignore(folder: Path) -> str:
         return ""
 
 
-def _run_git(folder: Path, *arguments: str) -> int | None:
-    try:
-        ended = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+def _git_code(folder: Path, *command: str, path: str) -> int | None:
+    """The exit code of a git command about `.env` in `folder`, written as in `path`; None without a repository or git."""
+    root = repository_root(folder)
+    if root is None:
         return None
-    return ended.returncode
+    ended = run_git(root, *command, path.format(path_in_repository(root, folder / DOTENV_FILE)))
+    return ended.returncode if ended else None

@@ -16,6 +16,7 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.start import git_files, templates
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.errors import FileExists, SourceUnreadable, WriteFailed
+from mosaic_deploy.git import repository_root
 from mosaic_deploy.source.detect import DetectedFolders, detect_folders
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
@@ -128,7 +129,7 @@ def _write_starter_page(path: Path, name: str | None) -> Iterator[str]:
 
 def _write_gitignore(path: Path, notes: list[str]) -> Iterator[str]:
     """Adds `.env` to .gitignore in a git repository."""
-    if git_files.find_repository(path) is None:
+    if repository_root(path) is None:
         return
     if git_files.is_tracked(path):
         notes.append(
@@ -163,7 +164,7 @@ def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
     from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
     from mosaic_deploy.installed import github_reference
 
-    root = git_files.find_repository(path) or path
+    root = repository_root(path) or path
     file = _workflow_file(path)
     if os.path.lexists(file):
         return
@@ -178,7 +179,7 @@ def _write_workflow(path: Path, notes: list[str]) -> Iterator[str]:
 
 
 def _workflow_file(path: Path) -> Path:
-    return (git_files.find_repository(path) or path) / templates.WORKFLOW_FILE
+    return (repository_root(path) or path) / templates.WORKFLOW_FILE
 
 
 def _notes(found: DetectedFolders) -> Iterator[str]:

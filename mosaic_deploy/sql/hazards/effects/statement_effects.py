@@ -40,6 +40,18 @@ _TEXT_RUNNING_FUNCTIONS = frozenset(
     {"dblink", "dblink_exec", "dblink_send_query", "schedule", "schedule_in_database"}
 )
 """Functions of common extensions that run a text as SQL, now or later (dblink, pg_cron)."""
+_QUERY_FUNCTIONS = {
+    "query_to_xml": 0,
+    "query_to_xmlschema": 0,
+    "query_to_xml_and_xmlschema": 0,
+    "ts_stat": 0,
+    "ts_rewrite": 1,
+    "crosstab": 0,
+    "crosstab2": 0,
+    "crosstab3": 0,
+    "crosstab4": 0,
+}
+"""Functions that run a query, and which argument is its text. The query itself can only read, but it can call functions."""
 
 
 def statement_effects(statement: Statement, step: int, *, certain: bool = True) -> Iterator[Effect]:
@@ -164,6 +176,7 @@ def _with_nested_effects(effect: Effect) -> Iterator[Effect]:
             yield replace(effect, kind=kind, node=node)
         elif "funcname" in node:
             yield _call_effect(effect, node)
+            yield from _query_effects(effect, node)
 
 
 def _call_effect(effect: Effect, node: Tree) -> Effect:
@@ -171,6 +184,20 @@ def _call_effect(effect: Effect, node: Tree) -> Effect:
     if name in _TEXT_RUNNING_FUNCTIONS:
         return replace(effect, kind=DYNAMIC_SQL, node={"text": f"{name}(…)"}, certain=False)
     return replace(effect, kind=FUNCTION_CALL, node=node)
+
+
+def _query_effects(effect: Effect, node: Tree) -> Iterator[Effect]:
+    """What the query does that the called function runs."""
+    name, arguments = list_name(node["funcname"]).name, node.get("args", [])
+    position = _QUERY_FUNCTIONS.get(name, len(arguments))
+    if position >= len(arguments) or (name == "ts_rewrite" and len(arguments) != 2):
+        return
+    text = arguments[position].get("A_Const", {}).get("sval", {}).get("sval")
+    found = [Effect(DYNAMIC_SQL, {"text": f"{name}(…)"}, 0)] if text is None else _effects_of_text(text)
+    at = 0 if effect.source is None else file_offset(effect.source, node.get("location"))
+    at = at if effect.file_offset is None else effect.file_offset
+    for one in found:
+        yield replace(one, step=effect.step, certain=False, file_offset=at, source=effect.source)
 
 
 def _evaluated_nodes(effect: Effect) -> list[tuple[str, Tree]]:

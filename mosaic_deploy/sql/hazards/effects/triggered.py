@@ -8,10 +8,11 @@ from dataclasses import replace
 from mosaic_deploy.sql.hazards.effects.routines import Routine
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
+from mosaic_deploy.sql.hazards.effects.stored_calls import stored_calls
 from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, list_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, UNREADABLE_ROUTINE, Effect
 
-_Seen = set[tuple[str, bool]]
+_Seen = set[tuple[str, bool, bool]]
 
 
 def follow_effects(effects: Iterable[Effect], scope: Scope) -> Iterator[Effect]:
@@ -26,6 +27,8 @@ def follow_effects(effects: Iterable[Effect], scope: Scope) -> Iterator[Effect]:
 def _follow(effects: Iterable[Effect], scope: Scope, seen: _Seen) -> Iterator[Effect]:
     for effect in effects:
         yield effect
+        for name, cause in stored_calls(effect):
+            yield from _follow_call(name, replace(effect, stored=True), cause, scope, seen)
         if effect.kind == FUNCTION_CALL:
             name = list_name(effect.node["funcname"])
             yield from _follow_call(name, effect, f"calls {name}(), which ", scope, seen)
@@ -48,13 +51,13 @@ def _follow_rules_and_triggers(effect: Effect, scope: Scope, seen: _Seen) -> Ite
             cause = f"writes to {table}, whose {fired.description} "
             if fired.function:
                 yield from _follow_call(fired.function, effect, cause, scope, seen)
-            elif (key := (f"{fired.description} {table}", effect.deferred)) not in seen:
+            elif (key := (f"{fired.description} {table}", effect.deferred, effect.stored)) not in seen:
                 seen.add(key)
                 yield from _follow((_caused_by(one, effect, cause) for one in fired.effects), scope, seen)
 
 
 def _follow_call(name: Name, effect: Effect, cause: str, scope: Scope, seen: _Seen) -> Iterator[Effect]:
-    if (key := (str(name), effect.deferred)) in seen:
+    if (key := (str(name), effect.deferred, effect.stored)) in seen:
         return
     seen.add(key)
     for routine in [None] if UNKNOWN_NAME in name else scope.routines.named(name):
@@ -85,5 +88,6 @@ def _caused_by(inner: Effect, effect: Effect, cause: str) -> Effect:
         file_offset=at,
         cause=effect.cause or cause,
         deferred=effect.deferred,
+        stored=effect.stored,
         source=source,
     )

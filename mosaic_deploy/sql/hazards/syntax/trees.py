@@ -24,7 +24,8 @@ class Effect:
 
     `certain` is false if it may not happen or may be undone: in a DO block, before ROLLBACK TO. `file_offset` is its
     position in the file in characters; None if the node's byte locations refer to the file. `cause` says what makes
-    it happen and is put before a finding's message; `deferred` means that it happens only later, in a trigger.
+    it happen and is put before a finding's message; `deferred` means that it happens only later, in a trigger; `stored`,
+    that it happens whenever an object is used, such as a view.
     """
 
     kind: str
@@ -34,8 +35,13 @@ class Effect:
     file_offset: int | None = None
     cause: str = ""
     deferred: bool = False
+    stored: bool = False
     source: Statement | None = field(default=None, compare=False, repr=False)
     """The statement that it belongs to."""
+
+    @property
+    def happens_later(self) -> bool:
+        return self.deferred or self.stored
 
 
 def alter_commands(effect: Effect, *subtypes: str) -> Iterator[tuple[Tree, Tree]]:
