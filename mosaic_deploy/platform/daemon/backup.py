@@ -85,14 +85,9 @@ def restore(
             "home_not_empty", f"there is already a platform in {folder}", "restoring would delete it"
         )
     user = os_user.postgres_os_user()
-    postgres_folder = os_user.choose_postgres_folder(folder, user)
-    os_user.create_postgres_folder(postgres_folder, user)
-    _check_postgres_version(postgres_folder, metadata)
-    state = replace(
-        _state_from_metadata(metadata), home_id=secrets.token_hex(8), postgres_folder=str(postgres_folder)
-    )
     old_state = state_folder.read_state_or_none(folder)
-    with _stopped_platform(folder):
+    with _new_postgres_folder(folder, user) as postgres_folder, _stopped_platform(folder):
+        _check_postgres_version(postgres_folder, metadata)
         finish_restore(folder)
         staging = {
             "store": _staging_path(folder / "store"),
@@ -104,6 +99,11 @@ def restore(
             for staged in staging.values():
                 shutil.rmtree(staged, ignore_errors=True)
             raise
+        state = replace(
+            _state_from_metadata(metadata),
+            home_id=secrets.token_hex(8),
+            postgres_folder=str(postgres_folder),
+        )
         state_folder.write_private_json(folder / _PENDING_RESTORE, asdict(state))
         finish_restore(folder)
     return {
@@ -142,6 +142,19 @@ def finish_restore(folder: Path) -> None:
             _staging_path(place).rename(place)
     state_folder.write_private_json(folder / "state.json", pending)
     (folder / _PENDING_RESTORE).unlink()
+
+
+@contextmanager
+def _new_postgres_folder(folder: Path, user: os_user.OsUser) -> Iterator[Path]:
+    """The folder for the restored PostgreSQL. One outside `folder` is deleted if nothing was restored."""
+    postgres_folder = os_user.choose_postgres_folder(folder, user)
+    os_user.create_postgres_folder(postgres_folder, user)
+    try:
+        yield postgres_folder
+    except BaseException:
+        if postgres_folder.parent == os_user.SHARED_FOLDER and not (folder / _PENDING_RESTORE).exists():
+            os_user.delete_postgres_folder(postgres_folder)
+        raise
 
 
 @contextmanager

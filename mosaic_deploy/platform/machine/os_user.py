@@ -6,9 +6,9 @@ PostgreSQL refuses to run as root. Under root it runs as `nobody`, which needs s
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import stat
 from dataclasses import dataclass
@@ -52,11 +52,14 @@ def postgres_os_user() -> OsUser:
 
 
 def choose_postgres_folder(home: Path, user: OsUser) -> Path:
-    """The folder for PostgreSQL: inside the state folder if `user` can reach it, else under /var/lib."""
+    """A new platform's folder for PostgreSQL: inside the state folder if `user` can reach it, else under /var/lib.
+
+    There it gets a name of its own: a state folder that was deleted by hand has left its PostgreSQL behind, and another one may
+    have the same path now.
+    """
     if not user.is_other_user or can_traverse(home, user):
         return home / "postgres"
-    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
-    return SHARED_FOLDER / digest
+    return SHARED_FOLDER / secrets.token_hex(8)
 
 
 def create_postgres_folder(folder: Path, user: OsUser) -> None:

@@ -53,6 +53,28 @@ def await_that(ready: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's PostgreSQL can be outside the state folder")
+def test_a_state_folder_deleted_by_hand_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
+    """PostgreSQL's files are elsewhere then, with the deleted platform's password and projects."""
+    tmp_path.chmod(0o700)
+    home = tmp_path / "home"
+    left: list[Path] = []
+    try:
+        for _ in range(2):
+            started = run_platform(home, "start", "--port", str(PORT))
+            assert started["exit_code"] == 0, started
+            left.append(Path(json.loads((home / "state.json").read_text())["postgres_folder"]))
+            with httpx.Client(headers={"X-API-Key": started["api_key"]}, timeout=60) as client:
+                assert client.get(f"{started['url']}/v1/project/projects").json()["projects"] == []
+            create_project(started["url"], started["api_key"], "Left")
+            assert run_platform(home, "stop")["exit_code"] == 0
+            shutil.rmtree(home)
+        assert left[0] != left[1]
+    finally:
+        for folder in left:
+            shutil.rmtree(folder)
+
+
 def test_a_disk_that_fills_up(mounted) -> None:
     home = mounted("size=300m,mode=711") / "home"
     started = run_platform(home, "start", "--port", str(PORT))
