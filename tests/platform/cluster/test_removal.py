@@ -154,7 +154,9 @@ def neighbour(served, key) -> Iterator[Tenant]:
 @pytest.mark.parametrize("harm", HARM)
 def test_a_deletion_always_completes(services, client, tenants, neighbour, harm) -> None:
     tenant = tenants("Deleted")
-    HARM[harm](tenant, neighbour)
+    # A session in another database may be ended before it has done anything.
+    with contextlib.suppress(psycopg.OperationalError):
+        HARM[harm](tenant, neighbour)
     assert tenant.delete() == 200
     _assert_gone(services, tenant)
     # The neighbour keeps its own.
