@@ -156,3 +156,9 @@ def test_every_file_that_architecture_md_names_exists() -> None:
         if not (PACKAGE / name).exists() and not (ROOT / name).exists() and "/CODE/" not in name
     ]
     assert sorted(missing) == []
+
+
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Before 3.11.5, Python matches such groups wrongly (github.com/python/cpython/issues/106052): scans never ended."""
+    possessive = re.compile(r"\)[*+?]\+[^=;,'\"]|\)[*+?]\+\"|\(\?>|\)\{[0-9,]+\}\+")
+    assert [name for name, path in FILES.items() if possessive.search(read(path))] == []

@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from mosaic_deploy.sql.execution.own_session import RESTORE_OWN
+
 _SQL = (
     (r"AS ledger FROM mosaic_deploy", "read tracking tables"),
     (r"mosaic_install", "create tracking tables"),
@@ -63,7 +65,10 @@ def _sql_name(body: bytes) -> str:
     return " ".join(query.split())[:40]
 
 
-_WRAPPED = re.compile(r"^DO \$mosaic_outside\$.*? END IF; (.*)\n;?END\n\$mosaic_outside\$", re.DOTALL)
+_WRAPPED = re.compile(
+    rf"^DO \$mosaic_outside\$.*?mosaic_deploy\.migrations.*? END IF; (.*)\n;?{re.escape(RESTORE_OWN)}END\n\$mosaic_outside\$",
+    re.DOTALL,
+)
 """A CALL in our block."""
 
 

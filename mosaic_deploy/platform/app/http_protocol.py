@@ -18,13 +18,15 @@ HEAD_LIMIT = 64 * 1024
 HEAD_SECONDS = 20.0
 """Longest time from a connection's, or a head's, first byte to the end of the head."""
 _LINGER_SECONDS = 3.0
-"""How long the rest of a body that nobody reads may arrive, so that its sender still gets the response."""
+"""How long the rest of a request that nobody reads may arrive. Its sender may not get the response to a connection that is
+closed with unread data."""
 
 log = logging.getLogger(__name__)
 
 
 class HttpProtocol(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,8 +37,11 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
-        self._watch_head()
+        if not self._refused:
+            self._watch_head()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -77,7 +82,7 @@ class HttpProtocol(H11Protocol):
 
     def _time_out(self) -> None:
         self._head_timer = None
-        if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+        if not self._refused and self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
             message = f"the request's head didn't arrive within {HEAD_SECONDS:.0f} seconds"
             self._refuse(Fault(408, "request_timeout", message))
         else:
@@ -117,4 +122,6 @@ class HttpProtocol(H11Protocol):
             # The application may be about to answer a request whose body is malformed.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
+        self._refused = True
+        self.transport.write_eof()
+        self._start_timer(_LINGER_SECONDS)

@@ -240,10 +240,10 @@ _DATABASE_SCHEME = re.compile(
 )
 _LONGEST_SCHEME = 24
 _PRIVATE_KEY = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[rn])*+"
-    rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}+\s*+)*+([A-Za-z0-9+/=]{60})"
+    rb"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[rn]){0,40}"
+    rb"(?:[A-Za-z-]{1,40}: [^\r\n]{0,200}[\r\n]\s*){0,8}([A-Za-z0-9+/=]{60})"
 )
-"""Uses possessive quantifiers, to avoid backtracking in a long text with a header and no key."""
+"""With bounds, so that a long text with a header and no key takes little time."""
 _JWT_CLAIMS = re.compile(rb"\.(eyJ[A-Za-z0-9_-]{2,8000}+)\.[A-Za-z0-9_-]{20}")
 _LONGEST_JWT_HEADER = 2000
 _AWS_KEY = re.compile(rb"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9+/])")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from mosaic_deploy.sql.pg_parser.trivia import repeated_end
+
 
 class ParserError(Exception):
     """The parser's error. `position` counts characters from 1; None if the parser gave none.
@@ -21,7 +23,7 @@ class ParserError(Exception):
 _MANY = 1000
 _DEEPEST = 100
 _MARK = re.compile(r"/\*|\*/")
-_PLAIN = re.compile(r"""(?:[^'"$/-]++|'[^']*+'|"[^"]*+"|-(?!-)|--[^\n\r]*+|/(?!\*)|(?<=[\w$])\$)*+""")
+_PLAIN = re.compile(r"""(?:[^'"$/-]+|'[^']*'|"[^"]*"|-(?!-)|--[^\n\r]*|/(?!\*)|(?<=[\w$])\$){1,1000}""")
 _DOLLAR_QUOTE = re.compile(r"\$((?:[^\W\d]\w*)?)\$")
 
 
@@ -30,7 +32,7 @@ def refuse_deep_comments(sql: str, *, in_bodies: bool = False) -> None:
     if sql.count("/*") < _MANY:
         return
     at = 0
-    while (at := _PLAIN.match(sql, at).end()) < len(sql):  # type: ignore[union-attr]
+    while (at := repeated_end(_PLAIN, sql, at)) < len(sql):
         if sql.startswith("/*", at):
             at = _after_comment(sql, at)
         elif (quote := _DOLLAR_QUOTE.match(sql, at)) and not in_bodies:

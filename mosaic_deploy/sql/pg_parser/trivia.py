@@ -10,6 +10,17 @@ _TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
+def repeated_end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where the pattern doesn't match any more, if it is matched again and again from `at` on.
+
+    For patterns of up to a thousand tokens. Without a bound, a match would keep memory for each. A possessive group
+    keeps none, but before Python 3.11.5 it ends in wrong places (https://github.com/python/cpython/issues/106052).
+    """
+    while found := pattern.match(text, at):
+        at = found.end()
+    return at
+
+
 def leading_trivia_length(text: str) -> int:
     """The number of characters of white space and (nested) comments at the start of `text`."""
     return skip_trivia(text, 0)

@@ -7,7 +7,6 @@ fires once per batch.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -182,11 +181,10 @@ _ALL_OR_NO_COLUMNS = _ALL_COLUMNS.replace(
     "RETURN; END IF; EXECUTE",
 )
 """The rows of a table without columns, or with generated ones only, are empty lines."""
-_EMPTY_ROWS = re.compile(r"\(''\)(?:,\n\(''\))*+")
 
 
 def _are_empty(lines: str) -> bool:
-    return _EMPTY_ROWS.fullmatch(lines) is not None
+    return set(lines.split(",\n")) == {"('')"}
 
 
 @lru_cache(maxsize=1)

@@ -134,27 +134,67 @@ def _unescape(found: re.Match[str]) -> str:
     return bytes(codes).decode()
 
 
+class _CsvFields:
+    """Finds the fields of rows in one csv dialect. Not with one pattern, which would keep memory for each character pair."""
+
+    def __init__(self, delimiter: str, quote: str, escape: str) -> None:
+        d, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
+        self._quote = quote
+        self._plain = re.compile(rf"[^{d}{q}\r\n]*")
+        # An escaped character comes first: it isn't the end.
+        self._quote_or_escaped = re.compile(rf"{e}([{q}{e}])|{q}")
+
+    def end(self, text: str, at: int, end: int) -> int:
+        """Where the field at `at` ends; at its quote if that has no end."""
+        while (quote := self._plain_end(text, at, end)) < end and text.startswith(self._quote, quote):
+            closed = self._quoted_end(text, quote, end)
+            if closed is None:
+                return quote
+            at = closed
+        return quote
+
+    def value(self, raw: str) -> str:
+        """The value of a field with quotes."""
+        parts, at = [], 0
+        while (quote := self._plain_end(raw, at, len(raw))) < len(raw):
+            closed = self._quoted_end(raw, quote, len(raw))
+            assert closed is not None, "the field ended"
+            inner = raw[quote + 1 : closed - 1]
+            parts += [raw[at:quote], self._quote_or_escaped.sub(r"\1", inner)]
+            at = closed
+        return "".join([*parts, raw[at:]])
+
+    def _plain_end(self, text: str, at: int, end: int) -> int:
+        found = self._plain.match(text, at, end)
+        return found.end() if found else at
+
+    def _quoted_end(self, text: str, quote: int, end: int) -> int | None:
+        return next(
+            (
+                mark.end()
+                for mark in self._quote_or_escaped.finditer(text, quote + 1, end)
+                if mark.group(1) is None
+            ),
+            None,
+        )
+
+
 @lru_cache(maxsize=8)
-def _csv_patterns(delimiter: str, quote: str, escape: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A field, and a quoted piece of one."""
-    d, q, e = re.escape(delimiter), re.escape(quote), re.escape(escape)
-    inner = rf"(?:[^{q}]|{q}{q})*+" if quote == escape else rf"(?:[^{q}{e}]|{e}[{q}{e}]|{e}(?![{q}{e}]))*+"
-    quoted = rf"{q}({inner}){q}"
-    return re.compile(rf"(?:[^{d}{q}\r\n]++|{q}{inner}{q})*+"), re.compile(quoted)
+def _csv_fields(delimiter: str, quote: str, escape: str) -> _CsvFields:
+    return _CsvFields(delimiter, quote, escape)
 
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def _csv_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[Row]:
-    field, quoted = _csv_patterns(options.delimiter, options.quote, options.escape)
+    fields = _csv_fields(options.delimiter, options.quote, options.escape)
     while at < end:
         start, values = at, list[Value]()
         while True:
-            found = field.match(text, at, end)
-            assert found
-            values.append(_csv_value(found.group(), quoted, options, len(values)))
-            at = found.end()
+            field_end = fields.end(text, at, end)
+            values.append(_csv_value(text[at:field_end], fields, options, len(values)))
+            at = field_end
             if at == end or not text.startswith(options.delimiter, at):
                 break
             at += len(options.delimiter)
@@ -165,16 +205,13 @@ def _csv_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[Ro
         yield Row(start, at, values)
 
 
-def _csv_value(raw: str, quoted: re.Pattern[str], options: CopyOptions, number: int) -> Value:
+def _csv_value(raw: str, fields: _CsvFields, options: CopyOptions, number: int) -> Value:
     column = options.columns[number] if number < len(options.columns) else ""
     if options.quote not in raw:
         if raw == options.null and not _named(column, options.force_not_null):
             return None
         return DEFAULT if options.default is not None and raw == options.default else raw
-    pair = re.compile(
-        rf"{re.escape(options.escape)}([{re.escape(options.quote)}{re.escape(options.escape)}])"
-    )
-    value = quoted.sub(lambda piece: pair.sub(r"\1", piece.group(1)), raw)
+    value = fields.value(raw)
     return None if value == options.null and _named(column, options.force_null) else value
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, parse, shifted
-from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, skip_trivia
+from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, repeated_end, skip_trivia
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ class Scan:
 
 _PLAIN = re.compile(
     r"""(?:
-      [^'"$/\-\\;]++
-    | (?<=[eE])(?<![\w$][eE])'(?:[^'\\]|\\.)*+'  # a string with escapes
-    | '[^']*+'
-    | "[^"]*+"
+      [^'"$/\-\\;]+
+    | (?<=[eE])(?<![\w$][eE])'[^'\\]*(?:\\.[^'\\]*)*'  # a string with escapes
+    | (?:(?<![eE])|(?<=[\w$][eE]))'[^']*'
+    | "[^"]*"
     | -(?!-)
     | /(?!\*)
     | (?<=[\w$])\$
     | \$(?!(?:[^\W\d]\w*)?\$)
-    )*+""",
+    ){1,1000}""",
     re.VERBOSE | re.DOTALL,
 )
-"""Text without a comment, a semicolon, a meta-command or a dollar quote."""
+"""Text without a comment, a semicolon, a meta-command or a dollar quote, or the beginning of it: see `repeated_end`."""
 _DOLLAR_TAG = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _LINE_END = re.compile(r"\r?\n|\Z")
 _ROWS_END = re.compile(r"^\\\.(?=\r?$)", re.MULTILINE)
@@ -69,7 +69,7 @@ _FROM_STDIN = re.compile(r"\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE)
 def scan(text: str) -> Scan:
     found = Scan()
     at = statement = 0
-    while (at := _PLAIN.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+    while (at := repeated_end(_PLAIN, text, at)) < len(text):
         sign, begin = text[at], at
         if sign == "-":
             end = _line_end(text, at)
