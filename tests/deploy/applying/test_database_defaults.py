@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
 import psycopg
-import pytest
 
 from mosaic_deploy.errors import MigrationFailed, SqlFailed
 from mosaic_deploy.live.api import endpoints
@@ -12,10 +12,10 @@ from tests.deploy.histories import history, pending, tables
 SLOW = "create table t{0} (id int);\nselect pg_sleep({1});"
 
 
-def set_default(site, setting: str, value: str, *, of_role: bool = False) -> None:
+def set_default(site, setting: str, value: str) -> None:
     """Sets it for new connections, and ends those that the platform has."""
     credentials = site.api.call(endpoints.READ_CREDENTIALS, project=site.project_id)
-    whose = f'role "{credentials["user"]}"' if of_role else f'database "{credentials["database"]}"'
+    whose = f'database "{credentials["database"]}"'
     with psycopg.connect(credentials["database_url"], autocommit=True) as own:
         own.execute("set default_transaction_read_only = off")
         own.execute(f"alter {whose} set {setting} = '{value}'")
@@ -25,15 +25,32 @@ def set_default(site, setting: str, value: str, *, of_role: bool = False) -> Non
         )
 
 
-@pytest.mark.parametrize("of_role", [False, True], ids=["database", "role"])
-def test_a_transaction_timeout_names_the_migration_that_is_too_slow(site, of_role):
+class SlowEndsSession(httpx.BaseTransport):
+    """A platform on which the role's transaction_timeout holds; ours turns it off, so it ends the session otherwise."""
+
+    def __init__(self) -> None:
+        self.inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read().replace(b"pg_sleep(9)", b"pg_terminate_backend(pg_backend_pid())")
+        headers = {name: text for name, text in request.headers.items() if name != "content-length"}
+        answer = self.inner.handle_request(
+            httpx.Request(request.method, request.url, headers=headers, content=body)
+        )
+        content = answer.read().replace(b"administrator command", b"transaction timeout")
+        return httpx.Response(answer.status_code, content=content.replace(b"57P01", b"25P04"))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_a_transaction_timeout_names_the_migration_that_is_too_slow(site, api_over):
     """It ends the connection, which is known to have committed nothing of that migration."""
     history(site, m1_a="create table t1 (id int);")
     site.apply()
-    set_default(site, "transaction_timeout", "1s", of_role=of_role)
-    for number, seconds in ((2, 0.6), (3, 0.6), (4, 9)):
+    for number, seconds in ((2, 0), (3, 0), (4, 9)):
         site.write(f"sql/{number}_s.sql", SLOW.format(number, seconds))
-    failed = site.fails()
+    failed = site.fails(api=api_over(SlowEndsSession()))
     assert isinstance(failed.error, MigrationFailed)
     assert (failed.error.location.file, failed.error.sqlstate) == ("sql/4_s.sql", "25P04")
     assert "transaction_timeout of the role or the database" in failed.error.hint
