@@ -10,7 +10,7 @@ from mosaic_deploy.cli.render.json_documents import error_document
 from mosaic_deploy.cli.render.text.error import error_lines
 from mosaic_deploy.deploy.planning.divergence import applied_diff
 from mosaic_deploy.errors import MigrationDiverged
-from tests.deploy.applying.test_migrations import history
+from tests.deploy.migrations.test_migrations import history
 
 APPLIED = "create table a (\n  id int,\n  é text\n);\n"
 

@@ -1,4 +1,4 @@
-"""psql's scripts and dumps as statements; tests/deploy/applying/test_psql_scripts.py runs them."""
+"""psql's scripts and dumps as statements; tests/deploy/migrations/test_psql_scripts.py runs them."""
 
 import pytest
 

@@ -9,7 +9,7 @@ import pytest
 
 from mosaic_deploy.errors import Location, MigrationFailed, MigrationInvalid, MigrationUnknownName
 from mosaic_deploy.sql.parse import line_and_column
-from tests.deploy.applying.test_migrations import history, tables
+from tests.deploy.migrations.test_migrations import history, tables
 
 BEFORE = """create schema l;
 create table t (id int primary key, ünï text, "My Col" int);
