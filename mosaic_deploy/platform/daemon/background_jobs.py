@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 
 
 async def resume_provisioning(platform: Platform) -> None:
-    """Finishes what the previous run left unfinished, right at the start."""
-    await provisioning.resume_unfinished(platform, older_than=timedelta(0))
+    """Finishes what the previous run left unfinished, right at the start. What fails is for `run_background_jobs`."""
+    with _logged_failures():
+        await provisioning.resume_unfinished(platform, older_than=timedelta(0))
 
 
 async def run_background_jobs(platform: Platform) -> None:
@@ -37,7 +38,7 @@ async def run_background_jobs(platform: Platform) -> None:
     while True:
         # Random, so that workers don't all run at the same moment.
         await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
-        try:
+        with _logged_failures():
             await provisioning.resume_unfinished(platform)
             if platform.local:
                 await drafts.drop_expired(platform)
@@ -46,8 +47,15 @@ async def run_background_jobs(platform: Platform) -> None:
                 pass
             if platform.store_claim is not None and await platform.store_claim.is_settled():
                 await platform.store_claim.renew()
-        except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
-            log.warning("background jobs failed, will retry: %s", str(error).strip())
+
+
+@contextlib.contextmanager
+def _logged_failures() -> Iterator[None]:
+    """PostgreSQL or the object store may be away for a moment, which isn't to end the platform."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
+        log.warning("background jobs failed, will retry: %s", str(error).strip())
 
 
 async def run_concurrently(*jobs: Coroutine[Any, Any, None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -43,6 +44,8 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 from mosaic_deploy.platform.storage.object_store import folder_store
 from mosaic_deploy.version import __version__
+
+_RESTART_SECONDS = 60.0
 
 log = logging.getLogger("mosaic_deploy.platform")
 
@@ -181,16 +184,25 @@ async def _supervise_postgres(postgres: Postgres, state: PlatformState) -> None:
     while True:
         await asyncio.sleep(0.5)
         await _rotate_postgres_log(postgres)
-        if postgres.is_running():
-            continue
-        log.error("PostgreSQL ended unexpectedly; restarting it")
-        port = postgres.port
-        await asyncio.to_thread(postgres.start, state.postgres_password, port)
-        if postgres.port != port:
-            raise ProcessFault(
-                "postgres_ended", f"PostgreSQL ended, and its port {port} is now in use by another program"
-            )
-        log.info("PostgreSQL restarted")
+        if not postgres.is_running():
+            log.error("PostgreSQL ended unexpectedly; restarting it")
+            await _restart_postgres(postgres, state.postgres_password)
+            log.info("PostgreSQL restarted")
+
+
+async def _restart_postgres(postgres: Postgres, password: str) -> None:
+    """Whatever ended it, such as a full disk, may also keep it from starting for a while, so this tries for a minute."""
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            await asyncio.to_thread(postgres.restart, password)
+        except ProcessFault as fault:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("can't restart PostgreSQL yet: %s", fault.message)
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def _rotate_postgres_log(postgres: Postgres) -> None:

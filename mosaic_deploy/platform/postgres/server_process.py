@@ -79,26 +79,37 @@ class Postgres:
 
         When this returns the server accepts connections on `port`. Raises ProcessFault if it can't be started.
         """
-        create_postgres_folder(self.folder, self.os_user)
-        if not (self.data / "PG_VERSION").is_file():
-            self._run_initdb(password)
-        self._check_version()
-        self._write_hba()
-        if self._attach_to_running():
+        if self._prepare(password):
             return
         port = preferred_port if preferred_port and is_free(preferred_port) else free_port()
-        deadline = time.monotonic() + _OLD_PROCESSES_SECONDS
         while True:
             try:
                 self._launch(port)
             except _PortTaken:
                 port = free_port()
-            except _DataInUse as error:
-                if time.monotonic() > deadline:
-                    raise _start_failed(str(error)) from None
-                time.sleep(0.2)
             else:
                 return
+
+    def restart(self, password: str) -> None:
+        """As `start`, on the port it had, which its clients know. Raises ProcessFault also while that isn't free."""
+        if self._prepare(password):
+            return
+        try:
+            self._launch(self.port)
+        except _PortTaken:
+            raise ProcessFault(
+                "postgres_ended",
+                f"PostgreSQL ended, and its port {self.port} is now in use by another program",
+            ) from None
+
+    def _prepare(self, password: str) -> bool:
+        """Whether the server runs already. If not, its data is ready for `_launch`."""
+        create_postgres_folder(self.folder, self.os_user)
+        if not (self.data / "PG_VERSION").is_file():
+            self._run_initdb(password)
+        self._check_version()
+        self._write_hba()
+        return self._attach_to_running()
 
     def is_running(self) -> bool:
         """Whether the server is running. Reaps it if it was a child of this process and has exited."""
@@ -192,6 +203,18 @@ class Postgres:
         return False
 
     def _launch(self, port: int) -> None:
+        deadline = time.monotonic() + _OLD_PROCESSES_SECONDS
+        while True:
+            try:
+                self._launch_once(port)
+            except _DataInUse as error:
+                if time.monotonic() > deadline:
+                    raise _start_failed(str(error)) from None
+                time.sleep(0.2)
+            else:
+                return
+
+    def _launch_once(self, port: int) -> None:
         settings = {**_SETTINGS, "port": str(port)}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         rotate_log(self.log)

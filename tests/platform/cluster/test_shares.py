@@ -185,7 +185,8 @@ def test_no_role_evades_the_limit_of_its_database(services, hostile) -> None:
             roles.append(credentials["user"])
             closing.callback(session.close)
         honest = create(hostile, "Honest")
-        sql(hostile, honest, fill.format(60_000)).raise_for_status()
+        # The limit may end its session even before it is done.
+        assert sql(hostile, honest, fill.format(60_000)).status_code in (200, 503)
         url = services.environment["MOSAIC_DATABASE_URL"]
         refused = "SELECT rolname FROM pg_roles WHERE NOT rolcanlogin AND starts_with(rolname, 'tenant_')"
         read_only = "SELECT setrole::regrole::text FROM pg_db_role_setting WHERE 'default_transaction_read_only=on' = ANY(setconfig)"

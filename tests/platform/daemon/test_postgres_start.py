@@ -1,5 +1,7 @@
 """PostgreSQL may take minutes to recover after a crash; the start waits as long as it reports progress."""
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -7,16 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psycopg
 import pytest
-from started_platform import run_platform
+from psycopg_pool import AsyncConnectionPool
+from started_platform import create_project, run_platform
 
+from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.os_user import OsUser
-from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.machine.ports import bind, free_port, is_free
 from mosaic_deploy.platform.postgres import server_process
 from mosaic_deploy.platform.postgres.server_process import Postgres
 
@@ -63,28 +69,73 @@ def test_a_server_that_reports_nothing_is_stopped(starting) -> None:
     assert starting._process.poll() is not None
 
 
-def test_the_processes_of_a_killed_server_are_waited_for(tmp_path, monkeypatch) -> None:
-    """PostgreSQL refuses to start while one of them still has the shared memory."""
+@pytest.fixture
+def running(tmp_path) -> Iterator[Path]:
+    """The data folder of a running platform."""
     home = tmp_path / "home"
     started = run_platform(home, "start", "--port", str(free_port()))
     assert started["exit_code"] == 0, started
-    state = json.loads((home / "state.json").read_text())
-    data = Path(state["postgres_folder"]) / "data"
+    yield home
+    assert run_platform(home, "reset")["exit_code"] == 0
+
+
+def kill_server(home: Path) -> None:
+    pid = int((postgres_data(home) / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+
+
+def postgres_data(home: Path) -> Path:
+    return Path(json.loads((home / "state.json").read_text())["postgres_folder"]) / "data"
+
+
+def check_works_again(home: Path) -> None:
+    platform = json.loads((home / "platform.json").read_text())
+    for _ in range(60):
+        answer = httpx.get(
+            f"{platform['url']}/v1/project/projects", headers={"X-API-Key": platform["api_key"]}, timeout=60
+        )
+        if answer.status_code == 200:
+            break
+        assert answer.status_code == 503, answer.text
+        time.sleep(0.5)
+    create_project(platform["url"], platform["api_key"], "After the crash")
+
+
+def test_the_processes_of_a_killed_server_are_waited_for(running) -> None:
+    """PostgreSQL refuses to start while one of them still has the shared memory."""
+    state = json.loads((running / "state.json").read_text())
     with psycopg.connect(
-        host="127.0.0.1", port=started["postgres_port"], user="mosaic", password=state["postgres_password"],
+        host="127.0.0.1", port=state["postgres_port"], user="mosaic", password=state["postgres_password"],
         dbname="postgres", autocommit=True,
     ) as connection:  # fmt: skip
         [backend] = connection.execute("SELECT pg_backend_pid()").fetchone()
         # A stopped process doesn't notice that its server is gone.
         os.kill(backend, signal.SIGSTOP)
-        os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        kill_server(running)
         threading.Timer(3, os.kill, (backend, signal.SIGCONT)).start()
         time.sleep(4)
-        for _ in range(150):
-            time.sleep(0.2)
-            # It waits up to 20 seconds for a connection to PostgreSQL.
-            if httpx.get(f"{started['url']}/healthz", timeout=30).status_code == 200:
-                break
-        else:
-            raise AssertionError("the platform isn't healthy again")
-    assert run_platform(home, "reset")["exit_code"] == 0
+        check_works_again(running)
+
+
+def test_the_port_of_a_killed_server_is_waited_for(running) -> None:
+    """Another program may have it for a moment. Clients know this port."""
+    port = json.loads((running / "state.json").read_text())["postgres_port"]
+    kill_server(running)
+    with taken(port):
+        time.sleep(3)
+    check_works_again(running)
+    assert json.loads((running / "platform.json").read_text())["postgres_port"] == port
+
+
+def test_a_server_that_ends_during_the_first_repairs_does_not_end_the_platform() -> None:
+    closed = AsyncConnectionPool("host=127.0.0.1", open=False)
+    asyncio.run(background_jobs.resume_provisioning(SimpleNamespace(pool=closed)))
+
+
+@contextlib.contextmanager
+def taken(port: int) -> Iterator[None]:
+    deadline = time.monotonic() + 5
+    while not is_free(port):
+        assert time.monotonic() < deadline
+    with bind(port):
+        yield
