@@ -17,9 +17,13 @@ import pytest
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects
+from tests.cli.warm_program import WarmProgram
 from tests.offered_commands import check_suggested, suggested_by
 
 _numbers = itertools.count(1)
+_started: set[str] = set()
+# Variables that Python reads at its start.
+_OF_PYTHON = ("PYTHON", "LC_", "LANG")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,15 +43,38 @@ def environment(tmp_path: Path, platform) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Runs `mosaic-deploy ARGUMENTS` in the test's folder. Checks that every suggested command is valid."""
+@pytest.fixture(scope="session")
+def warm_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProgram]:
+    program = WarmProgram(tmp_path_factory.mktemp("warm"))
+    yield program
+    program.close()
 
-    def call(*arguments: str, env: Mapping[str, str] | None = None, **options: object):
-        chosen = {"cwd": tmp_path, "input": "", "timeout": 100, **options}
-        command = [sys.executable, "-m", "mosaic_deploy", *arguments]
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str], warm_program: WarmProgram) -> Run:
+    """Runs `mosaic-deploy ARGUMENTS` in the test's folder. Checks that every suggested command is valid.
+
+    A command's first run is a program that has to import its modules. Later ones are forks, unless `fresh`.
+    """
+
+    def call(
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = tmp_path,
+        input: str = "",
+        timeout: float = 100,
+        fresh: bool = False,
+    ):
         whole = {**environment, **(env or {})}
-        ended = subprocess.run(command, env=whole, capture_output=True, text=True, check=False, **chosen)
+        command = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2]))
+        if fresh or command not in _started or any(name.startswith(_OF_PYTHON) for name in env or ()):
+            _started.add(command)
+            ended = subprocess.run(
+                [sys.executable, "-m", "mosaic_deploy", *arguments],
+                env=whole, cwd=cwd, input=input, timeout=timeout, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        else:
+            ended = warm_program.run(arguments, whole, cwd, input, timeout)
         check_suggested(suggested_by(ended.stdout, ended.stderr))
         return ended
 

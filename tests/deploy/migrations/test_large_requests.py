@@ -27,17 +27,21 @@ def large(site, rows: int, first: str = "") -> None:
     site.manifest(database={"migrations": "sql"})
 
 
-def test_the_plan_refuses_a_file_over_the_listed_limit(site):
-    large(site, 2_100)
+def test_the_plan_refuses_a_file_over_the_listed_limit(site, monkeypatch):
+    assert site.api.sql_request_limit() == request_sizes.EMBEDDED_LIMIT
+    # Less, so that there is less to parse.
+    monkeypatch.setattr(request_sizes, "EMBEDDED_LIMIT", 2_000_000)
+    monkeypatch.setattr(Api, "sql_request_limit", lambda _: 2_000_000)
+    large(site, 105)
     with pytest.raises(MigrationInvalid) as caught:
         site.plan()
     [problem] = caught.value.problems
     assert (problem.location.file, problem.location.line) == ("sql/2_b.sql", 1)
-    assert "42.1 MB of SQL as it is sent; this platform accepts 41.9 MB per request" in problem.message
+    assert "2.1 MB of SQL as it is sent; this platform accepts 2.0 MB per request" in problem.message
     parsed = parse_migrations(read_migrations(site.root, "sql"))
     [note] = large_step_notes(parsed)
-    assert note.message.startswith("sql/2_b.sql: the file is 42.1 MB of SQL")
-    large(site, 2_100, "-- mosaic: transaction=false\n")
+    assert note.message.startswith("sql/2_b.sql: the file is 2.1 MB of SQL")
+    large(site, 105, "-- mosaic: transaction=false\n")
     assert len(site.plan().plan.changes) == 3
 
 
