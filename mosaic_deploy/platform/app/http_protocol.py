@@ -21,12 +21,17 @@ _LINGER_SECONDS = 3.0
 """How long the rest of a request that nobody reads may arrive. Its sender may not get the response to a connection that is
 closed with unread data."""
 
+_DISCARD_RATE = 64 * 1024 * 1024
+"""Bytes per second that this process reads of bodies that nobody reads. More would take its time from other requests."""
+
 log = logging.getLogger(__name__)
 
 
 class HttpProtocol(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
     _refused = False
+    _discard_due = 0.0
+    """Of all connections: when the next bytes may be discarded, on the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,7 +45,11 @@ class HttpProtocol(H11Protocol):
         if self._refused:
             return
         super().data_received(data)
-        if not self._refused:
+        if self._refused:
+            return
+        if self._discards_body():
+            self._pause_for(len(data))
+        else:
             self._watch_head()
 
     def on_response_complete(self) -> None:
@@ -52,11 +61,18 @@ class HttpProtocol(H11Protocol):
         else:
             self._watch_head()
 
+    def _discards_body(self) -> bool:
+        """Whether the rest of a body arrives after its request was answered."""
+        return self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+
+    def _pause_for(self, size: int) -> None:
+        now = self.loop.time()
+        HttpProtocol._discard_due = max(now, HttpProtocol._discard_due) + size / _DISCARD_RATE
+        self.transport.pause_reading()
+        self.loop.call_at(HttpProtocol._discard_due, self.transport.resume_reading)
+
     def _watch_head(self) -> None:
         """Runs the timer while a head has begun to arrive and isn't complete."""
-        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
-            # The rest of a body that nobody reads.
-            return
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             if self._head_timer is None:
                 self._start_timer(HEAD_SECONDS)

@@ -29,6 +29,7 @@ from mosaic_deploy.platform.cluster.settings import (
     store_claim,
 )
 from mosaic_deploy.platform.daemon import background_jobs
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_RATE, MEMORY
 from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres.connections import SessionPool
 from mosaic_deploy.platform.postgres.health import DatabaseHealth
@@ -179,6 +180,7 @@ async def _run_worker(
     stop = stop_event()
     if lifeline is not None:
         asyncio.get_running_loop().add_reader(lifeline, stop.set)
+    MEMORY.account_rate = ACCOUNT_RATE
     sql_modes = sql_modes_from_environment()
     server = cluster.server()
     async with open_control_database(cluster) as pool:

@@ -20,9 +20,9 @@ ACCOUNT_SCOPE_KEY = "mosaic.account"
 _RESERVED_SCOPE_KEY = "mosaic.reserved"
 ACCOUNT_BYTES = 80 * 1024 * 1024
 TOTAL_BYTES = 512 * 1024 * 1024
-ACCOUNT_RATE = 16 * 1024 * 1024
-"""Bytes per second of an account's large bodies in one worker, after a first `ACCOUNT_BURST`: receiving them takes the worker's
-time, which is everybody's."""
+ACCOUNT_RATE = 4 * 1024 * 1024
+"""Bytes per second of an account's large bodies in one worker of a served platform, after a first `ACCOUNT_BURST`: receiving
+them takes the worker's time, which is everybody's."""
 ACCOUNT_BURST = 128 * 1024 * 1024
 WAIT_SECONDS = 60.0
 # Below, a request costs no more than its head.
@@ -30,7 +30,15 @@ _SMALL_BYTES = 64 * 1024
 
 
 class BodyMemory:
-    def __init__(self, account_bytes: int = ACCOUNT_BYTES, total_bytes: int = TOTAL_BYTES) -> None:
+    """`account_rate` is in bytes per second; None on the embedded platform, whose only account is its user's."""
+
+    def __init__(
+        self,
+        account_bytes: int = ACCOUNT_BYTES,
+        total_bytes: int = TOTAL_BYTES,
+        account_rate: float | None = None,
+    ) -> None:
+        self.account_rate = account_rate
         self._account_bytes = account_bytes
         self._total_bytes = total_bytes
         self._by_account: Counter[int | None] = Counter()
@@ -46,7 +54,8 @@ class BodyMemory:
         if size <= _SMALL_BYTES:
             return
         account: int | None = scope.get(ACCOUNT_SCOPE_KEY)
-        await self._await_turn(account, size)
+        if self.account_rate:
+            await self._await_turn(account, size, self.account_rate)
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_SECONDS):
                 while not self._fits(account, size):
@@ -66,18 +75,18 @@ class BodyMemory:
         if held > kept:
             account = scope.get(ACCOUNT_SCOPE_KEY)
             self._by_account[account] -= held - kept
-            if kept:
+            if kept and self.account_rate:
                 # The body was smaller than it might have been.
-                self._due[account] -= (held - kept) / ACCOUNT_RATE
+                self._due[account] -= (held - kept) / self.account_rate
             if self._by_account[account] <= 0:
                 del self._by_account[account]
             self._released.set()
 
-    async def _await_turn(self, account: int | None, size: int) -> None:
+    async def _await_turn(self, account: int | None, size: int, rate: float) -> None:
         now = time.monotonic()
-        due = max(self._due.get(account, 0.0), now - ACCOUNT_BURST / ACCOUNT_RATE) + size / ACCOUNT_RATE
+        due = max(self._due.get(account, 0.0), now - ACCOUNT_BURST / rate) + size / rate
         if due - now > WAIT_SECONDS:
-            message = f"more than {ACCOUNT_RATE // 1024**2} MiB of large requests per second; try again"
+            message = f"more than {rate / 1024**2:g} MiB of large requests per second; try again"
             raise Fault(
                 503, "too_many_large_requests", message, headers={"Retry-After": str(round(due - now))}
             )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import json_process, json_text, request_body
-from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, BodyMemory
+from mosaic_deploy.platform.http.body_memory import ACCOUNT_RATE, ACCOUNT_SCOPE_KEY, BodyMemory
 from mosaic_deploy.platform.http.pace import paced_chunks
 from mosaic_deploy.platform.storage import uploads
 
@@ -161,7 +161,7 @@ def test_an_account_has_its_part_of_the_memory(monkeypatch) -> None:
 
 
 def test_an_accounts_large_bodies_have_a_rate(monkeypatch) -> None:
-    """The first ones come at once; then it is 16 MiB per second, and what would wait for a minute is refused."""
+    """The first ones come at once; then it is 4 MiB per second, and what would wait for a minute is refused."""
     paused: list[int] = []
 
     async def pause(seconds: float) -> None:
@@ -170,18 +170,18 @@ def test_an_accounts_large_bodies_have_a_rate(monkeypatch) -> None:
     monkeypatch.setattr("mosaic_deploy.platform.http.body_memory.asyncio.sleep", pause)
 
     async def run() -> None:
-        memory = BodyMemory()
-        for _ in range(8 + 60):
+        memory = BodyMemory(account_rate=ACCOUNT_RATE)
+        for _ in range(32 + 60):
             sent = {ACCOUNT_SCOPE_KEY: 1}
-            await memory.reserve(sent, 16 * MIB)
+            await memory.reserve(sent, 4 * MIB)
             memory.release(sent)
-        with pytest.raises(Fault, match="16 MiB"):
-            await memory.reserve({ACCOUNT_SCOPE_KEY: 1}, 16 * MIB)
+        with pytest.raises(Fault, match="4 MiB"):
+            await memory.reserve({ACCOUNT_SCOPE_KEY: 1}, 4 * MIB)
         assert paused == list(range(1, 61))
         # Others don't wait, and a body that turned out small takes only what it was.
         for _ in range(100):
             small = {ACCOUNT_SCOPE_KEY: 2}
-            await memory.reserve(small, 16 * MIB)
+            await memory.reserve(small, 4 * MIB)
             memory.release(small, keep=1)
             memory.release(small)
         assert len(paused) == 60
