@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -31,6 +34,38 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Several processes for the whole suite or a folder, whose tests mostly wait; one process for named files or tests."""
     folders = config.args_source is not pytest.Config.ArgsSource.ARGS or any(map(os.path.isdir, config.args))
     return (os.cpu_count() or 1) + 1 if folders else 0
+
+
+# Inherited by the processes that run the tests.
+_SHARED_PLATFORMS = "MOSAIC_TEST_PLATFORMS"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        os.environ[_SHARED_PLATFORMS] = tempfile.mkdtemp(prefix="mosaic-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shared = Path(os.environ[_SHARED_PLATFORMS])
+        for home in shared.iterdir():
+            assert run_platform(home, "reset")["exit_code"] == 0
+        shutil.rmtree(shared)
+
+
+@pytest.fixture(scope="session")
+def platform_with() -> Callable[[str], RunningPlatform]:
+    """An embedded platform whose SQL endpoint behaves as a value of MOSAIC_LOCAL_SQL says; all test processes share it."""
+
+    def start(sql_modes: str) -> RunningPlatform:
+        home = Path(os.environ[_SHARED_PLATFORMS]) / (sql_modes or "plain")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MOSAIC_LOCAL_SQL", sql_modes)
+            document = run_platform(home, "start", "--port", str(free_port()))
+        assert document["exit_code"] == 0, document
+        return RunningPlatform(document["url"], document["api_key"], home)
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from started_platform import RunningPlatform, run_platform
+from started_platform import RunningPlatform
 
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
@@ -23,14 +23,8 @@ VARIANTS = [
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def variant(request, tmp_path_factory) -> Iterator[tuple[str, RunningPlatform]]:
-    home = tmp_path_factory.mktemp("variant")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOSAIC_LOCAL_SQL", request.param)
-        document = run_platform(home, "start")
-    assert document["exit_code"] == 0, document
-    yield request.param, RunningPlatform(document["url"], document["api_key"], home)
-    assert run_platform(home, "reset")["exit_code"] == 0
+def variant(request, platform_with) -> tuple[str, RunningPlatform]:
+    return request.param, platform_with(request.param)
 
 
 @pytest.fixture

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from started_platform import run_platform
 
 from mosaic_deploy.errors import LockLost, ResponseInvalid
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.outside_transaction import run_outside_transaction
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
-from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.sql.execution.outside_transaction import compile_completion
 from mosaic_deploy.sql.execution.split import split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, Step
@@ -258,14 +256,10 @@ def test_an_error_about_a_step_that_was_not_sent(table, api_over, facts, limit):
 
 
 @pytest.fixture
-def finishing(tmp_path_factory, monkeypatch) -> Iterator[Api]:
-    home = tmp_path_factory.mktemp("finishing")
-    monkeypatch.setenv("MOSAIC_LOCAL_SQL", "finishing")
-    document = run_platform(home, "start", "--port", str(free_port()))
-    assert document["exit_code"] == 0, document
-    with Api(document["url"], ApiKey(document["api_key"])) as api:
+def finishing(platform_with) -> Iterator[Api]:
+    running = platform_with("finishing")
+    with Api(running.url, ApiKey(running.api_key)) as api:
         yield api
-    assert run_platform(home, "reset")["exit_code"] == 0
 
 
 def test_an_endpoint_that_finishes_what_its_client_left(finishing, tmp_path, monkeypatch):

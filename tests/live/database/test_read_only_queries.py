@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from started_platform import create_project, run_platform
+from started_platform import create_project
 
 from mosaic_deploy.errors import OperationUnknown, SqlFailed
 from mosaic_deploy.live.api.api_key import ApiKey
@@ -78,20 +78,14 @@ VARIANTS = ["", "one-statement", "wrapped", "other-connection", "one-statement,w
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=[each or "plain" for each in VARIANTS])
-def there(request, tmp_path_factory) -> Iterator[There]:
-    home = tmp_path_factory.mktemp("reading")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOSAIC_LOCAL_SQL", request.param)
-        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-        document = run_platform(home, "start")
-        assert document["exit_code"] == 0, document
-        project = create_project(document["url"], document["api_key"], "reading")
-        with Api(document["url"], ApiKey(document["api_key"])) as api:
-            made = There(request.param, api, project)
-            setup = SETUP.replace("$$", "$b$")
-            api.sql(project, f"do $do$ begin execute $all${setup}$all$; end $do$")
-            yield made
-    assert run_platform(home, "reset")["exit_code"] == 0
+def there(request, platform_with) -> Iterator[There]:
+    running = platform_with(request.param)
+    project = create_project(running.url, running.api_key, "reading")
+    with Api(running.url, ApiKey(running.api_key)) as api:
+        made = There(request.param, api, project)
+        setup = SETUP.replace("$$", "$b$")
+        api.sql(project, f"do $do$ begin execute $all${setup}$all$; end $do$")
+        yield made
 
 
 ATTACKS = {
