@@ -176,7 +176,7 @@ def explain(code: str) -> Document:
 
 def _make_plan(session: Session) -> deploy.PreparedPlan:
     options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest.root))
-    return deploy.plan(session.api, session.manifest, session.target, options)
+    return session.make_plan(options)
 
 
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:

@@ -125,7 +125,6 @@ def _ask(planned: PreparedPlan, deploy_options: DeployOptions) -> bool:
 
 def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) -> tuple[PreparedPlan, bool]:
     """A plan made while no other deploy is running, and whether to stop after showing it."""
-    from mosaic_deploy import deploy
     from mosaic_deploy.live.ledger.lease import WaitPolicy
 
     saved_plan = deploy_options.saved_plan
@@ -146,7 +145,7 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
                 compare_commit=commit_comparison(session.manifest.root),
                 on_blocked=lambda rest: screen.plan(rest, final=False),
             )
-            return deploy.plan(session.api, session.manifest, session.target, options)
+            return session.make_plan(options)
 
     wait_policy = WaitPolicy(deploy_options.lock_timeout, deploy_options.force_unlock, local_processes())
     planned = (

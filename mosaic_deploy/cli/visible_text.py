@@ -28,9 +28,9 @@ _COMMAND_START = re.compile(r"^(\s*)(?=::)|(?<=##)(?=\[|vso\[|teamcity\[)", re.M
 
 
 def style(text: str, fg: str | None = None, *, bold: bool = False) -> str:
-    """`text` with a color for terminals. Only this function makes styles that are printed as such."""
+    """`text` with a color for terminals, if any is given. Only this function makes styles that are printed as such."""
     codes = ";".join([*([_COLORS[fg]] if fg else []), *([_BOLD] if bold else [])])
-    return f"\x1b[{_OURS};{codes}m{text}\x1b[{_OURS};0m"
+    return f"\x1b[{_OURS};{codes}m{text}\x1b[{_OURS};0m" if codes else text
 
 
 def unstyle(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mosaic_deploy.errors import Location, Problem, QuotaExceeded, SourceRefused
-from mosaic_deploy.model.change import Change, PutStatic, PutStorageFile
+from mosaic_deploy.model.change import Change, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, StorageUsage
@@ -28,11 +28,13 @@ def quota_notes(changes: Sequence[Change], live: Objects, usage: StorageUsage | 
     if usage is None or not puts:
         return ()
     added = added_bytes(puts, live)
-    after = usage.used + added
     _raise_over_quota(usage, added, ((put.path, put.size, put.reason) for put in puts))
-    change = f"adds {size_text(added)}" if added >= 0 else f"frees {size_text(-added)}"
+    freed = sum(_live_size(live.get(one.path)) for one in changes if isinstance(one, DeleteStorageFile))
+    grown = added - freed
+    change = f"adds {size_text(grown)}" if grown >= 0 else f"frees {size_text(-grown)}"
     message = f"storage: {size_text(usage.used)} of {size_text(usage.limit)} used; this apply {change}"
-    tight = after > usage.limit * _WARN_RATIO
+    # Files are deleted last.
+    tight = usage.used + added > usage.limit * _WARN_RATIO
     return (Note("storage_usage", message, Severity.WARNING if tight else Severity.INFO),)
 
 

@@ -130,6 +130,18 @@ def _line_offset(statement: Statement, line: int, message: str) -> int | None:
     return begin + locate_error(command, message)
 
 
+def locate_in_sql_body(statement: Statement, message: str) -> int:
+    """The offset of what `message` is about in the body of a `LANGUAGE sql` function, which PostgreSQL checks when it is
+    created; 0 if unclear."""
+    start = _body_start(statement) if statement.kind == "CreateFunctionStmt" else None
+    if start is None or _language(statement) != "sql":
+        return 0
+    body = next(_bodies(statement.node))
+    found = locate_error(body, message)
+    doubled = body[:found].count("'") if statement.text[start - 1] == "'" else 0
+    return start + found + doubled if found else 0
+
+
 def body_syntax_error(statement: Statement) -> tuple[str, int] | None:
     """The message and offset of a syntax error in a PL/pgSQL body; None without one.
 

@@ -6,6 +6,7 @@ a program, is the process that forks.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -15,10 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 _PACKAGES = ("cli", "deploy", "diff", "errors", "live", "model", "source", "sql")
 _HEAD_SIZE = 1 << 20
@@ -46,30 +47,37 @@ class WarmProgram:
         """Like `subprocess.run` with captured output."""
         command = [sys.executable, "-m", "mosaic_deploy", *arguments]
         head = {"argv": ["mosaic-deploy", *arguments], "env": dict(env), "cwd": str(cwd)}
+        pipes = [os.pipe() for _ in range(3)]
+        stdin, (stdout, stderr) = pipes[0][1], (pipe[0] for pipe in pipes[1:])
+        theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
         with (
-            tempfile.TemporaryFile() as stdin,
-            tempfile.TemporaryFile() as stdout,
-            tempfile.TemporaryFile() as stderr,
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+            ThreadPoolExecutor(3) as threads,
         ):
-            stdin.write(text.encode())
-            stdin.seek(0)
             connection.settimeout(timeout)
             connection.connect(self._address)
-            files = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
-            socket.send_fds(connection, [json.dumps(head).encode()], files)
+            socket.send_fds(connection, [json.dumps(head).encode()], theirs)
+            for number in theirs:
+                os.close(number)
+            threads.submit(_write, stdin, text)
+            out, err = (threads.submit(_read, number) for number in (stdout, stderr))
             pid = int(connection.recv(100))
             try:
                 code = int(connection.recv(100))
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(command, timeout, _read(stdout), _read(stderr)) from None
-            return subprocess.CompletedProcess(command, code, _read(stdout), _read(stderr))
+                raise subprocess.TimeoutExpired(command, timeout, out.result(), err.result()) from None
+            return subprocess.CompletedProcess(command, code, out.result(), err.result())
 
 
-def _read(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode().replace("\r\n", "\n")
+def _write(number: int, text: str) -> None:
+    with contextlib.suppress(BrokenPipeError), open(number, "w") as file:
+        file.write(text)
+
+
+def _read(number: int) -> str:
+    with open(number) as file:
+        return file.read()
 
 
 def _serve(listener: socket.socket) -> None:

@@ -5,7 +5,7 @@ import pytest
 from mosaic_deploy.diff.limits import quota_notes, refuse_over_quota
 from mosaic_deploy.errors import QuotaExceeded
 from mosaic_deploy.live.api.responses import parse_usage
-from mosaic_deploy.model.change import Action, PutStatic, PutStorageFile
+from mosaic_deploy.model.change import Action, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.plan import Severity
 from mosaic_deploy.model.snapshot import Object, ObjectState, StorageUsage
 
@@ -53,6 +53,13 @@ def test_note_counts_net_growth() -> None:
     [note] = quota_notes(changes, live, StorageUsage(5_000_000, 20_000_000))
     assert note.message == "storage: 5.0 MB of 20.0 MB used; this apply adds 2.5 MB"
     assert note.severity is Severity.INFO
+
+
+def test_a_deleted_file_frees_space() -> None:
+    live = {"a": Object("a", "b" * 64, 3_000_000)}
+    changes = (put("b", 1_000_000), DeleteStorageFile("a", "not in the project"))
+    [note] = quota_notes(changes, live, StorageUsage(5_000_000, 20_000_000))
+    assert note.message.endswith("this apply frees 2.0 MB")
 
 
 def test_smaller_file_frees_space() -> None:

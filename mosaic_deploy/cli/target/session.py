@@ -20,9 +20,10 @@ from mosaic_deploy.errors import MosaicError, NextAction, Problem, ProjectNotCon
 from mosaic_deploy.model.manifest import Manifest
 
 if TYPE_CHECKING:
-    from mosaic_deploy.deploy import Target
+    from mosaic_deploy.deploy import PlanOptions, PreparedPlan, Target
     from mosaic_deploy.live.api.client import Api
     from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,21 @@ class Session:
             replace(problem, hint=self.scope.add_scope_to_text(problem.hint)) for problem in error.problems
         )
         offer_ticket(error, self.attempted_command, replace(self.scope, project_id=self.target.id))
+
+    def make_plan(self, options: PlanOptions) -> PreparedPlan:
+        """`deploy.plan` for this session, with the suggested commands of its notes completed."""
+        from mosaic_deploy import deploy
+
+        if show := options.on_blocked:
+            options = replace(options, on_blocked=lambda rest: show(self._complete_notes(rest)))
+        planned = deploy.plan(self.api, self.manifest, self.target, options)
+        return replace(planned, plan=self._complete_notes(planned.plan))
+
+    def _complete_notes(self, plan: Plan) -> Plan:
+        notes = (
+            replace(note, message=self.scope.add_scope_to_text(note.message) or "") for note in plan.notes
+        )
+        return replace(plan, notes=tuple(notes))
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """`actions` with their commands completed."""

@@ -147,7 +147,7 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
     numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
     raise unconfirmed_error(
         missing,
-        f"check the plan, then confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
+        f"confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
         approving_actions(command, *(approval.allow for approval in missing)),
     )
 

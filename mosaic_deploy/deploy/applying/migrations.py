@@ -26,7 +26,7 @@ from mosaic_deploy.model.event import (
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
-from mosaic_deploy.sql.call_stack import Frame, locate_calls, parse_context
+from mosaic_deploy.sql.call_stack import Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
@@ -271,4 +271,5 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
         stack = index is not None and locate_calls(statements, index, frames, failure.message)
         if stack and stack.offset is not None:
             return statement_location(file, statement, stack.offset - statement.offset)
-    return statement_location(file, statement, locate_error(statement.written, failure.message))
+    offset = locate_error(statement.written, failure.message)
+    return statement_location(file, statement, offset or locate_in_sql_body(statement, failure.message))

@@ -92,8 +92,8 @@ def _exclude(
     yield Noted(
         Note(
             "project_duplicated",
-            f"another deploy created a project named {mine.name!r} at the same time: {rival.id}. It is empty; "
-            "delete it in the dashboard",
+            f"another deploy created a project named {mine.name!r} at the same time: {rival.id}. It is empty; delete it "
+            f"in the dashboard; on the embedded platform, with `mosaic-deploy local reset {rival.id}`",
             Severity.WARNING,
         )
     )

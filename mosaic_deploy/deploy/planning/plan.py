@@ -200,7 +200,7 @@ def _empty_project_notes(live: LiveState) -> Iterator[Note]:
             "project_duplicated",
             f"there are several projects named {live.snapshot.project.name!r}; this is about the one that is in use. "
             f"{other.id} is empty: two first deploys at the same time, or a request that was repeated on its way, made "
-            "it. Delete it in the dashboard",
+            f"it. Delete it in the dashboard; on the embedded platform, with `mosaic-deploy local reset {other.id}`",
             Severity.WARNING,
         )
 

@@ -118,7 +118,8 @@ def duplicate_project_error(mine: Project, other: str) -> ProjectAmbiguous:
     return ProjectAmbiguous(
         f"another deploy created a project named {mine.name!r} at the same time: {other}. This deploy "
         f"created {mine.id}, and deployed nothing to it",
-        hint=f"set project.id: {other} in the manifest, and delete {mine.id}",
+        hint=f"set project.id: {other} in the manifest, and delete {mine.id} in the dashboard; on the embedded platform, "
+        f"with `mosaic-deploy local reset {mine.id}`",
         next_actions=[NextAction(f"deploy to {other}", f"mosaic-deploy apply --project {other}")],
         mutation_state="partial",
     )

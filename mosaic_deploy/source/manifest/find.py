@@ -61,7 +61,7 @@ def init_command(folder: Path) -> str:
 
 
 def _suggestion(folder: Path, name: str) -> str | None:
-    """A hint: a file or folder with a similar name, or a manifest in a parent folder."""
+    """A hint: a file or folder with a similar name."""
     from difflib import get_close_matches
 
     names = (
@@ -71,24 +71,27 @@ def _suggestion(folder: Path, name: str) -> str | None:
     )
     if close := get_close_matches(name.lower(), names, 1, 0.8):
         return f"did you mean {folder / names[close[0]]}?"
-    for above in folder.absolute().parents:
-        for each in MANIFEST_NAMES:
-            if (above / each).is_file():
-                return f"there is one in a parent folder: {above / each}"
     return None
+
+
+def _manifest_above(folder: Path) -> Path | None:
+    """The manifest of the nearest parent folder that has one."""
+    candidates = (above / name for above in folder.absolute().parents for name in MANIFEST_NAMES)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def _missing_error(message: str, near: str | None, path: Path) -> ManifestMissing:
     # A path with a suffix is a mistyped file name rather than a folder to create.
     folder = path if path.is_dir() or not path.suffix else path.parent
+    create = NextAction("create a manifest for this folder", init_command(folder))
+    if above := None if near else _manifest_above(folder):
+        hint = f"there is one in a parent folder: {above}; to deploy that project, run the command there"
+        return ManifestMissing(message, hint=hint, next_actions=(create,))
     hint = f"{near}\n" if near else ""
     return ManifestMissing(
         message,
         hint=f"{hint}a minimal manifest:\n\n{MINIMAL_MANIFEST}",
-        next_actions=(
-            NextAction("create a manifest for this folder", init_command(folder)),
-            NextAction("show all fields of the manifest", "mosaic-deploy schema"),
-        ),
+        next_actions=(create, NextAction("show all fields of the manifest", "mosaic-deploy schema")),
     )
 
 

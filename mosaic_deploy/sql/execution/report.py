@@ -24,6 +24,10 @@ StepKey = tuple[str, int]
 
 def verb_of(statement: Statement) -> str:
     """What the statement does to rows; empty if it isn't a data statement."""
+    if statement.node.get("onConflictClause", {}).get("action") == "ONCONFLICT_UPDATE":
+        return "inserted or updated"
+    if statement.node.get("objtype") == "OBJECT_MATVIEW":
+        return ""
     return _VERBS.get(statement.kind, "")
 
 

@@ -36,6 +36,8 @@ POSITIONS = {
     "operator": "select ünï = 1 from t",
     "literal": "insert into t (id, ünï) values (1, 'x'), ('abc', 'y')",
     "enum literal": "select 'é', 'zz'::mood",
+    "body of a function in SQL": "create function f() returns int language sql as $$\n  select 1;\n  select nope;\n$$",
+    "quoted body in SQL": "create function f() returns int as '\n  select ''é'', nope from t\n' language sql",
     "body": "create function f() returns int language plpgsql as $$\nbegin\n  retrun 1;\nend $$",
 }
 

@@ -81,7 +81,8 @@ def test_a_manifest_in_a_parent_folder_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     with pytest.raises(ManifestMissing) as raised:
         read_manifest(tmp_path / "sub", environ={})
-    assert f"there is one in a parent folder: {file}" in str(raised.value.hint)
+    hint = f"there is one in a parent folder: {file}; to deploy that project, run the command there"
+    assert raised.value.hint == hint
 
 
 def test_a_missing_path(tmp_path: Path) -> None:

@@ -81,20 +81,17 @@ def plan(
     except MosaicError as error:
         report.failed(error)
         raise
-    from mosaic_deploy import deploy
+    from mosaic_deploy.deploy import PlanOptions
 
     blocked: list[Plan] = []
     try:
         with session, github.group("Plan"):
-            planned = deploy.plan(
-                session.api,
-                session.manifest,
-                session.target,
-                deploy.PlanOptions(
+            planned = session.make_plan(
+                PlanOptions(
                     allow_out_of_order,
                     compare_commit=commit_comparison(session.manifest.root),
                     on_blocked=blocked.append,
-                ),
+                )
             )
             saved = out or _default_plan_file(github)
             if saved:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.terminal.consent import approving_actions, missing_approvals, require_approvals
+from mosaic_deploy.cli.terminal.consent import missing_approvals, require_approvals
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.diff.policy import apply_policy, refuse_denied
@@ -88,5 +88,4 @@ def _refuse_unread(
             message,
             location=location,
             hint="nothing was sent; fix the SQL. If your PostgreSQL accepts it, send it unchecked with --allow destructive",
-            next_actions=approving_actions(command_line(), DESTRUCTIVE),
         )

@@ -62,7 +62,7 @@ def plan(
 
         refuse_overwriting(Path(out))
     session = target_options.open()
-    from mosaic_deploy import deploy
+    from mosaic_deploy.deploy import PlanOptions
     from mosaic_deploy.diff.selection import Selection
 
     screen.address_notice(session.address_notice)
@@ -71,7 +71,7 @@ def plan(
         screen.hash_progress() as on_hashed,
         screen.compare_progress(wanted=compare_bytes) as on_progress,
     ):
-        chosen = deploy.PlanOptions(
+        chosen = PlanOptions(
             allow_out_of_order,
             Selection(only, excluded),
             on_progress,
@@ -80,7 +80,7 @@ def plan(
             compare_commit=commit_comparison(session.manifest.root),
             on_blocked=lambda rest: screen.plan(rest, final=False),
         )
-        planned = deploy.plan(session.api, session.manifest, session.target, chosen)
+        planned = session.make_plan(chosen)
         if out:
             from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
 

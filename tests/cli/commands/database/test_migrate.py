@@ -300,9 +300,11 @@ def test_import_from_another_tool(run, folder, sql):
 def test_an_existing_schema_suggests_baseline_and_import(run, folder: Path) -> None:
     assert run("apply", "--local", "--yes", "--only", "static").returncode == 0
     assert run("sql", "--local", "create table t (id int)").returncode == 0
+    planned = run("plan", "--local")
     failed = run("apply", "--local", "--yes")
     assert failed.returncode == 1
-    assert "`mosaic-deploy migrate import dbmate --local`" in failed.stderr
-    assert "`mosaic-deploy migrate baseline 1 --local`" in failed.stderr
+    for text in (planned.stdout, failed.stderr):
+        assert "`mosaic-deploy migrate import dbmate --local`" in text
+        assert "`mosaic-deploy migrate baseline 1 --local`" in text
     assert run("migrate", "baseline", "1", "--local", "--yes").returncode == 0
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0

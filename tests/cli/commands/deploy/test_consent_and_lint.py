@@ -132,6 +132,14 @@ def test_a_comment_does_not_approve_a_hazard(run, shop):
     assert done.returncode == 0, done.stderr
 
 
+def test_output_has_no_escapes_outside_a_terminal(run, shop):
+    (shop / "sql/2_drop.sql").write_text("create table k (id int primary key);\n")
+    for command in (["migrate", "lint"], ["plan", "--local"]):
+        shown = run(*command).stdout
+        assert "advice" in shown
+        assert "\x1b" not in shown and "\\x1b" not in shown
+
+
 def test_suppressed_hazards_are_counted(run, shop):
     (shop / "sql/2_drop.sql").write_text(
         "-- mosaic-ignore: int4_key few rows\ncreate table k (id int primary key);\n"
