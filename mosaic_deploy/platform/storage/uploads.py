@@ -154,14 +154,17 @@ class _SameUpload(Exception):
 async def _use_up(connection: Connection, permit: UploadPermit, signing_key: str, etag: str) -> None:
     """An upload URL stores one body: a URL that leaked can't replace the file."""
     query = (
-        "WITH expired AS (DELETE FROM used_upload WHERE expires_at < now() - interval '1 hour')"
+        # Other uploads to this URL may still be arriving until then.
+        "WITH old AS (DELETE FROM used_upload WHERE expires_at < now() - make_interval(secs => %(longest)s))"
         " INSERT INTO used_upload AS used (signature, etag, expires_at)"
         " VALUES (%(signature)s, %(etag)s, to_timestamp(%(expires)s))"
         # Nothing changes; but the row is locked and returned.
         " ON CONFLICT (signature) DO UPDATE SET etag = used.etag RETURNING etag, xmax <> 0 AS used"
     )
     signature = bytes.fromhex(permit.signature(signing_key))
-    values = {"signature": signature, "etag": etag, "expires": permit.expires}
+    values = {
+        "signature": signature, "etag": etag, "expires": permit.expires, "longest": LONGEST_UPLOAD_SECONDS + 3600,
+    }  # fmt: skip
     (row,) = await control_database.fetch_rows(connection, query, values)
     if row["used"] and row["etag"] == etag:
         raise _SameUpload
