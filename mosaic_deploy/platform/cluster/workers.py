@@ -219,6 +219,7 @@ async def _run_worker(
         )
         jobs = [
             background_jobs.run_background_jobs(platform),
+            background_jobs.keep_store_claim(platform),
             background_jobs.maintain_connections(platform),
             platform.health.watch(pool),
             watch_projects(platform),

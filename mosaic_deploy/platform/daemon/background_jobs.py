@@ -45,7 +45,17 @@ async def run_background_jobs(platform: Platform) -> None:
                 await clones.drop_retired_clones(platform.server)
             while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass
-            if platform.store_claim is not None and await platform.store_claim.is_settled():
+
+
+async def keep_store_claim(platform: Platform) -> None:
+    """Renews the claim on the object store, until cancelled.
+
+    Deletions, which may take minutes, don't delay it: a copy of the database recognizes the original by new claims.
+    """
+    while platform.store_claim is not None:
+        await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
+        with _logged_failures():
+            if await platform.store_claim.is_settled():
                 await platform.store_claim.renew()
 
 

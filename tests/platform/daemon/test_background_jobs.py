@@ -1,0 +1,71 @@
+"""Background jobs don't wait for each other, and one project's failure isn't another's."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from obstore.exceptions import PermissionDeniedError
+
+from mosaic_deploy.platform.daemon import background_jobs
+from mosaic_deploy.platform.postgres import control_database, databases, removal
+from mosaic_deploy.platform.projects import provisioning
+
+
+def test_a_long_deletion_does_not_delay_the_claim_on_the_store(monkeypatch) -> None:
+    async def delete_for_minutes(_platform: Any) -> None:
+        await asyncio.sleep(600)
+
+    class Claim:
+        def __init__(self) -> None:
+            self.renewed = asyncio.Event()
+
+        async def is_settled(self) -> bool:
+            return True
+
+        async def renew(self) -> None:
+            self.renewed.set()
+
+    async def run() -> None:
+        platform: Any = SimpleNamespace(store_claim=Claim())
+        jobs = asyncio.create_task(
+            background_jobs.run_concurrently(
+                background_jobs.run_background_jobs(platform), background_jobs.keep_store_claim(platform)
+            )
+        )
+        await asyncio.wait_for(platform.store_claim.renewed.wait(), 10)
+        jobs.cancel()
+
+    monkeypatch.setattr(provisioning, "resume_unfinished", delete_for_minutes)
+    monkeypatch.setattr(background_jobs, "_SWEEP_SECONDS", 0.01)
+    asyncio.run(run())
+
+
+def test_a_project_whose_objects_cannot_be_deleted_does_not_hold_up_others(monkeypatch) -> None:
+    finished = []
+
+    async def fetch(_pool: Any, query: str, _parameters: Any = None) -> list[dict[str, str]]:
+        return [{"id": "one-001"}, {"id": "two-002"}] if query.startswith("SELECT id FROM project") else []
+
+    async def nothing(_server: Any) -> None:
+        pass
+
+    @asynccontextmanager
+    async def locked(_server: Any, _project_id: str, *, wait: bool) -> Any:
+        yield True
+
+    async def finish(_platform: Any, project_id: str) -> None:
+        if project_id == "one-001":
+            raise PermissionDeniedError("403 Forbidden")
+        finished.append(project_id)
+
+    monkeypatch.setattr(control_database, "fetch", fetch)
+    monkeypatch.setattr(removal, "remove_set_aside_roles", nothing)
+    monkeypatch.setattr(databases, "locked_project", locked)
+    monkeypatch.setattr(provisioning, "_finish_project", finish)
+    platform: Any = SimpleNamespace(pool=None, server=None)
+    asyncio.run(provisioning.resume_unfinished(platform, older_than=timedelta(0)))
+    assert finished == ["two-002"]
