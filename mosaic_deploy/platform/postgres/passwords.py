@@ -22,7 +22,7 @@ async def working_password(pool: Pool, server: Server, project_id: str) -> str:
     """The stored password, or a new one if the role has another by now.
 
     A project that changed its role's password may have done so because the stored one had leaked. So the platform never
-    sets the stored one again.
+    sets the stored one again. Raises LookupError if the project isn't running any more.
     """
     stored = await _stored(pool, project_id)
     if not await _is_refused(server, project_id, stored):
@@ -32,9 +32,10 @@ async def working_password(pool: Pool, server: Server, project_id: str) -> str:
 
 
 async def rotate(pool: Pool, server: Server, project_id: str, *, only_if: str | None = None) -> str:
-    """A new password for the project's role, set and stored. Existing connections go on.
+    """A new password for the project's role, set and stored. Open connections stay open.
 
-    If the stored one isn't `only_if`, another worker was first, and its password is returned. Raises LookupError.
+    If the stored one isn't `only_if`, another worker was first, and its password is returned. Raises LookupError if there
+    is no such running project, and psycopg.Error.
     """
     async with server.repairs, pool.connection() as connection, connection.transaction():
         query = "SELECT database_password FROM project WHERE id = %(id)s AND status = 'running' FOR UPDATE"
