@@ -6,6 +6,7 @@ The commands only need the database. Deleting databases and objects is left to t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -56,22 +57,10 @@ UPDATE project SET status = 'deleting' WHERE account_id = %(id)s
 
 async def rotate_password(pool: Pool, server: Server, project_id: str) -> dict[str, Any]:
     """A new password for the project's database role; connections made with the old one end."""
-    for attempt in range(_ATTEMPTS):
-        # An open transaction may hold a lock on the role.
-        await databases.end_connections(server, project_id)
-        try:
-            await passwords.rotate(pool, server, project_id)
-        except _LOCKED:
-            if attempt == _ATTEMPTS - 1:
-                raise
-        else:
-            break
+    change = partial(passwords.rotate, pool, server, project_id)
+    await databases.retry_without_sessions(server, project_id, change)
     await databases.end_connections(server, project_id)
     return {"project_id": project_id, "status": "password_rotated"}
-
-
-_ATTEMPTS = 5
-_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_)
 
 
 async def _change_access(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -74,22 +74,25 @@ async def _ensure_control_database(server: Server, installation: Installation | 
             # On a server of the user's, other programs may use these databases.
             for shared in ("postgres", "template1") if installation else ():
                 await revoke_public_access(connection, shared)
-        for _ in range(_RACE_ATTEMPTS):
+        for attempt in range(_RACE_ATTEMPTS):
             found = await connection.execute(_IS_CLOSED_QUERY, [control_database.DATABASE])
             state = await found.fetchone()
             if state == (True,):
                 break
-            with contextlib.suppress(*_RACE_ERRORS):
+            try:
                 if state is None:
                     await _create_database(connection, control_database.DATABASE, "template0")
                 else:
                     await _allow_connections(connection, control_database.DATABASE)
-            await asyncio.sleep(0.1)
+            except _RACE_ERRORS:
+                if attempt == _RACE_ATTEMPTS - 1:
+                    raise
+            await asyncio.sleep(_RACE_SECONDS)
         if installation is None:
             await _warn_of_open_databases(connection)
 
 
-_RACE_ATTEMPTS = 50
+_RACE_ATTEMPTS, _RACE_SECONDS = 50, 0.1
 _RACE_ERRORS = (
     psycopg.errors.DuplicateDatabase,
     psycopg.errors.UniqueViolation,
@@ -201,6 +204,24 @@ async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None
             await connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(name)))
         else:
             await removal.shut_out(connection, name)
+
+
+async def retry_without_sessions(
+    server: Server, project_id: str, change: Callable[[], Awaitable[object]]
+) -> None:
+    """Await `change()`, a change of the role. While a transaction of the role is in the way, end its sessions and try again.
+
+    Raises psycopg.Error if that doesn't help.
+    """
+    for _ in range(_ROLE_ATTEMPTS - 1):
+        with contextlib.suppress(*removal.ROLE_LOCKED):
+            await change()
+            return
+        await end_connections(server, project_id)
+    await change()
+
+
+_ROLE_ATTEMPTS = 5
 
 
 async def end_connections(server: Server, project_id: str) -> None:

@@ -15,6 +15,8 @@ from psycopg import sql
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
+ROLE_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_)
+"""Errors of changing a role while another transaction does: no lock in time, or "tuple concurrently updated"."""
 _ATTEMPTS = 5
 _LOCK_TIMEOUT_MS = 2_000
 _SET_ASIDE_AT_ONCE = 5
@@ -83,7 +85,7 @@ async def shut_out(connection: Connection, role: str, databases: Sequence[str] =
         await connection.execute(_TERMINATE, parameters)
         try:
             await connection.execute(statement)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_):
+        except ROLE_LOCKED:
             if attempt == _ATTEMPTS - 1:
                 raise
         else:
