@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg
 from obstore.exceptions import BaseError
-from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.postgres import clones
 from mosaic_deploy.platform.projects import drafts, provisioning
@@ -64,7 +63,7 @@ def _logged_failures() -> Iterator[None]:
     """PostgreSQL or the object store may be away for a moment, which isn't to end the platform."""
     try:
         yield
-    except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
+    except (psycopg.Error, BaseError, OSError) as error:
         log.warning("background jobs failed, will retry: %s", str(error).strip())
 
 
@@ -85,6 +84,6 @@ async def maintain_connections(platform: Platform) -> None:
         await asyncio.sleep(1)
         await platform.sessions.close_idle()
         if platform.pool.get_stats().get("requests_waiting"):
-            with contextlib.suppress(psycopg.Error, PoolTimeout):
+            with contextlib.suppress(psycopg.Error):
                 async with platform.pool.connection(timeout=1):
                     pass

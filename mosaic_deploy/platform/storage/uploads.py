@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 import psycopg
 from obstore.exceptions import BaseError
 from psycopg import errors
-from psycopg_pool import PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
@@ -128,7 +127,7 @@ async def abort_upload(platform: Platform, key: str) -> None:
 async def _abort_upload(platform: Platform, key: str) -> None:
     try:
         await orphans.abort_upload(platform.pool, platform.store, key)
-    except (psycopg.Error, PoolTimeout, BaseError) as error:
+    except (psycopg.Error, BaseError) as error:
         log.warning("can't delete the object %s of a failed upload yet: %s", key, error)
 
 
