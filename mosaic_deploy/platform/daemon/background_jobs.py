@@ -60,7 +60,7 @@ async def keep_store_claim(platform: Platform) -> None:
 
 @contextlib.contextmanager
 def _logged_failures() -> Iterator[None]:
-    """PostgreSQL or the object store may be away for a moment, which isn't to end the platform."""
+    """PostgreSQL or the object store may be away for a moment; that doesn't end the platform."""
     try:
         yield
     except (psycopg.Error, BaseError, OSError) as error:

@@ -155,7 +155,7 @@ async def create_project_database(server: Server, project_id: str, password: str
 
 
 async def restore_access(server: Server, project_id: str) -> None:
-    """Undo what a role can do to its database to lock itself out: close it, or have it load a library that doesn't exist.
+    """Undo how a role can lock itself out of its database: by closing it, or by having it load a library that is missing.
 
     Creates nothing. Raises psycopg.Error if an open transaction of the role is in the way for too long.
     """
@@ -163,7 +163,7 @@ async def restore_access(server: Server, project_id: str) -> None:
     role = sql.Identifier(name)
     async with (
         server.repairs,
-        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+        await server.connect(server.maintenance, lock_timeout=REPAIR_LOCK_TIMEOUT_MS) as connection,
     ):
         if name not in await _database_names(connection):
             return
@@ -171,7 +171,7 @@ async def restore_access(server: Server, project_id: str) -> None:
             await connection.execute(sql.SQL(text).format(role=role))
 
 
-_REPAIR_LOCK_TIMEOUT_MS = 3_000
+REPAIR_LOCK_TIMEOUT_MS = 3_000
 _ACCESS_STATEMENTS = (
     "ALTER DATABASE {role} WITH CONNECTION LIMIT -1",
     "ALTER DATABASE {role} WITH ALLOW_CONNECTIONS true",
@@ -183,22 +183,12 @@ _ACCESS_STATEMENTS = (
 )
 
 
-async def set_password(server: Server, project_id: str, password: str) -> None:
-    """Raises psycopg.Error if an open transaction of the role is in the way for too long, as `allow_login` does.
-
-    The caller holds `server.repairs`.
-    """
-    role, secret = sql.Identifier(database_name(project_id)), sql.Literal(password)
-    async with await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection:
-        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
-
-
 async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None:
     """If not `allowed`, the role's connections end. Raises UndefinedObject if there is no such role."""
     name = database_name(project_id)
     async with (
         server.repairs,
-        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+        await server.connect(server.maintenance, lock_timeout=REPAIR_LOCK_TIMEOUT_MS) as connection,
     ):
         if allowed:
             await connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(name)))
@@ -213,15 +203,12 @@ async def retry_without_sessions(
 
     Raises psycopg.Error if that doesn't help.
     """
-    for _ in range(_ROLE_ATTEMPTS - 1):
+    for _ in range(4):
         with contextlib.suppress(*removal.ROLE_LOCKED):
             await change()
             return
         await end_connections(server, project_id)
     await change()
-
-
-_ROLE_ATTEMPTS = 5
 
 
 async def end_connections(server: Server, project_id: str) -> None:

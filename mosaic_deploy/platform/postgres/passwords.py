@@ -6,6 +6,7 @@ import logging
 import secrets
 
 import psycopg
+from psycopg import sql
 
 from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.postgres.control_database import Pool
@@ -48,8 +49,16 @@ async def rotate(pool: Pool, server: Server, project_id: str, *, only_if: str | 
         query = "UPDATE project SET database_password = %(password)s WHERE id = %(id)s"
         await control_database.fetch_rows(connection, query, {"id": project_id, "password": password})
         # If the commit fails afterwards, the next connection finds that the stored password doesn't work.
-        await databases.set_password(server, project_id, password)
+        await _set(server, project_id, password)
     return password
+
+
+async def _set(server: Server, project_id: str, password: str) -> None:
+    """Raises psycopg.Error if an open transaction of the role is in the way for too long."""
+    role, secret = sql.Identifier(databases.database_name(project_id)), sql.Literal(password)
+    timeout = databases.REPAIR_LOCK_TIMEOUT_MS
+    async with await server.connect(server.maintenance, lock_timeout=timeout) as connection:
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
 
 
 async def _stored(pool: Pool, project_id: str) -> str:

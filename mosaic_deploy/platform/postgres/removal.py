@@ -55,7 +55,8 @@ async def remove_project(server: Server, name: str) -> None:
 async def remove_set_aside_roles(server: Server) -> None:
     """Try again to drop a few of the roles that could only be set aside.
 
-    Somebody may keep making them, and hold locks on what is in the way: that isn't to hold up the repairs of others.
+    Only a few, with a short lock timeout: someone who keeps making them, and locks what is in the way, doesn't hold up
+    the repairs of others.
     """
     async with (
         server.repairs,

@@ -37,7 +37,7 @@ async def delete(platform: Platform, project_id: str) -> None:
     """Delete a project's database and files, and at last its row: until then, any worker can finish the deletion.
 
     The project is gone for its users when this returns. PostgreSQL drops a database only after a checkpoint, which may
-    take minutes on a busy server, so the rest may still go on.
+    take minutes on a busy server, so the rest may take longer.
     """
     await control_database.fetch(
         platform.pool,
