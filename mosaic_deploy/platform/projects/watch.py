@@ -96,6 +96,9 @@ async def _upkeep(platform: Platform) -> None:
             await check_sizes(platform)
         except (psycopg.Error, OSError) as error:
             _log_failure("measuring projects' databases", error)
+        except Exception:
+            # Nothing else would notice that this task has ended.
+            log.exception("measuring projects' databases failed, will retry")
         await asyncio.sleep(_UPKEEP_SECONDS)
 
 

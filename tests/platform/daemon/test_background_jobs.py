@@ -12,7 +12,7 @@ from obstore.exceptions import PermissionDeniedError
 
 from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.postgres import control_database, databases, removal
-from mosaic_deploy.platform.projects import provisioning
+from mosaic_deploy.platform.projects import provisioning, suspension, watch
 
 
 def test_a_long_deletion_does_not_delay_the_claim_on_the_store(monkeypatch) -> None:
@@ -69,3 +69,27 @@ def test_a_project_whose_objects_cannot_be_deleted_does_not_hold_up_others(monke
     platform: Any = SimpleNamespace(pool=None, server=None)
     asyncio.run(provisioning.resume_unfinished(platform, older_than=timedelta(0)))
     assert finished == ["two-002"]
+
+
+def test_sizes_are_measured_again_after_any_error(monkeypatch) -> None:
+    async def run() -> None:
+        measured_again = asyncio.Event()
+        failures = iter([ValueError("a bug")])
+
+        async def check_sizes(_platform: Any) -> None:
+            for error in failures:
+                raise error
+            measured_again.set()
+
+        monkeypatch.setattr(watch, "check_sizes", check_sizes)
+        upkeep = asyncio.create_task(watch._upkeep(nothing_to_do))
+        await asyncio.wait_for(measured_again.wait(), 10)
+        upkeep.cancel()
+
+    async def lift_none(_platform: Any) -> None:
+        pass
+
+    nothing_to_do: Any = SimpleNamespace()
+    monkeypatch.setattr(suspension, "lift_expired", lift_none)
+    monkeypatch.setattr(watch, "_UPKEEP_SECONDS", 0)
+    asyncio.run(run())
