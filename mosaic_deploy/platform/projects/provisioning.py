@@ -128,6 +128,9 @@ async def _delete_all(platform: Platform, project_id: str) -> None:
         # A later call finishes the deletion.
         return
     await databases.drop_project_database(platform.server, project_id)
+    # That may take minutes, in which another installation may have taken the store over.
+    if not await platform.may_delete_objects():
+        return
     await platform.store.delete_prefix(f"{project_id}/")
     await control_database.fetch(platform.pool, "DELETE FROM project WHERE id = %(id)s", {"id": project_id})
 

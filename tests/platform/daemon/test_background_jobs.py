@@ -93,3 +93,21 @@ def test_sizes_are_measured_again_after_any_error(monkeypatch) -> None:
     monkeypatch.setattr(suspension, "lift_expired", lift_none)
     monkeypatch.setattr(watch, "_UPKEEP_SECONDS", 0)
     asyncio.run(run())
+
+
+def test_a_store_that_is_taken_over_during_a_deletion_keeps_its_objects(monkeypatch) -> None:
+    answers = iter([True, False])
+
+    async def may_delete() -> bool:
+        return next(answers)
+
+    async def drop(_server: Any, _project_id: str) -> None:
+        pass
+
+    monkeypatch.setattr(databases, "drop_project_database", drop)
+    untouched: Any = None
+    platform: Any = SimpleNamespace(
+        may_delete_objects=may_delete, server=None, store=untouched, pool=untouched
+    )
+    asyncio.run(provisioning._delete_all(platform, "pod-16f"))
+    assert next(answers, None) is None
