@@ -12,6 +12,8 @@ import anyio
 import uvicorn
 from mcp.server import MCPServer
 
+from mosaic_deploy.errors import UsageInvalid
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,8 +39,6 @@ def _token() -> tuple[str, bool]:
     if not given:
         return secrets.token_urlsafe(32), True
     if len(given) < _SHORTEST or not given.isascii() or not given.isprintable():
-        from mosaic_deploy.errors import UsageInvalid
-
         raise UsageInvalid(
             f"{TOKEN_VARIABLE} must have at least {_SHORTEST} ASCII characters",
             hint="unset it: then a random token is made and printed",

@@ -69,11 +69,11 @@ def make_server(root: Path, allow: frozenset[str] = frozenset()) -> MCPServer[An
 
     `allow` are the kinds of approval that agents don't need: `destructive`, `prune`, `overwrite`.
     """
+    repository = repository_root(root)
 
     def target(path: str, environment: str | None, local: bool, project_id: str | None) -> ToolTarget:
         return ToolTarget(root, path, environment, local, project_id, allow, repository)
 
-    repository = repository_root(root)
     server = _Server([*_deploy_tools(root, target), *_read_tools(root, target)])
     _add_resources(server)
     return server

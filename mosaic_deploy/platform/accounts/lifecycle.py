@@ -6,6 +6,7 @@ The commands only need the database. Deleting databases and objects is left to t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -37,35 +38,29 @@ async def resume(pool: Pool, server: Server, account_id: int) -> dict[str, Any]:
 
 async def delete(pool: Pool, server: Server, account_id: int) -> dict[str, Any]:
     """Its keys and database connections end now. Workers delete its projects, then the account itself."""
-    query = (
-        "WITH gone AS (UPDATE account SET deleted_at = coalesce(deleted_at, now()) WHERE id = %(id)s RETURNING id, name),"
-        " keys AS (DELETE FROM api_key WHERE account_id = %(id)s),"
-        " static AS (DELETE FROM static_file WHERE project_id IN (SELECT id FROM project WHERE account_id = %(id)s)),"
-        " stored AS (DELETE FROM stored_file WHERE project_id IN (SELECT id FROM project WHERE account_id = %(id)s)),"
-        " projects AS (UPDATE project SET status = 'deleting' WHERE account_id = %(id)s)"
-        " SELECT id, name FROM gone"
-    )
+    async with pool.connection() as connection, connection.transaction():
+        for query in (_MARK_DELETED, _DELETE_CONTENTS):
+            await control_database.fetch_rows(connection, query, {"id": account_id})
+    query = "SELECT id, name FROM account WHERE id = %(id)s"
     return await _change_access(pool, server, account_id, query, allowed=False, status="deleting")
+
+
+# A statement of its own: it waits for projects that are just being created, and the next statement sees them.
+_MARK_DELETED = "UPDATE account SET deleted_at = coalesce(deleted_at, now()) WHERE id = %(id)s"
+_DELETE_CONTENTS = """
+WITH keys AS (DELETE FROM api_key WHERE account_id = %(id)s),
+     static AS (DELETE FROM static_file WHERE project_id IN (SELECT id FROM project WHERE account_id = %(id)s)),
+     stored AS (DELETE FROM stored_file WHERE project_id IN (SELECT id FROM project WHERE account_id = %(id)s))
+UPDATE project SET status = 'deleting' WHERE account_id = %(id)s
+"""
 
 
 async def rotate_password(pool: Pool, server: Server, project_id: str) -> dict[str, Any]:
     """A new password for the project's database role; connections made with the old one end."""
-    for attempt in range(_ATTEMPTS):
-        # An open transaction may hold a lock on the role.
-        await databases.end_connections(server, project_id)
-        try:
-            await passwords.rotate(pool, server, project_id)
-        except _LOCKED:
-            if attempt == _ATTEMPTS - 1:
-                raise
-        else:
-            break
+    change = partial(passwords.rotate, pool, server, project_id)
+    await databases.retry_without_sessions(server, project_id, change)
     await databases.end_connections(server, project_id)
     return {"project_id": project_id, "status": "password_rotated"}
-
-
-_ATTEMPTS = 5
-_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_)
 
 
 async def _change_access(
@@ -73,7 +68,7 @@ async def _change_access(
 ) -> dict[str, Any]:
     """Runs `query`, then allows or forbids logins of the account's database roles.
 
-    A database that is suspended itself, because of what it held, stays so.
+    A database that is suspended itself, because of what it held, or is being deleted, stays closed.
     """
     account = await control_database.fetch_one(pool, query, {"id": account_id})
     if account is None:
@@ -89,9 +84,10 @@ async def _change_access(
     }  # fmt: skip
 
 
-_PROJECTS = (
-    "SELECT id, coalesce(suspended_until <= now(), true) AS usable FROM project WHERE account_id = %(id)s"
-)
+_PROJECTS = """
+SELECT id, status <> 'deleting' AND coalesce(suspended_until <= now(), true) AS usable
+FROM project WHERE account_id = %(id)s
+"""
 
 
 async def _set_logins(server: Server, projects: Iterable[DictRow], *, allowed: bool) -> None:

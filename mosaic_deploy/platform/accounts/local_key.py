@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -82,7 +81,7 @@ async def rotate_when_due(platform: Platform) -> None:
         try:
             if await key.rotate_if_due(platform.pool):
                 platform.authenticator.clear_cache()
-        except (psycopg.Error, PoolTimeout, OSError) as error:
+        except (psycopg.Error, OSError) as error:
             log.warning("rotating the API key failed, will retry: %s", str(error).strip())
 
 

@@ -81,19 +81,7 @@ class App:
             MEMORY.release(scope)
             journal.in_flight -= 1
             milliseconds = (time.perf_counter() - started) * 1000
-            route = scope.get(_ROUTE_SCOPE_KEY, "unmatched")
-            client = scope.get("client")
-            # Without the query, which may hold an upload's signature or a sign-in token.
-            request_record = RequestRecord(
-                request_id,
-                scope["method"],
-                scope["path"],
-                route,
-                status,
-                milliseconds,
-                client=client[0] if client else "",
-                cut_off=not complete,
-            )
+            request_record = _request_record(scope, request_id, status, milliseconds, complete=complete)
             journal.add(request_record)
             log_request(request_record)
 
@@ -184,6 +172,23 @@ class App:
             request.scope[_KEY_EXPIRES_SCOPE_KEY] = entry.key_expires_at.isoformat(timespec="seconds")
         request.scope[ACCOUNT_SCOPE_KEY] = entry.account_id
         return platform.for_account(entry.account_id)
+
+
+def _request_record(
+    scope: Scope, request_id: str, status: int, milliseconds: float, *, complete: bool
+) -> RequestRecord:
+    """Without the query, which may hold an upload's signature or a sign-in token."""
+    client = scope.get("client")
+    return RequestRecord(
+        request_id,
+        scope["method"],
+        scope["path"],
+        scope.get(_ROUTE_SCOPE_KEY, "unmatched"),
+        status,
+        milliseconds,
+        client=client[0] if client else "",
+        cut_off=not complete,
+    )
 
 
 def _refuse_two_framings(request: Request) -> None:

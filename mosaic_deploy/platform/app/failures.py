@@ -7,7 +7,6 @@ import errno
 import psycopg
 from obstore.exceptions import BaseError
 from psycopg import errors
-from psycopg_pool import PoolClosed, PoolTimeout
 
 from mosaic_deploy.platform.faults import Fault
 
@@ -29,7 +28,7 @@ def fault_from_error(error: Exception) -> Fault | None:
     """The response to an infrastructure failure; None if the error is a bug."""
     if is_disk_full(error):
         return Fault(507, "disk_full", "the platform's disk is full; nothing was changed")
-    if isinstance(error, psycopg.OperationalError | PoolTimeout | PoolClosed):
+    if isinstance(error, psycopg.OperationalError):
         message = "the platform's database isn't responding; try again"
         return Fault(503, "database_unavailable", message, headers=_RETRY_HEADERS)
     if isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _UNAVAILABLE_ERRNOS):

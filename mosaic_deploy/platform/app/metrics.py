@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import psycopg
-from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -80,7 +79,7 @@ async def _totals(platform: Platform) -> Mapping[str, int] | None:
             platform.pool.connection(timeout=_DATABASE_SECONDS) as connection,
         ):
             return (await control_database.fetch_rows(connection, _TOTALS))[0]
-    except (psycopg.Error, PoolTimeout, TimeoutError):
+    except (psycopg.Error, TimeoutError):
         return None
 
 

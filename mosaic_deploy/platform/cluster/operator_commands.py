@@ -16,8 +16,9 @@ from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.storage import store_claim
 
 
-async def run(options: argparse.Namespace, settings: ClusterSettings) -> dict[str, Any]:
+async def run(options: argparse.Namespace, database_url: str) -> dict[str, Any]:
     """The document to print. Raises ProcessFault."""
+    settings = ClusterSettings(database_url)
     async with open_control_database(settings) as pool:
         try:
             return await _run(options, pool, settings.server())

@@ -32,6 +32,7 @@ from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.http.body_memory import ACCOUNT_RATE, MEMORY
 from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres.connections import SessionPool
+from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.health import DatabaseHealth
 from mosaic_deploy.platform.postgres.role_activity import SHARE
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
@@ -181,46 +182,11 @@ async def _run_worker(
     if lifeline is not None:
         asyncio.get_running_loop().add_reader(lifeline, stop.set)
     MEMORY.account_rate = ACCOUNT_RATE
-    sql_modes = sql_modes_from_environment()
-    server = cluster.server()
     async with open_control_database(cluster) as pool:
-        store = cluster.store()
-        claim = await store_claim(cluster, pool, store)
-        try:
-            await claim.acquire()
-        except (BaseError, OSError) as error:
-            # A worker that is replaced while the store is down serves what it can, and deletes nothing.
-            log.warning("can't read the store's claim yet: %s", error)
-        platform = Platform(
-            state=await load_shared_state(pool),
-            hosts=cluster.hosts(),
-            pool=pool,
-            server=server,
-            sessions=SessionPool(
-                server,
-                pool,
-                reuse=sql_modes.reuse,
-                reset=not sql_modes.shared_session,
-                limit=cluster.connections,
-                account_limit=max(1, cluster.connections // SHARE),
-            ),
-            store=store,
-            store_claim=claim,
-            account_id=0,
-            authenticator=ApiKeyAuthenticator(),
-            journal=RequestJournal(),
-            dev=DevSessions(),
-            drafts=DraftSessions(),
-            health=DatabaseHealth(),
-            metrics_port=listeners.metrics.getsockname()[1] if listeners.metrics else None,
-            counts_folder=counts_folder,
-            sql_modes=sql_modes,
-            limits=cluster.limits,
-            mailer=mailer_from_url(os.environ.get(SMTP_URL_VARIABLE)),
-            local=False,
-        )
+        platform = await _build_platform(cluster, pool, listeners, counts_folder)
         jobs = [
             background_jobs.run_background_jobs(platform),
+            background_jobs.keep_store_claim(platform),
             background_jobs.maintain_connections(platform),
             platform.health.watch(pool),
             watch_projects(platform),
@@ -236,3 +202,45 @@ async def _run_worker(
         )
         await platform.finish_tasks()
         await platform.sessions.close_idle(older_than=0)
+
+
+async def _build_platform(
+    cluster: ClusterSettings, pool: Pool, listeners: Listeners, counts_folder: str
+) -> Platform:
+    """Raises ProcessFault if the object store belongs to another installation."""
+    server, store = cluster.server(), cluster.store()
+    claim = await store_claim(cluster, pool, store)
+    try:
+        await claim.acquire()
+    except (BaseError, OSError) as error:
+        # A worker that is replaced while the store is down serves what it can, and deletes nothing.
+        log.warning("can't read the store's claim yet: %s", error)
+    sql_modes = sql_modes_from_environment()
+    return Platform(
+        state=await load_shared_state(pool),
+        hosts=cluster.hosts(),
+        pool=pool,
+        server=server,
+        sessions=SessionPool(
+            server,
+            pool,
+            reuse=sql_modes.reuse,
+            reset=not sql_modes.shared_session,
+            limit=cluster.connections,
+            account_limit=max(1, cluster.connections // SHARE),
+        ),
+        store=store,
+        store_claim=claim,
+        account_id=0,
+        authenticator=ApiKeyAuthenticator(),
+        journal=RequestJournal(),
+        dev=DevSessions(),
+        drafts=DraftSessions(),
+        health=DatabaseHealth(),
+        metrics_port=listeners.metrics.getsockname()[1] if listeners.metrics else None,
+        counts_folder=counts_folder,
+        sql_modes=sql_modes,
+        limits=cluster.limits,
+        mailer=mailer_from_url(os.environ.get(SMTP_URL_VARIABLE)),
+        local=False,
+    )

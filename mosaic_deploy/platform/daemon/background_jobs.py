@@ -12,7 +12,6 @@ from typing import Any
 
 import psycopg
 from obstore.exceptions import BaseError
-from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.postgres import clones
 from mosaic_deploy.platform.projects import drafts, provisioning
@@ -45,16 +44,26 @@ async def run_background_jobs(platform: Platform) -> None:
                 await clones.drop_retired_clones(platform.server)
             while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass
-            if platform.store_claim is not None and await platform.store_claim.is_settled():
+
+
+async def keep_store_claim(platform: Platform) -> None:
+    """Renews the claim on the object store, until cancelled.
+
+    Deletions, which may take minutes, don't delay it: a copy of the database recognizes the original by new claims.
+    """
+    while platform.store_claim is not None:
+        await asyncio.sleep(random.uniform(0.7, 1.3) * _SWEEP_SECONDS)  # noqa: S311
+        with _logged_failures():
+            if await platform.store_claim.is_settled():
                 await platform.store_claim.renew()
 
 
 @contextlib.contextmanager
 def _logged_failures() -> Iterator[None]:
-    """PostgreSQL or the object store may be away for a moment, which isn't to end the platform."""
+    """PostgreSQL or the object store may be away for a moment; that doesn't end the platform."""
     try:
         yield
-    except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
+    except (psycopg.Error, BaseError, OSError) as error:
         log.warning("background jobs failed, will retry: %s", str(error).strip())
 
 
@@ -75,6 +84,6 @@ async def maintain_connections(platform: Platform) -> None:
         await asyncio.sleep(1)
         await platform.sessions.close_idle()
         if platform.pool.get_stats().get("requests_waiting"):
-            with contextlib.suppress(psycopg.Error, PoolTimeout):
+            with contextlib.suppress(psycopg.Error):
                 async with platform.pool.connection(timeout=1):
                     pass

@@ -3,8 +3,9 @@
 The platform is stopped during the copy, so the backup is consistent. PostgreSQL's data folder is copied as it is, so a
 backup fits only the same major version of PostgreSQL on the same kind of system.
 
-A restore extracts the data, without the server's settings, next to the current data, checks it, writes `restore.json`, and only then replaces the data. After a
-crash before that file is written, the old data is still there; after a later crash, the next start finishes the restore.
+A restore extracts the data, without the server's settings, next to the current data, checks it, writes `restore.json`,
+and only then replaces the data. After a crash before that file is written, the old data is still there; after a later
+crash, the next start finishes the restore.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def restore(
         )
     user = os_user.postgres_os_user()
     old_state = state_folder.read_state_or_none(folder)
-    with _new_postgres_folder(folder, user) as postgres_folder, _stopped_platform(folder):
+    # In this order: if the restored platform can't be started, that doesn't undo the restore.
+    with _stopped_platform(folder), _new_postgres_folder(folder, user) as postgres_folder:
         _check_postgres_version(postgres_folder, metadata)
         finish_restore(folder)
         staging = {

@@ -47,7 +47,7 @@ class BodyMemory:
         self._due: dict[int | None, float] = {}
 
     async def reserve(self, scope: Scope, size: int) -> None:
-        """Hold `size` bytes of the account's part and of all, until `release`. Waits for them to get free.
+        """Hold `size` bytes of the account's part and of all, until `release`. Waits until they are free.
 
         Raises Fault (503) if they don't in time.
         """

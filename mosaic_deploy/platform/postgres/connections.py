@@ -136,6 +136,8 @@ class SessionPool:
                 return await self._connect(name, project_id, password)
         except psycopg.Error as error:
             raise _connection_fault(error) from error
+        except LookupError as error:
+            raise Fault(404, "project_not_found", f"project {project_id} was deleted") from error
 
     async def _connect(self, name: str, project_id: str, password: str) -> Session:
         connection = await psycopg.AsyncConnection.connect(

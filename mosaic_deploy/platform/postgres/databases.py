@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -74,22 +74,25 @@ async def _ensure_control_database(server: Server, installation: Installation | 
             # On a server of the user's, other programs may use these databases.
             for shared in ("postgres", "template1") if installation else ():
                 await revoke_public_access(connection, shared)
-        for _ in range(_RACE_ATTEMPTS):
+        for attempt in range(_RACE_ATTEMPTS):
             found = await connection.execute(_IS_CLOSED_QUERY, [control_database.DATABASE])
             state = await found.fetchone()
             if state == (True,):
                 break
-            with contextlib.suppress(*_RACE_ERRORS):
+            try:
                 if state is None:
                     await _create_database(connection, control_database.DATABASE, "template0")
                 else:
                     await _allow_connections(connection, control_database.DATABASE)
-            await asyncio.sleep(0.1)
+            except _RACE_ERRORS:
+                if attempt == _RACE_ATTEMPTS - 1:
+                    raise
+            await asyncio.sleep(_RACE_SECONDS)
         if installation is None:
             await _warn_of_open_databases(connection)
 
 
-_RACE_ATTEMPTS = 50
+_RACE_ATTEMPTS, _RACE_SECONDS = 50, 0.1
 _RACE_ERRORS = (
     psycopg.errors.DuplicateDatabase,
     psycopg.errors.UniqueViolation,
@@ -152,7 +155,7 @@ async def create_project_database(server: Server, project_id: str, password: str
 
 
 async def restore_access(server: Server, project_id: str) -> None:
-    """Undo what a role can do to its database to lock itself out: close it, or have it load a library that doesn't exist.
+    """Undo how a role can lock itself out of its database: by closing it, or by having it load a library that is missing.
 
     Creates nothing. Raises psycopg.Error if an open transaction of the role is in the way for too long.
     """
@@ -160,7 +163,7 @@ async def restore_access(server: Server, project_id: str) -> None:
     role = sql.Identifier(name)
     async with (
         server.repairs,
-        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+        await server.connect(server.maintenance, lock_timeout=REPAIR_LOCK_TIMEOUT_MS) as connection,
     ):
         if name not in await _database_names(connection):
             return
@@ -168,7 +171,7 @@ async def restore_access(server: Server, project_id: str) -> None:
             await connection.execute(sql.SQL(text).format(role=role))
 
 
-_REPAIR_LOCK_TIMEOUT_MS = 3_000
+REPAIR_LOCK_TIMEOUT_MS = 3_000
 _ACCESS_STATEMENTS = (
     "ALTER DATABASE {role} WITH CONNECTION LIMIT -1",
     "ALTER DATABASE {role} WITH ALLOW_CONNECTIONS true",
@@ -180,27 +183,32 @@ _ACCESS_STATEMENTS = (
 )
 
 
-async def set_password(server: Server, project_id: str, password: str) -> None:
-    """Raises psycopg.Error if an open transaction of the role is in the way for too long, as `allow_login` does.
-
-    The caller holds `server.repairs`.
-    """
-    role, secret = sql.Identifier(database_name(project_id)), sql.Literal(password)
-    async with await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection:
-        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
-
-
 async def allow_login(server: Server, project_id: str, *, allowed: bool) -> None:
     """If not `allowed`, the role's connections end. Raises UndefinedObject if there is no such role."""
     name = database_name(project_id)
     async with (
         server.repairs,
-        await server.connect(server.maintenance, lock_timeout=_REPAIR_LOCK_TIMEOUT_MS) as connection,
+        await server.connect(server.maintenance, lock_timeout=REPAIR_LOCK_TIMEOUT_MS) as connection,
     ):
         if allowed:
             await connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(name)))
         else:
             await removal.shut_out(connection, name)
+
+
+async def retry_without_sessions(
+    server: Server, project_id: str, change: Callable[[], Awaitable[object]]
+) -> None:
+    """Await `change()`, a change of the role. While a transaction of the role is in the way, end its sessions and try again.
+
+    Raises psycopg.Error if that doesn't help.
+    """
+    for _ in range(4):
+        with contextlib.suppress(*removal.ROLE_LOCKED):
+            await change()
+            return
+        await end_connections(server, project_id)
+    await change()
 
 
 async def end_connections(server: Server, project_id: str) -> None:

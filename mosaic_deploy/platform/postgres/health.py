@@ -7,7 +7,6 @@ import contextlib
 import time
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.postgres.control_database import Pool
 
@@ -37,7 +36,7 @@ class DatabaseHealth:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             answered = False
-            with contextlib.suppress(psycopg.Error, PoolTimeout, TimeoutError):
+            with contextlib.suppress(psycopg.Error, TimeoutError):
                 async with (
                     asyncio.timeout(2 * _TIMEOUT_SECONDS),
                     pool.connection(timeout=_TIMEOUT_SECONDS) as connection,

@@ -6,6 +6,7 @@ import logging
 import secrets
 
 import psycopg
+from psycopg import sql
 
 from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.postgres.control_database import Pool
@@ -22,7 +23,7 @@ async def working_password(pool: Pool, server: Server, project_id: str) -> str:
     """The stored password, or a new one if the role has another by now.
 
     A project that changed its role's password may have done so because the stored one had leaked. So the platform never
-    sets the stored one again.
+    sets the stored one again. Raises LookupError if the project isn't running any more.
     """
     stored = await _stored(pool, project_id)
     if not await _is_refused(server, project_id, stored):
@@ -32,9 +33,10 @@ async def working_password(pool: Pool, server: Server, project_id: str) -> str:
 
 
 async def rotate(pool: Pool, server: Server, project_id: str, *, only_if: str | None = None) -> str:
-    """A new password for the project's role, set and stored. Existing connections go on.
+    """A new password for the project's role, set and stored. Open connections stay open.
 
-    If the stored one isn't `only_if`, another worker was first, and its password is returned. Raises LookupError.
+    If the stored one isn't `only_if`, another worker was first, and its password is returned. Raises LookupError if there
+    is no such running project, and psycopg.Error.
     """
     async with server.repairs, pool.connection() as connection, connection.transaction():
         query = "SELECT database_password FROM project WHERE id = %(id)s AND status = 'running' FOR UPDATE"
@@ -47,8 +49,16 @@ async def rotate(pool: Pool, server: Server, project_id: str, *, only_if: str | 
         query = "UPDATE project SET database_password = %(password)s WHERE id = %(id)s"
         await control_database.fetch_rows(connection, query, {"id": project_id, "password": password})
         # If the commit fails afterwards, the next connection finds that the stored password doesn't work.
-        await databases.set_password(server, project_id, password)
+        await _set(server, project_id, password)
     return password
+
+
+async def _set(server: Server, project_id: str, password: str) -> None:
+    """Raises psycopg.Error if an open transaction of the role is in the way for too long."""
+    role, secret = sql.Identifier(databases.database_name(project_id)), sql.Literal(password)
+    timeout = databases.REPAIR_LOCK_TIMEOUT_MS
+    async with await server.connect(server.maintenance, lock_timeout=timeout) as connection:
+        await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
 
 
 async def _stored(pool: Pool, project_id: str) -> str:

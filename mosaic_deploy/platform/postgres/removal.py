@@ -15,6 +15,8 @@ from psycopg import sql
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
+ROLE_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_)
+"""Errors of changing a role while another transaction does: no lock in time, or "tuple concurrently updated"."""
 _ATTEMPTS = 5
 _LOCK_TIMEOUT_MS = 2_000
 _SET_ASIDE_AT_ONCE = 5
@@ -53,7 +55,8 @@ async def remove_project(server: Server, name: str) -> None:
 async def remove_set_aside_roles(server: Server) -> None:
     """Try again to drop a few of the roles that could only be set aside.
 
-    Somebody may keep making them, and hold locks on what is in the way: that isn't to hold up the repairs of others.
+    Only a few, with a short lock timeout: someone who keeps making them, and locks what is in the way, doesn't hold up
+    the repairs of others.
     """
     async with (
         server.repairs,
@@ -83,7 +86,7 @@ async def shut_out(connection: Connection, role: str, databases: Sequence[str] =
         await connection.execute(_TERMINATE, parameters)
         try:
             await connection.execute(statement)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_):
+        except ROLE_LOCKED:
             if attempt == _ATTEMPTS - 1:
                 raise
         else:

@@ -141,8 +141,8 @@ class ActivityConnection:
 def find_offences(
     sessions: Iterable[Session], roles: Mapping[int, Role], share: AccountShare
 ) -> list[Offence]:
-    """Whose sessions end, of the given roles: those in databases that aren't the role's own, the newest beyond an account's share, and all of
-    the projects that hold most of the locks, until their account is within its share."""
+    """Which sessions of the given roles must end: those in databases that aren't the role's own, the newest beyond an
+    account's share, and all of the projects that hold most of the locks, until their account is within its share."""
     by_account: dict[int, list[Session]] = defaultdict(list)
     offences = []
     for session in sessions:

@@ -113,7 +113,7 @@ class Server:
         given = self._parameters.get("options", "")
         settings = {"search_path": "pg_catalog", **settings}
         options = " ".join([given, *(f"-c {name}={value}" for name, value in settings.items())]).strip()
-        conninfo = make_conninfo(self.conninfo(database), **({"options": options} if options else {}))
+        conninfo = make_conninfo(self.conninfo(database), options=options)
         return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
 
 

@@ -34,14 +34,13 @@ SELECT project.id, account.tier, coalesce(project.suspended_until > now() + inte
          AS size,
        -- A setting can have any size.
        EXISTS (SELECT 1 FROM pg_db_role_setting WHERE setrole = pg_database.datdba
-               AND CASE WHEN pg_column_size(setconfig) < 100000
+               AND setdatabase = 0 AND CASE WHEN pg_column_size(setconfig) < 100000
                    THEN 'default_transaction_read_only=on' = ANY(setconfig) END) AS read_only,
        (SELECT rolcanlogin FROM pg_roles WHERE oid = pg_database.datdba) AS can_login
 FROM project JOIN account ON account.id = account_id
 JOIN pg_database ON datname = 'tenant_' || replace(project.id, '-', '_') WHERE project.status = 'running'
 """
 _SIZE = f"SELECT pg_database_size(oid) + {_SHARED} AS size FROM pg_database WHERE datname = %(name)s"
-_ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
 
@@ -101,19 +100,16 @@ async def _set_read_only(platform: Platform, project_id: str, *, read_only: bool
     """For new sessions; so the present ones end. They may also hold a lock on the setting."""
     text = "ALTER ROLE {} SET {} = on" if read_only else "ALTER ROLE {} RESET {}"
     statement = sql.SQL(text).format(sql.Identifier(database_name(project_id)), sql.SQL(_READ_ONLY))
-    for attempt in range(_ATTEMPTS):
-        try:
-            async with platform.pool.connection() as connection, connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '2s'")
-                await connection.execute(statement)
-        except psycopg.errors.UndefinedObject:
-            return
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_):
-            if attempt == _ATTEMPTS - 1:
-                raise
-            await databases.end_connections(platform.server, project_id)
-        else:
-            break
+
+    async def alter() -> None:
+        async with platform.pool.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            await connection.execute(statement)
+
+    try:
+        await databases.retry_without_sessions(platform.server, project_id, alter)
+    except psycopg.errors.UndefinedObject:
+        return
     if read_only:
         await databases.end_connections(platform.server, project_id)
         log.warning("the database of project %s exceeds its limit and is read-only now", project_id)

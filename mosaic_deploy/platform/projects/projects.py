@@ -87,19 +87,30 @@ async def find_project_by_id(platform: Platform, project_id: str) -> DictRow | N
 
 
 async def _insert(platform: Platform, name: str) -> DictRow:
-    """The new project's row. Raises Fault (403) if the account has as many as it may."""
+    """The new project's row. Raises Fault: 403 if the account has as many as it may, 401 if it was just deleted."""
     async with platform.pool.connection() as connection, connection.transaction():
         # Two requests can't both take the last one.
         parameters = {"id": platform.account_id}
-        query = "SELECT tier FROM account WHERE id = %(id)s FOR NO KEY UPDATE"
-        (account,) = await control_database.fetch_rows(connection, query, parameters)
-        query = "SELECT count(*) AS number FROM project WHERE account_id = %(id)s"
+        query = "SELECT tier FROM account WHERE id = %(id)s AND deleted_at IS NULL FOR NO KEY UPDATE"
+        accounts = await control_database.fetch_rows(connection, query, parameters)
+        if not accounts:
+            raise Fault(401, "api_key_invalid", "the account of this API key was deleted")
+        query = (
+            "SELECT count(*) AS number, count(*) FILTER (WHERE status = 'deleting') AS deleting"
+            " FROM project WHERE account_id = %(id)s"
+        )
         (projects,) = await control_database.fetch_rows(connection, query, parameters)
-        limit = platform.limits.projects(account["tier"])
+        limit = platform.limits.projects(accounts[0]["tier"])
         if limit is not None and projects["number"] >= limit:
-            message = f"the account has {limit} projects, as many as it may have; delete one first"
-            raise Fault(403, "project_limit_reached", message)
+            raise _limit_fault(limit, projects["deleting"])
         return await _insert_row(platform, connection, name)
+
+
+def _limit_fault(limit: int, deleting: int) -> Fault:
+    """For an account at its limit, with the number of its projects that are still being deleted."""
+    advice = f"wait until {deleting} deleted ones are removed" if deleting else "delete one first"
+    message = f"the account has {limit} projects, as many as it may have; {advice}"
+    return Fault(403, "project_limit_reached", message)
 
 
 async def _insert_row(platform: Platform, connection: Connection, name: str) -> DictRow:

@@ -13,7 +13,6 @@ from datetime import timedelta
 import psycopg
 from obstore.exceptions import BaseError
 from psycopg.rows import DictRow
-from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.postgres import control_database, databases, removal
 from mosaic_deploy.platform.services import Platform
@@ -22,6 +21,8 @@ _ATTEMPTS = 3
 _DELETE_WAIT_SECONDS = 5.0
 # The worker that received the request is probably still working on younger projects.
 _MIN_AGE = timedelta(seconds=5)
+# Of PostgreSQL or of the object store. Any worker tries again later.
+_FAILURES = (psycopg.Error, BaseError, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ async def delete(platform: Platform, project_id: str) -> None:
     """Delete a project's database and files, and at last its row: until then, any worker can finish the deletion.
 
     The project is gone for its users when this returns. PostgreSQL drops a database only after a checkpoint, which may
-    take minutes on a busy server, so the rest may still go on.
+    take minutes on a busy server, so the rest may take longer.
     """
     await control_database.fetch(
         platform.pool,
@@ -64,7 +65,7 @@ async def _finish_deletion(platform: Platform, project_id: str) -> None:
     try:
         async with _turn(platform), databases.locked_project(platform.server, project_id, wait=True):
             await _delete_all(platform, project_id)
-    except (psycopg.Error, PoolTimeout, BaseError, OSError) as error:
+    except _FAILURES as error:
         log.warning("can't finish the deletion of project %s yet: %s", project_id, str(error).strip())
 
 
@@ -82,7 +83,7 @@ async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_
             async with databases.locked_project(platform.server, row["id"], wait=False) as acquired:
                 if acquired:
                     await _finish_project(platform, row["id"])
-        except psycopg.Error as error:
+        except _FAILURES as error:
             log.warning("can't finish project %s yet: %s", row["id"], str(error).strip())
     await control_database.fetch(
         platform.pool,
@@ -101,7 +102,7 @@ async def _provision(platform: Platform, project_id: str) -> None:
         try:
             async with _turn(platform), databases.locked_project(platform.server, project_id, wait=True):
                 await _finish_project(platform, project_id)
-        except psycopg.Error:
+        except _FAILURES:
             log.exception("attempt %d to provision project %s failed", attempt, project_id)
             await asyncio.sleep(attempt)
         else:
@@ -127,6 +128,9 @@ async def _delete_all(platform: Platform, project_id: str) -> None:
         # A later call finishes the deletion.
         return
     await databases.drop_project_database(platform.server, project_id)
+    # That may take minutes, in which another installation may have taken the store over.
+    if not await platform.may_delete_objects():
+        return
     await platform.store.delete_prefix(f"{project_id}/")
     await control_database.fetch(platform.pool, "DELETE FROM project WHERE id = %(id)s", {"id": project_id})
 

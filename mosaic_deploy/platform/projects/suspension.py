@@ -37,7 +37,7 @@ def check_not_suspended(project: DictRow) -> None:
 
 
 async def record(platform: Platform, project_id: str, reason: str, period: timedelta | None) -> None:
-    """Calls are refused from now on; the caller lets the role no longer log in."""
+    """Refuse calls for this period, or until `lift`. The caller also forbids the role to log in."""
     until = _FOR_GOOD if period is None else datetime.now(UTC) + period
     await control_database.fetch(
         platform.pool,
@@ -46,8 +46,11 @@ async def record(platform: Platform, project_id: str, reason: str, period: timed
     )
 
 
-async def suspend(platform: Platform, project_id: str, reason: str, period: timedelta | None) -> None:
-    """Let the role no longer log in, for this period or until `lift`. Its sessions are ended by the caller."""
+async def suspend(platform: Platform, project_id: str, reason: str, period: timedelta) -> None:
+    """`record`, and forbid the role to log in. The caller ends its sessions.
+
+    Makes no new connection, as `databases.allow_login` does: while the lock table is full, none can be made.
+    """
     await record(platform, project_id, reason, period)
     async with platform.pool.connection() as connection:
         # An open transaction of the role may hold a lock on it.
@@ -82,7 +85,7 @@ async def lift_expired(platform: Platform) -> None:
         try:
             await lift(platform, row["id"])
         except psycopg.Error as error:
-            # The next ones aren't to wait for it.
+            # One project doesn't hold up the others.
             log.warning("can't let project %s use its database yet: %s", row["id"], str(error).strip())
 
 

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.postgres.role_activity import (
@@ -79,8 +78,8 @@ async def _watch(platform: Platform, connection: ActivityConnection) -> None:
                 roles_due = time.monotonic() + _ROLES_SECONDS
             offences = find_offences(sessions, roles, share)
             if offences:
-                _report(offences)
                 await connection.end(pid for offence in offences for pid in offence.pids)
+                _report(offences)
                 for offence in offences:
                     if offence.locks:
                         await _suspend(platform, connection, offence, share)
@@ -95,8 +94,11 @@ async def _upkeep(platform: Platform) -> None:
         try:
             await suspension.lift_expired(platform)
             await check_sizes(platform)
-        except (psycopg.Error, PoolTimeout, OSError) as error:
+        except (psycopg.Error, OSError) as error:
             _log_failure("measuring projects' databases", error)
+        except Exception:
+            # Nothing else would notice that this task has ended.
+            log.exception("measuring projects' databases failed, will retry")
         await asyncio.sleep(_UPKEEP_SECONDS)
 
 
@@ -107,7 +109,11 @@ def _log_failure(what: str, error: Exception) -> None:
 def _report(offences: Iterable[Offence]) -> None:
     ended = Counter(offence.role.project_id for offence in offences for _ in offence.pids)
     for project_id, number in ended.items():
-        log.warning("ended %d sessions of project %s, which exceeded its share", number, project_id)
+        log.warning(
+            "ended %d session(s) of project %s: beyond its account's share, or in a database that isn't its own",
+            number,
+            project_id,
+        )
 
 
 async def _suspend(

@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 import psycopg
 from obstore.exceptions import BaseError
 from psycopg import errors
-from psycopg_pool import PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
@@ -128,7 +127,7 @@ async def abort_upload(platform: Platform, key: str) -> None:
 async def _abort_upload(platform: Platform, key: str) -> None:
     try:
         await orphans.abort_upload(platform.pool, platform.store, key)
-    except (psycopg.Error, PoolTimeout, BaseError) as error:
+    except (psycopg.Error, BaseError) as error:
         log.warning("can't delete the object %s of a failed upload yet: %s", key, error)
 
 
@@ -154,14 +153,17 @@ class _SameUpload(Exception):
 async def _use_up(connection: Connection, permit: UploadPermit, signing_key: str, etag: str) -> None:
     """An upload URL stores one body: a URL that leaked can't replace the file."""
     query = (
-        "WITH expired AS (DELETE FROM used_upload WHERE expires_at < now() - interval '1 hour')"
+        # Other uploads to this URL may still be arriving until then.
+        "WITH old AS (DELETE FROM used_upload WHERE expires_at < now() - make_interval(secs => %(longest)s))"
         " INSERT INTO used_upload AS used (signature, etag, expires_at)"
         " VALUES (%(signature)s, %(etag)s, to_timestamp(%(expires)s))"
         # Nothing changes; but the row is locked and returned.
         " ON CONFLICT (signature) DO UPDATE SET etag = used.etag RETURNING etag, xmax <> 0 AS used"
     )
     signature = bytes.fromhex(permit.signature(signing_key))
-    values = {"signature": signature, "etag": etag, "expires": permit.expires}
+    values = {
+        "signature": signature, "etag": etag, "expires": permit.expires, "longest": LONGEST_UPLOAD_SECONDS + 3600,
+    }  # fmt: skip
     (row,) = await control_database.fetch_rows(connection, query, values)
     if row["used"] and row["etag"] == etag:
         raise _SameUpload

@@ -158,6 +158,16 @@ def test_unusable_addresses_are_reported(services, option) -> None:
     assert (result["exit_code"], option[0] in result["error"]["message"]) == (1, True), result
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_metrics_need_a_port_of_their_own(services, workers) -> None:
+    """On another address the same port is free, but the application would take all requests for metrics."""
+    port, several = str(free_port()), ("--workers", workers)
+    result = run(
+        services, "cluster", *services.arguments, "--port", port, "--metrics", f"127.0.0.2:{port}", *several
+    )
+    assert result["error"]["code"] == "address_unusable", result
+
+
 def test_a_missing_object_is_an_error_in_response_and_log(services, key, tmp_path) -> None:
     log = tmp_path / "log"
     with serve(services, log=log) as served, served.client(key) as client:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -143,6 +144,57 @@ def test_a_deleted_account_leaves_nothing(services, served) -> None:
         names = ", ".join(f"'tenant_{one.replace('-', '_')}'" for one in projects)
         assert not query(control, f"SELECT 1 FROM pg_database WHERE datname IN ({names})")
         assert not query(control, f"SELECT 1 FROM pg_roles WHERE rolname IN ({names})")
+
+
+def test_a_project_created_meanwhile_goes_with_its_account(services, served) -> None:
+    account = run(services, "account-create", "Racing")
+    number, control = account["account_id"], _control(services)
+    with psycopg.connect(control) as creating, ThreadPoolExecutor(1) as threads:
+        creating.execute("SELECT 1 FROM account WHERE id = %s FOR NO KEY UPDATE", [number])
+        creating.execute(
+            "INSERT INTO project (id, account_id, name, status, database_password, created_at)"
+            " VALUES ('race-001', %s, 'Racing', 'provisioning', 'x', now() + interval '1 day')",
+            [number],
+        )
+        deleting = threads.submit(run, services, "account-delete", str(number))
+        waits = (
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%UPDATE account%'"
+        )
+        wait_until(lambda: bool(query(control, waits)))
+        creating.commit()
+        assert deleting.result()["status"] == "deleting"
+    assert query(control, "SELECT status FROM project WHERE id = 'race-001'") == [("deleting",)]
+    with served.client(account["api_key"]) as client:
+        assert client.get("/v1/project/projects").status_code == 401
+
+
+def test_no_project_is_created_in_a_deleted_account(services, served) -> None:
+    """Workers cache a key for five seconds."""
+    account = run(services, "account-create", "Late")
+    control = _control(services)
+    with served.client(account["api_key"]) as client:
+        create(client, "First")
+        query(control, f"UPDATE account SET deleted_at = now() WHERE id = {account['account_id']}")
+        refused = client.post("/v1/project/projects", json={"name": "Late"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "api_key_invalid")
+
+
+def test_resuming_an_account_opens_no_deleted_database(services, served) -> None:
+    account = run(services, "account-create", "Deleted")
+    number, control = str(account["account_id"]), _control(services)
+    with served.client(account["api_key"]) as client:
+        project_id = create(client, "Deleted")
+        url = client.get(f"/v1/project/{project_id}/credentials").json()["database_url"]
+    # As while deletions are paused: workers leave young projects alone.
+    query(
+        control,
+        "UPDATE project SET status = 'deleting', created_at = now() + interval '1 day'"
+        f" WHERE id = '{project_id}'",
+    )
+    query(control, f"ALTER ROLE tenant_{project_id.replace('-', '_')} NOLOGIN")
+    for command in ("account-suspend", "account-resume"):
+        assert run(services, command, number)["exit_code"] == 0
+    assert not _logs_in(url)
 
 
 def test_deleting_an_account_needs_a_word(services) -> None:

@@ -21,6 +21,7 @@ from mosaic_deploy.platform.postgres.role_activity import (
     find_offences,
 )
 from mosaic_deploy.platform.postgres.server import MAINTENANCE_CONNECTIONS
+from mosaic_deploy.platform.projects import database_sizes
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -159,6 +160,19 @@ def test_a_database_beyond_its_limit(services, hostile) -> None:
     made = sql(hostile, project_id, "BEGIN READ WRITE; " + fill.format("b", 30_000) + "; COMMIT")
     assert made.status_code == 200, made.text
     wait_until(lambda: state() == "database_quota_exceeded")
+    assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
+
+
+def test_a_database_that_is_read_only_by_its_own_setting_is_left_alone(services, hostile) -> None:
+    project_id = create(hostile, "Read-only")
+    name = f"tenant_{project_id.replace('-', '_')}"
+    changed = sql(
+        hostile, project_id, f"ALTER ROLE {name} IN DATABASE {name} SET default_transaction_read_only = on"
+    )
+    assert changed.status_code == 200, changed.text
+    control = services.environment["MOSAIC_DATABASE_URL"].replace("/postgres", "/mosaic_control")
+    selected = f"SELECT read_only FROM ({database_sizes._SIZES}) AS sizes WHERE id = '{project_id}'"
+    assert query(control, selected) == [(False,)]
     assert hostile.delete(f"/v1/project/projects/{project_id}").status_code == 200
 
 

@@ -18,12 +18,15 @@ import pytest
 from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.daemon import archive
+from mosaic_deploy.platform.daemon import backup as backups
 from mosaic_deploy.platform.daemon.archive import (
     ArchiveDamaged,
     extract_archive,
     read_metadata,
     write_archive,
 )
+from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.machine import os_user, state_folder
 from mosaic_deploy.platform.machine.ports import free_port
 
 
@@ -286,3 +289,31 @@ def test_an_interrupted_write_leaves_no_file(tree, tmp_path, monkeypatch, failin
     with pytest.raises(type(failing)):
         write_archive(tmp_path / "file", {}, {"t": tree})
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+def test_a_restored_platform_that_does_not_start_keeps_its_data(tmp_path, monkeypatch) -> None:
+    """Under root, where PostgreSQL's folder may be outside the state folder."""
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("18")
+    (tmp_path / "store").mkdir()
+    state = state_folder.new_state(tmp_path)
+    trees = {"store": tmp_path / "store", "postgres": data}
+    write_archive(tmp_path / "backup.tgz", backups._build_metadata(state, data), trees)
+    monkeypatch.setattr(os_user, "SHARED_FOLDER", shared)
+    monkeypatch.setattr(os_user, "choose_postgres_folder", lambda _home, _user: shared / "new")
+    monkeypatch.setattr(backups, "_check_postgres_version", lambda _folder, _metadata: None)
+    monkeypatch.setattr(state_folder, "is_locked", lambda _path: True)
+    monkeypatch.setattr(backups, "stop_all", lambda _folder: None)
+
+    def fail(*_arguments: object) -> None:
+        raise ProcessFault("start_failed", "the platform doesn't start")
+
+    monkeypatch.setattr(backups, "launch_daemon", fail)
+    with pytest.raises(ProcessFault, match="doesn't start"):
+        backups.restore(home, tmp_path / "backup.tgz")
+    assert (shared / "new" / "data" / "PG_VERSION").read_text() == "18"
+    restored = state_folder.read_state(home)
+    assert restored is not None
+    assert restored.postgres_folder == str(shared / "new")

@@ -10,6 +10,7 @@ from started_platform import create_project, run_platform
 
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine.ports import free_port
+from mosaic_deploy.platform.projects import projects
 from mosaic_deploy.platform.projects.limits import Limits, local_limits, parse_count, parse_limit, parse_size
 
 
@@ -98,3 +99,11 @@ def _asked(document, project_id: str) -> tuple[int, list[int]]:
     assert all(one["message"].startswith("the free tier sends 2 emails a day") for one in refused)
     assert all("next_at" in one for one in refused)
     return upload.status_code, [one.status_code for one in emails]
+
+
+@pytest.mark.parametrize(
+    ("deleting", "advice"), [(0, "delete one first"), (3, "wait until 3 deleted ones are removed")]
+)
+def test_the_limit_of_projects_says_what_to_do(deleting, advice) -> None:
+    fault = projects._limit_fault(10, deleting)
+    assert fault.message == f"the account has 10 projects, as many as it may have; {advice}"

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from behind_the_api import with_control_pool
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.storage import storage, uploads
 
 
@@ -108,6 +110,19 @@ def test_an_upload_url_stores_one_body(api, project) -> None:
     # Sent again, the first one doesn't bring the old content back.
     assert api.plain.put(url, content=b"abc").status_code == 200
     assert api.site(project_id, "/storage/a.bin").content == b"new"
+
+
+def test_a_slow_upload_to_a_used_url_stores_nothing(platform, api, project) -> None:
+    """An upload that began while the URL was valid may arrive for twelve hours."""
+    project_id = project()
+    url = ask(api, project_id, "a.bin", 3)
+    assert api.plain.put(url, content=b"abc").status_code == 200
+    age = "UPDATE used_upload SET expires_at = now() - interval '11 hours'"
+    with_control_pool(platform, lambda pool: control_database.fetch(pool, age))
+    assert api.upload(project_id, "b.bin", b"other").status_code == 200
+    late = api.plain.put(url, content=b"xyz")
+    assert (late.status_code, late.json()["error"]["code"]) == (403, "upload_used")
+    assert api.site(project_id, "/storage/a.bin").content == b"abc"
 
 
 def test_concurrent_uploads_to_one_url_store_one_body(api, project) -> None:
