@@ -111,7 +111,7 @@ class Runner:
                 return self._run_single_transaction(waiting)
             return self._run_batch(group) if self._is_batchable(group[0]) else self._run_alone(group[0])
         except RequestRefused as error:
-            if error.status != 413:
+            if not error.too_large:
                 raise
             if len(group) == 1 or self.single_transaction:
                 return (), StepFailed(group[0], 0, None, f"too large: {error.message}", too_large=True)
