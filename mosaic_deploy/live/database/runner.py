@@ -19,10 +19,13 @@ from mosaic_deploy.live.database.failed_step import (
     step_failed,
     step_key,
     unknown_step_error,
-    wraps_in_transaction,
 )
 from mosaic_deploy.live.database.names import qualify_names
-from mosaic_deploy.live.database.outside_transaction import NothingCommitted, run_outside_transaction
+from mosaic_deploy.live.database.outside_transaction import (
+    NothingCommitted,
+    run_outside_transaction,
+    wraps_in_transaction,
+)
 from mosaic_deploy.live.database.progress import reporting_progress
 from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
