@@ -28,7 +28,7 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
         callback=_refuse_contradictions,
         metavar="destructive|prune=N|overwrite=N|policy",
         help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
-        "ones or not deployed by this project (prune=N), or overwriting exactly N that this project didn't deploy "
+        "ones or not deployed by this project (prune=N), overwriting exactly N that this project didn't deploy "
         f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {yes_note}Repeatable.",
     )
 
@@ -57,7 +57,7 @@ class _AllowType(click.ParamType[str]):
         if kind in ("prune", "overwrite") and re.fullmatch("[0-9]{1,9}", count):
             return f"{kind}={int(count)}"
         return self.fail(
-            f"{value[:40]!r} isn't valid; use destructive, prune=N or overwrite=N (such as prune=37), policy, or older-commit",
+            f"{value[:40]!r} isn't valid; use destructive, prune=N, overwrite=N (such as overwrite=37), policy or older-commit",
             param,
             ctx,
         )

@@ -23,7 +23,7 @@ _HIDDEN = (
 )
 _HIDDEN_CHARACTER = re.compile(f"[{_HIDDEN}]")
 _HIDDEN_OR_STYLE = re.compile(rf"\x1b\[{_OURS};[0-9;]+m|\r\n|[{_HIDDEN}]")
-_COMMAND_START = re.compile(r"^(\s*)(?=::)|(?<=##)(?=\[|vso\[|teamcity\[)", re.MULTILINE)
+_COMMAND_START = re.compile(r"^([^\S\n]*)(?=::)|(?<=##)(?=\[|vso\[|teamcity\[)", re.MULTILINE)
 """Where GitHub Actions, Azure Pipelines and TeamCity begin to read a command: at `::` in a line, at `##[` anywhere."""
 
 

@@ -19,8 +19,8 @@ class LedgerCleanup:
     """Paths to remove, neither desired nor live: a failed upload, or a file deleted by someone else."""
     mark: tuple[Object, ...] = ()
     """Objects to write, with the states that their rows should have."""
-    prove: tuple[str, ...] = ()
-    """Paths whose rows need new proofs."""
+    prove: tuple[Object, ...] = ()
+    """Desired objects: rows with their content need new proofs."""
 
     def __bool__(self) -> bool:
         return bool(self.forget or self.mark or self.prove)
@@ -57,7 +57,7 @@ def ledger_cleanup(
                 if path in live and _is_to_record(item, live[path], manifest)
             ),
         ),
-        prove=tuple(desired) if unproven.stale else (),
+        prove=tuple(desired.values()) if unproven.stale else (),
     )
 
 

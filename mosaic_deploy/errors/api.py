@@ -63,6 +63,13 @@ class RequestRefused(ApiError):
     """The API rejected the request (another HTTP 4xx, or `success: false`)."""
 
     code = "request_refused"
+    over_quota = False
+    """The project has used up a limit. Some platforms report that with HTTP 413, too."""
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the request or its result is larger than the platform accepts."""
+        return self.status == 413 and not self.over_quota
 
 
 class RateLimited(ApiError):

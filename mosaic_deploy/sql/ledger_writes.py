@@ -125,7 +125,8 @@ def _sets_search_path(node: Tree) -> bool:
 
 def _sets_ledger_path(arguments: Any) -> bool:
     """Whether the arguments of `set_config` name the search path and the schema."""
-    texts = [str(item.get("A_Const", {}).get("sval", {}).get("sval", "")) for item in arguments]
+    # Both are folded to lower case by PostgreSQL.
+    texts = [str(item.get("A_Const", {}).get("sval", {}).get("sval", "")).lower() for item in arguments]
     return texts[:1] == ["search_path"] and any(LEDGER_SCHEMA in text for text in texts[1:2])
 
 

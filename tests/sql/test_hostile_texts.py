@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -46,6 +47,16 @@ def test_the_process_survives(text) -> None:
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("refused: ")
+
+
+def test_the_stack_is_of_whole_pages(monkeypatch) -> None:
+    sizes: list[int] = []
+    set_size = threading.stack_size
+    monkeypatch.setattr(threading, "stack_size", lambda size: (sizes.append(size), set_size(size))[1])
+    with pytest.raises(SqlSyntaxError):
+        parse("SELECT 1" + "+1" * 3001)
+    assert len(sizes) == 2
+    assert all(size % 65536 == 0 for size in sizes), "macOS refuses others"
 
 
 WIDE = {

@@ -60,6 +60,7 @@ DROP SCHEMA U&"\\006dosaic_deploy" CASCADE
 SET search_path = U&"mosaic!005fdeploy" UESCAPE '!'
 SELECT set_config('search_path', 'mosaic_deploy', false)
 SELECT pg_catalog.set_config('search_path', 'public, mosaic_deploy', true)
+SELECT set_config('Search_Path', 'MOSAIC_DEPLOY', false)
 COPY mosaic_deploy.migrations FROM stdin
 """
 READS = """

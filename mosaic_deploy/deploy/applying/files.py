@@ -28,7 +28,7 @@ from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.snapshot import Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import Object, ObjectState
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.sql.execution.records import SEED
 
@@ -107,14 +107,12 @@ def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool 
         )
 
 
-def _write_proofs(run: Run, kind: str, paths: Sequence[str]) -> None:
+def _write_proofs(run: Run, kind: str, objects: Sequence[Object]) -> None:
     manifest = run.planned.desired.snapshot.manifest
-    snapshot = run.planned.live.snapshot
-    live: Objects = (snapshot.static if kind == ledger.STATIC else snapshot.storage) or {}
-    for first in range(0, len(paths), _MAX_ROWS):
-        rows = [live[path] for path in paths[first : first + _MAX_ROWS]]
+    for first in range(0, len(objects), _MAX_ROWS):
+        rows = objects[first : first + _MAX_ROWS]
         proofs = run.prover.proofs(kind, rows, manifest)
-        run.write(ledger_rows.write_proofs_sql(kind, proofs, manifest, run.claim.token))
+        run.write(ledger_rows.write_proofs_sql(kind, rows, proofs, manifest, run.claim.token))
 
 
 def _send_all(

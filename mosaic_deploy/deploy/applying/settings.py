@@ -74,14 +74,11 @@ def set_auth(run: Run) -> Iterator[Event]:
 def record_policy(run: Run) -> Iterator[Event]:
     """Records the policy, with which the next deploy's is compared."""
     record = run.planned.policy_record
-    for change in run.changes:
-        if isinstance(change, LoosenPolicy):
-            yield ChangeStarted(change)
+    loosening = [change for change in run.changes if isinstance(change, LoosenPolicy)]
+    yield from map(ChangeStarted, loosening)
     if record is not None:
         run.write(ledger_rows.write_setting_sql(POLICY_SETTING, record, run.claim.token, run.claim.deploy_id))
-    for change in run.changes:
-        if isinstance(change, LoosenPolicy):
-            yield ChangeDone(change, 0.0)
+    yield from (ChangeDone(change, 0.0) for change in loosening)
 
 
 _NOT_PUSHED = (

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
-from mosaic_deploy.diff.policies import DEFAULT_POLICY, record_with
+from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile
+from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, LoosenPolicy
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
@@ -115,9 +115,13 @@ class PreparedPlan:
 
     @property
     def policy_record(self) -> dict[str, object] | None:
-        """What the record of policies must become; None if it is right."""
+        """What the record of policies must become; None if it is right, or a looser policy isn't approved yet."""
         before, manifest = self.live.ledger_facts.get("policy"), self.desired.snapshot.manifest
-        after = record_with(before, manifest, self.desired.manifest.policy)
+        policy, recorded = self.desired.manifest.policy, recorded_policy(before, manifest)
+        left_out = not any(isinstance(change, LoosenPolicy) for change in self.plan.changes)
+        if left_out and recorded and loosened(recorded, policy or DEFAULT_POLICY):
+            return None
+        after = record_with(before, manifest, policy)
         return None if after == before else after
 
     @property

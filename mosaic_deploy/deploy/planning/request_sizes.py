@@ -53,9 +53,12 @@ class _LargeStep:
             return _ONE_TRANSACTION_HINT
         if _is_seed(self.file):
             return _SPLIT_SEED_HINT
-        statements = self.file.steps[self.number - 1].statements
+        # A file without statements has no steps, only its text to record.
+        statements = self.file.steps[self.number - 1].statements if self.file.steps else ()
+        if len(statements) < 2:
+            return _SPLIT_HINT
         largest = max(_request_size([one]) for one in statements) + _recorded_size(self.file)
-        return _COMMIT_EACH_HINT if len(statements) > 1 and largest <= limit else _SPLIT_HINT
+        return _COMMIT_EACH_HINT if largest <= limit else _SPLIT_HINT
 
 
 def large_step_hint(parsed: ParsedFile, number: int, *, single_transaction: bool) -> str:

@@ -185,6 +185,8 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     message = facts["message"] or response.reason_phrase
     failed = is_server_failure(response, payload)
     error = _server_failed(message, common) if failed else _error_for_status(message, common)
+    if isinstance(error, errors.RequestRefused):
+        error.over_quota = str(facts.get("code")).endswith("_quota_exceeded")
     return _with_wait(error, responses.retry_after(response.headers))
 
 

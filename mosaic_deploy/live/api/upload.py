@@ -35,7 +35,7 @@ def upload_static_file(api: Api, project: str, path: str, content: bytes) -> Non
     try:
         payload = api.call(endpoints.UPLOAD_STATIC_FILE, project=project, body=body)
     except RequestRefused as error:
-        if error.status != 413:
+        if not error.too_large:
             raise
         raise _too_large(error, path, len(content)) from error
     stored = responses.parse_uploaded_size(payload)

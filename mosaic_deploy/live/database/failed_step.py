@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.error_mapping import TRANSACTION_TIMEOUT
-from mosaic_deploy.live.database.outside_transaction import INVALID_TERMINATION, may_commit_partially
+from mosaic_deploy.live.database.outside_transaction import may_commit_partially
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.sql.execution.failure import Failure
 from mosaic_deploy.sql.execution.plain import guess_failed_statement
@@ -83,11 +83,6 @@ def may_get_lock_later(failed: StepFailed) -> bool:
     """Whether the step didn't get a lock and has left nothing, so it can be run again."""
     outside = failed.step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
-
-
-def wraps_in_transaction(error: SqlFailed) -> bool:
-    """Whether the endpoint runs each request in a transaction, so a DO block can't commit."""
-    return error.sqlstate == INVALID_TERMINATION or "invalid transaction termination" in error.message
 
 
 def step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:

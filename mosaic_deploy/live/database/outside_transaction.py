@@ -36,7 +36,7 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import index_name
 
-INVALID_TERMINATION = "2D000"
+_INVALID_TERMINATION = "2D000"
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
 _OUTPUT_PARAMETER = "is an output parameter but corresponding argument is not writable"
@@ -108,6 +108,11 @@ def may_commit_partially(step: Step) -> bool:
     return step.sql.statements[0].kind in _MAY_COMMIT_PARTLY
 
 
+def wraps_in_transaction(error: SqlFailed) -> bool:
+    """Whether the error is PostgreSQL's for a COMMIT in a block that is itself inside a transaction."""
+    return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
+
+
 class NothingCommitted(Exception):
     """The statement can't commit, because the endpoint runs each request in a transaction."""
 
@@ -144,7 +149,7 @@ def _run_statement(
             return
         if not may_commit_partially(step):
             _record_failure(api, project, step, session)
-        elif error.sqlstate == INVALID_TERMINATION and _wraps_requests(api, project):
+        elif wraps_in_transaction(error) and _wraps_requests(api, project):
             _record_failure(api, project, step, session)
             raise NothingCommitted(error) from error
         raise
@@ -155,7 +160,7 @@ def _wraps_requests(api: Api, project: str) -> bool:
     try:
         api.sql(project, "DO 'BEGIN COMMIT; END'")
     except SqlFailed as error:
-        return error.sqlstate == INVALID_TERMINATION
+        return wraps_in_transaction(error)
     return False
 
 

@@ -19,10 +19,13 @@ from mosaic_deploy.live.database.failed_step import (
     step_failed,
     step_key,
     unknown_step_error,
-    wraps_in_transaction,
 )
 from mosaic_deploy.live.database.names import qualify_names
-from mosaic_deploy.live.database.outside_transaction import NothingCommitted, run_outside_transaction
+from mosaic_deploy.live.database.outside_transaction import (
+    NothingCommitted,
+    run_outside_transaction,
+    wraps_in_transaction,
+)
 from mosaic_deploy.live.database.progress import reporting_progress
 from mosaic_deploy.live.database.step_reports import StepReports
 from mosaic_deploy.live.ledger.lease import lease_lost_error
@@ -111,7 +114,7 @@ class Runner:
                 return self._run_single_transaction(waiting)
             return self._run_batch(group) if self._is_batchable(group[0]) else self._run_alone(group[0])
         except RequestRefused as error:
-            if error.status != 413:
+            if not error.too_large:
                 raise
             if len(group) == 1 or self.single_transaction:
                 return (), StepFailed(group[0], 0, None, f"too large: {error.message}", too_large=True)

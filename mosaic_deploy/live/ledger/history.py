@@ -214,7 +214,7 @@ def _read_packed(api: Api, project: str, versions: Sequence[str]) -> dict[str, b
     try:
         rows = api.sql(project, f"{_PACKED_SOURCE.format(source='source')} IN ({listed})")
     except RequestRefused as error:
-        if error.status != 413:
+        if not error.too_large:
             raise
         if len(versions) == 1:
             return {versions[0]: b"".join(_packed_pieces(api, project, versions[0]))}

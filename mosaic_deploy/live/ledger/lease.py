@@ -47,8 +47,8 @@ _SETTLING = 3.0
 """Seconds to wait at least for a migration whose deploy has ended: PostgreSQL may just be cancelling it."""
 _CLOCK_TOLERANCE = 1.0
 _READ_ONLY_HINT = (
-    "the database accepts no changes: set default_transaction_read_only of the role or the database to off, then run "
-    "the same command again; a standby server never accepts any"
+    "the database accepts no changes: it exceeds its size limit, default_transaction_read_only is on for the role or the "
+    "database, or it is a standby server; change that, then run the same command again"
 )
 
 

@@ -34,9 +34,6 @@ class Prover:
     def key_name(self) -> str:
         return hashlib.sha256(self._key).hexdigest()[:_KEY_NAME_LENGTH] + ":"
 
-    def proof(self, kind: str, row: Object, manifest: str) -> str:
-        return self.proofs(kind, [row], manifest)[row.path]
-
     def proofs(self, kind: str, rows: Iterable[Object], manifest: str) -> Mapping[str, str]:
         """By path, the proofs that `manifest` deployed these files with this content."""
         key, name = self._key, self.key_name
@@ -57,16 +54,20 @@ class Prover:
 
         Rows of desired files count anyway: the folder says whose they are. Those of other manifests aren't touched.
         """
+        claimed = [
+            row for path, row in rows.items() if path not in desired and row.manifest in ("", manifest)
+        ]
+        valid = {
+            **self.proofs(kind, (row for row in claimed if row.manifest), manifest),
+            **self.proofs(kind, (row for row in claimed if not row.manifest), ""),
+        }
         unproven = tuple(
             path
-            for path, row in rows.items()
-            if path not in desired
-            and row.manifest in ("", manifest)
-            and not hmac.compare_digest(
-                proofs.get(path, "").encode(), self.proof(kind, row, row.manifest).encode()
-            )
+            for path, proof in valid.items()
+            if not hmac.compare_digest(proofs.get(path, "").encode(), proof.encode())
         )
-        return {path: row for path, row in rows.items() if path not in frozenset(unproven)}, unproven
+        without = frozenset(unproven)
+        return {path: row for path, row in rows.items() if path not in without}, unproven
 
     @property
     def _key(self) -> bytes:

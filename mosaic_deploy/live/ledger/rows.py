@@ -49,14 +49,16 @@ def upsert_objects_sql(
     )
 
 
-def write_proofs_sql(kind: str, proofs: Mapping[str, str], manifest: str, token: str) -> str:
-    """Writes the proofs, by path, of files that `manifest` deployed. Changes nothing else."""
-    facts = [{"p": path, "f": proof} for path, proof in proofs.items()]
+def write_proofs_sql(
+    kind: str, objects: Iterable[Object], proofs: Mapping[str, str], manifest: str, token: str
+) -> str:
+    """Writes the proofs, by path, into those of the objects' rows that have their content. Changes nothing else."""
+    facts = [{"p": o.path, "h": o.sha256, "f": proofs[o.path]} for o in objects]
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"UPDATE mosaic_deploy.objects o SET proof = r.f, manifest = {literal(manifest)} "
-        f"FROM held, {recordset(facts, 'p text, f text')} WHERE o.kind = '{kind}' AND o.path = r.p "
-        f"AND o.manifest IN ('', {literal(manifest)}) AND o.proof <> r.f RETURNING 1) "
+        f"FROM held, {recordset(facts, 'p text, h text, f text')} WHERE o.kind = '{kind}' AND o.path = r.p "
+        f"AND o.sha256 = r.h AND o.manifest IN ('', {literal(manifest)}) AND o.proof <> r.f RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 

@@ -5,6 +5,7 @@ A text's nesting is bounded from its tokens. Deep texts are parsed in a thread w
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ _DEEPEST = 500_000
 _STACK_PER_LEVEL = 1024
 """Bytes. libpg_query 6 takes up to 200 on x86-64."""
 _BASE_STACK = 16 * 1024 * 1024
+_PAGE = 64 * 1024
+"""Some systems take only stacks of whole pages, such as macOS; no page is larger."""
 _TOKEN = re.compile(
     r"[(\[]|[)\]]|[,;]|[-+*/<>=~!@#%^&|`?:.]+"
     r"|\b(?:and|or|not|is|isnull|notnull|in|between|like|ilike|similar|at|collate|operator|union|except|intersect|join"
@@ -54,7 +57,7 @@ def call_with_stack(function: Callable[[str], ResultT], sql: str) -> ResultT:
 
     thread = threading.Thread(target=run, name="parser")
     with _START:
-        before = threading.stack_size(_BASE_STACK + levels * _STACK_PER_LEVEL)
+        before = threading.stack_size(_BASE_STACK + math.ceil(levels * _STACK_PER_LEVEL / _PAGE) * _PAGE)
         try:
             thread.start()
         finally:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -108,6 +109,12 @@ def test_what_is_harmless_stays() -> None:
         assert safe_text(text, terminal=False) == text
     assert visible_text("a\r\nb\x1b[31m") == "a\nb\\x1b[31m"
     assert safe_text(style("x", "red", bold=True), terminal=True) == "\x1b[31;1mx\x1b[0m"
+
+
+def test_many_empty_lines_take_little_time() -> None:
+    text, began = "\n" * 30_000, time.monotonic()
+    assert safe_text(f"{text}::debug::x", terminal=False) == f"{text}\\::debug::x"
+    assert time.monotonic() - began < 3
 
 
 def mark(kind: Any) -> Any:

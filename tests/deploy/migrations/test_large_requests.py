@@ -10,7 +10,7 @@ import pytest
 from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
 from mosaic_deploy.deploy.planning import request_sizes
 from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
-from mosaic_deploy.errors import MigrationFailed, MigrationInvalid
+from mosaic_deploy.errors import MigrationFailed, MigrationInvalid, RequestRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import history
 from mosaic_deploy.model.event import ApplyDone
@@ -166,15 +166,16 @@ def test_the_text_of_a_corrected_rest_is_recorded(site):
 
 
 class SmallLimit(httpx.BaseTransport):
-    """A platform that lists no limit and refuses SQL requests of more than 35,000 bytes that run steps."""
+    """A platform that lists no limit and refuses SQL requests of more than 35,000 bytes that run steps, with `error`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **error: str) -> None:
         self.inner = httpx.HTTPTransport()
+        self._error = {"message": "body too large", **error}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
         if request.url.path.endswith("/sql") and b"mosaic_steps" in body and len(body) > 35_000:
-            return httpx.Response(413, json={"success": False, "error": {"message": "body too large"}})
+            return httpx.Response(413, json={"success": False, "error": self._error})
         return self.inner.handle_request(request)
 
     def close(self) -> None:
@@ -194,6 +195,27 @@ def test_an_unlisted_limit_is_reported_with_the_file(site, api_over):
     assert "too large" in error.message and error.message.endswith("(nothing of it ran)")
     assert "split the file" in error.hint
     assert site.sql("SELECT count(*) AS n FROM t") == [{"n": 0}]
+
+
+def test_a_large_file_without_statements_names_a_fix(site, api_over):
+    large(site, 0, "SELECT 1;")
+    site.apply()
+    site.write("sql/3_c.sql", f"-- {random.Random(1).randbytes(40_000).hex()}\n")
+    [*_, last] = site.run(site.plan(), api_over(SmallLimit()))
+    assert "too large" in last.error.message
+    assert last.error.hint == "split the file into several migrations"
+
+
+def test_a_used_up_limit_is_no_large_file(site, api_over):
+    """A platform may report both with the same status."""
+    large(site, 0, "SELECT 1;")
+    site.apply()
+    site.write("sql/3_c.sql", ROW * 3)
+    full = {"code": "database_quota_exceeded", "message": "the project's database is suspended"}
+    error = site.run(site.plan(), api_over(SmallLimit(**full)))[-1].error
+    assert isinstance(error, RequestRefused)
+    assert "suspended" in error.message
+    assert "split" not in f"{error.message} {error.hint}"
 
 
 def test_a_large_seed_and_a_large_down_migration_name_their_file_and_a_fix(site, api_over):

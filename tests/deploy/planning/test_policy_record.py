@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from mosaic_deploy import deploy
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.deploy.history.read import read_history_context
 from mosaic_deploy.deploy.history.rollback import plan_rollback
+from mosaic_deploy.deploy.planning.deferred import without_unapproved
 from mosaic_deploy.diff.gate import Actor, needs_person
 from mosaic_deploy.diff.policies import loosened, record_with, recorded_policy
 from mosaic_deploy.diff.selection import Selection, parse_selector
 from mosaic_deploy.model.change import LoosenPolicy
+from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.source.manifest.read import read_manifest
 
@@ -61,6 +64,18 @@ def test_selecting_a_part_does_not_leave_it_out(strict):
     strict.write("www/index.html", "y")
     plan = strict.plan(options=PlanOptions(selection=Selection(only=(parse_selector("static"),)))).plan
     assert [change.address for change in plan.changes] == ["policy:manifest", "static:index.html"]
+
+
+def test_files_that_are_deployed_before_the_approval_do_not_record_it(strict):
+    """As `watch` deploys them while its question is open."""
+    policy(strict, None)
+    strict.write("www/index.html", "y")
+    planned = strict.plan()
+    missing = needs_person(planned.plan, planned.desired.manifest.policy, Actor())
+    partial = replace(planned, plan=without_unapproved(planned.plan, missing))
+    assert [change.address for change in partial.plan.changes] == ["static:index.html"]
+    assert isinstance(strict.run(partial)[-1], ApplyDone)
+    assert [change.kind for change in strict.plan().plan.changes] == ["policy"]
 
 
 @pytest.mark.parametrize("rules", [{**STRICT, "max_deletes": 1}, {**STRICT, "protected_tables": ["t", "u"]}])

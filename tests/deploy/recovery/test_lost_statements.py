@@ -331,3 +331,27 @@ def test_an_internal_error_after_the_statement_took_effect(table, api_over, what
     assert table.plan().plan.changes == ()
     if what == "batch":
         assert table.sql("select id from t") == [{"id": 7}]
+
+
+class Wrapping(httpx.BaseTransport):
+    """An endpoint that runs each request in a transaction, and reports PostgreSQL's messages without their SQLSTATE."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if re.search(rb"(?i)\bcommit;", request.read()):
+            return httpx.Response(400, json={"success": False, "error": "invalid transaction termination"})
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_a_block_that_cant_commit_is_known_without_a_sqlstate(site, api_over):
+    site.write("sql/1_p.sql", "do $$ begin commit; end $$;")
+    site.manifest(database={"migrations": "sql"})
+    for _ in range(2):
+        error = site.run(site.plan(), api_over(Wrapping()))[-1].error
+        assert error.hint.endswith("or write it without COMMIT")
+        assert error.mutation_state != "unknown"

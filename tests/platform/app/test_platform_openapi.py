@@ -50,6 +50,33 @@ def test_operations_have_the_same_names_and_summaries() -> None:
         assert described["summary"] == one.description
 
 
+def test_no_key_is_written_twice() -> None:
+    def check(node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            assert len(names) == len(set(names)), f"line {node.start_mark.line + 1}"
+        for child in node.value if isinstance(node, yaml.CollectionNode) else ():
+            for each in child if isinstance(child, tuple) else (child,):
+                check(each)
+
+    check(yaml.compose(OPENAPI.read_text(encoding="utf-8")))
+
+
+def test_every_operation_with_a_body_can_time_out() -> None:
+    for one in OPERATIONS:
+        described = DOCUMENT["paths"][one.path][one.method.lower()]
+        assert ("requestBody" in described) == ("408" in described["responses"]), one.name
+
+
+def test_a_suspended_database_is_a_response_of_sql() -> None:
+    suspended = {"$ref": "#/components/responses/Suspended"}
+    assert [
+        one.name
+        for one in OPERATIONS
+        if DOCUMENT["paths"][one.path][one.method.lower()]["responses"].get("429") == suspended
+    ] == ["run_sql"]
+
+
 def test_every_error_code_is_listed() -> None:
     """Pages, inbox and drafts belong to one machine's user, sites to browsers, not to the API."""
     beside = {

@@ -23,19 +23,18 @@ def check_event(github: Github, command: str, allowed: Iterable[str]) -> None:
     """
     if not github.in_actions:
         return
-    event = github.event_name
-    known = PLAN_EVENTS if command == "plan" else APPLY_EVENTS
-    if event in known and not github.is_deletion:
-        return
-    if event and event in allowed and not github.is_deletion:
-        return
     if github.is_deletion:
         raise EventNotAllowed(
             f"ci {command} doesn't run for a push that deletes a branch or tag",
             hint="add a condition to the job: if: ${{ !github.event.deleted }}",
         )
+    event = github.event_name
+    known = PLAN_EVENTS if command == "plan" else APPLY_EVENTS
+    if event and (event in known or event in allowed):
+        return
+    name = event or "EVENT"
     raise EventNotAllowed(
         f"ci {command} doesn't run for the event {event or '(GITHUB_EVENT_NAME is empty)'}",
         hint=f"run it for {', '.join(sorted(known))}; if everyone who can start {event or 'this event'} may deploy, set "
-        f"allow-event: {event or 'EVENT'} in the action, or pass --allow-event {event or 'EVENT'}",
+        f"allow-event: {name} in the action, or pass --allow-event {name}",
     )

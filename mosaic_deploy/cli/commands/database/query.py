@@ -65,7 +65,7 @@ def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) 
     try:
         yield
     except RequestRefused as error:
-        if error.status == 413:
+        if error.too_large:
             is_result = "result" in error.message
             error.message = f"{name}: {error.message}"
             error.hint = f"{'select fewer rows' if is_result else 'split the SQL'}, {_TOO_LARGE_HINT}"

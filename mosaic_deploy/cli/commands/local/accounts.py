@@ -45,6 +45,11 @@ def database_environment(url: str | None) -> dict[str, str]:
     return {"MOSAIC_DATABASE_URL": require(url, "--database-url", "MOSAIC_DATABASE_URL")}
 
 
+def _run(screen: Screen, database_url: str | None, *arguments: str) -> None:
+    secrets = database_environment(database_url)
+    screen.platform(run_platform_command(*arguments, environment=secrets, embedded=False))
+
+
 @click.command("pause-deletions")
 @database_url_option
 @click.option(
@@ -63,8 +68,7 @@ def pause_deletions(screen: Screen, database_url: str | None, hours: float) -> N
     Example:
       mosaic-deploy platform pause-deletions --hours 6
     """
-    secrets = database_environment(database_url)
-    screen.platform(run_platform_command("pause-deletions", str(hours), environment=secrets, embedded=False))
+    _run(screen, database_url, "pause-deletions", str(hours))
 
 
 @click.command("rotate-password")
@@ -79,8 +83,7 @@ def rotate_password(screen: Screen, project_id: str, database_url: str | None) -
     Example:
       mosaic-deploy platform rotate-password brook-7hv
     """
-    secrets = database_environment(database_url)
-    screen.platform(run_platform_command("rotate-password", project_id, environment=secrets, embedded=False))
+    _run(screen, database_url, "rotate-password", project_id)
 
 
 @click.group(cls=Group)
@@ -106,10 +109,7 @@ def create(screen: Screen, name: str, database_url: str | None, tier: str) -> No
     Example:
       mosaic-deploy platform account create ada --tier pro
     """
-    secrets = database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-create", name, "--tier", tier, environment=secrets, embedded=False)
-    )
+    _run(screen, database_url, "account-create", name, "--tier", tier)
 
 
 @account.command()
@@ -126,9 +126,7 @@ def rotate(screen: Screen, account_id: int, database_url: str | None, now: bool)
       mosaic-deploy platform account rotate 1
       mosaic-deploy platform account rotate 1 --now
     """
-    arguments = [str(account_id), *(["--now"] if now else [])]
-    secrets = database_environment(database_url)
-    screen.platform(run_platform_command("account-rotate", *arguments, environment=secrets, embedded=False))
+    _run(screen, database_url, "account-rotate", str(account_id), *(["--now"] if now else []))
 
 
 @account.command()
@@ -143,10 +141,7 @@ def suspend(screen: Screen, account_id: int, database_url: str | None) -> None:
     Example:
       mosaic-deploy platform account suspend 1
     """
-    secrets = database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-suspend", str(account_id), environment=secrets, embedded=False)
-    )
+    _run(screen, database_url, "account-suspend", str(account_id))
 
 
 @account.command()
@@ -161,10 +156,7 @@ def resume(screen: Screen, account_id: int, database_url: str | None) -> None:
     Example:
       mosaic-deploy platform account resume 1
     """
-    secrets = database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-resume", str(account_id), environment=secrets, embedded=False)
-    )
+    _run(screen, database_url, "account-resume", str(account_id))
 
 
 @account.command()
@@ -205,10 +197,7 @@ def tier(screen: Screen, account_id: int, tier: str, database_url: str | None) -
     Example:
       mosaic-deploy platform account tier 1 pro
     """
-    secrets = database_environment(database_url)
-    screen.platform(
-        run_platform_command("account-tier", str(account_id), tier, environment=secrets, embedded=False)
-    )
+    _run(screen, database_url, "account-tier", str(account_id), tier)
 
 
 @account.command("list")

@@ -71,7 +71,7 @@ def test_status_then_edit_then_repair(run, folder):
     asked = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", input="y\n")
     assert asked.returncode == 1
     assert "error[confirmation_required]" in asked.stderr
-    done = run("migrate", "repair", "--accept", "sql/1_t.sql", "--local", "--yes")
+    done = run("migrate", "repair", "--accept", "0001", "--local", "--yes")
     assert done.returncode == 0
     assert "~ 1_t.sql" in done.stdout
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0

@@ -90,10 +90,10 @@ def repair(
     from mosaic_deploy.diff.history.repairs import RepairRequest
 
     request = RepairRequest(
-        accept=[PurePosixPath(name).name for name in accept],
+        accept=[_file_or_version(each) for each in accept],
         forget=[parse_version(each) for each in forget],
         rename=[parse_version(each) for each in rename],
-        squash=[PurePosixPath(name).name for name in squash],
+        squash=[_file_or_version(each) for each in squash],
         applied=[parse_step(each) for each in applied],
         not_applied=[parse_step(each) for each in not_applied],
     )
@@ -117,3 +117,9 @@ def repair(
         return write_history(
             screen, session, make_plan, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )
+
+
+def _file_or_version(value: str) -> str:
+    """The file's name, or its number without leading zeros."""
+    name = PurePosixPath(value).name
+    return parse_version(name) if name.isdecimal() else name
