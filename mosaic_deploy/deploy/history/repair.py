@@ -48,9 +48,12 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
 
 
 def _with_file_names(request: RepairRequest, context: HistoryContext) -> RepairRequest:
-    """The request with the names of files that are given by their number."""
+    """The request with the names of files that are given by their number, with or without leading zeros."""
     names = {file.migration.version: file.migration.file for file in context.files}
-    accept, squash = ([names.get(each, each) for each in given] for given in (request.accept, request.squash))
+    accept, squash = (
+        [names.get(each.lstrip("0") or "0", each) for each in given]
+        for given in (request.accept, request.squash)
+    )
     return replace(request, accept=accept, squash=squash)
 
 

@@ -30,6 +30,7 @@ from mosaic_deploy.platform.machine.os_user import (
     postgres_os_user,
 )
 from mosaic_deploy.platform.machine.ports import bind_preferred_port, bind_requested_port
+from mosaic_deploy.platform.machine.postgres_owner import record_owner
 from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.platform.postgres import clones, control_database, databases
 from mosaic_deploy.platform.postgres.connections import SessionPool
@@ -77,12 +78,12 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
     if state is None:
         state = state_folder.new_state(choose_postgres_folder(folder, os_user))
         state_folder.write_state(folder, state)
-    state = _with_relocated_postgres(state, folder)
     listener = (
         bind_requested_port(port) if port else bind_preferred_port(state.port or state_folder.DEFAULT_PORT)
     )
     postgres_folder = Path(state.postgres_folder)
     create_postgres_folder(postgres_folder, os_user)
+    record_owner(folder, postgres_folder)
     installation = ensure_installation(postgres_folder)
     postgres = Postgres(installation, postgres_folder, os_user)
     postgres.start(state.postgres_password, state.postgres_port)
@@ -96,14 +97,6 @@ async def _run(folder: Path, port: int | None, report: Report) -> None:
             await listen(platform, listener, stop, on_ready, _run_background(platform, postgres))
     finally:
         postgres.stop()
-
-
-def _with_relocated_postgres(state: PlatformState, folder: Path) -> PlatformState:
-    """Uses the PostgreSQL folder inside the data folder if the data folder was moved or renamed."""
-    inside = folder / "postgres"
-    if (inside / "data").is_dir() and not (Path(state.postgres_folder) / "data").is_dir():
-        return replace(state, postgres_folder=str(inside))
-    return state
 
 
 def _report_ready(folder: Path, document: dict[str, Any], report: Report) -> None:

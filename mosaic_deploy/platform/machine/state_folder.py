@@ -18,11 +18,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.platform.faults import ProcessFault
+from mosaic_deploy.platform.machine.postgres_owner import own_postgres_folder
 
 DEFAULT_PORT = 8787
 SETTING_VARIABLES = ("MOSAIC_SMTP_URL", "MOSAIC_LOCAL_SQL", "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_EMAILS")
@@ -84,14 +85,16 @@ def new_state(postgres_folder: Path) -> PlatformState:
 
 
 def read_state(home: Path) -> PlatformState | None:
-    """None if the platform has never started here. Raises ProcessFault if the file is damaged."""
+    """None if the platform has never started here. Raises ProcessFault if the file is damaged, or a copy whose
+    databases are the original's."""
     document = read_private_json(home / "state.json")
     if document is None:
         return None
     try:
-        return parse_state(document)
+        state = parse_state(document)
     except TypeError as error:
         raise _damaged(home / "state.json") from error
+    return replace(state, postgres_folder=str(own_postgres_folder(home, Path(state.postgres_folder))))
 
 
 def parse_state(document: dict[str, Any]) -> PlatformState:

@@ -23,9 +23,7 @@ class Postmaster:
 def running_postmaster(data: Path) -> Postmaster | None:
     """The running server of this data folder, or None if the file is a leftover or its PID was reused."""
     found = read_postmaster_file(data)
-    if found is None or str(data) not in _command_line(found.pid):
-        return None
-    return found
+    return found if found and _is_server_of(found.pid, data) else None
 
 
 def stop_postmaster(data: Path, *, graceful: bool = True) -> None:
@@ -49,7 +47,7 @@ def _wait_until_exited(pid: int, data: Path, timeout: float) -> bool:
     while time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        if str(data) not in _command_line(pid):
+        if not _is_server_of(pid, data):
             return True
         time.sleep(0.01)
     return False
@@ -63,6 +61,17 @@ def read_postmaster_file(data: Path) -> Postmaster | None:
         return Postmaster(abs(int(lines[0])), port, lines[7].strip() if len(lines) > 7 else "starting")
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _is_server_of(pid: int, data: Path) -> bool:
+    """Whether the process is the server of this folder, which may have been renamed since the server started."""
+    command_line = _command_line(pid)
+    if str(data) in command_line:
+        return True
+    try:
+        return "postgres" in command_line and Path(f"/proc/{pid}/cwd").samefile(data)
+    except OSError:
+        return False
 
 
 def _command_line(pid: int) -> str:

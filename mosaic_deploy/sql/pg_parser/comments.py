@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mosaic_deploy.sql.pg_parser.quotes import PLAIN_DOLLAR, PLAIN_STRING, after_quote
 from mosaic_deploy.sql.pg_parser.trivia import repeated_end
 
 
@@ -23,8 +24,9 @@ class ParserError(Exception):
 _MANY = 1000
 _DEEPEST = 100
 _MARK = re.compile(r"/\*|\*/")
-_PLAIN = re.compile(r"""(?:[^'"$/-]+|'[^']*'|"[^"]*"|-(?!-)|--[^\n\r]*|/(?!\*)|(?<=[\w$])\$){1,1000}""")
-_DOLLAR_QUOTE = re.compile(r"\$((?:[^\W\d]\w*)?)\$")
+_PLAIN = re.compile(
+    rf"""(?:[^'"$/-]+|{PLAIN_STRING}|"[^"]*"|-(?!-)|--[^\n\r]*|/(?!\*)|{PLAIN_DOLLAR}){{1,1000}}"""
+)
 
 
 def refuse_deep_comments(sql: str, *, in_bodies: bool = False) -> None:
@@ -35,11 +37,10 @@ def refuse_deep_comments(sql: str, *, in_bodies: bool = False) -> None:
     while (at := repeated_end(_PLAIN, sql, at)) < len(sql):
         if sql.startswith("/*", at):
             at = _after_comment(sql, at)
-        elif (quote := _DOLLAR_QUOTE.match(sql, at)) and not in_bodies:
-            end = sql.find(quote.group(), quote.end())
-            at = len(sql) if end < 0 else end + len(quote.group())
-        elif sql[at] == "$":
+        elif sql[at] == "$" and in_bodies:
             at += 1
+        elif (end := after_quote(sql, at)) is not None:
+            at = end
         else:
             return  # a quote without an end, which the parser reports
 

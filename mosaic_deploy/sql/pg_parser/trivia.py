@@ -6,7 +6,7 @@ import re
 
 WHITESPACE = " \t\n\r\f\v"
 """White space for PostgreSQL's scanner. A no-break space, for example, is part of a name."""
-_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*)+")
+_TRIVIA = re.compile(rf"(?:[{WHITESPACE}]|--[^\n\r]*){{1,1000}}")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 
 
@@ -32,17 +32,23 @@ def skip_trivia(text: str, at: int) -> int:
         if blank := _TRIVIA.match(text, at):
             at = blank.end()
         elif text.startswith("/*", at):
-            at = after_block_comment(text, at)
+            end = after_block_comment(text, at)
+            at = len(text) if end is None else end
         else:
             return at
     return at
 
 
-def after_block_comment(text: str, at: int) -> int:
-    """The offset after the (nested) block comment at `at`; the text's end if it is unterminated."""
+def end_of_trivia_without_blocks(text: str, at: int) -> int:
+    """The first offset from `at` on that is neither white space nor in a line comment."""
+    return repeated_end(_TRIVIA, text, at)
+
+
+def after_block_comment(text: str, at: int) -> int | None:
+    """The offset after the (nested) block comment at `at`; None if it is unterminated."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(text, at):
         depth += 1 if mark.group() == "/*" else -1
         if depth == 0:
             return mark.end()
-    return len(text)
+    return None

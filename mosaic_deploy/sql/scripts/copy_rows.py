@@ -62,14 +62,22 @@ def _check_header(row: Row, options: CopyOptions) -> None:
 
 
 def _text_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[Row]:
-    first = text.find("\n", at, end)
-    line_end = "\r\n" if first > at and text[first - 1] == "\r" else "\n"
+    line_end = _first_line_end(text, at, end)
     while at < end:
         stop = _text_row_end(text, line_end, at, end)
         line = text[at:stop]
         after = min(end, stop + len(line_end))
         yield Row(at, after, _split_fields(line, options.delimiter))
         at = after
+
+
+_ESCAPED_OR_LINE_END = re.compile(r"\\.|\r?\n", re.DOTALL)
+
+
+def _first_line_end(text: str, at: int, end: int) -> str:
+    """The first line end that isn't part of a value: PostgreSQL takes it for that of all rows."""
+    marks = (found.group() for found in _ESCAPED_OR_LINE_END.finditer(text, at, end))
+    return next((mark for mark in marks if not mark.startswith("\\")), "\n")
 
 
 def _text_row_end(text: str, line_end: str, at: int, end: int) -> int:
@@ -96,13 +104,13 @@ def _split_fields(line: str, delimiter: str) -> list[str]:
     fields = line.split(delimiter)
     if "\\" + delimiter not in line:
         return fields
-    joined: list[str] = []
+    joined: list[list[str]] = []
     for field in fields:
-        if joined and _is_escaped(joined[-1], len(joined[-1]), 0):
-            joined[-1] += delimiter + field
+        if joined and _is_escaped(joined[-1][-1], len(joined[-1][-1]), 0):
+            joined[-1].append(field)
         else:
-            joined.append(field)
-    return joined
+            joined.append([field])
+    return [delimiter.join(parts) for parts in joined]
 
 
 _BYTES = re.compile(r"(?:\\(?:[0-7]{1,3}|x[0-9A-Fa-f]{1,2}))+")

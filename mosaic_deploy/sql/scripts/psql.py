@@ -24,7 +24,7 @@ class PsqlScript:
 
 _COMMAND = re.compile(r"\\([a-zA-Z]+|[!?;.])")
 _VARIABLE = re.compile(r""":(?:'[^']*'|"[^"]*"|\{\?\w+\}|\w+)""")
-_LOOKS_LIKE_PSQL = re.compile(r"\\[a-zA-Z!?;.]|\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE)
+_LOOKS_LIKE_PSQL = re.compile(r"\\[a-zA-Z!?;.]|\b(?:stdin|stdout)\b", re.IGNORECASE)
 _MESSAGE = "psql meta-commands aren't SQL and can't run through the API"
 
 _REMOVE_HINT = "remove the line"

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, parse, shifted
+from mosaic_deploy.sql.pg_parser.quotes import PLAIN_DOLLAR, PLAIN_STRING, after_quote
 from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, repeated_end, skip_trivia
 
 
@@ -46,39 +47,40 @@ class Scan:
 
 
 _PLAIN = re.compile(
-    r"""(?:
+    rf"""(?:
       [^'"$/\-\\;]+
-    | (?<=[eE])(?<![\w$][eE])'[^'\\]*(?:\\.[^'\\]*)*'  # a string with escapes
-    | (?:(?<![eE])|(?<=[\w$][eE]))'[^']*'
+    | {PLAIN_STRING}
     | "[^"]*"
     | -(?!-)
     | /(?!\*)
-    | (?<=[\w$])\$
-    | \$(?!(?:[^\W\d]\w*)?\$)
-    ){1,1000}""",
+    | {PLAIN_DOLLAR}
+    ){{1,1000}}""",
     re.VERBOSE | re.DOTALL,
 )
-"""Text without a comment, a semicolon, a meta-command or a dollar quote, or the beginning of it: see `repeated_end`."""
-_DOLLAR_TAG = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+"""Text without a comment, a semicolon, a meta-command, a dollar quote or a string with escapes, or the beginning of it:
+see `repeated_end`."""
+_COMMENT_END = re.compile(r"[\n\r]|\Z")
 _LINE_END = re.compile(r"\r?\n|\Z")
 _ROWS_END = re.compile(r"^\\\.(?=\r?$)", re.MULTILINE)
 _COPY = re.compile(r"copy\b", re.IGNORECASE)
-_FROM_STDIN = re.compile(r"\bfrom\s+(?:stdin|stdout)\b", re.IGNORECASE)
+_STDIN = re.compile(r"\b(?:stdin|stdout)\b", re.IGNORECASE)
 
 
 def scan(text: str) -> Scan:
     found = Scan()
     at = statement = 0
     while (at := repeated_end(_PLAIN, text, at)) < len(text):
-        sign, begin = text[at], at
+        sign = text[at]
         if sign == "-":
-            end = _line_end(text, at)
+            end = _COMMENT_END.search(text, at).start()  # type: ignore[union-attr]
             found.comments.append(Span(at, end))
             at = end
         elif sign == "/":
-            at = after_block_comment(text, at)
-        elif sign == "$":
-            at = _after_dollar_quote(text, at)
+            end = after_block_comment(text, at)
+            if end is None:
+                found.unterminated = at
+                break
+            at = end
         elif sign == "\\":
             end = _line_end(text, at)
             found.commands.append(Span(at, end))
@@ -92,37 +94,22 @@ def scan(text: str) -> Scan:
                 at = copy.after
             statement = at
         else:
-            at = len(text)  # an unterminated string or name
-        if at == len(text) and not _is_closed(text, begin, sign):
-            found.unterminated = begin
+            end = after_quote(text, at)
+            if end is None:
+                found.unterminated = at
+                break
+            at = end
     return found
-
-
-def _is_closed(text: str, begin: int, sign: str) -> bool:
-    """Whether what starts at `begin` with `sign` and reaches the end of the text has an end."""
-    if sign == "/":
-        return text.endswith("*/") and text.count("/*", begin) == text.count("*/", begin)
-    if sign == "$":
-        tag = _DOLLAR_TAG.match(text, begin)
-        return tag is not None and text.find(tag.group(), tag.end()) > 0
-    return sign not in "'\""
 
 
 def _line_end(text: str, at: int) -> int:
     return _LINE_END.search(text, at).start()  # type: ignore[union-attr]
 
 
-def _after_dollar_quote(text: str, at: int) -> int:
-    tag = _DOLLAR_TAG.match(text, at)
-    assert tag
-    end = text.find(tag.group(), tag.end())
-    return len(text) if end < 0 else end + len(tag.group())
-
-
 def _copy_rows(text: str, start: int, end: int) -> CopyRows | None:
     """The rows after the statement that ends at `end`; None if it isn't a COPY … FROM stdin."""
     first = skip_trivia(text, start)
-    if not _COPY.match(text, first) or not _FROM_STDIN.search(text, first, end):
+    if not _COPY.match(text, first) or not _STDIN.search(text, first, end):
         return None
     try:
         [statement] = parse(text[start:end])

@@ -66,12 +66,12 @@ _ALONE = re.compile(r"[@!]\s*(?:down|undo|rollback)", re.IGNORECASE)
 
 def looks_marked(text: str) -> bool:
     """Whether the text may have a marker, wherever it is written."""
-    return _LOOKS_MARKED.search(text) is not None
+    return _LOOKS_MARKED.search(_with_lf(text)) is not None
 
 
 def find_marks(text: str, comments: Sequence[Span]) -> list[Mark]:
     """The markers in order. What node-pg-migrate would accept is only a remark beside another tool's markers."""
-    marks = list(_marks(text, comments))
+    marks = list(_marks(_with_lf(text), comments))
     if any(mark.tool != NODE_PG_MIGRATE for mark in marks):
         marks = [mark for mark in marks if mark.tool != NODE_PG_MIGRATE or mark.is_exact]
     checks = {GOOSE: _goose_mistakes, SQL_MIGRATE: _sql_migrate_mistakes, TERN: _tern_mistakes}
@@ -215,7 +215,12 @@ def _wrong(mark: Mark, message: str, hint: str | None = None) -> Mark:
 
 def looks_marked_otherwise(text: str) -> bool:
     """Whether the text may have such a mark, wherever it is written."""
-    return _OTHER_DOWN.search(text) is not None
+    return _OTHER_DOWN.search(_with_lf(text)) is not None
+
+
+def _with_lf(text: str) -> str:
+    """The text, as long as it was, with CR as a line end: there, too, a line comment ends."""
+    return text.replace("\r", "\n")
 
 
 def other_down_mark(text: str, comments: Sequence[Span]) -> Mistake | None:

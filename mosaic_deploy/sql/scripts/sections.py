@@ -22,7 +22,7 @@ from mosaic_deploy.sql.scripts.section_marks import (
 )
 
 UP, DOWN = "up", "down"
-_COMMENT_LINE = re.compile(r"^[ \t]*(--[^\r\n]*)", re.MULTILINE)
+_COMMENT_LINE = re.compile(r"(?:^|(?<=\r))[ \t]*(--[^\r\n]*)", re.MULTILINE)
 _MARKS_TWICE = "sql-migrate"
 """The tool that joins several sections of one direction."""
 

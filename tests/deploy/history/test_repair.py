@@ -175,11 +175,12 @@ def test_a_repair_of_a_deleted_file_names_the_command_that_restores_it(site):
     assert {(p.message, p.hint) for p in caught.value.problems} == {("isn't in the migrations folder", hint)}
 
 
-def test_a_file_is_also_accepted_by_its_number(site):
+@pytest.mark.parametrize("number", ("1", "01", "0001"))
+def test_a_file_is_also_accepted_by_its_number(site, number):
     history(site, m1_a=A)
     site.apply()
     site.write("sql/1_a.sql", "select 'edited';")
-    assert plan_repair(site.api, known(site), RepairRequest(accept=("1",))) == plan_repair(
+    assert plan_repair(site.api, known(site), RepairRequest(accept=(number,))) == plan_repair(
         site.api, known(site), RepairRequest(accept=("1_a.sql",))
     )
 

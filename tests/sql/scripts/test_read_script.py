@@ -1,5 +1,7 @@
 """psql's scripts and dumps as statements; tests/deploy/migrations/test_psql_scripts.py runs them."""
 
+import time
+
 import pytest
 
 from mosaic_deploy.sql.dump import read_script
@@ -209,3 +211,15 @@ def test_sql_behind_a_copy_is_refused(line: str, column: int) -> None:
 @pytest.mark.parametrize("line", ["", "  ", " -- all of them", "/* x */"])
 def test_comments_behind_a_copy(line: str) -> None:
     assert len(texts(f"COPY t (a) FROM stdin;{line}\n1\n\\.\n")) == 1
+
+
+def test_rows_end_as_the_first_line_that_isnt_part_of_a_value() -> None:
+    text = "COPY t (a, b) FROM stdin;\nx\\\ny\t1\r\nz\t2\r\n\\.\r\n"
+    assert "(E'x\\ny', '1'),\n('z', '2')" in read_script(text)[0].text
+
+
+def test_many_escaped_delimiters_take_linear_time() -> None:
+    text = "COPY t (a) FROM stdin;\n" + "\\\t" * 600_000 + "\n\\.\n"
+    began = time.process_time()
+    assert "\t" * 600_000 in read_script(text)[0].text
+    assert time.process_time() - began < 12
