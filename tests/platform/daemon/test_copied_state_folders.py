@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,14 +19,14 @@ from mosaic_deploy.platform.postgres.postmaster import running_postmaster
 
 
 @pytest.fixture
-def home(tmp_path: Path):
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.owner() == tmp_path.owner() and str(folder).startswith("/tmp/"):
-            folder.chmod(0o711)
-    home = tmp_path / "home"
-    yield home
-    for each in tmp_path.iterdir():
-        run_platform(each, "reset")
+def home() -> Iterator[Path]:
+    """In a folder that PostgreSQL's user may enter, so that root's PostgreSQL is inside, too."""
+    with tempfile.TemporaryDirectory(prefix="mosaic-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder / "home"
+        for each in folder.iterdir():
+            run_platform(each, "reset")
 
 
 def projects(started: dict) -> list[str]:
