@@ -47,7 +47,9 @@ def explain_divergence(
     out_of_order = len(problems) > sum(match.diverged for match in found.matches.rows)
     actions = divergence_actions(found.matches, found.evidence, out_of_order=out_of_order)
     if len(actions) > _MAX_ACTIONS:
-        actions = [*actions[:1], NextAction("list all possible repairs", "mosaic-deploy migrate repair")]
+        back = [action for action in actions[1:] if " migrate rollback " in str(action.command)]
+        listing = NextAction("list all possible repairs", "mosaic-deploy migrate repair")
+        actions = [actions[0], *back, listing]
     error.next_actions = (*actions, *error.next_actions)
     return error
 

@@ -43,9 +43,15 @@ def migration_statuses(
 
 
 def _new_status(file: Migration, matches: Matches) -> MigrationStatus:
+    if taken := matches.by_version.get(file.version):
+        return MigrationStatus(
+            file.version, file.file, MigrationState.NUMBER_TAKEN, number_of=taken.row.file
+        )
     if file.order > matches.newest:
         return MigrationStatus(file.version, file.file, MigrationState.PENDING)
-    actions = tuple(out_of_order_actions(file))
+    # As long as a row contradicts the folder, neither of them is possible.
+    diverged = any(match.diverged for match in matches.rows)
+    actions = () if diverged else tuple(out_of_order_actions(file))
     return MigrationStatus(file.version, file.file, MigrationState.OUT_OF_ORDER, next_actions=actions)
 
 

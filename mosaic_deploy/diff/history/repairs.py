@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from mosaic_deploy.diff.history.actions import rollback_hint
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, ForgetMigration, HistoryChange, RecordMigration
@@ -196,7 +197,7 @@ def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         return [ForgetMigration(row.version, row.file, reason)]
     if match.file is not None:
         where = "in the folder" if match.kind is MatchKind.SAME else f"in the folder as {match.file.file}"
-        hint = "roll it back with `mosaic-deploy migrate rollback`, or remove the file first"
+        hint = "; ".join(filter(None, [rollback_hint(row, sides.matches), "to keep what it did, remove the file first"]))
         raise _RepairImpossible(f"is still {where}: once forgotten, the next apply would run it again", hint)
     reason = "removes the history entry only; the database is unchanged"
     return [ForgetMigration(row.version, row.file, reason)]
@@ -283,7 +284,7 @@ def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Mig
         return file, 0
     row = sides.entry.migration
     if row.applied:
-        raise _RepairImpossible("is fully applied", "`mosaic-deploy migrate rollback` rolls it back")
+        raise _RepairImpossible("is fully applied", rollback_hint(row, sides.matches) or None)
     unchanged = file.prefix_checksums[row.steps_done - 1 : row.steps_done] == (row.semantic,)
     if same and row.steps_done and not unchanged:
         raise _RepairImpossible(

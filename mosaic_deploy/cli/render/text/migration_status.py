@@ -88,6 +88,8 @@ def status_text(line: MigrationStatus) -> str:
         return text
     if line.state is MigrationState.RENUMBERED:
         return f"applied as {line.applied_as}; its number has changed"
+    if line.state is MigrationState.NUMBER_TAKEN:
+        return f"pending, but {line.number_of} was applied with its number"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
         return _steps_text(line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)

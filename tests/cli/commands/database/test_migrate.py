@@ -225,7 +225,7 @@ def test_commands_in_hints_select_the_same_project(run, folder):
     assert run("apply", "--yes", *scope).returncode == 0
     flags = f"--local --env dev {folder}"
     refused = run("migrate", "repair", "--forget", "1", *scope)
-    assert f"`mosaic-deploy migrate rollback {flags}`" in refused.stderr
+    assert f"`mosaic-deploy migrate rollback --to 0 {flags}`" in refused.stderr
     again = run("migrate", "baseline", "1", *scope)
     assert f"`mosaic-deploy migrate repair {flags}`" in again.stderr
     (folder / "sql/1_t.sql").unlink()
