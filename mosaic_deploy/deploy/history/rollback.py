@@ -162,7 +162,7 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
     """The down migration as a single step. Raises _RollbackImpossible, MigrationInvalid."""
     [parsed] = parse_migrations([down.file])
     name = file.migration.file
-    if not parsed.steps:
+    if not parsed.has_statements:
         raise _RollbackImpossible(
             name,
             f"its down migration is empty ({down.description})",

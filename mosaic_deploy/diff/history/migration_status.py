@@ -44,9 +44,7 @@ def migration_statuses(
 
 def _new_status(file: Migration, matches: Matches) -> MigrationStatus:
     if taken := matches.by_version.get(file.version):
-        return MigrationStatus(
-            file.version, file.file, MigrationState.NUMBER_TAKEN, number_of=taken.row.file
-        )
+        return MigrationStatus(file.version, file.file, MigrationState.NUMBER_TAKEN, number_of=taken.row.file)
     if file.order > matches.newest:
         return MigrationStatus(file.version, file.file, MigrationState.PENDING)
     # As long as a row contradicts the folder, neither of them is possible.

@@ -75,6 +75,11 @@ class ParsedFile:
         return semantic_checksums([step.statements for step in self.steps])
 
     @property
+    def has_statements(self) -> bool:
+        """Whether it runs anything."""
+        return any(step.statements for step in self.steps)
+
+    @property
     def semantic(self) -> str:
         return self.prefix_checksums[-1]
 

@@ -57,6 +57,10 @@ class StepSql:
     """Whether the file sets a time limit that PostgreSQL applies to each statement that it is sent."""
 
 
+EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
+"""Runs nothing. Its row in the ledger records that there is nothing (more) to run."""
+
+
 class TransactionControlError(Exception):
     """Transaction control that a migration can't have. `offset` is in characters from 0."""
 
@@ -75,8 +79,9 @@ _EACH_ALONE = "transaction=false"
 def split_steps(statements: list[Statement], *, transaction: bool = True) -> list[StepSql]:
     """The steps of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own step.
 
-    A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none. An unclosed BEGIN is
-    committed at the end of the file. Raises TransactionControlError for what can't be done so.
+    A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none, and a file with nothing else is
+    one empty step. An unclosed BEGIN is committed at the end of the file. Raises TransactionControlError for what can't
+    be done so.
     """
     return _Splitter(each_alone=not transaction).split(statements)
 
@@ -106,9 +111,9 @@ class _Splitter:
         self._close_step()
         if unclosed:
             self.steps[-1] = replace(self.steps[-1], unclosed=True)
-        if self.remarks and self.steps:
-            last = self.steps[-1]
-            self.steps[-1] = replace(last, remarks=(*last.remarks, *self.remarks))
+        if self.remarks:
+            last = self.steps.pop() if self.steps else EMPTY_STEP
+            self.steps.append(replace(last, remarks=(*last.remarks, *self.remarks)))
         return self.steps
 
     def _add(self, statement: Statement) -> None:

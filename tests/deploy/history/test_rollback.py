@@ -78,7 +78,7 @@ def test_all_obstacles_are_reported_at_once(site):
         site,
         m1_edited=f"{up}-- migrate:down\nselect 1;",
         m2_gone="select 1;",
-        m3_empty=f"{up}-- migrate:down\n-- nothing\n",
+        m3_empty=f"{up}-- migrate:down\nbegin; select 1; rollback;\n",
         m4_two=f"{up}-- migrate:down\nselect 1;",
         m5_solo=f"{up}-- migrate:down\nvacuum;",
         m6_wrong=f"{up}-- migrate:down\nselct 1;",
