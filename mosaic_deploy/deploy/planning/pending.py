@@ -21,8 +21,9 @@ from mosaic_deploy.sql.parse import line_and_column
 
 def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
     """Parses only pending and edited files, so a long unchanged history costs nothing."""
-    wanted = set(versions_to_parse([file.migration for file in desired.migrations], live.migrations or ()))
-    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+    rows = live.migrations or ()
+    wanted = set(versions_to_parse([file.migration for file in desired.migrations], rows))
+    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted], rows)
 
 
 def seeds_to_run(desired: Desired, plan: Plan) -> tuple[ParsedFile, ...]:

@@ -147,10 +147,11 @@ def reformatted_actions(file: Migration) -> Iterator[NextAction]:
     )
 
 
-def step_actions(state: MigrationState, entry: HistoryEntry) -> Iterator[NextAction]:
+def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | None) -> Iterator[NextAction]:
     """For a migration of which some steps are applied, failed, or have an unknown outcome."""
     row = entry.migration
-    version, done, steps = row.version, row.steps_done, row.steps
+    version, done = row.version, row.steps_done
+    steps = file.steps if file and file.prefix_checksums else row.steps
     if state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
         yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")

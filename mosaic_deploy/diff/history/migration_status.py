@@ -75,7 +75,7 @@ def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
         return _STATES[match.kind]
     if row.applied:
         return MigrationState.APPLIED if file.checksum == row.checksum else MigrationState.REFORMATTED
-    if entry.failed:
+    if entry.failed and file.checksum == row.checksum:
         return MigrationState.FAILED
     return MigrationState.PARTIAL if row.steps_done else MigrationState.PENDING
 
@@ -88,7 +88,7 @@ def _next_actions(
         return
     if state is MigrationState.REFORMATTED and match.file:
         yield from reformatted_actions(match.file)
-    yield from step_actions(state, entry)
+    yield from step_actions(state, entry, match.file)
     if match.file and match.file.file != match.row.file and state is MigrationState.APPLIED:
         yield NextAction(
             "to record the new name", f"mosaic-deploy migrate repair --rename {match.row.version}"

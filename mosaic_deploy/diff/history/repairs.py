@@ -197,9 +197,7 @@ def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         return [ForgetMigration(row.version, row.file, reason)]
     if match.file is not None:
         where = "in the folder" if match.kind is MatchKind.SAME else f"in the folder as {match.file.file}"
-        hint = "; ".join(
-            filter(None, [rollback_hint(row, sides.matches), "to keep what it did, remove the file first"])
-        )
+        hint = f"{rollback_hint(row, sides.matches)}; to keep what it did, remove the file first".lstrip("; ")
         raise _RepairImpossible(f"is still {where}: once forgotten, the next apply would run it again", hint)
     reason = "removes the history entry only; the database is unchanged"
     return [ForgetMigration(row.version, row.file, reason)]

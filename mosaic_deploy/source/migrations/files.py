@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.begun import steps_as_begun
 from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.call_stack import body_syntax_error
@@ -127,14 +128,20 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     return _read(path, relative_path)
 
 
-def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
-    """Parses files. Raises MigrationInvalid with the problems of all files."""
+def parse_migrations(
+    files: Sequence[MigrationFile], rows: Iterable[Migration] = ()
+) -> tuple[ParsedFile, ...]:
+    """Parses files. Raises MigrationInvalid with the problems of all files.
+
+    What the history's `rows` have of a file that isn't applied completely stays in steps of its own.
+    """
+    begun = {row.version: row for row in rows if row.steps_done and not row.applied}
     parsed: list[ParsedFile] = []
     problems: list[Problem] = []
     has_syntax_error = False
     for file in files:
         try:
-            parsed.append(_parse(file))
+            parsed.append(_parse(file, begun.get(file.migration.version)))
         except ScriptInvalid as invalid:
             problems += [_mistake_problem(file, mistake) for mistake in invalid.mistakes]
         except (SqlSyntaxError, TransactionControlError) as error:
@@ -223,13 +230,19 @@ def _name_problem(relative_path: str) -> Problem:
     return Problem(message, Location(relative_path), hint=f"rename it to {better}")
 
 
-def _parse(file: MigrationFile) -> ParsedFile:
+def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
     section = up_section(file.text)
     statements = read_script(section.text, file.outside)
     _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
-    steps = cut_rows(split_steps(statements, transaction=not off))
+
+    def split_after(committed: int) -> list[StepSql]:
+        return cut_rows(split_steps(statements, transaction=not off, committed=committed))
+
+    steps = split_after(0)
+    if begun:
+        steps = steps_as_begun(steps, split_after, begun.steps_done, begun.semantic)
     refuse_uncarried(steps)
     return ParsedFile(file, tuple(steps))
 

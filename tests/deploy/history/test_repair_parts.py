@@ -6,7 +6,7 @@ import pytest
 
 from mosaic_deploy.deploy.history.repair import plan_repair
 from mosaic_deploy.diff.history.repairs import RepairRequest
-from mosaic_deploy.errors import MigrationDiverged, RepairRefused
+from mosaic_deploy.errors import MigrationDiverged, MigrationInvalid, RepairRefused
 from tests.deploy.histories import history, known, repair, repairs, sql, states
 
 A, B = "create table a (id int);", "create table b (id int);"
@@ -140,3 +140,80 @@ def test_repair_for_a_missing_file(site):
         "mosaic-deploy migrate repair --forget 2",
         "mosaic-deploy migrate status",
     ]
+
+
+TABLE = "create table a (id bigint primary key, v int);"
+ROWS, INDEX = "insert into a values (1, 1), (2, 1);", "create unique index concurrently av on a (v);"
+MORE = "insert into a values (3, 3);"
+
+
+@pytest.mark.parametrize(
+    ("rest", "ids", "steps"),
+    [
+        ([MORE], [1, 2, 3], 2),
+        ([], [1, 2], 2),
+        (["-- nothing else"], [1, 2], 2),
+        ([MORE, "create index concurrently av on a (v);", "insert into a values (4, 4);"], [1, 2, 3, 4], 4),
+        (["begin;", MORE, "commit;"], [1, 2, 3], 2),
+        (["set search_path = public;", MORE], [1, 2, 3], 2),
+    ],
+)
+def test_the_failed_step_can_be_deleted_or_replaced(site, rest, ids, steps):
+    """What was committed stays a step of its own, so it doesn't run again, and what is left runs once."""
+    history(site, m1_t=TABLE, m2_b="\n".join([ROWS, INDEX, MORE]))
+    site.fails()
+    sql(site, "drop index av")
+    site.write("sql/2_b.sql", "\n".join([ROWS, *rest]))
+    assert states(site)["2"] == "partial"
+    assert repairs(site) == ["mosaic-deploy apply", f"repair --applied 2:{steps}", "repair --not-applied 2:1"]
+    [change] = site.plan().plan.changes
+    assert change.reason == f"resumes after step 1 of {steps}"
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a order by id")] == ids
+    assert states(site)["2"] == "applied"
+
+
+def test_an_edited_rest_that_fails_again_resumes_again(site):
+    history(site, m1_t=TABLE, m2_b="\n".join([ROWS, INDEX]))
+    site.fails()
+    site.write("sql/2_b.sql", f"{ROWS} insert into nope values (1);")
+    assert "1 of its 2 steps is committed" in site.fails().error.message
+    assert states(site)["2"] in ("partial", "failed")
+    site.write("sql/2_b.sql", f"{ROWS} {MORE}")
+    repair(site, applied=(("2", 2),))
+    assert site.plan().plan.changes == ()
+    assert sql(site, "select count(*)::int as n from a") == [{"n": 2}]
+
+
+@pytest.mark.parametrize("before", ["", "-- mosaic: transaction=false\n"])
+def test_the_committed_statements_may_be_split_otherwise(site, before):
+    """Only how they commit has changed, and they have."""
+    first, second = "insert into a values (1, 1);", "insert into a values (2, 1);"
+    after = "" if before else "-- mosaic: transaction=false\n"
+    history(site, m1_t=TABLE, m2_b="\n".join([before, first, second, INDEX]))
+    site.fails()
+    sql(site, "drop index av")
+    site.write("sql/2_b.sql", "\n".join([after, first, second, MORE]))
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "text", [f"begin; {ROWS} {MORE} commit;", MORE, f"{MORE} {ROWS}", f"{ROWS[:-1]} returning 1; {MORE}"]
+)
+def test_a_file_that_does_not_start_with_what_was_committed_is_edited(site, text):
+    history(site, m1_t=TABLE, m2_b="\n".join([ROWS, INDEX, MORE]))
+    site.fails()
+    site.write("sql/2_b.sql", text)
+    with pytest.raises(MigrationDiverged):
+        site.plan()
+    assert states(site)["2"] == "edited"
+
+
+def test_a_temporary_table_of_the_committed_part_is_gone(site):
+    history(site, m1_t=TABLE, m2_b=f"create temp table x (n int); {ROWS} {INDEX} {MORE}")
+    site.fails()
+    site.write("sql/2_b.sql", f"create temp table x (n int); {ROWS} insert into a select n, n from x;")
+    with pytest.raises(MigrationInvalid) as caught:
+        site.plan()
+    assert "temporary" in caught.value.problems[0].message
