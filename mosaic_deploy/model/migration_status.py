@@ -44,7 +44,7 @@ class MigrationState(StrEnum):
     NUMBER_TAKEN = "number_taken"
     """Pending, but in the history its number belongs to a migration whose file is gone or has another number."""
     REFORMATTED = "reformatted"
-    """Applied; only comments or layout changed since."""
+    """Applied; only comments, layout or the down section changed since."""
     EDITED = "edited"
     """Applied; its statements changed since."""
     RENUMBERED = "renumbered"

@@ -85,10 +85,13 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
         )
     yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
     if file.version == row.version and (row.applied or file.steps == row.steps):
-        yield _repair(
-            f"if the database already matches {file.file} (records it as applied, runs nothing)",
-            f"--accept {shlex.quote(file.file)}",
-        )
+        matches = f"if the database already matches {file.file} (records it as applied, runs nothing)"
+        if not row.applied:
+            matches = (
+                f"if the database already matches the first {row.steps_done} of {file.steps} steps of {file.file} "
+                "(records those; the next apply runs the others)"
+            )
+        yield _repair(matches, f"--accept {shlex.quote(file.file)}")
     if not row.applied and file.version == row.version:
         yield _repair("if its applied steps were undone by hand", f"--not-applied {row.version}:1")
 
@@ -141,7 +144,7 @@ def rollback_hint(row: Migration, matches: Matches) -> str:
 
 
 def reformatted_actions(file: Migration) -> Iterator[NextAction]:
-    """For an applied file of which only comments or layout changed."""
+    """For an applied file of which only comments, layout or the down section changed."""
     yield _repair(
         f"to record the current text of {file.file} (runs nothing)", f"--accept {shlex.quote(file.file)}"
     )

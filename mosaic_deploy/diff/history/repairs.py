@@ -162,8 +162,12 @@ def _accept(sides: _FileAndEntry) -> Sequence[HistoryChange]:
             f"is partly applied and now has {file.steps} steps instead of {row.steps}",
             "restore its steps, and put new statements in a new migration",
         )
-    done = file.steps if row.applied else row.steps_done
-    return [_record_change(file, done, "marks the current file as applied; runs nothing")]
+    if row.applied:
+        return [_record_change(file, file.steps, "marks the current file as applied; runs nothing")]
+    reason = (
+        f"marks its first {row.steps_done} of {file.steps} steps as applied; the next apply runs the others"
+    )
+    return [_record_change(file, row.steps_done, reason)]
 
 
 def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:

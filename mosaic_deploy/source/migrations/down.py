@@ -27,10 +27,15 @@ class DownMigration:
 def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[DownMigration, ...]:
     """The down migrations of a migration: none, one, or two, which is a mistake. Raises SourceError."""
     section = _down_section(file)
-    name = _UP_SUFFIX.sub(".down.sql", file.migration.file)
+    name = down_file_name(file.migration.file)
     beside = [path for path in (root / folder).iterdir() if path.name.lower() == name.lower()]
     files = (read_sql_file(root, path) for path in beside)
     return (*((section,) if section else ()), *(DownMigration(each, each.migration.file) for each in files))
+
+
+def down_file_name(name: str) -> str:
+    """`1_a.down.sql` for `1_a.sql` and `1_a.up.sql`."""
+    return _UP_SUFFIX.sub(".down.sql", name)
 
 
 def _down_section(file: MigrationFile) -> DownMigration | None:

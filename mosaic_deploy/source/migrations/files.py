@@ -101,7 +101,9 @@ def read_migrations(
     """
     paths = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
     collector = ErrorCollector(folder) if errors is None else errors
-    if problems := [_link_problem(name) for path, name in paths.items() if not _is_sql_inside(path, root)]:
+    if problems := [
+        _link_problem(path, name) for path, name in paths.items() if not _is_sql_inside(path, root)
+    ]:
         collector.add(SourceRefused("some migrations can't be read", problems=problems))
     if problems := [_name_problem(name) for path, name in paths.items() if not _version(path.name)]:
         collector.add(
@@ -124,7 +126,7 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     """
     relative_path = path.relative_to(root).as_posix()
     if not _is_sql_inside(path, root):
-        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(relative_path)])
+        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(path, relative_path)])
     return _read(path, relative_path)
 
 
@@ -185,12 +187,12 @@ def _is_sql_inside(path: Path, root: Path) -> bool:
     return target.is_relative_to(os.path.realpath(root)) and target.suffix.lower() == ".sql"
 
 
-def _link_problem(relative_path: str) -> Problem:
-    return Problem(
-        "links out of the project folder, or to a file that isn't .sql",
-        Location(relative_path),
-        hint="copy the file",
-    )
+def _link_problem(path: Path, relative_path: str) -> Problem:
+    if not path.exists():
+        message = f"links to {path.readlink()}, which doesn't exist"
+        return Problem(message, Location(relative_path), hint="copy the file")
+    message = "links out of the project folder, or to a file that isn't .sql"
+    return Problem(message, Location(relative_path), hint="copy the file")
 
 
 def _version(name: str) -> str | None:
