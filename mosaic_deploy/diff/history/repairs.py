@@ -15,6 +15,7 @@ from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"
+_EMPTY_REASON = "had no statements when it was applied; the next apply runs what it contains now"
 StepReference = tuple[str, int]
 """A version and the number of one of its steps, from 1."""
 
@@ -54,6 +55,11 @@ class _FileAndEntry:
     match: Match | None
     matches: Matches
 
+    @property
+    def name(self) -> str:
+        """Its file's name; empty without a file and a row."""
+        return self.file.file if self.file else self.entry.migration.file if self.entry else ""
+
     def require_file(self) -> Migration:
         """Raises _RepairImpossible if there is no file."""
         if self.file is not None:
@@ -66,12 +72,15 @@ class _FileAndEntry:
 
     def require_both(self) -> tuple[Migration, HistoryEntry]:
         """Raises _RepairImpossible if one side is missing."""
-        file = self.require_file()
+        return self.require_file(), self.require_entry()
+
+    def require_entry(self) -> HistoryEntry:
+        """Raises _RepairImpossible if the history doesn't have it."""
         if self.entry is None:
             raise _RepairImpossible(
                 "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
             )
-        return file, self.entry
+        return self.entry
 
     def refuse_moved(self) -> None:
         """Raises _RepairImpossible if the row's file, or the file's row, has another number."""
@@ -102,7 +111,7 @@ def repair_changes(
         try:
             found |= dict.fromkeys(repair(sides))
         except _RepairImpossible as error:
-            problems.append(Problem(error.message, Location(_display_name(sides, shown)), hint=error.hint))
+            problems.append(Problem(error.message, Location(sides.name or shown), hint=error.hint))
     changes = sorted(found, key=lambda change: int(change.version))
     problems += _duplicate_problems(changes)
     if problems:
@@ -129,12 +138,6 @@ def _requested_changes(
         yield version, f"version {version}", partial(_mark_applied, step=step)
     for version, step in request.not_applied:
         yield version, f"version {version}", partial(_mark_not_applied, step=step)
-
-
-def _display_name(sides: _FileAndEntry, shown: str) -> str:
-    if sides.file:
-        return sides.file.file
-    return sides.entry.migration.file if sides.entry else shown
 
 
 def _duplicate_problems(found: Sequence[HistoryChange]) -> Iterator[Problem]:
@@ -197,8 +200,7 @@ def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         raise _RepairImpossible("isn't in the migration history")
     row, match = sides.entry.migration, sides.match
     if match.file is not None and row.applied and row.has_no_statements:
-        reason = "had no statements when it was applied; the next apply runs what it contains now"
-        return [ForgetMigration(row.version, row.file, reason)]
+        return [ForgetMigration(row.version, row.file, _EMPTY_REASON)]
     if match.file is not None:
         where = "in the folder" if match.kind is MatchKind.SAME else f"in the folder as {match.file.file}"
         hint = f"{rollback_hint(row, sides.matches)}; to keep what it did, remove the file first".lstrip("; ")
@@ -208,11 +210,8 @@ def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
 
 
 def _rename(sides: _FileAndEntry) -> Sequence[HistoryChange]:
-    if sides.entry is None or sides.match is None:
-        raise _RepairImpossible(
-            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
-        )
-    match, row = sides.match, sides.entry.migration
+    row, match = sides.require_entry().migration, sides.match
+    assert match is not None
     if match.kind is MatchKind.MOVED:
         return _renumber(match, sides.matches)
     if match.file is None:
@@ -262,10 +261,7 @@ def _mark_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
 
 
 def _mark_not_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
-    if sides.entry is None:
-        raise _RepairImpossible(
-            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
-        )
+    sides.require_entry()
     file, done = _require_unfinished(sides, same=step > 1)
     if not 1 <= step <= min(done + 1, file.steps):
         raise _RepairImpossible(

@@ -37,7 +37,7 @@ def steps_as_begun(
 
 
 def _steps_with(steps: Sequence[StepSql], statements: int) -> int | None:
-    """How many of the first steps have exactly so many statements; None if a step has some of them and others."""
+    """How many of the first steps have exactly this number of statements; None if a step has some of them and others."""
     for number, step in enumerate(steps, 1):
         statements -= len(step.statements)
         if statements <= 0:
@@ -46,7 +46,7 @@ def _steps_with(steps: Sequence[StepSql], statements: int) -> int | None:
 
 
 def _exactly(number: int, committed: list[StepSql]) -> list[StepSql]:
-    """The committed statements as so many steps. These never run again, so it doesn't matter how they are divided."""
+    """The committed statements as `number` steps. These never run again, so it doesn't matter how they are divided."""
     more = len(committed) - number
     if more <= 0:
         return [*committed, *[EMPTY_STEP] * -more]

@@ -71,3 +71,25 @@ def test_files_out_of_order_wait_for_what_contradicts_the_history(site):
     site.write("sql/3_c.sql", "select 33;")
     assert states(site)["2"] == "out_of_order"
     assert repairs(site) == offered(site) == ["restore-file 3", "repair --accept 3_c.sql"]
+
+
+def test_the_shown_difference_names_the_file_that_was_applied(site):
+    history(site, m1_visits="create table a (id int); create table b (id int);")
+    site.apply()
+    (site.root / "sql/1_visits.sql").unlink()
+    site.write("sql/1_appointments.sql", "create table a (id int); create table c (id int);")
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    shown = str(caught.value.problems[0].diff).splitlines()[:2]
+    assert shown == ["--- sql/1_visits.sql (as applied)", "+++ sql/1_appointments.sql"]
+
+
+def test_files_that_are_ignored_are_mentioned(site):
+    history(site, m1_a="select 1;")
+    site.write("sql/2_b.down.sql", "select 2;")
+    site.write("sql/old/3_c.sql", "select 3;")
+    found = [note.message for note in site.plan().plan.notes if note.code == "migration_ignored"]
+    assert found == [
+        "sql/2_b.down.sql is a down migration without its migration",
+        "sql/old has migrations, but only files directly in the migrations folder are used",
+    ]
