@@ -199,6 +199,7 @@ def test_rows_that_come_after_the_plan_stop_a_rollback(site):
     failed = list(roll_back(site.api, planned, OPTIONS))[-1]
     assert isinstance(failed, ApplyFailed)
     assert "table public.c holds rows now" in failed.error.message
+    assert [action.description for action in failed.error.next_actions] == ["run it again"]
     assert "c" in tables(site)
     assert plan_rollback(site.api, known(site)).plan.to_confirm
 
