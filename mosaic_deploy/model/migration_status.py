@@ -41,8 +41,10 @@ class MigrationState(StrEnum):
     PENDING = "pending"
     OUT_OF_ORDER = "out_of_order"
     """Pending, but a newer one is applied; it isn't run without `--allow-out-of-order`."""
+    NUMBER_TAKEN = "number_taken"
+    """Pending, but in the history its number belongs to a migration whose file is gone or has another number."""
     REFORMATTED = "reformatted"
-    """Applied; only comments or layout changed since."""
+    """Applied; only comments, layout or the down section changed since."""
     EDITED = "edited"
     """Applied; its statements changed since."""
     RENUMBERED = "renumbered"
@@ -72,6 +74,8 @@ class MigrationStatus:
     entry: HistoryEntry | None = None
     applied_as: str = ""
     next_actions: Sequence[NextAction] = ()
+    number_of: str = ""
+    """The file that was applied under the number of this pending one."""
 
     @property
     def needs_attention(self) -> bool:

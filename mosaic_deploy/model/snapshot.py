@@ -86,6 +86,8 @@ class Migration:
     prefix_checksums: tuple[str, ...] = ()
     words: str = ""
     """What the file does, as text for people. Only set for parsed files."""
+    step_begun: int = 0
+    """In the live snapshot of a plan: the last step started outside a transaction, negative if it failed."""
 
     @property
     def applied(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone, SqlNotice
 from mosaic_deploy.model.quantities import count_text, duration_text
 
@@ -25,10 +26,12 @@ def notice_lines(notice: SqlNotice) -> Iterator[str]:
 
 def report_lines(event: ChangeDone) -> Iterator[str]:
     """What a migration did: rows, the time of each step if there are several, and notices."""
-    for number, step in enumerate(event.steps, 1):
+    done_before = event.change.steps_done if isinstance(event.change, ApplyMigration) else 0
+    total = done_before + len(event.steps)
+    for number, step in enumerate(event.steps, done_before + 1):
         facts = [f"{count_text(count, 'row')} {verb}" for verb, count in step.rows.items()]
-        if len(event.steps) > 1:
-            facts.insert(0, f"step {number} of {len(event.steps)} in {duration_text(step.seconds or 0.0)}")
+        if total > 1:
+            facts.insert(0, f"step {number} of {total} in {duration_text(step.seconds or 0.0)}")
         if facts:
             yield ", ".join(facts)
         for notice in step.notices[:_MAX_NOTICES]:

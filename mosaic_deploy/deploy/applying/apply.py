@@ -28,6 +28,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale, StatementFailed
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
@@ -42,7 +43,10 @@ from mosaic_deploy.model.event import (
     ChangeStarted,
     Event,
 )
+from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
 
+_NOTHING_TO_CORRECT = frozenset({LOCK_NOT_AVAILABLE, ROWS_APPEARED})
+"""SQLSTATEs of statements that are right as they are."""
 _NO_SERIAL = -1
 """A serial that no ledger has: the plan is stale."""
 _LEASE_TIMEOUT = LEASE_TTL / 2
@@ -251,5 +255,6 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    again = "run it again, once that is corrected" if isinstance(error, StatementFailed) else "run it again"
+    to_correct = isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
+    again = "run it again, once that is corrected" if to_correct else "run it again"
     return (NextAction(again, options.retry_command),)

@@ -28,7 +28,7 @@ from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
-from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
+from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.quote import index_name
@@ -44,7 +44,6 @@ _TRANSACTION_TIMEOUT_HINT = (
     "transaction_timeout of the role or the database ended it; split the migration, or raise that with ALTER DATABASE or "
     "ALTER ROLE, then run the same command again"
 )
-_EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
 
 
 def apply_migrations(run: Run) -> Iterator[Event]:
@@ -134,7 +133,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
     rows = run.planned.live.snapshot.migrations or ()
     recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
     hazards = run.planned.plan.hazards
-    for number, step in enumerate(parsed.steps or (_EMPTY_STEP,), 1):
+    for number, step in enumerate(parsed.steps or (EMPTY_STEP,), 1):
         if number > change.steps_done:
             yield Step(
                 version=change.version,

@@ -16,7 +16,7 @@ from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile
-from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
+from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
 
 
@@ -68,9 +68,6 @@ def _hint(file_step: FileStep, failure: StepFailed) -> str:
     )
 
 
-_EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
-
-
 def run_seeds(run: Run) -> Iterator[Event]:
     """Runs the plan's seeds. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     parsed = {p.file.relative_path: p for p in run.planned.seeds}
@@ -80,7 +77,7 @@ def run_seeds(run: Run) -> Iterator[Event]:
 
 
 def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
-    sql = parsed.steps[0] if parsed.steps else _EMPTY_STEP
+    sql = parsed.steps[0] if parsed.steps else EMPTY_STEP
     step = Step(
         version=parsed.file.migration.version,
         file=change.path,

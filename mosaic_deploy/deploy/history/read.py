@@ -65,10 +65,11 @@ def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
     """Which file each row of the history belongs to. Sends one request if a row has no equal file."""
     entries = context.ledger.entries
     unparsed = set(unparsed_files([file.migration for file in context.files], entries))
-    folder = [
-        with_checksums(file) if file.migration.file in unparsed else file.migration for file in context.files
-    ]
     rows = [entry.migration for entry in entries]
+    folder = [
+        with_checksums(file, rows) if file.migration.file in unparsed else file.migration
+        for file in context.files
+    ]
     return read_applied_texts(api, context.project.id, context.files, folder, rows)
 
 
@@ -78,17 +79,17 @@ def history_statuses(api: Api, context: HistoryContext) -> tuple[MigrationStatus
     return migration_statuses(found.matches, context.ledger.entries, found.evidence)
 
 
-def try_parse(file: MigrationFile) -> ParsedFile | None:
-    """The file parsed; None for a syntax error."""
+def try_parse(file: MigrationFile, rows: Iterable[Migration] = ()) -> ParsedFile | None:
+    """The file parsed, as `parse_migrations` does; None for a syntax error."""
     try:
-        return parse_migrations([file])[0]
+        return parse_migrations([file], rows)[0]
     except MigrationInvalid:
         return None
 
 
-def with_checksums(file: MigrationFile) -> Migration:
+def with_checksums(file: MigrationFile, rows: Iterable[Migration] = ()) -> Migration:
     """The file's migration with semantic checksums. Those of a file with a syntax error are of its bytes."""
-    parsed = try_parse(file)
+    parsed = try_parse(file, rows)
     if parsed is None:
         return replace(
             file.migration, semantic=file.migration.checksum, prefix_checksums=(file.migration.checksum,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.history.read import (
@@ -34,9 +35,10 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     """A plan of the requested repairs. Raises RepairRefused, ProjectNotFound. Reads only."""
     require_project(context)
     request = _with_file_names(request, context)
-    begun = {entry.migration.version for entry in context.ledger.entries}
+    rows = [entry.migration for entry in context.ledger.entries]
+    begun = {row.version for row in rows}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
-    folder = [_parse_if_needed(file, begun, named) for file in context.files]
+    folder = [_parse_if_needed(file, rows, begun | named) for file in context.files]
     try:
         changes = repair_changes(request, match_files(api, context).matches, context.ledger.entries, folder)
     except RepairRefused as error:
@@ -69,11 +71,12 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:
     """Raises RepairRefused if an index that should be created or dropped isn't, by the database's catalog."""
-    done = {entry.migration.version: entry.migration.steps_done for entry in context.ledger.entries}
+    rows = [entry.migration for entry in context.ledger.entries]
+    done = {row.version: row.steps_done for row in rows}
     problems = [
         Problem(message, statement_location(file, statement), hint=_APPLY_HINT)
         for version, number in request.applied
-        if (file := context.by_version[version]) and (parsed := try_parse(file))
+        if (file := context.by_version[version]) and (parsed := try_parse(file, rows))
         for step in parsed.steps[done.get(version, 0) : number]
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
         for statement in qualify_names(api, context.project.id, step).sql.statements
@@ -119,7 +122,7 @@ def _index_mismatch(api: Api, project: str, statement: Statement) -> str:
     return f"the index {found.name} doesn't exist on its table" if found.state is IndexState.ABSENT else ""
 
 
-def _parse_if_needed(file: MigrationFile, begun: set[str], named: set[str]) -> Migration:
+def _parse_if_needed(file: MigrationFile, rows: Sequence[Migration], wanted: set[str]) -> Migration:
     """The migration, parsed only if a repair may be about it."""
-    wanted = {file.migration.version, file.migration.file} & (begun | named)
-    return with_checksums(file) if wanted else file.migration
+    needed = {file.migration.version, file.migration.file} & wanted
+    return with_checksums(file, rows) if needed else file.migration

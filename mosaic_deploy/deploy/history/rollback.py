@@ -32,12 +32,21 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
-from mosaic_deploy.source.migrations.down import DownMigration, read_down_migrations, section_as_applied
+from mosaic_deploy.source.migrations.down import (
+    DownMigration,
+    down_file_name,
+    read_down_migrations,
+    section_as_applied,
+)
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Purpose, Step
 
 ROLLBACK = "rollback"
+_SECTION_HINT = (
+    "a down section in the applied file would count as an edit: put `-- migrate:up` above its statements if it has no "
+    "markers, `-- migrate:down` below, and record that with `mosaic-deploy migrate repair --accept {file}`"
+)
 
 
 def plan_rollback(
@@ -125,15 +134,17 @@ def _down_migration(
     if match.file.checksum != row.checksum:
         accept = f"mosaic-deploy migrate repair --accept {shlex.quote(name)}"
         hint = f"restore it with {restore}, or accept the edit with `{accept}`"
-        raise _RollbackImpossible(
-            name, "was edited after it was applied, so its down migration may not match", hint
-        )
+        edited = "was edited" if match.diverged else "its comments, layout or down section changed"
+        message = f"{edited} after it was applied, so its down migration may not match"
+        raise _RollbackImpossible(name, message, hint)
     file = context.by_version[row.version]
     found = read_down_migrations(context.manifest.root, migrations_folder(context.manifest), file)
     if not found:
-        down_file = f"{name.removesuffix('.sql')}.down.sql"
-        message = f"no down migration; add a `-- migrate:down` section or {down_file}"
-        raise _RollbackImpossible(name, message)
+        raise _RollbackImpossible(
+            name,
+            f"no down migration; write {down_file_name(name)}",
+            _SECTION_HINT.format(file=shlex.quote(name)),
+        )
     if len(found) > 1:
         raise _RollbackImpossible(
             name, f"has two down migrations: {' and '.join(down.description for down in found)}", "remove one"
@@ -150,7 +161,10 @@ def _applied_down_migration(
     section = section_as_applied(file) if text else None
     if section is None:
         restore = f"`mosaic-deploy migrate restore-file {row.version}`"
-        hint = f"restore it with {restore} and write one, or undo it by hand and run `mosaic-deploy migrate repair --forget {row.version}`"
+        hint = (
+            f"restore it with {restore} and write {down_file_name(row.file)}, or undo it by hand and run "
+            f"`mosaic-deploy migrate repair --forget {row.version}`"
+        )
         raise _RollbackImpossible(
             row.file, "is no longer in the folder, and was applied without a migrate:down section", hint
         )
@@ -162,7 +176,7 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
     """The down migration as a single step. Raises _RollbackImpossible, MigrationInvalid."""
     [parsed] = parse_migrations([down.file])
     name = file.migration.file
-    if not parsed.steps:
+    if not parsed.has_statements:
         raise _RollbackImpossible(
             name,
             f"its down migration is empty ({down.description})",

@@ -12,7 +12,8 @@ from itertools import takewhile
 from mosaic_deploy.diff.history.matching import match_history
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationError, MosaicError, Problem
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.snapshot import Migration, Snapshot
+from mosaic_deploy.source.migrations.files import MigrationFile
 from mosaic_deploy.source.snapshot import Desired
 
 BLOCKED_NOTE = Note(
@@ -22,17 +23,22 @@ BLOCKED_NOTE = Note(
 )
 
 
-def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> Desired:
-    """`desired` with what `error` is not about.
+def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> tuple[Desired, Snapshot]:
+    """Both sides with what `error` is not about.
 
-    Every migration in the history counts as unchanged. Pending files stay pending: if the folder contradicts the history,
+    Every migration in the history counts as unchanged and complete, except partly applied ones that can resume. These
+    and new files stay pending: if the folder contradicts the history,
     all but those that the error names; else those before the first one that it names, without seeds, because the others
     may need it. If the error names no file that can be left out, the database is left out.
     """
     snapshot = desired.snapshot
     rows = {row.version: row for row in live.migrations or () if row.steps_done}
     new = {file.file for file in match_history(snapshot.migrations or (), tuple(rows.values())).new}
-    pending = [file for file in desired.migrations if file.migration.file in new]
+    pending = [
+        file
+        for file in desired.migrations
+        if file.migration.file in new or _resumes(file, rows.get(file.migration.version))
+    ]
     wrong = {problem.location.file for problem in error.problems if problem.location}
     seeds = desired.seeds
     if isinstance(error, MigrationDiverged):
@@ -40,21 +46,25 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     else:
         files = list(takewhile(lambda file: file.relative_path not in wrong, pending))
         if not wrong & {file.relative_path for file in (*pending, *seeds)}:
-            return replace(
-                desired, migrations=(), seeds=(), snapshot=replace(snapshot, migrations=None, seeds=None)
-            )
+            empty = replace(snapshot, migrations=None, seeds=None)
+            return replace(desired, migrations=(), seeds=(), snapshot=empty), live
         seeds = ()
+    shown = {file.migration.version for file in files}
+    settled = {
+        row.version: replace(row, steps=row.steps_done) for row in rows.values() if row.version not in shown
+    }
     migrations = sorted(
-        (*(replace(row, steps=row.steps_done) for row in rows.values()), *(file.migration for file in files)),
-        key=lambda migration: migration.order,
+        (*settled.values(), *(file.migration for file in files)), key=lambda migration: migration.order
     )
+    live = replace(live, migrations=tuple(settled.get(row.version, row) for row in live.migrations or ()))
     wanted_seeds = snapshot.seeds if seeds else None
-    return replace(
-        desired,
-        migrations=tuple(files),
-        seeds=seeds,
-        snapshot=replace(snapshot, migrations=tuple(migrations), seeds=wanted_seeds),
-    )
+    wanted = replace(snapshot, migrations=tuple(migrations), seeds=wanted_seeds)
+    return replace(desired, migrations=tuple(files), seeds=seeds, snapshot=wanted), live
+
+
+def _resumes(file: MigrationFile, row: Migration | None) -> bool:
+    """Whether it is the file of a row that isn't applied completely."""
+    return row is not None and not row.applied and row.file == file.migration.file
 
 
 def as_problems(error: MosaicError, manifest: str) -> Iterator[Problem]:

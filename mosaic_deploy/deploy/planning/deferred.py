@@ -30,7 +30,7 @@ def postponed_migrations(parsed: Sequence[ParsedFile], live: Snapshot) -> tuple[
     """
     begun = {migration.version for migration in live.migrations or () if migration.steps_done}
     pending = [each for each in parsed if each.file.migration.version not in begun]
-    first = next((number for number, each in enumerate(pending) if not each.steps), None)
+    first = next((number for number, each in enumerate(pending) if not each.has_statements), None)
     return () if first is None else tuple(pending[first:])
 
 

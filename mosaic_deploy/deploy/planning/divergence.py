@@ -47,7 +47,9 @@ def explain_divergence(
     out_of_order = len(problems) > sum(match.diverged for match in found.matches.rows)
     actions = divergence_actions(found.matches, found.evidence, out_of_order=out_of_order)
     if len(actions) > _MAX_ACTIONS:
-        actions = [*actions[:1], NextAction("list all possible repairs", "mosaic-deploy migrate repair")]
+        back = [action for action in actions[1:] if " migrate rollback " in str(action.command)]
+        listing = NextAction("list all possible repairs", "mosaic-deploy migrate repair")
+        actions = [actions[0], *back, listing]
     error.next_actions = (*actions, *error.next_actions)
     return error
 
@@ -60,16 +62,17 @@ def _shown_problem(problem: Problem, desired: Desired, found: AppliedTexts) -> P
     match = found.matches.by_file.get(name)
     diff = None
     if file and match and match.kind is MatchKind.EDITED and match.row.version in found.texts:
-        diff = applied_diff(found.texts[match.row.version], file.text, shown)
+        applied = f"{migration_path(desired, match.row.file)} (as applied)"
+        diff = applied_diff(found.texts[match.row.version], file.text, applied, shown)
     return replace(problem, location=Location(shown), diff=diff)
 
 
-def applied_diff(applied: str, file: str, shown: str) -> str | None:
-    """A short unified diff from `applied` to `file`; None if their lines are equal or too many."""
+def applied_diff(applied: str, file: str, applied_name: str, shown: str) -> str | None:
+    """A short unified diff from `applied` to `file`, under these names; None if their lines are equal or too many."""
     before, after = applied.splitlines(), file.splitlines()
     if max(len(before), len(after)) > _MAX_COMPARED_LINES:
         return None
-    lines = list(difflib.unified_diff(before, after, f"{shown} (as applied)", shown, lineterm=""))
+    lines = list(difflib.unified_diff(before, after, applied_name, shown, lineterm=""))
     more = len(lines) - _MAX_DIFF_LINES
     if more > 0:
         lines[_MAX_DIFF_LINES:] = [f"… {more} more lines"]

@@ -78,6 +78,6 @@ def _applied_by_failed_deploys(api: Api, desired: Desired, live: LiveState) -> t
             if file.migration.version in versions
             and applied.get(file.migration.version) == file.migration.checksum
         ]
-        return tuple(parsed for parsed in parse_migrations(files) if parsed.steps)
+        return tuple(parsed for parsed in parse_migrations(files) if parsed.has_statements)
     except (ApiError, MigrationInvalid):
         return ()

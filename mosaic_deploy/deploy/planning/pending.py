@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mosaic_deploy.diff.history.migrations import versions_to_parse
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem
+from mosaic_deploy.live.database.outside_transaction import can_read_outcome
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
@@ -21,8 +22,9 @@ from mosaic_deploy.sql.parse import line_and_column
 
 def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
     """Parses only pending and edited files, so a long unchanged history costs nothing."""
-    wanted = set(versions_to_parse([file.migration for file in desired.migrations], live.migrations or ()))
-    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted])
+    rows = live.migrations or ()
+    wanted = set(versions_to_parse([file.migration for file in desired.migrations], rows))
+    return parse_migrations([file for file in desired.migrations if file.migration.version in wanted], rows)
 
 
 def seeds_to_run(desired: Desired, plan: Plan) -> tuple[ParsedFile, ...]:
@@ -105,6 +107,27 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         if p.steps and p.steps[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
+
+
+def unknown_outcome_notes(parsed: tuple[ParsedFile, ...], live: Snapshot) -> Iterator[Note]:
+    """Notes about steps that an earlier run sent, at which the next apply stops, because it can't see their outcome."""
+    rows = {row.version: row for row in live.migrations or ()}
+    for p in parsed:
+        row = rows.get(p.file.migration.version)
+        number = row.step_begun if row else 0
+        if row is None or number <= row.steps_done or number > len(p.steps):
+            continue
+        step = p.steps[number - 1]
+        if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and not can_read_outcome(
+            step.statements[0]
+        ):
+            name, place = p.file.migration.file, f"{row.version}:{number}"
+            message = (
+                f"{name}: step {number} of {len(p.steps)} was begun before, and it isn't known whether it took effect, so "
+                f"apply will stop there; check the database, then record it: `migrate repair --applied {place}` if it "
+                f"did, `migrate repair --not-applied {place}` if it did not"
+            )
+            yield Note("migration_outcome_unknown", message, Severity.WARNING, (f"migration:{name}",))
 
 
 def _split_reasons(parsed: ParsedFile) -> str:

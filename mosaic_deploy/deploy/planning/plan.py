@@ -23,6 +23,7 @@ from mosaic_deploy.deploy.planning.pending import (
     seeds_to_run,
     selected_migrations,
     step_notes,
+    unknown_outcome_notes,
     with_all_checksums,
 )
 from mosaic_deploy.deploy.planning.planned import (
@@ -120,7 +121,8 @@ def _plan_rest(
     loose = replace(options, allow_out_of_order=True)
     blocking = error
     while desired.snapshot.migrations is not None:
-        desired = without_blocked(desired, live.snapshot, blocking)
+        desired, rest = without_blocked(desired, live.snapshot, blocking)
+        live = replace(live, snapshot=rest)
         try:
             return _compare_all(api, desired, live, loose).plan
         except MosaicError as other:
@@ -142,6 +144,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     notes = (
         *desired.notes,
         *step_notes(pending),
+        *unknown_outcome_notes(pending, live.snapshot),
         *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
         *_environment_notes(desired.manifest, live),

@@ -1,4 +1,4 @@
-"""The commands that resolve what contradicts the migration history: the first one is always safe."""
+"""The commands that resolve what contradicts the migration history. The first one loses nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState
 from mosaic_deploy.model.snapshot import Migration
 
 _REPAIR = "mosaic-deploy migrate repair"
+_MAX_NAMES = 5
+"""Maximum migrations named in a hint."""
 
 
 def divergence_actions(matches: Matches, evidence: Evidence, *, out_of_order: bool) -> list[NextAction]:
@@ -27,6 +29,8 @@ def divergence_actions(matches: Matches, evidence: Evidence, *, out_of_order: bo
         pending = [list(out_of_order_actions(file)) for file in matches.new if file.order < matches.newest]
         firsts += [each[0] for each in pending]
         others += [action for each in pending for action in each[1:]]
+    # Forgetting makes a rollback impossible, so it comes after every rollback.
+    others.sort(key=lambda action: " --forget " in str(action.command))
     return list(dict.fromkeys([*firsts, *others]))
 
 
@@ -81,10 +85,13 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
         )
     yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
     if file.version == row.version and (row.applied or file.steps == row.steps):
-        yield _repair(
-            f"if the database already matches {file.file} (records it as applied, runs nothing)",
-            f"--accept {shlex.quote(file.file)}",
-        )
+        matches = f"if the database already matches {file.file} (records it as applied, runs nothing)"
+        if not row.applied:
+            matches = (
+                f"if the database already matches the first {row.steps_done} of {file.steps} steps of {file.file} "
+                "(records those; the next apply runs the others)"
+            )
+        yield _repair(matches, f"--accept {shlex.quote(file.file)}")
     if not row.applied and file.version == row.version:
         yield _repair("if its applied steps were undone by hand", f"--not-applied {row.version}:1")
 
@@ -104,6 +111,7 @@ def _moved_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
 
 def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterator[NextAction]:
     row = match.row
+    yield _restore(row, f"to write {row.file} as it was applied")
     trailing = matches.trailing_missing
     can_roll_back = all(each.row.applied and each.row.version in evidence.with_down for each in trailing)
     if match in trailing and can_roll_back:
@@ -114,21 +122,39 @@ def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iter
             f"mosaic-deploy migrate rollback --to {target}",
             needs_person=True,
         )
-    yield _restore(row, f"to write {row.file} as it was applied")
     yield _repair(f"if {row.file} was deleted on purpose", f"--forget {row.version}")
 
 
+def rollback_hint(row: Migration, matches: Matches) -> str:
+    """The command that rolls back an applied row, with all that it undoes.
+
+    Empty if a newer row can't be rolled back, because it isn't applied completely.
+    """
+    rows = [match.row for match in matches.rows]
+    newer = [each for each in rows if each.order > row.order]
+    if not all(each.applied for each in newer):
+        return ""
+    target = max((each.order for each in rows if each.order < row.order), default=0)
+    names = [each.file for each in newer]
+    if len(names) > _MAX_NAMES:
+        names[_MAX_NAMES - 1 :] = [f"{len(names) - _MAX_NAMES + 1} more"]
+    undone = f"it and {', '.join(names)}, the newest first," if names else "it"
+    condition = "if they have down migrations" if names else "if it has a down migration"
+    return f"`mosaic-deploy migrate rollback --to {target}` undoes {undone} {condition}"
+
+
 def reformatted_actions(file: Migration) -> Iterator[NextAction]:
-    """For an applied file of which only comments or layout changed."""
+    """For an applied file of which only comments, layout or the down section changed."""
     yield _repair(
         f"to record the current text of {file.file} (runs nothing)", f"--accept {shlex.quote(file.file)}"
     )
 
 
-def step_actions(state: MigrationState, entry: HistoryEntry) -> Iterator[NextAction]:
+def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | None) -> Iterator[NextAction]:
     """For a migration of which some steps are applied, failed, or have an unknown outcome."""
     row = entry.migration
-    version, done, steps = row.version, row.steps_done, row.steps
+    version, done = row.version, row.steps_done
+    steps = file.steps if file and file.prefix_checksums else row.steps
     if state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
         yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")

@@ -43,9 +43,13 @@ def migration_statuses(
 
 
 def _new_status(file: Migration, matches: Matches) -> MigrationStatus:
+    if taken := matches.by_version.get(file.version):
+        return MigrationStatus(file.version, file.file, MigrationState.NUMBER_TAKEN, number_of=taken.row.file)
     if file.order > matches.newest:
         return MigrationStatus(file.version, file.file, MigrationState.PENDING)
-    actions = tuple(out_of_order_actions(file))
+    # As long as a row contradicts the folder, neither of them is possible.
+    diverged = any(match.diverged for match in matches.rows)
+    actions = () if diverged else tuple(out_of_order_actions(file))
     return MigrationStatus(file.version, file.file, MigrationState.OUT_OF_ORDER, next_actions=actions)
 
 
@@ -71,7 +75,7 @@ def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
         return _STATES[match.kind]
     if row.applied:
         return MigrationState.APPLIED if file.checksum == row.checksum else MigrationState.REFORMATTED
-    if entry.failed:
+    if entry.failed and file.checksum == row.checksum:
         return MigrationState.FAILED
     return MigrationState.PARTIAL if row.steps_done else MigrationState.PENDING
 
@@ -84,7 +88,7 @@ def _next_actions(
         return
     if state is MigrationState.REFORMATTED and match.file:
         yield from reformatted_actions(match.file)
-    yield from step_actions(state, entry)
+    yield from step_actions(state, entry, match.file)
     if match.file and match.file.file != match.row.file and state is MigrationState.APPLIED:
         yield NextAction(
             "to record the new name", f"mosaic-deploy migrate repair --rename {match.row.version}"

@@ -96,7 +96,9 @@ def _row_problem(match: Match, matches: Matches) -> Problem:
 
 def _missing_problem(row: Migration, matches: Matches) -> Problem:
     taken = next((f"; {file.file} has its number" for file in matches.new if file.version == row.version), "")
-    message = f"was applied, but is no longer in the folder{taken}"
+    applied = "was" if row.applied else f"step {row.steps_done} of {row.steps} was"
+    gone = "is" if row.applied else "the file is"
+    message = f"{applied} applied, but {gone} no longer in the folder{taken}"
     newest = any(row is match.row for match in matches.trailing_missing)
     hint = "restore the file" + ("; if the folder is an older checkout, update it" if newest else "")
     return Problem(message, Location(row.file), hint=hint)
@@ -132,7 +134,7 @@ def _notes(matches: Matches) -> Iterator[Note]:
             continue
         address = (f"migration:{wanted.file}",)
         if found.applied and wanted.checksum != found.checksum:
-            message = f"{wanted.file}: applied; comments or layout changed since"
+            message = f"{wanted.file}: applied; its comments, layout or down section changed since"
             yield Note("migration_edited_cosmetic", message, Severity.WARNING, address)
         elif wanted.file != found.file:
             message = f"{wanted.file} was applied as {found.file}"

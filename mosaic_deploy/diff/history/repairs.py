@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from mosaic_deploy.diff.history.actions import rollback_hint
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, ForgetMigration, HistoryChange, RecordMigration
@@ -14,6 +15,7 @@ from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"
+_EMPTY_REASON = "had no statements when it was applied; the next apply runs what it contains now"
 StepReference = tuple[str, int]
 """A version and the number of one of its steps, from 1."""
 
@@ -53,6 +55,11 @@ class _FileAndEntry:
     match: Match | None
     matches: Matches
 
+    @property
+    def name(self) -> str:
+        """Its file's name; empty without a file and a row."""
+        return self.file.file if self.file else self.entry.migration.file if self.entry else ""
+
     def require_file(self) -> Migration:
         """Raises _RepairImpossible if there is no file."""
         if self.file is not None:
@@ -65,12 +72,15 @@ class _FileAndEntry:
 
     def require_both(self) -> tuple[Migration, HistoryEntry]:
         """Raises _RepairImpossible if one side is missing."""
-        file = self.require_file()
+        return self.require_file(), self.require_entry()
+
+    def require_entry(self) -> HistoryEntry:
+        """Raises _RepairImpossible if the history doesn't have it."""
         if self.entry is None:
             raise _RepairImpossible(
                 "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
             )
-        return file, self.entry
+        return self.entry
 
     def refuse_moved(self) -> None:
         """Raises _RepairImpossible if the row's file, or the file's row, has another number."""
@@ -101,7 +111,7 @@ def repair_changes(
         try:
             found |= dict.fromkeys(repair(sides))
         except _RepairImpossible as error:
-            problems.append(Problem(error.message, Location(_display_name(sides, shown)), hint=error.hint))
+            problems.append(Problem(error.message, Location(sides.name or shown), hint=error.hint))
     changes = sorted(found, key=lambda change: int(change.version))
     problems += _duplicate_problems(changes)
     if problems:
@@ -130,12 +140,6 @@ def _requested_changes(
         yield version, f"version {version}", partial(_mark_not_applied, step=step)
 
 
-def _display_name(sides: _FileAndEntry, shown: str) -> str:
-    if sides.file:
-        return sides.file.file
-    return sides.entry.migration.file if sides.entry else shown
-
-
 def _duplicate_problems(found: Sequence[HistoryChange]) -> Iterator[Problem]:
     for before, after in pairwise(found):
         if before.version == after.version:
@@ -161,8 +165,12 @@ def _accept(sides: _FileAndEntry) -> Sequence[HistoryChange]:
             f"is partly applied and now has {file.steps} steps instead of {row.steps}",
             "restore its steps, and put new statements in a new migration",
         )
-    done = file.steps if row.applied else row.steps_done
-    return [_record_change(file, done, "marks the current file as applied; runs nothing")]
+    if row.applied:
+        return [_record_change(file, file.steps, "marks the current file as applied; runs nothing")]
+    reason = (
+        f"marks its first {row.steps_done} of {file.steps} steps as applied; the next apply runs the others"
+    )
+    return [_record_change(file, row.steps_done, reason)]
 
 
 def _squash(sides: _FileAndEntry) -> Sequence[HistoryChange]:
@@ -192,22 +200,18 @@ def _forget(sides: _FileAndEntry) -> Sequence[HistoryChange]:
         raise _RepairImpossible("isn't in the migration history")
     row, match = sides.entry.migration, sides.match
     if match.file is not None and row.applied and row.has_no_statements:
-        reason = "had no statements when it was applied; the next apply runs what it contains now"
-        return [ForgetMigration(row.version, row.file, reason)]
+        return [ForgetMigration(row.version, row.file, _EMPTY_REASON)]
     if match.file is not None:
         where = "in the folder" if match.kind is MatchKind.SAME else f"in the folder as {match.file.file}"
-        hint = "roll it back with `mosaic-deploy migrate rollback`, or remove the file first"
+        hint = f"{rollback_hint(row, sides.matches)}; to keep what it did, remove the file first".lstrip("; ")
         raise _RepairImpossible(f"is still {where}: once forgotten, the next apply would run it again", hint)
     reason = "removes the history entry only; the database is unchanged"
     return [ForgetMigration(row.version, row.file, reason)]
 
 
 def _rename(sides: _FileAndEntry) -> Sequence[HistoryChange]:
-    if sides.entry is None or sides.match is None:
-        raise _RepairImpossible(
-            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
-        )
-    match, row = sides.match, sides.entry.migration
+    row, match = sides.require_entry().migration, sides.match
+    assert match is not None
     if match.kind is MatchKind.MOVED:
         return _renumber(match, sides.matches)
     if match.file is None:
@@ -257,10 +261,7 @@ def _mark_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
 
 
 def _mark_not_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
-    if sides.entry is None:
-        raise _RepairImpossible(
-            "isn't in the migration history: it is pending", "`mosaic-deploy apply` applies it"
-        )
+    sides.require_entry()
     file, done = _require_unfinished(sides, same=step > 1)
     if not 1 <= step <= min(done + 1, file.steps):
         raise _RepairImpossible(
@@ -283,7 +284,7 @@ def _require_unfinished(sides: _FileAndEntry, *, same: bool = True) -> tuple[Mig
         return file, 0
     row = sides.entry.migration
     if row.applied:
-        raise _RepairImpossible("is fully applied", "`mosaic-deploy migrate rollback` rolls it back")
+        raise _RepairImpossible("is fully applied", rollback_hint(row, sides.matches) or None)
     unchanged = file.prefix_checksums[row.steps_done - 1 : row.steps_done] == (row.semantic,)
     if same and row.steps_done and not unchanged:
         raise _RepairImpossible(

@@ -233,6 +233,13 @@ def _complete_step(api: Api, project: str, step: Step, session: SqlSession) -> N
             raise SqlFailed(f"the index {name} isn't there, although its statement succeeded") from error
 
 
+def can_read_outcome(statement: Statement) -> bool:
+    """Whether a run can find out by itself whether the statement took effect, or may send it again."""
+    return statement.kind in _OUTCOME_READERS and not (
+        statement.kind == "IndexStmt" and not index_name(statement)
+    )
+
+
 def _read_outcome(api: Api, project: str, step: Step) -> StatementOutcome:
     statement = step.sql.statements[0]
     read = _OUTCOME_READERS.get(statement.kind)

@@ -73,7 +73,7 @@ _MIGRATIONS_DIGEST = (
 _PARTIAL = "EXISTS (SELECT FROM mosaic_deploy.migrations WHERE steps_done < steps)"
 _MIGRATION_ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
-    "version::text, file, checksum, semantic_checksum, steps, steps_done) ORDER BY version), '[]') "
+    "version::text, file, checksum, semantic_checksum, steps, steps_done, step_begun) ORDER BY version), '[]') "
     "FROM mosaic_deploy.migrations"
 )
 
@@ -244,8 +244,8 @@ def _as_applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
 
 
 def _parse_migration(row: list[Any]) -> Migration:
-    version, file, checksum, semantic, steps, done = row
-    return Migration(str(version), file, checksum, semantic, int(steps), int(done))
+    version, file, checksum, semantic, steps, done, begun = row
+    return Migration(str(version), file, checksum, semantic, int(steps), int(done), step_begun=int(begun))
 
 
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:

@@ -43,7 +43,7 @@ def read_draft(root: Path, folder: str) -> MigrationFile | None:
 def parse_draft(file: MigrationFile) -> ParsedFile | None:
     """The parsed draft, None if it has no statement. Raises MigrationInvalid."""
     [parsed] = parse_migrations([file])
-    return parsed if parsed.steps else None
+    return parsed if parsed.has_statements else None
 
 
 def _has_no_statement(path: Path) -> bool:

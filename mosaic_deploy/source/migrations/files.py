@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.begun import steps_as_begun
 from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.call_stack import body_syntax_error
@@ -75,6 +76,11 @@ class ParsedFile:
         return semantic_checksums([step.statements for step in self.steps])
 
     @property
+    def has_statements(self) -> bool:
+        """Whether it runs anything."""
+        return any(step.statements for step in self.steps)
+
+    @property
     def semantic(self) -> str:
         return self.prefix_checksums[-1]
 
@@ -95,7 +101,9 @@ def read_migrations(
     """
     paths = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
     collector = ErrorCollector(folder) if errors is None else errors
-    if problems := [_link_problem(name) for path, name in paths.items() if not _is_sql_inside(path, root)]:
+    if problems := [
+        _link_problem(path, name) for path, name in paths.items() if not _is_sql_inside(path, root)
+    ]:
         collector.add(SourceRefused("some migrations can't be read", problems=problems))
     if problems := [_name_problem(name) for path, name in paths.items() if not _version(path.name)]:
         collector.add(
@@ -118,18 +126,24 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     """
     relative_path = path.relative_to(root).as_posix()
     if not _is_sql_inside(path, root):
-        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(relative_path)])
+        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(path, relative_path)])
     return _read(path, relative_path)
 
 
-def parse_migrations(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
-    """Parses files. Raises MigrationInvalid with the problems of all files."""
+def parse_migrations(
+    files: Sequence[MigrationFile], rows: Iterable[Migration] = ()
+) -> tuple[ParsedFile, ...]:
+    """Parses files. Raises MigrationInvalid with the problems of all files.
+
+    What the history's `rows` have of a file that isn't applied completely stays in steps of its own.
+    """
+    begun = {row.version: row for row in rows if row.steps_done and not row.applied}
     parsed: list[ParsedFile] = []
     problems: list[Problem] = []
     has_syntax_error = False
     for file in files:
         try:
-            parsed.append(_parse(file))
+            parsed.append(_parse(file, begun.get(file.migration.version)))
         except ScriptInvalid as invalid:
             problems += [_mistake_problem(file, mistake) for mistake in invalid.mistakes]
         except (SqlSyntaxError, TransactionControlError) as error:
@@ -173,12 +187,12 @@ def _is_sql_inside(path: Path, root: Path) -> bool:
     return target.is_relative_to(os.path.realpath(root)) and target.suffix.lower() == ".sql"
 
 
-def _link_problem(relative_path: str) -> Problem:
-    return Problem(
-        "links out of the project folder, or to a file that isn't .sql",
-        Location(relative_path),
-        hint="copy the file",
-    )
+def _link_problem(path: Path, relative_path: str) -> Problem:
+    if not path.exists():
+        message = f"links to {path.readlink()}, which doesn't exist"
+        return Problem(message, Location(relative_path), hint="copy the file")
+    message = "links out of the project folder, or to a file that isn't .sql"
+    return Problem(message, Location(relative_path), hint="copy the file")
 
 
 def _version(name: str) -> str | None:
@@ -218,13 +232,19 @@ def _name_problem(relative_path: str) -> Problem:
     return Problem(message, Location(relative_path), hint=f"rename it to {better}")
 
 
-def _parse(file: MigrationFile) -> ParsedFile:
+def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
     section = up_section(file.text)
     statements = read_script(section.text, file.outside)
     _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
     off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
-    steps = cut_rows(split_steps(statements, transaction=not off))
+
+    def split_after(committed: int) -> list[StepSql]:
+        return cut_rows(split_steps(statements, transaction=not off, committed=committed))
+
+    steps = split_after(0)
+    if begun:
+        steps = steps_as_begun(steps, split_after, begun.steps_done, begun.semantic)
     refuse_uncarried(steps)
     return ParsedFile(file, tuple(steps))
 

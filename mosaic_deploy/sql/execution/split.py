@@ -57,6 +57,10 @@ class StepSql:
     """Whether the file sets a time limit that PostgreSQL applies to each statement that it is sent."""
 
 
+EMPTY_STEP = StepSql((), ExecutionMode.BATCH)
+"""Runs nothing. Its row in the ledger records that there is nothing (more) to run."""
+
+
 class TransactionControlError(Exception):
     """Transaction control that a migration can't have. `offset` is in characters from 0."""
 
@@ -70,20 +74,27 @@ _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
 _EACH_ALONE = "transaction=false"
+_COMMITTED = "its first part was applied before the file was edited"
 
 
-def split_steps(statements: list[Statement], *, transaction: bool = True) -> list[StepSql]:
+def split_steps(
+    statements: list[Statement], *, transaction: bool = True, committed: int = 0
+) -> list[StepSql]:
     """The steps of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own step.
+    A step ends after the first `committed` statements, unless that is between BEGIN and COMMIT.
 
-    A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none. An unclosed BEGIN is
-    committed at the end of the file. Raises TransactionControlError for what can't be done so.
+    A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none, and a file with nothing else is
+    one empty step. An unclosed BEGIN is committed at the end of the file. Raises TransactionControlError for what can't
+    be done so.
     """
-    return _Splitter(each_alone=not transaction).split(statements)
+    return _Splitter(each_alone=not transaction, committed=committed).split(statements)
 
 
 class _Splitter:
-    def __init__(self, *, each_alone: bool) -> None:
+    def __init__(self, *, each_alone: bool, committed: int) -> None:
         self.each_alone = each_alone
+        self.left_of_committed = committed
+        """Statements that aren't in a closed step yet, of those that an earlier run committed."""
         self.steps: list[StepSql] = []
         self.session = NEW_SESSION
         """The session after the closed steps."""
@@ -102,13 +113,15 @@ class _Splitter:
     def split(self, statements: list[Statement]) -> list[StepSql]:
         for statement in statements:
             self._add(statement)
+            if self.open_begin is None and len(self.open_statements) == self.left_of_committed:
+                self._close_step(_COMMITTED)
         unclosed = self.open_begin is not None and bool(self.open_statements)
         self._close_step()
         if unclosed:
             self.steps[-1] = replace(self.steps[-1], unclosed=True)
-        if self.remarks and self.steps:
-            last = self.steps[-1]
-            self.steps[-1] = replace(last, remarks=(*last.remarks, *self.remarks))
+        if self.remarks:
+            last = self.steps.pop() if self.steps else EMPTY_STEP
+            self.steps.append(replace(last, remarks=(*last.remarks, *self.remarks)))
         return self.steps
 
     def _add(self, statement: Statement) -> None:
@@ -212,6 +225,7 @@ class _Splitter:
             limited = limited or inside.current.has_time_limit
         found = replace(step, session=self.session, remarks=tuple(self.remarks), has_time_limit=limited)
         self.steps.append(found)
+        self.left_of_committed -= len(step.statements)
         self.remarks = []
         self.session = inside.kept
 

@@ -153,8 +153,9 @@ class _ScriptReview:
         for rule, place in self._at_end:
             self._apply(rule, place)
         yield from sorted(self._found.values(), key=lambda hazard: hazard.step)
-        if not self.script.steps:
-            yield self._hazard(RULES_BY_CODE["no_statements"], _NO_STATEMENTS, 0, self._trailing)
+        if not any(step.statements for step in self.script.steps):
+            finding = _NOTHING_RUN if self.script.steps else _NO_STATEMENTS
+            yield self._hazard(RULES_BY_CODE["no_statements"], finding, 0, self._trailing)
         for code, finding, offset in self._ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
 
@@ -244,6 +245,7 @@ def _temporary_names(script: Script) -> frozenset[str]:
 
 
 _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")
+_NOTHING_RUN = Finding("runs no SQL statement: it will be recorded as applied and do nothing", "")
 
 
 def _rolls_back_to_savepoint(statement: Statement) -> bool:

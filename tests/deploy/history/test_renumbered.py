@@ -20,7 +20,7 @@ def test_a_renumbered_file_that_is_applied_in_part_resumes(site):
     (site.root / "sql/2_t.sql").rename(site.root / "sql/3_t.sql")
     site.write("sql/3_t.sql", PARTIAL.replace("nope(n)", "n"))
     site.write("sql/2_other.sql", "create table other (n int);")
-    assert states(site)["2"] in ("renumbered", "pending")
+    assert states(site)["2"] in ("renumbered", "number_taken")
     assert repairs(site)[0] == "repair --rename 2"
     repair(site, rename=("2",))
     rows = sql(site, "select version::int as v, steps_done as done from mosaic_deploy.migrations order by 1")
@@ -44,13 +44,20 @@ def test_line_endings_do_not_count_and_lf_runs(site):
 def test_going_back_a_version_leads_to_rollback(site):
     up = "-- migrate:up\ncreate table {0} (id int);\n-- migrate:down\ndrop table {0};\n"
     history(site, m1_a="create table a (id int);", m2_b=up.format("b"), m3_c=up.format("c"))
+    site.write("sql/4_d.sql", up.format("d"))
     site.apply()
-    for name in ("2_b", "3_c"):
+    for name in ("2_b", "3_c", "4_d"):
         (site.root / f"sql/{name}.sql").unlink()
     with pytest.raises(MigrationDiverged) as caught:
         site.plan()
-    first = caught.value.next_actions[0]
-    assert (first.command, first.needs_person) == ("mosaic-deploy migrate rollback --to 1", True)
+    assert [(each.command, each.needs_person) for each in caught.value.next_actions] == [
+        ("mosaic-deploy migrate restore-file 2", False),
+        ("mosaic-deploy migrate rollback --to 1", True),
+        ("mosaic-deploy migrate repair", False),
+        ("mosaic-deploy migrate status", False),
+    ]
+    site.write("sql/2_feature.sql", "create table feature (id int);")
+    assert repairs(site)[:3] == ["restore-file 2", "rollback --to 1", "repair --forget 2"]
 
 
 def test_a_new_file_makes_way_with_its_down_file(site):

@@ -10,7 +10,7 @@ from mosaic_deploy.errors import MigrationFailed, RollbackRefused
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.conftest import OPTIONS
 from tests.deploy.faults import Dying, LosingAnswers, is_sql, is_write
-from tests.deploy.histories import expire, history, known, pending, sql, states, tables
+from tests.deploy.histories import expire, history, known, pending, repair, sql, states, tables
 
 A = "-- migrate:up\ncreate table a (id int);\n\n-- migrate:down\ndrop table a;\n"
 B = "create table b (id int); create table b2 (id int);"
@@ -65,9 +65,7 @@ def test_selected_rollbacks(site):
 def test_nothing_is_rolled_back_if_a_down_migration_is_missing(site):
     history(site, m1_a="create table a (id int);", m2_c=C)
     site.apply()
-    assert refusals(site, steps=2) == [
-        "sql/1_a.sql no down migration; add a `-- migrate:down` section or 1_a.down.sql"
-    ]
+    assert refusals(site, steps=2) == ["sql/1_a.sql no down migration; write 1_a.down.sql"]
     assert tables(site) == {"a", "c"}
     assert refusals(site, to="7") == []
 
@@ -78,7 +76,7 @@ def test_all_obstacles_are_reported_at_once(site):
         site,
         m1_edited=f"{up}-- migrate:down\nselect 1;",
         m2_gone="select 1;",
-        m3_empty=f"{up}-- migrate:down\n-- nothing\n",
+        m3_empty=f"{up}-- migrate:down\nbegin; select 1; rollback;\n",
         m4_two=f"{up}-- migrate:down\nselect 1;",
         m5_solo=f"{up}-- migrate:down\nvacuum;",
         m6_wrong=f"{up}-- migrate:down\nselct 1;",
@@ -98,7 +96,7 @@ def test_all_obstacles_are_reported_at_once(site):
         "sql/4_two.sql has two down migrations",
         "sql/3_empty.sql its down migration is empty (its section -- migrate",
         "sql/2_gone.sql is no longer in the folder, and was applied without a migrate",
-        "sql/1_edited.sql was edited after it was applied, so its down migration may not match",
+        "sql/1_edited.sql its comments, layout or down section changed after it was applied, so its down migration may not match",
     ]
 
 
@@ -201,5 +199,34 @@ def test_rows_that_come_after_the_plan_stop_a_rollback(site):
     failed = list(roll_back(site.api, planned, OPTIONS))[-1]
     assert isinstance(failed, ApplyFailed)
     assert "table public.c holds rows now" in failed.error.message
+    assert [action.description for action in failed.error.next_actions] == ["run it again"]
     assert "c" in tables(site)
     assert plan_rollback(site.api, known(site)).plan.to_confirm
+
+
+def test_what_a_file_without_a_down_migration_is_told_works(site):
+    """A down file beside it, or both markers in it, recorded as an edit."""
+    history(site, m1_a="create table a (id int);", **{"m2_b.up": B})
+    site.apply()
+    assert refusals(site) == ["sql/2_b.up.sql no down migration; write 2_b.down.sql"]
+    site.write("sql/2_b.down.sql", "drop table b, b2;")
+    assert isinstance(back(site)[-1], ApplyDone)
+    with pytest.raises(RollbackRefused) as caught:
+        plan_rollback(site.api, known(site))
+    assert "`mosaic-deploy migrate repair --accept 1_a.sql`" in str(caught.value.problems[0].hint)
+    site.write("sql/1_a.sql", A)
+    [note] = (note for note in site.plan().plan.notes if note.code == "migration_edited_cosmetic")
+    assert "down section changed since" in note.message
+    assert "down section changed after it was applied" in refusals(site)[0]
+    repair(site, accept=("1_a.sql",))
+    assert isinstance(back(site)[-1], ApplyDone)
+    assert tables(site) == set()
+
+
+def test_a_deleted_file_is_restored_and_gets_a_down_file(site):
+    history(site, m1_a="create table a (id int);")
+    site.apply()
+    (site.root / "sql/1_a.sql").unlink()
+    with pytest.raises(RollbackRefused) as caught:
+        plan_rollback(site.api, known(site))
+    assert "migrate restore-file 1` and write 1_a.down.sql" in str(caught.value.problems[0].hint)

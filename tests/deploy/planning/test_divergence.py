@@ -63,12 +63,12 @@ def test_the_diff_is_shown_in_text_and_json(diverged):
 
 
 def test_a_long_diff_is_truncated():
-    shown = (applied_diff("a\n" * 100, "b\n" * 100, "f.sql") or "").splitlines()
+    shown = (applied_diff("a\n" * 100, "b\n" * 100, "e.sql (as applied)", "f.sql") or "").splitlines()
     assert len(shown) == 41
     assert shown[-1] == "… 163 more lines"
-    assert len(applied_diff("a", "b" * 1000, "f.sql") or "") < 300
+    assert len(applied_diff("a", "b" * 1000, "e.sql (as applied)", "f.sql") or "") < 300
 
 
 @pytest.mark.parametrize(("one", "other"), [("a\r\nb", "a\nb"), ("a", "a"), ("a\n" * 30_000, "b\n")])
 def test_no_diff_for_equal_or_too_many_lines(one, other):
-    assert applied_diff(one, other, "f.sql") is None
+    assert applied_diff(one, other, "e.sql (as applied)", "f.sql") is None

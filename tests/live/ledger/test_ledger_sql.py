@@ -181,12 +181,12 @@ def test_null_means_the_same_as_desired() -> None:
 
 def test_rows_replace_what_is_desired() -> None:
     rows = facts(
-        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1]],
+        migrations=[["7", "7_x.sql", "c7", "s7", 3, 1, -2]],
         static=[["a", "b" * 64, 9, "pending", "", ""]],
         storage=[],
     )
     found, _ = ledger.parse_ledger(rows, DESIRED)
-    assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1),)
+    assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1, step_begun=-2),)
     assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, ObjectState.PENDING)}, {})
 
 

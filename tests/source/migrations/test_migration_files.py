@@ -10,6 +10,7 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.manifest import DatabaseSpec, Manifest
+from mosaic_deploy.source.migrations.down import ignored_files
 from mosaic_deploy.source.migrations.files import (
     ParsedFile,
     parse_migrations,
@@ -261,3 +262,23 @@ def test_text_and_checksum_cover_the_whole_file(tmp_path: Path) -> None:
     assert one.file.text == text
     assert one.semantic == other.semantic
     assert one.file.migration.checksum != other.file.migration.checksum
+
+
+def test_files_that_look_like_migrations_and_are_ignored(tmp_path):
+    for name in (
+        "1_a.sql", "1_a.down.sql", "2_b.up.sql", "2_b.down.sql", "3_gone.down.sql", "old/1_x.sql", "notes/x.sql",
+        ".git/1_x.sql",
+    ):  # fmt: skip
+        path = tmp_path / "sql" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("select 1;")
+    found = {path for path, _ in ignored_files(tmp_path, "sql")}
+    assert found == {"sql/3_gone.down.sql", "sql/old"}
+
+
+def test_a_dangling_link_is_called_one(tmp_path):
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql/1_p.sql").symlink_to("nowhere")
+    with pytest.raises(SourceRefused) as caught:
+        read_migrations(tmp_path, "sql")
+    assert [p.message for p in caught.value.problems] == ["links to nowhere, which doesn't exist"]

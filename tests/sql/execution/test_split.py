@@ -101,6 +101,12 @@ END_ALONE = "{} without BEGIN only ends the step there; what is before it is com
             [1, 1],
             [("ROLLBACK undoes everything since BEGIN, so none of it is run", "ROLLBACK")],
         ),
+        (
+            "BEGIN; SELECT 2; ROLLBACK",
+            [0],
+            [("ROLLBACK undoes everything since BEGIN, so none of it is run", "ROLLBACK")],
+        ),
+        ("ROLLBACK", [0], [(END_ALONE.format("ROLLBACK"), "ROLLBACK")]),
         ("BEGIN; BEGIN; SELECT 1; COMMIT", [1], [("BEGIN inside an open transaction has no effect", "BEGIN; SELECT")]),
     ],
 )  # fmt: skip

@@ -53,8 +53,10 @@ def check_manifest(
 
     The errors found while reading the manifest (`refused`) are raised together with those of its files.
     """
+    from mosaic_deploy.deploy.planning.pending import step_notes
     from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
     from mosaic_deploy.diff.missing_pages import check_redirect_pages
+    from mosaic_deploy.model.plan import Severity
     from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.seeds import parse_seeds
     from mosaic_deploy.source.problems import ErrorCollector
@@ -67,4 +69,5 @@ def check_manifest(
     parsed = errors.collect(lambda: parse_migrations(desired.migrations)) or ()
     seeds = errors.collect(lambda: parse_seeds(desired.seeds)) or ()
     errors.raise_collected()
-    return replace(desired, notes=(*desired.notes, *large_step_notes((*parsed, *seeds))))
+    warnings = (note for note in step_notes(parsed) if note.severity is Severity.WARNING)
+    return replace(desired, notes=(*desired.notes, *warnings, *large_step_notes((*parsed, *seeds))))

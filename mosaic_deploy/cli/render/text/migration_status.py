@@ -75,7 +75,7 @@ def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
 
 
 _TEXTS = {
-    MigrationState.REFORMATTED: "applied; comments or layout changed since",
+    MigrationState.REFORMATTED: "applied; its comments, layout or down section changed since",
     MigrationState.MISSING: "applied, but the file is missing",
     MigrationState.OUT_OF_ORDER: "pending, but a newer one is applied",
     MigrationState.SQUASHED: "applied; another file contains its statements",
@@ -84,10 +84,14 @@ _TEXTS = {
 
 def status_text(line: MigrationStatus) -> str:
     """`applied`, `pending`, `step 2 of 3 failed; …`"""
+    if line.state is MigrationState.MISSING and line.entry and not line.entry.migration.applied:
+        return f"{_steps_text(MigrationState.PARTIAL, line.entry)}, but the file is missing"
     if text := _TEXTS.get(line.state):
         return text
     if line.state is MigrationState.RENUMBERED:
         return f"applied as {line.applied_as}; its number has changed"
+    if line.state is MigrationState.NUMBER_TAKEN:
+        return f"pending, but {line.number_of} was applied with its number"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
         return _steps_text(line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)

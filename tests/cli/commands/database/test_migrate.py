@@ -194,7 +194,7 @@ def test_rollback_and_apply_again(run, folder):
     assert "+ 2_u.sql" in run("plan", "--local").stdout
     missing = run("migrate", "rollback", "--to", "0", "--local", "--yes")
     assert missing.returncode == 1
-    assert "sql/1_t.sql: no down migration; add a `-- migrate:down` section or 1_t.down.sql" in missing.stderr
+    assert "sql/1_t.sql: no down migration; write 1_t.down.sql" in missing.stderr
     assert run("migrate", "rollback", "--to", "0", "--steps", "1", "--local").returncode == 2
 
 
@@ -225,7 +225,7 @@ def test_commands_in_hints_select_the_same_project(run, folder):
     assert run("apply", "--yes", *scope).returncode == 0
     flags = f"--local --env dev {folder}"
     refused = run("migrate", "repair", "--forget", "1", *scope)
-    assert f"`mosaic-deploy migrate rollback {flags}`" in refused.stderr
+    assert f"`mosaic-deploy migrate rollback --to 0 {flags}`" in refused.stderr
     again = run("migrate", "baseline", "1", *scope)
     assert f"`mosaic-deploy migrate repair {flags}`" in again.stderr
     (folder / "sql/1_t.sql").unlink()

@@ -214,3 +214,16 @@ def test_invalid_yaml_is_the_only_error(run, folder):
     (folder / "mosaic.yaml").write_text("version: 1\nstatic: {dir: public\n")
     error = json.loads(run("validate", "-o", "json").stdout)["error"]
     assert {p["location"]["file"] for p in error["problems"]} == {"mosaic.yaml"}
+
+
+@pytest.mark.parametrize("after", ["", "select 1;"])
+def test_a_file_that_rolls_back_says_so(run, folder, after):
+    (folder / "sql/1_t.sql").write_text(f"begin;\ncreate table t (id int);\nrollback;\n{after}")
+    warning = "1_t.sql:3: ROLLBACK undoes everything since BEGIN, so none of it is run"
+    nothing = "runs no SQL statement: it will be recorded as applied and do nothing"
+    checked, planned = (run(*words, "-o", "json") for words in (["validate"], ["plan", "--local"]))
+    assert [note["message"] for note in json.loads(checked.stdout)["notes"]] == [warning]
+    document = json.loads(planned.stdout)
+    assert warning in [note["message"] for note in document["notes"]]
+    found = [hazard["message"] for hazard in document["hazards"]]
+    assert found == ([] if after else [nothing])

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     "--accept",
     metavar="FILE",
     multiple=True,
-    help="Record this edited file as applied without running it; the database already matches it.",
+    help="Record this edited file as applied without running it; the database already matches it. Of a partly applied "
+    "file, only the applied steps are recorded.",
 )
 @click.option(
     "--forget",
