@@ -124,8 +124,8 @@ def unknown_outcome_notes(parsed: tuple[ParsedFile, ...], live: Snapshot) -> Ite
             name, place = p.file.migration.file, f"{row.version}:{number}"
             message = (
                 f"{name}: step {number} of {len(p.steps)} was begun before, and it isn't known whether it took effect, so "
-                f"apply will stop there; check the database, then record it: `migrate repair --applied {place}` if it "
-                f"did, `migrate repair --not-applied {place}` if it did not"
+                f"apply will stop there; check the database, then record it: `mosaic-deploy migrate repair --applied {place}` "
+                f"if it did, `mosaic-deploy migrate repair --not-applied {place}` if it did not"
             )
             yield Note("migration_outcome_unknown", message, Severity.WARNING, (f"migration:{name}",))
 
