@@ -102,7 +102,7 @@ def test_pruning_needs_the_exact_number(run, stranger):
 def test_invalid_values_of_allow_are_refused(run, folder, given):
     refused = run("apply", "--local", "--allow", given)
     assert refused.returncode == 2
-    assert "use destructive, prune=N or overwrite=N" in refused.stderr
+    assert "use destructive, prune=N, overwrite=N" in refused.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
