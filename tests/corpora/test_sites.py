@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from mosaic_deploy.live.api.transport import loopback_target
-from tests.cli.conftest import Run, environment, run  # noqa: F401 - fixtures
+from tests.cli.conftest import Run, environment, run, warm_program  # noqa: F401 - fixtures
 from tests.corpora.conftest import FOLDER
 
 SITES = Path(os.environ.get("MOSAIC_TEST_SITES") or FOLDER / "sites")

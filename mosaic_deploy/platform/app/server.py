@@ -71,7 +71,7 @@ async def listen(
     server.should_exit = True
     stopping.cancel()
     await serving
-    json_process.stop()
+    await json_process.stop()
     background_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await background_task

@@ -1,71 +1,104 @@
 """A process that parses large JSON documents: the parser holds Python's lock, so no thread could serve meanwhile.
 
-It is started by the first large document and ends with this process, however that ends.
+Documents go to it, and their long texts come back, in pieces: copying 34 MiB at once takes this process longer than a small
+request does, and a text is copied with every conversion. It is started by the first large document and ends with this
+process, however that ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import pickle
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from mosaic_deploy.platform.http.json_text import parse
+from mosaic_deploy.platform.http.json_text import LongText
+from mosaic_deploy.platform.http.json_worker import END, LENGTH_BYTES, PIECE_BYTES
 
 INLINE_BYTES = 256 * 1024
 """Smaller documents take milliseconds, less than sending them to another process."""
+_COMMAND = (sys.executable, "-P", "-m", "mosaic_deploy.platform.http.json_worker")
+_LOST = (ConnectionError, asyncio.IncompleteReadError)
 
-_pool: ProcessPoolExecutor | None = None
 
-
-async def parse_in_process(raw: bytes) -> Any:
-    """As `json_text.parse`, and like it raises ValueError and RecursionError."""
-    for _ in range(2):
-        pool = _started_pool()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, parse, raw)
-        except BrokenProcessPool:
+async def parse_in_process(pieces: Sequence[bytes]) -> Any:
+    """As `json_text.parse`, and like it raises ValueError and RecursionError. Long texts are LongText."""
+    parser = _parser()
+    async with parser.turn:
+        for _ in range(2):
             # Killed from outside, for example for lack of memory.
-            _forget(pool)
+            with suppress(*_LOST):
+                return await parser.parse(pieces)
     raise ValueError("its parser ended unexpectedly")
 
 
-def stop() -> None:
+async def stop() -> None:
     """End the process, if there is one."""
-    if _pool is not None:
-        _forget(_pool)
+    if _Parser.current is not None:
+        await _Parser.current.stop()
+        _Parser.current = None
 
 
-def _started_pool() -> ProcessPoolExecutor:
-    global _pool  # noqa: PLW0603 (one for the whole process, as the interpreter's lock is)
-    if _pool is None:
-        context = multiprocessing.get_context("spawn")
-        _pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_process)
-    return _pool
+class _Parser:
+    """The process of one event loop."""
+
+    current: _Parser | None = None
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.turn = asyncio.Lock()
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def parse(self, pieces: Sequence[bytes]) -> Any:
+        """Only one at a time."""
+        if self.process is None:
+            self.process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=2 * PIECE_BYTES,
+            )
+        try:
+            await self._send(pieces)
+            kind, value = pickle.loads(b"".join(await self._receive()))  # noqa: S301 (our own process wrote it)
+            for text in value.values() if isinstance(value, dict) else ():
+                if isinstance(text, LongText):
+                    text.encoded = b"".join(await self._receive())
+        except BaseException:
+            # Whatever it still sends belongs to this document.
+            await self.stop()
+            raise
+        if kind == "parsed":
+            return value
+        raise {"too deep": RecursionError, "not UTF-8": UnicodeError}.get(kind, ValueError)(value)
+
+    async def _send(self, pieces: Sequence[bytes]) -> None:
+        assert self.process is not None and self.process.stdin is not None
+        for piece in pieces:
+            if piece:
+                self.process.stdin.writelines((len(piece).to_bytes(LENGTH_BYTES), piece))
+                await self.process.stdin.drain()
+        self.process.stdin.write(END)
+        await self.process.stdin.drain()
+
+    async def _receive(self) -> list[bytes]:
+        assert self.process is not None and self.process.stdout is not None
+        pieces = []
+        while size := int.from_bytes(await self.process.stdout.readexactly(LENGTH_BYTES)):
+            pieces.append(await self.process.stdout.readexactly(size))
+        return pieces
+
+    async def stop(self) -> None:
+        process, self.process = self.process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
-def _forget(pool: ProcessPoolExecutor) -> None:
-    global _pool  # noqa: PLW0603
-    if _pool is pool:
-        _pool = None
-    pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _prepare_process() -> None:
-    # Requests of others come first.
-    os.nice(10)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Sent to the whole group by a terminal; this process ends with its parent.
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(0)
+def _parser() -> _Parser:
+    if _Parser.current is None or _Parser.current.loop is not asyncio.get_running_loop():
+        _Parser.current = _Parser()
+    return _Parser.current

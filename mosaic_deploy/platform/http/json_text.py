@@ -15,6 +15,13 @@ DEPTH_LIMIT = 100
 VALUES_LIMIT = 250_000
 """Values and keys in one document: more than any statement's parameters."""
 
+
+class LongText:
+    """A long text of a document, in UTF-8: whoever needs it as bytes, such as PostgreSQL, gets it without a copy."""
+
+    encoded: bytes = b""
+
+
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

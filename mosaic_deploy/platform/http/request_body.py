@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http.body_memory import MEMORY
 from mosaic_deploy.platform.http.json_process import INLINE_BYTES, parse_in_process
-from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, parse
+from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, LongText, parse
 from mosaic_deploy.platform.http.pace import paced_chunks
 
 JSON_LIMIT = 40 * 1024 * 1024
@@ -20,20 +20,30 @@ TOKEN_LIMIT = 16 * 1024
 """Bytes of a request that needs no API key."""
 
 
-async def read_json(request: Request, limit: int = SETTINGS_LIMIT) -> dict[str, Any]:
-    """The body as a JSON object; raises Fault (400, 408, 413 or 415) otherwise. `limit` is in bytes."""
+async def read_json(
+    request: Request, limit: int = SETTINGS_LIMIT, *, long_texts: bool = False
+) -> dict[str, Any]:
+    """The body as a JSON object; raises Fault (400, 408, 413 or 415) otherwise. `limit` is in bytes.
+
+    With `long_texts`, long ones may be LongText, for `required_bytes`.
+    """
     _check_content_type(request.headers.get("content-type"))
     await MEMORY.reserve(request.scope, _declared_size(request, limit))
-    raw = await _read_limited(request, limit)
-    MEMORY.release(request.scope, keep=len(raw))
+    pieces = await _read_limited(request, limit)
+    size = sum(map(len, pieces))
+    MEMORY.release(request.scope, keep=size)
     try:
-        document = parse(raw) if len(raw) <= INLINE_BYTES else await parse_in_process(raw)
+        document = parse(b"".join(pieces)) if size <= INLINE_BYTES else await parse_in_process(pieces)
     except (ValueError, RecursionError) as error:
         raise Fault(
             400, "json_invalid", f"the request body isn't valid JSON: {_error_text(error)}"
         ) from error
     if not isinstance(document, dict):
         raise Fault(400, "json_invalid", "the request body must be a JSON object")
+    if not long_texts:
+        for field, value in document.items():
+            if isinstance(value, LongText):
+                document[field] = value.encoded.decode()
     return document
 
 
@@ -62,7 +72,7 @@ def _declared_size(request: Request, limit: int) -> int:
     return int(length)
 
 
-async def _read_limited(request: Request, limit: int) -> bytes:
+async def _read_limited(request: Request, limit: int) -> list[bytes]:
     chunks: list[bytes] = []
     size = 0
     try:
@@ -74,7 +84,7 @@ async def _read_limited(request: Request, limit: int) -> bytes:
     except ClientDisconnect as error:
         message = "the connection closed before the whole body arrived"
         raise Fault(400, "client_disconnected", message) from error
-    return b"".join(chunks)
+    return chunks
 
 
 def _too_large(limit: int) -> Fault:
@@ -92,6 +102,16 @@ def required_text(document: dict[str, Any], field: str, *, limit: int | None = N
     if limit is not None and len(value) > limit:
         raise Fault(400, "field_invalid", f"`{field}` is longer than {limit} characters")
     return value
+
+
+def required_bytes(document: dict[str, Any], field: str) -> bytes:
+    """As `required_text`, in UTF-8."""
+    value = document.get(field)
+    if not isinstance(value, LongText):
+        return required_text(document, field).encode()
+    if b"\0" in value.encoded:
+        raise Fault(400, "field_invalid", f"`{field}` contains a NUL character")
+    return value.encoded
 
 
 def nonempty_text(document: dict[str, Any], field: str, *, limit: int) -> str:

@@ -23,9 +23,9 @@ from mosaic_deploy.platform.sql import execute
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:
-    document = await request_body.read_json(request, request_body.JSON_LIMIT)
-    query = request_body.required_text(document, "query")
-    if not query.strip():
+    document = await request_body.read_json(request, request_body.JSON_LIMIT, long_texts=True)
+    query = request_body.required_bytes(document, "query")
+    if not query or query.isspace():
         raise Fault(400, "query_empty", "`query` is empty")
     params = _checked_params(document.get("params"))
     project = await find_running_project(platform, request)
@@ -51,7 +51,7 @@ async def run_sql(platform: Platform, request: Request) -> Response:
 
 
 async def _run(
-    platform: Platform, project: DictRow, name: str, query: str, params: list[Any] | None
+    platform: Platform, project: DictRow, name: str, query: bytes, params: list[Any] | None
 ) -> execute.SqlResult:
     account, password = project["account_id"], project["database_password"]
     async with platform.sessions.session(project["id"], account, password, name) as session:

@@ -50,12 +50,12 @@ _LEFT_OPEN = "the call began a transaction and didn't end it, so it was rolled b
 
 async def run(
     session: Session,
-    query: str,
+    query: bytes,
     params: list[Any] | None,
     modes: SqlModes,
     limits: CallLimits | None = None,
 ) -> SqlResult:
-    """Run one call's statements; raises Fault for errors.
+    """Run one call's statements, in UTF-8; raises Fault for errors.
 
     Without `params` the query may have several statements; with them only one, which uses `$1`, `$2` and so on.
     """
@@ -65,7 +65,7 @@ async def run(
     try:
         async with _call_timeout(limits.seconds):
             with collected(session, notices):
-                rows = await call.run(query.encode(), params, modes)
+                rows = await call.run(query, params, modes)
             if session.pgconn.transaction_status == TransactionStatus.INTRANS:
                 notices.warn(_LEFT_OPEN)
             return SqlResult(rows, notices)

@@ -26,7 +26,7 @@ from mosaic_deploy.platform.daemon.archive import (
     write_archive,
 )
 from mosaic_deploy.platform.faults import ProcessFault
-from mosaic_deploy.platform.machine import os_user, state_folder
+from mosaic_deploy.platform.machine import os_user, postgres_owner, state_folder
 from mosaic_deploy.platform.machine.ports import free_port
 
 
@@ -301,7 +301,8 @@ def test_a_restored_platform_that_does_not_start_keeps_its_data(tmp_path, monkey
     state = state_folder.new_state(tmp_path)
     trees = {"store": tmp_path / "store", "postgres": data}
     write_archive(tmp_path / "backup.tgz", backups._build_metadata(state, data), trees)
-    monkeypatch.setattr(os_user, "SHARED_FOLDER", shared)
+    for module in (os_user, postgres_owner):
+        monkeypatch.setattr(module, "SHARED_FOLDER", shared)
     monkeypatch.setattr(os_user, "choose_postgres_folder", lambda _home, _user: shared / "new")
     monkeypatch.setattr(backups, "_check_postgres_version", lambda _folder, _metadata: None)
     monkeypatch.setattr(state_folder, "is_locked", lambda _path: True)

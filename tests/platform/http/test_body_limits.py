@@ -35,12 +35,16 @@ def request(pieces: list[bytes], headers: dict[str, str] | None = None, *, ends:
 
 
 def read(body: bytes, limit: int, headers: dict[str, str] | None = None) -> Any:
-    sent = request([body], headers)
-    try:
-        return asyncio.run(request_body.read_json(sent, limit))
-    finally:
-        request_body.MEMORY.release(sent.scope)
-        json_process.stop()
+    sent = request([body[at : at + MIB // 3] for at in range(0, len(body), MIB // 3)], headers)
+
+    async def run() -> Any:
+        try:
+            return await request_body.read_json(sent, limit)
+        finally:
+            request_body.MEMORY.release(sent.scope)
+            await json_process.stop()
+
+    return asyncio.run(run())
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -99,16 +103,26 @@ def test_large_documents_are_parsed_in_another_process_with_the_same_result() ->
 def test_a_killed_parser_is_replaced() -> None:
     async def run() -> None:
         body = json.dumps({"a": "x" * MIB}).encode()
-        await json_process.parse_in_process(body)
-        (process,) = json_process._started_pool()._processes.values()
-        process.kill()
-        process.join()
-        assert await json_process.parse_in_process(body) == {"a": "x" * MIB}
+        await json_process.parse_in_process([body])
+        json_process._Parser.current.process.kill()
+        assert (await json_process.parse_in_process([body]))["a"].encoded == b"x" * MIB
+        await json_process.stop()
 
-    try:
-        asyncio.run(run())
-    finally:
-        json_process.stop()
+    asyncio.run(run())
+
+
+def test_a_request_that_is_cancelled_leaves_nothing_for_the_next() -> None:
+    async def run() -> None:
+        bodies = [json.dumps({"a": letter * 20 * MIB}).encode() for letter in "xy"]
+        parsing = asyncio.create_task(json_process.parse_in_process([bodies[0]]))
+        await asyncio.sleep(0.05)
+        parsing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await parsing
+        assert (await json_process.parse_in_process([bodies[1]]))["a"].encoded[:1] == b"y"
+        await json_process.stop()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

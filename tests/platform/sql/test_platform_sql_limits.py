@@ -27,7 +27,7 @@ def _credentials(api, project_id: str) -> str:
 
 async def _run(url: str, query: str, limits: sql.CallLimits, modes: SqlModes | None = None) -> Rows:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
-        return (await sql.run(session, query, None, modes or SqlModes(), limits)).rows
+        return (await sql.run(session, query.encode(), None, modes or SqlModes(), limits)).rows
 
 
 @contextlib.contextmanager
