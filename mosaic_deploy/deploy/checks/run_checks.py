@@ -62,10 +62,12 @@ def _run_group(checks: Iterator[Check], wait: float) -> Iterator[Waiting | Check
     end = time.monotonic() + wait
     while failing:
         time.sleep(_POLL_INTERVAL)
+        # Decided for all at once, so that they come in their order.
+        is_last = time.monotonic() >= end
         repeated, failing = failing, []
         for check, began in repeated:
             result = _attempt(check, began)
-            if result.outcome.status is CheckStatus.FAILED and time.monotonic() < end:
+            if result.outcome.status is CheckStatus.FAILED and not is_last:
                 failing.append((check, began))
             else:
                 yield result

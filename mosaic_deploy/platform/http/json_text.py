@@ -17,7 +17,7 @@ VALUES_LIMIT = 250_000
 
 
 class LongText:
-    """A long text of a document, in UTF-8: whoever needs it as bytes, such as PostgreSQL, gets it without a copy."""
+    """A long text of a document, in UTF-8: PostgreSQL needs it as bytes, without another copy."""
 
     encoded: bytes = b""
 

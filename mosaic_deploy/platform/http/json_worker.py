@@ -1,6 +1,6 @@
 """The program of the process that parses large JSON documents; see `json_process.py`, which starts it.
 
-Both directions are messages of pieces: four bytes with the length, then so many bytes; a length of 0 ends the message. A
+Both directions are messages of pieces: four bytes with the length, then the bytes; a length of 0 ends the message. A
 document is one message. The answer is a pickled pair of its kind and its value, then a message for each long text of it.
 """
 
